@@ -1,1 +1,8 @@
-//! (to be written)
+//! What one node keeps on disk: the Raft log, the state database, and their formats.
+//!
+//! Nothing here decides: rules are in `carnet_domain`. RocksDB's and raft-log's types stop here.
+
+pub mod engine;
+pub mod families;
+pub mod fault;
+pub mod machine;

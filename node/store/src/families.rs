@@ -1,0 +1,43 @@
+//! The column families of the state database, one a kind of record.
+
+macro_rules! families {
+    ($($variant:ident = $name:literal: $doc:literal),* $(,)?) => {
+        /// A column family.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Family { $(#[doc = $doc] $variant),* }
+
+        impl Family {
+            /// Every family. A snapshot or backup that misses one is refused.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name in the database.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+families! {
+    Meta = "meta": "Applied position, membership, cluster, log time, head of the tree.",
+    Robots = "robots": "Code (19 bytes) → robot record.",
+    Index = "index": "Secondary keys: body, part, enterprise, model, state.",
+    Enterprises = "enterprises": "Prefix and enterprise code → enterprise.",
+    Models = "models": "Prefix, enterprise and model code → type approval.",
+    Offices = "offices": "Key id → signer key of an enterprise or office.",
+    Recalls = "recalls": "Recall number → campaign.",
+    Transfers = "transfers": "Transfer → custody transfer.",
+    Sessions = "sessions": "Session → state and stored answers.",
+    Entries = "entries": "Leaf index → leaf bytes, openings and envelope.",
+    Tree = "tree": "Level and index → hash of a complete subtree.",
+    Map = "map": "State map: leaves, pages and dirty keys.",
+    Heads = "heads": "Sealed and published checkpoints.",
+    Mailboxes = "mailboxes": "Peer and sequence → own leaf index.",
+    Inboxes = "inboxes": "Peer → cursor; parked items.",
+    Peers = "peers": "Peer → bundle, agreements, key history.",
+    Ended = "ended": "Code, body or part → proof of its end of life.",
+    Foreign = "foreign": "Statements of other registries that were applied.",
+    Telemetry = "telemetry": "Chains and day roots.",
+    Audit = "audit": "Heads of audit chains.",
+}
