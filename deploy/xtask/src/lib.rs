@@ -1,1 +1,9 @@
-//! (to be written)
+//! Checks of the workspace itself: who may depend on whom, and whether the tree is tidy.
+//!
+//! The rules are plain functions over values, so that a test can plant a fault and see it reported; reading
+//! `cargo metadata` and the files of the work tree is kept to one function in each module. Nothing here is part of the
+//! product, and nothing here changes a file.
+
+pub mod layers;
+pub mod lexer;
+pub mod tidy;

@@ -1,0 +1,74 @@
+//! The command line of the workspace's own checks: `cargo xtask layers`, `cargo xtask tidy`.
+//!
+//! It prints what the library found and turns that into an exit code; it decides nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use carnet_xtask::{layers, tidy};
+use clap::{Parser, Subcommand};
+
+/// Checks of the workspace itself.
+#[derive(Parser)]
+#[command(name = "xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    check: Check,
+}
+
+#[derive(Subcommand)]
+enum Check {
+    /// Who may depend on whom: direct dependencies against the table of rooms.
+    Layers,
+    /// Words, headers and unfinished work in the tracked files.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments.check) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("xtask: {fault}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints the findings on stdout and answers how many there were.
+#[expect(clippy::print_stdout, reason = "findings are this program's data")]
+fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
+    let here = std::env::current_dir()?;
+    let (name, findings) = match check {
+        Check::Layers => ("layers", texts(&layers::check(&layers::read(&here)?))),
+        Check::Tidy => {
+            let tree = tidy::read(&root_of(&here)?)?;
+            for note in tidy::notes(&tree) {
+                eprintln!("note: {note}");
+            }
+            ("tidy", texts(&tidy::check(&tree)))
+        }
+    };
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => eprintln!("{name}: nothing found"),
+        count => eprintln!("{name}: {count} found"),
+    }
+    Ok(findings.len())
+}
+
+fn texts(findings: &[impl ToString]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+/// The nearest folder at or above `start` that holds the workspace.
+fn root_of(start: &Path) -> Result<std::path::PathBuf, String> {
+    start
+        .ancestors()
+        .find(|folder| folder.join("deploy/xtask/Cargo.toml").is_file())
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("{} is not inside the workspace", start.display()))
+}

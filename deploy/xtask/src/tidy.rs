@@ -1,0 +1,264 @@
+//! Words that must not stand in the tree, headers that must, and work that may not be left unfinished.
+//!
+//! Cargo's own lints see one crate with its types; this sees every tracked file as text. It says where, and changes
+//! nothing. Long files are notes, not findings: length is a question, not a fault.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::lexer::{code_only, is_word};
+
+/// Lines after which a source file is worth a note.
+pub const LINES_NOTED: usize = 600;
+
+/// Crates that compute and never ask the outside world for anything.
+const PURE: &[&str] = &["proto/domain/", "federation/trust/"];
+
+/// What a pure crate does not know, outside its tests.
+const IMPURE: &[&str] = &[
+    "SystemTime",
+    "Instant",
+    "UNIX_EPOCH",
+    "HashMap",
+    "HashSet",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "rand",
+    "tokio",
+];
+
+/// Unfinished work, in every source.
+const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
+
+/// Waiting by the clock, in every test. The simulation's time is not real; the harness of real processes has only real
+/// time and waits for conditions in one place.
+const SLEEPS: &[&str] = &["thread::sleep", "tokio::time::sleep", "time::sleep"];
+const SLEEPS_ALLOWED: &[&str] = &["jepsen-like-tests/sim/", "jepsen-like-tests/cluster/"];
+
+/// Places of one machine and addresses of registries, in every text. Written in two halves, so as not to find itself.
+const PRIVATE: &[&str] = &[
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/wo", "rk/"),
+    concat!("/Us", "ers/"),
+    concat!("index.cr", "ates.io"),
+    concat!("static.cr", "ates.io"),
+    concat!("files.python", "hosted.org"),
+    concat!("registry.npm", "js.org"),
+    concat!("deb.deb", "ian.org"),
+];
+
+/// One text of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Path below the root, with `/`.
+    pub path: String,
+    /// What it says.
+    pub content: String,
+}
+
+/// One place that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Path below the root.
+    pub path: String,
+    /// 1-based line.
+    pub line: usize,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What is wrong in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A pure crate names the outside world.
+    Impure(&'static str),
+    /// Work is left unfinished.
+    Unfinished(&'static str),
+    /// A test waits by the clock.
+    Sleeps(&'static str),
+    /// A place of one machine, or a registry's address.
+    Private(&'static str),
+    /// A source does not begin with what it is for.
+    Headless,
+    /// A manifest does not take the lints of the workspace.
+    Unlinted,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}: ", self.path, self.line)?;
+        match self.fault {
+            Fault::Impure(word) => write!(out, "`{word}` in a pure crate"),
+            Fault::Unfinished(word) => write!(out, "`{word}`: finish it or leave it out"),
+            Fault::Sleeps(word) => write!(out, "`{word}` in a test: wait for the thing itself"),
+            Fault::Private(word) => write!(out, "`{word}` belongs to one machine or registry"),
+            Fault::Headless => write!(out, "a source begins with `//!`: what is this room for?"),
+            Fault::Unlinted => write!(out, "a manifest says `[lints] workspace = true`"),
+        }
+    }
+}
+
+/// Every fault in `tree`, file by file.
+pub fn check(tree: &[Text]) -> Vec<Finding> {
+    tree.iter().flat_map(check_text).collect()
+}
+
+/// Sources so long that one may ask whether they are two things.
+pub fn notes(tree: &[Text]) -> Vec<String> {
+    tree.iter()
+        .filter(|text| is_source(&text.path))
+        .map(|text| (&text.path, text.content.lines().count()))
+        .filter(|(_, lines)| LINES_NOTED < *lines)
+        .map(|(path, lines)| format!("{path} has {lines} lines"))
+        .collect()
+}
+
+/// Reads every text that git tracks or would track below `root`; a file that is not UTF-8 is no text.
+///
+/// # Errors
+/// When git is not there or `root` is not in a work tree.
+pub fn read(root: &Path) -> Result<Vec<Text>, Box<dyn std::error::Error>> {
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root)
+        .output()?;
+    if !listed.status.success() {
+        return Err(String::from_utf8_lossy(&listed.stderr).into_owned().into());
+    }
+    let mut tree = Vec::new();
+    for path in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+        // A file may be deleted and still listed.
+        if let Ok(content) = std::fs::read_to_string(root.join(path)) {
+            tree.push(Text {
+                path: path.to_owned(),
+                content,
+            });
+        }
+    }
+    Ok(tree)
+}
+
+fn check_text(text: &Text) -> Vec<Finding> {
+    let mut findings = find(text, &text.content, PRIVATE, Fault::Private);
+    if is_manifest_of_a_crate(text) && !text.content.contains("[lints]\nworkspace = true") {
+        // The one crate with `unsafe` repeats the table with its own exception.
+        if !text.path.starts_with("jepsen-like-tests/cluster/") {
+            findings.push(Finding {
+                path: text.path.clone(),
+                line: 1,
+                fault: Fault::Unlinted,
+            });
+        }
+    }
+    if !is_source(&text.path) {
+        return findings;
+    }
+    if !text.content.starts_with("//!") {
+        findings.push(Finding {
+            path: text.path.clone(),
+            line: 1,
+            fault: Fault::Headless,
+        });
+    }
+    let code = code_only(&text.content);
+    let (product, tests) = split_tests(&text.path, &code);
+    findings.extend(find(text, &code, UNFINISHED, Fault::Unfinished));
+    if PURE.iter().any(|room| text.path.starts_with(room)) {
+        findings.extend(find(text, &product, IMPURE, Fault::Impure));
+    }
+    if !SLEEPS_ALLOWED
+        .iter()
+        .any(|room| text.path.starts_with(room))
+    {
+        findings.extend(find(text, &tests, SLEEPS, Fault::Sleeps));
+    }
+    findings
+}
+
+/// The first of `words` in each line of `content` that stands there as a word of its own.
+fn find(
+    text: &Text,
+    content: &str,
+    words: &[&'static str],
+    fault: fn(&'static str) -> Fault,
+) -> Vec<Finding> {
+    content
+        .lines()
+        .enumerate()
+        .filter_map(|(index, line)| {
+            let word = words.iter().find(|word| stands_in(line, word))?;
+            Some(Finding {
+                path: text.path.clone(),
+                line: index + 1,
+                fault: fault(word),
+            })
+        })
+        .collect()
+}
+
+fn stands_in(line: &str, word: &str) -> bool {
+    let bytes = line.as_bytes();
+    line.match_indices(word).any(|(at, _)| {
+        let end = at + word.len();
+        let joined_before = at > 0 && is_word(bytes[at - 1]) && is_word(bytes[at]);
+        let joined_after = end < bytes.len() && is_word(bytes[end]) && is_word(bytes[end - 1]);
+        // A path begins where nothing of a longer path stands before it.
+        let inside_path = word.starts_with('/') && at > 0 && is_word(bytes[at - 1]);
+        !joined_before && !joined_after && !inside_path
+    })
+}
+
+/// `code` as two texts of the same lines: what ships, and what only tests see.
+///
+/// Tests are files under `tests/` or named `tests.rs`, and what follows `#[cfg(test)]` up to the brace that closes it.
+fn split_tests(path: &str, code: &str) -> (String, String) {
+    if path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/benches/") {
+        return (String::new(), code.to_owned());
+    }
+    let (mut product, mut tests) = (String::new(), String::new());
+    let mut marked = false;
+    let mut depth = 0_isize;
+    for line in code.lines() {
+        if !marked && line.trim_start().starts_with("#[cfg(test)]") {
+            marked = true;
+            depth = 0;
+        }
+        let (taken, other) = if marked {
+            (&mut tests, &mut product)
+        } else {
+            (&mut product, &mut tests)
+        };
+        taken.push_str(line);
+        taken.push('\n');
+        other.push('\n');
+        if marked {
+            let opened = line.matches('{').count();
+            let closed = line.matches('}').count();
+            depth += opened.cast_signed() - closed.cast_signed();
+            let ends_item = 0 < closed || line.trim_end().ends_with(';');
+            if depth == 0 && ends_item {
+                marked = false;
+            }
+        }
+    }
+    (product, tests)
+}
+
+fn is_source(path: &str) -> bool {
+    path.ends_with(".rs")
+}
+
+fn is_manifest_of_a_crate(text: &Text) -> bool {
+    text.path.ends_with("/Cargo.toml") && text.content.contains("[package]")
+}

@@ -1,0 +1,135 @@
+//! The tidy tree: the real files, and one small text for each fault.
+
+use carnet_xtask::tidy::{LINES_NOTED, Text, check, notes, read};
+
+/// What is reported for one text, as lines.
+fn check_text(path: &str, content: &str, expected: &[&str]) {
+    let tree = [Text {
+        path: path.to_owned(),
+        content: content.to_owned(),
+    }];
+    let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+    assert_eq!(reported, expected);
+}
+
+#[test]
+fn the_tree_is_tidy() {
+    let tree = read(super::root()).expect("git lists the files");
+    assert!(
+        tree.iter()
+            .any(|text| text.path == "deploy/xtask/src/tidy.rs"),
+        "the files were read"
+    );
+    let findings: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+    assert_eq!(findings, Vec::<String>::new());
+}
+
+#[test]
+fn a_clock_in_a_pure_crate_is_reported() {
+    check_text(
+        "proto/domain/src/time.rs",
+        "//! Time.\nuse std::time::SystemTime;\nlet now = Instant::now();\n",
+        &[
+            "proto/domain/src/time.rs:2: `SystemTime` in a pure crate",
+            "proto/domain/src/time.rs:3: `Instant` in a pure crate",
+        ],
+    );
+    check_text(
+        "node/carnetd/src/clock.rs",
+        "//! Time.\nuse std::time::Duration;\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_word_in_a_comment_a_literal_or_a_longer_word_is_no_use() {
+    check_text(
+        "federation/trust/src/lib.rs",
+        "//! No HashMap.\nlet operand = \"tokio\"; // rand\nlet rand_count = InstantOf;\n",
+        &[],
+    );
+}
+
+#[test]
+fn tests_of_a_pure_crate_may_use_a_hash_map() {
+    check_text(
+        "proto/domain/src/map.rs",
+        "//! Map.\n#[cfg(test)]\nmod tests {\n    use std::collections::HashMap;\n}\nuse std::collections::HashSet;\n",
+        &["proto/domain/src/map.rs:6: `HashSet` in a pure crate"],
+    );
+    check_text(
+        "proto/domain/tests/it/main.rs",
+        "//! T.\nuse std::collections::HashMap;\n",
+        &[],
+    );
+}
+
+#[test]
+fn unfinished_work_is_reported() {
+    check_text(
+        "client/src/lib.rs",
+        "//! C.\nfn f() { todo!() }\n#[test]\n#[ignore = \"slow\"]\nfn g() {}\n",
+        &[
+            "client/src/lib.rs:2: `todo!`: finish it or leave it out",
+            "client/src/lib.rs:4: `#[ignore`: finish it or leave it out",
+        ],
+    );
+}
+
+#[test]
+fn a_sleeping_test_is_reported() {
+    let sleeping = "//! T.\nfn f() { std::thread::sleep(pause); }\n";
+    check_text(
+        "node/store/tests/it/main.rs",
+        sleeping,
+        &["node/store/tests/it/main.rs:2: `thread::sleep` in a test: wait for the thing itself"],
+    );
+    check_text("node/store/src/lib.rs", sleeping, &[]);
+    check_text("jepsen-like-tests/cluster/tests/it/main.rs", sleeping, &[]);
+}
+
+#[test]
+fn a_source_without_its_purpose_is_reported() {
+    check_text(
+        "client/build.rs",
+        "fn main() {}\n",
+        &["client/build.rs:1: a source begins with `//!`: what is this room for?"],
+    );
+}
+
+#[test]
+fn a_manifest_without_the_lints_is_reported() {
+    check_text(
+        "client/Cargo.toml",
+        "[package]\nname = \"x\"\n",
+        &["client/Cargo.toml:1: a manifest says `[lints] workspace = true`"],
+    );
+    check_text(
+        "client/Cargo.toml",
+        "[package]\n[lints]\nworkspace = true\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_place_of_one_machine_is_reported() {
+    let place = concat!("/ho", "me/");
+    check_text(
+        "README.md",
+        &format!("see {place}me\nand https://example.org{place}x\n"),
+        &[&format!(
+            "README.md:1: `{place}` belongs to one machine or registry"
+        )],
+    );
+}
+
+#[test]
+fn a_long_source_is_a_note() {
+    let content = "//! L.\n".repeat(LINES_NOTED + 1);
+    let tree = [Text {
+        path: "client/src/lib.rs".to_owned(),
+        content,
+    }];
+    assert_eq!(notes(&tree), ["client/src/lib.rs has 601 lines"]);
+    assert!(check(&tree).is_empty(), "a note is no finding");
+}
