@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Installs what Carnet needs on Debian or Ubuntu and is not there yet; a second run changes nothing. Never asks.
+#
+#   deploy/setup.sh [build] [test] [cluster] [bench]      (without a name: build test cluster)
+#
+#   build    C++ compiler, ccache and libclang, for RocksDB and its bindings
+#   test     cargo-nextest, rustfmt and clippy
+#   cluster  iproute2, nftables and libfaketime, for the tests with real processes and real faults
+#   bench    etcd-server, the system the benchmarks are run beside
+#
+# Exit code: not 0 only when `build` or `test` cannot be had. Without `cluster` or `bench` the work goes on, and the tests
+# that need them report themselves as skipped. Other scripts source this file, which only defines `carnet_setup`.
+
+CARNET_NEXTEST_VERSION="0.9.143"
+
+carnet_setup() {
+  local group failed=0
+  [ $# -gt 0 ] || set -- build test cluster
+  export PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
+  CARNET_APT_FRESH=0
+  for group in "$@"; do
+    case "$group" in
+      build | test | cluster | bench) ;;
+      *)
+        _carnet_say "no group \"$group\"; there are build, test, cluster and bench"
+        return 2
+        ;;
+    esac
+    if "_carnet_group_$group"; then
+      _carnet_say "$group: ready"
+    elif [ "$group" = build ] || [ "$group" = test ]; then
+      _carnet_say "$group: NOT ready, see above"
+      failed=1
+    else
+      _carnet_say "$group: not complete, see above; tests that need it will be skipped"
+    fi
+  done
+  return "$failed"
+}
+
+_carnet_group_build() {
+  local missing=()
+  command -v git >/dev/null 2>&1 || missing+=(git)
+  command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
+  command -v g++ >/dev/null 2>&1 || missing+=(g++)
+  command -v ccache >/dev/null 2>&1 || missing+=(ccache)
+  _carnet_has_libclang || missing+=(libclang-dev)
+  _carnet_install "${missing[@]}" || return 1
+  if ! command -v cargo >/dev/null 2>&1; then
+    _carnet_say "no cargo: install Rust 1.95 or newer (https://rustup.rs) and run this again"
+    return 1
+  fi
+}
+
+_carnet_group_test() {
+  local component
+  for component in fmt:rustfmt clippy:clippy; do
+    if ! cargo "${component%%:*}" --version >/dev/null 2>&1; then
+      _carnet_say "adding the Rust component ${component##*:}"
+      rustup component add "${component##*:}" || return 1
+    fi
+  done
+  if ! cargo nextest --version >/dev/null 2>&1; then
+    _carnet_say "building cargo-nextest $CARNET_NEXTEST_VERSION, once: about 10 minutes on two cores"
+    # A folder of its own: our build flags and caches are not its.
+    (unset CARGO_TARGET_DIR && cd / && cargo install --locked --quiet --version "$CARNET_NEXTEST_VERSION" cargo-nextest) || return 1
+  fi
+}
+
+_carnet_group_cluster() {
+  local missing=()
+  _carnet_has_tool ip && _carnet_has_tool tc || missing+=(iproute2)
+  _carnet_has_tool nft || missing+=(nftables)
+  _carnet_has_file libfaketime.so.1 || missing+=(libfaketime)
+  _carnet_install "${missing[@]}"
+}
+
+_carnet_group_bench() {
+  _carnet_has_tool etcd && return 0
+  _carnet_install etcd-server || return 1
+  # The package starts a service of its own; the benchmarks start etcd themselves, and the machine should stay idle.
+  if [ -d /run/systemd/system ]; then
+    _carnet_root systemctl disable --now etcd >/dev/null 2>&1
+  elif [ -x /etc/init.d/etcd ]; then
+    _carnet_root /etc/init.d/etcd stop >/dev/null 2>&1
+  fi
+  return 0
+}
+
+# Installs the Debian packages named, if any are.
+_carnet_install() {
+  [ $# -gt 0 ] || return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    _carnet_say "no apt-get here; please install what Debian calls: $*"
+    return 1
+  fi
+  if [ "$(id -u)" != 0 ] && ! sudo -n true >/dev/null 2>&1; then
+    _carnet_say "neither root nor sudo without a password; please run: apt-get install $*"
+    return 1
+  fi
+  if [ "$CARNET_APT_FRESH" = 0 ]; then
+    _carnet_say "reading the list of packages"
+    _carnet_apt update || _carnet_say "the list could not be read; trying with the one that is there"
+    CARNET_APT_FRESH=1
+  fi
+  _carnet_say "installing $*"
+  _carnet_apt install --yes --no-install-recommends "$@"
+}
+
+_carnet_apt() {
+  _carnet_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
+}
+
+_carnet_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# Tools of the administrator are not on everybody's path.
+_carnet_has_tool() {
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
+}
+
+_carnet_has_file() {
+  [ -n "$(find /usr/lib /usr/local/lib -name "$1" -print -quit 2>/dev/null)" ]
+}
+
+_carnet_has_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] || [ -n "$(find /usr/lib /usr/local/lib \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) -print -quit 2>/dev/null)" ]
+}
+
+_carnet_say() {
+  printf 'setup: %s\n' "$*" >&2
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  carnet_setup "$@"
+fi
