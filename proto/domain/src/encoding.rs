@@ -359,6 +359,28 @@ impl<'a> Decoder<'a> {
         Ok(null)
     }
 
+    /// Passes over one value of any type and gives its bytes.
+    ///
+    /// # Errors
+    /// The first byte that is not canonical.
+    pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
+        let start = self.at;
+        match self.peek()? {
+            0x00..=0x1f => drop(self.uint()?),
+            0x40..=0x5f => drop(self.bytes()?),
+            0x60..=0x7f => drop(self.text()?),
+            0x80..=0x9f => {
+                for _ in 0..self.array()? {
+                    self.skip()?;
+                }
+                self.leave();
+            }
+            0xf4..=0xf6 => self.at += 1,
+            other => return Err(self.fault(DecodeFault::Forbidden(other))),
+        }
+        Ok(&self.all[start..self.at])
+    }
+
     /// Ends the reading: nothing may follow.
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.all.len() - self.at {
@@ -366,6 +388,16 @@ impl<'a> Decoder<'a> {
             count => Err(self.fault(DecodeFault::Trailing(count))),
         }
     }
+}
+
+/// Checks that the bytes are exactly one canonical value, of whatever type.
+///
+/// # Errors
+/// The first byte that is not canonical, or that follows the value.
+pub fn well_formed(bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut d = Decoder::new(bytes);
+    d.skip()?;
+    d.finish()
 }
 
 /// A value with exactly one canonical byte string.
@@ -634,6 +666,23 @@ macro_rules! canonical_variants {
                 };
                 d.leave();
                 Ok(value)
+            }
+        }
+    };
+}
+
+/// Implements [`Canonical`] for a newtype as the value inside it.
+#[macro_export]
+macro_rules! canonical_struct_of_one {
+    ($name:ident) => {
+        impl $crate::encoding::Canonical for $name {
+            fn encode(&self, e: &mut $crate::encoding::Encoder) {
+                $crate::encoding::Canonical::encode(&self.0, e);
+            }
+            fn decode(
+                d: &mut $crate::encoding::Decoder<'_>,
+            ) -> Result<Self, $crate::encoding::DecodeError> {
+                $crate::encoding::Canonical::decode(d).map(Self)
             }
         }
     };

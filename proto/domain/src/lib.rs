@@ -1,2 +1,9 @@
 //! (in progress)
+pub mod code;
+pub mod digest;
 pub mod encoding;
+pub mod envelope;
+pub mod leaf;
+pub mod merkle;
+pub mod signature;
+pub mod time;

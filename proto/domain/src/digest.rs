@@ -1,0 +1,127 @@
+//! SHA-256 and HMAC-SHA-256, and nothing that knows what is hashed.
+//!
+//! The `sha2` crate uses the processor's SHA instructions and has no call overhead, which counts more than bulk speed:
+//! nearly everything hashed here is shorter than 128 bytes.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest as _, Sha256};
+
+use crate::encoding::{Canonical, DecodeError, Decoder, Encoder};
+
+/// The 32 bytes of a SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// 32 zero bytes: the empty map, and "no previous leaf".
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Reads 64 hexadecimal digits, in any case.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn parse(text: &str) -> Result<Self, HexError> {
+        hex_bytes(text).map(Self)
+    }
+}
+
+/// A text that is not exactly the hexadecimal digits expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {digits} hexadecimal digits")]
+pub struct HexError {
+    /// How many digits there should be.
+    pub digits: usize,
+}
+
+/// The `N` bytes of `2N` hexadecimal digits.
+pub(crate) fn hex_bytes<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
+    let error = HexError { digits: 2 * N };
+    if text.len() != 2 * N {
+        return Err(error);
+    }
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |d: u8| char::from(d).to_digit(16).ok_or(error);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Ok(out)
+}
+
+/// Writes bytes in lower-case hexadecimal.
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl AsRef<[u8]> for Digest {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Canonical for Digest {
+    fn encode(&self, e: &mut Encoder) {
+        e.bytes(&self.0);
+    }
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        d.bytes_of().map(Self)
+    }
+}
+
+/// SHA-256 of the parts joined.
+pub fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut state = Sha256::new();
+    for part in parts {
+        state.update(part);
+    }
+    Digest(state.finalize().into())
+}
+
+/// HMAC-SHA-256 of the parts joined. For several messages under one key, prepare an [`HmacKey`] once.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Digest {
+    HmacKey::new(key).mac(parts)
+}
+
+/// The state of HMAC-SHA-256 after its key: two compressions saved for every message.
+#[derive(Clone)]
+pub struct HmacKey(Hmac<Sha256>);
+
+impl HmacKey {
+    /// Prepares a key of any length.
+    pub fn new(key: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+    }
+
+    /// The code of the parts joined.
+    pub fn mac(&self, parts: &[&[u8]]) -> Digest {
+        let mut state = self.0.clone();
+        for part in parts {
+            state.update(part);
+        }
+        Digest(state.finalize().into_bytes().into())
+    }
+}
