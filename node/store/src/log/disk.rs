@@ -1,0 +1,448 @@
+//! The log on disk: raft-log 0.4 behind our own trait, plus the checks it leaves to its user.
+//!
+//! raft-log gives group commit, checksums and a flush callback. Ours to add: the sentinel (a lost tail), the hole check
+//! (a lost head), poisoning after the first failed write, and an order between votes and sentinel.
+
+use std::fs;
+use std::io;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use raft_log::api::raft_log_writer::RaftLogWriter;
+use raft_log::{Callback, Config, RaftLog as Engine, Types};
+
+use super::codec::{DiskPayload, DiskPosition, DiskVote};
+use super::identity::sync_directory;
+use super::sentinel::{Mark, Sentinel, fault};
+use super::{LogState, RaftLog, Synced, Vote, next_index, payload_checksum, payload_size};
+use crate::fault::StorageFault;
+use crate::machine::{LogPosition, LogRecord};
+
+const SENTINEL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sizes of the log on disk.
+#[derive(Debug, Clone, Copy)]
+pub struct DiskLogOptions {
+    /// Largest size of one segment in bytes; space is given back in whole segments.
+    pub segment_bytes_max: usize,
+    /// Bytes of the newest records kept in memory.
+    pub cache_bytes_max: usize,
+    /// Bytes waiting for the disk before an append has to wait too.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for DiskLogOptions {
+    fn default() -> Self {
+        DiskLogOptions {
+            segment_bytes_max: 64 * 1024 * 1024,
+            cache_bytes_max: 64 * 1024 * 1024,
+            queue_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// A Raft log in a directory of its own: `wal/` (raft-log's segments) and `sentinel`.
+pub struct DiskLog {
+    engine: RwLock<Engine<Kinds>>,
+    shared: Arc<Shared>,
+    /// Dropped with the log; ends the thread that syncs the sentinel.
+    _until_dropped: SyncSender<()>,
+}
+
+/// What the flush thread and the callers share.
+struct Shared {
+    sentinel: Mutex<Guarded>,
+}
+
+struct Guarded {
+    sentinel: Sentinel,
+    /// Counts truncations, so that a late callback of an append cannot raise the mark above one.
+    epoch: u64,
+    poisoned: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Kinds;
+
+struct Done(Box<dyn FnOnce(io::Result<()>) + Send + 'static>);
+
+impl Callback for Done {
+    fn send(self, result: Result<(), io::Error>) {
+        (self.0)(result);
+    }
+}
+
+impl Types for Kinds {
+    type LogId = DiskPosition;
+    type LogPayload = DiskPayload;
+    type Vote = DiskVote;
+    type Callback = Done;
+    type UserData = u64;
+
+    fn log_index(position: &DiskPosition) -> u64 {
+        position.0.index
+    }
+
+    fn payload_size(payload: &DiskPayload) -> u64 {
+        payload_size(&payload.0) as u64 + 64
+    }
+}
+
+impl DiskLog {
+    /// Opens the log in `directory`, or creates it there if the directory holds none.
+    ///
+    /// # Errors
+    /// Something that was written and synced is missing or altered, or the disk failed. Nothing is repaired.
+    pub fn open(directory: &Path, options: DiskLogOptions) -> Result<DiskLog, StorageFault> {
+        let segments = directory.join("wal");
+        fs::create_dir_all(&segments)
+            .map_err(|source| fault("create log directory", &segments, source))?;
+        let sentinel_path = directory.join("sentinel");
+        let sentinel = if sentinel_path.exists() {
+            Sentinel::open(&sentinel_path)?
+        } else if holds_segments(&segments)? {
+            return Err(corrupt(
+                "raft log",
+                "segments without a sentinel".to_owned(),
+            ));
+        } else {
+            let sentinel = Sentinel::create(&sentinel_path)?;
+            sync_directory(directory)?;
+            sentinel
+        };
+
+        let mut config = Config::new(segments.display());
+        config.wal.flush_batch_wait = Some(Duration::ZERO);
+        config.wal.chunk_max_size = Some(options.segment_bytes_max);
+        config.wal.flush_queue_max_bytes = Some(options.queue_bytes_max);
+        config.wal.read_buffer_size = Some(1024 * 1024);
+        config.log_cache_capacity = Some(options.cache_bytes_max);
+        // raft-log 0.4.6 panics on some damage (an emptied segment); here damage is a refusal like any other.
+        let engine = catch_unwind(|| Engine::<Kinds>::open(Arc::new(config)))
+            .map_err(|_| {
+                corrupt(
+                    "raft log",
+                    format!("{}: unreadable segments", segments.display()),
+                )
+            })?
+            .map_err(|cause| corrupt("raft log", format!("{}: {cause}", segments.display())))?;
+        sync_directory(&segments)?;
+
+        check_end(&engine, &sentinel.mark())?;
+        let shared = Arc::new(Shared {
+            sentinel: Mutex::new(Guarded {
+                sentinel,
+                epoch: 0,
+                poisoned: None,
+            }),
+        });
+        let (until_dropped, dropped) = sync_channel(1);
+        let syncing = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("log-sentinel".to_owned())
+            .spawn(move || sync_while_open(&syncing, &dropped))
+            .map_err(|source| fault("start sentinel thread", directory, source))?;
+        Ok(DiskLog {
+            engine: RwLock::new(engine),
+            shared,
+            _until_dropped: until_dropped,
+        })
+    }
+
+    fn write(
+        &self,
+        act: impl FnOnce(&mut Engine<Kinds>) -> io::Result<()>,
+        after: impl FnOnce(&mut Guarded, u64) -> Result<(), StorageFault> + Send + 'static,
+        synced: Synced,
+    ) -> Result<(), StorageFault> {
+        let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        let epoch = {
+            let guarded = self.shared.lock();
+            guarded.refuse_if_poisoned()?;
+            guarded.epoch
+        };
+        act(&mut engine).map_err(|cause| self.shared.poison("write to the raft log", &cause))?;
+        let shared = Arc::clone(&self.shared);
+        let done = Done(Box::new(move |result| {
+            let outcome = match result {
+                Ok(()) => after(&mut shared.lock(), epoch),
+                Err(cause) => Err(shared.poison("sync of the raft log", &cause)),
+            };
+            synced(outcome);
+        }));
+        engine
+            .flush(true, Some(done))
+            .map_err(|cause| self.shared.poison("flush of the raft log", &cause))
+    }
+}
+
+impl RaftLog for DiskLog {
+    fn state(&self) -> LogState {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        state_of(&engine)
+    }
+
+    fn read(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, StorageFault> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        let mut size = 0;
+        if to <= from {
+            return Ok(records);
+        }
+        for found in engine.read(from, to) {
+            let (position, payload) =
+                found.map_err(|cause| corrupt("raft log", cause.to_string()))?;
+            size += payload_size(&payload.0);
+            if bytes_max < size && !records.is_empty() {
+                break;
+            }
+            records.push(LogRecord {
+                position: position.0,
+                payload: payload.0,
+            });
+        }
+        Ok(records)
+    }
+
+    fn save_vote(&self, vote: Vote, synced: Synced) -> Result<(), StorageFault> {
+        self.write(
+            |engine| engine.save_vote(DiskVote(vote)).map(|_| ()),
+            move |guarded, _| {
+                let mark = Mark {
+                    vote: Some(vote),
+                    ..guarded.sentinel.mark()
+                };
+                guarded.sentinel.write(mark)?;
+                guarded.sentinel.sync()
+            },
+            synced,
+        )
+    }
+
+    fn save_committed(&self, committed: LogPosition) -> Result<(), StorageFault> {
+        let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        self.shared.lock().refuse_if_poisoned()?;
+        let state = state_of(&engine);
+        if Some(committed) <= state.committed || state.last < Some(committed) {
+            return Ok(());
+        }
+        engine
+            .commit(DiskPosition(committed))
+            .and_then(|_| engine.flush(false, None))
+            .map_err(|cause| self.shared.poison("note of the commit", &cause))
+    }
+
+    fn append(&self, records: Vec<LogRecord>, synced: Synced) -> Result<(), StorageFault> {
+        let Some(last) = records
+            .last()
+            .map(|record| (record.position, payload_checksum(&record.payload)))
+        else {
+            synced(Ok(()));
+            return Ok(());
+        };
+        self.write(
+            move |engine| {
+                let entries = records
+                    .into_iter()
+                    .map(|record| (DiskPosition(record.position), DiskPayload(record.payload)));
+                engine.append(entries).map(|_| ())
+            },
+            move |guarded, epoch| guarded.raise(last, epoch),
+            synced,
+        )
+    }
+
+    fn truncate_after(
+        &self,
+        last: Option<LogPosition>,
+        synced: Synced,
+    ) -> Result<(), StorageFault> {
+        let state = self.state();
+        if next_index(state.last) <= next_index(last) {
+            synced(Ok(()));
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        self.write(
+            move |engine| cut(engine, &shared, last),
+            |_, _| Ok(()),
+            synced,
+        )
+    }
+
+    fn purge(&self, upto: LogPosition, synced: Synced) -> Result<(), StorageFault> {
+        let shared = Arc::clone(&self.shared);
+        self.write(
+            move |engine| {
+                let state = state_of(engine);
+                // A snapshot may end above our last index and yet below its term: that tail is void, and raft-log would
+                // keep its position as the end of the log.
+                if state
+                    .last
+                    .is_some_and(|last| last.index <= upto.index && upto < last)
+                {
+                    cut(engine, &shared, state.committed.max(state.purged))?;
+                }
+                engine.purge(DiskPosition(upto)).map(|_| ())
+            },
+            |_, _| Ok(()),
+            synced,
+        )
+    }
+
+    fn size(&self) -> u64 {
+        self.engine
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .on_disk_size()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.sentinel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poison(&self, what: &'static str, cause: &io::Error) -> StorageFault {
+        let detail = format!("{what}: {cause}");
+        self.lock().poisoned.get_or_insert_with(|| detail.clone());
+        StorageFault::Database { what, detail }
+    }
+}
+
+impl Guarded {
+    fn refuse_if_poisoned(&self) -> Result<(), StorageFault> {
+        match &self.poisoned {
+            Some(detail) => Err(StorageFault::Database {
+                what: "an earlier write failed",
+                detail: detail.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Raises the mark after a sync, unless the log was truncated since.
+    fn raise(&mut self, last: (LogPosition, u32), epoch: u64) -> Result<(), StorageFault> {
+        if epoch != self.epoch {
+            return Ok(());
+        }
+        let mark = Mark {
+            last: Some(last),
+            ..self.sentinel.mark()
+        };
+        self.sentinel.write(mark)
+    }
+}
+
+/// Truncates the engine; the sentinel is lowered and synced first, so that it never names what is about to go.
+fn cut(engine: &mut Engine<Kinds>, shared: &Shared, last: Option<LogPosition>) -> io::Result<()> {
+    let index = next_index(last).max(next_index(state_of(engine).purged));
+    let kept = index
+        .checked_sub(1)
+        .and_then(|kept| engine.read(kept, index).next())
+        .transpose()?;
+    let kept = kept.map(|(position, payload)| (position.0, payload_checksum(&payload.0)));
+    {
+        let mut guarded = shared.lock();
+        guarded.epoch += 1;
+        let mark = guarded.sentinel.mark();
+        if mark.last.is_some_and(|(marked, _)| index <= marked.index) {
+            let lowered = Mark { last: kept, ..mark };
+            guarded
+                .sentinel
+                .write(lowered)
+                .and_then(|()| guarded.sentinel.sync())
+                .map_err(io::Error::other)?;
+        }
+    }
+    engine.truncate(index).map(|_| ())
+}
+
+fn state_of(engine: &Engine<Kinds>) -> LogState {
+    let state = engine.log_state();
+    LogState {
+        purged: state.purged().map(|position| position.0),
+        last: state.last().map(|position| position.0),
+        committed: state.committed().map(|position| position.0),
+        vote: state.vote().map(|vote| vote.0),
+    }
+}
+
+/// The hole check, and the comparison with the sentinel.
+fn check_end(engine: &Engine<Kinds>, mark: &Mark) -> Result<(), StorageFault> {
+    let state = state_of(engine);
+    let record_at = |index: u64| -> Result<Option<(LogPosition, u32)>, StorageFault> {
+        let found = engine
+            .read(index, index.saturating_add(1))
+            .next()
+            .transpose();
+        let found = found.map_err(|cause| corrupt("raft log", cause.to_string()))?;
+        Ok(found.map(|(position, payload)| (position.0, payload_checksum(&payload.0))))
+    };
+    let first = next_index(state.purged);
+    if first < next_index(state.last) && record_at(first)?.is_none() {
+        return Err(corrupt(
+            "raft log",
+            format!("records from index {first} are missing"),
+        ));
+    }
+    if let Some(last) = state.last.filter(|last| first <= last.index) {
+        let found = record_at(last.index)?.map(|(position, _)| position);
+        if found != Some(last) {
+            return Err(corrupt(
+                "raft log",
+                format!("ends at {last:?}, but {found:?} stands there"),
+            ));
+        }
+    }
+    if let Some((marked, checksum)) = mark.last {
+        let purged = state
+            .purged
+            .is_some_and(|purged| marked.index <= purged.index);
+        if !purged && record_at(marked.index)? != Some((marked, checksum)) {
+            let detail = format!("was synced up to {marked:?}, ends at {:?}", state.last);
+            return Err(corrupt("raft log", detail));
+        }
+    }
+    if state.vote < mark.vote {
+        let detail = format!(
+            "vote {:?} was synced, the log holds {:?}",
+            mark.vote, state.vote
+        );
+        return Err(corrupt("raft log", detail));
+    }
+    Ok(())
+}
+
+fn sync_while_open(shared: &Shared, dropped: &Receiver<()>) {
+    while let Err(RecvTimeoutError::Timeout) = dropped.recv_timeout(SENTINEL_SYNC_INTERVAL) {
+        let mut guarded = shared.lock();
+        if let Err(cause) = guarded.sentinel.sync() {
+            guarded.poisoned.get_or_insert_with(|| cause.to_string());
+        }
+    }
+}
+
+fn holds_segments(segments: &Path) -> Result<bool, StorageFault> {
+    let entries =
+        fs::read_dir(segments).map_err(|source| fault("list log directory", segments, source))?;
+    for entry in entries {
+        let entry = entry.map_err(|source| fault("list log directory", segments, source))?;
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "wal")
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn corrupt(what: &'static str, detail: String) -> StorageFault {
+    StorageFault::Corrupt { what, detail }
+}

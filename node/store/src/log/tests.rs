@@ -1,0 +1,269 @@
+//! The log on disk against restarts and damage: what was synced comes back, or the node refuses to start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+
+use super::*;
+
+const SMALL: DiskLogOptions = DiskLogOptions {
+    segment_bytes_max: 1500,
+    cache_bytes_max: 600,
+    queue_bytes_max: 1024 * 1024,
+};
+
+fn position(term: u64, index: u64) -> LogPosition {
+    LogPosition {
+        term,
+        node: 1,
+        index,
+    }
+}
+
+fn record(term: u64, index: u64) -> LogRecord {
+    let payload = Payload::Entry(Bytes::from(format!(
+        "entry {index} of term {term}, with some length to it"
+    )));
+    LogRecord {
+        position: position(term, index),
+        payload,
+    }
+}
+
+/// Runs one write and waits until it is synced.
+fn synced(write: impl FnOnce(Synced) -> Result<(), StorageFault>) -> Result<(), StorageFault> {
+    let (done, wait) = sync_channel(1);
+    write(Box::new(move |result| {
+        let _ = done.send(result);
+    }))?;
+    wait.recv().expect("the log answers every write")
+}
+
+/// A log with 60 records in several segments, a vote and a commit note, closed.
+fn written(directory: &Path) {
+    let log = DiskLog::open(directory, SMALL).expect("opens");
+    synced(|done| {
+        log.save_vote(
+            Vote {
+                term: 2,
+                node: 1,
+                committed: true,
+            },
+            done,
+        )
+    })
+    .expect("voted");
+    for start in (0..60).step_by(5) {
+        synced(|done| {
+            log.append(
+                (start..start + 5).map(|index| record(2, index)).collect(),
+                done,
+            )
+        })
+        .expect("appended");
+    }
+    log.save_committed(position(2, 40)).expect("noted");
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(directory.join("wal"))
+        .expect("listed")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wal"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn contents(log: &DiskLog) -> Vec<LogRecord> {
+    log.read(0, u64::MAX, usize::MAX).expect("readable")
+}
+
+#[test]
+fn everything_synced_comes_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    assert!(
+        3 <= segments(directory.path()).len(),
+        "the test wants several segments"
+    );
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let state = log.state();
+    assert_eq!(
+        state.vote,
+        Some(Vote {
+            term: 2,
+            node: 1,
+            committed: true
+        })
+    );
+    assert_eq!(state.last, Some(position(2, 59)));
+    assert_eq!(
+        contents(&log),
+        (0..60).map(|index| record(2, index)).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_truncated_tail_stays_away_and_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    {
+        let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+        synced(|done| log.truncate_after(Some(position(2, 49)), done)).expect("truncated");
+    }
+    let log = DiskLog::open(directory.path(), SMALL).expect("a shorter log is no lost tail");
+    assert_eq!(log.state().last, Some(position(2, 49)));
+    synced(|done| log.append(vec![record(3, 50)], done)).expect("appended");
+    drop(log);
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    assert_eq!(contents(&log).last(), Some(&record(3, 50)));
+}
+
+#[test]
+fn purged_records_are_gone_and_the_rest_opens() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    let before = segments(directory.path()).len();
+    {
+        let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+        synced(|done| log.purge(position(2, 44), done)).expect("purged");
+        synced(|done| log.append(vec![record(2, 60)], done)).expect("appended");
+    }
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    assert_eq!(log.state().purged, Some(position(2, 44)));
+    assert_eq!(
+        contents(&log),
+        (45..=60).map(|index| record(2, index)).collect::<Vec<_>>()
+    );
+    assert!(
+        segments(directory.path()).len() < before,
+        "space is given back"
+    );
+}
+
+#[test]
+fn a_snapshot_beyond_a_void_tail_of_a_higher_term_leaves_an_appendable_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    synced(|done| log.append(vec![record(1, 0), record(5, 1)], done)).expect("appended");
+    synced(|done| log.purge(position(3, 10), done)).expect("purged");
+    synced(|done| log.append(vec![record(6, 11)], done)).expect("appended after the snapshot");
+    drop(log);
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    assert_eq!(contents(&log), vec![record(6, 11)]);
+}
+
+#[test]
+fn a_vote_never_goes_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    assert!(
+        log.save_vote(
+            Vote {
+                term: 1,
+                node: 3,
+                committed: false
+            },
+            Box::new(|_| ())
+        )
+        .is_err()
+    );
+}
+
+/// Damages a copy of the log and says what opening it gives.
+fn opens_after(damage: impl Fn(&Path)) -> Result<Vec<LogRecord>, StorageFault> {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    damage(directory.path());
+    DiskLog::open(directory.path(), SMALL).and_then(|log| log.read(0, u64::MAX, usize::MAX))
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let count = {
+        let directory = tempfile::tempdir().expect("a directory");
+        written(directory.path());
+        segments(directory.path()).len()
+    };
+    for at in 0..count {
+        let outcome =
+            opens_after(|directory| fs::remove_file(&segments(directory)[at]).expect("removed"));
+        assert!(
+            outcome.is_err(),
+            "segment {at} of {count} was missing: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_log_without_any_segment_is_refused() {
+    let outcome = opens_after(|directory| {
+        for segment in segments(directory) {
+            fs::remove_file(segment).expect("removed");
+        }
+    });
+    assert!(outcome.is_err(), "{outcome:?}");
+}
+
+#[test]
+fn a_missing_sentinel_is_refused() {
+    let outcome =
+        opens_after(|directory| fs::remove_file(directory.join("sentinel")).expect("removed"));
+    assert!(outcome.is_err(), "{outcome:?}");
+}
+
+#[test]
+fn any_cut_of_any_segment_loses_nothing_silently() {
+    let whole: Vec<LogRecord> = (0..60).map(|index| record(2, index)).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    for segment in segments(directory.path()) {
+        let bytes = fs::read(&segment).expect("readable");
+        for length in (0..bytes.len()).step_by(41) {
+            fs::write(&segment, &bytes[..length]).expect("written");
+            let outcome = opens_copy(directory.path());
+            assert!(
+                outcome.as_ref().map_or(true, |found| *found == whole),
+                "{segment:?} cut at {length}: {outcome:?}"
+            );
+        }
+        fs::write(&segment, &bytes).expect("written");
+    }
+}
+
+#[test]
+fn any_flipped_bit_loses_nothing_silently() {
+    let whole: Vec<LogRecord> = (0..60).map(|index| record(2, index)).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    for segment in segments(directory.path()) {
+        let bytes = fs::read(&segment).expect("readable");
+        for at in (0..bytes.len()).step_by(13) {
+            let mut broken = bytes.clone();
+            broken[at] ^= 1 << (at % 8);
+            fs::write(&segment, &broken).expect("written");
+            let outcome = opens_copy(directory.path());
+            assert!(
+                outcome.as_ref().map_or(true, |found| *found == whole),
+                "{segment:?} flipped at {at}: {outcome:?}"
+            );
+        }
+        fs::write(&segment, &bytes).expect("written");
+    }
+}
+
+/// Opens a copy, so that a repair by the opening does not heal the damage for the next case.
+fn opens_copy(directory: &Path) -> Result<Vec<LogRecord>, StorageFault> {
+    let copy = tempfile::tempdir().expect("a directory");
+    fs::create_dir(copy.path().join("wal")).expect("created");
+    fs::copy(directory.join("sentinel"), copy.path().join("sentinel")).expect("copied");
+    for segment in segments(directory) {
+        let name = segment.file_name().expect("a name");
+        fs::copy(&segment, copy.path().join("wal").join(name)).expect("copied");
+    }
+    DiskLog::open(copy.path(), SMALL).and_then(|log| log.read(0, u64::MAX, usize::MAX))
+}
