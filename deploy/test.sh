@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check of this repository, from a fresh machine with git and Rust: format, lints, layers, tests, real processes.
+# Every check of this repository, from a fresh machine with git and Rust: format, lints, and all tests, those of the
+# workspace itself (layers, tidy tree) and those with real processes among them.
 #
 #   deploy/test.sh [--quick]      --quick leaves out the tests that start real processes
 #
@@ -94,7 +95,6 @@ profile=ci
 carnet_expect_build "25 to 40 minutes, tests included,"
 
 check "format (cargo fmt --check)" cargo fmt --all --check
-check "layers (cargo xtask layers)" cargo xtask layers
 check "lints (cargo clippy -D warnings)" cargo clippy --locked --release --workspace --all-targets -- -D warnings
 if [ "$quick" = 0 ]; then
   export CARNET_PLANTED_BIN_DIR="$scratch/planted" CARNET_BIN_DIR="$scratch/bin"
