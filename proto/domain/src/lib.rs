@@ -5,5 +5,8 @@ pub mod encoding;
 pub mod envelope;
 pub mod leaf;
 pub mod merkle;
+pub mod map;
+pub mod checkpoint;
+pub mod passport;
 pub mod signature;
 pub mod time;

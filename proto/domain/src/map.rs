@@ -1,0 +1,570 @@
+//! The state map: a sparse Merkle map that proves "this is the newest state" and "there is no such thing".
+//!
+//! ```text
+//! leaf   SHA-256(0x02 ‖ key ‖ value)      inner  SHA-256(0x03 ‖ left ‖ right)      empty  32 zero bytes
+//! ```
+//! The most significant bit of the key decides first. Leaves are hoisted: a subtree with exactly one leaf has the hash of
+//! that leaf. Nothing is ever removed from the map, so neither is anything here.
+//!
+//! It is stored in pages of four bit levels, so that sealing a batch reads and writes each page it touches once.
+
+use std::collections::BTreeMap;
+
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::{canonical_enum, canonical_struct};
+
+/// The most siblings in a proof: one for each bit of a key.
+pub const MAP_PROOF_COUNT_MAX: usize = 256;
+
+/// Status of a robot in the map: the first that holds, in the order 5, 6, 3, 7, 4, 8, 9, 2, 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RobotStatus {
+    /// Nothing else holds.
+    InForce,
+    /// The code is reserved; no robot bears it yet.
+    Reserved,
+    /// Registered in error.
+    Annulled,
+    /// The end of life is declared and not yet confirmed.
+    EndOfLifePending,
+    /// Scrapped: final.
+    Scrapped,
+    /// Recycled: final.
+    Recycled,
+    /// In custody elsewhere.
+    Departed,
+    /// A hold stops it.
+    Stopped,
+    /// Released to this registry, not yet admitted.
+    Released,
+}
+
+canonical_enum!(RobotStatus {
+    1 => InForce,
+    2 => Reserved,
+    3 => Annulled,
+    4 => EndOfLifePending,
+    5 => Scrapped,
+    6 => Recycled,
+    7 => Departed,
+    8 => Stopped,
+    9 => Released,
+});
+
+/// Status of any other subject in the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectStatus {
+    /// In force.
+    InForce,
+    /// Suspended: may come back.
+    Suspended,
+    /// Ended.
+    Ended,
+}
+
+canonical_enum!(SubjectStatus { 1 => InForce, 2 => Suspended, 3 => Ended });
+
+/// What the map says about a subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MapValue {
+    /// Number of a [`RobotStatus`] or a [`SubjectStatus`].
+    pub status: u8,
+    /// `seq` of the newest leaf of the subject.
+    pub seq: u64,
+    /// 0-based index of that leaf in the log.
+    pub leaf_index: u64,
+    /// Hash of that leaf.
+    pub leaf_hash: Digest,
+    /// Zero but for models: digest of approval, enterprise status and recalls in force.
+    pub facts: Digest,
+}
+
+canonical_struct!(MapValue {
+    status,
+    seq,
+    leaf_index,
+    leaf_hash,
+    facts
+});
+
+impl MapValue {
+    /// `SHA-256("carnet-map/1" ‖ status u8 ‖ seq u64be ‖ leaf index u64be ‖ leaf hash ‖ facts)`.
+    pub fn digest(&self) -> Digest {
+        sha256(&[
+            tag::MAP_VALUE.as_bytes(),
+            &[self.status],
+            &self.seq.to_be_bytes(),
+            &self.leaf_index.to_be_bytes(),
+            &self.leaf_hash.0,
+            &self.facts.0,
+        ])
+    }
+}
+
+/// `SHA-256(0x02 ‖ key ‖ value)`.
+pub fn map_leaf_hash(key: &Digest, value: &Digest) -> Digest {
+    sha256(&[&[tag::MAP_LEAF], &key.0, &value.0])
+}
+
+/// `SHA-256(0x03 ‖ left ‖ right)`.
+pub fn map_node_hash(left: &Digest, right: &Digest) -> Digest {
+    sha256(&[&[tag::MAP_NODE], &left.0, &right.0])
+}
+
+const FANOUT: usize = 16;
+const PAGE_DEPTH_MAX: u8 = 64;
+
+/// Where a page stands: the nibbles of the keys below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PagePath {
+    /// How many nibbles; below 64.
+    depth: u8,
+    /// The nibbles, then zeros.
+    nibbles: [u8; 32],
+}
+
+impl PagePath {
+    /// The page at the top.
+    pub const ROOT: Self = Self {
+        depth: 0,
+        nibbles: [0; 32],
+    };
+
+    /// How many nibbles lead to the page.
+    pub fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    /// The key in storage: the depth, then the nibbles, two a byte. Pages of one depth lie together.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let count = usize::from(self.depth).div_ceil(2);
+        [&[self.depth], &self.nibbles[..count]].concat()
+    }
+
+    /// The path of a key in storage.
+    ///
+    /// # Errors
+    /// When the bytes are the path of no page.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PageError> {
+        let (&depth, rest) = bytes.split_first().ok_or(PageError::Path)?;
+        if depth >= PAGE_DEPTH_MAX || rest.len() != usize::from(depth).div_ceil(2) {
+            return Err(PageError::Path);
+        }
+        let mut nibbles = [0; 32];
+        nibbles[..rest.len()].copy_from_slice(rest);
+        if depth % 2 == 1 && nibbles[rest.len() - 1] & 0x0f != 0 {
+            return Err(PageError::Path);
+        }
+        Ok(Self { depth, nibbles })
+    }
+
+    fn child(&self, nibble: usize) -> Self {
+        let mut nibbles = self.nibbles;
+        let shift = if self.depth.is_multiple_of(2) { 4 } else { 0 };
+        nibbles[usize::from(self.depth / 2)] |= (nibble as u8) << shift;
+        Self {
+            depth: self.depth + 1,
+            nibbles,
+        }
+    }
+
+    /// The nibble of a key that decides inside this page.
+    fn nibble_of(&self, key: &Digest) -> usize {
+        let byte = key.0[usize::from(self.depth / 2)];
+        usize::from(if self.depth.is_multiple_of(2) {
+            byte >> 4
+        } else {
+            byte & 0x0f
+        })
+    }
+}
+
+/// Why bytes from storage are not a page or its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// Not a path.
+    #[error("the bytes are not the path of a map page")]
+    Path,
+    /// Not a page.
+    #[error("the bytes are not a map page")]
+    Page,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Child {
+    Empty,
+    Leaf(Digest, Digest),
+    /// Hash of a subtree with at least two leaves, which has a page of its own.
+    Sub(Digest),
+}
+
+/// Four bit levels of the map: sixteen children, each nothing, one leaf, or the hash of the page below.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Page {
+    children: Box<[Child; FANOUT]>,
+}
+
+impl Page {
+    fn empty() -> Self {
+        Self {
+            children: Box::new([Child::Empty; FANOUT]),
+        }
+    }
+
+    /// The bytes in storage: which children are leaves (u16be), which are pages (u16be), then in order key ‖ value of a
+    /// leaf or the hash of a page.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (mut leaves, mut subs) = (0u16, 0u16);
+        let mut body = Vec::with_capacity(FANOUT * 32);
+        for (i, child) in self.children.iter().enumerate() {
+            match child {
+                Child::Empty => {}
+                Child::Leaf(key, value) => {
+                    leaves |= 1 << i;
+                    body.extend([key.0, value.0].as_flattened());
+                }
+                Child::Sub(hash) => {
+                    subs |= 1 << i;
+                    body.extend(hash.0);
+                }
+            }
+        }
+        [&leaves.to_be_bytes()[..], &subs.to_be_bytes(), &body].concat()
+    }
+
+    /// The page of bytes in storage.
+    ///
+    /// # Errors
+    /// When the bytes are no page.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PageError> {
+        let (head, body) = bytes.split_first_chunk::<4>().ok_or(PageError::Page)?;
+        let leaves = u16::from_be_bytes([head[0], head[1]]);
+        let subs = u16::from_be_bytes([head[2], head[3]]);
+        let (hashes, rest) = body.as_chunks::<32>();
+        let count = 2 * leaves.count_ones() + subs.count_ones();
+        if leaves & subs != 0 || !rest.is_empty() || hashes.len() != count as usize {
+            return Err(PageError::Page);
+        }
+        let mut next = hashes.iter().map(|hash| Digest(*hash));
+        let mut page = Self::empty();
+        for (i, child) in page.children.iter_mut().enumerate() {
+            let mut take = || next.next().ok_or(PageError::Page);
+            if leaves >> i & 1 == 1 {
+                *child = Child::Leaf(take()?, take()?);
+            } else if subs >> i & 1 == 1 {
+                *child = Child::Sub(take()?);
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Gives stored pages.
+pub trait Pages {
+    /// How the store fails.
+    type Fault;
+
+    /// The page at a path; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
+}
+
+impl<P: Pages + ?Sized> Pages for &P {
+    type Fault = P::Fault;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        (**self).page(path)
+    }
+}
+
+/// Pages in memory, or those that a batch changed.
+pub type PageMap = BTreeMap<PagePath, Page>;
+
+impl Pages for PageMap {
+    type Fault = std::convert::Infallible;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        Ok(self.get(path).cloned())
+    }
+}
+
+/// Why the stored map cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MapFault<F> {
+    /// The page above says that there is a page, the store says that there is none.
+    #[error("the map page at {0:?} is missing")]
+    Missing(PagePath),
+    /// The store failed.
+    #[error("the store of map pages failed")]
+    Store(#[source] F),
+}
+
+/// What a range of children amounts to.
+#[derive(Clone, Copy)]
+enum Sum {
+    Empty,
+    /// Exactly one leaf: hoisted.
+    Leaf(Digest, Digest),
+    Inner(Digest),
+}
+
+impl Sum {
+    fn hash(self) -> Digest {
+        match self {
+            Self::Empty => Digest::ZERO,
+            Self::Leaf(key, value) => map_leaf_hash(&key, &value),
+            Self::Inner(hash) => hash,
+        }
+    }
+
+    /// Of a power of two of neighbouring children.
+    fn of(children: &[Child]) -> Self {
+        if let [child] = children {
+            return match *child {
+                Child::Empty => Self::Empty,
+                Child::Leaf(key, value) => Self::Leaf(key, value),
+                Child::Sub(hash) => Self::Inner(hash),
+            };
+        }
+        let (left, right) = children.split_at(children.len() / 2);
+        match (Self::of(left), Self::of(right)) {
+            (Self::Empty, Self::Empty) => Self::Empty,
+            (Self::Empty, Self::Leaf(key, value)) | (Self::Leaf(key, value), Self::Empty) => {
+                Self::Leaf(key, value)
+            }
+            (left, right) => Self::Inner(map_node_hash(&left.hash(), &right.hash())),
+        }
+    }
+}
+
+fn stored<P: Pages + ?Sized>(pages: &P, path: &PagePath) -> Result<Page, MapFault<P::Fault>> {
+    pages
+        .page(path)
+        .map_err(MapFault::Store)?
+        .ok_or(MapFault::Missing(*path))
+}
+
+/// The root of the stored map; zero when it is empty.
+///
+/// # Errors
+/// The fault of the store.
+pub fn root<P: Pages + ?Sized>(pages: &P) -> Result<Digest, MapFault<P::Fault>> {
+    let page = pages.page(&PagePath::ROOT).map_err(MapFault::Store)?;
+    Ok(page.map_or(Digest::ZERO, |page| Sum::of(&page.children[..]).hash()))
+}
+
+/// Sets values; gives the new root and every page that changed, to be written in the same batch.
+///
+/// # Errors
+/// The fault of the store; nothing has changed then.
+pub fn update<P: Pages + ?Sized>(
+    pages: &P,
+    values: &BTreeMap<Digest, Digest>,
+) -> Result<(Digest, PageMap), MapFault<P::Fault>> {
+    let mut changed = BTreeMap::new();
+    if values.is_empty() {
+        return Ok((root(pages)?, changed));
+    }
+    let values: Vec<(Digest, Digest)> = values.iter().map(|(k, v)| (*k, *v)).collect();
+    let top = pages
+        .page(&PagePath::ROOT)
+        .map_err(MapFault::Store)?
+        .unwrap_or_else(Page::empty);
+    let root = set(pages, PagePath::ROOT, top, &values, &mut changed)?.hash();
+    Ok((root, changed))
+}
+
+/// Sets sorted `values` in the page at `path`, and gives what the page amounts to.
+fn set<P: Pages + ?Sized>(
+    pages: &P,
+    path: PagePath,
+    mut page: Page,
+    values: &[(Digest, Digest)],
+    changed: &mut PageMap,
+) -> Result<Sum, MapFault<P::Fault>> {
+    for group in values.chunk_by(|a, b| path.nibble_of(&a.0) == path.nibble_of(&b.0)) {
+        let nibble = path.nibble_of(&group[0].0);
+        let child = &mut page.children[nibble];
+        let below = path.child(nibble);
+        *child = match (*child, group) {
+            (Child::Empty, [(key, value)]) => Child::Leaf(*key, *value),
+            (Child::Leaf(old, _), [(key, value)]) if old == *key => Child::Leaf(*key, *value),
+            (Child::Empty, _) => sub(set(pages, below, Page::empty(), group, changed)?),
+            (Child::Leaf(key, value), _) => {
+                // The leaf that stood here goes down one page with the new ones.
+                let mut fresh = Page::empty();
+                fresh.children[below.nibble_of(&key)] = Child::Leaf(key, value);
+                sub(set(pages, below, fresh, group, changed)?)
+            }
+            (Child::Sub(_), _) => sub(set(pages, below, stored(pages, &below)?, group, changed)?),
+        };
+    }
+    let sum = Sum::of(&page.children[..]);
+    changed.insert(path, page);
+    Ok(sum)
+}
+
+fn sub(sum: Sum) -> Child {
+    match sum {
+        Sum::Inner(hash) => Child::Sub(hash),
+        Sum::Empty | Sum::Leaf(..) => panic!("invariant: a page below another has two leaves"),
+    }
+}
+
+/// Where the way to a key ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MapEnd {
+    /// In an empty subtree.
+    Empty,
+    /// In a subtree with exactly one leaf.
+    Leaf {
+        /// Key of the leaf; need not be the key asked for.
+        key: Digest,
+        /// Digest of its value.
+        value: Digest,
+    },
+}
+
+/// Proof of what the map says about a key, as it was received; see [`MapProof::verify`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MapProof {
+    /// Hashes beside the way, from the root downwards, one for each bit of the key.
+    pub siblings: Vec<Digest>,
+    /// Where the way ends.
+    pub end: MapEnd,
+}
+
+/// `[[sibling…], null or [key, value]]`.
+impl Canonical for MapProof {
+    fn encode(&self, e: &mut Encoder) {
+        e.array(2);
+        self.siblings.encode(e);
+        match self.end {
+            MapEnd::Empty => e.null(),
+            MapEnd::Leaf { key, value } => (key, value).encode(e),
+        }
+    }
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        d.array_of(2)?;
+        let at = d.clone();
+        let siblings = Vec::<Digest>::decode(d)?;
+        if siblings.len() > MAP_PROOF_COUNT_MAX {
+            return Err(at.invalid("a map proof has at most 256 siblings"));
+        }
+        let end = match Option::<(Digest, Digest)>::decode(d)? {
+            None => MapEnd::Empty,
+            Some((key, value)) => MapEnd::Leaf { key, value },
+        };
+        d.leave();
+        Ok(Self { siblings, end })
+    }
+}
+
+/// What the map says about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MapAnswer {
+    /// The digest of its value.
+    Present(Digest),
+    /// There is no such key.
+    Absent,
+}
+
+/// Why a map proof proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MapProofError {
+    /// More siblings than a key has bits.
+    #[error("the map proof has {0} siblings, a key has {MAP_PROOF_COUNT_MAX} bits")]
+    Length(usize),
+    /// The leaf at the end of the way does not lie on the way to the key.
+    #[error("the leaf shown does not lie on the way to the key")]
+    OffTheWay,
+    /// The hashes lead to another root.
+    #[error("the map proof leads to another root")]
+    Root,
+}
+
+/// The proof of what the stored map says about a key.
+///
+/// # Errors
+/// The fault of the store.
+pub fn prove<P: Pages + ?Sized>(pages: &P, key: &Digest) -> Result<MapProof, MapFault<P::Fault>> {
+    let mut siblings = Vec::new();
+    let mut path = PagePath::ROOT;
+    let top = pages.page(&path).map_err(MapFault::Store)?;
+    let mut page = top.unwrap_or_else(Page::empty);
+    loop {
+        let nibble = path.nibble_of(key);
+        let mut range = 0..FANOUT;
+        loop {
+            match Sum::of(&page.children[range.clone()]) {
+                Sum::Empty => {
+                    return Ok(MapProof {
+                        siblings,
+                        end: MapEnd::Empty,
+                    });
+                }
+                Sum::Leaf(key, value) => {
+                    return Ok(MapProof {
+                        siblings,
+                        end: MapEnd::Leaf { key, value },
+                    });
+                }
+                Sum::Inner(_) if range.len() == 1 => break,
+                Sum::Inner(_) => {}
+            }
+            let middle = range.start + range.len() / 2;
+            let (way, beside) = if nibble < middle {
+                (range.start..middle, middle..range.end)
+            } else {
+                (middle..range.end, range.start..middle)
+            };
+            siblings.push(Sum::of(&page.children[beside]).hash());
+            range = way;
+        }
+        path = path.child(nibble);
+        page = stored(pages, &path)?;
+    }
+}
+
+impl MapProof {
+    /// What the map with this root says about a key.
+    ///
+    /// # Errors
+    /// Why the proof proves nothing.
+    pub fn verify(&self, root: &Digest, key: &Digest) -> Result<MapAnswer, MapProofError> {
+        let depth = self.siblings.len();
+        if depth > MAP_PROOF_COUNT_MAX {
+            return Err(MapProofError::Length(depth));
+        }
+        let (mut hash, answer) = match &self.end {
+            MapEnd::Empty => (Digest::ZERO, MapAnswer::Absent),
+            MapEnd::Leaf { key: found, value } if found == key => {
+                (map_leaf_hash(found, value), MapAnswer::Present(*value))
+            }
+            MapEnd::Leaf { key: found, value } => {
+                // Another leaf proves absence only where the key itself would have to stand.
+                if (0..depth).any(|i| bit(found, i) != bit(key, i)) {
+                    return Err(MapProofError::OffTheWay);
+                }
+                (map_leaf_hash(found, value), MapAnswer::Absent)
+            }
+        };
+        for (i, sibling) in self.siblings.iter().enumerate().rev() {
+            hash = match bit(key, i) {
+                0 => map_node_hash(&hash, sibling),
+                _ => map_node_hash(sibling, &hash),
+            };
+        }
+        if hash == *root {
+            Ok(answer)
+        } else {
+            Err(MapProofError::Root)
+        }
+    }
+}
+
+/// Bit `i` of a key, the most significant first.
+fn bit(key: &Digest, i: usize) -> u8 {
+    key.0[i / 8] >> (7 - i % 8) & 1
+}
