@@ -1,0 +1,361 @@
+//! The data directory of one node: whose it is, who has it open, and which state database in it counts.
+//!
+//! ```text
+//! <root>/
+//!   LOCK                 held (flock) by the one process that has the directory open
+//!   CREATING             only while the directory is being made
+//!   IDENTITY             CBOR [version, h'CBOR [cluster, node]'] ‖ CRC-32, big-endian
+//!   CURRENT              "state-<n> <CRC-32 of the name, 8 hex digits>\n"
+//!   state-<n>/           a state database; every one that CURRENT does not name is a leftover
+//!   snapshots/<i>.<k>/   checkpoints being streamed; all are leftovers at the start
+//! ```
+//!
+//! Other rooms may keep their own names beside these. It deliberately knows nothing of what a database holds.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use carnet_domain::canonical_struct;
+use carnet_domain::encoding::{Blob, Canonical};
+
+use crate::fault::StorageFault;
+
+/// Version of the layout above.
+pub const LAYOUT_VERSION: u32 = 1;
+
+const LOCK: &str = "LOCK";
+const CREATING: &str = "CREATING";
+const IDENTITY: &str = "IDENTITY";
+const CURRENT: &str = "CURRENT";
+const SNAPSHOTS: &str = "snapshots";
+const STATE_PREFIX: &str = "state-";
+/// Ending of a file that is not yet whole.
+const UNFINISHED: &str = ".new";
+
+/// Whose directory it is. Neither part ever changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Drawn once when the cluster was founded.
+    pub cluster: [u8; 16],
+    /// Never reused: a wiped disk is a new node.
+    pub node: u64,
+}
+
+canonical_struct!(Identity { cluster, node });
+
+/// A data directory, locked.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    identity: Identity,
+    /// Given to the next state database or snapshot.
+    next: AtomicU64,
+    _lock: File,
+}
+
+impl Directory {
+    /// Whether a directory was made here. Opening decides; this only tells "first start" from "start".
+    pub fn is_created(root: &Path) -> bool {
+        root.join(IDENTITY).exists() && !root.join(CREATING).exists()
+    }
+
+    /// Makes a data directory with a first state database, which `make_state` writes at the path it gets. If it was
+    /// cut short, call it again.
+    ///
+    /// # Errors
+    /// There is a node's data or anything unknown already, another process is at it, or the disk failed.
+    pub fn create(
+        root: &Path,
+        identity: Identity,
+        make_state: impl FnOnce(&Path) -> Result<(), StorageFault>,
+    ) -> Result<Self, StorageFault> {
+        std::fs::create_dir_all(root).map_err(io("create", root))?;
+        let lock = lock(root)?;
+        let names = names(root)?;
+        if names.iter().any(|name| name == CREATING) {
+            for name in names
+                .iter()
+                .filter(|name| *name != CREATING && is_ours(name))
+            {
+                remove(&root.join(name))?;
+            }
+        } else if let Some(name) = names
+            .iter()
+            .find(|name| *name != LOCK && *name != "lost+found")
+        {
+            return Err(StorageFault::Foreign(format!(
+                "{} is not empty (it has `{name}`): a new node needs an empty data directory",
+                root.display()
+            )));
+        }
+        write_atomically(&root.join(CREATING), b"")?;
+        let directory = Self {
+            root: root.to_owned(),
+            identity,
+            next: AtomicU64::new(1),
+            _lock: lock,
+        };
+        make_state(&directory.state_path(0))?;
+        sync_directory(root)?;
+        directory.name_current(0)?;
+        let stored = (LAYOUT_VERSION, Blob(identity.to_bytes()));
+        write_atomically(&root.join(IDENTITY), &sealed(stored.to_bytes()))?;
+        let marker = root.join(CREATING);
+        std::fs::remove_file(&marker).map_err(io("remove", &marker))?;
+        sync_directory(root)?;
+        Ok(directory)
+    }
+
+    /// Opens the directory of `identity`, and removes what a crash left behind.
+    ///
+    /// # Errors
+    /// It is not there, belongs to another cluster or node or a newer binary, is damaged, is open in another process,
+    /// or the disk failed. Nothing is removed then.
+    pub fn open(root: &Path, identity: Identity) -> Result<Self, StorageFault> {
+        let shown = root.display();
+        if root.join(CREATING).exists() {
+            return Err(StorageFault::Foreign(format!(
+                "{shown}: its making was cut short; make it again"
+            )));
+        }
+        if !root.join(IDENTITY).exists() {
+            return Err(StorageFault::Foreign(format!(
+                "{shown} has no data of node {}: a wiped disk is a new node and needs a new id",
+                identity.node
+            )));
+        }
+        let lock = lock(root)?;
+        check_identity(root, identity)?;
+        let directory = Self {
+            root: root.to_owned(),
+            identity,
+            next: AtomicU64::new(0),
+            _lock: lock,
+        };
+        let current = directory.current()?;
+        directory.next.store(current + 1, Ordering::Relaxed);
+        directory.clean(current)?;
+        Ok(directory)
+    }
+
+    /// Where it lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whose it is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The number of the state database that counts.
+    ///
+    /// # Errors
+    /// The pointer or the database is missing or damaged, or the disk failed.
+    pub fn current(&self) -> Result<u64, StorageFault> {
+        let corrupt = |detail: String| StorageFault::Corrupt {
+            what: CURRENT,
+            detail,
+        };
+        let text = read(&self.root.join(CURRENT))?;
+        let number =
+            parse_current(&text).ok_or_else(|| corrupt("its check does not match".into()))?;
+        let path = self.state_path(number);
+        match path.is_dir() {
+            true => Ok(number),
+            false => Err(corrupt(format!(
+                "it names {}, which is not there",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Makes a state database the one that counts. It must be complete and durable.
+    ///
+    /// # Errors
+    /// The disk failed: either the old one or the new one counts at the next start.
+    pub fn name_current(&self, number: u64) -> Result<(), StorageFault> {
+        sync_directory(&self.root)?;
+        let name = format!("{STATE_PREFIX}{number}");
+        let line = format!("{name} {:08x}\n", crc32fast::hash(name.as_bytes()));
+        write_atomically(&self.root.join(CURRENT), line.as_bytes())
+    }
+
+    /// The place of a state database.
+    pub fn state_path(&self, number: u64) -> PathBuf {
+        self.root.join(format!("{STATE_PREFIX}{number}"))
+    }
+
+    /// A number no state database of this directory has.
+    pub fn next_state(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A place for a snapshot of the state after `index`; its parent is there, itself is not.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn next_snapshot(&self, index: Option<u64>) -> Result<PathBuf, StorageFault> {
+        let parent = self.root.join(SNAPSHOTS);
+        std::fs::create_dir_all(&parent).map_err(io("create", &parent))?;
+        let index = index.map_or("none".to_owned(), |index| index.to_string());
+        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        Ok(parent.join(format!("{index}.{serial}")))
+    }
+
+    fn clean(&self, current: u64) -> Result<(), StorageFault> {
+        for name in names(&self.root)? {
+            let state = name
+                .strip_prefix(STATE_PREFIX)
+                .and_then(|n| n.parse::<u64>().ok());
+            let ours = [IDENTITY, CURRENT]
+                .iter()
+                .any(|file| name == format!("{file}{UNFINISHED}"));
+            if name == SNAPSHOTS || ours || state.is_some_and(|n| n != current) {
+                tracing::info!(%name, "leftover removed");
+                remove(&self.root.join(name))?;
+            }
+        }
+        sync_directory(&self.root)
+    }
+}
+
+/// Replaces a file so that after a crash either the old or the new content is there, whole: write, fsync, rename,
+/// fsync of the directory.
+///
+/// # Errors
+/// The disk failed. Do not try again: a second fsync may report what the first lost as written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StorageFault> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    let unfinished = PathBuf::from(unfinished);
+    let mut file = File::create(&unfinished).map_err(io("create", &unfinished))?;
+    file.write_all(bytes).map_err(io("write", &unfinished))?;
+    file.sync_all().map_err(io("sync", &unfinished))?;
+    std::fs::rename(&unfinished, path).map_err(io("rename", path))?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// The disk failed.
+pub fn sync_directory(path: &Path) -> Result<(), StorageFault> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io("sync", path))
+}
+
+/// A fault of the operating system at a path.
+pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StorageFault {
+    move |source| StorageFault::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The names in a directory, sorted.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, StorageFault> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io("list", path))? {
+        let entry = entry.map_err(io("list", path))?;
+        out.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    out.sort_unstable();
+    Ok(out)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StorageFault> {
+    std::fs::read(path).map_err(io("read", path))
+}
+
+fn remove(path: &Path) -> Result<(), StorageFault> {
+    let done = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.map_err(io("remove", path)),
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
+    [IDENTITY, CURRENT, SNAPSHOTS, CREATING].contains(&name) || name.starts_with(STATE_PREFIX)
+}
+
+fn lock(root: &Path) -> Result<File, StorageFault> {
+    let path = root.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StorageFault::Foreign(format!(
+            "{} is open in another process",
+            root.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(io("lock", &path)(error)),
+    }
+}
+
+fn check_identity(root: &Path, expected: Identity) -> Result<(), StorageFault> {
+    let shown = root.display();
+    let corrupt = |detail: String| StorageFault::Corrupt {
+        what: IDENTITY,
+        detail,
+    };
+    let bytes = read(&root.join(IDENTITY))?;
+    let body = unsealed(&bytes).ok_or_else(|| corrupt("its check does not match".into()))?;
+    let (version, Blob(body)) =
+        <(u32, Blob)>::from_bytes(body).map_err(|e| corrupt(e.to_string()))?;
+    if version != LAYOUT_VERSION {
+        return Err(StorageFault::Foreign(format!(
+            "{shown} has layout {version}; this binary knows {LAYOUT_VERSION}"
+        )));
+    }
+    let found = Identity::from_bytes(&body).map_err(|e| corrupt(e.to_string()))?;
+    let text = |id: [u8; 16]| u128::from_be_bytes(id);
+    if found.cluster != expected.cluster {
+        return Err(StorageFault::Foreign(format!(
+            "{shown} belongs to cluster {:032x}, not {:032x}",
+            text(found.cluster),
+            text(expected.cluster)
+        )));
+    }
+    if found.node != expected.node {
+        return Err(StorageFault::Foreign(format!(
+            "{shown} belongs to node {}, not {}",
+            found.node, expected.node
+        )));
+    }
+    Ok(())
+}
+
+fn parse_current(text: &[u8]) -> Option<u64> {
+    let (name, check) = std::str::from_utf8(text)
+        .ok()?
+        .strip_suffix('\n')?
+        .split_once(' ')?;
+    let number = name.strip_prefix(STATE_PREFIX)?.parse().ok()?;
+    (check == format!("{:08x}", crc32fast::hash(name.as_bytes()))).then_some(number)
+}
+
+fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    let check = crc32fast::hash(&body);
+    body.extend(check.to_be_bytes());
+    body
+}
+
+fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (body, check) = bytes.split_last_chunk::<4>()?;
+    (crc32fast::hash(body).to_be_bytes() == *check).then_some(body)
+}

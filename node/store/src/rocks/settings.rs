@@ -1,0 +1,120 @@
+//! How a state database is opened: its share of the machine, and every option that differs from RocksDB's default.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
+    InfoLogger, LogLevel, Options, WriteBufferManager,
+};
+
+use crate::families::Family;
+
+/// How much of the machine a state database may take. The defaults suit several nodes on one small machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RocksSettings {
+    /// Block cache in bytes, over all families; holds index and filter blocks too. Default 64 MiB, at least 1 MiB.
+    pub cache_bytes: usize,
+    /// Memtables in bytes, over all families; reaching it flushes. Default 24 MiB, at least 1 MiB. More means fewer,
+    /// larger files and a longer replay after a crash.
+    pub write_buffers_bytes: usize,
+    /// Files kept open. Default 256, at least 64. Fewer means re-opening on reads.
+    pub open_files_max: i32,
+    /// Threads that flush and compact. Default 2, at least 2 (one of each).
+    pub background_jobs: i32,
+}
+
+impl Default for RocksSettings {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            write_buffers_bytes: 24 << 20,
+            open_files_max: 256,
+            background_jobs: 2,
+        }
+    }
+}
+
+/// What all databases of one process share: the settings and the one block cache they are charged to.
+#[derive(Clone)]
+pub struct RocksShared {
+    settings: RocksSettings,
+    cache: Cache,
+}
+
+impl RocksShared {
+    /// Allocates the cache. Values below their least are raised to it.
+    pub fn new(settings: RocksSettings) -> Self {
+        let settings = RocksSettings {
+            cache_bytes: settings.cache_bytes.max(1 << 20),
+            write_buffers_bytes: settings.write_buffers_bytes.max(1 << 20),
+            open_files_max: settings.open_files_max.max(64),
+            background_jobs: settings.background_jobs.max(2),
+        };
+        let cache = Cache::new_lru_cache(settings.cache_bytes);
+        Self { settings, cache }
+    }
+
+    /// What is in force.
+    pub fn settings(&self) -> &RocksSettings {
+        &self.settings
+    }
+
+    /// Options of the database as a whole.
+    pub(super) fn database(&self) -> Options {
+        let buffers = self.settings.write_buffers_bytes;
+        let mut o = Options::default();
+        o.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        o.set_paranoid_checks(true);
+        o.set_atomic_flush(true);
+        // Notices a synced WAL that is gone or cut; an unsynced one is for the Raft log to notice.
+        o.set_track_and_verify_wals_in_manifest(true);
+        // Memtables are charged to the cache, so one number bounds both.
+        let manager = WriteBufferManager::new_write_buffer_manager_with_cache(
+            buffers,
+            false,
+            self.cache.clone(),
+        );
+        o.set_write_buffer_manager(&manager);
+        o.set_max_total_wal_size(4 * buffers as u64);
+        o.set_max_open_files(self.settings.open_files_max);
+        o.set_max_background_jobs(self.settings.background_jobs);
+        o.set_bytes_per_sync(1 << 20);
+        o.set_stats_dump_period_sec(0);
+        o.set_stats_persist_period_sec(0);
+        // No LOG files in the data directory: warnings go where all others go.
+        o.set_info_logger(InfoLogger::new_callback_logger(
+            LogLevel::Warn,
+            |level, text| match level {
+                LogLevel::Error | LogLevel::Fatal => {
+                    tracing::error!(target: "rocksdb", "{}", text.trim())
+                }
+                _ => tracing::warn!(target: "rocksdb", "{}", text.trim()),
+            },
+        ));
+        o
+    }
+
+    fn family(&self) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_cache_index_and_filter_blocks_with_high_priority(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_bloom_filter(10.0, false);
+        table.set_block_size(8 << 10);
+        let mut o = Options::default();
+        o.set_block_based_table_factory(&table);
+        o.set_compression_type(DBCompressionType::Lz4);
+        // One busy family may not take more than half of the memory of all.
+        o.set_write_buffer_size(self.settings.write_buffers_bytes / 2);
+        o.set_max_write_buffer_number(2);
+        // Twenty families with the default arena block (1 MiB) would fill the budget while empty.
+        o.set_arena_block_size(64 << 10);
+        o
+    }
+
+    /// Every family with its options.
+    pub(super) fn families(&self) -> impl Iterator<Item = ColumnFamilyDescriptor> {
+        Family::ALL
+            .iter()
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), self.family()))
+    }
+}

@@ -1,0 +1,403 @@
+//! The state of a node: the current RocksDB database of a data directory, its snapshots, and its replacement.
+//!
+//! A snapshot is a checkpoint (hard links); hashing its files waits until somebody reads the manifest, so that taking
+//! one holds up nothing. A received snapshot is written beside the current database, checked from the first to the
+//! last byte, opened, and then named current; the replaced one is removed when its last reader is gone.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use carnet_domain::encoding::Canonical;
+
+use crate::applied;
+use crate::artefact::{Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, corrupt};
+use crate::directory::{Directory, Identity, io, names, sync_directory};
+use crate::engine::{Batch, KvEngine, KvRead, Pair};
+use crate::families::Family;
+use crate::fault::StorageFault;
+use crate::machine::{Applied, Snapshot, SnapshotFile, SnapshotSink};
+use crate::rocks::{RocksEngine, RocksSettings, RocksShared};
+
+/// Bytes hashed at a time.
+const HASH_CHUNK: usize = 1 << 20;
+
+/// The engine of a data directory. Clones are the same engine.
+#[derive(Clone)]
+pub struct SwappableEngine {
+    home: Arc<StateHome>,
+}
+
+struct StateHome {
+    current: RwLock<RocksEngine>,
+    shared: RocksShared,
+    directory: Directory,
+}
+
+impl SwappableEngine {
+    /// Makes the data directory of a new node, with an empty database.
+    ///
+    /// # Errors
+    /// As [`Directory::create`].
+    pub fn create(
+        root: &Path,
+        identity: Identity,
+        settings: RocksSettings,
+    ) -> Result<Self, StorageFault> {
+        let shared = RocksShared::new(settings);
+        let mut made = None;
+        let directory = Directory::create(root, identity, |path| {
+            made = Some(RocksEngine::create(path, &shared)?);
+            Ok(())
+        })?;
+        let current = made.ok_or_else(|| StorageFault::Invariant("no database was made".into()))?;
+        Ok(Self::of(directory, shared, current))
+    }
+
+    /// Opens the data directory of a known node.
+    ///
+    /// # Errors
+    /// As [`Directory::open`] and [`RocksEngine::open`].
+    pub fn open(
+        root: &Path,
+        identity: Identity,
+        settings: RocksSettings,
+    ) -> Result<Self, StorageFault> {
+        let shared = RocksShared::new(settings);
+        let directory = Directory::open(root, identity)?;
+        check_write_ahead_log(&directory.state_path(directory.current()?))?;
+        let current = RocksEngine::open(&directory.state_path(directory.current()?), &shared)?;
+        Ok(Self::of(directory, shared, current))
+    }
+
+    fn of(directory: Directory, shared: RocksShared, current: RocksEngine) -> Self {
+        Self {
+            home: Arc::new(StateHome {
+                current: RwLock::new(current),
+                shared,
+                directory,
+            }),
+        }
+    }
+
+    /// The database that counts now.
+    pub fn current(&self) -> RocksEngine {
+        self.home.current()
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Directory {
+        &self.home.directory
+    }
+}
+
+/// RocksDB opens a database whose write-ahead log is gone as if nothing had been written since the last flush. A
+/// database that was open once always has one, so a directory without any was tampered with.
+fn check_write_ahead_log(path: &Path) -> Result<(), StorageFault> {
+    if names(path)?.iter().any(|name| name.ends_with(".log")) {
+        return Ok(());
+    }
+    let detail = format!("{} has no write-ahead log", path.display());
+    Err(StorageFault::Corrupt {
+        what: "state database",
+        detail,
+    })
+}
+
+impl StateHome {
+    fn current(&self) -> RocksEngine {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl KvRead for SwappableEngine {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.current().get(family, key)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        self.current().scan(family, from, to, count_max)
+    }
+
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        self.current().last(family, from, to)
+    }
+}
+
+impl KvEngine for SwappableEngine {
+    fn write(&self, batch: Batch) -> Result<(), StorageFault> {
+        self.current().write(batch)
+    }
+
+    fn view(&self) -> Result<Arc<dyn KvRead>, StorageFault> {
+        self.current().view()
+    }
+}
+
+impl StateEngine for SwappableEngine {
+    fn sync(&self) -> Result<(), StorageFault> {
+        self.current().sync()
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
+        Ok(Arc::new(RocksSnapshot::take(&self.current(), &self.home)?))
+    }
+
+    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+        Ok(Box::new(RocksSink::begin(Arc::clone(&self.home))?))
+    }
+}
+
+/// A directory of ours that goes when its owner does.
+struct Scratch {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            // The next start removes it.
+            tracing::warn!(path = %self.path.display(), %error, "scratch directory not removed");
+        }
+    }
+}
+
+/// A checkpoint. Its directory is removed when the last holder drops it.
+struct RocksSnapshot {
+    folder: Scratch,
+    applied: Applied,
+    files: Vec<SnapshotFile>,
+    /// Made by the first who reads it: hashing reads every byte.
+    manifest: Mutex<Option<Bytes>>,
+}
+
+impl RocksSnapshot {
+    fn take(engine: &RocksEngine, home: &StateHome) -> Result<Self, StorageFault> {
+        let live = applied::load(engine)?;
+        let path = home
+            .directory
+            .next_snapshot(live.last.map(|last| last.index))?;
+        let folder = Scratch {
+            path: path.clone(),
+            kept: false,
+        };
+        engine.checkpoint(&path)?;
+        let applied = applied::load(&RocksEngine::open_read_only(&path, &home.shared)?)?;
+        if applied != live {
+            return Err(StorageFault::Invariant(
+                "the state moved while its snapshot was taken".into(),
+            ));
+        }
+        let mut listed = Vec::new();
+        for name in names(&path)? {
+            let place = path.join(&name);
+            let size = std::fs::metadata(&place)
+                .map_err(io("measure", &place))?
+                .len();
+            listed.push(ManifestFile {
+                name,
+                size,
+                sha256: [0; 32],
+            });
+        }
+        // A hash has a fixed size, so the size of the manifest is known before its content.
+        let manifest = Manifest::new(&applied, listed);
+        let first = SnapshotFile {
+            name: MANIFEST_NAME.to_owned(),
+            size: manifest.to_bytes().len() as u64,
+        };
+        let rest = manifest.files.iter().map(|file| SnapshotFile {
+            name: file.name.clone(),
+            size: file.size,
+        });
+        let files = std::iter::once(first).chain(rest).collect();
+        Ok(Self {
+            folder,
+            applied,
+            files,
+            manifest: Mutex::new(None),
+        })
+    }
+
+    fn manifest(&self) -> Result<Bytes, StorageFault> {
+        let mut made = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = &*made {
+            return Ok(bytes.clone());
+        }
+        let mut listed = Vec::new();
+        for file in &self.files[1..] {
+            let mut hash = Sha256::new();
+            let mut offset = 0;
+            while offset < file.size {
+                let chunk = self.read_file(file, offset, HASH_CHUNK)?;
+                hash.update(&chunk);
+                offset += chunk.len() as u64;
+            }
+            let sha256 = hash.finalize().into();
+            listed.push(ManifestFile {
+                name: file.name.clone(),
+                size: file.size,
+                sha256,
+            });
+        }
+        let bytes = Bytes::from(Manifest::new(&self.applied, listed).to_bytes());
+        assert_eq!(
+            self.files[0].size,
+            bytes.len() as u64,
+            "the manifest has the size that was announced"
+        );
+        *made = Some(bytes.clone());
+        Ok(bytes)
+    }
+
+    fn read_file(
+        &self,
+        file: &SnapshotFile,
+        offset: u64,
+        size: usize,
+    ) -> Result<Bytes, StorageFault> {
+        let path = self.folder.path.join(&file.name);
+        let size = file.size.saturating_sub(offset).min(size as u64) as usize;
+        let mut out = vec![0; size];
+        let from = File::open(&path).map_err(io("open", &path))?;
+        from.read_exact_at(&mut out, offset)
+            .map_err(io("read", &path))?;
+        Ok(out.into())
+    }
+}
+
+impl Snapshot for RocksSnapshot {
+    fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    fn files(&self) -> &[SnapshotFile] {
+        &self.files
+    }
+
+    fn read(&self, file: usize, offset: u64, size: usize) -> Result<Bytes, StorageFault> {
+        match self.files.get(file) {
+            None => Err(StorageFault::Invariant(format!(
+                "the snapshot has no file {file}"
+            ))),
+            Some(_) if file == 0 => {
+                let bytes = self.manifest()?;
+                let from = usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                Ok(bytes.slice(from..from.saturating_add(size).min(bytes.len())))
+            }
+            Some(listed) => self.read_file(listed, offset, size),
+        }
+    }
+}
+
+/// A database that is being received. Dropped before `finish`, it leaves nothing.
+struct RocksSink {
+    home: Arc<StateHome>,
+    number: u64,
+    shelf: FolderShelf,
+    intake: Intake,
+}
+
+impl RocksSink {
+    fn begin(home: Arc<StateHome>) -> Result<Self, StorageFault> {
+        let number = home.directory.next_state();
+        let path = home.directory.state_path(number);
+        std::fs::create_dir(&path).map_err(io("create", &path))?;
+        let shelf = FolderShelf {
+            folder: Scratch { path, kept: false },
+            open: None,
+        };
+        Ok(Self {
+            home,
+            number,
+            shelf,
+            intake: Intake::default(),
+        })
+    }
+}
+
+impl SnapshotSink for RocksSink {
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageFault> {
+        self.intake.piece(&mut self.shelf, name, offset, bytes)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
+        let manifest = self.intake.finish(&mut self.shelf)?;
+        let path = self.shelf.folder.path.clone();
+        sync_directory(&path)?;
+        let engine = RocksEngine::open(&path, &self.home.shared)?;
+        // The sender hashed what lay on its disk; damage that was there before is found only by reading it all.
+        engine.scrub()?;
+        let applied = applied::load(&engine)?;
+        if applied != manifest.applied() {
+            return Err(corrupt(
+                "the database in it has come to another position than the manifest says".into(),
+            ));
+        }
+        // From here on the pointer may name it, whatever fails.
+        self.shelf.folder.kept = true;
+        self.home.directory.name_current(self.number)?;
+        let mut current = self
+            .home
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let replaced = std::mem::replace(&mut *current, engine);
+        drop(current);
+        replaced.retire();
+        Ok(applied)
+    }
+}
+
+struct FolderShelf {
+    folder: Scratch,
+    open: Option<(PathBuf, File)>,
+}
+
+impl Shelf for FolderShelf {
+    fn begin(&mut self, name: &str) -> Result<(), StorageFault> {
+        let path = self.folder.path.join(name);
+        let file = File::create_new(&path).map_err(io("create", &path))?;
+        self.open = Some((path, file));
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageFault> {
+        use std::io::Write;
+        match &mut self.open {
+            Some((path, file)) => file.write_all(bytes).map_err(io("write", path)),
+            None => Err(StorageFault::Invariant("no file is open".into())),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), StorageFault> {
+        match self.open.take() {
+            Some((path, file)) => file.sync_all().map_err(io("sync", &path)),
+            None => Err(StorageFault::Invariant("no file is open".into())),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The state engines from outside: one suite for both, then damage, crashes and refusals of the one on disk.
+
+mod bench;
+
+mod damage;
+mod directory;
+mod engines;
+mod install;
+mod model;
+mod refusals;
