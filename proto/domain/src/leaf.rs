@@ -1,4 +1,4 @@
-//! Leaves of the transparency log: the leaf itself, its sixteen slots, the salts that hide them.
+//! Leaves of the transparency log: the leaf itself, whom it is about, the seeds and salts that hide its slots.
 //!
 //! ```text
 //! leaf        [ v, kind, key:bytes32, seq, prev:bytes32, t_ms, record_root:bytes32, auth:bytes32 ]
@@ -6,25 +6,24 @@
 //! key         SHA-256("carnet-key/1" ‖ subject letter ‖ subject name)
 //! leaf seed   HMAC-SHA-256(entry seed, ordinal u32be)
 //! salt16      HMAC-SHA-256(leaf seed, slot u8)[..16]
-//! slot        SHA-256(0x04 ‖ slot u8 ‖ salt16 ‖ CBOR(value or null))
-//! record_root root over 16 slots, inner node SHA-256(0x05 ‖ left ‖ right)
 //! auth        SHA-256(0x07 ‖ class u8 ‖ D ‖ HMAC-SHA-256(leaf seed, 0x10)[..16])
 //! ```
-//! What the slots of a kind mean is a table in `proto/vectors/slots.json`; this room only commits to them.
+//! The slots themselves are next door, in `slots.rs`.
 
 use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::digest::{Digest, HmacKey, hmac_sha256, sha256};
-use crate::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::time::TimeMs;
 use crate::{canonical_enum, canonical_struct};
+
+pub use crate::slots::{
+    DisclosedSlots, Disclosure, DisclosureError, SLOT_COUNT, SlotError, SlotView, Slots, slot_names,
+};
 
 /// The largest leaf in bytes: entry bundles have u16 length prefixes.
 pub const LEAF_BYTES_MAX: usize = 65_535;
 /// The version of leaves that carry no promise yet.
 pub const LEAF_VERSION: u8 = 0;
-/// How many slots a record has.
-pub const SLOT_COUNT: usize = 16;
-
 /// What a leaf records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -315,267 +314,10 @@ pub fn personal_commitment(salt16: &[u8; 16], value: &impl Canonical) -> Digest 
 }
 
 const AUTH_SALT_SLOT: u8 = 0x10;
-const NULL: [u8; 1] = [0xf6];
 
-fn salt(key: &HmacKey, slot: u8) -> [u8; 16] {
+/// The salt of a slot under a prepared leaf seed.
+pub(crate) fn salt(key: &HmacKey, slot: u8) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&key.mac(&[&[slot]]).0[..16]);
     out
-}
-
-fn slot_hash(slot: u8, salt16: &[u8; 16], value: Option<&[u8]>) -> Digest {
-    sha256(&[&[tag::SLOT, slot], salt16, value.unwrap_or(&NULL)])
-}
-
-fn slots_root(mut row: [Digest; SLOT_COUNT]) -> Digest {
-    let mut width = SLOT_COUNT;
-    while 1 < width {
-        width /= 2;
-        for i in 0..width {
-            row[i] = sha256(&[&[tag::SLOT_NODE], &row[2 * i].0, &row[2 * i + 1].0]);
-        }
-    }
-    row[0]
-}
-
-/// The sixteen values of a record, each canonical bytes or null.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Slots {
-    /// Canonical bytes of each slot; `None` is null.
-    pub values: [Option<Vec<u8>>; SLOT_COUNT],
-}
-
-impl Slots {
-    /// All null.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Puts a value into a slot. A value whose canonical form is null leaves the slot null.
-    ///
-    /// # Panics
-    /// When `slot` is not below 16: slots are constants of our own tables.
-    pub fn set(&mut self, slot: u8, value: &impl Canonical) {
-        let bytes = value.to_bytes();
-        self.values[usize::from(slot)] = (bytes != NULL).then_some(bytes);
-    }
-
-    /// The root that the leaf commits to.
-    pub fn root(&self, leaf_seed: &LeafSeed) -> Digest {
-        let key = HmacKey::new(leaf_seed);
-        slots_root(std::array::from_fn(|i| {
-            let slot = i as u8;
-            slot_hash(slot, &salt(&key, slot), self.values[i].as_deref())
-        }))
-    }
-
-    /// Shows the slots named and hides the others behind their hashes.
-    pub fn disclose(&self, leaf_seed: &LeafSeed, slots: &[u8]) -> Disclosure {
-        let key = HmacKey::new(leaf_seed);
-        Disclosure {
-            slots: Box::new(std::array::from_fn(|i| {
-                let slot = i as u8;
-                let salt = salt(&key, slot);
-                if slots.contains(&slot) {
-                    SlotView::Shown {
-                        salt,
-                        value: self.values[i].clone(),
-                    }
-                } else {
-                    SlotView::Hidden(slot_hash(slot, &salt, self.values[i].as_deref()))
-                }
-            })),
-        }
-    }
-}
-
-/// An array of sixteen byte strings or nulls.
-impl Canonical for Slots {
-    fn encode(&self, e: &mut Encoder) {
-        e.array(SLOT_COUNT);
-        for value in &self.values {
-            match value {
-                Some(bytes) => e.bytes(bytes),
-                None => e.null(),
-            }
-        }
-    }
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        d.array_of(SLOT_COUNT)?;
-        let mut out = Self::default();
-        for value in &mut out.values {
-            let at = d.clone();
-            *value = Option::<Blob>::decode(d)?.map(|blob| blob.0);
-            if let Some(bytes) = value {
-                well_formed(&at, bytes)?;
-                if *bytes == NULL {
-                    return Err(at.invalid("null inside a byte string"));
-                }
-            }
-        }
-        d.leave();
-        Ok(out)
-    }
-}
-
-/// Refuses bytes that are not one canonical value; `at` is where they stood.
-fn well_formed(at: &Decoder<'_>, bytes: &[u8]) -> Result<(), DecodeError> {
-    crate::encoding::well_formed(bytes).map_err(|error| at.fault(error.fault))
-}
-
-/// One slot in a disclosure.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SlotView {
-    /// Its salt and its canonical bytes (`None` is null).
-    Shown {
-        /// The salt of the slot.
-        salt: [u8; 16],
-        /// Canonical bytes of the value.
-        value: Option<Vec<u8>>,
-    },
-    /// Its hash only.
-    Hidden(Digest),
-}
-
-/// A record with some slots shown and the others hidden, as it was received; see [`Disclosure::verify`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Disclosure {
-    /// The sixteen slots in order.
-    pub slots: Box<[SlotView; SLOT_COUNT]>,
-}
-
-/// Each slot is `[salt16, bytes]` when shown (the bytes hold the canonical value or null), else the 32-byte hash.
-impl Canonical for Disclosure {
-    fn encode(&self, e: &mut Encoder) {
-        e.array(SLOT_COUNT);
-        for view in self.slots.iter() {
-            match view {
-                SlotView::Hidden(hash) => e.bytes(&hash.0),
-                SlotView::Shown { salt, value } => {
-                    e.array(2);
-                    e.bytes(salt);
-                    e.bytes(value.as_deref().unwrap_or(&NULL));
-                }
-            }
-        }
-    }
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        d.array_of(SLOT_COUNT)?;
-        let mut slots = Box::new([const { SlotView::Hidden(Digest::ZERO) }; SLOT_COUNT]);
-        for view in slots.iter_mut() {
-            *view = match d.clone().bytes_of::<32>() {
-                Ok(_) => SlotView::Hidden(Digest::decode(d)?),
-                Err(_) => {
-                    d.array_of(2)?;
-                    let salt = d.bytes_of()?;
-                    let at = d.clone();
-                    let bytes = d.bytes()?;
-                    well_formed(&at, bytes)?;
-                    d.leave();
-                    let value = (bytes != NULL).then(|| bytes.to_vec());
-                    SlotView::Shown { salt, value }
-                }
-            };
-        }
-        d.leave();
-        Ok(Self { slots })
-    }
-}
-
-/// Why a disclosure does not belong to a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the slots have root {found}, the leaf says {expected}")]
-pub struct DisclosureError {
-    /// The record root of the leaf.
-    pub expected: Digest,
-    /// The root of the slots disclosed.
-    pub found: Digest,
-}
-
-impl Disclosure {
-    /// The root that these slots have.
-    pub fn root(&self) -> Digest {
-        slots_root(std::array::from_fn(|i| match &self.slots[i] {
-            SlotView::Hidden(hash) => *hash,
-            SlotView::Shown { salt, value } => slot_hash(i as u8, salt, value.as_deref()),
-        }))
-    }
-
-    /// Compares the slots with the record root of a leaf that is proven already.
-    ///
-    /// # Errors
-    /// Both roots, when they differ.
-    pub fn verify(self, record_root: &Digest) -> Result<DisclosedSlots, DisclosureError> {
-        let found = self.root();
-        if found != *record_root {
-            return Err(DisclosureError {
-                expected: *record_root,
-                found,
-            });
-        }
-        Ok(DisclosedSlots(self))
-    }
-}
-
-/// Slots that belong to the record root they were verified against. Only [`Disclosure::verify`] makes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DisclosedSlots(Disclosure);
-
-/// Why a slot has no value to give.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
-    /// The slot was not disclosed: nothing is known about it.
-    #[error("slot {0} is hidden")]
-    Hidden(u8),
-    /// There is no such slot.
-    #[error("there is no slot {0}")]
-    NoSuchSlot(u8),
-    /// The value is not of the type asked for.
-    #[error("slot {slot} is not of the expected type")]
-    Decode {
-        /// The slot.
-        slot: u8,
-        /// Where and why.
-        #[source]
-        source: DecodeError,
-    },
-}
-
-impl DisclosedSlots {
-    /// The value of a slot; `None` when the slot was disclosed and is null.
-    ///
-    /// # Errors
-    /// When the slot is hidden, or holds another type.
-    pub fn get<T: Canonical>(&self, slot: u8) -> Result<Option<T>, SlotError> {
-        self.bytes(slot)?
-            .map(T::from_bytes)
-            .transpose()
-            .map_err(|source| SlotError::Decode { slot, source })
-    }
-
-    /// The canonical bytes of a slot; `None` when the slot was disclosed and is null.
-    ///
-    /// # Errors
-    /// When the slot is hidden.
-    pub fn bytes(&self, slot: u8) -> Result<Option<&[u8]>, SlotError> {
-        match self.0.slots.get(usize::from(slot)) {
-            Some(SlotView::Shown { value, .. }) => Ok(value.as_deref()),
-            Some(SlotView::Hidden(_)) => Err(SlotError::Hidden(slot)),
-            None => Err(SlotError::NoSuchSlot(slot)),
-        }
-    }
-
-    /// The numbers of the slots that are shown.
-    pub fn shown(&self) -> impl Iterator<Item = u8> + '_ {
-        let shown = |view: &SlotView| matches!(view, SlotView::Shown { .. });
-        (0u8..)
-            .zip(self.0.slots.iter())
-            .filter(move |(_, view)| shown(view))
-            .map(|(slot, _)| slot)
-    }
-
-    /// The disclosure as it was received.
-    pub fn disclosure(&self) -> &Disclosure {
-        &self.0
-    }
 }

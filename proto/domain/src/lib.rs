@@ -4,6 +4,7 @@ pub mod digest;
 pub mod encoding;
 pub mod envelope;
 pub mod leaf;
+pub mod slots;
 pub mod merkle;
 pub mod map;
 pub mod checkpoint;
