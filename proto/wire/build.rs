@@ -1,4 +1,4 @@
-//! Compiles every schema under `proto/schema/carnet` with protox, so that no `protoc` is needed.
+//! Compiles every schema under `proto/schema` with protox, so that no `protoc` is needed.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", root.display());
     let mut schemas = Vec::new();
     collect(&root.join("carnet"), &mut schemas)?;
+    schemas.push(root.join("third_party/etcd/kv.proto"));
     schemas.sort();
     let descriptors = protox::compile(&schemas, [&root])?;
     tonic_prost_build::configure()
