@@ -204,7 +204,11 @@ impl RocksSnapshot {
             kept: false,
         };
         engine.checkpoint(&path)?;
-        let applied = applied::load(&RocksEngine::open_read_only(&path, &home.shared)?)?;
+        let applied = applied::load(&RocksEngine::open_read_only(
+            &path,
+            &home.shared,
+            &[Family::Meta],
+        )?)?;
         if applied != live {
             return Err(StorageFault::Invariant(
                 "the state moved while its snapshot was taken".into(),

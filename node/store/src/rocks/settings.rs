@@ -105,15 +105,19 @@ impl RocksShared {
         o.set_compression_type(DBCompressionType::Lz4);
         // One busy family may not take more than half of the memory of all.
         o.set_write_buffer_size(self.settings.write_buffers_bytes / 2);
-        o.set_max_write_buffer_number(2);
+        // Two more may wait for the disk before writes do; the manager above bounds the sum.
+        o.set_max_write_buffer_number(4);
         // Twenty families with the default arena block (1 MiB) would fill the budget while empty.
         o.set_arena_block_size(64 << 10);
         o
     }
 
-    /// Every family with its options.
-    pub(super) fn families(&self) -> impl Iterator<Item = ColumnFamilyDescriptor> {
-        Family::ALL
+    /// Families with their options.
+    pub(super) fn descriptors(
+        &self,
+        families: &[Family],
+    ) -> impl Iterator<Item = ColumnFamilyDescriptor> {
+        families
             .iter()
             .map(|family| ColumnFamilyDescriptor::new(family.name(), self.family()))
     }

@@ -343,8 +343,8 @@ fn nothing_is_written_after_a_write_failed() {
     drop(disk.create());
     let shared = RocksShared::new(small());
     // Opened for reading only, the database refuses to write, as a broken disk would.
-    let engine =
-        RocksEngine::open_read_only(&disk.root().join("state-0"), &shared).expect("a database");
+    let engine = RocksEngine::open_read_only(&disk.root().join("state-0"), &shared, Family::ALL)
+        .expect("a database");
     let first = engine.write(step(1)).expect_err("a refusal").to_string();
     let second = engine.write(step(1)).expect_err("a refusal");
     assert_eq!(first, "state database: write");
