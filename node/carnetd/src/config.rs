@@ -1,0 +1,451 @@
+//! The configuration of one node: one TOML file, and the only manual of its settings.
+//!
+//! A [`Config`] that exists was judged as a whole: every number is in its range and no two settings contradict each
+//! other. Nothing of the database or the network is touched for that. Unknown tables and settings are refused, so a
+//! misspelt one is never ignored. Paths may be relative to the folder of the file. `carnetd --dump-config` prints what
+//! is in force, `carnetd --check` judges the file and the keys and stops.
+//!
+//! The least there must be; everything else has a default:
+//! ```toml
+//! [node]
+//! prefix = "86"
+//! id = 1
+//! data_dir = "/var/lib/carnet"
+//! pki_dir = "/etc/carnet/pki"
+//!
+//! [listen]
+//! raft = "10.0.0.1:7101"
+//! client = "10.0.0.1:7102"
+//! admin = "127.0.0.1:7103"
+//! federation = "10.0.0.1:7104"
+//! ```
+//! Not here, because it could split the log if two nodes disagreed: everything `apply` depends on (feature level, sealing
+//! interval of an idle log, time step limits, policies). That is state of the log, set by commands.
+
+mod judge;
+mod paths;
+mod text;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use carnet_domain::code::Prefix;
+use serde::{Deserialize, Serialize};
+
+pub use self::paths::PkiPaths;
+
+/// Everything a node is told at start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who the node is and where its files are.
+    pub node: NodeConfig,
+    /// The sockets it opens.
+    pub listen: ListenConfig,
+    /// The addresses others reach it at, where they differ from the sockets.
+    #[serde(default)]
+    pub advertise: AdvertiseConfig,
+    /// Replication inside the cluster.
+    #[serde(default)]
+    pub raft: RaftConfig,
+    /// The state database.
+    #[serde(default)]
+    pub storage: StorageConfig,
+    /// How often the log is sealed and its head published.
+    #[serde(default)]
+    pub seal: SealConfig,
+    /// What one node takes upon itself at most.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// How far the clocks of a cluster may differ.
+    #[serde(default)]
+    pub clock: ClockConfig,
+    /// What is written to standard error.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The fault planted for a test of the tests; not a setting.
+    #[cfg(feature = "planted")]
+    #[serde(skip)]
+    pub planted: Option<crate::planted::Planted>,
+}
+
+/// `[node]`: who the node is and where its files are. No setting has a default but `profile`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The jurisdiction: two digits or two letters, as in the certificates. A wrong one is refused by every peer and by
+    /// the data directory.
+    #[serde(with = "text")]
+    pub prefix: Prefix,
+    /// The number of this node in its cluster, 1 or more. It is never used again after its disk was lost: a node that
+    /// forgot what it voted for could elect two leaders.
+    pub id: u64,
+    /// Folder of the Raft log, the state and the snapshots; made at the first start. One process at a time has it open.
+    pub data_dir: PathBuf,
+    /// Folder that `carnet pki init` made: certificates, authorities and signing keys.
+    pub pki_dir: PathBuf,
+    /// What the node may be used for; `production` by default.
+    #[serde(default)]
+    pub profile: Profile,
+}
+
+/// What a node may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Refuses sandbox prefixes (`XA`–`XZ`, `ZZ`, `90`–`99`), election timeouts below 1,000 ms and a kept log below
+    /// 10,000 entries.
+    #[default]
+    Production,
+    /// Takes any prefix and the short timeouts of demonstrations and tests.
+    Sandbox,
+}
+
+/// `[listen]`: the sockets, one a plane, each with its own certificate authority. No defaults but for `http`. Port 0 is
+/// refused: the other nodes would not find it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenConfig {
+    /// Between the nodes of this cluster.
+    pub raft: SocketAddr,
+    /// For enterprises, offices and owners.
+    pub client: SocketAddr,
+    /// For operators of the cluster. Best a loopback or management address.
+    pub admin: SocketAddr,
+    /// For other jurisdictions.
+    pub federation: SocketAddr,
+    /// Plain HTTP without keys: `/livez`, `/readyz`, `/metrics`. Not opened by default. Never a public address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
+}
+
+/// `[advertise]`: `host:port` others reach this node at. Default: the socket's address; a must where the socket listens
+/// on every address (`0.0.0.0`, `[::]`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvertiseConfig {
+    /// For the nodes of this cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft: Option<String>,
+    /// For clients; what a follower names as the leader's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// For other jurisdictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federation: Option<String>,
+}
+
+/// `[raft]`: replication. The same on every node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RaftConfig {
+    /// Milliseconds between two heartbeats of an idle leader; 250, range 10 to 10,000. Lower finds a dead leader sooner
+    /// and costs wake-ups.
+    pub heartbeat_ms: u64,
+    /// Milliseconds without a heartbeat after which a follower asks for votes, drawn anew each time from this range;
+    /// 1500 to 3000. The lower end is at least 4 heartbeats and well above the slowest disk sync, or a busy leader is
+    /// deposed; the upper at least 1.2 times the lower, or nodes ask at the same time and nobody wins; at most 60,000.
+    pub election_ms: [u64; 2],
+    /// Entries applied since the last snapshot after which the next is taken; 500,000, range 100 to 100,000,000. Lower
+    /// shortens restarts and costs disk traffic.
+    pub snapshot_entries: u64,
+    /// Entries kept below a snapshot, for followers that were away; 1,000,000, range 10 to 100,000,000. A node that
+    /// was away longer is sent the whole state.
+    pub keep_entries: u64,
+}
+
+/// `[storage]`: memory of the state database, for the whole process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// MiB of block cache; 256, range 8 to 1,048,576. Lower makes reads slower, never wrong.
+    pub cache_mib: u64,
+    /// MiB of all write buffers together; 128, range 8 to 65,536. Lower flushes smaller files more often.
+    pub write_buffer_mib: u64,
+}
+
+/// `[seal]`: how long an answer waits for its published proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SealConfig {
+    /// Milliseconds between two seals while a caller waits for a proof; 200, range 10 to 10,000. Lower makes more
+    /// map-head leaves, which stay for ever.
+    pub waiting_ms: u64,
+    /// Milliseconds between two seals while there are new leaves and nobody waits; 2000, from `waiting_ms` to 60,000.
+    pub busy_ms: u64,
+}
+
+/// `[limits]`: what one node takes upon itself at most. Beyond a limit callers are told to come back, at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Milliseconds a TLS handshake may take; 5000, range 100 to 60,000.
+    pub handshake_ms: u64,
+    /// TLS handshakes under way at once on one plane; 64, range 1 to 10,000.
+    pub handshakes_max: u32,
+    /// Connections open at once on one plane; 1024, range 8 to 100,000. Needs as many file descriptors.
+    pub connections_max: u32,
+    /// Requests under way at once on one connection; 64, range 1 to 1000.
+    pub streams_max: u32,
+    /// Requests under way at once on one plane; 1024, range 1 to 100,000.
+    pub requests_max: u32,
+    /// Milliseconds a request may take, waiting for its proof included; 10,000, range 100 to 300,000. A request cut off
+    /// by it has an unknown outcome.
+    pub request_ms: u64,
+}
+
+/// `[clock]`: how far the clocks of a cluster may differ. Wrong clocks never split the log; they stop a leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockConfig {
+    /// Milliseconds between this node's wall clock and the voters' median beyond which it does not lead; 2000, range 100
+    /// to 60,000. Lower needs better time service.
+    pub offset_max_ms: u64,
+    /// Milliseconds between two comparisons with the other voters; 5000, range 100 to 600,000.
+    pub compare_ms: u64,
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Levels by module, as `info,carnet_consensus=debug`; `info` by default.
+    pub filter: String,
+    /// `text` for people, `json` for collectors; `text` by default.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text an event.
+    #[default]
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is not the TOML that is asked for; names line, column and setting.
+    #[error("{}: {source}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// Settings are out of their range or contradict each other: all of them, in the order of the file's tables.
+    #[error("{}: {}", .path.display(), join(.faults))]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, never empty.
+        faults: Vec<SettingFault>,
+    },
+}
+
+/// One setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {found}: {needed}")]
+pub struct SettingFault {
+    /// The path of the setting, `table.name`.
+    pub key: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What it should be.
+    pub needed: String,
+}
+
+impl Config {
+    /// Reads and judges a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML of this shape, or has settings that cannot be used.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Judges a text; `path` names it in errors, and relative paths in it start from the folder of `path`.
+    ///
+    /// # Errors
+    /// The text is not TOML of this shape, or has settings that cannot be used.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        let faults = judge::faults(&config);
+        if !faults.is_empty() {
+            return Err(ConfigError::Settings {
+                path: path.to_owned(),
+                faults,
+            });
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.node.data_dir = folder.join(&config.node.data_dir);
+        config.node.pki_dir = folder.join(&config.node.pki_dir);
+        Ok(config)
+    }
+
+    /// What is in force, as a file that [`Config::parse`] takes.
+    pub fn dump(&self) -> String {
+        toml::to_string(self).expect("invariant: every setting has a TOML form")
+    }
+
+    /// The files of this node under `node.pki_dir`.
+    pub fn pki(&self) -> PkiPaths {
+        PkiPaths::new(&self.node.pki_dir, self.node.id)
+    }
+
+    /// `host:port` for the other nodes of the cluster.
+    pub fn raft_address(&self) -> String {
+        advertised(&self.advertise.raft, self.listen.raft)
+    }
+
+    /// `host:port` for clients.
+    pub fn client_address(&self) -> String {
+        advertised(&self.advertise.client, self.listen.client)
+    }
+
+    /// `host:port` for other jurisdictions.
+    pub fn federation_address(&self) -> String {
+        advertised(&self.advertise.federation, self.listen.federation)
+    }
+}
+
+fn advertised(told: &Option<String>, socket: SocketAddr) -> String {
+    told.clone().unwrap_or_else(|| socket.to_string())
+}
+
+fn join(faults: &[SettingFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
+
+impl RaftConfig {
+    /// As a duration.
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms)
+    }
+
+    /// Both ends of the range, as durations.
+    pub fn election(&self) -> [Duration; 2] {
+        self.election_ms.map(Duration::from_millis)
+    }
+}
+
+impl SealConfig {
+    /// As a duration.
+    pub fn waiting(&self) -> Duration {
+        Duration::from_millis(self.waiting_ms)
+    }
+
+    /// As a duration.
+    pub fn busy(&self) -> Duration {
+        Duration::from_millis(self.busy_ms)
+    }
+}
+
+impl LimitsConfig {
+    /// As a duration.
+    pub fn handshake(&self) -> Duration {
+        Duration::from_millis(self.handshake_ms)
+    }
+
+    /// As a duration.
+    pub fn request(&self) -> Duration {
+        Duration::from_millis(self.request_ms)
+    }
+}
+
+impl ClockConfig {
+    /// As a duration.
+    pub fn offset_max(&self) -> Duration {
+        Duration::from_millis(self.offset_max_ms)
+    }
+
+    /// As a duration.
+    pub fn compare(&self) -> Duration {
+        Duration::from_millis(self.compare_ms)
+    }
+}
+
+impl Default for RaftConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 250,
+            election_ms: [1500, 3000],
+            snapshot_entries: 500_000,
+            keep_entries: 1_000_000,
+        }
+    }
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            cache_mib: 256,
+            write_buffer_mib: 128,
+        }
+    }
+}
+
+impl Default for SealConfig {
+    fn default() -> Self {
+        Self {
+            waiting_ms: 200,
+            busy_ms: 2000,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            handshake_ms: 5000,
+            handshakes_max: 64,
+            connections_max: 1024,
+            streams_max: 64,
+            requests_max: 1024,
+            request_ms: 10_000,
+        }
+    }
+}
+
+impl Default for ClockConfig {
+    fn default() -> Self {
+        Self {
+            offset_max_ms: 2000,
+            compare_ms: 5000,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! The daemon's process: command line, log, signals, exit code. Everything else is the library's.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use carnet_trust::identity::Plane;
+use carnetd::clock::SystemClock;
+use carnetd::config::{Config, LogFormat};
+use carnetd::exit::Exit;
+use carnetd::keyring::{FileKeyring, read_secret};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+/// One node of a registry of humanoid robots.
+///
+/// Runs in the foreground and writes its log to standard error. SIGTERM and SIGINT stop it in good order; a second one
+/// stops it at once, which loses nothing that was acknowledged.
+#[derive(Debug, Parser)]
+#[command(name = "carnetd", version, after_help = EXIT_CODES)]
+struct CommandLine {
+    /// The configuration of this node, in TOML.
+    #[arg(long, value_name = "FILE", env = "CARNETD_CONFIG")]
+    config: PathBuf,
+    /// Print the configuration in force, defaults included, and end.
+    #[arg(long, conflicts_with = "check")]
+    dump_config: bool,
+    /// Judge the configuration, the certificates' files and the keys, and end. The data directory is not opened.
+    #[arg(long)]
+    check: bool,
+    /// The fault to plant, for tests of the tests.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "NAME")]
+    planted: Option<carnetd::planted::Planted>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped by a signal
+  1  failed: a socket, the disk or Raft; start it again
+  2  the command line or the configuration is wrong
+  3  a key or certificate is missing, open to others, or not what it should be
+  4  the data directory belongs to another node or cluster, or to a newer program
+  5  stored bytes are not what was written; do not start again on this disk
+  6  an invariant of the program is broken (as is an abort, 134)";
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    match start(&line) {
+        Ok(()) => Exit::Stopped.into(),
+        Err((exit, text)) => {
+            say(&text);
+            exit.into()
+        }
+    }
+}
+
+fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
+    let config = Config::load(&line.config).map_err(|error| (Exit::Usage, chain(&error)))?;
+    if line.dump_config {
+        print(&config.dump());
+        return Ok(());
+    }
+    let keyring = FileKeyring::open(&config.pki()).map_err(|error| (Exit::Keys, chain(&error)))?;
+    judge_files(&config)?;
+    if line.check {
+        print("the configuration and the keys can be used\n");
+        return Ok(());
+    }
+    start_log(&config);
+    stop_at_panic();
+    #[cfg(feature = "planted")]
+    let config = Config {
+        planted: line.planted,
+        ..config
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (Exit::Failed, format!("no threads: {error}")))?;
+    runtime.block_on(run(config, keyring))
+}
+
+async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)> {
+    let stop = stop_signal().map_err(|error| (Exit::Failed, format!("no signals: {error}")))?;
+    info!(prefix = %config.node.prefix, node = config.node.id, version = env!("CARGO_PKG_VERSION"), "starting");
+    let clock = Arc::new(SystemClock::new());
+    match carnetd::run(config, clock, Arc::new(keyring), stop).await {
+        Ok(()) => {
+            info!("stopped");
+            Ok(())
+        }
+        Err(fault) => {
+            let text = chain(&fault);
+            error!(error = %text, "stopped by a failure");
+            Err((fault.exit(), text))
+        }
+    }
+}
+
+/// Certificates and TLS keys must be there, and the keys closed to others, before anything is opened.
+fn judge_files(config: &Config) -> Result<(), (Exit, String)> {
+    let pki = config.pki();
+    for path in pki.certificates_and_keys() {
+        let cannot = |error| {
+            (
+                Exit::Keys,
+                format!("{} cannot be read: {error}", path.display()),
+            )
+        };
+        std::fs::File::open(&path).map_err(cannot)?;
+    }
+    for plane in Plane::ALL {
+        read_secret(&pki.key(*plane)).map_err(|error| (Exit::Keys, chain(&error)))?;
+    }
+    Ok(())
+}
+
+/// Ends when SIGTERM or SIGINT arrives; a second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        either(&mut terminate, &mut interrupt).await;
+        info!("asked to stop");
+        tokio::spawn(async move {
+            either(&mut terminate, &mut interrupt).await;
+            std::process::exit(i32::from(Exit::Stopped.code()));
+        });
+    })
+}
+
+async fn either(
+    terminate: &mut tokio::signal::unix::Signal,
+    interrupt: &mut tokio::signal::unix::Signal,
+) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log.filter);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// A panic says that an invariant is broken: the replica stops before it diverges, whichever task it was in.
+fn stop_at_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::force_capture();
+        error!(%panic, %trace, "invariant broken");
+        std::process::abort();
+    }));
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the answer to --dump-config and --check is data"
+)]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "there may be no log yet, or one in JSON"
+)]
+fn say(text: &str) {
+    eprintln!("carnetd: {text}");
+}
