@@ -56,11 +56,20 @@ pub mod tag {
     pub const RECORD: &str = "carnet-record/1";
 
     /// All prefix bytes, in order.
-    pub const BYTES: [u8; 8] =
-        [TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH];
+    pub const BYTES: [u8; 8] = [
+        TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
+    ];
     /// All domain strings.
     pub const STRINGS: [&str; 9] = [
-        KEY, MAP_VALUE, PART, COMMAND, CUSTODY_SECRET, CUSTODY_TAG, ROOT_STATEMENT, KEY_ID, RECORD,
+        KEY,
+        MAP_VALUE,
+        PART,
+        COMMAND,
+        CUSTODY_SECRET,
+        CUSTODY_TAG,
+        ROOT_STATEMENT,
+        KEY_ID,
+        RECORD,
     ];
 }
 
@@ -202,7 +211,11 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// Reads from the first byte.
     pub fn new(all: &'a [u8]) -> Self {
-        Self { all, at: 0, depth: 0 }
+        Self {
+            all,
+            at: 0,
+            depth: 0,
+        }
     }
 
     /// The position of the next byte.
@@ -212,7 +225,10 @@ impl<'a> Decoder<'a> {
 
     /// An error at the current position.
     pub fn fault(&self, fault: DecodeFault) -> DecodeError {
-        DecodeError { offset: self.at, fault }
+        DecodeError {
+            offset: self.at,
+            fault,
+        }
     }
 
     /// An error at the current position: well formed, but not a value of the type.
@@ -221,11 +237,17 @@ impl<'a> Decoder<'a> {
     }
 
     fn peek(&self) -> Result<u8, DecodeError> {
-        self.all.get(self.at).copied().ok_or_else(|| self.fault(DecodeFault::Truncated))
+        self.all
+            .get(self.at)
+            .copied()
+            .ok_or_else(|| self.fault(DecodeFault::Truncated))
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let end = self.at.checked_add(count).filter(|end| *end <= self.all.len());
+        let end = self
+            .at
+            .checked_add(count)
+            .filter(|end| *end <= self.all.len());
         let end = end.ok_or_else(|| self.fault(DecodeFault::Truncated))?;
         let slice = &self.all[self.at..end];
         self.at = end;
@@ -236,11 +258,17 @@ impl<'a> Decoder<'a> {
         let first = self.peek()?;
         if first >> 5 != major {
             let fault = match first {
-                0xf4..=0xf6 => DecodeFault::Unexpected { expected, found: first },
+                0xf4..=0xf6 => DecodeFault::Unexpected {
+                    expected,
+                    found: first,
+                },
                 _ if matches!(first >> 5, 1 | 5 | 6 | 7) || first & 0x1f > 27 => {
                     DecodeFault::Forbidden(first)
                 }
-                _ => DecodeFault::Unexpected { expected, found: first },
+                _ => DecodeFault::Unexpected {
+                    expected,
+                    found: first,
+                },
             };
             return Err(self.fault(fault));
         }
@@ -289,7 +317,10 @@ impl<'a> Decoder<'a> {
         let slice = self.bytes()?;
         <[u8; N]>::try_from(slice).map_err(|_| DecodeError {
             offset: start,
-            fault: DecodeFault::Length { expected: N as u64, found: slice.len() as u64 },
+            fault: DecodeFault::Length {
+                expected: N as u64,
+                found: slice.len() as u64,
+            },
         })
     }
 
@@ -299,8 +330,10 @@ impl<'a> Decoder<'a> {
         let count = self.head(3, "a text")?;
         let count = usize::try_from(count).map_err(|_| self.fault(DecodeFault::Truncated))?;
         let slice = self.take(count)?;
-        std::str::from_utf8(slice)
-            .map_err(|_| DecodeError { offset: start, fault: DecodeFault::NotUtf8 })
+        std::str::from_utf8(slice).map_err(|_| DecodeError {
+            offset: start,
+            fault: DecodeFault::NotUtf8,
+        })
     }
 
     /// The head of an array; the caller reads that many elements and then calls [`Decoder::leave`].
@@ -312,7 +345,10 @@ impl<'a> Decoder<'a> {
         let count = self.head(4, "an array")?;
         // An element takes at least one byte, so a count past the end cannot make the caller allocate.
         if count > ARRAY_COUNT_MAX || count > (self.all.len() - self.at) as u64 {
-            return Err(DecodeError { offset: start, fault: DecodeFault::Truncated });
+            return Err(DecodeError {
+                offset: start,
+                fault: DecodeFault::Truncated,
+            });
         }
         self.depth += 1;
         Ok(count as usize)
@@ -325,7 +361,10 @@ impl<'a> Decoder<'a> {
         if found != expected {
             return Err(DecodeError {
                 offset: start,
-                fault: DecodeFault::Length { expected: expected as u64, found: found as u64 },
+                fault: DecodeFault::Length {
+                    expected: expected as u64,
+                    found: found as u64,
+                },
             });
         }
         Ok(())
@@ -343,7 +382,10 @@ impl<'a> Decoder<'a> {
             0xf4 => false,
             0xf5 => true,
             _ => {
-                return Err(self.fault(DecodeFault::Unexpected { expected: "a boolean", found }));
+                return Err(self.fault(DecodeFault::Unexpected {
+                    expected: "a boolean",
+                    found,
+                }));
             }
         };
         self.at += 1;
@@ -503,7 +545,11 @@ impl<T: Canonical> Canonical for Option<T> {
         }
     }
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        if d.take_null()? { Ok(None) } else { T::decode(d).map(Some) }
+        if d.take_null()? {
+            Ok(None)
+        } else {
+            T::decode(d).map(Some)
+        }
     }
 }
 

@@ -1,0 +1,354 @@
+//! What two jurisdictions sign about each other: trust bundles, recognition agreements, and the statements that a
+//! jurisdiction's own roots make in its log.
+//!
+//! Data and the count of root signatures. Who is to be believed, and what a clause means for a verdict, is in `trust`.
+
+use crate::code::{ModelId, Prefix};
+use crate::command::Purpose;
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Blob, Canonical, tag};
+use crate::policy::Role;
+use crate::record::{Holder, Severity};
+use crate::signature::{PublicKey, Signature, verify};
+use crate::time::{DurationMs, TimeMs};
+
+/// A signature by one of the roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootSignature {
+    /// The root key.
+    pub root: PublicKey,
+    /// Over `"carnet-root/1" ‖ bytes`.
+    pub signature: Signature,
+}
+crate::canonical_struct!(RootSignature { root, signature });
+
+/// The bytes that a root signs for a statement, bundle or agreement.
+pub fn root_signing_bytes(bytes: &[u8]) -> Vec<u8> {
+    [tag::ROOT_STATEMENT.as_bytes(), bytes].concat()
+}
+
+/// Whether at least `threshold` different ones of `roots` signed `bytes`.
+pub fn signed_by_roots(
+    roots: &[PublicKey],
+    threshold: u8,
+    bytes: &[u8],
+    signatures: &[RootSignature],
+) -> bool {
+    let message = root_signing_bytes(bytes);
+    let mut good: Vec<&PublicKey> = signatures
+        .iter()
+        .filter(|s| roots.contains(&s.root) && verify(&s.root, &message, &s.signature).is_ok())
+        .map(|s| &s.root)
+        .collect();
+    good.sort();
+    good.dedup();
+    threshold > 0 && usize::from(threshold) <= good.len()
+}
+
+/// How a jurisdiction keeps its log key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyringKind {
+    /// Every node holds the whole key: verdicts show SINGLE_KEY.
+    File,
+    /// In a hardware module.
+    Hsm,
+    /// Shares over the nodes.
+    Threshold,
+}
+crate::canonical_enum!(KeyringKind { 1 => File, 2 => Hsm, 3 => Threshold });
+
+/// Everything another country needs to believe this one: exported, compared out of band, pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Name of the jurisdiction.
+    pub name: String,
+    /// Its prefixes; the first is the primary one.
+    pub prefixes: Vec<Prefix>,
+    /// Counts up with every change; a lower one is refused.
+    pub sequence: u64,
+    /// Incarnation of its log.
+    pub incarnation: u64,
+    /// How it keeps its log key.
+    pub keyring: KeyringKind,
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many of them sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Root certificates, DER.
+    pub certificates: Vec<Blob>,
+    /// Federation endpoints, `host:port`.
+    pub endpoints: Vec<String>,
+    /// How often to fetch it anew.
+    pub refresh: DurationMs,
+    /// Valid until.
+    pub valid_to: TimeMs,
+}
+crate::canonical_struct!(Bundle {
+    name,
+    prefixes,
+    sequence,
+    incarnation,
+    keyring,
+    roots,
+    threshold,
+    log_key,
+    certificates,
+    endpoints,
+    refresh,
+    valid_to,
+});
+
+impl Bundle {
+    /// What two people compare out of band.
+    pub fn fingerprint(&self) -> Digest {
+        sha256(&[&self.to_bytes()])
+    }
+
+    /// The prefix in origin lines and certificates.
+    pub fn primary(&self) -> Option<Prefix> {
+        self.prefixes.first().copied()
+    }
+}
+
+/// Bytes with the signatures of roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Canonical bytes of the bundle, agreement or statement.
+    pub bytes: Blob,
+    /// Signatures over them.
+    pub signatures: Vec<RootSignature>,
+}
+crate::canonical_struct!(Signed { bytes, signatures });
+
+/// What one party recognises of the other's robots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// Its number in the agreement; verdicts cite it.
+    pub number: u16,
+    /// Who recognises.
+    pub recogniser: Prefix,
+    /// Whose codes.
+    pub issuer: Prefix,
+    /// Models; empty for all.
+    pub models: Vec<ModelId>,
+    /// Intelligence levels accepted.
+    pub levels: Vec<u8>,
+    /// Safety classes accepted.
+    pub safety_classes: Vec<u8>,
+    /// Purposes accepted.
+    pub purposes: Vec<Purpose>,
+    /// The oldest checkpoint that still counts as fresh.
+    pub checkpoint_age_max: DurationMs,
+    /// The gravest recall of the issuer that binds by itself.
+    pub recall_severity_max: Severity,
+    /// The most robots here that one recall may bind by itself.
+    pub recall_count_max: u32,
+}
+crate::canonical_struct!(Clause {
+    number,
+    recogniser,
+    issuer,
+    models,
+    levels,
+    safety_classes,
+    purposes,
+    checkpoint_age_max,
+    recall_severity_max,
+    recall_count_max,
+});
+
+impl Clause {
+    /// Whether it covers robots of this model, level and safety class.
+    pub fn covers(&self, model: &ModelId, level: u8, safety_class: u8) -> bool {
+        (self.models.is_empty() || self.models.contains(model))
+            && self.levels.contains(&level)
+            && self.safety_classes.contains(&safety_class)
+    }
+}
+
+/// A recognition agreement of two jurisdictions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// Its name, the same in all versions.
+    pub id: String,
+    /// Counts up from 1.
+    pub version: u32,
+    /// The parties, ascending.
+    pub parties: (Prefix, Prefix),
+    /// In force from.
+    pub effective_from: TimeMs,
+    /// In force until.
+    pub effective_to: TimeMs,
+    /// Clauses, ascending by number.
+    pub clauses: Vec<Clause>,
+}
+crate::canonical_struct!(Agreement {
+    id,
+    version,
+    parties,
+    effective_from,
+    effective_to,
+    clauses
+});
+
+impl Agreement {
+    /// Whether it is in force at a time.
+    pub fn in_force(&self, at: TimeMs) -> bool {
+        self.effective_from <= at && at < self.effective_to
+    }
+
+    /// The first clause by which `recogniser` accepts such a robot of `issuer`.
+    pub fn clause(
+        &self,
+        recogniser: Prefix,
+        issuer: Prefix,
+        model: &ModelId,
+        level: u8,
+        safety_class: u8,
+    ) -> Option<&Clause> {
+        self.clauses.iter().find(|c| {
+            c.recogniser == recogniser && c.issuer == issuer && c.covers(model, level, safety_class)
+        })
+    }
+}
+
+/// A first signer, named by the genesis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstSigner {
+    /// The key.
+    pub public: PublicKey,
+    /// Whose.
+    pub holder: Holder,
+    /// In which role.
+    pub role: Role,
+}
+crate::canonical_struct!(FirstSigner {
+    public,
+    holder,
+    role
+});
+
+/// The first leaf of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Genesis {
+    /// The jurisdiction's primary prefix.
+    pub prefix: Prefix,
+    /// ISO 3166-1 alpha-2 country.
+    pub country: String,
+    /// Incarnation of the log.
+    pub incarnation: u64,
+    /// Identity of the cluster.
+    pub cluster: [u8; 16],
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many of them sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Log time begins here.
+    pub time: TimeMs,
+    /// Seal after this long without a leaf.
+    pub seal_idle: DurationMs,
+    /// Admin and registrar keys.
+    pub signers: Vec<FirstSigner>,
+}
+crate::canonical_struct!(Genesis {
+    prefix,
+    country,
+    incarnation,
+    cluster,
+    roots,
+    threshold,
+    log_key,
+    time,
+    seal_idle,
+    signers
+});
+
+/// What a jurisdiction's own roots state in its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// The beginning.
+    Genesis {
+        /// What it says.
+        genesis: Genesis,
+    },
+    /// Another country is a peer, by this bundle of its roots.
+    Recognise {
+        /// The bundle, signed by the other country's roots.
+        bundle: Signed,
+        /// What the two people compared.
+        fingerprint: Digest,
+    },
+    /// An agreement, signed by both countries' roots.
+    Agree {
+        /// The agreement.
+        agreement: Signed,
+    },
+    /// An agreement is suspended: no new offers and permits.
+    Suspend {
+        /// The agreement's name.
+        id: String,
+        /// Counts up, so that an old suspension cannot be replayed.
+        version: u32,
+        /// Why.
+        reason: String,
+    },
+}
+crate::canonical_variants!(Statement {
+    1 => Genesis { genesis },
+    2 => Recognise { bundle, fingerprint },
+    3 => Agree { agreement },
+    4 => Suspend { id, version, reason },
+});
+
+/// A peer, as replicated state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its bundle.
+    pub bundle: Bundle,
+    /// When it became a peer, by our log time.
+    pub since: TimeMs,
+    /// Its log forked: no new offers and permits.
+    pub quarantined: bool,
+    /// The next mailbox sequence that we expect of it.
+    pub cursor: u64,
+    /// The largest size of its log that we applied something under.
+    pub size_seen: u64,
+    /// Root under that size, against which a fork shows.
+    pub root_seen: Digest,
+    /// How many items stand in our mailbox for it.
+    pub outbox: u64,
+    /// Agreements with it, newest version last.
+    pub agreements: Vec<Agreement>,
+    /// Suspended agreements: name and version of the suspension.
+    pub suspended: Vec<(String, u32)>,
+}
+crate::canonical_struct!(Peer {
+    bundle,
+    since,
+    quarantined,
+    cursor,
+    size_seen,
+    root_seen,
+    outbox,
+    agreements,
+    suspended,
+});
+
+impl Peer {
+    /// The newest agreement in force at a time and not suspended.
+    pub fn agreement(&self, at: TimeMs) -> Option<&Agreement> {
+        self.agreements
+            .iter()
+            .rev()
+            .find(|a| a.in_force(at) && !self.suspended.iter().any(|(id, _)| *id == a.id))
+    }
+
+    /// One version, which governs a transfer to its end.
+    pub fn agreement_version(&self, version: u32) -> Option<&Agreement> {
+        self.agreements.iter().rev().find(|a| a.version == version)
+    }
+}

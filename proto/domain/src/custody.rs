@@ -1,0 +1,850 @@
+//! Custody of one robot as one sans-IO function: which link of the chain may be written, and how each link, whoever
+//! wrote it, moves what a registry knows.
+//!
+//! ```text
+//! exporter A                                      importer B
+//! Offer(transfer, e+1)  ──────────────────────▶
+//!                       ◀────────────────────── Accept | Refuse
+//! Cancel | Depart       ──────────────────────▶            Depart: point of no return, B is responsible
+//!                       ◀────────────────────── Admit | Return (e+2)
+//! ```
+//! [`propose`] judges what this registry wants to write; [`fold`] advances the chain over a link that was written,
+//! here or abroad and proven. Both are total and deterministic; a replayed link is a no-op. No timer moves custody:
+//! deadlines are compared with the time inside signed leaves only.
+
+use crate::code::Prefix;
+use crate::command::TransferId;
+use crate::digest::Digest;
+use crate::rejection::{Reason, Rejection, refuse};
+use crate::time::TimeMs;
+
+/// A step of the chain. Accept, Refuse and Detain are side leaves: they move no link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The beginning of every chain.
+    Register,
+    /// Exporter: offered, epoch + 1.
+    Offer,
+    /// Importer: import permitted.
+    Accept,
+    /// Importer: import refused.
+    Refuse,
+    /// Exporter: offer ended; the epoch is burned.
+    Cancel,
+    /// Exporter: released; the importer is responsible.
+    Depart,
+    /// Importer: held at the border.
+    Detain,
+    /// Importer: admitted; custody is there.
+    Admit,
+    /// Importer: sent back, epoch + 1; the exporter is responsible.
+    Return,
+}
+crate::canonical_enum!(Step {
+    1 => Register, 2 => Offer, 3 => Accept, 4 => Refuse, 5 => Cancel, 6 => Depart, 7 => Detain, 8 => Admit, 9 => Return,
+});
+
+/// One link, as it stands in slot 12 of its writer's leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Which step.
+    pub step: Step,
+    /// The transfer it belongs to; none at registration.
+    pub transfer: Option<TransferId>,
+    /// Dense counter per robot over all jurisdictions.
+    pub epoch: u64,
+    /// The exporter; none at registration.
+    pub from: Option<Prefix>,
+    /// The importer; at registration the registry itself.
+    pub to: Prefix,
+    /// Leaf hash of the previous link, whoever wrote it.
+    pub prev: Digest,
+    /// Version of the agreement; none at registration.
+    pub agreement_version: Option<u32>,
+}
+crate::canonical_struct!(Link {
+    step,
+    transfer,
+    epoch,
+    from,
+    to,
+    prev,
+    agreement_version
+});
+
+impl Link {
+    /// The link of a registration.
+    pub fn register(me: Prefix) -> Self {
+        Self {
+            step: Step::Register,
+            transfer: None,
+            epoch: 0,
+            from: None,
+            to: me,
+            prev: Digest::ZERO,
+            agreement_version: None,
+        }
+    }
+
+    /// Which party must have written it: the exporter, the importer, or (registration) the registry itself.
+    pub fn writer(&self) -> Prefix {
+        match (self.step, self.from) {
+            (Step::Offer | Step::Cancel | Step::Depart, Some(from)) => from,
+            _ => self.to,
+        }
+    }
+}
+
+/// The importer's permit, as the exporter holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    /// Leaf hash of the Accept.
+    pub leaf: Digest,
+    /// Departure at the latest, by the exporter's log time.
+    pub depart_by: TimeMs,
+}
+crate::canonical_struct!(Permit { leaf, depart_by });
+
+/// What this registry knows of a robot's custody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Not here, and nothing open.
+    Elsewhere {},
+    /// In custody here.
+    Here {},
+    /// In custody here, offered to another country.
+    Offered {
+        /// The transfer.
+        transfer: TransferId,
+        /// To whom.
+        to: Prefix,
+        /// Leaf hash of the Offer.
+        offer: Digest,
+        /// Version of the agreement.
+        agreement_version: u32,
+        /// The permit, once it came.
+        permit: Option<Permit>,
+    },
+    /// Departed: the other country is responsible.
+    Released {
+        /// The transfer.
+        transfer: TransferId,
+        /// To whom.
+        to: Prefix,
+        /// Leaf hash of the Depart.
+        depart: Digest,
+        /// Version of the agreement.
+        agreement_version: u32,
+    },
+    /// Admitted by the other country.
+    Gone {
+        /// The transfer.
+        transfer: TransferId,
+        /// Where it is.
+        to: Prefix,
+        /// Leaf hash of the Admit.
+        admit: Digest,
+    },
+    /// Offered to us.
+    Asked {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom.
+        from: Prefix,
+        /// Leaf hash of the Offer.
+        offer: Digest,
+        /// The offer stands until then, by our log time.
+        offer_until: TimeMs,
+        /// Version of the agreement.
+        agreement_version: u32,
+    },
+    /// We permitted the import.
+    Permitted {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom.
+        from: Prefix,
+        /// Leaf hash of the Offer.
+        offer: Digest,
+        /// Departure at the latest.
+        depart_by: TimeMs,
+        /// Version of the agreement.
+        agreement_version: u32,
+    },
+    /// Released to us: we are responsible, not yet in custody.
+    InTransit {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom.
+        from: Prefix,
+        /// Leaf hash of the Depart.
+        depart: Digest,
+        /// Version of the agreement.
+        agreement_version: u32,
+    },
+}
+crate::canonical_variants!(Phase {
+    0 => Elsewhere {},
+    1 => Here {},
+    2 => Offered { transfer, to, offer, agreement_version, permit },
+    3 => Released { transfer, to, depart, agreement_version },
+    4 => Gone { transfer, to, admit },
+    5 => Asked { transfer, from, offer, offer_until, agreement_version },
+    6 => Permitted { transfer, from, offer, depart_by, agreement_version },
+    7 => InTransit { transfer, from, depart, agreement_version },
+});
+
+/// The chain of one robot as one registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The highest epoch seen. Never goes back.
+    pub epoch: u64,
+    /// Leaf hash of the newest link.
+    pub link: Digest,
+    /// The newest link itself, shown in slot 12.
+    pub shown: Option<Link>,
+    /// What is known.
+    pub phase: Phase,
+}
+crate::canonical_struct!(Chain {
+    epoch,
+    link,
+    shown,
+    phase
+});
+
+impl Chain {
+    /// The chain of a robot never heard of.
+    pub fn unknown() -> Self {
+        Self {
+            epoch: 0,
+            link: Digest::ZERO,
+            shown: None,
+            phase: Phase::Elsewhere {},
+        }
+    }
+
+    /// Whether this registry has custody: it writes life-cycle events.
+    pub fn in_custody(&self) -> bool {
+        matches!(self.phase, Phase::Here {} | Phase::Offered { .. })
+    }
+
+    /// Whether this registry is responsible: exactly one is at every instant.
+    pub fn is_responsible(&self) -> bool {
+        self.in_custody() || matches!(self.phase, Phase::InTransit { .. })
+    }
+
+    /// The transfer that is open, if any.
+    pub fn open_transfer(&self) -> Option<TransferId> {
+        match &self.phase {
+            Phase::Offered { transfer, .. }
+            | Phase::Released { transfer, .. }
+            | Phase::Asked { transfer, .. }
+            | Phase::Permitted { transfer, .. }
+            | Phase::InTransit { transfer, .. } => Some(*transfer),
+            Phase::Elsewhere {} | Phase::Here {} | Phase::Gone { .. } => None,
+        }
+    }
+}
+
+/// What this registry wants to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Custody step 1.
+    Offer {
+        /// Number of the transfer.
+        transfer: TransferId,
+        /// To whom.
+        to: Prefix,
+        /// Version of the agreement.
+        agreement_version: u32,
+    },
+    /// Ends the offer.
+    Cancel,
+    /// Custody step 2.
+    Accept,
+    /// Refuses the offer.
+    Refuse,
+    /// Custody step 3.
+    Depart,
+    /// Custody step 4.
+    Admit,
+    /// Sends it back.
+    Return,
+}
+
+/// The link that `act` writes, or why it may not be written now. `now` is the log time of the entry.
+///
+/// # Errors
+/// A lawful "no", with the step that stands in the way.
+pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link, Rejection> {
+    let link = |step, transfer: TransferId, epoch, from, to, prev, version| {
+        Ok(Link {
+            step,
+            transfer: Some(transfer),
+            epoch,
+            from: Some(from),
+            to,
+            prev,
+            agreement_version: Some(version),
+        })
+    };
+    match (act, &chain.phase) {
+        (
+            Act::Offer {
+                transfer,
+                to,
+                agreement_version,
+            },
+            Phase::Here {},
+        ) => link(
+            Step::Offer,
+            *transfer,
+            chain.epoch + 1,
+            me,
+            *to,
+            chain.link,
+            *agreement_version,
+        ),
+        (Act::Offer { .. }, Phase::Offered { transfer, .. }) => {
+            refuse(Reason::TransferOpen, format!("transfer {transfer}"))
+        }
+        (Act::Offer { .. }, _) => refuse(Reason::NotInCustody, whereabouts(chain)),
+
+        (
+            Act::Cancel,
+            Phase::Offered {
+                transfer,
+                to,
+                offer,
+                agreement_version,
+                ..
+            },
+        ) => link(
+            Step::Cancel,
+            *transfer,
+            chain.epoch,
+            me,
+            *to,
+            *offer,
+            *agreement_version,
+        ),
+        (Act::Cancel, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+
+        (
+            Act::Depart,
+            Phase::Offered {
+                permit: None,
+                transfer,
+                to,
+                ..
+            },
+        ) => refuse(
+            Reason::NotAccepted,
+            format!("transfer {transfer} waits for {to}"),
+        ),
+        (
+            Act::Depart,
+            Phase::Offered {
+                permit: Some(permit),
+                ..
+            },
+        ) if permit.depart_by < now => refuse(
+            Reason::DeadlinePassed,
+            format!("departure was permitted until {}", permit.depart_by),
+        ),
+        (
+            Act::Depart,
+            Phase::Offered {
+                transfer,
+                to,
+                offer,
+                agreement_version,
+                ..
+            },
+        ) => link(
+            Step::Depart,
+            *transfer,
+            chain.epoch,
+            me,
+            *to,
+            *offer,
+            *agreement_version,
+        ),
+        (Act::Depart, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+
+        (Act::Accept, Phase::Asked { offer_until, .. }) if *offer_until < now => refuse(
+            Reason::DeadlinePassed,
+            format!("the offer stood until {offer_until}"),
+        ),
+        (
+            Act::Accept,
+            Phase::Asked {
+                transfer,
+                from,
+                offer,
+                agreement_version,
+                ..
+            },
+        ) => link(
+            Step::Accept,
+            *transfer,
+            chain.epoch,
+            *from,
+            me,
+            *offer,
+            *agreement_version,
+        ),
+        (
+            Act::Refuse,
+            Phase::Asked {
+                transfer,
+                from,
+                offer,
+                agreement_version,
+                ..
+            },
+        ) => link(
+            Step::Refuse,
+            *transfer,
+            chain.epoch,
+            *from,
+            me,
+            *offer,
+            *agreement_version,
+        ),
+        (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+
+        (
+            Act::Admit,
+            Phase::InTransit {
+                transfer,
+                from,
+                depart,
+                agreement_version,
+            },
+        ) => link(
+            Step::Admit,
+            *transfer,
+            chain.epoch,
+            *from,
+            me,
+            *depart,
+            *agreement_version,
+        ),
+        (
+            Act::Return,
+            Phase::InTransit {
+                transfer,
+                from,
+                depart,
+                agreement_version,
+            },
+        ) => link(
+            Step::Return,
+            *transfer,
+            chain.epoch + 1,
+            *from,
+            me,
+            *depart,
+            *agreement_version,
+        ),
+        (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
+            refuse(Reason::NotReleased, whereabouts(chain))
+        }
+        (Act::Admit | Act::Return, Phase::Here {} | Phase::Offered { .. }) => {
+            refuse(Reason::AlreadyAdmitted, whereabouts(chain))
+        }
+        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+    }
+}
+
+/// A link that was written, by us or by a proven peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Who wrote it.
+    pub writer: Prefix,
+    /// The link.
+    pub link: Link,
+    /// Hash of the leaf that carries it.
+    pub leaf: Digest,
+    /// Log time of that leaf.
+    pub at: TimeMs,
+    /// Offer: the offer stands until then. Accept: departure at the latest. Else ignored.
+    pub deadline: TimeMs,
+}
+
+/// What became of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Folded {
+    /// The chain moved.
+    Moved(Chain),
+    /// Seen before, or overtaken: nothing changes.
+    Replay,
+    /// It contradicts what is known; nothing changes, and it is shown.
+    Doubtful(&'static str),
+}
+
+/// Faults that can be planted to show that the suite catches them. All off in what ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Planted {
+    /// `epoch >=` where `>` is right.
+    pub epoch_not_strict: bool,
+    /// A cancelled offer does not burn its epoch.
+    pub cancel_keeps_epoch: bool,
+    /// Admits under an accept that is held, without a release.
+    pub admit_without_release: bool,
+}
+
+/// Advances the chain over a link.
+pub fn fold(me: Prefix, chain: &Chain, written: &Written) -> Folded {
+    fold_with(me, chain, written, Planted::default())
+}
+
+/// As [`fold`], with faults planted by a test.
+pub fn fold_with(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
+    let link = &written.link;
+    if written.writer != link.writer() {
+        return Folded::Doubtful("written by neither party");
+    }
+    let Some(transfer) = link.transfer else {
+        return if written.writer == me
+            && link.step == Step::Register
+            && chain.epoch == 0
+            && *chain == Chain::unknown()
+        {
+            moved(chain, written, 0, Phase::Here {})
+        } else {
+            Folded::Replay
+        };
+    };
+    let Some(from) = link.from else {
+        return Folded::Doubtful("a transfer without an exporter");
+    };
+    let version = link.agreement_version.unwrap_or(0);
+    if from == me {
+        return fold_as_exporter(me, chain, written, transfer, version, planted);
+    }
+    if link.to != me {
+        return Folded::Replay;
+    }
+    fold_as_importer(chain, written, transfer, from, version, planted)
+}
+
+fn fold_as_exporter(
+    me: Prefix,
+    chain: &Chain,
+    w: &Written,
+    transfer: TransferId,
+    version: u32,
+    planted: Planted,
+) -> Folded {
+    let link = &w.link;
+    let stale = if planted.epoch_not_strict {
+        link.epoch + 1 < chain.epoch
+    } else {
+        link.epoch < chain.epoch
+    };
+    if stale {
+        return Folded::Replay;
+    }
+    match (link.step, &chain.phase) {
+        (Step::Offer, Phase::Here {})
+            if link.epoch == chain.epoch + 1 && link.prev == chain.link =>
+        {
+            let phase = Phase::Offered {
+                transfer,
+                to: link.to,
+                offer: w.leaf,
+                agreement_version: version,
+                permit: None,
+            };
+            moved(chain, w, link.epoch, phase)
+        }
+        (
+            Step::Accept,
+            Phase::Offered {
+                transfer: open,
+                to,
+                offer,
+                agreement_version,
+                permit,
+            },
+        ) if *open == transfer => {
+            if *offer != link.prev {
+                return Folded::Doubtful("the accept names another offer");
+            }
+            if permit.is_some() {
+                return Folded::Replay;
+            }
+            let permit = Some(Permit {
+                leaf: w.leaf,
+                depart_by: w.deadline,
+            });
+            let phase = Phase::Offered {
+                transfer,
+                to: *to,
+                offer: *offer,
+                agreement_version: *agreement_version,
+                permit,
+            };
+            Folded::Moved(Chain {
+                phase,
+                ..chain.clone()
+            })
+        }
+        (
+            Step::Cancel,
+            Phase::Offered {
+                transfer: open,
+                offer,
+                ..
+            },
+        ) if *open == transfer && *offer == link.prev => {
+            let epoch = if planted.cancel_keeps_epoch {
+                chain.epoch - 1
+            } else {
+                chain.epoch
+            };
+            moved(chain, w, epoch, Phase::Here {})
+        }
+        (
+            Step::Depart,
+            Phase::Offered {
+                transfer: open,
+                to,
+                offer,
+                agreement_version,
+                permit: Some(_),
+            },
+        ) if *open == transfer && *offer == link.prev => {
+            let phase = Phase::Released {
+                transfer,
+                to: *to,
+                depart: w.leaf,
+                agreement_version: *agreement_version,
+            };
+            moved(chain, w, chain.epoch, phase)
+        }
+        (
+            Step::Admit,
+            Phase::Released {
+                transfer: open,
+                to,
+                depart,
+                ..
+            },
+        ) if *open == transfer => {
+            if *depart != link.prev {
+                return Folded::Doubtful("the admission names another departure");
+            }
+            moved(
+                chain,
+                w,
+                chain.epoch,
+                Phase::Gone {
+                    transfer,
+                    to: *to,
+                    admit: w.leaf,
+                },
+            )
+        }
+        (
+            Step::Return,
+            Phase::Released {
+                transfer: open,
+                depart,
+                ..
+            },
+        ) if *open == transfer => {
+            if *depart != link.prev || link.epoch != chain.epoch + 1 {
+                return Folded::Doubtful("the return names another departure");
+            }
+            moved(chain, w, link.epoch, Phase::Here {})
+        }
+        (Step::Admit | Step::Return, Phase::Offered { .. } | Phase::Here {})
+            if w.writer != me && link.epoch >= chain.epoch =>
+        {
+            Folded::Doubtful("admitted or returned without our departure")
+        }
+        _ => Folded::Replay,
+    }
+}
+
+fn fold_as_importer(
+    chain: &Chain,
+    w: &Written,
+    transfer: TransferId,
+    from: Prefix,
+    version: u32,
+    planted: Planted,
+) -> Folded {
+    let link = &w.link;
+    let fresh = if planted.epoch_not_strict {
+        link.epoch >= chain.epoch
+    } else {
+        link.epoch > chain.epoch
+    };
+    match (link.step, &chain.phase) {
+        (Step::Offer, Phase::Here {} | Phase::Offered { .. } | Phase::InTransit { .. })
+            if fresh && !planted.epoch_not_strict =>
+        {
+            Folded::Doubtful("offered by another country while we are responsible")
+        }
+        (Step::Offer, Phase::Released { .. }) if fresh && !planted.epoch_not_strict => {
+            Folded::Doubtful("offered by a country that has not admitted it")
+        }
+        (Step::Offer, _) if fresh => {
+            let phase = Phase::Asked {
+                transfer,
+                from,
+                offer: w.leaf,
+                offer_until: w.deadline,
+                agreement_version: version,
+            };
+            moved(chain, w, link.epoch, phase)
+        }
+        (
+            Step::Accept,
+            Phase::Asked {
+                transfer: open,
+                offer,
+                agreement_version,
+                ..
+            },
+        ) if *open == transfer && *offer == link.prev => {
+            let phase = Phase::Permitted {
+                transfer,
+                from,
+                offer: *offer,
+                depart_by: w.deadline,
+                agreement_version: *agreement_version,
+            };
+            // A planted fault: the border admits under the accept it holds, as if the release had come.
+            let phase = if planted.admit_without_release {
+                Phase::InTransit {
+                    transfer,
+                    from,
+                    depart: *offer,
+                    agreement_version: version,
+                }
+            } else {
+                phase
+            };
+            Folded::Moved(Chain {
+                phase,
+                ..chain.clone()
+            })
+        }
+        (Step::Refuse, Phase::Asked { transfer: open, .. }) if *open == transfer => {
+            Folded::Moved(Chain {
+                phase: Phase::Elsewhere {},
+                ..chain.clone()
+            })
+        }
+        (
+            Step::Cancel,
+            Phase::Asked {
+                transfer: open,
+                offer,
+                ..
+            }
+            | Phase::Permitted {
+                transfer: open,
+                offer,
+                ..
+            },
+        ) if *open == transfer && *offer == link.prev => {
+            moved(chain, w, chain.epoch, Phase::Elsewhere {})
+        }
+        (
+            Step::Depart,
+            Phase::Permitted {
+                transfer: open,
+                offer,
+                depart_by,
+                agreement_version,
+                ..
+            },
+        ) if *open == transfer => {
+            if *offer != link.prev || link.epoch != chain.epoch {
+                return Folded::Doubtful("the departure names another offer");
+            }
+            if *depart_by < w.at {
+                return Folded::Doubtful("departed after the permit had run out");
+            }
+            let phase = Phase::InTransit {
+                transfer,
+                from,
+                depart: w.leaf,
+                agreement_version: *agreement_version,
+            };
+            moved(chain, w, chain.epoch, phase)
+        }
+        (Step::Depart, Phase::Asked { transfer: open, .. }) if *open == transfer => {
+            Folded::Doubtful("departed without our permit")
+        }
+        (
+            Step::Admit,
+            Phase::InTransit {
+                transfer: open,
+                depart,
+                ..
+            },
+        ) if *open == transfer && *depart == link.prev => {
+            moved(chain, w, chain.epoch, Phase::Here {})
+        }
+        (
+            Step::Return,
+            Phase::InTransit {
+                transfer: open,
+                depart,
+                ..
+            },
+        ) if *open == transfer && *depart == link.prev => {
+            moved(chain, w, link.epoch, Phase::Elsewhere {})
+        }
+        _ => Folded::Replay,
+    }
+}
+
+fn moved(chain: &Chain, w: &Written, epoch: u64, phase: Phase) -> Folded {
+    debug_assert!(chain.epoch <= epoch + 1, "epoch never goes back");
+    Folded::Moved(Chain {
+        epoch,
+        link: w.leaf,
+        shown: Some(w.link.clone()),
+        phase,
+    })
+}
+
+fn whereabouts(chain: &Chain) -> String {
+    match &chain.phase {
+        Phase::Elsewhere {} => "the robot is not here and no transfer is open".into(),
+        Phase::Here {} => "the robot is in custody here".into(),
+        Phase::Offered {
+            transfer,
+            to,
+            permit,
+            ..
+        } => {
+            let state = if permit.is_some() {
+                "permitted"
+            } else {
+                "waiting for its permit"
+            };
+            format!("transfer {transfer} to {to} is open, {state}")
+        }
+        Phase::Released { transfer, to, .. } => format!("transfer {transfer}: departed to {to}"),
+        Phase::Gone { transfer, to, .. } => format!("transfer {transfer}: admitted by {to}"),
+        Phase::Asked { transfer, from, .. } => {
+            format!("transfer {transfer} from {from} waits for our permit")
+        }
+        Phase::Permitted { transfer, from, .. } => {
+            format!("transfer {transfer}: {from} has not released the robot")
+        }
+        Phase::InTransit { transfer, from, .. } => {
+            format!("transfer {transfer} from {from} is in transit")
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Recalls: opened and withdrawn by number, binding at their commit, remedied robot by robot.
+
+use super::{Context, Decided, OrFault, Stop, known, no};
+use crate::code::{Code, ModelId};
+use crate::command::{Command, CommandKind};
+use crate::event::{After, Effect, Event};
+use crate::leaf::Kind;
+use crate::ledger::Ledger;
+use crate::lifecycle::ActionKind;
+use crate::record::{Recall, RecallNotice, RecallStatus, Robot, Severity};
+use crate::rejection::Reason;
+
+/// Every recall that a robot owes a remedy for.
+pub(super) fn recalls_owed<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+) -> Result<Vec<Recall>, Stop<L::Fault>> {
+    let recalls = ledger
+        .recalls_of(&robot.identity.code.model_id())
+        .or_fault()?;
+    Ok(recalls
+        .into_iter()
+        .filter(|recall| robot.owes(recall))
+        .collect())
+}
+
+/// Whether an open recall of this severity blocks an action: a remedy owed blocks transfer and export, stop-use also
+/// operation.
+pub fn blocked_by_recall(severity: Severity, action: ActionKind) -> bool {
+    use ActionKind as A;
+    let transfer = matches!(
+        action,
+        A::Sell | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport
+    );
+    let operation = matches!(
+        action,
+        A::Deploy | A::Redeploy | A::CompleteMaintenance | A::ReturnToService | A::Depart
+    );
+    match severity {
+        Severity::Advisory => false,
+        Severity::Remedy => transfer,
+        Severity::StopUse => transfer || operation,
+    }
+}
+
+pub(super) fn open<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    notice: &RecallNotice,
+    models: &[ModelId],
+    remedy: &str,
+) -> Decided<L::Fault> {
+    let Some(first) = models.first() else {
+        cx.allow(CommandKind::OpenRecall, None)?;
+        return no(Reason::PredicateEmpty, notice.number.clone());
+    };
+    cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
+    for model in models {
+        cx.allow(CommandKind::OpenRecall, Some(&model.enterprise_id()))?;
+        if model.prefix() != cx.me() {
+            return no(
+                Reason::PrefixNotOurs,
+                format!("{model} stands under {}", model.prefix()),
+            );
+        }
+        if ledger.model(model).or_fault()?.is_none() {
+            return no(Reason::ModelUnknown, model.to_string());
+        }
+    }
+    if ledger.recall(&notice.number).or_fault()?.is_some() {
+        return no(Reason::RecallExists, notice.number.clone());
+    }
+    let mut models = models.to_vec();
+    models.sort();
+    models.dedup();
+    let recall = Recall {
+        notice: notice.clone(),
+        models: models.clone(),
+        remedy: remedy.to_owned(),
+        issuer: cx.me(),
+        opened: cx.now,
+        status: RecallStatus::InForce,
+        head: None,
+    };
+    let event = Event::new(Kind::Recall, command, After::Recall(recall));
+    Ok(vec![
+        event
+            .effect(Effect::Standing(models))
+            .effect(Effect::TellAll),
+    ])
+}
+
+pub(super) fn withdraw<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    number: &str,
+) -> Decided<L::Fault> {
+    let recall = ledger.recall(number).or_fault()?;
+    let owner = recall
+        .as_ref()
+        .and_then(|recall| recall.models.first())
+        .map(ModelId::enterprise_id);
+    cx.allow(CommandKind::WithdrawRecall, owner.as_ref())?;
+    let Some(recall) =
+        recall.filter(|recall| recall.issuer == cx.me() && recall.status == RecallStatus::InForce)
+    else {
+        return no(Reason::RecallUnknown, number);
+    };
+    let models = recall.models.clone();
+    let after = After::Recall(Recall {
+        status: RecallStatus::Withdrawn,
+        ..recall
+    });
+    let event = Event::new(Kind::Recall, command, after);
+    Ok(vec![
+        event
+            .effect(Effect::Standing(models))
+            .effect(Effect::TellAll),
+    ])
+}
+
+pub(super) fn remedy<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    number: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::RemedyRecall, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    if robot.state.is_final() {
+        return no(
+            Reason::StateFinal,
+            format!("{} is {}", code.display_form(), robot.state.name()),
+        );
+    }
+    if !robot.custody.in_custody() {
+        return no(Reason::NotInCustody, code.display_form());
+    }
+    let owed = recalls_owed(ledger, &robot)?;
+    if !owed.iter().any(|recall| recall.notice.number == number) {
+        return no(Reason::RecallUnknown, number);
+    }
+    let mut after = robot;
+    after.owed.retain(|owed| owed != number);
+    after.remedied.push(number.to_owned());
+    after.remedied.sort();
+    Ok(vec![Event::new(
+        Kind::Recall,
+        command,
+        After::Robot(Box::new(after)),
+    )])
+}

@@ -1,0 +1,705 @@
+//! Registration, life-cycle actions and holds.
+
+use super::recall::{blocked_by_recall, recalls_owed};
+use super::{Context, Decided, OrFault, Stop, known, no, standing};
+use crate::code::Code;
+use crate::command::{Action, Command, CommandKind, Registration};
+use crate::custody::{Chain, Link, Phase};
+use crate::digest::Digest;
+use crate::event::{After, Effect, Event, LinkWritten};
+use crate::leaf::{Kind, Subject};
+use crate::ledger::Ledger;
+use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
+use crate::policy::Role;
+use crate::record::{ApprovalStatus, Hold, Identity, Pending, Robot};
+use crate::rejection::Reason;
+use crate::time::TimeMs;
+
+/// What must hold of the maker and the model before a code comes to life.
+fn market_access<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    kind: CommandKind,
+    code: &Code,
+    role: Role,
+    made: Option<TimeMs>,
+) -> Result<(u8, u8), Stop<L::Fault>> {
+    let owner = code.enterprise_id();
+    cx.allow(kind, Some(&owner))?;
+    if code.prefix() != cx.me() {
+        return no(
+            Reason::PrefixNotOurs,
+            format!("{} stands under {}", code.display_form(), code.prefix()),
+        );
+    }
+    let Some(enterprise) = ledger.enterprise(&owner).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, owner.to_string());
+    };
+    standing::<L::Fault>(&enterprise, cx.now)?;
+    if !enterprise.roles.contains(&role) {
+        return no(
+            Reason::EnterpriseLacksRole,
+            format!("{owner} is not accredited as {}", role.word()),
+        );
+    }
+    let Some(model) = ledger.model(&code.model_id()).or_fault()? else {
+        return no(Reason::ModelUnknown, code.model_id().to_string());
+    };
+    if model.status != ApprovalStatus::Approved {
+        return no(
+            Reason::ModelNotApproved,
+            format!("{} is {}", model.id, model.status.name()),
+        );
+    }
+    if made.is_some_and(|made| made < model.production_from || model.production_to < made) {
+        let (from, to) = (model.production_from, model.production_to);
+        return no(
+            Reason::OutsideProduction,
+            format!("{} is produced from {from} to {to}", model.id),
+        );
+    }
+    Ok((model.facts.level, model.facts.safety_class))
+}
+
+fn refuse_ended<L: Ledger>(
+    ledger: &L,
+    what: &str,
+    identity: &Digest,
+) -> Result<(), Stop<L::Fault>> {
+    match ledger.ended(identity).or_fault()? {
+        Some(end) => no(
+            Reason::IdentityEnded,
+            format!(
+                "{what}: {} was {} at {} on {}",
+                end.code.display_form(),
+                end.state.name(),
+                end.by,
+                end.at
+            ),
+        ),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn reserve<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+) -> Decided<L::Fault> {
+    let (level, safety_class) = market_access(
+        ledger,
+        cx,
+        CommandKind::Reserve,
+        code,
+        Role::Manufacturer,
+        None,
+    )?;
+    refuse_ended(ledger, "code", &Subject::robot(code).key())?;
+    if ledger.robot(code).or_fault()?.is_some() {
+        return no(Reason::CodeExists, code.display_form());
+    }
+    let robot = Robot {
+        identity: Identity {
+            code: *code,
+            body: Digest::ZERO,
+            manufactured: TimeMs(0),
+            site: String::new(),
+            origin: String::new(),
+            importers_filing: false,
+        },
+        state: State::Reserved,
+        ..blank(*code, level, safety_class)
+    };
+    Ok(vec![Event::new(
+        Kind::LifeCycle,
+        command,
+        After::Robot(Box::new(robot)),
+    )])
+}
+
+fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
+    Robot {
+        identity: Identity {
+            code,
+            body: Digest::ZERO,
+            manufactured: TimeMs(0),
+            site: String::new(),
+            origin: String::new(),
+            importers_filing: false,
+        },
+        identity_parts: Vec::new(),
+        parts: Vec::new(),
+        robot_key: None,
+        firmware: crate::record::Firmware {
+            family: String::new(),
+            build: 0,
+        },
+        ai_models: Vec::new(),
+        level,
+        safety_class,
+        owner: Digest::ZERO,
+        operator: Digest::ZERO,
+        scenario: String::new(),
+        state: State::Reserved,
+        holds: Vec::new(),
+        owed: Vec::new(),
+        remedied: Vec::new(),
+        pending: Pending::Nothing {},
+        custody: Chain::unknown(),
+        custody_secret: Digest::ZERO,
+        head: None,
+    }
+}
+
+pub(super) fn register<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    registration: &Registration,
+) -> Decided<L::Fault> {
+    let r = registration;
+    let role = if r.importers_filing {
+        Role::Importer
+    } else {
+        Role::Manufacturer
+    };
+    let (level, safety_class) = market_access(
+        ledger,
+        cx,
+        CommandKind::Register,
+        &r.code,
+        role,
+        Some(r.manufactured),
+    )?;
+    refuse_ended(ledger, "code", &Subject::robot(&r.code).key())?;
+    refuse_ended(ledger, "body", &r.body)?;
+    for part in &r.identity_parts {
+        refuse_ended(ledger, "identity part", &part.identity)?;
+    }
+    let current = ledger.robot(&r.code).or_fault()?;
+    let action = if r.prototype {
+        ActionKind::RegisterPrototype
+    } else {
+        ActionKind::Register
+    };
+    let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
+        return no(Reason::CodeExists, r.code.display_form());
+    };
+    if let Some(other) = ledger.part_holder(&r.body).or_fault()? {
+        return no(
+            Reason::BodyExists,
+            format!("the body is that of {}", other.display_form()),
+        );
+    }
+    for part in r.identity_parts.iter().chain(&r.parts) {
+        if let Some(other) = ledger.part_holder(&part.identity).or_fault()? {
+            return no(
+                Reason::PartInUse,
+                format!(
+                    "a {} is fitted in {}",
+                    part.kind.word(),
+                    other.display_form()
+                ),
+            );
+        }
+    }
+    let robot = Robot {
+        identity: Identity {
+            code: r.code,
+            body: r.body,
+            manufactured: r.manufactured,
+            site: r.site.clone(),
+            origin: r.origin.clone(),
+            importers_filing: r.importers_filing,
+        },
+        identity_parts: r.identity_parts.clone(),
+        parts: r.parts.clone(),
+        robot_key: r.robot_key,
+        firmware: r.firmware.clone(),
+        state,
+        head: current.and_then(|robot| robot.head),
+        ..blank(r.code, level, safety_class)
+    };
+    let fitted: Vec<Digest> = robot
+        .identities()
+        .into_iter()
+        .chain(robot.parts.iter().map(|part| part.identity))
+        .collect();
+    let mut event = Event::new(Kind::Register, command, After::Robot(Box::new(robot)));
+    event.link = Some(LinkWritten {
+        link: Link::register(cx.me()),
+        deadline: TimeMs(0),
+        place: r.site.clone(),
+    });
+    event.effects.extend(
+        fitted
+            .into_iter()
+            .map(|identity| Effect::Part(identity, Some(r.code))),
+    );
+    Ok(vec![event])
+}
+
+/// What every action on a robot needs: it lives, it is here, nothing blocks it.
+fn admissible<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+    expected: Option<u64>,
+    action: ActionKind,
+) -> Result<State, Stop<L::Fault>> {
+    if robot.state.is_final() && action != ActionKind::Correct {
+        return no(
+            Reason::StateFinal,
+            format!(
+                "{} is {}",
+                robot.identity.code.display_form(),
+                robot.state.name()
+            ),
+        );
+    }
+    let at_border = matches!(robot.custody.phase, Phase::InTransit { .. })
+        && matches!(
+            action,
+            ActionKind::RecordIncident
+                | ActionKind::DeclareEndOfLife
+                | ActionKind::ConfirmEndOfLife
+                | ActionKind::ChangeHold
+        );
+    if !robot.custody.in_custody()
+        && !at_border
+        && robot.state != State::Reserved
+        && action != ActionKind::Correct
+    {
+        return no(
+            Reason::NotInCustody,
+            format!(
+                "custody of {} is elsewhere",
+                robot.identity.code.display_form()
+            ),
+        );
+    }
+    let sequence = robot.head.map_or(0, |head| head.seq);
+    if expected.is_some_and(|expected| expected != sequence) {
+        return no(
+            Reason::SequenceMismatch,
+            format!("the record stands at sequence {sequence}"),
+        );
+    }
+    let free = matches!(
+        action,
+        ActionKind::ChangeHold | ActionKind::RecordIncident | ActionKind::Correct
+    );
+    if let (Phase::Offered { transfer, to, .. }, false) = (&robot.custody.phase, free) {
+        return no(Reason::TransferOpen, format!("transfer {transfer} to {to}"));
+    }
+    if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
+        return no(
+            Reason::Held,
+            format!(
+                "{} set by {} on {}",
+                hold.kind.name(),
+                hold.setter,
+                hold.since
+            ),
+        );
+    }
+    let owed = recalls_owed(ledger, robot)?;
+    if let Some(recall) = owed
+        .iter()
+        .find(|recall| blocked_by_recall(recall.notice.severity, action))
+    {
+        return no(
+            Reason::RecallOpen,
+            format!(
+                "recall {} ({})",
+                recall.notice.number,
+                recall.notice.severity.name()
+            ),
+        );
+    }
+    match next(Some(robot.state), action) {
+        Some(to) => Ok(to),
+        None => {
+            let _ = cx;
+            no(
+                Reason::TransitionNotAllowed,
+                format!("{} in state {}", action.name(), robot.state.name()),
+            )
+        }
+    }
+}
+
+/// No code, no market access: a domestic model must be approved and its maker in good standing.
+fn may_enter_market<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+) -> Result<(), Stop<L::Fault>> {
+    let code = &robot.identity.code;
+    if code.prefix() != cx.me() {
+        return Ok(()); // Admitted under a clause of an agreement; its approval is the issuer's.
+    }
+    let role = if robot.identity.importers_filing {
+        Role::Importer
+    } else {
+        Role::Manufacturer
+    };
+    let Some(enterprise) = ledger.enterprise(&code.enterprise_id()).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, code.enterprise_id().to_string());
+    };
+    standing::<L::Fault>(&enterprise, cx.now)?;
+    if !enterprise.roles.contains(&role) {
+        return no(
+            Reason::EnterpriseLacksRole,
+            format!("{} is not accredited as {}", enterprise.id, role.word()),
+        );
+    }
+    match ledger.model(&code.model_id()).or_fault()? {
+        Some(model) if model.status == ApprovalStatus::Approved => Ok(()),
+        Some(model) => no(
+            Reason::ModelNotApproved,
+            format!("{} is {}", model.id, model.status.name()),
+        ),
+        None => no(Reason::ModelUnknown, code.model_id().to_string()),
+    }
+}
+
+pub(super) fn act<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    expected: Option<u64>,
+    action: &Action,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::Act, Some(&code.enterprise_id()))?;
+    role_fits::<L::Fault>(cx, action)?;
+    let robot = known(ledger, code)?;
+    if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
+        may_enter_market(ledger, cx, &robot)?;
+    }
+    let to = admissible(ledger, cx, &robot, expected, action.kind())?;
+    let mut after = Robot {
+        state: to,
+        ..robot.clone()
+    };
+    let mut effects = Vec::new();
+    let mut corrects = None;
+    match action {
+        Action::Stock {}
+        | Action::BeginMaintenance { .. }
+        | Action::CompleteMaintenance { .. }
+        | Action::Repair { .. }
+        | Action::Inspect { .. }
+        | Action::RecordIncident { .. }
+        | Action::Retire { .. }
+        | Action::ReturnToService { .. } => {}
+        Action::RecordTraining { model, .. } => after.ai_models.push(*model),
+        Action::Sell { owner } => after.owner = *owner,
+        Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
+            after.operator = *operator;
+            after.scenario.clone_from(scenario);
+        }
+        Action::UpdateSoftware { firmware } => {
+            after.owed = owed_numbers(ledger, &robot)?;
+            after.firmware = firmware.clone();
+        }
+        Action::ReplacePart { removed, fitted } => {
+            after.owed = owed_numbers(ledger, &robot)?;
+            effects = replace_part(ledger, &mut after, removed, fitted)?;
+        }
+        Action::RequestOwnership {
+            owner,
+            release_code,
+        } => {
+            if let Pending::Ownership { .. } = robot.pending {
+                return no(Reason::TransferOpen, "a request for ownership is open");
+            }
+            after.pending = Pending::Ownership {
+                owner: *owner,
+                release_code: *release_code,
+                by: cx.signer.id,
+            };
+        }
+        Action::ApproveOwnership { release_code } => {
+            let Pending::Ownership {
+                owner,
+                release_code: expected,
+                by,
+            } = &robot.pending
+            else {
+                return no(Reason::NothingPending, "no request for ownership is open");
+            };
+            if *by == cx.signer.id {
+                return no(
+                    Reason::SecondPartyRequired,
+                    "the request was signed with the same key",
+                );
+            }
+            if crate::digest::sha256(&[release_code.as_bytes()]) != *expected {
+                return no(Reason::ReleaseCodeWrong, "");
+            }
+            after.owner = *owner;
+            after.pending = Pending::Nothing {};
+        }
+        Action::EndOwnershipRequest { .. } => {
+            let Pending::Ownership { .. } = robot.pending else {
+                return no(Reason::NothingPending, "no request for ownership is open");
+            };
+            after.pending = Pending::Nothing {};
+        }
+        Action::DeclareEndOfLife {
+            outcome,
+            certificate,
+        } => {
+            declare_end(cx, &mut after, *outcome, *certificate)?;
+        }
+        Action::WithdrawEndOfLife { .. } => {
+            let Pending::EndOfLife { .. } = robot.pending else {
+                return no(Reason::NothingPending, "no end of life is declared");
+            };
+            after.pending = Pending::Nothing {};
+            after
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        }
+        Action::ConfirmEndOfLife {} => {
+            let Pending::EndOfLife { outcome, by, .. } = robot.pending else {
+                return no(Reason::NothingPending, "no end of life is declared");
+            };
+            if by == cx.signer.id {
+                return no(
+                    Reason::SecondPartyRequired,
+                    "the declaration was signed with the same key",
+                );
+            }
+            let Some(end) = end_state(robot.state, outcome) else {
+                return no(
+                    Reason::TransitionNotAllowed,
+                    format!("{} from {}", outcome.name(), robot.state.name()),
+                );
+            };
+            after.state = end;
+            after.pending = Pending::Nothing {};
+            after
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+            effects.extend([Effect::End(end), Effect::TellAll]);
+        }
+        Action::Annul { .. } => {
+            effects.extend(
+                robot
+                    .identities()
+                    .into_iter()
+                    .map(|identity| Effect::Part(identity, None)),
+            );
+            effects.extend(
+                robot
+                    .parts
+                    .iter()
+                    .map(|part| Effect::Part(part.identity, None)),
+            );
+        }
+        Action::Correct {
+            corrects: index, ..
+        } => corrects = Some(*index),
+    }
+    let kind = match action {
+        Action::RequestOwnership { .. }
+        | Action::ApproveOwnership { .. }
+        | Action::EndOwnershipRequest { .. } => Kind::Ownership,
+        Action::RecordIncident { .. } => Kind::Incident,
+        _ => Kind::LifeCycle,
+    };
+    if matches!(
+        action,
+        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. }
+    ) {
+        effects.push(Effect::TellAll);
+    }
+    let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
+    event.effects = effects;
+    event.corrects = corrects;
+    Ok(vec![event])
+}
+
+/// Which roles may take which action, where the matrix alone is too coarse.
+fn role_fits<F>(cx: &Context<'_>, action: &Action) -> Result<(), Stop<F>> {
+    let role = cx.signer.role;
+    let fits = match action {
+        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. } => {
+            matches!(role, Role::Recycler | Role::Registrar)
+        }
+        Action::ConfirmEndOfLife {} => matches!(role, Role::Registrar | Role::Owner),
+        Action::Annul { .. } | Action::Correct { .. } => matches!(role, Role::Registrar),
+        Action::Stock {} => matches!(
+            role,
+            Role::Manufacturer | Role::Importer | Role::Dealer | Role::Registrar
+        ),
+        Action::Sell { .. } => matches!(role, Role::Manufacturer | Role::Importer | Role::Dealer),
+        Action::BeginMaintenance { .. }
+        | Action::CompleteMaintenance { .. }
+        | Action::Repair { .. }
+        | Action::ReplacePart { .. } => {
+            matches!(
+                role,
+                Role::ServiceProvider | Role::Manufacturer | Role::Importer
+            )
+        }
+        Action::RequestOwnership { .. }
+        | Action::ApproveOwnership { .. }
+        | Action::EndOwnershipRequest { .. } => {
+            matches!(
+                role,
+                Role::Owner | Role::Dealer | Role::Registrar | Role::Operator
+            )
+        }
+        Action::Deploy { .. } | Action::Redeploy { .. } | Action::Retire { .. } => {
+            !matches!(role, Role::Recycler | Role::Regulator)
+        }
+        Action::Inspect { .. }
+        | Action::ReturnToService { .. }
+        | Action::RecordIncident { .. }
+        | Action::RecordTraining { .. }
+        | Action::UpdateSoftware { .. } => !matches!(role, Role::Recycler),
+    };
+    if fits {
+        Ok(())
+    } else {
+        no(
+            Reason::RoleNotAllowed,
+            format!("{} may not {}", role.word(), action.name()),
+        )
+    }
+}
+
+fn declare_end<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    outcome: EndOfLife,
+    certificate: Digest,
+) -> Result<(), Stop<F>> {
+    if end_state(after.state, outcome).is_none() {
+        return no(
+            Reason::TransitionNotAllowed,
+            format!("{} from {}", outcome.name(), after.state.name()),
+        );
+    }
+    after.pending = Pending::EndOfLife {
+        outcome,
+        by: cx.signer.id,
+        certificate,
+    };
+    after.holds.push(Hold {
+        kind: HoldKind::EndOfLifePending,
+        setter: cx.actor(),
+        reason: format!("{} declared", outcome.name()),
+        since: cx.now,
+    });
+    Ok(())
+}
+
+fn replace_part<L: Ledger>(
+    ledger: &L,
+    after: &mut Robot,
+    removed: &Digest,
+    fitted: &crate::record::Part,
+) -> Result<Vec<Effect>, Stop<L::Fault>> {
+    refuse_ended(ledger, "part", &fitted.identity)?;
+    let list = if fitted.kind.carries_identity() {
+        &mut after.identity_parts
+    } else {
+        &mut after.parts
+    };
+    let Some(place) = list
+        .iter_mut()
+        .find(|part| part.identity == *removed && part.kind == fitted.kind)
+    else {
+        return no(
+            Reason::NothingPending,
+            format!("no such {} is fitted", fitted.kind.word()),
+        );
+    };
+    if let Some(other) = ledger.part_holder(&fitted.identity).or_fault()? {
+        return no(
+            Reason::PartInUse,
+            format!("fitted in {}", other.display_form()),
+        );
+    }
+    *place = fitted.clone();
+    Ok(vec![
+        Effect::Part(*removed, None),
+        Effect::Part(fitted.identity, Some(after.identity.code)),
+    ])
+}
+
+fn owed_numbers<L: Ledger>(ledger: &L, robot: &Robot) -> Result<Vec<String>, Stop<L::Fault>> {
+    Ok(recalls_owed(ledger, robot)?
+        .into_iter()
+        .map(|recall| recall.notice.number)
+        .collect())
+}
+
+pub(super) fn set_hold<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    kind: HoldKind,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::SetHold, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    if kind == HoldKind::EndOfLifePending {
+        return no(
+            Reason::TransitionNotAllowed,
+            "an end of life is declared by a recycler, not set as a hold",
+        );
+    }
+    if robot
+        .holds
+        .iter()
+        .any(|hold| hold.kind == kind && hold.setter == cx.actor())
+    {
+        return no(Reason::HoldExists, kind.name());
+    }
+    let mut after = robot;
+    after.holds.push(Hold {
+        kind,
+        setter: cx.actor(),
+        reason: reason.to_owned(),
+        since: cx.now,
+    });
+    let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
+    if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        event.effects.push(Effect::TellAll);
+    }
+    Ok(vec![event])
+}
+
+pub(super) fn lift_hold<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    kind: HoldKind,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::LiftHold, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    let mut after = robot;
+    let count = after.holds.len();
+    after.holds.retain(|hold| {
+        !(hold.kind == kind && hold.setter == cx.actor() && kind != HoldKind::EndOfLifePending)
+    });
+    if after.holds.len() == count {
+        return no(Reason::HoldUnknown, kind.name());
+    }
+    let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
+    if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        event.effects.push(Effect::TellAll);
+    }
+    Ok(vec![event])
+}

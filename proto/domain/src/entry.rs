@@ -1,0 +1,437 @@
+//! What stands in the Raft log of a registry, and what it answers: canonical bytes that every replica reads alike.
+//!
+//! The leader adds a stamp (time and seed); everything else was signed or proven by somebody.
+
+use crate::accord::Signed;
+use crate::code::Prefix;
+use crate::digest::Digest;
+use crate::encoding::Blob;
+use crate::leaf::{Disclosure, EntrySeed};
+use crate::map::{MapProof, MapValue};
+use crate::merkle::Frontier;
+use crate::rejection::Rejection;
+use crate::signature::{PublicKey, Signature};
+use crate::time::{DurationMs, TimeMs};
+
+/// A stamp may be at most this far above log time, so that one bad clock cannot poison it.
+pub const STAMP_AHEAD_MAX: DurationMs = DurationMs(600_000);
+/// Sessions that one certificate subject may have open.
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
+/// Answers that a session keeps; a lower request number is refused and never executed.
+pub const ANSWERS_PER_SESSION: u64 = 1_024;
+/// Items of one bulk request.
+pub const ITEMS_MAX: u32 = 10_000;
+/// The largest log entry, in bytes.
+pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(ITEMS_MAX as u64 <= crate::encoding::ARRAY_COUNT_MAX);
+
+/// What the leader adds to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The leader's clock; log time is the largest stamp so far.
+    pub at: TimeMs,
+    /// Random: from it come the salts of every leaf of the entry.
+    pub seed: EntrySeed,
+}
+crate::canonical_struct!(Stamp { at, seed });
+
+/// A part of a bulk request, or a whole single command, under one actor signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Canonical bytes of the signed header.
+    pub header: Blob,
+    /// The actor's signature over them.
+    pub signature: Signature,
+    /// 0-based index of the first item of this part.
+    pub first_item: u32,
+    /// Canonical items.
+    pub items: Vec<Blob>,
+    /// Range proof of the items to the header's item root; empty when the part is the whole.
+    pub range_proof: Vec<Digest>,
+}
+crate::canonical_struct!(Request {
+    header,
+    signature,
+    first_item,
+    items,
+    range_proof
+});
+
+/// A leaf of a peer with what proves and opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenLeaf {
+    /// Its index in the peer's log.
+    pub index: u64,
+    /// Its bytes.
+    pub leaf: Blob,
+    /// Inclusion path under the checkpoint it came with.
+    pub path: Vec<Digest>,
+    /// Its slots, as far as disclosed.
+    pub disclosed: Disclosure,
+}
+crate::canonical_struct!(ProvenLeaf {
+    index,
+    leaf,
+    path,
+    disclosed
+});
+
+/// One item of a peer's mailbox for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailItem {
+    /// Its place in the mailbox, from 0, without gaps.
+    pub sequence: u64,
+    /// The leaf.
+    pub proven: ProvenLeaf,
+    /// For a departure: the map value of the robot and its proof, showing that the departure is the newest leaf.
+    pub newest: Option<NewestProof>,
+}
+crate::canonical_struct!(MailItem {
+    sequence,
+    proven,
+    newest
+});
+
+/// Proof that a leaf is the newest of its subject: its map value, the path to the map root, and the map-head leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestProof {
+    /// The value in the map.
+    pub value: MapValue,
+    /// The path to the map root.
+    pub proof: MapProof,
+    /// The map-head leaf: the last under the checkpoint; its record root is the map root.
+    pub map_head: ProvenHead,
+}
+crate::canonical_struct!(NewestProof {
+    value,
+    proof,
+    map_head
+});
+
+/// A map-head leaf and its inclusion path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenHead {
+    /// Its index: the checkpoint's size less one.
+    pub index: u64,
+    /// Its bytes.
+    pub leaf: Blob,
+    /// Inclusion path.
+    pub path: Vec<Digest>,
+}
+crate::canonical_struct!(ProvenHead { index, leaf, path });
+
+/// What a peer's mailbox handed over at once, under one checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailBatch {
+    /// Primary prefix of the peer.
+    pub peer: Prefix,
+    /// Its checkpoint, a signed note.
+    pub checkpoint: String,
+    /// Consistency proof from the largest size we know of.
+    pub consistency: Vec<Digest>,
+    /// Items in order.
+    pub items: Vec<MailItem>,
+}
+crate::canonical_struct!(MailBatch {
+    peer,
+    checkpoint,
+    consistency,
+    items
+});
+
+/// What an entry does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A statement of the jurisdiction's roots; the first is the genesis.
+    Root {
+        /// The statement and its signatures.
+        signed: Signed,
+    },
+    /// Moves log time further than a stamp may, after a quorum of voters confirmed their clocks.
+    AdvanceTime {
+        /// To when.
+        to: TimeMs,
+    },
+    /// Opens a session.
+    OpenSession {
+        /// Subject of the client's certificate.
+        subject: String,
+        /// 16 bytes drawn by the client, so that a repeated request opens one session.
+        nonce: [u8; 16],
+    },
+    /// Commands of an actor.
+    Actor {
+        /// The request.
+        request: Request,
+    },
+    /// Items of a peer's mailbox, with their evidence.
+    Foreign {
+        /// The batch.
+        batch: MailBatch,
+    },
+    /// Appends the map head and closes the tree at this size.
+    Seal {},
+    /// Publishes the signature of a sealed size.
+    Publish {
+        /// Tree size.
+        size: u64,
+        /// Tree root.
+        root: Digest,
+        /// The log key's signature over the checkpoint.
+        signature: Signature,
+    },
+}
+crate::canonical_variants!(Body {
+    1 => Root { signed },
+    2 => AdvanceTime { to },
+    3 => OpenSession { subject, nonce },
+    4 => Actor { request },
+    5 => Foreign { batch },
+    6 => Seal {},
+    7 => Publish { size, root, signature },
+});
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The leader's stamp.
+    pub stamp: Stamp,
+    /// What it does.
+    pub body: Body,
+}
+crate::canonical_struct!(Entry { stamp, body });
+
+/// The fate of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemAnswer {
+    /// Done: the last leaf it wrote.
+    Done {
+        /// Index of the leaf.
+        leaf_index: u64,
+        /// Its hash.
+        leaf_hash: Digest,
+        /// Sequence of the subject after it.
+        sequence: u64,
+    },
+    /// A lawful "no".
+    Refused {
+        /// Why.
+        rejection: Rejection,
+    },
+    /// Nothing to do: a replay, or no leaf was needed.
+    Nothing {},
+}
+crate::canonical_variants!(ItemAnswer {
+    1 => Done { leaf_index, leaf_hash, sequence },
+    2 => Refused { rejection },
+    3 => Nothing {},
+});
+
+/// The answer to an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Log time of the entry (of its first execution, for a repeated request).
+    pub at: TimeMs,
+    /// Tree size after it.
+    pub size: u64,
+    /// The session opened, for `OpenSession`.
+    pub session: Option<u64>,
+    /// One an item, in order.
+    pub items: Vec<ItemAnswer>,
+}
+crate::canonical_struct!(Answer {
+    at,
+    size,
+    session,
+    items
+});
+
+/// A client's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub id: u64,
+    /// Subject of the certificate that opened it.
+    pub subject: String,
+    /// The nonce it was opened with.
+    pub nonce: [u8; 16],
+    /// When.
+    pub opened: TimeMs,
+    /// The highest request number seen.
+    pub highest: u64,
+}
+crate::canonical_struct!(Session {
+    id,
+    subject,
+    nonce,
+    opened,
+    highest
+});
+
+/// A stored answer: the digest of the request it belongs to, and the answer's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// SHA-256 of header and signature.
+    pub request: Digest,
+    /// Canonical answer.
+    pub answer: Blob,
+}
+crate::canonical_struct!(StoredAnswer { request, answer });
+
+/// A sealed size, waiting for its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Tree size; the last leaf is the map head.
+    pub size: u64,
+    /// Tree root.
+    pub root: Digest,
+    /// Map root.
+    pub map_root: Digest,
+    /// Log time of the seal.
+    pub at: TimeMs,
+}
+crate::canonical_struct!(Sealed {
+    size,
+    root,
+    map_root,
+    at
+});
+
+/// State of the registry as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Primary prefix.
+    pub prefix: Prefix,
+    /// ISO 3166-1 alpha-2 country.
+    pub country: String,
+    /// Incarnation of the log.
+    pub incarnation: u64,
+    /// Identity of the cluster.
+    pub cluster: [u8; 16],
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Log time: never goes back.
+    pub log_time: TimeMs,
+    /// Seal after this long without a leaf.
+    pub seal_idle: DurationMs,
+    /// The right edge of the tree.
+    pub tree: Frontier,
+    /// Newest map head leaf.
+    pub map_head: Option<crate::record::Head>,
+    /// Newest leaf about the jurisdiction.
+    pub own_head: Option<crate::record::Head>,
+    /// The newest sealed size.
+    pub sealed: Option<Sealed>,
+    /// Leaves other than map heads since then.
+    pub unsealed: u64,
+    /// The newest published size.
+    pub published: Option<Sealed>,
+    /// Its checkpoint, a signed note; empty before the first.
+    pub checkpoint: String,
+    /// The next session number.
+    pub next_session: u64,
+}
+crate::canonical_struct!(Registry {
+    prefix,
+    country,
+    incarnation,
+    cluster,
+    roots,
+    threshold,
+    log_key,
+    log_time,
+    seal_idle,
+    tree,
+    map_head,
+    own_head,
+    sealed,
+    unsealed,
+    published,
+    checkpoint,
+    next_session,
+});
+
+/// A leaf as this registry keeps it: its bytes and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafRecord {
+    /// Canonical bytes of the leaf.
+    pub leaf: Blob,
+    /// Seed of its salts.
+    pub seed: [u8; 32],
+    /// Canonical values of its sixteen slots; `None` stands for null.
+    pub values: Vec<Option<Blob>>,
+    /// What it changes in the state map: key and value digest.
+    pub map: Vec<(Digest, Digest)>,
+    /// Class of its authorisation.
+    pub class: u8,
+    /// Index of the first leaf of its entry: where the envelope is kept.
+    pub envelope: u64,
+}
+crate::canonical_struct!(LeafRecord {
+    leaf,
+    seed,
+    values,
+    map,
+    class,
+    envelope
+});
+
+/// A custody movement, as shown in the trail of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Which step.
+    pub step: crate::custody::Step,
+    /// The transfer.
+    pub transfer: Option<crate::command::TransferId>,
+    /// Epoch.
+    pub epoch: u64,
+    /// Exporter.
+    pub from: Option<Prefix>,
+    /// Importer.
+    pub to: Prefix,
+    /// Who wrote it.
+    pub writer: Prefix,
+    /// Log time of the writer.
+    pub at: TimeMs,
+    /// When it was seen here.
+    pub seen: TimeMs,
+    /// Office, or empty.
+    pub place: String,
+    /// Hash of the writer's leaf.
+    pub leaf: Digest,
+    /// Index of that leaf in the writer's log.
+    pub leaf_index: u64,
+}
+crate::canonical_struct!(Movement {
+    step,
+    transfer,
+    epoch,
+    from,
+    to,
+    writer,
+    at,
+    seen,
+    place,
+    leaf,
+    leaf_index
+});
+
+/// Who signed, for slot 14 and for evidence lists: origin line, leaf index, leaf hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRef {
+    /// Origin line of the log.
+    pub origin: String,
+    /// Leaf index there.
+    pub index: u64,
+    /// Leaf hash.
+    pub leaf: Digest,
+}
+crate::canonical_struct!(EvidenceRef {
+    origin,
+    index,
+    leaf
+});

@@ -1,0 +1,473 @@
+//! What a "yes" changes: the record after, the leaf that will carry it, and its effects beside the record.
+//!
+//! An event is data. The machine turns each into one leaf and one set of writes; nothing is judged here.
+
+use crate::accord::Peer;
+use crate::code::{Code, EnterpriseId, Prefix};
+use crate::custody::Phase;
+use crate::custody::{Chain, Link};
+use crate::digest::Digest;
+use crate::encoding::Canonical;
+use crate::entry::{EvidenceRef, Movement};
+use crate::leaf::{DisclosedSlots, SlotError};
+use crate::leaf::{Kind, Slots, Subject, SubjectType};
+use crate::lifecycle::{HoldKind, State};
+use crate::map::{RobotStatus, SubjectStatus};
+use crate::record::{
+    ApprovalStatus, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity, Model,
+    Part, Pending, Recall, RecallStatus, Robot, Signer,
+};
+use crate::signature::PublicKey;
+use crate::time::TimeMs;
+use crate::transfer::Transfer;
+
+/// The record as it stands after an event.
+#[derive(Debug, Clone)]
+pub enum After {
+    /// A robot with a record here.
+    Robot(Box<Robot>),
+    /// A robot without one: only its custody is known.
+    Loose(Code, Chain, Option<Head>),
+    /// An enterprise.
+    Enterprise(Enterprise),
+    /// A model.
+    Model(Model),
+    /// A signing key, beside its holder.
+    Signer(Signer),
+    /// A recall.
+    Recall(Recall),
+    /// A peer, beside the jurisdiction.
+    Peer(Box<Peer>),
+    /// The jurisdiction itself.
+    Jurisdiction(Prefix),
+}
+
+/// What an event changes beside its record.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A body or part is fitted in a robot, or free again.
+    Part(Digest, Option<Code>),
+    /// Code, body and identity parts of the record end with this state.
+    End(State),
+    /// An identity ends by another registry's word.
+    Ended(Digest, Box<Ended>),
+    /// A custody step of another registry goes into the trail.
+    Movement(Code, Box<Movement>),
+    /// A transfer moved.
+    Transfer(Box<Transfer>),
+    /// The leaf goes into this peer's mailbox.
+    Tell(Prefix),
+    /// The leaf goes into every peer's mailbox.
+    TellAll,
+    /// These models' standing changed: their map values are computed anew.
+    Standing(Vec<crate::code::ModelId>),
+    /// All models of this enterprise changed standing.
+    StandingOf(EnterpriseId),
+}
+
+/// A custody link that the leaf carries, and the deadline that goes with it.
+#[derive(Debug, Clone)]
+pub struct LinkWritten {
+    /// The link.
+    pub link: Link,
+    /// Offer: stands until. Accept: departure at the latest. Else zero.
+    pub deadline: TimeMs,
+    /// Office, or empty.
+    pub place: String,
+}
+
+/// One event: one leaf.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Kind of the leaf.
+    pub kind: Kind,
+    /// Canonical bytes of what happened: slot 10.
+    pub what: Vec<u8>,
+    /// The record after.
+    pub after: After,
+    /// Custody step, if it is one.
+    pub link: Option<LinkWritten>,
+    /// Foreign leaves it rests on: slot 14.
+    pub evidence: Vec<EvidenceRef>,
+    /// The leaf index that it corrects.
+    pub corrects: Option<u64>,
+    /// Effects beside the record.
+    pub effects: Vec<Effect>,
+}
+
+impl Event {
+    /// An event with nothing beside its record.
+    pub fn new(kind: Kind, what: &impl Canonical, after: After) -> Self {
+        Self {
+            kind,
+            what: what.to_bytes(),
+            after,
+            link: None,
+            evidence: Vec::new(),
+            corrects: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// With one more effect.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// The subject of the leaf.
+    pub fn subject(&self) -> Subject {
+        match &self.after {
+            After::Robot(robot) => Subject::robot(&robot.identity.code),
+            After::Loose(code, ..) => Subject::robot(code),
+            After::Enterprise(enterprise) => Subject::enterprise(&enterprise.id),
+            After::Model(model) => Subject::model(&model.id),
+            After::Signer(signer) => Subject::new(SubjectType::Office, signer.id.to_string()),
+            After::Recall(recall) => {
+                Subject::new(SubjectType::Recall, recall.notice.number.clone())
+            }
+            After::Peer(peer) => Subject::new(
+                SubjectType::Peer,
+                peer.bundle
+                    .primary()
+                    .map(|p| p.as_str().to_owned())
+                    .unwrap_or_default(),
+            ),
+            After::Jurisdiction(prefix) => Subject::jurisdiction(prefix),
+        }
+    }
+}
+
+/// Slot numbers of the kinds about a robot.
+pub mod slot {
+    /// Code.
+    pub const CODE: u8 = 0;
+    /// Model.
+    pub const MODEL: u8 = 1;
+    /// Body identity.
+    pub const BODY: u8 = 2;
+    /// Manufacture, origin, importer's filing.
+    pub const MANUFACTURE: u8 = 3;
+    /// Identity parts.
+    pub const IDENTITY_PARTS: u8 = 4;
+    /// Robot key.
+    pub const ROBOT_KEY: u8 = 5;
+    /// Owner (commitment).
+    pub const OWNER: u8 = 6;
+    /// Operator (commitment) and scenario.
+    pub const USE: u8 = 7;
+    /// State, holds, owed and remedied recalls.
+    pub const STATE: u8 = 8;
+    /// Level, safety class, firmware, AI models.
+    pub const SOFTWARE: u8 = 9;
+    /// The event.
+    pub const EVENT: u8 = 10;
+    /// Custody link.
+    pub const CUSTODY: u8 = 12;
+    /// Custody secret.
+    pub const SECRET: u8 = 13;
+    /// Foreign evidence.
+    pub const EVIDENCE: u8 = 14;
+    /// Correction and other parts.
+    pub const OTHER: u8 = 15;
+}
+
+/// Slot 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manufacture {
+    /// When.
+    pub at: TimeMs,
+    /// Where.
+    pub site: String,
+    /// Declared country of origin.
+    pub origin: String,
+    /// Filed by an importer.
+    pub importers_filing: bool,
+}
+crate::canonical_struct!(Manufacture {
+    at,
+    site,
+    origin,
+    importers_filing
+});
+
+/// Slot 7.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Commitment to the operator.
+    pub operator: Digest,
+    /// Usage scenario.
+    pub scenario: String,
+}
+crate::canonical_struct!(Use { operator, scenario });
+
+/// Slot 8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Life-cycle state.
+    pub state: State,
+    /// Holds.
+    pub holds: Vec<Hold>,
+    /// Recalls owed.
+    pub owed: Vec<String>,
+    /// Recalls remedied.
+    pub remedied: Vec<String>,
+}
+crate::canonical_struct!(Standing {
+    state,
+    holds,
+    owed,
+    remedied
+});
+
+/// Slot 9.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Software {
+    /// Intelligence level.
+    pub level: u8,
+    /// Safety class.
+    pub safety_class: u8,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Digests of AI models.
+    pub ai_models: Vec<Digest>,
+}
+crate::canonical_struct!(Software {
+    level,
+    safety_class,
+    firmware,
+    ai_models
+});
+
+/// Slot 15.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// The leaf index that the event corrects.
+    pub corrects: Option<u64>,
+    /// Parts that do not carry identity.
+    pub parts: Vec<Part>,
+}
+crate::canonical_struct!(Other { corrects, parts });
+
+/// The sixteen slots of an event's leaf: the record after it, and the event.
+pub fn slots(event: &Event) -> Slots {
+    let mut slots = Slots::new();
+    match &event.after {
+        After::Robot(robot) => robot_slots(&mut slots, robot, event),
+        other => {
+            slots.set(slot::CODE, &event.subject().name);
+            match other {
+                After::Loose(code, chain, _) => {
+                    slots.set(slot::CODE, &code.as_str().to_owned());
+                    slots.set(
+                        slot::CUSTODY,
+                        &event
+                            .link
+                            .as_ref()
+                            .map(|w| w.link.clone())
+                            .or_else(|| chain.shown.clone()),
+                    );
+                }
+                After::Enterprise(enterprise) => slots.set(
+                    slot::MODEL,
+                    &Enterprise {
+                        head: None,
+                        ..enterprise.clone()
+                    },
+                ),
+                After::Model(model) => slots.set(
+                    slot::MODEL,
+                    &Model {
+                        head: None,
+                        ..model.clone()
+                    },
+                ),
+                After::Signer(signer) => slots.set(slot::MODEL, signer),
+                After::Recall(recall) => slots.set(
+                    slot::MODEL,
+                    &Recall {
+                        head: None,
+                        ..recall.clone()
+                    },
+                ),
+                After::Peer(peer) => slots.set(slot::MODEL, &peer.bundle),
+                After::Robot(_) | After::Jurisdiction(_) => {}
+            }
+        }
+    }
+    slots.values[usize::from(slot::EVENT)] = Some(event.what.clone());
+    if !event.evidence.is_empty() {
+        slots.set(slot::EVIDENCE, &event.evidence);
+    }
+    slots
+}
+
+fn robot_slots(slots: &mut Slots, robot: &Robot, event: &Event) {
+    let identity = &robot.identity;
+    slots.set(slot::CODE, &identity.code.as_str().to_owned());
+    slots.set(slot::MODEL, &identity.code.model_id().as_str().to_owned());
+    slots.set(slot::BODY, &identity.body);
+    slots.set(
+        slot::MANUFACTURE,
+        &Manufacture {
+            at: identity.manufactured,
+            site: identity.site.clone(),
+            origin: identity.origin.clone(),
+            importers_filing: identity.importers_filing,
+        },
+    );
+    slots.set(slot::IDENTITY_PARTS, &robot.identity_parts);
+    slots.set(slot::ROBOT_KEY, &robot.robot_key);
+    slots.set(slot::OWNER, &robot.owner);
+    slots.set(
+        slot::USE,
+        &Use {
+            operator: robot.operator,
+            scenario: robot.scenario.clone(),
+        },
+    );
+    slots.set(
+        slot::STATE,
+        &Standing {
+            state: robot.state,
+            holds: robot.holds.clone(),
+            owed: robot.owed.clone(),
+            remedied: robot.remedied.clone(),
+        },
+    );
+    slots.set(
+        slot::SOFTWARE,
+        &Software {
+            level: robot.level,
+            safety_class: robot.safety_class,
+            firmware: robot.firmware.clone(),
+            ai_models: robot.ai_models.clone(),
+        },
+    );
+    slots.set(
+        slot::CUSTODY,
+        &event
+            .link
+            .as_ref()
+            .map(|w| w.link.clone())
+            .or_else(|| robot.custody.shown.clone()),
+    );
+    slots.set(slot::SECRET, &robot.custody_secret);
+    slots.set(
+        slot::OTHER,
+        &Other {
+            corrects: event.corrects,
+            parts: robot.parts.clone(),
+        },
+    );
+}
+
+/// A robot as another registry disclosed it, with nothing known of it here yet.
+///
+/// # Errors
+/// When a slot that a release must show is hidden or of another type.
+pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, SlotError> {
+    fn need<T: Canonical>(slots: &DisclosedSlots, slot: u8) -> Result<T, SlotError> {
+        slots.get(slot)?.ok_or(SlotError::Hidden(slot))
+    }
+    let made: Manufacture = need(slots, slot::MANUFACTURE)?;
+    let used: Use = need(slots, slot::USE)?;
+    let standing: Standing = need(slots, slot::STATE)?;
+    let software: Software = need(slots, slot::SOFTWARE)?;
+    let other: Other = need(slots, slot::OTHER)?;
+    let robot_key: Option<PublicKey> = slots.get(slot::ROBOT_KEY)?;
+    Ok(Robot {
+        identity: Identity {
+            code: *code,
+            body: need(slots, slot::BODY)?,
+            manufactured: made.at,
+            site: made.site,
+            origin: made.origin,
+            importers_filing: made.importers_filing,
+        },
+        identity_parts: slots.get(slot::IDENTITY_PARTS)?.unwrap_or_default(),
+        parts: other.parts,
+        robot_key,
+        firmware: software.firmware,
+        ai_models: software.ai_models,
+        level: software.level,
+        safety_class: software.safety_class,
+        owner: need(slots, slot::OWNER)?,
+        operator: used.operator,
+        scenario: used.scenario,
+        state: standing.state,
+        holds: standing.holds,
+        owed: standing.owed,
+        remedied: standing.remedied,
+        pending: Pending::Nothing {},
+        custody: Chain::unknown(),
+        custody_secret: need(slots, slot::SECRET)?,
+        head: None,
+    })
+}
+
+/// The status that the map shows of a robot: the first that holds, in the published order.
+pub fn robot_status(robot: &Robot) -> RobotStatus {
+    let stopped = |hold: &Hold| {
+        matches!(
+            hold.kind,
+            HoldKind::Theft
+                | HoldKind::SaleLock
+                | HoldKind::RegulatorStop
+                | HoldKind::EvidenceFreeze
+        )
+    };
+    match robot.state {
+        State::Scrapped => RobotStatus::Scrapped,
+        State::Recycled => RobotStatus::Recycled,
+        State::Annulled => RobotStatus::Annulled,
+        _ if matches!(robot.custody.phase, Phase::InTransit { .. }) => RobotStatus::Released,
+        _ if !robot.custody.in_custody() => RobotStatus::Departed,
+        _ if robot
+            .holds
+            .iter()
+            .any(|h| h.kind == HoldKind::EndOfLifePending) =>
+        {
+            RobotStatus::EndOfLifePending
+        }
+        _ if robot.holds.iter().any(stopped) => RobotStatus::Stopped,
+        State::Reserved => RobotStatus::Reserved,
+        _ => RobotStatus::InForce,
+    }
+}
+
+/// The status that the map shows of a robot without a record here.
+pub fn loose_status(chain: &Chain) -> RobotStatus {
+    match chain.phase {
+        Phase::InTransit { .. } => RobotStatus::Released,
+        _ => RobotStatus::Departed,
+    }
+}
+
+/// The status that the map shows of an enterprise.
+pub fn enterprise_status(status: EnterpriseStatus) -> SubjectStatus {
+    match status {
+        EnterpriseStatus::Active => SubjectStatus::InForce,
+        EnterpriseStatus::Suspended => SubjectStatus::Suspended,
+        EnterpriseStatus::StruckOff => SubjectStatus::Ended,
+    }
+}
+
+/// The status that the map shows of a model.
+pub fn model_status(status: ApprovalStatus) -> SubjectStatus {
+    match status {
+        ApprovalStatus::Approved => SubjectStatus::InForce,
+        ApprovalStatus::Suspended => SubjectStatus::Suspended,
+        ApprovalStatus::Withdrawn => SubjectStatus::Ended,
+    }
+}
+
+/// The status that the map shows of a recall.
+pub fn recall_status(status: RecallStatus) -> SubjectStatus {
+    match status {
+        RecallStatus::InForce => SubjectStatus::InForce,
+        RecallStatus::Proposed => SubjectStatus::Suspended,
+        RecallStatus::Withdrawn => SubjectStatus::Ended,
+    }
+}

@@ -1,0 +1,808 @@
+//! What another registry said, proven: whether it is believed here, and what it changes.
+//!
+//! A foreign registry is believed only for custody of robots it is responsible for, and for identity, approval and
+//! recall of codes of its own prefix; within the limits of a clause in force. A statement that changes nothing appends
+//! nothing; one that changes something appends one leaf of ours that names it in slot 14.
+
+use crate::accord::Peer;
+use crate::checkpoint::{Origin, open};
+use crate::code::{Code, Prefix};
+use crate::command::Command;
+use crate::custody::{Folded, Link, Phase, Step, Written, fold};
+use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, held};
+use crate::digest::Digest;
+use crate::encoding::{Blob, Canonical};
+use crate::entry::{
+    EvidenceRef, ItemAnswer, MailBatch, MailItem, Movement, NewestProof, ProvenLeaf,
+};
+use crate::envelope::Envelope;
+use crate::event::{After, Effect, Event, LinkWritten, Standing, robot_of_slots, slot};
+use crate::leaf::{DisclosedSlots, Kind, Leaf, Subject, leaf_bytes_hash};
+use crate::ledger::Ledger;
+use crate::lifecycle::HoldKind;
+use crate::machine::{Authorised, Run, refused, rule};
+use crate::map::{MapAnswer, RobotStatus};
+use crate::merkle::{verify_consistency, verify_inclusion};
+use crate::record::{Ended, Hold, Part, Recall, RecallStatus, Robot};
+use crate::rejection::{Reason, Rejection};
+use crate::time::TimeMs;
+use crate::transfer::{Ending, Transfer};
+
+/// A leaf that is included under a peer's checkpoint, with its slots opened. Only [`prove`] makes one.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    leaf: Leaf,
+    hash: Digest,
+    index: u64,
+    slots: DisclosedSlots,
+}
+
+impl Proven {
+    /// The leaf.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> Digest {
+        self.hash
+    }
+
+    /// Its index.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Its slots.
+    pub fn slots(&self) -> &DisclosedSlots {
+        &self.slots
+    }
+}
+
+/// Proves a leaf under a checkpoint's size and root.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, String> {
+    let hash = leaf_bytes_hash(&leaf.leaf.0);
+    verify_inclusion(&hash, leaf.index, size, &leaf.path, root)
+        .map_err(|error| format!("inclusion of leaf {}: {error}", leaf.index))?;
+    let decoded =
+        Leaf::from_bytes(&leaf.leaf.0).map_err(|error| format!("leaf {}: {error}", leaf.index))?;
+    let slots = leaf
+        .disclosed
+        .clone()
+        .verify(&decoded.record_root)
+        .map_err(|error| format!("slots of leaf {}: {error}", leaf.index))?;
+    Ok(Proven {
+        leaf: decoded,
+        hash,
+        index: leaf.index,
+        slots,
+    })
+}
+
+/// Proves that a leaf is the newest of its subject under the checkpoint, and with which status.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn prove_newest(
+    proof: &NewestProof,
+    key: &Digest,
+    leaf: &Digest,
+    size: u64,
+    root: &Digest,
+) -> Result<u8, String> {
+    let head = &proof.map_head;
+    if head.index + 1 != size {
+        return Err("the map head is not the last leaf under the checkpoint".into());
+    }
+    let hash = leaf_bytes_hash(&head.leaf.0);
+    verify_inclusion(&hash, head.index, size, &head.path, root)
+        .map_err(|error| format!("inclusion of the map head: {error}"))?;
+    let decoded = Leaf::from_bytes(&head.leaf.0).map_err(|error| format!("map head: {error}"))?;
+    if decoded.kind != Kind::MapHead {
+        return Err("the last leaf under the checkpoint is no map head".into());
+    }
+    match proof.proof.verify(&decoded.record_root, key) {
+        Ok(MapAnswer::Present(value))
+            if value == proof.value.digest() && proof.value.leaf_hash == *leaf =>
+        {
+            Ok(proof.value.status)
+        }
+        Ok(_) => Err("the map shows another newest leaf".into()),
+        Err(error) => Err(format!("map proof: {error}")),
+    }
+}
+
+/// Body and identity parts, as far as disclosed.
+fn part_identity_list(slots: &DisclosedSlots) -> Vec<Digest> {
+    let body = slots.get::<Digest>(slot::BODY).ok().flatten();
+    let parts = slots
+        .get::<Vec<Part>>(slot::IDENTITY_PARTS)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    body.into_iter()
+        .chain(parts.into_iter().map(|part| part.identity))
+        .collect()
+}
+
+impl<L: Ledger> Run<'_, L> {
+    /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
+    pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let all = |reason, detail: String| vec![refused(reason, detail); batch.items.len().max(1)];
+        let Some(peer) = self.ledger.peer(&batch.peer)? else {
+            return Ok(all(Reason::PeerUnknown, batch.peer.to_string()));
+        };
+        let origin = Origin {
+            prefix: batch.peer,
+            incarnation: peer.bundle.incarnation,
+        };
+        let checkpoint = match open(&batch.checkpoint, &peer.bundle.log_key, &origin) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => return Ok(all(Reason::EvidenceBroken, format!("checkpoint: {error}"))),
+        };
+        let (size, root) = (checkpoint.size(), *checkpoint.root());
+        if size == peer.size_seen && root != peer.root_seen {
+            return self.fork(peer, batch, size, root);
+        }
+        if size < peer.size_seen {
+            return Ok(all(
+                Reason::EvidenceBroken,
+                format!("checkpoint of size {size}, seen was {}", peer.size_seen),
+            ));
+        }
+        if 0 < peer.size_seen && peer.size_seen < size {
+            let (old, old_root) = (peer.size_seen, peer.root_seen);
+            if let Err(error) = verify_consistency(old, &old_root, size, &root, &batch.consistency)
+            {
+                return Ok(all(
+                    Reason::EvidenceBroken,
+                    format!("consistency from {old} to {size}: {error}"),
+                ));
+            }
+        }
+        self.ledger.put_peer(Peer {
+            size_seen: size,
+            root_seen: root,
+            ..peer
+        })?;
+        let mut answers = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            let answer = self.mail_item(batch, &origin, item, size, &root)?;
+            let stop = matches!(&answer, ItemAnswer::Refused { rejection } if rejection.reason != Reason::EvidenceGap);
+            answers.push(answer);
+            if stop {
+                break;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Two notes of one size with different roots, both signed: evidence, kept for ever, and quarantine.
+    fn fork(
+        &mut self,
+        peer: Peer,
+        batch: &MailBatch,
+        size: u64,
+        root: Digest,
+    ) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let detail = format!(
+            "{} showed two roots of size {size}: {} and {root}",
+            batch.peer, peer.root_seen
+        );
+        if !peer.quarantined {
+            let what = detail.clone();
+            let event = Event::new(
+                Kind::ForkEvidence,
+                &what,
+                After::Peer(Box::new(Peer {
+                    quarantined: true,
+                    ..peer
+                })),
+            )
+            .effect(Effect::TellAll);
+            let authorised = Authorised {
+                class: 1,
+                digest: crate::digest::sha256(&[batch.checkpoint.as_bytes()])
+                    .0
+                    .to_vec(),
+            };
+            self.record(event, &authorised)?;
+        }
+        Ok(vec![refused(Reason::PeerQuarantined, detail)])
+    }
+
+    fn mail_item(
+        &mut self,
+        batch: &MailBatch,
+        origin: &Origin,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let Some(peer) = self.ledger.peer(&batch.peer)? else {
+            return Ok(refused(Reason::PeerUnknown, batch.peer.to_string()));
+        };
+        if item.sequence < peer.cursor {
+            return Ok(ItemAnswer::Nothing {});
+        }
+        if peer.cursor < item.sequence {
+            return Ok(refused(
+                Reason::EvidenceGap,
+                format!("item {}, expected {}", item.sequence, peer.cursor),
+            ));
+        }
+        let proven = match prove(&item.proven, size, root) {
+            Ok(proven) => proven,
+            Err(detail) => return Ok(refused(Reason::EvidenceBroken, detail)),
+        };
+        let from = Sender {
+            prefix: batch.peer,
+            origin: *origin,
+            peer,
+        };
+        let events = match self.believe(&from, &proven, item, size, root) {
+            Ok(events) => events,
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Refused(rejection)) if rejection.reason == Reason::EvidenceBroken => {
+                return Ok(ItemAnswer::Refused { rejection });
+            }
+            Err(Stop::Refused(rejection)) => self.doubt(&from, &proven, &rejection),
+        };
+        let envelope = Envelope::Foreign {
+            origin: origin.to_string(),
+            checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
+            index: item.proven.index,
+            leaf: item.proven.leaf.clone(),
+            path: item.proven.path.clone(),
+            disclosed: item.proven.disclosed.clone(),
+        };
+        let authorised = Authorised {
+            class: 1,
+            digest: crate::digest::sha256(&[&envelope.to_bytes()]).0.to_vec(),
+        };
+        let answer = self.record_all(events, &authorised)?;
+        if let Some(peer) = self.ledger.peer(&batch.peer)? {
+            self.ledger.put_peer(Peer {
+                cursor: item.sequence + 1,
+                ..peer
+            })?;
+        }
+        self.cancel_refused(&proven)?;
+        Ok(answer)
+    }
+
+    /// The importer refused: our own Cancel follows at once, by a published rule.
+    fn cancel_refused(&mut self, proven: &Proven) -> Result<(), L::Fault> {
+        let Ok(Some(link)) = proven.slots.get::<Link>(slot::CUSTODY) else {
+            return Ok(());
+        };
+        let Some(id) = link.transfer.filter(|_| link.step == Step::Refuse) else {
+            return Ok(());
+        };
+        let Some(transfer) = self
+            .ledger
+            .transfer(&id)?
+            .filter(|t| t.refused.is_some() && t.ending.is_none())
+        else {
+            return Ok(());
+        };
+        let code = transfer.code;
+        let here = match held(&*self.ledger, &code) {
+            Ok(here) => here,
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Refused(_)) => return Ok(()),
+        };
+        let Some(cancel) = cancel_after_refusal(self.registry.prefix, &here.chain, self.now) else {
+            return Ok(());
+        };
+        let to = transfer.to;
+        let what = Command::CancelExport {
+            transfer: id,
+            reason: transfer.refused.clone().unwrap_or_default(),
+        };
+        let mut event = Event::new(Kind::Custody, &what, here.after(&code));
+        event.evidence = transfer.evidence.iter().cloned().collect();
+        event.link = Some(LinkWritten {
+            link: cancel,
+            deadline: TimeMs(0),
+            place: String::new(),
+        });
+        event.effects = vec![
+            Effect::Transfer(Box::new(Transfer {
+                step: Step::Cancel,
+                step_at: self.now,
+                ..transfer
+            })),
+            Effect::Tell(to),
+        ];
+        self.record(event, &Authorised::system(rule::CANCEL_AFTER_REFUSAL, &id))
+            .map(drop)
+    }
+
+    /// A statement that contradicts what is known here changes nothing but is kept, and shown to its sender.
+    fn doubt(&self, from: &Sender, proven: &Proven, rejection: &Rejection) -> Vec<Event> {
+        let mut event = Event::new(
+            Kind::Nack,
+            rejection,
+            After::Peer(Box::new(from.peer.clone())),
+        );
+        event.evidence = vec![from.reference(proven)];
+        vec![event]
+    }
+
+    fn believe(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        match proven.leaf.kind {
+            Kind::Custody => self.custody_step(from, proven, item, size, root),
+            Kind::LifeCycle | Kind::Foreign => self.end_of_life(from, proven),
+            Kind::Hold => self.issuers_hold(from, proven),
+            Kind::Recall => self.recall(from, proven),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn subject_code(proven: &Proven) -> Result<Option<Code>, Stop<L::Fault>> {
+        let Ok(Some(text)) = proven.slots.get::<String>(slot::CODE) else {
+            return Ok(None);
+        };
+        match Code::parse(&text) {
+            Ok(code) if Subject::robot(&code).key() == proven.leaf.key => Ok(Some(code)),
+            Ok(_) => broken("slot 0 names another robot than the leaf's key"),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn custody_step(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            return broken("a custody leaf without a code");
+        };
+        let Ok(Some(link)) = proven.slots.get::<Link>(slot::CUSTODY) else {
+            return broken("a custody leaf without its link");
+        };
+        let Ok(Some(command)) = proven.slots.get::<Command>(slot::EVENT) else {
+            return broken("a custody leaf without its event");
+        };
+        let Some(id) = link.transfer else {
+            return Ok(Vec::new());
+        };
+        let me = self.registry.prefix;
+        let (deadline, place) = terms(&command);
+        let movement = Movement {
+            step: link.step,
+            transfer: link.transfer,
+            epoch: link.epoch,
+            from: link.from,
+            to: link.to,
+            writer: from.prefix,
+            at: proven.leaf.t_ms,
+            seen: self.now,
+            place: place.clone(),
+            leaf: proven.hash,
+            leaf_index: proven.index,
+        };
+        let here = held(self.ledger, &code)?;
+        if link.from != Some(me) && link.to != me {
+            return self.third_party(from, proven, &code, here, movement);
+        }
+        if link.step == Step::Offer && !may_offer(from.prefix, &code, me, &here) {
+            return no(
+                Reason::NotInCustody,
+                format!(
+                    "{} offers {} without showing its chain",
+                    from.prefix,
+                    code.display_form()
+                ),
+            );
+        }
+        if link.step == Step::Depart {
+            let Some(newest) = &item.newest else {
+                return broken("a departure without proof that it is the newest leaf");
+            };
+            match prove_newest(newest, &proven.leaf.key, &proven.hash, size, root) {
+                Ok(status) if u64::from(status) == RobotStatus::Departed.number() => {}
+                Ok(status) => {
+                    return broken(format!("after the departure the map shows status {status}"));
+                }
+                Err(detail) => return broken(detail),
+            }
+        }
+        let written = Written {
+            writer: from.prefix,
+            link: link.clone(),
+            leaf: proven.hash,
+            at: proven.leaf.t_ms,
+            deadline,
+        };
+        let chain = match fold(me, &here.chain, &written) {
+            Folded::Moved(chain) => chain,
+            Folded::Replay => return Ok(Vec::new()),
+            Folded::Doubtful(why) => return no(Reason::TransferEnded, why),
+        };
+        let transfer = self.transfer_after(from, proven, &code, &link, &command, &movement)?;
+        let Some(transfer) = transfer else {
+            return no(Reason::TransferUnknown, id.to_string());
+        };
+        let mut after = Held { chain, ..here }.after(&code);
+        if let (After::Robot(robot), Step::Return) = (&mut after, link.step) {
+            robot
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        }
+        let mut event = Event::new(Kind::Foreign, &command, after);
+        event.evidence = vec![from.reference(proven)];
+        event.effects = vec![
+            Effect::Transfer(Box::new(transfer)),
+            Effect::Movement(code, Box::new(movement)),
+        ];
+        Ok(vec![event])
+    }
+
+    /// A step between two others, about a code of ours: it enters the trail.
+    fn third_party(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        code: &Code,
+        here: Held,
+        movement: Movement,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        if code.prefix() != self.registry.prefix || here.robot.is_none() {
+            return Ok(Vec::new());
+        }
+        let what = movement.clone();
+        let mut event = Event::new(Kind::Foreign, &what, here.after(code));
+        event.evidence = vec![from.reference(proven)];
+        event.effects = vec![Effect::Movement(*code, Box::new(movement))];
+        Ok(vec![event])
+    }
+
+    fn transfer_after(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        code: &Code,
+        link: &Link,
+        command: &Command,
+        movement: &Movement,
+    ) -> Result<Option<Transfer>, Stop<L::Fault>> {
+        let Some(id) = link.transfer else {
+            return Ok(None);
+        };
+        let known = self.ledger.transfer(&id).or_fault()?;
+        let evidence = Some(from.reference(proven));
+        let ending = || {
+            Some(Ending {
+                step: link.step,
+                place: movement.place.clone(),
+                at: proven.leaf.t_ms,
+                leaf: proven.hash,
+            })
+        };
+        let transfer = match (link.step, known) {
+            (Step::Offer, None) => {
+                let Command::DeclareExport {
+                    purpose,
+                    offer_until,
+                    agreement_version,
+                    papers,
+                    ..
+                } = command
+                else {
+                    return broken("an offer whose event is no declaration of export");
+                };
+                Some(Transfer {
+                    id,
+                    code: *code,
+                    from: from.prefix,
+                    to: self.registry.prefix,
+                    purpose: *purpose,
+                    epoch: link.epoch,
+                    agreement_version: *agreement_version,
+                    clause: 0,
+                    offer_until: *offer_until,
+                    papers: papers.clone(),
+                    conditions: Vec::new(),
+                    depart_by: TimeMs(0),
+                    refused: None,
+                    step: Step::Offer,
+                    step_at: proven.leaf.t_ms,
+                    robot: Some(disclosed_robot(code, proven)?),
+                    evidence,
+                    ending: None,
+                })
+            }
+            (Step::Offer, Some(_)) | (_, None) => None,
+            (step, Some(transfer)) => {
+                let mut transfer = Transfer {
+                    step,
+                    step_at: proven.leaf.t_ms,
+                    evidence,
+                    ..transfer
+                };
+                match command {
+                    Command::PermitImport {
+                        depart_by,
+                        conditions,
+                        ..
+                    } => {
+                        transfer.depart_by = *depart_by;
+                        transfer.conditions.clone_from(conditions);
+                    }
+                    Command::RefuseImport { reason, .. } => transfer.refused = Some(reason.clone()),
+                    _ => {}
+                }
+                match step {
+                    Step::Depart => transfer.robot = Some(disclosed_robot(code, proven)?),
+                    Step::Admit | Step::Return | Step::Cancel => transfer.ending = ending(),
+                    _ => {}
+                }
+                Some(transfer)
+            }
+        };
+        Ok(transfer)
+    }
+
+    /// End of life abroad: final for the code if the sender proved its custody, else a claim.
+    fn end_of_life(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            return Ok(Vec::new());
+        };
+        let Ok(Some(standing)) = proven.slots.get::<Standing>(slot::STATE) else {
+            return Ok(Vec::new());
+        };
+        if !standing.state.is_end_of_life() {
+            return Ok(Vec::new());
+        }
+        let code_key = Subject::robot(&code).key();
+        if self
+            .ledger
+            .ended(&code_key)
+            .or_fault()?
+            .is_some_and(|end| !end.claim)
+        {
+            return Ok(Vec::new());
+        }
+        let here = held(self.ledger, &code)?;
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let held_there = matches!(&here.chain.phase, Phase::Gone { to, .. } | Phase::Released { to, .. } if *to == from.prefix);
+        if here.chain.is_responsible() {
+            return no(
+                Reason::NotInCustody,
+                format!(
+                    "{} ended {} which is in our responsibility",
+                    from.prefix,
+                    code.display_form()
+                ),
+            );
+        }
+        let claim = !issuer && !held_there;
+        let ended = |claim| {
+            Box::new(Ended {
+                code,
+                state: standing.state,
+                by: from.prefix,
+                at: proven.leaf.t_ms,
+                leaf: proven.hash,
+                claim,
+            })
+        };
+        let mut effects = vec![Effect::Ended(code_key, ended(claim))];
+        for identity in part_identity_list(&proven.slots) {
+            if self
+                .ledger
+                .ended(&identity)
+                .or_fault()?
+                .is_some_and(|end| !end.claim)
+            {
+                continue;
+            }
+            // A body that has an earlier record here is not ended by another's word unless that record is this robot's.
+            let other = self
+                .ledger
+                .part_holder(&identity)
+                .or_fault()?
+                .is_some_and(|holder| holder != code);
+            effects.push(Effect::Ended(identity, ended(claim || other)));
+        }
+        let what = standing.state;
+        let after = match here.robot {
+            Some(robot) if !claim => {
+                effects.push(Effect::TellAll);
+                After::Robot(Box::new(Robot {
+                    state: standing.state,
+                    pending: crate::record::Pending::Nothing {},
+                    custody: here.chain,
+                    ..robot
+                }))
+            }
+            robot => Held { robot, ..here }.after(&code),
+        };
+        let kind = if claim { Kind::Incident } else { Kind::Foreign };
+        let mut event = Event::new(kind, &what, after);
+        event.evidence = vec![from.reference(proven)];
+        event.effects = effects;
+        Ok(vec![event])
+    }
+
+    /// A theft or loss that the issuer reports of a robot here.
+    fn issuers_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            return Ok(Vec::new());
+        };
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let Some(mut robot) = self
+            .ledger
+            .robot(&code)
+            .or_fault()?
+            .filter(|r| issuer && r.custody.in_custody())
+        else {
+            return Ok(Vec::new());
+        };
+        let setter = format!("registry {}", from.prefix);
+        let Ok(Some(command)) = proven.slots.get::<Command>(slot::EVENT) else {
+            return Ok(Vec::new());
+        };
+        match &command {
+            Command::SetHold {
+                kind: kind @ (HoldKind::Theft | HoldKind::Lost),
+                reason,
+                ..
+            } => {
+                robot.holds.push(Hold {
+                    kind: *kind,
+                    setter,
+                    reason: reason.clone(),
+                    since: proven.leaf.t_ms,
+                });
+            }
+            Command::LiftHold { kind, .. } => robot
+                .holds
+                .retain(|hold| !(hold.kind == *kind && hold.setter == setter)),
+            _ => return Ok(Vec::new()),
+        }
+        let mut event = Event::new(Kind::Foreign, &command, After::Robot(Box::new(robot)));
+        event.evidence = vec![from.reference(proven)];
+        Ok(vec![event])
+    }
+
+    /// A recall of the sender's own models: binds by itself within the clause's limits, else waits for the regulator.
+    fn recall(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Ok(Some(theirs)) = proven.slots.get::<Recall>(slot::MODEL) else {
+            return Ok(Vec::new());
+        };
+        let prefixes = &from.peer.bundle.prefixes;
+        let own = theirs.issuer == from.prefix
+            && theirs
+                .models
+                .iter()
+                .all(|model| prefixes.contains(&model.prefix()));
+        if !own {
+            return no(
+                Reason::PrefixNotOurs,
+                format!("{} recalls models that are not its own", from.prefix),
+            );
+        }
+        let known = self.ledger.recall(&theirs.notice.number).or_fault()?;
+        if known
+            .as_ref()
+            .is_some_and(|known| known.issuer != from.prefix)
+        {
+            return no(Reason::RecallExists, theirs.notice.number.clone());
+        }
+        let status = match theirs.status {
+            RecallStatus::InForce if self.binds(from, &theirs)? => RecallStatus::InForce,
+            RecallStatus::InForce => RecallStatus::Proposed,
+            other => other,
+        };
+        let recall = Recall {
+            status,
+            opened: self.now,
+            head: known.and_then(|known| known.head),
+            ..theirs
+        };
+        let what = recall.notice.clone();
+        let models = recall.models.clone();
+        let mut event = Event::new(Kind::Foreign, &what, After::Recall(recall));
+        event.evidence = vec![from.reference(proven)];
+        event.effects = vec![Effect::Standing(models)];
+        Ok(vec![event])
+    }
+
+    fn binds(&self, from: &Sender, recall: &Recall) -> Result<bool, Stop<L::Fault>> {
+        let Some(agreement) = from.peer.agreement(self.now) else {
+            return Ok(false);
+        };
+        let limits = agreement
+            .clauses
+            .iter()
+            .filter(|clause| {
+                clause.recogniser == self.registry.prefix && clause.issuer == from.prefix
+            })
+            .find(|clause| recall.notice.severity <= clause.recall_severity_max);
+        let Some(clause) = limits else {
+            return Ok(false);
+        };
+        let mut count = 0;
+        for model in &recall.models {
+            count += self
+                .ledger
+                .count_of_model(model, clause.recall_count_max.saturating_add(1))
+                .or_fault()?;
+        }
+        Ok(count <= clause.recall_count_max)
+    }
+}
+
+/// Who sent a batch.
+struct Sender {
+    prefix: Prefix,
+    origin: Origin,
+    peer: Peer,
+}
+
+impl Sender {
+    fn reference(&self, proven: &Proven) -> EvidenceRef {
+        EvidenceRef {
+            origin: self.origin.to_string(),
+            index: proven.index,
+            leaf: proven.hash,
+        }
+    }
+}
+
+fn broken<T, F>(detail: impl Into<String>) -> Result<T, Stop<F>> {
+    no(Reason::EvidenceBroken, detail)
+}
+
+fn no<T, F>(reason: Reason, detail: impl Into<String>) -> Result<T, Stop<F>> {
+    Err(Stop::Refused(Rejection::new(reason, detail)))
+}
+
+fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
+    robot_of_slots(code, &proven.slots)
+        .or_else(|error| broken(format!("the robot is not disclosed: {error}")))
+}
+
+/// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
+fn may_offer(from: Prefix, code: &Code, me: Prefix, here: &Held) -> bool {
+    if code.prefix() == from {
+        return true;
+    }
+    match &here.chain.phase {
+        Phase::Gone { to, .. } => *to == from,
+        Phase::Asked { .. } | Phase::Permitted { .. } | Phase::Elsewhere {} => {
+            code.prefix() == me && here.chain.epoch > 0
+        }
+        _ => false,
+    }
+}
+
+/// The deadline and the place that a custody step's event names.
+fn terms(command: &Command) -> (TimeMs, String) {
+    match command {
+        Command::DeclareExport {
+            offer_until,
+            papers,
+            ..
+        } => (*offer_until, papers.office_of_export.clone()),
+        Command::PermitImport { depart_by, .. } => (*depart_by, String::new()),
+        Command::Depart { place, .. } | Command::Admit { place, .. } => (TimeMs(0), place.clone()),
+        _ => (TimeMs(0), String::new()),
+    }
+}

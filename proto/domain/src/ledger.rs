@@ -1,0 +1,151 @@
+//! What the rules read and write, as a trait: the store implements it over its engine, tests over maps.
+//!
+//! No rule is here and no key layout: a `Ledger` fetches and carries.
+
+use crate::accord::Peer;
+use crate::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::command::TransferId;
+use crate::custody::Chain;
+use crate::digest::Digest;
+use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use crate::map::{Page, PagePath};
+use crate::record::{Ended, Enterprise, Model, Recall, Robot, Signer};
+use crate::signature::KeyId;
+use crate::transfer::Transfer;
+
+/// Read and write access to the records of one registry. Writes are seen by later reads and committed together.
+pub trait Ledger {
+    /// How the medium fails; never a lawful "no".
+    type Fault;
+
+    /// The registry, or `None` before its genesis.
+    fn registry(&self) -> Result<Option<Registry>, Self::Fault>;
+    /// Replaces the registry.
+    fn put_registry(&mut self, registry: Registry) -> Result<(), Self::Fault>;
+
+    /// A robot.
+    fn robot(&self, code: &Code) -> Result<Option<Robot>, Self::Fault>;
+    /// Replaces a robot, and its secondary keys.
+    fn put_robot(&mut self, robot: Robot) -> Result<(), Self::Fault>;
+    /// The robot that a body or part is fitted in.
+    fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Self::Fault>;
+    /// Notes or frees a body or part.
+    fn put_part_holder(
+        &mut self,
+        identity: &Digest,
+        holder: Option<&Code>,
+    ) -> Result<(), Self::Fault>;
+    /// How many robots of a model have a record here, counted up to `count_max`.
+    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, Self::Fault>;
+
+    /// Whether a code (by its subject key), body or part has ended.
+    fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;
+    /// Ends a code, body or part.
+    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), Self::Fault>;
+
+    /// An enterprise.
+    fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Self::Fault>;
+    /// Replaces an enterprise.
+    fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Self::Fault>;
+    /// A model.
+    fn model(&self, id: &ModelId) -> Result<Option<Model>, Self::Fault>;
+    /// Replaces a model.
+    fn put_model(&mut self, model: Model) -> Result<(), Self::Fault>;
+    /// Models of an enterprise, ascending.
+    fn models_of(&self, id: &EnterpriseId) -> Result<Vec<Model>, Self::Fault>;
+    /// A signing key.
+    fn signer(&self, id: &KeyId) -> Result<Option<Signer>, Self::Fault>;
+    /// Replaces a signing key.
+    fn put_signer(&mut self, signer: Signer) -> Result<(), Self::Fault>;
+
+    /// A recall.
+    fn recall(&self, number: &str) -> Result<Option<Recall>, Self::Fault>;
+    /// Replaces a recall and its place under each of its models.
+    fn put_recall(&mut self, recall: Recall) -> Result<(), Self::Fault>;
+    /// Every recall that names a model, whatever its status, ascending by number.
+    fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Self::Fault>;
+
+    /// Custody of a robot that has no record here (asked for, permitted, in transit).
+    fn loose_chain(&self, code: &Code) -> Result<Option<LooseChain>, Self::Fault>;
+    /// Replaces or removes it.
+    fn put_loose_chain(
+        &mut self,
+        code: &Code,
+        chain: Option<LooseChain>,
+    ) -> Result<(), Self::Fault>;
+    /// A transfer.
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
+    /// Replaces a transfer.
+    fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
+    /// Adds to the trail of a robot.
+    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), Self::Fault>;
+
+    /// A peer.
+    fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Self::Fault>;
+    /// Replaces a peer.
+    fn put_peer(&mut self, peer: Peer) -> Result<(), Self::Fault>;
+    /// All peers, ascending by prefix.
+    fn peers(&self) -> Result<Vec<Peer>, Self::Fault>;
+    /// Puts an own leaf into a peer's mailbox.
+    fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Self::Fault>;
+
+    /// A session.
+    fn session(&self, id: u64) -> Result<Option<Session>, Self::Fault>;
+    /// Replaces a session.
+    fn put_session(&mut self, session: Session) -> Result<(), Self::Fault>;
+    /// Sessions that a subject has open.
+    fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Self::Fault>;
+    /// Closes a session and forgets its answers.
+    fn close_session(&mut self, id: u64) -> Result<(), Self::Fault>;
+    /// A stored answer.
+    fn answer(
+        &self,
+        session: u64,
+        sequence: u64,
+        first_item: u32,
+    ) -> Result<Option<StoredAnswer>, Self::Fault>;
+    /// Stores an answer.
+    fn put_answer(
+        &mut self,
+        session: u64,
+        sequence: u64,
+        first_item: u32,
+        answer: StoredAnswer,
+    ) -> Result<(), Self::Fault>;
+    /// Forgets the answers of a request.
+    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), Self::Fault>;
+
+    /// A leaf of this log.
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
+    /// Appends a leaf; `key` and `seq` place it in its subject's history.
+    fn append(
+        &mut self,
+        index: u64,
+        key: &Digest,
+        seq: u64,
+        record: LeafRecord,
+    ) -> Result<(), Self::Fault>;
+    /// The newest leaf of a subject, by its key.
+    fn head_of(&self, key: &Digest) -> Result<Option<crate::record::Head>, Self::Fault>;
+    /// Keeps the envelope of the entry whose first leaf is at `index`.
+    fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
+    /// A complete subtree of the tree.
+    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), Self::Fault>;
+    /// A page of the map.
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
+    /// Replaces a page of the map.
+    fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), Self::Fault>;
+
+    /// Whether this node has verified exactly this signature before (at ingress). Saves work, never changes an answer.
+    fn verified_before(&self, what: &Digest) -> bool;
+}
+
+/// Custody of a robot without a record here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LooseChain {
+    /// The chain.
+    pub chain: Chain,
+    /// Newest leaf of the robot in this log, if there is one.
+    pub head: Option<crate::record::Head>,
+}
+crate::canonical_struct!(LooseChain { chain, head });

@@ -1,0 +1,656 @@
+//! The state machine of one registry: one log entry in, one answer out, the same bytes on every replica.
+//!
+//! Glue around `decide` and `foreign`: log time, sessions, signatures, and turning each event into one leaf with its
+//! slots, its place in the tree, its map value and its mailboxes. No clock, no hash map, no randomness: the leader's
+//! stamp is a value in the entry.
+
+mod custody;
+mod root;
+mod seal;
+
+pub use seal::standing_now;
+
+use crate::command::{Command, CommandKind};
+use crate::decide::{Context, Stop, decide};
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Blob, Canonical};
+use crate::entry::{
+    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request,
+    SESSIONS_PER_SUBJECT_MAX, STAMP_AHEAD_MAX, Session, StoredAnswer,
+};
+use crate::envelope::{SignedHeader, VerifiedItems, verify_header_known};
+use crate::event::{After, Effect, Event, slots};
+use crate::leaf::{
+    EntrySeed, Kind, LEAF_VERSION, Leaf, LeafSeed, Subject, auth, custody_secret, leaf_seed,
+};
+use crate::ledger::{Ledger, LooseChain};
+use crate::map::MapValue;
+use crate::record::{Ended, Head, Signer};
+use crate::rejection::{Reason, Rejection};
+use crate::time::TimeMs;
+
+/// How a leaf was authorised: class and digest D.
+#[derive(Clone)]
+pub(crate) struct Authorised {
+    pub(crate) class: u8,
+    pub(crate) digest: Vec<u8>,
+}
+
+impl Authorised {
+    /// Class 2: a published rule whose outcome every replica recomputes.
+    pub(crate) fn system(rule: u16, cause: &impl Canonical) -> Self {
+        let envelope = crate::envelope::Envelope::System {
+            rule,
+            cause: Blob(cause.to_bytes()),
+        };
+        Self {
+            class: 2,
+            digest: sha256(&[&envelope.to_bytes()]).0.to_vec(),
+        }
+    }
+}
+
+/// Published rules of class 2.
+pub mod rule {
+    /// A seal appended the map head.
+    pub const MAP_HEAD: u16 = 1;
+    /// An exporter's Cancel after the importer's refusal.
+    pub const CANCEL_AFTER_REFUSAL: u16 = 2;
+}
+
+/// One entry being applied.
+pub(crate) struct Run<'a, L: Ledger> {
+    pub(crate) ledger: &'a mut L,
+    pub(crate) registry: Registry,
+    pub(crate) now: TimeMs,
+    seed: EntrySeed,
+    ordinal: u32,
+    first_leaf: u64,
+}
+
+/// Applies one entry: changes the ledger and answers. A lawful "no" is an answer.
+///
+/// # Errors
+/// The medium failed; the caller drops every change of the entry.
+pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Fault> {
+    let Some(registry) = ledger.registry()? else {
+        return root::genesis(ledger, entry);
+    };
+    let log_time = registry.log_time;
+    let ahead = log_time.saturating_add(STAMP_AHEAD_MAX) < entry.stamp.at;
+    if ahead && !matches!(entry.body, Body::AdvanceTime { .. }) {
+        let detail = format!("stamp {}, log time {log_time}", entry.stamp.at);
+        return Ok(refused_entry(
+            &registry,
+            Rejection::new(Reason::ClockAhead, detail),
+        ));
+    }
+    let now = log_time.max(entry.stamp.at);
+    let first_leaf = registry.tree.size();
+    let mut run = Run {
+        ledger,
+        registry,
+        now,
+        seed: entry.stamp.seed,
+        ordinal: 0,
+        first_leaf,
+    };
+    run.registry.log_time = now;
+    let (session, items) = match &entry.body {
+        Body::Root { signed } => (None, vec![run.root_statement(signed)?]),
+        Body::AdvanceTime { to } => {
+            run.now = run.now.max(*to);
+            run.registry.log_time = run.now;
+            (None, vec![ItemAnswer::Nothing {}])
+        }
+        Body::OpenSession { subject, nonce } => run.open_session(subject, nonce)?,
+        Body::Actor { request } => (None, run.request(request)?),
+        Body::Foreign { batch } => (None, run.foreign(batch)?),
+        Body::Seal {} => (None, vec![run.seal()?]),
+        Body::Publish {
+            size,
+            root,
+            signature,
+        } => (None, vec![run.publish(*size, root, signature)?]),
+    };
+    let grew = first_leaf < run.registry.tree.size();
+    if grew && !matches!(entry.body, Body::Seal {}) {
+        run.ledger.put_envelope(first_leaf, entry.body.to_bytes())?;
+    }
+    let answer = Answer {
+        at: run.now,
+        size: run.registry.tree.size(),
+        session,
+        items,
+    };
+    let Run {
+        ledger, registry, ..
+    } = run;
+    ledger.put_registry(registry)?;
+    Ok(answer)
+}
+
+fn refused_entry(registry: &Registry, rejection: Rejection) -> Answer {
+    Answer {
+        at: registry.log_time,
+        size: registry.tree.size(),
+        session: None,
+        items: vec![ItemAnswer::Refused { rejection }],
+    }
+}
+
+pub(crate) fn refused(reason: Reason, detail: impl Into<String>) -> ItemAnswer {
+    ItemAnswer::Refused {
+        rejection: Rejection::new(reason, detail),
+    }
+}
+
+impl<L: Ledger> Run<'_, L> {
+    fn open_session(
+        &mut self,
+        subject: &str,
+        nonce: &[u8; 16],
+    ) -> Result<(Option<u64>, Vec<ItemAnswer>), L::Fault> {
+        let open = self.ledger.sessions_of(subject)?;
+        if let Some(session) = open.iter().find(|session| session.nonce == *nonce) {
+            return Ok((Some(session.id), vec![ItemAnswer::Nothing {}]));
+        }
+        if SESSIONS_PER_SUBJECT_MAX <= open.len() {
+            // The oldest makes way: a client that lost its session cannot be locked out for ever.
+            if let Some(oldest) = open.iter().min_by_key(|session| session.id) {
+                self.ledger.close_session(oldest.id)?;
+            }
+        }
+        let id = self.registry.next_session;
+        self.registry.next_session += 1;
+        let session = Session {
+            id,
+            subject: subject.to_owned(),
+            nonce: *nonce,
+            opened: self.now,
+            highest: 0,
+        };
+        self.ledger.put_session(session)?;
+        Ok((Some(id), vec![ItemAnswer::Nothing {}]))
+    }
+
+    /// A request of an actor: exactly once per session and number.
+    fn request(&mut self, request: &Request) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let all = |rejection: Rejection| {
+            vec![ItemAnswer::Refused { rejection }; request.items.len().max(1)]
+        };
+        let header = match SignedHeader::from_bytes(&request.header.0) {
+            Ok(header) => header,
+            Err(error) => {
+                return Ok(all(Rejection::new(
+                    Reason::Malformed,
+                    format!("header: {error}"),
+                )));
+            }
+        };
+        let (me, incarnation) = (self.registry.prefix, self.registry.incarnation);
+        if header.prefix != me || header.incarnation != incarnation {
+            let detail = format!(
+                "meant for {}/{}, this is {me}/{incarnation}",
+                header.prefix, header.incarnation
+            );
+            return Ok(all(Rejection::new(Reason::WrongAudience, detail)));
+        }
+        let Some(session) = self.ledger.session(header.session)? else {
+            return Ok(all(Rejection::new(
+                Reason::SessionUnknown,
+                header.session.to_string(),
+            )));
+        };
+        let digest = sha256(&[&request.header.0, &request.signature.0]);
+        if let Some(stored) =
+            self.ledger
+                .answer(header.session, header.sequence, request.first_item)?
+        {
+            return Ok(match Answer::from_bytes(&stored.answer.0) {
+                Ok(answer) if stored.request == digest => answer.items,
+                _ => all(Rejection::new(
+                    Reason::IdempotencyMismatch,
+                    header.sequence.to_string(),
+                )),
+            });
+        }
+        if header.sequence.saturating_add(ANSWERS_PER_SESSION) <= session.highest {
+            let detail = format!(
+                "request {}, the newest is {}",
+                header.sequence, session.highest
+            );
+            return Ok(all(Rejection::new(Reason::SessionExpired, detail)));
+        }
+        if header.not_after < self.now {
+            let detail = format!("until {}, it is {}", header.not_after, self.now);
+            return Ok(all(Rejection::new(Reason::CommandExpired, detail)));
+        }
+        let Some(signer) = self.ledger.signer(&header.key)? else {
+            return Ok(all(Rejection::new(
+                Reason::SignerUnknown,
+                header.key.to_string(),
+            )));
+        };
+        if signer.retired.is_some() || signer.compromised_after.is_some() {
+            return Ok(all(Rejection::new(
+                Reason::SignerNotActive,
+                header.key.to_string(),
+            )));
+        }
+        let known = self
+            .ledger
+            .verified_before(&signature_digest(&signer, &digest));
+        let verified =
+            verify_header_known(&request.header.0, &request.signature, &signer.public, known)
+                .and_then(|header| {
+                    header.items(
+                        request.first_item,
+                        request.items.clone(),
+                        &request.range_proof,
+                    )
+                });
+        let items = match verified {
+            Ok(items) => items,
+            Err(error) => {
+                let reason = match error {
+                    crate::envelope::EnvelopeError::Signature(_) => Reason::BadSignature,
+                    _ => Reason::Malformed,
+                };
+                return Ok(all(Rejection::new(reason, error.to_string())));
+            }
+        };
+        let answers = self.items(&signer, &header, &items)?;
+        self.remember(session, &header, request.first_item, digest, &answers)?;
+        Ok(answers)
+    }
+
+    fn items(
+        &mut self,
+        signer: &Signer,
+        header: &SignedHeader,
+        items: &VerifiedItems,
+    ) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let kind = CommandKind::from_number(u64::from(header.kind));
+        let mut answers = Vec::with_capacity(items.items().len());
+        for (item, authority) in items.items().iter().zip(items.authorities()) {
+            let command = match (kind, Command::from_bytes(&item.0)) {
+                (Some(kind), Ok(command)) if command.kind() == kind => command,
+                (_, Ok(command)) => {
+                    let detail = format!(
+                        "the header says {}, the item is {}",
+                        header.kind,
+                        command.name()
+                    );
+                    answers.push(refused(Reason::Malformed, detail));
+                    continue;
+                }
+                (_, Err(error)) => {
+                    answers.push(refused(Reason::Malformed, error.to_string()));
+                    continue;
+                }
+            };
+            let authorised = Authorised {
+                class: authority.class(),
+                digest: authority.as_bytes().to_vec(),
+            };
+            answers.push(self.command(signer, &command, &authorised)?);
+        }
+        Ok(answers)
+    }
+
+    fn command(
+        &mut self,
+        signer: &Signer,
+        command: &Command,
+        authorised: &Authorised,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let context = Context {
+            registry: &self.registry,
+            now: self.now,
+            signer,
+            next_leaf: self.registry.tree.size(),
+        };
+        match decide(self.ledger, &context, command) {
+            Ok(events) => self.record_all(events, authorised),
+            Err(Stop::Refused(rejection)) => Ok(ItemAnswer::Refused { rejection }),
+            Err(Stop::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Records events in order; answers with the last leaf.
+    pub(crate) fn record_all(
+        &mut self,
+        events: Vec<Event>,
+        authorised: &Authorised,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let mut answer = ItemAnswer::Nothing {};
+        for event in events {
+            let head = self.record(event, authorised)?;
+            answer = ItemAnswer::Done {
+                leaf_index: head.leaf_index,
+                leaf_hash: head.leaf_hash,
+                sequence: head.seq,
+            };
+        }
+        Ok(answer)
+    }
+
+    fn remember(
+        &mut self,
+        session: Session,
+        header: &SignedHeader,
+        first_item: u32,
+        request: Digest,
+        answers: &[ItemAnswer],
+    ) -> Result<(), L::Fault> {
+        let answer = Answer {
+            at: self.now,
+            size: self.registry.tree.size(),
+            session: None,
+            items: answers.to_vec(),
+        };
+        let stored = StoredAnswer {
+            request,
+            answer: Blob(answer.to_bytes()),
+        };
+        self.ledger
+            .put_answer(session.id, header.sequence, first_item, stored)?;
+        if session.highest < header.sequence {
+            let first_kept = header.sequence.saturating_sub(ANSWERS_PER_SESSION - 1);
+            let oldest = session.highest.saturating_sub(ANSWERS_PER_SESSION - 1);
+            for sequence in oldest..first_kept.min(session.highest + 1) {
+                self.ledger.drop_answers(session.id, sequence)?;
+            }
+            self.ledger.put_session(Session {
+                highest: header.sequence,
+                ..session
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Turns one event into one leaf and all its writes.
+    pub(crate) fn record(
+        &mut self,
+        mut event: Event,
+        authorised: &Authorised,
+    ) -> Result<Head, L::Fault> {
+        let seed = leaf_seed(&self.seed, self.ordinal);
+        if let (Kind::Register, After::Robot(robot)) = (event.kind, &mut event.after) {
+            robot.custody_secret = custody_secret(&seed);
+        }
+        let before = match &event.after {
+            After::Robot(robot) => robot.head,
+            After::Loose(_, _, head) => *head,
+            After::Enterprise(enterprise) => enterprise.head,
+            After::Model(model) => model.head,
+            After::Recall(recall) => recall.head,
+            After::Signer(_) | After::Peer(_) => None,
+            After::Jurisdiction(_) => self.registry.own_head,
+        };
+        let subject = event.subject();
+        let before = match &event.after {
+            After::Signer(_) | After::Peer(_) => self.ledger.head_of(&subject.key())?,
+            _ => before,
+        };
+        let slots = slots(&event);
+        let (head, leaf) = self.leaf(
+            event.kind,
+            &subject,
+            before,
+            slots.root(&seed),
+            &seed,
+            authorised,
+        );
+        let values = slots
+            .values
+            .into_iter()
+            .map(|value| value.map(Blob))
+            .collect();
+        self.take_custody(&mut event, &head)?;
+        let map = self.after_effects(&event, &subject, &head)?;
+        self.put_after(event.after, head)?;
+        self.append(
+            &subject,
+            head,
+            LeafRecord {
+                leaf: Blob(leaf),
+                seed,
+                values,
+                map,
+                class: authorised.class,
+                envelope: self.first_leaf,
+            },
+        )?;
+        self.registry.unsealed += 1;
+        Ok(head)
+    }
+
+    /// The next leaf: its head and its bytes. Nothing is written yet.
+    pub(crate) fn leaf(
+        &mut self,
+        kind: Kind,
+        subject: &Subject,
+        before: Option<Head>,
+        record_root: Digest,
+        seed: &LeafSeed,
+        authorised: &Authorised,
+    ) -> (Head, Vec<u8>) {
+        let leaf = Leaf {
+            version: LEAF_VERSION,
+            kind,
+            key: subject.key(),
+            seq: before.map_or(0, |head| head.seq + 1),
+            prev: before.map_or(Digest::ZERO, |head| head.leaf_hash),
+            t_ms: self.now,
+            record_root,
+            auth: auth(authorised.class, &authorised.digest, seed),
+        };
+        self.ordinal += 1;
+        let bytes = leaf.to_bytes();
+        let head = Head {
+            seq: leaf.seq,
+            leaf_index: self.registry.tree.size(),
+            leaf_hash: crate::leaf::leaf_bytes_hash(&bytes),
+        };
+        (head, bytes)
+    }
+
+    /// Appends the leaf to the tree.
+    pub(crate) fn append(
+        &mut self,
+        subject: &Subject,
+        head: Head,
+        record: LeafRecord,
+    ) -> Result<(), L::Fault> {
+        assert!(
+            head.leaf_index == self.registry.tree.size(),
+            "a leaf is appended at the edge of the tree"
+        );
+        for node in self.registry.tree.append(head.leaf_hash) {
+            self.ledger.put_node(node.level, node.index, node.hash)?;
+        }
+        self.ledger
+            .append(head.leaf_index, &subject.key(), head.seq, record)
+    }
+
+    fn put_after(&mut self, after: After, head: Head) -> Result<(), L::Fault> {
+        let newest = Some(head);
+        match after {
+            After::Robot(mut robot) => {
+                robot.head = newest;
+                self.ledger.put_loose_chain(&robot.identity.code, None)?;
+                self.ledger.put_robot(*robot)
+            }
+            After::Loose(code, chain, _) => self.ledger.put_loose_chain(
+                &code,
+                Some(LooseChain {
+                    chain,
+                    head: newest,
+                }),
+            ),
+            After::Enterprise(mut enterprise) => {
+                enterprise.head = newest;
+                self.ledger.put_enterprise(enterprise)
+            }
+            After::Model(mut model) => {
+                model.head = newest;
+                self.ledger.put_model(model)
+            }
+            After::Recall(mut recall) => {
+                recall.head = newest;
+                self.ledger.put_recall(recall)
+            }
+            After::Signer(signer) => self.ledger.put_signer(signer),
+            After::Peer(peer) => {
+                // Mailboxes may have moved while the leaf was told to peers: only what the event is about is replaced.
+                let outbox = match peer.bundle.primary() {
+                    Some(prefix) => self
+                        .ledger
+                        .peer(&prefix)?
+                        .map_or(peer.outbox, |now| now.outbox),
+                    None => peer.outbox,
+                };
+                self.ledger
+                    .put_peer(crate::accord::Peer { outbox, ..*peer })
+            }
+            After::Jurisdiction(_) => {
+                self.registry.own_head = newest;
+                Ok(())
+            }
+        }
+    }
+
+    /// Effects beside the record; returns the map values that the leaf changes.
+    fn after_effects(
+        &mut self,
+        event: &Event,
+        subject: &Subject,
+        head: &Head,
+    ) -> Result<Vec<(Digest, Digest)>, L::Fault> {
+        let mut models = Vec::new();
+        for effect in &event.effects {
+            match effect {
+                Effect::Part(identity, holder) => {
+                    self.ledger.put_part_holder(identity, holder.as_ref())?
+                }
+                Effect::End(state) => {
+                    if let After::Robot(robot) = &event.after {
+                        let ended = Ended {
+                            code: robot.identity.code,
+                            state: *state,
+                            by: self.registry.prefix,
+                            at: self.now,
+                            leaf: head.leaf_hash,
+                            claim: false,
+                        };
+                        for identity in std::iter::once(subject.key()).chain(robot.identities()) {
+                            self.ledger.put_ended(&identity, ended.clone())?;
+                        }
+                    }
+                }
+                Effect::Ended(identity, ended) => {
+                    self.ledger.put_ended(identity, (**ended).clone())?
+                }
+                Effect::Movement(code, movement) => {
+                    self.ledger.push_movement(code, (**movement).clone())?
+                }
+                Effect::Transfer(transfer) => {
+                    let mut transfer = (**transfer).clone();
+                    self.end_transfer(&mut transfer, event, head);
+                    self.ledger.put_transfer(transfer)?;
+                }
+                Effect::Tell(peer) => self.tell(peer, head.leaf_index)?,
+                Effect::TellAll => {
+                    for peer in self.ledger.peers()? {
+                        if let Some(prefix) = peer.bundle.primary() {
+                            self.tell(&prefix, head.leaf_index)?;
+                        }
+                    }
+                }
+                Effect::Standing(ids) => models.extend(ids.iter().copied()),
+                Effect::StandingOf(id) => {
+                    models.extend(self.ledger.models_of(id)?.into_iter().map(|model| model.id))
+                }
+            }
+        }
+        let mut map = vec![(subject.key(), self.map_value(event, head)?.digest())];
+        for id in models {
+            if let Some((key, value)) = self.model_value_with(&id, event)? {
+                map.push((key, value.digest()));
+            }
+        }
+        Ok(map)
+    }
+
+    /// Puts a leaf into a peer's mailbox, if it is a peer.
+    fn tell(&mut self, prefix: &crate::code::Prefix, leaf_index: u64) -> Result<(), L::Fault> {
+        let Some(mut peer) = self.ledger.peer(prefix)? else {
+            return Ok(());
+        };
+        let Some(primary) = peer.bundle.primary() else {
+            return Ok(());
+        };
+        self.ledger.post(&primary, peer.outbox, leaf_index)?;
+        peer.outbox += 1;
+        self.ledger.put_peer(peer)
+    }
+
+    fn map_value(&self, event: &Event, head: &Head) -> Result<MapValue, L::Fault> {
+        use crate::event::{
+            enterprise_status, loose_status, model_status, recall_status, robot_status,
+        };
+        let (status, facts) = match &event.after {
+            After::Robot(robot) => (robot_status(robot).number(), Digest::ZERO),
+            After::Loose(_, chain, _) => (loose_status(chain).number(), Digest::ZERO),
+            After::Enterprise(enterprise) => {
+                (enterprise_status(enterprise.status).number(), Digest::ZERO)
+            }
+            After::Model(model) => (
+                model_status(model.status).number(),
+                seal::standing(self.ledger, model, Some(event))?.digest(),
+            ),
+            After::Recall(recall) => (recall_status(recall.status).number(), Digest::ZERO),
+            After::Signer(signer) => (if signer.retired.is_some() { 3 } else { 1 }, Digest::ZERO),
+            After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
+            After::Jurisdiction(_) => (1, Digest::ZERO),
+        };
+        Ok(MapValue {
+            status: u8::try_from(status).unwrap_or(u8::MAX),
+            seq: head.seq,
+            leaf_index: head.leaf_index,
+            leaf_hash: head.leaf_hash,
+            facts,
+        })
+    }
+
+    /// The map value of a model whose standing changed by an event about something else.
+    fn model_value_with(
+        &self,
+        id: &crate::code::ModelId,
+        event: &Event,
+    ) -> Result<Option<(Digest, MapValue)>, L::Fault> {
+        let Some(model) = self.ledger.model(id)? else {
+            return Ok(None);
+        };
+        let Some(head) = model.head else {
+            return Ok(None);
+        };
+        let facts = seal::standing(self.ledger, &model, Some(event))?.digest();
+        let status = crate::event::model_status(model.status).number();
+        let value = MapValue {
+            status: u8::try_from(status).unwrap_or(u8::MAX),
+            seq: head.seq,
+            leaf_index: head.leaf_index,
+            leaf_hash: head.leaf_hash,
+            facts,
+        };
+        Ok(Some((Subject::model(id).key(), value)))
+    }
+}
+
+/// What a node remembers when it has verified a request's signature: the key, and header with signature.
+pub fn signature_digest(signer: &Signer, request: &Digest) -> Digest {
+    sha256(&[&signer.id.0, &request.0])
+}

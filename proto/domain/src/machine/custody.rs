@@ -1,0 +1,77 @@
+//! Custody beside `decide`: a step that was written moves the chain, ends its transfer and enters the trail.
+
+use super::Run;
+use crate::custody::{Chain, Folded, Step, Written, fold};
+use crate::entry::Movement;
+use crate::event::{After, Event};
+use crate::ledger::Ledger;
+use crate::record::Head;
+use crate::transfer::{Ending, Transfer};
+
+impl<L: Ledger> Run<'_, L> {
+    /// Moves the chain of the record over the step that the leaf carries.
+    pub(super) fn take_custody(&mut self, event: &mut Event, head: &Head) -> Result<(), L::Fault> {
+        let Some(written) = &event.link else {
+            return Ok(());
+        };
+        let me = self.registry.prefix;
+        let step = Written {
+            writer: me,
+            link: written.link.clone(),
+            leaf: head.leaf_hash,
+            at: self.now,
+            deadline: written.deadline,
+        };
+        let (code, chain) = match &mut event.after {
+            After::Robot(robot) => (robot.identity.code, &mut robot.custody),
+            After::Loose(code, chain, _) => (*code, chain),
+            _ => return Ok(()),
+        };
+        match fold(me, chain, &step) {
+            Folded::Moved(next) => *chain = next,
+            Folded::Replay | Folded::Doubtful(_) => {
+                // `propose` allowed it, so `fold` must move: a reserved code that is registered begins its chain.
+                assert!(
+                    written.link.step == Step::Register,
+                    "a step that was proposed moves the chain"
+                );
+                *chain = Chain {
+                    epoch: 0,
+                    link: head.leaf_hash,
+                    shown: Some(written.link.clone()),
+                    phase: crate::custody::Phase::Here {},
+                };
+            }
+        }
+        let movement = Movement {
+            step: written.link.step,
+            transfer: written.link.transfer,
+            epoch: written.link.epoch,
+            from: written.link.from,
+            to: written.link.to,
+            writer: me,
+            at: self.now,
+            seen: self.now,
+            place: written.place.clone(),
+            leaf: head.leaf_hash,
+            leaf_index: head.leaf_index,
+        };
+        self.ledger.push_movement(&code, movement)
+    }
+
+    /// Marks a transfer as ended by one of our own steps.
+    pub(super) fn end_transfer(&self, transfer: &mut Transfer, event: &Event, head: &Head) {
+        let Some(written) = &event.link else { return };
+        if matches!(
+            written.link.step,
+            Step::Admit | Step::Return | Step::Cancel | Step::Refuse
+        ) {
+            transfer.ending = Some(Ending {
+                step: written.link.step,
+                place: written.place.clone(),
+                at: self.now,
+                leaf: head.leaf_hash,
+            });
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Statements of the jurisdiction's own roots: the genesis, peers, agreements.
+
+use super::{Authorised, Run, refused};
+use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_by_roots};
+use crate::digest::{Digest, sha256};
+use crate::encoding::Canonical;
+use crate::entry::{Answer, Body, Entry, ItemAnswer, Registry};
+use crate::event::{After, Event};
+use crate::leaf::Kind;
+use crate::ledger::Ledger;
+use crate::merkle::Frontier;
+use crate::record::Signer;
+use crate::rejection::{Reason, Rejection};
+
+/// Class 3: root-signed bytes.
+fn authorised(signed: &Signed) -> Authorised {
+    Authorised {
+        class: 3,
+        digest: sha256(&[&signed.to_bytes()]).0.to_vec(),
+    }
+}
+
+/// The first entry of a log must be its genesis; nothing else is answered before.
+pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Fault> {
+    let refuse = |reason, detail: &str| Answer {
+        at: entry.stamp.at,
+        size: 0,
+        session: None,
+        items: vec![refused(reason, detail)],
+    };
+    let Body::Root { signed } = &entry.body else {
+        return Ok(refuse(Reason::NotInitialised, ""));
+    };
+    let genesis = match Statement::from_bytes(&signed.bytes.0) {
+        Ok(Statement::Genesis { genesis }) => genesis,
+        Ok(_) => {
+            return Ok(refuse(
+                Reason::NotInitialised,
+                "the first statement is the genesis",
+            ));
+        }
+        Err(error) => return Ok(refuse(Reason::Malformed, &error.to_string())),
+    };
+    if !signed_by_roots(
+        &genesis.roots,
+        genesis.threshold,
+        &signed.bytes.0,
+        &signed.signatures,
+    ) {
+        return Ok(refuse(Reason::StatementUnsigned, "genesis"));
+    }
+    let registry = first_state(&genesis);
+    let mut run = Run {
+        ledger,
+        registry,
+        now: genesis.time,
+        seed: entry.stamp.seed,
+        ordinal: 0,
+        first_leaf: 0,
+    };
+    let statement = Statement::Genesis {
+        genesis: genesis.clone(),
+    };
+    let event = Event::new(
+        Kind::Genesis,
+        &statement,
+        After::Jurisdiction(genesis.prefix),
+    );
+    let head = run.record(event, &authorised(signed))?;
+    for first in &genesis.signers {
+        run.ledger.put_signer(Signer {
+            id: first.public.key_id(),
+            public: first.public,
+            holder: first.holder.clone(),
+            role: first.role,
+            added: head.leaf_index,
+            retired: None,
+            compromised_after: None,
+        })?;
+    }
+    run.ledger.put_envelope(0, entry.body.to_bytes())?;
+    let size = run.registry.tree.size();
+    let Run {
+        ledger,
+        registry,
+        now,
+        ..
+    } = run;
+    ledger.put_registry(registry)?;
+    let done = ItemAnswer::Done {
+        leaf_index: head.leaf_index,
+        leaf_hash: head.leaf_hash,
+        sequence: head.seq,
+    };
+    Ok(Answer {
+        at: now,
+        size,
+        session: None,
+        items: vec![done],
+    })
+}
+
+fn first_state(genesis: &Genesis) -> Registry {
+    Registry {
+        prefix: genesis.prefix,
+        country: genesis.country.clone(),
+        incarnation: genesis.incarnation,
+        cluster: genesis.cluster,
+        roots: genesis.roots.clone(),
+        threshold: genesis.threshold,
+        log_key: genesis.log_key,
+        log_time: genesis.time,
+        seal_idle: genesis.seal_idle,
+        tree: Frontier::new(),
+        map_head: None,
+        own_head: None,
+        sealed: None,
+        unsealed: 0,
+        published: None,
+        checkpoint: String::new(),
+        next_session: 1,
+    }
+}
+
+impl<L: Ledger> Run<'_, L> {
+    /// A later statement of our roots.
+    pub(super) fn root_statement(&mut self, signed: &Signed) -> Result<ItemAnswer, L::Fault> {
+        let statement = match Statement::from_bytes(&signed.bytes.0) {
+            Ok(statement) => statement,
+            Err(error) => return Ok(refused(Reason::Malformed, error.to_string())),
+        };
+        if !signed_by_roots(
+            &self.registry.roots,
+            self.registry.threshold,
+            &signed.bytes.0,
+            &signed.signatures,
+        ) {
+            return Ok(refused(Reason::StatementUnsigned, statement.name()));
+        }
+        let event = match &statement {
+            Statement::Genesis { .. } => return Ok(refused(Reason::AlreadyInitialised, "")),
+            Statement::Recognise {
+                bundle,
+                fingerprint,
+            } => self.recognise(&statement, bundle, fingerprint)?,
+            Statement::Agree { agreement } => self.agree(&statement, agreement)?,
+            Statement::Suspend { id, version, .. } => self.suspend(&statement, id, *version)?,
+        };
+        match event {
+            Ok(event) => {
+                let authorised = authorised(signed);
+                self.record_all(vec![event], &authorised)
+            }
+            Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
+        }
+    }
+
+    fn recognise(
+        &self,
+        statement: &Statement,
+        signed: &Signed,
+        fingerprint: &Digest,
+    ) -> Result<Result<Event, Rejection>, L::Fault> {
+        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
+        let bundle = match Bundle::from_bytes(&signed.bytes.0) {
+            Ok(bundle) => bundle,
+            Err(error) => return no(Reason::Malformed, format!("bundle: {error}")),
+        };
+        if bundle.fingerprint() != *fingerprint {
+            return no(
+                Reason::StatementUnsigned,
+                format!("the bundle's fingerprint is {}", bundle.fingerprint()),
+            );
+        }
+        let Some(primary) = bundle.primary() else {
+            return no(Reason::Malformed, "the bundle names no prefix".into());
+        };
+        let known = self.ledger.peer(&primary)?;
+        // A known peer's new bundle is signed by the roots that are pinned; a new peer's by its own, which two people
+        // compared.
+        let (roots, threshold) = known
+            .as_ref()
+            .map_or((&bundle.roots, bundle.threshold), |p| {
+                (&p.bundle.roots, p.bundle.threshold)
+            });
+        if !signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures) {
+            return no(Reason::StatementUnsigned, format!("bundle of {primary}"));
+        }
+        if bundle.valid_to < self.now {
+            return no(
+                Reason::StatementStale,
+                format!("the bundle was valid until {}", bundle.valid_to),
+            );
+        }
+        if let Some(peer) = &known
+            && bundle.sequence <= peer.bundle.sequence
+        {
+            let (new, old) = (bundle.sequence, peer.bundle.sequence);
+            return no(
+                Reason::StatementStale,
+                format!("bundle sequence {new}, known is {old}"),
+            );
+        }
+        for prefix in &bundle.prefixes {
+            let ours = *prefix == self.registry.prefix;
+            let taken = self.ledger.peers()?.into_iter().any(|peer| {
+                peer.bundle.primary() != Some(primary) && peer.bundle.prefixes.contains(prefix)
+            });
+            if ours || taken {
+                return no(Reason::PrefixOverlap, prefix.to_string());
+            }
+        }
+        let peer = match known {
+            Some(peer) => Peer { bundle, ..peer },
+            None => Peer {
+                bundle,
+                since: self.now,
+                quarantined: false,
+                cursor: 0,
+                size_seen: 0,
+                root_seen: Digest::ZERO,
+                outbox: 0,
+                agreements: Vec::new(),
+                suspended: Vec::new(),
+            },
+        };
+        Ok(Ok(Event::new(
+            Kind::TrustList,
+            statement,
+            After::Peer(Box::new(peer)),
+        )))
+    }
+
+    fn agree(
+        &self,
+        statement: &Statement,
+        signed: &Signed,
+    ) -> Result<Result<Event, Rejection>, L::Fault> {
+        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
+        let agreement = match Agreement::from_bytes(&signed.bytes.0) {
+            Ok(agreement) => agreement,
+            Err(error) => return no(Reason::Malformed, format!("agreement: {error}")),
+        };
+        let me = self.registry.prefix;
+        let other = match agreement.parties {
+            (a, b) if a == me => b,
+            (a, b) if b == me => a,
+            (a, b) => {
+                return no(
+                    Reason::PeerUnknown,
+                    format!("the agreement is between {a} and {b}"),
+                );
+            }
+        };
+        let Some(peer) = self.ledger.peer(&other)? else {
+            return no(Reason::PeerUnknown, other.to_string());
+        };
+        let bytes = &signed.bytes.0;
+        let ours = signed_by_roots(
+            &self.registry.roots,
+            self.registry.threshold,
+            bytes,
+            &signed.signatures,
+        );
+        let theirs = signed_by_roots(
+            &peer.bundle.roots,
+            peer.bundle.threshold,
+            bytes,
+            &signed.signatures,
+        );
+        if !ours || !theirs {
+            let missing = if ours { other } else { me };
+            return no(
+                Reason::StatementUnsigned,
+                format!("the agreement lacks the roots of {missing}"),
+            );
+        }
+        let newest = peer
+            .agreements
+            .iter()
+            .filter(|a| a.id == agreement.id)
+            .map(|a| a.version)
+            .max()
+            .unwrap_or(0);
+        if agreement.version <= newest {
+            return no(
+                Reason::StatementStale,
+                format!("version {}, known is {newest}", agreement.version),
+            );
+        }
+        if agreement.effective_to <= agreement.effective_from || agreement.effective_to <= self.now
+        {
+            return no(
+                Reason::StatementStale,
+                "the agreement is never in force".into(),
+            );
+        }
+        let mut peer = peer;
+        peer.agreements.push(agreement);
+        Ok(Ok(Event::new(
+            Kind::Agreement,
+            statement,
+            After::Peer(Box::new(peer)),
+        )))
+    }
+
+    fn suspend(
+        &self,
+        statement: &Statement,
+        id: &str,
+        version: u32,
+    ) -> Result<Result<Event, Rejection>, L::Fault> {
+        for mut peer in self.ledger.peers()? {
+            if peer.agreements.iter().any(|agreement| agreement.id == id) {
+                if peer
+                    .suspended
+                    .iter()
+                    .any(|(known, known_version)| known == id && version <= *known_version)
+                {
+                    return Ok(Err(Rejection::new(
+                        Reason::StatementStale,
+                        format!("suspension {version} of {id}"),
+                    )));
+                }
+                peer.suspended.retain(|(known, _)| known != id);
+                peer.suspended.push((id.to_owned(), version));
+                return Ok(Ok(Event::new(
+                    Kind::Agreement,
+                    statement,
+                    After::Peer(Box::new(peer)),
+                )));
+            }
+        }
+        Ok(Err(Rejection::new(Reason::NoAgreement, id)))
+    }
+}

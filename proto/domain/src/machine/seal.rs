@@ -1,0 +1,190 @@
+//! Sealing and publishing: the map head closes the tree at a size, and a signature of that size is taken up.
+
+use std::collections::BTreeMap;
+
+use super::{Authorised, Run, refused, rule};
+use crate::checkpoint::{Checkpoint, Origin, open};
+use crate::digest::Digest;
+use crate::encoding::Blob;
+use crate::entry::{ItemAnswer, LeafRecord, Sealed};
+use crate::event::{After, Event};
+use crate::leaf::{Kind, Subject, leaf_seed};
+use crate::ledger::Ledger;
+use crate::map::{self, MapFault, Page, PagePath, Pages};
+use crate::record::{Model, ModelStanding, RecallStatus};
+use crate::rejection::Reason;
+use crate::signature::Signature;
+
+/// The ledger as the map reads it.
+struct LedgerPages<'a, L>(&'a L);
+
+impl<L: Ledger> Pages for LedgerPages<'_, L> {
+    type Fault = L::Fault;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, L::Fault> {
+        self.0.page(path)
+    }
+}
+
+/// What the map shows of a model, with the event that is being recorded taken into account.
+pub(super) fn standing<L: Ledger>(
+    ledger: &L,
+    model: &Model,
+    event: Option<&Event>,
+) -> Result<ModelStanding, L::Fault> {
+    let mut recalls = ledger.recalls_of(&model.id)?;
+    let owner = model.id.enterprise_id();
+    let mut enterprise = ledger.enterprise(&owner)?;
+    match event.map(|event| &event.after) {
+        Some(After::Recall(recall)) => {
+            recalls.retain(|other| other.notice.number != recall.notice.number);
+            if recall.models.contains(&model.id) {
+                recalls.push(recall.clone());
+            }
+        }
+        Some(After::Enterprise(changed)) if changed.id == owner => {
+            enterprise = Some(changed.clone())
+        }
+        _ => {}
+    }
+    let mut recalls: Vec<_> = recalls
+        .into_iter()
+        .filter(|recall| recall.status == RecallStatus::InForce)
+        .map(|recall| recall.notice)
+        .collect();
+    recalls.sort_by(|a, b| a.number.cmp(&b.number));
+    Ok(ModelStanding {
+        approval: model.status,
+        enterprise: enterprise.map_or(crate::record::EnterpriseStatus::StruckOff, |e| e.status),
+        level: model.facts.level,
+        safety_class: model.facts.safety_class,
+        recalls,
+    })
+}
+
+/// What the map shows of a model now.
+///
+/// # Errors
+/// The medium failed.
+pub fn standing_now<L: Ledger>(ledger: &L, model: &Model) -> Result<ModelStanding, L::Fault> {
+    standing(ledger, model, None)
+}
+
+impl<L: Ledger> Run<'_, L> {
+    /// Appends the map head and closes the tree, if there is something new or the idle interval passed.
+    pub(super) fn seal(&mut self) -> Result<ItemAnswer, L::Fault> {
+        let from = self
+            .registry
+            .sealed
+            .as_ref()
+            .map_or(0, |sealed| sealed.size);
+        let idle = self
+            .registry
+            .sealed
+            .as_ref()
+            .is_none_or(|sealed| sealed.at.saturating_add(self.registry.seal_idle) <= self.now);
+        if self.registry.unsealed == 0 && !idle {
+            return Ok(ItemAnswer::Nothing {});
+        }
+        let mut changes = BTreeMap::new();
+        for index in from..self.registry.tree.size() {
+            if let Some(record) = self.ledger.leaf(index)? {
+                changes.extend(record.map);
+            }
+        }
+        let map_root = self.update_map(&changes)?;
+        let subject = Subject::map_head(&self.registry.prefix);
+        let seed = leaf_seed(&self.seed, self.ordinal);
+        let authorised = Authorised::system(rule::MAP_HEAD, &self.registry.tree.size());
+        let before = self.registry.map_head;
+        let (head, leaf) = self.leaf(
+            Kind::MapHead,
+            &subject,
+            before,
+            map_root,
+            &seed,
+            &authorised,
+        );
+        self.append(
+            &subject,
+            head,
+            LeafRecord {
+                leaf: Blob(leaf),
+                seed,
+                values: Vec::new(),
+                map: Vec::new(),
+                class: authorised.class,
+                envelope: head.leaf_index,
+            },
+        )?;
+        self.registry.map_head = Some(head);
+        self.registry.unsealed = 0;
+        self.registry.sealed = Some(Sealed {
+            size: self.registry.tree.size(),
+            root: self.registry.tree.root(),
+            map_root,
+            at: self.now,
+        });
+        Ok(ItemAnswer::Done {
+            leaf_index: head.leaf_index,
+            leaf_hash: head.leaf_hash,
+            sequence: head.seq,
+        })
+    }
+
+    fn update_map(&mut self, changes: &BTreeMap<Digest, Digest>) -> Result<Digest, L::Fault> {
+        let (root, pages) = match map::update(&LedgerPages(&*self.ledger), changes) {
+            Ok(updated) => updated,
+            Err(MapFault::Store(fault)) => return Err(fault),
+            Err(MapFault::Missing(path)) => {
+                panic!("the state map on this replica is broken: no page at {path:?}")
+            }
+        };
+        for (path, page) in pages {
+            self.ledger.put_page(&path, Some(page))?;
+        }
+        Ok(root)
+    }
+
+    /// Takes up the signature of a sealed size.
+    pub(super) fn publish(
+        &mut self,
+        size: u64,
+        root: &Digest,
+        signature: &Signature,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let sealed = self
+            .registry
+            .sealed
+            .clone()
+            .filter(|sealed| sealed.size == size && sealed.root == *root);
+        let newer = self
+            .registry
+            .published
+            .as_ref()
+            .is_none_or(|published| published.size < size);
+        let Some(sealed) = sealed.filter(|_| newer) else {
+            return Ok(refused(Reason::NotSealed, format!("size {size}")));
+        };
+        let origin = Origin {
+            prefix: self.registry.prefix,
+            incarnation: self.registry.incarnation,
+        };
+        let checkpoint = Checkpoint {
+            origin,
+            size,
+            root: *root,
+        };
+        let text = checkpoint
+            .assemble(&self.registry.log_key, signature)
+            .into_text();
+        if open(&text, &self.registry.log_key, &origin).is_err() {
+            return Ok(refused(
+                Reason::BadSignature,
+                format!("checkpoint of size {size}"),
+            ));
+        }
+        self.registry.published = Some(sealed);
+        self.registry.checkpoint = text;
+        Ok(ItemAnswer::Nothing {})
+    }
+}

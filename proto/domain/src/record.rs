@@ -1,0 +1,659 @@
+//! The records of one registry: enterprises, signers, models, robots, recalls. What they are, and how each becomes the
+//! sixteen slots of a leaf.
+//!
+//! Values only: what may be done with them is in `decide`, how they change in `event`.
+
+use crate::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::custody::Chain;
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Canonical, Encoder, tag};
+use crate::lifecycle::{EndOfLife, HoldKind, State};
+use crate::policy::Role;
+use crate::signature::{KeyId, PublicKey};
+use crate::time::TimeMs;
+
+/// The newest leaf of a subject in this log: what the next leaf names as `prev`, and what the map shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The `seq` of that leaf.
+    pub seq: u64,
+    /// Its index in the log.
+    pub leaf_index: u64,
+    /// Its hash.
+    pub leaf_hash: Digest,
+}
+crate::canonical_struct!(Head {
+    seq,
+    leaf_index,
+    leaf_hash
+});
+
+/// A world-wide identifier of an enterprise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdentifierScheme {
+    /// Legal Entity Identifier, ISO 17442.
+    Lei,
+    /// Number in a national register.
+    National,
+    /// The name, where nothing better is known: shown as unverified.
+    Name,
+}
+crate::canonical_enum!(IdentifierScheme { 1 => Lei, 2 => National, 3 => Name });
+
+/// Who made something, as the world knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maker {
+    /// Which register the identifier is from.
+    pub scheme: IdentifierScheme,
+    /// ISO 3166-1 alpha-2 country, upper case.
+    pub country: String,
+    /// The identifier, trimmed, upper case.
+    pub identifier: String,
+}
+crate::canonical_struct!(Maker {
+    scheme,
+    country,
+    identifier
+});
+
+/// What kind of part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartType {
+    /// The robot itself.
+    Body,
+    /// Main compute module: carries identity.
+    Compute,
+    /// Torso frame: carries identity.
+    Torso,
+    /// Battery.
+    Battery,
+    /// Joint actuator.
+    Actuator,
+    /// Hand.
+    Hand,
+    /// Sensor.
+    Sensor,
+}
+crate::canonical_enum!(PartType { 1 => Body, 2 => Compute, 3 => Torso, 4 => Battery, 5 => Actuator, 6 => Hand, 7 => Sensor });
+
+impl PartType {
+    /// The word that goes into the identity.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Compute => "compute",
+            Self::Torso => "torso",
+            Self::Battery => "battery",
+            Self::Actuator => "actuator",
+            Self::Hand => "hand",
+            Self::Sensor => "sensor",
+        }
+    }
+
+    /// Whether the part carries the robot's identity and may never enter another robot after its end of life.
+    pub fn carries_identity(self) -> bool {
+        matches!(self, Self::Body | Self::Compute | Self::Torso)
+    }
+}
+
+/// Identity of a body or part, unique in the world:
+/// `SHA-256("carnet-part/1" ‖ CBOR[type, scheme, country, identifier, serial])`.
+pub fn part_identity(kind: PartType, maker: &Maker, serial: &str) -> Digest {
+    let mut e = Encoder::new();
+    e.array(5);
+    e.text(kind.word());
+    maker.scheme.encode(&mut e);
+    e.text(&maker.country);
+    e.text(&maker.identifier);
+    e.text(serial);
+    sha256(&[tag::PART.as_bytes(), &e.finish()])
+}
+
+/// A part fitted in a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub kind: PartType,
+    /// Its identity.
+    pub identity: Digest,
+    /// Its lot, or empty.
+    pub lot: String,
+}
+crate::canonical_struct!(Part {
+    kind,
+    identity,
+    lot
+});
+
+/// Whether an enterprise may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EnterpriseStatus {
+    /// In good standing.
+    Active,
+    /// Suspended.
+    Suspended,
+    /// Struck off for ever.
+    StruckOff,
+}
+crate::canonical_enum!(EnterpriseStatus { 1 => Active, 2 => Suspended, 3 => StruckOff });
+
+/// An accredited enterprise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enterprise {
+    /// Its code under this registry's prefix.
+    pub id: EnterpriseId,
+    /// Legal name.
+    pub name: String,
+    /// World-wide identifier.
+    pub maker: Maker,
+    /// What it is accredited for.
+    pub roles: Vec<Role>,
+    /// Accreditation begins.
+    pub valid_from: TimeMs,
+    /// Accreditation ends.
+    pub valid_to: TimeMs,
+    /// Whether it may act.
+    pub status: EnterpriseStatus,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Enterprise {
+    id,
+    name,
+    maker,
+    roles,
+    valid_from,
+    valid_to,
+    status,
+    head
+});
+
+/// Whom a signing key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of the state, by its name: `registrar/hq`, `customs/hamburg`.
+    Office {
+        /// Which.
+        name: String,
+    },
+}
+crate::canonical_variants!(Holder { 1 => Enterprise { id }, 2 => Office { name } });
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { name } => write!(f, "office {name}"),
+        }
+    }
+}
+
+/// A key that may sign commands. Its validity counts in leaf indices, not in clock time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The key's identifier.
+    pub id: KeyId,
+    /// The key.
+    pub public: PublicKey,
+    /// Whose it is.
+    pub holder: Holder,
+    /// In which role it signs.
+    pub role: Role,
+    /// Leaf index of its addition.
+    pub added: u64,
+    /// Leaf index of its retirement.
+    pub retired: Option<u64>,
+    /// After a compromise: the last leaf index whose statements stand.
+    pub compromised_after: Option<u64>,
+}
+crate::canonical_struct!(Signer {
+    id,
+    public,
+    holder,
+    role,
+    added,
+    retired,
+    compromised_after
+});
+
+/// Shape of a robot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// Walks on two legs.
+    Bipedal,
+    /// Rolls on wheels.
+    Wheeled,
+    /// Anything else, or not known.
+    Other,
+}
+crate::canonical_enum!(Form { 1 => Bipedal, 2 => Wheeled, 3 => Other });
+
+/// Whether a type approval stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApprovalStatus {
+    /// In force.
+    Approved,
+    /// Suspended.
+    Suspended,
+    /// Withdrawn for ever.
+    Withdrawn,
+}
+crate::canonical_enum!(ApprovalStatus { 1 => Approved, 2 => Suspended, 3 => Withdrawn });
+
+/// Facts of a model. Zero means "not stated" in every number but the level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Product name.
+    pub name: String,
+    /// Certificate number of the approval.
+    pub certificate: String,
+    /// Shape.
+    pub form: Form,
+    /// Intelligence level, 1 to 5.
+    pub level: u8,
+    /// Safety class, 1 to 4.
+    pub safety_class: u8,
+    /// Standing height in cm.
+    pub height_cm: u32,
+    /// Mass in kg.
+    pub mass_kg: u32,
+    /// Degrees of freedom, a lower bound.
+    pub degrees_of_freedom: u32,
+    /// Battery energy in Wh.
+    pub battery_wh: u32,
+    /// Firmware family.
+    pub firmware_family: String,
+}
+crate::canonical_struct!(ModelFacts {
+    name,
+    certificate,
+    form,
+    level,
+    safety_class,
+    height_cm,
+    mass_kg,
+    degrees_of_freedom,
+    battery_wh,
+    firmware_family,
+});
+
+/// A type approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its code.
+    pub id: ModelId,
+    /// Its facts.
+    pub facts: ModelFacts,
+    /// Production may begin.
+    pub production_from: TimeMs,
+    /// Production must end.
+    pub production_to: TimeMs,
+    /// Whether it stands.
+    pub status: ApprovalStatus,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Model {
+    id,
+    facts,
+    production_from,
+    production_to,
+    status,
+    head
+});
+
+/// What the map shows of a model: its approval, its maker's standing, and every recall in force that touches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStanding {
+    /// The approval.
+    pub approval: ApprovalStatus,
+    /// Its maker.
+    pub enterprise: EnterpriseStatus,
+    /// Intelligence level.
+    pub level: u8,
+    /// Safety class.
+    pub safety_class: u8,
+    /// Recalls in force, by number.
+    pub recalls: Vec<RecallNotice>,
+}
+crate::canonical_struct!(ModelStanding {
+    approval,
+    enterprise,
+    level,
+    safety_class,
+    recalls
+});
+
+impl ModelStanding {
+    /// The digest that stands in the map.
+    pub fn digest(&self) -> Digest {
+        sha256(&[&self.to_bytes()])
+    }
+}
+
+/// How grave a recall is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For information.
+    Advisory,
+    /// A remedy is owed; no transfer and no export before it.
+    Remedy,
+    /// No operation before the remedy.
+    StopUse,
+}
+crate::canonical_enum!(Severity { 1 => Advisory, 2 => Remedy, 3 => StopUse });
+
+/// Which robots of the models named a recall matches. Bounds are inclusive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predicate {
+    /// First serial, or empty for no bound.
+    pub serial_from: String,
+    /// Last serial, or empty for no bound.
+    pub serial_to: String,
+    /// First firmware build.
+    pub build_from: u32,
+    /// Last firmware build.
+    pub build_to: u32,
+    /// First manufacture date.
+    pub made_from: TimeMs,
+    /// Last manufacture date.
+    pub made_to: TimeMs,
+    /// Part lot, or empty for any.
+    pub part_lot: String,
+}
+crate::canonical_struct!(Predicate {
+    serial_from,
+    serial_to,
+    build_from,
+    build_to,
+    made_from,
+    made_to,
+    part_lot
+});
+
+impl Predicate {
+    /// Matches every robot of the models.
+    pub fn all() -> Self {
+        Self {
+            serial_from: String::new(),
+            serial_to: String::new(),
+            build_from: 0,
+            build_to: u32::MAX,
+            made_from: TimeMs(0),
+            made_to: TimeMs(u64::MAX),
+            part_lot: String::new(),
+        }
+    }
+
+    /// Whether a robot with these attributes is matched.
+    pub fn matches(&self, code: &Code, build: u32, made: TimeMs, parts: &[Part]) -> bool {
+        let serial = &code.as_str()[12..];
+        let from = self.serial_from.is_empty() || serial >= self.serial_from.as_str();
+        let to = self.serial_to.is_empty() || serial <= self.serial_to.as_str();
+        from && to
+            && (self.build_from..=self.build_to).contains(&build)
+            && self.made_from <= made
+            && made <= self.made_to
+            && (self.part_lot.is_empty() || parts.iter().any(|part| part.lot == self.part_lot))
+    }
+}
+
+/// A recall as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecallNotice {
+    /// Its number.
+    pub number: String,
+    /// How grave.
+    pub severity: Severity,
+    /// Which robots.
+    pub predicate: Predicate,
+}
+crate::canonical_struct!(RecallNotice {
+    number,
+    severity,
+    predicate
+});
+
+/// Whether a recall binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecallStatus {
+    /// It binds.
+    InForce,
+    /// A foreign recall beyond what a clause lets bind by itself: waits for the regulator here.
+    Proposed,
+    /// Withdrawn.
+    Withdrawn,
+}
+crate::canonical_enum!(RecallStatus { 1 => InForce, 2 => Proposed, 3 => Withdrawn });
+
+/// A recall campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// Number, severity and predicate.
+    pub notice: RecallNotice,
+    /// The models it touches, ascending.
+    pub models: Vec<ModelId>,
+    /// What to do.
+    pub remedy: String,
+    /// The registry that issued it.
+    pub issuer: Prefix,
+    /// Log time it was opened (here, for a foreign one: applied).
+    pub opened: TimeMs,
+    /// Whether it binds.
+    pub status: RecallStatus,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Recall {
+    notice,
+    models,
+    remedy,
+    issuer,
+    opened,
+    status,
+    head
+});
+
+/// A hold that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Which.
+    pub kind: HoldKind,
+    /// Who set it: prefix, holder.
+    pub setter: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub since: TimeMs,
+}
+crate::canonical_struct!(Hold {
+    kind,
+    setter,
+    reason,
+    since
+});
+
+/// Firmware of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    /// Family.
+    pub family: String,
+    /// Build number; recalls range over it.
+    pub build: u32,
+}
+crate::canonical_struct!(Firmware { family, build });
+
+/// A step that waits for its second party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing.
+    Nothing {},
+    /// An end of life was declared.
+    EndOfLife {
+        /// How it ends.
+        outcome: EndOfLife,
+        /// Who declared.
+        by: KeyId,
+        /// Digest of the destruction certificate.
+        certificate: Digest,
+    },
+    /// Ownership was asked for.
+    Ownership {
+        /// Commitment to the gaining owner.
+        owner: Digest,
+        /// SHA-256 of the seller's release code.
+        release_code: Digest,
+        /// Who asked.
+        by: KeyId,
+    },
+}
+crate::canonical_variants!(Pending {
+    0 => Nothing {},
+    1 => EndOfLife { outcome, by, certificate },
+    2 => Ownership { owner, release_code, by },
+});
+
+/// What never changes of a robot: the identity that the code's issuer vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The code.
+    pub code: Code,
+    /// Body identity.
+    pub body: Digest,
+    /// When made.
+    pub manufactured: TimeMs,
+    /// Where made.
+    pub site: String,
+    /// Declared country of origin, alpha-2.
+    pub origin: String,
+    /// Filed by an importer because the maker's country has no registry.
+    pub importers_filing: bool,
+}
+crate::canonical_struct!(Identity {
+    code,
+    body,
+    manufactured,
+    site,
+    origin,
+    importers_filing
+});
+
+/// One robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Robot {
+    /// What never changes.
+    pub identity: Identity,
+    /// Parts that carry identity.
+    pub identity_parts: Vec<Part>,
+    /// Other tracked parts.
+    pub parts: Vec<Part>,
+    /// The robot's own key.
+    pub robot_key: Option<PublicKey>,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Digests of its AI models.
+    pub ai_models: Vec<Digest>,
+    /// Intelligence level and safety class, as approved.
+    pub level: u8,
+    /// Safety class.
+    pub safety_class: u8,
+    /// Commitment to the owner; zero before the first sale.
+    pub owner: Digest,
+    /// Commitment to the operator; zero while there is none.
+    pub operator: Digest,
+    /// Usage scenario.
+    pub scenario: String,
+    /// Life-cycle state.
+    pub state: State,
+    /// Holds, in the order they were set.
+    pub holds: Vec<Hold>,
+    /// Recalls owed and not remedied, by number, ascending. Written when an attribute changes or a remedy is recorded.
+    pub owed: Vec<String>,
+    /// Recalls remedied, by number, ascending.
+    pub remedied: Vec<String>,
+    /// A step that waits for its second party.
+    pub pending: Pending,
+    /// Custody here.
+    pub custody: Chain,
+    /// Drawn at registration, handed over with each offer.
+    pub custody_secret: Digest,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Robot {
+    identity,
+    identity_parts,
+    parts,
+    robot_key,
+    firmware,
+    ai_models,
+    level,
+    safety_class,
+    owner,
+    operator,
+    scenario,
+    state,
+    holds,
+    owed,
+    remedied,
+    pending,
+    custody,
+    custody_secret,
+    head,
+});
+
+impl Robot {
+    /// Whether a recall matches it and was not remedied.
+    pub fn owes(&self, recall: &Recall) -> bool {
+        let number = &recall.notice.number;
+        if self.remedied.contains(number) {
+            return false;
+        }
+        self.owed.contains(number)
+            || (recall.status == RecallStatus::InForce
+                && recall.models.contains(&self.identity.code.model_id())
+                && recall.notice.predicate.matches(
+                    &self.identity.code,
+                    self.firmware.build,
+                    self.identity.manufactured,
+                    &self.parts,
+                ))
+    }
+
+    /// Every identity that ends with the robot: body and identity-bearing parts.
+    pub fn identities(&self) -> Vec<Digest> {
+        std::iter::once(self.identity.body)
+            .chain(self.identity_parts.iter().map(|p| p.identity))
+            .collect()
+    }
+}
+
+/// Proof that a code, body or part has ended, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The code it belonged to.
+    pub code: Code,
+    /// Which end.
+    pub state: State,
+    /// The registry that recorded it.
+    pub by: Prefix,
+    /// When that registry recorded it.
+    pub at: TimeMs,
+    /// The leaf of that registry.
+    pub leaf: Digest,
+    /// Said by a registry that did not prove its custody: refuses new registrations only, changes nothing else.
+    pub claim: bool,
+}
+crate::canonical_struct!(Ended {
+    code,
+    state,
+    by,
+    at,
+    leaf,
+    claim
+});

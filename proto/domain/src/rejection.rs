@@ -1,0 +1,132 @@
+//! Every lawful "no" of `decide`: numbered in order of precedence, never renumbered, published as a vector.
+//!
+//! The first that holds is answered. Refusals at ingress (syntax, certificate, limits) are not here: they are not
+//! committed and consume no number.
+
+macro_rules! reasons {
+    ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {
+        /// Why a command was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $text] $name),* }
+        crate::canonical_enum!(Reason { $($number => $name),* });
+
+        impl Reason {
+            /// What it means, as a sentence.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// What the caller can do.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    1 WrongAudience "The command names another registry or incarnation.", "Send it to the registry it names, or sign it anew for this one.";
+    2 SessionUnknown "The session is not open here.", "Open a session.";
+    3 SessionExpired "The request number is below the window of stored answers; it was not executed.", "Read to learn the outcome, then use a new number.";
+    4 IdempotencyMismatch "The request number was used with other bytes.", "Use a new request number.";
+    5 CommandExpired "The command's time limit had passed at log time.", "Sign it anew.";
+    6 SignerUnknown "The signing key is not enrolled.", "Have the registrar add the key.";
+    7 SignerNotActive "The signing key was retired or reported compromised.", "Sign with an active key.";
+    8 BadSignature "The signature does not verify under the enrolled key.", "Sign the exact bytes with the enrolled key.";
+    9 Malformed "An item is not a canonical command of the kind the header names.", "Encode the items canonically.";
+    10 RoleNotAllowed "The actor's role may not give this command.", "Ask an actor with the right role.";
+    11 NotYours "The subject belongs to another enterprise.", "Ask the enterprise it belongs to.";
+    12 PrefixNotOurs "The code does not stand under this registry's prefix.", "Register under this registry's prefix.";
+    13 EnterpriseUnknown "The enterprise is not registered.", "Accredit the enterprise first.";
+    14 EnterpriseExists "The enterprise code is taken.", "Use a free enterprise code.";
+    15 EnterpriseNotActive "The enterprise is suspended, struck off or outside its accreditation period.", "Renew the accreditation.";
+    16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "Extend the accreditation.";
+    17 SignerExists "The key is enrolled already.", "Use a key of its own for every signer.";
+    18 ModelUnknown "The model is not approved here.", "Apply for type approval.";
+    19 ModelExists "The model code is taken.", "Use a free model code.";
+    20 ModelNotApproved "The type approval is suspended or withdrawn.", "Wait for the approval, or use another model.";
+    21 OutsideProduction "The manufacture date lies outside the model's production period.", "Check the date or extend the approval.";
+    22 IdentityEnded "The code, body or an identity part has reached its end of life, here or abroad.", "Nothing: a scrapped or recycled identity never returns.";
+    23 CodeExists "The code is registered.", "Use another serial; a code is never used twice.";
+    24 BodyExists "The body is registered under another code.", "Check the body's serial.";
+    25 PartInUse "A part is fitted in another robot.", "Remove it there first.";
+    26 RobotUnknown "The robot is not registered here.", "Check the code.";
+    27 StateFinal "The robot's life has ended; nothing follows.", "Only a correction may follow.";
+    28 NotInCustody "The robot is in another country's custody.", "Ask the registry in custody.";
+    29 SequenceMismatch "The record has changed since it was read.", "Read it again and decide anew.";
+    30 TransferOpen "An export of the robot is open.", "Cancel the export, or wait for it.";
+    31 Held "A hold blocks this action.", "Have its setter lift the hold.";
+    32 RecallOpen "An open recall blocks this action.", "Have the recall remedied.";
+    33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table.";
+    34 SecondPartyRequired "The second step needs another signer than the first.", "Have the other party confirm.";
+    35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
+    36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
+    37 HoldExists "The hold stands already.", "Nothing to do.";
+    38 ReleaseCodeWrong "The release code does not match the seller's.", "Ask the seller for the code.";
+    39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
+    40 PeerQuarantined "The other country's log forked; no new offers or accepts.", "Wait for the settlement.";
+    41 NoAgreement "No recognition agreement with the other country is in force.", "Conclude an agreement.";
+    42 ClauseExcludes "The agreement does not cover this purpose, level or model.", "See the clause named.";
+    43 TransferUnknown "No such transfer.", "Check the transfer number.";
+    44 TransferExists "The transfer number was used.", "Use a new transfer number.";
+    45 AlreadyAdmitted "The transfer was admitted before; a permit is good once.", "Hold the robot: this is a second presentation.";
+    46 TransferEnded "The transfer was cancelled, refused or returned.", "Start a new one.";
+    47 NotAccepted "The importing country has not permitted the import.", "Wait for its permit.";
+    48 DeadlinePassed "The time limit of the offer or permit has passed.", "Cancel and offer again.";
+    49 NotReleased "The exporting country has not released the robot.", "Wait for its departure.";
+    50 ConditionUnmet "A condition of the permit is not met.", "Meet the condition, or detain.";
+    51 RecallExists "The recall number is taken.", "Use a free number.";
+    52 RecallUnknown "No such recall, or it is not owed by this robot.", "Check the number.";
+    53 PredicateEmpty "The recall names no model.", "Name at least one model.";
+    54 StatementUnsigned "A root statement lacks the signatures of its roots.", "Have the roots sign it.";
+    55 StatementStale "A root statement has a sequence or version not above the last.", "Sign a newer one.";
+    56 PrefixOverlap "The prefix is ours or another peer's.", "Compare the prefix tables.";
+    57 EvidenceBroken "A foreign statement is not proven by its evidence.", "Fetch it again from the peer.";
+    58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";
+    59 TooManySessions "The subject has 16 open sessions.", "Close one, or use it again.";
+    60 NotSealed "The checkpoint to publish was not sealed, or is not newer.", "Sign the newest sealed size.";
+    61 ClockAhead "The stamp is more than ten minutes ahead of log time.", "Check the leader's clock; advance time by a quorum.";
+    62 AlreadyInitialised "The registry has its genesis.", "Nothing to do.";
+    63 NotInitialised "The registry has no genesis yet.", "Run cluster init.";
+}
+
+/// A lawful "no": the reason and what it stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// What exactly, in words: the code, the state, the place and time of the first admission. Deterministic.
+    pub detail: String,
+}
+crate::canonical_struct!(Rejection { reason, detail });
+
+impl Rejection {
+    /// A rejection with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} ({}): {}",
+            self.reason.name(),
+            self.reason.number(),
+            self.reason.text()
+        )?;
+        if !self.detail.is_empty() {
+            write!(f, " {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// `Err` with a rejection, for early return.
+pub fn refuse<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Rejection> {
+    Err(Rejection::new(reason, detail))
+}

@@ -1,0 +1,14 @@
+//! The byte formats: one value has one byte string, every flipped byte is refused, published vectors do not move.
+
+mod canonical;
+mod checkpoint;
+mod code;
+mod envelope;
+mod leaf;
+mod map;
+mod merkle;
+mod passport;
+mod signature;
+mod time;
+mod values;
+mod vectors;

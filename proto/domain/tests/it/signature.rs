@@ -1,0 +1,254 @@
+//! One rule for Ed25519: crafted keys and signatures on which verifiers are known to differ, and both back ends on all.
+
+use carnet_domain::signature::{
+    Backend, BadSignature, KeyError, ParsedKey, PublicKey, SecretKey, Signature, verify,
+    verify_with,
+};
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::Identity;
+use ed25519_dalek::hazmat::ExpandedSecretKey;
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha512};
+
+use crate::values::{d, flips, key};
+
+/// `(2^255 - 19) - 1 … ` and beyond: encodings of y at or above p have a second, canonical form.
+fn second_encodings(point: &EdwardsPoint) -> Vec<[u8; 32]> {
+    let bytes = point.compress().0;
+    let (sign, mut y) = (bytes[31] & 0x80, bytes);
+    y[31] &= 0x7f;
+    let mut out = Vec::new();
+    // y + p fits into 255 bits only for y below 19.
+    if y[1..].iter().all(|b| *b == 0) && y[0] < 19 {
+        let mut high = [0xff; 32];
+        high[0] = 0xed + y[0];
+        high[31] = 0x7f | sign;
+        out.push(high);
+    }
+    // A sign bit on x = 0 is a second form too.
+    if *point == EdwardsPoint::identity() || y[0] == 0xec {
+        let mut signed = bytes;
+        signed[31] ^= 0x80;
+        out.push(signed);
+    }
+    out
+}
+
+/// `S` for which `S·B = k·A`, as if `R` were nothing: what a holder of the key can make with any small-order `R`.
+fn signature_with_r(seed: &[u8; 32], r: [u8; 32], nonce: Scalar, message: &[u8]) -> Signature {
+    let secret = ExpandedSecretKey::from(seed);
+    let public = SecretKey::from_seed(seed).public();
+    let mut hash = Sha512::new();
+    hash.update(r);
+    hash.update(public.as_bytes());
+    hash.update(message);
+    let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+    let s = nonce + k * secret.scalar;
+    Signature::of_slice(&[r, s.to_bytes()].concat()).expect("64 bytes")
+}
+
+/// The answer, which must be the same from every entrance.
+fn answer(public: &PublicKey, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+    let found = verify(public, message, signature);
+    assert_eq!(
+        verify_with(Backend::AwsLc, public, message, signature),
+        found,
+        "{signature}"
+    );
+    assert_eq!(
+        verify_with(Backend::Dalek, public, message, signature),
+        found,
+        "{signature}"
+    );
+    assert_eq!(
+        ParsedKey::new(*public).verify(message, signature),
+        found,
+        "{signature}"
+    );
+    found
+}
+
+#[test]
+fn published_vectors_of_rfc_8032_hold() {
+    let vectors = [
+        (
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ),
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+    ];
+    for (seed, public, message, signature) in vectors {
+        let bytes = |text| hex::decode(text).expect("hex");
+        let secret = SecretKey::from_seed(&bytes(seed).try_into().expect("32 bytes"));
+        assert_eq!(secret.public().to_string(), public);
+        assert_eq!(secret.sign(&bytes(message)).to_string(), signature);
+        assert_eq!(
+            answer(
+                &secret.public(),
+                &bytes(message),
+                &secret.sign(&bytes(message))
+            ),
+            Ok(())
+        );
+    }
+}
+
+#[test]
+fn a_small_order_r_is_refused_by_both_back_ends() {
+    let seed = d("key").0;
+    let public = SecretKey::from_seed(&seed).public();
+    for point in EIGHT_TORSION {
+        let canonical = point.compress().0;
+        for r in second_encodings(&point).into_iter().chain([canonical]) {
+            let signature = signature_with_r(&seed, r, Scalar::ZERO, b"message");
+            assert_eq!(answer(&public, b"message", &signature), Err(BadSignature));
+        }
+    }
+    // Without our rule the one with R = identity would pass: the equation holds.
+    let identity = EdwardsPoint::identity().compress().0;
+    let signature = signature_with_r(&seed, identity, Scalar::ZERO, b"message");
+    let dalek = ed25519_dalek::VerifyingKey::from_bytes(public.as_bytes()).expect("a key");
+    let lax = ed25519_dalek::Signature::from_bytes(&signature.0);
+    assert!(ed25519_dalek::Verifier::verify(&dalek, b"message", &lax).is_ok());
+}
+
+#[test]
+fn an_r_with_torsion_is_refused_by_both_back_ends() {
+    let seed = d("key").0;
+    let public = SecretKey::from_seed(&seed).public();
+    let nonce = Scalar::from(12_345u64);
+    let plain = signature_with_r(&seed, (B * nonce).compress().0, nonce, b"message");
+    assert_eq!(answer(&public, b"message", &plain), Ok(()));
+    for torsion in EIGHT_TORSION
+        .iter()
+        .filter(|t| **t != EdwardsPoint::identity())
+    {
+        // The equation with cofactor holds here, the one without does not.
+        let r = (B * nonce + torsion).compress().0;
+        let signature = signature_with_r(&seed, r, nonce, b"message");
+        assert_eq!(answer(&public, b"message", &signature), Err(BadSignature));
+    }
+}
+
+#[test]
+fn an_s_that_is_not_reduced_is_refused_by_both_back_ends() {
+    // The order of the group, little-endian.
+    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
+        .expect("hex");
+    let secret = key("key");
+    let mut signature = secret.sign(b"message");
+    for _ in 0..15 {
+        let mut carry = 0u16;
+        for (byte, add) in signature.0[32..].iter_mut().zip(&order) {
+            carry += u16::from(*byte) + u16::from(*add);
+            *byte = carry as u8;
+            carry >>= 8;
+        }
+        if carry != 0 {
+            break;
+        }
+        assert_eq!(
+            answer(&secret.public(), b"message", &signature),
+            Err(BadSignature)
+        );
+    }
+}
+
+#[test]
+fn keys_on_which_verifiers_differ_are_not_enrolled() {
+    let point = B * Scalar::from(7u64);
+    assert!(PublicKey::enroll(point.compress().0).is_ok());
+    for torsion in EIGHT_TORSION {
+        let weak = torsion.compress().0;
+        assert_eq!(PublicKey::enroll(weak), Err(KeyError::Weak));
+        for second in second_encodings(&torsion) {
+            let found = PublicKey::enroll(second);
+            assert!(
+                matches!(found, Err(KeyError::NotCanonical | KeyError::NotAPoint)),
+                "{found:?}"
+            );
+        }
+        if torsion != EdwardsPoint::identity() {
+            assert_eq!(
+                PublicKey::enroll((point + torsion).compress().0),
+                Err(KeyError::Torsion)
+            );
+        }
+    }
+    let mut no_point = [0; 32];
+    no_point[0] = 2;
+    assert_eq!(PublicKey::enroll(no_point), Err(KeyError::NotAPoint));
+    assert_eq!(PublicKey::enroll_slice(&[1; 31]), Err(KeyError::Length(31)));
+}
+
+#[test]
+fn decoding_enrolls_every_time_it_matters() {
+    use carnet_domain::encoding::Canonical;
+    // Two keys that share the place in the memory of enrolled keys, a weak one between them.
+    let good = key("key").public();
+    let encode = |bytes: [u8; 32]| bytes.to_bytes();
+    let torsion = EIGHT_TORSION[1];
+    let point = curve25519_dalek::edwards::CompressedEdwardsY(*good.as_bytes()).decompress();
+    let bad = (point.expect("a point") + torsion).compress().0;
+    for _ in 0..3 {
+        assert_eq!(PublicKey::from_bytes(&good.to_bytes()), Ok(good));
+        assert!(PublicKey::from_bytes(&encode(bad)).is_err());
+        assert!(PublicKey::from_bytes(&encode([0; 32])).is_err());
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused_by_both_back_ends() {
+    let secret = key("key");
+    let signature = secret.sign(b"message");
+    for other in flips(&signature.0) {
+        let other = Signature::of_slice(&other).expect("64 bytes");
+        assert_eq!(
+            answer(&secret.public(), b"message", &other),
+            Err(BadSignature)
+        );
+    }
+    for other in flips(b"message") {
+        assert_eq!(
+            answer(&secret.public(), &other, &signature),
+            Err(BadSignature)
+        );
+    }
+}
+
+#[test]
+fn key_ids_are_those_of_the_design() {
+    let public = key("key").public();
+    let digest = carnet_domain::digest::sha256(&[b"carnet-key-id/1", public.as_bytes()]);
+    assert_eq!(public.key_id().0, digest.0[..16]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_signed_verifies_and_back_ends_agree_on_anything(
+        seed in any::<[u8; 32]>(),
+        message in proptest::collection::vec(any::<u8>(), 0..200),
+        r in any::<[u8; 32]>(),
+        s in any::<[u8; 32]>(),
+    ) {
+        let secret = SecretKey::from_seed(&seed);
+        prop_assert_eq!(answer(&secret.public(), &message, &secret.sign(&message)), Ok(()));
+        let junk = Signature::of_slice(&[r, s].concat()).expect("64 bytes");
+        prop_assert_eq!(answer(&secret.public(), &message, &junk), Err(BadSignature));
+        let mut reduced = s;
+        reduced[31] &= 0x0f;
+        let junk = Signature::of_slice(&[r, reduced].concat()).expect("64 bytes");
+        prop_assert_eq!(answer(&secret.public(), &message, &junk), Err(BadSignature));
+    }
+}
