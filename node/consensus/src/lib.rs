@@ -1,1 +1,50 @@
-//! (to be written)
+//! openraft behind Carnet's own log, transport and state machine.
+//!
+//! A node gives [`Consensus::start`] its [`Settings`], a log ([`carnet_store::log::RaftLog`]), a state
+//! ([`carnet_store::machine::StateMachine`]), a way to its peers ([`Connector`]) and a [`Clock`], and gets a [`Handle`]:
+//!
+//! * [`Handle::service`] is the Raft plane to serve; whoever accepts connections puts a [`PeerNode`] into each request.
+//! * [`Handle::propose`] writes, on the leader; [`Handle::forward`] passes a request on to it, once.
+//! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
+//! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
+//! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
+//!
+//! Proposals, answers and snapshots are opaque here: no rule, no certificate. No type of openraft leaves this crate, and
+//! nothing on disk or wire has its encoding.
+
+mod clock;
+mod codec;
+mod connector;
+mod error;
+mod forward;
+mod handle;
+mod keeper;
+mod log_store;
+mod member;
+mod messages;
+mod network;
+mod proposals;
+mod reads;
+mod server;
+mod settings;
+mod state_machine;
+mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod timekeeper;
+mod types;
+mod work;
+
+pub use clock::Clock;
+pub use connector::{ConnectError, Connector, PeerNode, Purpose};
+pub use error::{AdminError, ProposeError, ReadError, StartError};
+pub use forward::{ForwardHandler, Forwarded};
+pub use handle::{Consensus, Handle, Retired};
+pub use member::Member;
+pub use proposals::Proposed;
+pub use reads::ReadPermit;
+pub use server::RaftService;
+pub use settings::Settings;
+pub use status::{Role, Standing, Status};
+pub use timekeeper::{ClockOffset, ClockVerdict, TOLERANCE_MS, judge};
+pub use work::Work;

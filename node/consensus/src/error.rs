@@ -1,0 +1,84 @@
+//! How consensus fails, one enum a boundary.
+
+use carnet_store::fault::StorageFault;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The settings contradict themselves.
+    #[error("settings: {0}")]
+    Settings(String),
+    /// Log and state do not fit together, or cannot be read.
+    #[error("recovery: {0}")]
+    Recovery(String),
+    /// The disk failed.
+    #[error("storage")]
+    Storage(#[from] StorageFault),
+}
+
+/// What became of a proposal that was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// This node does not lead; nothing was appended.
+    #[error("not the leader")]
+    NotLeader {
+        /// Node id and client-plane address of the leader, if this node knows one.
+        leader: Option<(u64, String)>,
+    },
+    /// Larger than [`carnet_store::log::ENTRY_BYTES_MAX`]; nothing was appended.
+    #[error("a proposal of {size} bytes is too large")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// Too many proposals are under way; nothing was appended.
+    #[error("overloaded")]
+    Overloaded,
+    /// It may have happened, or may yet happen, or not.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// This node has stopped; nothing was appended.
+    #[error("stopped")]
+    Stopped,
+    /// The leader's [`crate::ForwardHandler`] refused before proposing; nothing was appended.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// Why a linearizable read could not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// No leader is known, or none could confirm in time that it leads.
+    #[error("no leader with a quorum: {0}")]
+    NoQuorum(String),
+    /// This node could not catch up to the read index in time.
+    #[error("this node lags behind")]
+    Lagging,
+    /// Too many reads wait.
+    #[error("overloaded")]
+    Overloaded,
+    /// This node has stopped.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Why an operator's request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// Only the leader can do this.
+    #[error("not the leader")]
+    NotLeader {
+        /// Node id and client-plane address of the leader, if this node knows one.
+        leader: Option<(u64, String)>,
+    },
+    /// It would break a rule of membership, or the cluster exists already.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It may have happened, or may yet happen, or not.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// This node has stopped.
+    #[error("stopped")]
+    Stopped,
+}

@@ -1,0 +1,408 @@
+//! The handle: all that the rest of a node sees of consensus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_store::log::RaftLog;
+use carnet_store::machine::StateMachine;
+use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, InitializeError, RaftError};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use crate::clock::Clock;
+use crate::codec::Body;
+use crate::connector::{Connector, Purpose};
+use crate::error::{AdminError, ProposeError, ReadError, StartError};
+use crate::forward::{ForwardHandler, Forwarded};
+use crate::keeper;
+use crate::log_store::LogStore;
+use crate::member::Member;
+use crate::messages::ForwardAnswer;
+use crate::network::{CallError, Network, Peers};
+use crate::proposals::{Proposals, Proposed, leader_of};
+use crate::reads::{ReadPermit, Reads};
+use crate::server::{Plane, Raft, RaftService};
+use crate::settings::Settings;
+use crate::state_machine::Machine;
+use crate::status::{Standing, Status, status};
+use crate::timekeeper::{self, ClockOffset, ClockVerdict};
+use crate::types::{Runtime, Types};
+
+/// Where a node's consensus begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Consensus;
+
+/// A running node. Cheap to clone; the node runs until [`Handle::shutdown`].
+#[derive(Clone)]
+pub struct Handle {
+    plane: Arc<Plane>,
+    proposals: Arc<Proposals>,
+    reads: Arc<Reads>,
+    standing: watch::Receiver<Standing>,
+    fatal: watch::Receiver<Option<String>>,
+    patience: Duration,
+}
+
+impl Consensus {
+    /// Starts a node on what its log and state machine hold. It founds no cluster by itself: see
+    /// [`Handle::initialize`]. Serve [`Handle::service`] on the Raft plane.
+    ///
+    /// # Errors
+    /// The settings contradict themselves, or log and state cannot be brought together.
+    pub async fn start(
+        settings: Settings,
+        log: Arc<dyn RaftLog>,
+        machine: Arc<dyn StateMachine>,
+        connector: Arc<dyn Connector>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Handle, StartError> {
+        let config = Arc::new(settings.raft_config()?);
+        let peers = Arc::new(Peers::new(&settings, connector));
+        let machine = Machine::new(machine, settings.work);
+        let starting = Raft::new(
+            settings.node,
+            config,
+            Network(Arc::clone(&peers)),
+            LogStore(Arc::clone(&log)),
+            machine.clone(),
+        );
+        let raft = Runtime::scope(settings.seed, starting)
+            .await
+            .map_err(|fatal| StartError::Recovery(fatal.to_string()))?;
+
+        let (standings, standing) = watch::channel(Standing::default());
+        let (fatals, fatal) = watch::channel(None);
+        tokio::spawn(keeper::observe(raft.clone(), standings, fatals));
+        tokio::spawn(keeper::keep(raft.clone(), log, settings.clone()));
+        let plane = Arc::new(Plane {
+            raft: raft.clone(),
+            machine,
+            peers,
+            clock,
+            forward: OnceLock::new(),
+            seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
+            receiving: AsyncMutex::new(()),
+        });
+        Ok(Handle {
+            proposals: Arc::new(Proposals::start(
+                raft,
+                settings.proposals_kib_max,
+                settings.propose_timeout,
+            )),
+            reads: Arc::new(Reads::start(
+                Arc::clone(&plane),
+                settings.reads_max,
+                settings.read_timeout,
+            )),
+            plane,
+            standing,
+            fatal,
+            patience: settings.propose_timeout,
+        })
+    }
+}
+
+impl Handle {
+    /// The gRPC service of the Raft plane.
+    #[must_use]
+    pub fn service(&self) -> RaftService {
+        RaftService(Arc::clone(&self.plane))
+    }
+
+    /// Says who takes the requests that followers pass on. Until then, and ever after the first call, nothing changes
+    /// it: they are refused, or taken by the first handler.
+    pub fn set_forward_handler(&self, handler: Arc<dyn ForwardHandler>) {
+        // A second handler is ignored, as documented.
+        let _ = self.plane.forward.set(handler);
+    }
+
+    /// Proposes opaque bytes and waits until they are committed and applied here.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; only [`ProposeError::Unknown`] leaves open whether it happened.
+    pub async fn propose(&self, proposal: Bytes) -> Result<Proposed, ProposeError> {
+        self.proposals.propose(proposal).await
+    }
+
+    /// Passes a request on to the leader, once, together with whom this node authenticated.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; the leader may be this node by now, which is [`ProposeError::NotLeader`] with itself.
+    pub async fn forward(&self, forwarded: Forwarded) -> Result<Bytes, ProposeError> {
+        let known = self.status();
+        let leader = known
+            .standing
+            .leader
+            .and_then(|id| Some((id, known.members.get(&id)?.clone())));
+        let Some((leader, member)) = leader.filter(|(id, _)| *id != known.node) else {
+            return Err(ProposeError::NotLeader {
+                leader: known.leader_address(),
+            });
+        };
+        let envelope = self.plane.peers.envelope(leader, forwarded.to_body());
+        let asked = self.plane.peers.call(
+            leader,
+            &member,
+            Purpose::Forward,
+            self.patience,
+            |mut client| async move { client.forward(envelope).await },
+        );
+        match asked.await {
+            Ok(body) => match ForwardAnswer::from_body(body) {
+                Ok(ForwardAnswer(outcome)) => outcome,
+                Err(error) => Err(ProposeError::Unknown(error.to_string())),
+            },
+            Err(error) => Err(ProposeError::Unknown(error.to_string())),
+        }
+    }
+
+    /// Waits until reads of this node's state are linearizable with respect to everything acknowledged before the call.
+    /// Works on the leader and on followers.
+    ///
+    /// # Errors
+    /// No leader could confirm in time, or this node lags too far behind.
+    pub async fn read_index(&self) -> Result<ReadPermit, ReadError> {
+        self.reads.read_index().await
+    }
+
+    /// Waits until this node holds at least the state it had before it was restarted. Call it once, before serving.
+    ///
+    /// # Errors
+    /// The cluster was not reached in time.
+    pub async fn wait_for_recovery(&self, patience: Duration) -> Result<(), ReadError> {
+        let recovered = self.plane.raft.wait_for_recovery(Some(patience)).await;
+        recovered
+            .map(|_| ())
+            .map_err(|error| ReadError::NoQuorum(error.to_string()))
+    }
+
+    /// Founds the cluster. Once, by an operator, on one node; the others learn of it.
+    ///
+    /// # Errors
+    /// This node belongs to a cluster already, or is not among the members.
+    pub async fn initialize(&self, members: BTreeMap<u64, Member>) -> Result<(), AdminError> {
+        match self.plane.raft.initialize(members).await {
+            Ok(()) => Ok(()),
+            Err(RaftError::APIError(InitializeError::NotAllowed(why))) => {
+                Err(AdminError::Refused(why.to_string()))
+            }
+            Err(RaftError::APIError(InitializeError::NotInMembers(why))) => {
+                Err(AdminError::Refused(why.to_string()))
+            }
+            Err(RaftError::Fatal(_)) => Err(AdminError::Stopped),
+        }
+    }
+
+    /// Adds a member without a vote and waits until it has nearly caught up.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn add_learner(&self, node: u64, member: Member) -> Result<(), AdminError> {
+        self.plane
+            .raft
+            .add_learner(node, member, true)
+            .await
+            .map(|_| ())
+            .map_err(admin_error)
+    }
+
+    /// Makes exactly these members the voters, through a joint membership. Former voters become learners if `retired`
+    /// says so, and leave otherwise. Call it again with the same voters if it was interrupted.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn change_membership(
+        &self,
+        voters: BTreeSet<u64>,
+        retired: Retired,
+    ) -> Result<(), AdminError> {
+        let change = ChangeMembers::ReplaceAllVoters(voters);
+        let retain = retired == Retired::StayAsLearners;
+        self.plane
+            .raft
+            .change_membership(change, retain)
+            .await
+            .map(|_| ())
+            .map_err(admin_error)
+    }
+
+    /// Removes members that have no vote.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn remove_learners(&self, nodes: BTreeSet<u64>) -> Result<(), AdminError> {
+        let change = ChangeMembers::RemoveNodes(nodes);
+        self.plane
+            .raft
+            .change_membership(change, false)
+            .await
+            .map(|_| ())
+            .map_err(admin_error)
+    }
+
+    /// Hands leadership to another voter, if this node leads. Watch [`Handle::standing`] for the outcome.
+    ///
+    /// # Errors
+    /// This node has stopped.
+    pub async fn transfer_leadership(&self, to: u64) -> Result<(), AdminError> {
+        self.plane
+            .raft
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(|_| AdminError::Stopped)
+    }
+
+    /// Asks for a snapshot now.
+    ///
+    /// # Errors
+    /// This node has stopped.
+    pub async fn trigger_snapshot(&self) -> Result<(), AdminError> {
+        self.plane
+            .raft
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|_| AdminError::Stopped)
+    }
+
+    /// Purges the log up to an index, as far as a snapshot holds it.
+    ///
+    /// # Errors
+    /// This node has stopped.
+    pub async fn purge(&self, upto: u64) -> Result<(), AdminError> {
+        self.plane
+            .raft
+            .trigger()
+            .purge_log(upto)
+            .await
+            .map_err(|_| AdminError::Stopped)
+    }
+
+    /// What this node says about itself, as of now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let metrics = self.plane.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        status(&metrics)
+    }
+
+    /// This node's place in the cluster, now and on every change.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Waits until this node has applied a record.
+    ///
+    /// # Errors
+    /// It did not in time, or has stopped.
+    pub async fn wait_applied(&self, index: u64, patience: Duration) -> Result<(), ReadError> {
+        let applied = self
+            .plane
+            .raft
+            .wait(Some(patience))
+            .applied_index_at_least(Some(index), "applied")
+            .await;
+        applied.map(|_| ()).map_err(|_| ReadError::Lagging)
+    }
+
+    /// Ends when the node can go on no more, with the reason; the process must then exit and be restarted.
+    pub async fn fatal(&self) -> String {
+        let mut fatal = self.fatal.clone();
+        match fatal.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => "the core is gone".to_owned(),
+        }
+    }
+
+    /// The clocks of all voters that answer, this node's included.
+    pub async fn voter_clocks(&self, patience: Duration) -> Vec<ClockOffset> {
+        let known = self.status();
+        let asked = known.voters.iter().filter_map(|voter| {
+            let member = known.members.get(voter)?;
+            Some(self.clock_of(*voter, member, patience))
+        });
+        futures::future::join_all(asked)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Judges this node's clock by the voters'.
+    pub async fn clock_verdict(&self, patience: Duration) -> ClockVerdict {
+        let clocks = self.voter_clocks(patience).await;
+        timekeeper::judge(&clocks, self.status().voters.len())
+    }
+
+    /// Stops the node and waits until its core has ended.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.plane.raft.shutdown().await {
+            tracing::warn!(%error, "the core did not end in order");
+        }
+    }
+
+    async fn clock_of(
+        &self,
+        voter: u64,
+        member: &Member,
+        patience: Duration,
+    ) -> Option<ClockOffset> {
+        let peers = &self.plane.peers;
+        if voter == peers.node {
+            return Some(ClockOffset {
+                node: voter,
+                offset_ms: 0,
+                round_trip_ms: 0,
+            });
+        }
+        let envelope = peers.envelope(voter, Bytes::new());
+        let sent_ms = self.plane.clock.now_ms();
+        let asked: Result<Bytes, CallError> = peers
+            .call(
+                voter,
+                member,
+                Purpose::Control,
+                patience,
+                |mut client| async move { client.clock(envelope).await },
+            )
+            .await;
+        let theirs = u64::from_be_bytes(asked.ok()?.as_ref().try_into().ok()?);
+        Some(timekeeper::offset(
+            voter,
+            sent_ms,
+            theirs,
+            self.plane.clock.now_ms(),
+        ))
+    }
+}
+
+/// What becomes of voters that lose their vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retired {
+    /// They stay members without a vote.
+    StayAsLearners,
+    /// They leave the cluster.
+    Leave,
+}
+
+fn admin_error(error: RaftError<Types, ClientWriteError<Types>>) -> AdminError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => AdminError::NotLeader {
+            leader: leader_of(&forward),
+        },
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(why)) => {
+            AdminError::Refused(why.to_string())
+        }
+        RaftError::APIError(ClientWriteError::PreconditionFailed(why)) => {
+            AdminError::Refused(why.to_string())
+        }
+        RaftError::APIError(other) => AdminError::Unknown(other.to_string()),
+        RaftError::Fatal(fatal) => AdminError::Unknown(fatal.to_string()),
+    }
+}

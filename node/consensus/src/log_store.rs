@@ -1,0 +1,135 @@
+//! openraft's log storage over [`RaftLog`].
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use carnet_store::log::{READ_BYTES_MAX, RaftLog, Synced};
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::oneshot;
+
+use crate::codec::{entry_of, record_of};
+use crate::types::{RaftEntry, RaftLogId, RaftVote, Types, log_id, our_vote, position, raft_vote};
+
+/// The log, shared by the core, the replication tasks and the state machine.
+#[derive(Clone)]
+pub(crate) struct LogStore(pub(crate) Arc<dyn RaftLog>);
+
+impl LogStore {
+    fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<RaftEntry>> {
+        let records = self.0.read(from, to, bytes_max).map_err(io::Error::other)?;
+        records
+            .into_iter()
+            .map(|record| entry_of(record).map_err(io::Error::other))
+            .collect()
+    }
+
+    /// Runs a write and waits until it is on stable storage.
+    async fn synced(
+        &self,
+        write: impl FnOnce(&dyn RaftLog, Synced) -> Result<(), carnet_store::fault::StorageFault>,
+    ) -> io::Result<()> {
+        let (done, wait) = oneshot::channel();
+        let report: Synced = Box::new(move |result| {
+            // Nobody waits any more only when the node is stopping.
+            let _ = done.send(result);
+        });
+        write(&*self.0, report).map_err(io::Error::other)?;
+        match wait.await {
+            Ok(result) => result.map_err(io::Error::other),
+            Err(_) => Err(io::Error::other(
+                "the log stopped before a write was synced",
+            )),
+        }
+    }
+}
+
+impl RaftLogReader<Types> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<RaftEntry>> {
+        let from = match range.start_bound() {
+            Bound::Included(index) => *index,
+            Bound::Excluded(index) => index.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(index) => index.saturating_add(1),
+            Bound::Excluded(index) => *index,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read(from, to, usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {
+        Ok(self.0.state().vote.map(raft_vote))
+    }
+
+    /// What one append carries: at most [`READ_BYTES_MAX`] of payload, at least one entry.
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> io::Result<Vec<RaftEntry>> {
+        self.read(start, end, READ_BYTES_MAX)
+    }
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = LogStore;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+        let state = self.0.state();
+        Ok(LogState {
+            last_purged_log_id: state.purged.map(log_id),
+            last_log_id: state.last.map(log_id),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> LogStore {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &RaftVote) -> io::Result<()> {
+        let vote = our_vote(vote);
+        self.synced(|log, done| log.save_vote(vote, done)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<RaftLogId>) -> io::Result<()> {
+        match committed {
+            Some(committed) => self
+                .0
+                .save_committed(position(&committed))
+                .map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<RaftLogId>> {
+        Ok(self.0.state().committed.map(log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = RaftEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let records = entries.into_iter().map(record_of).collect();
+        let report: Synced =
+            Box::new(move |result| callback.io_completed(result.map_err(io::Error::other)));
+        self.0.append(records, report).map_err(io::Error::other)
+    }
+
+    async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
+        self.synced(|log, done| log.truncate_after(last.as_ref().map(position), done))
+            .await
+    }
+
+    async fn purge(&mut self, upto: RaftLogId) -> io::Result<()> {
+        self.synced(|log, done| log.purge(position(&upto), done))
+            .await
+    }
+}

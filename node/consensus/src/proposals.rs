@@ -1,0 +1,135 @@
+//! Proposals: bounded, batched into one append each time the core is ready for one, and answered in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_store::log::ENTRY_BYTES_MAX;
+use carnet_store::machine::LogPosition;
+use futures::StreamExt;
+use openraft::errors::{ClientWriteError, ForwardToLeader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::error::ProposeError;
+use crate::server::Raft;
+use crate::types::{Proposal, Types, position};
+
+/// Proposals handed to the core at once.
+const BATCH_MAX: usize = 512;
+
+/// A proposal that was committed and applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// Its place in the log.
+    pub position: LogPosition,
+    /// What the state machine answered.
+    pub answer: Bytes,
+}
+
+type Outcome = Result<Proposed, ProposeError>;
+
+struct Queued {
+    proposal: Bytes,
+    answer: oneshot::Sender<Outcome>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The way in.
+pub(crate) struct Proposals {
+    queue: mpsc::UnboundedSender<Queued>,
+    /// Bounds the queue and everything under way, in KiB.
+    room: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Proposals {
+    pub(crate) fn start(raft: Raft, kib_max: u32, patience: Duration) -> Proposals {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(batch(raft, waiting));
+        Proposals {
+            queue,
+            room: Arc::new(Semaphore::new(kib_max as usize)),
+            patience,
+        }
+    }
+
+    pub(crate) async fn propose(&self, proposal: Bytes) -> Outcome {
+        let size = proposal.len();
+        if ENTRY_BYTES_MAX < size {
+            return Err(ProposeError::TooLarge { size });
+        }
+        let kib = u32::try_from(size.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| ProposeError::Overloaded)?;
+        let (answer, wait) = oneshot::channel();
+        self.queue
+            .send(Queued {
+                proposal,
+                answer,
+                _room: room,
+            })
+            .map_err(|_| ProposeError::Stopped)?;
+        match tokio::time::timeout(self.patience, wait).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(ProposeError::Unknown("this node stopped".to_owned())),
+            Err(_) => Err(ProposeError::Unknown(format!(
+                "no answer in {:?}",
+                self.patience
+            ))),
+        }
+    }
+}
+
+async fn batch(raft: Raft, mut waiting: mpsc::UnboundedReceiver<Queued>) {
+    let mut queued = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut queued, BATCH_MAX).await != 0 {
+        let proposals: Vec<Proposal> = queued
+            .iter()
+            .map(|one| Proposal(one.proposal.clone()))
+            .collect();
+        let batch = std::mem::replace(&mut queued, Vec::with_capacity(BATCH_MAX));
+        match raft.client_write_many(proposals).await {
+            Ok(mut results) => {
+                tokio::spawn(async move {
+                    for one in batch {
+                        let outcome = match results.next().await {
+                            Some(Ok(Ok(written))) => Ok(Proposed {
+                                position: position(&written.log_id),
+                                answer: written.response.0,
+                            }),
+                            Some(Ok(Err(refused))) => Err(refusal(refused)),
+                            Some(Err(fatal)) => Err(ProposeError::Unknown(fatal.to_string())),
+                            None => {
+                                Err(ProposeError::Unknown("no answer from the core".to_owned()))
+                            }
+                        };
+                        // Whoever proposed may have left; the proposal stands all the same.
+                        let _ = one.answer.send(outcome);
+                    }
+                });
+            }
+            Err(_) => {
+                for one in batch {
+                    let _ = one.answer.send(Err(ProposeError::Stopped));
+                }
+            }
+        }
+    }
+}
+
+fn refusal(error: ClientWriteError<Types>) -> ProposeError {
+    match error {
+        ClientWriteError::ForwardToLeader(forward) => ProposeError::NotLeader {
+            leader: leader_of(&forward),
+        },
+        other => ProposeError::Unknown(other.to_string()),
+    }
+}
+
+pub(crate) fn leader_of(forward: &ForwardToLeader<Types>) -> Option<(u64, String)> {
+    Some((
+        forward.leader_id?,
+        forward.leader_node.as_ref()?.api.clone(),
+    ))
+}

@@ -1,0 +1,379 @@
+//! The receiving side of the Raft plane.
+//!
+//! Every frame is checked before it is read: cluster, group, version, addressee, and that its sender is the node the
+//! connection has proven. Votes must come from the candidate they name, appends and snapshots from the leader they name.
+//! The first frame that cannot be read ends its stream.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use carnet_store::log::Vote;
+use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
+use carnet_wire::raft::v1::Envelope;
+use carnet_wire::raft::v1::raft_server::{Raft as RaftPlane, RaftServer};
+use futures::{Stream, StreamExt, future, stream};
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::raft::{ReadPolicy, TransferLeaderError};
+use tokio::sync::Mutex as AsyncMutex;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::clock::Clock;
+use crate::codec::{BODY_VERSION, Body, Undecodable};
+use crate::connector::PeerNode;
+use crate::error::ProposeError;
+use crate::forward::{ForwardHandler, Forwarded};
+use crate::messages::{
+    ForwardAnswer, ReadIndexAnswer, SnapshotPart, TransferAnswer, append_from, append_result_body,
+    snapshot_meta, transfer_from, vote_answer_body, vote_from,
+};
+use crate::network::{MESSAGE_BYTES_MAX, Peers};
+use crate::state_machine::{Machine, SnapshotData};
+use crate::types::{RaftVote, Runtime, Types, our_vote, position, raft_vote};
+
+pub(crate) type Raft = openraft::Raft<Types, Machine>;
+
+/// What the service needs.
+pub(crate) struct Plane {
+    pub(crate) raft: Raft,
+    pub(crate) machine: Machine,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Set once the process can answer; until then forwarded requests are refused.
+    pub(crate) forward: OnceLock<Arc<dyn ForwardHandler>>,
+    /// Seeds for the tasks that openraft starts from a request.
+    pub(crate) seeds: AtomicU64,
+    /// One snapshot is taken in at a time.
+    pub(crate) receiving: AsyncMutex<()>,
+}
+
+/// The gRPC service of the Raft plane; whoever serves it puts a [`PeerNode`] into each request's extensions.
+#[derive(Clone)]
+pub struct RaftService(pub(crate) Arc<Plane>);
+
+impl RaftService {
+    /// The service with its message limits set.
+    #[must_use]
+    pub fn into_server(self) -> RaftServer<RaftService> {
+        RaftServer::new(self)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+impl Plane {
+    fn opened(&self, peer: PeerNode, envelope: Envelope) -> Result<Bytes, Status> {
+        if envelope.cluster[..] != self.peers.cluster {
+            return Err(Status::failed_precondition("another cluster"));
+        }
+        if envelope.group != self.peers.group {
+            return Err(Status::failed_precondition("another group"));
+        }
+        if envelope.version != BODY_VERSION {
+            return Err(Status::unimplemented("body version"));
+        }
+        if envelope.to != self.peers.node {
+            return Err(Status::failed_precondition("another node"));
+        }
+        if envelope.from != peer.0 {
+            return Err(Status::permission_denied(
+                "sender is not the node of the certificate",
+            ));
+        }
+        Ok(envelope.body)
+    }
+
+    fn unary(&self, request: Request<Envelope>) -> Result<(PeerNode, Bytes), Status> {
+        let peer = peer_of(&request)?;
+        let body = self.opened(peer, request.into_inner())?;
+        Ok((peer, body))
+    }
+
+    fn answer(&self, peer: PeerNode, body: Bytes) -> Response<Envelope> {
+        Response::new(self.peers.envelope(peer.0, body))
+    }
+
+    async fn vote_answer(
+        &self,
+        request: Request<Envelope>,
+        pre: bool,
+    ) -> Result<Response<Envelope>, Status> {
+        let (peer, body) = self.unary(request)?;
+        let vote = vote_from(body).map_err(unreadable)?;
+        if vote.vote.leader_id.node_id != peer.0 {
+            return Err(Status::permission_denied("a vote for somebody else"));
+        }
+        let voted = if pre {
+            self.raft.pre_vote(vote).await
+        } else {
+            self.raft.vote(vote).await
+        };
+        let voted = voted.map_err(|_| stopped())?;
+        Ok(self.answer(peer, vote_answer_body(&voted)))
+    }
+
+    /// The index from which a read that begins now is linearizable.
+    pub(crate) async fn read_index(&self) -> Result<ReadIndexAnswer, ()> {
+        match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => Ok(ReadIndexAnswer::Index(linearizer.read_log_id().index())),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
+                Ok(ReadIndexAnswer::NotLeader)
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Ok(ReadIndexAnswer::NoQuorum)
+            }
+            Err(RaftError::Fatal(_)) => Err(()),
+        }
+    }
+
+    /// The vote this node follows; a sender with a lower one is no longer the leader.
+    fn followed(&self) -> RaftVote {
+        self.raft.metrics().borrow_watched().vote
+    }
+
+    async fn take_in(
+        &self,
+        peer: PeerNode,
+        mut parts: Streaming<Envelope>,
+    ) -> Result<Vote, Status> {
+        let Ok(_alone) = self.receiving.try_lock() else {
+            return Err(Status::resource_exhausted(
+                "another snapshot is being received",
+            ));
+        };
+        let first = parts
+            .message()
+            .await?
+            .ok_or_else(|| Status::invalid_argument("no snapshot header"))?;
+        let part = SnapshotPart::from_body(self.opened(peer, first)?).map_err(unreadable)?;
+        let SnapshotPart::Header {
+            vote,
+            last,
+            membership,
+            files,
+        } = part
+        else {
+            return Err(Status::invalid_argument("no snapshot header"));
+        };
+        if vote.node != peer.0 || !vote.committed {
+            return Err(Status::permission_denied("a snapshot of somebody else"));
+        }
+        let followed = our_vote(&self.followed());
+        if vote < followed {
+            return Ok(followed);
+        }
+        let at: (Option<LogPosition>, Bytes) = membership;
+        let meta =
+            snapshot_meta(last, at.0.map(|position| (position, at.1))).map_err(unreadable)?;
+        let sink = self
+            .machine
+            .receive()
+            .map_err(|cause| Status::internal(cause.to_string()))?;
+        let sink = self.receive_files(peer, parts, files, sink).await?;
+        let snapshot = openraft::Snapshot {
+            meta,
+            snapshot: SnapshotData::Received(sink),
+        };
+        let installed = self
+            .raft
+            .install_full_snapshot(raft_vote(vote), snapshot)
+            .await
+            .map_err(|_| stopped())?;
+        Ok(our_vote(&installed.vote))
+    }
+
+    /// Writes pieces as they come; they must fill the announced files in order and to the byte.
+    async fn receive_files(
+        &self,
+        peer: PeerNode,
+        mut parts: Streaming<Envelope>,
+        files: Vec<SnapshotFile>,
+        mut sink: Box<dyn SnapshotSink>,
+    ) -> Result<Box<dyn SnapshotSink>, Status> {
+        let work = self.machine.work();
+        for (at, file) in files.into_iter().enumerate() {
+            let mut written = 0;
+            while written < file.size || file.size == 0 {
+                let bytes = if file.size == 0 {
+                    Bytes::new()
+                } else {
+                    let envelope = parts
+                        .message()
+                        .await?
+                        .ok_or_else(|| Status::data_loss("the snapshot is incomplete"))?;
+                    let part = SnapshotPart::from_body(self.opened(peer, envelope)?)
+                        .map_err(unreadable)?;
+                    match part {
+                        SnapshotPart::Piece {
+                            file: number,
+                            offset,
+                            bytes,
+                        } if number as usize == at
+                            && offset == written
+                            && !bytes.is_empty()
+                            && bytes.len() as u64 <= file.size - written =>
+                        {
+                            bytes
+                        }
+                        _ => return Err(Status::data_loss("a piece out of order")),
+                    }
+                };
+                let (name, offset) = (file.name.clone(), written);
+                written += bytes.len() as u64;
+                let wrote = work
+                    .run(move || sink.write(&name, offset, &bytes).map(|()| sink))
+                    .await;
+                sink = wrote
+                    .and_then(|wrote| wrote.map_err(io::Error::other))
+                    .map_err(|cause| {
+                        tracing::error!(%cause, "cannot write a received snapshot");
+                        Status::internal("cannot write the snapshot")
+                    })?;
+                if file.size == 0 {
+                    break;
+                }
+            }
+        }
+        match parts.message().await? {
+            None => Ok(sink),
+            Some(_) => Err(Status::data_loss("more than the announced files")),
+        }
+    }
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<Envelope, Status>> + Send + 'static>>;
+
+#[tonic::async_trait]
+impl RaftPlane for RaftService {
+    type StreamAppendStream = Answers;
+
+    async fn stream_append(
+        &self,
+        request: Request<Streaming<Envelope>>,
+    ) -> Result<Response<Answers>, Status> {
+        let peer = peer_of(&request)?;
+        let plane = Arc::clone(&self.0);
+        // What ended the input, told after the answers to what came before it.
+        let ended = Arc::new(Mutex::new(None));
+        let note = Arc::clone(&ended);
+        let reading = Arc::clone(&self.0);
+        let appends = request.into_inner().scan((), move |(), frame| {
+            let read = frame.and_then(|envelope| {
+                let append = append_from(reading.opened(peer, envelope)?).map_err(unreadable)?;
+                if append.vote.leader_id.node_id != peer.0 || !append.vote.committed {
+                    return Err(Status::permission_denied("an append of somebody else"));
+                }
+                Ok(append)
+            });
+            future::ready(match read {
+                Ok(append) => Some(append),
+                Err(status) => {
+                    *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                    None
+                }
+            })
+        });
+        let seed = self
+            .0
+            .seeds
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let raft = self.0.raft.clone();
+        let results =
+            Runtime::scope(seed, async move { raft.stream_append(appends).boxed() }).await;
+        let answers = results.map(move |result| match result {
+            Ok(result) => Ok(plane.peers.envelope(peer.0, append_result_body(&result))),
+            Err(_) => Err(stopped()),
+        });
+        let last =
+            stream::once(
+                async move { ended.lock().unwrap_or_else(PoisonError::into_inner).take() },
+            );
+        Ok(Response::new(Box::pin(answers.chain(
+            last.filter_map(|status| future::ready(status.map(Err))),
+        ))))
+    }
+
+    async fn vote(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        self.0.vote_answer(request, false).await
+    }
+
+    async fn pre_vote(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        self.0.vote_answer(request, true).await
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<Envelope>,
+    ) -> Result<Response<Envelope>, Status> {
+        let (peer, body) = self.0.unary(request)?;
+        let transfer = transfer_from(body).map_err(unreadable)?;
+        if transfer.from_leader().leader_id.node_id != peer.0 {
+            return Err(Status::permission_denied("leadership of somebody else"));
+        }
+        let answer = match self
+            .0
+            .raft
+            .handle_transfer_leader(transfer)
+            .await
+            .map_err(|_| stopped())?
+        {
+            Ok(()) => TransferAnswer::Accepted,
+            Err(TransferLeaderError::VoteChanged { actual, .. }) => {
+                TransferAnswer::VoteChanged(our_vote(&actual))
+            }
+            Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
+                TransferAnswer::LogNotFlushed(actual.as_ref().map(position))
+            }
+        };
+        Ok(self.0.answer(peer, answer.to_body()))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<Envelope>>,
+    ) -> Result<Response<Envelope>, Status> {
+        let peer = peer_of(&request)?;
+        let vote = self.0.take_in(peer, request.into_inner()).await?;
+        Ok(self.0.answer(peer, vote.to_body()))
+    }
+
+    async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (peer, _) = self.0.unary(request)?;
+        let answer = self.0.read_index().await.map_err(|()| stopped())?;
+        Ok(self.0.answer(peer, answer.to_body()))
+    }
+
+    async fn clock(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (peer, _) = self.0.unary(request)?;
+        let now = Bytes::copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
+        Ok(self.0.answer(peer, now))
+    }
+
+    async fn forward(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (peer, body) = self.0.unary(request)?;
+        let forwarded = Forwarded::from_body(body).map_err(unreadable)?;
+        let outcome = match self.0.forward.get() {
+            Some(handler) => handler.handle(peer, forwarded).await,
+            None => Err(ProposeError::Refused(
+                "this node takes no forwarded requests".to_owned(),
+            )),
+        };
+        Ok(self.0.answer(peer, ForwardAnswer(outcome).to_body()))
+    }
+}
+
+fn peer_of<T>(request: &Request<T>) -> Result<PeerNode, Status> {
+    let proven = request.extensions().get::<PeerNode>().copied();
+    proven.ok_or_else(|| Status::unauthenticated("the connection proves no node"))
+}
+
+fn unreadable(cause: Undecodable) -> Status {
+    Status::invalid_argument(cause.to_string())
+}
+
+fn stopped() -> Status {
+    Status::unavailable("this node has stopped")
+}

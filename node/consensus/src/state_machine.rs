@@ -1,0 +1,272 @@
+//! openraft's state machine over [`StateMachine`]: applies in chunks, answers after the write, streams snapshots.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use carnet_store::log::payload_size;
+use carnet_store::machine::{Applied, LogRecord, Snapshot, SnapshotSink, StateMachine};
+use futures::{FutureExt, Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{OptionalSend, RaftSnapshotBuilder};
+
+use crate::codec::record_of;
+use crate::messages::snapshot_meta;
+use crate::types::{Answer, RaftLogId, RaftSnapshotMeta, RaftStoredMembership, Types};
+use crate::work::Work;
+
+type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
+
+/// Records applied in one batch at most.
+const CHUNK_RECORDS_MAX: usize = 1024;
+/// Payload bytes after which a batch is closed.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Piece in which a snapshot is copied from one place of this node to another.
+pub(crate) const PIECE_BYTES: usize = 512 * 1024;
+
+/// A snapshot on its way through openraft.
+pub(crate) enum SnapshotData {
+    /// One of ours, to be read.
+    Held(Arc<dyn Snapshot>),
+    /// One that was received whole and waits to be checked and swapped in.
+    Received(Box<dyn SnapshotSink>),
+}
+
+/// The state machine as openraft sees it.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    machine: Arc<dyn StateMachine>,
+    work: Work,
+    newest: Arc<Mutex<Option<Arc<dyn Snapshot>>>>,
+}
+
+impl Machine {
+    pub(crate) fn new(machine: Arc<dyn StateMachine>, work: Work) -> Machine {
+        Machine {
+            machine,
+            work,
+            newest: Arc::default(),
+        }
+    }
+
+    pub(crate) fn receive(&self) -> io::Result<Box<dyn SnapshotSink>> {
+        self.machine.receive().map_err(io::Error::other)
+    }
+
+    pub(crate) fn work(&self) -> Work {
+        self.work
+    }
+
+    fn keep(&self, snapshot: Arc<dyn Snapshot>) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+
+    async fn take_snapshot(&self) -> io::Result<Arc<dyn Snapshot>> {
+        let machine = Arc::clone(&self.machine);
+        self.work
+            .run(move || machine.snapshot())
+            .await?
+            .map_err(io::Error::other)
+    }
+
+    async fn apply_chunk(
+        &self,
+        records: Vec<LogRecord>,
+        waiting: Vec<Option<openraft::storage::ApplyResponder<Types>>>,
+    ) -> io::Result<()> {
+        let count = records.len();
+        let machine = Arc::clone(&self.machine);
+        let answers = self
+            .work
+            .run(move || machine.apply(records))
+            .await?
+            .map_err(io::Error::other)?;
+        if answers.len() != count {
+            return Err(io::Error::other(format!(
+                "{} answers to {count} records",
+                answers.len()
+            )));
+        }
+        for (answer, responder) in answers.into_iter().zip(waiting) {
+            if let Some(responder) = responder {
+                responder.send(Answer(answer));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<RaftLogId>, RaftStoredMembership)> {
+        let meta = meta_of(self.machine.applied().map_err(io::Error::other)?)?;
+        Ok((meta.last_log_id, meta.last_membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        while let Some(first) = entries.next().await {
+            let mut next = Some(first);
+            let (mut records, mut waiting, mut size) = (Vec::new(), Vec::new(), 0);
+            while let Some(item) = next.take() {
+                let (entry, responder) = item?;
+                let record = record_of(entry);
+                size += payload_size(&record.payload);
+                records.push(record);
+                waiting.push(responder);
+                if records.len() < CHUNK_RECORDS_MAX && size < CHUNK_BYTES {
+                    next = entries.next().now_or_never().flatten();
+                }
+            }
+            self.apply_chunk(records, waiting).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+        Some(self.get_snapshot_builder().await)
+    }
+
+    /// Called between two applies, so the snapshot is of one moment; reading it comes later.
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            machine: self.clone(),
+            taken: Some(self.take_snapshot().await),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &RaftSnapshotMeta,
+        snapshot: SnapshotData,
+    ) -> io::Result<()> {
+        let sink = match snapshot {
+            SnapshotData::Received(sink) => sink,
+            SnapshotData::Held(held) => {
+                let sink = self.receive()?;
+                self.work.run(move || copy(&*held, sink)).await??
+            }
+        };
+        let applied = self
+            .work
+            .run(move || sink.finish())
+            .await?
+            .map_err(io::Error::other)?;
+        let installed = meta_of(applied)?;
+        if installed != *meta {
+            return Err(io::Error::other(format!(
+                "snapshot {installed} was announced as {meta}"
+            )));
+        }
+        let ours = self.take_snapshot().await?;
+        self.keep(ours);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
+        let newest = self
+            .newest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        newest.map(raft_snapshot).transpose()
+    }
+}
+
+/// Holds a snapshot that was taken, until openraft asks for it.
+pub(crate) struct Builder {
+    machine: Machine,
+    taken: Option<io::Result<Arc<dyn Snapshot>>>,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
+        let taken = self
+            .taken
+            .take()
+            .unwrap_or_else(|| Err(io::Error::other("a snapshot is built once")))?;
+        self.machine.keep(Arc::clone(&taken));
+        raft_snapshot(taken)
+    }
+}
+
+fn raft_snapshot(snapshot: Arc<dyn Snapshot>) -> io::Result<RaftSnapshot> {
+    let meta = meta_of(snapshot.applied().clone())?;
+    Ok(RaftSnapshot {
+        meta,
+        snapshot: SnapshotData::Held(snapshot),
+    })
+}
+
+fn meta_of(applied: Applied) -> io::Result<RaftSnapshotMeta> {
+    snapshot_meta(applied.last, applied.membership).map_err(io::Error::other)
+}
+
+fn copy(from: &dyn Snapshot, mut to: Box<dyn SnapshotSink>) -> io::Result<Box<dyn SnapshotSink>> {
+    for (at, file) in from.files().iter().enumerate() {
+        let mut offset = 0;
+        loop {
+            let bytes: Bytes = from
+                .read(at, offset, PIECE_BYTES)
+                .map_err(io::Error::other)?;
+            to.write(&file.name, offset, &bytes)
+                .map_err(io::Error::other)?;
+            offset += bytes.len() as u64;
+            if bytes.is_empty() || file.size <= offset {
+                break;
+            }
+        }
+    }
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_store::log::{DiskLog, DiskLogOptions, MemoryLog, RaftLog};
+    use openraft::testing::log::{StoreBuilder, Suite};
+
+    use super::*;
+    use crate::log_store::LogStore;
+    use crate::testing::RegisterMachine;
+
+    struct OnDisk;
+    struct InMemory;
+
+    fn machine() -> Machine {
+        Machine::new(Arc::new(RegisterMachine::new()), Work::Threads)
+    }
+
+    impl StoreBuilder<Types, LogStore, Machine, tempfile::TempDir> for OnDisk {
+        async fn build(
+            &self,
+        ) -> Result<(tempfile::TempDir, LogStore, Machine), openraft::StorageError<Types>> {
+            let directory = tempfile::tempdir().expect("a directory");
+            let log: Arc<dyn RaftLog> = Arc::new(
+                DiskLog::open(directory.path(), DiskLogOptions::default()).expect("opens"),
+            );
+            Ok((directory, LogStore(log), machine()))
+        }
+    }
+
+    impl StoreBuilder<Types, LogStore, Machine, ()> for InMemory {
+        async fn build(&self) -> Result<((), LogStore, Machine), openraft::StorageError<Types>> {
+            Ok(((), LogStore(Arc::new(MemoryLog::new())), machine()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_on_disk_passes_the_suite_of_openraft() {
+        Suite::test_all(OnDisk).await.expect("passes");
+    }
+
+    #[tokio::test]
+    async fn the_log_in_memory_passes_the_suite_of_openraft() {
+        Suite::test_all(InMemory).await.expect("passes");
+    }
+}

@@ -1,0 +1,270 @@
+//! A tiny replicated state for tests and simulations: named registers, with a digest of the state after every record.
+//! Compiled with the feature `testing` only.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use carnet_store::fault::StorageFault;
+use carnet_store::machine::{
+    Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotFile, SnapshotSink, StateMachine,
+};
+
+/// Registers in memory. A proposal is `name=value`; its answer is the value before, empty if there was none.
+#[derive(Clone, Default)]
+pub struct RegisterMachine {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    now: State,
+    /// What survives a crash: as of the last snapshot taken or received, as with a database that is not synced.
+    durable: State,
+    /// Digest of the state after each record that this replica applied itself.
+    digests: BTreeMap<u64, (LogPosition, u64)>,
+}
+
+#[derive(Default, Clone)]
+struct State {
+    registers: BTreeMap<Vec<u8>, Vec<u8>>,
+    digest: u64,
+    applied: Applied,
+}
+
+impl RegisterMachine {
+    /// No registers.
+    #[must_use]
+    pub fn new() -> RegisterMachine {
+        RegisterMachine::default()
+    }
+
+    /// The value of a register.
+    #[must_use]
+    pub fn register(&self, name: &str) -> Option<Bytes> {
+        self.lock()
+            .now
+            .registers
+            .get(name.as_bytes())
+            .map(|value| Bytes::copy_from_slice(value))
+    }
+
+    /// Position and digest of the state after each record this replica applied itself, by index.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<u64, (LogPosition, u64)> {
+        self.lock().digests.clone()
+    }
+
+    /// Loses what a power cut loses.
+    pub fn crash(&self) {
+        let mut inner = self.lock();
+        inner.now = inner.durable.clone();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateMachine for RegisterMachine {
+    fn applied(&self) -> Result<Applied, StorageFault> {
+        Ok(self.lock().now.applied.clone())
+    }
+
+    fn apply(&self, records: Vec<LogRecord>) -> Result<Vec<Bytes>, StorageFault> {
+        let mut inner = self.lock();
+        let mut answers = Vec::with_capacity(records.len());
+        for record in records {
+            answers.push(inner.now.apply(&record));
+            let digest = inner.now.digest;
+            inner
+                .digests
+                .insert(record.position.index, (record.position, digest));
+        }
+        Ok(answers)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
+        let mut inner = self.lock();
+        inner.durable = inner.now.clone();
+        let bytes = inner.now.to_file();
+        let files = vec![SnapshotFile {
+            name: "registers".to_owned(),
+            size: bytes.len() as u64,
+        }];
+        Ok(Arc::new(Held {
+            applied: inner.now.applied.clone(),
+            files,
+            bytes,
+        }))
+    }
+
+    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+        Ok(Box::new(Sink {
+            machine: self.clone(),
+            bytes: Vec::new(),
+        }))
+    }
+}
+
+impl State {
+    fn apply(&mut self, record: &LogRecord) -> Bytes {
+        self.applied.last = Some(record.position);
+        let mut answer = Bytes::new();
+        match &record.payload {
+            Payload::Blank => self.mix(&[0]),
+            Payload::Membership(bytes) => {
+                self.applied.membership = Some((record.position, bytes.clone()));
+                self.mix(bytes);
+            }
+            Payload::Entry(bytes) => {
+                self.mix(bytes);
+                let mut parts = bytes.splitn(2, |byte| *byte == b'=');
+                if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                    answer = self
+                        .registers
+                        .insert(name.to_vec(), value.to_vec())
+                        .map(Bytes::from)
+                        .unwrap_or_default();
+                }
+            }
+        }
+        answer
+    }
+
+    /// FNV-1a over the digest so far and these bytes: a chain over the whole history.
+    fn mix(&mut self, bytes: &[u8]) {
+        let mut digest = self.digest ^ 0xcbf2_9ce4_8422_2325;
+        for byte in bytes {
+            digest = (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self.digest = digest;
+    }
+
+    fn to_file(&self) -> Bytes {
+        let mut file = Vec::new();
+        let mut put = |bytes: &[u8]| {
+            file.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+            file.extend_from_slice(bytes);
+        };
+        put(&self.digest.to_be_bytes());
+        put(&position_bytes(self.applied.last));
+        put(&position_bytes(
+            self.applied.membership.as_ref().map(|(at, _)| *at),
+        ));
+        put(self
+            .applied
+            .membership
+            .as_ref()
+            .map_or(&[], |(_, bytes)| bytes));
+        for (name, value) in &self.registers {
+            put(name);
+            put(value);
+        }
+        Bytes::from(file)
+    }
+
+    fn from_file(mut file: &[u8]) -> Option<State> {
+        let mut fields = Vec::new();
+        while !file.is_empty() {
+            let (length, rest) = file.split_first_chunk::<4>()?;
+            let length = u32::from_be_bytes(*length) as usize;
+            fields.push(rest.get(..length)?.to_vec());
+            file = rest.get(length..)?;
+        }
+        let mut fields = fields.into_iter();
+        let digest = u64::from_be_bytes(fields.next()?.try_into().ok()?);
+        let last = position_from(&fields.next()?);
+        let membership_at = position_from(&fields.next()?);
+        let membership_bytes = fields.next()?;
+        let membership = membership_at.map(|at| (at, Bytes::from(membership_bytes)));
+        let mut registers = BTreeMap::new();
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            registers.insert(name, value);
+        }
+        Some(State {
+            registers,
+            digest,
+            applied: Applied { last, membership },
+        })
+    }
+}
+
+fn position_bytes(position: Option<LogPosition>) -> Vec<u8> {
+    position.map_or_else(Vec::new, |at| {
+        [at.term, at.node, at.index]
+            .iter()
+            .flat_map(|f| f.to_be_bytes())
+            .collect()
+    })
+}
+
+fn position_from(bytes: &[u8]) -> Option<LogPosition> {
+    let mut fields = bytes
+        .chunks_exact(8)
+        .map(|field| field.try_into().map(u64::from_be_bytes));
+    let mut next = || fields.next()?.ok();
+    Some(LogPosition {
+        term: next()?,
+        node: next()?,
+        index: next()?,
+    })
+}
+
+struct Held {
+    applied: Applied,
+    files: Vec<SnapshotFile>,
+    bytes: Bytes,
+}
+
+impl Snapshot for Held {
+    fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    fn files(&self) -> &[SnapshotFile] {
+        &self.files
+    }
+
+    fn read(&self, file: usize, offset: u64, size: usize) -> Result<Bytes, StorageFault> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        if file != 0 || self.bytes.len() < offset {
+            return Err(StorageFault::Invariant(format!(
+                "no byte {offset} in file {file}"
+            )));
+        }
+        Ok(self
+            .bytes
+            .slice(offset..self.bytes.len().min(offset.saturating_add(size))))
+    }
+}
+
+struct Sink {
+    machine: RegisterMachine,
+    bytes: Vec<u8>,
+}
+
+impl SnapshotSink for Sink {
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageFault> {
+        if name != "registers" || offset != self.bytes.len() as u64 {
+            return Err(StorageFault::Invariant(format!(
+                "{name} does not continue at {offset}"
+            )));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Applied, StorageFault> {
+        let corrupt = || StorageFault::Corrupt {
+            what: "snapshot",
+            detail: "registers".to_owned(),
+        };
+        let state = State::from_file(&self.bytes).ok_or_else(corrupt)?;
+        let applied = state.applied.clone();
+        let mut inner = self.machine.lock();
+        inner.durable = state.clone();
+        inner.now = state;
+        Ok(applied)
+    }
+}
