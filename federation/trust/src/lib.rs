@@ -1,1 +1,9 @@
-//! (to be written)
+//! Judges certificates, countries, agreements, keys and verdicts.
+//!
+//! Pure: no clock, no disk, no network, no randomness. What is judged arrives as bytes, the time arrives as a value,
+//! and what passed leaves as a type that nothing else can make.
+
+mod certificate;
+pub mod chain;
+pub mod identity;
+pub mod roots;
