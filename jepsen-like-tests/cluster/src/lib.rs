@@ -1,1 +1,7 @@
-//! (to be written)
+//! Real processes, real disks, real faults: lays out jurisdictions, breaks them under load, and judges what clients saw.
+//!
+//! Sees the product only through its programs and `carnet-client`. No time limit here says that the product is slow: the
+//! one limit is the harness's patience, and its passing means that something never happened.
+
+pub mod check;
+pub mod history;
