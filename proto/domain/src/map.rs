@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::digest::{Digest, sha256};
+use crate::digest::{Digest, sha256, sha256_pair};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::{canonical_enum, canonical_struct};
 
@@ -104,12 +104,12 @@ impl MapValue {
 
 /// `SHA-256(0x02 ‖ key ‖ value)`.
 pub fn map_leaf_hash(key: &Digest, value: &Digest) -> Digest {
-    sha256(&[&[tag::MAP_LEAF], &key.0, &value.0])
+    sha256_pair(tag::MAP_LEAF, key, value)
 }
 
 /// `SHA-256(0x03 ‖ left ‖ right)`.
 pub fn map_node_hash(left: &Digest, right: &Digest) -> Digest {
-    sha256(&[&[tag::MAP_NODE], &left.0, &right.0])
+    sha256_pair(tag::MAP_NODE, left, right)
 }
 
 const FANOUT: usize = 16;
@@ -318,17 +318,8 @@ impl Sum {
         }
     }
 
-    /// Of a power of two of neighbouring children.
-    fn of(children: &[Child]) -> Self {
-        if let [child] = children {
-            return match *child {
-                Child::Empty => Self::Empty,
-                Child::Leaf(key, value) => Self::Leaf(key, value),
-                Child::Sub(hash) => Self::Inner(hash),
-            };
-        }
-        let (left, right) = children.split_at(children.len() / 2);
-        match (Self::of(left), Self::of(right)) {
+    fn join(left: Self, right: Self) -> Self {
+        match (left, right) {
             (Self::Empty, Self::Empty) => Self::Empty,
             (Self::Empty, Self::Leaf(key, value)) | (Self::Leaf(key, value), Self::Empty) => {
                 Self::Leaf(key, value)
@@ -336,6 +327,23 @@ impl Sum {
             (left, right) => Self::Inner(map_node_hash(&left.hash(), &right.hash())),
         }
     }
+}
+
+/// The binary tree inside a page: 1 is all of it, the children of `i` are `2i` and `2i + 1`, 16 to 31 are the children
+/// of the page; 0 is not used.
+fn sums(page: &Page) -> [Sum; 2 * FANOUT] {
+    let mut sums = [Sum::Empty; 2 * FANOUT];
+    for (sum, child) in sums[FANOUT..].iter_mut().zip(page.children.iter()) {
+        *sum = match *child {
+            Child::Empty => Sum::Empty,
+            Child::Leaf(key, value) => Sum::Leaf(key, value),
+            Child::Sub(hash) => Sum::Inner(hash),
+        };
+    }
+    for i in (1..FANOUT).rev() {
+        sums[i] = Sum::join(sums[2 * i], sums[2 * i + 1]);
+    }
+    sums
 }
 
 fn stored<P: Pages + ?Sized>(pages: &P, path: &PagePath) -> Result<Page, MapFault<P::Fault>> {
@@ -351,7 +359,7 @@ fn stored<P: Pages + ?Sized>(pages: &P, path: &PagePath) -> Result<Page, MapFaul
 /// The fault of the store.
 pub fn root<P: Pages + ?Sized>(pages: &P) -> Result<Digest, MapFault<P::Fault>> {
     let page = pages.page(&PagePath::ROOT).map_err(MapFault::Store)?;
-    Ok(page.map_or(Digest::ZERO, |page| Sum::of(&page.children[..]).hash()))
+    Ok(page.map_or(Digest::ZERO, |page| sums(&page)[1].hash()))
 }
 
 /// Sets values; gives the new root and every page that changed, to be written in the same batch.
@@ -400,7 +408,7 @@ fn set<P: Pages + ?Sized>(
             (Child::Sub(_), _) => sub(set(pages, below, stored(pages, &below)?, group, changed)?),
         };
     }
-    let sum = Sum::of(&page.children[..]);
+    let sum = sums(&page)[1];
     changed.insert(path, page);
     Ok(sum)
 }
@@ -495,9 +503,10 @@ pub fn prove<P: Pages + ?Sized>(pages: &P, key: &Digest) -> Result<MapProof, Map
     let mut page = top.unwrap_or_else(Page::empty);
     loop {
         let nibble = path.nibble_of(key);
-        let mut range = 0..FANOUT;
+        let sums = sums(&page);
+        let mut at = 1;
         loop {
-            match Sum::of(&page.children[range.clone()]) {
+            match sums[at] {
                 Sum::Empty => {
                     return Ok(MapProof {
                         siblings,
@@ -510,17 +519,12 @@ pub fn prove<P: Pages + ?Sized>(pages: &P, key: &Digest) -> Result<MapProof, Map
                         end: MapEnd::Leaf { key, value },
                     });
                 }
-                Sum::Inner(_) if range.len() == 1 => break,
+                Sum::Inner(_) if FANOUT <= at => break,
                 Sum::Inner(_) => {}
             }
-            let middle = range.start + range.len() / 2;
-            let (way, beside) = if nibble < middle {
-                (range.start..middle, middle..range.end)
-            } else {
-                (middle..range.end, range.start..middle)
-            };
-            siblings.push(Sum::of(&page.children[beside]).hash());
-            range = way;
+            let level = at.ilog2();
+            at = 2 * at + (nibble >> (3 - level) & 1);
+            siblings.push(sums[at ^ 1].hash());
         }
         path = path.child(nibble);
         page = stored(pages, &path)?;

@@ -3,7 +3,7 @@
 //! Storage is asked through [`Nodes`] for complete subtrees only; what a leaf means is not known here.
 
 use crate::canonical_struct;
-use crate::digest::{Digest, sha256};
+use crate::digest::{Digest, sha256, sha256_pair};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 
 /// The most hashes in an inclusion proof: a tree of u64 leaves is at most this deep.
@@ -18,7 +18,7 @@ pub fn leaf_hash(bytes: &[u8]) -> Digest {
 
 /// `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    sha256(&[&[tag::TREE_NODE], &left.0, &right.0])
+    sha256_pair(tag::TREE_NODE, left, right)
 }
 
 /// The root of the tree without leaves: SHA-256 of nothing.

@@ -6,7 +6,7 @@
 //! ```
 //! What a slot means depends on the kind of the leaf: [`slot_names`]. The types of the values are `record.rs`'s business.
 
-use crate::digest::{Digest, HmacKey, sha256};
+use crate::digest::{Digest, HmacKey, sha256, sha256_pair};
 use crate::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::leaf::{Kind, LeafSeed, salt};
 
@@ -63,7 +63,7 @@ fn slots_root(mut row: [Digest; SLOT_COUNT]) -> Digest {
     while 1 < width {
         width /= 2;
         for i in 0..width {
-            row[i] = sha256(&[&[tag::SLOT_NODE], &row[2 * i].0, &row[2 * i + 1].0]);
+            row[i] = sha256_pair(tag::SLOT_NODE, &row[2 * i], &row[2 * i + 1]);
         }
     }
     row[0]
