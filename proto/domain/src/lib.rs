@@ -32,3 +32,6 @@ pub mod map;
 pub mod merkle;
 pub mod passport;
 pub mod slots;
+
+pub mod mail;
+pub mod memory;

@@ -1,0 +1,379 @@
+//! A registry's records in ordered maps: for tests, the model and the simulator. Fetches and carries; no rule is here.
+//!
+//! Two ledgers that applied the same entries are equal, and have the same [`MemoryLedger::digest`].
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use crate::accord::Peer;
+use crate::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::command::TransferId;
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Blob, Canonical, Encoder};
+use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use crate::ledger::{Ledger, LooseChain};
+use crate::mail::Reader;
+use crate::map::{Page, PageMap, PagePath};
+use crate::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use crate::signature::KeyId;
+use crate::transfer::Transfer;
+
+/// All records of one registry. Reading never fails.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MemoryLedger {
+    registry: Option<Registry>,
+    robots: BTreeMap<Code, Robot>,
+    part_holders: BTreeMap<Digest, Code>,
+    counts: BTreeMap<ModelId, u32>,
+    ended: BTreeMap<Digest, Ended>,
+    enterprises: BTreeMap<EnterpriseId, Enterprise>,
+    models: BTreeMap<ModelId, Model>,
+    signers: BTreeMap<KeyId, Signer>,
+    recalls: BTreeMap<String, Recall>,
+    loose_chains: BTreeMap<Code, LooseChain>,
+    transfers: BTreeMap<TransferId, Transfer>,
+    movements: BTreeMap<Code, Vec<Movement>>,
+    peers: BTreeMap<Prefix, Peer>,
+    mailboxes: BTreeMap<(Prefix, u64), u64>,
+    sessions: BTreeMap<u64, Session>,
+    answers: BTreeMap<(u64, (u64, u64)), StoredAnswer>,
+    leaves: BTreeMap<u64, LeafRecord>,
+    histories: BTreeMap<(Digest, u64), u64>,
+    envelopes: BTreeMap<u64, Vec<u8>>,
+    nodes: BTreeMap<(u8, u64), Digest>,
+    pages: PageMap,
+}
+
+impl MemoryLedger {
+    /// Nothing: the state before a genesis.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The mailbox for a peer from a sequence on: sequence and own leaf index, ascending.
+    pub fn mailbox(&self, peer: &Prefix, from: u64) -> Vec<(u64, u64)> {
+        let range = (*peer, from)..=(*peer, u64::MAX);
+        let items = self.mailboxes.range(range);
+        items
+            .map(|((_, sequence), leaf)| (*sequence, *leaf))
+            .collect()
+    }
+
+    /// The trail of a robot, in the order its steps were seen.
+    pub fn movements(&self, code: &Code) -> &[Movement] {
+        self.movements.get(code).map_or(&[], Vec::as_slice)
+    }
+
+    /// Leaf indices of a subject, by its key, oldest first.
+    pub fn history(&self, key: &Digest) -> Vec<u64> {
+        let range = (*key, 0)..=(*key, u64::MAX);
+        self.histories.range(range).map(|(_, leaf)| *leaf).collect()
+    }
+
+    /// Every robot with a record here, ascending by code.
+    pub fn robots(&self) -> impl Iterator<Item = &Robot> {
+        self.robots.values()
+    }
+
+    /// Every transfer, ascending by number.
+    pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
+        self.transfers.values()
+    }
+
+    /// The envelope of the entry whose first leaf is at an index.
+    pub fn envelope(&self, index: u64) -> Option<&[u8]> {
+        self.envelopes.get(&index).map(Vec::as_slice)
+    }
+
+    /// SHA-256 over the canonical bytes of every table in order: equal for equal ledgers.
+    pub fn digest(&self) -> Digest {
+        let pages = self.pages.iter();
+        let pages: BTreeMap<Vec<u8>, Blob> = pages
+            .map(|(path, page)| (path.to_bytes(), Blob(page.to_bytes())))
+            .collect();
+        let pages = pages.into_iter().map(|(path, page)| (Blob(path), page));
+        let mut e = Encoder::new();
+        self.registry.encode(&mut e);
+        table(&mut e, self.robots.iter());
+        table(&mut e, self.part_holders.iter());
+        table(&mut e, self.counts.iter());
+        table(&mut e, self.ended.iter());
+        table(&mut e, self.enterprises.iter());
+        table(&mut e, self.models.iter());
+        table(&mut e, self.signers.iter());
+        table(&mut e, self.recalls.iter());
+        table(&mut e, self.loose_chains.iter());
+        table(&mut e, self.transfers.iter());
+        table(&mut e, self.movements.iter());
+        table(&mut e, self.peers.iter());
+        table(&mut e, self.mailboxes.iter());
+        table(&mut e, self.sessions.iter());
+        table(&mut e, self.answers.iter());
+        table(&mut e, self.leaves.iter());
+        table(&mut e, self.histories.iter());
+        let envelopes = self.envelopes.iter();
+        let envelopes: Vec<(u64, Blob)> = envelopes.map(|(k, v)| (*k, Blob(v.clone()))).collect();
+        table(&mut e, envelopes.iter().map(|(k, v)| (k, v)));
+        table(&mut e, self.nodes.iter());
+        let pages: Vec<(Blob, Blob)> = pages.collect();
+        table(&mut e, pages.iter().map(|(k, v)| (k, v)));
+        sha256(&[&e.finish()])
+    }
+}
+
+fn table<'a, K: Canonical + 'a, V: Canonical + 'a>(
+    e: &mut Encoder,
+    rows: impl ExactSizeIterator<Item = (&'a K, &'a V)>,
+) {
+    e.array(rows.len());
+    for (key, value) in rows {
+        key.encode(e);
+        value.encode(e);
+    }
+}
+
+impl Ledger for MemoryLedger {
+    type Fault = Infallible;
+
+    fn registry(&self) -> Result<Option<Registry>, Infallible> {
+        Ok(self.registry.clone())
+    }
+    fn put_registry(&mut self, registry: Registry) -> Result<(), Infallible> {
+        self.registry = Some(registry);
+        Ok(())
+    }
+
+    fn robot(&self, code: &Code) -> Result<Option<Robot>, Infallible> {
+        Ok(self.robots.get(code).cloned())
+    }
+    fn put_robot(&mut self, robot: Robot) -> Result<(), Infallible> {
+        let code = robot.identity.code;
+        if self.robots.insert(code, robot).is_none() {
+            *self.counts.entry(code.model_id()).or_default() += 1;
+        }
+        Ok(())
+    }
+    fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Infallible> {
+        Ok(self.part_holders.get(identity).copied())
+    }
+    fn put_part_holder(
+        &mut self,
+        identity: &Digest,
+        holder: Option<&Code>,
+    ) -> Result<(), Infallible> {
+        match holder {
+            Some(code) => self.part_holders.insert(*identity, *code),
+            None => self.part_holders.remove(identity),
+        };
+        Ok(())
+    }
+    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, Infallible> {
+        let count = self.counts.get(model).copied().unwrap_or(0);
+        Ok(count.min(count_max))
+    }
+
+    fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Infallible> {
+        Ok(self.ended.get(identity).cloned())
+    }
+    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), Infallible> {
+        self.ended.insert(*identity, ended);
+        Ok(())
+    }
+
+    fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Infallible> {
+        Ok(self.enterprises.get(id).cloned())
+    }
+    fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Infallible> {
+        self.enterprises.insert(enterprise.id, enterprise);
+        Ok(())
+    }
+    fn model(&self, id: &ModelId) -> Result<Option<Model>, Infallible> {
+        Ok(self.models.get(id).cloned())
+    }
+    fn put_model(&mut self, model: Model) -> Result<(), Infallible> {
+        self.models.insert(model.id, model);
+        Ok(())
+    }
+    fn models_of(&self, id: &EnterpriseId) -> Result<Vec<Model>, Infallible> {
+        let models = self.models.values();
+        Ok(models
+            .filter(|model| model.id.enterprise_id() == *id)
+            .cloned()
+            .collect())
+    }
+    fn signer(&self, id: &KeyId) -> Result<Option<Signer>, Infallible> {
+        Ok(self.signers.get(id).cloned())
+    }
+    fn put_signer(&mut self, signer: Signer) -> Result<(), Infallible> {
+        self.signers.insert(signer.id, signer);
+        Ok(())
+    }
+
+    fn recall(&self, number: &str) -> Result<Option<Recall>, Infallible> {
+        Ok(self.recalls.get(number).cloned())
+    }
+    fn put_recall(&mut self, recall: Recall) -> Result<(), Infallible> {
+        self.recalls.insert(recall.notice.number.clone(), recall);
+        Ok(())
+    }
+    fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Infallible> {
+        let recalls = self.recalls.values();
+        Ok(recalls
+            .filter(|recall| recall.models.contains(model))
+            .cloned()
+            .collect())
+    }
+
+    fn loose_chain(&self, code: &Code) -> Result<Option<LooseChain>, Infallible> {
+        Ok(self.loose_chains.get(code).cloned())
+    }
+    fn put_loose_chain(
+        &mut self,
+        code: &Code,
+        chain: Option<LooseChain>,
+    ) -> Result<(), Infallible> {
+        match chain {
+            Some(chain) => self.loose_chains.insert(*code, chain),
+            None => self.loose_chains.remove(code),
+        };
+        Ok(())
+    }
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        Ok(self.transfers.get(id).cloned())
+    }
+    fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Infallible> {
+        self.transfers.insert(transfer.id, transfer);
+        Ok(())
+    }
+    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), Infallible> {
+        self.movements.entry(*code).or_default().push(movement);
+        Ok(())
+    }
+
+    fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Infallible> {
+        Ok(self.peers.get(prefix).cloned())
+    }
+    fn put_peer(&mut self, peer: Peer) -> Result<(), Infallible> {
+        if let Some(prefix) = peer.bundle.primary() {
+            self.peers.insert(prefix, peer);
+        }
+        Ok(())
+    }
+    fn peers(&self) -> Result<Vec<Peer>, Infallible> {
+        Ok(self.peers.values().cloned().collect())
+    }
+    fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Infallible> {
+        self.mailboxes.insert((*peer, sequence), leaf_index);
+        Ok(())
+    }
+
+    fn session(&self, id: u64) -> Result<Option<Session>, Infallible> {
+        Ok(self.sessions.get(&id).cloned())
+    }
+    fn put_session(&mut self, session: Session) -> Result<(), Infallible> {
+        self.sessions.insert(session.id, session);
+        Ok(())
+    }
+    fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Infallible> {
+        let sessions = self.sessions.values();
+        Ok(sessions
+            .filter(|session| session.subject == subject)
+            .cloned()
+            .collect())
+    }
+    fn close_session(&mut self, id: u64) -> Result<(), Infallible> {
+        self.sessions.remove(&id);
+        self.answers.retain(|(session, _), _| *session != id);
+        Ok(())
+    }
+    fn answer(
+        &self,
+        session: u64,
+        sequence: u64,
+        first_item: u32,
+    ) -> Result<Option<StoredAnswer>, Infallible> {
+        let key = (session, (sequence, u64::from(first_item)));
+        Ok(self.answers.get(&key).cloned())
+    }
+    fn put_answer(
+        &mut self,
+        session: u64,
+        sequence: u64,
+        first_item: u32,
+        answer: StoredAnswer,
+    ) -> Result<(), Infallible> {
+        let key = (session, (sequence, u64::from(first_item)));
+        self.answers.insert(key, answer);
+        Ok(())
+    }
+    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), Infallible> {
+        let range = (session, (sequence, 0))..=(session, (sequence, u64::MAX));
+        let keys: Vec<_> = self.answers.range(range).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.answers.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
+        Ok(self.leaves.get(&index).cloned())
+    }
+    fn append(
+        &mut self,
+        index: u64,
+        key: &Digest,
+        seq: u64,
+        record: LeafRecord,
+    ) -> Result<(), Infallible> {
+        self.leaves.insert(index, record);
+        self.histories.insert((*key, seq), index);
+        Ok(())
+    }
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Infallible> {
+        let range = (*key, 0)..=(*key, u64::MAX);
+        let newest = self.histories.range(range).next_back();
+        Ok(newest.and_then(|((_, seq), leaf_index)| {
+            let record = self.leaves.get(leaf_index)?;
+            Some(Head {
+                seq: *seq,
+                leaf_index: *leaf_index,
+                leaf_hash: crate::leaf::leaf_bytes_hash(&record.leaf.0),
+            })
+        }))
+    }
+    fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Infallible> {
+        self.envelopes.insert(index, envelope);
+        Ok(())
+    }
+    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), Infallible> {
+        self.nodes.insert((level, index), hash);
+        Ok(())
+    }
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
+        Ok(self.pages.get(path).cloned())
+    }
+    fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), Infallible> {
+        match page {
+            Some(page) => self.pages.insert(*path, page),
+            None => self.pages.remove(path),
+        };
+        Ok(())
+    }
+
+    fn verified_before(&self, _: &Digest) -> bool {
+        false
+    }
+}
+
+impl Reader for MemoryLedger {
+    type Fault = Infallible;
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
+        Ok(self.leaves.get(&index).cloned())
+    }
+    fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(self.nodes.get(&(level, index)).copied())
+    }
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
+        Ok(self.pages.get(path).cloned())
+    }
+}
