@@ -13,3 +13,8 @@ pub mod memory;
 pub mod rocks;
 pub mod directory;
 pub mod state;
+
+pub mod keys;
+pub mod overlay;
+pub mod records;
+pub mod registry;

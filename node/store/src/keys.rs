@@ -1,0 +1,194 @@
+//! Every key of the state database, drawn and encoded in one place.
+//!
+//! ```text
+//! meta        "registry"                                    → Registry
+//! robots      code 19                                       → Robot
+//! index       'p' ‖ identity 32                             → code 19
+//! enterprises enterprise id 6                               → Enterprise
+//! models      model id 12                                   → Model
+//! offices     key id 16                                     → Signer
+//! recalls     'n' ‖ number                                  → Recall
+//!             'm' ‖ model id 12 ‖ number                    → (empty)
+//! transfers   't' ‖ transfer 16                             → Transfer
+//!             'c' ‖ code 19                                 → LooseChain
+//!             'v' ‖ code 19 ‖ ordinal u32                   → Movement
+//! sessions    's' ‖ session u64                             → Session
+//!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
+//!             'a' ‖ session u64 ‖ sequence u64 ‖ item u32   → StoredAnswer
+//! entries     'l' ‖ leaf index u64                          → LeafRecord
+//!             'h' ‖ subject key 32 ‖ seq u64                → leaf index u64
+//!             'e' ‖ leaf index u64                          → envelope
+//! tree        level u8 ‖ index u64                          → hash 32
+//! map         page path                                     → page
+//! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
+//! peers       prefix 2                                      → Peer
+//! ended       identity 32                                   → Ended
+//! ```
+//! Numbers are big-endian, so that order is kept.
+
+use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::command::TransferId;
+use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::signature::KeyId;
+
+/// Key of the registry in `meta`.
+pub const REGISTRY: &[u8] = b"registry";
+
+fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// `robots`.
+pub fn robot(code: &Code) -> Vec<u8> {
+    code.to_key().to_vec()
+}
+
+/// Bounds of the robots whose code begins with `text` (inclusive, inclusive).
+pub fn robots_under(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let digits = text.len() >= 2 && text.as_bytes()[..2].iter().all(u8::is_ascii_digit);
+    let fill = |with: &str| {
+        let full = format!("{text}{}", with.repeat(29usize.saturating_sub(text.len())));
+        Code::parse(&full).ok().map(|code| code.to_key().to_vec())
+    };
+    Some((fill("0")?, fill(if digits { "9" } else { "Z" })?))
+}
+
+/// `index`: which robot a body or part is fitted in.
+pub fn part(identity: &Digest) -> Vec<u8> {
+    join(&[b"p", &identity.0])
+}
+
+/// `enterprises`.
+pub fn enterprise(id: &EnterpriseId) -> Vec<u8> {
+    id.as_str().as_bytes().to_vec()
+}
+
+/// `models`.
+pub fn model(id: &ModelId) -> Vec<u8> {
+    id.as_str().as_bytes().to_vec()
+}
+
+/// `offices`.
+pub fn signer(id: &KeyId) -> Vec<u8> {
+    id.0.to_vec()
+}
+
+/// `recalls` by number.
+pub fn recall(number: &str) -> Vec<u8> {
+    join(&[b"n", number.as_bytes()])
+}
+
+/// `recalls` of a model: the bound below its numbers; with a number, the key.
+pub fn recall_of(model: &ModelId, number: &str) -> Vec<u8> {
+    join(&[b"m", model.as_str().as_bytes(), number.as_bytes()])
+}
+
+/// `transfers` by number.
+pub fn transfer(id: &TransferId) -> Vec<u8> {
+    join(&[b"t", &id.0])
+}
+
+/// `transfers`: custody of a robot without a record.
+pub fn loose(code: &Code) -> Vec<u8> {
+    join(&[b"c", &code.to_key()])
+}
+
+/// `transfers`: a movement of a robot.
+pub fn movement(code: &Code, ordinal: u32) -> Vec<u8> {
+    join(&[b"v", &code.to_key(), &ordinal.to_be_bytes()])
+}
+
+/// `sessions`.
+pub fn session(id: u64) -> Vec<u8> {
+    join(&[b"s", &id.to_be_bytes()])
+}
+
+/// `sessions` of a subject.
+pub fn session_of(subject: &str, id: u64) -> Vec<u8> {
+    join(&[b"u", &sha256(&[subject.as_bytes()]).0, &id.to_be_bytes()])
+}
+
+/// `sessions`: a stored answer.
+pub fn answer(session: u64, sequence: u64, first_item: u32) -> Vec<u8> {
+    join(&[
+        b"a",
+        &session.to_be_bytes(),
+        &sequence.to_be_bytes(),
+        &first_item.to_be_bytes(),
+    ])
+}
+
+/// `entries`: a leaf.
+pub fn leaf(index: u64) -> Vec<u8> {
+    join(&[b"l", &index.to_be_bytes()])
+}
+
+/// `entries`: a leaf of a subject's history.
+pub fn history(key: &Digest, seq: u64) -> Vec<u8> {
+    join(&[b"h", &key.0, &seq.to_be_bytes()])
+}
+
+/// `entries`: the envelope of the entry whose first leaf is at `index`.
+pub fn envelope(index: u64) -> Vec<u8> {
+    join(&[b"e", &index.to_be_bytes()])
+}
+
+/// `tree`.
+pub fn node(level: u8, index: u64) -> Vec<u8> {
+    join(&[&[level], &index.to_be_bytes()])
+}
+
+/// `mailboxes`.
+pub fn mail(peer: &Prefix, sequence: u64) -> Vec<u8> {
+    join(&[peer.as_str().as_bytes(), &sequence.to_be_bytes()])
+}
+
+/// `peers`.
+pub fn peer(prefix: &Prefix) -> Vec<u8> {
+    prefix.as_str().as_bytes().to_vec()
+}
+
+/// `ended`.
+pub fn ended(identity: &Digest) -> Vec<u8> {
+    identity.0.to_vec()
+}
+
+/// The first key after all keys that begin with `prefix`, or `None` if there is none.
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_order_in_keys() {
+        assert!(leaf(1) < leaf(256));
+        assert!(node(0, 255) < node(0, 256));
+        assert!(answer(1, 2, 3) < answer(1, 3, 0));
+    }
+
+    #[test]
+    fn robots_under_a_model_lie_between_its_bounds() {
+        let (from, to) = robots_under("860001100002").expect("a digit code");
+        let inside = robot(&Code::parse("86000110000200000000000000042").expect("a code"));
+        let outside = robot(&Code::parse("86000110000300000000000000042").expect("a code"));
+        assert!(from <= inside && inside <= to);
+        assert!(outside > to);
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_past_all_its_keys() {
+        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
+        assert_eq!(after_prefix(&[255]), None);
+    }
+}

@@ -1,0 +1,405 @@
+//! The ledger of one apply: reads of the engine under writes that are not committed yet.
+//!
+//! The rules see their own writes at once; the engine sees them as one batch.
+
+use std::collections::BTreeMap;
+
+use carnet_domain::accord::Peer;
+use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::command::TransferId;
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use carnet_domain::ledger::{Ledger, LooseChain};
+use carnet_domain::map::{Page, PagePath, Pages};
+use carnet_domain::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use carnet_domain::signature::KeyId;
+use carnet_domain::transfer::Transfer;
+
+use crate::engine::{Batch, KvRead, Pair};
+use crate::families::Family;
+use crate::fault::StorageFault;
+use crate::keys;
+use crate::records::{Records, to_stored};
+
+/// Answers whether this node has verified a signature before.
+pub trait Verified: Send + Sync {
+    /// `true` only for a digest that was noted after a successful verification in this process.
+    fn knows(&self, what: &Digest) -> bool;
+}
+
+/// Uncommitted writes over an engine.
+pub struct Overlay<'a> {
+    base: &'a dyn KvRead,
+    verified: &'a dyn Verified,
+    changes: BTreeMap<(Family, Vec<u8>), Option<Vec<u8>>>,
+    registry: Option<Registry>,
+    registry_changed: bool,
+}
+
+impl<'a> Overlay<'a> {
+    /// Nothing written yet; `registry` is the newest one, if there is one.
+    pub fn new(
+        base: &'a dyn KvRead,
+        verified: &'a dyn Verified,
+        registry: Option<Registry>,
+    ) -> Self {
+        Self {
+            base,
+            verified,
+            changes: BTreeMap::new(),
+            registry,
+            registry_changed: false,
+        }
+    }
+
+    /// The writes as a batch, and the registry after them.
+    pub fn finish(mut self) -> (Batch, Option<Registry>) {
+        if let (true, Some(registry)) = (self.registry_changed, &self.registry) {
+            self.changes.insert(
+                (Family::Meta, keys::REGISTRY.to_vec()),
+                Some(to_stored(registry)),
+            );
+        }
+        let mut batch = Batch::default();
+        batch.changes = self
+            .changes
+            .into_iter()
+            .map(|((family, key), value)| (family, key, value))
+            .collect();
+        (batch, self.registry)
+    }
+
+    fn set(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.changes.insert((family, key), value);
+    }
+
+    fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
+        self.set(family, key, Some(to_stored(record)));
+    }
+}
+
+impl KvRead for Overlay<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        match self.changes.get(&(family, key.to_vec())) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.base.get(family, key),
+        }
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        let within = |key: &Vec<u8>| to.is_none_or(|to| key.as_slice() < to);
+        let changed: Vec<(&Vec<u8>, &Option<Vec<u8>>)> = self
+            .changes
+            .range((family, from.to_vec())..)
+            .take_while(|((of, key), _)| *of == family && within(key))
+            .map(|((_, key), value)| (key, value))
+            .collect();
+        if changed.is_empty() {
+            return self.base.scan(family, from, to, count_max);
+        }
+        // Deletions can hide as many pairs as there are changes, so that many more are read below.
+        let below = self
+            .base
+            .scan(family, from, to, count_max.saturating_add(changed.len()))?;
+        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = below
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)))
+            .collect();
+        merged.extend(
+            changed
+                .into_iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+        Ok(merged
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .take(count_max)
+            .collect())
+    }
+
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        let below = self.base.last(family, from, to)?;
+        let below = below
+            .filter(|(key, _)| !matches!(self.changes.get(&(family, key.clone())), Some(None)));
+        let within = |key: &Vec<u8>| to.is_none_or(|to| key.as_slice() < to);
+        let above = self
+            .changes
+            .range((family, from.to_vec())..)
+            .take_while(|((of, key), _)| *of == family && within(key))
+            .filter_map(|((_, key), value)| Some((key.clone(), value.clone()?)))
+            .last();
+        // Nothing that `last` serves is ever deleted, so the newest of both is the answer.
+        Ok(match (below, above) {
+            (Some(below), Some(above)) => Some(if below.0 < above.0 { above } else { below }),
+            (one, other) => one.or(other),
+        })
+    }
+}
+
+macro_rules! reads {
+    ($($name:ident ( $($arg:ident : $type:ty),* ) -> $out:ty;)*) => {
+        $(fn $name(&self, $($arg: $type),*) -> Result<$out, StorageFault> {
+            Records(self).$name($($arg),*)
+        })*
+    };
+}
+
+impl Ledger for Overlay<'_> {
+    type Fault = StorageFault;
+
+    fn registry(&self) -> Result<Option<Registry>, StorageFault> {
+        Ok(self.registry.clone())
+    }
+
+    fn put_registry(&mut self, registry: Registry) -> Result<(), StorageFault> {
+        self.registry = Some(registry);
+        self.registry_changed = true;
+        Ok(())
+    }
+
+    reads! {
+        robot(code: &Code) -> Option<Robot>;
+        part_holder(identity: &Digest) -> Option<Code>;
+        ended(identity: &Digest) -> Option<Ended>;
+        enterprise(id: &EnterpriseId) -> Option<Enterprise>;
+        model(id: &ModelId) -> Option<Model>;
+        models_of(id: &EnterpriseId) -> Vec<Model>;
+        signer(id: &KeyId) -> Option<Signer>;
+        recall(number: &str) -> Option<Recall>;
+        recalls_of(model: &ModelId) -> Vec<Recall>;
+        loose_chain(code: &Code) -> Option<LooseChain>;
+        transfer(id: &TransferId) -> Option<Transfer>;
+        peer(prefix: &Prefix) -> Option<Peer>;
+        peers() -> Vec<Peer>;
+        session(id: u64) -> Option<Session>;
+        sessions_of(subject: &str) -> Vec<Session>;
+        answer(session: u64, sequence: u64, first_item: u32) -> Option<StoredAnswer>;
+        leaf(index: u64) -> Option<LeafRecord>;
+        head_of(key: &Digest) -> Option<Head>;
+    }
+
+    fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
+        self.put(Family::Robots, keys::robot(&robot.identity.code), &robot);
+        Ok(())
+    }
+
+    fn put_part_holder(
+        &mut self,
+        identity: &Digest,
+        holder: Option<&Code>,
+    ) -> Result<(), StorageFault> {
+        self.set(Family::Index, keys::part(identity), holder.map(to_stored));
+        Ok(())
+    }
+
+    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, StorageFault> {
+        let Some((low, high)) = keys::robots_under(model.as_str()) else {
+            return Ok(0);
+        };
+        let end = keys::after_prefix(&high);
+        let found = self.scan(Family::Robots, &low, end.as_deref(), count_max as usize)?;
+        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+    }
+
+    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), StorageFault> {
+        self.put(Family::Ended, keys::ended(identity), &ended);
+        Ok(())
+    }
+
+    fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), StorageFault> {
+        self.put(
+            Family::Enterprises,
+            keys::enterprise(&enterprise.id),
+            &enterprise,
+        );
+        Ok(())
+    }
+
+    fn put_model(&mut self, model: Model) -> Result<(), StorageFault> {
+        self.put(Family::Models, keys::model(&model.id), &model);
+        Ok(())
+    }
+
+    fn put_signer(&mut self, signer: Signer) -> Result<(), StorageFault> {
+        self.put(Family::Offices, keys::signer(&signer.id), &signer);
+        Ok(())
+    }
+
+    fn put_recall(&mut self, recall: Recall) -> Result<(), StorageFault> {
+        for model in &recall.models {
+            self.set(
+                Family::Recalls,
+                keys::recall_of(model, &recall.notice.number),
+                Some(Vec::new()),
+            );
+        }
+        self.put(
+            Family::Recalls,
+            keys::recall(&recall.notice.number),
+            &recall,
+        );
+        Ok(())
+    }
+
+    fn put_loose_chain(
+        &mut self,
+        code: &Code,
+        chain: Option<LooseChain>,
+    ) -> Result<(), StorageFault> {
+        let key = keys::loose(code);
+        match chain {
+            Some(chain) => self.put(Family::Transfers, key, &chain),
+            // Most robots never had one: a deletion is written only where there is something to delete.
+            None if self.get(Family::Transfers, &key)?.is_some() => {
+                self.set(Family::Transfers, key, None)
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn put_transfer(&mut self, transfer: Transfer) -> Result<(), StorageFault> {
+        self.put(Family::Transfers, keys::transfer(&transfer.id), &transfer);
+        Ok(())
+    }
+
+    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), StorageFault> {
+        let from = keys::movement(code, 0);
+        let end = keys::after_prefix(&from[..from.len() - 4]);
+        let newest = self.last(Family::Transfers, &from, end.as_deref())?;
+        let ordinal = match newest.as_ref().and_then(|(key, _)| key.last_chunk::<4>()) {
+            Some(bytes) => u32::from_be_bytes(*bytes).saturating_add(1),
+            None => 0,
+        };
+        self.put(Family::Transfers, keys::movement(code, ordinal), &movement);
+        Ok(())
+    }
+
+    fn put_peer(&mut self, peer: Peer) -> Result<(), StorageFault> {
+        let Some(primary) = peer.bundle.primary() else {
+            return Err(StorageFault::Invariant("a peer without a prefix".into()));
+        };
+        self.put(Family::Peers, keys::peer(&primary), &peer);
+        Ok(())
+    }
+
+    fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), StorageFault> {
+        self.set(
+            Family::Mailboxes,
+            keys::mail(peer, sequence),
+            Some(leaf_index.to_be_bytes().to_vec()),
+        );
+        Ok(())
+    }
+
+    fn put_session(&mut self, session: Session) -> Result<(), StorageFault> {
+        self.set(
+            Family::Sessions,
+            keys::session_of(&session.subject, session.id),
+            Some(Vec::new()),
+        );
+        self.put(Family::Sessions, keys::session(session.id), &session);
+        Ok(())
+    }
+
+    fn close_session(&mut self, id: u64) -> Result<(), StorageFault> {
+        let Some(session) = Records(self).session(id)? else {
+            return Ok(());
+        };
+        self.set(
+            Family::Sessions,
+            keys::session_of(&session.subject, id),
+            None,
+        );
+        self.set(Family::Sessions, keys::session(id), None);
+        let from = keys::answer(id, 0, 0);
+        let end = keys::after_prefix(&from[..9]);
+        for (key, _) in self.scan(Family::Sessions, &from, end.as_deref(), usize::MAX)? {
+            self.set(Family::Sessions, key, None);
+        }
+        Ok(())
+    }
+
+    fn put_answer(
+        &mut self,
+        session: u64,
+        sequence: u64,
+        first_item: u32,
+        answer: StoredAnswer,
+    ) -> Result<(), StorageFault> {
+        self.put(
+            Family::Sessions,
+            keys::answer(session, sequence, first_item),
+            &answer,
+        );
+        Ok(())
+    }
+
+    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), StorageFault> {
+        let from = keys::answer(session, sequence, 0);
+        let end = keys::answer(session, sequence.saturating_add(1), 0);
+        for (key, _) in self.scan(Family::Sessions, &from, Some(&end), usize::MAX)? {
+            self.set(Family::Sessions, key, None);
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        index: u64,
+        key: &Digest,
+        seq: u64,
+        record: LeafRecord,
+    ) -> Result<(), StorageFault> {
+        self.set(
+            Family::Entries,
+            keys::history(key, seq),
+            Some(index.to_be_bytes().to_vec()),
+        );
+        self.put(Family::Entries, keys::leaf(index), &record);
+        Ok(())
+    }
+
+    fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), StorageFault> {
+        self.set(Family::Entries, keys::envelope(index), Some(envelope));
+        Ok(())
+    }
+
+    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), StorageFault> {
+        self.set(
+            Family::Tree,
+            keys::node(level, index),
+            Some(hash.0.to_vec()),
+        );
+        Ok(())
+    }
+
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
+        Pages::page(&Records(self), path)
+    }
+
+    fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), StorageFault> {
+        self.set(
+            Family::Map,
+            path.to_bytes(),
+            page.map(|page| page.to_bytes()),
+        );
+        Ok(())
+    }
+
+    fn verified_before(&self, what: &Digest) -> bool {
+        self.verified.knows(what)
+    }
+}
