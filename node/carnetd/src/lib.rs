@@ -6,3 +6,4 @@ pub mod exit;
 pub mod keyring;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod tls;

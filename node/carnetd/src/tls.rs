@@ -1,0 +1,483 @@
+//! The edge of a node: TLS 1.3 on every plane, both sides with certificates, and limits before anything is read.
+//!
+//! Who is allowed on a plane is decided by `carnet_trust::chain`; this room carries bytes to it and its answer to the
+//! handlers, as [`PeerIdentity`] in the extensions of every request. There is no session resumption: each connection
+//! proves its certificates again. Keys and roots can be replaced while connections are open; open connections keep what
+//! they proved.
+
+mod accept;
+mod connect;
+mod tuning;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use carnet_domain::code::Prefix;
+use carnet_domain::time::TimeMs;
+use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
+use carnet_trust::identity::{NodeId, Plane};
+use carnet_trust::roots::PinnedRoots;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+
+use crate::clock::Clock;
+
+pub use self::accept::{EdgeCounters, EdgeLimits, EdgeStream, Incoming, Listen, accept};
+pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
+pub use self::tuning::{MESSAGE_BYTES_MAX, ServerTuning};
+
+/// The roots a node believes, replaceable while it runs: its own jurisdiction's, and its peers'.
+#[derive(Debug, Default)]
+pub struct TrustedRoots {
+    own: RwLock<Arc<PinnedRoots>>,
+    peers: RwLock<Arc<PinnedRoots>>,
+}
+
+impl TrustedRoots {
+    /// The own roots, and no peer.
+    pub fn new(own: PinnedRoots) -> Self {
+        Self {
+            own: RwLock::new(Arc::new(own)),
+            peers: RwLock::default(),
+        }
+    }
+
+    /// The roots of the own jurisdiction.
+    pub fn own(&self) -> Arc<PinnedRoots> {
+        read(&self.own)
+    }
+
+    /// The roots of the peers.
+    pub fn peers(&self) -> Arc<PinnedRoots> {
+        read(&self.peers)
+    }
+
+    /// Believes these peers from the next handshake on.
+    pub fn replace_peers(&self, peers: PinnedRoots) {
+        *self.peers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(peers);
+    }
+
+    /// Believes these own roots from the next handshake on.
+    pub fn replace_own(&self, own: PinnedRoots) {
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+    }
+}
+
+fn read<T>(cell: &RwLock<Arc<T>>) -> Arc<T> {
+    // A writer only ever swaps a pointer, so a poisoned lock still holds a whole value.
+    Arc::clone(&cell.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The files of a node's TLS identity on one plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFiles {
+    /// The certificate followed by its authority, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PKCS #8 in PEM.
+    pub key: PathBuf,
+}
+
+/// Why a TLS identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or is not PEM.
+    #[error("{}: {fault}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never the content.
+        fault: String,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not used.
+    #[error("the certificate and key of the {plane} plane cannot be used")]
+    Key {
+        /// The plane.
+        plane: Plane,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// Everybody would refuse the certificate.
+    #[error("the own certificate of the {plane} plane would be refused")]
+    Refused {
+        /// The plane.
+        plane: Plane,
+        /// Why.
+        #[source]
+        source: ChainError,
+    },
+    /// The certificate is of another node than the one configured.
+    #[error(
+        "the own certificate of the {plane} plane is of node {found}, configured is node {expected}"
+    )]
+    OtherNode {
+        /// The plane.
+        plane: Plane,
+        /// The node in the configuration.
+        expected: NodeId,
+        /// The node in the certificate.
+        found: NodeId,
+    },
+    /// rustls does not accept the configuration.
+    #[error("the TLS configuration is not accepted")]
+    Config(#[from] rustls::Error),
+    /// An address is not `host:port`.
+    #[error("{0:?} is not an address of the form host:port")]
+    Address(String),
+}
+
+/// One plane of one node: its certificate and key, whom it believes, and the time it judges by.
+#[derive(Clone)]
+pub struct PlaneTls {
+    plane: Plane,
+    prefix: Prefix,
+    node: NodeId,
+    key: Arc<KeyCell>,
+    roots: Arc<TrustedRoots>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for PlaneTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "PlaneTls({} node {} {})",
+            self.prefix, self.node, self.plane
+        )
+    }
+}
+
+impl PlaneTls {
+    /// Reads the identity of a node on a plane and judges it as others will.
+    ///
+    /// # Errors
+    /// When the files cannot be used, or the certificate would be refused or is of another node.
+    pub fn load(
+        prefix: Prefix,
+        node: NodeId,
+        plane: Plane,
+        files: &KeyFiles,
+        roots: Arc<TrustedRoots>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TlsError> {
+        let (chain, key) = files.read()?;
+        Self::new(prefix, node, plane, (chain, key), roots, clock)
+    }
+
+    /// The same from values.
+    ///
+    /// # Errors
+    /// When certificate and key cannot be used, or the certificate would be refused or is of another node.
+    pub fn new(
+        prefix: Prefix,
+        node: NodeId,
+        plane: Plane,
+        (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
+        roots: Arc<TrustedRoots>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TlsError> {
+        let certified = certified(plane, chain, key)?;
+        let this = Self {
+            plane,
+            prefix,
+            node,
+            key: Arc::new(KeyCell(RwLock::new(Arc::clone(&certified)))),
+            roots,
+            clock,
+        };
+        this.judge_own(&certified)?;
+        Ok(this)
+    }
+
+    /// Replaces certificate and key from the next handshake on.
+    ///
+    /// # Errors
+    /// As [`PlaneTls::load`]; what was in use stays in use.
+    pub fn reload(&self, files: &KeyFiles) -> Result<(), TlsError> {
+        let (chain, key) = files.read()?;
+        let certified = certified(self.plane, chain, key)?;
+        self.judge_own(&certified)?;
+        *self.key.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    /// The plane.
+    pub fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    /// The last instant of the certificate in use, for the expiry gauge.
+    ///
+    /// # Errors
+    /// When the certificate would by now be refused.
+    pub fn not_after(&self) -> Result<TimeMs, TlsError> {
+        self.judge_own(&read(&self.key.0))
+    }
+
+    fn judge_own(&self, certified: &CertifiedKey) -> Result<TimeMs, TlsError> {
+        let plane = self.plane;
+        let roots = self.roots.own();
+        let own = carnet_trust::chain::verify_node(
+            &certified.cert,
+            &roots,
+            self.prefix,
+            plane,
+            self.clock.wall(),
+        )
+        .map_err(|source| TlsError::Refused { plane, source })?;
+        if own.node() != self.node {
+            return Err(TlsError::OtherNode {
+                plane,
+                expected: self.node,
+                found: own.node(),
+            });
+        }
+        Ok(own.not_after())
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
+        match self.plane {
+            Plane::Raft => verify::node(chain, &self.roots.own(), self.prefix, at).map(Who::Node),
+            Plane::Federation => verify::peer(chain, &self.roots.peers(), at).map(Who::Peer),
+            Plane::Client | Plane::Admin => {
+                verify::client(chain, &self.roots.own(), self.prefix, self.plane, at)
+                    .map(Who::Client)
+            }
+        }
+    }
+
+    /// The rustls configuration of this plane's port.
+    ///
+    /// # Errors
+    /// When rustls does not accept it.
+    pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(provider());
+        let verifier = verify::EdgeVerifier::new(self.clone(), Arc::clone(&provider));
+        let mut config = ServerConfig::builder_with_details(provider, self.time())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(Arc::new(verifier))
+            .with_cert_resolver(Arc::clone(&self.key) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+
+    /// The rustls configuration for connections from this node to another.
+    ///
+    /// # Errors
+    /// When rustls does not accept it.
+    pub fn client_config(&self, expected: ExpectedNode) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(provider());
+        let verifier = verify::NodeVerifier::new(self.clone(), expected, Arc::clone(&provider));
+        let mut config = ClientConfig::builder_with_details(provider, self.time())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::clone(&self.key) as Arc<dyn ResolvesClientCert>);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(config)
+    }
+
+    fn time(&self) -> Arc<dyn TimeProvider> {
+        Arc::new(ClockTime(Arc::clone(&self.clock)))
+    }
+}
+
+/// The node a connection must end at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedNode {
+    /// Its jurisdiction: our own on the raft plane, a peer's on the federation plane.
+    pub prefix: Prefix,
+    /// Which node; `None` when any of that jurisdiction will do.
+    pub node: Option<NodeId>,
+}
+
+/// Who is at the other end of a connection that was accepted. Handlers find it in the extensions of the request.
+#[derive(Debug, Clone)]
+pub struct PeerIdentity {
+    who: Arc<Who>,
+    remote: SocketAddr,
+}
+
+/// What was verified; the plane decides which of them it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A node of our own cluster, on the raft plane.
+    Node(VerifiedNode),
+    /// A node of another jurisdiction, on the federation plane.
+    Peer(VerifiedPeer),
+    /// A person or desk, on the client or admin plane.
+    Client(VerifiedClient),
+}
+
+impl PeerIdentity {
+    /// Who it is.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// The node of our own cluster, if it is one.
+    pub fn node(&self) -> Option<&VerifiedNode> {
+        match &*self.who {
+            Who::Node(node) => Some(node),
+            Who::Peer(_) | Who::Client(_) => None,
+        }
+    }
+
+    /// The node of another jurisdiction, if it is one.
+    pub fn peer(&self) -> Option<&VerifiedPeer> {
+        match &*self.who {
+            Who::Peer(peer) => Some(peer),
+            Who::Node(_) | Who::Client(_) => None,
+        }
+    }
+
+    /// The person or desk, if it is one.
+    pub fn client(&self) -> Option<&VerifiedClient> {
+        match &*self.who {
+            Who::Client(client) => Some(client),
+            Who::Node(_) | Who::Peer(_) => None,
+        }
+    }
+
+    /// Where the connection comes from.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+}
+
+/// The URI of the identity.
+impl fmt::Display for PeerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.who {
+            Who::Node(node) => node.name().fmt(f),
+            Who::Peer(peer) => peer.name().fmt(f),
+            Who::Client(client) => client.name().fmt(f),
+        }
+    }
+}
+
+impl KeyFiles {
+    /// `<directory>/<plane>.crt` and `<directory>/<plane>.key`, as `carnet pki init` lays them out.
+    pub fn in_directory(directory: &Path, plane: Plane) -> Self {
+        Self {
+            certificate: directory.join(format!("{plane}.crt")),
+            key: directory.join(format!("{plane}.key")),
+        }
+    }
+
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let fault = |path: &Path, fault: String| TlsError::File {
+            path: path.to_owned(),
+            fault,
+        };
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+            .map_err(|e| fault(&self.certificate, format!("cannot be read as PEM: {e}")))?;
+        if chain.is_empty() {
+            return Err(fault(
+                &self.certificate,
+                "there is no certificate in it".to_owned(),
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|_| {
+            fault(
+                &self.key,
+                "cannot be read as a private key in PEM".to_owned(),
+            )
+        })?;
+        Ok((chain, key))
+    }
+}
+
+/// Reads and pins every root certificate of a PEM file.
+///
+/// # Errors
+/// When the file cannot be read or a certificate in it is not a root.
+pub fn read_roots(path: &Path) -> Result<PinnedRoots, TlsError> {
+    let fault = |fault: String| TlsError::File {
+        path: path.to_owned(),
+        fault,
+    };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+        .map_err(|e| fault(format!("cannot be read as PEM: {e}")))?;
+    let mut roots = PinnedRoots::new();
+    for der in &certificates {
+        let root = carnet_trust::roots::RootCertificate::from_der(der)
+            .map_err(|e| fault(e.to_string()))?;
+        roots
+            .pin(root.prefix(), root.fingerprint(), root)
+            .map_err(|e| fault(e.to_string()))?;
+    }
+    if roots.jurisdictions().next().is_none() {
+        return Err(fault("there is no root certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// The certificate and key in use, replaceable while connections are being made.
+#[derive(Debug)]
+struct KeyCell(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for KeyCell {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(read(&self.0))
+    }
+}
+
+impl ResolvesClientCert for KeyCell {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(read(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+struct ClockTime(Arc<dyn Clock>);
+
+impl fmt::Debug for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClockTime")
+    }
+}
+
+impl TimeProvider for ClockTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(
+            self.0.wall().as_ms(),
+        )))
+    }
+}
+
+fn certified(
+    plane: Plane,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    CertifiedKey::from_der(chain, key, &provider())
+        .map(Arc::new)
+        .map_err(|source| TlsError::Key { plane, source })
+}
+
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}

@@ -1,0 +1,112 @@
+//! Connects to another node: the own certificate shown, the other's identity verified, host names ignored.
+
+use std::future::Future;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{ExpectedNode, PlaneTls, TlsError};
+
+/// How a channel to another node behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectTuning {
+    /// The longest a connection may take, from the first packet to the end of the handshake. Default 5 s.
+    pub connect_timeout: Duration,
+    /// The longest until an answer begins; `None` for channels that carry streams. Default 10 s.
+    pub request_timeout: Option<Duration>,
+    /// How often a connection is probed. Default 10 s.
+    pub keepalive_interval: Duration,
+    /// How long a probe may stay unanswered. Default 5 s.
+    pub keepalive_timeout: Duration,
+    /// The largest header list accepted in an answer, in bytes. Default 8 KiB.
+    pub header_bytes_max: u32,
+    /// How much may be in flight to us on one stream and on the connection, in bytes. Default 4 MiB.
+    pub window_bytes: u32,
+}
+
+impl Default for ConnectTuning {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Some(Duration::from_secs(10)),
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(5),
+            header_bytes_max: 8 * 1024,
+            window_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// How bytes get to another node: the machine's TCP, or a simulated network.
+pub trait Dial: Clone + Send + Sync + 'static {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Connects to `host:port`.
+    fn dial(&self, address: &str) -> impl Future<Output = io::Result<Self::Io>> + Send;
+}
+
+/// The machine's TCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TcpDial;
+
+impl Dial for TcpDial {
+    type Io = TcpStream;
+
+    async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// A channel to the node at `host:port` that connects when it is first used and again whenever it must.
+///
+/// # Errors
+/// When the address is malformed or the TLS configuration is not accepted.
+pub fn connect<D: Dial>(
+    dial: D,
+    address: &str,
+    tls: &PlaneTls,
+    expected: ExpectedNode,
+    tuning: ConnectTuning,
+) -> Result<Channel, TlsError> {
+    let connector = TlsConnector::from(Arc::new(tls.client_config(expected)?));
+    let wrong = || TlsError::Address(address.to_owned());
+    // tonic would add its own TLS to https; ours is below it.
+    let uri: Uri = format!("http://{address}").parse().map_err(|_| wrong())?;
+    if uri.port().is_none() || uri.path() != "/" || uri.query().is_some() {
+        return Err(wrong());
+    }
+    let address: Arc<str> = address.into();
+    let service = tower::service_fn(move |_: Uri| {
+        let (dial, connector, address) = (dial.clone(), connector.clone(), Arc::clone(&address));
+        async move {
+            let io = dial.dial(&address).await?;
+            let unused = ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
+            let stream = connector.connect(unused, io).await?;
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        }
+    });
+    let mut endpoint = Endpoint::from(uri)
+        .connect_timeout(tuning.connect_timeout)
+        .http2_keep_alive_interval(tuning.keepalive_interval)
+        .keep_alive_timeout(tuning.keepalive_timeout)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(tuning.header_bytes_max)
+        .initial_stream_window_size(tuning.window_bytes)
+        .initial_connection_window_size(tuning.window_bytes);
+    if let Some(timeout) = tuning.request_timeout {
+        endpoint = endpoint.timeout(timeout);
+    }
+    Ok(endpoint.connect_with_connector_lazy(service))
+}

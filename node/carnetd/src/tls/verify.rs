@@ -1,0 +1,213 @@
+//! Hands the chains of a handshake to `carnet_trust` and its refusals back to rustls.
+
+use std::sync::Arc;
+
+use carnet_domain::code::Prefix;
+use carnet_domain::time::TimeMs;
+use carnet_trust::chain::{
+    self, ChainError, Fault, VerifiedClient, VerifiedNode, VerifiedPeer, Whose,
+};
+use carnet_trust::identity::Plane;
+use carnet_trust::roots::PinnedRoots;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
+
+use super::{ExpectedNode, PlaneTls};
+
+pub(super) fn node(
+    chain: &[CertificateDer<'_>],
+    roots: &PinnedRoots,
+    prefix: Prefix,
+    at: TimeMs,
+) -> Result<VerifiedNode, ChainError> {
+    chain::verify_node(chain, roots, prefix, Plane::Raft, at)
+}
+
+pub(super) fn peer(
+    chain: &[CertificateDer<'_>],
+    roots: &PinnedRoots,
+    at: TimeMs,
+) -> Result<VerifiedPeer, ChainError> {
+    chain::verify_peer(chain, roots, at)
+}
+
+pub(super) fn client(
+    chain: &[CertificateDer<'_>],
+    roots: &PinnedRoots,
+    prefix: Prefix,
+    plane: Plane,
+    at: TimeMs,
+) -> Result<VerifiedClient, ChainError> {
+    chain::verify_client(chain, roots, prefix, plane, at)
+}
+
+/// Judges whoever connects to a port.
+#[derive(Debug)]
+pub(super) struct EdgeVerifier {
+    edge: PlaneTls,
+    provider: Arc<CryptoProvider>,
+}
+
+impl EdgeVerifier {
+    pub(super) fn new(edge: PlaneTls, provider: Arc<CryptoProvider>) -> Self {
+        Self { edge, provider }
+    }
+}
+
+impl ClientCertVerifier for EdgeVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.edge
+            .judge(&joined(end_entity, intermediates), instant(now))
+            .map_err(refused)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// Judges the node at the other end of a connection that this node opens.
+#[derive(Debug)]
+pub(super) struct NodeVerifier {
+    edge: PlaneTls,
+    expected: ExpectedNode,
+    provider: Arc<CryptoProvider>,
+}
+
+impl NodeVerifier {
+    pub(super) fn new(
+        edge: PlaneTls,
+        expected: ExpectedNode,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        Self {
+            edge,
+            expected,
+            provider,
+        }
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<(), ChainError> {
+        let ExpectedNode { prefix, node } = self.expected;
+        let plane = self.edge.plane;
+        let roots = if prefix == self.edge.prefix {
+            self.edge.roots.own()
+        } else {
+            self.edge.roots.peers()
+        };
+        let found = chain::verify_node(chain, &roots, prefix, plane, at)?;
+        match node {
+            Some(expected) if found.node() != expected => Err(ChainError {
+                whose: Whose::Presenter,
+                fault: Fault::Node {
+                    expected,
+                    found: found.node(),
+                },
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for NodeVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(&joined(end_entity, intermediates), instant(now))
+            .map_err(refused)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+fn joined<'a>(
+    end_entity: &CertificateDer<'a>,
+    intermediates: &[CertificateDer<'a>],
+) -> Vec<CertificateDer<'a>> {
+    std::iter::once(end_entity)
+        .chain(intermediates)
+        .cloned()
+        .collect()
+}
+
+fn instant(now: UnixTime) -> TimeMs {
+    TimeMs::from_ms(now.as_secs().saturating_mul(1000))
+}
+
+/// Keeps our reason inside rustls' error, so that the log of the node that refuses says why.
+fn refused(error: ChainError) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+}
+
+fn only_tls13() -> Error {
+    Error::General("only TLS 1.3 is spoken here".to_owned())
+}
