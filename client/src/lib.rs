@@ -1,1 +1,50 @@
-//! (to be written)
+//! The client of a registry: finds the node that answers, asks exactly once, and believes proofs instead of servers.
+//!
+//! What this room is for: connections, retries, sessions, signatures, and the check of what came back. What it does not
+//! do: decide anything about robots. Every error says whether the write took effect.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use carnet_client::{Client, FileSigner, Identity};
+//! # async fn example() -> Result<(), carnet_client::ClientError> {
+//! let identity = Identity::from_files("roots.crt", "me.crt", "me.key", None)?;
+//! let signer = FileSigner::open("me.actor.key")?;
+//! let client = Client::builder(["10.0.0.1:7102", "10.0.0.2:7102", "10.0.0.3:7102"], identity)
+//!     .signer(Arc::new(signer))
+//!     .build()?;
+//! # let code = "86-0001-100002-00000000000000042".parse().expect("a code");
+//! let robot = client.robot(&code).await?;
+//! println!("{:?} at log index {}", robot.value.state, robot.position.log_index);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod admin;
+mod bulk;
+mod client;
+mod clock;
+mod dial;
+mod error;
+mod picker;
+pub mod pki;
+mod read;
+mod retry;
+mod session;
+mod signer;
+mod submit;
+pub mod tls;
+mod verify;
+
+pub use bulk::{BulkEvent, BulkFailure, BulkReport};
+pub use carnet_wire::status::{ApiError, Effect};
+pub use client::{Client, ClientBuilder, Position};
+pub use clock::wall_time;
+pub use dial::{Dial, Identity};
+pub use error::ClientError;
+pub use picker::{Picker, Seen};
+pub use read::{At, Page};
+pub use retry::{Backoff, Failure, Intent, Next, judge};
+pub use session::{FileSessions, MemorySessions, OpenSession, Sessions};
+pub use signer::{FileSigner, Signer, SignerError};
+pub use submit::{Done, Submitted, Wait};
+pub use verify::{Pin, PinError, advance};

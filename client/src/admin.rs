@@ -1,0 +1,156 @@
+//! The admin plane: one node at a time for its state, the leader for changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_domain::accord::Signed;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::Answer;
+use carnet_wire::admin::v1 as pb;
+use carnet_wire::admin::v1::admin_client::AdminClient;
+use carnet_wire::limits;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::client::Net;
+use crate::dial::Dial;
+use crate::error::ClientError;
+use crate::retry::Intent;
+
+pub use carnet_wire::admin::v1::{GetStatusResponse, Member, PeerStatus};
+
+/// A client of the admin plane.
+pub struct Admin {
+    endpoints: Vec<String>,
+    dial: Arc<dyn Dial>,
+    net: Net,
+}
+
+impl Admin {
+    /// For these admin endpoints (`host:port`), with an identity of the admin plane.
+    ///
+    /// # Errors
+    /// Without endpoints.
+    pub fn new(
+        endpoints: impl IntoIterator<Item = impl Into<String>>,
+        dial: impl Dial + 'static,
+        deadline: Duration,
+    ) -> Result<Self, ClientError> {
+        let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
+        if endpoints.is_empty() {
+            return Err(ClientError::Usage("no admin endpoint given (--admin-endpoints)".into()));
+        }
+        let dial: Arc<dyn Dial> = Arc::new(dial);
+        let net = Net::new(endpoints.clone(), Arc::clone(&dial), deadline);
+        Ok(Self { endpoints, dial, net })
+    }
+
+    /// The endpoints given.
+    pub fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    /// Makes the first endpoint's node and those named a cluster. Asked of that node only, once: a repetition elsewhere
+    /// could make two clusters.
+    ///
+    /// # Errors
+    /// When the node refuses or does not answer.
+    pub async fn initialize(&self, members: Vec<Member>, genesis: &Signed) -> Result<Answer, ClientError> {
+        let request = pb::InitializeRequest { members, genesis: genesis.to_bytes().into() };
+        let net = self.only(&self.endpoints[0]);
+        let make = |channel| {
+            let mut client = admin(channel);
+            let request = request.clone();
+            async move { client.initialize(request).await }
+        };
+        let response = net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        answer(&response.answer)
+    }
+
+    /// The state of the node behind one endpoint.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn status(&self, endpoint: &str, with_digest: bool) -> Result<GetStatusResponse, ClientError> {
+        let make = |channel| {
+            let mut client = admin(channel);
+            async move { client.get_status(pb::GetStatusRequest { with_digest }).await }
+        };
+        self.only(endpoint).call(Intent::Read, self.net.attempt, &make).await.outcome
+    }
+
+    /// Puts a root-signed statement into the log. Repeating it is harmless: a statement counts once.
+    ///
+    /// # Errors
+    /// As every write; a lawful "no" stands in the answer.
+    pub async fn submit_statement(&self, signed: &Signed) -> Result<Answer, ClientError> {
+        let request = pb::SubmitStatementRequest { signed: signed.to_bytes().into() };
+        let make = |channel| {
+            let mut client = admin(channel);
+            let request = request.clone();
+            async move { client.submit_statement(request).await }
+        };
+        let response = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        answer(&response.answer)
+    }
+
+    /// Adds a node that follows without a vote. The log index of the change.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn add_learner(&self, member: Member) -> Result<u64, ClientError> {
+        let request = pb::AddLearnerRequest { member: Some(member) };
+        self.change(&|mut client: AdminClient<Channel>| {
+            let request = request.clone();
+            async move { client.add_learner(request).await }
+        })
+        .await
+    }
+
+    /// Sets the voters. The log index of the change.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn change_members(&self, voters: Vec<u64>) -> Result<u64, ClientError> {
+        let request = pb::ChangeMembersRequest { voters };
+        self.change(&|mut client: AdminClient<Channel>| {
+            let request = request.clone();
+            async move { client.change_members(request).await }
+        })
+        .await
+    }
+
+    /// Takes a snapshot of the node behind one endpoint now and purges its log below. The log index it covers.
+    ///
+    /// # Errors
+    /// When the node refuses or does not answer.
+    pub async fn take_snapshot(&self, endpoint: &str) -> Result<u64, ClientError> {
+        let make = |channel| {
+            let mut client = admin(channel);
+            async move { client.take_snapshot(pb::TakeSnapshotRequest {}).await }
+        };
+        let response = self.only(endpoint).call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        Ok(response.log_index)
+    }
+
+    async fn change<F, Fut>(&self, make: &F) -> Result<u64, ClientError>
+    where
+        F: Fn(AdminClient<Channel>) -> Fut,
+        Fut: Future<Output = Result<Response<pb::ChangeResponse>, Status>>,
+    {
+        let called = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &|channel| make(admin(channel))).await;
+        Ok(called.outcome?.log_index)
+    }
+
+    fn only(&self, endpoint: &str) -> Net {
+        Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), self.net.deadline)
+    }
+}
+
+fn admin(channel: Channel) -> AdminClient<Channel> {
+    AdminClient::new(channel).max_decoding_message_size(limits::CLIENT_RESPONSE_BYTES_MAX)
+}
+
+fn answer(bytes: &[u8]) -> Result<Answer, ClientError> {
+    Answer::from_bytes(bytes).map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))
+}

@@ -1,0 +1,348 @@
+//! Many commands: cut into signed requests, streamed, resumed after a broken stream, answered one by one.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use carnet_domain::command::{Command, CommandKind};
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{Answer, ItemAnswer};
+use carnet_wire::limits;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::status::ApiError;
+use tonic::Streaming;
+
+use crate::client::{Client, Position, Tries, failure_of, registry};
+use crate::error::ClientError;
+use crate::picker::Seen;
+use crate::retry::{Failure, Intent};
+use crate::submit::{Signed, lost_session};
+
+/// How often a request is signed anew for a fresh session before the caller is told.
+const SESSIONS_TRIED_MAX: u32 = 3;
+
+/// What happens while a bulk runs.
+#[derive(Debug)]
+pub enum BulkEvent<'a> {
+    /// A command was answered, each exactly once.
+    Answered {
+        /// 0-based index among all commands given.
+        index: u64,
+        /// Its fate.
+        answer: &'a ItemAnswer,
+    },
+    /// A stream broke; the same bytes are sent again.
+    Resumed {
+        /// How often this request was sent so far.
+        attempts: u32,
+        /// Why.
+        failure: &'a Failure,
+    },
+}
+
+/// What became of a bulk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BulkReport {
+    /// Commands answered.
+    pub answered: u64,
+    /// Commands that wrote something.
+    pub done: u64,
+    /// Lawful "no"s.
+    pub refused: u64,
+    /// Commands with nothing to do.
+    pub nothing: u64,
+    /// Signed requests.
+    pub requests: u64,
+    /// Streams opened: more than requests if some broke.
+    pub streams: u64,
+    /// Where the last answer stands.
+    pub position: Position,
+}
+
+/// A bulk that ended early. Everything before [`BulkFailure::unknown_from`] was answered.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped after {} answers", report.answered)]
+pub struct BulkFailure {
+    /// What was answered.
+    pub report: BulkReport,
+    /// 0-based index of the first command of the request that failed: from here on read before repeating.
+    pub unknown_from: u64,
+    /// Why.
+    #[source]
+    pub source: ClientError,
+}
+
+struct Batch {
+    kind: CommandKind,
+    items: Vec<Blob>,
+    /// Index of its first command among all.
+    first: u64,
+}
+
+impl Client {
+    /// Submits any number of commands, in order, each request of one kind and at most 10,000 items or 8 MiB. Each log
+    /// entry is atomic; a request is not, and the whole is not.
+    ///
+    /// # Errors
+    /// [`BulkFailure`], with what was answered before.
+    pub async fn submit_bulk(
+        &self,
+        commands: impl IntoIterator<Item = Command>,
+        mut observe: impl FnMut(BulkEvent<'_>),
+    ) -> Result<BulkReport, BulkFailure> {
+        let mut report = BulkReport::default();
+        for batch in Batches::new(commands.into_iter()) {
+            let sent = match batch {
+                Ok(batch) => {
+                    let sent = self.send_batch(&batch, &mut report, &mut observe).await;
+                    sent.map_err(|source| (batch.first, source))
+                }
+                Err((first, error)) => Err((first, error)),
+            };
+            if let Err((unknown_from, source)) = sent {
+                return Err(BulkFailure { report, unknown_from, source });
+            }
+        }
+        Ok(report)
+    }
+
+    async fn send_batch(
+        &self,
+        batch: &Batch,
+        report: &mut BulkReport,
+        observe: &mut impl FnMut(BulkEvent<'_>),
+    ) -> Result<(), ClientError> {
+        for tried in 1.. {
+            let signed = self.sign(batch.kind, &batch.items).await?;
+            report.requests += 1;
+            let mut job = Job { batch, messages: messages(&signed, &batch.items), answered: vec![false; batch.items.len()] };
+            let mut tries = Tries::default();
+            let end = self.run(&mut job, &mut tries, report, observe).await;
+            match end {
+                Ok(End::Complete) => return Ok(()),
+                Ok(End::LostSession(text)) => {
+                    self.forget_session(signed.session.id)?;
+                    if tries.uncertain || job.answered.contains(&true) || SESSIONS_TRIED_MAX <= tried {
+                        return Err(ClientError::UnknownOutcome { attempts: tries.attempts, last: text });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the loop ends by its own count")
+    }
+
+    /// Sends the same messages until every item is answered.
+    async fn run(
+        &self,
+        job: &mut Job<'_>,
+        tries: &mut Tries,
+        report: &mut BulkReport,
+        observe: &mut impl FnMut(BulkEvent<'_>),
+    ) -> Result<End, ClientError> {
+        let net = &self.0.net;
+        let mut give_up_at = Instant::now() + net.deadline;
+        loop {
+            let (address, channel) = net.pick()?;
+            report.streams += 1;
+            let before = job.count_answered();
+            let mut client = registry(channel);
+            let opened = tokio::time::timeout(net.attempt, client.submit_bulk(job.stream())).await;
+            let end = match opened {
+                Ok(Ok(response)) => self.follow(response.into_inner(), job, report, observe).await?,
+                Ok(Err(status)) => Err(failure_of(&status)),
+                Err(_) => Err(Failure::TimedOut),
+            };
+            let failure = match end {
+                Ok(end) => {
+                    net.report(&address, &Seen::Served);
+                    return Ok(end);
+                }
+                Err(failure) => failure,
+            };
+            if before < job.count_answered() {
+                // It advances: the deadline is for standing still.
+                give_up_at = Instant::now() + net.deadline;
+            }
+            if let Some(error) = net.failed(tries, &address, &failure, Intent::Write, give_up_at).await {
+                return Err(error);
+            }
+            observe(BulkEvent::Resumed { attempts: tries.attempts, failure: &failure });
+        }
+    }
+
+    /// Reads answers until all are there, or the stream breaks.
+    async fn follow(
+        &self,
+        mut stream: Streaming<pb::BulkResponse>,
+        job: &mut Job<'_>,
+        report: &mut BulkReport,
+        observe: &mut impl FnMut(BulkEvent<'_>),
+    ) -> Result<Result<End, Failure>, ClientError> {
+        let patience = self.0.net.attempt.max(limits::REQUEST_TIMEOUT);
+        loop {
+            let next = match tokio::time::timeout(patience, stream.message()).await {
+                Ok(Ok(Some(next))) => next,
+                Ok(Ok(None)) => {
+                    let text = format!("the stream ended after {} of {} answers", job.count_answered(), job.answered.len());
+                    return Ok(Err(Failure::Api(ApiError::UnknownOutcome { text })));
+                }
+                Ok(Err(status)) => return Ok(Err(failure_of(&status))),
+                Err(_) => return Ok(Err(Failure::TimedOut)),
+            };
+            let answer = Answer::from_bytes(&next.answer)
+                .map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))?;
+            self.saw_log_time(answer.at);
+            if let Some(rejection) = lost_session(&answer) {
+                return Ok(Ok(End::LostSession(rejection.to_string())));
+            }
+            report.position = Position::of(next.position)?;
+            job.take(next.first_item as usize, answer, report, observe)?;
+            if job.answered.iter().all(|answered| *answered) {
+                return Ok(Ok(End::Complete));
+            }
+        }
+    }
+}
+
+enum End {
+    Complete,
+    LostSession(String),
+}
+
+struct Job<'a> {
+    batch: &'a Batch,
+    messages: Vec<pb::BulkRequest>,
+    answered: Vec<bool>,
+}
+
+impl Job<'_> {
+    fn stream(&self) -> impl futures::Stream<Item = pb::BulkRequest> + Send + 'static {
+        futures::stream::iter(self.messages.clone())
+    }
+
+    fn count_answered(&self) -> usize {
+        self.answered.iter().filter(|answered| **answered).count()
+    }
+
+    fn take(
+        &mut self,
+        first: usize,
+        answer: Answer,
+        report: &mut BulkReport,
+        observe: &mut impl FnMut(BulkEvent<'_>),
+    ) -> Result<(), ClientError> {
+        if self.answered.len() < first.saturating_add(answer.items.len()) {
+            return Err(ClientError::Protocol(format!("an answer to item {} that was never sent", first + answer.items.len())));
+        }
+        for (at, item) in (first..).zip(&answer.items) {
+            if std::mem::replace(&mut self.answered[at], true) {
+                continue;
+            }
+            report.answered += 1;
+            match item {
+                ItemAnswer::Done { .. } => report.done += 1,
+                ItemAnswer::Refused { .. } => report.refused += 1,
+                ItemAnswer::Nothing {} => report.nothing += 1,
+            }
+            observe(BulkEvent::Answered { index: self.batch.first + at as u64, answer: item });
+        }
+        Ok(())
+    }
+}
+
+/// Header and signature in the first message, then items in messages of bounded size. Deterministic, so that a
+/// repetition is cut into the same entries.
+fn messages(signed: &Signed, items: &[Blob]) -> Vec<pb::BulkRequest> {
+    let mut out = vec![pb::BulkRequest {
+        header: signed.header.clone(),
+        signature: Bytes::copy_from_slice(&signed.signature.0),
+        items: Vec::new(),
+    }];
+    let mut size = 0;
+    for item in items {
+        let full = limits::BULK_MESSAGE_BYTES_MAX < size + item.0.len();
+        if full {
+            out.push(pb::BulkRequest::default());
+            size = 0;
+        }
+        size += item.0.len();
+        if let Some(last) = out.last_mut() {
+            last.items.push(Bytes::copy_from_slice(&item.0));
+        }
+    }
+    out
+}
+
+/// Cuts commands into requests: one kind, bounded count and bytes.
+struct Batches<I: Iterator<Item = Command>> {
+    commands: std::iter::Peekable<I>,
+    next: u64,
+}
+
+impl<I: Iterator<Item = Command>> Batches<I> {
+    fn new(commands: I) -> Self {
+        Self { commands: commands.peekable(), next: 0 }
+    }
+}
+
+impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
+    type Item = Result<Batch, (u64, ClientError)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let kind = self.commands.peek()?.kind();
+        let mut batch = Batch { kind, items: Vec::new(), first: self.next };
+        let mut size = 0;
+        while batch.items.len() < limits::ITEMS_MAX as usize {
+            let Some(command) = self.commands.peek().filter(|command| command.kind() == kind) else { break };
+            let bytes = command.to_bytes();
+            if limits::BULK_MESSAGE_BYTES_MAX < bytes.len() {
+                let text = format!("a command of {} bytes, at most {} fit", bytes.len(), limits::BULK_MESSAGE_BYTES_MAX);
+                return Some(Err((self.next, ClientError::Usage(text))));
+            }
+            if limits::BULK_BYTES_MAX < size + bytes.len() {
+                break;
+            }
+            size += bytes.len();
+            batch.items.push(Blob(bytes));
+            self.next += 1;
+            self.commands.next();
+        }
+        Some(Ok(batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::code::Code;
+
+    fn reserve(serial: u32) -> Command {
+        Command::Reserve { code: Code::parse(&format!("860001100002{serial:017}")).expect("a code") }
+    }
+
+    fn cuts(commands: Vec<Command>) -> Vec<(u64, usize)> {
+        Batches::new(commands.into_iter())
+            .map(|batch| batch.map_err(|(_, error)| error).expect("a batch"))
+            .map(|batch| (batch.first, batch.items.len()))
+            .collect()
+    }
+
+    #[test]
+    fn requests_are_cut_at_the_item_limit() {
+        assert_eq!(cuts((0..25_000).map(reserve).collect()), [(0, 10_000), (10_000, 10_000), (20_000, 5_000)]);
+    }
+
+    #[test]
+    fn one_request_has_one_kind() {
+        let other = Command::WithdrawRecall { number: "R1".into(), reason: String::new() };
+        assert_eq!(cuts(vec![reserve(1), other, reserve(2)]), [(0, 1), (1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn requests_are_cut_at_the_byte_limit() {
+        let long = |n: u32| Command::WithdrawRecall { number: n.to_string(), reason: "x".repeat(100_000) };
+        let cuts = cuts((0..100).map(long).collect());
+        assert_eq!(cuts.iter().map(|(_, count)| count).sum::<usize>(), 100);
+        assert!(cuts.iter().all(|(_, count)| count * 100_000 <= limits::BULK_BYTES_MAX), "{cuts:?}");
+    }
+}

@@ -1,0 +1,377 @@
+//! The client itself: endpoints, channels, deadline, and the loop around every call.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use carnet_domain::time::TimeMs;
+use carnet_wire::limits;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::registry::v1::registry_client::RegistryClient;
+use carnet_wire::status::ApiError;
+use rand::Rng;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use crate::clock::wall_time;
+use crate::dial::Dial;
+use crate::error::ClientError;
+use crate::picker::{Picker, Seen};
+use crate::retry::{Backoff, Failure, Intent, Next, judge};
+use crate::session::{MemorySessions, OpenSession, Sessions};
+use crate::signer::Signer;
+
+/// Where an answer stands in the registry's Raft log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Identity of the cluster.
+    pub cluster: [u8; 16],
+    /// Raft log index of the entry, or the applied index at which a read was served.
+    pub log_index: u64,
+    /// The node that answered.
+    pub node: u64,
+}
+
+impl Position {
+    pub(crate) fn of(wire: Option<pb::Position>) -> Result<Self, ClientError> {
+        let Some(wire) = wire else { return Ok(Self::default()) };
+        let cluster = match wire.cluster.len() {
+            0 => [0; 16],
+            _ => wire.cluster[..].try_into().map_err(|_| ClientError::Protocol("position.cluster".into()))?,
+        };
+        Ok(Self { cluster, log_index: wire.log_index, node: wire.node })
+    }
+}
+
+/// What a client is made of.
+pub struct ClientBuilder {
+    endpoints: Vec<String>,
+    dial: Arc<dyn Dial>,
+    signer: Option<Arc<dyn Signer>>,
+    sessions: Arc<dyn Sessions>,
+    deadline: Duration,
+    attempt: Duration,
+    backoff: Backoff,
+}
+
+impl ClientBuilder {
+    /// Signs commands with this key; without one, the client only reads.
+    pub fn signer(mut self, signer: Arc<dyn Signer>) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// Keeps sessions elsewhere than in memory.
+    pub fn sessions(mut self, sessions: Arc<dyn Sessions>) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// The longest a call may take over all attempts. Default 30 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The longest one attempt may take. Default 4 s.
+    pub fn attempt_timeout(mut self, attempt: Duration) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Waiting times between attempts.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// The client. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// Without endpoints.
+    pub fn build(self) -> Result<Client, ClientError> {
+        if self.endpoints.is_empty() {
+            return Err(ClientError::Usage("no endpoint given (--endpoints)".into()));
+        }
+        let picker = Picker::new(self.endpoints, rand::rng().random());
+        Ok(Client(Arc::new(Inner {
+            net: Net {
+                picker: Mutex::new(picker),
+                channels: Mutex::new(BTreeMap::new()),
+                dial: self.dial,
+                deadline: self.deadline,
+                attempt: self.attempt,
+                backoff: self.backoff,
+                follow_hints: true,
+            },
+            signer: self.signer,
+            sessions: self.sessions,
+            opening: tokio::sync::Mutex::new(()),
+            log_time: Mutex::new(TimeMs(0)),
+        })))
+    }
+}
+
+/// A client of one registry. Cheap to clone; clones share connections and session.
+#[derive(Clone)]
+pub struct Client(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) net: Net,
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    sessions: Arc<dyn Sessions>,
+    opening: tokio::sync::Mutex<()>,
+    log_time: Mutex<TimeMs>,
+}
+
+impl Client {
+    /// Begins a client of the registry behind these endpoints (`host:port`, client plane).
+    pub fn builder(endpoints: impl IntoIterator<Item = impl Into<String>>, dial: impl Dial + 'static) -> ClientBuilder {
+        ClientBuilder {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            dial: Arc::new(dial),
+            signer: None,
+            sessions: Arc::new(MemorySessions::default()),
+            deadline: limits::CALL_DEADLINE,
+            attempt: limits::ATTEMPT_TIMEOUT,
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub(crate) async fn read<T, F, Fut>(&self, make: F) -> Result<T, ClientError>
+    where
+        F: Fn(RegistryClient<Channel>) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.0.net.call(Intent::Read, self.0.net.attempt, &|channel| make(registry(channel))).await.outcome
+    }
+
+    /// The open session (opened if there is none) and a number nobody had before.
+    pub(crate) async fn number(&self) -> Result<(OpenSession, u64), ClientError> {
+        let state = |source| ClientError::State { file: "the session file".into(), source };
+        if let Some(number) = self.0.sessions.number().map_err(state)? {
+            return Ok(number);
+        }
+        let _one_at_a_time = self.0.opening.lock().await;
+        if let Some(number) = self.0.sessions.number().map_err(state)? {
+            return Ok(number);
+        }
+        let session = self.open_session().await?;
+        self.0.sessions.keep(session).map_err(state)?;
+        let number = self.0.sessions.number().map_err(state)?;
+        number.ok_or_else(|| ClientError::Usage("the session store forgets what it keeps".into()))
+    }
+
+    pub(crate) fn forget_session(&self, id: u64) -> Result<(), ClientError> {
+        let state = |source| ClientError::State { file: "the session file".into(), source };
+        self.0.sessions.forget(id).map_err(state)
+    }
+
+    async fn open_session(&self) -> Result<OpenSession, ClientError> {
+        // One nonce over all attempts: a repetition opens the same session, so not knowing the outcome does no harm.
+        let nonce: [u8; 16] = rand::rng().random();
+        let make = |channel| {
+            let mut client = registry(channel);
+            let request = pb::OpenSessionRequest { nonce: Bytes::copy_from_slice(&nonce) };
+            async move { client.open_session(Request::new(request)).await }
+        };
+        let response = self.0.net.call(Intent::Read, self.0.net.attempt, &make).await.outcome?;
+        let prefix = carnet_wire::convert::prefix("prefix", &response.prefix)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        self.saw_log_time(TimeMs(response.log_time_ms));
+        Ok(OpenSession { id: response.session, prefix, incarnation: response.incarnation })
+    }
+
+    pub(crate) fn saw_log_time(&self, at: TimeMs) {
+        let mut seen = lock(&self.0.log_time);
+        *seen = at.max(*seen);
+    }
+
+    /// The time that limits of new commands count from: never before log time as far as it is known.
+    pub(crate) fn now(&self) -> TimeMs {
+        wall_time().max(*lock(&self.0.log_time))
+    }
+}
+
+pub(crate) fn registry(channel: Channel) -> RegistryClient<Channel> {
+    RegistryClient::new(channel)
+        .max_decoding_message_size(limits::CLIENT_RESPONSE_BYTES_MAX)
+        .max_encoding_message_size(limits::CLIENT_REQUEST_BYTES_MAX)
+}
+
+/// Endpoints of one plane and the loop around a call.
+pub(crate) struct Net {
+    picker: Mutex<Picker>,
+    channels: Mutex<BTreeMap<String, Channel>>,
+    dial: Arc<dyn Dial>,
+    pub(crate) deadline: Duration,
+    pub(crate) attempt: Duration,
+    backoff: Backoff,
+    /// Whether a leader's address in an error is one of this plane.
+    follow_hints: bool,
+}
+
+/// What a call came to.
+pub(crate) struct Called<T> {
+    pub(crate) outcome: Result<T, ClientError>,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
+    /// Whether an attempt before the last may have been executed.
+    pub(crate) uncertain: bool,
+}
+
+/// What is known of a call while it is being retried.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    pub(crate) attempts: u32,
+    pub(crate) uncertain: bool,
+}
+
+impl Net {
+    /// For the admin plane: hints name client endpoints and are not followed.
+    pub(crate) fn new(endpoints: Vec<String>, dial: Arc<dyn Dial>, deadline: Duration) -> Self {
+        Self {
+            picker: Mutex::new(Picker::new(endpoints, rand::rng().random())),
+            channels: Mutex::new(BTreeMap::new()),
+            dial,
+            deadline,
+            attempt: limits::ATTEMPT_TIMEOUT.min(deadline),
+            backoff: Backoff::default(),
+            follow_hints: false,
+        }
+    }
+
+    /// Asks until an answer, a final refusal, or the deadline. `make` must send the same bytes every time.
+    pub(crate) async fn call<T, F, Fut>(&self, intent: Intent, attempt: Duration, make: &F) -> Called<T>
+    where
+        F: Fn(Channel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let give_up_at = Instant::now() + self.deadline;
+        let mut tries = Tries::default();
+        loop {
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            let (address, channel) = match self.pick() {
+                Ok(picked) => picked,
+                Err(error) => return tries.end(Err(error)),
+            };
+            let answered = tokio::time::timeout(attempt.min(left), make(channel)).await;
+            let failure = match answered {
+                Ok(Ok(response)) => {
+                    self.report(&address, &Seen::Served);
+                    tries.attempts += 1;
+                    return tries.end(Ok(response.into_inner()));
+                }
+                Ok(Err(status)) => failure_of(&status),
+                Err(_) => Failure::TimedOut,
+            };
+            if let Some(error) = self.failed(&mut tries, &address, &failure, intent, give_up_at).await {
+                return tries.end(Err(error));
+            }
+        }
+    }
+
+    /// Counts a failed attempt, waits, and says whether it was the last.
+    pub(crate) async fn failed(
+        &self,
+        tries: &mut Tries,
+        address: &str,
+        failure: &Failure,
+        intent: Intent,
+        give_up_at: Instant,
+    ) -> Option<ClientError> {
+        let seen = match seen_of(failure) {
+            Seen::NotLeader(_) if !self.follow_hints => Seen::NotLeader(None),
+            seen => seen,
+        };
+        self.report(address, &seen);
+        tries.attempts += 1;
+        let (hinted, not_before) = match judge(failure, intent) {
+            Next::GiveUp(error) => {
+                // A final refusal of a repetition says nothing of the attempts before it.
+                return Some(if tries.uncertain { tries.unknown(failure) } else { ClientError::Api(error) });
+            }
+            Next::Again { may_have_happened, leader, not_before } => {
+                tries.uncertain |= may_have_happened;
+                (self.follow_hints && leader.is_some() && tries.attempts < 4, not_before)
+            }
+        };
+        let random = rand::rng().random::<f64>();
+        let wait = if hinted { Duration::ZERO } else { self.backoff.wait(tries.attempts, random) };
+        let wait = wait.max(not_before);
+        if give_up_at <= Instant::now() + wait {
+            return Some(match (tries.uncertain, failure) {
+                (true, _) => tries.unknown(failure),
+                (false, Failure::Api(error)) => ClientError::Api(error.clone()),
+                (false, _) => ClientError::Unreachable { attempts: tries.attempts, last: failure.to_string() },
+            });
+        }
+        tokio::time::sleep(wait).await;
+        None
+    }
+
+    /// The endpoint to ask now and a channel to it.
+    pub(crate) fn pick(&self) -> Result<(String, Channel), ClientError> {
+        let address = lock(&self.picker).pick(Instant::now()).map(str::to_owned);
+        let address = address.ok_or_else(|| ClientError::Usage("no endpoint given (--endpoints)".into()))?;
+        let mut channels = lock(&self.channels);
+        if let Some(channel) = channels.get(&address) {
+            return Ok((address, channel.clone()));
+        }
+        let channel = self.dial.dial(&address)?;
+        channels.insert(address.clone(), channel.clone());
+        Ok((address, channel))
+    }
+
+    pub(crate) fn report(&self, address: &str, seen: &Seen) {
+        lock(&self.picker).report(address, seen, Instant::now());
+    }
+}
+
+impl Tries {
+    fn unknown(&self, failure: &Failure) -> ClientError {
+        ClientError::UnknownOutcome { attempts: self.attempts, last: failure.to_string() }
+    }
+
+    fn end<T>(self, outcome: Result<T, ClientError>) -> Called<T> {
+        Called { outcome, attempts: self.attempts, uncertain: self.uncertain }
+    }
+}
+
+/// What an error status of an attempt means: a connection that was never made is told from an answer that was lost.
+pub(crate) fn failure_of(status: &Status) -> Failure {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(refused) = crate::tls::refused_chain(error) {
+            return Failure::Connect(format!("the server's certificate is refused: {refused}"));
+        }
+        if error.downcast_ref::<tonic::ConnectError>().is_some() {
+            return Failure::Connect(deepest(error));
+        }
+        source = error.source();
+    }
+    Failure::Api(ApiError::of_status(status))
+}
+
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+fn seen_of(failure: &Failure) -> Seen {
+    match failure {
+        Failure::Api(ApiError::NotLeader { leader }) => Seen::NotLeader(leader.clone()),
+        Failure::Api(ApiError::Overloaded { retry_after }) => Seen::Busy(*retry_after),
+        Failure::Api(error) if !error.is_retryable() => Seen::Served,
+        Failure::Connect(_) | Failure::TimedOut | Failure::Api(_) => Seen::Failed,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,78 @@
+//! How a channel to an endpoint is made.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use carnet_domain::code::Prefix;
+use carnet_trust::identity::Plane;
+use tonic::transport::Channel;
+
+use crate::clock::wall_time;
+use crate::error::ClientError;
+use crate::tls::{ClientTls, ExpectedServer, TlsError};
+
+/// Makes channels. [`Identity`] is the one for mutual TLS; tests bring their own.
+pub trait Dial: Send + Sync {
+    /// A channel to `host:port` that connects when it is first used.
+    ///
+    /// # Errors
+    /// When the address is malformed.
+    fn dial(&self, address: &str) -> Result<Channel, TlsError>;
+}
+
+/// Who we are, whom we believe, and which registry and plane we mean.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    tls: ClientTls,
+    expected: ExpectedServer,
+}
+
+impl Identity {
+    /// For the client plane, from PEM files: roots, certificate with its authority, key. Without a prefix, the roots must
+    /// be those of one jurisdiction.
+    ///
+    /// # Errors
+    /// When a file cannot be read, key and certificate do not match, or the jurisdiction is not clear.
+    pub fn from_files(
+        roots: impl AsRef<Path>,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+        prefix: Option<Prefix>,
+    ) -> Result<Self, ClientError> {
+        let (roots, certificate, key) = (roots.as_ref(), certificate.as_ref(), key.as_ref());
+        let tls = ClientTls::from_files(roots, certificate, key, Arc::new(wall_time))?;
+        let prefix = match prefix {
+            Some(prefix) => prefix,
+            None => match tls.roots().jurisdictions().collect::<Vec<_>>().as_slice() {
+                [one] => *one,
+                _ => {
+                    let text = "the root file is not of exactly one jurisdiction: say which one is meant (--prefix)";
+                    return Err(ClientError::Usage(text.into()));
+                }
+            },
+        };
+        Ok(Self::new(tls, ExpectedServer { prefix, plane: Plane::Client, node: None }))
+    }
+
+    /// From values.
+    pub fn new(tls: ClientTls, expected: ExpectedServer) -> Self {
+        Self { tls, expected }
+    }
+
+    /// The same for the admin plane; the certificate must be one of that plane.
+    pub fn admin(mut self) -> Self {
+        self.expected.plane = Plane::Admin;
+        self
+    }
+
+    /// The registry meant.
+    pub fn prefix(&self) -> Prefix {
+        self.expected.prefix
+    }
+}
+
+impl Dial for Identity {
+    fn dial(&self, address: &str) -> Result<Channel, TlsError> {
+        self.tls.channel(address, self.expected)
+    }
+}

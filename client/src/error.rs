@@ -1,0 +1,167 @@
+//! What a caller must know of a failure: what happened, whether the write took effect, and what to do next.
+
+use carnet_domain::rejection::{Reason, Rejection};
+use carnet_wire::status::{ApiError, Effect};
+
+use crate::signer::SignerError;
+use crate::tls::TlsError;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The call makes no sense; nothing was sent.
+    #[error("{0}")]
+    Usage(String),
+    /// Certificate, key or address.
+    #[error("the connection cannot be prepared")]
+    Tls(#[from] TlsError),
+    /// The command could not be signed.
+    #[error("the command was not signed")]
+    Signer(#[from] SignerError),
+    /// The file of sessions or pinned checkpoints.
+    #[error("cannot keep state in {file}")]
+    State {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A lawful "no" of the registry, committed in its log.
+    #[error("refused: {0}")]
+    Refused(Rejection),
+    /// Refused at the edge, for good.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// No attempt reached a node that could serve it before the deadline.
+    #[error("no node answered in {attempts} attempts; the last: {last}")]
+    Unreachable {
+        /// How often it was tried.
+        attempts: u32,
+        /// The last failure.
+        last: String,
+    },
+    /// At least one attempt may have been executed, and no answer came before the deadline.
+    #[error("the outcome is unknown after {attempts} attempts; the last: {last}")]
+    UnknownOutcome {
+        /// How often it was tried.
+        attempts: u32,
+        /// The last failure.
+        last: String,
+    },
+    /// The answer cannot be understood.
+    #[error("the server's answer cannot be understood: {0}")]
+    Protocol(String),
+    /// What came back is not proven.
+    #[error("the answer is not proven")]
+    NotProven(#[from] crate::verify::PinError),
+}
+
+impl ClientError {
+    /// Whether the write took effect, as far as is known. Of a read: always [`Effect::None`] or unknown, and harmless.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Usage(_)
+            | Self::Tls(_)
+            | Self::Signer(_)
+            | Self::State { .. }
+            | Self::Refused(_)
+            | Self::Unreachable { .. } => Effect::None,
+            Self::Api(error) => error.effect(),
+            Self::UnknownOutcome { .. } | Self::Protocol(_) => Effect::Unknown,
+            Self::NotProven(_) => Effect::Happened,
+        }
+    }
+
+    /// Whether the same call may succeed later. A write whose outcome is unknown is retryable only as the same request,
+    /// which the client does by itself until its deadline: afterwards the record must be read first.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Api(error) => error.is_retryable() && error.effect() == Effect::None,
+            Self::Refused(rejection) => matches!(
+                rejection.reason,
+                Reason::SessionUnknown | Reason::CommandExpired | Reason::SequenceMismatch
+            ),
+            Self::Usage(_)
+            | Self::Tls(_)
+            | Self::Signer(_)
+            | Self::State { .. }
+            | Self::UnknownOutcome { .. }
+            | Self::Protocol(_)
+            | Self::NotProven(_) => false,
+        }
+    }
+
+    /// A stable word for programs.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Usage(_) => "USAGE".into(),
+            Self::Tls(_) => "TLS".into(),
+            Self::Signer(_) => "SIGNER".into(),
+            Self::State { .. } => "STATE".into(),
+            Self::Refused(rejection) => screaming(rejection.reason.name()),
+            Self::Api(error) => error.reason().into(),
+            Self::Unreachable { .. } => "UNREACHABLE".into(),
+            Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME".into(),
+            Self::Protocol(_) => "PROTOCOL".into(),
+            Self::NotProven(_) => "NOT_PROVEN".into(),
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "Correct the call.",
+            Self::Tls(_) => "Check the files of certificate, key and roots, and the address.",
+            Self::Signer(_) => "Check the actor key.",
+            Self::State { .. } => "Check the directory and its permissions.",
+            Self::Refused(rejection) => rejection.reason.remedy(),
+            Self::Api(error) => match error {
+                ApiError::InvalidArgument { .. } => "Correct the field.",
+                ApiError::Unauthenticated { .. } => "Check that the certificate is valid and of this plane.",
+                ApiError::PermissionDenied { .. } => "Ask somebody whose role may.",
+                ApiError::NotFound { .. } => "Check the name.",
+                ApiError::NotLeader { .. } | ApiError::Unavailable { .. } => {
+                    "Check that a majority of the nodes runs (carnet cluster status), then repeat."
+                }
+                ApiError::Overloaded { .. } => "Repeat later.",
+                ApiError::DidNotHappen { .. } => "Repeat.",
+                ApiError::TooLarge { .. } => "Split the request.",
+                ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => "Read the record to learn the outcome.",
+            },
+            Self::Unreachable { .. } => "Check the endpoints and that the nodes run, then repeat: nothing happened.",
+            Self::UnknownOutcome { .. } => "Read the record to learn the outcome before repeating.",
+            Self::Protocol(_) => "Compare the versions of client and server; read the record to learn the outcome.",
+            Self::NotProven(_) => "Do not rely on the answer; keep it and report it to the registry and its peers.",
+        }
+    }
+}
+
+/// `CodeExists` as `CODE_EXISTS`.
+fn screaming(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for (at, letter) in name.chars().enumerate() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_never_claims_more_than_it_knows() {
+        let unknown = ClientError::UnknownOutcome { attempts: 3, last: "timeout".into() };
+        assert_eq!(unknown.effect(), Effect::Unknown);
+        assert!(!unknown.is_retryable());
+        let refused = ClientError::Refused(Rejection::new(Reason::CodeExists, "86…"));
+        assert_eq!(refused.effect(), Effect::None);
+        assert_eq!(refused.reason(), "CODE_EXISTS");
+        assert_eq!(ClientError::Protocol("empty".into()).effect(), Effect::Unknown);
+    }
+}

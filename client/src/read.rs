@@ -1,0 +1,282 @@
+//! Reads that come back as domain values.
+
+use carnet_domain::accord::Peer;
+use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::command::TransferId;
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{LeafRecord, Movement, Registry};
+use carnet_domain::record::{Enterprise, Model, Recall, Robot};
+use carnet_domain::transfer::Transfer;
+use carnet_wire::convert;
+use carnet_wire::limits;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::registry::v1::RecordKind;
+
+use crate::client::{Client, Position};
+use crate::error::ClientError;
+
+/// A value and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// The applied index it was read at.
+    pub position: Position,
+}
+
+/// A page of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The values.
+    pub values: Vec<T>,
+    /// Token of the next page; empty at the end.
+    pub next: String,
+    /// The applied index it was read at.
+    pub position: Position,
+}
+
+fn parse<T: Canonical>(what: &str, bytes: &[u8]) -> Result<T, ClientError> {
+    T::from_bytes(bytes).map_err(|error| ClientError::Protocol(format!("{what} is not canonical: {error}")))
+}
+
+fn parse_all<T: Canonical>(what: &str, list: &[bytes::Bytes]) -> Result<Vec<T>, ClientError> {
+    list.iter().map(|bytes| parse(what, bytes)).collect()
+}
+
+impl Client {
+    /// A robot.
+    ///
+    /// # Errors
+    /// `NotFound`, or as every read.
+    pub async fn robot(&self, code: &Code) -> Result<At<Robot>, ClientError> {
+        self.record(RecordKind::Robot, code.to_string()).await
+    }
+
+    /// An enterprise.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn enterprise(&self, id: &EnterpriseId) -> Result<At<Enterprise>, ClientError> {
+        self.record(RecordKind::Enterprise, id.to_string()).await
+    }
+
+    /// A type approval.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn model(&self, id: &ModelId) -> Result<At<Model>, ClientError> {
+        self.record(RecordKind::Model, id.to_string()).await
+    }
+
+    /// A recall.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn recall(&self, number: &str) -> Result<At<Recall>, ClientError> {
+        self.record(RecordKind::Recall, number.to_owned()).await
+    }
+
+    /// A transfer.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn transfer(&self, id: TransferId) -> Result<At<Transfer>, ClientError> {
+        self.record(RecordKind::Transfer, id.to_string()).await
+    }
+
+    /// A peer.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn peer(&self, prefix: Prefix) -> Result<At<Peer>, ClientError> {
+        self.record(RecordKind::Peer, prefix.to_string()).await
+    }
+
+    /// The registry as a whole.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn registry(&self) -> Result<At<Registry>, ClientError> {
+        self.record(RecordKind::Registry, String::new()).await
+    }
+
+    /// The signed identity record of a robot, COSE_Sign1 bytes under the passport key.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn signed_record(&self, code: &Code) -> Result<At<Vec<u8>>, ClientError> {
+        let response = self.get(RecordKind::SignedRecord, code.to_string()).await?;
+        Ok(At { value: response.record.to_vec(), position: Position::of(response.position)? })
+    }
+
+    async fn record<T: Canonical>(&self, kind: RecordKind, name: String) -> Result<At<T>, ClientError> {
+        let response = self.get(kind, name).await?;
+        Ok(At { value: parse("the record", &response.record)?, position: Position::of(response.position)? })
+    }
+
+    async fn get(&self, kind: RecordKind, name: String) -> Result<pb::GetRecordResponse, ClientError> {
+        let request = pb::GetRecordRequest { kind: kind.into(), name, stale_ok: false };
+        self.read(|mut client| {
+            let request = request.clone();
+            async move { client.get_record(request).await }
+        })
+        .await
+    }
+
+    /// Robots whose code begins with `filter` (country, enterprise or model).
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn robots(&self, filter: &str, size: u32, token: &str) -> Result<Page<Robot>, ClientError> {
+        self.page(RecordKind::Robot, filter, size, token).await
+    }
+
+    /// Transfers.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn transfers(&self, size: u32, token: &str) -> Result<Page<Transfer>, ClientError> {
+        self.page(RecordKind::Transfer, "", size, token).await
+    }
+
+    /// Recalls; of one model, or all with an empty filter.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn recalls(&self, filter: &str, size: u32, token: &str) -> Result<Page<Recall>, ClientError> {
+        self.page(RecordKind::Recall, filter, size, token).await
+    }
+
+    /// Peers.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn peers(&self, size: u32, token: &str) -> Result<Page<Peer>, ClientError> {
+        self.page(RecordKind::Peer, "", size, token).await
+    }
+
+    async fn page<T: Canonical>(
+        &self,
+        kind: RecordKind,
+        filter: &str,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<T>, ClientError> {
+        if limits::PAGE_SIZE_MAX < size {
+            return Err(ClientError::Usage(format!("a page has at most {} records", limits::PAGE_SIZE_MAX)));
+        }
+        let request = pb::ListRecordsRequest {
+            kind: kind.into(),
+            filter: filter.to_owned(),
+            page_size: size,
+            page_token: token.to_owned(),
+        };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.list_records(request).await }
+            })
+            .await?;
+        Ok(Page {
+            values: parse_all("a record", &response.records)?,
+            next: response.next_page_token,
+            position: Position::of(response.position)?,
+        })
+    }
+
+    /// Every leaf of a robot in this log, opened, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn history(&self, code: &Code) -> Result<At<Vec<LeafRecord>>, ClientError> {
+        let mut value = Vec::new();
+        let mut from = 0;
+        loop {
+            let request = pb::ListHistoryRequest {
+                code: code.to_string(),
+                from_sequence: from,
+                page_size: limits::PAGE_SIZE_MAX,
+            };
+            let response = self
+                .read(|mut client| {
+                    let request = request.clone();
+                    async move { client.list_history(request).await }
+                })
+                .await?;
+            value.extend(parse_all::<LeafRecord>("a leaf", &response.leaves)?);
+            match response.next_sequence {
+                0 => return Ok(At { value, position: Position::of(response.position)? }),
+                next if next <= from => {
+                    return Err(ClientError::Protocol("the pages of the history do not advance".into()));
+                }
+                next => from = next,
+            }
+        }
+    }
+
+    /// Custody movements of a robot, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn movements(&self, code: &Code) -> Result<At<Vec<Movement>>, ClientError> {
+        let request = pb::ListMovementsRequest { code: code.to_string() };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.list_movements(request).await }
+            })
+            .await?;
+        let value = parse_all("a movement", &response.movements)?;
+        Ok(At { value, position: Position::of(response.position)? })
+    }
+
+    /// The newest published checkpoint as text, and the consistency proof from a size already known (0: none). Nothing is
+    /// verified here: see [`crate::advance`]. With `wait_above` not 0, waits for a larger one.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn checkpoint(&self, pinned_size: u64, wait_above: u64) -> Result<(String, Vec<Digest>), ClientError> {
+        let request = pb::GetCheckpointRequest { pinned_size, wait_above_size: wait_above };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.get_checkpoint(request).await }
+            })
+            .await?;
+        let consistency = convert::digests("consistency", &response.consistency)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        Ok((response.checkpoint, consistency))
+    }
+
+    /// Evidence about a code under a checkpoint of at least `size_min`: canonical bytes of `carnet_trust`'s evidence.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn prove(&self, code: &Code, size_min: u64) -> Result<Vec<u8>, ClientError> {
+        let request = pb::ProveRequest { code: code.to_string(), size_min };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.prove(request).await }
+            })
+            .await?;
+        Ok(response.evidence.to_vec())
+    }
+
+    /// The registry's verdict on a code for a purpose, and the evidence it rests on, both canonical bytes.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn verify(&self, code: &Code, purpose: &str) -> Result<At<(Vec<u8>, Vec<u8>)>, ClientError> {
+        let request = pb::VerifyRequest { code: code.to_string(), purpose: purpose.to_owned() };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.verify(request).await }
+            })
+            .await?;
+        let value = (response.verdict.to_vec(), response.evidence.to_vec());
+        Ok(At { value, position: Position::of(response.position)? })
+    }
+}

@@ -1,0 +1,235 @@
+//! One signed request of few commands.
+
+use bytes::Bytes;
+use carnet_domain::command::{Command, CommandKind};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{self, Answer, ItemAnswer};
+use carnet_domain::envelope::{SignedHeader, item_root};
+use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::signature::Signature;
+use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_wire::limits;
+use carnet_wire::registry::v1 as pb;
+use tonic::Request;
+
+use crate::client::{Client, Position, registry};
+use crate::error::ClientError;
+use crate::retry::Intent;
+use crate::session::OpenSession;
+
+/// How often a request is signed anew for a fresh session before the caller is told.
+const SESSIONS_TRIED_MAX: u32 = 3;
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// Log time, tree size, and the fate of each command, in order.
+    pub answer: Answer,
+    /// Where it stands in the Raft log.
+    pub position: Position,
+    /// The published checkpoint that covers it, if it was waited for.
+    pub checkpoint: Option<String>,
+    /// How often the request was sent.
+    pub attempts: u32,
+}
+
+/// What a command wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Log time.
+    pub at: TimeMs,
+    /// The last leaf; `None` if there was nothing to do.
+    pub leaf: Option<(u64, Digest)>,
+    /// Sequence of the subject after it.
+    pub sequence: u64,
+}
+
+impl Submitted {
+    /// The outcome of each command.
+    pub fn outcomes(&self) -> impl Iterator<Item = Result<Done, &Rejection>> + '_ {
+        self.answer.items.iter().map(|item| match item {
+            ItemAnswer::Done { leaf_index, leaf_hash, sequence } => {
+                Ok(Done { at: self.answer.at, leaf: Some((*leaf_index, *leaf_hash)), sequence: *sequence })
+            }
+            ItemAnswer::Nothing {} => Ok(Done { at: self.answer.at, leaf: None, sequence: 0 }),
+            ItemAnswer::Refused { rejection } => Err(rejection),
+        })
+    }
+
+    /// The outcome when there was one command.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`].
+    pub fn single(&self) -> Result<Done, ClientError> {
+        match self.outcomes().next() {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(rejection)) => Err(ClientError::Refused(rejection.clone())),
+            None => Err(ClientError::Protocol("the answer has no items".into())),
+        }
+    }
+}
+
+/// When an answer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// When committed.
+    Committed,
+    /// When a published checkpoint covers it.
+    Published,
+}
+
+/// A request whose bytes will not change any more.
+pub(crate) struct Signed {
+    pub(crate) session: OpenSession,
+    pub(crate) header: Bytes,
+    pub(crate) signature: Signature,
+}
+
+impl Client {
+    /// Submits commands of one kind under one signature; answers when they are committed. The entry is atomic, but each
+    /// command has its own fate.
+    ///
+    /// # Errors
+    /// When nothing was sent, nothing was executed, or the outcome is unknown: [`ClientError::effect`] tells which.
+    pub async fn submit(&self, commands: &[Command]) -> Result<Submitted, ClientError> {
+        self.submit_and_wait(commands, Wait::Committed).await
+    }
+
+    /// As [`Client::submit`], and waits until a published checkpoint covers the answer.
+    ///
+    /// # Errors
+    /// As [`Client::submit`].
+    pub async fn submit_published(&self, commands: &[Command]) -> Result<Submitted, ClientError> {
+        self.submit_and_wait(commands, Wait::Published).await
+    }
+
+    /// One command; a lawful "no" is an error.
+    ///
+    /// # Errors
+    /// As [`Client::submit`], and [`ClientError::Refused`].
+    pub async fn submit_one(&self, command: Command) -> Result<Done, ClientError> {
+        self.submit(&[command]).await?.single()
+    }
+
+    async fn submit_and_wait(&self, commands: &[Command], wait: Wait) -> Result<Submitted, ClientError> {
+        let kind = one_kind(commands)?;
+        let items: Vec<Blob> = commands.iter().map(|command| Blob(command.to_bytes())).collect();
+        let size: usize = items.iter().map(|item| item.0.len()).sum();
+        if limits::SUBMIT_BYTES_MAX < size {
+            let text = format!("{size} bytes of commands, one request carries {}; use submit_bulk", limits::SUBMIT_BYTES_MAX);
+            return Err(ClientError::Usage(text));
+        }
+        for tried in 1.. {
+            let signed = self.sign(kind, &items).await?;
+            let (submitted, uncertain) = self.send(&signed, &items, wait).await?;
+            match lost_session(&submitted.answer) {
+                // Refused without having been executed, unless an attempt before it was.
+                Some(_) if !uncertain && tried < SESSIONS_TRIED_MAX => self.forget_session(signed.session.id)?,
+                Some(rejection) if uncertain => {
+                    self.forget_session(signed.session.id)?;
+                    let last = rejection.to_string();
+                    return Err(ClientError::UnknownOutcome { attempts: submitted.attempts, last });
+                }
+                _ => return Ok(submitted),
+            }
+        }
+        unreachable!("the loop ends by its own count")
+    }
+
+    /// Takes a number and signs.
+    pub(crate) async fn sign(&self, kind: CommandKind, items: &[Blob]) -> Result<Signed, ClientError> {
+        let Some(signer) = &self.0.signer else {
+            return Err(ClientError::Usage("no key to sign commands with (--actor-key)".into()));
+        };
+        let (session, sequence) = self.number().await?;
+        let lifetime = DurationMs(limits::COMMAND_LIFETIME.as_millis() as u64);
+        let header = SignedHeader {
+            prefix: session.prefix,
+            incarnation: session.incarnation,
+            key: signer.public().key_id(),
+            session: session.id,
+            sequence,
+            not_after: self.now().saturating_add(lifetime),
+            kind: kind.number() as u16,
+            item_count: u32::try_from(items.len()).map_err(|_| too_many(items.len()))?,
+            item_root: item_root(items.iter().map(|item| item.0.as_slice())),
+        };
+        let signature = signer.sign(&header.signing_bytes()).await?;
+        Ok(Signed { session, header: header.to_bytes().into(), signature })
+    }
+
+    async fn send(&self, signed: &Signed, items: &[Blob], wait: Wait) -> Result<(Submitted, bool), ClientError> {
+        let request = entry::Request {
+            header: Blob(signed.header.to_vec()),
+            signature: signed.signature,
+            first_item: 0,
+            items: items.to_vec(),
+            range_proof: Vec::new(),
+        };
+        let message = pb::SubmitRequest { request: request.to_bytes().into(), wait_published: wait == Wait::Published };
+        let make = |channel| {
+            let mut client = registry(channel);
+            let message = message.clone();
+            async move { client.submit(Request::new(message)).await }
+        };
+        let attempt = match wait {
+            Wait::Committed => self.0.net.attempt,
+            Wait::Published => self.0.net.attempt.max(limits::REQUEST_TIMEOUT),
+        };
+        let called = self.0.net.call(Intent::Write, attempt, &make).await;
+        let response = called.outcome?;
+        let answer = Answer::from_bytes(&response.answer)
+            .map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))?;
+        let answer = for_each_item(answer, items.len())?;
+        self.saw_log_time(answer.at);
+        let checkpoint = Some(response.checkpoint).filter(|text| !text.is_empty());
+        let position = Position::of(response.position)?;
+        Ok((Submitted { answer, position, checkpoint, attempts: called.attempts }, called.uncertain))
+    }
+}
+
+/// The kind that all commands have.
+pub(crate) fn one_kind(commands: &[Command]) -> Result<CommandKind, ClientError> {
+    let Some(first) = commands.first() else {
+        return Err(ClientError::Usage("there is no command to submit".into()));
+    };
+    if limits::ITEMS_MAX as usize <= commands.len() - 1 {
+        return Err(too_many(commands.len()));
+    }
+    match commands.iter().find(|command| command.kind() != first.kind()) {
+        None => Ok(first.kind()),
+        Some(other) => {
+            let text = format!("one request holds commands of one kind, not {} and {}", first.name(), other.name());
+            Err(ClientError::Usage(text))
+        }
+    }
+}
+
+fn too_many(count: usize) -> ClientError {
+    ClientError::Usage(format!("{count} commands, one request holds {}", limits::ITEMS_MAX))
+}
+
+/// A request refused as a whole is answered once; then every item has that fate.
+pub(crate) fn for_each_item(mut answer: Answer, count: usize) -> Result<Answer, ClientError> {
+    match answer.items.as_slice() {
+        items if items.len() == count => {}
+        [one @ ItemAnswer::Refused { .. }] => answer.items = vec![one.clone(); count],
+        items => {
+            let text = format!("{} answers to {count} commands", items.len());
+            return Err(ClientError::Protocol(text));
+        }
+    }
+    Ok(answer)
+}
+
+/// The rejection that tells that the session is of no use any more.
+pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
+    answer.items.iter().find_map(|item| match item {
+        ItemAnswer::Refused { rejection } => match rejection.reason {
+            Reason::SessionUnknown | Reason::SessionExpired | Reason::WrongAudience => Some(rejection),
+            _ => None,
+        },
+        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,
+    })
+}

@@ -1,0 +1,266 @@
+//! A registry of one or more nodes in memory: executes every request once, and misbehaves as told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_client::tls::TlsError;
+use carnet_client::{Backoff, Client, ClientBuilder, Dial, FileSigner};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{Answer, ItemAnswer, Request as Signed};
+use carnet_domain::envelope::{SignedHeader, verify_header};
+use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::time::TimeMs;
+use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
+use carnet_wire::registry::v1::*;
+use carnet_wire::status::ApiError;
+use futures::stream::BoxStream;
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response, Status, Streaming};
+
+pub(crate) const SEED: [u8; 32] = [7; 32];
+
+/// What a node does with the next request.
+#[derive(Debug, Clone)]
+pub(crate) enum Mood {
+    /// Executes it and loses the answer.
+    LoseAnswer,
+    /// Refuses before executing.
+    Say(ApiError),
+    /// Answers a lawful "no" of the session.
+    Refuse(Reason),
+    /// Bulk: executes all and breaks the stream after so many answers.
+    BreakAfter(usize),
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// What comes next, whatever the node.
+    pub(crate) moods: VecDeque<Mood>,
+    /// What it does when nothing stands in `moods`.
+    pub(crate) always: Option<Mood>,
+    /// Requests that arrived, by node.
+    pub(crate) arrived: Vec<String>,
+    /// Items executed.
+    pub(crate) executed: u64,
+    /// Sessions opened.
+    pub(crate) sessions: u64,
+    answers: BTreeMap<(u64, u64, u32), (Digest, Answer)>,
+}
+
+/// The shared state and a dialler to its nodes.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    state: Arc<Mutex<State>>,
+    doors: Arc<BTreeMap<String, mpsc::UnboundedSender<DuplexStream>>>,
+}
+
+impl Fake {
+    /// Starts nodes of these names on the current runtime.
+    pub(crate) fn start(nodes: &[&str]) -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let mut doors = BTreeMap::new();
+        for node in nodes {
+            let (door, mut visitors) = mpsc::unbounded_channel::<DuplexStream>();
+            let incoming = futures::stream::poll_fn(move |cx| visitors.poll_recv(cx).map(|v| v.map(Ok::<_, std::io::Error>)));
+            let service = Node { name: (*node).to_owned(), state: Arc::clone(&state) };
+            tokio::spawn(Server::builder().add_service(RegistryServer::new(service)).serve_with_incoming(incoming));
+            doors.insert((*node).to_owned(), door);
+        }
+        Self { state, doors: Arc::new(doors) }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a lock")
+    }
+
+    pub(crate) fn moods(&self, moods: impl IntoIterator<Item = Mood>) {
+        self.state().moods = moods.into_iter().collect();
+    }
+
+    pub(crate) fn builder(&self, endpoints: &[&str]) -> ClientBuilder {
+        Client::builder(endpoints.iter().copied(), self.clone())
+            .signer(Arc::new(FileSigner::new(SecretKey::from_seed(&SEED))))
+            .backoff(Backoff { base: Duration::from_millis(1), most: Duration::from_millis(2) })
+    }
+
+    pub(crate) fn client(&self, endpoints: &[&str]) -> Client {
+        self.builder(endpoints).build().expect("a client")
+    }
+}
+
+impl Dial for Fake {
+    fn dial(&self, address: &str) -> Result<Channel, TlsError> {
+        let door = self.doors.get(address).cloned();
+        let connector = tower::service_fn(move |_| {
+            let door = door.clone();
+            async move {
+                let (ours, theirs) = tokio::io::duplex(1 << 20);
+                let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                door.ok_or_else(refused)?.send(theirs).map_err(|_| refused())?;
+                Ok::<_, std::io::Error>(TokioIo::new(ours))
+            }
+        });
+        Ok(Endpoint::from_static("http://node").connect_with_connector_lazy(connector))
+    }
+}
+
+struct Node {
+    name: String,
+    state: Arc<Mutex<State>>,
+}
+
+fn key() -> PublicKey {
+    SecretKey::from_seed(&SEED).public()
+}
+
+impl State {
+    fn mood(&mut self, node: &str) -> Option<Mood> {
+        self.arrived.push(node.to_owned());
+        self.moods.pop_front().or_else(|| self.always.clone())
+    }
+
+    /// Executes once by session, number and first item; a repetition gives the stored answer.
+    fn execute(&mut self, header: &[u8], signature: &Signature, first: u32, items: Vec<Blob>) -> Result<Answer, Status> {
+        let verified = verify_header(header, signature, &key()).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let SignedHeader { session, sequence, item_count, .. } = *verified.header();
+        if items.len() == item_count as usize {
+            verified.items(first, items.clone(), &[]).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        }
+        let digest = carnet_domain::digest::sha256(&[header, &signature.0]);
+        if let Some((seen, answer)) = self.answers.get(&(session, sequence, first)) {
+            let same = *seen == digest;
+            return Ok(if same { answer.clone() } else { refused(Reason::IdempotencyMismatch) });
+        }
+        let done = items.iter().map(|item| {
+            self.executed += 1;
+            ItemAnswer::Done {
+                leaf_index: self.executed,
+                leaf_hash: carnet_domain::digest::sha256(&[&item.0]),
+                sequence: 0,
+            }
+        });
+        let items = done.collect();
+        let answer = Answer { at: TimeMs(1_000), size: self.executed, session: None, items };
+        self.answers.insert((session, sequence, first), (digest, answer.clone()));
+        Ok(answer)
+    }
+}
+
+fn refused(reason: Reason) -> Answer {
+    let items = vec![ItemAnswer::Refused { rejection: Rejection::new(reason, "") }];
+    Answer { at: TimeMs(1_000), size: 0, session: None, items }
+}
+
+fn lost() -> Status {
+    Status::unavailable("connection reset")
+}
+
+impl Node {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a lock")
+    }
+}
+
+type Answered<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Registry for Node {
+    async fn open_session(&self, _: Request<OpenSessionRequest>) -> Answered<OpenSessionResponse> {
+        let mut state = self.state();
+        state.sessions += 1;
+        let session = state.sessions;
+        Ok(Response::new(OpenSessionResponse { session, prefix: "86".into(), incarnation: 1, ..Default::default() }))
+    }
+
+    async fn submit(&self, request: Request<SubmitRequest>) -> Answered<SubmitResponse> {
+        let signed = Signed::from_bytes(&request.into_inner().request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let mut state = self.state();
+        let mood = state.mood(&self.name);
+        let answer = match mood {
+            Some(Mood::Say(error)) => return Err(error.to_status()),
+            Some(Mood::Refuse(reason)) => refused(reason),
+            Some(Mood::LoseAnswer | Mood::BreakAfter(_)) => {
+                state.execute(&signed.header.0, &signed.signature, signed.first_item, signed.items)?;
+                return Err(lost());
+            }
+            None => state.execute(&signed.header.0, &signed.signature, signed.first_item, signed.items)?,
+        };
+        Ok(Response::new(SubmitResponse { answer: answer.to_bytes().into(), position: None, checkpoint: String::new() }))
+    }
+
+    type SubmitBulkStream = BoxStream<'static, Result<BulkResponse, Status>>;
+
+    async fn submit_bulk(&self, request: Request<Streaming<BulkRequest>>) -> Answered<Self::SubmitBulkStream> {
+        let mut messages = request.into_inner();
+        let mut parts: Vec<Vec<Blob>> = Vec::new();
+        let (mut header, mut signature) = (Bytes::new(), Bytes::new());
+        while let Some(message) = messages.message().await? {
+            if !message.header.is_empty() {
+                (header, signature) = (message.header, message.signature);
+            }
+            parts.push(carnet_wire::convert::blobs(&message.items));
+        }
+        let signature = carnet_wire::convert::signature("signature", &signature)?;
+        let mut state = self.state();
+        let mood = state.mood(&self.name);
+        if let Some(Mood::Say(error)) = &mood {
+            return Err(error.to_status());
+        }
+        let mut out = Vec::new();
+        let mut first = 0;
+        for items in parts {
+            let count = items.len() as u32;
+            let answer = state.execute(&header, &signature, first, items)?;
+            out.push(Ok(BulkResponse { first_item: first, answer: answer.to_bytes().into(), position: None }));
+            first += count;
+        }
+        match mood {
+            Some(Mood::BreakAfter(count)) => {
+                out.truncate(count);
+                out.push(Err(lost()));
+            }
+            Some(Mood::LoseAnswer) => return Err(lost()),
+            _ => {}
+        }
+        Ok(Response::new(Box::pin(futures::stream::iter(out))))
+    }
+
+    async fn get_record(&self, _: Request<GetRecordRequest>) -> Answered<GetRecordResponse> {
+        let mood = self.state().mood(&self.name);
+        match mood {
+            Some(Mood::Say(error)) => Err(error.to_status()),
+            _ => Err(ApiError::not_found("nothing here").to_status()),
+        }
+    }
+
+    async fn list_records(&self, _: Request<ListRecordsRequest>) -> Answered<ListRecordsResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_history(&self, _: Request<ListHistoryRequest>) -> Answered<ListHistoryResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_movements(&self, _: Request<ListMovementsRequest>) -> Answered<ListMovementsResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_checkpoint(&self, _: Request<GetCheckpointRequest>) -> Answered<GetCheckpointResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn prove(&self, _: Request<ProveRequest>) -> Answered<ProveResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn verify(&self, _: Request<VerifyRequest>) -> Answered<VerifyResponse> {
+        Ok(Response::new(Default::default()))
+    }
+}
