@@ -311,6 +311,26 @@ impl Handle {
         applied.map(|_| ()).map_err(|_| ReadError::Lagging)
     }
 
+    /// Waits until this node's status is as wished.
+    ///
+    /// # Errors
+    /// It was not in time, or the node has stopped.
+    pub async fn wait_status(
+        &self,
+        wished: impl Fn(&Status) -> bool + Send,
+        patience: Duration,
+    ) -> Result<Status, ReadError> {
+        let reached = self
+            .plane
+            .raft
+            .wait(Some(patience))
+            .metrics(move |metrics| wished(&status(metrics)), "status")
+            .await;
+        reached
+            .map(|metrics| status(&metrics))
+            .map_err(|_| ReadError::Lagging)
+    }
+
     /// Ends when the node can go on no more, with the reason; the process must then exit and be restarted.
     pub async fn fatal(&self) -> String {
         let mut fatal = self.fatal.clone();

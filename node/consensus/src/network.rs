@@ -148,21 +148,23 @@ impl Peers {
         let client = self.client(to, member, purpose)?;
         match tokio::time::timeout(patience, rpc(client)).await {
             Ok(Ok(response)) => Ok(response.into_inner().body),
-            Ok(Err(status)) => Err(call_error(&status)),
+            Ok(Err(status)) => Err(self.failed(to, purpose, &status)),
             Err(_) => {
                 self.forget(to, purpose);
                 Err(CallError::Timeout(patience))
             }
         }
     }
-}
 
-fn call_error(status: &Status) -> CallError {
-    let detail = format!("{:?}: {}", status.code(), status.message());
-    if status.code() == Code::Unavailable {
-        CallError::Unreachable(detail)
-    } else {
-        CallError::Refused(detail)
+    /// What a status means. A channel whose peer is gone is dropped too: the peer may come back elsewhere.
+    fn failed(&self, to: u64, purpose: Purpose, status: &Status) -> CallError {
+        let detail = format!("{:?}: {}", status.code(), status.message());
+        if status.code() == Code::Unavailable {
+            self.forget(to, purpose);
+            CallError::Unreachable(detail)
+        } else {
+            CallError::Refused(detail)
+        }
     }
 }
 
@@ -343,7 +345,10 @@ impl NetStreamAppend<Types> for Peer {
                 {
                     Ok(Ok(response)) => response.into_inner(),
                     Ok(Err(status)) => {
-                        return Err(self.rpc_error(call_error(&status), RPCTypes::AppendEntries));
+                        return Err(self.rpc_error(
+                            self.peers.failed(self.node, self.purpose, &status),
+                            RPCTypes::AppendEntries,
+                        ));
                     }
                     Err(_) => {
                         self.peers.forget(self.node, self.purpose);
@@ -415,9 +420,10 @@ impl Peer {
                 }
                 Ok(Ok(None)) => return None,
                 Ok(Err(status)) => {
-                    return Some(Err(
-                        self.rpc_error(call_error(&status), RPCTypes::AppendEntries)
-                    ));
+                    return Some(Err(self.rpc_error(
+                        self.peers.failed(self.node, self.purpose, &status),
+                        RPCTypes::AppendEntries,
+                    )));
                 }
                 Err(_) if flight.answered.load(Ordering::Relaxed) < owed => {
                     self.peers.forget(self.node, self.purpose);
@@ -454,7 +460,9 @@ impl NetSnapshot<Types> for Peer {
         let outcome = tokio::select! {
             biased;
             closed = cancel => return Err(StreamingError::Closed(closed)),
-            outcome = client.snapshot(Request::new(requests)) => outcome.map_err(|status| call_error(&status)),
+            outcome = client.snapshot(Request::new(requests)) => {
+                outcome.map_err(|status| self.peers.failed(self.node, Purpose::Snapshot, &status))
+            }
             patience = self.snapshot_standstill(&progress) => Err(CallError::Timeout(patience)),
         };
         if matches!(outcome, Err(CallError::Timeout(_))) {

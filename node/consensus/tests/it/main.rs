@@ -1,0 +1,6 @@
+//! Clusters over real loopback connections, logs and states in memory, identities as values instead of certificates.
+
+mod cluster;
+mod refusals;
+mod replication;
+mod snapshots;

@@ -1,0 +1,279 @@
+//! What is acknowledged is everywhere, and stays.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carnet_consensus::{
+    ClockVerdict, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role,
+};
+use carnet_store::log::ENTRY_BYTES_MAX;
+use futures::future::BoxFuture;
+
+use crate::cluster::{Cluster, PATIENCE};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_reaches_every_node() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    let first = cluster.put("color", "red").await;
+    let second = cluster.put("color", "blue").await;
+    assert_eq!(first.answer, Bytes::new());
+    assert_eq!(
+        second.answer,
+        Bytes::from_static(b"red"),
+        "the answer is the state machine's"
+    );
+    cluster.applied(second.position.index, 1..=3).await;
+    for (id, node) in &cluster.nodes {
+        assert_eq!(
+            node.machine.register("color").as_deref(),
+            Some(&b"blue"[..]),
+            "node {id}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_proposals_at_once_are_all_answered() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    let proposals =
+        (0..2000).map(|number| cluster.propose(Bytes::from(format!("r{number}={number}"))));
+    let outcomes = futures::future::join_all(proposals).await;
+    let last = outcomes
+        .iter()
+        .map(|done| done.position.index)
+        .max()
+        .expect("some");
+    cluster.applied(last, 1..=3).await;
+    let upto = |node: &crate::cluster::Node| {
+        node.machine
+            .digests()
+            .range(..=last)
+            .map(|(_, at)| *at)
+            .collect::<Vec<_>>()
+    };
+    let digests: Vec<_> = cluster.nodes.values().map(upto).collect();
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+    assert_eq!(
+        cluster.nodes[&2].machine.register("r1999").as_deref(),
+        Some(&b"1999"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_leads_when_the_leader_stops_and_nothing_is_lost() {
+    let mut cluster = Cluster::founded(3, |_| ()).await;
+    let before = cluster.put("kept", "yes").await;
+    let stopped = cluster.leader().await;
+    cluster.stop(stopped).await;
+    let after = cluster.put("more", "yes").await;
+    assert!(before.position.term < after.position.term);
+    let leader = cluster.leader().await;
+    assert_ne!(leader, stopped);
+    assert_eq!(
+        cluster.nodes[&leader].machine.register("kept").as_deref(),
+        Some(&b"yes"[..])
+    );
+
+    cluster.start(stopped).await;
+    cluster
+        .handle(stopped)
+        .wait_for_recovery(PATIENCE)
+        .await
+        .expect("recovers");
+    cluster.applied(after.position.index, [stopped]).await;
+    assert_eq!(
+        cluster.nodes[&stopped].machine.register("more").as_deref(),
+        Some(&b"yes"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_over_on_request() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("a", "1").await;
+    let leader = cluster.leader().await;
+    let heir = *cluster.followers(leader).last().expect("a follower");
+    cluster
+        .applied(cluster.handle(leader).status().last.expect("a log"), [heir])
+        .await;
+    cluster
+        .handle(leader)
+        .transfer_leadership(heir)
+        .await
+        .expect("asked");
+    let led = cluster
+        .handle(heir)
+        .wait_status(|status| status.standing.role == Role::Leader, PATIENCE)
+        .await;
+    led.expect("the heir leads");
+    cluster.put("b", "2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_sees_every_acknowledged_write_on_every_node() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    for round in 0..20 {
+        let written = cluster.put("x", &round.to_string()).await;
+        for (id, node) in &cluster.nodes {
+            let permit = node.handle.read_index().await.expect("a quorum is there");
+            assert!(written.position.index <= permit.index(), "node {id}");
+            assert_eq!(
+                node.machine.register("x").as_deref(),
+                Some(round.to_string().as_bytes()),
+                "node {id}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_a_quorum_neither_reads_nor_writes() {
+    let mut cluster = Cluster::founded(3, |settings| {
+        settings.propose_timeout = std::time::Duration::from_millis(1500);
+        settings.read_timeout = std::time::Duration::from_millis(1500);
+    })
+    .await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    for follower in cluster.followers(leader) {
+        cluster.stop(follower).await;
+    }
+    assert!(cluster.handle(leader).read_index().await.is_err());
+    let outcome = cluster
+        .handle(leader)
+        .propose(Bytes::from_static(b"x=2"))
+        .await;
+    assert!(
+        matches!(
+            outcome,
+            Err(ProposeError::Unknown(_) | ProposeError::NotLeader { .. })
+        ),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_names_the_leader() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    let follower = *cluster.followers(leader).first().expect("a follower");
+    let outcome = cluster
+        .handle(follower)
+        .propose(Bytes::from_static(b"x=2"))
+        .await;
+    assert_eq!(
+        outcome,
+        Err(ProposeError::NotLeader {
+            leader: Some((leader, format!("node-{leader}:7001")))
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_entry_replicates_and_a_larger_one_is_refused() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    let mut entry = b"big=".to_vec();
+    entry.resize(ENTRY_BYTES_MAX, b'x');
+    let done = cluster.propose(Bytes::from(entry.clone())).await;
+    cluster.applied(done.position.index, 1..=3).await;
+    entry.push(b'x');
+    let outcome = cluster.handle(1).propose(Bytes::from(entry)).await;
+    assert_eq!(
+        outcome,
+        Err(ProposeError::TooLarge {
+            size: ENTRY_BYTES_MAX + 1
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_proposals_are_refused_before_anything_is_appended() {
+    let cluster = Cluster::founded(1, |settings| settings.proposals_kib_max = 1).await;
+    let leader = cluster.leader().await;
+    let outcome = cluster
+        .handle(leader)
+        .propose(Bytes::from(vec![b'x'; 1025]))
+        .await;
+    assert_eq!(outcome, Err(ProposeError::Overloaded));
+}
+
+struct Echo(Handle);
+
+impl ForwardHandler for Echo {
+    fn handle(
+        &self,
+        from: PeerNode,
+        forwarded: Forwarded,
+    ) -> BoxFuture<'static, Result<Bytes, ProposeError>> {
+        let handle = self.0.clone();
+        Box::pin(async move {
+            handle.propose(forwarded.request).await?;
+            Ok(Bytes::from(format!(
+                "node {} for {}",
+                from.0,
+                String::from_utf8_lossy(&forwarded.identity)
+            )))
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_request_keeps_the_callers_identity() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    let follower = *cluster.followers(leader).first().expect("a follower");
+    let asked = Forwarded {
+        identity: Bytes::from_static(b"maker ACME"),
+        request: Bytes::from_static(b"x=2"),
+    };
+    let early = cluster.handle(follower).forward(asked.clone()).await;
+    assert!(matches!(early, Err(ProposeError::Refused(_))), "{early:?}");
+    cluster
+        .handle(leader)
+        .set_forward_handler(Arc::new(Echo(cluster.handle(leader).clone())));
+    let answer = cluster
+        .handle(follower)
+        .forward(asked.clone())
+        .await
+        .expect("forwarded");
+    assert_eq!(
+        answer,
+        Bytes::from(format!("node {follower} for maker ACME"))
+    );
+    assert_eq!(
+        cluster.nodes[&leader].machine.register("x").as_deref(),
+        Some(&b"2"[..])
+    );
+    let own = cluster.handle(leader).forward(asked).await;
+    assert!(
+        matches!(own, Err(ProposeError::NotLeader { .. })),
+        "a leader passes nothing on: {own:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voters_tell_their_clocks() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    let leader = cluster.leader().await;
+    let clocks = cluster.handle(leader).voter_clocks(PATIENCE).await;
+    let offsets: Vec<(u64, i64)> = clocks
+        .iter()
+        .map(|clock| (clock.node, clock.offset_ms))
+        .collect();
+    let expected: Vec<(u64, i64)> = (1..=3)
+        .map(|node| {
+            (
+                node,
+                100 * (i64::try_from(node).expect("small") - i64::try_from(leader).expect("small")),
+            )
+        })
+        .collect();
+    assert_eq!(offsets, expected);
+    assert_eq!(
+        cluster.handle(leader).clock_verdict(PATIENCE).await,
+        ClockVerdict::Agreed
+    );
+}
