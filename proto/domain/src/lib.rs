@@ -35,3 +35,5 @@ pub mod slots;
 
 pub mod mail;
 pub mod memory;
+
+pub mod kit;

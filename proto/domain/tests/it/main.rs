@@ -1,6 +1,8 @@
 //! The byte formats: one value has one byte string, every flipped byte is refused, published vectors do not move.
 
+mod border;
 mod canonical;
+mod catalog;
 mod checkpoint;
 mod code;
 mod envelope;
@@ -8,6 +10,8 @@ mod leaf;
 mod map;
 mod merkle;
 mod passport;
+mod rules;
+mod samples;
 mod signature;
 mod time;
 mod values;

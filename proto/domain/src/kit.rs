@@ -1,0 +1,651 @@
+//! A whole registry in memory with keys from fixed seeds: what tests, the model and the simulator play with.
+//!
+//! Every step goes through [`machine::apply`] as a signed entry, exactly as on a server; no record is written by hand.
+//! Nothing that ships uses this module: its keys are public.
+
+use std::collections::BTreeMap;
+
+use crate::accord::{
+    Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
+    root_signing_bytes,
+};
+use crate::checkpoint::{Checkpoint, Origin};
+use crate::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::command::{Command, Papers, Purpose, Registration, TransferId};
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Blob, Canonical};
+use crate::entry::{Answer, Body, Entry, ItemAnswer, MailBatch, Registry, Request, Session, Stamp};
+use crate::envelope::{SignedHeader, item_root};
+use crate::leaf::{EntrySeed, leaf_bytes_hash};
+use crate::ledger::Ledger;
+use crate::machine;
+use crate::mail::{self, MailError};
+use crate::memory::MemoryLedger;
+use crate::merkle::range_proof;
+use crate::policy::Role;
+use crate::record::{
+    Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, Part, PartType, Severity,
+    part_identity,
+};
+use crate::signature::SecretKey;
+use crate::time::{DurationMs, TimeMs};
+
+/// How far the clock moves with each entry.
+pub const STEP: DurationMs = DurationMs(1_000);
+/// How much mail one batch takes.
+pub const MAIL_BYTES_MAX: usize = 256 * 1024;
+
+/// A country with its registry, its roots and everybody who signs there.
+#[derive(Debug, Clone)]
+pub struct Country {
+    /// The records.
+    pub ledger: MemoryLedger,
+    /// Primary prefix.
+    pub prefix: Prefix,
+    /// The leader's clock: the stamp of the next entry.
+    pub clock: TimeMs,
+    /// Everything applied, in order.
+    pub entries: Vec<Entry>,
+    sessions: BTreeMap<String, (u64, u64)>,
+    bundle_sequence: u64,
+}
+
+/// When every kit begins: 1 June 2026.
+pub fn beginning() -> TimeMs {
+    TimeMs::of_date(2026, 6, 1).unwrap_or(TimeMs::EPOCH)
+}
+
+/// Who signs in a country with a market, and in which role. Offices first.
+const OFFICES: [(&str, Role); 4] = [
+    ("registrar", Role::Registrar),
+    ("admin", Role::Admin),
+    ("customs", Role::Customs),
+    ("regulator", Role::Regulator),
+];
+const ENTERPRISES: [(&str, &str, Role); 10] = [
+    ("maker", "0001", Role::Manufacturer),
+    ("importer", "0001", Role::Importer),
+    ("rival", "0003", Role::Manufacturer),
+    ("dealer", "0002", Role::Dealer),
+    ("service", "0002", Role::ServiceProvider),
+    ("recycler", "0002", Role::Recycler),
+    ("operator", "0002", Role::Operator),
+    ("owner", "0002", Role::Owner),
+    ("buyer", "0002", Role::Owner),
+    ("declarant", "0002", Role::Declarant),
+];
+
+impl Country {
+    /// Before its genesis.
+    ///
+    /// # Panics
+    /// When the prefix is none.
+    pub fn unborn(prefix: &str) -> Self {
+        Self {
+            ledger: MemoryLedger::new(),
+            prefix: Prefix::parse(prefix).expect("the kit is given a prefix"),
+            clock: beginning(),
+            entries: Vec::new(),
+            sessions: BTreeMap::new(),
+            bundle_sequence: 0,
+        }
+    }
+
+    /// With its genesis: an admin and a registrar can sign.
+    ///
+    /// # Panics
+    /// When the prefix is none.
+    pub fn new(prefix: &str) -> Self {
+        let mut country = Self::unborn(prefix);
+        let signed = country.sign_statement(&Statement::Genesis {
+            genesis: country.genesis(),
+        });
+        country.apply(Body::Root { signed });
+        country
+    }
+
+    /// With offices, three enterprises, the approved model `100002`, and a signer for every role.
+    ///
+    /// # Panics
+    /// When the prefix is none, or a step of the preparation is refused.
+    pub fn with_market(prefix: &str) -> Self {
+        let mut country = Self::new(prefix);
+        for (name, role) in &OFFICES[2..] {
+            let public = country.key(name).public();
+            country.must(
+                "admin",
+                Command::AddSigner {
+                    public,
+                    holder: country.office(name),
+                    role: *role,
+                },
+            );
+        }
+        for code in ["0001", "0002", "0003"] {
+            country.must("registrar", country.accreditation(code));
+        }
+        for (name, code, role) in ENTERPRISES {
+            let public = country.key(name).public();
+            let id = country.enterprise(code);
+            country.must(
+                "registrar",
+                Command::AddSigner {
+                    public,
+                    holder: Holder::Enterprise { id },
+                    role,
+                },
+            );
+        }
+        country.must("registrar", country.approval("0001", "100002"));
+        country
+    }
+
+    /// The key of somebody in this country, by name: `root-0`, `log`, `maker`, ….
+    pub fn key(&self, name: &str) -> SecretKey {
+        let seed = sha256(&[
+            b"carnet-kit/",
+            self.prefix.as_str().as_bytes(),
+            b"/",
+            name.as_bytes(),
+        ]);
+        SecretKey::from_seed(&seed.0)
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> Genesis {
+        let first = |name: &str, role| FirstSigner {
+            public: self.key(name).public(),
+            holder: self.office(name),
+            role,
+        };
+        let id = sha256(&[self.prefix.as_str().as_bytes()]);
+        Genesis {
+            prefix: self.prefix,
+            country: "XX".into(),
+            incarnation: 0,
+            cluster: std::array::from_fn(|i| id.0[i]),
+            roots: self.roots().iter().map(SecretKey::public).collect(),
+            threshold: 2,
+            log_key: self.key("log").public(),
+            time: beginning(),
+            seal_idle: DurationMs::from_secs(60),
+            signers: OFFICES[..2]
+                .iter()
+                .map(|(name, role)| first(name, *role))
+                .collect(),
+        }
+    }
+
+    fn roots(&self) -> [SecretKey; 3] {
+        ["root-0", "root-1", "root-2"].map(|name| self.key(name))
+    }
+
+    /// Signatures of two roots over bytes.
+    pub fn root_signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
+        let message = root_signing_bytes(bytes);
+        let sign = |key: &SecretKey| RootSignature {
+            root: key.public(),
+            signature: key.sign(&message),
+        };
+        self.roots()[..2].iter().map(sign).collect()
+    }
+
+    /// A statement of the roots.
+    pub fn sign_statement(&self, statement: &Statement) -> Signed {
+        let bytes = statement.to_bytes();
+        Signed {
+            signatures: self.root_signatures(&bytes),
+            bytes: Blob(bytes),
+        }
+    }
+
+    /// The trust bundle, with a sequence above the last.
+    pub fn bundle(&mut self) -> Signed {
+        self.bundle_sequence += 1;
+        let bundle = self.bundle_of(self.bundle_sequence);
+        let bytes = bundle.to_bytes();
+        Signed {
+            signatures: self.root_signatures(&bytes),
+            bytes: Blob(bytes),
+        }
+    }
+
+    /// The trust bundle of a sequence, not signed.
+    pub fn bundle_of(&self, sequence: u64) -> Bundle {
+        Bundle {
+            name: format!("country {}", self.prefix),
+            prefixes: vec![self.prefix],
+            sequence,
+            incarnation: 0,
+            keyring: KeyringKind::File,
+            roots: self.roots().iter().map(SecretKey::public).collect(),
+            threshold: 2,
+            log_key: self.key("log").public(),
+            certificates: Vec::new(),
+            endpoints: Vec::new(),
+            refresh: DurationMs::from_secs(3_600),
+            valid_to: beginning().saturating_add(DurationMs::from_days(3_650)),
+        }
+    }
+
+    /// An office of this country.
+    pub fn office(&self, name: &str) -> Holder {
+        Holder::Office {
+            name: format!("{name}/hq"),
+        }
+    }
+
+    /// An enterprise of this country.
+    ///
+    /// # Panics
+    /// When the code is none.
+    pub fn enterprise(&self, code: &str) -> EnterpriseId {
+        EnterpriseId::parse(&format!("{}{code}", self.prefix)).expect("the kit is given a code")
+    }
+
+    /// A model of this country.
+    ///
+    /// # Panics
+    /// When a code is none.
+    pub fn model(&self, enterprise: &str, model: &str) -> ModelId {
+        ModelId::parse(&format!("{}{enterprise}{model}", self.prefix))
+            .expect("the kit is given a model")
+    }
+
+    /// The code of a robot of the approved model.
+    ///
+    /// # Panics
+    /// Never: a number has at most 17 digits here.
+    pub fn code(&self, serial: u32) -> Code {
+        Code::parse(&format!("{}0001100002{serial:017}", self.prefix)).expect("a code")
+    }
+
+    /// The command that accredits an enterprise for every role.
+    ///
+    /// # Panics
+    /// When the code is none.
+    pub fn accreditation(&self, code: &str) -> Command {
+        Command::AccreditEnterprise {
+            code: EnterpriseCode::parse(code).expect("the kit is given a code"),
+            name: format!("enterprise {code}"),
+            maker: self.maker(code),
+            roles: Role::ALL
+                .iter()
+                .copied()
+                .filter(|role| role.is_enterprise())
+                .collect(),
+            valid_from: TimeMs::EPOCH,
+            valid_to: beginning().saturating_add(DurationMs::from_days(3_650)),
+        }
+    }
+
+    fn maker(&self, code: &str) -> Maker {
+        Maker {
+            scheme: IdentifierScheme::National,
+            country: "XX".into(),
+            identifier: format!("{}-{code}", self.prefix),
+        }
+    }
+
+    /// The command that approves a model.
+    pub fn approval(&self, enterprise: &str, model: &str) -> Command {
+        Command::ApproveModel {
+            id: self.model(enterprise, model),
+            facts: ModelFacts {
+                name: "H1".into(),
+                certificate: "TA-1".into(),
+                form: Form::Bipedal,
+                level: 3,
+                safety_class: 2,
+                height_cm: 172,
+                mass_kg: 61,
+                degrees_of_freedom: 27,
+                battery_wh: 900,
+                firmware_family: "fw".into(),
+            },
+            production_from: TimeMs::EPOCH,
+            production_to: beginning().saturating_add(DurationMs::from_days(3_650)),
+        }
+    }
+
+    /// The registration of a robot with a body, two identity parts and a battery of its own.
+    pub fn registration(&self, serial: u32) -> Registration {
+        let maker = self.maker("0001");
+        let part = |kind: PartType| Part {
+            kind,
+            identity: part_identity(kind, &maker, &format!("S{serial}")),
+            lot: "L1".into(),
+        };
+        Registration {
+            code: self.code(serial),
+            body: part_identity(PartType::Body, &maker, &format!("S{serial}")),
+            manufactured: beginning(),
+            site: "plant".into(),
+            origin: "XX".into(),
+            prototype: false,
+            importers_filing: false,
+            identity_parts: vec![part(PartType::Compute), part(PartType::Torso)],
+            parts: vec![part(PartType::Battery)],
+            robot_key: None,
+            firmware: Firmware {
+                family: "fw".into(),
+                build: 10,
+            },
+        }
+    }
+
+    /// The command that registers it.
+    pub fn register(&self, serial: u32) -> Command {
+        Command::Register {
+            registration: self.registration(serial),
+        }
+    }
+
+    /// The command that offers it to another country for good, for a day, under version 1.
+    pub fn declare(&self, serial: u32, transfer: TransferId, to: &Prefix) -> Command {
+        Command::DeclareExport {
+            code: self.code(serial),
+            transfer,
+            to: *to,
+            purpose: Purpose::PermanentExport,
+            offer_until: self.clock.saturating_add(DurationMs::from_days(1)),
+            agreement_version: 1,
+            papers: Papers {
+                office_of_export: "port".into(),
+                office_of_entry: "harbour".into(),
+                ..Papers::default()
+            },
+        }
+    }
+
+    /// The registry's state.
+    ///
+    /// # Panics
+    /// Before the genesis.
+    pub fn registry(&self) -> Registry {
+        let Ok(registry) = self.ledger.registry();
+        registry.expect("the registry has its genesis")
+    }
+
+    /// Applies a body under the next stamp.
+    pub fn apply(&mut self, body: Body) -> Answer {
+        let seed = sha256(&[
+            b"carnet-kit-seed/",
+            self.prefix.as_str().as_bytes(),
+            &(self.entries.len() as u64).to_be_bytes(),
+        ]);
+        let entry = Entry {
+            stamp: Stamp {
+                at: self.clock,
+                seed: EntrySeed(seed.0),
+            },
+            body,
+        };
+        self.clock = self.clock.saturating_add(STEP);
+        let Ok(answer) = machine::apply(&mut self.ledger, &entry);
+        self.entries.push(entry);
+        answer
+    }
+
+    /// The open session of somebody.
+    pub fn session(&mut self, name: &str) -> u64 {
+        if let Some((session, _)) = self.sessions.get(name) {
+            return *session;
+        }
+        let nonce = sha256(&[name.as_bytes()]);
+        let answer = self.apply(Body::OpenSession {
+            subject: name.to_owned(),
+            nonce: std::array::from_fn(|i| nonce.0[i]),
+        });
+        let id = answer.session.unwrap_or_default();
+        self.sessions.insert(name.to_owned(), (id, 0));
+        id
+    }
+
+    /// The session record of somebody.
+    pub fn session_of(&mut self, name: &str) -> Option<Session> {
+        let id = self.session(name);
+        let Ok(session) = self.ledger.session(id);
+        session
+    }
+
+    /// A header for commands of one kind, with the next number of the signer's session.
+    pub fn header(&mut self, name: &str, commands: &[Command]) -> SignedHeader {
+        let session = self.session(name);
+        let sequence = self.sessions.get_mut(name).map_or(0, |(_, next)| {
+            *next += 1;
+            *next
+        });
+        let items: Vec<Vec<u8>> = commands.iter().map(Canonical::to_bytes).collect();
+        SignedHeader {
+            prefix: self.prefix,
+            incarnation: 0,
+            key: self.key(name).public().key_id(),
+            session,
+            sequence,
+            not_after: self.clock.saturating_add(DurationMs::from_days(1)),
+            kind: commands
+                .first()
+                .map_or(0, |command| command.kind().number() as u16),
+            item_count: commands.len() as u32,
+            item_root: item_root(items.iter().map(Vec::as_slice)),
+        }
+    }
+
+    /// The part of a request with commands `[first, first + count)` of all that the header signs.
+    pub fn part(
+        &self,
+        name: &str,
+        header: &SignedHeader,
+        commands: &[Command],
+        first: usize,
+        count: usize,
+    ) -> Request {
+        let items: Vec<Vec<u8>> = commands.iter().map(Canonical::to_bytes).collect();
+        let hashes: Vec<Digest> = items.iter().map(|item| leaf_bytes_hash(item)).collect();
+        let Ok(range_proof) =
+            range_proof(&hashes[..], first as u64, count as u64, hashes.len() as u64);
+        Request {
+            header: Blob(header.to_bytes()),
+            signature: self.key(name).sign(&header.signing_bytes()),
+            first_item: first as u32,
+            items: items[first..first + count]
+                .iter()
+                .cloned()
+                .map(Blob)
+                .collect(),
+            range_proof,
+        }
+    }
+
+    /// A signed request of somebody for commands of one kind.
+    pub fn request(&mut self, name: &str, commands: &[Command]) -> Request {
+        let header = self.header(name, commands);
+        self.part(name, &header, commands, 0, commands.len())
+    }
+
+    /// One command of somebody, signed and applied.
+    ///
+    /// # Panics
+    /// When the answer is not one item.
+    pub fn command(&mut self, name: &str, command: Command) -> ItemAnswer {
+        let request = self.request(name, &[command]);
+        let mut answer = self.apply(Body::Actor { request });
+        assert!(answer.items.len() == 1, "one command has one answer");
+        answer.items.swap_remove(0)
+    }
+
+    /// As [`Country::command`], for a step that the caller's story takes for granted.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn must(&mut self, name: &str, command: Command) {
+        let said = command.name();
+        let answer = self.command(name, command);
+        assert!(
+            matches!(answer, ItemAnswer::Done { .. }),
+            "{name} at {}: {said}: {}",
+            self.prefix,
+            text(&answer)
+        );
+    }
+
+    /// A statement of the roots, signed and applied.
+    ///
+    /// # Panics
+    /// When the answer is not one item.
+    pub fn state(&mut self, statement: &Statement) -> ItemAnswer {
+        let signed = self.sign_statement(statement);
+        let mut answer = self.apply(Body::Root { signed });
+        assert!(answer.items.len() == 1, "one statement has one answer");
+        answer.items.swap_remove(0)
+    }
+
+    /// Appends the map head.
+    pub fn seal(&mut self) -> Answer {
+        self.apply(Body::Seal {})
+    }
+
+    /// Signs and publishes the newest sealed size.
+    pub fn publish(&mut self) -> Option<Answer> {
+        let registry = self.registry();
+        let sealed = registry.sealed?;
+        let checkpoint = Checkpoint {
+            origin: Origin {
+                prefix: registry.prefix,
+                incarnation: registry.incarnation,
+            },
+            size: sealed.size,
+            root: sealed.root,
+        };
+        let signature = self.key("log").sign(checkpoint.body().as_bytes());
+        Some(self.apply(Body::Publish {
+            size: sealed.size,
+            root: sealed.root,
+            signature,
+        }))
+    }
+
+    /// Seals and publishes.
+    pub fn close(&mut self) {
+        self.seal();
+        self.publish();
+    }
+
+    /// Mail for a peer from a sequence on.
+    ///
+    /// # Errors
+    /// As [`mail::batch`].
+    pub fn mail(
+        &self,
+        to: &Prefix,
+        known_size: u64,
+        from: u64,
+    ) -> Result<MailBatch, MailError<std::convert::Infallible>> {
+        mail::batch(
+            &self.ledger,
+            &self.registry(),
+            to,
+            known_size,
+            self.ledger.mailbox(to, from),
+            MAIL_BYTES_MAX,
+        )
+    }
+
+    /// Everything that this country has for `to` and that it has not applied: closes the log and delivers.
+    ///
+    /// # Panics
+    /// When the two are not peers.
+    pub fn deliver(&mut self, to: &mut Self) -> Vec<ItemAnswer> {
+        self.close();
+        let Ok(peer) = to.ledger.peer(&self.prefix);
+        let peer = peer.expect("mail goes between peers");
+        let batch = self.mail(&to.prefix, peer.size_seen, peer.cursor);
+        let batch = batch.expect("a closed log has mail");
+        to.apply(Body::Foreign { batch }).items
+    }
+}
+
+/// Makes two countries peers with an agreement of version 1 that recognises everything both ways.
+///
+/// # Panics
+/// When a statement is refused.
+pub fn befriend(a: &mut Country, b: &mut Country) {
+    for (one, other) in [(0, 1), (1, 0)] {
+        let both: [&mut Country; 2] = [&mut *a, &mut *b];
+        let bundle = both[other].bundle();
+        let fingerprint = sha256(&[&bundle.bytes.0]);
+        let answer = both[one].state(&Statement::Recognise {
+            bundle,
+            fingerprint,
+        });
+        assert!(
+            matches!(answer, ItemAnswer::Done { .. }),
+            "{}",
+            text(&answer)
+        );
+    }
+    let agreement = agreement(a.prefix, b.prefix, 1);
+    let bytes = agreement.to_bytes();
+    let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+    for country in [a, b] {
+        let agreement = Signed {
+            bytes: Blob(bytes.clone()),
+            signatures: signatures.clone(),
+        };
+        let answer = country.state(&Statement::Agree { agreement });
+        assert!(
+            matches!(answer, ItemAnswer::Done { .. }),
+            "{}",
+            text(&answer)
+        );
+    }
+}
+
+/// An agreement by which each recognises everything of either.
+pub fn agreement(a: Prefix, b: Prefix, version: u32) -> Agreement {
+    let clause = |number, recogniser, issuer| Clause {
+        number,
+        recogniser,
+        issuer,
+        models: Vec::new(),
+        levels: vec![1, 2, 3, 4, 5],
+        safety_classes: vec![1, 2, 3, 4],
+        purposes: Purpose::ALL.to_vec(),
+        checkpoint_age_max: DurationMs::from_days(1),
+        recall_severity_max: Severity::StopUse,
+        recall_count_max: 1_000,
+    };
+    Agreement {
+        id: format!("{}-{}", a.min(b), a.max(b)),
+        version,
+        parties: (a.min(b), a.max(b)),
+        effective_from: TimeMs::EPOCH,
+        effective_to: beginning().saturating_add(DurationMs::from_days(3_650)),
+        clauses: vec![
+            clause(1, a, b),
+            clause(2, b, a),
+            clause(3, a, a),
+            clause(4, b, b),
+        ],
+    }
+}
+
+/// A transfer number.
+pub fn transfer(number: u8) -> TransferId {
+    TransferId([number; 16])
+}
+
+/// An answer as text: `done`, `nothing`, or the reason with its detail.
+pub fn text(answer: &ItemAnswer) -> String {
+    match answer {
+        ItemAnswer::Done { .. } => "done".into(),
+        ItemAnswer::Nothing {} => "nothing".into(),
+        ItemAnswer::Refused { rejection } if rejection.detail.is_empty() => {
+            rejection.reason.name().into()
+        }
+        ItemAnswer::Refused { rejection } => {
+            format!("{}: {}", rejection.reason.name(), rejection.detail)
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The published tables: life cycle, rejections, commands. Made from the code and compared; `CARNET_VECTORS=write` writes
+//! them anew.
+
+use carnet_domain::command::CommandKind;
+use carnet_domain::kit::Country;
+use carnet_domain::lifecycle::{ActionKind, HoldKind, State, blocks, blocks_departure, next};
+use carnet_domain::policy::{MATRIX, Role, permission};
+use carnet_domain::rejection::Reason;
+use serde_json::{Value, json};
+
+use crate::samples;
+
+/// Compares a published file with what the code makes, or writes it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the vectors are files; the crate itself reads none"
+)]
+fn check(name: &str, text: &str) {
+    let path = format!("{}/../vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var("CARNET_VECTORS").is_ok_and(|mode| mode == "write") {
+        std::fs::write(&path, text).expect("the vectors can be written");
+    }
+    let published = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(published == text, "{path} differs from what the code makes");
+}
+
+fn check_json(name: &str, value: &Value) {
+    let text = serde_json::to_string_pretty(value).expect("JSON") + "\n";
+    check(name, &text);
+}
+
+#[test]
+fn lifecycle() {
+    let mut out = String::new();
+    let rows = std::iter::once(None).chain(State::ALL.iter().copied().map(Some));
+    for from in rows {
+        let name = from.map_or("-", State::name);
+        for action in ActionKind::ALL {
+            if let Some(to) = next(from, *action) {
+                out.push_str(&format!("{name} {} {}\n", action.name(), to.name()));
+            }
+        }
+    }
+    check("lifecycle.txt", &out);
+}
+
+#[test]
+fn holds() {
+    let rows: Vec<Value> = HoldKind::ALL
+        .iter()
+        .map(|hold| {
+            let blocked = ActionKind::ALL
+                .iter()
+                .filter(|action| blocks(*hold, **action));
+            json!({
+                "number": hold.number(),
+                "name": hold.name(),
+                "blocks": blocked.map(|action| action.name()).collect::<Vec<_>>(),
+                "blocks_departure": blocks_departure(*hold),
+            })
+        })
+        .collect();
+    check_json("holds.json", &json!(rows));
+}
+
+#[test]
+fn rejections() {
+    let rows: Vec<Value> = Reason::ALL
+        .iter()
+        .map(|reason| {
+            json!({
+                "number": reason.number(),
+                "name": reason.name(),
+                "text": reason.text(),
+                "remedy": reason.remedy(),
+            })
+        })
+        .collect();
+    check_json("rejections.json", &json!(rows));
+}
+
+#[test]
+fn rejections_are_numbered_in_order_without_gaps() {
+    let numbers: Vec<u64> = Reason::ALL.iter().map(|reason| reason.number()).collect();
+    let count = numbers.len() as u64;
+    assert_eq!(numbers, (1..=count).collect::<Vec<_>>());
+}
+
+#[test]
+fn commands() {
+    let rows: Vec<Value> = CommandKind::ALL
+        .iter()
+        .map(|kind| {
+            let roles = |wanted| -> Vec<&str> {
+                let roles = Role::ALL.iter();
+                roles
+                    .filter(|role| permission(**role, *kind) == wanted)
+                    .map(|role| role.word())
+                    .collect()
+            };
+            json!({
+                "number": kind.number(),
+                "name": kind.name(),
+                "roles_on_any_subject": roles(carnet_domain::policy::Permission::Any),
+                "roles_on_their_own": roles(carnet_domain::policy::Permission::Own),
+            })
+        })
+        .collect();
+    assert_eq!(rows.len(), MATRIX.len());
+    check_json("commands.json", &json!(rows));
+}
+
+#[test]
+fn commands_and_actions_have_the_numbers_of_their_kinds() {
+    let country = Country::unborn("86");
+    let commands = samples::commands(&country);
+    for (command, kind) in commands.iter().zip(CommandKind::ALL) {
+        assert_eq!(
+            (command.number(), command.name()),
+            (kind.number(), kind.name())
+        );
+        assert_eq!(command.kind(), *kind);
+    }
+    assert_eq!(commands.len(), CommandKind::ALL.len());
+    for action in samples::actions() {
+        let kind = action.kind();
+        assert_eq!(
+            (action.number(), action.name()),
+            (kind.number(), kind.name())
+        );
+    }
+    // Everything from Stock to Correct is an action with a payload.
+    let numbers: Vec<u64> = samples::actions().iter().map(|a| a.number()).collect();
+    assert_eq!(numbers, (4..=25).collect::<Vec<_>>());
+}

@@ -1,0 +1,198 @@
+//! One of every command and action, in the order of their numbers.
+
+use carnet_domain::code::Prefix;
+use carnet_domain::command::{Action, Command, Condition};
+use carnet_domain::digest::Digest;
+use carnet_domain::kit::{Country, transfer};
+use carnet_domain::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::policy::Role;
+use carnet_domain::record::{
+    ApprovalStatus, EnterpriseStatus, Firmware, Part, PartType, Predicate, RecallNotice, Severity,
+};
+use carnet_domain::time::TimeMs;
+
+use crate::values::d;
+
+/// One of every command, about robot 1 of the country.
+pub(crate) fn commands(country: &Country) -> Vec<Command> {
+    let code = country.code(1);
+    let id = transfer(1);
+    let reason = "why".to_owned();
+    let public = country.key("somebody").public();
+    vec![
+        country.accreditation("0009"),
+        Command::SetEnterpriseStatus {
+            id: country.enterprise("0001"),
+            status: EnterpriseStatus::Suspended,
+            reason: reason.clone(),
+        },
+        Command::AddSigner {
+            public,
+            holder: country.office("customs"),
+            role: Role::Customs,
+        },
+        Command::RetireSigner {
+            public,
+            compromised_after: Some(3),
+            reason: reason.clone(),
+        },
+        country.approval("0001", "100009"),
+        Command::SetModelStatus {
+            id: country.model("0001", "100002"),
+            status: ApprovalStatus::Suspended,
+            reason: reason.clone(),
+        },
+        Command::Reserve { code },
+        country.register(1),
+        Command::Act {
+            code,
+            expected_sequence: Some(1),
+            action: Action::Stock {},
+        },
+        Command::SetHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: reason.clone(),
+        },
+        Command::LiftHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: reason.clone(),
+        },
+        country.declare(1, id, &Prefix::parse("49").expect("a prefix")),
+        Command::CancelExport {
+            transfer: id,
+            reason: reason.clone(),
+        },
+        Command::PermitImport {
+            transfer: id,
+            depart_by: TimeMs(1),
+            conditions: vec![
+                Condition::Inspection {},
+                Condition::FirmwareAtLeast { build: 11 },
+                Condition::Document { digest: d("paper") },
+            ],
+        },
+        Command::RefuseImport {
+            transfer: id,
+            reason: reason.clone(),
+        },
+        Command::Depart {
+            transfer: id,
+            place: "port".into(),
+        },
+        Command::Admit {
+            transfer: id,
+            place: "harbour".into(),
+            importer: d("importer"),
+            documents: vec![d("paper")],
+        },
+        Command::Return {
+            transfer: id,
+            reason: reason.clone(),
+        },
+        recall(country, "R-1", Severity::StopUse),
+        Command::WithdrawRecall {
+            number: "R-1".into(),
+            reason: reason.clone(),
+        },
+        Command::RemedyRecall {
+            code,
+            number: "R-1".into(),
+            report: d("report"),
+        },
+    ]
+}
+
+/// A recall of every robot of the approved model.
+pub(crate) fn recall(country: &Country, number: &str, severity: Severity) -> Command {
+    Command::OpenRecall {
+        notice: RecallNotice {
+            number: number.into(),
+            severity,
+            predicate: Predicate::all(),
+        },
+        models: vec![country.model("0001", "100002")],
+        remedy: "replace the battery".into(),
+    }
+}
+
+/// One of every action.
+pub(crate) fn actions() -> Vec<Action> {
+    let report = d("report");
+    let reason = "why".to_owned();
+    let use_ = |scenario: &str| (d("operator"), scenario.to_owned());
+    let (operator, scenario) = use_("warehouse");
+    let part = Part {
+        kind: PartType::Battery,
+        identity: d("new battery"),
+        lot: "L2".into(),
+    };
+    vec![
+        Action::Stock {},
+        Action::Sell { owner: d("owner") },
+        Action::Deploy {
+            operator,
+            scenario: scenario.clone(),
+        },
+        Action::Redeploy { operator, scenario },
+        Action::BeginMaintenance {
+            note: reason.clone(),
+        },
+        Action::CompleteMaintenance { report },
+        Action::Repair { report },
+        Action::ReplacePart {
+            removed: d("battery"),
+            fitted: part,
+        },
+        Action::Inspect {
+            report,
+            passed: true,
+        },
+        Action::RecordIncident {
+            severity: 2,
+            place: "hall".into(),
+            findings: report,
+        },
+        Action::RecordTraining {
+            data_set: report,
+            model: report,
+            place: "hall".into(),
+        },
+        Action::UpdateSoftware {
+            firmware: Firmware {
+                family: "fw".into(),
+                build: 11,
+            },
+        },
+        Action::RequestOwnership {
+            owner: d("gaining"),
+            release_code: Digest(carnet_domain::digest::sha256(&[b"1234"]).0),
+        },
+        Action::ApproveOwnership {
+            release_code: "1234".into(),
+        },
+        Action::EndOwnershipRequest {
+            reason: reason.clone(),
+        },
+        Action::Retire {
+            reason: reason.clone(),
+        },
+        Action::ReturnToService { report },
+        Action::DeclareEndOfLife {
+            outcome: EndOfLife::Scrapped,
+            certificate: report,
+        },
+        Action::WithdrawEndOfLife {
+            reason: reason.clone(),
+        },
+        Action::ConfirmEndOfLife {},
+        Action::Annul {
+            reason: reason.clone(),
+        },
+        Action::Correct {
+            corrects: 1,
+            note: reason,
+        },
+    ]
+}
