@@ -11,7 +11,6 @@
 //! Every result is a type that only this file makes. There is no clock here: the time is an argument.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::time::Duration;
 
 use carnet_domain::code::Prefix;
@@ -26,9 +25,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::{self, Findings};
 use crate::identity::{
-    ClientName, Identity, IdentityError, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
+    ClientName, Identity, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
 };
 use crate::roots::{Fingerprint, PinnedRoots};
+
+pub use crate::fault::{ChainError, Fault, Whose};
 
 /// The most certificates in a chain that is presented: leaf, authority of the plane, and perhaps the root.
 pub const CHAIN_COUNT_MAX: usize = 3;
@@ -261,175 +262,6 @@ pub fn verify_passport_chain(
     })
 }
 
-/// Whose certificate is at fault, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{whose}: {fault}")]
-pub struct ChainError {
-    /// Who has to put it right.
-    pub whose: Whose,
-    /// What is wrong.
-    pub fault: Fault,
-}
-
-/// Who has to put a fault right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
-    /// Whoever presented the chain: a wrong, old or foreign certificate.
-    Presenter,
-    /// The authority of that jurisdiction, which issued what it must not.
-    Issuer(Prefix),
-    /// The jurisdiction whose pinned root is no longer, or not yet, valid.
-    Root(Prefix),
-}
-
-impl fmt::Display for Whose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Presenter => f.write_str("the certificate presented"),
-            Self::Issuer(prefix) => write!(f, "the authority of {prefix}"),
-            Self::Root(prefix) => write!(f, "the pinned root of {prefix}"),
-        }
-    }
-}
-
-/// What is wrong with a chain.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// No certificate at all.
-    #[error("no certificate was presented")]
-    NoCertificate,
-    /// More than [`CHAIN_COUNT_MAX`].
-    #[error("{count} certificates were presented, the most is {CHAIN_COUNT_MAX}")]
-    TooMany {
-        /// How many.
-        count: usize,
-    },
-    /// One longer than [`CERTIFICATE_BYTES_MAX`].
-    #[error("a certificate has {bytes} bytes, the most is {CERTIFICATE_BYTES_MAX}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// Not a certificate, or one with something that is not accepted.
-    #[error("malformed: {0}")]
-    Malformed(String),
-    /// Too old.
-    #[error("expired at {until}, now {at}")]
-    Expired {
-        /// Its last instant.
-        until: TimeMs,
-        /// The time given.
-        at: TimeMs,
-    },
-    /// Too new.
-    #[error("not valid before {from}, now {at}")]
-    NotYetValid {
-        /// Its first instant.
-        from: TimeMs,
-        /// The time given.
-        at: TimeMs,
-    },
-    /// A signature in the chain does not verify.
-    #[error("a signature in the chain does not verify")]
-    Signature,
-    /// Signed with an algorithm that is not Ed25519.
-    #[error("a signature in the chain is not Ed25519")]
-    Algorithm,
-    /// The chain ends in no root that is pinned.
-    #[error("the chain ends in no pinned root of {pinned}")]
-    UnknownIssuer {
-        /// The jurisdictions that were possible.
-        pinned: String,
-    },
-    /// The leaf lacks the key usage of the plane.
-    #[error("it is for {found}, expected the {expected} plane")]
-    WrongPlane {
-        /// The plane of the connection.
-        expected: Plane,
-        /// What the certificate is for.
-        found: String,
-    },
-    /// The leaf lacks the key usage of passports.
-    #[error("it is for {found}, expected passports")]
-    NotForPassports {
-        /// What the certificate is for.
-        found: String,
-    },
-    /// More than one of Carnet's key usages, or the one for any purpose.
-    #[error("it is for several purposes, expected exactly one")]
-    SeveralPurposes,
-    /// An authority's certificate stands where a leaf must.
-    #[error("it is the certificate of an authority, expected that of a holder")]
-    AuthorityAsLeaf,
-    /// A leaf's certificate stands where an authority's must.
-    #[error("it was issued with a certificate that is not an authority's")]
-    LeafAsAuthority,
-    /// More authorities between leaf and root than allowed.
-    #[error("there are more authorities in the chain than allowed")]
-    PathTooLong,
-    /// Not exactly the authorities between leaf and root that the shape asks for.
-    #[error("{found} authorities stand between the certificate and the root, expected {expected}")]
-    Shape {
-        /// How many must.
-        expected: usize,
-        /// How many do.
-        found: usize,
-    },
-    /// The authority of the plane is not in the list that the roots signed.
-    #[error("it was issued by an authority that its roots do not list ({0})")]
-    UnlistedAuthority(Fingerprint),
-    /// No URI in the subject alternative name.
-    #[error("it names nobody: there is no URI in the subject alternative name")]
-    NoName,
-    /// More than one URI.
-    #[error("it has {count} URIs in the subject alternative name, expected one")]
-    SeveralNames {
-        /// How many.
-        count: usize,
-    },
-    /// Names of kinds that its holder must not have.
-    #[error("it has {count} names beside the URI that its holder must not have")]
-    OtherNames {
-        /// How many.
-        count: usize,
-    },
-    /// The URI is not an identity.
-    #[error("the name {uri:?} is not an identity: {source}")]
-    Name {
-        /// The URI, cut to 200 characters.
-        uri: String,
-        /// What is wrong with it.
-        source: IdentityError,
-    },
-    /// The name is of another jurisdiction than the root.
-    #[error("it names jurisdiction {found}, but the chain ends in the root of {expected}")]
-    Country {
-        /// Whose root it is.
-        expected: Prefix,
-        /// Whose name it is.
-        found: Prefix,
-    },
-    /// The name is of another kind.
-    #[error("it is of {found}, expected {expected}")]
-    Kind {
-        /// What must be.
-        expected: &'static str,
-        /// What is.
-        found: String,
-    },
-    /// Another node than the one meant.
-    #[error("it is of node {found}, expected node {expected}")]
-    Node {
-        /// The node meant.
-        expected: NodeId,
-        /// The node found.
-        found: NodeId,
-    },
-    /// The key is not acceptable.
-    #[error("its key is not acceptable: {0}")]
-    Key(String),
-}
-
 /// A leaf whose path held and whose name belongs to the jurisdiction of the root.
 struct Leaf {
     identity: Identity,
@@ -647,18 +479,20 @@ impl WantedPurpose {
 
 impl ExtendedKeyUsageValidator for &WantedPurpose {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), PathError> {
-        let mut names = Vec::new();
+        let mut planes = Vec::new();
+        let mut count = 0_usize;
         for purpose in purposes {
             let purpose = purpose?;
             if purpose == KeyPurposeId::new(self.der) {
                 return Ok(());
             }
-            names.push(purpose_text(&purpose));
+            planes.extend(purpose_text(&purpose));
+            count += 1;
         }
-        *self.found.borrow_mut() = if names.is_empty() {
-            "nothing".to_owned()
-        } else {
-            names.join(", ")
+        *self.found.borrow_mut() = match (planes.as_slice(), count) {
+            ([], 0) => "nothing".to_owned(),
+            ([], _) => "no purpose of Carnet".to_owned(),
+            (some, _) => some.join(", "),
         };
         let required = KeyUsage::required(self.der);
         Err(PathError::RequiredEkuNotFoundContext(
@@ -670,15 +504,14 @@ impl ExtendedKeyUsageValidator for &WantedPurpose {
     }
 }
 
-fn purpose_text(purpose: &KeyPurposeId<'_>) -> String {
+fn purpose_text(purpose: &KeyPurposeId<'_>) -> Option<String> {
+    if *purpose == KeyPurposeId::new(PASSPORT_EKU_DER) {
+        return Some("passports".to_owned());
+    }
     let plane = Plane::ALL
         .iter()
         .find(|plane| KeyPurposeId::new(plane.eku_der()) == *purpose);
-    match plane {
-        Some(plane) => format!("the {plane} plane"),
-        None if *purpose == KeyPurposeId::new(PASSPORT_EKU_DER) => "passports".to_owned(),
-        None => "a purpose outside Carnet".to_owned(),
-    }
+    plane.map(|plane| format!("the {plane} plane"))
 }
 
 fn pinned_text(roots: &PinnedRoots) -> String {

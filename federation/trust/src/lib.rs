@@ -5,5 +5,6 @@
 
 mod certificate;
 pub mod chain;
+mod fault;
 pub mod identity;
 pub mod roots;

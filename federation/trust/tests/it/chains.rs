@@ -206,7 +206,7 @@ fn a_certificate_without_key_usage_is_refused() {
     );
     assert_eq!(
         desk(|sketch| sketch.usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
-        "the certificate presented: it is for a purpose outside Carnet, expected the client plane"
+        "the certificate presented: it is for no purpose of Carnet, expected the client plane"
     );
 }
 
