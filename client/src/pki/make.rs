@@ -1,0 +1,301 @@
+//! Turns names, keys and times into certificates, with rcgen.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use carnet_domain::code::Prefix;
+use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_trust::identity::{CaName, Identity, PassportName, Plane, passport_eku_arcs};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+use super::files::{content, fault, read_chain};
+use super::{BACKDATED, Host, PkiError};
+
+/// PKCS #8 (RFC 8410 §7) before the 32 bytes of an Ed25519 seed.
+const PKCS8_HEAD: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// 32 random bytes from the operating system.
+pub(super) fn seed() -> Result<[u8; 32], PkiError> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| PkiError::Random)?;
+    Ok(seed)
+}
+
+/// From when until when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    from: TimeMs,
+    until: TimeMs,
+}
+
+impl Span {
+    pub(super) fn new(now: TimeMs, days: u64) -> Self {
+        Self {
+            from: now.saturating_sub(BACKDATED),
+            until: now.saturating_add(DurationMs::from_days(days)),
+        }
+    }
+}
+
+/// A certificate authority and its key.
+pub(super) struct Authority {
+    name: CaName,
+    number: usize,
+    seed: [u8; 32],
+    key: KeyPair,
+    der: CertificateDer<'static>,
+}
+
+impl Authority {
+    /// A self-signed root.
+    pub(super) fn root(
+        prefix: Prefix,
+        number: usize,
+        seed: [u8; 32],
+        span: Span,
+    ) -> Result<Self, PkiError> {
+        let name = CaName {
+            prefix,
+            plane: None,
+        };
+        let key = key_pair(&seed, &name.to_string())?;
+        let mut params = params(&Identity::Ca(name), &[], span)?;
+        params.distinguished_name = authority_subject(name, number);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params
+            .self_signed(&key)
+            .map_err(refused(&name.to_string()))?;
+        Ok(Self {
+            name,
+            number,
+            seed,
+            key,
+            der: certificate.der().clone(),
+        })
+    }
+
+    /// The authority of a plane, below a root.
+    pub(super) fn plane(
+        prefix: Prefix,
+        plane: Plane,
+        root: &Self,
+        seed: [u8; 32],
+        span: Span,
+    ) -> Result<Self, PkiError> {
+        let name = CaName {
+            prefix,
+            plane: Some(plane),
+        };
+        let key = key_pair(&seed, &name.to_string())?;
+        let mut params = params(&Identity::Ca(name), &[], span)?;
+        params.distinguished_name = authority_subject(name, 1);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // The two usages of the web are there for third-party tools, which ask an authority for them as well.
+        params.extended_key_usages = usages(&plane.eku_arcs());
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ClientAuth);
+        let der = root.sign(&params, &key)?;
+        Ok(Self {
+            name,
+            number: 1,
+            seed,
+            key,
+            der,
+        })
+    }
+
+    /// An authority of a plane that [`Authority::plane`] made, from its files.
+    pub(super) fn load(name: CaName, key: &Path, certificate: &Path) -> Result<Self, PkiError> {
+        let bytes = std::fs::read(key).map_err(fault("read", key))?;
+        let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+            .map_err(|_| content(key, "not a private key in PEM"))?;
+        let seed = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
+        let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed).ok());
+        let seed = seed.ok_or_else(|| content(key, "not an Ed25519 key in PKCS #8"))?;
+        let der = read_chain(certificate)?.swap_remove(0);
+        let pair = key_pair(&seed, &name.to_string())?;
+        Ok(Self {
+            name,
+            number: 1,
+            seed,
+            key: pair,
+            der,
+        })
+    }
+
+    pub(super) fn name(&self) -> CaName {
+        self.name
+    }
+
+    pub(super) fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+
+    pub(super) fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &KeyPair,
+    ) -> Result<CertificateDer<'static>, PkiError> {
+        let mut own = CertificateParams::default();
+        own.distinguished_name = authority_subject(self.name, self.number);
+        own.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let certificate = params
+            .signed_by(key, &Issuer::from_params(&own, &self.key))
+            .map_err(refused(&self.name.to_string()))?;
+        Ok(certificate.der().clone())
+    }
+}
+
+/// A node or client to be certified.
+pub(super) struct Leaf {
+    pub(super) identity: Identity,
+    pub(super) hosts: Vec<Host>,
+    pub(super) plane: Plane,
+    pub(super) span: Span,
+}
+
+/// The certificate of a node or client.
+pub(super) fn leaf(
+    leaf: &Leaf,
+    authority: &Authority,
+    seed: &[u8; 32],
+) -> Result<CertificateDer<'static>, PkiError> {
+    let mut params = params(&leaf.identity, &leaf.hosts, leaf.span)?;
+    params.extended_key_usages = usages(&leaf.plane.eku_arcs());
+    params
+        .extended_key_usages
+        .push(ExtendedKeyUsagePurpose::ClientAuth);
+    if matches!(leaf.identity, Identity::Node(_)) {
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
+    }
+    authority.sign(&params, &key_pair(seed, &leaf.identity.to_string())?)
+}
+
+/// The certificate of a passport key, issued by the root itself.
+pub(super) fn passport(
+    name: PassportName,
+    root: &Authority,
+    span: Span,
+    seed: &[u8; 32],
+) -> Result<CertificateDer<'static>, PkiError> {
+    let identity = Identity::Passport(name);
+    let mut params = params(&identity, &[], span)?;
+    params.extended_key_usages = usages(&passport_eku_arcs());
+    root.sign(&params, &key_pair(seed, &identity.to_string())?)
+}
+
+/// Certificates as PEM, in order.
+pub(super) fn pem(certificates: &[&CertificateDer<'_>]) -> String {
+    certificates
+        .iter()
+        .map(|der| armour("CERTIFICATE", der))
+        .collect()
+}
+
+/// An Ed25519 seed as PKCS #8 in PEM.
+pub(super) fn pkcs8_pem(seed: &[u8; 32]) -> String {
+    armour("PRIVATE KEY", &pkcs8(seed))
+}
+
+fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
+    [PKCS8_HEAD.as_slice(), seed.as_slice()].concat()
+}
+
+fn armour(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for at in (0..encoded.len()).step_by(64) {
+        text.push_str(&encoded[at..encoded.len().min(at + 64)]);
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
+fn key_pair(seed: &[u8; 32], name: &str) -> Result<KeyPair, PkiError> {
+    let der = PrivatePkcs8KeyDer::from(pkcs8(seed));
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map_err(refused(name))
+}
+
+fn usages(arcs: &[u64]) -> Vec<ExtendedKeyUsagePurpose> {
+    vec![ExtendedKeyUsagePurpose::Other(arcs.to_vec())]
+}
+
+/// The subject of an authority; the issuer of everything below it, so it never changes.
+fn authority_subject(name: CaName, number: usize) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, format!("Carnet {}", name.prefix));
+    let common = match name.plane {
+        Some(plane) => format!("{plane} authority"),
+        None => format!("root {number}"),
+    };
+    subject.push(DnType::CommonName, common);
+    subject
+}
+
+fn params(identity: &Identity, hosts: &[Host], span: Span) -> Result<CertificateParams, PkiError> {
+    let name = identity.to_string();
+    let mut params = CertificateParams::default();
+    params.not_before = date(span.from, &name)?;
+    params.not_after = date(span.until, &name)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(
+        DnType::OrganizationName,
+        format!("Carnet {}", identity.prefix()),
+    );
+    params
+        .distinguished_name
+        .push(DnType::CommonName, short(&name));
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    params.subject_alt_names = vec![SanType::URI(
+        name.as_str().try_into().map_err(refused(&name))?,
+    )];
+    for host in hosts {
+        params.subject_alt_names.push(match host {
+            Host::Dns(dns) => SanType::DnsName(dns.as_str().try_into().map_err(refused(&name))?),
+            Host::Ip(ip) => SanType::IpAddress(*ip),
+        });
+    }
+    Ok(params)
+}
+
+/// The last 64 bytes of a name: X.520 allows a common name no more. Who somebody is stands in the URI.
+fn short(name: &str) -> &str {
+    let path = name.strip_prefix("carnet://").unwrap_or(name);
+    path.get(path.len().saturating_sub(64)..).unwrap_or(path)
+}
+
+fn date(at: TimeMs, name: &str) -> Result<time::OffsetDateTime, PkiError> {
+    let seconds = i64::try_from(at.as_ms() / 1000).unwrap_or(i64::MAX);
+    time::OffsetDateTime::from_unix_timestamp(seconds).map_err(refused(name))
+}
+
+fn refused<E: ToString>(name: &str) -> impl FnOnce(E) -> PkiError {
+    let name = name.to_owned();
+    move |error| PkiError::Make {
+        name,
+        fault: error.to_string(),
+    }
+}

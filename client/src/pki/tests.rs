@@ -1,0 +1,401 @@
+//! What `init` makes is what everybody believes; what it must not do, it does not.
+
+use std::os::unix::fs::PermissionsExt;
+
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::*;
+
+const NOW: TimeMs = match TimeMs::of_date(2026, 6, 1) {
+    Some(time) => time,
+    None => TimeMs::EPOCH,
+};
+
+fn prefix() -> Prefix {
+    Prefix::parse("86").expect("a prefix")
+}
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).expect("not zero")
+}
+
+fn client(role: Role, unit: &str, name: &str) -> ClientName {
+    ClientName::from_words(prefix(), role, unit, name).expect("a name")
+}
+
+fn plan() -> PkiPlan {
+    PkiPlan {
+        nodes: vec![NodeSpec {
+            id: id(1),
+            hosts: vec!["127.0.0.1".into(), "localhost".into()],
+        }],
+        clients: vec![
+            client(Role::Manufacturer, "0001", "anna"),
+            client(Role::Admin, "operations", "desk-1"),
+        ],
+        ..PkiPlan::new(prefix())
+    }
+}
+
+/// A directory that does not exist yet, inside one that is removed at the end.
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let outer = tempfile::tempdir().expect("a directory");
+    let inner = outer.path().join("86");
+    (outer, inner)
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_below(&path))
+        } else {
+            found.push(path)
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_directory_holds_exactly_what_the_head_of_the_file_says() {
+    let (_outer, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let names: Vec<String> = files_below(&directory)
+        .iter()
+        .map(|path| {
+            path.strip_prefix(&directory)
+                .expect("below")
+                .display()
+                .to_string()
+        })
+        .collect();
+    let expected = "\
+ca/admin.crt ca/admin.key ca/client.crt ca/client.key ca/federation.crt ca/federation.key ca/raft.crt ca/raft.key \
+clients/admin-operations-desk-1.actor.key clients/admin-operations-desk-1.actor.pub \
+clients/admin-operations-desk-1.admin.crt clients/admin-operations-desk-1.admin.key \
+clients/admin-operations-desk-1.crt clients/admin-operations-desk-1.key \
+clients/manufacturer-0001-anna.actor.key clients/manufacturer-0001-anna.actor.pub \
+clients/manufacturer-0001-anna.crt clients/manufacturer-0001-anna.key \
+keys/log.pub keys/log.seed keys/passport.crt keys/passport.seed keys/witness.pub keys/witness.seed \
+nodes/1/admin.crt nodes/1/admin.key nodes/1/client.crt nodes/1/client.key \
+nodes/1/federation.crt nodes/1/federation.key nodes/1/raft.crt nodes/1/raft.key \
+root/root-1.crt root/root-1.seed root/roots.crt";
+    assert_eq!(names.join(" "), expected);
+    assert_eq!(summary.file_count, names.len());
+}
+
+#[test]
+fn every_file_is_for_its_owner_only() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    for path in files_below(&directory) {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        assert_eq!(mode(path.parent().expect("a parent")), 0o700);
+    }
+}
+
+#[test]
+fn what_was_made_is_believed_and_keys_fit_certificates() {
+    let (_outer, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+    assert_eq!(roots.of(prefix())[0].fingerprint(), summary.roots[0]);
+    for plane in Plane::ALL {
+        let stem = directory.join(format!("nodes/1/{plane}"));
+        let chain = read_chain(&stem.with_extension("crt")).expect("a chain");
+        let node = chain::verify_node(&chain, &roots, prefix(), *plane, NOW).expect("believed");
+        assert_eq!(node.node(), id(1));
+        let key = PrivateKeyDer::from_pem_file(stem.with_extension("key")).expect("a key");
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        rustls::sign::CertifiedKey::from_der(chain, key, &provider).expect("they belong together");
+    }
+    let passport = read_chain(&directory.join("keys/passport.crt")).expect("a chain");
+    let passport =
+        chain::verify_passport_chain(&passport, &roots, prefix(), NOW).expect("believed");
+    assert_eq!(*passport.key(), summary.passport_key);
+    let public = |name: &str| read_seed(&directory.join(name)).expect("a seed").public();
+    assert_eq!(public("keys/passport.seed"), summary.passport_key);
+    assert_eq!(public("keys/log.seed"), summary.log_key);
+    assert_eq!(
+        read_public_key(&directory.join("keys/log.pub")).expect("a key"),
+        summary.log_key
+    );
+    let actor = public("clients/manufacturer-0001-anna.actor.key");
+    assert_eq!(
+        summary.actors[0],
+        (client(Role::Manufacturer, "0001", "anna"), actor)
+    );
+}
+
+#[test]
+fn no_two_keys_are_the_same() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let mut seen = BTreeSet::new();
+    for path in files_below(&directory) {
+        let secret = path
+            .extension()
+            .is_some_and(|ending| ending == "key" || ending == "seed");
+        if secret {
+            assert!(
+                seen.insert(std::fs::read(&path).expect("read")),
+                "{}",
+                path.display()
+            );
+        }
+    }
+    assert_eq!(seen.len(), 17);
+}
+
+#[test]
+fn three_roots_are_pinned_together() {
+    let (_outer, directory) = place();
+    let summary = init(
+        &directory,
+        &PkiPlan {
+            root_count: 3,
+            ..plan()
+        },
+        NOW,
+    )
+    .expect("made");
+    let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+    let pinned: Vec<Fingerprint> = roots
+        .of(prefix())
+        .iter()
+        .map(RootCertificate::fingerprint)
+        .collect();
+    assert_eq!(pinned, summary.roots);
+    assert_eq!(pinned.len(), 3);
+}
+
+#[test]
+fn nothing_is_ever_overwritten() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let before: Vec<Vec<u8>> = files_below(&directory)
+        .iter()
+        .map(|path| std::fs::read(path).expect("read"))
+        .collect();
+    let text = |error: PkiError| error.to_string();
+    assert!(
+        text(init(&directory, &plan(), NOW).expect_err("there"))
+            .ends_with("nothing was overwritten")
+    );
+    let anna = client(Role::Manufacturer, "0001", "anna");
+    assert!(
+        text(issue_client(&directory, &anna, 10, NOW).expect_err("there"))
+            .ends_with("nothing was overwritten")
+    );
+    let node = NodeSpec {
+        id: id(1),
+        hosts: Vec::new(),
+    };
+    assert!(
+        text(issue_node(&directory, &node, 10, NOW).expect_err("there"))
+            .ends_with("nothing was overwritten")
+    );
+    let after: Vec<Vec<u8>> = files_below(&directory)
+        .iter()
+        .map(|path| std::fs::read(path).expect("read"))
+        .collect();
+    assert!(before == after);
+}
+
+#[test]
+fn a_directory_with_anything_in_it_is_left_alone() {
+    let (_outer, directory) = place();
+    std::fs::create_dir(&directory).expect("made");
+    std::fs::write(directory.join("letter"), "mine").expect("written");
+    assert!(matches!(
+        init(&directory, &plan(), NOW),
+        Err(PkiError::Exists(_))
+    ));
+    assert_eq!(files_below(&directory).len(), 1);
+    std::fs::remove_file(directory.join("letter")).expect("removed");
+    init(&directory, &plan(), NOW).expect("an empty directory will do");
+}
+
+#[test]
+fn clients_and_nodes_can_be_added_later() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let later = NOW.saturating_add(DurationMs::from_days(100));
+    let desk = client(Role::Customs, "port-shanghai", "desk-4");
+    let actor = issue_client(&directory, &desk, 30, later).expect("issued");
+    let stem = directory.join("clients/customs-port-shanghai-desk-4");
+    assert_eq!(
+        read_seed(&stem.with_extension("actor.key"))
+            .expect("a seed")
+            .public(),
+        actor
+    );
+    let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+    let chain = read_chain(&stem.with_extension("crt")).expect("a chain");
+    let judge = |at| chain::verify_client(&chain, &roots, prefix(), Plane::Client, at);
+    assert_eq!(*judge(later).expect("believed").name(), desk);
+    assert!(
+        judge(NOW)
+            .expect_err("too early")
+            .to_string()
+            .contains("not valid before")
+    );
+    let end = later.saturating_add(DurationMs::from_days(31));
+    assert!(
+        judge(end)
+            .expect_err("too late")
+            .to_string()
+            .contains("expired")
+    );
+
+    issue_node(
+        &directory,
+        &NodeSpec {
+            id: id(4),
+            hosts: vec!["n4.example".into()],
+        },
+        30,
+        later,
+    )
+    .expect("issued");
+    let chain = read_chain(&directory.join("nodes/4/raft.crt")).expect("a chain");
+    assert_eq!(
+        chain::verify_node(&chain, &roots, prefix(), Plane::Raft, later)
+            .expect("believed")
+            .node(),
+        id(4)
+    );
+}
+
+#[test]
+fn nothing_is_issued_that_would_be_refused() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let late = NOW.saturating_add(DurationMs::from_days(2000));
+    let desk = client(Role::Customs, "port-shanghai", "desk-4");
+    let error = issue_client(&directory, &desk, 30, late).expect_err("the authority has expired");
+    let PkiError::Refused(reason) = error else {
+        panic!("{error}")
+    };
+    assert!(
+        reason.to_string().contains("expired at 2031-05-31"),
+        "{reason}"
+    );
+    let foreign = ClientName::from_words(
+        Prefix::parse("49").expect("a prefix"),
+        Role::Customs,
+        "a",
+        "b",
+    );
+    let error = issue_client(&directory, &foreign.expect("a name"), 30, NOW).expect_err("foreign");
+    assert_eq!(
+        error.to_string(),
+        "the plan is not valid: carnet://49/customs/a/b is not of 86"
+    );
+    assert!(
+        !directory
+            .join("clients/customs-port-shanghai-desk-4.crt")
+            .exists()
+    );
+}
+
+#[test]
+fn a_plan_that_contradicts_itself_is_refused() {
+    let (_outer, directory) = place();
+    let check = |change: &dyn Fn(&mut PkiPlan)| {
+        let mut plan = plan();
+        change(&mut plan);
+        let error = init(&directory, &plan, NOW)
+            .expect_err("refused")
+            .to_string();
+        assert!(!directory.exists());
+        error
+            .strip_prefix("the plan is not valid: ")
+            .expect("a fault of the plan")
+            .to_owned()
+    };
+    assert_eq!(
+        check(&|plan| plan.root_count = 0),
+        "0 roots, expected 1 to 3"
+    );
+    assert_eq!(
+        check(&|plan| plan.root_count = 4),
+        "4 roots, expected 1 to 3"
+    );
+    assert_eq!(
+        check(&|plan| plan.nodes.push(plan.nodes[0].clone())),
+        "a node id stands twice"
+    );
+    assert_eq!(
+        check(&|plan| plan.clients.push(plan.clients[0].clone())),
+        "a client stands twice"
+    );
+    assert_eq!(
+        check(&|plan| plan.validity.leaf_days = 0),
+        "a certificate must last at least a day"
+    );
+    assert_eq!(
+        check(&|plan| plan.validity.leaf_days = 4000),
+        "a certificate must not outlast the one above it"
+    );
+    assert_eq!(
+        check(&|plan| plan.validity.passport_days = 366),
+        "a passport key lasts at most 365 days, a root at most 36500"
+    );
+    let foreign = || {
+        ClientName::from_words(
+            Prefix::parse("49").expect("a prefix"),
+            Role::Customs,
+            "a",
+            "b",
+        )
+    };
+    assert_eq!(
+        check(&|plan| plan.clients.push(foreign().expect("a name"))),
+        "carnet://49/customs/a/b is not of 86"
+    );
+}
+
+#[test]
+fn damaged_files_are_named_and_never_shown() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let seed = directory.join("keys/log.seed");
+    let whole = std::fs::read_to_string(&seed).expect("read");
+    for text in [
+        "",
+        "abc",
+        &whole[..63],
+        &format!("{whole}00"),
+        &whole.replace('\n', "g"),
+    ] {
+        std::fs::write(&seed, text).expect("written");
+        let error = read_seed(&seed).err().expect("damaged").to_string();
+        assert!(
+            error.ends_with("keys/log.seed: not a seed of 64 hexadecimal digits"),
+            "{error}"
+        );
+    }
+    std::fs::write(directory.join("ca/client.key"), "nonsense").expect("written");
+    let desk = client(Role::Customs, "port", "desk");
+    let error = issue_client(&directory, &desk, 30, NOW)
+        .expect_err("damaged")
+        .to_string();
+    assert!(
+        error.ends_with("ca/client.key: not a private key in PEM"),
+        "{error}"
+    );
+    std::fs::write(directory.join("root/roots.crt"), "").expect("written");
+    let error = issue_client(&directory, &desk, 30, NOW)
+        .expect_err("damaged")
+        .to_string();
+    assert!(
+        error.ends_with("root/roots.crt: there is no certificate in it"),
+        "{error}"
+    );
+}

@@ -1,0 +1,303 @@
+//! Connects to a node: TLS 1.3 with the client's certificate, and the node's identity verified against pinned roots.
+//!
+//! Host names play no part: a server is believed because its chain ends in the jurisdiction's root and names a node of
+//! the plane asked for. The time comes from the caller.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_domain::code::Prefix;
+use carnet_domain::time::TimeMs;
+use carnet_trust::chain::{ChainError, verify_node};
+use carnet_trust::identity::{NodeId, Plane};
+use carnet_trust::roots::PinnedRoots;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::pki::{self, PkiError};
+
+/// The longest a connection may take, from the first packet to the end of the handshake.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an idle connection is probed.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a probe may stay unanswered.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest header list accepted in an answer, in bytes.
+pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// Where the time comes from that certificates are judged at.
+pub type Clock = Arc<dyn Fn() -> TimeMs + Send + Sync>;
+
+/// A TLS identity, the roots it believes, and the time.
+#[derive(Clone)]
+pub struct ClientTls {
+    roots: Arc<PinnedRoots>,
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+    clock: Clock,
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("roots", &self.roots.jurisdictions().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which server a connection must end at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedServer {
+    /// Its jurisdiction.
+    pub prefix: Prefix,
+    /// Its plane: client or admin.
+    pub plane: Plane,
+    /// Which node, when only one will do.
+    pub node: Option<NodeId>,
+}
+
+/// Why a connection cannot even be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate, key or root file.
+    #[error("cannot read the TLS files")]
+    Files(#[from] PkiError),
+    /// The private key file.
+    #[error("{file}: not a private key in PEM")]
+    Key {
+        /// The file.
+        file: String,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not used.
+    #[error("the certificate and key cannot be used")]
+    Config(#[from] rustls::Error),
+    /// The address is not `host:port`.
+    #[error("{0:?} is not an address of the form host:port")]
+    Address(String),
+}
+
+impl ClientTls {
+    /// From a file of root certificates, the client's certificate with its authority, and its key, all PEM.
+    ///
+    /// # Errors
+    /// When a file cannot be read or certificate and key do not belong together.
+    pub fn from_files(
+        roots: &Path,
+        certificate: &Path,
+        key: &Path,
+        clock: Clock,
+    ) -> Result<Self, TlsError> {
+        let chain = pki::read_chain(certificate)?;
+        let file = key.display().to_string();
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsError::Key { file })?;
+        Self::new(pki::read_roots(roots)?, chain, key, clock)
+    }
+
+    /// From values.
+    ///
+    /// # Errors
+    /// When certificate and key do not belong together.
+    pub fn new(
+        roots: PinnedRoots,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        clock: Clock,
+    ) -> Result<Self, TlsError> {
+        let signer = provider().key_provider.load_private_key(key.clone_key())?;
+        rustls::sign::CertifiedKey::new(chain.clone(), signer).keys_match()?;
+        Ok(Self {
+            roots: Arc::new(roots),
+            chain,
+            key: Arc::new(key),
+            clock,
+        })
+    }
+
+    /// The roots it believes.
+    pub fn roots(&self) -> &PinnedRoots {
+        &self.roots
+    }
+
+    /// The rustls configuration for connections to one server.
+    ///
+    /// # Errors
+    /// When certificate and key do not belong together.
+    pub fn config(&self, expected: ExpectedServer) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(provider());
+        let verifier = NodeVerifier {
+            roots: Arc::clone(&self.roots),
+            expected,
+            provider: Arc::clone(&provider),
+        };
+        let time = Arc::new(ClockTime(Arc::clone(&self.clock)));
+        let mut config = ClientConfig::builder_with_details(provider, time)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(config)
+    }
+
+    /// A channel to `host:port` that connects when it is first used and again whenever it must.
+    ///
+    /// # Errors
+    /// When the address is malformed or the identity cannot be used.
+    pub fn channel(&self, address: &str, expected: ExpectedServer) -> Result<Channel, TlsError> {
+        let connector = TlsConnector::from(Arc::new(self.config(expected)?));
+        let wrong = || TlsError::Address(address.to_owned());
+        let uri: Uri = format!("http://{address}").parse().map_err(|_| wrong())?;
+        if uri.port().is_none() || uri.path() != "/" || uri.query().is_some() {
+            return Err(wrong());
+        }
+        let target = address.to_owned();
+        let dial = tower::service_fn(move |_: Uri| {
+            let (connector, target) = (connector.clone(), target.clone());
+            async move {
+                let tcp = TcpStream::connect(target).await?;
+                tcp.set_nodelay(true)?;
+                let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
+                let tls = connector.connect(name, tcp).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(tls))
+            }
+        });
+        Ok(Endpoint::from(uri)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .connect_with_connector_lazy(dial))
+    }
+}
+
+/// Finds the reason for which a chain was refused inside a transport error, if that is why a connection failed.
+pub fn refused_chain<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e ChainError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<ChainError>() {
+            return Some(found);
+        }
+        if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) =
+            error.downcast_ref()
+        {
+            return other.0.downcast_ref();
+        }
+        next = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}
+
+struct ClockTime(Clock);
+
+impl fmt::Debug for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClockTime")
+    }
+}
+
+impl TimeProvider for ClockTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(
+            (self.0)().as_ms(),
+        )))
+    }
+}
+
+/// Believes exactly the nodes of one jurisdiction and plane.
+#[derive(Debug)]
+struct NodeVerifier {
+    roots: Arc<PinnedRoots>,
+    expected: ExpectedServer,
+    provider: Arc<CryptoProvider>,
+}
+
+impl NodeVerifier {
+    fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<(), ChainError> {
+        let ExpectedServer {
+            prefix,
+            plane,
+            node,
+        } = self.expected;
+        let found = verify_node(chain, &self.roots, prefix, plane, at)?;
+        match node {
+            Some(node) => found.expect(node).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for NodeVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let chain: Vec<CertificateDer<'_>> = std::iter::once(end_entity)
+            .chain(intermediates)
+            .cloned()
+            .collect();
+        let at = TimeMs(now.as_secs().saturating_mul(1000));
+        self.judge(&chain, at).map_err(|e| {
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(e))))
+        })?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General(
+            "only TLS 1.3 is spoken here".to_owned(),
+        ))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}

@@ -1,0 +1,211 @@
+//! Handshakes of the SDK with nodes: right ones and wrong ones.
+
+use std::path::PathBuf;
+
+use carnet_domain::policy::Role;
+use carnet_trust::identity::ClientName;
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::pki::{NodeSpec, PkiPlan, init, read_chain, read_roots};
+
+const NOW: TimeMs = match TimeMs::of_date(2026, 6, 1) {
+    Some(time) => time,
+    None => TimeMs::EPOCH,
+};
+
+struct Country {
+    _outer: tempfile::TempDir,
+    directory: PathBuf,
+    prefix: Prefix,
+}
+
+fn country(prefix: &str) -> Country {
+    let outer = tempfile::tempdir().expect("a directory");
+    let directory = outer.path().join(prefix);
+    let prefix = Prefix::parse(prefix).expect("a prefix");
+    let mut plan = PkiPlan::new(prefix);
+    plan.nodes = vec![NodeSpec {
+        id: NodeId::new(1).expect("not zero"),
+        hosts: Vec::new(),
+    }];
+    plan.clients =
+        vec![ClientName::from_words(prefix, Role::Customs, "port", "desk").expect("a name")];
+    init(&directory, &plan, NOW).expect("made");
+    Country {
+        _outer: outer,
+        directory,
+        prefix,
+    }
+}
+
+impl Country {
+    fn client(&self, at: TimeMs) -> ClientTls {
+        let stem = self.directory.join("clients/customs-port-desk");
+        let roots = self.directory.join("root/roots.crt");
+        let (certificate, key) = (stem.with_extension("crt"), stem.with_extension("key"));
+        ClientTls::from_files(&roots, &certificate, &key, Arc::new(move || at))
+            .expect("an identity")
+    }
+
+    fn expected(&self, plane: Plane, node: Option<u64>) -> ExpectedServer {
+        ExpectedServer {
+            prefix: self.prefix,
+            plane,
+            node: node.and_then(NodeId::new),
+        }
+    }
+
+    /// A server that shows the certificate of node 1 on a plane and asks for one in return.
+    fn server(&self, plane: Plane) -> ServerConfig {
+        let stem = self.directory.join(format!("nodes/1/{plane}"));
+        let chain = read_chain(&stem.with_extension("crt")).expect("a chain");
+        let key = PrivateKeyDer::from_pem_file(stem.with_extension("key")).expect("a key");
+        let mut anchors = rustls::RootCertStore::empty();
+        let roots = read_roots(&self.directory.join("root/roots.crt")).expect("roots");
+        anchors
+            .add(roots.of(self.prefix)[0].der().clone())
+            .expect("a root");
+        let provider = Arc::new(provider());
+        let time = Arc::new(ClockTime(Arc::new(|| NOW)));
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), Arc::clone(&provider));
+        ServerConfig::builder_with_details(provider, time)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("a version")
+            .with_client_cert_verifier(verifier.build().expect("a verifier"))
+            .with_single_cert(chain, key)
+            .expect("key and certificate")
+    }
+}
+
+async fn handshake(server: ServerConfig, client: &ClientTls, expected: ExpectedServer) -> String {
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let connector = TlsConnector::from(Arc::new(client.config(expected).expect("a configuration")));
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    let name = ServerName::try_from("unused.example").expect("a name");
+    let (theirs, ours) = tokio::join!(acceptor.accept(here), connector.connect(name, there));
+    match (theirs, ours) {
+        (Ok(_), Ok(_)) => "ok".to_owned(),
+        (_, Err(error)) => match refused_chain(&error) {
+            Some(reason) => reason.to_string(),
+            None => format!("client: {error}"),
+        },
+        (Err(error), Ok(_)) => format!("server: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_the_registry_meant_is_believed() {
+    let ours = country("86");
+    let client = ours.client(NOW);
+    for node in [None, Some(1)] {
+        let expected = ours.expected(Plane::Client, node);
+        assert_eq!(
+            handshake(ours.server(Plane::Client), &client, expected).await,
+            "ok"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_other_server_is_refused_with_its_reason() {
+    let (ours, theirs) = (country("86"), country("49"));
+    let client = ours.client(NOW);
+    assert_eq!(
+        handshake(
+            theirs.server(Plane::Client),
+            &client,
+            ours.expected(Plane::Client, None)
+        )
+        .await,
+        "the certificate presented: the chain ends in no pinned root of 86"
+    );
+    assert_eq!(
+        handshake(
+            ours.server(Plane::Raft),
+            &client,
+            ours.expected(Plane::Client, None)
+        )
+        .await,
+        "the certificate presented: it is for the raft plane, expected the client plane"
+    );
+    assert_eq!(
+        handshake(
+            ours.server(Plane::Client),
+            &client,
+            ours.expected(Plane::Client, Some(2))
+        )
+        .await,
+        "the certificate presented: it is of node 1, expected node 2"
+    );
+    assert_eq!(
+        handshake(
+            ours.server(Plane::Client),
+            &client,
+            theirs.expected(Plane::Client, None)
+        )
+        .await,
+        "the certificate presented: the chain ends in no pinned root of anybody (none is pinned)"
+    );
+    let late = ours.client(TimeMs::of_date(2027, 7, 1).expect("a date"));
+    let answer = handshake(
+        ours.server(Plane::Client),
+        &late,
+        ours.expected(Plane::Client, None),
+    )
+    .await;
+    assert!(
+        answer.starts_with("the certificate presented: expired at 2027-06-01"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_before_connecting() {
+    let ours = country("86");
+    let file = |name: &str| ours.directory.join(name);
+    let roots = file("root/roots.crt");
+    let check = |certificate: &str, key: &str| {
+        ClientTls::from_files(&roots, &file(certificate), &file(key), Arc::new(|| NOW))
+            .map(drop)
+            .expect_err("refused")
+            .to_string()
+    };
+    assert_eq!(
+        check("clients/customs-port-desk.crt", "nodes/1/client.key"),
+        "the certificate and key cannot be used"
+    );
+    assert!(
+        check("clients/customs-port-desk.crt", "keys/log.seed")
+            .ends_with("not a private key in PEM")
+    );
+    assert_eq!(
+        check("clients/nobody.crt", "nodes/1/client.key"),
+        "cannot read the TLS files"
+    );
+}
+
+#[tokio::test]
+async fn an_address_is_a_host_and_a_port() {
+    let ours = country("86");
+    let client = ours.client(NOW);
+    let check = |address: &str| {
+        client
+            .channel(address, ours.expected(Plane::Client, None))
+            .is_ok()
+    };
+    assert!(check("127.0.0.1:7102") && check("[::1]:7102") && check("node-1.example:7102"));
+    for wrong in [
+        "",
+        "127.0.0.1",
+        "https://127.0.0.1:7102",
+        "a b:1",
+        "127.0.0.1:7102/path",
+        "h:99999",
+    ] {
+        assert!(!check(wrong), "{wrong}");
+    }
+}
