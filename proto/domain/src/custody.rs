@@ -593,6 +593,15 @@ fn fold_as_exporter(
                 ..chain.clone()
             })
         }
+        // A refusal moves no link; the Cancel that answers it does.
+        (
+            Step::Refuse,
+            Phase::Offered {
+                transfer: open,
+                offer,
+                ..
+            },
+        ) if *open == transfer && *offer == link.prev => Folded::Moved(chain.clone()),
         (
             Step::Cancel,
             Phase::Offered {

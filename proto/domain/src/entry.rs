@@ -92,9 +92,12 @@ crate::canonical_struct!(MailItem {
     newest
 });
 
-/// Proof that a leaf is the newest of its subject: its map value, the path to the map root, and the map-head leaf.
+/// Proof that no custody step of its subject follows a leaf: the leaves after it, the map value of the last, the path to
+/// the map root, and the map-head leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewestProof {
+    /// Bytes of the subject's leaves after the one proven, oldest first; each names the one before as `prev`.
+    pub later: Vec<Blob>,
     /// The value in the map.
     pub value: MapValue,
     /// The path to the map root.
@@ -103,6 +106,7 @@ pub struct NewestProof {
     pub map_head: ProvenHead,
 }
 crate::canonical_struct!(NewestProof {
+    later,
     value,
     proof,
     map_head

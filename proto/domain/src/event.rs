@@ -422,8 +422,10 @@ pub fn robot_status(robot: &Robot) -> RobotStatus {
         State::Scrapped => RobotStatus::Scrapped,
         State::Recycled => RobotStatus::Recycled,
         State::Annulled => RobotStatus::Annulled,
-        _ if matches!(robot.custody.phase, Phase::InTransit { .. }) => RobotStatus::Released,
-        _ if !robot.custody.in_custody() => RobotStatus::Departed,
+        // A reserved code has no chain yet: it is not departed.
+        state if state != State::Reserved && !robot.custody.is_responsible() => {
+            RobotStatus::Departed
+        }
         _ if robot
             .holds
             .iter()
@@ -432,6 +434,7 @@ pub fn robot_status(robot: &Robot) -> RobotStatus {
             RobotStatus::EndOfLifePending
         }
         _ if robot.holds.iter().any(stopped) => RobotStatus::Stopped,
+        _ if matches!(robot.custody.phase, Phase::InTransit { .. }) => RobotStatus::Released,
         State::Reserved => RobotStatus::Reserved,
         _ => RobotStatus::InForce,
     }

@@ -82,7 +82,8 @@ pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Stri
     })
 }
 
-/// Proves that a leaf is the newest of its subject under the checkpoint, and with which status.
+/// Proves that no custody step follows a leaf of a subject under the checkpoint, and which status the subject has there.
+/// A correction or an alarm may follow; the leaves in between are shown.
 ///
 /// # Errors
 /// What does not hold, in words.
@@ -104,9 +105,17 @@ pub fn prove_newest(
     if decoded.kind != Kind::MapHead {
         return Err("the last leaf under the checkpoint is no map head".into());
     }
+    let mut newest = *leaf;
+    for bytes in &proof.later {
+        let later = Leaf::from_bytes(&bytes.0).map_err(|error| format!("later leaf: {error}"))?;
+        if later.key != *key || later.prev != newest || later.kind == Kind::Custody {
+            return Err("a leaf after it does not follow, or is a custody step".into());
+        }
+        newest = leaf_bytes_hash(&bytes.0);
+    }
     match proof.proof.verify(&decoded.record_root, key) {
         Ok(MapAnswer::Present(value))
-            if value == proof.value.digest() && proof.value.leaf_hash == *leaf =>
+            if value == proof.value.digest() && proof.value.leaf_hash == newest =>
         {
             Ok(proof.value.status)
         }
@@ -400,7 +409,7 @@ impl<L: Ledger> Run<'_, L> {
         if link.from != Some(me) && link.to != me {
             return self.third_party(from, proven, &code, here, movement);
         }
-        if link.step == Step::Offer && !may_offer(from.prefix, &code, me, &here) {
+        if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
                 Reason::NotInCustody,
                 format!(
@@ -780,15 +789,19 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
 }
 
 /// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
-fn may_offer(from: Prefix, code: &Code, me: Prefix, here: &Held) -> bool {
+fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
     if code.prefix() == from {
         return true;
     }
     match &here.chain.phase {
         Phase::Gone { to, .. } => *to == from,
-        Phase::Asked { .. } | Phase::Permitted { .. } | Phase::Elsewhere {} => {
-            code.prefix() == me && here.chain.epoch > 0
-        }
+        Phase::Asked { from: asked, .. } | Phase::Permitted { from: asked, .. } => *asked == from,
+        // An offer that was refused or cancelled, or a return of ours: the exporter has it.
+        Phase::Elsewhere {} => here
+            .chain
+            .shown
+            .as_ref()
+            .is_some_and(|link| link.from == Some(from)),
         _ => false,
     }
 }

@@ -26,6 +26,12 @@ pub trait Reader {
     /// When it cannot be read.
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
 
+    /// The index of a subject's leaf by the subject's key and the leaf's `seq`; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, Self::Fault>;
+
     /// The hash of a complete subtree of the tree; `None` if it is not stored.
     ///
     /// # Errors
@@ -134,12 +140,11 @@ pub fn batch<R: Reader>(
             break;
         }
         let record = stored.leaf(index)?;
-        let damaged = |source| MailError::LeafDamaged { index, source };
-        let leaf = Leaf::from_bytes(&record.leaf.0).map_err(damaged)?;
-        let link = link_of(&record).map_err(damaged)?;
+        let leaf = decoded(&record, index)?;
+        let link = link_of(&record).map_err(|source| MailError::LeafDamaged { index, source })?;
         let newest = match departs(&leaf, link.as_ref(), registry.prefix) {
             true if !map_is_published => break,
-            true => Some(newest(&stored, &record, &leaf, index, size)?),
+            true => Some(newest(&stored, (&record, &leaf, index), size)?),
             false => None,
         };
         let proven = ProvenLeaf {
@@ -202,29 +207,33 @@ fn departs(leaf: &Leaf, link: Option<&Link>, me: Prefix) -> bool {
     leaf.kind == Kind::Custody && link.is_some_and(depart)
 }
 
-/// The proof that the newest leaf of a departed robot is this one. When a later leaf stands there, the proof shows that
-/// one, and the receiver judges.
+/// The proof that no custody step follows the departure of a robot; leaves after it (corrections, alarms) are shown.
 fn newest<R: Reader>(
     stored: &Stored<'_, R>,
-    record: &LeafRecord,
-    leaf: &Leaf,
-    index: u64,
+    departure: (&LeafRecord, &Leaf, u64),
     size: u64,
 ) -> Result<NewestProof, MailError<R::Fault>> {
+    let (mut record, mut leaf, mut index) = (departure.0.clone(), departure.1.clone(), departure.2);
+    let mut later = Vec::new();
+    while let Some(next) = stored
+        .0
+        .leaf_of(&leaf.key, leaf.seq + 1)
+        .map_err(MailError::Store)?
+        .filter(|next| *next < size)
+    {
+        record = stored.leaf(next)?;
+        leaf = decoded(&record, next)?;
+        index = next;
+        later.push(record.leaf.clone());
+    }
     let proof = map::prove(stored, &leaf.key).map_err(|fault| match fault {
         MapFault::Store(error) => error,
         MapFault::Missing(path) => MailError::PageMissing(path),
     })?;
     let head = size - 1;
-    let value = map_value_of(record, leaf, index).unwrap_or(MapValue {
-        status: RobotStatus::Departed.number() as u8,
-        seq: leaf.seq,
-        leaf_index: index,
-        leaf_hash: leaf_bytes_hash(&record.leaf.0),
-        facts: Digest::ZERO,
-    });
     Ok(NewestProof {
-        value,
+        later,
+        value: map_value_of(&record, &leaf, index).ok_or(MailError::LeafMissing(index))?,
         proof,
         map_head: ProvenHead {
             index: head,
@@ -232,6 +241,10 @@ fn newest<R: Reader>(
             path: inclusion_proof(stored, head, size)?,
         },
     })
+}
+
+fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {
+    Leaf::from_bytes(&record.leaf.0).map_err(|source| MailError::LeafDamaged { index, source })
 }
 
 /// The reader as tree and map ask it, with what must be there insisted on.

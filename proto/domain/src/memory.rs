@@ -370,6 +370,9 @@ impl Reader for MemoryLedger {
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
         Ok(self.leaves.get(&index).cloned())
     }
+    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, Infallible> {
+        Ok(self.histories.get(&(*key, seq)).copied())
+    }
     fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Infallible> {
         Ok(self.nodes.get(&(level, index)).copied())
     }

@@ -92,6 +92,9 @@ fn clause_for<F>(
         );
     };
     let code = &robot.identity.code;
+    if code.prefix() == recogniser {
+        return Ok(0); // Its own robot comes home: no clause is needed.
+    }
     let clause = agreement.clause(
         recogniser,
         code.prefix(),
@@ -595,6 +598,8 @@ pub(super) fn send_back<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::Return, None)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    // What ended in transit stays where it ended: nothing follows.
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
     let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(
