@@ -8,3 +8,4 @@ pub mod chain;
 mod fault;
 pub mod identity;
 pub mod roots;
+pub mod evidence;

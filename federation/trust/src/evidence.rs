@@ -1,0 +1,802 @@
+//! Evidence about one code out of one log: everything a verdict needs of that registry, under one signed checkpoint.
+//!
+//! ```text
+//! [ version, code, origin, checkpoint note, map head, robot, model or null, [custody leaf…] ]
+//! robot   [1, proven leaf, map value, map proof]   the newest leaf of the robot, proven to be the newest
+//!         [2, map proof]                           there is no such robot in this log
+//!         [3, proven leaf]                         a leaf of the robot; whether it is the newest is not shown
+//! model   [standing, map value, map proof]         approval, maker's standing and recalls in force
+//! ```
+//! [`build`] makes it from a registry's records, [`Evidence::verify`] turns it into a [`ProvenEvidence`], which nothing
+//! else can make. What the proven facts mean for a purpose is in `verdict`.
+
+use carnet_domain::checkpoint::{NoteError, Origin, VerifiedCheckpoint, open};
+use carnet_domain::code::{Code, ModelId};
+use carnet_domain::custody::{Link, Step};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Canonical, DecodeError};
+use carnet_domain::entry::{LeafRecord, ProvenHead, ProvenLeaf};
+use carnet_domain::event::{Manufacture, Other, Software, Standing, model_status, slot};
+use carnet_domain::foreign::{Proven, prove};
+use carnet_domain::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
+use carnet_domain::mail::{self, disclose, map_value_of};
+use carnet_domain::map::{self, MapAnswer, MapFault, MapProof, MapProofError, MapValue};
+use carnet_domain::map::{Page, PagePath, Pages, RobotStatus};
+use carnet_domain::memory::MemoryLedger;
+use carnet_domain::merkle::{Nodes, inclusion_proof, verify_inclusion};
+use carnet_domain::record::{Head, Model, ModelStanding};
+use carnet_domain::signature::PublicKey;
+use carnet_domain::time::TimeMs;
+
+/// The version of the layout above.
+pub const EVIDENCE_VERSION: u8 = 1;
+/// The largest evidence in bytes.
+pub const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
+/// The most custody leaves beside the robot's newest one: the newest departures, admissions and returns.
+pub const CHAIN_COUNT_MAX: usize = 8;
+
+/// Slots of a robot that authorities are shown: without owner, operator, personal part and custody secret.
+pub const SLOTS_FOR_AUTHORITIES: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
+/// Slots of a robot that anybody is shown: what a verdict and the recalls' predicates look at.
+pub const SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 8, 9, 12, 15];
+/// Slots of an earlier custody leaf: code and link.
+const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
+
+/// What the log says of the robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RobotProof {
+    /// Its newest leaf, and the proof that it is the newest.
+    Present {
+        /// The leaf.
+        proven: ProvenLeaf,
+        /// What the map says of it.
+        value: MapValue,
+        /// The way from there to the map root.
+        proof: MapProof,
+    },
+    /// There is no such robot.
+    Absent {
+        /// Proof of absence.
+        proof: MapProof,
+    },
+    /// A leaf of it; there may be newer ones.
+    Included {
+        /// The leaf.
+        proven: ProvenLeaf,
+    },
+}
+carnet_domain::canonical_variants!(RobotProof {
+    1 => Present { proven, value, proof },
+    2 => Absent { proof },
+    3 => Included { proven },
+});
+
+/// What the log says of the robot's model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelProof {
+    /// Approval, maker's standing, recalls in force.
+    pub standing: ModelStanding,
+    /// What the map says of it; its facts are the digest of `standing`.
+    pub value: MapValue,
+    /// The way from there to the map root.
+    pub proof: MapProof,
+}
+carnet_domain::canonical_struct!(ModelProof {
+    standing,
+    value,
+    proof
+});
+
+/// Evidence as it was received: nothing of it is believed before [`Evidence::verify`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// [`EVIDENCE_VERSION`].
+    pub version: u8,
+    /// The code asked for.
+    pub code: Code,
+    /// The log.
+    pub origin: Origin,
+    /// The checkpoint, a signed note.
+    pub checkpoint: String,
+    /// The map head: the last leaf under the checkpoint.
+    pub map_head: ProvenHead,
+    /// The robot.
+    pub robot: RobotProof,
+    /// Its model; only the registry that approved it can show it.
+    pub model: Option<ModelProof>,
+    /// This registry's own departures, admissions and returns of the robot, oldest first.
+    pub chain: Vec<ProvenLeaf>,
+}
+carnet_domain::canonical_struct!(Evidence {
+    version,
+    code,
+    origin,
+    checkpoint,
+    map_head,
+    robot,
+    model,
+    chain
+});
+
+/// What evidence is built from: a registry's records, tree and map at exactly the published size.
+pub trait Reader: mail::Reader {
+    /// The newest leaf of a subject, by its key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault>;
+
+    /// A model with its standing (`machine::standing_now`).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault>;
+
+    /// Custody steps of a robot that this registry itself wrote, with their leaf indices, oldest first: its movements
+    /// whose writer it is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault>;
+}
+
+/// Why there is no evidence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError<F> {
+    /// The medium failed.
+    #[error("the log cannot be read")]
+    Store(#[source] F),
+    /// A leaf below the published size is not stored.
+    #[error("leaf {0} is missing")]
+    LeafMissing(u64),
+    /// A subtree below the published size is not stored.
+    #[error("node {1} of level {0} is missing")]
+    NodeMissing(u8, u64),
+    /// A page of the map is not stored.
+    #[error("the map page at {0:?} is missing")]
+    PageMissing(PagePath),
+    /// A stored leaf does not decode.
+    #[error("leaf {index} is damaged")]
+    LeafDamaged {
+        /// Its index.
+        index: u64,
+        /// Where and why.
+        #[source]
+        source: DecodeError,
+    },
+    /// The checkpoint has no leaves.
+    #[error("nothing is published")]
+    NothingPublished,
+    /// The records read are of another moment than the checkpoint.
+    #[error("the {0} read is not of the published size")]
+    Moved(&'static str),
+}
+
+/// The published head that evidence is built under.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// The log.
+    pub origin: Origin,
+    /// The checkpoint, a signed note.
+    pub checkpoint: &'a str,
+    /// Its size.
+    pub size: u64,
+}
+
+/// Builds evidence about a code under the published checkpoint, with these slots of the robot shown.
+///
+/// # Errors
+/// The log cannot be read, or `reader` reads another moment than `published`.
+pub fn build<R: Reader>(
+    reader: &R,
+    published: &Published<'_>,
+    code: &Code,
+    shown: &[u8],
+) -> Result<Evidence, BuildError<R::Fault>> {
+    let size = published.size;
+    let last = size.checked_sub(1).ok_or(BuildError::NothingPublished)?;
+    let stored = Stored(reader);
+    let head = stored.leaf(last)?;
+    let map_root = stored.decoded(last, &head)?.record_root;
+    let map_head = ProvenHead {
+        index: last,
+        leaf: head.leaf,
+        path: inclusion_proof(&stored, last, size)?,
+    };
+    let robot = robot_proof(&stored, code, &map_root, size, shown)?;
+    let model = model_proof(&stored, &code.model_id(), &map_root)?;
+    let newest = match &robot {
+        RobotProof::Present { proven, .. } => Some(proven.index),
+        _ => None,
+    };
+    let mut chain = Vec::new();
+    let steps = reader.own_steps(code).map_err(BuildError::Store)?;
+    let moves = steps.iter().rev().filter(|(step, index)| {
+        matches!(step, Step::Depart | Step::Admit | Step::Return)
+            && *index < size
+            && Some(*index) != newest
+    });
+    for (_, index) in moves.take(CHAIN_COUNT_MAX) {
+        chain.push(stored.proven(*index, size, SLOTS_OF_LINKS)?);
+    }
+    chain.reverse();
+    Ok(Evidence {
+        version: EVIDENCE_VERSION,
+        code: *code,
+        origin: published.origin,
+        checkpoint: published.checkpoint.to_owned(),
+        map_head,
+        robot,
+        model,
+        chain,
+    })
+}
+
+fn robot_proof<R: Reader>(
+    stored: &Stored<'_, R>,
+    code: &Code,
+    map_root: &Digest,
+    size: u64,
+    shown: &[u8],
+) -> Result<RobotProof, BuildError<R::Fault>> {
+    let key = Subject::robot(code).key();
+    let (proof, answer) = stored.map_proof(map_root, &key, "map")?;
+    let MapAnswer::Present(digest) = answer else {
+        return Ok(RobotProof::Absent { proof });
+    };
+    let head = stored.0.head_of(&key).map_err(BuildError::Store)?;
+    let index = match head {
+        Some(head) if head.leaf_index < size => head.leaf_index,
+        _ => return Err(BuildError::Moved("robot")),
+    };
+    let record = stored.leaf(index)?;
+    let leaf = stored.decoded(index, &record)?;
+    let value = map_value_of(&record, &leaf, index)
+        .filter(|value| value.digest() == digest)
+        .ok_or(BuildError::Moved("robot"))?;
+    Ok(RobotProof::Present {
+        proven: stored.proven(index, size, shown)?,
+        value,
+        proof,
+    })
+}
+
+fn model_proof<R: Reader>(
+    stored: &Stored<'_, R>,
+    id: &ModelId,
+    map_root: &Digest,
+) -> Result<Option<ModelProof>, BuildError<R::Fault>> {
+    let found = stored.0.model(id).map_err(BuildError::Store)?;
+    let key = Subject::model(id).key();
+    let (proof, answer) = stored.map_proof(map_root, &key, "map")?;
+    let MapAnswer::Present(digest) = answer else {
+        return Ok(None);
+    };
+    let (model, standing) = found.ok_or(BuildError::Moved("model"))?;
+    let head = model.head.ok_or(BuildError::Moved("model"))?;
+    let value = MapValue {
+        status: u8::try_from(model_status(model.status).number()).unwrap_or(u8::MAX),
+        seq: head.seq,
+        leaf_index: head.leaf_index,
+        leaf_hash: head.leaf_hash,
+        facts: standing.digest(),
+    };
+    if value.digest() != digest {
+        return Err(BuildError::Moved("model"));
+    }
+    Ok(Some(ModelProof {
+        standing,
+        value,
+        proof,
+    }))
+}
+
+/// The reader as tree and map ask it, with what must be there insisted on.
+struct Stored<'a, R>(&'a R);
+
+impl<R: Reader> Stored<'_, R> {
+    fn leaf(&self, index: u64) -> Result<LeafRecord, BuildError<R::Fault>> {
+        let found = self.0.leaf(index).map_err(BuildError::Store)?;
+        found.ok_or(BuildError::LeafMissing(index))
+    }
+
+    fn decoded(&self, index: u64, record: &LeafRecord) -> Result<Leaf, BuildError<R::Fault>> {
+        Leaf::from_bytes(&record.leaf.0).map_err(|source| BuildError::LeafDamaged { index, source })
+    }
+
+    fn proven(
+        &self,
+        index: u64,
+        size: u64,
+        shown: &[u8],
+    ) -> Result<ProvenLeaf, BuildError<R::Fault>> {
+        let record = self.leaf(index)?;
+        Ok(ProvenLeaf {
+            index,
+            path: inclusion_proof(self, index, size)?,
+            disclosed: disclose(&record, shown),
+            leaf: record.leaf,
+        })
+    }
+
+    /// What the stored map says of a key, if it is the map of this root.
+    fn map_proof(
+        &self,
+        root: &Digest,
+        key: &Digest,
+        what: &'static str,
+    ) -> Result<(MapProof, MapAnswer), BuildError<R::Fault>> {
+        let proof = map::prove(self, key).map_err(|fault| match fault {
+            MapFault::Store(error) => error,
+            MapFault::Missing(path) => BuildError::PageMissing(path),
+        })?;
+        match proof.verify(root, key) {
+            Ok(answer) => Ok((proof, answer)),
+            Err(_) => Err(BuildError::Moved(what)),
+        }
+    }
+}
+
+impl<R: Reader> Nodes for Stored<'_, R> {
+    type Fault = BuildError<R::Fault>;
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
+        let found = self.0.node(level, index).map_err(BuildError::Store)?;
+        found.ok_or(BuildError::NodeMissing(level, index))
+    }
+}
+
+impl<R: Reader> Pages for Stored<'_, R> {
+    type Fault = BuildError<R::Fault>;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        self.0.page(path).map_err(BuildError::Store)
+    }
+}
+
+/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
+impl Reader for MemoryLedger {
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault> {
+        carnet_domain::ledger::Ledger::head_of(self, key)
+    }
+
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
+        let Some(model) = carnet_domain::ledger::Ledger::model(self, id)? else {
+            return Ok(None);
+        };
+        let standing = carnet_domain::machine::standing_now(self, &model)?;
+        Ok(Some((model, standing)))
+    }
+
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
+        let registry = carnet_domain::ledger::Ledger::registry(self)?;
+        let me = registry.map(|registry| registry.prefix);
+        let movements = self.movements(code).iter();
+        let own = movements.filter(|movement| Some(movement.writer) == me);
+        Ok(own.map(|own| (own.step, own.leaf_index)).collect())
+    }
+}
+
+/// What of the evidence does not hold. [`EvidenceError::field`] names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// More bytes than allowed.
+    #[error("the evidence has {0} bytes, allowed are {EVIDENCE_BYTES_MAX}")]
+    TooLong(usize),
+    /// Not canonical bytes of evidence.
+    #[error("the bytes are not evidence: {0}")]
+    Decode(#[source] DecodeError),
+    /// A version that this program does not know. Nothing is said about whether it holds.
+    #[error("{what} of version {found}, known is {known}")]
+    Unsupported {
+        /// Evidence, or a leaf.
+        what: &'static str,
+        /// The version found.
+        found: u8,
+        /// The version known.
+        known: u8,
+    },
+    /// The evidence is of another log.
+    #[error("the evidence is of {found}, asked was {expected}")]
+    OtherLog {
+        /// The log asked for.
+        expected: Origin,
+        /// The log of the evidence.
+        found: Origin,
+    },
+    /// The checkpoint was not signed by the log key, or is malformed.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[source] NoteError),
+    /// The map head is not the last leaf under the checkpoint.
+    #[error("map head: {0}")]
+    MapHead(String),
+    /// The robot's leaf is not included, or its slots are not its own.
+    #[error("robot: {0}")]
+    Robot(String),
+    /// The map proof of the robot proves nothing.
+    #[error("robot's map proof: {0}")]
+    RobotMap(#[source] MapProofError),
+    /// The map proof of the model proves nothing.
+    #[error("model's map proof: {0}")]
+    ModelMap(#[source] MapProofError),
+    /// The standing of the model is not what the map says.
+    #[error("model: {0}")]
+    Model(String),
+    /// A custody leaf is not what it should be.
+    #[error("custody leaf {index}: {detail}")]
+    Chain {
+        /// Its index in the log.
+        index: u64,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl EvidenceError {
+    /// The field of the evidence that broke.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::TooLong(_) | Self::Decode(_) => "evidence",
+            Self::Unsupported { .. } => "version",
+            Self::OtherLog { .. } => "origin",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::MapHead(_) => "map_head",
+            Self::Robot(_) => "robot",
+            Self::RobotMap(_) => "robot.proof",
+            Self::ModelMap(_) => "model.proof",
+            Self::Model(_) => "model",
+            Self::Chain { .. } => "chain",
+        }
+    }
+}
+
+/// A custody step that the registry itself wrote, proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenLink {
+    link: Link,
+    leaf: Digest,
+    at: TimeMs,
+}
+
+impl ProvenLink {
+    /// The link.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Hash of its leaf: what the next link names as `prev`.
+    pub fn leaf(&self) -> &Digest {
+        &self.leaf
+    }
+
+    /// When it was recorded, in the writer's log time.
+    pub fn at(&self) -> TimeMs {
+        self.at
+    }
+}
+
+/// The robot as its leaf shows it.
+#[derive(Debug, Clone)]
+pub struct ProvenRobot {
+    leaf: Proven,
+    status: Option<RobotStatus>,
+}
+
+impl ProvenRobot {
+    /// The leaf.
+    pub fn leaf(&self) -> &Proven {
+        &self.leaf
+    }
+
+    /// Status in the map; `None` when the leaf is not proven to be the newest.
+    pub fn status(&self) -> Option<RobotStatus> {
+        self.status
+    }
+
+    /// State, holds, owed and remedied recalls; `None` when the registry keeps only the custody of the robot.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn standing(&self) -> Result<Option<Standing>, SlotError> {
+        self.leaf.slots().get(slot::STATE)
+    }
+
+    /// Level, safety class, firmware and AI models.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn software(&self) -> Result<Option<Software>, SlotError> {
+        self.leaf.slots().get(slot::SOFTWARE)
+    }
+
+    /// When and where made, declared origin, importer's filing.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn manufacture(&self) -> Result<Option<Manufacture>, SlotError> {
+        self.leaf.slots().get(slot::MANUFACTURE)
+    }
+
+    /// Parts that do not carry identity.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn other(&self) -> Result<Option<Other>, SlotError> {
+        self.leaf.slots().get(slot::OTHER)
+    }
+
+    /// The newest link of its custody chain that the registry knows of, whoever wrote it.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn link(&self) -> Result<Option<Link>, SlotError> {
+        self.leaf.slots().get(slot::CUSTODY)
+    }
+}
+
+/// Evidence that holds under a checkpoint of the log key given. Only [`Evidence::verify`] makes one.
+#[derive(Debug, Clone)]
+pub struct ProvenEvidence {
+    code: Code,
+    checkpoint: VerifiedCheckpoint,
+    time: TimeMs,
+    robot: Option<ProvenRobot>,
+    model: Option<ModelStanding>,
+    links: Vec<ProvenLink>,
+}
+
+impl ProvenEvidence {
+    /// The code.
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// The log.
+    pub fn origin(&self) -> &Origin {
+        self.checkpoint.origin()
+    }
+
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &VerifiedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// Tree size of the checkpoint.
+    pub fn size(&self) -> u64 {
+        self.checkpoint.size()
+    }
+
+    /// Time of the checkpoint: the `t_ms` of its map head.
+    pub fn time(&self) -> TimeMs {
+        self.time
+    }
+
+    /// The robot; `None` when it is proven that this log has none of the code.
+    pub fn robot(&self) -> Option<&ProvenRobot> {
+        self.robot.as_ref()
+    }
+
+    /// The model's standing, when shown.
+    pub fn model(&self) -> Option<&ModelStanding> {
+        self.model.as_ref()
+    }
+
+    /// Custody steps that this registry wrote, as far as shown, oldest first.
+    pub fn links(&self) -> &[ProvenLink] {
+        &self.links
+    }
+}
+
+/// Reads evidence.
+///
+/// # Errors
+/// Too many bytes, not canonical, or of a version not known.
+pub fn parse(bytes: &[u8]) -> Result<Evidence, EvidenceError> {
+    if EVIDENCE_BYTES_MAX < bytes.len() {
+        return Err(EvidenceError::TooLong(bytes.len()));
+    }
+    let evidence = Evidence::from_bytes(bytes).map_err(EvidenceError::Decode)?;
+    match evidence.version {
+        EVIDENCE_VERSION => Ok(evidence),
+        found => Err(EvidenceError::Unsupported {
+            what: "evidence",
+            found,
+            known: EVIDENCE_VERSION,
+        }),
+    }
+}
+
+impl Evidence {
+    /// Verifies everything that is shown under the log's key.
+    ///
+    /// # Errors
+    /// The first field that does not hold.
+    pub fn verify(
+        &self,
+        log_key: &PublicKey,
+        origin: &Origin,
+    ) -> Result<ProvenEvidence, EvidenceError> {
+        if self.origin != *origin {
+            return Err(EvidenceError::OtherLog {
+                expected: *origin,
+                found: self.origin,
+            });
+        }
+        let checkpoint =
+            open(&self.checkpoint, log_key, origin).map_err(EvidenceError::Checkpoint)?;
+        let head = self.verify_map_head(&checkpoint)?;
+        let robot = self.verify_robot(&checkpoint, &head.record_root)?;
+        let model = self.verify_model(&head.record_root)?;
+        let links = self.verify_links(&checkpoint, robot.as_ref())?;
+        Ok(ProvenEvidence {
+            code: self.code,
+            checkpoint,
+            time: head.t_ms,
+            robot,
+            model,
+            links,
+        })
+    }
+
+    /// The map head: the last leaf under the checkpoint.
+    fn verify_map_head(&self, checkpoint: &VerifiedCheckpoint) -> Result<Leaf, EvidenceError> {
+        let broken = |detail: String| Err(EvidenceError::MapHead(detail));
+        let (size, root) = (checkpoint.size(), checkpoint.root());
+        let index = self.map_head.index;
+        if index.checked_add(1) != Some(size) {
+            return broken(format!("leaf {index} is not the last of {size}"));
+        }
+        let hash = leaf_bytes_hash(&self.map_head.leaf.0);
+        if let Err(error) = verify_inclusion(&hash, index, size, &self.map_head.path, root) {
+            return broken(format!("inclusion: {error}"));
+        }
+        let leaf = match Leaf::from_bytes(&self.map_head.leaf.0) {
+            Ok(leaf) => leaf,
+            Err(error) => return broken(error.to_string()),
+        };
+        known_version(&leaf)?;
+        if leaf.kind != Kind::MapHead || leaf.key != Subject::map_head(&self.origin.prefix).key() {
+            return broken("the last leaf under the checkpoint is no map head".into());
+        }
+        Ok(leaf)
+    }
+
+    fn verify_robot(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        map_root: &Digest,
+    ) -> Result<Option<ProvenRobot>, EvidenceError> {
+        let key = Subject::robot(&self.code).key();
+        let broken = |detail: &str| Err(EvidenceError::Robot(detail.to_owned()));
+        match &self.robot {
+            RobotProof::Absent { proof } => match proof.verify(map_root, &key) {
+                Ok(MapAnswer::Absent) => Ok(None),
+                Ok(MapAnswer::Present(_)) => broken("said to be absent, the map has it"),
+                Err(error) => Err(EvidenceError::RobotMap(error)),
+            },
+            RobotProof::Included { proven } => {
+                let leaf = self.verify_leaf_of_robot(checkpoint, proven)?;
+                Ok(Some(ProvenRobot { leaf, status: None }))
+            }
+            RobotProof::Present {
+                proven,
+                value,
+                proof,
+            } => {
+                let leaf = self.verify_leaf_of_robot(checkpoint, proven)?;
+                match proof.verify(map_root, &key) {
+                    Ok(MapAnswer::Present(digest)) if digest == value.digest() => {}
+                    Ok(_) => return broken("the map has another value"),
+                    Err(error) => return Err(EvidenceError::RobotMap(error)),
+                }
+                let newest = value.leaf_hash == leaf.hash()
+                    && value.leaf_index == leaf.index()
+                    && value.seq == leaf.leaf().seq;
+                if !newest {
+                    return broken("the map shows another leaf as the newest");
+                }
+                let Some(status) = RobotStatus::from_number(u64::from(value.status)) else {
+                    return Err(EvidenceError::Unsupported {
+                        what: "status in the map",
+                        found: value.status,
+                        known: RobotStatus::ALL.len() as u8,
+                    });
+                };
+                Ok(Some(ProvenRobot {
+                    leaf,
+                    status: Some(status),
+                }))
+            }
+        }
+    }
+
+    /// A leaf of the robot, included, whose slots open it.
+    fn verify_leaf_of_robot(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        proven: &ProvenLeaf,
+    ) -> Result<Proven, EvidenceError> {
+        let leaf =
+            prove(proven, checkpoint.size(), checkpoint.root()).map_err(EvidenceError::Robot)?;
+        known_version(leaf.leaf())?;
+        if leaf.leaf().key != Subject::robot(&self.code).key() {
+            return Err(EvidenceError::Robot(
+                "the leaf is of another subject".into(),
+            ));
+        }
+        match leaf.slots().get::<String>(slot::CODE) {
+            Ok(Some(text)) if text != self.code.as_str() => Err(EvidenceError::Robot(format!(
+                "slot {} names {text}",
+                slot::CODE
+            ))),
+            _ => Ok(leaf),
+        }
+    }
+
+    fn verify_model(&self, map_root: &Digest) -> Result<Option<ModelStanding>, EvidenceError> {
+        let Some(model) = &self.model else {
+            return Ok(None);
+        };
+        let broken = |detail: &str| Err(EvidenceError::Model(detail.to_owned()));
+        let key = Subject::model(&self.code.model_id()).key();
+        match model.proof.verify(map_root, &key) {
+            Ok(MapAnswer::Present(digest)) if digest == model.value.digest() => {}
+            Ok(MapAnswer::Present(_)) => return broken("the map has another value"),
+            Ok(MapAnswer::Absent) => return broken("the map has no such model"),
+            Err(error) => return Err(EvidenceError::ModelMap(error)),
+        }
+        if model.value.facts != model.standing.digest() {
+            return broken("the standing is not the one the map names");
+        }
+        Ok(Some(model.standing.clone()))
+    }
+
+    fn verify_links(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        robot: Option<&ProvenRobot>,
+    ) -> Result<Vec<ProvenLink>, EvidenceError> {
+        let mut links = Vec::new();
+        let mut before = None;
+        for shown in &self.chain {
+            let broken = |detail: &str| EvidenceError::Chain {
+                index: shown.index,
+                detail: detail.to_owned(),
+            };
+            let proven = prove(shown, checkpoint.size(), checkpoint.root())
+                .map_err(|detail| broken(&detail))?;
+            known_version(proven.leaf())?;
+            if before.is_some_and(|before| shown.index <= before) {
+                return Err(broken("not in the order of the log"));
+            }
+            before = Some(shown.index);
+            let link = self.own_link(&proven);
+            links.push(link.ok_or_else(|| broken("no custody step of the robot by this log"))?);
+        }
+        links.extend(robot.and_then(|robot| self.own_link(&robot.leaf)));
+        Ok(links)
+    }
+
+    /// The custody step that a leaf is, if this registry wrote it about this robot.
+    fn own_link(&self, proven: &Proven) -> Option<ProvenLink> {
+        let leaf = proven.leaf();
+        let of_robot = leaf.key == Subject::robot(&self.code).key();
+        let carries = matches!(leaf.kind, Kind::Custody | Kind::Register);
+        let link: Option<Link> = proven.slots().get(slot::CUSTODY).ok().flatten();
+        let own = |link: &Link| of_robot && carries && link.writer() == self.origin.prefix;
+        link.filter(own).map(|link| ProvenLink {
+            link,
+            leaf: proven.hash(),
+            at: leaf.t_ms,
+        })
+    }
+}
+
+fn known_version(leaf: &Leaf) -> Result<(), EvidenceError> {
+    match leaf.version {
+        LEAF_VERSION => Ok(()),
+        found => Err(EvidenceError::Unsupported {
+            what: "leaf",
+            found,
+            known: LEAF_VERSION,
+        }),
+    }
+}
