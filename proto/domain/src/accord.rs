@@ -352,3 +352,16 @@ impl Peer {
         self.agreements.iter().rev().find(|a| a.version == version)
     }
 }
+
+/// The identity of a cluster: 16 bytes of SHA-256 over its root certificates' fingerprints and its incarnation.
+///
+/// Every node and the operator's tool compute it from the same files, so that a node with another jurisdiction's
+/// certificates, or of another incarnation, is another cluster's node.
+pub fn cluster_id(root_fingerprints: &[[u8; 32]], incarnation: u64) -> [u8; 16] {
+    let mut sorted = root_fingerprints.to_vec();
+    sorted.sort_unstable();
+    let digest = sha256(&[b"carnet-cluster/1", &sorted.concat(), &incarnation.to_be_bytes()]);
+    let mut out = [0; 16];
+    out.copy_from_slice(&digest.0[..16]);
+    out
+}

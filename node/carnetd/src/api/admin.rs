@@ -1,0 +1,228 @@
+//! The admin service: founding a cluster, its state, its members, and statements of the roots.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use carnet_consensus::{AdminError, Member};
+use carnet_domain::accord::Signed;
+use carnet_domain::entry::{Body, ItemAnswer};
+use carnet_domain::leaf::LEAF_VERSION;
+use carnet_domain::policy::Query;
+use carnet_store::artefact::content_digest;
+use carnet_store::records::Records;
+use carnet_wire::admin::v1 as pb;
+use carnet_wire::admin::v1::admin_server::Admin;
+use carnet_wire::convert;
+use carnet_wire::status::ApiError;
+use tonic::{Request, Response, Status};
+
+use super::registry::{refusal, status, storage};
+use crate::gateway::Gateway;
+use crate::ingress;
+use crate::node::Node;
+
+/// The service of one node.
+pub struct AdminService {
+    pub(crate) node: Arc<Node>,
+    pub(crate) gateway: Arc<Gateway>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn admin_error(error: AdminError) -> Status {
+    status(match error {
+        AdminError::NotLeader { leader } => ApiError::NotLeader {
+            leader: leader.map(|(_, address)| address),
+        },
+        AdminError::Refused(text) => ApiError::DidNotHappen { text },
+        AdminError::Unknown(text) => ApiError::UnknownOutcome { text },
+        AdminError::Stopped => ApiError::unavailable("this node stops"),
+    })
+}
+
+fn member(message: &pb::Member) -> (u64, Member) {
+    (
+        message.node,
+        Member {
+            raft: message.raft_address.clone(),
+            api: message.client_address.clone(),
+        },
+    )
+}
+
+#[tonic::async_trait]
+impl Admin for AdminService {
+    async fn initialize(
+        &self,
+        request: Request<pb::InitializeRequest>,
+    ) -> Answer<pb::InitializeResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        let message = request.into_inner();
+        let signed: Signed = convert::canonical("genesis", &message.genesis).map_err(status)?;
+        let members: BTreeMap<u64, Member> = message.members.iter().map(member).collect();
+        if !members.contains_key(&self.node.config.node.id) {
+            let own = self.node.config.node.id;
+            return Err(status(ApiError::invalid(
+                "members",
+                format!("node {own}, which is asked, is not among them"),
+            )));
+        }
+        let founded = self.node.raft.status().voters.is_empty();
+        if founded {
+            self.node
+                .raft
+                .initialize(members)
+                .await
+                .map_err(admin_error)?;
+        }
+        // Founding elects a leader, which may be another node: the caller is told where to go on.
+        let patience = carnet_wire::limits::REQUEST_TIMEOUT / 2;
+        let led = self
+            .node
+            .raft
+            .wait_status(|status| status.standing.leader.is_some(), patience)
+            .await;
+        led.map_err(|error| status(ApiError::unavailable(error)))?;
+        let committed = self
+            .node
+            .propose(Body::Root { signed })
+            .await
+            .map_err(status)?;
+        match committed.answer.items.first() {
+            Some(ItemAnswer::Done { .. }) => Ok(Response::new(pb::InitializeResponse {
+                answer: committed.bytes,
+            })),
+            _ => Err(status(refusal(&committed))),
+        }
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<pb::GetStatusRequest>,
+    ) -> Answer<pb::GetStatusResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterStatus).map_err(status)?;
+        let raft = self.node.raft.status();
+        let registry = self.node.state.registry().map_err(storage)?;
+        let digest = if request.get_ref().with_digest {
+            let view =
+                carnet_store::engine::KvEngine::view(self.node.state.engine()).map_err(storage)?;
+            let digest = tokio::task::spawn_blocking(move || content_digest(view.as_ref())).await;
+            digest
+                .map_err(|error| status(ApiError::internal(error)))?
+                .map_err(storage)?
+                .to_vec()
+        } else {
+            Vec::new()
+        };
+        let progress = self.node.progress();
+        let peers = match &registry {
+            Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
+            None => Vec::new(),
+        };
+        Ok(Response::new(pb::GetStatusResponse {
+            node: raft.node,
+            role: format!("{:?}", raft.standing.role).to_lowercase(),
+            term: raft.standing.term,
+            leader: raft.standing.leader.unwrap_or(0),
+            last_log: raft.last.unwrap_or(0),
+            applied: raft.applied.unwrap_or(0),
+            snapshot: raft.snapshot.unwrap_or(0),
+            purged: raft.purged.unwrap_or(0),
+            members: raft
+                .members
+                .iter()
+                .map(|(node, member)| pb::Member {
+                    node: *node,
+                    raft_address: member.raft.clone(),
+                    client_address: member.api.clone(),
+                })
+                .collect(),
+            voters: raft.voters.iter().copied().collect(),
+            prefix: self.node.prefix().to_string(),
+            incarnation: registry.as_ref().map_or(0, |registry| registry.incarnation),
+            log_time_ms: progress.log_time.as_ms(),
+            tree_size: progress.size,
+            published_size: progress.published,
+            peers: self.gateway.statuses(&peers),
+            state_digest: digest.into(),
+            leaf_version: u32::from(LEAF_VERSION),
+            cluster: self.node.cluster.to_vec().into(),
+            log_syncs: 0,
+        }))
+    }
+
+    async fn submit_statement(
+        &self,
+        request: Request<pb::SubmitStatementRequest>,
+    ) -> Answer<pb::SubmitStatementResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        let signed: Signed =
+            convert::canonical("signed", &request.get_ref().signed).map_err(status)?;
+        let committed = self
+            .node
+            .propose(Body::Root { signed })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(pb::SubmitStatementResponse {
+            answer: committed.bytes,
+        }))
+    }
+
+    async fn add_learner(
+        &self,
+        request: Request<pb::AddLearnerRequest>,
+    ) -> Answer<pb::ChangeResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        let message = request.into_inner().member;
+        let message =
+            message.ok_or_else(|| status(ApiError::invalid("member", "a member is needed")))?;
+        let (node, member) = member(&message);
+        self.node
+            .raft
+            .add_learner(node, member)
+            .await
+            .map_err(admin_error)?;
+        Ok(self.changed())
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<pb::ChangeMembersRequest>,
+    ) -> Answer<pb::ChangeResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        let voters: BTreeSet<u64> = request.into_inner().voters.into_iter().collect();
+        if voters.is_empty() {
+            return Err(status(ApiError::invalid(
+                "voters",
+                "a cluster needs a voter",
+            )));
+        }
+        self.node
+            .raft
+            .change_membership(voters, carnet_consensus::Retired::Leave)
+            .await
+            .map_err(admin_error)?;
+        Ok(self.changed())
+    }
+
+    async fn take_snapshot(
+        &self,
+        request: Request<pb::TakeSnapshotRequest>,
+    ) -> Answer<pb::ChangeResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        self.node
+            .raft
+            .trigger_snapshot()
+            .await
+            .map_err(admin_error)?;
+        Ok(self.changed())
+    }
+}
+
+impl AdminService {
+    fn changed(&self) -> Response<pb::ChangeResponse> {
+        Response::new(pb::ChangeResponse {
+            log_index: self.node.raft.status().applied.unwrap_or(0),
+        })
+    }
+}

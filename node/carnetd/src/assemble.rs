@@ -1,0 +1,412 @@
+//! Puts one node together from values: configuration, clock, keys. The only place that knows all rooms.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_consensus::{
+    ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings,
+};
+use carnet_domain::accord::cluster_id;
+use carnet_domain::code::Prefix;
+use carnet_store::directory::{Directory, Identity as StateIdentity};
+use carnet_store::fault::StorageFault;
+use carnet_store::log::identity as log_identity;
+use carnet_store::log::{DiskLog, DiskLogOptions};
+use carnet_store::machine::StateMachine;
+use carnet_store::registry::RegistryState;
+use carnet_store::rocks::RocksSettings;
+use carnet_store::state::SwappableEngine;
+use carnet_trust::identity::{NodeId, Plane};
+use carnet_wire::admin::v1::admin_server::AdminServer;
+use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
+use carnet_wire::registry::v1::registry_server::RegistryServer;
+use rand::RngCore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::transport::server::Router;
+use tonic::{Request, Status};
+use tracing::info;
+
+use crate::api::admin::AdminService;
+use crate::api::registry::RegistryService;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gateway::{self, Gateway};
+use crate::keyring::Keyring;
+use crate::node::Node;
+use crate::run_error::RunError;
+use crate::sequencer::{self, Signer};
+use crate::tls::{
+    ConnectTuning, EdgeCounters, EdgeLimits, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls,
+    ServerTuning, TcpDial, TrustedRoots, accept, connect, read_roots,
+};
+use crate::verify::Verifier;
+
+/// Incarnation of a log that was never restored.
+const FIRST_INCARNATION: u64 = 0;
+
+/// Certificates of all planes, and whom they believe.
+struct Planes {
+    roots: Arc<TrustedRoots>,
+    raft: PlaneTls,
+    client: PlaneTls,
+    admin: PlaneTls,
+    federation: PlaneTls,
+}
+
+impl Planes {
+    fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, RunError> {
+        let pki = config.pki();
+        let roots = Arc::new(TrustedRoots::new(read_roots(&pki.roots())?));
+        let node = NodeId::new(config.node.id)
+            .ok_or_else(|| RunError::Config("node.id must be 1 or more".into()))?;
+        let load = |plane| {
+            let files = KeyFiles {
+                certificate: pki.certificate(plane),
+                key: pki.key(plane),
+            };
+            PlaneTls::load(
+                config.node.prefix,
+                node,
+                plane,
+                &files,
+                Arc::clone(&roots),
+                Arc::clone(clock),
+            )
+        };
+        Ok(Self {
+            raft: load(Plane::Raft)?,
+            client: load(Plane::Client)?,
+            admin: load(Plane::Admin)?,
+            federation: load(Plane::Federation)?,
+            roots,
+        })
+    }
+
+    fn cluster(&self, prefix: Prefix) -> [u8; 16] {
+        let own = self.roots.own();
+        let fingerprints: Vec<[u8; 32]> = own
+            .of(prefix)
+            .iter()
+            .map(|root| *root.fingerprint().as_bytes())
+            .collect();
+        cluster_id(&fingerprints, FIRST_INCARNATION)
+    }
+}
+
+/// Opens what a node keeps on disk, or makes it on the first start.
+fn open_storage(
+    config: &Config,
+    cluster: [u8; 16],
+) -> Result<(SwappableEngine, DiskLog), StorageFault> {
+    let mib = |count: u64| usize::try_from(count << 20).unwrap_or(usize::MAX);
+    let settings = RocksSettings {
+        cache_bytes: mib(config.storage.cache_mib),
+        write_buffers_bytes: mib(config.storage.write_buffer_mib),
+        ..RocksSettings::default()
+    };
+    let state_root = config.node.data_dir.join("state");
+    let log_root = config.node.data_dir.join("log");
+    let node = config.node.id;
+    let identity = StateIdentity { cluster, node };
+    let log_owner = log_identity::Identity {
+        cluster,
+        node,
+        incarnation: FIRST_INCARNATION,
+    };
+    let state = if Directory::is_created(&state_root) {
+        SwappableEngine::open(&state_root, identity, settings)?
+    } else {
+        SwappableEngine::create(&state_root, identity, settings)?
+    };
+    match log_identity::read(&log_root)? {
+        Some(_) => log_identity::verify(&log_root, &log_owner)?,
+        None if carnet_store::applied::load(&state)?.last.is_some() => {
+            return Err(lost_log(&log_root));
+        }
+        None => log_identity::claim(&log_root, &log_owner)?,
+    }
+    let log = DiskLog::open(&log_root, DiskLogOptions::default())?;
+    Ok((state, log))
+}
+
+fn lost_log(path: &Path) -> StorageFault {
+    StorageFault::Foreign(format!(
+        "{} is gone but the state is not: this node would break its promises; wipe it and join under a new id",
+        path.display()
+    ))
+}
+
+/// How this node reaches the others of its cluster.
+struct RaftConnector {
+    tls: PlaneTls,
+    prefix: Prefix,
+}
+
+impl Connector for RaftConnector {
+    fn channel(&self, node: u64, member: &Member, _: Purpose) -> Result<Channel, ConnectError> {
+        let node =
+            NodeId::new(node).ok_or_else(|| ConnectError("a member without a node id".into()))?;
+        let expected = ExpectedNode {
+            prefix: self.prefix,
+            node: Some(node),
+        };
+        // Streams live as long as the connection; every call has its own deadline.
+        let tuning = ConnectTuning {
+            request_timeout: None,
+            connect_timeout: Duration::from_secs(2),
+            ..ConnectTuning::default()
+        };
+        connect(TcpDial, &member.raft, &self.tls, expected, tuning)
+            .map_err(|error| ConnectError(error.to_string()))
+    }
+}
+
+struct RaftClock(Arc<dyn Clock>);
+
+impl carnet_consensus::Clock for RaftClock {
+    fn now_ms(&self) -> u64 {
+        self.0.wall().as_ms()
+    }
+}
+
+fn raft_settings(config: &Config, cluster: [u8; 16]) -> Settings {
+    let mut settings = Settings::new(cluster, config.node.id, rand::rng().next_u64());
+    let [election_min, election_max] = config.raft.election();
+    settings.heartbeat = config.raft.heartbeat();
+    settings.election_min = election_min;
+    settings.election_max = election_max;
+    settings.snapshot_records = config.raft.snapshot_entries;
+    settings.log_keep_records = config.raft.keep_entries;
+    settings
+}
+
+/// Puts the node id that the certificate proved where consensus looks for it.
+#[expect(clippy::result_large_err, reason = "the signature is tonic's")]
+fn peer_node(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let node = request
+        .extensions()
+        .get::<PeerIdentity>()
+        .and_then(PeerIdentity::node)
+        .map(|node| node.node().value());
+    let node =
+        node.ok_or_else(|| Status::unauthenticated("no certificate of this cluster's raft plane"))?;
+    request.extensions_mut().insert(PeerNode(node));
+    Ok(request)
+}
+
+/// What runs for as long as the node does.
+pub struct Running {
+    node: Arc<Node>,
+    tasks: JoinSet<Result<(), RunError>>,
+    stop: watch::Sender<bool>,
+}
+
+/// Puts a node together and opens its ports.
+///
+/// # Errors
+/// Certificates, disk, log or a socket cannot be used.
+pub async fn assemble(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    keyring: Arc<dyn Keyring>,
+) -> Result<Running, RunError> {
+    let planes = Planes::load(&config, &clock)?;
+    let prefix = config.node.prefix;
+    let cluster = planes.cluster(prefix);
+    std::fs::create_dir_all(&config.node.data_dir).map_err(|source| RunError::Io {
+        what: format!("create {}", config.node.data_dir.display()),
+        source,
+    })?;
+    let (engine, log) = open_storage(&config, cluster)?;
+    let state = Arc::new(RegistryState::open(engine)?);
+    let connector = Arc::new(RaftConnector {
+        tls: planes.raft.clone(),
+        prefix,
+    });
+    let raft = Consensus::start(
+        raft_settings(&config, cluster),
+        Arc::new(log),
+        Arc::clone(&state) as Arc<dyn StateMachine>,
+        connector,
+        Arc::new(RaftClock(Arc::clone(&clock))),
+    )
+    .await?;
+    let node = Arc::new(Node::new(
+        config,
+        cluster,
+        state,
+        raft.clone(),
+        Arc::clone(&clock),
+    ));
+    let gateway = Gateway::start(gateway::Parts {
+        node: Arc::clone(&node),
+        tls: planes.federation.clone(),
+        roots: Arc::clone(&planes.roots),
+    });
+    let passport_chain = node.config.pki().passport_certificate();
+    let verifier = Arc::new(Verifier::new(
+        Arc::clone(&node),
+        Arc::clone(&gateway),
+        Arc::clone(&keyring),
+        &passport_chain,
+    )?);
+
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut edge = Edge {
+        node: &node,
+        tasks: &mut tasks,
+        stopping,
+    };
+    let raft_service = InterceptedService::new(raft.service().into_server(), peer_node);
+    let unbounded = ServerTuning {
+        request_timeout: None,
+        request_count_max: 4096,
+        stream_count_max: 4096,
+        ..ServerTuning::default()
+    };
+    edge.open(
+        node.config.listen.raft,
+        &planes.raft,
+        unbounded.server().add_service(raft_service),
+    )
+    .await?;
+    let registry = RegistryServer::new(RegistryService {
+        node: Arc::clone(&node),
+        verifier,
+    })
+    .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX)
+    .max_encoding_message_size(CLIENT_RESPONSE_BYTES_MAX);
+    let client = ServerTuning {
+        stream_count_max: 1024,
+        request_count_max: 1024,
+        ..ServerTuning::default()
+    };
+    edge.open(
+        node.config.listen.client,
+        &planes.client,
+        client.server().add_service(registry),
+    )
+    .await?;
+    let admin = AdminServer::new(AdminService {
+        node: Arc::clone(&node),
+        gateway: Arc::clone(&gateway),
+    })
+    .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX);
+    // Founding and digests may take long.
+    let patient = ServerTuning {
+        request_timeout: Some(Duration::from_secs(60)),
+        ..ServerTuning::default()
+    };
+    edge.open(
+        node.config.listen.admin,
+        &planes.admin,
+        patient.server().add_service(admin),
+    )
+    .await?;
+    let federation = ServerTuning {
+        request_timeout: None,
+        ..ServerTuning::default()
+    };
+    edge.open(
+        node.config.listen.federation,
+        &planes.federation,
+        gateway.service(federation.server()),
+    )
+    .await?;
+
+    let signer = Signer::new(&node.config.node.data_dir, keyring);
+    let sequencing = Arc::clone(&node);
+    tasks.spawn(async move {
+        sequencer::run(sequencing, signer).await;
+        Ok(())
+    });
+    info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");
+    Ok(Running { node, tasks, stop })
+}
+
+/// Opens the ports of a node.
+struct Edge<'a> {
+    node: &'a Node,
+    tasks: &'a mut JoinSet<Result<(), RunError>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Edge<'_> {
+    async fn open(
+        &mut self,
+        address: SocketAddr,
+        tls: &PlaneTls,
+        router: Router,
+    ) -> Result<(), RunError> {
+        let io = |source| RunError::Io {
+            what: format!("listen on {address} ({} plane)", tls.plane()),
+            source,
+        };
+        let listener = TcpListener::bind(address).await.map_err(io)?;
+        let limits = &self.node.config.limits;
+        let limits = EdgeLimits {
+            connection_count_max: limits.connections_max as usize,
+            handshake_count_max: limits.handshakes_max as usize,
+            handshake_timeout: limits.handshake(),
+        };
+        let incoming = accept(listener, tls, limits, Arc::new(EdgeCounters::default()))?;
+        let plane = tls.plane();
+        let mut stopping = self.stopping.clone();
+        self.tasks.spawn(async move {
+            let stop = async move {
+                // An error means that the sender is gone, which is a stop as well.
+                let _ = stopping.wait_for(|stop| *stop).await;
+            };
+            router
+                .serve_with_incoming_shutdown(incoming, stop)
+                .await
+                .map_err(|source| RunError::Serve {
+                    plane: plane.to_string(),
+                    source,
+                })
+        });
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Consensus of the node.
+    pub fn raft(&self) -> &Handle {
+        &self.node.raft
+    }
+
+    /// Runs until `stop` ends or something fails, then closes ports and stops in good order.
+    ///
+    /// # Errors
+    /// A port or the core of consensus failed.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        let raft = self.node.raft.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = stop => Ok(()),
+            fatal = raft.fatal() => Err(RunError::Fatal(fatal)),
+            ended = self.tasks.join_next() => match ended {
+                Some(Ok(outcome)) => outcome.and(Err(RunError::Fatal("a service ended".into()))),
+                Some(Err(panicked)) => Err(RunError::Fatal(panicked.to_string())),
+                None => Ok(()),
+            },
+        };
+        self.stop.send_replace(true);
+        // Streams that peers hold open would keep the ports for ever: what was acknowledged is synced, so they are cut.
+        let patience = Duration::from_secs(1);
+        let _ = tokio::time::timeout(patience, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await;
+        self.tasks.abort_all();
+        raft.shutdown().await;
+        outcome
+    }
+}

@@ -1,0 +1,145 @@
+//! What is judged before anything is proposed: who calls, whether the role may, and whether the signature is good.
+//!
+//! The same table and the same verification run again in `apply`, on every replica; ingress only refuses early and
+//! remembers what it verified. Refusals here are not committed and consume no number.
+
+use carnet_domain::command::CommandKind;
+use carnet_domain::digest::sha256;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::Request;
+use carnet_domain::envelope::{SignedHeader, verify_header};
+use carnet_domain::machine::signature_digest;
+use carnet_domain::policy::{Permission, Query, may_query, permission};
+use carnet_domain::record::{Holder, Signer};
+use carnet_store::records::Records;
+use carnet_trust::chain::VerifiedClient;
+use carnet_wire::status::ApiError;
+use tonic::Extensions;
+
+use crate::node::Node;
+use crate::tls::PeerIdentity;
+
+/// The verified caller of a request on the client or admin plane.
+///
+/// # Errors
+/// The connection carried no client certificate of this plane.
+pub fn caller(extensions: &Extensions) -> Result<&VerifiedClient, ApiError> {
+    extensions
+        .get::<PeerIdentity>()
+        .and_then(PeerIdentity::client)
+        .ok_or_else(|| ApiError::Unauthenticated {
+            text: "no client certificate of this plane".into(),
+        })
+}
+
+/// The caller, if its role may make the query.
+///
+/// # Errors
+/// Not authenticated, or not allowed.
+pub fn may_ask(
+    extensions: &Extensions,
+    query: Query,
+) -> Result<(VerifiedClient, Permission), ApiError> {
+    let caller = caller(extensions)?;
+    let role = caller.name().role();
+    match may_query(role, query) {
+        Permission::No => Err(ApiError::denied(format!(
+            "{} may not {query:?}",
+            role.word()
+        ))),
+        found => Ok((caller.clone(), found)),
+    }
+}
+
+/// A header that is canonical, of a known kind, and that the caller's role may sign.
+///
+/// # Errors
+/// Malformed, or not allowed.
+pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, ApiError> {
+    let header = SignedHeader::from_bytes(bytes)
+        .map_err(|error| ApiError::invalid("request.header", error))?;
+    let Some(kind) = CommandKind::from_number(u64::from(header.kind)) else {
+        return Err(ApiError::invalid(
+            "request.header.kind",
+            format!("{} is no command", header.kind),
+        ));
+    };
+    let role = caller.name().role();
+    if permission(role, kind) == Permission::No {
+        return Err(ApiError::denied(format!(
+            "{} may not {}",
+            role.word(),
+            kind.name()
+        )));
+    }
+    Ok(header)
+}
+
+/// Verifies a request's signature before it is proposed, and remembers it for `apply`.
+///
+/// A key that is not enrolled, or belongs to another than the caller, is refused here; anything else that `apply`
+/// refuses by number is left to it, so that the refusal is committed.
+///
+/// # Errors
+/// Not allowed, malformed, or a fault of the store.
+pub fn verify(
+    node: &Node,
+    caller: &VerifiedClient,
+    header: &SignedHeader,
+    request: &Request,
+) -> Result<(), ApiError> {
+    let fault = |error: carnet_store::fault::StorageFault| ApiError::internal(error);
+    let Some(signer) = Records(node.state.engine())
+        .signer(&header.key)
+        .map_err(fault)?
+    else {
+        // This node may lag behind the key's addition: apply decides, and its answer is committed.
+        return Ok(());
+    };
+    belongs(caller, &signer)?;
+    match verify_header(&request.header.0, &request.signature, &signer.public) {
+        Ok(_) => {
+            let digest = sha256(&[&request.header.0, &request.signature.0]);
+            node.state
+                .verified()
+                .note(signature_digest(&signer, &digest));
+            Ok(())
+        }
+        Err(error) => Err(ApiError::invalid("request.signature", error)),
+    }
+}
+
+/// The certificate and the signing key must be of the same enterprise, or both of an office with the same role.
+fn belongs(caller: &VerifiedClient, signer: &Signer) -> Result<(), ApiError> {
+    let name = caller.name();
+    let same = match &signer.holder {
+        Holder::Enterprise { id } => name.enterprise() == Some(*id) && name.role() == signer.role,
+        Holder::Office { .. } => name.role() == signer.role && name.enterprise().is_none(),
+    };
+    if same {
+        return Ok(());
+    }
+    Err(ApiError::denied(format!(
+        "{name} may not send what {} signed as {}",
+        signer.holder,
+        signer.role.word()
+    )))
+}
+
+/// Whether a caller may see a subject of an enterprise.
+///
+/// # Errors
+/// Only its own enterprise's subjects are the caller's to see.
+pub fn may_see(
+    caller: &VerifiedClient,
+    permission: Permission,
+    owner: Option<carnet_domain::code::EnterpriseId>,
+) -> Result<(), ApiError> {
+    match permission {
+        Permission::Any => Ok(()),
+        Permission::Own if owner.is_some() && caller.name().enterprise() == owner => Ok(()),
+        _ => Err(ApiError::denied(
+            "only subjects of the caller's own enterprise",
+        )),
+    }
+}

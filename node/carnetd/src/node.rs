@@ -1,0 +1,221 @@
+//! One running node as its services see it: state, Raft, clock, keys, and the one way to propose.
+//!
+//! No rule is here: what may be done is decided by the domain, in `apply`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_consensus::{Handle, ProposeError, Proposed, ReadError};
+use carnet_domain::code::Prefix;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Answer, Body, Entry, Stamp};
+use carnet_domain::leaf::EntrySeed;
+use carnet_store::registry::{Progress, Published, RegistryState};
+use carnet_store::state::SwappableEngine;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::status::ApiError;
+use rand::RngCore;
+
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// What the services of a node share.
+pub struct Node {
+    /// Its configuration.
+    pub config: Config,
+    /// Identity of its cluster.
+    pub cluster: [u8; 16],
+    /// Its replicated state.
+    pub state: Arc<RegistryState<SwappableEngine>>,
+    /// Its consensus.
+    pub raft: Handle,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Callers that wait for a checkpoint: the leader seals at once while there are any.
+    waiting: AtomicUsize,
+}
+
+/// An answer and where it stands.
+pub struct Committed {
+    /// The answer.
+    pub answer: Answer,
+    /// Its canonical bytes, as every replica computed them.
+    pub bytes: Bytes,
+    /// Raft log index.
+    pub log_index: u64,
+}
+
+impl Node {
+    /// A node of these parts.
+    pub fn new(
+        config: Config,
+        cluster: [u8; 16],
+        state: Arc<RegistryState<SwappableEngine>>,
+        raft: Handle,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            config,
+            cluster,
+            state,
+            raft,
+            clock,
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Prefix of the jurisdiction.
+    pub fn prefix(&self) -> Prefix {
+        self.config.node.prefix
+    }
+
+    /// Whether this node believes that it leads. Only a committed proposal or a read index proves it.
+    pub fn seems_leader(&self) -> bool {
+        self.raft.standing().borrow().role == carnet_consensus::Role::Leader
+    }
+
+    /// How many callers wait for a checkpoint.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Stamps a body with this node's clock and fresh randomness, and proposes it.
+    ///
+    /// # Errors
+    /// As the API answers it; only an unknown outcome leaves open whether it happened.
+    pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
+        let mut seed = [0; 32];
+        rand::rng().fill_bytes(&mut seed);
+        let entry = Entry {
+            stamp: Stamp {
+                at: self.clock.wall(),
+                seed: EntrySeed(seed),
+            },
+            body,
+        };
+        let Proposed {
+            position,
+            answer: bytes,
+        } = self
+            .raft
+            .propose(Bytes::from(entry.to_bytes()))
+            .await
+            .map_err(propose_error)?;
+        let answer = Answer::from_bytes(&bytes)
+            .map_err(|error| ApiError::internal(format!("answer: {error}")))?;
+        Ok(Committed {
+            answer,
+            bytes,
+            log_index: position.index,
+        })
+    }
+
+    /// Waits until this node's state is at least as new as every write that was acknowledged before now.
+    ///
+    /// # Errors
+    /// No leader with a quorum, or this node lags.
+    pub async fn linearize(&self) -> Result<u64, ApiError> {
+        #[cfg(feature = "planted")]
+        if self.config.planted == Some(crate::planted::Planted::FollowerServesLocalRead) {
+            return Ok(self.state.progress().borrow().applied);
+        }
+        match self.raft.read_index().await {
+            Ok(permit) => Ok(permit.index()),
+            Err(ReadError::Overloaded) => Err(ApiError::Overloaded {
+                retry_after: carnet_wire::limits::RETRY_AFTER_DEFAULT,
+            }),
+            Err(error @ (ReadError::NoQuorum(_) | ReadError::Lagging | ReadError::Stopped)) => {
+                Err(ApiError::unavailable(error))
+            }
+        }
+    }
+
+    /// Waits until the published size is at least `size`, within `patience`.
+    ///
+    /// # Errors
+    /// It took longer.
+    pub async fn published_at_least(
+        &self,
+        size: u64,
+        patience: Duration,
+    ) -> Result<Published, ApiError> {
+        let _waiting = Waiting::begin(&self.waiting);
+        let mut progress = self.state.progress();
+        let reached = async {
+            loop {
+                if let Some(published) = self
+                    .state
+                    .published()
+                    .filter(|published| size <= published.size)
+                {
+                    return Ok(published);
+                }
+                progress
+                    .changed()
+                    .await
+                    .map_err(|_| ApiError::unavailable("this node stops"))?;
+            }
+        };
+        tokio::time::timeout(patience, reached)
+            .await
+            .unwrap_or_else(|_| {
+                let now = self.state.progress().borrow().published;
+                Err(ApiError::unavailable(format!(
+                    "published is size {now}, asked for {size}"
+                )))
+            })
+    }
+
+    /// Where an answer of this node stands.
+    pub fn position(&self, log_index: u64) -> pb::Position {
+        pb::Position {
+            cluster: Bytes::copy_from_slice(&self.cluster),
+            log_index,
+            node: self.config.node.id,
+        }
+    }
+
+    /// How far this node has come.
+    pub fn progress(&self) -> Progress {
+        self.state.progress().borrow().clone()
+    }
+}
+
+/// What the API answers when a proposal was not answered.
+pub fn propose_error(error: ProposeError) -> ApiError {
+    match error {
+        ProposeError::NotLeader { leader } => ApiError::NotLeader {
+            leader: leader.map(|(_, address)| address),
+        },
+        ProposeError::TooLarge { size } => ApiError::TooLarge {
+            text: format!(
+                "a log entry of {size} bytes, allowed are {}",
+                carnet_domain::entry::ENTRY_BYTES_MAX
+            ),
+        },
+        ProposeError::Overloaded => ApiError::Overloaded {
+            retry_after: carnet_wire::limits::RETRY_AFTER_DEFAULT,
+        },
+        ProposeError::Unknown(text) => ApiError::UnknownOutcome { text },
+        ProposeError::Stopped => ApiError::unavailable("this node stops"),
+        ProposeError::Refused(text) => ApiError::DidNotHappen { text },
+    }
+}
+
+/// Counts a waiting caller for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
