@@ -8,4 +8,7 @@ pub mod chain;
 mod fault;
 pub mod identity;
 pub mod roots;
+
+pub mod bundle;
 pub mod evidence;
+pub mod verdict;

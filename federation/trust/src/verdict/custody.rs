@@ -1,0 +1,260 @@
+//! Where the robot is, by the registries' own leaves: each departure is joined to the admission that names it.
+//!
+//! A registry is believed about custody only for its own steps. So the issuer's "departed to X" leads to X's evidence,
+//! which must show its own admission of the same transfer and epoch, naming the departure's leaf.
+
+use carnet_domain::custody::{Link, Step};
+use carnet_domain::digest::Digest;
+use carnet_domain::map::RobotStatus;
+
+use super::ReasonCode;
+use crate::bundle::PinnedBundle;
+use crate::evidence::{ProvenEvidence, ProvenRobot};
+
+/// One registry's proven evidence.
+pub(super) struct Party<'a> {
+    pub(super) bundle: &'a PinnedBundle,
+    pub(super) proven: &'a ProvenEvidence,
+}
+
+/// Where the robot is: indices of the parties on the way, and who is responsible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Located {
+    /// Parties that the way passes, the issuer first.
+    pub(super) path: Vec<usize>,
+    /// Whose record tells the robot's state: the holder's, or in transit that of the registry which released it.
+    pub(super) record: usize,
+    /// Who is responsible.
+    pub(super) responsible: usize,
+    /// Released to it, not yet admitted.
+    pub(super) in_transit: bool,
+}
+
+/// Why it is not known where the robot is.
+pub(super) struct Lost {
+    pub(super) code: ReasonCode,
+    pub(super) detail: String,
+    /// Parties passed until then.
+    pub(super) path: Vec<usize>,
+}
+
+/// Follows the robot from the issuer (party 0) to the registry that is responsible.
+pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
+    let mut path = vec![0];
+    loop {
+        let at = path[path.len() - 1];
+        let lost = |code, detail: String| Lost {
+            code,
+            detail,
+            path: path.clone(),
+        };
+        let party = &parties[at];
+        let me = party.bundle.primary();
+        let Some(robot) = party.proven.robot() else {
+            return Err(lost(
+                ReasonCode::CustodyMismatch,
+                format!("{me} has no record of the robot"),
+            ));
+        };
+        if robot.status() == Some(RobotStatus::Released) {
+            return returning(parties, path, robot);
+        }
+        if !departed(party, robot) {
+            return Ok(Located {
+                path,
+                record: at,
+                responsible: at,
+                in_transit: false,
+            });
+        }
+        let link = match robot.link() {
+            Ok(Some(link)) => link,
+            Ok(None) => {
+                return Err(lost(
+                    ReasonCode::CustodyMismatch,
+                    format!("{me} shows the robot as departed and no custody step"),
+                ));
+            }
+            Err(error) => {
+                return Err(lost(
+                    ReasonCode::HiddenField,
+                    format!("custody in {me}: {error}"),
+                ));
+            }
+        };
+        let Some(next) = destination(&link) else {
+            return Err(lost(
+                ReasonCode::CustodyMismatch,
+                format!(
+                    "{me} has not recorded the release: its last step is {}",
+                    link.step.name()
+                ),
+            ));
+        };
+        let found = (0..parties.len()).find(|i| parties[*i].bundle.owns(&next));
+        let Some(to) = found.filter(|to| !path.contains(to)) else {
+            return Err(lost(
+                ReasonCode::NoEvidence,
+                format!(
+                    "{me} shows the robot as departed to {next}, of which there is no evidence"
+                ),
+            ));
+        };
+        match join(party, &link, &parties[to]) {
+            Ok(Joined::Held) => path.push(to),
+            Ok(Joined::InTransit) => {
+                path.push(to);
+                return Ok(Located {
+                    path,
+                    record: at,
+                    responsible: to,
+                    in_transit: true,
+                });
+            }
+            Err((code, detail)) => {
+                path.push(to);
+                return Err(Lost { code, detail, path });
+            }
+        }
+    }
+}
+
+/// Whether a registry shows the robot as in custody elsewhere. Without the map only its own newest step tells.
+fn departed(party: &Party<'_>, robot: &ProvenRobot) -> bool {
+    match robot.status() {
+        Some(status) => status == RobotStatus::Departed,
+        None => robot.link().ok().flatten().is_some_and(|link| {
+            let from = link.from.is_some_and(|from| party.bundle.owns(&from));
+            let leaves = matches!(link.step, Step::Depart | Step::Admit);
+            (from && leaves) || (party.bundle.owns(&link.to) && link.step == Step::Return)
+        }),
+    }
+}
+
+/// Whither a step led the robot away from the registry that shows it.
+fn destination(link: &Link) -> Option<carnet_domain::code::Prefix> {
+    match link.step {
+        Step::Depart | Step::Admit => Some(link.to),
+        Step::Return => link.from,
+        _ => None,
+    }
+}
+
+enum Joined {
+    /// The next registry admitted it.
+    Held,
+    /// It was released to the next registry, which knows so and has not admitted it.
+    InTransit,
+}
+
+/// Joins the step by which the robot left one registry to what the next one shows.
+fn join(from: &Party<'_>, link: &Link, to: &Party<'_>) -> Result<Joined, (ReasonCode, String)> {
+    let (me, next) = (from.bundle.primary(), to.bundle.primary());
+    let mismatch = |detail: String| Err((ReasonCode::CustodyMismatch, detail));
+    let Some(robot) = to.proven.robot() else {
+        return mismatch(format!(
+            "{me} shows the robot as departed to {next}, which has no record of it"
+        ));
+    };
+    let theirs = match robot.link() {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            return Err((
+                ReasonCode::HiddenField,
+                format!("custody in {next}: {error}"),
+            ));
+        }
+    };
+    if link.step == Step::Return {
+        // The exporter takes it back by folding the return: the same link, or a later one of its own.
+        let taken = theirs.is_some_and(|theirs| theirs == *link || link.epoch < theirs.epoch);
+        return match taken {
+            true => Ok(Joined::Held),
+            false => mismatch(format!("{me} returned the robot, {next} does not show it")),
+        };
+    }
+    if robot.status() == Some(RobotStatus::Released) {
+        return match theirs {
+            Some(theirs) if theirs == *link => Ok(Joined::InTransit),
+            _ => mismatch(format!("{me} and {next} show different releases")),
+        };
+    }
+    let depart = match link.step {
+        Step::Admit => link.prev,
+        _ => match departure(from.proven, link) {
+            Some(leaf) => leaf,
+            None => {
+                return Err((
+                    ReasonCode::NoEvidence,
+                    format!("{me} does not show the leaf of the departure"),
+                ));
+            }
+        },
+    };
+    let admits = |theirs: &Link| {
+        theirs.step == Step::Admit
+            && theirs.transfer == link.transfer
+            && theirs.epoch == link.epoch
+            && theirs.prev == depart
+    };
+    if to.proven.links().iter().any(|own| admits(own.link())) {
+        return Ok(Joined::Held);
+    }
+    mismatch(format!(
+        "{me} shows the robot as departed to {next}, which shows no admission that names this departure"
+    ))
+}
+
+/// The leaf by which a registry released the robot.
+fn departure(from: &ProvenEvidence, link: &Link) -> Option<Digest> {
+    let own = from.links().iter().rev();
+    let mut departures = own.filter(|own| own.link() == link);
+    departures.next().map(|own| *own.leaf())
+}
+
+/// Released back to the issuer: the state is told by the registry that released it.
+fn returning(
+    parties: &[Party<'_>],
+    mut path: Vec<usize>,
+    robot: &ProvenRobot,
+) -> Result<Located, Lost> {
+    let at = path[path.len() - 1];
+    let me = parties[at].bundle.primary();
+    let lost = |code, detail: String, path| Err(Lost { code, detail, path });
+    let link = match robot.link() {
+        Ok(link) => link,
+        Err(error) => {
+            return lost(
+                ReasonCode::HiddenField,
+                format!("custody in {me}: {error}"),
+                path,
+            );
+        }
+    };
+    let from = link.as_ref().and_then(|link| link.from);
+    let found = from.and_then(|from| parties.iter().position(|p| p.bundle.owns(&from)));
+    let Some((link, from)) = link.zip(found.filter(|from| *from != at)) else {
+        return lost(
+            ReasonCode::NoEvidence,
+            format!(
+                "the robot is in transit to {me}, and the registry that released it is not shown"
+            ),
+            path,
+        );
+    };
+    path.push(from);
+    if departure(parties[from].proven, &link).is_none() {
+        let other = parties[from].bundle.primary();
+        return lost(
+            ReasonCode::CustodyMismatch,
+            format!("{me} shows a release by {other}, which {other} does not show"),
+            path,
+        );
+    }
+    Ok(Located {
+        path,
+        record: from,
+        responsible: at,
+        in_transit: true,
+    })
+}

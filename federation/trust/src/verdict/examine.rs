@@ -1,0 +1,625 @@
+//! How a verdict comes about: every input is opened, the robot is located, every fact argues for a value.
+
+use carnet_domain::accord::{Agreement, Clause, KeyringKind};
+use carnet_domain::event::{Manufacture, Other, Software, Standing};
+use carnet_domain::lifecycle::State;
+use carnet_domain::map::RobotStatus;
+use carnet_domain::record::{ModelStanding, RecallNotice};
+use carnet_domain::time::{DurationMs, TimeMs};
+
+use super::custody::{Located, Lost, Party, locate};
+use super::{
+    AHEAD_MAX, CheckpointUsed, ClauseUsed, EvidenceInput, Input, Purpose, Reason, ReasonCode,
+    VERDICT_VERSION, Value, Verdict, facts, words,
+};
+use crate::bundle::PinnedBundle;
+use crate::evidence::{EvidenceError, ProvenEvidence, ProvenRobot, parse};
+
+/// Judges a robot for a purpose from what is given, at the verifier's time `now`.
+pub fn judge(purpose: Purpose, input: &Input, now: TimeMs) -> Verdict {
+    let mut case = Case {
+        purpose,
+        input,
+        now,
+        reasons: Vec::new(),
+        notes: Vec::new(),
+        clause: None,
+        state: None,
+        custodian: None,
+        heads: Vec::new(),
+    };
+    let proofs = case.examine();
+    case.close(proofs)
+}
+
+/// Everything that VALID rests on. Only [`Case::examine`] makes one, at its very end.
+struct Proofs {
+    _issuer: ProvenEvidence,
+    _model: ModelStanding,
+    _standing: Standing,
+    _allowed: Allowed,
+}
+
+/// Why the robot may be relied on here at all.
+enum Allowed {
+    /// A clause of an agreement in force.
+    ByClause,
+    /// The verifier's own code.
+    AtHome,
+}
+
+/// The one constructor of [`Value::Valid`].
+fn valid(_: &Proofs) -> Value {
+    Value::Valid
+}
+
+/// How old a head is, and what that means.
+#[derive(Clone, Copy)]
+struct Seen {
+    fresh: bool,
+}
+
+struct Case<'a> {
+    purpose: Purpose,
+    input: &'a Input,
+    now: TimeMs,
+    reasons: Vec<Reason>,
+    notes: Vec<Reason>,
+    clause: Option<ClauseUsed>,
+    state: Option<State>,
+    custodian: Option<carnet_domain::code::Prefix>,
+    /// Heads in the order issuer, custodians; `None` for what could not be opened.
+    heads: Vec<Option<CheckpointUsed>>,
+}
+
+impl<'a> Case<'a> {
+    fn argue(&mut self, code: ReasonCode, value: Value, detail: impl Into<String>) {
+        let list = match value {
+            Value::Valid => &mut self.notes,
+            _ => &mut self.reasons,
+        };
+        let reason = Reason {
+            code,
+            value,
+            detail: detail.into(),
+        };
+        if !list.contains(&reason) {
+            list.push(reason);
+        }
+    }
+
+    fn unknown(&mut self, code: ReasonCode, detail: impl Into<String>) {
+        self.argue(code, Value::Indeterminate, detail);
+    }
+
+    /// A fact that blocks: proof while its head is fresh, a reason to ask again when it is not.
+    fn block(&mut self, code: ReasonCode, seen: Seen, detail: impl Into<String>) {
+        let value = if seen.fresh {
+            Value::Invalid
+        } else {
+            Value::Stale
+        };
+        self.argue(code, value, detail);
+    }
+
+    fn close(mut self, proofs: Option<Proofs>) -> Verdict {
+        let worst = self.reasons.iter().map(|reason| reason.value).min();
+        let value = match (worst, &proofs) {
+            (Some(worst), _) => worst,
+            (None, Some(proofs)) => valid(proofs),
+            (None, None) => {
+                self.unknown(ReasonCode::NoEvidence, "a proof is missing");
+                Value::Indeterminate
+            }
+        };
+        self.reasons
+            .sort_by_key(|reason| (reason.value, reason.code));
+        self.notes.sort_by_key(|note| note.code);
+        let mut heads = self.heads.into_iter();
+        Verdict {
+            version: VERDICT_VERSION,
+            code: self.input.code,
+            purpose: self.purpose,
+            verifier: self.input.verifier,
+            value,
+            reasons: self.reasons,
+            notes: self.notes,
+            clause: self.clause,
+            state: self.state,
+            custodian: self.custodian,
+            issuer_checkpoint: heads.next().flatten(),
+            custodian_checkpoints: heads.flatten().collect(),
+            judged_at: self.now,
+        }
+    }
+
+    fn examine(&mut self) -> Option<Proofs> {
+        let input = self.input;
+        // Custodians are opened first, so that what is broken there is said even when the issuer is not known.
+        let custodians: Vec<_> = input.custodians.iter().map(|c| (c, self.open(c))).collect();
+        let Some(issuer) = &input.issuer else {
+            let prefix = input.code.prefix();
+            self.unknown(
+                ReasonCode::UnknownRegistry,
+                format!("no registry is pinned for prefix {prefix}"),
+            );
+            return None;
+        };
+        if !issuer.bundle.issues(&input.code) {
+            let (primary, prefix) = (issuer.bundle.primary(), input.code.prefix());
+            self.unknown(
+                ReasonCode::UnknownRegistry,
+                format!("{primary} does not own prefix {prefix}"),
+            );
+            return None;
+        }
+        let proven = self.open(issuer);
+        let home = issuer.bundle.owns(&input.verifier);
+        let standing = proven.as_ref().and_then(ProvenEvidence::model).cloned();
+        let allowed = self.allow(home, &issuer.bundle, standing.as_ref());
+        let clause = allowed.as_ref().and_then(|(_, clause)| *clause);
+        let seen = proven
+            .as_ref()
+            .map(|proven| self.see(&issuer.bundle, proven, clause));
+        if seen.is_none() {
+            self.heads.push(None);
+        }
+        let mut parties = Vec::new();
+        let mut all_seen = Vec::new();
+        for (given, opened) in &custodians {
+            if let Some(proven) = opened {
+                all_seen.push(self.see(&given.bundle, proven, clause));
+                let bundle = &given.bundle;
+                parties.push(Party { bundle, proven });
+            }
+        }
+        let (proven, seen) = (proven?, seen?);
+        let bundle = &issuer.bundle;
+        parties.insert(
+            0,
+            Party {
+                bundle,
+                proven: &proven,
+            },
+        );
+        all_seen.insert(0, seen);
+        if proven.robot().is_none() {
+            let registry = issuer.bundle.primary();
+            self.dated(&[0], &parties, &all_seen);
+            self.block(
+                ReasonCode::NotRegistered,
+                seen,
+                format!("{registry} has no such code"),
+            );
+            return None;
+        }
+        let located = self.follow(&parties, &all_seen);
+        self.model(standing.as_ref(), seen);
+        let located = located?;
+        let record = &parties[located.record];
+        let robot = record.proven.robot()?;
+        let shown = self.state(record, robot, all_seen[located.record]);
+        if let (Some(model), Some(shown)) = (&standing, &shown) {
+            self.recalls(model, shown, robot, seen, clause.filter(|_| !home));
+        }
+        self.filing(robot);
+        self.place(&parties, &located);
+        Some(Proofs {
+            _issuer: proven.clone(),
+            _model: standing?,
+            _standing: shown?,
+            _allowed: allowed?.0,
+        })
+    }
+
+    /// Reads and verifies the evidence of one registry.
+    fn open(&mut self, given: &EvidenceInput) -> Option<ProvenEvidence> {
+        let registry = given.bundle.primary();
+        if given.quarantined {
+            self.unknown(
+                ReasonCode::PeerQuarantined,
+                format!("{registry} showed two histories"),
+            );
+        }
+        if given.bundle.bundle().keyring == KeyringKind::File {
+            self.argue(
+                ReasonCode::SingleKey,
+                Value::Valid,
+                format!("one server of {registry} can sign alone"),
+            );
+        }
+        let Some(bytes) = &given.evidence else {
+            self.unknown(
+                ReasonCode::NoEvidence,
+                format!("no evidence of {registry} was given"),
+            );
+            return None;
+        };
+        let origin = given.bundle.origin();
+        let proven = parse(bytes)
+            .and_then(|evidence| evidence.verify(&given.bundle.bundle().log_key, &origin));
+        match proven {
+            Ok(proven) if *proven.code() == self.input.code => Some(proven),
+            Ok(proven) => {
+                let other = proven.code().display_form();
+                self.argue(
+                    ReasonCode::EvidenceBroken,
+                    Value::Invalid,
+                    format!("{registry}: code: the evidence is about {other}"),
+                );
+                None
+            }
+            Err(error) => {
+                let (code, value) = weight(&error);
+                self.argue(
+                    code,
+                    value,
+                    format!("{registry}: {}: {error}", error.field()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The clause that allows it, or that it is a code of our own.
+    fn allow(
+        &mut self,
+        home: bool,
+        issuer: &PinnedBundle,
+        model: Option<&ModelStanding>,
+    ) -> Option<(Allowed, Option<&'a Clause>)> {
+        if home {
+            return Some((Allowed::AtHome, None));
+        }
+        let (me, other) = (self.input.verifier, issuer.primary());
+        let input = self.input;
+        let suspended = |a: &Agreement| {
+            self.purpose == Purpose::ImportPermit && input.suspended.contains(&a.id)
+        };
+        let between = |a: &Agreement| {
+            let (one, two) = a.parties;
+            (one == me && issuer.owns(&two)) || (two == me && issuer.owns(&one))
+        };
+        let in_force = input
+            .agreements
+            .iter()
+            .filter(|a| between(a) && a.in_force(self.now) && !suspended(a));
+        let Some(agreement) = in_force.max_by_key(|a| a.version) else {
+            self.unknown(
+                ReasonCode::NoAgreement,
+                format!("no agreement between {me} and {other} is in force"),
+            );
+            return None;
+        };
+        let Some(model) = model else {
+            // Which clause covers it depends on the model; that it is not shown is said elsewhere.
+            return None;
+        };
+        let id = input.code.model_id();
+        let clause = agreement.clauses.iter().find(|clause| {
+            clause.recogniser == me
+                && issuer.owns(&clause.issuer)
+                && clause.covers(&id, model.level, model.safety_class)
+                && facts::clause_serves(&clause.purposes, self.purpose)
+        });
+        let Some(clause) = clause else {
+            let (agreement, version) = (&agreement.id, agreement.version);
+            let (level, class) = (model.level, model.safety_class);
+            self.unknown(
+                ReasonCode::NoClause,
+                format!(
+                    "agreement {agreement}, version {version}: no clause of {me} covers model {id}, level {level}, \
+                     safety class {class}, for {}",
+                    self.purpose.name()
+                ),
+            );
+            return None;
+        };
+        self.clause = Some(ClauseUsed {
+            agreement: agreement.id.clone(),
+            version: agreement.version,
+            number: clause.number,
+        });
+        Some((Allowed::ByClause, Some(clause)))
+    }
+
+    /// Notes a head and how old it is.
+    fn see(
+        &mut self,
+        bundle: &PinnedBundle,
+        proven: &ProvenEvidence,
+        clause: Option<&Clause>,
+    ) -> Seen {
+        let own = bundle.owns(&self.input.verifier);
+        let age_max: DurationMs = match clause {
+            Some(clause) if !own => clause.checkpoint_age_max,
+            _ => self.input.own_age_max,
+        };
+        let age = self.now.since(proven.time());
+        self.heads.push(Some(CheckpointUsed {
+            origin: *proven.origin(),
+            size: proven.size(),
+            time: proven.time(),
+            age,
+            age_max,
+        }));
+        Seen {
+            fresh: age <= age_max,
+        }
+    }
+
+    /// What the age of heads and bundles on the way argues for.
+    fn dated(&mut self, path: &[usize], parties: &[Party<'_>], seen: &[Seen]) {
+        for at in path {
+            let (bundle, proven) = (parties[*at].bundle, parties[*at].proven);
+            let registry = bundle.primary();
+            let time = proven.time();
+            if self.now.saturating_add(AHEAD_MAX) < time {
+                self.unknown(
+                    ReasonCode::ClockAhead,
+                    format!(
+                        "the head of {registry} is of {time}, here it is {}",
+                        self.now
+                    ),
+                );
+            }
+            if !seen[*at].fresh {
+                let age = words(self.now.since(time));
+                self.argue(
+                    ReasonCode::TooOld,
+                    Value::Stale,
+                    format!("the head of {registry} is {age} old"),
+                );
+            }
+            let valid_to = bundle.bundle().valid_to;
+            if valid_to < self.now {
+                self.argue(
+                    ReasonCode::TooOld,
+                    Value::Stale,
+                    format!("the bundle of {registry} was valid until {valid_to}"),
+                );
+            }
+            if proven.robot().is_some_and(|robot| robot.status().is_none()) {
+                self.argue(
+                    ReasonCode::NewestNotProven,
+                    Value::Stale,
+                    format!("{registry} may have a newer leaf of the robot"),
+                );
+            }
+        }
+    }
+
+    /// Locates the robot; whatever a registry on the way says of its end is final, at any age.
+    fn follow(&mut self, parties: &[Party<'_>], seen: &[Seen]) -> Option<Located> {
+        let (path, located) = match locate(parties) {
+            Ok(located) => (located.path.clone(), Some(located)),
+            Err(Lost { code, detail, path }) => {
+                self.unknown(code, detail);
+                (path, None)
+            }
+        };
+        self.dated(&path, parties, seen);
+        // A registry that could not be joined to the chain is not believed about the robot's end.
+        let joined = match &located {
+            Some(_) => &path[..],
+            None => &path[..path.len().saturating_sub(1).max(1)],
+        };
+        for at in joined {
+            let party = &parties[*at];
+            let Some(robot) = party.proven.robot() else {
+                continue;
+            };
+            let shown = robot.standing().ok().flatten().map(|shown| shown.state);
+            let end = facts::final_state(robot.status()).or(shown.filter(|state| state.is_final()));
+            if let Some(end) = end {
+                self.state = Some(end);
+                let (registry, name) = (party.bundle.primary(), end.name());
+                self.argue(
+                    ReasonCode::FinalState,
+                    Value::Invalid,
+                    format!("{registry} recorded {name}"),
+                );
+            }
+        }
+        if let Some(located) = &located {
+            self.custodian = Some(parties[located.responsible].bundle.primary());
+        }
+        located
+    }
+
+    /// Approval and maker's standing, as the issuer shows them.
+    fn model(&mut self, model: Option<&ModelStanding>, seen: Seen) {
+        let Some(model) = model else {
+            self.unknown(
+                ReasonCode::NoEvidence,
+                "approval and recalls of the model are not shown",
+            );
+            return;
+        };
+        if let Some((code, value)) = facts::approval(model.approval, self.purpose) {
+            let detail = format!("type approval is {}", model.approval.name());
+            match value {
+                Value::Invalid => self.block(code, seen, detail),
+                value => self.argue(code, value, detail),
+            }
+        }
+        if let Some(value) = facts::maker(model.enterprise, self.purpose) {
+            let detail = format!("the maker is {}", model.enterprise.name());
+            match value {
+                Value::Invalid => self.block(ReasonCode::MakerNotActive, seen, detail),
+                value => self.argue(ReasonCode::MakerNotActive, value, detail),
+            }
+        }
+    }
+
+    /// State and holds, as the registry that answers for them shows them.
+    fn state(&mut self, party: &Party<'_>, robot: &ProvenRobot, seen: Seen) -> Option<Standing> {
+        let registry = party.bundle.primary();
+        if robot.status() == Some(RobotStatus::EndOfLifePending) {
+            self.block(
+                ReasonCode::BlockingHold,
+                seen,
+                format!("{registry}: an end of life is declared"),
+            );
+        }
+        if robot.status() == Some(RobotStatus::Reserved) {
+            self.block(
+                ReasonCode::NotInService,
+                seen,
+                format!("{registry}: the code is reserved, no robot bears it yet"),
+            );
+        }
+        let shown = match robot.standing() {
+            Ok(Some(shown)) => shown,
+            Ok(None) => {
+                self.unknown(
+                    ReasonCode::HiddenField,
+                    format!("{registry} keeps no state of the robot"),
+                );
+                return None;
+            }
+            Err(error) => {
+                self.unknown(
+                    ReasonCode::HiddenField,
+                    format!("state and holds in {registry}: {error}"),
+                );
+                return None;
+            }
+        };
+        self.state = self.state.or(Some(shown.state));
+        if !shown.state.is_final() && !facts::serves(shown.state, self.purpose) {
+            self.block(
+                ReasonCode::NotInService,
+                seen,
+                format!("{registry}: state is {}", shown.state.name()),
+            );
+        }
+        for hold in &shown.holds {
+            if facts::hold_blocks(hold.kind, self.purpose) {
+                self.block(
+                    ReasonCode::BlockingHold,
+                    seen,
+                    format!("{registry}: {} since {}", hold.kind.name(), hold.since),
+                );
+            }
+        }
+        Some(shown)
+    }
+
+    /// Recalls in force for the model that this robot owes.
+    fn recalls(
+        &mut self,
+        model: &ModelStanding,
+        shown: &Standing,
+        robot: &ProvenRobot,
+        seen: Seen,
+        clause: Option<&Clause>,
+    ) {
+        for notice in &model.recalls {
+            if shown.remedied.contains(&notice.number) {
+                continue;
+            }
+            let owed = shown.owed.contains(&notice.number);
+            let matched = if owed {
+                Ok(true)
+            } else {
+                self.matches(notice, robot)
+            };
+            let (number, severity) = (&notice.number, notice.severity.name());
+            let detail = format!("recall {number}, {severity}");
+            match matched {
+                Ok(false) => {}
+                Err(hidden) => {
+                    let value = match facts::recall_blocks(notice.severity, self.purpose) {
+                        true => Value::Indeterminate,
+                        false => Value::Valid,
+                    };
+                    self.argue(
+                        ReasonCode::HiddenField,
+                        value,
+                        format!("{detail}: {hidden}"),
+                    );
+                }
+                Ok(true) if !facts::recall_blocks(notice.severity, self.purpose) => {
+                    self.argue(ReasonCode::RecallOpen, Value::Valid, detail);
+                }
+                Ok(true) if clause.is_some_and(|c| c.recall_severity_max < notice.severity) => {
+                    self.unknown(
+                        ReasonCode::RecallOpen,
+                        format!("{detail}: graver than the clause lets bind by itself, waits for the regulator"),
+                    );
+                }
+                Ok(true) => self.block(ReasonCode::RecallOpen, seen, detail),
+            }
+        }
+    }
+
+    /// Whether a recall matches; or which field would have to be shown.
+    fn matches(&self, notice: &RecallNotice, robot: &ProvenRobot) -> Result<bool, String> {
+        let software: Software = needed(robot.software(), "software")?;
+        let made: Manufacture = needed(robot.manufacture(), "manufacture")?;
+        let parts = match notice.predicate.part_lot.is_empty() {
+            true => Vec::new(),
+            false => needed::<Other>(robot.other(), "parts")?.parts,
+        };
+        Ok(notice
+            .predicate
+            .matches(&self.input.code, software.firmware.build, made.at, &parts))
+    }
+
+    fn filing(&mut self, robot: &ProvenRobot) {
+        if let Ok(Some(made)) = robot.manufacture()
+            && made.importers_filing
+        {
+            self.argue(
+                ReasonCode::ImportersFiling,
+                Value::Valid,
+                format!("filed by an importer; declared origin {}", made.origin),
+            );
+        }
+    }
+
+    /// Whether the robot is where the purpose needs it.
+    fn place(&mut self, parties: &[Party<'_>], located: &Located) {
+        let holder = parties[located.responsible].bundle;
+        let (registry, here) = (holder.primary(), holder.owns(&self.input.verifier));
+        let me = self.input.verifier;
+        let detail = match (located.in_transit, self.purpose) {
+            (true, Purpose::BorderInspection) if here => return,
+            (true, _) => format!("in transit to {registry}, not yet admitted"),
+            (false, Purpose::SecondHandPurchase) => return,
+            (false, Purpose::ImportPermit) if !here => return,
+            (false, Purpose::ImportPermit) => format!("already in custody of {registry}"),
+            (false, _) if here => return,
+            (false, _) => format!("in custody of {registry}, not of {me}"),
+        };
+        self.unknown(ReasonCode::CustodyMismatch, detail);
+    }
+}
+
+/// What evidence that does not hold argues for.
+fn weight(error: &EvidenceError) -> (ReasonCode, Value) {
+    use carnet_domain::checkpoint::NoteError;
+    match error {
+        EvidenceError::Unsupported { .. } => (ReasonCode::Unsupported, Value::Indeterminate),
+        // A log that was restored since our bundle: the bundle is what is missing.
+        EvidenceError::OtherLog { expected, found } if expected.prefix == found.prefix => {
+            (ReasonCode::UnknownRegistry, Value::Indeterminate)
+        }
+        EvidenceError::Checkpoint(NoteError::Signature | NoteError::Unsigned(_)) => {
+            (ReasonCode::BadSignature, Value::Invalid)
+        }
+        _ => (ReasonCode::EvidenceBroken, Value::Invalid),
+    }
+}
+
+fn needed<T>(
+    shown: Result<Option<T>, carnet_domain::leaf::SlotError>,
+    name: &str,
+) -> Result<T, String> {
+    match shown {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(format!("{name} is empty")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}
