@@ -1,0 +1,442 @@
+//! Follows the mailboxes that peers keep for us: one task a peer, on the leader only.
+//!
+//! A peer that is gone, slow or hostile costs its own task and nothing else. What it sends is judged and proposed; the
+//! replicated state says how far that went, and every stream begins from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_domain::accord::Peer;
+use carnet_domain::code::Prefix;
+use carnet_domain::entry::{ItemAnswer, MailBatch};
+use carnet_domain::rejection::Reason;
+use carnet_wire::federation::v1 as pb;
+use carnet_wire::federation::v1::federation_client::FederationClient;
+use carnet_wire::limits::{FEDERATION_BATCH_BYTES_MAX, FRAME_BYTES_MAX, REQUEST_TIMEOUT};
+use carnet_wire::status::ApiError;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::transport::Channel;
+use tracing::{info, warn};
+
+use crate::home::{Home, HomeError};
+use crate::judge::{Doubt, Incoming, Position, SeenHead, judge};
+use crate::status::Board;
+
+/// The first pause after a failure.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// The longest pause.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// A stream that is silent for this long is opened anew: a registry seals, and says so, far more often.
+pub const SILENCE_MAX: Duration = Duration::from_secs(600);
+/// How much of an error is shown, in characters.
+const ERROR_CHARS_MAX: usize = 500;
+
+/// How connections to a peer are made.
+pub trait Dialer: Send + Sync + 'static {
+    /// A channel to an endpoint, `host:port`, that reaches nobody but a node of this peer.
+    ///
+    /// # Errors
+    /// Why there can be none, in words.
+    fn dial(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String>;
+}
+
+/// Chooses a pause that is at most the one given, so that many do not come back at once.
+pub type Jitter = Arc<dyn Fn(Duration) -> Duration + Send + Sync>;
+
+/// Follows all peers of a node while it leads.
+#[derive(Clone)]
+pub struct Follower {
+    home: Arc<dyn Home>,
+    dialer: Arc<dyn Dialer>,
+    board: Arc<Board>,
+    jitter: Jitter,
+}
+
+impl Follower {
+    /// For a node.
+    pub fn new(
+        home: Arc<dyn Home>,
+        dialer: Arc<dyn Dialer>,
+        board: Arc<Board>,
+        jitter: Jitter,
+    ) -> Self {
+        Self {
+            home,
+            dialer,
+            board,
+            jitter,
+        }
+    }
+
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut leadership = self.home.leadership();
+        loop {
+            let led = tokio::select! {
+                () = stop.cancelled() => return,
+                led = leadership.wait_for(|leads| *leads) => led.is_ok(),
+            };
+            if !led {
+                return;
+            }
+            info!("following peers");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                lost = leadership.wait_for(|leads| !*leads) => if lost.is_err() { return },
+                () = self.follow_all() => return,
+            }
+            info!("no longer leading, peers are not followed");
+        }
+    }
+
+    /// Keeps one task for every peer. Dropping it ends them all.
+    async fn follow_all(&self) {
+        let mut tasks = JoinSet::new();
+        let mut running: BTreeMap<Prefix, AbortHandle> = BTreeMap::new();
+        let mut published = self.home.published();
+        loop {
+            published.borrow_and_update();
+            match self.home.peers().await {
+                Ok(peers) => {
+                    let known = peers.iter().filter_map(|peer| peer.bundle.primary());
+                    for prefix in known {
+                        if running.get(&prefix).is_none_or(AbortHandle::is_finished) {
+                            let following = Following::new(self.clone(), prefix);
+                            running.insert(prefix, tasks.spawn(following.run()));
+                        }
+                    }
+                }
+                Err(error) => warn!(%error, "peers not known"),
+            }
+            // A peer is recognised by a leaf, and a leaf is published before long.
+            if published.changed().await.is_err() {
+                return;
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+}
+
+/// One peer being followed.
+struct Following {
+    with: Follower,
+    peer: Prefix,
+    /// The newest head that came without items: evidence, should another of its size appear.
+    held: Option<SeenHead>,
+    /// Whether this stream brought something that was believed.
+    believed: bool,
+    _mark: Mark,
+}
+
+/// Takes back `following` in the status when its task ends, however it ends.
+struct Mark(Arc<Board>, Prefix);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.change(self.1, |status| status.following = false);
+    }
+}
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Dial(String),
+    #[error("refused: {0}")]
+    Remote(ApiError),
+    #[error("no answer in {} s", REQUEST_TIMEOUT.as_secs())]
+    NoAnswer,
+    #[error("silent for {} s", SILENCE_MAX.as_secs())]
+    Silent,
+    #[error("the stream ended")]
+    Ended,
+    #[error("not believed: {0}")]
+    Doubt(#[from] Doubt),
+    #[error("the log forked: two heads of size {0} with different roots, both signed")]
+    Fork(u64),
+    #[error("refused here: {0}")]
+    Refused(carnet_domain::rejection::Rejection),
+    #[error("not applied: {0}")]
+    Home(#[from] HomeError),
+    #[error("items that were applied before")]
+    Repeated,
+}
+
+impl Following {
+    fn new(with: Follower, peer: Prefix) -> Self {
+        let mark = Mark(Arc::clone(&with.board), peer);
+        Self {
+            with,
+            peer,
+            held: None,
+            believed: false,
+            _mark: mark,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut failures = 0_u32;
+        let mut turn = 0_usize;
+        loop {
+            let (home, prefix) = (Arc::clone(&self.with.home), self.peer);
+            let before = match home.peer(prefix).await {
+                Ok(Some(peer)) => peer,
+                // No peer any more: the task ends, and begins anew should it become one.
+                Ok(None) => return,
+                Err(error) => {
+                    self.failed(&error.to_string());
+                    self.pause(&mut failures).await;
+                    continue;
+                }
+            };
+            let endpoints = &before.bundle.endpoints;
+            let Some(endpoint) = endpoints.get(turn % endpoints.len().max(1)) else {
+                self.failed("its bundle names no endpoint");
+                self.pause(&mut failures).await;
+                continue;
+            };
+            let at = position(&before);
+            self.with.board.change(prefix, |status| {
+                status.endpoint = Some(endpoint.clone());
+                status.cursor = at.cursor;
+            });
+            let Err(broken) = self.stream(&before, endpoint, at).await;
+            self.with
+                .board
+                .change(prefix, |status| status.following = false);
+            self.failed(&broken.to_string());
+            let moved = match home.peer(prefix).await {
+                Ok(Some(after)) => position(&after) != at,
+                _ => false,
+            };
+            if moved || (self.believed && broken.is_of_connection()) {
+                failures = 0;
+            }
+            // At once only when something was applied, and the stream may have failed for standing elsewhere: each such
+            // turn is paid for by progress.
+            if !(moved && broken.is_about_position()) {
+                turn = turn.wrapping_add(1);
+                self.pause(&mut failures).await;
+            }
+        }
+    }
+
+    /// Follows at one endpoint until it breaks.
+    async fn stream(
+        &mut self,
+        peer: &Peer,
+        endpoint: &str,
+        mut at: Position,
+    ) -> Result<std::convert::Infallible, Broken> {
+        let Some(own) = self.with.home.origin() else {
+            return Err(Broken::Dial("this registry has no genesis yet".into()));
+        };
+        let channel = self
+            .with
+            .dialer
+            .dial(self.peer, endpoint)
+            .map_err(Broken::Dial)?;
+        let mut client = FederationClient::new(channel)
+            .max_decoding_message_size(FEDERATION_BATCH_BYTES_MAX + FRAME_BYTES_MAX);
+        let request = Request::new(pb::FollowRequest {
+            prefix: own.prefix.to_string(),
+            to: self.peer.to_string(),
+            incarnation: peer.bundle.incarnation,
+            cursor: at.cursor,
+            known_size: at.size,
+        });
+        let remote = |status| Broken::Remote(ApiError::of_status(&status));
+        let mut messages = tokio::time::timeout(REQUEST_TIMEOUT, client.follow(request))
+            .await
+            .map_err(|_| Broken::NoAnswer)?
+            .map_err(remote)?
+            .into_inner();
+        self.with
+            .board
+            .change(self.peer, |status| status.following = true);
+        self.believed = false;
+        loop {
+            let message = tokio::time::timeout(SILENCE_MAX, messages.message())
+                .await
+                .map_err(|_| Broken::Silent)?
+                .map_err(remote)?
+                .ok_or(Broken::Ended)?;
+            let judged = judge(&peer.bundle, &at, &message.batch)?;
+            at = self.take(at, judged).await?;
+        }
+    }
+
+    /// Takes what was judged; gives the position after it.
+    async fn take(&mut self, at: Position, judged: Incoming) -> Result<Position, Broken> {
+        match judged {
+            Incoming::Head(head) => {
+                self.look_for_fork(&head).await?;
+                self.contact(&head);
+                let newer = self.held.as_ref().is_none_or(|held| held.size < head.size);
+                if newer {
+                    self.held = Some(head);
+                }
+                Ok(at)
+            }
+            Incoming::Repeated(head) => {
+                self.contact(&head);
+                Err(Broken::Repeated)
+            }
+            Incoming::Fork(head) => {
+                self.show_fork(&[&head]).await?;
+                Err(Broken::Fork(head.size))
+            }
+            Incoming::Mail { head, parts, then } => {
+                self.look_for_fork(&head).await?;
+                self.contact(&head);
+                self.held = None;
+                self.apply(parts).await?;
+                Ok(then)
+            }
+        }
+    }
+
+    /// Proposes parts one after the other, each only when the one before it was taken whole.
+    async fn apply(&mut self, parts: Vec<MailBatch>) -> Result<(), Broken> {
+        let (home, prefix) = (Arc::clone(&self.with.home), self.peer);
+        let pending = |change: i64| {
+            self.with.board.change(prefix, |status| {
+                status.pending = status.pending.saturating_add_signed(change);
+            });
+        };
+        let total: usize = parts.iter().map(|part| part.items.len()).sum();
+        let arrived = home.monotonic();
+        pending(total as i64);
+        let mut left = total;
+        let mut outcome = Ok(());
+        for part in parts {
+            let count = part.items.len();
+            let next = part.items.last().map(|item| item.sequence + 1);
+            outcome = match home.propose_foreign(part).await {
+                Ok(answers) => taken_whole(&answers, count),
+                Err(error) => Err(error.into()),
+            };
+            if outcome.is_err() {
+                break;
+            }
+            pending(-(count as i64));
+            left -= count;
+            let took = home.monotonic().saturating_sub(arrived);
+            self.with.board.change(prefix, |status| {
+                status.applied += count as u64;
+                status.cursor = next.unwrap_or(status.cursor);
+                status.apply_time = Some(took);
+            });
+        }
+        pending(-(left as i64));
+        outcome
+    }
+
+    /// Compares a head with the one held.
+    async fn look_for_fork(&self, head: &SeenHead) -> Result<(), Broken> {
+        match &self.held {
+            Some(held) if held.size == head.size && held.root != head.root => {
+                self.show_fork(&[held, head]).await?;
+                Err(Broken::Fork(head.size))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Proposes the evidence of a fork, once: the state keeps it for ever and quarantines the peer.
+    async fn show_fork(&self, heads: &[&SeenHead]) -> Result<(), Broken> {
+        let home = &self.with.home;
+        let known = home.peer(self.peer).await?;
+        if known.is_none_or(|peer| peer.quarantined) {
+            return Ok(());
+        }
+        warn!(peer = %self.peer, "log forked, evidence proposed");
+        for head in heads {
+            home.propose_foreign(head.as_batch(self.peer)).await?;
+        }
+        Ok(())
+    }
+
+    fn contact(&mut self, head: &SeenHead) {
+        self.believed = true;
+        let at = self.with.home.wall();
+        self.with.board.contact(self.peer, at, head);
+    }
+
+    fn failed(&self, text: &str) {
+        // Some of it the peer wrote.
+        let text: String = text.chars().take(ERROR_CHARS_MAX).collect();
+        warn!(peer = %self.peer, error = text, "peer not followed");
+        let at = self.with.home.wall();
+        self.with.board.error(self.peer, at, text);
+    }
+
+    async fn pause(&self, failures: &mut u32) {
+        let pause = BACKOFF_MIN
+            .saturating_mul(1_u32 << (*failures).min(10))
+            .min(BACKOFF_MAX);
+        *failures = failures.saturating_add(1);
+        // Never shorter than half of it, whatever the jitter says.
+        let pause = (self.with.jitter)(pause).clamp(pause / 2, pause);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Broken {
+    /// Whether the connection failed, and nothing that was sent on it.
+    fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Dial(_) | Self::Remote(_) | Self::NoAnswer | Self::Silent | Self::Ended => true,
+            Self::Doubt(_) | Self::Fork(_) | Self::Refused(_) | Self::Home(_) | Self::Repeated => {
+                false
+            }
+        }
+    }
+
+    /// Whether a stream from the position that is applied by now may go better.
+    fn is_about_position(&self) -> bool {
+        match self {
+            Self::Refused(rejection) => matches!(
+                rejection.reason,
+                Reason::EvidenceGap | Reason::EvidenceBroken
+            ),
+            Self::Doubt(doubt) => {
+                matches!(doubt, Doubt::Gap { .. } | Doubt::Inconsistent { .. })
+            }
+            Self::Repeated => true,
+            Self::Dial(_)
+            | Self::Remote(_)
+            | Self::NoAnswer
+            | Self::Silent
+            | Self::Ended
+            | Self::Fork(_)
+            | Self::Home(_) => false,
+        }
+    }
+}
+
+fn position(peer: &Peer) -> Position {
+    Position {
+        cursor: peer.cursor,
+        size: peer.size_seen,
+        root: peer.root_seen,
+    }
+}
+
+/// Whether every item has an answer and none was refused.
+fn taken_whole(answers: &[ItemAnswer], count: usize) -> Result<(), Broken> {
+    for answer in answers {
+        if let ItemAnswer::Refused { rejection } = answer {
+            return Err(Broken::Refused(rejection.clone()));
+        }
+    }
+    match answers.len() == count {
+        true => Ok(()),
+        false => {
+            Err(HomeError::Unknown(format!("{} answers to {count} items", answers.len())).into())
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Asks peers for evidence, and keeps the last that was good, so that verification goes on, ageing, when one is cut off.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::time::TimeMs;
+use carnet_wire::federation::v1 as pb;
+use carnet_wire::federation::v1::federation_client::FederationClient;
+use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};
+use carnet_wire::status::ApiError;
+use tonic::Request;
+use tonic::transport::Channel;
+use tracing::info;
+
+use crate::follower::Dialer;
+use crate::home::Home;
+
+/// The longest purpose, in bytes.
+pub const PURPOSE_BYTES_MAX: usize = 64;
+/// Codes whose evidence is kept.
+pub const KEPT_COUNT_MAX: usize = 10_000;
+/// Bytes of evidence that are kept.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Channels that are kept open.
+const CHANNEL_COUNT_MAX: usize = 256;
+
+/// Why somebody asks about a code; logged on both sides.
+///
+/// Invariant: 1 to 64 of `a-z0-9-`, so that it is safe in any log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InquiryPurpose(String);
+
+/// A text that is no purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a purpose is 1 to {PURPOSE_BYTES_MAX} of a-z 0-9 -")]
+pub struct PurposeError;
+
+impl InquiryPurpose {
+    /// Reads a purpose.
+    ///
+    /// # Errors
+    /// [`PurposeError`].
+    pub fn parse(text: &str) -> Result<Self, PurposeError> {
+        let fits = (1..=PURPOSE_BYTES_MAX).contains(&text.len());
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        match fits && text.bytes().all(allowed) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(PurposeError),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InquiryPurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Evidence that the caller's judge accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Canonical bytes.
+    pub evidence: Bytes,
+    /// When it arrived here, by our wall clock.
+    pub at: TimeMs,
+    /// Why it is not fresh from the peer; `None` when it is.
+    pub kept_because: Option<String>,
+}
+
+/// Why there is no evidence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InquireError {
+    /// Not a peer.
+    #[error("{0} is not a peer")]
+    UnknownPeer(Prefix),
+    /// Nobody answered, or not with evidence, and none is kept.
+    #[error("{peer} gave no evidence: {why}")]
+    NoAnswer {
+        /// Who was asked.
+        peer: Prefix,
+        /// What each endpoint said.
+        why: String,
+    },
+}
+
+/// Asks peers.
+pub struct Inquirer {
+    home: Arc<dyn Home>,
+    dialer: Arc<dyn Dialer>,
+    kept: Mutex<Kept>,
+    channels: Mutex<BTreeMap<(Prefix, String), Channel>>,
+}
+
+impl Inquirer {
+    /// For a node.
+    pub fn new(home: Arc<dyn Home>, dialer: Arc<dyn Dialer>) -> Self {
+        Self {
+            home,
+            dialer,
+            kept: Mutex::default(),
+            channels: Mutex::default(),
+        }
+    }
+
+    /// Asks a peer for evidence about a code, at its endpoints in turn, within `patience` altogether. `judge` says why
+    /// bytes are not evidence from this peer about this code; what it accepts is kept, and what is kept is the answer
+    /// when nobody gives a better one. Bytes that it refuses never replace those it accepted.
+    ///
+    /// # Errors
+    /// The prefix is no peer's, or nobody answered and nothing is kept.
+    pub async fn inquire(
+        &self,
+        peer: Prefix,
+        code: &Code,
+        purpose: &InquiryPurpose,
+        patience: Duration,
+        judge: impl Fn(&[u8]) -> Result<(), String>,
+    ) -> Result<Fetched, InquireError> {
+        info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
+        let mut faults = Vec::new();
+        match tokio::time::timeout(patience, self.ask(peer, code, purpose, &judge, &mut faults))
+            .await
+        {
+            Ok(Ok(Some(evidence))) => {
+                let at = self.home.wall();
+                self.lock().put((peer, *code), evidence.clone(), at);
+                return Ok(Fetched {
+                    evidence,
+                    at,
+                    kept_because: None,
+                });
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_) => faults.push(format!("no answer in {} ms", patience.as_millis())),
+        }
+        let why = faults.join("; ");
+        match self.lock().get(&(peer, *code)) {
+            Some((evidence, at)) => Ok(Fetched {
+                evidence,
+                at,
+                kept_because: Some(why),
+            }),
+            None => Err(InquireError::NoAnswer { peer, why }),
+        }
+    }
+
+    /// The last evidence about a code that was accepted from a peer, without asking, and when it arrived.
+    pub fn kept(&self, peer: Prefix, code: &Code) -> Option<(Bytes, TimeMs)> {
+        self.lock().get(&(peer, *code))
+    }
+
+    async fn ask(
+        &self,
+        peer: Prefix,
+        code: &Code,
+        purpose: &InquiryPurpose,
+        judge: &impl Fn(&[u8]) -> Result<(), String>,
+        faults: &mut Vec<String>,
+    ) -> Result<Option<Bytes>, InquireError> {
+        let known = match self.home.peer(peer).await {
+            Ok(Some(known)) => known,
+            Ok(None) => return Err(InquireError::UnknownPeer(peer)),
+            Err(error) => {
+                faults.push(error.to_string());
+                return Ok(None);
+            }
+        };
+        let Some(own) = self.home.origin() else {
+            faults.push("this registry has no genesis yet".into());
+            return Ok(None);
+        };
+        let request = pb::InquireRequest {
+            prefix: own.prefix.to_string(),
+            to: peer.to_string(),
+            code: code.display_form(),
+            purpose: purpose.as_str().to_owned(),
+        };
+        if known.bundle.endpoints.is_empty() {
+            faults.push("its bundle names no endpoint".into());
+        }
+        for endpoint in &known.bundle.endpoints {
+            match self.ask_at(peer, endpoint, request.clone()).await {
+                Ok(evidence) => match judge(&evidence) {
+                    Ok(()) => return Ok(Some(evidence)),
+                    Err(fault) => faults.push(format!("{endpoint}: not evidence: {fault}")),
+                },
+                Err(fault) => faults.push(format!("{endpoint}: {fault}")),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ask_at(
+        &self,
+        peer: Prefix,
+        endpoint: &str,
+        request: pb::InquireRequest,
+    ) -> Result<Bytes, String> {
+        let channel = self.channel(peer, endpoint)?;
+        let mut client =
+            FederationClient::new(channel).max_decoding_message_size(FEDERATION_MESSAGE_BYTES_MAX);
+        let asked = client.inquire(Request::new(request));
+        match tokio::time::timeout(ATTEMPT_TIMEOUT, asked).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().evidence),
+            Ok(Err(status)) => Err(ApiError::of_status(&status).to_string()),
+            Err(_) => Err(format!("no answer in {} ms", ATTEMPT_TIMEOUT.as_millis())),
+        }
+    }
+
+    /// The channel to an endpoint; it connects again by itself.
+    fn channel(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (peer, endpoint.to_owned());
+        if let Some(channel) = channels.get(&key) {
+            return Ok(channel.clone());
+        }
+        if CHANNEL_COUNT_MAX <= channels.len() {
+            channels.clear();
+        }
+        let channel = self.dialer.dial(peer, endpoint)?;
+        channels.insert(key, channel.clone());
+        Ok(channel)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Every change is whole when it is made, so a poisoned lock holds a whole value.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Key = (Prefix, Code);
+
+/// Evidence by peer and code; what was used least recently makes way.
+#[derive(Default)]
+struct Kept {
+    entries: BTreeMap<Key, KeptOne>,
+    by_use: BTreeMap<u64, Key>,
+    uses: u64,
+    bytes: usize,
+}
+
+struct KeptOne {
+    evidence: Bytes,
+    at: TimeMs,
+    used: u64,
+}
+
+impl Kept {
+    fn get(&mut self, key: &Key) -> Option<(Bytes, TimeMs)> {
+        let one = self.entries.get_mut(key)?;
+        self.uses += 1;
+        self.by_use.remove(&one.used);
+        one.used = self.uses;
+        self.by_use.insert(self.uses, *key);
+        Some((one.evidence.clone(), one.at))
+    }
+
+    fn put(&mut self, key: Key, evidence: Bytes, at: TimeMs) {
+        self.drop_one(&key);
+        self.uses += 1;
+        let used = self.uses;
+        self.bytes += evidence.len();
+        self.by_use.insert(used, key);
+        self.entries.insert(key, KeptOne { evidence, at, used });
+        while KEPT_COUNT_MAX < self.entries.len() || KEPT_BYTES_MAX < self.bytes {
+            let Some(oldest) = self.by_use.first_key_value().map(|(_, key)| *key) else {
+                return;
+            };
+            self.drop_one(&oldest);
+        }
+    }
+
+    fn drop_one(&mut self, key: &Key) {
+        if let Some(one) = self.entries.remove(key) {
+            self.by_use.remove(&one.used);
+            self.bytes -= one.evidence.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> Key {
+        let prefix = Prefix::parse("86").expect("a prefix");
+        let code = Code::parse(&format!("860001100002{number:017}")).expect("a code");
+        (prefix, code)
+    }
+
+    #[test]
+    fn what_was_used_least_recently_makes_way() {
+        let mut kept = Kept::default();
+        let at = TimeMs(1);
+        for number in 0..KEPT_COUNT_MAX as u32 {
+            kept.put(key(number), Bytes::from_static(b"x"), at);
+        }
+        assert!(kept.get(&key(0)).is_some());
+        kept.put(key(u32::MAX), Bytes::from_static(b"yy"), at);
+        let there = [0, 1, 2, u32::MAX].map(|number| kept.get(&key(number)).is_some());
+        assert_eq!(there, [true, false, true, true]);
+        assert_eq!(kept.entries.len(), kept.by_use.len());
+        assert_eq!(kept.bytes, KEPT_COUNT_MAX + 1);
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let mut kept = Kept::default();
+        let big = Bytes::from(vec![0; KEPT_BYTES_MAX / 2]);
+        for number in 0..5 {
+            kept.put(key(number), big.clone(), TimeMs(1));
+        }
+        assert_eq!((kept.entries.len(), kept.bytes), (2, KEPT_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_purpose_is_safe_in_a_log() {
+        let good = |text: &str| InquiryPurpose::parse(text).is_ok();
+        assert!(good("border-inspection"));
+        for bad in ["", "two words", "Upper", "line\nbreak", &"x".repeat(65)] {
+            assert!(!good(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Judges what a peer sent before it is proposed: one signature and hash paths. Pure.
+//!
+//! The replicated state judges all of it again. This keeps what is broken out of the Raft log.
+
+use carnet_domain::accord::Bundle;
+use carnet_domain::checkpoint::{NoteError, Origin, open};
+use carnet_domain::code::Prefix;
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Canonical, DecodeError};
+use carnet_domain::entry::{MailBatch, MailItem};
+use carnet_domain::foreign::prove;
+use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::merkle::{ProofError, verify_consistency, verify_inclusion};
+use carnet_domain::time::TimeMs;
+use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;
+
+/// How far a peer's log and mailbox have been applied here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The next sequence of the mailbox.
+    pub cursor: u64,
+    /// The size of its log under which something was applied; 0 for none.
+    pub size: u64,
+    /// The root of that size.
+    pub root: Digest,
+}
+
+/// A head of the peer's log, signed by it and consistent with what was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenHead {
+    /// Tree size.
+    pub size: u64,
+    /// Tree root.
+    pub root: Digest,
+    /// The signed note.
+    pub checkpoint: String,
+    /// Time of its map head, if that was shown.
+    pub log_time: Option<TimeMs>,
+    /// From the head that was applied to this one.
+    pub consistency: Vec<Digest>,
+}
+
+impl SeenHead {
+    /// A message with this head and no items: evidence of it, small enough for one log entry.
+    pub fn as_batch(&self, peer: Prefix) -> MailBatch {
+        MailBatch {
+            peer,
+            checkpoint: self.checkpoint.clone(),
+            consistency: self.consistency.clone(),
+            items: Vec::new(),
+        }
+    }
+}
+
+/// What a good message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// Only a head.
+    Head(SeenHead),
+    /// Items that all were applied before.
+    Repeated(SeenHead),
+    /// Items of which some are new, in parts that each fit into one log entry.
+    Mail {
+        /// The head they stand under.
+        head: SeenHead,
+        /// The parts, in order.
+        parts: Vec<MailBatch>,
+        /// The position once all are applied.
+        then: Position,
+    },
+    /// Signed, of a size that is known with another root: the log forked.
+    Fork(SeenHead),
+}
+
+/// Why a message is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Not a canonical batch.
+    #[error("the message is not a canonical batch")]
+    Malformed(#[source] DecodeError),
+    /// A batch of somebody else.
+    #[error("the batch says it is of {0}")]
+    OtherPeer(Prefix),
+    /// The checkpoint is not a note signed by the peer's log key.
+    #[error("the checkpoint is not believed: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The head is smaller than one that was applied.
+    #[error("the log has {size} leaves, {seen} were seen: it lags or was rolled back")]
+    Backwards {
+        /// What is shown now.
+        size: u64,
+        /// What was applied.
+        seen: u64,
+    },
+    /// The head does not extend the one that was applied.
+    #[error("the log of {size} leaves does not extend that of {seen}: {source}")]
+    Inconsistent {
+        /// What is shown now.
+        size: u64,
+        /// What was applied.
+        seen: u64,
+        /// What does not hold.
+        source: ProofError,
+    },
+    /// The items do not follow each other, or leave some out.
+    #[error("item {found} where {expected} was expected")]
+    Gap {
+        /// The next sequence.
+        expected: u64,
+        /// What stands there.
+        found: u64,
+    },
+    /// An item is not proven.
+    #[error("item {sequence} is not proven: {fault}")]
+    Item {
+        /// Its sequence.
+        sequence: u64,
+        /// What does not hold.
+        fault: String,
+    },
+}
+
+/// Judges a message from the peer of a bundle, of which `at` was applied.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, Doubt> {
+    let batch = MailBatch::from_bytes(bytes).map_err(Doubt::Malformed)?;
+    if bundle.primary() != Some(batch.peer) {
+        return Err(Doubt::OtherPeer(batch.peer));
+    }
+    let origin = Origin {
+        prefix: batch.peer,
+        incarnation: bundle.incarnation,
+    };
+    let checkpoint = open(&batch.checkpoint, &bundle.log_key, &origin)?;
+    let (size, root) = (checkpoint.size(), *checkpoint.root());
+    let head = SeenHead {
+        size,
+        root,
+        checkpoint: batch.checkpoint.clone(),
+        log_time: log_time(&batch, size, &root),
+        consistency: batch.consistency.clone(),
+    };
+    if 0 < at.size && size == at.size && root != at.root {
+        return Ok(Incoming::Fork(head));
+    }
+    if size < at.size {
+        let seen = at.size;
+        return Err(Doubt::Backwards { size, seen });
+    }
+    if 0 < at.size && at.size < size {
+        verify_consistency(at.size, &at.root, size, &root, &batch.consistency).map_err(
+            |source| Doubt::Inconsistent {
+                size,
+                seen: at.size,
+                source,
+            },
+        )?;
+    }
+    let Some(first) = batch.items.first() else {
+        return Ok(Incoming::Head(head));
+    };
+    if at.cursor < first.sequence {
+        return Err(Doubt::Gap {
+            expected: at.cursor,
+            found: first.sequence,
+        });
+    }
+    for (item, expected) in batch.items.iter().zip(first.sequence..) {
+        let found = item.sequence;
+        if found != expected {
+            return Err(Doubt::Gap { expected, found });
+        }
+        prove(&item.proven, size, &root).map_err(|fault| Doubt::Item {
+            sequence: found,
+            fault,
+        })?;
+    }
+    let cursor = first.sequence + batch.items.len() as u64;
+    if cursor <= at.cursor {
+        return Ok(Incoming::Repeated(head));
+    }
+    let then = Position { cursor, size, root };
+    let parts = parts(batch);
+    Ok(Incoming::Mail { head, parts, then })
+}
+
+/// Splits a batch so that each part fits into one log entry. The first carries it from the old head to the new one; for
+/// the others the head is known by then, and the proof is not looked at.
+fn parts(batch: MailBatch) -> Vec<MailBatch> {
+    let MailBatch {
+        peer,
+        checkpoint,
+        consistency,
+        items,
+    } = batch;
+    let mut groups: Vec<Vec<MailItem>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let more = item.to_bytes().len();
+        match groups.last_mut() {
+            Some(group) if bytes + more <= FEDERATION_PART_BYTES_MAX => {
+                bytes += more;
+                group.push(item);
+            }
+            _ => {
+                bytes = more;
+                groups.push(vec![item]);
+            }
+        }
+    }
+    let part = |items| MailBatch {
+        peer,
+        checkpoint: checkpoint.clone(),
+        consistency: consistency.clone(),
+        items,
+    };
+    groups.into_iter().map(part).collect()
+}
+
+/// The time of the map head under the checkpoint, if an item shows it with its proof.
+fn log_time(batch: &MailBatch, size: u64, root: &Digest) -> Option<TimeMs> {
+    let shown = batch.items.iter().find_map(|item| item.newest.as_ref())?;
+    let head = &shown.map_head;
+    let leaf = Leaf::from_bytes(&head.leaf.0).ok()?;
+    let hash = leaf_bytes_hash(&head.leaf.0);
+    let last = head.index.checked_add(1)? == size && leaf.kind == Kind::MapHead;
+    let proven = verify_inclusion(&hash, head.index, size, &head.path, root).is_ok();
+    (last && proven).then_some(leaf.t_ms)
+}
