@@ -6,6 +6,7 @@
 //! Why the families cannot diverge: a batch is one WAL record over all families, and memtables of all families are
 //! flushed together (`atomic_flush`). So a lost WAL tail loses whole batches from the end, never one family's part.
 
+mod framing;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -370,8 +371,9 @@ fn handle(db: &DB, family: Family) -> Result<&ColumnFamily, StorageFault> {
         .ok_or_else(|| StorageFault::Invariant(format!("family {} is not open", family.name())))
 }
 
-/// RocksDB opens a database that misses a family without a word, and would make it anew, empty.
+/// Judges what opening would not refuse. RocksDB opens a database that misses a family without a word, and would make it anew, empty.
 fn check_families(options: &Options, path: &Path) -> Result<(), StorageFault> {
+    framing::check(path)?;
     let found = DB::list_cf(options, path).map_err(fault("list families"))?;
     if let Some(missing) = Family::ALL
         .iter()

@@ -231,6 +231,49 @@ fn a_flipped_bit_in_the_write_ahead_log_is_refused_or_ends_it() {
     );
 }
 
+/// Where records begin in a log or MANIFEST file (its layout is drawn in `rocks/framing.rs`).
+fn records(path: &Path) -> Vec<usize> {
+    const BLOCK: usize = 32 << 10;
+    let bytes = std::fs::read(path).expect("a file");
+    let (mut at, mut out) = (0, Vec::new());
+    while at + 7 <= bytes.len() {
+        if BLOCK - at % BLOCK < 7 {
+            at += BLOCK - at % BLOCK;
+            continue;
+        }
+        out.push(at);
+        at += 7 + usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+    }
+    out
+}
+
+#[test]
+fn a_record_that_claims_another_kind_ends_nothing_in_silence_and_hangs_nothing() {
+    // The seventh byte of a record is its kind. Some kinds made RocksDB loop for ever, or skip the whole log.
+    for place in [Where::Tables, Where::WriteAheadLog] {
+        let stopped = stopped(place);
+        let name = match place {
+            Where::Tables => stopped.file(|name| name.starts_with("MANIFEST-")),
+            Where::WriteAheadLog => stopped.file(|name| name.ends_with(".log")),
+        };
+        let records = records(&stopped.state_folder().join(&name));
+        assert!(20 < records.len(), "{name} has {} records", records.len());
+        let chosen = records
+            .iter()
+            .step_by(records.len() / 10)
+            .chain(records.last());
+        for (&at, bit) in chosen.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let outcome =
+                stopped.after(|root| flip(&root.join("state-0").join(&name), at + 6, bit));
+            assert_eq!(
+                outcome,
+                Outcome::Refused,
+                "{name}: bit {bit} of the record at {at}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_cut_write_ahead_log_is_a_shorter_state_or_refused() {
     let stopped = stopped(Where::WriteAheadLog);
