@@ -50,20 +50,19 @@ impl Admin {
         &self.endpoints
     }
 
-    /// Makes the first endpoint's node and those named a cluster. Asked of that node only, once: a repetition elsewhere
-    /// could make two clusters.
+    /// Makes the nodes named a cluster with this genesis. Any of them may be asked, and each again: they found the same
+    /// cluster, and a log takes one genesis.
     ///
     /// # Errors
-    /// When the node refuses or does not answer.
+    /// As every write.
     pub async fn initialize(&self, members: Vec<Member>, genesis: &Signed) -> Result<Answer, ClientError> {
         let request = pb::InitializeRequest { members, genesis: genesis.to_bytes().into() };
-        let net = self.only(&self.endpoints[0]);
         let make = |channel| {
             let mut client = admin(channel);
             let request = request.clone();
             async move { client.initialize(request).await }
         };
-        let response = net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        let response = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
         answer(&response.answer)
     }
 

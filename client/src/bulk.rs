@@ -140,13 +140,14 @@ impl Client {
         observe: &mut impl FnMut(BulkEvent<'_>),
     ) -> Result<End, ClientError> {
         let net = &self.0.net;
+        let patience = net.attempt.max(limits::REQUEST_TIMEOUT);
         let mut give_up_at = Instant::now() + net.deadline;
         loop {
             let (address, channel) = net.pick()?;
             report.streams += 1;
             let before = job.count_answered();
             let mut client = registry(channel);
-            let opened = tokio::time::timeout(net.attempt, client.submit_bulk(job.stream())).await;
+            let opened = tokio::time::timeout(patience, client.submit_bulk(job.stream())).await;
             let end = match opened {
                 Ok(Ok(response)) => self.follow(response.into_inner(), job, report, observe).await?,
                 Ok(Err(status)) => Err(failure_of(&status)),

@@ -1,2 +1,200 @@
-//! (to be written)
-fn main() {}
+//! `carnet`: the command line of a registry, for people and scripts.
+//!
+//! Verbs by noun. Data on stdout, talk on stderr, `-o json` everywhere, and an exit code for every kind of end.
+
+mod border;
+mod cluster;
+mod context;
+mod exit;
+mod import;
+mod office;
+mod output;
+mod parse;
+mod recall;
+mod robot;
+mod submit;
+mod trust;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::context::Global;
+use crate::exit::Failed;
+use crate::output::Format;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  error
+  2  the call makes no sense; nothing was sent
+  3  not found
+  4  the verdict is INVALID
+  5  the verdict is STALE or INDETERMINATE
+  6  no quorum: nobody could serve the call
+
+Times are RFC 3339, a date (2026-06-01) or relative (+30d, -2h). Digests are 64 hexadecimal digits or a file.
+Codes may carry hyphens and the two check digits of a label.";
+
+#[derive(Debug, Parser)]
+#[command(name = "carnet", version, about = "A federated registry of humanoid robots", after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Keys and certificates of a jurisdiction.
+    #[command(subcommand)]
+    Pki(cluster::Pki),
+    /// The cluster of a registry: begin it, see it, change it.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Enterprises and their accreditation.
+    #[command(subcommand)]
+    Enterprise(office::Enterprise),
+    /// Keys that sign commands.
+    #[command(subcommand)]
+    Key(office::Key),
+    /// Type approvals.
+    #[command(subcommand)]
+    Model(office::Model),
+    /// Robots: register, look up, life cycle, holds.
+    #[command(subcommand)]
+    Robot(robot::Robot),
+    /// The exporting side of a transfer between countries.
+    #[command(subcommand)]
+    Export(border::Export),
+    /// The importing side of a transfer between countries.
+    #[command(subcommand)]
+    Import(border::Import),
+    /// Transfers between countries.
+    #[command(subcommand)]
+    Transfer(border::Transfer),
+    /// Where a robot has been.
+    #[command(subcommand)]
+    Movement(border::Movement),
+    /// Recalls.
+    #[command(subcommand)]
+    Recall(recall::Recall),
+    /// What other countries need to believe this one.
+    #[command(subcommand)]
+    Bundle(trust::Bundle),
+    /// Other countries' registries.
+    #[command(subcommand)]
+    Peer(trust::Peer),
+    /// Recognition agreements.
+    #[command(subcommand)]
+    Agreement(trust::Agreement),
+    /// The transparency log.
+    #[command(subcommand)]
+    Log(cluster::Log),
+}
+
+/// What a command found, and how it ends.
+pub(crate) struct Outcome {
+    value: Value,
+    code: u8,
+}
+
+impl From<Value> for Outcome {
+    fn from(value: Value) -> Self {
+        Self { value, code: 0 }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(cli.global.output, &Failed::local(error)),
+    };
+    match runtime.block_on(run(cli.noun, &cli.global)) {
+        Ok(outcome) => match output::print(cli.global.output, &outcome.value) {
+            Ok(()) => ExitCode::from(outcome.code),
+            Err(error) => failed(cli.global.output, &Failed::local(error)),
+        },
+        Err(error) => failed(cli.global.output, &error),
+    }
+}
+
+fn failed(format: Format, error: &Failed) -> ExitCode {
+    output::print_failed(format, error);
+    ExitCode::from(error.code)
+}
+
+/// Help goes to stdout and is no error; a wrong call is one, in the form asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args().any(|arg| matches!(arg.as_str(), "json" | "-ojson" | "-o=json" | "--output=json"))
+        || std::env::var("CARNET_OUTPUT").is_ok_and(|format| format == "json");
+    if error.use_stderr() && json {
+        return failed(Format::Json, &Failed::usage(error.render().to_string().trim()));
+    }
+    // If the terminal is gone there is nobody to tell.
+    drop(error.print());
+    ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
+}
+
+async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
+    let settings = global.settings()?;
+    match noun {
+        Noun::Pki(verb) => cluster::pki(verb, &settings),
+        Noun::Cluster(verb) => cluster::run(verb, &settings).await,
+        Noun::Log(verb) => cluster::log(verb, &settings).await,
+        Noun::Enterprise(verb) => office::enterprise(verb, &settings).await,
+        Noun::Key(verb) => office::key(verb, &settings).await,
+        Noun::Model(verb) => office::model(verb, &settings).await,
+        Noun::Robot(verb) => robot::run(verb, &settings, global.output).await,
+        Noun::Export(verb) => border::export(verb, &settings).await,
+        Noun::Import(verb) => border::import(verb, &settings).await,
+        Noun::Transfer(verb) => border::transfer(verb, &settings).await,
+        Noun::Movement(verb) => border::movement(verb, &settings).await,
+        Noun::Recall(verb) => recall::run(verb, &settings).await,
+        Noun::Bundle(verb) => trust::bundle(verb, &settings),
+        Noun::Peer(verb) => trust::peer(verb, &settings).await,
+        Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// The nouns and verbs are an interface that scripts rely on.
+    #[test]
+    fn nouns_and_verbs_stay() {
+        let mut text = String::new();
+        for noun in Cli::command().get_subcommands() {
+            let verbs: Vec<&str> = noun.get_subcommands().map(clap::Command::get_name).collect();
+            text += &format!("{}: {}\n", noun.get_name(), verbs.join(" "));
+        }
+        assert_eq!(text, include_str!("verbs.txt"));
+    }
+
+    #[test]
+    fn help_shows_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for line in ["0  done", "4  the verdict is INVALID", "6  no quorum"] {
+            assert!(help.contains(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_verb_takes_the_output_format() {
+        let parsed = Cli::try_parse_from(["carnet", "robot", "get", "86000110000200000000000000042", "-o", "json"]);
+        assert_eq!(parsed.expect("parsed").global.output, Format::Json);
+    }
+}

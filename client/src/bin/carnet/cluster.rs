@@ -1,0 +1,391 @@
+//! Keys of a jurisdiction, its cluster, and its log.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::admin::Member;
+use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
+use carnet_client::{Pin, advance, wall_time};
+use carnet_domain::accord::{FirstSigner, Genesis, Statement};
+use carnet_domain::checkpoint::{Origin, peek};
+use carnet_domain::code::Prefix;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Answer, ItemAnswer};
+use carnet_domain::policy::Role;
+use carnet_domain::record::Holder;
+use carnet_domain::signature::PublicKey;
+use carnet_domain::time::DurationMs;
+use carnet_trust::chain::verify_client;
+use carnet_trust::identity::{ClientName, NodeId, Plane};
+use clap::Subcommand;
+use rand::Rng;
+use serde_json::{Value, json};
+
+use crate::context::Settings;
+use crate::exit::{self, Failed, chain};
+use crate::output::say;
+use crate::parse;
+use crate::trust::Roots;
+use crate::{Outcome, view};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pki {
+    /// Makes the keys and certificates of a jurisdiction in a new directory.
+    Init {
+        /// The directory.
+        directory: PathBuf,
+        /// How many root keys, 1 to 3; two of three sign.
+        #[arg(long, default_value = "1")]
+        roots: usize,
+        /// A node as ID=HOST[,HOST…].
+        #[arg(long = "node", value_parser = node)]
+        nodes: Vec<NodeSpec>,
+        /// A person or desk as ROLE/UNIT/NAME: registrar/hq/anna, manufacturer/0001/bot.
+        #[arg(long = "client")]
+        clients: Vec<String>,
+    },
+    /// Adds a node's certificates.
+    Node {
+        /// The node as ID=HOST[,HOST…].
+        #[arg(value_parser = node)]
+        node: NodeSpec,
+        /// How long they last.
+        #[arg(long, default_value = "365")]
+        days: u64,
+    },
+    /// Adds a person or desk: certificate, key, and the key that signs commands.
+    Client {
+        /// ROLE/UNIT/NAME: registrar/hq/anna, manufacturer/0001/bot.
+        client: String,
+        /// How long the certificate lasts.
+        #[arg(long, default_value = "365")]
+        days: u64,
+    },
+}
+
+fn node(text: &str) -> Result<NodeSpec, String> {
+    let (id, hosts) = text.split_once('=').ok_or("write ID=HOST[,HOST…]")?;
+    let id = id.parse().ok().and_then(NodeId::new).ok_or_else(|| format!("{id:?} is no node id"))?;
+    Ok(NodeSpec { id, hosts: hosts.split(',').map(Host::from).collect() })
+}
+
+fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
+    let pieces: Vec<&str> = text.split('/').collect();
+    let [role, unit, name] = pieces.as_slice() else {
+        return Err(Failed::usage(format!("{text:?}: write ROLE/UNIT/NAME")));
+    };
+    let role = parse::role(role).map_err(|fault| Failed::usage(format!("{text:?}: {fault}")))?;
+    ClientName::from_words(prefix, role, unit, name).map_err(|error| Failed::usage(format!("{text:?}: {error}")))
+}
+
+fn only_prefix(settings: &Settings) -> Result<Prefix, Failed> {
+    let roots = pki::read_roots(&settings.ca()?)?;
+    match roots.jurisdictions().collect::<Vec<_>>().as_slice() {
+        [one] => Ok(*one),
+        _ => Err(Failed::usage("the roots are of several jurisdictions")),
+    }
+}
+
+pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Pki::Init { directory, roots, nodes, clients } => {
+            let prefix = settings.prefix().ok_or_else(|| Failed::usage("which jurisdiction? (--prefix)"))?;
+            let mut plan = PkiPlan::new(prefix);
+            plan.root_count = roots;
+            plan.nodes = nodes;
+            plan.clients = clients.iter().map(|text| client_name(prefix, text)).collect::<Result<_, _>>()?;
+            let made = pki::init(&directory, &plan, wall_time())?;
+            let actors = made.actors.iter().map(|(client, key)| {
+                json!({"client": client.to_string(), "as": pki::client_stem(client), "actor_key": key.to_string()})
+            });
+            let value = json!({
+                "directory": directory.display().to_string(),
+                "prefix": made.prefix.to_string(),
+                "root_fingerprints": made.roots.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "log_key": made.log_key.to_string(),
+                "passport_key": made.passport_key.to_string(),
+                "clients": actors.collect::<Vec<_>>(),
+                "files": made.file_count,
+            });
+            Ok(value.into())
+        }
+        Pki::Node { node, days } => {
+            pki::issue_node(settings.pki_dir()?, &node, days, wall_time())?;
+            Ok(json!({"node": node.id.to_string(), "days": days}).into())
+        }
+        Pki::Client { client, days } => {
+            let name = client_name(only_prefix(settings)?, &client)?;
+            let key = pki::issue_client(settings.pki_dir()?, &name, days, wall_time())?;
+            let value = json!({"client": name.to_string(), "as": pki::client_stem(&name), "actor_key": key.to_string()});
+            Ok(value.into())
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Begins a registry: makes the nodes a cluster, with a root-signed genesis as its first entry. Once.
+    Init {
+        /// A voter as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
+        #[arg(long = "member", required = true, value_parser = member)]
+        members: Vec<Member>,
+        /// ISO 3166-1 alpha-2 country; default is the prefix if that is letters.
+        #[arg(long)]
+        country: Option<String>,
+        /// Incarnation of the log.
+        #[arg(long, default_value = "0")]
+        incarnation: u64,
+        /// Close the log after this long without a change.
+        #[arg(long, default_value = "60s", value_parser = parse::duration)]
+        seal_idle: DurationMs,
+        /// Identity of the cluster, 32 hexadecimal digits; default is drawn at random.
+        #[arg(long)]
+        cluster: Option<String>,
+    },
+    /// Shows every node.
+    Status {
+        /// Everything a node knows, not only the overview.
+        #[arg(long)]
+        full: bool,
+        /// Also the digest over every record (reads the whole database).
+        #[arg(long)]
+        digest: bool,
+    },
+    /// Takes a snapshot on every admin endpoint given, and purges the log below it.
+    Snapshot,
+    /// Adds a node that follows without a vote.
+    AddLearner {
+        /// The node as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
+        #[arg(value_parser = member)]
+        member: Member,
+    },
+    /// Sets the voters.
+    Voters {
+        /// Node ids.
+        #[arg(required = true)]
+        nodes: Vec<u64>,
+    },
+}
+
+fn member(text: &str) -> Result<Member, String> {
+    let wrong = || format!("{text:?}: write ID=RAFT_HOST:PORT,CLIENT_HOST:PORT");
+    let (id, addresses) = text.split_once('=').ok_or_else(wrong)?;
+    let (raft, client) = addresses.split_once(',').ok_or_else(wrong)?;
+    Ok(Member { node: id.parse().map_err(|_| wrong())?, raft_address: raft.into(), client_address: client.into() })
+}
+
+pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Cluster::Init { members, country, incarnation, seal_idle, cluster } => {
+            let genesis = genesis(settings, country, incarnation, seal_idle, cluster)?;
+            let roots = Roots::open(settings.pki_dir()?)?;
+            let signers = genesis.signers.len();
+            let (prefix, cluster) = (genesis.prefix, hex::encode(genesis.cluster));
+            let signed = roots.sign(&Statement::Genesis { genesis }.to_bytes());
+            let answer = settings.admin()?.initialize(members, &signed).await?;
+            let value = json!({
+                "prefix": prefix.to_string(),
+                "incarnation": incarnation.to_string(),
+                "cluster": cluster,
+                "signers": signers,
+                "tree_size": answer.size.to_string(),
+                "at": view::time(answer.at),
+            });
+            accepted(&answer, value)
+        }
+        Cluster::Status { full, digest } => status(settings, full, digest).await,
+        Cluster::Snapshot => {
+            let admin = settings.admin()?;
+            let mut rows = Vec::new();
+            for endpoint in admin.endpoints() {
+                let index = admin.take_snapshot(endpoint).await?;
+                rows.push(json!({"endpoint": endpoint, "log_index": index.to_string()}));
+            }
+            Ok(Value::Array(rows).into())
+        }
+        Cluster::AddLearner { member } => {
+            let node = member.node.to_string();
+            let index = settings.admin()?.add_learner(member).await?;
+            Ok(json!({"node": node, "log_index": index.to_string()}).into())
+        }
+        Cluster::Voters { nodes } => {
+            let voters: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            let index = settings.admin()?.change_members(nodes).await?;
+            Ok(json!({"voters": voters, "log_index": index.to_string()}).into())
+        }
+    }
+}
+
+async fn status(settings: &Settings, full: bool, digest: bool) -> Result<Outcome, Failed> {
+    let admin = settings.admin()?;
+    let mut rows = Vec::new();
+    let mut up = 0;
+    for endpoint in admin.endpoints() {
+        rows.push(match admin.status(endpoint, digest).await {
+            Ok(status) => {
+                up += 1;
+                if full || digest { view::status(endpoint, &status) } else { view::status_row(endpoint, &status) }
+            }
+            Err(error) => json!({"endpoint": endpoint, "role": "unreachable", "error": chain(&error)}),
+        });
+    }
+    let code = if up * 2 <= rows.len() { exit::NO_QUORUM } else { 0 };
+    let value = match rows.pop() {
+        Some(only) if full && rows.is_empty() => only,
+        Some(last) => {
+            rows.push(last);
+            Value::Array(rows)
+        }
+        None => Value::Array(rows),
+    };
+    Ok(Outcome { value, code })
+}
+
+/// Shows what a statement did, or the lawful "no".
+pub(crate) fn accepted(answer: &Answer, value: Value) -> Result<Outcome, Failed> {
+    match answer.items.first() {
+        Some(ItemAnswer::Refused { rejection }) => {
+            Err(carnet_client::ClientError::Refused(rejection.clone()).into())
+        }
+        _ => Ok(value.into()),
+    }
+}
+
+/// The genesis of the jurisdiction whose keys are in the PKI directory. Its first signers are the offices found there.
+fn genesis(
+    settings: &Settings,
+    country: Option<String>,
+    incarnation: u64,
+    seal_idle: DurationMs,
+    cluster: Option<String>,
+) -> Result<Genesis, Failed> {
+    let directory = settings.pki_dir()?;
+    let roots = Roots::open(directory)?;
+    let prefix = only_prefix(settings)?;
+    let letters = prefix.as_str().bytes().all(|b| b.is_ascii_alphabetic());
+    let country = match country {
+        Some(country) => country.to_ascii_uppercase(),
+        None if letters => prefix.to_string(),
+        None => return Err(Failed::usage("which country? (--country, alpha-2)")),
+    };
+    let cluster = match cluster {
+        None => rand::rng().random(),
+        Some(text) => {
+            let mut id = [0; 16];
+            hex::decode_to_slice(&text, &mut id).map_err(|_| Failed::usage("--cluster: expected 32 hexadecimal digits"))?;
+            id
+        }
+    };
+    let signers = office_signers(directory, prefix)?;
+    if !signers.iter().any(|signer| signer.role == Role::Admin) || !signers.iter().any(|signer| signer.role == Role::Registrar) {
+        say("warning: the PKI directory has no admin or no registrar; nobody will be able to enrol others");
+    }
+    Ok(Genesis {
+        prefix,
+        country,
+        incarnation,
+        cluster,
+        roots: roots.public(),
+        threshold: roots.threshold(),
+        log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
+        time: wall_time(),
+        seal_idle,
+        signers,
+    })
+}
+
+/// Every office of the state that has a command-signing key in the directory, by its certificate.
+fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, Failed> {
+    let roots = pki::read_roots(&directory.join("root/roots.crt"))?;
+    let folder = directory.join("clients");
+    let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", folder.display()));
+    let mut names: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(fault)? {
+        names.push(entry.map_err(fault)?.path());
+    }
+    names.sort();
+    let mut signers = Vec::new();
+    for path in names {
+        let text = path.to_string_lossy();
+        let Some(stem) = text.strip_suffix(".actor.pub") else { continue };
+        let certificate = pki::read_chain(Path::new(&format!("{stem}.crt")))?;
+        let verified = verify_client(&certificate, &roots, prefix, Plane::Client, wall_time())
+            .map_err(|error| Failed::local(format!("{stem}.crt: {error}")))?;
+        let name = verified.name();
+        if name.role().is_enterprise() {
+            continue;
+        }
+        signers.push(FirstSigner {
+            public: pki::read_public_key(&path)?,
+            holder: Holder::Office { name: format!("{}/{}", name.role().word(), name.unit()) },
+            role: name.role(),
+        });
+    }
+    Ok(signers)
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Fetches the newest published checkpoint, and believes it only if it is signed and extends the one seen before.
+    Checkpoint {
+        /// The log key: 64 hexadecimal digits or a .pub file; default is keys/log.pub of --pki.
+        #[arg(long)]
+        log_key: Option<String>,
+        /// Wait until the log is larger than this.
+        #[arg(long, default_value = "0")]
+        wait_above: u64,
+        /// Print the signed note alone.
+        #[arg(long)]
+        text: bool,
+    },
+}
+
+pub(crate) async fn log(verb: Log, settings: &Settings) -> Result<Outcome, Failed> {
+    let Log::Checkpoint { log_key, wait_above, text } = verb;
+    let client = settings.client()?;
+    let log_key = match log_key {
+        Some(text) => read_key(&text)?,
+        None => pki::read_public_key(&settings.pki_dir()?.join("keys/log.pub"))?,
+    };
+    let origin = origin(&client).await?;
+    let file = settings.pin_file(&origin);
+    let local = |error: std::io::Error| Failed::local(format!("{}: {error}", file.display()));
+    let pin = Pin::load(&file, &origin, &log_key).map_err(local)?;
+    let before = pin.as_ref().map_or(0, |pin| pin.size);
+    let (note, consistency) = client.checkpoint(before, wait_above).await?;
+    if note.is_empty() {
+        return Err(carnet_client::ClientError::from(carnet_client::ApiError::not_found("no checkpoint is published yet")).into());
+    }
+    let now = advance(pin.as_ref(), &origin, &log_key, &note, &consistency).map_err(carnet_client::ClientError::from)?;
+    now.save(&file).map_err(local)?;
+    if text {
+        return Ok(Value::String(now.text.trim_end().to_owned()).into());
+    }
+    let value = json!({
+        "origin": now.origin.to_string(),
+        "size": now.size.to_string(),
+        "root": now.root.to_string(),
+        "seen_before": before.to_string(),
+        "pinned_in": file.display().to_string(),
+        "note": now.text,
+    });
+    Ok(value.into())
+}
+
+/// Which log the registry has now. Only its name: whether it is believed is decided under the log key.
+async fn origin(client: &carnet_client::Client) -> Result<Origin, Failed> {
+    let (note, _) = client.checkpoint(0, 0).await?;
+    match peek(&note) {
+        Ok(checkpoint) => Ok(checkpoint.origin),
+        Err(_) if note.is_empty() => {
+            Err(carnet_client::ClientError::from(carnet_client::ApiError::not_found("no checkpoint is published yet")).into())
+        }
+        Err(error) => Err(carnet_client::ClientError::Protocol(error.to_string()).into()),
+    }
+}
+
+pub(crate) fn read_key(text: &str) -> Result<PublicKey, Failed> {
+    match pki::parse_seed(text) {
+        Some(bytes) => PublicKey::enroll(bytes).map_err(Failed::usage),
+        None => Ok(pki::read_public_key(Path::new(text))?),
+    }
+}

@@ -1,0 +1,282 @@
+//! What offices do: enterprises, signing keys, type approvals.
+
+use std::path::PathBuf;
+
+use carnet_client::pki;
+use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelId};
+use carnet_domain::command::Command;
+use carnet_domain::policy::Role;
+use carnet_domain::record::{
+    ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
+};
+use carnet_domain::signature::PublicKey;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::context::Settings;
+use crate::exit::Failed;
+use crate::parse::{self, When};
+use crate::submit::{self, Write};
+use crate::{Outcome, view};
+
+/// Who made or runs something, as the world knows them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MakerArgs {
+    /// Register of the identifier: lei, national or name.
+    #[arg(long, default_value = "name", value_parser = parse::identifier_scheme)]
+    pub(crate) maker_scheme: IdentifierScheme,
+    /// ISO 3166-1 alpha-2 country of the register.
+    #[arg(long)]
+    pub(crate) maker_country: String,
+    /// The identifier.
+    #[arg(long)]
+    pub(crate) maker_id: String,
+}
+
+impl MakerArgs {
+    pub(crate) fn maker(&self) -> Maker {
+        Maker {
+            scheme: self.maker_scheme,
+            country: self.maker_country.trim().to_ascii_uppercase(),
+            identifier: self.maker_id.trim().to_ascii_uppercase(),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Enterprise {
+    /// Accredits an enterprise under this registry's prefix.
+    Add {
+        /// The four characters allotted.
+        code: EnterpriseCode,
+        /// Legal name.
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        maker: MakerArgs,
+        /// Roles, separated by commas: manufacturer, importer, dealer, service-provider, recycler, operator, owner, declarant.
+        #[arg(long = "role", value_delimiter = ',', required = true, value_parser = parse::role)]
+        roles: Vec<Role>,
+        /// Accreditation begins.
+        #[arg(long, default_value = "-1d", allow_hyphen_values = true)]
+        valid_from: When,
+        /// Accreditation ends.
+        #[arg(long, default_value = "+1825d")]
+        valid_to: When,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Shows an enterprise.
+    Get {
+        /// Prefix and enterprise code.
+        id: EnterpriseId,
+    },
+    /// Suspends, reinstates or strikes off an enterprise.
+    Status {
+        /// Prefix and enterprise code.
+        id: EnterpriseId,
+        /// active, suspended or struck-off.
+        #[arg(value_parser = parse::enterprise_status)]
+        status: EnterpriseStatus,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
+
+pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Enterprise::Add { code, name, maker, roles, valid_from, valid_to, write } => {
+            let (valid_from, valid_to) = (valid_from.resolve(), valid_to.resolve());
+            let command =
+                Command::AccreditEnterprise { code, name, maker: maker.maker(), roles, valid_from, valid_to };
+            submit::one(settings, write, command, json!({"enterprise_code": code.to_string()})).await
+        }
+        Enterprise::Get { id } => {
+            let found = settings.client()?.enterprise(&id).await?;
+            Ok(view::at(view::enterprise(&found.value), found.position).into())
+        }
+        Enterprise::Status { id, status, reason, write } => {
+            let command = Command::SetEnterpriseStatus { id, status, reason };
+            submit::one(settings, write, command, json!({"enterprise": id.to_string()})).await
+        }
+    }
+}
+
+/// A public key: 64 hexadecimal digits or a `.pub` file.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyText(String);
+
+impl std::str::FromStr for KeyText {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl KeyText {
+    fn read(&self) -> Result<PublicKey, Failed> {
+        if let Some(bytes) = pki::parse_seed(&self.0) {
+            return PublicKey::enroll(bytes).map_err(Failed::usage);
+        }
+        Ok(pki::read_public_key(&PathBuf::from(&self.0))?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Enrols a signing key.
+    Add {
+        /// The key: 64 hexadecimal digits, or a .pub file.
+        public: KeyText,
+        /// The role in which it signs.
+        #[arg(long, value_parser = parse::role)]
+        role: Role,
+        /// The enterprise it belongs to.
+        #[arg(long, conflicts_with = "office", required_unless_present = "office")]
+        enterprise: Option<EnterpriseId>,
+        /// The office it belongs to: customs/hamburg.
+        #[arg(long)]
+        office: Option<String>,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Retires a signing key, or reports it compromised.
+    Retire {
+        /// The key: 64 hexadecimal digits, or a .pub file.
+        public: KeyText,
+        /// The last leaf index whose statements stand, if it was compromised.
+        #[arg(long)]
+        compromised_after: Option<u64>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
+
+pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Key::Add { public, role, enterprise, office, write } => {
+            let public = public.read()?;
+            let holder = match (enterprise, office) {
+                (Some(id), _) => Holder::Enterprise { id },
+                (None, Some(name)) => Holder::Office { name },
+                (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
+            };
+            let extra = json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
+            submit::one(settings, write, Command::AddSigner { public, holder, role }, extra).await
+        }
+        Key::Retire { public, compromised_after, reason, write } => {
+            let public = public.read()?;
+            let extra = json!({"key_id": public.key_id().to_string()});
+            let command = Command::RetireSigner { public, compromised_after, reason };
+            submit::one(settings, write, command, extra).await
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Approves a model.
+    Approve(Box<Approve>),
+    /// Shows a type approval.
+    Get {
+        /// Prefix, enterprise and model code.
+        id: ModelId,
+    },
+    /// Suspends, reinstates or withdraws an approval.
+    Status {
+        /// Prefix, enterprise and model code.
+        id: ModelId,
+        /// approved, suspended or withdrawn.
+        #[arg(value_parser = parse::approval_status)]
+        status: ApprovalStatus,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// Prefix, enterprise and model code.
+    id: ModelId,
+    /// Product name.
+    #[arg(long)]
+    name: String,
+    /// Certificate number of the approval.
+    #[arg(long)]
+    certificate: String,
+    /// bipedal, wheeled or other.
+    #[arg(long, default_value = "bipedal", value_parser = parse::form)]
+    form: Form,
+    /// Intelligence level, 1 to 5.
+    #[arg(long, default_value = "2", value_parser = clap::value_parser!(u8).range(1..=5))]
+    level: u8,
+    /// Safety class, 1 to 4.
+    #[arg(long, default_value = "2", value_parser = clap::value_parser!(u8).range(1..=4))]
+    safety_class: u8,
+    /// Standing height in cm; 0: not stated.
+    #[arg(long, default_value = "0")]
+    height_cm: u32,
+    /// Mass in kg; 0: not stated.
+    #[arg(long, default_value = "0")]
+    mass_kg: u32,
+    /// Degrees of freedom; 0: not stated.
+    #[arg(long, default_value = "0")]
+    degrees_of_freedom: u32,
+    /// Battery energy in Wh; 0: not stated.
+    #[arg(long, default_value = "0")]
+    battery_wh: u32,
+    /// Firmware family.
+    #[arg(long, default_value = "main")]
+    firmware_family: String,
+    /// Production may begin.
+    #[arg(long, default_value = "2020-01-01", allow_hyphen_values = true)]
+    production_from: When,
+    /// Production must end.
+    #[arg(long, default_value = "+3650d")]
+    production_to: When,
+    #[command(flatten)]
+    write: Write,
+}
+
+pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Model::Approve(approve) => {
+            let Approve { id, write, .. } = *approve;
+            let command = Command::ApproveModel {
+                id,
+                production_from: approve.production_from.resolve(),
+                production_to: approve.production_to.resolve(),
+                facts: ModelFacts {
+                    name: approve.name,
+                    certificate: approve.certificate,
+                    form: approve.form,
+                    level: approve.level,
+                    safety_class: approve.safety_class,
+                    height_cm: approve.height_cm,
+                    mass_kg: approve.mass_kg,
+                    degrees_of_freedom: approve.degrees_of_freedom,
+                    battery_wh: approve.battery_wh,
+                    firmware_family: approve.firmware_family,
+                },
+            };
+            submit::one(settings, write, command, json!({"model": id.to_string()})).await
+        }
+        Model::Get { id } => {
+            let found = settings.client()?.model(&id).await?;
+            Ok(view::at(view::model(&found.value), found.position).into())
+        }
+        Model::Status { id, status, reason, write } => {
+            let command = Command::SetModelStatus { id, status, reason };
+            submit::one(settings, write, command, json!({"model": id.to_string()})).await
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! Robots: registered one by one or from a file, looked up, and led through their lives.
+
+use std::path::PathBuf;
+
+use carnet_domain::code::Code;
+use carnet_domain::command::{Action, Command, Registration};
+use carnet_domain::digest::sha256;
+use carnet_domain::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::record::{Firmware, Maker, Part, PartType, part_identity};
+use carnet_domain::signature::PublicKey;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::context::Settings;
+use crate::exit::Failed;
+use crate::import::{self, ImportArgs};
+use crate::office::MakerArgs;
+use crate::output::Format;
+use crate::parse::{self, When};
+use crate::submit::{self, Write, commitment, merge};
+use crate::{Outcome, view};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Robot {
+    /// Registers one robot.
+    Register(Box<Register>),
+    /// Registers the robots of a CSV or NDJSON file, with progress, and reports refused rows by line.
+    Import(ImportArgs),
+    /// Sets a code aside before the robot is made.
+    Reserve {
+        /// The code.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Shows a robot.
+    Get {
+        /// The robot.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+    },
+    /// Lists robots.
+    List {
+        /// Country, enterprise or model: the first characters of the codes.
+        #[arg(default_value = "")]
+        filter: String,
+        /// At most this many.
+        #[arg(long, default_value = "100")]
+        limit: usize,
+    },
+    /// Shows every leaf of a robot in this registry's log, oldest first.
+    History {
+        /// The robot.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+    },
+    /// A life-cycle action.
+    Act {
+        /// The robot.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        /// Refuse if the record has changed since this sequence.
+        #[arg(long)]
+        expected_sequence: Option<u64>,
+        #[command(flatten)]
+        write: Write,
+        #[command(subcommand)]
+        action: Act,
+    },
+    /// Holds on a robot.
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Writes the robot's signed identity record (COSE_Sign1) to a file.
+    Record {
+        /// The robot.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        /// Where to.
+        #[arg(long)]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Hold {
+    /// Sets a hold.
+    Set(HoldArgs),
+    /// Lifts a hold.
+    Lift(HoldArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    /// The robot.
+    #[arg(value_parser = parse::code)]
+    code: Code,
+    /// owner-hold, sale-lock, regulator-stop, theft, lost, evidence-freeze or review.
+    #[arg(value_parser = parse::hold_kind)]
+    kind: HoldKind,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    write: Write,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// The code.
+    #[arg(value_parser = parse::code)]
+    code: Code,
+    #[command(flatten)]
+    maker: MakerArgs,
+    /// The maker's serial of the body; default is the serial in the code.
+    #[arg(long)]
+    body_serial: Option<String>,
+    /// When made.
+    #[arg(long, allow_hyphen_values = true)]
+    manufactured: When,
+    /// Where made.
+    #[arg(long, default_value = "")]
+    site: String,
+    /// Country of origin, alpha-2; default is the maker's country.
+    #[arg(long)]
+    origin: Option<String>,
+    /// Firmware as FAMILY:BUILD.
+    #[arg(long, default_value = "main:1", value_parser = firmware)]
+    firmware: Firmware,
+    /// A part as TYPE:SERIAL or TYPE:SERIAL:LOT; compute and torso carry identity.
+    #[arg(long = "part", value_parser = part_text)]
+    parts: Vec<PartText>,
+    /// The robot's own key, 64 hexadecimal digits.
+    #[arg(long)]
+    robot_key: Option<String>,
+    /// A prototype under development.
+    #[arg(long)]
+    prototype: bool,
+    /// Filed by an importer because the maker's country has no registry.
+    #[arg(long)]
+    importers_filing: bool,
+    #[command(flatten)]
+    write: Write,
+}
+
+/// A part before its maker is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartText {
+    pub(crate) kind: PartType,
+    pub(crate) serial: String,
+    pub(crate) lot: String,
+}
+
+impl PartText {
+    pub(crate) fn part(&self, maker: &Maker) -> Part {
+        Part { kind: self.kind, identity: part_identity(self.kind, maker, &serial(&self.serial)), lot: self.lot.clone() }
+    }
+}
+
+/// Serials are compared trimmed and in upper case.
+pub(crate) fn serial(text: &str) -> String {
+    text.trim().to_ascii_uppercase()
+}
+
+pub(crate) fn part_text(text: &str) -> Result<PartText, String> {
+    let mut pieces = text.splitn(3, ':');
+    let kind = parse::part_type(pieces.next().unwrap_or_default())?;
+    let serial = pieces.next().filter(|serial| !serial.trim().is_empty());
+    let serial = serial.ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?.to_owned();
+    Ok(PartText { kind, serial, lot: pieces.next().unwrap_or_default().to_owned() })
+}
+
+pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
+    let (family, build) = text.rsplit_once(':').ok_or_else(|| format!("{text:?}: write FAMILY:BUILD"))?;
+    let build = build.parse().map_err(|_| format!("{build:?} is no build number"))?;
+    Ok(Firmware { family: family.to_owned(), build })
+}
+
+/// Parts sorted into those that carry identity and the others.
+pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<Part>, Vec<Part>) {
+    parts.iter().map(|part| part.part(maker)).partition(|part| part.kind.carries_identity())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Act {
+    /// Put in stock.
+    Stock,
+    /// Sold to a first owner.
+    Sell {
+        /// A name (kept as a salted commitment) or a commitment.
+        #[arg(long)]
+        owner: String,
+    },
+    /// Put into use.
+    Deploy(Use),
+    /// Moved to another use.
+    Redeploy(Use),
+    /// Maintenance begins.
+    BeginMaintenance {
+        /// What for.
+        #[arg(long)]
+        note: String,
+    },
+    /// Maintenance is complete.
+    CompleteMaintenance(Report),
+    /// Repaired.
+    Repair(Report),
+    /// A part replaced.
+    ReplacePart {
+        /// Identity of the part removed: digest.
+        #[arg(long)]
+        removed: String,
+        /// The part fitted, as TYPE:SERIAL or TYPE:SERIAL:LOT.
+        #[arg(long, value_parser = part_text)]
+        fitted: PartText,
+        #[command(flatten)]
+        maker: MakerArgs,
+    },
+    /// Inspected.
+    Inspect {
+        #[command(flatten)]
+        report: Report,
+        /// It did not pass.
+        #[arg(long)]
+        failed: bool,
+    },
+    /// An incident.
+    Incident {
+        /// 1 (slight) to 4 (fatal).
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
+        severity: u8,
+        /// Where.
+        #[arg(long)]
+        place: String,
+        /// Findings: digest or file.
+        #[arg(long)]
+        findings: String,
+    },
+    /// Training recorded.
+    Train {
+        /// The data set: digest or file.
+        #[arg(long)]
+        data_set: String,
+        /// The model that came out: digest or file.
+        #[arg(long)]
+        model: String,
+        /// Where it happened.
+        #[arg(long)]
+        place: String,
+    },
+    /// Firmware changed.
+    UpdateSoftware {
+        /// FAMILY:BUILD.
+        #[arg(long, value_parser = firmware)]
+        firmware: Firmware,
+    },
+    /// Ownership asked for by the gaining side.
+    RequestOwnership {
+        /// A name (kept as a salted commitment) or a commitment.
+        #[arg(long)]
+        owner: String,
+        /// The release code that the seller gave.
+        #[arg(long)]
+        release_code: String,
+    },
+    /// Ownership given by the seller.
+    ApproveOwnership {
+        /// The release code.
+        #[arg(long)]
+        release_code: String,
+    },
+    /// The request for ownership ends without a change.
+    EndOwnershipRequest(Why),
+    /// Taken out of use.
+    Retire(Why),
+    /// Back from retirement after an inspection.
+    ReturnToService(Report),
+    /// End of life declared by a recycler.
+    DeclareEol {
+        /// scrapped or recycled.
+        #[arg(long, value_parser = parse::end_of_life)]
+        outcome: EndOfLife,
+        /// Destruction certificate: digest or file.
+        #[arg(long)]
+        certificate: String,
+    },
+    /// The declaration withdrawn.
+    WithdrawEol(Why),
+    /// End of life confirmed by a second signer. Final, here and abroad.
+    ConfirmEol,
+    /// Registered in error. The code stays burned.
+    Annul(Why),
+    /// An earlier leaf corrected.
+    Correct {
+        /// Index of the leaf corrected.
+        #[arg(long)]
+        leaf: u64,
+        /// What is true instead.
+        #[arg(long)]
+        note: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Use {
+    /// A name (kept as a salted commitment) or a commitment.
+    #[arg(long)]
+    operator: String,
+    /// Usage scenario.
+    #[arg(long)]
+    scenario: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The report: digest or file.
+    #[arg(long)]
+    report: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+impl Act {
+    /// The action, and what the person should keep of it.
+    fn action(self) -> Result<(Action, Value), Failed> {
+        let plain = |action| Ok((action, json!({})));
+        match self {
+            Self::Stock => plain(Action::Stock {}),
+            Self::Sell { owner } => {
+                let committed = parse::commit(&owner);
+                Ok((Action::Sell { owner: committed.commitment }, commitment("owner", &committed)))
+            }
+            Self::Deploy(Use { operator, scenario }) => {
+                let committed = parse::commit(&operator);
+                let action = Action::Deploy { operator: committed.commitment, scenario };
+                Ok((action, commitment("operator", &committed)))
+            }
+            Self::Redeploy(Use { operator, scenario }) => {
+                let committed = parse::commit(&operator);
+                let action = Action::Redeploy { operator: committed.commitment, scenario };
+                Ok((action, commitment("operator", &committed)))
+            }
+            Self::BeginMaintenance { note } => plain(Action::BeginMaintenance { note }),
+            Self::CompleteMaintenance(Report { report }) => {
+                plain(Action::CompleteMaintenance { report: parse::digest_of(&report)? })
+            }
+            Self::Repair(Report { report }) => plain(Action::Repair { report: parse::digest_of(&report)? }),
+            Self::ReplacePart { removed, fitted, maker } => {
+                let fitted = fitted.part(&maker.maker());
+                plain(Action::ReplacePart { removed: parse::digest_of(&removed)?, fitted })
+            }
+            Self::Inspect { report, failed } => {
+                plain(Action::Inspect { report: parse::digest_of(&report.report)?, passed: !failed })
+            }
+            Self::Incident { severity, place, findings } => {
+                plain(Action::RecordIncident { severity, place, findings: parse::digest_of(&findings)? })
+            }
+            Self::Train { data_set, model, place } => plain(Action::RecordTraining {
+                data_set: parse::digest_of(&data_set)?,
+                model: parse::digest_of(&model)?,
+                place,
+            }),
+            Self::UpdateSoftware { firmware } => plain(Action::UpdateSoftware { firmware }),
+            Self::RequestOwnership { owner, release_code } => {
+                let committed = parse::commit(&owner);
+                let release_code = sha256(&[release_code.as_bytes()]);
+                let action = Action::RequestOwnership { owner: committed.commitment, release_code };
+                Ok((action, commitment("owner", &committed)))
+            }
+            Self::ApproveOwnership { release_code } => plain(Action::ApproveOwnership { release_code }),
+            Self::EndOwnershipRequest(Why { reason }) => plain(Action::EndOwnershipRequest { reason }),
+            Self::Retire(Why { reason }) => plain(Action::Retire { reason }),
+            Self::ReturnToService(Report { report }) => {
+                plain(Action::ReturnToService { report: parse::digest_of(&report)? })
+            }
+            Self::DeclareEol { outcome, certificate } => {
+                plain(Action::DeclareEndOfLife { outcome, certificate: parse::digest_of(&certificate)? })
+            }
+            Self::WithdrawEol(Why { reason }) => plain(Action::WithdrawEndOfLife { reason }),
+            Self::ConfirmEol => plain(Action::ConfirmEndOfLife {}),
+            Self::Annul(Why { reason }) => plain(Action::Annul { reason }),
+            Self::Correct { leaf, note } => plain(Action::Correct { corrects: leaf, note }),
+        }
+    }
+}
+
+pub(crate) async fn run(verb: Robot, settings: &Settings, format: Format) -> Result<Outcome, Failed> {
+    match verb {
+        Robot::Register(register) => {
+            let (write, registration) = registration(*register)?;
+            let extra = json!({"code": registration.code.to_string(), "label": registration.code.with_suffix()});
+            submit::one(settings, write, Command::Register { registration }, extra).await
+        }
+        Robot::Import(args) => import::run(args, settings, format).await,
+        Robot::Reserve { code, write } => {
+            submit::one(settings, write, Command::Reserve { code }, json!({"code": code.to_string()})).await
+        }
+        Robot::Get { code } => {
+            let found = settings.client()?.robot(&code).await?;
+            Ok(view::at(view::robot(&found.value), found.position).into())
+        }
+        Robot::List { filter, limit } => list(settings, &filter.replace('-', "").to_ascii_uppercase(), limit).await,
+        Robot::History { code } => {
+            let found = settings.client()?.history(&code).await?;
+            Ok(Value::Array(found.value.iter().map(view::leaf).collect()).into())
+        }
+        Robot::Act { code, expected_sequence, write, action } => {
+            let (action, extra) = action.action()?;
+            let extra = merge(json!({"code": code.to_string()}), extra);
+            submit::one(settings, write, Command::Act { code, expected_sequence, action }, extra).await
+        }
+        Robot::Hold(Hold::Set(HoldArgs { code, kind, reason, write })) => {
+            let extra = json!({"code": code.to_string()});
+            submit::one(settings, write, Command::SetHold { code, kind, reason }, extra).await
+        }
+        Robot::Hold(Hold::Lift(HoldArgs { code, kind, reason, write })) => {
+            let extra = json!({"code": code.to_string()});
+            submit::one(settings, write, Command::LiftHold { code, kind, reason }, extra).await
+        }
+        Robot::Record { code, file } => {
+            let found = settings.client()?.signed_record(&code).await?;
+            std::fs::write(&file, &found.value).map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
+            let value = json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": found.value.len()});
+            Ok(value.into())
+        }
+    }
+}
+
+async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome, Failed> {
+    let client = settings.client()?;
+    let mut rows = Vec::new();
+    let mut token = String::new();
+    loop {
+        let size = limit.saturating_sub(rows.len()).min(1_000) as u32;
+        let page = client.robots(filter, size.max(1), &token).await?;
+        rows.extend(page.values.iter().map(view::robot_row));
+        token = page.next;
+        if token.is_empty() || limit <= rows.len() {
+            rows.truncate(limit);
+            return Ok(Value::Array(rows).into());
+        }
+    }
+}
+
+fn registration(register: Register) -> Result<(Write, Registration), Failed> {
+    let maker = register.maker.maker();
+    let body_serial = register.body_serial.unwrap_or_else(|| register.code.serial().to_string());
+    let (identity_parts, parts) = sort_parts(&register.parts, &maker);
+    let robot_key = match register.robot_key {
+        None => None,
+        Some(text) => {
+            let bytes = carnet_client::pki::parse_seed(&text)
+                .ok_or_else(|| Failed::usage("--robot-key: expected 64 hexadecimal digits"))?;
+            Some(PublicKey::enroll(bytes).map_err(Failed::usage)?)
+        }
+    };
+    let registration = Registration {
+        code: register.code,
+        body: part_identity(PartType::Body, &maker, &serial(&body_serial)),
+        manufactured: register.manufactured.resolve(),
+        site: register.site,
+        origin: register.origin.unwrap_or_else(|| maker.country.clone()).to_ascii_uppercase(),
+        prototype: register.prototype,
+        importers_filing: register.importers_filing,
+        identity_parts,
+        parts,
+        robot_key,
+        firmware: register.firmware,
+    };
+    Ok((register.write, registration))
+}

@@ -1,0 +1,82 @@
+//! One command submitted and shown; the options that every write has.
+
+use carnet_client::Client;
+use carnet_domain::command::Command;
+use carnet_domain::encoding::Canonical;
+use serde_json::{Value, json};
+
+use crate::context::Settings;
+use crate::exit::Failed;
+use crate::parse::{Committed, hyphened};
+use crate::{Outcome, view};
+
+/// Options of every write.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Write {
+    /// Show what would be sent, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Answer only when a signed checkpoint covers the change.
+    #[arg(long)]
+    pub(crate) published: bool,
+}
+
+/// Submits a command and shows what it wrote; `extra` is shown beside it.
+pub(crate) async fn one(
+    settings: &Settings,
+    write: Write,
+    command: Command,
+    extra: Value,
+) -> Result<Outcome, Failed> {
+    if write.dry_run {
+        return Ok(merge(shown(&command), extra).into());
+    }
+    let client = settings.client()?;
+    through(&client, write, command, extra).await
+}
+
+/// As [`one`], with a client at hand.
+pub(crate) async fn through(
+    client: &Client,
+    write: Write,
+    command: Command,
+    extra: Value,
+) -> Result<Outcome, Failed> {
+    if write.dry_run {
+        return Ok(merge(shown(&command), extra).into());
+    }
+    let commands = [command];
+    let submitted = if write.published {
+        client.submit_published(&commands).await?
+    } else {
+        client.submit(&commands).await?
+    };
+    let mut value = view::done(&submitted.single()?);
+    value["log_index"] = submitted.position.log_index.to_string().into();
+    if let Some(checkpoint) = &submitted.checkpoint {
+        value["checkpoint"] = checkpoint.clone().into();
+    }
+    Ok(merge(value, extra).into())
+}
+
+fn shown(command: &Command) -> Value {
+    let bytes = command.to_bytes();
+    json!({"dry_run": true, "command": hyphened(command.name()), "bytes": bytes.len(), "canonical": hex::encode(bytes)})
+}
+
+/// The fields of both.
+pub(crate) fn merge(mut value: Value, extra: Value) -> Value {
+    if let (Some(fields), Value::Object(extra)) = (value.as_object_mut(), extra) {
+        fields.extend(extra);
+    }
+    value
+}
+
+/// A commitment with what opens it, to be kept by whoever gave the value.
+pub(crate) fn commitment(name: &str, committed: &Committed) -> Value {
+    let salt = committed.salt.map(hex::encode);
+    let mut out = serde_json::Map::new();
+    out.insert(format!("{name}_commitment"), committed.commitment.to_string().into());
+    out.insert(format!("{name}_salt"), salt.into());
+    Value::Object(out)
+}

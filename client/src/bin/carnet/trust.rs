@@ -1,0 +1,431 @@
+//! What two countries sign about each other: bundles, peers, agreements.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::{pki, wall_time};
+use carnet_domain::accord::{Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed, Statement, root_signing_bytes};
+use carnet_domain::code::{ModelId, Prefix};
+use carnet_domain::command::Purpose;
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::record::Severity;
+use carnet_domain::signature::{PublicKey, SecretKey, verify};
+use carnet_domain::time::DurationMs;
+use carnet_trust::bundle::{of_file, to_file, verify_bundle};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cluster::accepted;
+use crate::context::Settings;
+use crate::exit::{Failed, chain};
+use crate::parse::{self, When};
+use crate::submit::merge;
+use crate::{Outcome, view};
+
+/// The root keys of a jurisdiction, from its PKI directory.
+pub(crate) struct Roots(Vec<SecretKey>);
+
+impl Roots {
+    /// Reads every root seed there is.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Failed> {
+        let mut keys = Vec::new();
+        for number in 1..=3 {
+            let path = directory.join(format!("root/root-{number}.seed"));
+            if path.exists() {
+                keys.push(pki::read_seed(&path)?);
+            }
+        }
+        if keys.is_empty() {
+            return Err(Failed::local(format!("{}: there is no root seed in root/", directory.display())));
+        }
+        Ok(Self(keys))
+    }
+
+    pub(crate) fn public(&self) -> Vec<PublicKey> {
+        self.0.iter().map(SecretKey::public).collect()
+    }
+
+    /// One of one; two of two or three.
+    pub(crate) fn threshold(&self) -> u8 {
+        if self.0.len() == 1 { 1 } else { 2 }
+    }
+
+    fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
+        let message = root_signing_bytes(bytes);
+        let sign = |key: &SecretKey| RootSignature { root: key.public(), signature: key.sign(&message) };
+        self.0.iter().map(sign).collect()
+    }
+
+    /// Signs with every root at hand.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> Signed {
+        Signed { bytes: Blob(bytes.to_vec()), signatures: self.signatures(bytes) }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+    std::fs::read(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    std::fs::write(path, bytes).map_err(|error| Failed::local(format!("{}: {error}", path.display())))
+}
+
+/// Whose signatures stand under bytes, and whether they verify.
+fn signatures(signed: &Signed) -> Value {
+    let message = root_signing_bytes(&signed.bytes.0);
+    let rows = signed.signatures.iter().map(|s| {
+        json!({"root": s.root.to_string(), "verifies": verify(&s.root, &message, &s.signature).is_ok()})
+    });
+    Value::Array(rows.collect())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bundle {
+    /// Writes the root-signed bundle that other countries pin. Compare its fingerprint out of band.
+    Export(Box<Export>),
+    /// Shows a bundle and its fingerprint.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Where to.
+    #[arg(long)]
+    file: PathBuf,
+    /// Name of the jurisdiction.
+    #[arg(long)]
+    name: String,
+    /// Federation endpoints, host:port, separated by commas.
+    #[arg(long = "federation-endpoints", value_delimiter = ',')]
+    endpoints: Vec<String>,
+    /// Further prefixes beside the primary one.
+    #[arg(long = "also", value_delimiter = ',')]
+    also: Vec<Prefix>,
+    /// Counts up with every change.
+    #[arg(long, default_value = "1")]
+    sequence: u64,
+    /// Incarnation of the log.
+    #[arg(long, default_value = "0")]
+    incarnation: u64,
+    /// How often others should fetch it anew.
+    #[arg(long, default_value = "1d", value_parser = parse::duration)]
+    refresh: DurationMs,
+    /// Valid until.
+    #[arg(long, default_value = "+365d")]
+    valid_to: When,
+}
+
+pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Bundle::Export(export) => {
+            let directory = settings.pki_dir()?;
+            let roots = Roots::open(directory)?;
+            let certificates = pki::read_chain(&directory.join("root/roots.crt"))?;
+            let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
+            let primary: Vec<Prefix> = pinned.jurisdictions().collect();
+            let bundle = TrustBundle {
+                name: export.name,
+                prefixes: primary.into_iter().chain(export.also).collect(),
+                sequence: export.sequence,
+                incarnation: export.incarnation,
+                keyring: KeyringKind::File,
+                roots: roots.public(),
+                threshold: roots.threshold(),
+                log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
+                certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
+                endpoints: export.endpoints,
+                refresh: export.refresh,
+                valid_to: export.valid_to.resolve(),
+            };
+            let signed = roots.sign(&bundle.to_bytes());
+            write(&export.file, to_file(&signed).as_bytes())?;
+            Ok(merge(view::bundle(&bundle), json!({"file": export.file.display().to_string()})).into())
+        }
+        Bundle::Show { file } => {
+            let (signed, bundle) = read_bundle(&file)?;
+            Ok(merge(view::bundle(&bundle), json!({"signatures": signatures(&signed)})).into())
+        }
+    }
+}
+
+fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
+    let wrong = |text: String| Failed::usage(format!("{}: {text}", path.display()));
+    let signed = of_file(&read(path)?).map_err(|error| wrong(chain(&error)))?;
+    let bundle = TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
+    Ok((signed, bundle))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Peer {
+    /// Recognises another country by its bundle, whose fingerprint two people compared. Root-signed here.
+    Add {
+        /// The other country's bundle.
+        #[arg(long)]
+        bundle: PathBuf,
+        /// The fingerprint as the other side said it.
+        #[arg(long)]
+        fingerprint: String,
+    },
+    /// Shows a peer.
+    Get {
+        /// Its primary prefix.
+        prefix: Prefix,
+    },
+    /// Lists peers.
+    List,
+}
+
+pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Peer::Add { bundle, fingerprint } => {
+            let (signed, read) = read_bundle(&bundle)?;
+            let plain: String = fingerprint.chars().filter(|c| !matches!(c, ' ' | ':' | '-')).collect();
+            let fingerprint = Digest::parse(&plain).map_err(|error| Failed::usage(format!("--fingerprint: {error}")))?;
+            // Refused here already: a wrong bundle must not even reach the roots' signature.
+            verify_bundle(&signed, &fingerprint).map_err(|error| Failed::usage(format!("{}: {}", bundle.display(), chain(&error))))?;
+            let statement = Statement::Recognise { bundle: signed, fingerprint };
+            let value = view::bundle(&read);
+            state(settings, &statement, value).await
+        }
+        Peer::Get { prefix } => {
+            let found = settings.client()?.peer(prefix).await?;
+            let agreements: Vec<Value> = found.value.agreements.iter().map(view::agreement).collect();
+            Ok(merge(view::peer(&found.value), json!({"agreements": agreements})).into())
+        }
+        Peer::List => {
+            let client = settings.client()?;
+            let mut rows = Vec::new();
+            let mut token = String::new();
+            loop {
+                let page = client.peers(0, &token).await?;
+                rows.extend(page.values.iter().map(view::peer));
+                token = page.next;
+                if token.is_empty() {
+                    return Ok(Value::Array(rows).into());
+                }
+            }
+        }
+    }
+}
+
+/// Signs a statement with our roots and puts it into the log.
+async fn state(settings: &Settings, statement: &Statement, value: Value) -> Result<Outcome, Failed> {
+    let signed = Roots::open(settings.pki_dir()?)?.sign(&statement.to_bytes());
+    let answer = settings.admin()?.submit_statement(&signed).await?;
+    let stated = json!({"statement": parse::hyphened(statement.name()), "at": view::time(answer.at)});
+    accepted(&answer, merge(stated, value))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agreement {
+    /// Drafts an agreement of two countries in a file, for both sides' roots to sign.
+    Draft(Box<Draft>),
+    /// Adds our roots' signatures to a draft.
+    Sign {
+        /// The draft; it is replaced.
+        file: PathBuf,
+    },
+    /// Shows a draft and who signed it.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Puts an agreement that both sides signed into our log.
+    Publish {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Suspends an agreement: no new offers and permits. Immediate.
+    Suspend {
+        /// Its name.
+        id: String,
+        /// Counts up with every suspension.
+        #[arg(long, default_value = "1")]
+        version: u32,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Draft {
+    /// Where to.
+    #[arg(long)]
+    file: PathBuf,
+    /// Its name, the same in all versions.
+    #[arg(long)]
+    id: String,
+    /// Counts up from 1.
+    #[arg(long, default_value = "1")]
+    version: u32,
+    /// The two parties, separated by a comma.
+    #[arg(long, value_delimiter = ',', num_args = 2, required = true)]
+    parties: Vec<Prefix>,
+    /// In force from.
+    #[arg(long, default_value = "-1m", allow_hyphen_values = true)]
+    from: When,
+    /// In force until.
+    #[arg(long, default_value = "+365d")]
+    to: When,
+    /// A clause as recogniser=49,issuer=86[,levels=1-5][,classes=1-4][,purposes=P+P][,models=M+M][,age=24h][,severity=stop-use][,count=N].
+    /// Without any, each side recognises everything of the other.
+    #[arg(long = "clause", value_parser = clause)]
+    clauses: Vec<Clause>,
+}
+
+/// Everything of one country's robots, recognised by another.
+fn everything(number: u16, recogniser: Prefix, issuer: Prefix) -> Clause {
+    Clause {
+        number,
+        recogniser,
+        issuer,
+        models: Vec::new(),
+        levels: (1..=5).collect(),
+        safety_classes: (1..=4).collect(),
+        purposes: Purpose::ALL.to_vec(),
+        checkpoint_age_max: DurationMs::from_days(1),
+        recall_severity_max: Severity::StopUse,
+        recall_count_max: u32::MAX,
+    }
+}
+
+fn range(text: &str) -> Result<Vec<u8>, String> {
+    let number = |text: &str| text.parse::<u8>().map_err(|_| format!("{text:?} is no number"));
+    match text.split_once('-') {
+        Some((from, to)) => Ok((number(from)?..=number(to)?).collect()),
+        None => text.split('+').map(number).collect(),
+    }
+}
+
+fn clause(text: &str) -> Result<Clause, String> {
+    let field = |name: &str| {
+        text.split(',').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    };
+    const NAMES: [&str; 9] =
+        ["recogniser", "issuer", "levels", "classes", "purposes", "models", "age", "severity", "count"];
+    for pair in text.split(',') {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        if !NAMES.contains(&name) {
+            return Err(format!("{name:?} is none of {}", NAMES.join(", ")));
+        }
+    }
+    let prefix = |name: &str| {
+        let text = field(name).ok_or_else(|| format!("{name} is missing"))?;
+        Prefix::parse(text).map_err(|error| format!("{name}: {error}"))
+    };
+    let mut clause = everything(0, prefix("recogniser")?, prefix("issuer")?);
+    if let Some(text) = field("levels") {
+        clause.levels = range(text)?;
+    }
+    if let Some(text) = field("classes") {
+        clause.safety_classes = range(text)?;
+    }
+    if let Some(text) = field("purposes") {
+        clause.purposes = text.split('+').map(parse::purpose).collect::<Result<_, _>>()?;
+    }
+    if let Some(text) = field("models") {
+        let model = |text: &str| ModelId::parse(text).map_err(|error| format!("models: {error}"));
+        clause.models = text.split('+').map(model).collect::<Result<_, _>>()?;
+    }
+    if let Some(text) = field("age") {
+        clause.checkpoint_age_max = parse::duration(text)?;
+    }
+    if let Some(text) = field("severity") {
+        clause.recall_severity_max = parse::severity(text)?;
+    }
+    if let Some(text) = field("count") {
+        clause.recall_count_max = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    }
+    Ok(clause)
+}
+
+fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
+    let wrong = |error: carnet_domain::encoding::DecodeError| Failed::usage(format!("{}: {error}", path.display()));
+    let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
+    let agreement = Agreed::from_bytes(&signed.bytes.0).map_err(wrong)?;
+    Ok((signed, agreement))
+}
+
+fn shown(agreement: &Agreed, signed: &Signed, file: &Path) -> Value {
+    let more = json!({"signatures": signatures(signed), "file": file.display().to_string()});
+    merge(view::agreement(agreement), more)
+}
+
+pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Agreement::Draft(draft) => {
+            let [a, b] = draft.parties.as_slice() else { return Err(Failed::usage("an agreement has two parties")) };
+            let (low, high) = if a < b { (*a, *b) } else { (*b, *a) };
+            if low == high {
+                return Err(Failed::usage("an agreement has two different parties"));
+            }
+            let mut clauses = draft.clauses;
+            if clauses.is_empty() {
+                clauses = vec![everything(0, low, high), everything(0, high, low)];
+            }
+            for (number, clause) in (1..).zip(&mut clauses) {
+                clause.number = number;
+            }
+            let agreement = Agreed {
+                id: draft.id,
+                version: draft.version,
+                parties: (low, high),
+                effective_from: draft.from.resolve(),
+                effective_to: draft.to.resolve(),
+                clauses,
+            };
+            let signed = Signed { bytes: Blob(agreement.to_bytes()), signatures: Vec::new() };
+            write(&draft.file, &signed.to_bytes())?;
+            Ok(shown(&agreement, &signed, &draft.file).into())
+        }
+        Agreement::Sign { file } => {
+            let (mut signed, agreement) = read_agreement(&file)?;
+            for ours in Roots::open(settings.pki_dir()?)?.signatures(&signed.bytes.0) {
+                signed.signatures.retain(|other| other.root != ours.root);
+                signed.signatures.push(ours);
+            }
+            write(&file, &signed.to_bytes())?;
+            Ok(shown(&agreement, &signed, &file).into())
+        }
+        Agreement::Show { file } => {
+            let (signed, agreement) = read_agreement(&file)?;
+            Ok(shown(&agreement, &signed, &file).into())
+        }
+        Agreement::Publish { file } => {
+            let (signed, agreement) = read_agreement(&file)?;
+            let now = wall_time();
+            let value = merge(view::agreement(&agreement), json!({"in_force": agreement.in_force(now)}));
+            state(settings, &Statement::Agree { agreement: signed }, value).await
+        }
+        Agreement::Suspend { id, version, reason } => {
+            let value = json!({"agreement": id, "reason": reason});
+            state(settings, &Statement::Suspend { id, version, reason }, value).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clause_is_read_field_by_field() {
+        let read = clause("recogniser=49,issuer=86,levels=1-3,classes=2+4,purposes=exhibition+transit,age=2h,severity=remedy,count=10");
+        let clause = read.expect("a clause");
+        assert_eq!(clause.levels, [1, 2, 3]);
+        assert_eq!(clause.safety_classes, [2, 4]);
+        assert_eq!(clause.purposes, [Purpose::Exhibition, Purpose::Transit]);
+        assert_eq!(clause.checkpoint_age_max, DurationMs::from_secs(7_200));
+        assert_eq!((clause.recall_severity_max, clause.recall_count_max), (Severity::Remedy, 10));
+    }
+
+    #[test]
+    fn a_misspelt_field_never_widens_a_clause() {
+        assert!(clause("recogniser=49,issuer=86,level=1").expect_err("misspelt").contains("\"level\""));
+        assert!(clause("recogniser=49").expect_err("no issuer").contains("issuer is missing"));
+    }
+}

@@ -1,0 +1,379 @@
+//! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
+
+use carnet_client::admin::{GetStatusResponse, Member, PeerStatus};
+use carnet_client::{Done, Position};
+use carnet_domain::accord::{Agreement, Bundle, Peer};
+use carnet_domain::code::ModelId;
+use carnet_domain::command::{Action, Command, Condition};
+use carnet_domain::custody::{Chain, Phase};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{LeafRecord, Movement};
+use carnet_domain::event::{Standing, slot};
+use carnet_domain::leaf::{Leaf, leaf_bytes_hash};
+use carnet_domain::record::{Enterprise, Head, Hold, Model, Part, Recall, Robot};
+use carnet_domain::time::TimeMs;
+use carnet_domain::transfer::Transfer;
+use serde_json::{Value, json};
+
+use crate::parse::hyphened;
+
+pub(crate) fn time(at: TimeMs) -> Value {
+    match at {
+        TimeMs(0) | TimeMs(u64::MAX) => Value::Null,
+        at => at.to_string().into(),
+    }
+}
+
+fn digest(value: &Digest) -> Value {
+    if *value == Digest::ZERO { Value::Null } else { value.to_string().into() }
+}
+
+fn models(models: &[ModelId]) -> Value {
+    models.iter().map(ToString::to_string).collect::<Vec<_>>().into()
+}
+
+fn head(head: &Option<Head>) -> Value {
+    match head {
+        None => Value::Null,
+        Some(head) => json!({
+            "sequence": head.seq.to_string(),
+            "leaf_index": head.leaf_index.to_string(),
+            "leaf_hash": head.leaf_hash.to_string(),
+        }),
+    }
+}
+
+fn part(part: &Part) -> Value {
+    json!({"type": part.kind.word(), "identity": part.identity.to_string(), "lot": part.lot})
+}
+
+fn hold(hold: &Hold) -> Value {
+    json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter, "reason": hold.reason, "since": time(hold.since)})
+}
+
+/// Adds where the value was read.
+pub(crate) fn at(mut value: Value, position: Position) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("read_at_log_index".into(), position.log_index.to_string().into());
+    }
+    value
+}
+
+pub(crate) fn done(done: &Done) -> Value {
+    match done.leaf {
+        Some((index, hash)) => json!({
+            "done": true,
+            "at": time(done.at),
+            "leaf_index": index.to_string(),
+            "leaf_hash": hash.to_string(),
+            "sequence": done.sequence.to_string(),
+        }),
+        None => json!({"done": true, "at": time(done.at), "leaf_index": null}),
+    }
+}
+
+pub(crate) fn enterprise(value: &Enterprise) -> Value {
+    json!({
+        "enterprise": value.id.to_string(),
+        "name": value.name,
+        "status": hyphened(value.status.name()),
+        "roles": value.roles.iter().map(|role| role.word()).collect::<Vec<_>>(),
+        "identifier": format!("{}:{}:{}", hyphened(value.maker.scheme.name()), value.maker.country, value.maker.identifier),
+        "valid_from": time(value.valid_from),
+        "valid_to": time(value.valid_to),
+        "newest_leaf": head(&value.head),
+    })
+}
+
+pub(crate) fn model(value: &Model) -> Value {
+    let facts = &value.facts;
+    json!({
+        "model": value.id.to_string(),
+        "name": facts.name,
+        "status": hyphened(value.status.name()),
+        "certificate": facts.certificate,
+        "form": hyphened(facts.form.name()),
+        "level": facts.level,
+        "safety_class": facts.safety_class,
+        "height_cm": facts.height_cm,
+        "mass_kg": facts.mass_kg,
+        "degrees_of_freedom": facts.degrees_of_freedom,
+        "battery_wh": facts.battery_wh,
+        "firmware_family": facts.firmware_family,
+        "production_from": time(value.production_from),
+        "production_to": time(value.production_to),
+        "newest_leaf": head(&value.head),
+    })
+}
+
+pub(crate) fn robot(value: &Robot) -> Value {
+    let identity = &value.identity;
+    json!({
+        "code": identity.code.to_string(),
+        "display": identity.code.display_form(),
+        "state": hyphened(value.state.name()),
+        "holds": value.holds.iter().map(hold).collect::<Vec<_>>(),
+        "recalls_owed": value.owed,
+        "recalls_remedied": value.remedied,
+        "custody": custody(&value.custody),
+        "pending": hyphened(value.pending.name()),
+        "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
+        "level": value.level,
+        "safety_class": value.safety_class,
+        "scenario": value.scenario,
+        "owner_commitment": digest(&value.owner),
+        "operator_commitment": digest(&value.operator),
+        "manufactured": time(identity.manufactured),
+        "site": identity.site,
+        "origin": identity.origin,
+        "importers_filing": identity.importers_filing,
+        "body": identity.body.to_string(),
+        "robot_key": value.robot_key.map(|key| key.to_string()),
+        "identity_parts": value.identity_parts.iter().map(part).collect::<Vec<_>>(),
+        "parts": value.parts.iter().map(part).collect::<Vec<_>>(),
+        "newest_leaf": head(&value.head),
+    })
+}
+
+/// A robot in a list.
+pub(crate) fn robot_row(value: &Robot) -> Value {
+    json!({
+        "code": value.identity.code.to_string(),
+        "state": hyphened(value.state.name()),
+        "custody": hyphened(value.custody.phase.name()),
+        "holds": value.holds.iter().map(|hold| hyphened(hold.kind.name())).collect::<Vec<_>>(),
+        "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
+        "manufactured": time(value.identity.manufactured),
+    })
+}
+
+fn custody(chain: &Chain) -> Value {
+    let mut out = json!({"phase": hyphened(chain.phase.name()), "epoch": chain.epoch.to_string()});
+    let (transfer, other) = match &chain.phase {
+        Phase::Elsewhere {} | Phase::Here {} => return out,
+        Phase::Offered { transfer, to, .. } | Phase::Released { transfer, to, .. } | Phase::Gone { transfer, to, .. } => {
+            (transfer, ("to", to))
+        }
+        Phase::Asked { transfer, from, .. }
+        | Phase::Permitted { transfer, from, .. }
+        | Phase::InTransit { transfer, from, .. } => (transfer, ("from", from)),
+    };
+    out["transfer"] = transfer.to_string().into();
+    out[other.0] = other.1.to_string().into();
+    if let Phase::Offered { permit, .. } = &chain.phase {
+        out["depart_by"] = permit.as_ref().map_or(Value::Null, |permit| time(permit.depart_by));
+    }
+    out
+}
+
+pub(crate) fn recall(value: &Recall) -> Value {
+    let predicate = &value.notice.predicate;
+    json!({
+        "number": value.notice.number,
+        "severity": hyphened(value.notice.severity.name()),
+        "status": hyphened(value.status.name()),
+        "issuer": value.issuer.to_string(),
+        "models": models(&value.models),
+        "remedy": value.remedy,
+        "serial_from": predicate.serial_from,
+        "serial_to": predicate.serial_to,
+        "build_from": predicate.build_from,
+        "build_to": predicate.build_to,
+        "made_from": time(predicate.made_from),
+        "made_to": time(predicate.made_to),
+        "part_lot": predicate.part_lot,
+        "opened": time(value.opened),
+    })
+}
+
+pub(crate) fn transfer(value: &Transfer) -> Value {
+    let conditions = value.conditions.iter().map(|condition| match condition {
+        Condition::Inspection {} => "inspection".to_owned(),
+        Condition::FirmwareAtLeast { build } => format!("firmware-at-least:{build}"),
+        Condition::Document { digest } => format!("document:{digest}"),
+    });
+    let ending = value.ending.as_ref().map(|ending| {
+        json!({"step": hyphened(ending.step.name()), "place": ending.place, "at": time(ending.at), "leaf": ending.leaf.to_string()})
+    });
+    json!({
+        "transfer": value.id.to_string(),
+        "code": value.code.to_string(),
+        "from": value.from.to_string(),
+        "to": value.to.to_string(),
+        "purpose": hyphened(value.purpose.name()),
+        "step": hyphened(value.step.name()),
+        "step_at": time(value.step_at),
+        "epoch": value.epoch.to_string(),
+        "agreement_version": value.agreement_version,
+        "clause": value.clause,
+        "offer_until": time(value.offer_until),
+        "depart_by": time(value.depart_by),
+        "conditions": conditions.collect::<Vec<_>>(),
+        "refused": value.refused,
+        "ending": ending,
+    })
+}
+
+pub(crate) fn movement(value: &Movement) -> Value {
+    json!({
+        "step": hyphened(value.step.name()),
+        "from": value.from.map(|prefix| prefix.to_string()),
+        "to": value.to.to_string(),
+        "writer": value.writer.to_string(),
+        "at": time(value.at),
+        "seen": time(value.seen),
+        "place": value.place,
+        "epoch": value.epoch.to_string(),
+        "transfer": value.transfer.map(|id| id.to_string()),
+        "leaf_index": value.leaf_index.to_string(),
+        "leaf": value.leaf.to_string(),
+    })
+}
+
+/// A leaf of a robot's history: what happened, and the state after it.
+pub(crate) fn leaf(record: &LeafRecord) -> Value {
+    let hash = leaf_bytes_hash(&record.leaf.0).to_string();
+    let Ok(leaf) = Leaf::from_bytes(&record.leaf.0) else {
+        return json!({"leaf": hash, "kind": "not readable by this version"});
+    };
+    let value = |slot: u8| record.values.get(usize::from(slot)).and_then(Option::as_ref);
+    let standing = value(slot::STATE).and_then(|Blob(bytes)| Standing::from_bytes(bytes).ok());
+    let event = value(slot::EVENT).and_then(|Blob(bytes)| Command::from_bytes(bytes).ok());
+    json!({
+        "sequence": leaf.seq.to_string(),
+        "kind": hyphened(leaf.kind.name()),
+        "event": event.as_ref().map(event_name),
+        "state": standing.map(|standing| hyphened(standing.state.name())),
+        "at": time(leaf.t_ms),
+        "leaf": hash,
+    })
+}
+
+fn event_name(command: &Command) -> String {
+    match command {
+        Command::Act { action, .. } => hyphened(action_name(action)),
+        command => hyphened(command.name()),
+    }
+}
+
+fn action_name(action: &Action) -> &'static str {
+    action.name()
+}
+
+pub(crate) fn bundle(value: &Bundle) -> Value {
+    json!({
+        "fingerprint": value.fingerprint().to_string(),
+        "name": value.name,
+        "prefixes": value.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "sequence": value.sequence.to_string(),
+        "incarnation": value.incarnation.to_string(),
+        "keyring": hyphened(value.keyring.name()),
+        "roots": value.roots.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "threshold": value.threshold,
+        "log_key": value.log_key.to_string(),
+        "certificates": value.certificates.len(),
+        "endpoints": value.endpoints,
+        "valid_to": time(value.valid_to),
+    })
+}
+
+pub(crate) fn agreement(value: &Agreement) -> Value {
+    let clauses = value.clauses.iter().map(|clause| {
+        json!({
+            "clause": clause.number,
+            "recogniser": clause.recogniser.to_string(),
+            "issuer": clause.issuer.to_string(),
+            "models": models(&clause.models),
+            "levels": clause.levels,
+            "safety_classes": clause.safety_classes,
+            "purposes": clause.purposes.iter().map(|purpose| hyphened(purpose.name())).collect::<Vec<_>>(),
+            "checkpoint_age_max_s": clause.checkpoint_age_max.as_ms() / 1_000,
+            "recall_severity_max": hyphened(clause.recall_severity_max.name()),
+            "recall_count_max": clause.recall_count_max,
+        })
+    });
+    json!({
+        "agreement": value.id,
+        "version": value.version,
+        "parties": [value.parties.0.to_string(), value.parties.1.to_string()],
+        "effective_from": time(value.effective_from),
+        "effective_to": time(value.effective_to),
+        "clauses": clauses.collect::<Vec<_>>(),
+    })
+}
+
+pub(crate) fn peer(value: &Peer) -> Value {
+    json!({
+        "peer": value.bundle.primary().map(|prefix| prefix.to_string()),
+        "name": value.bundle.name,
+        "since": time(value.since),
+        "quarantined": value.quarantined,
+        "cursor": value.cursor.to_string(),
+        "outbox": value.outbox.to_string(),
+        "size_seen": value.size_seen.to_string(),
+        "fingerprint": value.bundle.fingerprint().to_string(),
+        "agreements": value.agreements.iter().map(|a| format!("{} v{}", a.id, a.version)).collect::<Vec<_>>(),
+    })
+}
+
+pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
+    json!({
+        "endpoint": endpoint,
+        "node": value.node.to_string(),
+        "role": value.role,
+        "term": value.term.to_string(),
+        "leader": value.leader.to_string(),
+        "prefix": value.prefix,
+        "incarnation": value.incarnation.to_string(),
+        "cluster": hex::encode(&value.cluster),
+        "last_log": value.last_log.to_string(),
+        "applied": value.applied.to_string(),
+        "snapshot": value.snapshot.to_string(),
+        "purged": value.purged.to_string(),
+        "log_time": time(TimeMs(value.log_time_ms)),
+        "tree_size": value.tree_size.to_string(),
+        "published_size": value.published_size.to_string(),
+        "state_digest": hex::encode(&value.state_digest),
+        "leaf_version": value.leaf_version,
+        "log_syncs": value.log_syncs.to_string(),
+        "voters": value.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "members": value.members.iter().map(member).collect::<Vec<_>>(),
+        "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),
+    })
+}
+
+/// A node in the overview.
+pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
+    json!({
+        "endpoint": endpoint,
+        "node": value.node.to_string(),
+        "role": value.role,
+        "term": value.term.to_string(),
+        "applied": value.applied.to_string(),
+        "tree": value.tree_size.to_string(),
+        "published": value.published_size.to_string(),
+        "snapshot": value.snapshot.to_string(),
+        "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
+    })
+}
+
+fn member(value: &Member) -> Value {
+    json!({"node": value.node.to_string(), "raft": value.raft_address, "client": value.client_address})
+}
+
+fn peer_status(value: &PeerStatus) -> Value {
+    let contact = (value.contacts > 0).then(|| value.last_contact_ms.to_string());
+    json!({
+        "peer": value.prefix,
+        "name": value.name,
+        "cursor": value.cursor.to_string(),
+        "outbox": value.outbox.to_string(),
+        "acknowledged": value.acknowledged.to_string(),
+        "last_contact_ms": contact,
+        "checkpoint_size": value.checkpoint_size.to_string(),
+        "checkpoint_age_ms": value.checkpoint_age_ms.to_string(),
+        "quarantined": value.quarantined,
+        "last_error": value.last_error,
+    })
+}
