@@ -1,0 +1,220 @@
+//! The border of a node: its federation port, the mailboxes it follows while it leads, and inquiries of other registries.
+//!
+//! Wiring only: sessions are `carnet_peering`, certificates are judged by [`crate::tls`], and what a peer said takes
+//! effect in `apply`. The roots of peers follow the replicated bundles.
+
+mod home;
+mod pins;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_domain::accord::Peer;
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::time::TimeMs;
+use carnet_peering::follower::{Dialer, Follower};
+use carnet_peering::home::Home;
+use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
+use carnet_peering::judge::SeenHead;
+use carnet_peering::server::{Caller, FederationService};
+use carnet_peering::status::Board;
+use carnet_trust::evidence::{self, Evidence};
+use carnet_wire::admin::v1 as pb;
+use rand::Rng;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::Router;
+use tonic::transport::{Channel, Server};
+use tonic::{Request, Status};
+
+use self::home::NodeHome;
+use crate::node::Node;
+use crate::tls::{
+    ConnectTuning, ExpectedNode, PeerIdentity, PlaneTls, TcpDial, TrustedRoots, connect,
+};
+
+/// What a gateway is made from.
+pub struct Parts {
+    /// The node it belongs to.
+    pub node: Arc<Node>,
+    /// The node's identity on the federation plane.
+    pub tls: PlaneTls,
+    /// Where the roots of peers are believed.
+    pub roots: Arc<TrustedRoots>,
+}
+
+/// The border of one node. Its tasks end with [`Gateway::stop`], or when it is dropped.
+pub struct Gateway {
+    home: Arc<NodeHome>,
+    board: Arc<Board>,
+    inquirer: Inquirer,
+    stop: CancellationToken,
+}
+
+/// Evidence of another registry that its log key signed for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignEvidence {
+    /// What was shown; it verified under the bundle of the peer when it arrived.
+    pub evidence: Evidence,
+    /// Its bytes, when they arrived, and why they are not fresh, if so.
+    pub fetched: Fetched,
+}
+
+impl Gateway {
+    /// Starts what runs by itself: the roots of peers kept in step, and, whenever this node leads, the mailboxes.
+    pub fn start(parts: Parts) -> Arc<Self> {
+        let Parts { node, tls, roots } = parts;
+        let stop = CancellationToken::new();
+        let board = Arc::new(Board::new());
+        let home = Arc::new(NodeHome::start(node, roots, &stop));
+        let dialer: Arc<dyn Dialer> = Arc::new(PlaneDialer(tls));
+        let follower = Follower::new(
+            Arc::clone(&home) as Arc<dyn Home>,
+            Arc::clone(&dialer),
+            Arc::clone(&board),
+            Arc::new(shorter),
+        );
+        tokio::spawn(follower.run(stop.clone()));
+        Arc::new(Self {
+            inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
+            home,
+            board,
+            stop,
+        })
+    }
+
+    /// The federation service on a server of the federation plane.
+    pub fn service(&self, mut server: Server) -> Router {
+        let home = Arc::clone(&self.home) as Arc<dyn Home>;
+        let service = FederationService::new(home, Arc::clone(&self.board), self.stop.clone());
+        server.add_service(InterceptedService::new(service.into_server(), caller))
+    }
+
+    /// Ends the streams of peers and follows nobody any more.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// What is known of the relation with each of these peers. Only the leader follows, so only it knows of contacts.
+    pub fn statuses(&self, peers: &[Peer]) -> Vec<pb::PeerStatus> {
+        let now = self.home.wall();
+        let known = self.board.all();
+        let since = |at: TimeMs| now.as_ms().saturating_sub(at.as_ms());
+        let row = |peer: &Peer| {
+            let prefix = peer.bundle.primary()?;
+            let status = known.get(&prefix).cloned().unwrap_or_default();
+            let head = status.newest.as_ref();
+            let head_time = head.and_then(|head| head.log_time).or(status.newest_at);
+            Some(pb::PeerStatus {
+                prefix: prefix.to_string(),
+                name: peer.bundle.name.clone(),
+                cursor: peer.cursor,
+                outbox: peer.outbox,
+                acknowledged: status.served_acknowledged,
+                last_contact_ms: status.last_contact.map_or(0, since),
+                contacts: status.contacts,
+                checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
+                checkpoint_age_ms: head_time.map_or(0, since),
+                quarantined: peer.quarantined,
+                last_error: status.last_error.map_or(String::new(), |(_, text)| text),
+            })
+        };
+        peers.iter().filter_map(row).collect()
+    }
+
+    /// The newest head that a peer showed and when it arrived here, for freshness; known on the leader.
+    pub fn newest_head(&self, peer: Prefix) -> Option<(SeenHead, TimeMs)> {
+        self.board.newest(peer)
+    }
+
+    /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, the last that was good.
+    ///
+    /// # Errors
+    /// Not a peer, or nobody answered and nothing is kept.
+    pub async fn inquire(
+        &self,
+        peer: Prefix,
+        code: &Code,
+        purpose: &InquiryPurpose,
+        patience: Duration,
+    ) -> Result<ForeignEvidence, InquireError> {
+        let silent = |why: String| InquireError::NoAnswer { peer, why };
+        let known = self.home.peer(peer).await;
+        let known = known
+            .map_err(|error| silent(error.to_string()))?
+            .ok_or(InquireError::UnknownPeer(peer))?;
+        let judge = |bytes: &[u8]| judge(&known, peer, code, bytes).map(drop);
+        let inquired = self
+            .inquirer
+            .inquire(peer, code, purpose, patience, judge)
+            .await?;
+        // What was kept is judged again: the peer's bundle may be a newer one by now.
+        let evidence = self::judge(&known, peer, code, &inquired.evidence).map_err(silent)?;
+        Ok(ForeignEvidence {
+            evidence,
+            fetched: inquired,
+        })
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Whether bytes are evidence about a code from the log of a peer's bundle.
+fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Evidence, String> {
+    let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
+    if evidence.code != *code {
+        return Err("it is about another code".into());
+    }
+    let origin = Origin {
+        prefix,
+        incarnation: peer.bundle.incarnation,
+    };
+    evidence
+        .verify(&peer.bundle.log_key, &origin)
+        .map_err(|error| error.to_string())?;
+    Ok(evidence)
+}
+
+/// Connections to nodes of peers, over the federation plane.
+struct PlaneDialer(PlaneTls);
+
+impl Dialer for PlaneDialer {
+    fn dial(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String> {
+        let expected = ExpectedNode {
+            prefix: peer,
+            node: None,
+        };
+        // Streams live as long as the connection; every call has its own deadline.
+        let tuning = ConnectTuning {
+            request_timeout: None,
+            ..ConnectTuning::default()
+        };
+        connect(TcpDial, endpoint, &self.0, expected, tuning).map_err(|error| error.to_string())
+    }
+}
+
+/// Puts the jurisdiction that the certificate proved where the service looks for it.
+#[expect(clippy::result_large_err, reason = "the signature is tonic's")]
+fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let identity = request.extensions().get::<PeerIdentity>();
+    match identity.and_then(PeerIdentity::peer) {
+        Some(peer) => {
+            let caller = Caller(peer.prefix());
+            request.extensions_mut().insert(caller);
+            Ok(request)
+        }
+        None => Err(Status::unauthenticated(
+            "no certificate of a peer's federation plane",
+        )),
+    }
+}
+
+/// A pause between half of this one and all of it.
+fn shorter(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}

@@ -1,0 +1,222 @@
+//! The node as peering asks it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_consensus::Role;
+use carnet_domain::accord::Peer;
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Body, ItemAnswer, MailBatch};
+use carnet_domain::mail::{self, MailError};
+use carnet_domain::time::TimeMs;
+use carnet_peering::home::{Home, HomeError, Outgoing, Wanted};
+use carnet_store::fault::StorageFault;
+use carnet_store::records::Records;
+use carnet_trust::evidence::{self, SLOTS_FOR_AUTHORITIES};
+use carnet_wire::status::{ApiError, Effect};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::pins;
+use crate::node::Node;
+use crate::reader::{MomentReader, registry_of};
+use crate::tls::TrustedRoots;
+
+/// One node.
+pub(super) struct NodeHome {
+    node: Arc<Node>,
+    published: watch::Receiver<u64>,
+    leadership: watch::Receiver<bool>,
+}
+
+impl NodeHome {
+    /// Begins to watch the node, until `stop`.
+    pub(super) fn start(
+        node: Arc<Node>,
+        roots: Arc<TrustedRoots>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let (publishing, published) = watch::channel(0);
+        let (leading, leadership) = watch::channel(false);
+        let watching = stop.clone().run_until_cancelled_owned(watch_published(
+            Arc::clone(&node),
+            roots,
+            publishing,
+        ));
+        tokio::spawn(watching);
+        let watching = stop
+            .clone()
+            .run_until_cancelled_owned(watch_leadership(Arc::clone(&node), leading));
+        tokio::spawn(watching);
+        Self {
+            node,
+            published,
+            leadership,
+        }
+    }
+
+    /// Reads on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Node) -> Result<T, HomeError> + Send + 'static,
+    ) -> Result<T, HomeError> {
+        let node = Arc::clone(&self.node);
+        let done = tokio::task::spawn_blocking(move || job(&node)).await;
+        done.unwrap_or_else(|error| Err(HomeError::State(error.to_string())))
+    }
+}
+
+/// Tells the newest published size whose state is here, and keeps the roots of peers in step.
+async fn watch_published(
+    node: Arc<Node>,
+    roots: Arc<TrustedRoots>,
+    publishing: watch::Sender<u64>,
+) {
+    let mut progress = node.state.progress();
+    let mut pins = pins::Pins::new(roots);
+    let mut told = None;
+    loop {
+        let published = progress.borrow_and_update().published;
+        if told != Some(published) {
+            told = Some(published);
+            match Records(node.state.engine()).peers() {
+                Ok(peers) => pins.follow(&peers),
+                Err(error) => warn!(%error, "peers not known"),
+            }
+            let size = node.state.published().map_or(0, |published| published.size);
+            publishing.send_replace(size);
+        }
+        if progress.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn watch_leadership(node: Arc<Node>, leading: watch::Sender<bool>) {
+    let mut standing = node.raft.standing();
+    loop {
+        let leads = standing.borrow_and_update().role == Role::Leader;
+        leading.send_if_modified(|known| std::mem::replace(known, leads) != leads);
+        if standing.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn state(error: StorageFault) -> HomeError {
+    HomeError::State(error.to_string())
+}
+
+#[tonic::async_trait]
+impl Home for NodeHome {
+    fn origin(&self) -> Option<Origin> {
+        let registry = match self.node.state.registry() {
+            Ok(registry) => registry?,
+            Err(error) => {
+                warn!(%error, "registry not known");
+                return None;
+            }
+        };
+        Some(Origin {
+            prefix: registry.prefix,
+            incarnation: registry.incarnation,
+        })
+    }
+
+    fn wall(&self) -> TimeMs {
+        self.node.clock.wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.node.clock.monotonic()
+    }
+
+    fn leadership(&self) -> watch::Receiver<bool> {
+        self.leadership.clone()
+    }
+
+    fn published(&self) -> watch::Receiver<u64> {
+        self.published.clone()
+    }
+
+    async fn peers(&self) -> Result<Vec<Peer>, HomeError> {
+        self.read(|node| Records(node.state.engine()).peers().map_err(state))
+            .await
+    }
+
+    async fn peer(&self, prefix: Prefix) -> Result<Option<Peer>, HomeError> {
+        self.read(move |node| Records(node.state.engine()).peer(&prefix).map_err(state))
+            .await
+    }
+
+    async fn batch(&self, wanted: Wanted) -> Result<Option<Outgoing>, HomeError> {
+        self.read(move |node| {
+            let Some(published) = node.state.published() else {
+                return Ok(None);
+            };
+            let reader = MomentReader::of(&published);
+            let items = reader
+                .records()
+                .mail(&wanted.peer, wanted.from_sequence, wanted.item_count_max)
+                .map_err(state)?;
+            let batch = mail::batch(
+                &reader,
+                &registry_of(&published),
+                &wanted.peer,
+                wanted.known_size,
+                items,
+                wanted.bytes_max,
+            );
+            match batch {
+                Ok(batch) => Ok(Some(Outgoing {
+                    size: published.size,
+                    batch,
+                })),
+                Err(MailError::NothingPublished) => Ok(None),
+                Err(MailError::FollowerAhead { known, published }) => {
+                    Err(HomeError::FollowerAhead { known, published })
+                }
+                Err(MailError::Store(error)) => Err(state(error)),
+                Err(error) => Err(HomeError::State(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    async fn propose_foreign(&self, batch: MailBatch) -> Result<Vec<ItemAnswer>, HomeError> {
+        match self.node.propose(Body::Foreign { batch }).await {
+            Ok(committed) => Ok(committed.answer.items),
+            Err(ApiError::NotLeader { .. }) => Err(HomeError::NotLeader),
+            Err(error) if error.effect() == Effect::None => {
+                Err(HomeError::NotProposed(error.to_string()))
+            }
+            Err(error) => Err(HomeError::Unknown(error.to_string())),
+        }
+    }
+
+    async fn evidence(&self, _: Prefix, code: Code) -> Result<Option<Vec<u8>>, HomeError> {
+        // Every peer is an authority, and none sees owners: the same slots for all.
+        self.read(move |node| {
+            let Some(published) = node.state.published() else {
+                return Ok(None);
+            };
+            let head = evidence::Published {
+                origin: Origin {
+                    prefix: published.registry.prefix,
+                    incarnation: published.registry.incarnation,
+                },
+                checkpoint: &published.checkpoint,
+                size: published.size,
+            };
+            let reader = MomentReader::of(&published);
+            match evidence::build(&reader, &head, &code, SLOTS_FOR_AUTHORITIES) {
+                Ok(evidence) => Ok(Some(evidence.to_bytes())),
+                Err(error) => Err(HomeError::State(error.to_string())),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,110 @@
+//! What batches of mail and evidence are made from: the stored records of one moment, usually a published view.
+
+use carnet_domain::code::{Code, ModelId, Prefix};
+use carnet_domain::custody::Step;
+use carnet_domain::digest::Digest;
+use carnet_domain::entry::{LeafRecord, Registry};
+use carnet_domain::machine::standing_now;
+use carnet_domain::mail;
+use carnet_domain::map::{Page, PagePath, Pages};
+use carnet_domain::record::{Head, Model, ModelStanding};
+use carnet_store::engine::KvRead;
+use carnet_store::families::Family;
+use carnet_store::fault::StorageFault;
+use carnet_store::keys;
+use carnet_store::overlay::{Overlay, Verified};
+use carnet_store::records::Records;
+use carnet_store::registry::Published;
+use carnet_trust::evidence;
+
+/// Reads one moment of one registry.
+#[derive(Clone, Copy)]
+pub struct MomentReader<'a> {
+    view: &'a dyn KvRead,
+    prefix: Prefix,
+}
+
+impl<'a> MomentReader<'a> {
+    /// The moment of a published checkpoint.
+    pub fn of(published: &'a Published) -> Self {
+        Self {
+            view: published.view.as_ref(),
+            prefix: published.registry.prefix,
+        }
+    }
+
+    /// Its records.
+    pub fn records(&self) -> Records<'a> {
+        Records(self.view)
+    }
+}
+
+/// The registry as it stands in the view of a published checkpoint: there, the newest seal is the published one, even
+/// when a later one has been made by the time of the publication.
+pub fn registry_of(published: &Published) -> Registry {
+    let mut registry = published.registry.clone();
+    registry.sealed = registry.published.clone();
+    registry
+}
+
+impl mail::Reader for MomentReader<'_> {
+    type Fault = StorageFault;
+
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
+        self.records().leaf(index)
+    }
+
+    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, StorageFault> {
+        self.records().leaf_of(key, seq)
+    }
+
+    fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
+        let found = self.view.get(Family::Tree, &keys::node(level, index))?;
+        let Some(bytes) = found else {
+            return Ok(None);
+        };
+        match <[u8; 32]>::try_from(bytes) {
+            Ok(hash) => Ok(Some(Digest(hash))),
+            Err(bytes) => Err(StorageFault::Corrupt {
+                what: "tree",
+                detail: format!("{} bytes for a hash", bytes.len()),
+            }),
+        }
+    }
+
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
+        Pages::page(&self.records(), path)
+    }
+}
+
+impl evidence::Reader for MomentReader<'_> {
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, StorageFault> {
+        self.records().head_of(key)
+    }
+
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, StorageFault> {
+        let Some(model) = self.records().model(id)? else {
+            return Ok(None);
+        };
+        let ledger = Overlay::new(self.view, &NothingVerified, None);
+        let standing = standing_now(&ledger, &model)?;
+        Ok(Some((model, standing)))
+    }
+
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, StorageFault> {
+        let movements = self.records().movements(code)?;
+        let own = movements
+            .iter()
+            .filter(|movement| movement.writer == self.prefix);
+        Ok(own.map(|step| (step.step, step.leaf_index)).collect())
+    }
+}
+
+/// Reads verify no signature.
+struct NothingVerified;
+
+impl Verified for NothingVerified {
+    fn knows(&self, _: &Digest) -> bool {
+        false
+    }
+}
