@@ -1,1 +1,16 @@
-//! (to be written)
+//! A whole cluster in one process from one seed: real consensus, real gRPC, simulated network, clock and disk.
+//!
+//! A run has a *safety* phase, in which nodes crash (losing what was not synced), links break, one way or both, and slow
+//! down, and a *liveness* phase without faults, in which everything must work again within a bound of simulated time.
+//! Two runs of one seed give one trace.
+
+mod check;
+mod history;
+mod nemesis;
+mod network;
+mod node;
+mod random;
+mod run;
+
+pub use nemesis::FaultCounts;
+pub use run::{Options, Report, run};

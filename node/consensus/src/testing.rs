@@ -21,8 +21,20 @@ struct Inner {
     now: State,
     /// What survives a crash: as of the last snapshot taken or received, as with a database that is not synced.
     durable: State,
-    /// Digest of the state after each record that this replica applied itself.
-    digests: BTreeMap<u64, (LogPosition, u64)>,
+    /// What this replica applied itself.
+    history: BTreeMap<u64, Step>,
+    divergences: Vec<u64>,
+}
+
+/// One record that was applied, and the state after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its place.
+    pub position: LogPosition,
+    /// The proposal; empty for other records.
+    pub proposal: Bytes,
+    /// Digest over the whole history up to and including it.
+    pub digest: u64,
 }
 
 #[derive(Default, Clone)]
@@ -49,10 +61,38 @@ impl RegisterMachine {
             .map(|value| Bytes::copy_from_slice(value))
     }
 
-    /// Position and digest of the state after each record this replica applied itself, by index.
+    /// The value of a register, and the index up to which this replica had applied when it was read.
     #[must_use]
-    pub fn digests(&self) -> BTreeMap<u64, (LogPosition, u64)> {
-        self.lock().digests.clone()
+    pub fn read(&self, name: &str) -> (Option<Bytes>, Option<u64>) {
+        let inner = self.lock();
+        let value = inner
+            .now
+            .registers
+            .get(name.as_bytes())
+            .map(|value| Bytes::copy_from_slice(value));
+        (value, inner.now.applied.last.map(|last| last.index))
+    }
+
+    /// What this replica applied itself, by index.
+    #[must_use]
+    pub fn history(&self) -> BTreeMap<u64, Step> {
+        self.lock().history.clone()
+    }
+
+    /// What this replica applied itself from an index on.
+    #[must_use]
+    pub fn history_from(&self, index: u64) -> BTreeMap<u64, Step> {
+        self.lock()
+            .history
+            .range(index..)
+            .map(|(at, step)| (*at, step.clone()))
+            .collect()
+    }
+
+    /// Indexes at which this replica, applying again after a crash, came to another state than before.
+    #[must_use]
+    pub fn divergences(&self) -> Vec<u64> {
+        self.lock().divergences.clone()
     }
 
     /// Loses what a power cut loses.
@@ -76,10 +116,19 @@ impl StateMachine for RegisterMachine {
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
             answers.push(inner.now.apply(&record));
-            let digest = inner.now.digest;
-            inner
-                .digests
-                .insert(record.position.index, (record.position, digest));
+            let proposal = match record.payload {
+                Payload::Entry(bytes) => bytes,
+                Payload::Blank | Payload::Membership(_) => Bytes::new(),
+            };
+            let step = Step {
+                position: record.position,
+                proposal,
+                digest: inner.now.digest,
+            };
+            let before = inner.history.insert(record.position.index, step.clone());
+            if before.is_some_and(|before| before != step) {
+                inner.divergences.push(record.position.index);
+            }
         }
         Ok(answers)
     }

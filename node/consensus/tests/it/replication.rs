@@ -46,9 +46,9 @@ async fn many_proposals_at_once_are_all_answered() {
     cluster.applied(last, 1..=3).await;
     let upto = |node: &crate::cluster::Node| {
         node.machine
-            .digests()
+            .history()
             .range(..=last)
-            .map(|(_, at)| *at)
+            .map(|(_, step)| step.clone())
             .collect::<Vec<_>>()
     };
     let digests: Vec<_> = cluster.nodes.values().map(upto).collect();

@@ -37,7 +37,7 @@ async fn a_fresh_node_catches_up_from_a_snapshot_and_becomes_a_voter() {
         .expect("added");
     cluster.applied(last, [4]).await;
     assert!(
-        cluster.nodes[&4].machine.digests().len() < 60,
+        cluster.nodes[&4].machine.history().len() < 60,
         "the beginning came as a snapshot"
     );
     for number in 0..60 {
@@ -84,8 +84,8 @@ async fn a_node_that_was_away_catches_up_from_the_log() {
     cluster.start(away).await;
     cluster.applied(last, [away]).await;
     let (there, other) = (
-        cluster.nodes[&away].machine.digests(),
-        cluster.nodes[&leader].machine.digests(),
+        cluster.nodes[&away].machine.history(),
+        cluster.nodes[&leader].machine.history(),
     );
     assert_eq!(there, other, "every record came through the log, in order");
 }

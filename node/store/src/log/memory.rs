@@ -17,6 +17,7 @@ pub struct MemoryLog {
     inner: Mutex<Inner>,
     dirty: Notify,
     manual: bool,
+    lies: bool,
 }
 
 #[derive(Default)]
@@ -54,6 +55,7 @@ impl MemoryLog {
             inner: Mutex::default(),
             dirty: Notify::new(),
             manual: false,
+            lies: false,
         }
     }
 
@@ -62,6 +64,16 @@ impl MemoryLog {
     pub fn with_manual_sync() -> MemoryLog {
         MemoryLog {
             manual: true,
+            ..MemoryLog::new()
+        }
+    }
+
+    /// A log that reports every write as synced before it is, to show that a simulation notices such a log.
+    #[must_use]
+    pub fn with_lying_sync() -> MemoryLog {
+        MemoryLog {
+            manual: true,
+            lies: true,
             ..MemoryLog::new()
         }
     }
@@ -102,7 +114,11 @@ impl MemoryLog {
         inner.volatile = inner.durable.clone();
     }
 
-    fn write(&self, change: Change, synced: Synced) {
+    fn write(&self, change: Change, mut synced: Synced) {
+        if self.lies {
+            let report = std::mem::replace(&mut synced, Box::new(|_| ()));
+            report(Ok(()));
+        }
         {
             let mut inner = self.lock();
             inner.volatile.take(change.clone());

@@ -1,0 +1,174 @@
+//! Breaks things on purpose, by a plan drawn from the seed.
+
+use std::fmt;
+
+use turmoil::Sim;
+
+use crate::history::Shared;
+use crate::network::host;
+use crate::node::Site;
+use crate::random::Random;
+
+/// How often each fault was installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FaultCounts {
+    /// One node crashed and lost what it had not synced.
+    pub crashes: u64,
+    /// All nodes crashed at one moment.
+    pub power_cuts: u64,
+    /// One node was cut off from all others.
+    pub isolations: u64,
+    /// One direction of one link was cut.
+    pub one_way_cuts: u64,
+    /// One link became slow.
+    pub slow_links: u64,
+}
+
+impl fmt::Display for FaultCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FaultCounts {
+            crashes,
+            power_cuts,
+            isolations,
+            one_way_cuts,
+            slow_links,
+        } = self;
+        write!(
+            f,
+            "{crashes} crashes, {power_cuts} power cuts, {isolations} isolations, {one_way_cuts} one-way cuts, "
+        )?;
+        write!(f, "{slow_links} slow links")
+    }
+}
+
+enum Undo {
+    Bounce(u64),
+    Repair(u64, u64),
+    Quicken(u64, u64),
+}
+
+pub(crate) struct Nemesis {
+    random: Random,
+    history: Shared,
+    sites: Vec<Site>,
+    next_ms: u64,
+    undo: Vec<(u64, Undo)>,
+    pub(crate) counts: FaultCounts,
+}
+
+/// Latency of a link that is not slowed down, in milliseconds.
+pub(crate) const LATENCY_MS: (u64, u64) = (1, 8);
+
+impl Nemesis {
+    pub(crate) fn new(seed: u64, history: Shared, sites: Vec<Site>, start_ms: u64) -> Nemesis {
+        let random = Random::new(seed, 77);
+        Nemesis {
+            random,
+            history,
+            sites,
+            next_ms: start_ms,
+            undo: Vec::new(),
+            counts: FaultCounts::default(),
+        }
+    }
+
+    /// Called once each simulated millisecond.
+    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        let (due, later) = std::mem::take(&mut self.undo)
+            .into_iter()
+            .partition(|(at, _)| *at <= now_ms);
+        self.undo = later;
+        self.end(sim, due);
+        if self.next_ms <= now_ms {
+            self.next_ms = now_ms + self.random.between(300, 1800);
+            self.begin(sim, now_ms);
+        }
+    }
+
+    /// Ends every fault.
+    pub(crate) fn heal(&mut self, sim: &mut Sim<'_>) {
+        let due = std::mem::take(&mut self.undo);
+        self.end(sim, due);
+        self.history.note("all healed".to_owned());
+    }
+
+    fn begin(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        let count = self.sites.len() as u64;
+        let (one, other) = {
+            let one = self.random.between(1, count + 1);
+            (one, (one + self.random.between(0, count - 1)) % count + 1)
+        };
+        let until = now_ms + self.random.between(200, 3500);
+        match self.random.between(0, 10) {
+            0..=2 => self.crash(sim, one, until),
+            3 => {
+                self.history.note("power cut".to_owned());
+                self.counts.power_cuts += 1;
+                for node in 1..=count {
+                    let until = now_ms + self.random.between(100, 1500);
+                    self.crash(sim, node, until);
+                }
+            }
+            4..=5 => {
+                self.history.note(format!("node {one} is cut off"));
+                self.counts.isolations += 1;
+                for peer in (1..=count).filter(|peer| *peer != one) {
+                    sim.partition(host(one), host(peer));
+                    self.undo.push((until, Undo::Repair(one, peer)));
+                }
+            }
+            6..=7 => {
+                self.history
+                    .note(format!("nothing goes from {one} to {other}"));
+                self.counts.one_way_cuts += 1;
+                sim.partition_oneway(host(one), host(other));
+                self.undo.push((until, Undo::Repair(one, other)));
+            }
+            _ => {
+                let latency_ms = self.random.between(30, 400);
+                self.history
+                    .note(format!("{latency_ms} ms between {one} and {other}"));
+                self.counts.slow_links += 1;
+                sim.set_link_latency(
+                    host(one),
+                    host(other),
+                    std::time::Duration::from_millis(latency_ms),
+                );
+                self.undo.push((until, Undo::Quicken(one, other)));
+            }
+        }
+    }
+
+    fn crash(&mut self, sim: &mut Sim<'_>, node: u64, until: u64) {
+        if !sim.is_host_running(host(node)) {
+            return;
+        }
+        self.history.note(format!("node {node} crashes"));
+        self.counts.crashes += 1;
+        sim.crash(host(node));
+        for site in self.sites.iter().filter(|site| site.node == node) {
+            site.log.crash();
+            site.machine.crash();
+        }
+        self.undo.push((until, Undo::Bounce(node)));
+    }
+
+    fn end(&mut self, sim: &mut Sim<'_>, due: Vec<(u64, Undo)>) {
+        for (_, undo) in due {
+            match undo {
+                Undo::Bounce(node) => sim.bounce(host(node)),
+                Undo::Repair(one, other) => sim.repair(host(one), host(other)),
+                Undo::Quicken(one, other) => {
+                    let (least, most) = LATENCY_MS;
+                    sim.set_link_latency(
+                        host(one),
+                        host(other),
+                        std::time::Duration::from_millis(least),
+                    );
+                    let most = std::time::Duration::from_millis(most);
+                    sim.set_link_max_message_latency(host(one), host(other), most);
+                }
+            }
+        }
+    }
+}

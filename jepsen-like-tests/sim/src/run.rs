@@ -1,0 +1,248 @@
+//! One run: safety, then liveness, then judgement.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carnet_consensus::testing::RegisterMachine;
+use carnet_store::log::MemoryLog;
+
+use crate::check;
+use crate::history::{History, Outcome, Shared};
+use crate::nemesis::{FaultCounts, LATENCY_MS, Nemesis};
+use crate::network::host;
+use crate::node::{Site, boot};
+
+/// Simulated time after which every node must write and read again once all faults have ended, and every replica must
+/// hold the same.
+const CONVERGE_MS: u64 = 15_000;
+/// Simulated time in which a cluster must be founded.
+const FOUND_MS: u64 = 10_000;
+
+/// What to simulate.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// Nodes of the cluster.
+    pub nodes: u64,
+    /// Length of the safety phase in simulated milliseconds.
+    pub faulty_ms: u64,
+    /// A planted fault: disks report a sync before it is done. Every run should fail.
+    pub lying_disks: bool,
+}
+
+impl Options {
+    /// Three nodes, 20 simulated seconds of faults.
+    #[must_use]
+    pub fn new(seed: u64) -> Options {
+        Options {
+            seed,
+            nodes: 3,
+            faulty_ms: 20_000,
+            lying_disks: false,
+        }
+    }
+}
+
+/// What a run showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was promised and not held; empty is good.
+    pub violations: Vec<String>,
+    /// Everything that happened, with simulated milliseconds.
+    pub trace: Vec<String>,
+    /// Faults installed.
+    pub faults: FaultCounts,
+    /// Writes acknowledged.
+    pub written: usize,
+    /// Reads answered.
+    pub read: usize,
+    /// Operations whose outcome stayed unknown.
+    pub unknown: usize,
+    /// Simulated time in milliseconds.
+    pub simulated_ms: u64,
+}
+
+/// Runs are one after the other, whatever the number of threads: tokio numbers its tasks for the whole process.
+static RUNNING: Mutex<()> = Mutex::new(());
+
+/// Runs one simulation from its seed.
+#[must_use]
+pub fn run(options: Options) -> Report {
+    let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    align_task_ids();
+    let history = Shared::default();
+    let sites: Vec<Site> = (1..=options.nodes)
+        .map(|node| Site {
+            node,
+            nodes: options.nodes,
+            seed: options.seed,
+            log: Arc::new(if options.lying_disks {
+                MemoryLog::with_lying_sync()
+            } else {
+                MemoryLog::with_manual_sync()
+            }),
+            machine: RegisterMachine::new(),
+            history: history.clone(),
+            boots: Arc::new(AtomicU64::new(0)),
+        })
+        .collect();
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(options.seed)
+        .enable_random_order()
+        .tick_duration(Duration::from_millis(1))
+        .min_message_latency(Duration::from_millis(LATENCY_MS.0))
+        .max_message_latency(Duration::from_millis(LATENCY_MS.1))
+        .tcp_capacity(1 << 16)
+        .simulation_duration(Duration::from_secs(86_400))
+        .build();
+    for site in &sites {
+        let site = site.clone();
+        sim.host(host(site.node), move || boot(site.clone()));
+    }
+
+    let nemesis = Nemesis::new(options.seed, history.clone(), sites.clone(), 0);
+    let mut stage = Stage {
+        sim,
+        history: history.clone(),
+        nemesis,
+        now_ms: 0,
+    };
+    if let Err(violation) = stage.play(&sites, options.faulty_ms) {
+        history.lock().violations.push(violation);
+    }
+    judge(&history, &sites, stage.nemesis.counts, stage.now_ms)
+}
+
+/// Makes the next task's number divisible by 64. When a host crashes, tokio drops its tasks shard by shard, and a task's
+/// shard is its number modulo a small power of two; without this, a second run in one process would take another course.
+fn align_task_ids() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
+        return;
+    };
+    runtime.block_on(async {
+        loop {
+            let task = tokio::spawn(async {});
+            let number: Option<u64> = task.id().to_string().parse().ok();
+            // Its end is of no interest.
+            let _ = task.await;
+            if number.is_none_or(|number| (number + 1) % 64 == 0) {
+                return;
+            }
+        }
+    });
+}
+
+struct Stage<'a> {
+    sim: turmoil::Sim<'a>,
+    history: Shared,
+    nemesis: Nemesis,
+    now_ms: u64,
+}
+
+impl Stage<'_> {
+    fn play(&mut self, sites: &[Site], faulty_ms: u64) -> Result<(), String> {
+        self.until(FOUND_MS, "the cluster is founded", |history| {
+            every_node_works(history, sites, 0)
+        })?;
+        let end = self.now_ms + faulty_ms;
+        while self.now_ms < end {
+            self.nemesis.act(&mut self.sim, self.now_ms);
+            self.step()?;
+        }
+        self.nemesis.heal(&mut self.sim);
+        let healed = self.now_ms;
+        self.until(CONVERGE_MS, "every node works again", |history| {
+            every_node_works(history, sites, healed)
+        })?;
+        self.history.lock().closing = true;
+        self.until(CONVERGE_MS, "all replicas hold the same", |history| {
+            let ended = history
+                .ops
+                .iter()
+                .filter(|op| healed < op.begun_ms)
+                .all(|op| op.ended.is_some());
+            let mut states = sites
+                .iter()
+                .map(|site| site.machine.history().pop_last().map(|last| last.1));
+            let first = states.next();
+            ended && states.all(|state| Some(state) == first)
+        })
+    }
+
+    fn until(
+        &mut self,
+        patience_ms: u64,
+        what: &str,
+        reached: impl Fn(&History) -> bool,
+    ) -> Result<(), String> {
+        let deadline = self.now_ms + patience_ms;
+        while !reached(&self.history.lock()) {
+            if deadline <= self.now_ms {
+                return Err(format!("after {patience_ms} ms not yet: {what}"));
+            }
+            for _ in 0..20 {
+                self.step()?;
+            }
+        }
+        self.history.note(format!("reached: {what}"));
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.now_ms += 1;
+        self.history.lock().now_ms = self.now_ms;
+        self.sim
+            .step()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Whether every node has both written and read what was begun after a moment.
+fn every_node_works(history: &History, sites: &[Site], since_ms: u64) -> bool {
+    sites.iter().all(|site| {
+        let done = |wanted: fn(&Outcome) -> bool| {
+            history
+                .ops
+                .iter()
+                .rev()
+                .take_while(|op| since_ms <= op.begun_ms)
+                .any(|op| {
+                    op.node == site.node
+                        && since_ms < op.begun_ms
+                        && op
+                            .ended
+                            .as_ref()
+                            .is_some_and(|(_, outcome)| wanted(outcome))
+                })
+        };
+        done(|outcome| matches!(outcome, Outcome::Written(_)))
+            && done(|outcome| matches!(outcome, Outcome::Read { .. }))
+    })
+}
+
+fn judge(shared: &Shared, sites: &[Site], faults: FaultCounts, simulated_ms: u64) -> Report {
+    let mut history = shared.lock();
+    let mut violations = std::mem::take(&mut history.violations);
+    let log = check::committed(sites, &mut violations);
+    check::writes(&history, &log, &mut violations);
+    check::order(&history, &log, &mut violations);
+    let count = |wanted: fn(Option<&Outcome>) -> bool| {
+        history
+            .ops
+            .iter()
+            .filter(|op| wanted(op.ended.as_ref().map(|(_, outcome)| outcome)))
+            .count()
+    };
+    Report {
+        written: count(|outcome| matches!(outcome, Some(Outcome::Written(_)))),
+        read: count(|outcome| matches!(outcome, Some(Outcome::Read { .. }))),
+        unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
+        violations,
+        trace: std::mem::take(&mut history.trace),
+        faults,
+        simulated_ms,
+    }
+}

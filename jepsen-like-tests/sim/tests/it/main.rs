@@ -1,0 +1,79 @@
+//! A handful of seeds, each in well under a second or two of real time.
+
+use carnet_sim::{Options, Report, run};
+
+fn held(seed: u64) -> Report {
+    let report = run(Options {
+        faulty_ms: 12_000,
+        ..Options::new(seed)
+    });
+    let last: Vec<&String> = report.trace.iter().rev().take(40).collect();
+    assert!(
+        report.violations.is_empty(),
+        "REPRODUCE: sim --seed {seed} --seconds 12: {:?}\n{last:#?}",
+        report.violations
+    );
+    assert!(
+        100 < report.written && 100 < report.read,
+        "seed {seed}: too little happened: {report:?}"
+    );
+    report
+}
+
+#[test]
+fn every_promise_holds_under_faults() {
+    let mut faults = carnet_sim::FaultCounts::default();
+    for seed in 1..=6 {
+        let seen = held(seed).faults;
+        faults.crashes += seen.crashes;
+        faults.power_cuts += seen.power_cuts;
+        faults.isolations += seen.isolations;
+        faults.one_way_cuts += seen.one_way_cuts;
+        faults.slow_links += seen.slow_links;
+    }
+    let kinds = [
+        faults.crashes,
+        faults.power_cuts,
+        faults.isolations,
+        faults.one_way_cuts,
+        faults.slow_links,
+    ];
+    assert!(
+        kinds.iter().all(|count| 0 < *count),
+        "a fault kind is missing: {faults}"
+    );
+}
+
+#[test]
+fn one_seed_gives_one_trace() {
+    let options = Options {
+        faulty_ms: 6_000,
+        ..Options::new(42)
+    };
+    assert_eq!(run(options), run(options));
+}
+
+#[test]
+fn two_seeds_give_two_traces() {
+    let traced = |seed| {
+        run(Options {
+            faulty_ms: 1_000,
+            ..Options::new(seed)
+        })
+        .trace
+    };
+    assert_ne!(traced(1), traced(2));
+}
+
+#[test]
+fn a_disk_that_lies_about_syncing_is_noticed() {
+    let noticed = (1..=5).any(|seed| {
+        !run(Options {
+            lying_disks: true,
+            ..Options::new(seed)
+        })
+        .violations
+        .is_empty()
+    });
+    assert!(noticed, "acknowledging before the sync went unnoticed");
+}
