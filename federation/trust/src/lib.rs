@@ -11,4 +11,5 @@ pub mod roots;
 
 pub mod bundle;
 pub mod evidence;
+pub mod offline;
 pub mod verdict;

@@ -22,6 +22,7 @@ mod examine;
 mod facts;
 
 pub use examine::judge;
+pub(crate) use examine::judge_with;
 
 /// The version of [`Verdict`].
 pub const VERDICT_VERSION: u8 = 1;

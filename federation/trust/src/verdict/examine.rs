@@ -17,11 +17,21 @@ use crate::evidence::{EvidenceError, ProvenEvidence, ProvenRobot, parse};
 
 /// Judges a robot for a purpose from what is given, at the verifier's time `now`.
 pub fn judge(purpose: Purpose, input: &Input, now: TimeMs) -> Verdict {
+    judge_with(purpose, input, now, Vec::new())
+}
+
+/// As [`judge`], with reasons that were found while the input was opened.
+pub(crate) fn judge_with(
+    purpose: Purpose,
+    input: &Input,
+    now: TimeMs,
+    reasons: Vec<Reason>,
+) -> Verdict {
     let mut case = Case {
         purpose,
         input,
         now,
-        reasons: Vec::new(),
+        reasons,
         notes: Vec::new(),
         clause: None,
         state: None,
