@@ -136,13 +136,13 @@ pub enum Phase {
         /// Version of the agreement.
         agreement_version: u32,
     },
-    /// Admitted by the other country.
+    /// Admitted by the other country, or moved on from there.
     Gone {
         /// The transfer.
         transfer: TransferId,
         /// Where it is.
         to: Prefix,
-        /// Leaf hash of the Admit.
+        /// Leaf hash of the Admit; further abroad, of the newest step by which it moved on.
         admit: Digest,
     },
     /// Offered to us.
@@ -232,6 +232,17 @@ impl Chain {
     /// Whether this registry is responsible: exactly one is at every instant.
     pub fn is_responsible(&self) -> bool {
         self.in_custody() || matches!(self.phase, Phase::InTransit { .. })
+    }
+
+    /// The other country that was last shown to be responsible, while this one is not.
+    pub fn responsible_abroad(&self) -> Option<Prefix> {
+        match &self.phase {
+            Phase::Gone { to, .. } | Phase::Released { to, .. } => Some(*to),
+            Phase::Asked { from, .. } | Phase::Permitted { from, .. } => Some(*from),
+            // An offer refused or cancelled, or a return of ours: the exporter has it.
+            Phase::Elsewhere {} => self.shown.as_ref().and_then(|link| link.from),
+            Phase::Here {} | Phase::Offered { .. } | Phase::InTransit { .. } => None,
+        }
     }
 
     /// The transfer that is open, if any.
@@ -529,6 +540,41 @@ pub fn fold_with(me: Prefix, chain: &Chain, written: &Written, planted: Planted)
         return Folded::Replay;
     }
     fold_as_importer(chain, written, transfer, from, version, planted)
+}
+
+/// Follows a robot that is abroad over a step between two others, so that only the country that has it may offer it:
+/// a departure by the country that was responsible, or a return by it. `None` when nothing changes.
+///
+/// Mail of the two comes in any order between them: a return that arrives before its departure is kept as the newest
+/// transfer, and the departure is then known to be over.
+pub fn follow(chain: &Chain, written: &Written) -> Option<Chain> {
+    let link = &written.link;
+    let (transfer, from) = (link.transfer?, link.from?);
+    let settled = match &chain.phase {
+        Phase::Gone { transfer, .. } => Some(*transfer),
+        Phase::Elsewhere {} => None,
+        _ => return None,
+    };
+    let responsible = chain.responsible_abroad()?;
+    if written.writer != link.writer() || link.epoch <= chain.epoch {
+        return None;
+    }
+    let (to, epoch) = match link.step {
+        Step::Depart if from == responsible && settled != Some(transfer) => (link.to, link.epoch),
+        Step::Return if link.to == responsible => (from, link.epoch),
+        Step::Return if from == responsible => (from, chain.epoch),
+        _ => return None,
+    };
+    Some(Chain {
+        epoch,
+        link: written.leaf,
+        shown: chain.shown.clone(),
+        phase: Phase::Gone {
+            transfer,
+            to,
+            admit: written.leaf,
+        },
+    })
 }
 
 fn fold_as_exporter(

@@ -8,7 +8,7 @@ use crate::accord::Peer;
 use crate::checkpoint::{Origin, open};
 use crate::code::{Code, Prefix};
 use crate::command::Command;
-use crate::custody::{Folded, Link, Phase, Step, Written, fold};
+use crate::custody::{Folded, Link, Step, Written, fold, follow};
 use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, held};
 use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical};
@@ -406,8 +406,15 @@ impl<L: Ledger> Run<'_, L> {
             leaf_index: proven.index,
         };
         let here = held(self.ledger, &code)?;
+        let written = Written {
+            writer: from.prefix,
+            link: link.clone(),
+            leaf: proven.hash,
+            at: proven.leaf.t_ms,
+            deadline,
+        };
         if link.from != Some(me) && link.to != me {
-            return self.third_party(from, proven, &code, here, movement);
+            return self.third_party(from, proven, &code, here, &written, movement);
         }
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
@@ -431,13 +438,6 @@ impl<L: Ledger> Run<'_, L> {
                 Err(detail) => return broken(detail),
             }
         }
-        let written = Written {
-            writer: from.prefix,
-            link: link.clone(),
-            leaf: proven.hash,
-            at: proven.leaf.t_ms,
-            deadline,
-        };
         let chain = match fold(me, &here.chain, &written) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
@@ -469,13 +469,25 @@ impl<L: Ledger> Run<'_, L> {
         proven: &Proven,
         code: &Code,
         here: Held,
+        written: &Written,
         movement: Movement,
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
         }
+        let responsible = here.chain.responsible_abroad();
+        if responsible.is_none()
+            || (responsible != movement.from && responsible != Some(movement.to))
+        {
+            return no(
+                Reason::NotInCustody,
+                format!("neither country has {}", code.display_form()),
+            );
+        }
         let what = movement.clone();
-        let mut event = Event::new(Kind::Foreign, &what, here.after(code));
+        let chain = follow(&here.chain, written).unwrap_or(here.chain);
+        let after = Held { chain, ..here }.after(code);
+        let mut event = Event::new(Kind::Foreign, &what, after);
         event.evidence = vec![from.reference(proven)];
         event.effects = vec![Effect::Movement(*code, Box::new(movement))];
         Ok(vec![event])
@@ -589,7 +601,7 @@ impl<L: Ledger> Run<'_, L> {
         }
         let here = held(self.ledger, &code)?;
         let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
-        let held_there = matches!(&here.chain.phase, Phase::Gone { to, .. } | Phase::Released { to, .. } if *to == from.prefix);
+        let held_there = here.chain.responsible_abroad() == Some(from.prefix);
         if here.chain.is_responsible() {
             return no(
                 Reason::NotInCustody,
@@ -790,20 +802,7 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
 
 /// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
 fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
-    if code.prefix() == from {
-        return true;
-    }
-    match &here.chain.phase {
-        Phase::Gone { to, .. } => *to == from,
-        Phase::Asked { from: asked, .. } | Phase::Permitted { from: asked, .. } => *asked == from,
-        // An offer that was refused or cancelled, or a return of ours: the exporter has it.
-        Phase::Elsewhere {} => here
-            .chain
-            .shown
-            .as_ref()
-            .is_some_and(|link| link.from == Some(from)),
-        _ => false,
-    }
+    code.prefix() == from || here.chain.responsible_abroad() == Some(from)
 }
 
 /// The deadline and the place that a custody step's event names.

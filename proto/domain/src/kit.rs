@@ -387,6 +387,12 @@ impl Country {
         answer
     }
 
+    /// Moves log time on, as a quorum may.
+    pub fn advance(&mut self, by: DurationMs) {
+        self.clock = self.clock.saturating_add(by);
+        self.apply(Body::AdvanceTime { to: self.clock });
+    }
+
     /// The open session of somebody.
     pub fn session(&mut self, name: &str) -> u64 {
         if let Some((session, _)) = self.sessions.get(name) {
@@ -423,7 +429,11 @@ impl Country {
             key: self.key(name).public().key_id(),
             session,
             sequence,
-            not_after: self.clock.saturating_add(DurationMs::from_days(1)),
+            not_after: self
+                .registry()
+                .log_time
+                .max(self.clock)
+                .saturating_add(DurationMs::from_days(1)),
             kind: commands
                 .first()
                 .map_or(0, |command| command.kind().number() as u16),

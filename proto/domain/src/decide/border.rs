@@ -2,6 +2,7 @@
 //! here.
 
 use super::recall::{blocked_by_recall, recalls_owed};
+use super::robot::no_ownership_request;
 use super::{Context, Decided, OrFault, Stop, known, no};
 use crate::accord::Peer;
 use crate::code::{Code, Prefix};
@@ -187,6 +188,7 @@ pub(super) fn declare_export<L: Ledger>(
         agreement_version: *agreement_version,
     };
     let link = propose(cx.me(), &robot.custody, &act, cx.now)?;
+    no_ownership_request::<L::Fault>(&robot)?;
     if let Some(hold) = robot
         .holds
         .iter()

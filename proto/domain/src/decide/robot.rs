@@ -192,7 +192,14 @@ pub(super) fn register<L: Ledger>(
             format!("the body is that of {}", other.display_form()),
         );
     }
+    let mut named = std::collections::BTreeSet::from([r.body]);
     for part in r.identity_parts.iter().chain(&r.parts) {
+        if !named.insert(part.identity) {
+            return no(
+                Reason::PartInUse,
+                format!("a {} is named twice", part.kind.word()),
+            );
+        }
         if let Some(other) = ledger.part_holder(&part.identity).or_fault()? {
             return no(
                 Reason::PartInUse,
@@ -293,6 +300,13 @@ fn admissible<L: Ledger>(
     if let (Phase::Offered { transfer, to, .. }, false) = (&robot.custody.phase, free) {
         return no(Reason::TransferOpen, format!("transfer {transfer} to {to}"));
     }
+    let conflicts = matches!(
+        action,
+        ActionKind::Sell | ActionKind::DeclareEndOfLife | ActionKind::Annul
+    );
+    if conflicts {
+        no_ownership_request(robot)?;
+    }
     if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
         return no(
             Reason::Held,
@@ -327,6 +341,14 @@ fn admissible<L: Ledger>(
                 format!("{} in state {}", action.name(), robot.state.name()),
             )
         }
+    }
+}
+
+/// A request for ownership waits for its second party: what would decide over its head waits too.
+pub(super) fn no_ownership_request<F>(robot: &Robot) -> Result<(), Stop<F>> {
+    match robot.pending {
+        Pending::Ownership { .. } => no(Reason::TransferOpen, "a request for ownership is open"),
+        _ => Ok(()),
     }
 }
 
@@ -486,6 +508,13 @@ pub(super) fn act<L: Ledger>(
                 .holds
                 .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
             effects.extend([Effect::End(end), Effect::TellAll]);
+            // Parts that carry no identity may serve on; the others end with the robot.
+            effects.extend(
+                robot
+                    .parts
+                    .iter()
+                    .map(|part| Effect::Part(part.identity, None)),
+            );
         }
         Action::Annul { .. } => {
             effects.extend(

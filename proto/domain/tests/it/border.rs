@@ -2,16 +2,16 @@
 
 use carnet_domain::code::Prefix;
 use carnet_domain::command::{Action, Command, Condition};
-use carnet_domain::custody::Phase;
 use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::entry::{Body, ItemAnswer, MailBatch};
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Body, MailBatch};
 use carnet_domain::kit::{Country, befriend, text, transfer};
 use carnet_domain::leaf::Subject;
 use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_domain::lifecycle::{HoldKind, State};
 use carnet_domain::time::{DurationMs, TimeMs};
 
-use crate::rules::{check, scrap};
+use crate::rules::{act, check, scrap};
 
 /// Two countries that recognise each other, with robot 1 of `86` registered.
 pub(crate) fn two() -> (Country, Country) {
@@ -115,4 +115,795 @@ fn a_robot_crosses_the_border_in_four_steps() {
         .map(|movement| movement.step.name())
         .collect();
     assert_eq!(steps, ["Register", "Offer", "Accept", "Depart", "Admit"]);
+}
+
+#[test]
+fn a_permit_is_good_once() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let at = b.clock;
+    check(
+        &mut b,
+        "customs",
+        admit(1),
+        "AlreadyAdmitted: Admit at harbour on …",
+    );
+    let refused = text(&b.command("customs", admit(1)));
+    let transfer = b.ledger.transfer(&transfer(1)).expect("infallible");
+    let ending = transfer.and_then(|t| t.ending).expect("it ended");
+    assert!(ending.at < at);
+    let expected = format!("Admit at harbour on {} (leaf {})", ending.at, ending.leaf);
+    assert_eq!(refused, format!("AlreadyAdmitted: {expected}"));
+}
+
+#[test]
+fn a_refusal_is_answered_by_a_cancel_that_burns_the_epoch() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let refuse = Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "no papers".into(),
+    };
+    check(&mut b, "customs", refuse.clone(), "done");
+    check(&mut b, "customs", refuse, "TransferEnded: Refuse on …");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(phase(&a, 1, "86"), "Here 1");
+    check(&mut a, "customs", depart(1), "TransferEnded: Cancel on …");
+    mail(&mut a, &mut b, "nothing");
+    let again = a.declare(1, transfer(2), &b.prefix);
+    check(&mut a, "customs", again, "done");
+    assert_eq!(phase(&a, 1, "86"), "Offered 2");
+    mail(&mut a, &mut b, "done");
+    assert_eq!(phase(&b, 1, "86"), "Asked 2");
+}
+
+#[test]
+fn a_cancelled_offer_burns_its_epoch_and_its_permit() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    let cancel = Command::CancelExport {
+        transfer: transfer(1),
+        reason: "sold at home".into(),
+    };
+    check(&mut a, "customs", cancel.clone(), "done");
+    check(&mut a, "customs", cancel, "TransferEnded: Cancel on …");
+    a.must("customs", a.declare(1, transfer(2), &b.prefix));
+    // The accept of the cancelled offer crosses the new offer.
+    mail(&mut b, &mut a, "nothing");
+    check(&mut a, "customs", depart(2), "NotAccepted: transfer 0202…");
+    mail(&mut a, &mut b, "done; done");
+    assert_eq!(phase(&b, 1, "86"), "Asked 2");
+    check(&mut b, "customs", admit(1), "TransferEnded: Cancel on …");
+    let used = a.declare(1, transfer(1), &b.prefix);
+    check(&mut a, "customs", used, "TransferOpen: transfer 0202…");
+}
+
+#[test]
+fn steps_out_of_order_are_refused() {
+    let (mut a, mut b) = two();
+    check(&mut a, "customs", depart(1), "TransferUnknown…");
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    check(&mut a, "customs", depart(1), "NotAccepted…");
+    check(&mut a, "customs", admit(1), "TransferUnknown: 0101…");
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "NotReleased…");
+    let send_back = Command::Return {
+        transfer: transfer(1),
+        reason: "broken".into(),
+    };
+    check(&mut b, "customs", send_back.clone(), "NotReleased…");
+    b.must("customs", permit(&b, 1, vec![]));
+    let twice = permit(&b, 1, vec![]);
+    check(&mut b, "customs", twice, "TransferEnded…");
+    check(&mut b, "customs", admit(1), "NotReleased…");
+    check(&mut b, "customs", depart(1), "TransferUnknown…");
+    mail(&mut b, &mut a, "done");
+    check(&mut a, "customs", depart(1), "done");
+    check(&mut a, "customs", depart(1), "TransferEnded…");
+    let cancel = Command::CancelExport {
+        transfer: transfer(1),
+        reason: "too late".into(),
+    };
+    check(&mut a, "customs", cancel, "TransferEnded…");
+    let offer = a.declare(1, transfer(2), &b.prefix);
+    check(&mut a, "customs", offer, "NotInCustody…");
+    let stock = act(&a, 1, Action::Stock {});
+    check(&mut a, "maker", stock, "NotInCustody…");
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "done");
+    check(&mut b, "customs", send_back, "AlreadyAdmitted…");
+}
+
+#[test]
+fn what_comes_back_is_in_custody_at_home_with_the_next_epoch() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    let send_back = Command::Return {
+        transfer: transfer(1),
+        reason: "broken".into(),
+    };
+    // Whatever ran out: a return is always allowed.
+    a.advance(DurationMs::from_days(40));
+    b.advance(DurationMs::from_days(40));
+    check(&mut b, "customs", send_back, "done");
+    assert_eq!(phase(&b, 1, "86"), "Elsewhere 2");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(phase(&a, 1, "86"), "Here 2");
+    check(&mut b, "customs", admit(1), "TransferEnded: Return on …");
+    export(&mut a, &mut b, 1, 3);
+    assert_eq!(phase(&b, 1, "86"), "Here 3");
+}
+
+#[test]
+fn deadlines_are_judged_by_the_log_time_of_who_acts() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.advance(DurationMs::from_days(2));
+    let late = permit(&b, 1, vec![]);
+    check(
+        &mut b,
+        "customs",
+        late,
+        "DeadlinePassed: the offer stood until …",
+    );
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    a.must("maker", a.register(2));
+    a.must("customs", a.declare(2, transfer(2), &c.prefix));
+    mail(&mut a, &mut c, "done");
+    c.must("customs", permit(&c, 2, vec![]));
+    mail(&mut c, &mut a, "done");
+    a.advance(DurationMs::from_days(2));
+    check(
+        &mut a,
+        "customs",
+        depart(2),
+        "DeadlinePassed: departure was permitted until …",
+    );
+    let cancel = Command::CancelExport {
+        transfer: transfer(2),
+        reason: "too late".into(),
+    };
+    check(&mut a, "customs", cancel, "done");
+    let mut past = a.declare(2, transfer(3), &c.prefix);
+    if let Command::DeclareExport { offer_until, .. } = &mut past {
+        *offer_until = TimeMs::EPOCH;
+    }
+    check(
+        &mut a,
+        "customs",
+        past,
+        "DeadlinePassed: the offer would stand until …",
+    );
+}
+
+#[test]
+fn no_timer_undoes_a_release() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    a.advance(DurationMs::from_days(300));
+    b.advance(DurationMs::from_days(300));
+    mail(&mut a, &mut b, "");
+    mail(&mut b, &mut a, "");
+    assert_eq!(phase(&a, 1, "86"), "Released 1");
+    check(&mut b, "customs", admit(1), "done");
+}
+
+#[test]
+fn conditions_are_judged_at_admission() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let paper = sha256(&[b"paper"]);
+    let conditions = vec![
+        Condition::FirmwareAtLeast { build: 10 },
+        Condition::Document { digest: paper },
+        Condition::Inspection {},
+    ];
+    b.must("customs", permit(&b, 1, conditions));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "ConditionUnmet: Document …");
+    let with_papers = Command::Admit {
+        transfer: transfer(1),
+        place: "harbour".into(),
+        importer: Digest::ZERO,
+        documents: vec![paper],
+    };
+    check(&mut b, "customs", with_papers, "done");
+}
+
+#[test]
+fn a_hold_set_after_the_offer_stops_the_departure() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    let theft = |set: bool| {
+        let (code, kind, reason) = (a_code(), HoldKind::Theft, "reported".to_owned());
+        match set {
+            true => Command::SetHold { code, kind, reason },
+            false => Command::LiftHold { code, kind, reason },
+        }
+    };
+    fn a_code() -> carnet_domain::code::Code {
+        Country::unborn("86").code(1)
+    }
+    check(&mut a, "regulator", theft(true), "done");
+    check(
+        &mut a,
+        "customs",
+        depart(1),
+        "Held: Theft set by regulator office regulator/hq at 86 on …",
+    );
+    check(&mut a, "customs", theft(false), "HoldUnknown: Theft");
+    check(&mut a, "regulator", theft(false), "done");
+    check(&mut a, "customs", depart(1), "done");
+}
+
+#[test]
+fn holds_that_do_not_stop_a_departure_travel_with_the_robot() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    a.must(
+        "regulator",
+        Command::SetHold {
+            code,
+            kind: HoldKind::RegulatorStop,
+            reason: "check".into(),
+        },
+    );
+    let offer = a.declare(1, transfer(1), &b.prefix);
+    check(&mut a, "customs", offer, "Held: RegulatorStop …");
+    a.must(
+        "regulator",
+        Command::LiftHold {
+            code,
+            kind: HoldKind::RegulatorStop,
+            reason: "checked".into(),
+        },
+    );
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.must(
+        "regulator",
+        Command::SetHold {
+            code,
+            kind: HoldKind::OwnerHold,
+            reason: "dispute".into(),
+        },
+    );
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", admit(1));
+    let Ok(robot) = b.ledger.robot(&code);
+    let holds: Vec<_> = robot
+        .expect("admitted")
+        .holds
+        .into_iter()
+        .map(|h| (h.kind, h.setter))
+        .collect();
+    assert_eq!(
+        holds,
+        [(
+            HoldKind::OwnerHold,
+            "regulator office regulator/hq at 86".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn offers_need_a_peer_and_a_clause_in_force() {
+    let (mut a, b) = two();
+    let nobody = a.declare(1, transfer(1), &prefix("81"));
+    check(&mut a, "customs", nobody, "PeerUnknown: 81");
+    let mut other_version = a.declare(1, transfer(1), &b.prefix);
+    if let Command::DeclareExport {
+        agreement_version, ..
+    } = &mut other_version
+    {
+        *agreement_version = 2;
+    }
+    check(
+        &mut a,
+        "customs",
+        other_version,
+        "NoAgreement: asked for version 2, in force is version 1",
+    );
+    let suspend = carnet_domain::accord::Statement::Suspend {
+        id: "49-86".into(),
+        version: 1,
+        reason: "dispute".into(),
+    };
+    assert_eq!(text(&a.state(&suspend)), "done");
+    assert!(text(&a.state(&suspend)).starts_with("StatementStale"));
+    let offer = a.declare(1, transfer(1), &b.prefix);
+    check(&mut a, "customs", offer, "NoAgreement…");
+}
+
+#[test]
+fn a_recall_crosses_the_border_and_binds_within_its_clause() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let recall = |severity| crate::samples::recall(&Country::unborn("86"), "R-1", severity);
+    check(
+        &mut a,
+        "maker",
+        recall(carnet_domain::record::Severity::StopUse),
+        "done",
+    );
+    mail(&mut a, &mut b, "done");
+    let back = Command::DeclareExport {
+        code: a.code(1),
+        transfer: transfer(9),
+        to: a.prefix,
+        purpose: carnet_domain::command::Purpose::PermanentExport,
+        offer_until: tomorrow(&b),
+        agreement_version: 1,
+        papers: Default::default(),
+    };
+    check(
+        &mut b,
+        "customs",
+        back.clone(),
+        "RecallOpen: recall R-1 (StopUse)",
+    );
+    let remedy = Command::RemedyRecall {
+        code: a.code(1),
+        number: "R-1".into(),
+        report: Digest::ZERO,
+    };
+    check(&mut b, "service", remedy.clone(), "done");
+    check(&mut b, "service", remedy, "RecallUnknown…");
+    check(&mut b, "customs", back, "done");
+}
+
+#[test]
+fn a_recall_above_the_clause_waits_for_the_regulator() {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    let mut strict = carnet_domain::kit::agreement(a.prefix, b.prefix, 2);
+    for clause in &mut strict.clauses {
+        clause.recall_count_max = 0;
+    }
+    agree(&mut a, &mut b, &strict);
+    a.must("maker", a.register(1));
+    let version = |mut command| {
+        if let Command::DeclareExport {
+            agreement_version, ..
+        } = &mut command
+        {
+            *agreement_version = 2;
+        }
+        command
+    };
+    a.must("customs", version(a.declare(1, transfer(1), &b.prefix)));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", admit(1));
+    let recall = crate::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
+    a.must("maker", recall);
+    mail(&mut a, &mut b, "done");
+    let Ok(recall) = b.ledger.recall("R-1");
+    let status = recall.map(|recall| recall.status);
+    assert_eq!(status, Some(carnet_domain::record::RecallStatus::Proposed));
+}
+
+/// An agreement signed by both, stated in both logs.
+fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::accord::Agreement) {
+    use carnet_domain::accord::{Signed, Statement};
+    use carnet_domain::encoding::Blob;
+    let bytes = agreement.to_bytes();
+    let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+    for country in [a, b] {
+        let agreement = Signed {
+            bytes: Blob(bytes.clone()),
+            signatures: signatures.clone(),
+        };
+        assert_eq!(
+            text(&country.state(&Statement::Agree { agreement })),
+            "done"
+        );
+    }
+}
+
+fn three() -> (Country, Country, Country) {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    befriend(&mut b, &mut c);
+    (a, b, c)
+}
+
+#[test]
+fn an_end_of_life_abroad_ends_code_and_body_everywhere() {
+    let (mut a, mut b, mut c) = three();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    scrap(&mut b, code);
+    for (from, to) in [(0, 1), (0, 2), (1, 2)] {
+        let mut all: [&mut Country; 3] = [&mut b, &mut a, &mut c];
+        let [one, two] = all
+            .get_disjoint_mut([from, to])
+            .expect("two different countries");
+        one.deliver(two);
+    }
+    for country in [&a, &b, &c] {
+        let registration = a.registration(1);
+        for identity in [
+            Subject::robot(&code).key(),
+            registration.body,
+            registration.identity_parts[0].identity,
+        ] {
+            let Ok(ended) = country.ledger.ended(&identity);
+            let ended = ended.map(|end| (end.state, end.claim));
+            assert_eq!(
+                ended,
+                Some((State::Scrapped, false)),
+                "at {}",
+                country.prefix
+            );
+        }
+    }
+    // The body may not come back under another code, at home or abroad.
+    let mut again = a.registration(7);
+    again.body = a.registration(1).body;
+    check(
+        &mut a,
+        "maker",
+        Command::Register {
+            registration: again,
+        },
+        "IdentityEnded: body: 86-0001-100002-00000000000000001 was Scrapped at 49 on …",
+    );
+    let mut abroad = c.registration(7);
+    abroad.identity_parts[0] = a.registration(1).identity_parts[0].clone();
+    check(
+        &mut c,
+        "maker",
+        Command::Register {
+            registration: abroad,
+        },
+        "IdentityEnded: identity part: 86-0001-100002-00000000000000001 was Scrapped at 86 on …",
+    );
+    let inspect = Action::Inspect {
+        report: Digest::ZERO,
+        passed: true,
+    };
+    let inspect = act(&a, 1, inspect);
+    check(&mut a, "registrar", inspect, "StateFinal…");
+}
+
+#[test]
+fn an_end_of_life_by_a_country_that_never_had_the_robot_is_a_claim() {
+    let (mut a, mut b, mut c) = three();
+    export(&mut a, &mut b, 1, 1);
+    // A country that lies: it enters another body, which is the same as ours, under its own code, and scraps it.
+    let mut forged = c.registration(5);
+    forged.body = a.registration(1).body;
+    c.must(
+        "maker",
+        Command::Register {
+            registration: forged,
+        },
+    );
+    let code = c.code(5);
+    scrap(&mut c, code);
+    mail(&mut c, &mut a, "nothing; done");
+    let Ok(body) = a.ledger.ended(&a.registration(1).body);
+    assert_eq!(
+        body.map(|end| end.claim),
+        Some(true),
+        "an alarm, not an end"
+    );
+    let Ok(robot) = a.ledger.robot(&a.code(1));
+    assert_eq!(robot.map(|robot| robot.state), Some(State::Manufactured));
+}
+
+#[test]
+fn what_ended_in_transit_is_neither_admitted_nor_sent_back() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let home = Command::DeclareExport {
+        code,
+        transfer: transfer(2),
+        to: a.prefix,
+        purpose: carnet_domain::command::Purpose::PermanentExport,
+        offer_until: tomorrow(&b),
+        agreement_version: 1,
+        papers: Default::default(),
+    };
+    check(&mut b, "customs", home, "done");
+    mail(&mut b, &mut a, "done");
+    a.must("customs", permit(&a, 2, vec![]));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", depart(2));
+    mail(&mut b, &mut a, "done");
+    assert_eq!(phase(&a, 1, "86"), "InTransit 2");
+    scrap(&mut a, code);
+    check(&mut a, "customs", admit(2), "IdentityEnded…");
+    let send_back = Command::Return {
+        transfer: transfer(2),
+        reason: "wreck".into(),
+    };
+    check(&mut a, "customs", send_back, "IdentityEnded…");
+    mail(&mut a, &mut b, "nothing; done");
+    let Ok(robot) = b.ledger.robot(&code);
+    assert_eq!(robot.map(|robot| robot.state), Some(State::Scrapped));
+}
+
+#[test]
+fn a_robot_comes_home_without_a_clause() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    travel(&mut b, &mut a, 2);
+    assert_eq!(phase(&a, 1, "86"), "Here 2");
+    assert_eq!(phase(&b, 1, "86"), "Gone 2");
+    export(&mut a, &mut b, 1, 3);
+    assert_eq!(phase(&b, 1, "86"), "Here 3");
+}
+
+/// Robot 1 of `86` from one country to another, whoever issued it.
+fn travel(from: &mut Country, to: &mut Country, number: u8) {
+    let offer = Command::DeclareExport {
+        code: Country::unborn("86").code(1),
+        transfer: transfer(number),
+        to: to.prefix,
+        purpose: carnet_domain::command::Purpose::PermanentExport,
+        offer_until: tomorrow(from),
+        agreement_version: 1,
+        papers: Default::default(),
+    };
+    from.must("customs", offer);
+    from.deliver(to);
+    to.must("customs", permit(to, number, vec![]));
+    to.deliver(from);
+    from.must("customs", depart(number));
+    from.deliver(to);
+    to.must("customs", admit(number));
+    to.deliver(from);
+}
+
+#[test]
+fn a_country_may_not_offer_what_it_never_had() {
+    let (mut a, mut b, mut c) = three();
+    export(&mut a, &mut b, 1, 1);
+    // `81` writes a record it has no right to: that of `49`.
+    let Ok(record) = b.ledger.robot(&a.code(1));
+    let Ok(()) = c.ledger.put_robot(carnet_domain::record::Robot {
+        head: None,
+        ..record.expect("admitted at 49")
+    });
+    let mut offer = c.declare(1, transfer(2), &a.prefix);
+    if let Command::DeclareExport { code, .. } = &mut offer {
+        *code = a.code(1);
+    }
+    c.must("customs", offer);
+    let size = a.registry().tree.size();
+    mail(&mut c, &mut a, "done");
+    let Ok(leaf) = a.ledger.leaf(size);
+    let leaf = leaf.and_then(|leaf| carnet_domain::leaf::Leaf::from_bytes(&leaf.leaf.0).ok());
+    assert_eq!(
+        leaf.map(|leaf| leaf.kind),
+        Some(carnet_domain::leaf::Kind::Nack)
+    );
+    assert_eq!(phase(&a, 1, "86"), "Gone 1");
+    let permitted = permit(&a, 2, vec![]);
+    check(&mut a, "customs", permitted, "TransferUnknown…");
+}
+
+#[test]
+fn a_robot_goes_home_before_it_goes_on() {
+    let (mut a, mut b, mut c) = three();
+    export(&mut a, &mut b, 1, 1);
+    let mut onward = b.declare(1, transfer(2), &c.prefix);
+    if let Command::DeclareExport { code, .. } = &mut onward {
+        *code = a.code(1);
+    }
+    // No clause between 49 and 81 covers robots of 86.
+    check(
+        &mut b,
+        "customs",
+        onward,
+        "ClauseExcludes: no clause of 49-81 version 1…",
+    );
+    travel(&mut b, &mut a, 3);
+    export(&mut a, &mut c, 1, 4);
+    assert_eq!(phase(&c, 1, "86"), "Here 3");
+}
+
+#[test]
+fn a_registry_that_was_rolled_back_is_not_believed() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let mut old = b.clone();
+    travel(&mut b, &mut a, 2);
+    let mut offer = old.declare(1, transfer(3), &a.prefix);
+    if let Command::DeclareExport { code, .. } = &mut offer {
+        *code = a.code(1);
+    }
+    old.must("customs", offer);
+    old.close();
+    let batch = old.mail(&a.prefix, 0, 0).expect("mail");
+    let answer = offer_batch(&mut a, batch);
+    assert!(
+        answer.starts_with("EvidenceBroken: checkpoint of size"),
+        "{answer}"
+    );
+    assert_eq!(phase(&a, 1, "86"), "Here 2");
+}
+
+#[test]
+fn a_correction_after_the_departure_does_not_stop_the_mail() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    let correct = Action::Correct {
+        corrects: 0,
+        note: "the site was misspelt".into(),
+    };
+    a.must("registrar", act(&a, 1, correct));
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "done");
+}
+
+#[test]
+fn the_issuers_theft_report_reaches_the_custodian() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let set = Command::SetHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "reported".into(),
+    };
+    // Abroad the issuer may not set holds itself.
+    check(&mut a, "regulator", set.clone(), "NotInCustody…");
+    check(&mut b, "regulator", set, "done");
+}
+
+/// The batch that is waiting for `to`.
+fn waiting(from: &mut Country, to: &Country) -> MailBatch {
+    from.close();
+    let Ok(peer) = to.ledger.peer(&from.prefix);
+    let peer = peer.expect("a peer");
+    from.mail(&to.prefix, peer.size_seen, peer.cursor)
+        .expect("mail")
+}
+
+/// Applies a batch at the time of the log, so that nothing but the batch can change anything.
+fn offer_batch(country: &mut Country, batch: MailBatch) -> String {
+    country.clock = country.registry().log_time;
+    let answer = country.apply(Body::Foreign { batch });
+    answer.items.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn mail_delivered_twice_or_out_of_order_changes_nothing() {
+    let (mut a, mut b) = two();
+    a.must("maker", a.register(2));
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.must("customs", a.declare(2, transfer(2), &b.prefix));
+    let batch = waiting(&mut a, &b);
+    let empty = MailBatch {
+        items: Vec::new(),
+        ..batch.clone()
+    };
+    offer_batch(&mut b, empty);
+    let before = b.ledger.digest();
+    let mut swapped = batch.clone();
+    swapped.items.reverse();
+    swapped.items.truncate(1);
+    let gap = "EvidenceGap: item 1, expected 0";
+    assert_eq!(offer_batch(&mut b, swapped), gap);
+    assert_eq!(b.ledger.digest(), before);
+    assert_eq!(offer_batch(&mut b, batch.clone()), "done; done");
+    let after = b.ledger.digest();
+    assert_ne!(after, before);
+    assert_eq!(offer_batch(&mut b, batch), "nothing; nothing");
+    assert_eq!(b.ledger.digest(), after);
+}
+
+#[test]
+fn a_flipped_bit_of_a_batch_changes_nothing() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    let batch = waiting(&mut a, &b);
+    assert!(batch.items[0].newest.is_some());
+    let empty = MailBatch {
+        items: Vec::new(),
+        ..batch.clone()
+    };
+    offer_batch(&mut b, empty);
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let batch = a
+        .mail(&b.prefix, peer.expect("a peer").size_seen, 1)
+        .expect("mail");
+    let before = b.ledger.clone();
+    let bytes = batch.to_bytes();
+    let mut read = 0;
+    for (at, bit) in (0..bytes.len()).flat_map(|at| [(at, 0x01), (at, 0x20)]) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= bit;
+        if let Ok(flipped) = MailBatch::from_bytes(&flipped) {
+            read += 1;
+            let answer = offer_batch(&mut b, flipped);
+            assert!(b.ledger == before, "byte {at}: {answer}");
+        }
+    }
+    assert!(1_000 < read, "most flips decode: {read}");
+    assert_eq!(offer_batch(&mut b, batch), "done");
+}
+
+#[test]
+fn two_histories_of_one_size_are_kept_as_evidence() {
+    let (mut a, mut b) = two();
+    let mut other = a.clone();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    other.must("customs", other.declare(1, transfer(2), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let forked = waiting(&mut other, &b);
+    let answer = offer_batch(&mut b, forked.clone());
+    assert!(
+        answer.starts_with("PeerQuarantined: 86 showed two roots of size"),
+        "{answer}"
+    );
+    let size = b.registry().tree.size();
+    offer_batch(&mut b, forked);
+    assert_eq!(b.registry().tree.size(), size, "one fork is one leaf");
+    let permitted = permit(&b, 1, vec![]);
+    check(&mut b, "customs", permitted, "PeerQuarantined: 86");
+}
+
+#[test]
+fn an_older_checkpoint_is_no_evidence() {
+    let (mut a, mut b) = two();
+    let old = waiting(&mut a, &b);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let answer = offer_batch(&mut b, old);
+    assert!(
+        answer.starts_with("EvidenceBroken: checkpoint of size"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn mail_of_a_stranger_is_refused() {
+    let (mut a, mut b) = two();
+    let mut batch = waiting(&mut a, &b);
+    batch.peer = prefix("33");
+    let before = b.ledger.digest();
+    assert_eq!(offer_batch(&mut b, batch), "PeerUnknown: 33");
+    assert_eq!(b.ledger.digest(), before);
 }
