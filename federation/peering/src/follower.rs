@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use carnet_domain::accord::Peer;
 use carnet_domain::code::Prefix;
 use carnet_domain::entry::{ItemAnswer, MailBatch};
@@ -43,8 +44,24 @@ pub trait Dialer: Send + Sync + 'static {
     fn dial(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String>;
 }
 
-/// Chooses a pause that is at most the one given, so that many do not come back at once.
-pub type Jitter = Arc<dyn Fn(Duration) -> Duration + Send + Sync>;
+/// How a task waits before it tries again.
+#[async_trait]
+pub trait Pauses: Send + Sync + 'static {
+    /// Waits for about this long.
+    async fn pause(&self, pause: Duration);
+}
+
+/// Real pauses, shortened so that many do not come back at once.
+pub struct Jittered<J>(pub J);
+
+#[async_trait]
+impl<J: Fn(Duration) -> Duration + Send + Sync + 'static> Pauses for Jittered<J> {
+    async fn pause(&self, pause: Duration) {
+        // Never shorter than half of it, whatever the jitter says.
+        let pause = (self.0)(pause).clamp(pause / 2, pause);
+        tokio::time::sleep(pause).await;
+    }
+}
 
 /// Follows all peers of a node while it leads.
 #[derive(Clone)]
@@ -52,7 +69,7 @@ pub struct Follower {
     home: Arc<dyn Home>,
     dialer: Arc<dyn Dialer>,
     board: Arc<Board>,
-    jitter: Jitter,
+    pauses: Arc<dyn Pauses>,
 }
 
 impl Follower {
@@ -61,13 +78,13 @@ impl Follower {
         home: Arc<dyn Home>,
         dialer: Arc<dyn Dialer>,
         board: Arc<Board>,
-        jitter: Jitter,
+        pauses: Arc<dyn Pauses>,
     ) -> Self {
         Self {
             home,
             dialer,
             board,
-            jitter,
+            pauses,
         }
     }
 
@@ -379,9 +396,7 @@ impl Following {
             .saturating_mul(1_u32 << (*failures).min(10))
             .min(BACKOFF_MAX);
         *failures = failures.saturating_add(1);
-        // Never shorter than half of it, whatever the jitter says.
-        let pause = (self.with.jitter)(pause).clamp(pause / 2, pause);
-        tokio::time::sleep(pause).await;
+        self.with.pauses.pause(pause).await;
     }
 }
 

@@ -13,7 +13,7 @@ use carnet_domain::accord::Peer;
 use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{Code, Prefix};
 use carnet_domain::time::TimeMs;
-use carnet_peering::follower::{Dialer, Follower};
+use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
 use carnet_peering::judge::SeenHead;
@@ -73,7 +73,7 @@ impl Gateway {
             Arc::clone(&home) as Arc<dyn Home>,
             Arc::clone(&dialer),
             Arc::clone(&board),
-            Arc::new(shorter),
+            Arc::new(Jittered(shorter)),
         );
         tokio::spawn(follower.run(stop.clone()));
         Arc::new(Self {
