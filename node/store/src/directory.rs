@@ -5,10 +5,13 @@
 //!   LOCK                 held (flock) by the one process that has the directory open
 //!   CREATING             only while the directory is being made
 //!   IDENTITY             CBOR [version, h'CBOR [cluster, node]'] ‖ CRC-32, big-endian
-//!   CURRENT              "state-<n> <CRC-32 of the name, 8 hex digits>\n"
+//!   CURRENT              "state-<n> <floor, or -> <CRC-32 of what is before this space, 8 hex digits>\n"
 //!   state-<n>/           a state database; every one that CURRENT does not name is a leftover
 //!   snapshots/<i>.<k>/   checkpoints being streamed; all are leftovers at the start
 //! ```
+//!
+//! The *floor* is the index of a record that was applied and durable in the current state. A database that opens with
+//! less has lost a tail that RocksDB does not miss (a cut or deleted write-ahead log, a damaged length in its MANIFEST).
 //!
 //! Other rooms may keep their own names beside these. It deliberately knows nothing of what a database holds.
 
@@ -16,6 +19,7 @@ use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carnet_domain::canonical_struct;
 use carnet_domain::encoding::{Blob, Canonical};
@@ -45,11 +49,22 @@ pub struct Identity {
 
 canonical_struct!(Identity { cluster, node });
 
+/// Which state database counts, and how far it had come when that was last made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Current {
+    /// Number in the name of its directory.
+    pub number: u64,
+    /// Index of a record that is in it, if any was ever known to be.
+    pub floor: Option<u64>,
+}
+
 /// A data directory, locked.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
     identity: Identity,
+    /// What CURRENT says.
+    current: Mutex<Current>,
     /// Given to the next state database or snapshot.
     next: AtomicU64,
     _lock: File,
@@ -91,15 +106,13 @@ impl Directory {
             )));
         }
         write_atomically(&root.join(CREATING), b"")?;
-        let directory = Self {
-            root: root.to_owned(),
-            identity,
-            next: AtomicU64::new(1),
-            _lock: lock,
+        let first = Current {
+            number: 0,
+            floor: None,
         };
+        let directory = Self::of(root, identity, first, lock);
         make_state(&directory.state_path(0))?;
-        sync_directory(root)?;
-        directory.name_current(0)?;
+        directory.name_current(first)?;
         let stored = (LAYOUT_VERSION, Blob(identity.to_bytes()));
         write_atomically(&root.join(IDENTITY), &sealed(stored.to_bytes()))?;
         let marker = root.join(CREATING);
@@ -128,16 +141,21 @@ impl Directory {
         }
         let lock = lock(root)?;
         check_identity(root, identity)?;
-        let directory = Self {
+        let current = read_current(root)?;
+        let directory = Self::of(root, identity, current, lock);
+        directory.clean(current.number)?;
+        Ok(directory)
+    }
+
+    fn of(root: &Path, identity: Identity, current: Current, lock: File) -> Self {
+        let next = AtomicU64::new(current.number + 1);
+        Self {
             root: root.to_owned(),
             identity,
-            next: AtomicU64::new(0),
+            current: Mutex::new(current),
+            next,
             _lock: lock,
-        };
-        let current = directory.current()?;
-        directory.next.store(current + 1, Ordering::Relaxed);
-        directory.clean(current)?;
-        Ok(directory)
+        }
     }
 
     /// Where it lies.
@@ -150,37 +168,41 @@ impl Directory {
         self.identity
     }
 
-    /// The number of the state database that counts.
-    ///
-    /// # Errors
-    /// The pointer or the database is missing or damaged, or the disk failed.
-    pub fn current(&self) -> Result<u64, StorageFault> {
-        let corrupt = |detail: String| StorageFault::Corrupt {
-            what: CURRENT,
-            detail,
-        };
-        let text = read(&self.root.join(CURRENT))?;
-        let number =
-            parse_current(&text).ok_or_else(|| corrupt("its check does not match".into()))?;
-        let path = self.state_path(number);
-        match path.is_dir() {
-            true => Ok(number),
-            false => Err(corrupt(format!(
-                "it names {}, which is not there",
-                path.display()
-            ))),
-        }
+    /// The state database that counts.
+    pub fn current(&self) -> Current {
+        *self.locked()
     }
 
     /// Makes a state database the one that counts. It must be complete and durable.
     ///
     /// # Errors
     /// The disk failed: either the old one or the new one counts at the next start.
-    pub fn name_current(&self, number: u64) -> Result<(), StorageFault> {
+    pub fn name_current(&self, current: Current) -> Result<(), StorageFault> {
+        self.write_current(&mut self.locked(), current)
+    }
+
+    /// Notes that the record at `floor` is durable in state database `number`. Without effect if another one counts by
+    /// now, or more was noted before.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn raise_floor(&self, number: u64, floor: Option<u64>) -> Result<(), StorageFault> {
+        let mut current = self.locked();
+        if current.number != number || floor <= current.floor {
+            return Ok(());
+        }
+        self.write_current(&mut current, Current { number, floor })
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_current(&self, held: &mut Current, current: Current) -> Result<(), StorageFault> {
         sync_directory(&self.root)?;
-        let name = format!("{STATE_PREFIX}{number}");
-        let line = format!("{name} {:08x}\n", crc32fast::hash(name.as_bytes()));
-        write_atomically(&self.root.join(CURRENT), line.as_bytes())
+        write_atomically(&self.root.join(CURRENT), current_line(current).as_bytes())?;
+        *held = current;
+        Ok(())
     }
 
     /// The place of a state database.
@@ -340,13 +362,41 @@ fn check_identity(root: &Path, expected: Identity) -> Result<(), StorageFault> {
     Ok(())
 }
 
-fn parse_current(text: &[u8]) -> Option<u64> {
-    let (name, check) = std::str::from_utf8(text)
-        .ok()?
-        .strip_suffix('\n')?
-        .split_once(' ')?;
-    let number = name.strip_prefix(STATE_PREFIX)?.parse().ok()?;
-    (check == format!("{:08x}", crc32fast::hash(name.as_bytes()))).then_some(number)
+fn read_current(root: &Path) -> Result<Current, StorageFault> {
+    let corrupt = |detail: String| StorageFault::Corrupt {
+        what: CURRENT,
+        detail,
+    };
+    let text = read(&root.join(CURRENT))?;
+    let current = parse_current(&text).ok_or_else(|| corrupt("its check does not match".into()))?;
+    let path = root.join(format!("{STATE_PREFIX}{}", current.number));
+    match path.is_dir() {
+        true => Ok(current),
+        false => Err(corrupt(format!(
+            "it names {}, which is not there",
+            path.display()
+        ))),
+    }
+}
+
+fn current_line(current: Current) -> String {
+    let floor = current
+        .floor
+        .map_or("-".to_owned(), |floor| floor.to_string());
+    let said = format!("{STATE_PREFIX}{} {floor}", current.number);
+    format!("{said} {:08x}\n", crc32fast::hash(said.as_bytes()))
+}
+
+fn parse_current(text: &[u8]) -> Option<Current> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut words = text.split(' ');
+    let number = words.next()?.strip_prefix(STATE_PREFIX)?.parse().ok()?;
+    let floor = match words.next()? {
+        "-" => None,
+        floor => Some(floor.parse().ok()?),
+    };
+    let current = Current { number, floor };
+    (text == current_line(current)).then_some(current)
 }
 
 fn sealed(mut body: Vec<u8>) -> Vec<u8> {

@@ -16,7 +16,7 @@ use carnet_domain::encoding::Canonical;
 
 use crate::applied;
 use crate::artefact::{Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, corrupt};
-use crate::directory::{Directory, Identity, io, names, sync_directory};
+use crate::directory::{Current, Directory, Identity, io, names, sync_directory};
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
@@ -69,8 +69,11 @@ impl SwappableEngine {
     ) -> Result<Self, StorageFault> {
         let shared = RocksShared::new(settings);
         let directory = Directory::open(root, identity)?;
-        check_write_ahead_log(&directory.state_path(directory.current()?))?;
-        let current = RocksEngine::open(&directory.state_path(directory.current()?), &shared)?;
+        let Current { number, floor } = directory.current();
+        let path = directory.state_path(number);
+        check_write_ahead_log(&path)?;
+        let current = RocksEngine::open(&path, &shared)?;
+        check_floor(applied::load(&current)?.last.map(|last| last.index), floor)?;
         Ok(Self::of(directory, shared, current))
     }
 
@@ -108,7 +111,31 @@ fn check_write_ahead_log(path: &Path) -> Result<(), StorageFault> {
     })
 }
 
+fn check_floor(reached: Option<u64>, floor: Option<u64>) -> Result<(), StorageFault> {
+    match (reached, floor) {
+        (reached, Some(floor)) if reached < Some(floor) => {
+            let reached = reached.map_or("nothing".to_owned(), |index| format!("record {index}"));
+            let detail = format!("record {floor} was durable in it, and it has come to {reached}");
+            Err(StorageFault::Corrupt {
+                what: "state database",
+                detail,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl StateHome {
+    /// Notes how far a database has come, now that it is durable.
+    fn note(&self, engine: &RocksEngine, reached: &Applied) -> Result<(), StorageFault> {
+        let current = self.directory.current();
+        if engine.path() != self.directory.state_path(current.number) {
+            return Ok(());
+        }
+        self.directory
+            .raise_floor(current.number, reached.last.map(|last| last.index))
+    }
+
     fn current(&self) -> RocksEngine {
         self.current
             .read()
@@ -154,7 +181,11 @@ impl KvEngine for SwappableEngine {
 
 impl StateEngine for SwappableEngine {
     fn sync(&self) -> Result<(), StorageFault> {
-        self.current().sync()
+        let engine = self.current();
+        // Read before the sync: what is written in between may not be in it.
+        let reached = applied::load(&engine)?;
+        engine.sync()?;
+        self.home.note(&engine, &reached)
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
@@ -214,6 +245,7 @@ impl RocksSnapshot {
                 "the state moved while its snapshot was taken".into(),
             ));
         }
+        home.note(engine, &applied)?;
         let mut listed = Vec::new();
         for name in names(&path)? {
             let place = path.join(&name);
@@ -364,7 +396,11 @@ impl SnapshotSink for RocksSink {
         }
         // From here on the pointer may name it, whatever fails.
         self.shelf.folder.kept = true;
-        self.home.directory.name_current(self.number)?;
+        let floor = applied.last.map(|last| last.index);
+        self.home.directory.name_current(Current {
+            number: self.number,
+            floor,
+        })?;
         let mut current = self
             .home
             .current

@@ -2,12 +2,15 @@
 
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_store::applied;
-use carnet_store::directory::{Directory, Identity, write_atomically};
+use carnet_store::artefact::StateEngine;
+use carnet_store::directory::{Current, Directory, Identity, write_atomically};
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::state::SwappableEngine;
 
-use crate::bench::{Disk, IDENTITY, content, copy_folder, names, reached, small, step};
+use crate::bench::{
+    Disk, IDENTITY, content, copy_folder, files_of, install, names, reached, small, step,
+};
 
 fn refused(disk: &Disk, identity: Identity, expected: &str) {
     let before = disk.root().exists().then(|| disk.names());
@@ -173,7 +176,7 @@ fn what_a_crash_left_behind_is_removed_at_the_start() {
     std::fs::write(root.join("state-7/000012.sst"), b"half a tab").expect("a file");
     copy_folder(&root.join("state-0"), &root.join("state-8"));
     copy_folder(&root.join("state-0"), &root.join("snapshots/39.4"));
-    std::fs::write(root.join("CURRENT.new"), b"state-8 0123").expect("a file");
+    std::fs::write(root.join("CURRENT.new"), b"state-8 39 0123").expect("a file");
     std::fs::create_dir(root.join("log")).expect("a directory");
 
     let engine = disk.open().expect("a directory that opens");
@@ -203,11 +206,8 @@ fn a_crash_on_either_side_of_the_swap_leaves_a_whole_state() {
     let directory = Directory::open(&root, IDENTITY);
     drop(directory);
     copy_folder(&root.join("state-0"), &root.join("state-5"));
-    write_atomically(
-        &root.join("CURRENT"),
-        format!("state-5 {:08x}\n", crc32fast::hash(b"state-5")).as_bytes(),
-    )
-    .expect("a pointer");
+    let line = format!("state-5 1 {:08x}\n", crc32fast::hash(b"state-5 1"));
+    write_atomically(&root.join("CURRENT"), line.as_bytes()).expect("a pointer");
     assert_eq!(
         applied::load(&disk.open().expect("a directory that opens")).expect("a read"),
         reached(1)
@@ -240,4 +240,92 @@ fn an_atomic_write_replaces_the_whole_file() {
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), text);
         assert_eq!(disk.names(), ["file"]);
     }
+}
+
+#[test]
+fn a_state_that_lost_what_was_durable_is_refused() {
+    let disk = Disk::new();
+    let engine = disk.create();
+    for index in 0..30 {
+        engine.write(step(index)).expect("a write");
+    }
+    let early = Disk::new();
+    copy_folder(&disk.root(), &early.root());
+    engine.write(step(30)).expect("a write");
+    engine.sync().expect("a sync");
+    drop(engine);
+    disk.open().expect("a directory that opens");
+    // The database of a moment ago in the place of the one that was synced.
+    let folder = disk.root().join("state-0");
+    std::fs::remove_dir_all(&folder).expect("a directory");
+    copy_folder(&early.root().join("state-0"), &folder);
+    refused(
+        &disk,
+        IDENTITY,
+        "record 30 was durable in it, and it has come to record 29",
+    );
+    early.open().expect("a floor that was never raised");
+}
+
+#[test]
+fn a_floor_is_of_one_database_and_never_sinks() {
+    let disk = Disk::new();
+    let engine = disk.create();
+    let floor = || engine.directory().current();
+    assert_eq!(
+        floor(),
+        Current {
+            number: 0,
+            floor: None
+        }
+    );
+    engine.write(step(5)).expect("a write");
+    engine.sync().expect("a sync");
+    assert_eq!(
+        floor(),
+        Current {
+            number: 0,
+            floor: Some(5)
+        }
+    );
+    engine
+        .directory()
+        .raise_floor(0, Some(4))
+        .expect("no effect");
+    engine
+        .directory()
+        .raise_floor(1, Some(9))
+        .expect("no effect");
+    assert_eq!(
+        floor(),
+        Current {
+            number: 0,
+            floor: Some(5)
+        }
+    );
+    engine.write(step(6)).expect("a write");
+    let snapshot = engine.snapshot().expect("a snapshot");
+    assert_eq!(
+        floor(),
+        Current {
+            number: 0,
+            floor: Some(6)
+        }
+    );
+
+    // A received state has a floor of its own.
+    let other = Disk::new();
+    let target = other.create();
+    target.write(step(900)).expect("a write");
+    target.sync().expect("a sync");
+    install(&target, &files_of(&*snapshot)).expect("an install");
+    assert_eq!(
+        target.directory().current(),
+        Current {
+            number: 1,
+            floor: Some(6)
+        }
+    );
+    drop(target);
+    other.open().expect("a directory that opens");
 }
