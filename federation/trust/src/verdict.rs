@@ -20,6 +20,7 @@ use crate::bundle::PinnedBundle;
 mod custody;
 mod examine;
 mod facts;
+mod weigh;
 
 pub use examine::judge;
 pub(crate) use examine::judge_with;

@@ -3,13 +3,14 @@
 //! A registry is believed about custody only for its own steps. So the issuer's "departed to X" leads to X's evidence,
 //! which must show its own admission of the same transfer and epoch, naming the departure's leaf.
 
+use carnet_domain::code::Prefix;
 use carnet_domain::custody::{Link, Step};
 use carnet_domain::digest::Digest;
 use carnet_domain::map::RobotStatus;
 
 use super::ReasonCode;
 use crate::bundle::PinnedBundle;
-use crate::evidence::{ProvenEvidence, ProvenRobot};
+use crate::evidence::{ProvenEvidence, ProvenLink, ProvenRobot};
 
 /// One registry's proven evidence.
 pub(super) struct Party<'a> {
@@ -67,14 +68,8 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
                 in_transit: false,
             });
         }
-        let link = match robot.link() {
-            Ok(Some(link)) => link,
-            Ok(None) => {
-                return Err(lost(
-                    ReasonCode::CustodyMismatch,
-                    format!("{me} shows the robot as departed and no custody step"),
-                ));
-            }
+        let shown = match robot.link() {
+            Ok(shown) => shown,
             Err(error) => {
                 return Err(lost(
                     ReasonCode::HiddenField,
@@ -82,23 +77,31 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
                 ));
             }
         };
-        let Some(next) = destination(&link) else {
+        let Some((link, next)) = away(party, shown.as_ref()) else {
             return Err(lost(
                 ReasonCode::CustodyMismatch,
-                format!(
-                    "{me} has not recorded the release: its last step is {}",
-                    link.step.name()
-                ),
+                format!("{me} shows the robot as elsewhere and no step that led it away"),
             ));
         };
-        let found = (0..parties.len()).find(|i| parties[*i].bundle.owns(&next));
-        let Some(to) = found.filter(|to| !path.contains(to)) else {
-            return Err(lost(
-                ReasonCode::NoEvidence,
-                format!(
-                    "{me} shows the robot as departed to {next}, of which there is no evidence"
-                ),
-            ));
+        let found = parties.iter().position(|other| other.bundle.owns(&next));
+        let to = match found {
+            Some(to) if !path.contains(&to) => to,
+            Some(_) => {
+                return Err(lost(
+                    ReasonCode::CustodyMismatch,
+                    format!(
+                        "{me} shows the robot as departed to {next}, which shows an older step"
+                    ),
+                ));
+            }
+            None => {
+                return Err(lost(
+                    ReasonCode::NoEvidence,
+                    format!(
+                        "{me} shows the robot as departed to {next}, of which there is no evidence"
+                    ),
+                ));
+            }
         };
         match join(party, &link, &parties[to]) {
             Ok(Joined::Held) => path.push(to),
@@ -119,23 +122,31 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
     }
 }
 
-/// Whether a registry shows the robot as in custody elsewhere. Without the map only its own newest step tells.
+/// Whether a registry shows the robot as in custody elsewhere. Without the map only the newest step shown tells.
 fn departed(party: &Party<'_>, robot: &ProvenRobot) -> bool {
     match robot.status() {
         Some(status) => status == RobotStatus::Departed,
-        None => robot.link().ok().flatten().is_some_and(|link| {
-            let from = link.from.is_some_and(|from| party.bundle.owns(&from));
-            let leaves = matches!(link.step, Step::Depart | Step::Admit);
-            (from && leaves) || (party.bundle.owns(&link.to) && link.step == Step::Return)
-        }),
+        None => {
+            let link = robot.link().ok().flatten();
+            link.is_some_and(|link| whither(party, &link).is_some())
+        }
     }
 }
 
-/// Whither a step led the robot away from the registry that shows it.
-fn destination(link: &Link) -> Option<carnet_domain::code::Prefix> {
+/// The step that led the robot away from a registry, and whither: the newest one shown or, when that is about a
+/// transfer back that has not happened yet, the registry's own newest one that did.
+fn away(party: &Party<'_>, shown: Option<&Link>) -> Option<(Link, Prefix)> {
+    let own = party.proven.links().iter().rev().map(ProvenLink::link);
+    let mut links = shown.into_iter().chain(own);
+    links.find_map(|link| whither(party, link).map(|next| (link.clone(), next)))
+}
+
+/// Whither a step leads the robot away from this registry, if it does.
+fn whither(party: &Party<'_>, link: &Link) -> Option<Prefix> {
+    let from = link.from?;
     match link.step {
-        Step::Depart | Step::Admit => Some(link.to),
-        Step::Return => link.from,
+        Step::Depart | Step::Admit if party.bundle.owns(&from) => Some(link.to),
+        Step::Return if party.bundle.owns(&link.to) => Some(from),
         _ => None,
     }
 }

@@ -1,19 +1,18 @@
 //! How a verdict comes about: every input is opened, the robot is located, every fact argues for a value.
 
 use carnet_domain::accord::{Agreement, Clause, KeyringKind};
-use carnet_domain::event::{Manufacture, Other, Software, Standing};
+use carnet_domain::event::Standing;
 use carnet_domain::lifecycle::State;
-use carnet_domain::map::RobotStatus;
-use carnet_domain::record::{ModelStanding, RecallNotice};
+use carnet_domain::record::ModelStanding;
 use carnet_domain::time::{DurationMs, TimeMs};
 
-use super::custody::{Located, Lost, Party, locate};
+use super::custody::Party;
 use super::{
     AHEAD_MAX, CheckpointUsed, ClauseUsed, EvidenceInput, Input, Purpose, Reason, ReasonCode,
     VERDICT_VERSION, Value, Verdict, facts, words,
 };
 use crate::bundle::PinnedBundle;
-use crate::evidence::{EvidenceError, ProvenEvidence, ProvenRobot, parse};
+use crate::evidence::{EvidenceError, ProvenEvidence, parse};
 
 /// Judges a robot for a purpose from what is given, at the verifier's time `now`.
 pub fn judge(purpose: Purpose, input: &Input, now: TimeMs) -> Verdict {
@@ -65,25 +64,25 @@ fn valid(_: &Proofs) -> Value {
 
 /// How old a head is, and what that means.
 #[derive(Clone, Copy)]
-struct Seen {
-    fresh: bool,
+pub(super) struct Seen {
+    pub(super) fresh: bool,
 }
 
-struct Case<'a> {
-    purpose: Purpose,
-    input: &'a Input,
-    now: TimeMs,
-    reasons: Vec<Reason>,
-    notes: Vec<Reason>,
-    clause: Option<ClauseUsed>,
-    state: Option<State>,
-    custodian: Option<carnet_domain::code::Prefix>,
+pub(super) struct Case<'a> {
+    pub(super) purpose: Purpose,
+    pub(super) input: &'a Input,
+    pub(super) now: TimeMs,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) notes: Vec<Reason>,
+    pub(super) clause: Option<ClauseUsed>,
+    pub(super) state: Option<State>,
+    pub(super) custodian: Option<carnet_domain::code::Prefix>,
     /// Heads in the order issuer, custodians; `None` for what could not be opened.
-    heads: Vec<Option<CheckpointUsed>>,
+    pub(super) heads: Vec<Option<CheckpointUsed>>,
 }
 
 impl<'a> Case<'a> {
-    fn argue(&mut self, code: ReasonCode, value: Value, detail: impl Into<String>) {
+    pub(super) fn argue(&mut self, code: ReasonCode, value: Value, detail: impl Into<String>) {
         let list = match value {
             Value::Valid => &mut self.notes,
             _ => &mut self.reasons,
@@ -98,12 +97,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn unknown(&mut self, code: ReasonCode, detail: impl Into<String>) {
+    pub(super) fn unknown(&mut self, code: ReasonCode, detail: impl Into<String>) {
         self.argue(code, Value::Indeterminate, detail);
     }
 
     /// A fact that blocks: proof while its head is fresh, a reason to ask again when it is not.
-    fn block(&mut self, code: ReasonCode, seen: Seen, detail: impl Into<String>) {
+    pub(super) fn block(&mut self, code: ReasonCode, seen: Seen, detail: impl Into<String>) {
         let value = if seen.fresh {
             Value::Invalid
         } else {
@@ -359,7 +358,7 @@ impl<'a> Case<'a> {
     }
 
     /// What the age of heads and bundles on the way argues for.
-    fn dated(&mut self, path: &[usize], parties: &[Party<'_>], seen: &[Seen]) {
+    pub(super) fn dated(&mut self, path: &[usize], parties: &[Party<'_>], seen: &[Seen]) {
         for at in path {
             let (bundle, proven) = (parties[*at].bundle, parties[*at].proven);
             let registry = bundle.primary();
@@ -398,213 +397,6 @@ impl<'a> Case<'a> {
             }
         }
     }
-
-    /// Locates the robot; whatever a registry on the way says of its end is final, at any age.
-    fn follow(&mut self, parties: &[Party<'_>], seen: &[Seen]) -> Option<Located> {
-        let (path, located) = match locate(parties) {
-            Ok(located) => (located.path.clone(), Some(located)),
-            Err(Lost { code, detail, path }) => {
-                self.unknown(code, detail);
-                (path, None)
-            }
-        };
-        self.dated(&path, parties, seen);
-        // A registry that could not be joined to the chain is not believed about the robot's end.
-        let joined = match &located {
-            Some(_) => &path[..],
-            None => &path[..path.len().saturating_sub(1).max(1)],
-        };
-        for at in joined {
-            let party = &parties[*at];
-            let Some(robot) = party.proven.robot() else {
-                continue;
-            };
-            let shown = robot.standing().ok().flatten().map(|shown| shown.state);
-            let end = facts::final_state(robot.status()).or(shown.filter(|state| state.is_final()));
-            if let Some(end) = end {
-                self.state = Some(end);
-                let (registry, name) = (party.bundle.primary(), end.name());
-                self.argue(
-                    ReasonCode::FinalState,
-                    Value::Invalid,
-                    format!("{registry} recorded {name}"),
-                );
-            }
-        }
-        if let Some(located) = &located {
-            self.custodian = Some(parties[located.responsible].bundle.primary());
-        }
-        located
-    }
-
-    /// Approval and maker's standing, as the issuer shows them.
-    fn model(&mut self, model: Option<&ModelStanding>, seen: Seen) {
-        let Some(model) = model else {
-            self.unknown(
-                ReasonCode::NoEvidence,
-                "approval and recalls of the model are not shown",
-            );
-            return;
-        };
-        if let Some((code, value)) = facts::approval(model.approval, self.purpose) {
-            let detail = format!("type approval is {}", model.approval.name());
-            match value {
-                Value::Invalid => self.block(code, seen, detail),
-                value => self.argue(code, value, detail),
-            }
-        }
-        if let Some(value) = facts::maker(model.enterprise, self.purpose) {
-            let detail = format!("the maker is {}", model.enterprise.name());
-            match value {
-                Value::Invalid => self.block(ReasonCode::MakerNotActive, seen, detail),
-                value => self.argue(ReasonCode::MakerNotActive, value, detail),
-            }
-        }
-    }
-
-    /// State and holds, as the registry that answers for them shows them.
-    fn state(&mut self, party: &Party<'_>, robot: &ProvenRobot, seen: Seen) -> Option<Standing> {
-        let registry = party.bundle.primary();
-        if robot.status() == Some(RobotStatus::EndOfLifePending) {
-            self.block(
-                ReasonCode::BlockingHold,
-                seen,
-                format!("{registry}: an end of life is declared"),
-            );
-        }
-        if robot.status() == Some(RobotStatus::Reserved) {
-            self.block(
-                ReasonCode::NotInService,
-                seen,
-                format!("{registry}: the code is reserved, no robot bears it yet"),
-            );
-        }
-        let shown = match robot.standing() {
-            Ok(Some(shown)) => shown,
-            Ok(None) => {
-                self.unknown(
-                    ReasonCode::HiddenField,
-                    format!("{registry} keeps no state of the robot"),
-                );
-                return None;
-            }
-            Err(error) => {
-                self.unknown(
-                    ReasonCode::HiddenField,
-                    format!("state and holds in {registry}: {error}"),
-                );
-                return None;
-            }
-        };
-        self.state = self.state.or(Some(shown.state));
-        if !shown.state.is_final() && !facts::serves(shown.state, self.purpose) {
-            self.block(
-                ReasonCode::NotInService,
-                seen,
-                format!("{registry}: state is {}", shown.state.name()),
-            );
-        }
-        for hold in &shown.holds {
-            if facts::hold_blocks(hold.kind, self.purpose) {
-                self.block(
-                    ReasonCode::BlockingHold,
-                    seen,
-                    format!("{registry}: {} since {}", hold.kind.name(), hold.since),
-                );
-            }
-        }
-        Some(shown)
-    }
-
-    /// Recalls in force for the model that this robot owes.
-    fn recalls(
-        &mut self,
-        model: &ModelStanding,
-        shown: &Standing,
-        robot: &ProvenRobot,
-        seen: Seen,
-        clause: Option<&Clause>,
-    ) {
-        for notice in &model.recalls {
-            if shown.remedied.contains(&notice.number) {
-                continue;
-            }
-            let owed = shown.owed.contains(&notice.number);
-            let matched = if owed {
-                Ok(true)
-            } else {
-                self.matches(notice, robot)
-            };
-            let (number, severity) = (&notice.number, notice.severity.name());
-            let detail = format!("recall {number}, {severity}");
-            match matched {
-                Ok(false) => {}
-                Err(hidden) => {
-                    let value = match facts::recall_blocks(notice.severity, self.purpose) {
-                        true => Value::Indeterminate,
-                        false => Value::Valid,
-                    };
-                    self.argue(
-                        ReasonCode::HiddenField,
-                        value,
-                        format!("{detail}: {hidden}"),
-                    );
-                }
-                Ok(true) if !facts::recall_blocks(notice.severity, self.purpose) => {
-                    self.argue(ReasonCode::RecallOpen, Value::Valid, detail);
-                }
-                Ok(true) if clause.is_some_and(|c| c.recall_severity_max < notice.severity) => {
-                    self.unknown(
-                        ReasonCode::RecallOpen,
-                        format!("{detail}: graver than the clause lets bind by itself, waits for the regulator"),
-                    );
-                }
-                Ok(true) => self.block(ReasonCode::RecallOpen, seen, detail),
-            }
-        }
-    }
-
-    /// Whether a recall matches; or which field would have to be shown.
-    fn matches(&self, notice: &RecallNotice, robot: &ProvenRobot) -> Result<bool, String> {
-        let software: Software = needed(robot.software(), "software")?;
-        let made: Manufacture = needed(robot.manufacture(), "manufacture")?;
-        let parts = match notice.predicate.part_lot.is_empty() {
-            true => Vec::new(),
-            false => needed::<Other>(robot.other(), "parts")?.parts,
-        };
-        Ok(notice
-            .predicate
-            .matches(&self.input.code, software.firmware.build, made.at, &parts))
-    }
-
-    fn filing(&mut self, robot: &ProvenRobot) {
-        if let Ok(Some(made)) = robot.manufacture()
-            && made.importers_filing
-        {
-            self.argue(
-                ReasonCode::ImportersFiling,
-                Value::Valid,
-                format!("filed by an importer; declared origin {}", made.origin),
-            );
-        }
-    }
-
-    /// Whether the robot is where the purpose needs it.
-    fn place(&mut self, parties: &[Party<'_>], located: &Located) {
-        let holder = parties[located.responsible].bundle;
-        let (registry, here) = (holder.primary(), holder.owns(&self.input.verifier));
-        let me = self.input.verifier;
-        let detail = match (located.in_transit, self.purpose) {
-            (true, Purpose::BorderInspection) if here => return,
-            (true, _) => format!("in transit to {registry}, not yet admitted"),
-            (false, Purpose::SecondHandPurchase) => return,
-            (false, Purpose::ImportPermit) if !here => return,
-            (false, Purpose::ImportPermit) => format!("already in custody of {registry}"),
-            (false, _) if here => return,
-            (false, _) => format!("in custody of {registry}, not of {me}"),
-        };
-        self.unknown(ReasonCode::CustodyMismatch, detail);
-    }
 }
 
 /// What evidence that does not hold argues for.
@@ -620,16 +412,5 @@ fn weight(error: &EvidenceError) -> (ReasonCode, Value) {
             (ReasonCode::BadSignature, Value::Invalid)
         }
         _ => (ReasonCode::EvidenceBroken, Value::Invalid),
-    }
-}
-
-fn needed<T>(
-    shown: Result<Option<T>, carnet_domain::leaf::SlotError>,
-    name: &str,
-) -> Result<T, String> {
-    match shown {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => Err(format!("{name} is empty")),
-        Err(error) => Err(format!("{name}: {error}")),
     }
 }

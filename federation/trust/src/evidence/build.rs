@@ -1,0 +1,277 @@
+//! Building evidence from a registry's records, tree and map. Reads; judges nothing.
+
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::{Code, ModelId};
+use carnet_domain::custody::Step;
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Canonical, DecodeError};
+use carnet_domain::entry::{LeafRecord, ProvenHead, ProvenLeaf};
+use carnet_domain::event::{model_status, slot};
+use carnet_domain::leaf::{Leaf, Subject};
+use carnet_domain::mail::{self, disclose, map_value_of};
+use carnet_domain::map::{self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages};
+use carnet_domain::memory::MemoryLedger;
+use carnet_domain::merkle::{Nodes, inclusion_proof};
+use carnet_domain::record::{Head, Model, ModelStanding};
+
+use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, ModelProof, RobotProof};
+
+/// Slots of an earlier custody leaf: code and link.
+const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
+
+/// What evidence is built from: a registry's records, tree and map at exactly the published size.
+pub trait Reader: mail::Reader {
+    /// The newest leaf of a subject, by its key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault>;
+
+    /// A model with its standing (`machine::standing_now`).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault>;
+
+    /// Custody steps of a robot that this registry itself wrote, with their leaf indices, oldest first: its movements
+    /// whose writer it is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault>;
+}
+
+/// Why there is no evidence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError<F> {
+    /// The medium failed.
+    #[error("the log cannot be read")]
+    Store(#[source] F),
+    /// A leaf below the published size is not stored.
+    #[error("leaf {0} is missing")]
+    LeafMissing(u64),
+    /// A subtree below the published size is not stored.
+    #[error("node {1} of level {0} is missing")]
+    NodeMissing(u8, u64),
+    /// A page of the map is not stored.
+    #[error("the map page at {0:?} is missing")]
+    PageMissing(PagePath),
+    /// A stored leaf does not decode.
+    #[error("leaf {index} is damaged")]
+    LeafDamaged {
+        /// Its index.
+        index: u64,
+        /// Where and why.
+        #[source]
+        source: DecodeError,
+    },
+    /// The checkpoint has no leaves.
+    #[error("nothing is published")]
+    NothingPublished,
+    /// The records read are of another moment than the checkpoint.
+    #[error("the {0} read is not of the published size")]
+    Moved(&'static str),
+}
+
+/// The published head that evidence is built under.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// The log.
+    pub origin: Origin,
+    /// The checkpoint, a signed note.
+    pub checkpoint: &'a str,
+    /// Its size.
+    pub size: u64,
+}
+
+/// Builds evidence about a code under the published checkpoint, with these slots of the robot shown.
+///
+/// # Errors
+/// The log cannot be read, or `reader` reads another moment than `published`.
+pub fn build<R: Reader>(
+    reader: &R,
+    published: &Published<'_>,
+    code: &Code,
+    shown: &[u8],
+) -> Result<Evidence, BuildError<R::Fault>> {
+    let size = published.size;
+    let last = size.checked_sub(1).ok_or(BuildError::NothingPublished)?;
+    let stored = Stored(reader);
+    let head = stored.leaf(last)?;
+    let map_root = stored.decoded(last, &head)?.record_root;
+    let map_head = ProvenHead {
+        index: last,
+        leaf: head.leaf,
+        path: inclusion_proof(&stored, last, size)?,
+    };
+    let robot = robot_proof(&stored, code, &map_root, size, shown)?;
+    let model = model_proof(&stored, &code.model_id(), &map_root)?;
+    let newest = match &robot {
+        RobotProof::Present { proven, .. } => Some(proven.index),
+        _ => None,
+    };
+    let mut chain = Vec::new();
+    let steps = reader.own_steps(code).map_err(BuildError::Store)?;
+    let moves = steps.iter().rev().filter(|(step, index)| {
+        matches!(step, Step::Depart | Step::Admit | Step::Return)
+            && *index < size
+            && Some(*index) != newest
+    });
+    for (_, index) in moves.take(CHAIN_COUNT_MAX) {
+        chain.push(stored.proven(*index, size, SLOTS_OF_LINKS)?);
+    }
+    chain.reverse();
+    Ok(Evidence {
+        version: EVIDENCE_VERSION,
+        code: *code,
+        origin: published.origin,
+        checkpoint: published.checkpoint.to_owned(),
+        map_head,
+        robot,
+        model,
+        chain,
+    })
+}
+
+fn robot_proof<R: Reader>(
+    stored: &Stored<'_, R>,
+    code: &Code,
+    map_root: &Digest,
+    size: u64,
+    shown: &[u8],
+) -> Result<RobotProof, BuildError<R::Fault>> {
+    let key = Subject::robot(code).key();
+    let (proof, answer) = stored.map_proof(map_root, &key, "map")?;
+    let MapAnswer::Present(digest) = answer else {
+        return Ok(RobotProof::Absent { proof });
+    };
+    let head = stored.0.head_of(&key).map_err(BuildError::Store)?;
+    let index = match head {
+        Some(head) if head.leaf_index < size => head.leaf_index,
+        _ => return Err(BuildError::Moved("robot")),
+    };
+    let record = stored.leaf(index)?;
+    let leaf = stored.decoded(index, &record)?;
+    let value = map_value_of(&record, &leaf, index)
+        .filter(|value| value.digest() == digest)
+        .ok_or(BuildError::Moved("robot"))?;
+    Ok(RobotProof::Present {
+        proven: stored.proven(index, size, shown)?,
+        value,
+        proof,
+    })
+}
+
+fn model_proof<R: Reader>(
+    stored: &Stored<'_, R>,
+    id: &ModelId,
+    map_root: &Digest,
+) -> Result<Option<ModelProof>, BuildError<R::Fault>> {
+    let found = stored.0.model(id).map_err(BuildError::Store)?;
+    let key = Subject::model(id).key();
+    let (proof, answer) = stored.map_proof(map_root, &key, "map")?;
+    let MapAnswer::Present(digest) = answer else {
+        return Ok(None);
+    };
+    let (model, standing) = found.ok_or(BuildError::Moved("model"))?;
+    let head = model.head.ok_or(BuildError::Moved("model"))?;
+    let value = MapValue {
+        status: u8::try_from(model_status(model.status).number()).unwrap_or(u8::MAX),
+        seq: head.seq,
+        leaf_index: head.leaf_index,
+        leaf_hash: head.leaf_hash,
+        facts: standing.digest(),
+    };
+    if value.digest() != digest {
+        return Err(BuildError::Moved("model"));
+    }
+    Ok(Some(ModelProof {
+        standing,
+        value,
+        proof,
+    }))
+}
+
+/// The reader as tree and map ask it, with what must be there insisted on.
+struct Stored<'a, R>(&'a R);
+
+impl<R: Reader> Stored<'_, R> {
+    fn leaf(&self, index: u64) -> Result<LeafRecord, BuildError<R::Fault>> {
+        let found = self.0.leaf(index).map_err(BuildError::Store)?;
+        found.ok_or(BuildError::LeafMissing(index))
+    }
+
+    fn decoded(&self, index: u64, record: &LeafRecord) -> Result<Leaf, BuildError<R::Fault>> {
+        Leaf::from_bytes(&record.leaf.0).map_err(|source| BuildError::LeafDamaged { index, source })
+    }
+
+    fn proven(
+        &self,
+        index: u64,
+        size: u64,
+        shown: &[u8],
+    ) -> Result<ProvenLeaf, BuildError<R::Fault>> {
+        let record = self.leaf(index)?;
+        Ok(ProvenLeaf {
+            index,
+            path: inclusion_proof(self, index, size)?,
+            disclosed: disclose(&record, shown),
+            leaf: record.leaf,
+        })
+    }
+
+    /// What the stored map says of a key, if it is the map of this root.
+    fn map_proof(
+        &self,
+        root: &Digest,
+        key: &Digest,
+        what: &'static str,
+    ) -> Result<(MapProof, MapAnswer), BuildError<R::Fault>> {
+        let proof = map::prove(self, key).map_err(|fault| match fault {
+            MapFault::Store(error) => error,
+            MapFault::Missing(path) => BuildError::PageMissing(path),
+        })?;
+        match proof.verify(root, key) {
+            Ok(answer) => Ok((proof, answer)),
+            Err(_) => Err(BuildError::Moved(what)),
+        }
+    }
+}
+
+impl<R: Reader> Nodes for Stored<'_, R> {
+    type Fault = BuildError<R::Fault>;
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
+        let found = self.0.node(level, index).map_err(BuildError::Store)?;
+        found.ok_or(BuildError::NodeMissing(level, index))
+    }
+}
+
+impl<R: Reader> Pages for Stored<'_, R> {
+    type Fault = BuildError<R::Fault>;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        self.0.page(path).map_err(BuildError::Store)
+    }
+}
+
+/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
+impl Reader for MemoryLedger {
+    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault> {
+        carnet_domain::ledger::Ledger::head_of(self, key)
+    }
+
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
+        let Some(model) = carnet_domain::ledger::Ledger::model(self, id)? else {
+            return Ok(None);
+        };
+        let standing = carnet_domain::machine::standing_now(self, &model)?;
+        Ok(Some((model, standing)))
+    }
+
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
+        let registry = carnet_domain::ledger::Ledger::registry(self)?;
+        let me = registry.map(|registry| registry.prefix);
+        let movements = self.movements(code).iter();
+        let own = movements.filter(|movement| Some(movement.writer) == me);
+        Ok(own.map(|own| (own.step, own.leaf_index)).collect())
+    }
+}
