@@ -79,8 +79,8 @@ pub enum Outcome {
     Seen {
         /// Version and value.
         found: Option<(Version, u32)>,
-        /// Log index the read was served at.
-        log_index: u64,
+        /// Log index the read was served at, if the answer says so.
+        log_index: Option<u64>,
     },
     /// A lawful "no".
     Refused(Refusal),

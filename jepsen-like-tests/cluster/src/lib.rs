@@ -3,5 +3,17 @@
 //! Sees the product only through its programs and `carnet-client`. No time limit here says that the product is slow: the
 //! one limit is the harness's patience, and its passing means that something never happened.
 
+pub mod address;
 pub mod check;
 pub mod history;
+pub mod jurisdiction;
+pub mod observe;
+pub mod patience;
+pub mod process;
+pub mod proxy;
+pub mod run;
+pub mod skip;
+pub mod workload;
+
+pub use patience::Broken;
+pub use skip::{planted_programs, programs, skip};

@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use self::coverage::{Coverage, Needed, covered};
 pub use self::heads::{Head, Proofs, heads_consistent};
-pub use self::replicas::{Digests, replicas_equal};
+pub use self::replicas::{Look, replicas_equal};
 pub use self::robots::robots_linearizable;
 
 /// The verdict on a run. Only `Holds` counts as holding.

@@ -1,49 +1,71 @@
-//! Equal applied index, equal state: on every replica, at every time it was looked at.
+//! What the nodes say of themselves: equal applied index, equal state; and no node forgets how far it had come.
 
 use std::collections::BTreeMap;
 
 use super::{Findings, Violation};
 
-/// What one look at a replica showed.
+/// What one look at a node showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digests {
+pub struct Look {
     /// The node.
     pub node: u64,
-    /// Its applied index.
+    /// Its term.
+    pub term: u64,
+    /// The last entry of its log.
+    pub last_log: u64,
+    /// The last entry in its state.
     pub applied: u64,
-    /// Digest over every record.
-    pub state: Vec<u8>,
-    /// Leaves of its tree.
-    pub tree_size: u64,
+    /// The last entry in its snapshot.
+    pub snapshot: u64,
+    /// The last entry that left its log.
+    pub purged: u64,
+    /// Digest over every record and number of leaves, from a look while nothing was written.
+    pub state: Option<(Vec<u8>, u64)>,
 }
 
-/// Compares every look with every other at the same applied index, and each node with its own past.
-pub fn replicas_equal(looks: &[Digests]) -> Vec<Violation> {
+/// Compares every look with every other at the same applied index, and each node with its own past. Looks are in the
+/// order they were taken.
+pub fn replicas_equal(looks: &[Look]) -> Vec<Violation> {
     let mut findings = Findings::default();
-    let mut first_at: BTreeMap<u64, &Digests> = BTreeMap::new();
+    let mut first_at: BTreeMap<u64, &Look> = BTreeMap::new();
+    let mut before: BTreeMap<u64, &Look> = BTreeMap::new();
     for look in looks {
-        let first = *first_at.entry(look.applied).or_insert(look);
-        if first.state != look.state || first.tree_size != look.tree_size {
-            findings.add(
-                "I5",
-                format!(
-                    "at applied index {} node {} has state {} and {} leaves, node {} has state {} and {} leaves",
-                    look.applied,
-                    first.node,
-                    hex(&first.state),
-                    first.tree_size,
-                    look.node,
-                    hex(&look.state),
-                    look.tree_size
-                ),
-            );
+        if let Some(state) = &look.state {
+            let first = *first_at.entry(look.applied).or_insert(look);
+            if first.state.as_ref() != Some(state) {
+                findings.add(
+                    "I5",
+                    format!(
+                        "at applied index {} node {} has {}, node {} has {}",
+                        look.applied,
+                        first.node,
+                        words(first),
+                        look.node,
+                        words(look)
+                    ),
+                );
+            }
         }
-        if look.state.is_empty() {
+        if look.snapshot < look.purged
+            || look.applied < look.snapshot
+            || look.last_log < look.applied
+        {
+            let (purged, snapshot, applied, last) =
+                (look.purged, look.snapshot, look.applied, look.last_log);
+            let text = format!(
+                "node {}: purged {purged}, snapshot {snapshot}, applied {applied}, last {last}",
+                look.node
+            );
+            findings.add("I6", text);
+        }
+        if let Some(before) = before.insert(look.node, look)
+            && look.term < before.term
+        {
             findings.add(
-                "I5",
+                "I7",
                 format!(
-                    "node {} shows no digest at applied index {}",
-                    look.node, look.applied
+                    "node {} went back from term {} to {}",
+                    look.node, before.term, look.term
                 ),
             );
         }
@@ -51,29 +73,38 @@ pub fn replicas_equal(looks: &[Digests]) -> Vec<Violation> {
     findings.0
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn words(look: &Look) -> String {
+    match &look.state {
+        Some((digest, leaves)) => {
+            let start: String = digest
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            format!("state {start} and {leaves} leaves")
+        }
+        None => "no digest".to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(looks: &[(u64, u64, u8, u64)], expected: &[&str]) {
-        let looks: Vec<Digests> = looks
-            .iter()
-            .map(|(node, applied, state, tree_size)| Digests {
-                node: *node,
-                applied: *applied,
-                state: vec![*state; 2],
-                tree_size: *tree_size,
-            })
-            .collect();
-        let found: Vec<String> = replicas_equal(&looks)
+    fn look(node: u64, applied: u64, state: u8, tree_size: u64) -> Look {
+        Look {
+            node,
+            term: 1,
+            last_log: applied,
+            applied,
+            snapshot: 0,
+            purged: 0,
+            state: Some((vec![state; 2], tree_size)),
+        }
+    }
+
+    fn check(looks: &[Look], expected: &[&str]) {
+        let found: Vec<String> = replicas_equal(looks)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -83,7 +114,12 @@ mod tests {
     #[test]
     fn equal_replicas_are_equal() {
         check(
-            &[(1, 7, 1, 3), (2, 7, 1, 3), (3, 8, 2, 4), (1, 8, 2, 4)],
+            &[
+                look(1, 7, 1, 3),
+                look(2, 7, 1, 3),
+                look(3, 8, 2, 4),
+                look(1, 8, 2, 4),
+            ],
             &[],
         );
     }
@@ -91,7 +127,7 @@ mod tests {
     #[test]
     fn another_digest_at_the_same_index_is_found() {
         check(
-            &[(1, 7, 1, 3), (2, 8, 2, 4), (3, 7, 9, 3)],
+            &[look(1, 7, 1, 3), look(2, 8, 2, 4), look(3, 7, 9, 3)],
             &[
                 "I5: at applied index 7 node 1 has state 0101 and 3 leaves, node 3 has state 0909 and 3 leaves",
             ],
@@ -101,7 +137,7 @@ mod tests {
     #[test]
     fn another_tree_at_the_same_index_is_found() {
         check(
-            &[(1, 7, 1, 3), (2, 7, 1, 4)],
+            &[look(1, 7, 1, 3), look(2, 7, 1, 4)],
             &[
                 "I5: at applied index 7 node 1 has state 0101 and 3 leaves, node 2 has state 0101 and 4 leaves",
             ],
@@ -111,10 +147,48 @@ mod tests {
     #[test]
     fn a_node_that_changes_its_past_is_found() {
         check(
-            &[(1, 7, 1, 3), (1, 7, 2, 3)],
+            &[look(1, 7, 1, 3), look(1, 7, 2, 3)],
             &[
                 "I5: at applied index 7 node 1 has state 0101 and 3 leaves, node 1 has state 0202 and 3 leaves",
             ],
+        );
+    }
+
+    #[test]
+    fn looks_without_digest_are_not_compared() {
+        let blind = Look {
+            state: None,
+            ..look(2, 7, 1, 3)
+        };
+        check(&[look(1, 7, 1, 3), blind], &[]);
+    }
+
+    #[test]
+    fn a_log_purged_past_its_snapshot_is_found() {
+        let purged = Look {
+            purged: 6,
+            snapshot: 5,
+            ..look(1, 7, 1, 3)
+        };
+        check(
+            &[purged],
+            &["I6: node 1: purged 6, snapshot 5, applied 7, last 7"],
+        );
+    }
+
+    #[test]
+    fn a_term_that_goes_back_is_found() {
+        let later = Look {
+            term: 4,
+            ..look(1, 7, 1, 3)
+        };
+        let earlier = Look {
+            term: 3,
+            ..look(1, 7, 1, 3)
+        };
+        check(
+            &[later, earlier],
+            &["I7: node 1 went back from term 4 to 3"],
         );
     }
 }

@@ -330,7 +330,8 @@ impl<'a> OneRobot<'a> {
 /// (a write: at a higher one), and two writes never share a leaf.
 fn positions_follow_time(operations: &[Operation], findings: &mut Findings) {
     let position = |operation: &Operation| match operation.outcome {
-        Outcome::Written { log_index, .. } | Outcome::Seen { log_index, .. } => Some(log_index),
+        Outcome::Written { log_index, .. } => Some(log_index),
+        Outcome::Seen { log_index, .. } => log_index,
         _ => None,
     };
     let mut ends: Vec<(Moment, u64)> = operations

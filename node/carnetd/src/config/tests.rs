@@ -1,3 +1,5 @@
+//! Which files are taken, which refused, and in what words.
+
 use super::*;
 
 const LEAST: &str = r#"

@@ -1,3 +1,5 @@
+//! Which key files are taken and which refused.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;

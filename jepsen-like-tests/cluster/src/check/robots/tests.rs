@@ -1,3 +1,5 @@
+//! Hand-made histories, good and bad, and a search by definition to compare with.
+
 use super::*;
 use crate::history::Version;
 
@@ -48,12 +50,12 @@ fn operation(line: &str) -> Operation {
             };
             Outcome::Seen {
                 found: Some((version, value(v))),
-                log_index: number(index),
+                log_index: Some(number(index)),
             }
         }
         ["absent", "at", index] => Outcome::Seen {
             found: None,
-            log_index: number(index),
+            log_index: Some(number(index)),
         },
         ["exists"] => Outcome::Refused(Refusal::Exists),
         ["unknown"] => Outcome::Refused(Refusal::Unknown),
@@ -419,7 +421,7 @@ mod search {
                 Asked::Read,
                 Outcome::Seen {
                     found,
-                    log_index: 0,
+                    log_index: None,
                 },
             ));
         }

@@ -1,0 +1,538 @@
+//! One jurisdiction of real processes: its keys, its nodes' files, and what is done to its nodes.
+
+mod genesis;
+mod layout;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use carnet_client::admin::{Admin, GetStatusResponse, Member};
+use carnet_client::{Client, ClientBuilder, Identity};
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::{ModelId, Prefix};
+use carnet_domain::signature::PublicKey;
+
+use crate::address::{ADMIN_PORT, CLIENT_PORT, Network, RAFT_PORT};
+use crate::patience::{Broken, until};
+use crate::process::Process;
+use crate::skip::Programs;
+
+/// The longest call of the harness to the admin plane; a node that is down answers nobody.
+const ADMIN_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// The longest that founding a cluster may take before another node is asked.
+const FOUNDING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The office that runs the registry's business.
+pub const REGISTRAR: &str = "registrar/hq/one";
+/// The operator of the cluster.
+pub const ADMIN: &str = "admin/ops/one";
+/// The enterprise whose robots are registered.
+pub const MANUFACTURER: &str = "manufacturer/0001/line-1";
+
+/// What is laid out.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The jurisdiction.
+    pub prefix: Prefix,
+    /// Nodes with a vote from the start, 1 to N.
+    pub voters: u8,
+    /// Further nodes with keys, N + 1 and on, that are not started.
+    pub spare: u8,
+    /// Entries after which a snapshot is taken.
+    pub snapshot_entries: u64,
+    /// Entries kept below a snapshot.
+    pub keep_entries: u64,
+    /// The wall clock at which keys and certificates are made; now by default.
+    pub keys_made: Option<FakeTime>,
+}
+
+/// A wall clock that is not the machine's.
+#[derive(Debug, Clone)]
+pub struct FakeTime {
+    library: PathBuf,
+    shift: &'static str,
+}
+
+impl FakeTime {
+    /// The clock shifted as libfaketime writes it (`-3d`); `None` where libfaketime is not installed.
+    pub fn shifted(shift: &'static str) -> Option<Self> {
+        let folders = [
+            "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib/aarch64-linux-gnu",
+            "/usr/lib",
+            "/usr/lib64",
+            "/usr/local/lib",
+        ];
+        let library = folders
+            .iter()
+            .map(|folder| Path::new(folder).join("faketime/libfaketime.so.1"))
+            .find(|path| path.exists())?;
+        Some(Self { library, shift })
+    }
+}
+
+impl Plan {
+    /// Three voters, and snapshots too rare to happen in a test.
+    pub fn of(prefix: &str) -> Self {
+        Self {
+            prefix: Prefix::parse(prefix).expect("invariant: tests name their prefix"),
+            voters: 3,
+            spare: 0,
+            snapshot_entries: 1_000_000,
+            keep_entries: 1_000_000,
+            keys_made: None,
+        }
+    }
+}
+
+/// A jurisdiction. Dropping it kills its processes and removes its files, unless `CARNET_KEEP` is set.
+#[derive(Debug)]
+pub struct Jurisdiction {
+    folder: PathBuf,
+    _owned: Option<tempfile::TempDir>,
+    programs: Programs,
+    plan: Plan,
+    network: Network,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: u64,
+    process: Option<Process>,
+    paused: bool,
+}
+
+impl Jurisdiction {
+    /// Makes keys and configuration files; starts nothing.
+    ///
+    /// # Errors
+    /// `carnet pki init` or the file system failed.
+    pub fn lay_out(programs: &Programs, plan: Plan) -> Result<Self, Broken> {
+        let owned = tempfile::Builder::new()
+            .prefix("carnet-cluster-")
+            .tempdir()
+            .map_err(Broken::at("temporary folder"))?;
+        let folder = owned.path().to_owned();
+        let owned = if std::env::var_os("CARNET_KEEP").is_some() {
+            let _ = owned.keep();
+            None
+        } else {
+            Some(owned)
+        };
+        let network = Network::draw()?;
+        let count = u64::from(plan.voters) + u64::from(plan.spare);
+        let nodes = (1..=count)
+            .map(|id| Node {
+                id,
+                process: None,
+                paused: false,
+            })
+            .collect();
+        let made = Self {
+            folder,
+            _owned: owned,
+            programs: programs.clone(),
+            plan,
+            network,
+            nodes,
+        };
+        layout::make_keys(&made)?;
+        for id in 1..=count {
+            layout::write_config(&made, id)?;
+        }
+        Ok(made)
+    }
+
+    /// Lays out, starts the voters, makes them a cluster, and waits until it serves.
+    ///
+    /// # Errors
+    /// Something of that failed or never happened.
+    pub async fn start(programs: &Programs, plan: Plan) -> Result<Self, Broken> {
+        let mut made = Self::lay_out(programs, plan)?;
+        for id in 1..=u64::from(made.plan.voters) {
+            made.start_node(id)?;
+        }
+        made.initialize().await?;
+        made.ready().await?;
+        made.open_for_business().await?;
+        Ok(made)
+    }
+
+    /// The folder of everything.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder that `carnet pki init` made.
+    pub fn pki(&self) -> PathBuf {
+        self.folder.join("pki")
+    }
+
+    /// The programs it runs.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// The prefix.
+    pub fn prefix(&self) -> Prefix {
+        self.plan.prefix
+    }
+
+    /// The configuration file of a node.
+    pub fn config(&self, node: u64) -> PathBuf {
+        self.folder.join(format!("node-{node}.toml"))
+    }
+
+    /// The data folder of a node.
+    pub fn data(&self, node: u64) -> PathBuf {
+        self.folder.join(format!("node-{node}"))
+    }
+
+    /// The file a node's output is in.
+    pub fn log(&self, node: u64) -> PathBuf {
+        self.folder.join(format!("node-{node}.log"))
+    }
+
+    /// Every node that was ever started, by id.
+    pub fn running(&self) -> Vec<u64> {
+        let runs = |node: &&Node| node.process.is_some();
+        self.nodes.iter().filter(runs).map(|node| node.id).collect()
+    }
+
+    /// Starts a node, on the data it has.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_node(&mut self, id: u64) -> Result<(), Broken> {
+        self.start_node_with(id, &[])
+    }
+
+    /// As [`Self::start_node`], with further arguments of `carnetd`.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_node_with(&mut self, id: u64, arguments: &[&str]) -> Result<(), Broken> {
+        let config = self.config(id).display().to_string();
+        let arguments = [&["--config", &config], arguments].concat();
+        let process = Process::start(
+            &self.name(id),
+            &self.programs.carnetd,
+            &arguments,
+            &self.log(id),
+        )?;
+        let node = self.node(id)?;
+        if node.process.is_some() {
+            return Err(Broken::new(format!("node {id} runs already")));
+        }
+        node.process = Some(process);
+        Ok(())
+    }
+
+    /// SIGKILL to one node.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.node(id)?;
+        node.paused = false;
+        match node.process.take() {
+            Some(process) => process.kill(),
+            None => Err(Broken::new(format!("node {id} does not run"))),
+        }
+    }
+
+    /// SIGKILL to every node that runs; gives their ids.
+    ///
+    /// # Errors
+    /// One could not be killed.
+    pub fn kill_all(&mut self) -> Result<Vec<u64>, Broken> {
+        let running = self.running();
+        running.iter().try_for_each(|id| self.kill(*id))?;
+        Ok(running)
+    }
+
+    /// SIGTERM to one node; its exit code.
+    ///
+    /// # Errors
+    /// It does not run, or does not stop.
+    pub async fn stop(&mut self, id: u64) -> Result<Option<i32>, Broken> {
+        match self.node(id)?.process.take() {
+            Some(process) => process.stop().await,
+            None => Err(Broken::new(format!("node {id} does not run"))),
+        }
+    }
+
+    /// Waits until a node ends by itself; its exit code.
+    ///
+    /// # Errors
+    /// It does not run, or does not end.
+    pub async fn exit_code(&mut self, id: u64) -> Result<Option<i32>, Broken> {
+        let node = self.node(id)?;
+        let Some(process) = &mut node.process else {
+            return Err(Broken::new(format!("node {id} does not run")));
+        };
+        let code = process.exit_code().await?;
+        node.process = None;
+        Ok(code)
+    }
+
+    /// SIGSTOP to one node.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.node(id)?;
+        node.paused = true;
+        node.process.as_ref().map_or(Ok(()), Process::pause)
+    }
+
+    /// SIGCONT to one node.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.node(id)?;
+        node.paused = false;
+        node.process.as_ref().map_or(Ok(()), Process::resume)
+    }
+
+    /// `host:port` of a node's client plane.
+    pub fn client_address(&self, id: u64) -> String {
+        self.network.of(index(id), CLIENT_PORT).to_string()
+    }
+
+    /// `host:port` of a node's admin plane.
+    pub fn admin_address(&self, id: u64) -> String {
+        self.network.of(index(id), ADMIN_PORT).to_string()
+    }
+
+    /// A node as a member of the cluster.
+    pub fn member(&self, id: u64) -> Member {
+        Member {
+            node: id,
+            raft_address: self.network.of(index(id), RAFT_PORT).to_string(),
+            client_address: self.client_address(id),
+        }
+    }
+
+    /// A client of these nodes for somebody who was given keys at the start.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub fn client(&self, who: &str, nodes: &[u64]) -> Result<ClientBuilder, Broken> {
+        let identity = self.identity(who, "")?;
+        let addresses: Vec<String> = nodes.iter().map(|id| self.client_address(*id)).collect();
+        let signer = layout::signer(self, who)?;
+        Ok(Client::builder(addresses, identity).signer(signer))
+    }
+
+    /// Makes keys for one more person, with certificates for so many days from some time.
+    ///
+    /// # Errors
+    /// `carnet pki client` failed.
+    pub fn make_client(&self, who: &str, days: u64, at: Option<&FakeTime>) -> Result<(), Broken> {
+        layout::make_client(self, who, days, at)
+    }
+
+    /// The admin plane of these nodes.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub fn admin(&self, nodes: &[u64], deadline: Duration) -> Result<Admin, Broken> {
+        let identity = self.identity(ADMIN, ".admin")?.admin();
+        let addresses: Vec<String> = nodes.iter().map(|id| self.admin_address(*id)).collect();
+        Admin::new(addresses, identity, deadline).map_err(Broken::at("admin plane"))
+    }
+
+    fn identity(&self, who: &str, plane: &str) -> Result<Identity, Broken> {
+        let file = |ending: &str| {
+            self.pki()
+                .join(format!("clients/{}{plane}.{ending}", layout::stem(who)))
+        };
+        let roots = self.pki().join("root/roots.crt");
+        Identity::from_files(roots, file("crt"), file("key"), Some(self.plan.prefix))
+            .map_err(Broken::at(who))
+    }
+
+    /// The origin line and the key of its log.
+    ///
+    /// # Errors
+    /// The key cannot be read.
+    pub fn log_identity(&self) -> Result<(Origin, PublicKey), Broken> {
+        let key = layout::public_key(&self.pki().join("keys/log.pub"))?;
+        Ok((
+            Origin {
+                prefix: self.plan.prefix,
+                incarnation: genesis::INCARNATION,
+            },
+            key,
+        ))
+    }
+
+    /// What a node says of itself, if it answers; without the digest of its state.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn status(&self, id: u64) -> Result<GetStatusResponse, Broken> {
+        let admin = self.admin(&[id], ADMIN_DEADLINE)?;
+        admin
+            .status(&self.admin_address(id), false)
+            .await
+            .map_err(Broken::at(self.name(id)))
+    }
+
+    /// As [`Self::status`], with the digest over every record, which takes as long as there are records.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    pub async fn status_with_digest(&self, id: u64) -> Result<GetStatusResponse, Broken> {
+        let admin = self.admin(&[id], Duration::from_secs(30))?;
+        admin
+            .status(&self.admin_address(id), true)
+            .await
+            .map_err(Broken::at(self.name(id)))
+    }
+
+    /// Makes the voters a cluster: once, by its first node.
+    ///
+    /// # Errors
+    /// It was refused or never answered.
+    pub async fn initialize(&self) -> Result<(), Broken> {
+        let voters: Vec<u64> = (1..=u64::from(self.plan.voters)).collect();
+        for id in &voters {
+            until(&format!("node {id} answers"), || async {
+                self.status(*id).await.map_err(|e| e.to_string())
+            })
+            .await?;
+        }
+        let members = voters.iter().map(|id| self.member(*id)).collect();
+        let genesis = genesis::signed(self)?;
+        let first = self.admin(&[1], FOUNDING_DEADLINE)?;
+        let answer = match first.initialize(members, &genesis).await {
+            Ok(answer) => answer,
+            // Another node was elected before the genesis was proposed; it takes it from there.
+            Err(_) => {
+                let all = self.admin(&voters, FOUNDING_DEADLINE)?;
+                all.submit_statement(&genesis)
+                    .await
+                    .map_err(Broken::at("genesis"))?
+            }
+        };
+        genesis::judge(&answer)
+    }
+
+    /// Waits until every running node that is not paused names one leader that it follows, and has applied all it has.
+    ///
+    /// # Errors
+    /// It never happened, or a node ended by itself.
+    pub async fn ready(&mut self) -> Result<u64, Broken> {
+        self.all_alive()?;
+        let here = &*self;
+        until("all nodes follow one leader", || async {
+            let mut looks = Vec::new();
+            for node in here
+                .nodes
+                .iter()
+                .filter(|node| node.process.is_some() && !node.paused)
+            {
+                looks.push(here.status(node.id).await.map_err(|e| e.to_string())?);
+            }
+            let leader = looks.first().map_or(0, |look| look.leader);
+            let seen: Vec<String> = looks
+                .iter()
+                .map(|l| {
+                    format!(
+                        "{} {} term {} leader {} applied {}/{}",
+                        l.node, l.role, l.term, l.leader, l.applied, l.last_log
+                    )
+                })
+                .collect();
+            let follows =
+                |look: &GetStatusResponse| look.leader == leader && look.applied == look.last_log;
+            if leader != 0 && looks.iter().all(follows) {
+                Ok(leader)
+            } else {
+                Err(seen.join(", "))
+            }
+        })
+        .await
+    }
+
+    /// The node that leads, by the highest term anybody knows.
+    ///
+    /// # Errors
+    /// Nobody leads within the patience.
+    pub async fn leader(&self) -> Result<u64, Broken> {
+        until("somebody leads", || async {
+            let mut best: Option<GetStatusResponse> = None;
+            for id in self.running() {
+                if let Ok(look) = self.status(id).await
+                    && best.as_ref().is_none_or(|best| best.term < look.term)
+                {
+                    best = Some(look);
+                }
+            }
+            match best {
+                Some(look) if look.leader != 0 => Ok(look.leader),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Fails when a node that nobody stopped has ended.
+    ///
+    /// # Errors
+    /// Which, how, and the end of its log.
+    pub fn all_alive(&mut self) -> Result<(), Broken> {
+        let ended = |node: &mut Node| Some((node.id, node.process.as_mut()?.has_ended()?));
+        let found = self.nodes.iter_mut().find_map(ended);
+        match found {
+            None => Ok(()),
+            Some((id, how)) => Err(Broken::new(format!("{how}\n{}", self.log_end(id)))),
+        }
+    }
+
+    /// The last lines a node said.
+    pub fn log_end(&self, id: u64) -> String {
+        const LINES: usize = 30;
+        let text = std::fs::read_to_string(self.log(id)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+
+    async fn open_for_business(&self) -> Result<(), Broken> {
+        genesis::open_for_business(self).await
+    }
+
+    fn name(&self, id: u64) -> String {
+        format!("carnetd {}/{id}", self.plan.prefix)
+    }
+
+    fn node(&mut self, id: u64) -> Result<&mut Node, Broken> {
+        self.nodes
+            .iter_mut()
+            .find(|node| node.id == id)
+            .ok_or_else(|| Broken::new(format!("there is no node {id}")))
+    }
+}
+
+/// The model of every robot of a workload.
+///
+/// # Errors
+/// The prefix is not one.
+pub fn model_id(of: &Jurisdiction) -> Result<ModelId, Broken> {
+    genesis::model(of)
+}
+
+/// The firmware family of every robot of a workload.
+pub fn firmware_family() -> &'static str {
+    genesis::FIRMWARE
+}
+
+/// The last byte of a node's address.
+fn index(id: u64) -> u8 {
+    u8::try_from(id).expect("invariant: node ids of the harness are small")
+}

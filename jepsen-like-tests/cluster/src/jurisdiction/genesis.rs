@@ -1,0 +1,155 @@
+//! The beginning of a registry, and the little business that every workload needs.
+
+use carnet_client::wall_time;
+use carnet_domain::accord::{
+    FirstSigner, Genesis, RootSignature, Signed, Statement, cluster_id, root_signing_bytes,
+};
+use carnet_domain::code::{EnterpriseId, ModelId};
+use carnet_domain::command::Command;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{Answer, ItemAnswer};
+use carnet_domain::policy::Role;
+use carnet_domain::record::{Form, Holder, IdentifierScheme, Maker, ModelFacts};
+use carnet_domain::time::{DurationMs, TimeMs};
+
+use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, layout};
+use crate::patience::Broken;
+
+/// Incarnation of a fresh log.
+pub(super) const INCARNATION: u64 = 0;
+/// An idle log is not sealed within a test, so that it has a last head.
+const SEAL_IDLE: DurationMs = DurationMs::from_days(1);
+/// The only model.
+pub(super) const MODEL: &str = "100002";
+/// The only enterprise.
+pub(super) const ENTERPRISE: &str = "0001";
+
+/// The genesis, signed by the root.
+pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
+    let root = carnet_client::pki::read_seed(&of.pki().join("root/root-1.seed"))
+        .map_err(Broken::at("root key"))?;
+    let roots = carnet_client::pki::read_roots(&of.pki().join("root/roots.crt"))
+        .map_err(Broken::at("roots"))?;
+    let fingerprints: Vec<[u8; 32]> = roots
+        .of(of.prefix())
+        .iter()
+        .map(|root| *root.fingerprint().as_bytes())
+        .collect();
+    let signer = |who: &str, role, office: &str| -> Result<FirstSigner, Broken> {
+        let public = layout::actor_key(of, who)?;
+        Ok(FirstSigner {
+            public,
+            holder: Holder::Office {
+                name: office.to_owned(),
+            },
+            role,
+        })
+    };
+    let genesis = Genesis {
+        prefix: of.prefix(),
+        country: "XA".to_owned(),
+        incarnation: INCARNATION,
+        cluster: cluster_id(&fingerprints, INCARNATION),
+        roots: vec![root.public()],
+        threshold: 1,
+        log_key: of.log_identity()?.1,
+        time: wall_time(),
+        seal_idle: SEAL_IDLE,
+        signers: vec![
+            signer(ADMIN, Role::Admin, "admin/ops")?,
+            signer(REGISTRAR, Role::Registrar, "registrar/hq")?,
+        ],
+    };
+    let bytes = Statement::Genesis { genesis }.to_bytes();
+    let signature = root.sign(&root_signing_bytes(&bytes));
+    Ok(Signed {
+        bytes: Blob(bytes),
+        signatures: vec![RootSignature {
+            root: root.public(),
+            signature,
+        }],
+    })
+}
+
+/// Whether the answer to a genesis is a yes.
+pub(super) fn judge(answer: &Answer) -> Result<(), Broken> {
+    match answer
+        .items
+        .iter()
+        .find(|item| matches!(item, ItemAnswer::Refused { .. }))
+    {
+        None => Ok(()),
+        Some(refused) => Err(Broken::new(format!("the genesis was refused: {refused:?}"))),
+    }
+}
+
+/// Accredits the enterprise, enrols its key and approves its model.
+pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
+    let registrar = of
+        .client(REGISTRAR, &of.running())?
+        .build()
+        .map_err(Broken::at("registrar"))?;
+    let enterprise = enterprise(of)?;
+    let (from, to) = (
+        TimeMs::from_ms(0),
+        TimeMs::parse("2100-01-01T00:00:00Z").map_err(Broken::at("a date"))?,
+    );
+    let commands = [
+        Command::AccreditEnterprise {
+            code: enterprise.enterprise(),
+            name: "Harness Robotics".to_owned(),
+            maker: Maker {
+                scheme: IdentifierScheme::Name,
+                country: "XA".to_owned(),
+                identifier: "HARNESS ROBOTICS".to_owned(),
+            },
+            roles: vec![Role::Manufacturer],
+            valid_from: from,
+            valid_to: to,
+        },
+        Command::AddSigner {
+            public: layout::actor_key(of, MANUFACTURER)?,
+            holder: Holder::Enterprise { id: enterprise },
+            role: Role::Manufacturer,
+        },
+        Command::ApproveModel {
+            id: model(of)?,
+            facts: ModelFacts {
+                name: "H1".to_owned(),
+                certificate: "TA-1".to_owned(),
+                form: Form::Bipedal,
+                level: 3,
+                safety_class: 2,
+                height_cm: 170,
+                mass_kg: 60,
+                degrees_of_freedom: 40,
+                battery_wh: 900,
+                firmware_family: FIRMWARE.to_owned(),
+            },
+            production_from: from,
+            production_to: to,
+        },
+    ];
+    for command in commands {
+        let name = command.name();
+        registrar
+            .submit_one(command)
+            .await
+            .map_err(Broken::at(name))?;
+    }
+    Ok(())
+}
+
+/// The firmware family of every robot.
+pub(super) const FIRMWARE: &str = "h1-os";
+
+/// The enterprise in this jurisdiction.
+pub(super) fn enterprise(of: &Jurisdiction) -> Result<EnterpriseId, Broken> {
+    EnterpriseId::parse(&format!("{}{ENTERPRISE}", of.prefix()))
+        .map_err(Broken::at("enterprise code"))
+}
+
+/// The model in this jurisdiction.
+pub(super) fn model(of: &Jurisdiction) -> Result<ModelId, Broken> {
+    ModelId::parse(&format!("{}{ENTERPRISE}{MODEL}", of.prefix())).map_err(Broken::at("model code"))
+}

@@ -1,0 +1,136 @@
+//! Files of a jurisdiction: keys made by `carnet pki init`, and one TOML file a node.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use carnet_client::{FileSigner, Signer};
+use carnet_domain::signature::PublicKey;
+
+use super::{ADMIN, FakeTime, Jurisdiction, MANUFACTURER, REGISTRAR};
+use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, RAFT_PORT};
+use crate::patience::Broken;
+
+/// The name of a person's files: `registrar/hq/one` has `registrar-hq-one`.
+pub(super) fn stem(who: &str) -> String {
+    who.replace('/', "-")
+}
+
+/// Makes keys for every node and for the three people of every test.
+pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
+    let mut command = carnet_at(of, of.plan.keys_made.as_ref());
+    command
+        .args(["--prefix", of.prefix().as_str(), "pki", "init"])
+        .arg(of.pki());
+    for node in &of.nodes {
+        let host = of.network.of(super::index(node.id), RAFT_PORT).ip();
+        command.arg("--node").arg(format!("{}={host}", node.id));
+    }
+    for who in [REGISTRAR, ADMIN, MANUFACTURER] {
+        command.args(["--client", who]);
+    }
+    run(&mut command)
+}
+
+/// Makes keys for one more person, at some time.
+pub(super) fn make_client(
+    of: &Jurisdiction,
+    who: &str,
+    days: u64,
+    at: Option<&FakeTime>,
+) -> Result<(), Broken> {
+    let mut command = carnet_at(of, at);
+    command
+        .arg("--pki")
+        .arg(of.pki())
+        .args(["pki", "client", who, "--days"])
+        .arg(days.to_string());
+    run(&mut command)
+}
+
+/// `carnet` with the wall clock that it is shown.
+fn carnet_at(of: &Jurisdiction, at: Option<&FakeTime>) -> Command {
+    let mut command = Command::new(&of.programs.carnet);
+    if let Some(at) = at {
+        command
+            .env("LD_PRELOAD", &at.library)
+            .env("FAKETIME", at.shift)
+            .env("DONT_FAKE_MONOTONIC", "1");
+    }
+    command
+}
+
+/// Runs a program to its end; what it said when it failed is the error.
+pub(crate) fn run(command: &mut Command) -> Result<(), Broken> {
+    let output = command
+        .output()
+        .map_err(Broken::at(format!("{command:?}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Broken::new(format!(
+        "{command:?} ended with {}: {said}",
+        output.status
+    )))
+}
+
+/// The key with which somebody signs commands.
+pub(super) fn signer(of: &Jurisdiction, who: &str) -> Result<Arc<dyn Signer>, Broken> {
+    let path = of.pki().join(format!("clients/{}.actor.key", stem(who)));
+    let signer = FileSigner::open(path).map_err(Broken::at(who))?;
+    Ok(Arc::new(signer))
+}
+
+/// Its public half.
+pub(super) fn actor_key(of: &Jurisdiction, who: &str) -> Result<PublicKey, Broken> {
+    public_key(&of.pki().join(format!("clients/{}.actor.pub", stem(who))))
+}
+
+/// A public key in a file.
+pub(super) fn public_key(path: &Path) -> Result<PublicKey, Broken> {
+    carnet_client::pki::read_public_key(path).map_err(Broken::at(path.display().to_string()))
+}
+
+/// Writes the configuration of a node, with short timeouts.
+pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
+    let at = |port| of.network.of(super::index(id), port);
+    let mut text = String::new();
+    let mut line = |words: std::fmt::Arguments<'_>| {
+        // Writing into a string does not fail.
+        let _ = writeln!(text, "{words}");
+    };
+    line(format_args!(
+        "[node]\nprefix = \"{}\"\nid = {id}\nprofile = \"sandbox\"",
+        of.prefix()
+    ));
+    line(format_args!(
+        "data_dir = {:?}\npki_dir = {:?}",
+        of.data(id),
+        of.pki()
+    ));
+    line(format_args!(
+        "[listen]\nraft = \"{}\"\nclient = \"{}\"",
+        at(RAFT_PORT),
+        at(CLIENT_PORT)
+    ));
+    line(format_args!(
+        "admin = \"{}\"\nfederation = \"{}\"",
+        at(ADMIN_PORT),
+        at(FEDERATION_PORT)
+    ));
+    line(format_args!(
+        "[raft]\nheartbeat_ms = 100\nelection_ms = [500, 1000]"
+    ));
+    line(format_args!(
+        "snapshot_entries = {}\nkeep_entries = {}",
+        of.plan.snapshot_entries, of.plan.keep_entries
+    ));
+    line(format_args!(
+        "[storage]\ncache_mib = 32\nwrite_buffer_mib = 16"
+    ));
+    line(format_args!("[seal]\nwaiting_ms = 100\nbusy_ms = 500"));
+    line(format_args!("[log]\nfilter = \"info\""));
+    std::fs::write(of.config(id), text).map_err(Broken::at(of.config(id).display().to_string()))
+}

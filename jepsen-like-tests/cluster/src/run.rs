@@ -1,0 +1,173 @@
+//! A scenario from its start to its verdict: a cluster under load, faults, healing, judgement.
+
+use std::collections::BTreeMap;
+
+use crate::check::{
+    Coverage, Needed, Verdict, Violation, covered, heads_consistent, replicas_equal,
+    robots_linearizable,
+};
+use crate::jurisdiction::{Jurisdiction, Plan};
+use crate::observe::Observers;
+use crate::patience::Broken;
+use crate::skip::Programs;
+use crate::workload::{Load, LoadPlan};
+
+/// A cluster under load. The scenario breaks it through the methods, which count what they did.
+pub struct Run {
+    /// The cluster.
+    pub registry: Jurisdiction,
+    /// Its clients.
+    pub load: Load,
+    observers: Observers,
+    coverage: Coverage,
+}
+
+impl Run {
+    /// Starts a cluster, its load and its observers, and waits until it serves.
+    ///
+    /// # Errors
+    /// Something of that failed or never happened.
+    pub async fn start(programs: &Programs, plan: Plan, load: LoadPlan) -> Result<Self, Broken> {
+        let registry = Jurisdiction::start(programs, plan).await?;
+        let nodes = registry.running();
+        let observers = Observers::start(&registry, &nodes)?;
+        let load = Load::start(&registry, load)?;
+        let run = Self {
+            registry,
+            load,
+            observers,
+            coverage: Coverage::default(),
+        };
+        run.load.answers(100).await?;
+        Ok(run)
+    }
+
+    /// Kills the leader, under load; its id.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be killed.
+    pub async fn kill_leader(&mut self) -> Result<u64, Broken> {
+        let leader = self.registry.leader().await?;
+        self.coverage.fault("kill leader", self.load.now());
+        self.registry.kill(leader)?;
+        Ok(leader)
+    }
+
+    /// Kills every node at once, under load; their ids.
+    ///
+    /// # Errors
+    /// One could not be killed.
+    pub fn kill_all(&mut self) -> Result<Vec<u64>, Broken> {
+        self.coverage.fault("kill all", self.load.now());
+        self.registry.kill_all()
+    }
+
+    /// Stops the leader in the middle of whatever it does, under load; its id.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be stopped.
+    pub async fn pause_leader(&mut self) -> Result<u64, Broken> {
+        let leader = self.registry.leader().await?;
+        self.coverage.fault("pause leader", self.load.now());
+        self.registry.pause(leader)?;
+        Ok(leader)
+    }
+
+    /// Kills a node that does not lead, under load; its id.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be killed.
+    pub async fn kill_follower(&mut self) -> Result<u64, Broken> {
+        self.kill_follower_but(0).await
+    }
+
+    /// As [`Self::kill_follower`], sparing one node.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be killed.
+    pub async fn kill_follower_but(&mut self, spared: u64) -> Result<u64, Broken> {
+        let leader = self.registry.leader().await?;
+        let follower = self
+            .registry
+            .running()
+            .into_iter()
+            .find(|id| *id != leader && *id != spared);
+        let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
+        self.coverage.fault("kill follower", self.load.now());
+        self.registry.kill(follower)?;
+        Ok(follower)
+    }
+
+    /// Ends the load after so many more answers, waits until everything has converged, and judges.
+    ///
+    /// # Errors
+    /// The run could not be brought to an end.
+    pub async fn judge(mut self, least: Least) -> Result<Verdict, Broken> {
+        self.load.answers(100).await?;
+        self.registry.ready().await?;
+        let (operations, last) = self.load.finish().await?;
+        let nodes = self.registry.running();
+        let observed = self.observers.finish(&self.registry, &nodes).await?;
+        self.registry.all_alive()?;
+
+        let mut violations = robots_linearizable(&operations, &last);
+        violations.extend(replicas_equal(&observed.looks));
+        violations.extend(heads_consistent(
+            &observed.heads,
+            &observed.last,
+            &observed.proofs,
+        ));
+        let forged = |text: String| Violation {
+            invariant: "L1",
+            text,
+        };
+        violations.extend(observed.faults.into_iter().map(forged));
+        let needed = Needed {
+            writes: least.writes,
+            reads: least.reads,
+            faults: BTreeMap::from_iter(least.faults),
+        };
+        let mut missing = covered(&operations, &self.coverage, &needed);
+        let compared = observed
+            .looks
+            .iter()
+            .filter(|look| look.state.is_some())
+            .count();
+        if compared < nodes.len() {
+            missing.push(format!(
+                "{compared} state digests compared, {} needed",
+                nodes.len()
+            ));
+        }
+        if observed.heads.len() < nodes.len() {
+            missing.push(format!(
+                "{} log heads seen, {} needed",
+                observed.heads.len(),
+                nodes.len()
+            ));
+        }
+        Ok(Verdict::of(violations, missing))
+    }
+}
+
+/// What a scenario must have had at least to be judged.
+#[derive(Debug, Clone)]
+pub struct Least {
+    /// Writes that took effect.
+    pub writes: usize,
+    /// Reads answered.
+    pub reads: usize,
+    /// Faults by kind.
+    pub faults: Vec<(&'static str, usize)>,
+}
+
+impl Least {
+    /// A hundred writes and reads, and this fault so often.
+    pub fn of(fault: &'static str, count: usize) -> Self {
+        Self {
+            writes: 100,
+            reads: 100,
+            faults: vec![(fault, count)],
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Clients that register, update and read robots all the time, and write down what they asked and what came back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use carnet_client::{Client, ClientError, Effect};
+use carnet_domain::code::Code;
+use carnet_domain::command::{Action, Command, Registration};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::LeafRecord;
+use carnet_domain::event::{Software, slot};
+use carnet_domain::leaf::Leaf;
+use carnet_domain::merkle::leaf_hash;
+use carnet_domain::record::{Firmware, IdentifierScheme, Maker, PartType, part_identity};
+use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::time::TimeMs;
+use carnet_wire::status::ApiError;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::task::JoinSet;
+
+use crate::history::{
+    Asked, FinalState, FinalVersion, Operation, Outcome, Recorder, Refusal, Version,
+};
+use crate::jurisdiction::{Jurisdiction, MANUFACTURER, firmware_family, model_id};
+use crate::patience::{Broken, until};
+
+/// The longest a call may take before its outcome is unknown.
+const CALL_DEADLINE: Duration = Duration::from_secs(6);
+/// The longest one attempt may take.
+const ATTEMPT: Duration = Duration::from_millis(1500);
+/// Between two calls of one client, so that a slow machine is left some time for the nodes.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// Who does what.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadPlan {
+    /// Clients that write and read; at most 16 sessions belong to one certificate.
+    pub writers: u32,
+    /// Clients that only read, each from one node of its own.
+    pub readers: u32,
+    /// Robots they share.
+    pub robots: u32,
+    /// From it come all choices.
+    pub seed: u64,
+}
+
+impl Default for LoadPlan {
+    fn default() -> Self {
+        Self {
+            writers: 5,
+            readers: 3,
+            robots: 8,
+            seed: 1,
+        }
+    }
+}
+
+/// A load under way.
+pub struct Load {
+    recorder: Arc<Recorder>,
+    robots: Arc<Vec<Code>>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+    finisher: Client,
+}
+
+impl Load {
+    /// Starts the clients.
+    ///
+    /// # Errors
+    /// Keys cannot be read.
+    pub fn start(of: &Jurisdiction, plan: LoadPlan) -> Result<Self, Broken> {
+        let model = model_id(of)?;
+        let code = |serial: u32| {
+            let text = format!("{model}{serial:017}");
+            Code::parse(&text).map_err(Broken::at(text.clone()))
+        };
+        let robots = Arc::new((1..=plan.robots).map(code).collect::<Result<Vec<_>, _>>()?);
+        let nodes = of.running();
+        let recorder = Arc::new(Recorder::new());
+        let stop = Arc::new(AtomicBool::new(false));
+        let values = Arc::new(AtomicU32::new(1));
+        let mut tasks = JoinSet::new();
+        for number in 0..plan.writers + plan.readers {
+            let writes = number < plan.writers;
+            let one = [nodes[number as usize % nodes.len()]];
+            let endpoints: &[u64] = if writes { &nodes } else { &one };
+            let client = of
+                .client(MANUFACTURER, endpoints)?
+                .deadline(CALL_DEADLINE)
+                .attempt_timeout(ATTEMPT);
+            let worker = Worker {
+                number,
+                client: client.build().map_err(Broken::at("client"))?,
+                recorder: Arc::clone(&recorder),
+                robots: Arc::clone(&robots),
+                values: Arc::clone(&values),
+                random: StdRng::seed_from_u64(plan.seed ^ u64::from(number) << 32),
+            };
+            tasks.spawn(worker.run(Arc::clone(&stop), writes));
+        }
+        let finisher = of
+            .client(MANUFACTURER, &nodes)?
+            .build()
+            .map_err(Broken::at("client"))?;
+        Ok(Self {
+            recorder,
+            robots,
+            stop,
+            tasks,
+            finisher,
+        })
+    }
+
+    /// The time of the run.
+    pub fn now(&self) -> u64 {
+        self.recorder.now()
+    }
+
+    /// How many operations have ended with an answer.
+    pub fn answered(&self) -> usize {
+        self.recorder.answered()
+    }
+
+    /// Waits until so many more operations have ended with an answer.
+    ///
+    /// # Errors
+    /// It never happened: the cluster does not serve.
+    pub async fn answers(&self, more: usize) -> Result<(), Broken> {
+        let least = self.answered() + more;
+        until(&format!("{least} operations are answered"), || async {
+            let found = self.answered();
+            if least <= found {
+                Ok(())
+            } else {
+                Err(format!("{found} answered"))
+            }
+        })
+        .await
+    }
+
+    /// Ends the load, waits for its last calls, and reads every robot's whole history.
+    ///
+    /// # Errors
+    /// A history cannot be read although nothing is broken any more.
+    pub async fn finish(mut self) -> Result<(Vec<Operation>, FinalState), Broken> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(Broken::at("a client of the load"))?;
+        }
+        let mut last = FinalState::new();
+        for code in self.robots.iter() {
+            let versions = match self.finisher.history(code).await {
+                Ok(history) => history
+                    .value
+                    .iter()
+                    .map(version_of)
+                    .collect::<Result<_, _>>()?,
+                Err(ClientError::Api(ApiError::NotFound { .. })) => Vec::new(),
+                Err(error) => return Err(Broken::new(format!("history of {code}: {error}"))),
+            };
+            last.insert(code.to_string(), versions);
+        }
+        Ok((self.recorder.operations(), last))
+    }
+}
+
+/// What a leaf wrote.
+fn version_of(record: &LeafRecord) -> Result<FinalVersion, Broken> {
+    let broken = |text: String| Broken::new(format!("a leaf of the history: {text}"));
+    Leaf::from_bytes(&record.leaf.0).map_err(|e| broken(e.to_string()))?;
+    let software = record
+        .values
+        .get(usize::from(slot::SOFTWARE))
+        .and_then(Option::as_ref);
+    let software = software.ok_or_else(|| broken("no software slot".to_owned()))?;
+    let software = Software::from_bytes(&software.0).map_err(|e| broken(e.to_string()))?;
+    Ok(FinalVersion {
+        leaf: leaf_hash(&record.leaf.0),
+        value: software.firmware.build,
+    })
+}
+
+struct Worker {
+    number: u32,
+    client: Client,
+    recorder: Arc<Recorder>,
+    robots: Arc<Vec<Code>>,
+    values: Arc<AtomicU32>,
+    random: StdRng,
+}
+
+impl Worker {
+    async fn run(mut self, stop: Arc<AtomicBool>, writes: bool) {
+        // The version this client saw last, a robot each: what conditional writes name.
+        let mut seen: Vec<Option<u64>> = vec![None; self.robots.len()];
+        while !stop.load(Ordering::Relaxed) {
+            let at = self.random.random_range(0..self.robots.len());
+            let asked = if writes {
+                self.choose(seen[at])
+            } else {
+                Asked::Read
+            };
+            let began = self.recorder.now();
+            let outcome = self.ask(self.robots[at], asked).await;
+            let ended = self.recorder.now();
+            match outcome {
+                Outcome::Written { version, .. } => seen[at] = Some(version.number),
+                Outcome::Seen {
+                    found: Some((version, _)),
+                    ..
+                } => seen[at] = Some(version.number),
+                _ => {}
+            }
+            let robot = self.robots[at].to_string();
+            self.recorder.add(Operation {
+                client: self.number,
+                robot,
+                asked,
+                began,
+                ended,
+                outcome,
+            });
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn choose(&mut self, seen: Option<u64>) -> Asked {
+        let value = self.values.fetch_add(1, Ordering::Relaxed);
+        match (self.random.random_range(0..100), seen) {
+            (0..40, _) => Asked::Read,
+            (40..45, _) | (_, None) => Asked::Register { value },
+            (45..75, _) => Asked::Update {
+                value,
+                expected: None,
+            },
+            (_, expected) => Asked::Update { value, expected },
+        }
+    }
+
+    async fn ask(&self, code: Code, asked: Asked) -> Outcome {
+        let command = match asked {
+            Asked::Read => return self.read(&code).await,
+            Asked::Register { value } => Command::Register {
+                registration: registration(code, value),
+            },
+            Asked::Update { value, expected } => {
+                let action = Action::UpdateSoftware {
+                    firmware: firmware(value),
+                };
+                Command::Act {
+                    code,
+                    expected_sequence: expected,
+                    action,
+                }
+            }
+        };
+        match self.client.submit(&[command]).await {
+            Ok(submitted) => match submitted.outcomes().next() {
+                Some(Ok(done)) => match done.leaf {
+                    Some((_, leaf)) => Outcome::Written {
+                        version: Version {
+                            number: done.sequence,
+                            leaf,
+                        },
+                        log_index: submitted.position.log_index,
+                    },
+                    None => Outcome::Unknown,
+                },
+                Some(Err(rejection)) => Outcome::Refused(refusal(rejection)),
+                None => Outcome::Unknown,
+            },
+            Err(error) => match error.effect() {
+                Effect::None => Outcome::Failed,
+                Effect::Happened | Effect::Unknown => Outcome::Unknown,
+            },
+        }
+    }
+
+    async fn read(&self, code: &Code) -> Outcome {
+        match self.client.robot(code).await {
+            Ok(at) => {
+                let head = at.value.head.map(|head| Version {
+                    number: head.seq,
+                    leaf: head.leaf_hash,
+                });
+                let found = head.map(|version| (version, at.value.firmware.build));
+                Outcome::Seen {
+                    found,
+                    log_index: Some(at.position.log_index),
+                }
+            }
+            Err(ClientError::Api(ApiError::NotFound { .. })) => Outcome::Seen {
+                found: None,
+                log_index: None,
+            },
+            Err(_) => Outcome::Failed,
+        }
+    }
+}
+
+fn refusal(rejection: &Rejection) -> Refusal {
+    match rejection.reason {
+        Reason::CodeExists => Refusal::Exists,
+        Reason::RobotUnknown => Refusal::Unknown,
+        Reason::SequenceMismatch => Refusal::OtherVersion,
+        _ => Refusal::Other,
+    }
+}
+
+fn firmware(build: u32) -> Firmware {
+    Firmware {
+        family: firmware_family().to_owned(),
+        build,
+    }
+}
+
+fn registration(code: Code, value: u32) -> Registration {
+    let maker = Maker {
+        scheme: IdentifierScheme::Name,
+        country: "XA".to_owned(),
+        identifier: "HARNESS ROBOTICS".to_owned(),
+    };
+    let body: Digest = part_identity(PartType::Body, &maker, code.serial().as_str());
+    Registration {
+        code,
+        body,
+        manufactured: TimeMs::from_ms(1_750_000_000_000),
+        site: "harness".to_owned(),
+        origin: "XA".to_owned(),
+        prototype: false,
+        importers_filing: false,
+        identity_parts: Vec::new(),
+        parts: Vec::new(),
+        robot_key: None,
+        firmware: firmware(value),
+    }
+}

@@ -1,0 +1,63 @@
+//! Nodes that die or stand still while clients write and read.
+
+use carnet_cluster::Broken;
+use carnet_cluster::check::Verdict;
+use carnet_cluster::jurisdiction::Plan;
+use carnet_cluster::programs;
+use carnet_cluster::run::{Least, Run};
+use carnet_cluster::workload::LoadPlan;
+
+/// Fails with everything that was found.
+pub(crate) fn hold(verdict: &Verdict) {
+    assert!(*verdict == Verdict::Holds, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_killed_under_load_loses_nothing() -> Result<(), Broken> {
+    let Some(programs) = programs("a_leader_killed_under_load_loses_nothing") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    for _ in 0..3 {
+        let killed = run.kill_leader().await?;
+        run.load.answers(150).await?;
+        run.registry.start_node(killed)?;
+        run.registry.ready().await?;
+        run.load.answers(50).await?;
+    }
+    hold(&run.judge(Least::of("kill leader", 3)).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_killed_at_once_lose_nothing() -> Result<(), Broken> {
+    let Some(programs) = programs("all_nodes_killed_at_once_lose_nothing") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    for _ in 0..3 {
+        for killed in run.kill_all()? {
+            run.registry.start_node(killed)?;
+        }
+        run.load.answers(200).await?;
+    }
+    hold(&run.judge(Least::of("kill all", 3)).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stands_still_and_wakes_serves_nothing_old() -> Result<(), Broken> {
+    let Some(programs) = programs("a_leader_that_stands_still_and_wakes_serves_nothing_old") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    for _ in 0..3 {
+        let paused = run.pause_leader().await?;
+        // Writes answered meanwhile prove that another leads; the sleeper wakes believing that it still does.
+        run.load.answers(150).await?;
+        run.registry.resume(paused)?;
+        run.load.answers(100).await?;
+    }
+    hold(&run.judge(Least::of("pause leader", 3)).await?);
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Scenarios with real processes. Each starts its own cluster, breaks it under load, and is judged by the checkers.
+
+mod catch_up;
+mod certificates;
+mod data_directory;
+mod faults;
+mod process;
