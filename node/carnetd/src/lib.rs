@@ -1,9 +1,35 @@
 //! The daemon of one node as a library with a thin main: the outside world arrives as values.
 
+use std::sync::Arc;
+
+pub mod api;
+pub mod assemble;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod gateway;
+pub mod ingress;
 pub mod keyring;
+pub mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod reader;
+pub mod run_error;
+pub mod sequencer;
 pub mod tls;
+pub mod verify;
+
+pub use run_error::RunError;
+
+/// Runs one node until `stop` ends or it fails.
+///
+/// # Errors
+/// It did not start, or stopped by itself; [`RunError::exit`] is the code to end with.
+pub async fn run(
+    config: config::Config,
+    clock: Arc<dyn clock::Clock>,
+    keyring: Arc<dyn keyring::Keyring>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    assemble::assemble(config, clock, keyring).await?.until(stop).await
+}

@@ -1,0 +1,303 @@
+//! Evidence and verdicts of one node: what it can prove itself, what it asks of others, and the judgement of both.
+//!
+//! The judgement is `carnet_trust::verdict`; this room fetches and carries.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_domain::accord::{Bundle, KeyringKind, Peer, Signed, Statement};
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::custody::Step;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::Registry;
+use carnet_domain::event::slot;
+use carnet_domain::leaf::{Subject, SubjectType};
+use carnet_domain::passport::{self, IdentityRecord};
+use carnet_domain::time::TimeMs;
+use carnet_peering::inquirer::InquiryPurpose;
+use carnet_store::fault::StorageFault;
+use carnet_store::records::Records;
+use carnet_store::registry::Published;
+use carnet_trust::bundle::{PinnedBundle, of_file};
+use carnet_trust::evidence::{self, Evidence, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
+use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, judge};
+use carnet_wire::status::ApiError;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tracing::debug;
+
+use crate::gateway::Gateway;
+use crate::keyring::{KeyRole, Keyring};
+use crate::node::Node;
+use crate::reader::MomentReader;
+use crate::run_error::RunError;
+
+/// Registries that may have taken custody in turn.
+const CUSTODIANS_MAX: usize = 8;
+/// How long one peer may take to answer an inquiry.
+const INQUIRY_PATIENCE: Duration = Duration::from_secs(3);
+/// File beside the keys with our own bundle, as `carnet bundle export` writes it.
+const OWN_BUNDLE: &str = "own.bundle";
+
+/// What proves and judges on one node.
+pub struct Verifier {
+    pub(crate) node: Arc<Node>,
+    pub(crate) gateway: Arc<Gateway>,
+    keyring: Arc<dyn Keyring>,
+    passport_chain: Vec<Vec<u8>>,
+}
+
+impl Verifier {
+    /// Reads the chain of the passport key.
+    ///
+    /// # Errors
+    /// The file cannot be read as certificates.
+    pub fn new(node: Arc<Node>, gateway: Arc<Gateway>, keyring: Arc<dyn Keyring>, chain: &Path) -> Result<Self, RunError> {
+        let wrong = |error: String| RunError::Config(format!("{}: {error}", chain.display()));
+        let passport_chain = CertificateDer::pem_file_iter(chain)
+            .and_then(|certificates| certificates.map(|one| one.map(|der| der.to_vec())).collect::<Result<Vec<_>, _>>())
+            .map_err(|error| wrong(error.to_string()))?;
+        if passport_chain.is_empty() {
+            return Err(wrong("there is no certificate in it".into()));
+        }
+        Ok(Self { node, gateway, keyring, passport_chain })
+    }
+
+    /// The identity record of a robot registered here, signed with the passport key (COSE_Sign1).
+    ///
+    /// # Errors
+    /// The state cannot be read, or the keyring refused.
+    pub async fn signed_record(&self, code: &Code) -> Result<Option<Vec<u8>>, ApiError> {
+        let record = {
+            let records = Records(self.node.state.engine());
+            let storage = |error: carnet_store::fault::StorageFault| ApiError::internal(error);
+            let Some(robot) = records.robot(code).map_err(storage)? else { return Ok(None) };
+            let key = Subject::robot(code).key();
+            // The first leaf of a robot registered here is its registration, or its reservation.
+            let Some(first) = records.leaf_of(&key, 0).map_err(storage)? else { return Ok(None) };
+            let Some(leaf) = records.leaf(first).map_err(storage)? else { return Ok(None) };
+            let hash = carnet_domain::leaf::leaf_bytes_hash(&leaf.leaf.0);
+            let decoded = carnet_domain::encoding::Canonical::from_bytes(&leaf.leaf.0);
+            let decoded: carnet_domain::leaf::Leaf = decoded.map_err(ApiError::internal)?;
+            IdentityRecord {
+                version: 1,
+                code: *code,
+                model: code.model_id(),
+                body: robot.identity.body,
+                manufactured: robot.identity.manufactured,
+                registered: decoded.t_ms,
+                registry: self.node.prefix(),
+                leaf_hash: hash,
+            }
+        };
+        let bytes = passport::to_be_signed(&record, &self.passport_chain);
+        let signature = self.keyring.sign(KeyRole::Passport, &bytes).await.map_err(ApiError::internal)?;
+        Ok(Some(passport::assemble(&record, &self.passport_chain, &signature)))
+    }
+
+    /// Evidence about a code under a published checkpoint, with what an authority may see.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn evidence(&self, published: &Published, code: &Code) -> Result<Evidence, ApiError> {
+        let head = evidence::Published {
+            origin: Origin {
+                prefix: published.registry.prefix,
+                incarnation: published.registry.incarnation,
+            },
+            checkpoint: &published.checkpoint,
+            size: published.size,
+        };
+        let reader = MomentReader::of(published);
+        evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES).map_err(ApiError::internal)
+    }
+
+    /// The verdict of this country on a code, and the evidence file it rests on.
+    ///
+    /// # Errors
+    /// No such purpose, or the state cannot be read. A peer that does not answer is no error: what is missing shows in
+    /// the verdict.
+    pub async fn verify(&self, code: &Code, purpose: &str) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
+        let Some(purpose) = Purpose::from_name(purpose) else {
+            let names: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.name()).collect();
+            return Err(ApiError::invalid("purpose", format!("one of {}", names.join(", "))));
+        };
+        let storage = |error: StorageFault| ApiError::internal(error);
+        let registry = self.node.state.registry().map_err(storage)?;
+        let registry = registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+        let me = registry.prefix;
+        let peers = Records(self.node.state.engine()).peers().map_err(storage)?;
+        let owner = peers.iter().find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
+        let why = InquiryPurpose::parse("verify").map_err(ApiError::internal)?;
+
+        let issuer = match owner {
+            Some(peer) => Some(self.ask(peer, code, &why).await?),
+            None if code.prefix() == me => Some(self.own(&registry, code)?),
+            None => None,
+        };
+        let mut custodians: Vec<Party> = Vec::new();
+        let mut at = issuer.as_ref().and_then(|party| party.moved_to);
+        while let Some(next) = at.filter(|_| custodians.len() < CUSTODIANS_MAX) {
+            let seen = issuer.iter().chain(&custodians).any(|party| party.bundle.primary() == Some(next));
+            let party = match peers.iter().find(|peer| peer.bundle.primary() == Some(next)) {
+                _ if seen => break,
+                Some(peer) => self.ask(peer, code, &why).await?,
+                None if next == me => self.own(&registry, code)?,
+                None => break,
+            };
+            at = party.moved_to;
+            custodians.push(party);
+        }
+        let now = self.node.clock.wall();
+        let input = Input {
+            verifier: me,
+            code: *code,
+            issuer: issuer.as_ref().map(Party::input).transpose()?,
+            custodians: custodians.iter().map(Party::input).collect::<Result<_, _>>()?,
+            agreements: owner.map(|peer| peer.agreements.clone()).unwrap_or_default(),
+            suspended: owner
+                .map(|peer| peer.suspended.iter().map(|(id, _)| id.clone()).collect())
+                .unwrap_or_default(),
+            own_age_max: OWN_AGE_MAX,
+        };
+        let verdict = judge(purpose, &input, now);
+        let file = self.file(code, now, &input, issuer.as_ref(), &custodians, owner)?;
+        Ok((verdict.to_bytes(), file))
+    }
+
+    /// What this registry itself shows.
+    fn own(&self, registry: &Registry, code: &Code) -> Result<Party, ApiError> {
+        let evidence = match self.node.state.published() {
+            Some(published) => Some(self.evidence(&published, code)?),
+            None => None,
+        };
+        let bundle = Bundle {
+            name: registry.country.clone(),
+            prefixes: vec![registry.prefix],
+            sequence: 0,
+            incarnation: registry.incarnation,
+            keyring: KeyringKind::File,
+            roots: registry.roots.clone(),
+            threshold: registry.threshold,
+            log_key: registry.log_key,
+            certificates: Vec::new(),
+            endpoints: Vec::new(),
+            refresh: OWN_AGE_MAX,
+            valid_to: TimeMs::MAX,
+        };
+        Ok(Party::new(bundle, evidence, false))
+    }
+
+    /// What a peer shows now, or what it showed last.
+    async fn ask(&self, peer: &Peer, code: &Code, why: &InquiryPurpose) -> Result<Party, ApiError> {
+        let primary = peer.bundle.primary().ok_or_else(|| ApiError::internal("a peer without a prefix"))?;
+        let found = self.gateway.inquire(primary, code, why, INQUIRY_PATIENCE).await;
+        let evidence = match found {
+            Ok(found) => Some(found.evidence),
+            Err(error) => {
+                debug!(%error, "no evidence from a peer");
+                None
+            }
+        };
+        Ok(Party::new(peer.bundle.clone(), evidence, peer.quarantined))
+    }
+
+    /// The same input as a file that needs no network: with the bundles and agreements as their roots signed them.
+    fn file(
+        &self,
+        code: &Code,
+        now: TimeMs,
+        input: &Input,
+        issuer: Option<&Party>,
+        custodians: &[Party],
+        owner: Option<&Peer>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let party = |party: &Party| -> Result<Option<FileParty>, ApiError> {
+            let Some(prefix) = party.bundle.primary() else { return Ok(None) };
+            let signed = if prefix == input.verifier { self.own_bundle() } else { self.statements(prefix)?.0 };
+            let evidence = party.evidence.as_ref().map(|evidence| Blob(evidence.to_bytes()));
+            Ok(signed.map(|bundle| FileParty { bundle, evidence }))
+        };
+        let mut shown = Vec::new();
+        for custodian in custodians {
+            shown.extend(party(custodian)?);
+        }
+        let agreements = match owner.and_then(|peer| peer.bundle.primary()) {
+            Some(prefix) => self.statements(prefix)?.1,
+            None => Vec::new(),
+        };
+        let quarantined = issuer.into_iter().chain(custodians).filter(|party| party.quarantined);
+        let file = EvidenceFile {
+            version: FILE_VERSION,
+            verifier: input.verifier,
+            code: *code,
+            saved_at: now,
+            issuer: issuer.map(party).transpose()?.flatten(),
+            custodians: shown,
+            agreements,
+            suspended: input.suspended.clone(),
+            quarantined: quarantined.filter_map(|party| party.bundle.primary()).collect(),
+        };
+        Ok(file.to_file())
+    }
+
+    /// The newest bundle of a peer and all agreements with it, as signed, from the leaves about the peer.
+    fn statements(&self, peer: Prefix) -> Result<(Option<Signed>, Vec<Signed>), ApiError> {
+        let records = Records(self.node.state.engine());
+        let key = Subject::new(SubjectType::Peer, peer.as_str()).key();
+        let (mut bundle, mut agreements) = (None, Vec::new());
+        let storage = |error: StorageFault| ApiError::internal(error);
+        for seq in 0.. {
+            let Some(index) = records.leaf_of(&key, seq).map_err(storage)? else { break };
+            let Some(leaf) = records.leaf(index).map_err(storage)? else { break };
+            let event = leaf.values.get(usize::from(slot::EVENT)).cloned().flatten();
+            match event.and_then(|event| Statement::from_bytes(&event.0).ok()) {
+                Some(Statement::Recognise { bundle: signed, .. }) => bundle = Some(signed),
+                Some(Statement::Agree { agreement }) => agreements.push(agreement),
+                _ => {}
+            }
+        }
+        Ok((bundle, agreements))
+    }
+
+    /// Our own bundle as our roots signed it, if the operator exported one beside the keys.
+    fn own_bundle(&self) -> Option<Signed> {
+        let path = self.node.config.node.pki_dir.join(OWN_BUNDLE);
+        let bytes = std::fs::read(path).ok()?;
+        of_file(&bytes).ok()
+    }
+}
+
+/// One registry's part in a verdict.
+struct Party {
+    bundle: Bundle,
+    evidence: Option<Evidence>,
+    quarantined: bool,
+    /// Where its newest custody link says that the robot went.
+    moved_to: Option<Prefix>,
+}
+
+impl Party {
+    fn new(bundle: Bundle, evidence: Option<Evidence>, quarantined: bool) -> Self {
+        let origin = bundle.primary().map(|prefix| Origin { prefix, incarnation: bundle.incarnation });
+        let proven = match (&evidence, origin) {
+            (Some(evidence), Some(origin)) => evidence.clone().verify(&bundle.log_key, &origin).ok(),
+            _ => None,
+        };
+        let link = proven.as_ref().and_then(|proven| proven.robot()).and_then(|robot| robot.link().ok().flatten());
+        let moved_to = link.filter(|link| link.step != Step::Register).map(|link| link.to);
+        let moved_to = moved_to.filter(|to| bundle.primary() != Some(*to));
+        Self { bundle, evidence, quarantined, moved_to }
+    }
+
+    fn input(&self) -> Result<EvidenceInput, ApiError> {
+        Ok(EvidenceInput {
+            bundle: PinnedBundle::of_state(self.bundle.clone()).map_err(ApiError::internal)?,
+            evidence: self.evidence.as_ref().map(Evidence::to_bytes),
+            quarantined: self.quarantined,
+        })
+    }
+}
