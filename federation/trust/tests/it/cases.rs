@@ -1,0 +1,397 @@
+//! Every situation that a verdict distinguishes, each with its input and the verifier's time.
+
+use carnet_domain::command::{Action, Command};
+use carnet_domain::encoding::Canonical;
+use carnet_domain::kit::{Country, befriend, transfer};
+use carnet_domain::lifecycle::HoldKind;
+use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
+use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX};
+
+use crate::story::*;
+
+/// A situation: its name, what the verifier has, and its time.
+pub(crate) type Case = (&'static str, Input, TimeMs);
+
+const LATER: DurationMs = DurationMs::from_days(30);
+
+/// All of them, in the order of the published table.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut out = at_home_cases();
+    out.extend(abroad_cases());
+    out.extend(custody_cases());
+    out.extend(recall_cases());
+    out.extend(standing_cases());
+    out.extend(broken_cases());
+    out
+}
+
+fn old(name: &'static str, case: &Case) -> Case {
+    let (_, input, now) = case;
+    (name, input.clone(), now.saturating_add(LATER))
+}
+
+fn at_home_cases() -> Vec<Case> {
+    let (mut a, _) = two();
+    let code = a.code(1);
+    let mut out = Vec::new();
+    let absent = a.code(99);
+    let input = at_home(&mut a, absent);
+    out.push(("home, not registered", input, soon(&[&a])));
+    out.push(old("home, not registered, old head", &out[0]));
+    a.must("maker", a.register(2));
+    a.must("maker", Command::Reserve { code: a.code(3) });
+    let reserved = a.code(3);
+    let input = at_home(&mut a, reserved);
+    out.push(("home, reserved", input, soon(&[&a])));
+    let input = at_home(&mut a, code);
+    out.push(("home, manufactured", input, soon(&[&a])));
+    hold(&mut a, "regulator", code, HoldKind::Theft);
+    let input = at_home(&mut a, code);
+    out.push(("home, stolen", input, soon(&[&a])));
+    out.push(old("home, stolen, old head", &out[out.len() - 1]));
+    let second = a.code(2);
+    hold(&mut a, "regulator", second, HoldKind::SaleLock);
+    let input = at_home(&mut a, second);
+    out.push(("home, sale lock", input, soon(&[&a])));
+    a.must("maker", a.register(6));
+    let sixth = a.code(6);
+    scrap(&mut a, sixth);
+    let input = at_home(&mut a, sixth);
+    out.push(("home, scrapped", input, soon(&[&a])));
+    out.push(old("home, scrapped, old head", &out[out.len() - 1]));
+    a.must("maker", a.register(4));
+    let fourth = a.code(4);
+    act(&mut a, "maker", fourth, Action::Stock {});
+    act(&mut a, "dealer", fourth, Action::Sell { owner: nothing() });
+    act(
+        &mut a,
+        "owner",
+        fourth,
+        Action::Retire {
+            reason: "worn".into(),
+        },
+    );
+    let input = at_home(&mut a, fourth);
+    out.push(("home, retired", input, soon(&[&a])));
+    out
+}
+
+fn abroad_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let input = asks(&mut b, &mut a, code);
+    let now = soon(&[&a, &b]);
+    let mut out = vec![("admitted", input.clone(), now)];
+    out.push(old("admitted, old heads", &out[0]));
+    let before = TimeMs(now.0 - DurationMs::from_days(2).0);
+    out.push(("admitted, heads in the future", input.clone(), before));
+
+    let mut changed = input.clone();
+    changed.agreements.clear();
+    out.push(("admitted, no agreement", changed, now));
+    let mut changed = input.clone();
+    changed.agreements[0]
+        .clauses
+        .retain(|c| c.recogniser != b.prefix);
+    out.push(("admitted, no clause", changed, now));
+    let mut changed = input.clone();
+    for clause in &mut changed.agreements[0].clauses {
+        clause.purposes = vec![carnet_domain::command::Purpose::Transit];
+    }
+    out.push(("admitted, clause for transit only", changed, now));
+    let mut changed = input.clone();
+    changed.suspended = vec![changed.agreements[0].id.clone()];
+    out.push(("admitted, agreement suspended", changed, now));
+    let mut changed = input.clone();
+    changed.issuer = None;
+    out.push(("admitted, issuer not pinned", changed, now));
+    let mut changed = input.clone();
+    changed.issuer = changed.custodians.first().cloned();
+    out.push(("admitted, another registry as issuer", changed, now));
+    let mut changed = input.clone();
+    changed.issuer.as_mut().expect("an issuer").evidence = None;
+    out.push(("admitted, no evidence of the issuer", changed, now));
+    let mut changed = input.clone();
+    changed.custodians.clear();
+    out.push(("admitted, no evidence of the custodian", changed, now));
+    let mut changed = input.clone();
+    changed.issuer.as_mut().expect("an issuer").quarantined = true;
+    out.push(("admitted, issuer showed two histories", changed, now));
+    let mut changed = input.clone();
+    let mut bundle = a.bundle_of(2);
+    bundle.valid_to = carnet_domain::kit::beginning();
+    changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
+    out.push(("admitted, issuer's bundle expired", changed, now));
+
+    let changed = with_issuer(&input, |evidence| evidence.model = None);
+    out.push(("admitted, model not shown", changed, now));
+    let changed = with_issuer(&input, |evidence| {
+        if let RobotProof::Present { proven, .. } = evidence.robot.clone() {
+            evidence.robot = RobotProof::Included { proven };
+        }
+    });
+    out.push(("admitted, issuer's newest not proven", changed, now));
+    let mut changed = input.clone();
+    let shown: Vec<u8> = shown_without(8);
+    let hidden = evidence_showing(&mut b, code, &shown);
+    changed.custodians[0].evidence = Some(hidden.to_bytes());
+    out.push(("admitted, state hidden", changed, soon(&[&a, &b])));
+    let shown = shown_without(12);
+    let mut changed = input;
+    let hidden = evidence_showing(&mut a, code, &shown);
+    changed.issuer.as_mut().expect("an issuer").evidence = Some(hidden.to_bytes());
+    out.push(("admitted, custody hidden", changed, soon(&[&a, &b])));
+    out
+}
+
+pub(crate) fn shown_without(slot: u8) -> Vec<u8> {
+    let all = SLOTS_FOR_AUTHORITIES.iter().copied();
+    all.filter(|shown| *shown != slot).collect()
+}
+
+/// The input with the issuer's evidence changed.
+pub(crate) fn with_issuer(input: &Input, change: impl FnOnce(&mut Evidence)) -> Input {
+    let mut input = input.clone();
+    if let Some(EvidenceInput {
+        evidence: Some(bytes),
+        ..
+    }) = &mut input.issuer
+    {
+        let mut evidence = Evidence::from_bytes(bytes).expect("evidence");
+        change(&mut evidence);
+        *bytes = evidence.to_bytes();
+    }
+    input
+}
+
+fn custody_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let mut out = Vec::new();
+    let input = asks(&mut b, &mut a, code);
+    out.push(("still with the issuer", input, soon(&[&a, &b])));
+    offer(&mut a, &mut b, code, 1);
+    let input = asks(&mut b, &mut a, code);
+    out.push(("permitted, not released", input, soon(&[&a, &b])));
+    let ahead = given(&mut b, code);
+    depart(&mut a, &mut b, 1);
+    let mut input = asks(&mut b, &mut a, code);
+    out.push(("released to the verifier", input.clone(), soon(&[&a, &b])));
+    input.custodians = vec![ahead];
+    out.push(("released, unknown to the verifier", input, soon(&[&a, &b])));
+    let mut home = at_home(&mut a, code);
+    home.custodians = vec![given(&mut b, code)];
+    out.push(("home code, in transit abroad", home, soon(&[&a, &b])));
+    admit(&mut b, 1);
+    let input = asks(&mut b, &mut a, code);
+    out.push((
+        "admitted, not told to the issuer yet",
+        input,
+        soon(&[&a, &b]),
+    ));
+    done(&b.deliver(&mut a));
+    let mut home = at_home(&mut a, code);
+    home.custodians = vec![given(&mut b, code)];
+    out.push(("home code, abroad", home, soon(&[&a, &b])));
+    hold(&mut b, "regulator", code, HoldKind::Theft);
+    let input = asks(&mut b, &mut a, code);
+    out.push(("admitted, stolen there", input, soon(&[&a, &b])));
+
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, code, 1);
+    let early = given(&mut a, code);
+    offer(&mut b, &mut a, code, 2);
+    let input = asks(&mut b, &mut a, code);
+    out.push(("admitted, offered back", input, soon(&[&a, &b])));
+    depart(&mut b, &mut a, 2);
+    let mut home = at_home(&mut a, code);
+    home.custodians = vec![given(&mut b, code)];
+    out.push(("home code, released home", home, soon(&[&a, &b])));
+    let mut input = asks(&mut b, &mut a, code);
+    input.issuer = Some(early);
+    out.push(("released back, issuer's old word", input, soon(&[&a, &b])));
+    admit(&mut a, 2);
+    let home = at_home(&mut a, code);
+    out.push(("home code, back home", home, soon(&[&a, &b])));
+
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, code, 1);
+    let mut c = Country::with_market("33");
+    befriend(&mut b, &mut c);
+    befriend(&mut a, &mut c);
+    scrap(&mut b, code);
+    let mut input = asks(&mut b, &mut a, code);
+    out.push(("scrapped abroad", input.clone(), soon(&[&a, &b])));
+    out.push(old("scrapped abroad, old heads", &out[out.len() - 1]));
+    // The same word of a registry that the chain does not lead to is not believed.
+    input.custodians = vec![given(&mut c, code)];
+    out.push((
+        "custodian not shown, stranger instead",
+        input,
+        soon(&[&a, &b, &c]),
+    ));
+
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("33");
+    befriend(&mut a, &mut c);
+    offer(&mut a, &mut b, code, 1);
+    depart(&mut a, &mut b, 1);
+    b.must(
+        "customs",
+        Command::Return {
+            transfer: transfer(1),
+            reason: "papers".into(),
+        },
+    );
+    done(&b.deliver(&mut a));
+    let home = at_home(&mut a, code);
+    out.push(("home code, returned", home, soon(&[&a, &b])));
+    let mut input = asks(&mut c, &mut a, code);
+    input.custodians.clear();
+    out.push(("a third country asks", input, soon(&[&a, &b, &c])));
+    out
+}
+
+fn recall_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let mut out = Vec::new();
+    open_recall(&mut a, recall("R-1", Severity::Advisory, Predicate::all()));
+    let input = asks(&mut b, &mut a, code);
+    out.push(("advisory recall", input, soon(&[&a, &b])));
+    let elsewhere = Predicate {
+        build_from: 11,
+        ..Predicate::all()
+    };
+    open_recall(&mut a, recall("R-2", Severity::StopUse, elsewhere));
+    let input = asks(&mut b, &mut a, code);
+    out.push(("recall of other builds", input, soon(&[&a, &b])));
+    let mut hidden = asks(&mut b, &mut a, code);
+    let shown = shown_without(9);
+    hidden.custodians[0].evidence = Some(evidence_showing(&mut b, code, &shown).to_bytes());
+    out.push(("recall, software hidden", hidden, soon(&[&a, &b])));
+    let lot = Predicate {
+        part_lot: "L1".into(),
+        ..Predicate::all()
+    };
+    open_recall(&mut a, recall("R-3", Severity::Remedy, lot));
+    let input = asks(&mut b, &mut a, code);
+    out.push(("remedy owed", input.clone(), soon(&[&a, &b])));
+    out.push(old("remedy owed, old heads", &out[out.len() - 1]));
+    let mut graver = input;
+    for clause in &mut graver.agreements[0].clauses {
+        clause.recall_severity_max = Severity::Advisory;
+    }
+    out.push((
+        "remedy owed, graver than the clause binds",
+        graver,
+        soon(&[&a, &b]),
+    ));
+    open_recall(&mut a, recall("R-4", Severity::StopUse, Predicate::all()));
+    let input = asks(&mut b, &mut a, code);
+    out.push(("stop-use recall", input, soon(&[&a, &b])));
+    done(&a.deliver(&mut b));
+    for number in ["R-3", "R-4"] {
+        b.must(
+            "service",
+            Command::RemedyRecall {
+                code,
+                number: number.into(),
+                report: nothing(),
+            },
+        );
+    }
+    let input = asks(&mut b, &mut a, code);
+    out.push(("recalls remedied", input, soon(&[&a, &b])));
+    out
+}
+
+fn standing_cases() -> Vec<Case> {
+    let mut out = Vec::new();
+    for (name, status) in [
+        ("approval suspended", ApprovalStatus::Suspended),
+        ("approval withdrawn", ApprovalStatus::Withdrawn),
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        a.must(
+            "regulator",
+            Command::SetModelStatus {
+                id: a.model("0001", "100002"),
+                status,
+                reason: "test".into(),
+            },
+        );
+        let input = asks(&mut b, &mut a, code);
+        out.push((name, input, soon(&[&a, &b])));
+    }
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    a.must(
+        "registrar",
+        Command::SetEnterpriseStatus {
+            id: a.enterprise("0001"),
+            status: EnterpriseStatus::StruckOff,
+            reason: "bankrupt".into(),
+        },
+    );
+    let input = asks(&mut b, &mut a, code);
+    out.push(("maker struck off", input, soon(&[&a, &b])));
+
+    let mut a = Country::with_market("86");
+    let mut registration = a.registration(5);
+    registration.importers_filing = true;
+    a.must("importer", Command::Register { registration });
+    let code = a.code(5);
+    let input = at_home(&mut a, code);
+    out.push(("home, importer's filing", input, soon(&[&a])));
+    out
+}
+
+fn broken_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let input = asks(&mut b, &mut a, code);
+    let now = soon(&[&a, &b]);
+    let mut out = Vec::new();
+    let mut bundle = a.bundle_of(1);
+    bundle.log_key = a.key("another").public();
+    let mut changed = input.clone();
+    changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
+    out.push(("signed by another key", changed, now));
+    let mut bundle = a.bundle_of(1);
+    bundle.incarnation = 1;
+    let mut changed = input.clone();
+    changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
+    out.push(("another incarnation of the log", changed, now));
+    let changed = with_issuer(&input, |evidence| evidence.version = 9);
+    out.push(("evidence of a newer version", changed, now));
+    let changed = with_issuer(&input, |evidence| {
+        if let Some(model) = &mut evidence.model {
+            model.standing.safety_class += 1;
+        }
+    });
+    out.push(("model's standing changed", changed, now));
+    let mut changed = input.clone();
+    changed.code = a.code(2);
+    out.push(("evidence about another code", changed, now));
+    let mut changed = input;
+    changed.issuer.as_mut().expect("an issuer").evidence = Some(b"nothing".to_vec());
+    out.push(("not evidence at all", changed, now));
+
+    a.must("maker", a.register(2));
+    let second = a.code(2);
+    let mut input = at_home(&mut a, code);
+    let other = evidence(&mut a, second);
+    input = with_issuer(&input, |evidence| evidence.robot = other.robot);
+    input.own_age_max = OWN_AGE_MAX;
+    out.push(("home, another robot's leaf", input, soon(&[&a])));
+    out
+}

@@ -1,0 +1,266 @@
+//! Registries in memory with a robot on its way between them, and the evidence each gives.
+
+use carnet_domain::accord::{Agreement, Bundle, Signed};
+use carnet_domain::checkpoint::Origin;
+use carnet_domain::code::Code;
+use carnet_domain::command::{Action, Command};
+use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::ItemAnswer;
+use carnet_domain::kit::{self, Country, befriend, transfer};
+use carnet_domain::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::record::{Predicate, RecallNotice, Severity};
+use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_trust::bundle::PinnedBundle;
+use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
+use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};
+
+/// Two countries that recognise each other, with robot 1 of `86` registered there.
+pub(crate) fn two() -> (Country, Country) {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    a.must("maker", a.register(1));
+    (a, b)
+}
+
+pub(crate) fn act(country: &mut Country, who: &str, code: Code, action: Action) {
+    country.must(
+        who,
+        Command::Act {
+            code,
+            expected_sequence: None,
+            action,
+        },
+    );
+}
+
+pub(crate) fn hold(country: &mut Country, who: &str, code: Code, kind: HoldKind) {
+    country.must(
+        who,
+        Command::SetHold {
+            code,
+            kind,
+            reason: "why".into(),
+        },
+    );
+}
+
+/// Ends robot's life in the country that has custody.
+pub(crate) fn scrap(country: &mut Country, code: Code) {
+    let certificate = sha256(&[b"certificate"]);
+    let outcome = EndOfLife::Scrapped;
+    act(
+        country,
+        "recycler",
+        code,
+        Action::DeclareEndOfLife {
+            outcome,
+            certificate,
+        },
+    );
+    act(country, "registrar", code, Action::ConfirmEndOfLife {});
+}
+
+pub(crate) fn recall(number: &str, severity: Severity, predicate: Predicate) -> RecallNotice {
+    RecallNotice {
+        number: number.into(),
+        severity,
+        predicate,
+    }
+}
+
+pub(crate) fn open_recall(country: &mut Country, notice: RecallNotice) {
+    let models = vec![country.model("0001", "100002")];
+    country.must(
+        "maker",
+        Command::OpenRecall {
+            notice,
+            models,
+            remedy: "replace".into(),
+        },
+    );
+}
+
+pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
+    let declare = match a.declare(1, transfer(number), &b.prefix) {
+        Command::DeclareExport {
+            transfer,
+            to,
+            purpose,
+            offer_until,
+            agreement_version,
+            papers,
+            ..
+        } => Command::DeclareExport {
+            code,
+            transfer,
+            to,
+            purpose,
+            offer_until,
+            agreement_version,
+            papers,
+        },
+        other => other,
+    };
+    a.must("customs", declare);
+    done(&a.deliver(b));
+    let depart_by = b.clock.saturating_add(DurationMs::from_days(1));
+    b.must(
+        "customs",
+        Command::PermitImport {
+            transfer: transfer(number),
+            depart_by,
+            conditions: Vec::new(),
+        },
+    );
+    done(&b.deliver(a));
+}
+
+pub(crate) fn depart(a: &mut Country, b: &mut Country, number: u8) {
+    a.must(
+        "customs",
+        Command::Depart {
+            transfer: transfer(number),
+            place: "port".into(),
+        },
+    );
+    done(&a.deliver(b));
+}
+
+pub(crate) fn admit(b: &mut Country, number: u8) {
+    b.must(
+        "customs",
+        Command::Admit {
+            transfer: transfer(number),
+            place: "harbour".into(),
+            importer: sha256(&[b"importer of record"]),
+            documents: Vec::new(),
+        },
+    );
+}
+
+/// From offer to admission, told to the exporter.
+pub(crate) fn export(a: &mut Country, b: &mut Country, code: Code, number: u8) {
+    offer(a, b, code, number);
+    depart(a, b, number);
+    admit(b, number);
+    done(&b.deliver(a));
+}
+
+pub(crate) fn done(answers: &[ItemAnswer]) {
+    for answer in answers {
+        let text = kit::text(answer);
+        assert!(
+            matches!(text.as_str(), "done" | "nothing"),
+            "a delivery was answered: {text}"
+        );
+    }
+}
+
+pub(crate) fn origin(country: &Country) -> Origin {
+    Origin {
+        prefix: country.prefix,
+        incarnation: 0,
+    }
+}
+
+/// Evidence about a code under the country's newest head.
+pub(crate) fn evidence(country: &mut Country, code: Code) -> Evidence {
+    evidence_showing(country, code, SLOTS_FOR_AUTHORITIES)
+}
+
+pub(crate) fn evidence_showing(country: &mut Country, code: Code, shown: &[u8]) -> Evidence {
+    country.close();
+    let registry = country.registry();
+    let published = Published {
+        origin: origin(country),
+        checkpoint: &registry.checkpoint,
+        size: registry.published.expect("the log is closed").size,
+    };
+    build(&country.ledger, &published, &code, shown).expect("evidence of a closed log")
+}
+
+pub(crate) fn pinned(country: &Country) -> PinnedBundle {
+    pinned_as(country.bundle_of(1))
+}
+
+pub(crate) fn pinned_as(bundle: Bundle) -> PinnedBundle {
+    PinnedBundle::of_state(bundle).expect("the bundle names a prefix")
+}
+
+pub(crate) fn given(country: &mut Country, code: Code) -> EvidenceInput {
+    let evidence = Some(evidence(country, code).to_bytes());
+    EvidenceInput {
+        bundle: pinned(country),
+        evidence,
+        quarantined: false,
+    }
+}
+
+pub(crate) fn agreement(a: &Country, b: &Country) -> Agreement {
+    kit::agreement(a.prefix, b.prefix, 1)
+}
+
+/// The agreement with the signatures of both countries' roots.
+pub(crate) fn signed_agreement(a: &Country, b: &Country, agreement: &Agreement) -> Signed {
+    let bytes = agreement.to_bytes();
+    Signed {
+        signatures: [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat(),
+        bytes: Blob(bytes),
+    }
+}
+
+/// What `verifier` has when it asks about a code of `issuer`: the issuer's evidence and its own.
+pub(crate) fn asks(verifier: &mut Country, issuer: &mut Country, code: Code) -> Input {
+    Input {
+        verifier: verifier.prefix,
+        code,
+        issuer: Some(given(issuer, code)),
+        custodians: vec![given(verifier, code)],
+        agreements: vec![agreement(issuer, verifier)],
+        suspended: Vec::new(),
+        own_age_max: OWN_AGE_MAX,
+    }
+}
+
+/// What a country has when it asks about its own code, with the robot at home.
+pub(crate) fn at_home(country: &mut Country, code: Code) -> Input {
+    Input {
+        verifier: country.prefix,
+        code,
+        issuer: Some(given(country, code)),
+        custodians: Vec::new(),
+        agreements: Vec::new(),
+        suspended: Vec::new(),
+        own_age_max: OWN_AGE_MAX,
+    }
+}
+
+/// A little after everything that the countries did.
+pub(crate) fn soon(countries: &[&Country]) -> TimeMs {
+    let latest = countries.iter().map(|c| c.clock).max();
+    latest
+        .expect("a country")
+        .saturating_add(DurationMs::from_secs(10))
+}
+
+/// Value and reasons on one line.
+pub(crate) fn line(verdict: &Verdict) -> String {
+    let reasons = verdict.reasons.iter().map(ToString::to_string);
+    let all: Vec<String> = std::iter::once(verdict.value.to_string())
+        .chain(reasons)
+        .collect();
+    all.join(" | ")
+}
+
+pub(crate) fn check(purpose: Purpose, input: &Input, now: TimeMs, expected: &str) -> Verdict {
+    let verdict = judge(purpose, input, now);
+    assert_eq!(line(&verdict), expected, "{purpose:?}\n{verdict}");
+    verdict
+}
+
+/// A digest that nothing has.
+pub(crate) fn nothing() -> Digest {
+    sha256(&[b"nothing"])
+}
