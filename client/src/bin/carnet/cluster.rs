@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::admin::Member;
 use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
 use carnet_client::{Pin, advance, wall_time};
-use carnet_domain::accord::{FirstSigner, Genesis, Statement};
+use carnet_domain::accord::{FirstSigner, Genesis, Statement, cluster_id};
 use carnet_domain::checkpoint::{Origin, peek};
 use carnet_domain::code::Prefix;
 use carnet_domain::encoding::Canonical;
@@ -17,7 +17,6 @@ use carnet_domain::time::DurationMs;
 use carnet_trust::chain::verify_client;
 use carnet_trust::identity::{ClientName, NodeId, Plane};
 use clap::Subcommand;
-use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
@@ -137,7 +136,7 @@ pub(crate) enum Cluster {
         /// Close the log after this long without a change.
         #[arg(long, default_value = "60s", value_parser = parse::duration)]
         seal_idle: DurationMs,
-        /// Identity of the cluster, 32 hexadecimal digits; default is drawn at random.
+        /// Identity of the cluster, 32 hexadecimal digits; default is what its nodes compute from roots and incarnation.
         #[arg(long)]
         cluster: Option<String>,
     },
@@ -268,7 +267,12 @@ fn genesis(
         None => return Err(Failed::usage("which country? (--country, alpha-2)")),
     };
     let cluster = match cluster {
-        None => rand::rng().random(),
+        None => {
+            let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
+            let fingerprints: Vec<[u8; 32]> =
+                pinned.of(prefix).iter().map(|root| *root.fingerprint().as_bytes()).collect();
+            cluster_id(&fingerprints, incarnation)
+        }
         Some(text) => {
             let mut id = [0; 16];
             hex::decode_to_slice(&text, &mut id).map_err(|_| Failed::usage("--cluster: expected 32 hexadecimal digits"))?;
