@@ -608,21 +608,21 @@ crate::canonical_struct!(Robot {
 });
 
 impl Robot {
-    /// Whether a recall matches it and was not remedied.
+    /// Whether a recall in force matches it, or matched it once, and was not remedied.
     pub fn owes(&self, recall: &Recall) -> bool {
         let number = &recall.notice.number;
-        if self.remedied.contains(number) {
-            return false;
-        }
-        self.owed.contains(number)
-            || (recall.status == RecallStatus::InForce
-                && recall.models.contains(&self.identity.code.model_id())
+        let matches = || {
+            recall.models.contains(&self.identity.code.model_id())
                 && recall.notice.predicate.matches(
                     &self.identity.code,
                     self.firmware.build,
                     self.identity.manufactured,
                     &self.parts,
-                ))
+                )
+        };
+        recall.status == RecallStatus::InForce
+            && !self.remedied.contains(number)
+            && (self.owed.contains(number) || matches())
     }
 
     /// Every identity that ends with the robot: body and identity-bearing parts.

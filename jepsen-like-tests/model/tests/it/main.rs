@@ -18,12 +18,20 @@ const THREE: Rules = Rules {
     ..TWO
 };
 
+#[expect(
+    clippy::print_stdout,
+    reason = "what was explored is part of the result"
+)]
 fn say(what: &str, explored: Explored) {
     let Explored { states, depth } = explored;
     println!("{what}: {states} states, {depth} steps deep, all properties hold");
     assert!(1_000 < states, "the exploration is not empty");
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the counterexample is part of the result"
+)]
 fn breaks(what: &str, rules: Rules, property: fn(&World) -> bool, length: usize) {
     let steps = counterexample(rules, property).expect("the planted fault is found");
     println!("{what}: {} steps: {steps:?}", steps.len());

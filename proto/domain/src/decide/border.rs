@@ -568,11 +568,18 @@ pub(super) fn admit<L: Ledger>(
         head: held.head,
         ..disclosed
     };
-    let fitted: Vec<Digest> = here
-        .identities()
-        .into_iter()
-        .chain(here.parts.iter().map(|part| part.identity))
-        .collect();
+    let fitted: Vec<Digest> = fitted_in(&here);
+    let removed = held.robot.as_ref().map(fitted_in).unwrap_or_default();
+    let mut parts = Vec::new();
+    for identity in removed.iter().filter(|part| !fitted.contains(part)) {
+        parts.push(Effect::Part(*identity, None));
+    }
+    for identity in fitted {
+        // A part that a robot here holds stays with it, whatever another country says.
+        if ledger.part_holder(&identity).or_fault()?.is_none() {
+            parts.push(Effect::Part(identity, Some(code)));
+        }
+    }
     let after = After::Robot(Box::new(here));
     let mut event = step_event(
         Kind::Custody,
@@ -584,12 +591,14 @@ pub(super) fn admit<L: Ledger>(
         transfer,
         cx.now,
     );
-    event.effects.extend(
-        fitted
-            .into_iter()
-            .map(|identity| Effect::Part(identity, Some(code))),
-    );
+    event.effects.extend(parts);
     Ok(vec![event])
+}
+
+/// Body, identity parts and other parts.
+fn fitted_in(robot: &Robot) -> Vec<Digest> {
+    let others = robot.parts.iter().map(|part| part.identity);
+    robot.identities().into_iter().chain(others).collect()
 }
 
 pub(super) fn send_back<L: Ledger>(

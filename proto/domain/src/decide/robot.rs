@@ -273,8 +273,11 @@ fn admissible<L: Ledger>(
                 | ActionKind::ConfirmEndOfLife
                 | ActionKind::ChangeHold
         );
+    // The issuer may report a robot abroad stolen or lost; its custodian is told.
+    let report = action == ActionKind::ChangeHold && robot.identity.code.prefix() == cx.me();
     if !robot.custody.in_custody()
         && !at_border
+        && !report
         && robot.state != State::Reserved
         && action != ActionKind::Correct
     {
@@ -334,13 +337,10 @@ fn admissible<L: Ledger>(
     }
     match next(Some(robot.state), action) {
         Some(to) => Ok(to),
-        None => {
-            let _ = cx;
-            no(
-                Reason::TransitionNotAllowed,
-                format!("{} in state {}", action.name(), robot.state.name()),
-            )
-        }
+        None => no(
+            Reason::TransitionNotAllowed,
+            format!("{} in state {}", action.name(), robot.state.name()),
+        ),
     }
 }
 
@@ -681,6 +681,13 @@ pub(super) fn set_hold<L: Ledger>(
     cx.allow(CommandKind::SetHold, Some(&code.enterprise_id()))?;
     let robot = known(ledger, code)?;
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
+    if abroad && !matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        return no(
+            Reason::NotInCustody,
+            format!("custody of {} is elsewhere", code.display_form()),
+        );
+    }
     if kind == HoldKind::EndOfLifePending {
         return no(
             Reason::TransitionNotAllowed,

@@ -774,18 +774,67 @@ fn a_correction_after_the_departure_does_not_stop_the_mail() {
 }
 
 #[test]
-fn the_issuers_theft_report_reaches_the_custodian() {
+fn the_issuers_theft_report_reaches_the_custodian_and_is_lifted_by_the_issuer() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let code = a.code(1);
-    let set = Command::SetHold {
+    let set = |kind| Command::SetHold {
         code,
-        kind: HoldKind::Theft,
+        kind,
         reason: "reported".into(),
     };
-    // Abroad the issuer may not set holds itself.
-    check(&mut a, "regulator", set.clone(), "NotInCustody…");
-    check(&mut b, "regulator", set, "done");
+    let lift = Command::LiftHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    check(&mut a, "regulator", set(HoldKind::Review), "NotInCustody…");
+    check(&mut a, "regulator", set(HoldKind::Theft), "done");
+    mail(&mut a, &mut b, "done");
+    let home = home(&b, 2);
+    let held = "Held: Theft set by registry 86 on …";
+    check(&mut b, "customs", home.clone(), held);
+    check(&mut b, "regulator", lift.clone(), "HoldUnknown: Theft");
+    check(&mut a, "regulator", lift, "done");
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", home, "done");
+}
+
+/// The declaration by which robot 1 of `86` goes home.
+fn home(from: &Country, number: u8) -> Command {
+    Command::DeclareExport {
+        code: Country::unborn("86").code(1),
+        transfer: transfer(number),
+        to: prefix("86"),
+        purpose: carnet_domain::command::Purpose::PermanentExport,
+        offer_until: tomorrow(from),
+        agreement_version: 1,
+        papers: Default::default(),
+    }
+}
+
+#[test]
+fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let old = a.registration(1).parts[0].clone();
+    let fitted = carnet_domain::record::Part {
+        identity: sha256(&[b"new battery"]),
+        ..old.clone()
+    };
+    let replace = Action::ReplacePart {
+        removed: old.identity,
+        fitted: fitted.clone(),
+    };
+    let replace = act(&a, 1, replace);
+    check(&mut b, "service", replace, "done");
+    travel(&mut b, &mut a, 2);
+    let holder = |identity| {
+        let Ok(holder) = a.ledger.part_holder(&identity);
+        holder
+    };
+    assert_eq!(holder(old.identity), None);
+    assert_eq!(holder(fitted.identity), Some(a.code(1)));
 }
 
 /// The batch that is waiting for `to`.

@@ -16,3 +16,4 @@ mod signature;
 mod time;
 mod values;
 mod vectors;
+mod walk;

@@ -755,7 +755,16 @@ fn a_recall_once_matched_is_owed_after_the_attribute_changes() {
     };
     x.must("service", act(&x, 1, replace));
     let sale = act(&x, 1, sell());
-    check(&mut x, "dealer", sale, "RecallOpen: recall R-1 (StopUse)");
+    let open = "RecallOpen: recall R-1 (StopUse)";
+    check(&mut x, "dealer", sale.clone(), open);
+    x.must(
+        "maker",
+        Command::WithdrawRecall {
+            number: "R-1".into(),
+            reason: "no defect".into(),
+        },
+    );
+    check(&mut x, "dealer", sale, "done");
 }
 
 #[test]
