@@ -228,6 +228,7 @@ impl Directory {
     }
 
     fn clean(&self, current: u64) -> Result<(), StorageFault> {
+        let mut removed = false;
         for name in names(&self.root)? {
             let state = name
                 .strip_prefix(STATE_PREFIX)
@@ -238,9 +239,13 @@ impl Directory {
             if name == SNAPSHOTS || ours || state.is_some_and(|n| n != current) {
                 tracing::info!(%name, "leftover removed");
                 remove(&self.root.join(name))?;
+                removed = true;
             }
         }
-        sync_directory(&self.root)
+        if removed {
+            sync_directory(&self.root)?;
+        }
+        Ok(())
     }
 }
 
