@@ -1,0 +1,326 @@
+//! The client side: each item once, whatever breaks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use carnet_domain::entry::{Body, ItemAnswer};
+use carnet_domain::kit::{Country, befriend};
+use carnet_domain::rejection::{Reason, Rejection};
+use carnet_peering::home::HomeError;
+
+use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};
+
+async fn delivered(to: &Arc<World>, from: &Arc<World>, count: u64) {
+    let prefix = from.prefix();
+    until("delivered", || to.known(prefix).cursor == count).await;
+    assert_eq!(to.applied(), once_each(count));
+}
+
+#[tokio::test]
+async fn items_arrive_once_and_in_order() {
+    let (a, b, lines) = two();
+    let mut running = Running::follow(&b, &lines);
+    a.offer(0..3, b.prefix());
+    a.publish();
+    delivered(&b, &a, 3).await;
+    a.offer(3..5, b.prefix());
+    a.publish();
+    delivered(&b, &a, 5).await;
+    assert!(running.never_paused());
+    let status = running.board.of(a.prefix()).unwrap();
+    assert_eq!((status.cursor, status.applied, status.pending), (5, 5, 0));
+    assert!(status.following && status.last_error.is_none());
+    assert_eq!(status.newest.unwrap().size, b.known(a.prefix()).size_seen);
+}
+
+#[tokio::test]
+async fn nothing_that_is_not_published_arrives() {
+    let (a, b, lines) = two();
+    let running = Running::follow(&b, &lines);
+    until("contact", || running.board.newest(a.prefix()).is_some()).await;
+    a.offer(0..1, b.prefix());
+    a.published.send_modify(|_| {});
+    settle().await;
+    assert_eq!(b.proposals(), 0);
+    a.publish();
+    delivered(&b, &a, 1).await;
+}
+
+#[tokio::test]
+async fn a_head_without_items_is_shown_and_not_proposed() {
+    let (a, b, lines) = two();
+    let running = Running::follow(&b, &lines);
+    let newest = || running.board.newest(a.prefix()).map(|(head, _)| head.size);
+    for _ in 0..3 {
+        a.offer(0..0, b.prefix());
+        a.country.lock().unwrap().clock.0 += 120_000;
+        a.publish();
+        let size = *a.published.borrow();
+        until("shown", || newest() == Some(size)).await;
+    }
+    assert_eq!(b.proposals(), 0);
+}
+
+#[tokio::test]
+async fn a_full_mailbox_comes_in_parts_that_fit_into_entries() {
+    let (a, b, lines) = two();
+    a.offer(0..300, b.prefix());
+    a.publish();
+    let _running = Running::follow(&b, &lines);
+    delivered(&b, &a, 300).await;
+    // 256 items are one batch, and more than one entry.
+    assert!(3 <= b.proposals(), "{}", b.proposals());
+}
+
+#[tokio::test]
+async fn a_broken_connection_costs_nothing_but_time() {
+    let (a, b, lines) = two();
+    let mut running = Running::follow(&b, &lines);
+    for round in 0..4_u32 {
+        a.offer(round..round + 1, b.prefix());
+        a.publish();
+        delivered(&b, &a, u64::from(round) + 1).await;
+        lines.break_all(ENDPOINT);
+        // What was believed on the stream resets the pause.
+        assert_eq!(running.paused().await, Duration::from_secs(1));
+        running.go_on();
+    }
+}
+
+#[tokio::test]
+async fn pauses_double_up_to_half_a_minute() {
+    let (a, b, lines) = two();
+    lines.cut(ENDPOINT, true);
+    let mut running = Running::follow(&b, &lines);
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        pauses.push(running.paused().await.as_secs());
+        running.go_on();
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+    assert!(running.last_error(a.prefix()).starts_with("refused: "));
+    let status = running.board.of(a.prefix()).unwrap();
+    assert!(7 <= status.errors_in_a_row && status.contacts == 0);
+    lines.cut(ENDPOINT, false);
+    running.go_on();
+    a.offer(0..1, b.prefix());
+    a.publish();
+    delivered(&b, &a, 1).await;
+}
+
+#[tokio::test]
+async fn endpoints_are_tried_in_turn() {
+    let (a, b, lines) = two();
+    let at = vec!["nobody.example:1".to_owned(), ENDPOINT.to_owned()];
+    b.endpoints.lock().unwrap().insert(a.prefix(), at);
+    a.offer(0..1, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    assert_eq!(lines.dials(ENDPOINT), 0);
+    running.go_on();
+    delivered(&b, &a, 1).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_out_from_the_state() {
+    let (a, b, lines) = two();
+    *b.instead.lock().unwrap() = Some(Box::new(|number, country, batch| {
+        (number == 0).then(|| {
+            let body = Body::Foreign {
+                batch: batch.clone(),
+            };
+            country.apply(body);
+            Err(HomeError::Unknown("the leader stepped down".into()))
+        })
+    }));
+    a.offer(0..2, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    assert_eq!(
+        running.last_error(a.prefix()),
+        "not applied: the outcome is unknown: the leader stepped down"
+    );
+    assert_eq!(b.known(a.prefix()).cursor, 2);
+    a.offer(2..3, b.prefix());
+    a.publish();
+    running.go_on();
+    until("the third", || b.known(a.prefix()).cursor == 3).await;
+    // The first two were applied by the proposal whose answer was lost, and never again.
+    assert_eq!(b.applied(), [(2, 1)]);
+}
+
+#[tokio::test]
+async fn a_gap_on_the_wire_is_not_proposed() {
+    let (a, b, lines) = two();
+    *a.tamper.lock().unwrap() = Some(Box::new(|batch| {
+        if 1 < batch.items.len() {
+            batch.items.remove(0);
+        }
+    }));
+    a.offer(0..2, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    assert_eq!(
+        running.last_error(a.prefix()),
+        "not believed: item 1 where 0 was expected"
+    );
+    assert_eq!(b.proposals(), 0);
+    *a.tamper.lock().unwrap() = None;
+    running.go_on();
+    delivered(&b, &a, 2).await;
+}
+
+#[tokio::test]
+async fn a_gap_in_the_state_begins_anew_from_its_cursor() {
+    let (a, b, lines) = two();
+    // Another leader applied the first item meanwhile; this proposal comes too late and is refused.
+    *b.instead.lock().unwrap() = Some(Box::new(|number, country, batch| {
+        (number == 0).then(|| {
+            let mut first = batch.clone();
+            first.items.truncate(1);
+            country.apply(Body::Foreign { batch: first });
+            let rejection = Rejection::new(Reason::EvidenceGap, "item 0, expected 1");
+            Ok(vec![ItemAnswer::Refused { rejection }; batch.items.len()])
+        })
+    }));
+    a.offer(0..3, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    until("delivered", || b.known(a.prefix()).cursor == 3).await;
+    assert_eq!(b.applied(), [(1, 1), (2, 1)]);
+    assert!(running.never_paused(), "progress was made, so at once");
+}
+
+#[tokio::test]
+async fn a_refusal_without_progress_waits() {
+    let (a, b, lines) = two();
+    *b.instead.lock().unwrap() = Some(Box::new(|_, _, batch| {
+        let rejection = Rejection::new(Reason::EvidenceBroken, "no");
+        Some(Ok(vec![
+            ItemAnswer::Refused { rejection };
+            batch.items.len()
+        ]))
+    }));
+    a.offer(0..1, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        pauses.push(running.paused().await.as_secs());
+        running.go_on();
+    }
+    assert_eq!(pauses, [1, 2, 4, 8]);
+    assert!(running.last_error(a.prefix()).starts_with("refused here: "));
+    assert_eq!(b.applied(), []);
+}
+
+#[tokio::test]
+async fn a_tampered_leaf_is_refused_and_shown() {
+    let (a, b, lines) = two();
+    *a.tamper.lock().unwrap() = Some(Box::new(|batch| {
+        for item in &mut batch.items {
+            *item.proven.leaf.0.last_mut().unwrap() ^= 1;
+        }
+    }));
+    a.offer(0..1, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    let error = running.last_error(a.prefix());
+    assert!(
+        error.starts_with("not believed: item 0 is not proven"),
+        "{error}"
+    );
+    assert_eq!(b.proposals(), 0);
+    *a.tamper.lock().unwrap() = None;
+    running.go_on();
+    delivered(&b, &a, 1).await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_key_is_refused_and_shown() {
+    let (a, b, lines) = two();
+    *a.tamper.lock().unwrap() = Some(Box::new(|batch| {
+        let head = carnet_domain::checkpoint::peek(&batch.checkpoint).unwrap();
+        let stranger = Country::unborn("86").key("stranger");
+        batch.checkpoint = head.sign(&stranger).into_text();
+    }));
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    let error = running.last_error(a.prefix());
+    assert!(error.starts_with("not believed: the checkpoint"), "{error}");
+    assert!(running.board.newest(a.prefix()).is_none());
+}
+
+#[tokio::test]
+async fn a_follower_stops_with_leadership_and_begins_again_with_it() {
+    let (a, b, lines) = two();
+    let running = Running::follow(&b, &lines);
+    a.offer(0..1, b.prefix());
+    a.publish();
+    delivered(&b, &a, 1).await;
+    b.leading.send_replace(false);
+    let following = || running.board.of(a.prefix()).unwrap().following;
+    until("stopped", || !following()).await;
+    a.offer(1..2, b.prefix());
+    a.publish();
+    settle().await;
+    assert_eq!(b.known(a.prefix()).cursor, 1);
+    b.leading.send_replace(true);
+    delivered(&b, &a, 2).await;
+    running.stop.cancel();
+    until("stopped", || !following()).await;
+}
+
+#[tokio::test]
+async fn a_dead_peer_does_not_touch_the_others() {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut b);
+    befriend(&mut c, &mut b);
+    let (a, b) = (World::new(a), World::new(b));
+    b.publish();
+    let lines = Lines::default();
+    lines.serve(ENDPOINT, &a, Some(b.prefix()));
+    for (peer, at) in [(a.prefix(), ENDPOINT), (c.prefix, "nobody.example:1")] {
+        b.endpoints
+            .lock()
+            .unwrap()
+            .insert(peer, vec![at.to_owned()]);
+    }
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    assert!(!running.last_error(c.prefix).is_empty());
+    a.offer(0..2, b.prefix());
+    a.publish();
+    delivered(&b, &a, 2).await;
+    assert_eq!(running.last_error(a.prefix()), "");
+}
+
+#[tokio::test]
+async fn a_new_peer_is_followed_once_its_recognition_is_published() {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    let mut later = (a.clone(), b.clone());
+    befriend(&mut later.0, &mut later.1);
+    a = later.0;
+    let befriended = later.1;
+    b.close();
+    let (a, b) = (World::new(a), World::new(b));
+    b.publish();
+    let lines = Lines::default();
+    lines.serve(ENDPOINT, &a, Some(b.prefix()));
+    let at = vec![ENDPOINT.to_owned()];
+    b.endpoints.lock().unwrap().insert(a.prefix(), at);
+    let _running = Running::follow(&b, &lines);
+    a.offer(0..1, b.prefix());
+    a.publish();
+    settle().await;
+    assert_eq!((b.proposals(), a.batches.load(Ordering::SeqCst)), (0, 0));
+    *b.country.lock().unwrap() = befriended;
+    b.publish();
+    delivered(&b, &a, 1).await;
+}

@@ -1,0 +1,103 @@
+//! Inquiries over the wire, and what stays when the wire is cut.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use carnet_domain::code::Code;
+use carnet_peering::home::Home;
+use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
+use carnet_trust::evidence;
+
+use crate::world::{ENDPOINT, Lines, World, two};
+
+struct Asked {
+    a: Arc<World>,
+    b: Arc<World>,
+    lines: Lines,
+    inquirer: Inquirer,
+    code: Code,
+}
+
+fn asked() -> Asked {
+    let (a, b, lines) = two();
+    a.offer(1..2, b.prefix());
+    a.publish();
+    let home = Arc::clone(&b) as Arc<dyn Home>;
+    let inquirer = Inquirer::new(home, Arc::new(lines.clone()));
+    let code = a.country.lock().unwrap().code(1);
+    Asked {
+        a,
+        b,
+        lines,
+        inquirer,
+        code,
+    }
+}
+
+impl Asked {
+    async fn ask(&self) -> Result<Fetched, InquireError> {
+        let peer = self.b.known(self.a.prefix());
+        let origin = self.a.origin().unwrap();
+        let judge = |bytes: &[u8]| {
+            let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
+            let proven = evidence.verify(&peer.bundle.log_key, &origin);
+            proven.map(drop).map_err(|error| error.to_string())
+        };
+        let purpose = InquiryPurpose::parse("border-inspection").unwrap();
+        self.inquirer
+            .inquire(
+                self.a.prefix(),
+                &self.code,
+                &purpose,
+                Duration::from_secs(60),
+                judge,
+            )
+            .await
+    }
+}
+
+#[tokio::test]
+async fn evidence_goes_on_ageing_when_the_peer_is_cut_off() {
+    let asked = asked();
+    let live = asked.ask().await.unwrap();
+    assert_eq!(live.kept_because, None);
+    asked.lines.cut(ENDPOINT, true);
+    asked.b.time_ms.fetch_add(5_000, Ordering::SeqCst);
+    let kept = asked.ask().await.unwrap();
+    assert_eq!((kept.evidence, kept.at), (live.evidence, live.at));
+    assert!(kept.kept_because.unwrap().contains(ENDPOINT));
+    asked.lines.cut(ENDPOINT, false);
+    let again = asked.ask().await.unwrap();
+    assert_eq!((again.kept_because, again.at), (None, asked.b.wall()));
+}
+
+#[tokio::test]
+async fn what_is_not_evidence_never_replaces_what_is() {
+    let asked = asked();
+    let live = asked.ask().await.unwrap();
+    *asked.a.evidence.lock().unwrap() = Some(b"<html>502 Bad Gateway</html>".to_vec());
+    let kept = asked.ask().await.unwrap();
+    assert_eq!(kept.evidence, live.evidence);
+    assert!(kept.kept_because.unwrap().contains("not evidence"));
+    let peer = asked.a.prefix();
+    let stored = asked.inquirer.kept(peer, &asked.code);
+    assert_eq!(stored, Some((live.evidence, live.at)));
+}
+
+#[tokio::test]
+async fn without_any_evidence_there_is_none() {
+    let asked = asked();
+    asked.lines.cut(ENDPOINT, true);
+    let error = asked.ask().await.unwrap_err();
+    assert!(matches!(error, InquireError::NoAnswer { .. }), "{error}");
+    let stranger = carnet_domain::code::Prefix::parse("81").unwrap();
+    let purpose = InquiryPurpose::parse("x").unwrap();
+    let patience = Duration::from_secs(60);
+    let error = asked
+        .inquirer
+        .inquire(stranger, &asked.code, &purpose, patience, |_| Ok(()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "81 is not a peer");
+}
