@@ -1,4 +1,5 @@
-//! Believes a log head only if it is signed and extends the one seen before.
+//! Believes an answer only if it is proven here: a log head that is signed and extends the one seen before, evidence
+//! that holds under a pinned log key, a verdict that was judged on this machine.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +7,15 @@ use std::path::Path;
 use carnet_domain::checkpoint::{NoteError, Origin, open};
 use carnet_domain::digest::Digest;
 use carnet_domain::merkle::{ProofError, verify_consistency};
+use carnet_domain::code::Code;
 use carnet_domain::signature::PublicKey;
+use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
+use carnet_trust::offline::{FileError, Pins, Report, verify_file};
+use carnet_trust::verdict::Purpose;
+
+use crate::client::Client;
+use crate::clock::wall_time;
+use crate::error::ClientError;
 
 /// The largest log head of one registry that was verified here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +57,70 @@ pub enum PinError {
         #[source]
         source: ProofError,
     },
+    /// The evidence does not hold.
+    #[error("the evidence does not hold")]
+    Evidence(#[from] EvidenceError),
+    /// The evidence file cannot be read, or is about something else.
+    #[error("the evidence cannot be read")]
+    File(#[from] FileError),
+    /// The evidence is about another code than was asked for.
+    #[error("the evidence is about {found}, asked was {asked}")]
+    OtherCode {
+        /// Asked for.
+        asked: Code,
+        /// Shown.
+        found: Code,
+    },
+}
+
+/// A value that was proven on this machine. Only the checks of this crate make one.
+#[derive(Debug, Clone)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// The value.
+    pub fn value(&self) -> &T {
+        &self.0
+    }
+
+    /// The value, without the mark that it was proven.
+    pub fn into_value(self) -> T {
+        self.0
+    }
+}
+
+impl Client {
+    /// What the log says of a code, proven under the log key given.
+    ///
+    /// # Errors
+    /// As every read; [`ClientError::NotProven`] when something does not hold.
+    pub async fn prove_here(
+        &self,
+        code: &Code,
+        size_min: u64,
+        log_key: &PublicKey,
+        origin: &Origin,
+    ) -> Result<Verified<ProvenEvidence>, ClientError> {
+        let bytes = self.prove(code, size_min).await?;
+        let proven = parse(&bytes).and_then(|evidence| evidence.verify(log_key, origin)).map_err(PinError::Evidence)?;
+        if proven.code() != code {
+            return Err(PinError::OtherCode { asked: *code, found: *proven.code() }.into());
+        }
+        Ok(Verified(proven))
+    }
+
+    /// The verdict on a code, judged on this machine under the roots pinned here. What the server itself judged is not
+    /// asked: it only brings the evidence.
+    ///
+    /// # Errors
+    /// As every read; [`ClientError::NotProven`] when the evidence cannot be read. Evidence that does not hold gives a
+    /// report whose verdict is INVALID.
+    pub async fn verify_here(&self, code: &Code, purpose: Purpose, pins: &Pins) -> Result<Verified<Report>, ClientError> {
+        let found = self.verify(code, purpose.name()).await?;
+        let (_, file) = found.value;
+        let report = verify_file(&file, pins, Some(code), purpose, wall_time()).map_err(PinError::File)?;
+        Ok(Verified(report))
+    }
 }
 
 /// Verifies a checkpoint and that it extends the one pinned. A smaller one leaves the pin as it is: the server is behind.
@@ -104,5 +177,85 @@ impl Pin {
         std::fs::write(&part, &self.text)?;
         std::fs::File::open(&part)?.sync_all()?;
         std::fs::rename(&part, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::checkpoint::Checkpoint;
+    use carnet_domain::code::Prefix;
+    use carnet_domain::merkle::{leaf_hash, node_hash};
+    use carnet_domain::signature::SecretKey;
+
+    fn key() -> SecretKey {
+        SecretKey::from_seed(&[3; 32])
+    }
+
+    fn origin() -> Origin {
+        Origin { prefix: Prefix::new("86").expect("a prefix"), incarnation: 0 }
+    }
+
+    fn note(size: u64, root: Digest) -> String {
+        Checkpoint { origin: origin(), size, root }.sign(&key()).into_text()
+    }
+
+    /// Heads of sizes 1 and 2, and the proof from one to the other.
+    fn heads() -> (String, String, Vec<Digest>) {
+        let (one, other) = (leaf_hash(b"a"), leaf_hash(b"b"));
+        (note(1, one), note(2, node_hash(&one, &other)), vec![other])
+    }
+
+    fn pin(text: &str) -> Pin {
+        advance(None, &origin(), &key().public(), text, &[]).expect("a signed head")
+    }
+
+    fn check(pin: &Pin, text: &str, proof: &[Digest]) -> Result<u64, PinError> {
+        advance(Some(pin), &origin(), &key().public(), text, proof).map(|pin| pin.size)
+    }
+
+    #[test]
+    fn a_head_that_extends_the_pinned_one_is_pinned() {
+        let (one, two, proof) = heads();
+        assert_eq!(check(&pin(&one), &two, &proof).expect("consistent"), 2);
+    }
+
+    #[test]
+    fn a_smaller_head_leaves_the_pin() {
+        let (one, two, _) = heads();
+        assert_eq!(check(&pin(&two), &one, &[]).expect("the server is behind"), 2);
+    }
+
+    #[test]
+    fn two_roots_of_one_size_are_a_fork() {
+        let (_, two, _) = heads();
+        let forked = check(&pin(&two), &note(2, leaf_hash(b"x")), &[]);
+        assert!(matches!(forked, Err(PinError::Forked { size: 2, .. })));
+    }
+
+    #[test]
+    fn a_rewritten_history_is_not_believed() {
+        let (one, _, proof) = heads();
+        let rewritten = note(2, node_hash(&leaf_hash(b"x"), &leaf_hash(b"b")));
+        assert!(matches!(check(&pin(&one), &rewritten, &proof), Err(PinError::NotConsistent { .. })));
+    }
+
+    #[test]
+    fn another_key_signs_nothing() {
+        let (one, ..) = heads();
+        let other = SecretKey::from_seed(&[4; 32]).public();
+        assert!(matches!(advance(None, &origin(), &other, &one, &[]), Err(PinError::Note(_))));
+    }
+
+    #[test]
+    fn a_pin_survives_the_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pins/86-0.checkpoint");
+        let (one, ..) = heads();
+        assert!(Pin::load(&path, &origin(), &key().public()).expect("no file").is_none());
+        pin(&one).save(&path).expect("written");
+        assert_eq!(Pin::load(&path, &origin(), &key().public()).expect("read"), Some(pin(&one)));
+        std::fs::write(&path, one.replace("\n1\n", "\n9\n")).expect("written");
+        assert!(Pin::load(&path, &origin(), &key().public()).is_err(), "an edited pin is refused");
     }
 }

@@ -123,7 +123,12 @@ async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome
     let agreement_version = match declare.agreement_version {
         Some(version) => version,
         None => {
-            let peer = client.peer(declare.to).await?.value;
+            let peer = client.peer(declare.to).await.map_err(|error| {
+                let mut failed = Failed::from(error);
+                failed.next = "Name the agreement's version with --agreement-version.".into();
+                failed
+            });
+            let peer = peer?.value;
             let agreement = peer.agreement(wall_time()).ok_or_else(|| {
                 Failed::usage(format!("no agreement with {} is in force; name one with --agreement-version", declare.to))
             })?;

@@ -2,6 +2,7 @@
 //!
 //! Verbs by noun. Data on stdout, talk on stderr, `-o json` everywhere, and an exit code for every kind of end.
 
+mod bench;
 mod border;
 mod cluster;
 mod context;
@@ -14,6 +15,7 @@ mod recall;
 mod robot;
 mod submit;
 mod trust;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -82,6 +84,11 @@ enum Noun {
     /// Recalls.
     #[command(subcommand)]
     Recall(recall::Recall),
+    /// The verdict on a robot for a purpose, online or from an evidence file.
+    Verify(Box<verify::Verify>),
+    /// Evidence for later, without a network.
+    #[command(subcommand)]
+    Evidence(verify::Evidence),
     /// What other countries need to believe this one.
     #[command(subcommand)]
     Bundle(trust::Bundle),
@@ -94,6 +101,9 @@ enum Noun {
     /// The transparency log.
     #[command(subcommand)]
     Log(cluster::Log),
+    /// Load, side by side with another system.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 /// What a command found, and how it ends.
@@ -158,6 +168,9 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Transfer(verb) => border::transfer(verb, &settings).await,
         Noun::Movement(verb) => border::movement(verb, &settings).await,
         Noun::Recall(verb) => recall::run(verb, &settings).await,
+        Noun::Verify(verify) => verify::run(*verify, &settings).await,
+        Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
+        Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings),
         Noun::Peer(verb) => trust::peer(verb, &settings).await,
         Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
@@ -179,7 +192,8 @@ mod tests {
         let mut text = String::new();
         for noun in Cli::command().get_subcommands() {
             let verbs: Vec<&str> = noun.get_subcommands().map(clap::Command::get_name).collect();
-            text += &format!("{}: {}\n", noun.get_name(), verbs.join(" "));
+            text += format!("{}: {}", noun.get_name(), verbs.join(" ")).trim_end();
+            text.push('\n');
         }
         assert_eq!(text, include_str!("verbs.txt"));
     }

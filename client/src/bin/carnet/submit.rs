@@ -1,6 +1,6 @@
 //! One command submitted and shown; the options that every write has.
 
-use carnet_client::Client;
+use carnet_client::{Client, ClientError, Effect, Trace};
 use carnet_domain::command::Command;
 use carnet_domain::encoding::Canonical;
 use serde_json::{Value, json};
@@ -47,9 +47,14 @@ pub(crate) async fn through(
     }
     let commands = [command];
     let submitted = if write.published {
-        client.submit_published(&commands).await?
+        client.submit_published(&commands).await
     } else {
-        client.submit(&commands).await?
+        client.submit(&commands).await
+    };
+    let submitted = match submitted {
+        Ok(submitted) => submitted,
+        Err(error) if error.effect() == Effect::Unknown => return learned(client, &commands[0], error, extra).await,
+        Err(error) => return Err(error.into()),
     };
     let mut value = view::done(&submitted.single()?);
     value["log_index"] = submitted.position.log_index.to_string().into();
@@ -57,6 +62,20 @@ pub(crate) async fn through(
         value["checkpoint"] = checkpoint.clone().into();
     }
     Ok(merge(value, extra).into())
+}
+
+/// The outcome was lost: what the records show of it.
+async fn learned(client: &Client, command: &Command, error: ClientError, extra: Value) -> Result<Outcome, Failed> {
+    match client.trace(command).await {
+        Ok(Trace::Shown) => Ok(merge(json!({"done": true, "learned": "the answer was lost; the record shows it"}), extra).into()),
+        Ok(Trace::Other) => {
+            let mut failed = Failed::from(error);
+            failed.effect = Effect::None;
+            failed.text = format!("{}; the record there says something else", failed.text);
+            Err(failed)
+        }
+        Ok(Trace::NotShown | Trace::CannotTell) | Err(_) => Err(error.into()),
+    }
 }
 
 fn shown(command: &Command) -> Value {
