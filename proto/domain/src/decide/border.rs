@@ -123,7 +123,6 @@ fn clause_for<F>(
 }
 
 fn step_event(
-    kind: Kind,
     command: &Command,
     after: After,
     link: Link,
@@ -140,7 +139,7 @@ fn step_event(
     transfer.step = link.step;
     transfer.step_at = now;
     let issuer = transfer.code.prefix();
-    let mut event = Event::new(kind, command, after);
+    let mut event = Event::new(Kind::Custody, command, after);
     event.evidence = transfer.evidence.iter().cloned().collect();
     event.link = Some(LinkWritten {
         link,
@@ -261,7 +260,6 @@ pub(super) fn declare_export<L: Ledger>(
     let after = After::Robot(Box::new(robot));
     let place = papers.office_of_export.clone();
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         after,
         link,
@@ -335,7 +333,6 @@ pub(super) fn cancel_export<L: Ledger>(
     let link = propose(cx.me(), &held.chain, &Act::Cancel, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         held.after(&code),
         link,
@@ -386,7 +383,6 @@ pub(super) fn permit_import<L: Ledger>(
     let code = transfer.code;
     let place = transfer.papers.office_of_entry.clone();
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         held.after(&code),
         link,
@@ -410,7 +406,6 @@ pub(super) fn refuse_import<L: Ledger>(
     transfer.refused = Some(reason.to_owned());
     let code = transfer.code;
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         held.after(&code),
         link,
@@ -467,7 +462,6 @@ pub(super) fn depart<L: Ledger>(
     let link = propose(cx.me(), &held.chain, &Act::Depart, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         held.after(&code),
         link,
@@ -581,16 +575,7 @@ pub(super) fn admit<L: Ledger>(
         }
     }
     let after = After::Robot(Box::new(here));
-    let mut event = step_event(
-        Kind::Custody,
-        command,
-        after,
-        link,
-        TimeMs(0),
-        place,
-        transfer,
-        cx.now,
-    );
+    let mut event = step_event(command, after, link, TimeMs(0), place, transfer, cx.now);
     event.effects.extend(parts);
     Ok(vec![event])
 }
@@ -614,7 +599,6 @@ pub(super) fn send_back<L: Ledger>(
     let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(
-        Kind::Custody,
         command,
         held.after(&code),
         link,

@@ -1,0 +1,286 @@
+//! Entries: sessions and exactly-once, signatures, stamps, statements of the roots, sealing and publishing.
+
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{Body, Request};
+use carnet_domain::kit::{Country, text};
+use carnet_domain::leaf::Leaf;
+use carnet_domain::ledger::Ledger;
+use carnet_domain::time::{DurationMs, TimeMs};
+
+use crate::rules::{check, market};
+
+fn send(country: &mut Country, request: Request) -> String {
+    let answer = country.apply(Body::Actor { request });
+    let texts: Vec<String> = answer.items.iter().map(text).collect();
+    texts.join("; ")
+}
+
+#[test]
+fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
+    let mut x = market();
+    let commands = [x.register(2), x.register(2)];
+    let request = x.request("maker", &commands);
+    let first = x.apply(Body::Actor {
+        request: request.clone(),
+    });
+    assert_eq!(first.items.len(), 2);
+    let size = x.registry().tree.size();
+    x.advance(DurationMs::from_days(3)); // Past the time limit too: the outcome is known.
+    let again = x.apply(Body::Actor {
+        request: request.clone(),
+    });
+    assert_eq!(again.items, first.items);
+    assert_eq!(x.registry().tree.size(), size);
+    let mut other = request;
+    let mut header =
+        carnet_domain::envelope::SignedHeader::from_bytes(&other.header.0).expect("a header");
+    header.not_after = TimeMs::MAX;
+    other.header = Blob(header.to_bytes());
+    assert_eq!(
+        send(&mut x, other),
+        "IdempotencyMismatch: 2; IdempotencyMismatch: 2"
+    );
+}
+
+#[test]
+fn a_number_below_the_window_is_never_executed() {
+    let mut x = market();
+    let register = [x.register(2)];
+    let mut header = x.header("maker", &register);
+    header.sequence = 5_000;
+    let request = x.part("maker", &header, &register, 0, 1);
+    assert_eq!(send(&mut x, request), "done");
+    let register = [x.register(3)];
+    let mut header = x.header("maker", &register);
+    header.sequence = 5_000 - 1_024;
+    let request = x.part("maker", &header, &register, 0, 1);
+    assert_eq!(
+        send(&mut x, request),
+        "SessionExpired: request 3976, the newest is 5000"
+    );
+    header.sequence += 1;
+    let request = x.part("maker", &header, &register, 0, 1);
+    assert_eq!(send(&mut x, request), "done");
+}
+
+#[test]
+fn a_subject_has_sixteen_sessions_and_the_oldest_makes_way() {
+    let mut x = market();
+    let open = |x: &mut Country, nonce: u8| {
+        let body = Body::OpenSession {
+            subject: "maker".into(),
+            nonce: [nonce; 16],
+        };
+        x.apply(body).session.expect("a session")
+    };
+    let first = x.session("maker");
+    let second = open(&mut x, 2);
+    assert_eq!(open(&mut x, 2), second, "one nonce is one session");
+    for nonce in 3..=17 {
+        open(&mut x, nonce);
+    }
+    let Ok(session) = x.ledger.session(first);
+    assert_eq!(session, None);
+    let register = x.register(2);
+    check(&mut x, "maker", register, "SessionUnknown…");
+}
+
+#[test]
+fn what_is_late_or_meant_for_another_registry_is_refused() {
+    let mut x = market();
+    let register = [x.register(2)];
+    let mut header = x.header("maker", &register);
+    header.not_after = TimeMs(1);
+    let request = x.part("maker", &header, &register, 0, 1);
+    assert!(send(&mut x, request).starts_with("CommandExpired: until 1970-01-01"));
+    let mut elsewhere = x.header("maker", &register);
+    elsewhere.prefix = crate::border::prefix("49");
+    let request = x.part("maker", &elsewhere, &register, 0, 1);
+    assert_eq!(
+        send(&mut x, request),
+        "WrongAudience: meant for 49/0, this is 86/0"
+    );
+    let mut restored = x.header("maker", &register);
+    restored.incarnation = 1;
+    let request = x.part("maker", &restored, &register, 0, 1);
+    assert_eq!(
+        send(&mut x, request),
+        "WrongAudience: meant for 86/1, this is 86/0"
+    );
+}
+
+#[test]
+fn only_what_was_signed_is_executed() {
+    let mut x = market();
+    let commands = [x.register(2), x.register(3), x.register(4)];
+    let header = x.header("maker", &commands);
+    let good = x.part("maker", &header, &commands, 1, 2);
+    let mut item = good.clone();
+    item.items[0] = Blob(x.register(9).to_bytes());
+    assert!(
+        send(&mut x, item).starts_with("Malformed: the items are not those under the signature")
+    );
+    let mut place = good.clone();
+    place.first_item = 0;
+    assert!(send(&mut x, place).starts_with("Malformed"));
+    let mut proof = good.clone();
+    proof.range_proof[0].0[0] ^= 1;
+    assert!(send(&mut x, proof).starts_with("Malformed"));
+    let mut signature = good.clone();
+    signature.signature.0[40] ^= 1;
+    assert!(send(&mut x, signature).starts_with("BadSignature"));
+    let mut swapped = x.header("maker", &commands);
+    swapped.kind = 12;
+    let swapped = x.part("maker", &swapped, &commands, 0, 1);
+    assert_eq!(
+        send(&mut x, swapped),
+        "Malformed: the header says 12, the item is Register"
+    );
+    assert_eq!(send(&mut x, good), "done; done");
+    let Ok(second) = x.ledger.robot(&x.code(2));
+    assert_eq!(second, None, "only the part that came is done");
+    let first = x.part("maker", &header, &commands, 0, 1);
+    assert_eq!(send(&mut x, first), "done");
+}
+
+#[test]
+fn a_command_signed_by_another_key_is_refused() {
+    let mut x = market();
+    let register = [x.register(2)];
+    let header = x.header("maker", &register);
+    let request = x.part("rival", &header, &register, 0, 1);
+    assert_eq!(
+        send(&mut x, request),
+        "BadSignature: the command signature does not verify"
+    );
+}
+
+#[test]
+fn a_stamp_far_ahead_is_refused_and_time_never_goes_back() {
+    let mut x = market();
+    let time = x.registry().log_time;
+    x.clock = time.saturating_add(DurationMs(600_001));
+    let register = x.register(2);
+    check(&mut x, "maker", register.clone(), "ClockAhead: stamp …");
+    assert_eq!(x.registry().log_time, time);
+    x.clock = TimeMs(7);
+    check(&mut x, "maker", register, "done");
+    assert_eq!(x.registry().log_time, time);
+    let Ok(robot) = x.ledger.robot(&x.code(2));
+    let index = robot
+        .and_then(|robot| robot.head)
+        .expect("a leaf")
+        .leaf_index;
+    let Ok(leaf) = x.ledger.leaf(index);
+    let leaf = Leaf::from_bytes(&leaf.expect("a leaf").leaf.0).expect("a leaf");
+    assert_eq!(leaf.t_ms, time);
+}
+
+// ---- statements of the roots ----
+
+#[test]
+fn a_registry_begins_once_and_with_its_genesis() {
+    let mut x = Country::unborn("86");
+    let answer = x.apply(Body::Seal {});
+    assert_eq!(text(&answer.items[0]), "NotInitialised");
+    let genesis = carnet_domain::accord::Statement::Genesis {
+        genesis: x.genesis(),
+    };
+    let mut unsigned = x.sign_statement(&genesis);
+    unsigned.signatures.pop();
+    let answer = x.apply(Body::Root { signed: unsigned });
+    assert_eq!(text(&answer.items[0]), "StatementUnsigned: genesis");
+    assert_eq!(text(&x.state(&genesis)), "done");
+    assert_eq!(text(&x.state(&genesis)), "AlreadyInitialised");
+}
+
+#[test]
+fn bundles_are_signed_newer_and_without_overlap() {
+    use carnet_domain::accord::{Signed, Statement};
+    let (mut x, other) = (Country::new("86"), Country::new("49"));
+    let recognise = |bundle: &carnet_domain::accord::Bundle, by: &Country| {
+        let bytes = bundle.to_bytes();
+        Statement::Recognise {
+            fingerprint: bundle.fingerprint(),
+            bundle: Signed {
+                signatures: by.root_signatures(&bytes),
+                bytes: Blob(bytes),
+            },
+        }
+    };
+    let first = other.bundle_of(2);
+    let forged = recognise(&first, &x);
+    assert_eq!(text(&x.state(&forged)), "StatementUnsigned: bundle of 49");
+    let Statement::Recognise { bundle, .. } = recognise(&first, &other) else {
+        unreachable!()
+    };
+    let wrong = Statement::Recognise {
+        bundle,
+        fingerprint: Digest::ZERO,
+    };
+    assert!(text(&x.state(&wrong)).starts_with("StatementUnsigned: the bundle's fingerprint is"));
+    assert_eq!(text(&x.state(&recognise(&first, &other))), "done");
+    assert_eq!(
+        text(&x.state(&recognise(&first, &other))),
+        "StatementStale: bundle sequence 2, known is 2"
+    );
+    let mut ours = other.bundle_of(3);
+    ours.prefixes.push(x.prefix);
+    assert_eq!(
+        text(&x.state(&recognise(&ours, &other))),
+        "PrefixOverlap: 86"
+    );
+    let mut theirs = Country::new("81").bundle_of(1);
+    theirs.prefixes.push(other.prefix);
+    let third = Country::new("81");
+    assert_eq!(
+        text(&x.state(&recognise(&theirs, &third))),
+        "PrefixOverlap: 49"
+    );
+    let mut unsigned = x.sign_statement(&recognise(&other.bundle_of(4), &other));
+    unsigned.signatures.truncate(1);
+    let answer = x.apply(Body::Root { signed: unsigned });
+    assert_eq!(text(&answer.items[0]), "StatementUnsigned: Recognise");
+    let agree = carnet_domain::kit::agreement(x.prefix, other.prefix, 1);
+    let bytes = agree.to_bytes();
+    let one_side = Statement::Agree {
+        agreement: Signed {
+            signatures: x.root_signatures(&bytes),
+            bytes: Blob(bytes),
+        },
+    };
+    assert_eq!(
+        text(&x.state(&one_side)),
+        "StatementUnsigned: the agreement lacks the roots of 49"
+    );
+}
+
+// ---- the log ----
+
+#[test]
+fn a_size_is_published_when_it_was_sealed_and_signed() {
+    let mut x = market();
+    let registry = x.registry();
+    let signature = x.key("log").sign(b"anything");
+    let publish = |size, root| Body::Publish {
+        size,
+        root,
+        signature,
+    };
+    let answer = x.apply(publish(registry.tree.size(), registry.tree.root()));
+    assert!(text(&answer.items[0]).starts_with("NotSealed"));
+    x.seal();
+    let sealed = x.registry().sealed.expect("sealed");
+    let answer = x.apply(publish(sealed.size, sealed.root));
+    assert!(text(&answer.items[0]).starts_with("BadSignature"));
+    assert_eq!(text(&x.publish().expect("sealed").items[0]), "nothing");
+    assert!(text(&x.publish().expect("sealed").items[0]).starts_with("NotSealed"));
+    let size = x.registry().tree.size();
+    assert_eq!(text(&x.seal().items[0]), "nothing");
+    assert_eq!(
+        x.registry().tree.size(),
+        size,
+        "nothing new, nothing sealed"
+    );
+}
