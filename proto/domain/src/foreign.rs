@@ -612,6 +612,10 @@ impl<L: Ledger> Run<'_, L> {
                 ),
             );
         }
+        if code.prefix() == self.registry.prefix && here.robot.is_none() {
+            // Nobody else can know of a code of ours that was never registered, and nobody else may burn one.
+            return no(Reason::RobotUnknown, code.display_form());
+        }
         let claim = !issuer && !held_there;
         let ended = |claim| {
             Box::new(Ended {

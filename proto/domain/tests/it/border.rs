@@ -623,6 +623,26 @@ fn an_end_of_life_by_a_country_that_never_had_the_robot_is_a_claim() {
 }
 
 #[test]
+fn another_country_cannot_burn_a_code_of_ours() {
+    let (mut a, mut b) = two();
+    let code = a.code(77);
+    // `49` lies: it writes a record for a code of `86` that was never registered, and scraps it.
+    b.must("maker", b.register(5));
+    let Ok(record) = b.ledger.robot(&b.code(5));
+    let mut forged = record.expect("registered");
+    forged.identity.code = code;
+    forged.identity.body = sha256(&[b"no body of anybody"]);
+    forged.head = None;
+    let Ok(()) = b.ledger.put_robot(forged);
+    scrap(&mut b, code);
+    mail(&mut b, &mut a, "nothing; done");
+    let Ok(ended) = a.ledger.ended(&Subject::robot(&code).key());
+    assert_eq!(ended, None);
+    let register = a.register(77);
+    check(&mut a, "maker", register, "done");
+}
+
+#[test]
 fn what_ended_in_transit_is_neither_admitted_nor_sent_back() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
