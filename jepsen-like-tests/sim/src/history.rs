@@ -1,6 +1,5 @@
 //! What was asked and answered, in the order in which it happened.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_store::machine::LogPosition;
@@ -42,8 +41,6 @@ pub(crate) struct History {
     pub(crate) now_ms: u64,
     order: u64,
     pub(crate) ops: Vec<Op>,
-    /// Who led in which term.
-    pub(crate) leaders: BTreeMap<u64, u64>,
     pub(crate) trace: Vec<String>,
     pub(crate) violations: Vec<String>,
     /// No more operations begin.
@@ -77,26 +74,16 @@ impl Shared {
         let mut history = self.lock();
         history.order += 1;
         let order = history.order;
-        history.note(format!("op {op}: {outcome:?}"));
-        if let Some(op) = history.ops.get_mut(op) {
-            op.ended = Some((order, outcome));
-        }
+        let Some(asked) = history.ops.get_mut(op) else {
+            return;
+        };
+        let event = format!("node {} op {op}: {outcome:?}", asked.node);
+        asked.ended = Some((order, outcome));
+        history.note(event);
     }
 
     pub(crate) fn note(&self, event: String) {
         self.lock().note(event);
-    }
-
-    /// Two leaders of one term are a violation.
-    pub(crate) fn leads(&self, node: u64, term: u64) {
-        let mut history = self.lock();
-        history.note(format!("node {node} leads term {term}"));
-        let first = *history.leaders.entry(term).or_insert(node);
-        if first != node {
-            history
-                .violations
-                .push(format!("term {term} has two leaders, {first} and {node}"));
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -49,7 +49,8 @@ impl Clock for SimClock {
     }
 }
 
-struct Proposer(Handle);
+/// Weak, because the handle keeps its handler: a crashed host must leave nothing behind.
+struct Proposer(Weak<Handle>);
 
 impl ForwardHandler for Proposer {
     fn handle(
@@ -57,8 +58,9 @@ impl ForwardHandler for Proposer {
         _: PeerNode,
         forwarded: Forwarded,
     ) -> BoxFuture<'static, Result<Bytes, ProposeError>> {
-        let handle = self.0.clone();
+        let handle = self.0.upgrade();
         Box::pin(async move {
+            let handle = handle.ok_or(ProposeError::Stopped)?;
             let LogPosition { term, node, index } =
                 handle.propose(forwarded.request).await?.position;
             Ok(Bytes::from(format!("{term} {node} {index}")))
@@ -93,13 +95,14 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         clock,
     )
     .await?;
-    handle.set_forward_handler(Arc::new(Proposer(handle.clone())));
+    let handle = Arc::new(handle);
+    handle.set_forward_handler(Arc::new(Proposer(Arc::downgrade(&handle))));
 
     tokio::spawn(sync_disk(
         Arc::clone(&site.log),
         Random::new(random.next(), 1),
     ));
-    tokio::spawn(watch(handle.clone(), site.clone()));
+    tokio::spawn(watch(Handle::clone(&handle), site.clone()));
     if boot == 0 && site.node == 1 {
         let members = (1..=site.nodes)
             .map(|node| (node, member(node)))
@@ -108,7 +111,7 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
     }
     for client in 0..CLIENTS_PER_NODE {
         tokio::spawn(ask(
-            handle.clone(),
+            Handle::clone(&handle),
             site.clone(),
             Random::new(random.next(), client),
         ));
@@ -151,7 +154,9 @@ async fn watch(handle: Handle, site: Site) {
     loop {
         let now = *standing.borrow_and_update();
         if now.role == Role::Leader {
-            site.history.leads(site.node, now.term);
+            // Terms are pairs of number and node here: two nodes may lead under one number, one after the other.
+            site.history
+                .note(format!("node {} leads term {}", site.node, now.term));
         }
         if standing.changed().await.is_err() {
             return;

@@ -29,6 +29,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -62,11 +63,19 @@ pub(crate) struct Peers {
     pub(crate) group: u64,
     pub(crate) node: u64,
     connector: Arc<dyn Connector>,
-    channels: Mutex<BTreeMap<(u64, Purpose), (Member, Client)>>,
+    channels: Mutex<BTreeMap<(u64, Purpose), Kept>>,
     append_stall: Duration,
-    snapshot_stall: Duration,
+    pub(crate) snapshot_stall: Duration,
     snapshot_install: Duration,
     work: crate::work::Work,
+}
+
+/// A channel that is kept.
+struct Kept {
+    member: Member,
+    client: Client,
+    /// Since when every answer has been overdue. One late answer says little: a new connection may still be on its way.
+    silent_since: Option<Instant>,
 }
 
 /// Why a call to a peer brought nothing.
@@ -108,10 +117,10 @@ impl Peers {
 
     fn client(&self, to: u64, member: &Member, purpose: Purpose) -> Result<Client, CallError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, client)) = channels.get(&(to, purpose))
-            && known == member
+        if let Some(kept) = channels.get(&(to, purpose))
+            && kept.member == *member
         {
-            return Ok(client.clone());
+            return Ok(kept.client.clone());
         }
         let channel = self
             .connector
@@ -120,11 +129,36 @@ impl Peers {
         let client = RaftClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        channels.insert((to, purpose), (member.clone(), client.clone()));
+        let kept = Kept {
+            member: member.clone(),
+            client: client.clone(),
+            silent_since: None,
+        };
+        channels.insert((to, purpose), kept);
         Ok(client)
     }
 
-    /// Drops a channel that owes an answer; the next call opens a new one.
+    /// A peer answered in time.
+    fn answered(&self, to: u64, purpose: Purpose) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = channels.get_mut(&(to, purpose)) {
+            kept.silent_since = None;
+        }
+    }
+
+    /// An answer is overdue. A channel that has brought none for `append_stall` is dropped.
+    fn overdue(&self, to: u64, purpose: Purpose) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = channels.get_mut(&(to, purpose)) else {
+            return;
+        };
+        let since = *kept.silent_since.get_or_insert_with(Instant::now);
+        if self.append_stall <= since.elapsed() {
+            channels.remove(&(to, purpose));
+        }
+    }
+
+    /// Drops a channel; the next call opens a new one.
     fn forget(&self, to: u64, purpose: Purpose) {
         self.channels
             .lock()
@@ -147,10 +181,13 @@ impl Peers {
     {
         let client = self.client(to, member, purpose)?;
         match tokio::time::timeout(patience, rpc(client)).await {
-            Ok(Ok(response)) => Ok(response.into_inner().body),
+            Ok(Ok(response)) => {
+                self.answered(to, purpose);
+                Ok(response.into_inner().body)
+            }
             Ok(Err(status)) => Err(self.failed(to, purpose, &status)),
             Err(_) => {
-                self.forget(to, purpose);
+                self.overdue(to, purpose);
                 Err(CallError::Timeout(patience))
             }
         }
@@ -413,6 +450,7 @@ impl Peer {
             match tokio::time::timeout(patience, answers.message()).await {
                 Ok(Ok(Some(envelope))) => {
                     flight.arrive();
+                    self.peers.answered(self.node, self.purpose);
                     let result = append_result_from(envelope.body);
                     return Some(
                         result.map_err(|error| RPCError::Network(NetworkError::new(&error))),
@@ -426,7 +464,7 @@ impl Peer {
                     )));
                 }
                 Err(_) if flight.answered.load(Ordering::Relaxed) < owed => {
-                    self.peers.forget(self.node, self.purpose);
+                    self.peers.overdue(self.node, self.purpose);
                     return Some(Err(
                         self.rpc_error(CallError::Timeout(patience), RPCTypes::AppendEntries)
                     ));

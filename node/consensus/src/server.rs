@@ -144,8 +144,8 @@ impl Plane {
                 "another snapshot is being received",
             ));
         };
-        let first = parts
-            .message()
+        let first = self
+            .next_part(&mut parts)
             .await?
             .ok_or_else(|| Status::invalid_argument("no snapshot header"))?;
         let part = SnapshotPart::from_body(self.opened(peer, first)?).map_err(unreadable)?;
@@ -185,6 +185,15 @@ impl Plane {
         Ok(our_vote(&installed.vote))
     }
 
+    /// The next part, unless the sender stands still: a dead connection must not keep other snapshots out.
+    async fn next_part(&self, parts: &mut Streaming<Envelope>) -> Result<Option<Envelope>, Status> {
+        let patience = self.peers.snapshot_stall;
+        match tokio::time::timeout(patience, parts.message()).await {
+            Ok(part) => part,
+            Err(_) => Err(Status::deadline_exceeded("the sender stands still")),
+        }
+    }
+
     /// Writes pieces as they come; they must fill the announced files in order and to the byte.
     async fn receive_files(
         &self,
@@ -200,8 +209,8 @@ impl Plane {
                 let bytes = if file.size == 0 {
                     Bytes::new()
                 } else {
-                    let envelope = parts
-                        .message()
+                    let envelope = self
+                        .next_part(&mut parts)
                         .await?
                         .ok_or_else(|| Status::data_loss("the snapshot is incomplete"))?;
                     let part = SnapshotPart::from_body(self.opened(peer, envelope)?)
@@ -237,7 +246,7 @@ impl Plane {
                 }
             }
         }
-        match parts.message().await? {
+        match self.next_part(&mut parts).await? {
             None => Ok(sink),
             Some(_) => Err(Status::data_loss("more than the announced files")),
         }
