@@ -1,5 +1,8 @@
 //! What batches of mail and evidence are made from: the stored records of one moment, usually a published view.
 
+#[cfg(test)]
+mod tests;
+
 use carnet_domain::code::{Code, ModelId, Prefix};
 use carnet_domain::custody::Step;
 use carnet_domain::digest::Digest;

@@ -37,6 +37,8 @@ use crate::run_error::RunError;
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;
+/// How long our own next checkpoint may take.
+const OWN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one peer may take to answer an inquiry.
 const INQUIRY_PATIENCE: Duration = Duration::from_secs(3);
 /// File beside the keys with our own bundle, as `carnet bundle export` writes it.
@@ -135,7 +137,7 @@ impl Verifier {
 
         let issuer = match owner {
             Some(peer) => Some(self.ask(peer, code, &why).await?),
-            None if code.prefix() == me => Some(self.own(&registry, code)?),
+            None if code.prefix() == me => Some(self.own(&registry, code).await?),
             None => None,
         };
         let mut custodians: Vec<Party> = Vec::new();
@@ -145,7 +147,7 @@ impl Verifier {
             let party = match peers.iter().find(|peer| peer.bundle.primary() == Some(next)) {
                 _ if seen => break,
                 Some(peer) => self.ask(peer, code, &why).await?,
-                None if next == me => self.own(&registry, code)?,
+                None if next == me => self.own(&registry, code).await?,
                 None => break,
             };
             at = party.moved_to;
@@ -168,9 +170,11 @@ impl Verifier {
         Ok((verdict.to_bytes(), file))
     }
 
-    /// What this registry itself shows.
-    fn own(&self, registry: &Registry, code: &Code) -> Result<Party, ApiError> {
-        let evidence = match self.node.state.published() {
+    /// What this registry itself shows, under a checkpoint that covers everything applied before the question: what
+    /// was acknowledged to the caller is in it. Where none is published in time, the newest there is.
+    async fn own(&self, registry: &Registry, code: &Code) -> Result<Party, ApiError> {
+        let covering = self.node.published_at_least(registry.tree.size(), OWN_PATIENCE).await;
+        let evidence = match covering.ok().or_else(|| self.node.state.published()) {
             Some(published) => Some(self.evidence(&published, code)?),
             None => None,
         };

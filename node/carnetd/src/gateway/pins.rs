@@ -1,5 +1,8 @@
 //! Keeps the roots that the federation plane believes in step with the replicated bundles.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use carnet_domain::accord::Peer;
