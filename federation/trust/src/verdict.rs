@@ -64,6 +64,17 @@ pub enum Value {
 }
 carnet_domain::canonical_enum!(Value { 1 => Invalid, 2 => Indeterminate, 3 => Stale, 4 => Valid });
 
+impl Value {
+    /// Exit code of a program that verifies: 0 VALID, 4 INVALID, 5 STALE or INDETERMINATE.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Valid => 0,
+            Self::Invalid => 4,
+            Self::Indeterminate | Self::Stale => 5,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&upper(self.name()))

@@ -155,6 +155,16 @@ fn each_field_is_checked_by_itself() {
         }),
         "robot: robot: the map has another value",
     );
+    // An older leaf of the robot, included and open, is not its newest.
+    let older = good.chain[0].clone();
+    starts(
+        with(&|e| {
+            if let RobotProof::Present { proven, .. } = &mut e.robot {
+                *proven = older.clone();
+            }
+        }),
+        "robot: robot: the map shows another leaf as the newest",
+    );
     // A robot that is there cannot be said to be absent.
     starts(
         with(&|e| {

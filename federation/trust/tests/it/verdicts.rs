@@ -71,6 +71,18 @@ fn the_value_is_that_of_the_worst_reason_and_reasons_are_in_order() {
 }
 
 #[test]
+fn only_valid_exits_with_zero() {
+    let codes: Vec<String> = Value::ALL
+        .iter()
+        .map(|value| format!("{value} {}", value.exit_code()))
+        .collect();
+    assert_eq!(
+        codes.join(", "),
+        "INVALID 4, INDETERMINATE 5, STALE 5, VALID 0"
+    );
+}
+
+#[test]
 fn a_verdict_survives_its_canonical_bytes() {
     for (name, input, now) in cases() {
         let verdict = judge(Purpose::Operation, &input, now);
@@ -180,12 +192,12 @@ fn an_admission_that_names_another_departure_is_not_believed() {
     depart(&mut other, &mut b, 1);
     admit(&mut b, 1);
     depart(&mut a, &mut witness, 1);
+    let expected = "INDETERMINATE | CUSTODY_MISMATCH: 86 shows the robot as departed to 49, which shows no \
+                    admission that names this departure";
     let input = asks(&mut b, &mut a, code);
-    check(
-        Purpose::Operation,
-        &input,
-        soon(&[&a, &b]),
-        "INDETERMINATE | CUSTODY_MISMATCH: 86 shows the robot as departed to 49, which shows no admission that \
-         names this departure",
-    );
+    check(Purpose::Operation, &input, soon(&[&a, &b]), expected);
+    // Nor is what that registry says of the robot's end.
+    scrap(&mut b, code);
+    let input = asks(&mut b, &mut a, code);
+    check(Purpose::Operation, &input, soon(&[&a, &b]), expected);
 }
