@@ -6,6 +6,7 @@ mod bench;
 mod border;
 mod cluster;
 mod context;
+mod demo;
 mod exit;
 mod import;
 mod office;
@@ -104,6 +105,8 @@ enum Noun {
     /// Load, side by side with another system.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// The main job on this machine: three countries, one robot that crosses a border.
+    Demo(Box<demo::Demo>),
 }
 
 /// What a command found, and how it ends.
@@ -119,11 +122,18 @@ impl From<Value> for Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(cli.global.output, &Failed::local(error)),
     };
@@ -143,10 +153,17 @@ fn failed(format: Format, error: &Failed) -> ExitCode {
 
 /// Help goes to stdout and is no error; a wrong call is one, in the form asked for.
 fn usage(error: &clap::Error) -> ExitCode {
-    let json = std::env::args().any(|arg| matches!(arg.as_str(), "json" | "-ojson" | "-o=json" | "--output=json"))
-        || std::env::var("CARNET_OUTPUT").is_ok_and(|format| format == "json");
+    let json = std::env::args().any(|arg| {
+        matches!(
+            arg.as_str(),
+            "json" | "-ojson" | "-o=json" | "--output=json"
+        )
+    }) || std::env::var("CARNET_OUTPUT").is_ok_and(|format| format == "json");
     if error.use_stderr() && json {
-        return failed(Format::Json, &Failed::usage(error.render().to_string().trim()));
+        return failed(
+            Format::Json,
+            &Failed::usage(error.render().to_string().trim()),
+        );
     }
     // If the terminal is gone there is nobody to tell.
     drop(error.print());
@@ -171,6 +188,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
         Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
         Noun::Bench(verb) => bench::run(verb, &settings).await,
+        Noun::Demo(demo) => demo::run(*demo, global.output).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings),
         Noun::Peer(verb) => trust::peer(verb, &settings).await,
         Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
@@ -186,12 +204,39 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// A verb's option of the same id would be filled from the global one, environment included.
+    #[test]
+    fn no_verb_shadows_a_global_option() {
+        fn own(command: &clap::Command, path: &str, globals: &[String], clashes: &mut Vec<String>) {
+            for verb in command.get_subcommands() {
+                let path = format!("{path} {}", verb.get_name());
+                let ids = verb.get_arguments().map(|arg| arg.get_id().to_string());
+                clashes.extend(
+                    ids.filter(|id| globals.contains(id))
+                        .map(|id| format!("{path}: {id}")),
+                );
+                own(verb, &path, globals, clashes);
+            }
+        }
+        let command = Cli::command();
+        let globals: Vec<String> = command
+            .get_arguments()
+            .map(|arg| arg.get_id().to_string())
+            .collect();
+        let mut clashes = Vec::new();
+        own(&command, "carnet", &globals, &mut clashes);
+        assert_eq!(clashes, Vec::<String>::new());
+    }
+
     /// The nouns and verbs are an interface that scripts rely on.
     #[test]
     fn nouns_and_verbs_stay() {
         let mut text = String::new();
         for noun in Cli::command().get_subcommands() {
-            let verbs: Vec<&str> = noun.get_subcommands().map(clap::Command::get_name).collect();
+            let verbs: Vec<&str> = noun
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect();
             text += format!("{}: {}", noun.get_name(), verbs.join(" ")).trim_end();
             text.push('\n');
         }
@@ -208,7 +253,14 @@ mod tests {
 
     #[test]
     fn every_verb_takes_the_output_format() {
-        let parsed = Cli::try_parse_from(["carnet", "robot", "get", "86000110000200000000000000042", "-o", "json"]);
+        let parsed = Cli::try_parse_from([
+            "carnet",
+            "robot",
+            "get",
+            "86000110000200000000000000042",
+            "-o",
+            "json",
+        ]);
         assert_eq!(parsed.expect("parsed").global.output, Format::Json);
     }
 }

@@ -1,0 +1,122 @@
+//! The demo: three countries of three real nodes each, and one robot that crosses a border.
+//!
+//! Every line runs the very command that it prints, checks what came back, and tells how long it took. What the lines
+//! are is in `story`; the countries and their processes are in `world`; the real models are in `catalogue`.
+
+mod catalogue;
+mod story;
+mod world;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::world::World;
+use crate::exit::Failed;
+use crate::output::{Format, say};
+use crate::Outcome;
+
+/// Plays the main job on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Folder with the programs `carnet` and `carnetd`; default is where this program lies.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
+    /// Real humanoid models, CSV.
+    #[arg(long, default_value = "deploy/humanoid_models.csv")]
+    models: PathBuf,
+    /// Data of the demo; default is a new folder under the system's temporary one.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Ports from here on, on loopback.
+    #[arg(long, default_value = "27000")]
+    port: u16,
+    /// End after the last line; otherwise the countries stay up until Ctrl-C.
+    #[arg(long)]
+    once: bool,
+    /// Keep the data.
+    #[arg(long)]
+    keep: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a line found: a sentence, or why it does not hold.
+pub(crate) type Found = Result<String, String>;
+
+/// Prints lines and counts those that held.
+pub(crate) struct Stage {
+    json: bool,
+    number: usize,
+    held: usize,
+    commands: Vec<String>,
+}
+
+impl Stage {
+    /// Notes the command that a line runs, to be printed with it.
+    pub(crate) fn command(&mut self, text: String) {
+        self.commands.push(text);
+    }
+
+    fn close(&mut self, title: &str, found: &Found, took: Duration) {
+        self.number += 1;
+        self.held += usize::from(found.is_ok());
+        let (mark, text) = match found {
+            Ok(text) => ("ok", text),
+            Err(text) => ("FAILED", text),
+        };
+        let ms = took.as_millis();
+        let commands = std::mem::take(&mut self.commands);
+        if self.json {
+            let line = json!({
+                "line": self.number, "title": title, "held": found.is_ok(), "found": text,
+                "ms": u64::try_from(ms).unwrap_or(u64::MAX), "commands": commands,
+            });
+            print(&line.to_string());
+            return;
+        }
+        print(&format!("{:>2}. {title}: {text}  [{mark}, {ms} ms]", self.number));
+        for command in commands {
+            print(&format!("      $ {command}"));
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the lines are the demo's data, printed as they happen")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
+    let started = Instant::now();
+    let json = demo.json || format == Format::Json;
+    let mut stage = Stage { json, number: 0, held: 0, commands: Vec::new() };
+    let mut world = World::new(demo.bin_dir, demo.dir, demo.port).map_err(Failed::local)?;
+    say(&format!("data in {}", world.folder().display()));
+    let story = story::Story::new(demo.models).map_err(Failed::local)?;
+    let ended = story::play(story, &mut world, &mut stage).await;
+    let (lines, held) = (stage.number, stage.held);
+    if !demo.once && ended.is_ok() {
+        say("the countries stay up; Ctrl-C ends them");
+        // Without a signal handler there is nothing to wait for, and the demo ends.
+        drop(tokio::signal::ctrl_c().await);
+    }
+    world.stop();
+    if !demo.keep {
+        world.remove();
+    }
+    let missing = ended.err();
+    let value = json!({
+        "lines": lines, "held": held, "seconds": started.elapsed().as_secs(),
+        "stopped_early": missing.clone().map_or(Value::Null, Value::String),
+    });
+    let code = u8::from(missing.is_some() || held != lines);
+    if json {
+        print(&value.to_string());
+        return Ok(Outcome { value: Value::Null, code });
+    }
+    Ok(Outcome { value, code })
+}

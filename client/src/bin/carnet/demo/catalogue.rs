@@ -1,0 +1,133 @@
+//! Real makers and models as enterprises and type approvals of three countries.
+//!
+//! Makers of China, Germany and Japan are accredited at home. Makers of other countries have no registry here: they
+//! enter as importers' filings under 86, each represented by an importer of its own code.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix};
+use carnet_domain::command::Command;
+use carnet_domain::policy::Role;
+use carnet_domain::record::{Form, IdentifierScheme, Maker, ModelFacts};
+use carnet_domain::time::TimeMs;
+use serde::Deserialize;
+
+/// A row of the file; an empty cell means that no source was read.
+#[derive(Debug, Deserialize)]
+struct Row {
+    country_alpha2: String,
+    manufacturer: String,
+    model: String,
+    height_cm: Option<f64>,
+    mass_kg: Option<f64>,
+    degrees_of_freedom: Option<String>,
+    battery_wh: Option<f64>,
+    bipedal: Option<bool>,
+}
+
+/// What one country registers.
+#[derive(Debug, Default)]
+pub(super) struct Country {
+    pub(super) enterprises: Vec<Command>,
+    pub(super) models: Vec<Command>,
+    /// Model codes of the enterprise 0001, which makes the demo's robots.
+    pub(super) first_models: Vec<ModelId>,
+    /// Identifier of that enterprise.
+    pub(super) first_maker: Option<Maker>,
+}
+
+/// Reads the models and allots codes. Enterprise 0001 of a country is its maker with the most models; 0002 is a recycler.
+pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, String> {
+    let fault = |error: csv::Error| format!("{}: {error}", path.display());
+    let mut reader = csv::Reader::from_path(path).map_err(fault)?;
+    let mut makers: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
+    for row in reader.deserialize() {
+        let row: Row = row.map_err(fault)?;
+        makers.entry((row.country_alpha2.clone(), row.manufacturer.clone())).or_default().push(row);
+    }
+    let mut by_prefix: BTreeMap<&'static str, Vec<((String, String), Vec<Row>)>> = BTreeMap::new();
+    for (maker, rows) in makers {
+        let prefix = match maker.0.as_str() {
+            "DE" => "49",
+            "JP" => "81",
+            _ => "86",
+        };
+        by_prefix.entry(prefix).or_default().push((maker, rows));
+    }
+    by_prefix.into_iter().map(|(prefix, list)| Ok((prefix, country(prefix, list)?))).collect()
+}
+
+fn country(prefix: &str, mut makers: Vec<((String, String), Vec<Row>)>) -> Result<Country, String> {
+    let domestic = |alpha2: &str| matches!((prefix, alpha2), ("86", "CN") | ("49", "DE") | ("81", "JP"));
+    makers.sort_by_key(|((alpha2, name), rows)| (!domestic(alpha2), usize::MAX - rows.len(), name.clone()));
+    let mut out = Country::default();
+    let own = Prefix::parse(prefix).map_err(|error| error.to_string())?;
+    let recycler = Maker { scheme: IdentifierScheme::Name, country: home(prefix).into(), identifier: "DEMO RECYCLING".into() };
+    out.enterprises.push(accredit("0002", "Demo Recycling", recycler, Role::Recycler)?);
+    let numbers = std::iter::once(1).chain(3..);
+    for (number, ((alpha2, name), rows)) in numbers.zip(makers) {
+        let code = format!("{number:04}");
+        let maker = Maker { scheme: IdentifierScheme::Name, country: alpha2.clone(), identifier: name.trim().to_uppercase() };
+        let (legal, role) = if domestic(&alpha2) {
+            (name.clone(), Role::Manufacturer)
+        } else {
+            (format!("Importer of {name} ({alpha2})"), Role::Importer)
+        };
+        out.enterprises.push(accredit(&code, &legal, maker.clone(), role)?);
+        let enterprise = EnterpriseCode::parse(&code).map_err(|error| error.to_string())?;
+        let enterprise = EnterpriseId::new(own, enterprise).map_err(|error| error.to_string())?;
+        for (at, row) in (1..).zip(&rows) {
+            let id = ModelCode::parse(&format!("{:06}", 100_000 + at)).map_err(|error| error.to_string())?;
+            let id = ModelId::new(enterprise, id).map_err(|error| error.to_string())?;
+            out.models.push(approve(id, row));
+            if number == 1 {
+                out.first_models.push(id);
+                out.first_maker = Some(maker.clone());
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn home(prefix: &str) -> &'static str {
+    match prefix {
+        "49" => "DE",
+        "81" => "JP",
+        _ => "CN",
+    }
+}
+
+fn accredit(code: &str, name: &str, maker: Maker, role: Role) -> Result<Command, String> {
+    Ok(Command::AccreditEnterprise {
+        code: EnterpriseCode::parse(code).map_err(|error| error.to_string())?,
+        name: name.to_owned(),
+        maker,
+        roles: vec![role],
+        valid_from: TimeMs(0),
+        valid_to: TimeMs::MAX,
+    })
+}
+
+fn approve(id: ModelId, row: &Row) -> Command {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of f64 saturates, and the file has no such numbers")]
+    let whole = |number: Option<f64>| number.map_or(0, |number| number.round() as u32);
+    let degrees = row.degrees_of_freedom.as_deref().unwrap_or_default();
+    let facts = ModelFacts {
+        name: row.model.clone(),
+        certificate: format!("TA-{id}"),
+        form: match row.bipedal {
+            Some(true) => Form::Bipedal,
+            Some(false) => Form::Wheeled,
+            None => Form::Other,
+        },
+        level: 3,
+        safety_class: 2,
+        height_cm: whole(row.height_cm),
+        mass_kg: whole(row.mass_kg),
+        degrees_of_freedom: degrees.trim_end_matches('+').parse().unwrap_or(0),
+        battery_wh: whole(row.battery_wh),
+        firmware_family: "main".into(),
+    };
+    Command::ApproveModel { id, facts, production_from: TimeMs(0), production_to: TimeMs::MAX }
+}

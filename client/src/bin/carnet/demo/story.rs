@@ -1,0 +1,494 @@
+//! The lines of the demo, in order. Each states one thing that must hold, checks it, and shows the command.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use carnet_client::Client;
+use carnet_domain::code::{Code, ModelId};
+use carnet_domain::command::{Command, Registration};
+use carnet_domain::digest::Digest;
+use carnet_domain::record::{Firmware, Maker, PartType, part_identity};
+use carnet_domain::time::TimeMs;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::catalogue::{self, Country};
+use super::world::{COUNTRIES, NODES, PATIENCE, World, message};
+use super::{Found, Stage};
+
+/// Robots registered in bulk.
+const ROBOTS: usize = 1_000;
+/// Writers that register at 49 while its leader is killed.
+const WRITERS: usize = 8;
+/// The oldest head of 86 that 49 takes as fresh: short, so that the demo can show it growing stale.
+const AGE_MAX: &str = "6s";
+
+/// What the lines hand on to each other.
+pub(super) struct Story {
+    models: PathBuf,
+}
+
+impl Story {
+    pub(super) fn new(models: PathBuf) -> Result<Self, String> {
+        if !models.exists() {
+            return Err(format!("{} is not there (--models)", models.display()));
+        }
+        Ok(Self { models })
+    }
+}
+
+/// Runs one line; the story ends early where nothing could follow.
+macro_rules! line {
+    ($stage:ident, $title:expr, $found:expr) => {{
+        let begun = Instant::now();
+        let found: Result<_, String> = async { $found }.await;
+        match found {
+            Ok((text, value)) => {
+                $stage.close($title, &Ok(text), begun.elapsed());
+                value
+            }
+            Err(why) => {
+                let found: Found = Err(why.clone());
+                $stage.close($title, &found, begun.elapsed());
+                return Err(format!("{}: {why}", $title));
+            }
+        }
+    }};
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or("?")
+}
+
+/// A verdict of the value expected, whatever the exit code.
+fn verdict(found: (i32, Value), expected: &str) -> Result<Value, String> {
+    let (_, value) = found;
+    if value["verdict"] == expected {
+        return Ok(value);
+    }
+    Err(format!("expected {expected}, found {}", value.get("verdict").map_or_else(|| message(&value), |_| value.to_string())))
+}
+
+fn reason(value: &Value) -> String {
+    let reasons = value["reasons"].as_array().cloned().unwrap_or_default();
+    let each = reasons.iter().map(|r| format!("{} ({})", text(r, "reason"), text(r, "detail")));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// A lawful "no" that names the reason expected.
+fn refused(found: (i32, Value), expected: &str) -> Result<String, String> {
+    let (code, value) = found;
+    let said = message(&value);
+    if code != 0 && said.contains(expected) { Ok(said) } else { Err(format!("expected {expected}, found {said}")) }
+}
+
+/// Plays every line.
+pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> Result<(), String> {
+    line!(stage, "three countries, three nodes each, mutual TLS", {
+        world.raise(stage)?;
+        found(world, stage).await.map(|text| (text, ()))
+    });
+    line!(stage, "trust bundles compared by fingerprint, agreement 86-49 signed by both roots", {
+        recognise(world, stage).await.map(|text| (text, ()))
+    });
+    let (robots, maker, model49) = line!(stage, "real makers and models accredited and approved", {
+        let countries = catalogue::read(&story.models)?;
+        load(world, stage, &countries).await
+    });
+    let code = line!(stage, "robots registered in bulk at 86", {
+        let file = world.folder().join("robots.csv");
+        let rows: Vec<String> =
+            robots.iter().map(|code| format!("{code},2026-05-01,Shanghai,compute:C{0} torso:T{0}", &code.as_str()[20..])).collect();
+        let rows = format!("code,manufactured,site,parts\n{}\n", rows.join("\n"));
+        std::fs::write(&file, rows).map_err(|error| error.to_string())?;
+        let file = file.display().to_string();
+        let arguments =
+            ["robot", "import", &file, "--maker-scheme", "name", "--maker-country", &maker.country, "--maker-id", &maker.identifier];
+        let value = world.must(stage, "86-manufacturer", &arguments)?;
+        let code = robots[42].to_string();
+        world.must(stage, "86-manufacturer", &["robot", "act", &code, "stock"])?;
+        Ok((format!("{} registered, {} a second", value["registered"], value["per_second"]), code))
+    });
+    line!(stage, "one robot with its proof", {
+        world.note(stage, "86-registrar", &["verify", &code, "--purpose", "operation"]);
+        let value = verdict(world.ask("86-registrar", &["verify", &code, "--purpose", "operation"])?, "VALID")?;
+        let head = &value["heads"][0];
+        Ok((format!("VALID under {} at size {}", text(head, "origin"), text(head, "size")), ()))
+    });
+
+    let transfer = line!(stage, "export 86→49 declared", {
+        let arguments = ["export", "declare", &code, "--to", "49", "--office-of-export", "Shanghai", "--office-of-entry", "Hamburg"];
+        let value = world.must(stage, "86-customs", &arguments)?;
+        let transfer = text(&value, "transfer").to_owned();
+        world.until(stage, "49-customs", &["transfer", "get", &transfer]).await?;
+        Ok((format!("transfer {transfer} is known at 49"), transfer))
+    });
+    line!(stage, "import permitted at 49, before departure", {
+        world.must(stage, "49-customs", &["import", "permit", &transfer])?;
+        Ok(("the permit travels to 86".to_owned(), ()))
+    });
+    line!(stage, "departure from 86", {
+        let value = world.until(stage, "86-customs", &["export", "depart", &transfer, "--place", "Yangshan"]).await?;
+        Ok((format!("released, leaf {}; 49 is responsible", text(&value, "leaf_index")), ()))
+    });
+    line!(stage, "admission at 49, permit used up", {
+        let arguments = ["import", "admit", &transfer, "--place", "Hamburg", "--importer", "Hansa Robotik"];
+        let value = world.until(stage, "49-customs", &arguments).await?;
+        Ok((format!("admitted at Hamburg, leaf {}", text(&value, "leaf_index")), ()))
+    });
+    line!(stage, "second admission of the same transfer refused", {
+        let arguments = ["import", "admit", &transfer, "--place", "Bremen", "--importer", "Somebody Else"];
+        world.note(stage, "49-customs", &arguments);
+        let said = refused(world.ask("49-customs", &arguments)?, "AlreadyAdmitted")?;
+        if !said.contains("Hamburg") {
+            return Err(format!("place of the first is not named: {said}"));
+        }
+        Ok((said, ()))
+    });
+    line!(stage, "movement trail at 86, the issuer", {
+        let steps = trail(world, stage, &code).await?;
+        Ok((steps, ()))
+    });
+    let evidence = world.folder().join("robot.evidence").display().to_string();
+    line!(stage, "verified at 49 with the clause that allows it", {
+        let arguments = ["verify", &code, "--purpose", "operation", "--save", &evidence];
+        world.note(stage, "49-regulator", &arguments);
+        let value = verdict(world.ask("49-regulator", &arguments)?, "VALID")?;
+        Ok((format!("VALID by {}", text(&value, "clause")), ()))
+    });
+    let pins = ["49", "86"].map(|p| world.folder().join(p).join("own.bundle").display().to_string());
+    line!(stage, "evidence file verified offline, with nothing but pinned roots", {
+        let value = verdict(offline(world, stage, &evidence, &pins)?, "VALID")?;
+        Ok((format!("VALID, judged at {}", text(&value, "judged_at")), ()))
+    });
+    line!(stage, "one byte of it flipped", {
+        let mut bytes = std::fs::read(&evidence).map_err(|error| error.to_string())?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        let forged = world.folder().join("forged.evidence").display().to_string();
+        std::fs::write(&forged, bytes).map_err(|error| error.to_string())?;
+        let (exit, value) = offline(world, stage, &forged, &pins)?;
+        if exit != 4 || value["verdict"] != "INVALID" {
+            return Err(format!("exit code {exit}: {value}"));
+        }
+        Ok((format!("byte {middle}: INVALID, {}", reason(&value)), ()))
+    });
+    line!(stage, "an unregistered code", {
+        let unknown = format!("{}99999999999999999", &code[..12]);
+        world.note(stage, "49-regulator", &["verify", &unknown]);
+        let value = verdict(world.ask("49-regulator", &["verify", &unknown])?, "INVALID")?;
+        let why = reason(&value);
+        if !why.contains("NOT_REGISTERED") {
+            return Err(why);
+        }
+        Ok((format!("proven: {why}"), ()))
+    });
+    line!(stage, "kill -9 of the leader of 49 under load", {
+        kill_leader(world, stage, model49).await.map(|text| (text, ()))
+    });
+    line!(stage, "86 cut off: VALID, then STALE with its age", {
+        cut_off(world, stage, &code).await.map(|text| (text, ()))
+    });
+    line!(stage, "recall at 86 reaches 49", {
+        let model = &code[..12];
+        let arguments = ["recall", "open", "86-2026-001", "--model", model, "--severity", "remedy", "--remedy", "replace the battery"];
+        world.must(stage, "86-regulator", &arguments)?;
+        let begun = Instant::now();
+        let client = world.client("49", "regulator-hq-rita")?;
+        while client.recall("86-2026-001").await.is_err() {
+            if PATIENCE < begun.elapsed() {
+                return Err("the recall did not arrive".to_owned());
+            }
+        }
+        let ms = begun.elapsed().as_millis();
+        let owner = ["robot", "act", &code, "sell", "--owner", "A Buyer"];
+        let said = refused(world.ask("49-manufacturer", &owner)?, "")?;
+        Ok((format!("there in {ms} ms after its commit; a sale at 49: {said}"), ()))
+    });
+    line!(stage, "end of life at 49, declared and confirmed by two parties", {
+        let certificate = "aa".repeat(32);
+        let declare = ["robot", "act", &code, "declare-eol", "--outcome", "scrapped", "--certificate", &certificate];
+        world.must(stage, "49-recycler", &declare)?;
+        let value = world.must(stage, "49-registrar", &["robot", "act", &code, "confirm-eol"])?;
+        Ok((format!("scrapped for ever, leaf {}", text(&value, "leaf_index")), ()))
+    });
+    line!(stage, "re-registration of code and body refused in all three countries", {
+        again(world, stage, &code, &maker).await.map(|text| (text, ()))
+    });
+    Ok(())
+}
+
+/// Founds every country's cluster.
+async fn found(world: &World, stage: &mut Stage) -> Result<String, String> {
+    for (prefix, alpha2, _) in COUNTRIES {
+        let (raft, client) = (world.addresses(prefix, 1), world.addresses(prefix, 2));
+        let members: Vec<String> = (0..usize::from(NODES)).map(|at| format!("{}={},{}", at + 1, raft[at], client[at])).collect();
+        let mut arguments = vec!["cluster", "init", "--country", alpha2, "--seal-idle", "2s"];
+        members.iter().for_each(|member| arguments.extend(["--member", member]));
+        world.until(stage, &format!("{prefix}-admin"), &arguments).await?;
+    }
+    let mut leaders = Vec::new();
+    for (prefix, _, name) in COUNTRIES {
+        leaders.push(format!("{name} ({prefix}) led by node {}", world.leader(prefix)?));
+    }
+    Ok(leaders.join(", "))
+}
+
+/// Bundles, fingerprints, and the agreement between 86 and 49.
+async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
+    let file = |prefix: &str| world.folder().join(prefix).join("own.bundle").display().to_string();
+    let mut prints = Vec::new();
+    for (prefix, _, name) in COUNTRIES {
+        let endpoints = world.addresses(prefix, 4).join(",");
+        let arguments = ["bundle", "export", "--file", &file(prefix), "--name", name, "--federation-endpoints", &endpoints];
+        let value = world.must(stage, &format!("{prefix}-admin"), &arguments)?;
+        prints.push((prefix, text(&value, "fingerprint").to_owned()));
+    }
+    for (at, ..) in COUNTRIES {
+        for (of, print) in prints.iter().filter(|(of, _)| *of != at) {
+            let arguments = ["peer", "add", "--bundle", &file(of), "--fingerprint", print];
+            world.must(stage, &format!("{at}-admin"), &arguments)?;
+        }
+    }
+    let agreement = world.folder().join("86-49.agreement").display().to_string();
+    let clause = format!("recogniser=49,issuer=86,age={AGE_MAX},severity=stop-use,count=1000");
+    let draft = [
+        "agreement", "draft", "--file", &agreement, "--id", "86-49", "--parties", "49", "86", "--clause", &clause, "--clause",
+        "recogniser=86,issuer=49",
+    ];
+    world.must(stage, "86-admin", &draft)?;
+    for verb in ["sign", "publish"] {
+        for who in ["86-admin", "49-admin"] {
+            world.must(stage, who, &["agreement", verb, &agreement])?;
+        }
+    }
+    Ok(format!("clause 1: 49 recognises robots of 86 under heads of at most {AGE_MAX}"))
+}
+
+type Loaded = (Vec<Code>, Maker, Option<(ModelId, Maker)>);
+
+/// Enterprises and models of all countries, and the keys of the makers and recyclers that the demo uses.
+async fn load(
+    world: &World,
+    stage: &mut Stage,
+    countries: &std::collections::BTreeMap<&'static str, Country>,
+) -> Result<(String, Loaded), String> {
+    let mut report = Vec::new();
+    for (prefix, _, name) in COUNTRIES {
+        let Some(country) = countries.get(prefix) else { continue };
+        let registrar = world.client(prefix, "registrar-hq-anna")?;
+        for commands in [&country.enterprises, &country.models] {
+            for part in commands.chunks(100) {
+                let done = registrar.submit(part).await.map_err(|error| error.to_string())?;
+                if let Some(rejection) = done.outcomes().find_map(Result::err) {
+                    return Err(rejection.to_string());
+                }
+            }
+        }
+        report.push(format!("{name}: {} makers, {} models", country.enterprises.len() - 1, country.models.len()));
+        for (role, file, enterprise) in
+            [("manufacturer", "manufacturer-0001-bot", "0001"), ("recycler", "recycler-0002-end", "0002")]
+        {
+            let key = world.folder().join(prefix).join(format!("clients/{file}.actor.pub")).display().to_string();
+            let enterprise = format!("{prefix}{enterprise}");
+            let arguments = ["key", "add", &key, "--role", role, "--enterprise", &enterprise];
+            world.must(stage, &format!("{prefix}-registrar"), &arguments)?;
+        }
+    }
+    world.note(stage, "86-registrar", &["enterprise", "get", "860001"]);
+    let first = countries.get("86").ok_or("no maker of 86 in the file")?;
+    let maker = first.first_maker.clone().ok_or("no maker of 86 in the file")?;
+    let robots = (0..ROBOTS)
+        .map(|at| {
+            let model = first.first_models[at % first.first_models.len()];
+            Code::parse(&format!("{model}{at:017}")).map_err(|error| error.to_string())
+        })
+        .collect::<Result<Vec<Code>, String>>()?;
+    let model49 = countries
+        .get("49")
+        .and_then(|country| Some((*country.first_models.first()?, country.first_maker.clone()?)));
+    report.push("makers of other countries are importers' filings of 86".to_owned());
+    Ok((report.join("; "), (robots, maker, model49)))
+}
+
+/// The trail at the issuer, once the admission abroad has arrived there.
+async fn trail(world: &World, stage: &mut Stage, code: &str) -> Result<String, String> {
+    let arguments = ["movement", "list", code];
+    world.note(stage, "86-customs", &arguments);
+    let begun = Instant::now();
+    loop {
+        let (_, value) = world.ask("86-customs", &arguments)?;
+        let rows = value.as_array().cloned().unwrap_or_default();
+        let steps: Vec<String> = rows.iter().map(|row| format!("{} by {}", text(row, "step"), text(row, "writer"))).collect();
+        if rows.iter().any(|row| row["step"] == "admit") {
+            return Ok(steps.join(" → "));
+        }
+        if PATIENCE < begun.elapsed() {
+            return Err(format!("no admission in the trail: {}", steps.join(" → ")));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn offline(world: &World, stage: &mut Stage, file: &str, pins: &[String; 2]) -> Result<(i32, Value), String> {
+    let arguments =
+        ["verify", "--file", file, "--purpose", "operation", "--own", "49", "--pin", &pins[0], "--pin", &pins[1]];
+    world.note(stage, "49-regulator", &arguments);
+    world.ask("49-regulator", &arguments)
+}
+
+fn registration(code: Code, body: Digest) -> Command {
+    Command::Register {
+        registration: Registration {
+            code,
+            body,
+            manufactured: TimeMs::of_date(2026, 5, 1).unwrap_or(TimeMs(0)),
+            site: "demo".into(),
+            origin: "DE".into(),
+            prototype: false,
+            importers_filing: false,
+            identity_parts: Vec::new(),
+            parts: Vec::new(),
+            robot_key: None,
+            firmware: Firmware { family: "main".into(), build: 1 },
+        },
+    }
+}
+
+/// Writers register robots at 49, its leader is killed, and every acknowledged one is there afterwards.
+async fn kill_leader(world: &mut World, stage: &mut Stage, model: Option<(ModelId, Maker)>) -> Result<String, String> {
+    let (model, maker) = model.ok_or("no model of 49 in the file")?;
+    let leader = world.leader("49")?;
+    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let client = world.client("49", "manufacturer-0001-bot")?;
+        let (acknowledged, stop, maker) = (Arc::clone(&acknowledged), Arc::clone(&stop), maker.clone());
+        writers.push(tokio::spawn(async move {
+            for at in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok::<(), String>(());
+                }
+                let serial = format!("{:017}", writer * 1_000_000 + at);
+                let code = Code::parse(&format!("{model}{serial}")).map_err(|error| error.to_string())?;
+                let body = part_identity(PartType::Body, &maker, &serial);
+                if client.submit_one(registration(code, body)).await.is_ok() {
+                    acknowledged.lock().await.insert(code);
+                }
+            }
+            Ok(())
+        }));
+    }
+    let count = |set: &Arc<Mutex<BTreeSet<Code>>>| {
+        let set = Arc::clone(set);
+        async move { set.lock().await.len() }
+    };
+    let begun = Instant::now();
+    while count(&acknowledged).await < 200 && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.command(format!("kill -9 <carnetd of node {leader} of 49>"));
+    world.kill("49", leader)?;
+    let killed = Instant::now();
+    let before = count(&acknowledged).await;
+    while count(&acknowledged).await == before && killed.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let back = killed.elapsed().as_millis();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.map_err(|error| error.to_string())??;
+    }
+    world.start("49", leader)?;
+    let client = world.client("49", "registrar-hq-anna")?;
+    let all = registered(&client, model.as_str()).await?;
+    let acknowledged = acknowledged.lock().await;
+    let lost: Vec<&Code> = acknowledged.difference(&all).collect();
+    world.note(stage, "49-registrar", &["robot", "list", model.as_str()]);
+    if acknowledged.len() <= before {
+        return Err("no write was accepted after the kill".to_owned());
+    }
+    if !lost.is_empty() {
+        return Err(format!("{} acknowledged registrations are gone", lost.len()));
+    }
+    Ok(format!("node {leader} killed, next write accepted after {back} ms; {} acknowledged, 0 lost", acknowledged.len()))
+}
+
+/// Every code registered under a model.
+async fn registered(client: &Client, model: &str) -> Result<BTreeSet<Code>, String> {
+    let (mut all, mut token) = (BTreeSet::new(), String::new());
+    loop {
+        let page = client.robots(model, 1000, &token).await.map_err(|error| error.to_string())?;
+        all.extend(page.values.iter().map(|robot| robot.identity.code));
+        token = page.next;
+        if token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// 86 falls silent: the verdict at 49 rests on what it showed last, until that is too old.
+async fn cut_off(world: &World, stage: &mut Stage, code: &str) -> Result<String, String> {
+    let arguments = ["verify", code, "--purpose", "operation"];
+    // Every node of 49 has seen fresh evidence before the cut.
+    for endpoint in world.addresses("49", 2) {
+        let words = ["--endpoints", &endpoint, "verify", code, "--purpose", "operation"];
+        world.until(stage, "49-regulator", &words).await?;
+    }
+    stage.command("kill -STOP <every carnetd of 86>".to_owned());
+    world.signal("86", "-STOP")?;
+    world.note(stage, "49-regulator", &arguments);
+    let first = verdict(world.ask("49-regulator", &arguments)?, "VALID");
+    let begun = Instant::now();
+    let last = loop {
+        let (_, value) = world.ask("49-regulator", &arguments)?;
+        if value["verdict"] != "VALID" || PATIENCE < begun.elapsed() {
+            break value;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    world.signal("86", "-CONT")?;
+    let first = first?;
+    let last = verdict((0, last), "STALE")?;
+    let age = |value: &Value| value["heads"][0]["age_s"].to_string();
+    Ok(format!("VALID at an age of {} s, then STALE at {} s: {}", age(&first), age(&last), reason(&last)))
+}
+
+/// The same code at home, the same body everywhere.
+async fn again(world: &World, stage: &mut Stage, code: &str, maker: &Maker) -> Result<String, String> {
+    let code = Code::parse(code).map_err(|error| error.to_string())?;
+    let body = part_identity(PartType::Body, maker, code.serial().as_str());
+    let mut said = Vec::new();
+    for (prefix, _, name) in COUNTRIES {
+        let client = world.client(prefix, "manufacturer-0001-bot")?;
+        // The first model of the enterprise 0001 of every country.
+        let other = format!("{prefix}0001100001{}", "7".repeat(17));
+        let other = Code::parse(&other).map_err(|error| error.to_string())?;
+        let tries = if prefix == "86" { vec![code, other] } else { vec![other] };
+        for again in tries {
+            said.push(format!("{name}: {}", ended(&client, again, body).await?));
+        }
+    }
+    stage.command("the SDK: Client::submit_one(Command::Register { … })".to_owned());
+    Ok(said.join("; "))
+}
+
+/// The refusal of a registration, once the end of life has arrived.
+async fn ended(client: &Client, code: Code, body: Digest) -> Result<String, String> {
+    let begun = Instant::now();
+    loop {
+        match client.submit_one(registration(code, body)).await {
+            Err(error) if error.to_string().contains("IdentityEnded") => return Ok("IdentityEnded".to_owned()),
+            Err(error) if PATIENCE < begun.elapsed() => return Err(error.to_string()),
+            Err(error) if error.to_string().contains("BodyExists") || error.to_string().contains("CodeExists") => {}
+            Err(error) => return Err(error.to_string()),
+            Ok(_) => return Err(format!("{} was registered", code.display_form())),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
