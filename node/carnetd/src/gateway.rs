@@ -199,7 +199,6 @@ impl Dialer for PlaneDialer {
 }
 
 /// Puts the jurisdiction that the certificate proved where the service looks for it.
-#[expect(clippy::result_large_err, reason = "the signature is tonic's")]
 fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
     let identity = request.extensions().get::<PeerIdentity>();
     match identity.and_then(PeerIdentity::peer) {
