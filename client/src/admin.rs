@@ -19,6 +19,9 @@ use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{GetStatusResponse, Member, PeerStatus};
 
+/// How long one node is given to tell its state: the others are worth seeing even if it is gone.
+const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A client of the admin plane.
 pub struct Admin {
     endpoints: Vec<String>,
@@ -38,11 +41,17 @@ impl Admin {
     ) -> Result<Self, ClientError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
         if endpoints.is_empty() {
-            return Err(ClientError::Usage("no admin endpoint given (--admin-endpoints)".into()));
+            return Err(ClientError::Usage(
+                "no admin endpoint given (--admin-endpoints)".into(),
+            ));
         }
         let dial: Arc<dyn Dial> = Arc::new(dial);
         let net = Net::new(endpoints.clone(), Arc::clone(&dial), deadline);
-        Ok(Self { endpoints, dial, net })
+        Ok(Self {
+            endpoints,
+            dial,
+            net,
+        })
     }
 
     /// The endpoints given.
@@ -55,14 +64,25 @@ impl Admin {
     ///
     /// # Errors
     /// As every write.
-    pub async fn initialize(&self, members: Vec<Member>, genesis: &Signed) -> Result<Answer, ClientError> {
-        let request = pb::InitializeRequest { members, genesis: genesis.to_bytes().into() };
+    pub async fn initialize(
+        &self,
+        members: Vec<Member>,
+        genesis: &Signed,
+    ) -> Result<Answer, ClientError> {
+        let request = pb::InitializeRequest {
+            members,
+            genesis: genesis.to_bytes().into(),
+        };
         let make = |channel| {
             let mut client = admin(channel);
             let request = request.clone();
             async move { client.initialize(request).await }
         };
-        let response = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        let response = self
+            .net
+            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
+            .await
+            .outcome?;
         answer(&response.answer)
     }
 
@@ -70,12 +90,24 @@ impl Admin {
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn status(&self, endpoint: &str, with_digest: bool) -> Result<GetStatusResponse, ClientError> {
+    pub async fn status(
+        &self,
+        endpoint: &str,
+        with_digest: bool,
+    ) -> Result<GetStatusResponse, ClientError> {
         let make = |channel| {
             let mut client = admin(channel);
-            async move { client.get_status(pb::GetStatusRequest { with_digest }).await }
+            async move {
+                client
+                    .get_status(pb::GetStatusRequest { with_digest })
+                    .await
+            }
         };
-        self.only(endpoint).call(Intent::Read, self.net.attempt, &make).await.outcome
+        let deadline = STATUS_DEADLINE.min(self.net.deadline);
+        let net = Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), deadline);
+        net.call(Intent::Read, self.net.attempt, &make)
+            .await
+            .outcome
     }
 
     /// Puts a root-signed statement into the log. Repeating it is harmless: a statement counts once.
@@ -83,13 +115,19 @@ impl Admin {
     /// # Errors
     /// As every write; a lawful "no" stands in the answer.
     pub async fn submit_statement(&self, signed: &Signed) -> Result<Answer, ClientError> {
-        let request = pb::SubmitStatementRequest { signed: signed.to_bytes().into() };
+        let request = pb::SubmitStatementRequest {
+            signed: signed.to_bytes().into(),
+        };
         let make = |channel| {
             let mut client = admin(channel);
             let request = request.clone();
             async move { client.submit_statement(request).await }
         };
-        let response = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        let response = self
+            .net
+            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
+            .await
+            .outcome?;
         answer(&response.answer)
     }
 
@@ -98,7 +136,9 @@ impl Admin {
     /// # Errors
     /// As every write.
     pub async fn add_learner(&self, member: Member) -> Result<u64, ClientError> {
-        let request = pb::AddLearnerRequest { member: Some(member) };
+        let request = pb::AddLearnerRequest {
+            member: Some(member),
+        };
         self.change(&|mut client: AdminClient<Channel>| {
             let request = request.clone();
             async move { client.add_learner(request).await }
@@ -128,7 +168,11 @@ impl Admin {
             let mut client = admin(channel);
             async move { client.take_snapshot(pb::TakeSnapshotRequest {}).await }
         };
-        let response = self.only(endpoint).call(Intent::Write, limits::REQUEST_TIMEOUT, &make).await.outcome?;
+        let response = self
+            .only(endpoint)
+            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
+            .await
+            .outcome?;
         Ok(response.log_index)
     }
 
@@ -137,12 +181,21 @@ impl Admin {
         F: Fn(AdminClient<Channel>) -> Fut,
         Fut: Future<Output = Result<Response<pb::ChangeResponse>, Status>>,
     {
-        let called = self.net.call(Intent::Write, limits::REQUEST_TIMEOUT, &|channel| make(admin(channel))).await;
+        let called = self
+            .net
+            .call(Intent::Write, limits::REQUEST_TIMEOUT, &|channel| {
+                make(admin(channel))
+            })
+            .await;
         Ok(called.outcome?.log_index)
     }
 
     fn only(&self, endpoint: &str) -> Net {
-        Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), self.net.deadline)
+        Net::new(
+            vec![endpoint.to_owned()],
+            Arc::clone(&self.dial),
+            self.net.deadline,
+        )
     }
 }
 
@@ -151,5 +204,6 @@ fn admin(channel: Channel) -> AdminClient<Channel> {
 }
 
 fn answer(bytes: &[u8]) -> Result<Answer, ClientError> {
-    Answer::from_bytes(bytes).map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))
+    Answer::from_bytes(bytes)
+        .map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))
 }

@@ -99,7 +99,11 @@ impl Client {
                 Err((first, error)) => Err((first, error)),
             };
             if let Err((unknown_from, source)) = sent {
-                return Err(BulkFailure { report, unknown_from, source });
+                return Err(BulkFailure {
+                    report,
+                    unknown_from,
+                    source,
+                });
             }
         }
         Ok(report)
@@ -114,15 +118,25 @@ impl Client {
         for tried in 1.. {
             let signed = self.sign(batch.kind, &batch.items).await?;
             report.requests += 1;
-            let mut job = Job { batch, messages: messages(&signed, &batch.items), answered: vec![false; batch.items.len()] };
+            let mut job = Job {
+                batch,
+                messages: messages(&signed, &batch.items),
+                answered: vec![false; batch.items.len()],
+            };
             let mut tries = Tries::default();
             let end = self.run(&mut job, &mut tries, report, observe).await;
             match end {
                 Ok(End::Complete) => return Ok(()),
                 Ok(End::LostSession(text)) => {
                     self.forget_session(signed.session.id)?;
-                    if tries.uncertain || job.answered.contains(&true) || SESSIONS_TRIED_MAX <= tried {
-                        return Err(ClientError::UnknownOutcome { attempts: tries.attempts, last: text });
+                    if tries.uncertain
+                        || job.answered.contains(&true)
+                        || SESSIONS_TRIED_MAX <= tried
+                    {
+                        return Err(ClientError::UnknownOutcome {
+                            attempts: tries.attempts,
+                            last: text,
+                        });
                     }
                 }
                 Err(error) => return Err(error),
@@ -149,7 +163,10 @@ impl Client {
             let mut client = registry(channel);
             let opened = tokio::time::timeout(patience, client.submit_bulk(job.stream())).await;
             let end = match opened {
-                Ok(Ok(response)) => self.follow(response.into_inner(), job, report, observe).await?,
+                Ok(Ok(response)) => {
+                    self.follow(response.into_inner(), job, report, observe)
+                        .await?
+                }
                 Ok(Err(status)) => Err(failure_of(&status)),
                 Err(_) => Err(Failure::TimedOut),
             };
@@ -164,10 +181,16 @@ impl Client {
                 // It advances: the deadline is for standing still.
                 give_up_at = Instant::now() + net.deadline;
             }
-            if let Some(error) = net.failed(tries, &address, &failure, Intent::Write, give_up_at).await {
+            if let Some(error) = net
+                .failed(tries, &address, &failure, Intent::Write, give_up_at)
+                .await
+            {
                 return Err(error);
             }
-            observe(BulkEvent::Resumed { attempts: tries.attempts, failure: &failure });
+            observe(BulkEvent::Resumed {
+                attempts: tries.attempts,
+                failure: &failure,
+            });
         }
     }
 
@@ -184,14 +207,19 @@ impl Client {
             let next = match tokio::time::timeout(patience, stream.message()).await {
                 Ok(Ok(Some(next))) => next,
                 Ok(Ok(None)) => {
-                    let text = format!("the stream ended after {} of {} answers", job.count_answered(), job.answered.len());
+                    let text = format!(
+                        "the stream ended after {} of {} answers",
+                        job.count_answered(),
+                        job.answered.len()
+                    );
                     return Ok(Err(Failure::Api(ApiError::UnknownOutcome { text })));
                 }
                 Ok(Err(status)) => return Ok(Err(failure_of(&status))),
                 Err(_) => return Ok(Err(Failure::TimedOut)),
             };
-            let answer = Answer::from_bytes(&next.answer)
-                .map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))?;
+            let answer = Answer::from_bytes(&next.answer).map_err(|error| {
+                ClientError::Protocol(format!("the answer is not canonical: {error}"))
+            })?;
             self.saw_log_time(answer.at);
             if let Some(rejection) = lost_session(&answer) {
                 return Ok(Ok(End::LostSession(rejection.to_string())));
@@ -233,7 +261,10 @@ impl Job<'_> {
         observe: &mut impl FnMut(BulkEvent<'_>),
     ) -> Result<(), ClientError> {
         if self.answered.len() < first.saturating_add(answer.items.len()) {
-            return Err(ClientError::Protocol(format!("an answer to item {} that was never sent", first + answer.items.len())));
+            return Err(ClientError::Protocol(format!(
+                "an answer to item {} that was never sent",
+                first + answer.items.len()
+            )));
         }
         for (at, item) in (first..).zip(&answer.items) {
             if std::mem::replace(&mut self.answered[at], true) {
@@ -245,7 +276,10 @@ impl Job<'_> {
                 ItemAnswer::Refused { .. } => report.refused += 1,
                 ItemAnswer::Nothing {} => report.nothing += 1,
             }
-            observe(BulkEvent::Answered { index: self.batch.first + at as u64, answer: item });
+            observe(BulkEvent::Answered {
+                index: self.batch.first + at as u64,
+                answer: item,
+            });
         }
         Ok(())
     }
@@ -282,7 +316,10 @@ struct Batches<I: Iterator<Item = Command>> {
 
 impl<I: Iterator<Item = Command>> Batches<I> {
     fn new(commands: I) -> Self {
-        Self { commands: commands.peekable(), next: 0 }
+        Self {
+            commands: commands.peekable(),
+            next: 0,
+        }
     }
 }
 
@@ -291,13 +328,27 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let kind = self.commands.peek()?.kind();
-        let mut batch = Batch { kind, items: Vec::new(), first: self.next };
+        let mut batch = Batch {
+            kind,
+            items: Vec::new(),
+            first: self.next,
+        };
         let mut size = 0;
         while batch.items.len() < limits::ITEMS_MAX as usize {
-            let Some(command) = self.commands.peek().filter(|command| command.kind() == kind) else { break };
+            let Some(command) = self
+                .commands
+                .peek()
+                .filter(|command| command.kind() == kind)
+            else {
+                break;
+            };
             let bytes = command.to_bytes();
             if limits::BULK_MESSAGE_BYTES_MAX < bytes.len() {
-                let text = format!("a command of {} bytes, at most {} fit", bytes.len(), limits::BULK_MESSAGE_BYTES_MAX);
+                let text = format!(
+                    "a command of {} bytes, at most {} fit",
+                    bytes.len(),
+                    limits::BULK_MESSAGE_BYTES_MAX
+                );
                 return Some(Err((self.next, ClientError::Usage(text))));
             }
             if limits::BULK_BYTES_MAX < size + bytes.len() {
@@ -318,7 +369,9 @@ mod tests {
     use carnet_domain::code::Code;
 
     fn reserve(serial: u32) -> Command {
-        Command::Reserve { code: Code::parse(&format!("860001100002{serial:017}")).expect("a code") }
+        Command::Reserve {
+            code: Code::parse(&format!("860001100002{serial:017}")).expect("a code"),
+        }
     }
 
     fn cuts(commands: Vec<Command>) -> Vec<(u64, usize)> {
@@ -330,20 +383,36 @@ mod tests {
 
     #[test]
     fn requests_are_cut_at_the_item_limit() {
-        assert_eq!(cuts((0..25_000).map(reserve).collect()), [(0, 10_000), (10_000, 10_000), (20_000, 5_000)]);
+        assert_eq!(
+            cuts((0..25_000).map(reserve).collect()),
+            [(0, 10_000), (10_000, 10_000), (20_000, 5_000)]
+        );
     }
 
     #[test]
     fn one_request_has_one_kind() {
-        let other = Command::WithdrawRecall { number: "R1".into(), reason: String::new() };
-        assert_eq!(cuts(vec![reserve(1), other, reserve(2)]), [(0, 1), (1, 1), (2, 1)]);
+        let other = Command::WithdrawRecall {
+            number: "R1".into(),
+            reason: String::new(),
+        };
+        assert_eq!(
+            cuts(vec![reserve(1), other, reserve(2)]),
+            [(0, 1), (1, 1), (2, 1)]
+        );
     }
 
     #[test]
     fn requests_are_cut_at_the_byte_limit() {
-        let long = |n: u32| Command::WithdrawRecall { number: n.to_string(), reason: "x".repeat(100_000) };
+        let long = |n: u32| Command::WithdrawRecall {
+            number: n.to_string(),
+            reason: "x".repeat(100_000),
+        };
         let cuts = cuts((0..100).map(long).collect());
         assert_eq!(cuts.iter().map(|(_, count)| count).sum::<usize>(), 100);
-        assert!(cuts.iter().all(|(_, count)| count * 100_000 <= limits::BULK_BYTES_MAX), "{cuts:?}");
+        assert!(
+            cuts.iter()
+                .all(|(_, count)| count * 100_000 <= limits::BULK_BYTES_MAX),
+            "{cuts:?}"
+        );
     }
 }

@@ -36,12 +36,20 @@ pub struct Position {
 
 impl Position {
     pub(crate) fn of(wire: Option<pb::Position>) -> Result<Self, ClientError> {
-        let Some(wire) = wire else { return Ok(Self::default()) };
+        let Some(wire) = wire else {
+            return Ok(Self::default());
+        };
         let cluster = match wire.cluster.len() {
             0 => [0; 16],
-            _ => wire.cluster[..].try_into().map_err(|_| ClientError::Protocol("position.cluster".into()))?,
+            _ => wire.cluster[..]
+                .try_into()
+                .map_err(|_| ClientError::Protocol("position.cluster".into()))?,
         };
-        Ok(Self { cluster, log_index: wire.log_index, node: wire.node })
+        Ok(Self {
+            cluster,
+            log_index: wire.log_index,
+            node: wire.node,
+        })
     }
 }
 
@@ -128,7 +136,10 @@ pub(crate) struct Inner {
 
 impl Client {
     /// Begins a client of the registry behind these endpoints (`host:port`, client plane).
-    pub fn builder(endpoints: impl IntoIterator<Item = impl Into<String>>, dial: impl Dial + 'static) -> ClientBuilder {
+    pub fn builder(
+        endpoints: impl IntoIterator<Item = impl Into<String>>,
+        dial: impl Dial + 'static,
+    ) -> ClientBuilder {
         ClientBuilder {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             dial: Arc::new(dial),
@@ -145,12 +156,21 @@ impl Client {
         F: Fn(RegistryClient<Channel>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        self.0.net.call(Intent::Read, self.0.net.attempt, &|channel| make(registry(channel))).await.outcome
+        self.0
+            .net
+            .call(Intent::Read, self.0.net.attempt, &|channel| {
+                make(registry(channel))
+            })
+            .await
+            .outcome
     }
 
     /// The open session (opened if there is none) and a number nobody had before.
     pub(crate) async fn number(&self) -> Result<(OpenSession, u64), ClientError> {
-        let state = |source| ClientError::State { file: "the session file".into(), source };
+        let state = |source| ClientError::State {
+            file: "the session file".into(),
+            source,
+        };
         if let Some(number) = self.0.sessions.number().map_err(state)? {
             return Ok(number);
         }
@@ -165,7 +185,10 @@ impl Client {
     }
 
     pub(crate) fn forget_session(&self, id: u64) -> Result<(), ClientError> {
-        let state = |source| ClientError::State { file: "the session file".into(), source };
+        let state = |source| ClientError::State {
+            file: "the session file".into(),
+            source,
+        };
         self.0.sessions.forget(id).map_err(state)
     }
 
@@ -174,14 +197,25 @@ impl Client {
         let nonce: [u8; 16] = rand::rng().random();
         let make = |channel| {
             let mut client = registry(channel);
-            let request = pb::OpenSessionRequest { nonce: Bytes::copy_from_slice(&nonce) };
+            let request = pb::OpenSessionRequest {
+                nonce: Bytes::copy_from_slice(&nonce),
+            };
             async move { client.open_session(Request::new(request)).await }
         };
-        let response = self.0.net.call(Intent::Read, self.0.net.attempt, &make).await.outcome?;
+        let response = self
+            .0
+            .net
+            .call(Intent::Read, self.0.net.attempt, &make)
+            .await
+            .outcome?;
         let prefix = carnet_wire::convert::prefix("prefix", &response.prefix)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         self.saw_log_time(TimeMs(response.log_time_ms));
-        Ok(OpenSession { id: response.session, prefix, incarnation: response.incarnation })
+        Ok(OpenSession {
+            id: response.session,
+            prefix,
+            incarnation: response.incarnation,
+        })
     }
 
     pub(crate) fn saw_log_time(&self, at: TimeMs) {
@@ -227,6 +261,8 @@ pub(crate) struct Called<T> {
 pub(crate) struct Tries {
     pub(crate) attempts: u32,
     pub(crate) uncertain: bool,
+    /// What a node said that was up: more telling than that another was down.
+    told: Option<ApiError>,
 }
 
 impl Net {
@@ -244,7 +280,12 @@ impl Net {
     }
 
     /// Asks until an answer, a final refusal, or the deadline. `make` must send the same bytes every time.
-    pub(crate) async fn call<T, F, Fut>(&self, intent: Intent, attempt: Duration, make: &F) -> Called<T>
+    pub(crate) async fn call<T, F, Fut>(
+        &self,
+        intent: Intent,
+        attempt: Duration,
+        make: &F,
+    ) -> Called<T>
     where
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
@@ -267,7 +308,10 @@ impl Net {
                 Ok(Err(status)) => failure_of(&status),
                 Err(_) => Failure::TimedOut,
             };
-            if let Some(error) = self.failed(&mut tries, &address, &failure, intent, give_up_at).await {
+            if let Some(error) = self
+                .failed(&mut tries, &address, &failure, intent, give_up_at)
+                .await
+            {
                 return tries.end(Err(error));
             }
         }
@@ -291,21 +335,42 @@ impl Net {
         let (hinted, not_before) = match judge(failure, intent) {
             Next::GiveUp(error) => {
                 // A final refusal of a repetition says nothing of the attempts before it.
-                return Some(if tries.uncertain { tries.unknown(failure) } else { ClientError::Api(error) });
+                return Some(if tries.uncertain {
+                    tries.unknown(failure)
+                } else {
+                    ClientError::Api(error)
+                });
             }
-            Next::Again { may_have_happened, leader, not_before } => {
+            Next::Again {
+                may_have_happened,
+                leader,
+                not_before,
+            } => {
                 tries.uncertain |= may_have_happened;
-                (self.follow_hints && leader.is_some() && tries.attempts < 4, not_before)
+                (
+                    self.follow_hints && leader.is_some() && tries.attempts < 4,
+                    not_before,
+                )
             }
         };
         let random = rand::rng().random::<f64>();
-        let wait = if hinted { Duration::ZERO } else { self.backoff.wait(tries.attempts, random) };
+        let wait = if hinted {
+            Duration::ZERO
+        } else {
+            self.backoff.wait(tries.attempts, random)
+        };
         let wait = wait.max(not_before);
+        if let Failure::Api(error) = failure {
+            tries.told = Some(error.clone());
+        }
         if give_up_at <= Instant::now() + wait {
-            return Some(match (tries.uncertain, failure) {
+            return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
-                (false, Failure::Api(error)) => ClientError::Api(error.clone()),
-                (false, _) => ClientError::Unreachable { attempts: tries.attempts, last: failure.to_string() },
+                (false, Some(error)) => ClientError::Api(error),
+                (false, None) => ClientError::Unreachable {
+                    attempts: tries.attempts,
+                    last: failure.to_string(),
+                },
             });
         }
         tokio::time::sleep(wait).await;
@@ -315,7 +380,8 @@ impl Net {
     /// The endpoint to ask now and a channel to it.
     pub(crate) fn pick(&self) -> Result<(String, Channel), ClientError> {
         let address = lock(&self.picker).pick(Instant::now()).map(str::to_owned);
-        let address = address.ok_or_else(|| ClientError::Usage("no endpoint given (--endpoints)".into()))?;
+        let address =
+            address.ok_or_else(|| ClientError::Usage("no endpoint given (--endpoints)".into()))?;
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&address) {
             return Ok((address, channel.clone()));
@@ -332,11 +398,18 @@ impl Net {
 
 impl Tries {
     fn unknown(&self, failure: &Failure) -> ClientError {
-        ClientError::UnknownOutcome { attempts: self.attempts, last: failure.to_string() }
+        ClientError::UnknownOutcome {
+            attempts: self.attempts,
+            last: failure.to_string(),
+        }
     }
 
     fn end<T>(self, outcome: Result<T, ClientError>) -> Called<T> {
-        Called { outcome, attempts: self.attempts, uncertain: self.uncertain }
+        Called {
+            outcome,
+            attempts: self.attempts,
+            uncertain: self.uncertain,
+        }
     }
 }
 

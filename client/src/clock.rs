@@ -6,6 +6,8 @@ use carnet_domain::time::TimeMs;
 
 /// The time of this machine.
 pub fn wall_time() -> TimeMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     TimeMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -51,7 +51,14 @@ impl Identity {
                 }
             },
         };
-        Ok(Self::new(tls, ExpectedServer { prefix, plane: Plane::Client, node: None }))
+        Ok(Self::new(
+            tls,
+            ExpectedServer {
+                prefix,
+                plane: Plane::Client,
+                node: None,
+            },
+        ))
     }
 
     /// From values.

@@ -119,7 +119,9 @@ impl ClientError {
             Self::Refused(rejection) => rejection.reason.remedy(),
             Self::Api(error) => match error {
                 ApiError::InvalidArgument { .. } => "Correct the field.",
-                ApiError::Unauthenticated { .. } => "Check that the certificate is valid and of this plane.",
+                ApiError::Unauthenticated { .. } => {
+                    "Check that the certificate is valid and of this plane."
+                }
                 ApiError::PermissionDenied { .. } => "Ask somebody whose role may.",
                 ApiError::NotFound { .. } => "Check the name.",
                 ApiError::NotLeader { .. } | ApiError::Unavailable { .. } => {
@@ -128,12 +130,20 @@ impl ClientError {
                 ApiError::Overloaded { .. } => "Repeat later.",
                 ApiError::DidNotHappen { .. } => "Repeat.",
                 ApiError::TooLarge { .. } => "Split the request.",
-                ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => "Read the record to learn the outcome.",
+                ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => {
+                    "Read the record to learn the outcome."
+                }
             },
-            Self::Unreachable { .. } => "Check the endpoints and that the nodes run, then repeat: nothing happened.",
+            Self::Unreachable { .. } => {
+                "Check the endpoints and that the nodes run, then repeat: nothing happened."
+            }
             Self::UnknownOutcome { .. } => "Read the record to learn the outcome before repeating.",
-            Self::Protocol(_) => "Compare the versions of client and server; read the record to learn the outcome.",
-            Self::NotProven(_) => "Do not rely on the answer; keep it and report it to the registry and its peers.",
+            Self::Protocol(_) => {
+                "Compare the versions of client and server; read the record to learn the outcome."
+            }
+            Self::NotProven(_) => {
+                "Do not rely on the answer; keep it and report it to the registry and its peers."
+            }
         }
     }
 }
@@ -156,12 +166,18 @@ mod tests {
 
     #[test]
     fn an_error_never_claims_more_than_it_knows() {
-        let unknown = ClientError::UnknownOutcome { attempts: 3, last: "timeout".into() };
+        let unknown = ClientError::UnknownOutcome {
+            attempts: 3,
+            last: "timeout".into(),
+        };
         assert_eq!(unknown.effect(), Effect::Unknown);
         assert!(!unknown.is_retryable());
         let refused = ClientError::Refused(Rejection::new(Reason::CodeExists, "86…"));
         assert_eq!(refused.effect(), Effect::None);
         assert_eq!(refused.reason(), "CODE_EXISTS");
-        assert_eq!(ClientError::Protocol("empty".into()).effect(), Effect::Unknown);
+        assert_eq!(
+            ClientError::Protocol("empty".into()).effect(),
+            Effect::Unknown
+        );
     }
 }

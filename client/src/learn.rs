@@ -29,7 +29,8 @@ impl Client {
             Command::Register { registration } => {
                 found(self.robot(&registration.code).await)?.map(|robot| {
                     let identity = &robot.value.identity;
-                    identity.body == registration.body && identity.manufactured == registration.manufactured
+                    identity.body == registration.body
+                        && identity.manufactured == registration.manufactured
                 })
             }
             Command::ApproveModel { id, facts, .. } => {
@@ -37,7 +38,9 @@ impl Client {
             }
             Command::OpenRecall { notice, models, .. } => found(self.recall(&notice.number).await)?
                 .map(|recall| recall.value.notice == *notice && recall.value.models == *models),
-            Command::DeclareExport { code, transfer, to, .. } => found(self.transfer(*transfer).await)?
+            Command::DeclareExport {
+                code, transfer, to, ..
+            } => found(self.transfer(*transfer).await)?
                 .map(|transfer| transfer.value.code == *code && transfer.value.to == *to),
             _ => return Ok(Trace::CannotTell),
         };

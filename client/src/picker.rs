@@ -47,12 +47,25 @@ impl Picker {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for address in addresses {
             if !endpoints.iter().any(|e| e.address == address) {
-                endpoints.push(Endpoint { address, failures: 0, rests_until: None });
+                endpoints.push(Endpoint {
+                    address,
+                    failures: 0,
+                    rests_until: None,
+                });
             }
         }
         let count = endpoints.len();
-        let next = if count == 0 { 0 } else { (random % count as u64) as usize };
-        Self { endpoints, configured: count, leader: None, next }
+        let next = if count == 0 {
+            0
+        } else {
+            (random % count as u64) as usize
+        };
+        Self {
+            endpoints,
+            configured: count,
+            leader: None,
+            next,
+        }
     }
 
     /// How many endpoints are known.
@@ -72,7 +85,8 @@ impl Picker {
             None => {
                 let ring = || (0..count).map(|step| (self.next + step) % count);
                 let up = ring().find(|at| !rests(&self.endpoints[*at]));
-                up.or_else(|| ring().min_by_key(|at| self.endpoints[*at].rests_until)).unwrap_or(0)
+                up.or_else(|| ring().min_by_key(|at| self.endpoints[*at].rests_until))
+                    .unwrap_or(0)
             }
         };
         Some(&self.endpoints[chosen].address)
@@ -80,7 +94,9 @@ impl Picker {
 
     /// Learns from an attempt.
     pub fn report(&mut self, address: &str, seen: &Seen, now: Instant) {
-        let Some(at) = self.endpoints.iter().position(|e| e.address == address) else { return };
+        let Some(at) = self.endpoints.iter().position(|e| e.address == address) else {
+            return;
+        };
         match seen {
             Seen::Served => {
                 self.endpoints[at].failures = 0;
@@ -91,7 +107,10 @@ impl Picker {
                 self.endpoints[at].failures = 0;
                 self.endpoints[at].rests_until = None;
                 self.next = (at + 1) % self.endpoints.len();
-                self.leader = hint.as_deref().filter(|hint| *hint != address).and_then(|hint| self.learn(hint));
+                self.leader = hint
+                    .as_deref()
+                    .filter(|hint| *hint != address)
+                    .and_then(|hint| self.learn(hint));
             }
             Seen::Busy(rest) => {
                 self.endpoints[at].rests_until = Some(now + (*rest).min(REST_MAX));
@@ -99,7 +118,9 @@ impl Picker {
             }
             Seen::Failed => {
                 let endpoint = &mut self.endpoints[at];
-                let rest = REST_MIN.saturating_mul(1 << endpoint.failures.min(8)).min(REST_MAX);
+                let rest = REST_MIN
+                    .saturating_mul(1 << endpoint.failures.min(8))
+                    .min(REST_MAX);
                 endpoint.failures = endpoint.failures.saturating_add(1);
                 endpoint.rests_until = Some(now + rest);
                 self.move_on(at);
@@ -119,7 +140,11 @@ impl Picker {
         let at = match self.endpoints.iter().position(|e| e.address == address) {
             Some(at) => at,
             None if self.endpoints.len() < self.configured + LEARNED_MAX => {
-                self.endpoints.push(Endpoint { address: address.to_owned(), failures: 0, rests_until: None });
+                self.endpoints.push(Endpoint {
+                    address: address.to_owned(),
+                    failures: 0,
+                    rests_until: None,
+                });
                 self.endpoints.len() - 1
             }
             None => return None,
@@ -133,7 +158,10 @@ mod tests {
     use super::*;
 
     fn picker() -> (Picker, Instant) {
-        (Picker::new(["a", "b", "c", "a"].map(String::from), 0), Instant::now())
+        (
+            Picker::new(["a", "b", "c", "a"].map(String::from), 0),
+            Instant::now(),
+        )
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub struct Page<T> {
 }
 
 fn parse<T: Canonical>(what: &str, bytes: &[u8]) -> Result<T, ClientError> {
-    T::from_bytes(bytes).map_err(|error| ClientError::Protocol(format!("{what} is not canonical: {error}")))
+    T::from_bytes(bytes)
+        .map_err(|error| ClientError::Protocol(format!("{what} is not canonical: {error}")))
 }
 
 fn parse_all<T: Canonical>(what: &str, list: &[bytes::Bytes]) -> Result<Vec<T>, ClientError> {
@@ -107,16 +108,34 @@ impl Client {
     /// As [`Client::robot`].
     pub async fn signed_record(&self, code: &Code) -> Result<At<Vec<u8>>, ClientError> {
         let response = self.get(RecordKind::SignedRecord, code.to_string()).await?;
-        Ok(At { value: response.record.to_vec(), position: Position::of(response.position)? })
+        Ok(At {
+            value: response.record.to_vec(),
+            position: Position::of(response.position)?,
+        })
     }
 
-    async fn record<T: Canonical>(&self, kind: RecordKind, name: String) -> Result<At<T>, ClientError> {
+    async fn record<T: Canonical>(
+        &self,
+        kind: RecordKind,
+        name: String,
+    ) -> Result<At<T>, ClientError> {
         let response = self.get(kind, name).await?;
-        Ok(At { value: parse("the record", &response.record)?, position: Position::of(response.position)? })
+        Ok(At {
+            value: parse("the record", &response.record)?,
+            position: Position::of(response.position)?,
+        })
     }
 
-    async fn get(&self, kind: RecordKind, name: String) -> Result<pb::GetRecordResponse, ClientError> {
-        let request = pb::GetRecordRequest { kind: kind.into(), name, stale_ok: false };
+    async fn get(
+        &self,
+        kind: RecordKind,
+        name: String,
+    ) -> Result<pb::GetRecordResponse, ClientError> {
+        let request = pb::GetRecordRequest {
+            kind: kind.into(),
+            name,
+            stale_ok: false,
+        };
         self.read(|mut client| {
             let request = request.clone();
             async move { client.get_record(request).await }
@@ -128,7 +147,12 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn robots(&self, filter: &str, size: u32, token: &str) -> Result<Page<Robot>, ClientError> {
+    pub async fn robots(
+        &self,
+        filter: &str,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Robot>, ClientError> {
         self.page(RecordKind::Robot, filter, size, token).await
     }
 
@@ -144,7 +168,12 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn recalls(&self, filter: &str, size: u32, token: &str) -> Result<Page<Recall>, ClientError> {
+    pub async fn recalls(
+        &self,
+        filter: &str,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Recall>, ClientError> {
         self.page(RecordKind::Recall, filter, size, token).await
     }
 
@@ -164,7 +193,10 @@ impl Client {
         token: &str,
     ) -> Result<Page<T>, ClientError> {
         if limits::PAGE_SIZE_MAX < size {
-            return Err(ClientError::Usage(format!("a page has at most {} records", limits::PAGE_SIZE_MAX)));
+            return Err(ClientError::Usage(format!(
+                "a page has at most {} records",
+                limits::PAGE_SIZE_MAX
+            )));
         }
         let request = pb::ListRecordsRequest {
             kind: kind.into(),
@@ -206,9 +238,16 @@ impl Client {
                 .await?;
             value.extend(parse_all::<LeafRecord>("a leaf", &response.leaves)?);
             match response.next_sequence {
-                0 => return Ok(At { value, position: Position::of(response.position)? }),
+                0 => {
+                    return Ok(At {
+                        value,
+                        position: Position::of(response.position)?,
+                    });
+                }
                 next if next <= from => {
-                    return Err(ClientError::Protocol("the pages of the history do not advance".into()));
+                    return Err(ClientError::Protocol(
+                        "the pages of the history do not advance".into(),
+                    ));
                 }
                 next => from = next,
             }
@@ -220,7 +259,9 @@ impl Client {
     /// # Errors
     /// As every read.
     pub async fn movements(&self, code: &Code) -> Result<At<Vec<Movement>>, ClientError> {
-        let request = pb::ListMovementsRequest { code: code.to_string() };
+        let request = pb::ListMovementsRequest {
+            code: code.to_string(),
+        };
         let response = self
             .read(|mut client| {
                 let request = request.clone();
@@ -228,7 +269,10 @@ impl Client {
             })
             .await?;
         let value = parse_all("a movement", &response.movements)?;
-        Ok(At { value, position: Position::of(response.position)? })
+        Ok(At {
+            value,
+            position: Position::of(response.position)?,
+        })
     }
 
     /// The newest published checkpoint as text, and the consistency proof from a size already known (0: none). Nothing is
@@ -236,8 +280,15 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn checkpoint(&self, pinned_size: u64, wait_above: u64) -> Result<(String, Vec<Digest>), ClientError> {
-        let request = pb::GetCheckpointRequest { pinned_size, wait_above_size: wait_above };
+    pub async fn checkpoint(
+        &self,
+        pinned_size: u64,
+        wait_above: u64,
+    ) -> Result<(String, Vec<Digest>), ClientError> {
+        let request = pb::GetCheckpointRequest {
+            pinned_size,
+            wait_above_size: wait_above,
+        };
         let response = self
             .read(|mut client| {
                 let request = request.clone();
@@ -254,7 +305,10 @@ impl Client {
     /// # Errors
     /// As every read.
     pub async fn prove(&self, code: &Code, size_min: u64) -> Result<Vec<u8>, ClientError> {
-        let request = pb::ProveRequest { code: code.to_string(), size_min };
+        let request = pb::ProveRequest {
+            code: code.to_string(),
+            size_min,
+        };
         let response = self
             .read(|mut client| {
                 let request = request.clone();
@@ -268,8 +322,15 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn verify(&self, code: &Code, purpose: &str) -> Result<At<(Vec<u8>, Vec<u8>)>, ClientError> {
-        let request = pb::VerifyRequest { code: code.to_string(), purpose: purpose.to_owned() };
+    pub async fn verify(
+        &self,
+        code: &Code,
+        purpose: &str,
+    ) -> Result<At<(Vec<u8>, Vec<u8>)>, ClientError> {
+        let request = pb::VerifyRequest {
+            code: code.to_string(),
+            purpose: purpose.to_owned(),
+        };
         let response = self
             .read(|mut client| {
                 let request = request.clone();
@@ -277,6 +338,9 @@ impl Client {
             })
             .await?;
         let value = (response.verdict.to_vec(), response.evidence.to_vec());
-        Ok(At { value, position: Position::of(response.position)? })
+        Ok(At {
+            value,
+            position: Position::of(response.position)?,
+        })
     }
 }

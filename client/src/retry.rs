@@ -60,14 +60,22 @@ pub fn judge(failure: &Failure, intent: Intent) -> Next {
     match failure {
         Failure::Connect(_) => again(Effect::None),
         Failure::TimedOut => again(Effect::Unknown),
-        Failure::Api(ApiError::NotLeader { leader }) => {
-            Next::Again { may_have_happened: false, leader: leader.clone(), not_before: Duration::ZERO }
-        }
-        Failure::Api(ApiError::Overloaded { retry_after }) => {
-            Next::Again { may_have_happened: false, leader: None, not_before: *retry_after }
-        }
+        Failure::Api(ApiError::NotLeader { leader }) => Next::Again {
+            may_have_happened: false,
+            leader: leader.clone(),
+            not_before: Duration::ZERO,
+        },
+        Failure::Api(ApiError::Overloaded { retry_after }) => Next::Again {
+            may_have_happened: false,
+            leader: None,
+            not_before: *retry_after,
+        },
         // A server that broke may answer the repetition from its stored answers; a read may find another node.
-        Failure::Api(error) if error.is_retryable() || matches!(error, ApiError::Internal { .. }) => again(error.effect()),
+        Failure::Api(error)
+            if error.is_retryable() || matches!(error, ApiError::Internal { .. }) =>
+        {
+            again(error.effect())
+        }
         Failure::Api(error) => Next::GiveUp(error.clone()),
     }
 }
@@ -83,14 +91,19 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { base: Duration::from_millis(50), most: Duration::from_secs(2) }
+        Self {
+            base: Duration::from_millis(50),
+            most: Duration::from_secs(2),
+        }
     }
 }
 
 impl Backoff {
     /// The wait before attempt `attempt` (the first retry is 1); `random` in `0.0..1.0` picks inside the range.
     pub fn wait(&self, attempt: u32, random: f64) -> Duration {
-        let doubled = self.base.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        let doubled = self
+            .base
+            .saturating_mul(1 << attempt.saturating_sub(1).min(16));
         doubled.min(self.most).mul_f64(random.clamp(0.0, 1.0))
     }
 }
@@ -101,7 +114,9 @@ mod tests {
 
     fn may_have_happened(failure: &Failure, intent: Intent) -> Option<bool> {
         match judge(failure, intent) {
-            Next::Again { may_have_happened, .. } => Some(may_have_happened),
+            Next::Again {
+                may_have_happened, ..
+            } => Some(may_have_happened),
             Next::GiveUp(_) => None,
         }
     }
@@ -112,21 +127,61 @@ mod tests {
         let table = [
             (Failure::Connect(text()), Some(false)),
             (Failure::TimedOut, Some(true)),
-            (Failure::Api(ApiError::NotLeader { leader: None }), Some(false)),
-            (Failure::Api(ApiError::Overloaded { retry_after: Duration::ZERO }), Some(false)),
-            (Failure::Api(ApiError::Unavailable { text: text() }), Some(false)),
-            (Failure::Api(ApiError::DidNotHappen { text: text() }), Some(false)),
-            (Failure::Api(ApiError::UnknownOutcome { text: text() }), Some(true)),
-            (Failure::Api(ApiError::Internal { text: text() }), Some(true)),
-            (Failure::Api(ApiError::InvalidArgument { field: text(), text: text() }), None),
-            (Failure::Api(ApiError::Unauthenticated { text: text() }), None),
-            (Failure::Api(ApiError::PermissionDenied { text: text() }), None),
+            (
+                Failure::Api(ApiError::NotLeader { leader: None }),
+                Some(false),
+            ),
+            (
+                Failure::Api(ApiError::Overloaded {
+                    retry_after: Duration::ZERO,
+                }),
+                Some(false),
+            ),
+            (
+                Failure::Api(ApiError::Unavailable { text: text() }),
+                Some(false),
+            ),
+            (
+                Failure::Api(ApiError::DidNotHappen { text: text() }),
+                Some(false),
+            ),
+            (
+                Failure::Api(ApiError::UnknownOutcome { text: text() }),
+                Some(true),
+            ),
+            (
+                Failure::Api(ApiError::Internal { text: text() }),
+                Some(true),
+            ),
+            (
+                Failure::Api(ApiError::InvalidArgument {
+                    field: text(),
+                    text: text(),
+                }),
+                None,
+            ),
+            (
+                Failure::Api(ApiError::Unauthenticated { text: text() }),
+                None,
+            ),
+            (
+                Failure::Api(ApiError::PermissionDenied { text: text() }),
+                None,
+            ),
             (Failure::Api(ApiError::NotFound { text: text() }), None),
             (Failure::Api(ApiError::TooLarge { text: text() }), None),
         ];
         for (failure, expected) in table {
-            assert_eq!(may_have_happened(&failure, Intent::Write), expected, "{failure:?}");
-            assert_eq!(may_have_happened(&failure, Intent::Read), expected.map(|_| false), "{failure:?}");
+            assert_eq!(
+                may_have_happened(&failure, Intent::Write),
+                expected,
+                "{failure:?}"
+            );
+            assert_eq!(
+                may_have_happened(&failure, Intent::Read),
+                expected.map(|_| false),
+                "{failure:?}"
+            );
         }
     }
 

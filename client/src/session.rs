@@ -49,7 +49,9 @@ pub struct MemorySessions(Mutex<Option<(OpenSession, u64)>>);
 
 impl MemorySessions {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(OpenSession, u64)>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -101,10 +103,19 @@ impl FileSessions {
     }
 
     fn open(&self) -> io::Result<File> {
-        if let Some(folder) = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = self
+            .0
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             std::fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.0)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.0)?;
         file.lock()?;
         Ok(file)
     }
@@ -114,7 +125,9 @@ impl FileSessions {
 fn load(file: &mut File) -> io::Result<Option<(OpenSession, u64)>> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let Ok(stored) = serde_json::from_str::<Stored>(&text) else { return Ok(None) };
+    let Ok(stored) = serde_json::from_str::<Stored>(&text) else {
+        return Ok(None);
+    };
     let parsed = || {
         let prefix = Prefix::parse(&stored.prefix).ok()?;
         let session = OpenSession {
@@ -146,7 +159,9 @@ fn store(file: &mut File, state: Option<(OpenSession, u64)>) -> io::Result<()> {
 impl Sessions for FileSessions {
     fn number(&self) -> io::Result<Option<(OpenSession, u64)>> {
         let mut file = self.open()?;
-        let Some((session, next)) = load(&mut file)? else { return Ok(None) };
+        let Some((session, next)) = load(&mut file)? else {
+            return Ok(None);
+        };
         store(&mut file, Some((session, next + 1)))?;
         Ok(Some((session, next)))
     }
@@ -170,7 +185,11 @@ mod tests {
     use super::*;
 
     fn session(id: u64) -> OpenSession {
-        OpenSession { id, prefix: Prefix::new("86").expect("a prefix"), incarnation: 1 }
+        OpenSession {
+            id,
+            prefix: Prefix::new("86").expect("a prefix"),
+            incarnation: 1,
+        }
     }
 
     fn check(sessions: &dyn Sessions) {

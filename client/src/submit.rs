@@ -49,10 +49,20 @@ impl Submitted {
     /// The outcome of each command.
     pub fn outcomes(&self) -> impl Iterator<Item = Result<Done, &Rejection>> + '_ {
         self.answer.items.iter().map(|item| match item {
-            ItemAnswer::Done { leaf_index, leaf_hash, sequence } => {
-                Ok(Done { at: self.answer.at, leaf: Some((*leaf_index, *leaf_hash)), sequence: *sequence })
-            }
-            ItemAnswer::Nothing {} => Ok(Done { at: self.answer.at, leaf: None, sequence: 0 }),
+            ItemAnswer::Done {
+                leaf_index,
+                leaf_hash,
+                sequence,
+            } => Ok(Done {
+                at: self.answer.at,
+                leaf: Some((*leaf_index, *leaf_hash)),
+                sequence: *sequence,
+            }),
+            ItemAnswer::Nothing {} => Ok(Done {
+                at: self.answer.at,
+                leaf: None,
+                sequence: 0,
+            }),
             ItemAnswer::Refused { rejection } => Err(rejection),
         })
     }
@@ -112,12 +122,22 @@ impl Client {
         self.submit(&[command]).await?.single()
     }
 
-    async fn submit_and_wait(&self, commands: &[Command], wait: Wait) -> Result<Submitted, ClientError> {
+    async fn submit_and_wait(
+        &self,
+        commands: &[Command],
+        wait: Wait,
+    ) -> Result<Submitted, ClientError> {
         let kind = one_kind(commands)?;
-        let items: Vec<Blob> = commands.iter().map(|command| Blob(command.to_bytes())).collect();
+        let items: Vec<Blob> = commands
+            .iter()
+            .map(|command| Blob(command.to_bytes()))
+            .collect();
         let size: usize = items.iter().map(|item| item.0.len()).sum();
         if limits::SUBMIT_BYTES_MAX < size {
-            let text = format!("{size} bytes of commands, one request carries {}; use submit_bulk", limits::SUBMIT_BYTES_MAX);
+            let text = format!(
+                "{size} bytes of commands, one request carries {}; use submit_bulk",
+                limits::SUBMIT_BYTES_MAX
+            );
             return Err(ClientError::Usage(text));
         }
         for tried in 1.. {
@@ -125,11 +145,16 @@ impl Client {
             let (submitted, uncertain) = self.send(&signed, &items, wait).await?;
             match lost_session(&submitted.answer) {
                 // Refused without having been executed, unless an attempt before it was.
-                Some(_) if !uncertain && tried < SESSIONS_TRIED_MAX => self.forget_session(signed.session.id)?,
+                Some(_) if !uncertain && tried < SESSIONS_TRIED_MAX => {
+                    self.forget_session(signed.session.id)?
+                }
                 Some(rejection) if uncertain => {
                     self.forget_session(signed.session.id)?;
                     let last = rejection.to_string();
-                    return Err(ClientError::UnknownOutcome { attempts: submitted.attempts, last });
+                    return Err(ClientError::UnknownOutcome {
+                        attempts: submitted.attempts,
+                        last,
+                    });
                 }
                 _ => return Ok(submitted),
             }
@@ -138,9 +163,15 @@ impl Client {
     }
 
     /// Takes a number and signs.
-    pub(crate) async fn sign(&self, kind: CommandKind, items: &[Blob]) -> Result<Signed, ClientError> {
+    pub(crate) async fn sign(
+        &self,
+        kind: CommandKind,
+        items: &[Blob],
+    ) -> Result<Signed, ClientError> {
         let Some(signer) = &self.0.signer else {
-            return Err(ClientError::Usage("no key to sign commands with (--actor-key)".into()));
+            return Err(ClientError::Usage(
+                "no key to sign commands with (--actor-key)".into(),
+            ));
         };
         let (session, sequence) = self.number().await?;
         let lifetime = DurationMs(limits::COMMAND_LIFETIME.as_millis() as u64);
@@ -156,10 +187,19 @@ impl Client {
             item_root: item_root(items.iter().map(|item| item.0.as_slice())),
         };
         let signature = signer.sign(&header.signing_bytes()).await?;
-        Ok(Signed { session, header: header.to_bytes().into(), signature })
+        Ok(Signed {
+            session,
+            header: header.to_bytes().into(),
+            signature,
+        })
     }
 
-    async fn send(&self, signed: &Signed, items: &[Blob], wait: Wait) -> Result<(Submitted, bool), ClientError> {
+    async fn send(
+        &self,
+        signed: &Signed,
+        items: &[Blob],
+        wait: Wait,
+    ) -> Result<(Submitted, bool), ClientError> {
         let request = entry::Request {
             header: Blob(signed.header.to_vec()),
             signature: signed.signature,
@@ -167,7 +207,10 @@ impl Client {
             items: items.to_vec(),
             range_proof: Vec::new(),
         };
-        let message = pb::SubmitRequest { request: request.to_bytes().into(), wait_published: wait == Wait::Published };
+        let message = pb::SubmitRequest {
+            request: request.to_bytes().into(),
+            wait_published: wait == Wait::Published,
+        };
         let make = |channel| {
             let mut client = registry(channel);
             let message = message.clone();
@@ -179,13 +222,22 @@ impl Client {
         };
         let called = self.0.net.call(Intent::Write, attempt, &make).await;
         let response = called.outcome?;
-        let answer = Answer::from_bytes(&response.answer)
-            .map_err(|error| ClientError::Protocol(format!("the answer is not canonical: {error}")))?;
+        let answer = Answer::from_bytes(&response.answer).map_err(|error| {
+            ClientError::Protocol(format!("the answer is not canonical: {error}"))
+        })?;
         let answer = for_each_item(answer, items.len())?;
         self.saw_log_time(answer.at);
         let checkpoint = Some(response.checkpoint).filter(|text| !text.is_empty());
         let position = Position::of(response.position)?;
-        Ok((Submitted { answer, position, checkpoint, attempts: called.attempts }, called.uncertain))
+        Ok((
+            Submitted {
+                answer,
+                position,
+                checkpoint,
+                attempts: called.attempts,
+            },
+            called.uncertain,
+        ))
     }
 }
 
@@ -197,17 +249,27 @@ pub(crate) fn one_kind(commands: &[Command]) -> Result<CommandKind, ClientError>
     if limits::ITEMS_MAX as usize <= commands.len() - 1 {
         return Err(too_many(commands.len()));
     }
-    match commands.iter().find(|command| command.kind() != first.kind()) {
+    match commands
+        .iter()
+        .find(|command| command.kind() != first.kind())
+    {
         None => Ok(first.kind()),
         Some(other) => {
-            let text = format!("one request holds commands of one kind, not {} and {}", first.name(), other.name());
+            let text = format!(
+                "one request holds commands of one kind, not {} and {}",
+                first.name(),
+                other.name()
+            );
             Err(ClientError::Usage(text))
         }
     }
 }
 
 fn too_many(count: usize) -> ClientError {
-    ClientError::Usage(format!("{count} commands, one request holds {}", limits::ITEMS_MAX))
+    ClientError::Usage(format!(
+        "{count} commands, one request holds {}",
+        limits::ITEMS_MAX
+    ))
 }
 
 /// A request refused as a whole is answered once; then every item has that fate.
@@ -227,7 +289,9 @@ pub(crate) fn for_each_item(mut answer: Answer, count: usize) -> Result<Answer, 
 pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
     answer.items.iter().find_map(|item| match item {
         ItemAnswer::Refused { rejection } => match rejection.reason {
-            Reason::SessionUnknown | Reason::SessionExpired | Reason::WrongAudience => Some(rejection),
+            Reason::SessionUnknown | Reason::SessionExpired | Reason::WrongAudience => {
+                Some(rejection)
+            }
             _ => None,
         },
         ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use carnet_domain::checkpoint::{NoteError, Origin, open};
+use carnet_domain::code::Code;
 use carnet_domain::digest::Digest;
 use carnet_domain::merkle::{ProofError, verify_consistency};
-use carnet_domain::code::Code;
 use carnet_domain::signature::PublicKey;
 use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
 use carnet_trust::offline::{FileError, Pins, Report, verify_file};
@@ -102,9 +102,15 @@ impl Client {
         origin: &Origin,
     ) -> Result<Verified<ProvenEvidence>, ClientError> {
         let bytes = self.prove(code, size_min).await?;
-        let proven = parse(&bytes).and_then(|evidence| evidence.verify(log_key, origin)).map_err(PinError::Evidence)?;
+        let proven = parse(&bytes)
+            .and_then(|evidence| evidence.verify(log_key, origin))
+            .map_err(PinError::Evidence)?;
         if proven.code() != code {
-            return Err(PinError::OtherCode { asked: *code, found: *proven.code() }.into());
+            return Err(PinError::OtherCode {
+                asked: *code,
+                found: *proven.code(),
+            }
+            .into());
         }
         Ok(Verified(proven))
     }
@@ -115,10 +121,16 @@ impl Client {
     /// # Errors
     /// As every read; [`ClientError::NotProven`] when the evidence cannot be read. Evidence that does not hold gives a
     /// report whose verdict is INVALID.
-    pub async fn verify_here(&self, code: &Code, purpose: Purpose, pins: &Pins) -> Result<Verified<Report>, ClientError> {
+    pub async fn verify_here(
+        &self,
+        code: &Code,
+        purpose: Purpose,
+        pins: &Pins,
+    ) -> Result<Verified<Report>, ClientError> {
         let found = self.verify(code, purpose.name()).await?;
         let (_, file) = found.value;
-        let report = verify_file(&file, pins, Some(code), purpose, wall_time()).map_err(PinError::File)?;
+        let report =
+            verify_file(&file, pins, Some(code), purpose, wall_time()).map_err(PinError::File)?;
         Ok(Verified(report))
     }
 }
@@ -135,17 +147,33 @@ pub fn advance(
     consistency: &[Digest],
 ) -> Result<Pin, PinError> {
     let seen = open(text, log_key, origin)?;
-    let fresh = || Pin { origin: *seen.origin(), size: seen.size(), root: *seen.root(), text: text.to_owned() };
-    let Some(pin) = pin.filter(|pin| pin.origin == *origin) else { return Ok(fresh()) };
+    let fresh = || Pin {
+        origin: *seen.origin(),
+        size: seen.size(),
+        root: *seen.root(),
+        text: text.to_owned(),
+    };
+    let Some(pin) = pin.filter(|pin| pin.origin == *origin) else {
+        return Ok(fresh());
+    };
     if pin.size == seen.size() && pin.root != *seen.root() {
         let (before, now) = (pin.text.clone(), text.to_owned());
-        return Err(PinError::Forked { size: pin.size, before, now });
+        return Err(PinError::Forked {
+            size: pin.size,
+            before,
+            now,
+        });
     }
     if seen.size() <= pin.size {
         return Ok(pin.clone());
     }
-    verify_consistency(pin.size, &pin.root, seen.size(), seen.root(), consistency)
-        .map_err(|source| PinError::NotConsistent { before: pin.size, now: seen.size(), source })?;
+    verify_consistency(pin.size, &pin.root, seen.size(), seen.root(), consistency).map_err(
+        |source| PinError::NotConsistent {
+            before: pin.size,
+            now: seen.size(),
+            source,
+        },
+    )?;
     Ok(fresh())
 }
 
@@ -170,7 +198,10 @@ impl Pin {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             std::fs::create_dir_all(folder)?;
         }
         let part = path.with_extension("part");
@@ -193,11 +224,20 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin { prefix: Prefix::new("86").expect("a prefix"), incarnation: 0 }
+        Origin {
+            prefix: Prefix::new("86").expect("a prefix"),
+            incarnation: 0,
+        }
     }
 
     fn note(size: u64, root: Digest) -> String {
-        Checkpoint { origin: origin(), size, root }.sign(&key()).into_text()
+        Checkpoint {
+            origin: origin(),
+            size,
+            root,
+        }
+        .sign(&key())
+        .into_text()
     }
 
     /// Heads of sizes 1 and 2, and the proof from one to the other.
@@ -223,7 +263,10 @@ mod tests {
     #[test]
     fn a_smaller_head_leaves_the_pin() {
         let (one, two, _) = heads();
-        assert_eq!(check(&pin(&two), &one, &[]).expect("the server is behind"), 2);
+        assert_eq!(
+            check(&pin(&two), &one, &[]).expect("the server is behind"),
+            2
+        );
     }
 
     #[test]
@@ -237,14 +280,20 @@ mod tests {
     fn a_rewritten_history_is_not_believed() {
         let (one, _, proof) = heads();
         let rewritten = note(2, node_hash(&leaf_hash(b"x"), &leaf_hash(b"b")));
-        assert!(matches!(check(&pin(&one), &rewritten, &proof), Err(PinError::NotConsistent { .. })));
+        assert!(matches!(
+            check(&pin(&one), &rewritten, &proof),
+            Err(PinError::NotConsistent { .. })
+        ));
     }
 
     #[test]
     fn another_key_signs_nothing() {
         let (one, ..) = heads();
         let other = SecretKey::from_seed(&[4; 32]).public();
-        assert!(matches!(advance(None, &origin(), &other, &one, &[]), Err(PinError::Note(_))));
+        assert!(matches!(
+            advance(None, &origin(), &other, &one, &[]),
+            Err(PinError::Note(_))
+        ));
     }
 
     #[test]
@@ -252,10 +301,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pins/86-0.checkpoint");
         let (one, ..) = heads();
-        assert!(Pin::load(&path, &origin(), &key().public()).expect("no file").is_none());
+        assert!(
+            Pin::load(&path, &origin(), &key().public())
+                .expect("no file")
+                .is_none()
+        );
         pin(&one).save(&path).expect("written");
-        assert_eq!(Pin::load(&path, &origin(), &key().public()).expect("read"), Some(pin(&one)));
+        assert_eq!(
+            Pin::load(&path, &origin(), &key().public()).expect("read"),
+            Some(pin(&one))
+        );
         std::fs::write(&path, one.replace("\n1\n", "\n9\n")).expect("written");
-        assert!(Pin::load(&path, &origin(), &key().public()).is_err(), "an edited pin is refused");
+        assert!(
+            Pin::load(&path, &origin(), &key().public()).is_err(),
+            "an edited pin is refused"
+        );
     }
 }

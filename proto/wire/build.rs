@@ -25,7 +25,10 @@ fn collect(folder: &Path, schemas: &mut Vec<PathBuf>) -> Result<(), Box<dyn Erro
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, schemas)?;
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
             schemas.push(path);
         }
     }

@@ -68,12 +68,26 @@ impl Fake {
         let mut doors = BTreeMap::new();
         for node in nodes {
             let (door, mut visitors) = mpsc::unbounded_channel::<DuplexStream>();
-            let incoming = futures::stream::poll_fn(move |cx| visitors.poll_recv(cx).map(|v| v.map(Ok::<_, std::io::Error>)));
-            let service = Node { name: (*node).to_owned(), state: Arc::clone(&state) };
-            tokio::spawn(Server::builder().add_service(RegistryServer::new(service)).serve_with_incoming(incoming));
+            let incoming = futures::stream::poll_fn(move |cx| {
+                visitors
+                    .poll_recv(cx)
+                    .map(|v| v.map(Ok::<_, std::io::Error>))
+            });
+            let service = Node {
+                name: (*node).to_owned(),
+                state: Arc::clone(&state),
+            };
+            tokio::spawn(
+                Server::builder()
+                    .add_service(RegistryServer::new(service))
+                    .serve_with_incoming(incoming),
+            );
             doors.insert((*node).to_owned(), door);
         }
-        Self { state, doors: Arc::new(doors) }
+        Self {
+            state,
+            doors: Arc::new(doors),
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -87,7 +101,10 @@ impl Fake {
     pub(crate) fn builder(&self, endpoints: &[&str]) -> ClientBuilder {
         Client::builder(endpoints.iter().copied(), self.clone())
             .signer(Arc::new(FileSigner::new(SecretKey::from_seed(&SEED))))
-            .backoff(Backoff { base: Duration::from_millis(1), most: Duration::from_millis(2) })
+            .backoff(Backoff {
+                base: Duration::from_millis(1),
+                most: Duration::from_millis(2),
+            })
     }
 
     pub(crate) fn client(&self, endpoints: &[&str]) -> Client {
@@ -103,7 +120,9 @@ impl Dial for Fake {
             async move {
                 let (ours, theirs) = tokio::io::duplex(1 << 20);
                 let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                door.ok_or_else(refused)?.send(theirs).map_err(|_| refused())?;
+                door.ok_or_else(refused)?
+                    .send(theirs)
+                    .map_err(|_| refused())?;
                 Ok::<_, std::io::Error>(TokioIo::new(ours))
             }
         });
@@ -127,16 +146,34 @@ impl State {
     }
 
     /// Executes once by session, number and first item; a repetition gives the stored answer.
-    fn execute(&mut self, header: &[u8], signature: &Signature, first: u32, items: Vec<Blob>) -> Result<Answer, Status> {
-        let verified = verify_header(header, signature, &key()).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let SignedHeader { session, sequence, item_count, .. } = *verified.header();
+    fn execute(
+        &mut self,
+        header: &[u8],
+        signature: &Signature,
+        first: u32,
+        items: Vec<Blob>,
+    ) -> Result<Answer, Status> {
+        let verified = verify_header(header, signature, &key())
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let SignedHeader {
+            session,
+            sequence,
+            item_count,
+            ..
+        } = *verified.header();
         if items.len() == item_count as usize {
-            verified.items(first, items.clone(), &[]).map_err(|e| Status::invalid_argument(e.to_string()))?;
+            verified
+                .items(first, items.clone(), &[])
+                .map_err(|e| Status::invalid_argument(e.to_string()))?;
         }
         let digest = carnet_domain::digest::sha256(&[header, &signature.0]);
         if let Some((seen, answer)) = self.answers.get(&(session, sequence, first)) {
             let same = *seen == digest;
-            return Ok(if same { answer.clone() } else { refused(Reason::IdempotencyMismatch) });
+            return Ok(if same {
+                answer.clone()
+            } else {
+                refused(Reason::IdempotencyMismatch)
+            });
         }
         let done = items.iter().map(|item| {
             self.executed += 1;
@@ -147,15 +184,28 @@ impl State {
             }
         });
         let items = done.collect();
-        let answer = Answer { at: TimeMs(1_000), size: self.executed, session: None, items };
-        self.answers.insert((session, sequence, first), (digest, answer.clone()));
+        let answer = Answer {
+            at: TimeMs(1_000),
+            size: self.executed,
+            session: None,
+            items,
+        };
+        self.answers
+            .insert((session, sequence, first), (digest, answer.clone()));
         Ok(answer)
     }
 }
 
 fn refused(reason: Reason) -> Answer {
-    let items = vec![ItemAnswer::Refused { rejection: Rejection::new(reason, "") }];
-    Answer { at: TimeMs(1_000), size: 0, session: None, items }
+    let items = vec![ItemAnswer::Refused {
+        rejection: Rejection::new(reason, ""),
+    }];
+    Answer {
+        at: TimeMs(1_000),
+        size: 0,
+        session: None,
+        items,
+    }
 }
 
 fn lost() -> Status {
@@ -176,28 +226,51 @@ impl Registry for Node {
         let mut state = self.state();
         state.sessions += 1;
         let session = state.sessions;
-        Ok(Response::new(OpenSessionResponse { session, prefix: "86".into(), incarnation: 1, ..Default::default() }))
+        Ok(Response::new(OpenSessionResponse {
+            session,
+            prefix: "86".into(),
+            incarnation: 1,
+            ..Default::default()
+        }))
     }
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Answered<SubmitResponse> {
-        let signed = Signed::from_bytes(&request.into_inner().request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let signed = Signed::from_bytes(&request.into_inner().request)
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
         let mut state = self.state();
         let mood = state.mood(&self.name);
         let answer = match mood {
             Some(Mood::Say(error)) => return Err(error.to_status()),
             Some(Mood::Refuse(reason)) => refused(reason),
             Some(Mood::LoseAnswer | Mood::BreakAfter(_)) => {
-                state.execute(&signed.header.0, &signed.signature, signed.first_item, signed.items)?;
+                state.execute(
+                    &signed.header.0,
+                    &signed.signature,
+                    signed.first_item,
+                    signed.items,
+                )?;
                 return Err(lost());
             }
-            None => state.execute(&signed.header.0, &signed.signature, signed.first_item, signed.items)?,
+            None => state.execute(
+                &signed.header.0,
+                &signed.signature,
+                signed.first_item,
+                signed.items,
+            )?,
         };
-        Ok(Response::new(SubmitResponse { answer: answer.to_bytes().into(), position: None, checkpoint: String::new() }))
+        Ok(Response::new(SubmitResponse {
+            answer: answer.to_bytes().into(),
+            position: None,
+            checkpoint: String::new(),
+        }))
     }
 
     type SubmitBulkStream = BoxStream<'static, Result<BulkResponse, Status>>;
 
-    async fn submit_bulk(&self, request: Request<Streaming<BulkRequest>>) -> Answered<Self::SubmitBulkStream> {
+    async fn submit_bulk(
+        &self,
+        request: Request<Streaming<BulkRequest>>,
+    ) -> Answered<Self::SubmitBulkStream> {
         let mut messages = request.into_inner();
         let mut parts: Vec<Vec<Blob>> = Vec::new();
         let (mut header, mut signature) = (Bytes::new(), Bytes::new());
@@ -218,7 +291,11 @@ impl Registry for Node {
         for items in parts {
             let count = items.len() as u32;
             let answer = state.execute(&header, &signature, first, items)?;
-            out.push(Ok(BulkResponse { first_item: first, answer: answer.to_bytes().into(), position: None }));
+            out.push(Ok(BulkResponse {
+                first_item: first,
+                answer: answer.to_bytes().into(),
+                position: None,
+            }));
             first += count;
         }
         match mood {
@@ -248,11 +325,17 @@ impl Registry for Node {
         Ok(Response::new(Default::default()))
     }
 
-    async fn list_movements(&self, _: Request<ListMovementsRequest>) -> Answered<ListMovementsResponse> {
+    async fn list_movements(
+        &self,
+        _: Request<ListMovementsRequest>,
+    ) -> Answered<ListMovementsResponse> {
         Ok(Response::new(Default::default()))
     }
 
-    async fn get_checkpoint(&self, _: Request<GetCheckpointRequest>) -> Answered<GetCheckpointResponse> {
+    async fn get_checkpoint(
+        &self,
+        _: Request<GetCheckpointRequest>,
+    ) -> Answered<GetCheckpointResponse> {
         Ok(Response::new(Default::default()))
     }
 

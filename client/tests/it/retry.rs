@@ -10,14 +10,20 @@ use carnet_domain::rejection::Reason;
 use crate::fake::{Fake, Mood};
 
 fn reserve(serial: u32) -> Command {
-    Command::Reserve { code: Code::parse(&format!("860001100002{serial:017}")).expect("a code") }
+    Command::Reserve {
+        code: Code::parse(&format!("860001100002{serial:017}")).expect("a code"),
+    }
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_executed_once() {
     let fake = Fake::start(&["a"]);
     fake.moods([Mood::LoseAnswer, Mood::LoseAnswer]);
-    let submitted = fake.client(&["a"]).submit(&[reserve(1), reserve(2)]).await.expect("an answer");
+    let submitted = fake
+        .client(&["a"])
+        .submit(&[reserve(1), reserve(2)])
+        .await
+        .expect("an answer");
     assert_eq!(submitted.attempts, 3);
     assert_eq!(submitted.answer.items.len(), 2);
     assert_eq!(fake.state().executed, 2);
@@ -37,7 +43,9 @@ async fn every_request_has_its_own_number_in_one_session() {
 #[tokio::test]
 async fn the_leader_named_is_asked_next_and_remembered() {
     let fake = Fake::start(&["a", "b"]);
-    fake.moods([Mood::Say(ApiError::NotLeader { leader: Some("b".into()) })]);
+    fake.moods([Mood::Say(ApiError::NotLeader {
+        leader: Some("b".into()),
+    })]);
     // Only one endpoint is configured; the other is learned.
     let client = fake.client(&["a"]);
     client.submit_one(reserve(1)).await.expect("done");
@@ -56,11 +64,21 @@ async fn a_dead_endpoint_is_passed_over() {
 #[tokio::test]
 async fn without_an_answer_a_write_is_unknown() {
     let fake = Fake::start(&["a"]);
-    let client = fake.builder(&["a"]).deadline(Duration::from_millis(30)).build().expect("a client");
-    client.submit_one(reserve(1)).await.expect("the session is open");
+    let client = fake
+        .builder(&["a"])
+        .deadline(Duration::from_millis(30))
+        .build()
+        .expect("a client");
+    client
+        .submit_one(reserve(1))
+        .await
+        .expect("the session is open");
     fake.state().always = Some(Mood::LoseAnswer);
     let error = client.submit(&[reserve(2)]).await.expect_err("no answer");
-    assert!(matches!(error, ClientError::UnknownOutcome { .. }), "{error}");
+    assert!(
+        matches!(error, ClientError::UnknownOutcome { .. }),
+        "{error}"
+    );
     assert_eq!(error.effect(), Effect::Unknown);
     assert!(!error.is_retryable());
     assert_eq!(fake.state().executed, 2);
@@ -69,8 +87,15 @@ async fn without_an_answer_a_write_is_unknown() {
 #[tokio::test]
 async fn what_was_never_sent_did_not_happen() {
     let fake = Fake::start(&["a"]);
-    let client = fake.builder(&["x", "y"]).deadline(Duration::from_millis(30)).build().expect("a client");
-    let error = client.submit(&[reserve(1)]).await.expect_err("nobody there");
+    let client = fake
+        .builder(&["x", "y"])
+        .deadline(Duration::from_millis(30))
+        .build()
+        .expect("a client");
+    let error = client
+        .submit(&[reserve(1)])
+        .await
+        .expect_err("nobody there");
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert_eq!(error.effect(), Effect::None);
     assert!(error.is_retryable());
@@ -79,10 +104,17 @@ async fn what_was_never_sent_did_not_happen() {
 #[tokio::test]
 async fn no_quorum_is_told_from_an_unknown_outcome() {
     let fake = Fake::start(&["a"]);
-    let client = fake.builder(&["a"]).deadline(Duration::from_millis(30)).build().expect("a client");
+    let client = fake
+        .builder(&["a"])
+        .deadline(Duration::from_millis(30))
+        .build()
+        .expect("a client");
     fake.state().always = Some(Mood::Say(ApiError::unavailable("no quorum")));
     let error = client.submit(&[reserve(1)]).await.expect_err("no quorum");
-    assert!(matches!(error, ClientError::Api(ApiError::Unavailable { .. })), "{error}");
+    assert!(
+        matches!(error, ClientError::Api(ApiError::Unavailable { .. })),
+        "{error}"
+    );
     assert_eq!(error.effect(), Effect::None);
 }
 
@@ -90,7 +122,11 @@ async fn no_quorum_is_told_from_an_unknown_outcome() {
 async fn a_final_refusal_is_not_repeated() {
     let fake = Fake::start(&["a"]);
     fake.moods([Mood::Say(ApiError::denied("auditors change nothing"))]);
-    let error = fake.client(&["a"]).submit(&[reserve(1)]).await.expect_err("denied");
+    let error = fake
+        .client(&["a"])
+        .submit(&[reserve(1)])
+        .await
+        .expect_err("denied");
     assert_eq!(error.reason(), "PERMISSION_DENIED");
     assert_eq!(fake.state().arrived.len(), 1);
 }
@@ -98,8 +134,15 @@ async fn a_final_refusal_is_not_repeated() {
 #[tokio::test]
 async fn a_refusal_after_a_lost_answer_leaves_the_outcome_open() {
     let fake = Fake::start(&["a"]);
-    fake.moods([Mood::LoseAnswer, Mood::Say(ApiError::denied("revoked meanwhile"))]);
-    let error = fake.client(&["a"]).submit(&[reserve(1)]).await.expect_err("denied");
+    fake.moods([
+        Mood::LoseAnswer,
+        Mood::Say(ApiError::denied("revoked meanwhile")),
+    ]);
+    let error = fake
+        .client(&["a"])
+        .submit(&[reserve(1)])
+        .await
+        .expect_err("denied");
     assert_eq!(error.effect(), Effect::Unknown);
     assert_eq!(fake.state().executed, 1);
 }
@@ -118,16 +161,30 @@ async fn a_lost_session_is_opened_anew_before_anything_was_executed() {
 async fn a_session_lost_after_an_answer_was_lost_is_not_repeated() {
     let fake = Fake::start(&["a"]);
     fake.moods([Mood::LoseAnswer, Mood::Refuse(Reason::SessionExpired)]);
-    let error = fake.client(&["a"]).submit_one(reserve(1)).await.expect_err("unknown");
+    let error = fake
+        .client(&["a"])
+        .submit_one(reserve(1))
+        .await
+        .expect_err("unknown");
     assert_eq!(error.effect(), Effect::Unknown);
-    assert_eq!(fake.state().executed, 1, "a new number would have executed it twice");
+    assert_eq!(
+        fake.state().executed,
+        1,
+        "a new number would have executed it twice"
+    );
 }
 
 #[tokio::test]
 async fn a_bulk_resumes_and_reports_every_command_once() {
     let fake = Fake::start(&["a", "b"]);
     // Items of about 50 bytes: 12,000 make two requests of several messages each.
-    fake.moods([Mood::BreakAfter(1), Mood::LoseAnswer, Mood::Say(ApiError::NotLeader { leader: Some("b".into()) })]);
+    fake.moods([
+        Mood::BreakAfter(1),
+        Mood::LoseAnswer,
+        Mood::Say(ApiError::NotLeader {
+            leader: Some("b".into()),
+        }),
+    ]);
     let client = fake.client(&["a", "b"]);
     let mut seen = vec![0u32; 12_000];
     let mut resumed = 0;
@@ -139,17 +196,30 @@ async fn a_bulk_resumes_and_reports_every_command_once() {
         .await
         .expect("complete");
     assert!(seen.iter().all(|count| *count == 1));
-    assert_eq!((report.done, report.requests, report.streams, resumed), (12_000, 2, 5, 3));
+    assert_eq!(
+        (report.done, report.requests, report.streams, resumed),
+        (12_000, 2, 5, 3)
+    );
     assert_eq!(fake.state().executed, 12_000);
 }
 
 #[tokio::test]
 async fn a_bulk_that_fails_says_from_where() {
     let fake = Fake::start(&["a"]);
-    let client = fake.builder(&["a"]).deadline(Duration::from_millis(30)).build().expect("a client");
-    client.submit_one(reserve(99_999)).await.expect("the session is open");
+    let client = fake
+        .builder(&["a"])
+        .deadline(Duration::from_millis(30))
+        .build()
+        .expect("a client");
+    client
+        .submit_one(reserve(99_999))
+        .await
+        .expect("the session is open");
     fake.state().always = Some(Mood::LoseAnswer);
-    let failure = client.submit_bulk((0..10).map(reserve), |_| {}).await.expect_err("no answer");
+    let failure = client
+        .submit_bulk((0..10).map(reserve), |_| {})
+        .await
+        .expect_err("no answer");
     assert_eq!(failure.unknown_from, 0);
     assert_eq!(failure.source.effect(), Effect::Unknown);
 }
@@ -157,9 +227,16 @@ async fn a_bulk_that_fails_says_from_where() {
 #[tokio::test]
 async fn a_read_finds_another_node() {
     let fake = Fake::start(&["a", "b"]);
-    fake.moods([Mood::Say(ApiError::internal("disk")), Mood::Say(ApiError::unavailable("starting"))]);
+    fake.moods([
+        Mood::Say(ApiError::internal("disk")),
+        Mood::Say(ApiError::unavailable("starting")),
+    ]);
     let code = Code::parse("86000110000200000000000000001").expect("a code");
-    let error = fake.client(&["a", "b"]).robot(&code).await.expect_err("not there");
+    let error = fake
+        .client(&["a", "b"])
+        .robot(&code)
+        .await
+        .expect_err("not there");
     assert_eq!(error.reason(), "NOT_FOUND");
     assert_eq!(fake.state().arrived.len(), 3);
 }
@@ -167,8 +244,15 @@ async fn a_read_finds_another_node() {
 #[tokio::test]
 async fn commands_of_two_kinds_are_not_one_request() {
     let fake = Fake::start(&["a"]);
-    let other = Command::WithdrawRecall { number: "R1".into(), reason: String::new() };
-    let error = fake.client(&["a"]).submit(&[reserve(1), other]).await.expect_err("two kinds");
+    let other = Command::WithdrawRecall {
+        number: "R1".into(),
+        reason: String::new(),
+    };
+    let error = fake
+        .client(&["a"])
+        .submit(&[reserve(1), other])
+        .await
+        .expect_err("two kinds");
     assert_eq!(error.reason(), "USAGE");
     assert_eq!(error.effect(), Effect::None);
 }

@@ -45,6 +45,8 @@ pub struct Plan {
     pub keep_entries: u64,
     /// The wall clock at which keys and certificates are made; now by default.
     pub keys_made: Option<FakeTime>,
+    /// The fault planted in every node, for programs that have them; none by default.
+    pub planted: Option<&'static str>,
 }
 
 /// A wall clock that is not the machine's.
@@ -82,6 +84,7 @@ impl Plan {
             snapshot_entries: 1_000_000,
             keep_entries: 1_000_000,
             keys_made: None,
+            planted: None,
         }
     }
 }
@@ -206,7 +209,10 @@ impl Jurisdiction {
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start_node(&mut self, id: u64) -> Result<(), Broken> {
-        self.start_node_with(id, &[])
+        match self.plan.planted {
+            Some(fault) => self.start_node_with(id, &["--planted", fault]),
+            None => self.start_node_with(id, &[]),
+        }
     }
 
     /// As [`Self::start_node`], with further arguments of `carnetd`.

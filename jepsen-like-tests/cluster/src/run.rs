@@ -73,6 +73,19 @@ impl Run {
         Ok(leader)
     }
 
+    /// Stops a node that does not lead, under load; its id.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be stopped.
+    pub async fn pause_follower(&mut self) -> Result<u64, Broken> {
+        let leader = self.registry.leader().await?;
+        let follower = self.registry.running().into_iter().find(|id| *id != leader);
+        let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
+        self.coverage.fault("pause follower", self.load.now());
+        self.registry.pause(follower)?;
+        Ok(follower)
+    }
+
     /// Kills a node that does not lead, under load; its id.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ mod nemesis;
 mod network;
 mod node;
 mod random;
+mod registry;
 mod run;
 
 pub use nemesis::FaultCounts;
-pub use run::{Options, Report, run};
+pub use run::{Options, Report, State, run};

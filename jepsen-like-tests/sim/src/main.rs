@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use carnet_sim::{Options, run};
+use carnet_sim::{Options, State, run};
 use clap::Parser;
 
 /// Simulates a cluster of consensus nodes from a seed, with faults, and judges what it promised.
@@ -22,6 +22,9 @@ struct Arguments {
     /// Nodes of the cluster.
     #[arg(long, default_value_t = 3)]
     nodes: u64,
+    /// Replicate the real registry, and register this many robots.
+    #[arg(long)]
+    robots: Option<u32>,
     /// Plant disks that report a sync before it is done.
     #[arg(long)]
     lying_disks: bool,
@@ -42,6 +45,11 @@ fn main() -> io::Result<ExitCode> {
             seed,
             nodes: arguments.nodes,
             faulty_ms: arguments.seconds * 1000,
+            state: arguments
+                .robots
+                .map_or(State::Registers, |robots_count| State::Registry {
+                    robots_count,
+                }),
             lying_disks: arguments.lying_disks,
         };
         let mut report = run(options);
@@ -75,10 +83,13 @@ fn main() -> io::Result<ExitCode> {
         }
         if !report.violations.is_empty() {
             held = false;
+            let robots = arguments
+                .robots
+                .map_or_else(String::new, |count| format!(" --robots {count}"));
+            let (seconds, nodes) = (arguments.seconds, arguments.nodes);
             writeln!(
                 out,
-                "REPRODUCE: sim --seed {seed} --seconds {} --nodes {}",
-                arguments.seconds, arguments.nodes
+                "REPRODUCE: sim --seed {seed} --seconds {seconds} --nodes {nodes}{robots}"
             )?;
         }
     }

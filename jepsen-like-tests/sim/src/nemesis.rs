@@ -149,6 +149,7 @@ impl Nemesis {
         for site in self.sites.iter().filter(|site| site.node == node) {
             site.log.crash();
             site.machine.crash();
+            site.engine.crash();
         }
         self.undo.push((until, Undo::Bounce(node)));
     }

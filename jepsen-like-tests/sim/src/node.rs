@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +12,11 @@ use carnet_consensus::{
     Clock, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode, ProposeError, Role,
     Settings, Work,
 };
+use carnet_store::fault::StorageFault;
 use carnet_store::log::MemoryLog;
-use carnet_store::machine::LogPosition;
+use carnet_store::machine::{LogPosition, StateMachine};
+use carnet_store::memory::MemoryEngine;
+use carnet_store::registry::RegistryState;
 use futures::future::BoxFuture;
 use futures::stream;
 use tonic::service::interceptor::InterceptedService;
@@ -23,6 +26,7 @@ use turmoil::net::TcpListener;
 use crate::history::{Action, Outcome, Shared};
 use crate::network::{Accepted, PORT, SimConnector, host, prove};
 use crate::random::Random;
+use crate::registry::{Script, recite};
 
 const CLUSTER: [u8; 16] = *b"simulatedcluster";
 /// Few keys, so that operations meet.
@@ -37,6 +41,9 @@ pub(crate) struct Site {
     pub(crate) seed: u64,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) machine: RegisterMachine,
+    pub(crate) engine: MemoryEngine,
+    /// With a script the state is the real registry, over `engine`; without one it is `machine`.
+    pub(crate) script: Option<Arc<Script>>,
     pub(crate) history: Shared,
     pub(crate) boots: Arc<AtomicU64>,
 }
@@ -87,14 +94,8 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
     };
     let connector = Arc::new(SimConnector(site.node));
     let clock = Arc::new(SimClock(site.history.clone()));
-    let handle = Consensus::start(
-        settings,
-        site.log.clone(),
-        Arc::new(site.machine.clone()),
-        connector,
-        clock,
-    )
-    .await?;
+    let handle =
+        Consensus::start(settings, site.log.clone(), state(&site)?, connector, clock).await?;
     let handle = Arc::new(handle);
     handle.set_forward_handler(Arc::new(Proposer(Arc::downgrade(&handle))));
 
@@ -109,12 +110,19 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
             .collect::<BTreeMap<_, _>>();
         handle.initialize(members).await?;
     }
-    for client in 0..CLIENTS_PER_NODE {
-        tokio::spawn(ask(
+    if let Some(script) = &site.script {
+        let reciter = Random::new(random.next(), 9);
+        tokio::spawn(recite(
             Handle::clone(&handle),
-            site.clone(),
-            Random::new(random.next(), client),
+            Arc::clone(script),
+            site.history.clone(),
+            reciter,
         ));
+    } else {
+        for client in 0..CLIENTS_PER_NODE {
+            let client = Random::new(random.next(), client);
+            tokio::spawn(ask(Handle::clone(&handle), site.clone(), client));
+        }
     }
 
     let listener = TcpListener::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
@@ -131,6 +139,13 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         why = handle.fatal() => Err(format!("node {} died: {why}", site.node).into()),
         served = serving => Ok(served?),
     }
+}
+
+fn state(site: &Site) -> Result<Arc<dyn StateMachine>, StorageFault> {
+    Ok(match &site.script {
+        Some(_) => Arc::new(RegistryState::open(site.engine.clone())?),
+        None => Arc::new(site.machine.clone()),
+    })
 }
 
 fn member(node: u64) -> Member {

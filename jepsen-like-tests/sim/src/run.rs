@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use carnet_consensus::testing::RegisterMachine;
 use carnet_store::log::MemoryLog;
+use carnet_store::memory::MemoryEngine;
 
 use crate::check;
 use crate::history::{History, Outcome, Shared};
 use crate::nemesis::{FaultCounts, LATENCY_MS, Nemesis};
 use crate::network::host;
 use crate::node::{Site, boot};
+use crate::registry::{self, Script};
 
 /// Simulated time after which every node must write and read again once all faults have ended, and every replica must
 /// hold the same.
@@ -28,6 +30,8 @@ pub struct Options {
     pub nodes: u64,
     /// Length of the safety phase in simulated milliseconds.
     pub faulty_ms: u64,
+    /// What is replicated.
+    pub state: State,
     /// A planted fault: disks report a sync before it is done. Every run should fail.
     pub lying_disks: bool,
 }
@@ -40,9 +44,22 @@ impl Options {
             seed,
             nodes: 3,
             faulty_ms: 20_000,
+            state: State::Registers,
             lying_disks: false,
         }
     }
+}
+
+/// What is replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Named registers, written and read by clients on every node; checked for linearizability.
+    Registers,
+    /// The real registry, fed a script that registers robots; checked for equal bytes and completeness.
+    Registry {
+        /// Robots to register.
+        robots_count: u32,
+    },
 }
 
 /// What a run showed.
@@ -73,6 +90,10 @@ pub fn run(options: Options) -> Report {
     let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     align_task_ids();
     let history = Shared::default();
+    let script = match options.state {
+        State::Registers => None,
+        State::Registry { robots_count } => Some(Arc::new(registry::script(robots_count))),
+    };
     let sites: Vec<Site> = (1..=options.nodes)
         .map(|node| Site {
             node,
@@ -84,6 +105,8 @@ pub fn run(options: Options) -> Report {
                 MemoryLog::with_manual_sync()
             }),
             machine: RegisterMachine::new(),
+            engine: MemoryEngine::new(),
+            script: script.clone(),
             history: history.clone(),
             boots: Arc::new(AtomicU64::new(0)),
         })
@@ -109,10 +132,19 @@ pub fn run(options: Options) -> Report {
         nemesis,
         now_ms: 0,
     };
-    if let Err(violation) = stage.play(&sites, options.faulty_ms) {
+    let played = match &script {
+        None => stage.play(&sites, options.faulty_ms),
+        Some(script) => stage.recite(&sites, script, options.faulty_ms),
+    };
+    if let Err(violation) = played {
         history.lock().violations.push(violation);
     }
-    judge(&history, &sites, stage.nemesis.counts, stage.now_ms)
+    let mut report = judge(&history, &sites, stage.nemesis.counts, stage.now_ms);
+    if let Some(script) = script {
+        registry::complete(&sites, &script, &mut report.violations);
+        report.written = script.done();
+    }
+    report
 }
 
 /// Makes the next task's number divisible by 64. When a host crashes, tokio drops its tasks shard by shard, and a task's
@@ -168,6 +200,26 @@ impl Stage<'_> {
                 .map(|site| site.machine.history().pop_last().map(|last| last.1));
             let first = states.next();
             ended && states.all(|state| Some(state) == first)
+        })
+    }
+
+    /// The same phases, for the registry and its script.
+    fn recite(&mut self, sites: &[Site], script: &Script, faulty_ms: u64) -> Result<(), String> {
+        self.until(FOUND_MS, "the cluster is founded", |_| 0 < script.done())?;
+        let end = self.now_ms + faulty_ms;
+        while self.now_ms < end {
+            self.nemesis.act(&mut self.sim, self.now_ms);
+            self.step()?;
+            if self.now_ms.is_multiple_of(500) {
+                registry::agree(sites, &mut self.history.lock().violations);
+            }
+        }
+        self.nemesis.heal(&mut self.sim);
+        let patience_ms = CONVERGE_MS + 150 * script.left() as u64;
+        self.until(patience_ms, "the script is recited", |_| script.left() == 0)?;
+        self.until(CONVERGE_MS, "all replicas hold the same", |_| {
+            let mut differing = Vec::new();
+            registry::agree(sites, &mut differing) && differing.is_empty()
         })
     }
 

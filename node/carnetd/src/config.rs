@@ -43,9 +43,6 @@ pub struct Config {
     pub node: NodeConfig,
     /// The sockets it opens.
     pub listen: ListenConfig,
-    /// The addresses others reach it at, where they differ from the sockets.
-    #[serde(default)]
-    pub advertise: AdvertiseConfig,
     /// Replication inside the cluster.
     #[serde(default)]
     pub raft: RaftConfig,
@@ -58,9 +55,6 @@ pub struct Config {
     /// What one node takes upon itself at most.
     #[serde(default)]
     pub limits: LimitsConfig,
-    /// How far the clocks of a cluster may differ.
-    #[serde(default)]
-    pub clock: ClockConfig,
     /// What is written to standard error.
     #[serde(default)]
     pub log: LogConfig,
@@ -102,8 +96,9 @@ pub enum Profile {
     Sandbox,
 }
 
-/// `[listen]`: the sockets, one a plane, each with its own certificate authority. No defaults but for `http`. Port 0 is
-/// refused: the other nodes would not find it.
+/// `[listen]`: the sockets, one a plane, each with its own certificate authority. No defaults. Port 0 is refused: the
+/// other nodes would not find it. The addresses that others are told stand in the membership, which `carnet cluster init`
+/// and `carnet member add` write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenConfig {
@@ -115,25 +110,6 @@ pub struct ListenConfig {
     pub admin: SocketAddr,
     /// For other jurisdictions.
     pub federation: SocketAddr,
-    /// Plain HTTP without keys: `/livez`, `/readyz`, `/metrics`. Not opened by default. Never a public address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<SocketAddr>,
-}
-
-/// `[advertise]`: `host:port` others reach this node at. Default: the socket's address; a must where the socket listens
-/// on every address (`0.0.0.0`, `[::]`).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdvertiseConfig {
-    /// For the nodes of this cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raft: Option<String>,
-    /// For clients; what a follower names as the leader's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
-    /// For other jurisdictions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub federation: Option<String>,
 }
 
 /// `[raft]`: replication. The same on every node of a cluster.
@@ -186,24 +162,6 @@ pub struct LimitsConfig {
     pub handshakes_max: u32,
     /// Connections open at once on one plane; 1024, range 8 to 100,000. Needs as many file descriptors.
     pub connections_max: u32,
-    /// Requests under way at once on one connection; 64, range 1 to 1000.
-    pub streams_max: u32,
-    /// Requests under way at once on one plane; 1024, range 1 to 100,000.
-    pub requests_max: u32,
-    /// Milliseconds a request may take, waiting for its proof included; 10,000, range 100 to 300,000. A request cut off
-    /// by it has an unknown outcome.
-    pub request_ms: u64,
-}
-
-/// `[clock]`: how far the clocks of a cluster may differ. Wrong clocks never split the log; they stop a leader.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClockConfig {
-    /// Milliseconds between this node's wall clock and the voters' median beyond which it does not lead; 2000, range 100
-    /// to 60,000. Lower needs better time service.
-    pub offset_max_ms: u64,
-    /// Milliseconds between two comparisons with the other voters; 5000, range 100 to 600,000.
-    pub compare_ms: u64,
 }
 
 /// `[log]`: what is written to standard error.
@@ -313,25 +271,6 @@ impl Config {
     pub fn pki(&self) -> PkiPaths {
         PkiPaths::new(&self.node.pki_dir, self.node.id)
     }
-
-    /// `host:port` for the other nodes of the cluster.
-    pub fn raft_address(&self) -> String {
-        advertised(&self.advertise.raft, self.listen.raft)
-    }
-
-    /// `host:port` for clients.
-    pub fn client_address(&self) -> String {
-        advertised(&self.advertise.client, self.listen.client)
-    }
-
-    /// `host:port` for other jurisdictions.
-    pub fn federation_address(&self) -> String {
-        advertised(&self.advertise.federation, self.listen.federation)
-    }
-}
-
-fn advertised(told: &Option<String>, socket: SocketAddr) -> String {
-    told.clone().unwrap_or_else(|| socket.to_string())
 }
 
 fn join(faults: &[SettingFault]) -> String {
@@ -367,23 +306,6 @@ impl LimitsConfig {
     /// As a duration.
     pub fn handshake(&self) -> Duration {
         Duration::from_millis(self.handshake_ms)
-    }
-
-    /// As a duration.
-    pub fn request(&self) -> Duration {
-        Duration::from_millis(self.request_ms)
-    }
-}
-
-impl ClockConfig {
-    /// As a duration.
-    pub fn offset_max(&self) -> Duration {
-        Duration::from_millis(self.offset_max_ms)
-    }
-
-    /// As a duration.
-    pub fn compare(&self) -> Duration {
-        Duration::from_millis(self.compare_ms)
     }
 }
 
@@ -422,18 +344,6 @@ impl Default for LimitsConfig {
             handshake_ms: 5000,
             handshakes_max: 64,
             connections_max: 1024,
-            streams_max: 64,
-            requests_max: 1024,
-            request_ms: 10_000,
-        }
-    }
-}
-
-impl Default for ClockConfig {
-    fn default() -> Self {
-        Self {
-            offset_max_ms: 2000,
-            compare_ms: 5000,
         }
     }
 }

@@ -31,5 +31,8 @@ pub async fn run(
     keyring: Arc<dyn keyring::Keyring>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    assemble::assemble(config, clock, keyring).await?.until(stop).await
+    assemble::assemble(config, clock, keyring)
+        .await?
+        .until(stop)
+        .await
 }

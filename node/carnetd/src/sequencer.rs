@@ -208,7 +208,9 @@ fn seal_is_due(node: &Node, registry: &Registry, since: Duration) -> bool {
 
 /// A country that has peers does not keep them waiting: mail goes out only under a published checkpoint.
 fn has_peers(node: &Node) -> bool {
-    Records(node.state.engine()).peers().is_ok_and(|peers| !peers.is_empty())
+    Records(node.state.engine())
+        .peers()
+        .is_ok_and(|peers| !peers.is_empty())
 }
 
 async fn publish(node: &Node, signer: &Signer, registry: &Registry, signed_size: &mut u64) {

@@ -57,15 +57,29 @@ impl Verifier {
     ///
     /// # Errors
     /// The file cannot be read as certificates.
-    pub fn new(node: Arc<Node>, gateway: Arc<Gateway>, keyring: Arc<dyn Keyring>, chain: &Path) -> Result<Self, RunError> {
+    pub fn new(
+        node: Arc<Node>,
+        gateway: Arc<Gateway>,
+        keyring: Arc<dyn Keyring>,
+        chain: &Path,
+    ) -> Result<Self, RunError> {
         let wrong = |error: String| RunError::Config(format!("{}: {error}", chain.display()));
         let passport_chain = CertificateDer::pem_file_iter(chain)
-            .and_then(|certificates| certificates.map(|one| one.map(|der| der.to_vec())).collect::<Result<Vec<_>, _>>())
+            .and_then(|certificates| {
+                certificates
+                    .map(|one| one.map(|der| der.to_vec()))
+                    .collect::<Result<Vec<_>, _>>()
+            })
             .map_err(|error| wrong(error.to_string()))?;
         if passport_chain.is_empty() {
             return Err(wrong("there is no certificate in it".into()));
         }
-        Ok(Self { node, gateway, keyring, passport_chain })
+        Ok(Self {
+            node,
+            gateway,
+            keyring,
+            passport_chain,
+        })
     }
 
     /// The identity record of a robot registered here, signed with the passport key (COSE_Sign1).
@@ -76,11 +90,17 @@ impl Verifier {
         let record = {
             let records = Records(self.node.state.engine());
             let storage = |error: carnet_store::fault::StorageFault| ApiError::internal(error);
-            let Some(robot) = records.robot(code).map_err(storage)? else { return Ok(None) };
+            let Some(robot) = records.robot(code).map_err(storage)? else {
+                return Ok(None);
+            };
             let key = Subject::robot(code).key();
             // The first leaf of a robot registered here is its registration, or its reservation.
-            let Some(first) = records.leaf_of(&key, 0).map_err(storage)? else { return Ok(None) };
-            let Some(leaf) = records.leaf(first).map_err(storage)? else { return Ok(None) };
+            let Some(first) = records.leaf_of(&key, 0).map_err(storage)? else {
+                return Ok(None);
+            };
+            let Some(leaf) = records.leaf(first).map_err(storage)? else {
+                return Ok(None);
+            };
             let hash = carnet_domain::leaf::leaf_bytes_hash(&leaf.leaf.0);
             let decoded = carnet_domain::encoding::Canonical::from_bytes(&leaf.leaf.0);
             let decoded: carnet_domain::leaf::Leaf = decoded.map_err(ApiError::internal)?;
@@ -96,8 +116,16 @@ impl Verifier {
             }
         };
         let bytes = passport::to_be_signed(&record, &self.passport_chain);
-        let signature = self.keyring.sign(KeyRole::Passport, &bytes).await.map_err(ApiError::internal)?;
-        Ok(Some(passport::assemble(&record, &self.passport_chain, &signature)))
+        let signature = self
+            .keyring
+            .sign(KeyRole::Passport, &bytes)
+            .await
+            .map_err(ApiError::internal)?;
+        Ok(Some(passport::assemble(
+            &record,
+            &self.passport_chain,
+            &signature,
+        )))
     }
 
     /// Evidence about a code under a published checkpoint, with what an authority may see.
@@ -125,14 +153,20 @@ impl Verifier {
     pub async fn verify(&self, code: &Code, purpose: &str) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
         let Some(purpose) = Purpose::from_name(purpose) else {
             let names: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.name()).collect();
-            return Err(ApiError::invalid("purpose", format!("one of {}", names.join(", "))));
+            return Err(ApiError::invalid(
+                "purpose",
+                format!("one of {}", names.join(", ")),
+            ));
         };
         let storage = |error: StorageFault| ApiError::internal(error);
         let registry = self.node.state.registry().map_err(storage)?;
-        let registry = registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+        let registry =
+            registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
         let me = registry.prefix;
         let peers = Records(self.node.state.engine()).peers().map_err(storage)?;
-        let owner = peers.iter().find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
+        let owner = peers
+            .iter()
+            .find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
         let why = InquiryPurpose::parse("verify").map_err(ApiError::internal)?;
 
         let issuer = match owner {
@@ -143,8 +177,14 @@ impl Verifier {
         let mut custodians: Vec<Party> = Vec::new();
         let mut at = issuer.as_ref().and_then(|party| party.moved_to);
         while let Some(next) = at.filter(|_| custodians.len() < CUSTODIANS_MAX) {
-            let seen = issuer.iter().chain(&custodians).any(|party| party.bundle.primary() == Some(next));
-            let party = match peers.iter().find(|peer| peer.bundle.primary() == Some(next)) {
+            let seen = issuer
+                .iter()
+                .chain(&custodians)
+                .any(|party| party.bundle.primary() == Some(next));
+            let party = match peers
+                .iter()
+                .find(|peer| peer.bundle.primary() == Some(next))
+            {
                 _ if seen => break,
                 Some(peer) => self.ask(peer, code, &why).await?,
                 None if next == me => self.own(&registry, code).await?,
@@ -158,8 +198,13 @@ impl Verifier {
             verifier: me,
             code: *code,
             issuer: issuer.as_ref().map(Party::input).transpose()?,
-            custodians: custodians.iter().map(Party::input).collect::<Result<_, _>>()?,
-            agreements: owner.map(|peer| peer.agreements.clone()).unwrap_or_default(),
+            custodians: custodians
+                .iter()
+                .map(Party::input)
+                .collect::<Result<_, _>>()?,
+            agreements: owner
+                .map(|peer| peer.agreements.clone())
+                .unwrap_or_default(),
             suspended: owner
                 .map(|peer| peer.suspended.iter().map(|(id, _)| id.clone()).collect())
                 .unwrap_or_default(),
@@ -173,7 +218,10 @@ impl Verifier {
     /// What this registry itself shows, under a checkpoint that covers everything applied before the question: what
     /// was acknowledged to the caller is in it. Where none is published in time, the newest there is.
     async fn own(&self, registry: &Registry, code: &Code) -> Result<Party, ApiError> {
-        let covering = self.node.published_at_least(registry.tree.size(), OWN_PATIENCE).await;
+        let covering = self
+            .node
+            .published_at_least(registry.tree.size(), OWN_PATIENCE)
+            .await;
         let evidence = match covering.ok().or_else(|| self.node.state.published()) {
             Some(published) => Some(self.evidence(&published, code)?),
             None => None,
@@ -197,8 +245,14 @@ impl Verifier {
 
     /// What a peer shows now, or what it showed last.
     async fn ask(&self, peer: &Peer, code: &Code, why: &InquiryPurpose) -> Result<Party, ApiError> {
-        let primary = peer.bundle.primary().ok_or_else(|| ApiError::internal("a peer without a prefix"))?;
-        let found = self.gateway.inquire(primary, code, why, INQUIRY_PATIENCE).await;
+        let primary = peer
+            .bundle
+            .primary()
+            .ok_or_else(|| ApiError::internal("a peer without a prefix"))?;
+        let found = self
+            .gateway
+            .inquire(primary, code, why, INQUIRY_PATIENCE)
+            .await;
         let evidence = match found {
             Ok(found) => Some(found.evidence),
             Err(error) => {
@@ -220,9 +274,18 @@ impl Verifier {
         owner: Option<&Peer>,
     ) -> Result<Vec<u8>, ApiError> {
         let party = |party: &Party| -> Result<Option<FileParty>, ApiError> {
-            let Some(prefix) = party.bundle.primary() else { return Ok(None) };
-            let signed = if prefix == input.verifier { self.own_bundle() } else { self.statements(prefix)?.0 };
-            let evidence = party.evidence.as_ref().map(|evidence| Blob(evidence.to_bytes()));
+            let Some(prefix) = party.bundle.primary() else {
+                return Ok(None);
+            };
+            let signed = if prefix == input.verifier {
+                self.own_bundle()
+            } else {
+                self.statements(prefix)?.0
+            };
+            let evidence = party
+                .evidence
+                .as_ref()
+                .map(|evidence| Blob(evidence.to_bytes()));
             Ok(signed.map(|bundle| FileParty { bundle, evidence }))
         };
         let mut shown = Vec::new();
@@ -233,7 +296,10 @@ impl Verifier {
             Some(prefix) => self.statements(prefix)?.1,
             None => Vec::new(),
         };
-        let quarantined = issuer.into_iter().chain(custodians).filter(|party| party.quarantined);
+        let quarantined = issuer
+            .into_iter()
+            .chain(custodians)
+            .filter(|party| party.quarantined);
         let file = EvidenceFile {
             version: FILE_VERSION,
             verifier: input.verifier,
@@ -243,7 +309,9 @@ impl Verifier {
             custodians: shown,
             agreements,
             suspended: input.suspended.clone(),
-            quarantined: quarantined.filter_map(|party| party.bundle.primary()).collect(),
+            quarantined: quarantined
+                .filter_map(|party| party.bundle.primary())
+                .collect(),
         };
         Ok(file.to_file())
     }
@@ -255,8 +323,12 @@ impl Verifier {
         let (mut bundle, mut agreements) = (None, Vec::new());
         let storage = |error: StorageFault| ApiError::internal(error);
         for seq in 0.. {
-            let Some(index) = records.leaf_of(&key, seq).map_err(storage)? else { break };
-            let Some(leaf) = records.leaf(index).map_err(storage)? else { break };
+            let Some(index) = records.leaf_of(&key, seq).map_err(storage)? else {
+                break;
+            };
+            let Some(leaf) = records.leaf(index).map_err(storage)? else {
+                break;
+            };
             let event = leaf.values.get(usize::from(slot::EVENT)).cloned().flatten();
             match event.and_then(|event| Statement::from_bytes(&event.0).ok()) {
                 Some(Statement::Recognise { bundle: signed, .. }) => bundle = Some(signed),
@@ -286,15 +358,30 @@ struct Party {
 
 impl Party {
     fn new(bundle: Bundle, evidence: Option<Evidence>, quarantined: bool) -> Self {
-        let origin = bundle.primary().map(|prefix| Origin { prefix, incarnation: bundle.incarnation });
+        let origin = bundle.primary().map(|prefix| Origin {
+            prefix,
+            incarnation: bundle.incarnation,
+        });
         let proven = match (&evidence, origin) {
-            (Some(evidence), Some(origin)) => evidence.clone().verify(&bundle.log_key, &origin).ok(),
+            (Some(evidence), Some(origin)) => {
+                evidence.clone().verify(&bundle.log_key, &origin).ok()
+            }
             _ => None,
         };
-        let link = proven.as_ref().and_then(|proven| proven.robot()).and_then(|robot| robot.link().ok().flatten());
-        let moved_to = link.filter(|link| link.step != Step::Register).map(|link| link.to);
+        let link = proven
+            .as_ref()
+            .and_then(|proven| proven.robot())
+            .and_then(|robot| robot.link().ok().flatten());
+        let moved_to = link
+            .filter(|link| link.step != Step::Register)
+            .map(|link| link.to);
         let moved_to = moved_to.filter(|to| bundle.primary() != Some(*to));
-        Self { bundle, evidence, quarantined, moved_to }
+        Self {
+            bundle,
+            evidence,
+            quarantined,
+            moved_to,
+        }
     }
 
     fn input(&self) -> Result<EvidenceInput, ApiError> {

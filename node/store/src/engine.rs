@@ -41,13 +41,24 @@ pub trait KvRead: Send + Sync {
     ///
     /// # Errors
     /// As [`KvRead::get`].
-    fn scan(&self, family: Family, from: &[u8], to: Option<&[u8]>, count_max: usize) -> Result<Vec<Pair>, StorageFault>;
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault>;
 
     /// The last pair with `from <= key < to`.
     ///
     /// # Errors
     /// As [`KvRead::get`].
-    fn last(&self, family: Family, from: &[u8], to: Option<&[u8]>) -> Result<Option<Pair>, StorageFault>;
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault>;
 }
 
 /// An engine: reads of the newest state, atomic writes, and views that do not move.

@@ -2,16 +2,16 @@
 //!
 //! Nothing here decides: rules are in `carnet_domain`. RocksDB's and raft-log's types stop here.
 
-pub mod families;
-pub mod fault;
-pub mod engine;
-pub mod machine;
-pub mod log;
 pub mod applied;
 pub mod artefact;
+pub mod directory;
+pub mod engine;
+pub mod families;
+pub mod fault;
+pub mod log;
+pub mod machine;
 pub mod memory;
 pub mod rocks;
-pub mod directory;
 pub mod state;
 
 pub mod keys;

@@ -360,7 +360,11 @@ impl Peer {
 pub fn cluster_id(root_fingerprints: &[[u8; 32]], incarnation: u64) -> [u8; 16] {
     let mut sorted = root_fingerprints.to_vec();
     sorted.sort_unstable();
-    let digest = sha256(&[b"carnet-cluster/1", &sorted.concat(), &incarnation.to_be_bytes()]);
+    let digest = sha256(&[
+        b"carnet-cluster/1",
+        &sorted.concat(),
+        &incarnation.to_be_bytes(),
+    ]);
     let mut out = [0; 16];
     out.copy_from_slice(&digest.0[..16]);
     out

@@ -168,7 +168,10 @@ mod tests {
     fn the_hash_of_a_pair_is_sha_256() {
         for i in 0..=255 {
             let (left, right) = (sha256(&[&[i]]), sha256(&[&[i, i]]));
-            assert_eq!(sha256_pair(i, &left, &right), sha256(&[&[i], &left.0, &right.0]));
+            assert_eq!(
+                sha256_pair(i, &left, &right),
+                sha256(&[&[i], &left.0, &right.0])
+            );
         }
     }
 
@@ -187,7 +190,10 @@ mod tests {
     fn digests_are_read_as_they_are_written() {
         let digest = sha256(&[b"x"]);
         assert_eq!(Digest::parse(&digest.to_string()), Ok(digest));
-        assert_eq!(Digest::parse(&digest.to_string().to_uppercase()), Ok(digest));
+        assert_eq!(
+            Digest::parse(&digest.to_string().to_uppercase()),
+            Ok(digest)
+        );
         for text in ["", "0x", &"g".repeat(64), &"ß".repeat(32)] {
             assert_eq!(Digest::parse(text), Err(HexError { digits: 64 }), "{text}");
         }

@@ -97,7 +97,11 @@ struct Records {
 impl Records {
     fn new(model: ModelId, size: usize) -> Self {
         // Serials have 17 digits: a run never meets the codes of the one before.
-        Self { model, base: wall_time().as_ms() % 10_000_000_000_000 * 10_000, size }
+        Self {
+            model,
+            base: wall_time().as_ms() % 10_000_000_000_000 * 10_000,
+            size,
+        }
     }
 
     fn registration(&self, number: u64) -> Registration {
@@ -115,7 +119,10 @@ impl Records {
             identity_parts: Vec::new(),
             parts: Vec::new(),
             robot_key: None,
-            firmware: Firmware { family: "main".into(), build: 1 },
+            firmware: Firmware {
+                family: "main".into(),
+                build: 1,
+            },
         };
         // A text of more than 255 bytes has two more bytes of length.
         let short = self.size.saturating_sub(registration.to_bytes().len() + 2);
@@ -133,15 +140,24 @@ struct Carnet {
 #[async_trait]
 impl Load for Carnet {
     async fn write(&self, first: u64) -> Result<u64, String> {
-        let command = |number| Command::Register { registration: self.records.registration(number) };
+        let command = |number| Command::Register {
+            registration: self.records.registration(number),
+        };
         if self.batch == 1 {
             let done = self.client.submit_one(command(first)).await;
             return done.map(|_| 1).map_err(|error| chain(&error));
         }
         let commands = (first..first + self.batch).map(command);
-        let report = self.client.submit_bulk(commands, |_| {}).await.map_err(|failure| chain(&failure))?;
+        let report = self
+            .client
+            .submit_bulk(commands, |_| {})
+            .await
+            .map_err(|failure| chain(&failure))?;
         if report.refused > 0 {
-            return Err(format!("{} of {} were refused", report.refused, report.answered));
+            return Err(format!(
+                "{} of {} were refused",
+                report.refused, report.answered
+            ));
         }
         Ok(report.done)
     }
@@ -158,16 +174,27 @@ impl Etcd {
     fn new(endpoints: &[String], records: Arc<Records>, batch: u64) -> Result<Self, Failed> {
         let open = |address: &String| {
             let endpoint = Endpoint::from_shared(format!("http://{address}"));
-            endpoint.map(|endpoint| endpoint.connect_lazy()).map_err(|error| Failed::usage(format!("{address}: {error}")))
+            endpoint
+                .map(|endpoint| endpoint.connect_lazy())
+                .map_err(|error| Failed::usage(format!("{address}: {error}")))
         };
         let channels = endpoints.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { channels, records, batch: batch.min(100), turn: AtomicU64::new(0) })
+        Ok(Self {
+            channels,
+            records,
+            batch: batch.min(100),
+            turn: AtomicU64::new(0),
+        })
     }
 
     fn put(&self, number: u64) -> PutRequest {
         let registration = self.records.registration(number);
         let key = Bytes::copy_from_slice(&registration.code.to_key());
-        PutRequest { key, value: registration.to_bytes().into(), ..PutRequest::default() }
+        PutRequest {
+            key,
+            value: registration.to_bytes().into(),
+            ..PutRequest::default()
+        }
     }
 }
 
@@ -177,11 +204,24 @@ impl Load for Etcd {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % self.channels.len();
         let mut client = KvClient::new(self.channels[turn].clone());
         if self.batch == 1 {
-            return client.put(self.put(first)).await.map(|_| 1).map_err(|status| status.to_string());
+            return client
+                .put(self.put(first))
+                .await
+                .map(|_| 1)
+                .map_err(|status| status.to_string());
         }
-        let op = |number| RequestOp { request: Some(Op::RequestPut(self.put(number))) };
-        let txn = TxnRequest { success: (first..first + self.batch).map(op).collect(), ..TxnRequest::default() };
-        client.txn(txn).await.map(|_| self.batch).map_err(|status| status.to_string())
+        let op = |number| RequestOp {
+            request: Some(Op::RequestPut(self.put(number))),
+        };
+        let txn = TxnRequest {
+            success: (first..first + self.batch).map(op).collect(),
+            ..TxnRequest::default()
+        };
+        client
+            .txn(txn)
+            .await
+            .map(|_| self.batch)
+            .map_err(|status| status.to_string())
     }
 }
 
@@ -201,7 +241,13 @@ impl Round {
     }
 
     fn shown(&self) -> Value {
-        let per = |total: u64| if self.written == 0 { Value::Null } else { json!(total as f64 / self.written as f64) };
+        let per = |total: u64| {
+            if self.written == 0 {
+                Value::Null
+            } else {
+                json!(total as f64 / self.written as f64)
+            }
+        };
         json!({
             "written": self.written.to_string(),
             "failed": self.failed.to_string(),
@@ -216,7 +262,13 @@ impl Round {
     }
 }
 
-async fn round(load: &Arc<dyn Load>, next: &Arc<AtomicU64>, batch: u64, args: &Register, pids: &[u32]) -> Round {
+async fn round(
+    load: &Arc<dyn Load>,
+    next: &Arc<AtomicU64>,
+    batch: u64,
+    args: &Register,
+    pids: &[u32],
+) -> Round {
     let cpu_before = cpu_us(pids);
     let begun = Instant::now();
     let end = begun + Duration::from_secs(args.seconds);
@@ -243,8 +295,14 @@ async fn round(load: &Arc<dyn Load>, next: &Arc<AtomicU64>, batch: u64, args: &R
             (written, failed, first_failure, mine)
         });
     }
-    let mut round =
-        Round { written: 0, failed: 0, first_failure: None, seconds: 0.0, latency: empty(), cpu_us: None };
+    let mut round = Round {
+        written: 0,
+        failed: 0,
+        first_failure: None,
+        seconds: 0.0,
+        latency: empty(),
+        cpu_us: None,
+    };
     while let Some(joined) = clients.join_next().await {
         let Ok((written, failed, first_failure, latency)) = joined else {
             round.failed += 1;
@@ -258,12 +316,15 @@ async fn round(load: &Arc<dyn Load>, next: &Arc<AtomicU64>, batch: u64, args: &R
         }
     }
     round.seconds = begun.elapsed().as_secs_f64();
-    round.cpu_us = cpu_before.zip(cpu_us(pids)).map(|(before, after)| after.saturating_sub(before));
+    round.cpu_us = cpu_before
+        .zip(cpu_us(pids))
+        .map(|(before, after)| after.saturating_sub(before));
     round
 }
 
 fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)
+        .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
 }
 
 /// Processor time of processes on this machine; none if one of them is gone or the system does not tell.
@@ -293,7 +354,14 @@ fn median(values: &mut [f64]) -> f64 {
 /// The median and its 95 % interval by bootstrap.
 fn interval(ratios: &[f64], mut draw: impl FnMut(usize) -> usize) -> (f64, f64, f64) {
     let mut medians: Vec<f64> = (0..RESAMPLES)
-        .map(|_| median(&mut ratios.iter().map(|_| ratios[draw(ratios.len())]).collect::<Vec<_>>()))
+        .map(|_| {
+            median(
+                &mut ratios
+                    .iter()
+                    .map(|_| ratios[draw(ratios.len())])
+                    .collect::<Vec<_>>(),
+            )
+        })
         .collect();
     let middle = median(&mut ratios.to_vec());
     medians.sort_by(f64::total_cmp);
@@ -306,15 +374,27 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
     let batch = u64::from(args.batch);
     let records = Arc::new(Records::new(args.model, args.record_bytes as usize));
     let next = Arc::new(AtomicU64::new(0));
-    let ours: Arc<dyn Load> = Arc::new(Carnet { client: settings.client()?, records: Arc::clone(&records), batch });
+    let ours: Arc<dyn Load> = Arc::new(Carnet {
+        client: settings.long_lived_client()?,
+        records: Arc::clone(&records),
+        batch,
+    });
     let peer: Option<Arc<dyn Load>> = match args.peer {
-        Some(PeerSystem::Etcd) => Some(Arc::new(Etcd::new(&args.peer_endpoints, Arc::clone(&records), batch)?)),
+        Some(PeerSystem::Etcd) => Some(Arc::new(Etcd::new(
+            &args.peer_endpoints,
+            Arc::clone(&records),
+            batch,
+        )?)),
         None => None,
     };
     // A failure shows here, not as a rate of zero.
-    ours.write(next.fetch_add(batch, Ordering::Relaxed)).await.map_err(|error| Failed::local(format!("registering: {error}")))?;
+    ours.write(next.fetch_add(batch, Ordering::Relaxed))
+        .await
+        .map_err(|error| Failed::local(format!("registering: {error}")))?;
     if let Some(peer) = &peer {
-        peer.write(next.fetch_add(batch, Ordering::Relaxed)).await.map_err(|error| Failed::local(format!("etcd: {error}")))?;
+        peer.write(next.fetch_add(batch, Ordering::Relaxed))
+            .await
+            .map_err(|error| Failed::local(format!("etcd: {error}")))?;
     }
     let (mut rounds, mut peer_rounds, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=args.rounds.max(1) {
@@ -344,7 +424,8 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
     }
     if !ratios.is_empty() {
         let (low, middle, high) = interval(&ratios, |count| rand::rng().random_range(0..count));
-        value["ratio"] = json!({"median": middle, "low_95": low, "high_95": high, "pairs": ratios.len()});
+        value["ratio"] =
+            json!({"median": middle, "low_95": low, "high_95": high, "pairs": ratios.len()});
     }
     Ok(value.into())
 }

@@ -22,7 +22,9 @@ fn condition(text: &str) -> Result<Condition, String> {
     match text.split_once(':') {
         None if text == "inspection" => Ok(Condition::Inspection {}),
         Some(("firmware-at-least", build)) => {
-            let build = build.parse().map_err(|_| format!("{build:?} is no build number"))?;
+            let build = build
+                .parse()
+                .map_err(|_| format!("{build:?} is no build number"))?;
             Ok(Condition::FirmwareAtLeast { build })
         }
         Some(("document", digest)) => {
@@ -107,11 +109,25 @@ pub(crate) struct Declare {
 pub(crate) async fn export(verb: Export, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Export::Declare(declare) => declare_export(*declare, settings).await,
-        Export::Cancel { transfer, reason, write } => {
+        Export::Cancel {
+            transfer,
+            reason,
+            write,
+        } => {
             let extra = json!({"transfer": transfer.to_string()});
-            submit::one(settings, write, Command::CancelExport { transfer, reason }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::CancelExport { transfer, reason },
+                extra,
+            )
+            .await
         }
-        Export::Depart { transfer, place, write } => {
+        Export::Depart {
+            transfer,
+            place,
+            write,
+        } => {
             let extra = json!({"transfer": transfer.to_string()});
             submit::one(settings, write, Command::Depart { transfer, place }, extra).await
         }
@@ -130,12 +146,17 @@ async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome
             });
             let peer = peer?.value;
             let agreement = peer.agreement(wall_time()).ok_or_else(|| {
-                Failed::usage(format!("no agreement with {} is in force; name one with --agreement-version", declare.to))
+                Failed::usage(format!(
+                    "no agreement with {} is in force; name one with --agreement-version",
+                    declare.to
+                ))
             })?;
             agreement.version
         }
     };
-    let transfer = declare.transfer.unwrap_or_else(|| TransferId(rand::rng().random()));
+    let transfer = declare
+        .transfer
+        .unwrap_or_else(|| TransferId(rand::rng().random()));
     let command = Command::DeclareExport {
         code: declare.code,
         transfer,
@@ -218,21 +239,62 @@ pub(crate) enum Import {
 
 pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome, Failed> {
     let (command, transfer, write, extra) = match verb {
-        Import::Permit { transfer, depart_by, conditions, write } => {
+        Import::Permit {
+            transfer,
+            depart_by,
+            conditions,
+            write,
+        } => {
             let depart_by = depart_by.resolve();
-            (Command::PermitImport { transfer, depart_by, conditions }, transfer, write, json!({}))
+            (
+                Command::PermitImport {
+                    transfer,
+                    depart_by,
+                    conditions,
+                },
+                transfer,
+                write,
+                json!({}),
+            )
         }
-        Import::Refuse { transfer, reason, write } => {
-            (Command::RefuseImport { transfer, reason }, transfer, write, json!({}))
-        }
-        Import::Admit { transfer, place, importer, documents, write } => {
+        Import::Refuse {
+            transfer,
+            reason,
+            write,
+        } => (
+            Command::RefuseImport { transfer, reason },
+            transfer,
+            write,
+            json!({}),
+        ),
+        Import::Admit {
+            transfer,
+            place,
+            importer,
+            documents,
+            write,
+        } => {
             let committed = parse::commit(&importer);
             let extra = commitment("importer", &committed);
             let documents = digests(&documents)?;
-            let command = Command::Admit { transfer, place, importer: committed.commitment, documents };
+            let command = Command::Admit {
+                transfer,
+                place,
+                importer: committed.commitment,
+                documents,
+            };
             (command, transfer, write, extra)
         }
-        Import::Return { transfer, reason, write } => (Command::Return { transfer, reason }, transfer, write, json!({})),
+        Import::Return {
+            transfer,
+            reason,
+            write,
+        } => (
+            Command::Return { transfer, reason },
+            transfer,
+            write,
+            json!({}),
+        ),
     };
     let extra = merge(json!({"transfer": transfer.to_string()}), extra);
     submit::one(settings, write, command, extra).await
@@ -266,7 +328,10 @@ pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outc
             let mut token = String::new();
             loop {
                 let page = client.transfers(0, &token).await?;
-                let wanted = page.values.iter().filter(|transfer| !open || transfer.ending.is_none());
+                let wanted = page
+                    .values
+                    .iter()
+                    .filter(|transfer| !open || transfer.ending.is_none());
                 rows.extend(wanted.map(view::transfer));
                 token = page.next;
                 if token.is_empty() {

@@ -63,8 +63,15 @@ pub(crate) enum Pki {
 
 fn node(text: &str) -> Result<NodeSpec, String> {
     let (id, hosts) = text.split_once('=').ok_or("write ID=HOST[,HOST…]")?;
-    let id = id.parse().ok().and_then(NodeId::new).ok_or_else(|| format!("{id:?} is no node id"))?;
-    Ok(NodeSpec { id, hosts: hosts.split(',').map(Host::from).collect() })
+    let id = id
+        .parse()
+        .ok()
+        .and_then(NodeId::new)
+        .ok_or_else(|| format!("{id:?} is no node id"))?;
+    Ok(NodeSpec {
+        id,
+        hosts: hosts.split(',').map(Host::from).collect(),
+    })
 }
 
 fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
@@ -73,7 +80,8 @@ fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
         return Err(Failed::usage(format!("{text:?}: write ROLE/UNIT/NAME")));
     };
     let role = parse::role(role).map_err(|fault| Failed::usage(format!("{text:?}: {fault}")))?;
-    ClientName::from_words(prefix, role, unit, name).map_err(|error| Failed::usage(format!("{text:?}: {error}")))
+    ClientName::from_words(prefix, role, unit, name)
+        .map_err(|error| Failed::usage(format!("{text:?}: {error}")))
 }
 
 fn only_prefix(settings: &Settings) -> Result<Prefix, Failed> {
@@ -86,12 +94,22 @@ fn only_prefix(settings: &Settings) -> Result<Prefix, Failed> {
 
 pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Pki::Init { directory, roots, nodes, clients } => {
-            let prefix = settings.prefix().ok_or_else(|| Failed::usage("which jurisdiction? (--prefix)"))?;
+        Pki::Init {
+            directory,
+            roots,
+            nodes,
+            clients,
+        } => {
+            let prefix = settings
+                .prefix()
+                .ok_or_else(|| Failed::usage("which jurisdiction? (--prefix)"))?;
             let mut plan = PkiPlan::new(prefix);
             plan.root_count = roots;
             plan.nodes = nodes;
-            plan.clients = clients.iter().map(|text| client_name(prefix, text)).collect::<Result<_, _>>()?;
+            plan.clients = clients
+                .iter()
+                .map(|text| client_name(prefix, text))
+                .collect::<Result<_, _>>()?;
             let made = pki::init(&directory, &plan, wall_time())?;
             let actors = made.actors.iter().map(|(client, key)| {
                 json!({"client": client.to_string(), "as": pki::client_stem(client), "actor_key": key.to_string()})
@@ -169,12 +187,22 @@ fn member(text: &str) -> Result<Member, String> {
     let wrong = || format!("{text:?}: write ID=RAFT_HOST:PORT,CLIENT_HOST:PORT");
     let (id, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let (raft, client) = addresses.split_once(',').ok_or_else(wrong)?;
-    Ok(Member { node: id.parse().map_err(|_| wrong())?, raft_address: raft.into(), client_address: client.into() })
+    Ok(Member {
+        node: id.parse().map_err(|_| wrong())?,
+        raft_address: raft.into(),
+        client_address: client.into(),
+    })
 }
 
 pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Cluster::Init { members, country, incarnation, seal_idle, cluster } => {
+        Cluster::Init {
+            members,
+            country,
+            incarnation,
+            seal_idle,
+            cluster,
+        } => {
             let genesis = genesis(settings, country, incarnation, seal_idle, cluster)?;
             let roots = Roots::open(settings.pki_dir()?)?;
             let signers = genesis.signers.len();
@@ -222,12 +250,22 @@ async fn status(settings: &Settings, full: bool, digest: bool) -> Result<Outcome
         rows.push(match admin.status(endpoint, digest).await {
             Ok(status) => {
                 up += 1;
-                if full || digest { view::status(endpoint, &status) } else { view::status_row(endpoint, &status) }
+                if full || digest {
+                    view::status(endpoint, &status)
+                } else {
+                    view::status_row(endpoint, &status)
+                }
             }
-            Err(error) => json!({"endpoint": endpoint, "role": "unreachable", "error": chain(&error)}),
+            Err(error) => {
+                json!({"endpoint": endpoint, "role": "unreachable", "error": chain(&error)})
+            }
         });
     }
-    let code = if up * 2 <= rows.len() { exit::NO_QUORUM } else { 0 };
+    let code = if up * 2 <= rows.len() {
+        exit::NO_QUORUM
+    } else {
+        0
+    };
     let value = match rows.pop() {
         Some(only) if full && rows.is_empty() => only,
         Some(last) => {
@@ -269,19 +307,27 @@ fn genesis(
     let cluster = match cluster {
         None => {
             let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
-            let fingerprints: Vec<[u8; 32]> =
-                pinned.of(prefix).iter().map(|root| *root.fingerprint().as_bytes()).collect();
+            let fingerprints: Vec<[u8; 32]> = pinned
+                .of(prefix)
+                .iter()
+                .map(|root| *root.fingerprint().as_bytes())
+                .collect();
             cluster_id(&fingerprints, incarnation)
         }
         Some(text) => {
             let mut id = [0; 16];
-            hex::decode_to_slice(&text, &mut id).map_err(|_| Failed::usage("--cluster: expected 32 hexadecimal digits"))?;
+            hex::decode_to_slice(&text, &mut id)
+                .map_err(|_| Failed::usage("--cluster: expected 32 hexadecimal digits"))?;
             id
         }
     };
     let signers = office_signers(directory, prefix)?;
-    if !signers.iter().any(|signer| signer.role == Role::Admin) || !signers.iter().any(|signer| signer.role == Role::Registrar) {
-        say("warning: the PKI directory has no admin or no registrar; nobody will be able to enrol others");
+    if !signers.iter().any(|signer| signer.role == Role::Admin)
+        || !signers.iter().any(|signer| signer.role == Role::Registrar)
+    {
+        say(
+            "warning: the PKI directory has no admin or no registrar; nobody will be able to enrol others",
+        );
     }
     Ok(Genesis {
         prefix,
@@ -310,7 +356,9 @@ fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, 
     let mut signers = Vec::new();
     for path in names {
         let text = path.to_string_lossy();
-        let Some(stem) = text.strip_suffix(".actor.pub") else { continue };
+        let Some(stem) = text.strip_suffix(".actor.pub") else {
+            continue;
+        };
         let certificate = pki::read_chain(Path::new(&format!("{stem}.crt")))?;
         let verified = verify_client(&certificate, &roots, prefix, Plane::Client, wall_time())
             .map_err(|error| Failed::local(format!("{stem}.crt: {error}")))?;
@@ -320,7 +368,9 @@ fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, 
         }
         signers.push(FirstSigner {
             public: pki::read_public_key(&path)?,
-            holder: Holder::Office { name: format!("{}/{}", name.role().word(), name.unit()) },
+            holder: Holder::Office {
+                name: format!("{}/{}", name.role().word(), name.unit()),
+            },
             role: name.role(),
         });
     }
@@ -344,7 +394,11 @@ pub(crate) enum Log {
 }
 
 pub(crate) async fn log(verb: Log, settings: &Settings) -> Result<Outcome, Failed> {
-    let Log::Checkpoint { log_key, wait_above, text } = verb;
+    let Log::Checkpoint {
+        log_key,
+        wait_above,
+        text,
+    } = verb;
     let client = settings.client()?;
     let log_key = match log_key {
         Some(text) => read_key(&text)?,
@@ -357,9 +411,15 @@ pub(crate) async fn log(verb: Log, settings: &Settings) -> Result<Outcome, Faile
     let before = pin.as_ref().map_or(0, |pin| pin.size);
     let (note, consistency) = client.checkpoint(before, wait_above).await?;
     if note.is_empty() {
-        return Err(carnet_client::ClientError::from(carnet_client::ApiError::not_found("no checkpoint is published yet")).into());
+        return Err(
+            carnet_client::ClientError::from(carnet_client::ApiError::not_found(
+                "no checkpoint is published yet",
+            ))
+            .into(),
+        );
     }
-    let now = advance(pin.as_ref(), &origin, &log_key, &note, &consistency).map_err(carnet_client::ClientError::from)?;
+    let now = advance(pin.as_ref(), &origin, &log_key, &note, &consistency)
+        .map_err(carnet_client::ClientError::from)?;
     now.save(&file).map_err(local)?;
     if text {
         return Ok(Value::String(now.text.trim_end().to_owned()).into());
@@ -380,9 +440,10 @@ async fn origin(client: &carnet_client::Client) -> Result<Origin, Failed> {
     let (note, _) = client.checkpoint(0, 0).await?;
     match peek(&note) {
         Ok(checkpoint) => Ok(checkpoint.origin),
-        Err(_) if note.is_empty() => {
-            Err(carnet_client::ClientError::from(carnet_client::ApiError::not_found("no checkpoint is published yet")).into())
-        }
+        Err(_) if note.is_empty() => Err(carnet_client::ClientError::from(
+            carnet_client::ApiError::not_found("no checkpoint is published yet"),
+        )
+        .into()),
         Err(error) => Err(carnet_client::ClientError::Protocol(error.to_string()).into()),
     }
 }

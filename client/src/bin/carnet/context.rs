@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_client::admin::Admin;
-use carnet_client::{Client, FileSessions, FileSigner, Identity};
+use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions};
 use carnet_domain::code::Prefix;
 use carnet_domain::digest::sha256;
 use serde::Deserialize;
@@ -32,46 +32,130 @@ use crate::output::Format;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
     /// How output looks.
-    #[arg(short, long, global = true, value_enum, default_value = "table", env = "CARNET_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        env = "CARNET_OUTPUT"
+    )]
     pub(crate) output: Format,
     /// Client endpoints of the registry, host:port, separated by commas.
-    #[arg(long, global = true, value_delimiter = ',', env = "CARNET_ENDPOINTS", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        env = "CARNET_ENDPOINTS",
+        help_heading = "Connection"
+    )]
     endpoints: Vec<String>,
     /// Admin endpoints, one a node.
-    #[arg(long, global = true, value_delimiter = ',', env = "CARNET_ADMIN_ENDPOINTS", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        env = "CARNET_ADMIN_ENDPOINTS",
+        help_heading = "Connection"
+    )]
     admin_endpoints: Vec<String>,
     /// Root certificates that are believed (PEM).
-    #[arg(long, global = true, value_name = "FILE", env = "CARNET_CA", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CARNET_CA",
+        help_heading = "Connection"
+    )]
     ca: Option<PathBuf>,
     /// Our certificate with its authority (PEM).
-    #[arg(long, global = true, value_name = "FILE", env = "CARNET_CERT", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CARNET_CERT",
+        help_heading = "Connection"
+    )]
     cert: Option<PathBuf>,
     /// Key of our certificate (PEM).
-    #[arg(long, global = true, value_name = "FILE", env = "CARNET_KEY", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CARNET_KEY",
+        help_heading = "Connection"
+    )]
     key: Option<PathBuf>,
     /// Key that signs commands (64 hexadecimal digits).
-    #[arg(long, global = true, value_name = "FILE", env = "CARNET_ACTOR_KEY", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CARNET_ACTOR_KEY",
+        help_heading = "Connection"
+    )]
     actor_key: Option<PathBuf>,
     /// A directory made by `carnet pki init`: stands for --ca, and with --as for the other files.
-    #[arg(long, global = true, value_name = "DIR", env = "CARNET_PKI", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "CARNET_PKI",
+        help_heading = "Connection"
+    )]
     pki: Option<PathBuf>,
     /// Who we are in that directory: <role>-<unit>-<name>.
-    #[arg(long = "as", global = true, value_name = "WHO", env = "CARNET_AS", help_heading = "Connection")]
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "WHO",
+        env = "CARNET_AS",
+        help_heading = "Connection"
+    )]
     who: Option<String>,
     /// The registry meant, when the roots are of several jurisdictions.
-    #[arg(long, global = true, env = "CARNET_PREFIX", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "CARNET_PREFIX",
+        help_heading = "Connection"
+    )]
     prefix: Option<Prefix>,
     /// Which context of the file; default is its `current`.
-    #[arg(long, global = true, env = "CARNET_CONTEXT", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "CARNET_CONTEXT",
+        help_heading = "Connection"
+    )]
     context: Option<String>,
     /// The context file; default ~/.config/carnet/contexts.toml.
-    #[arg(long, global = true, value_name = "FILE", env = "CARNET_CONFIG", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CARNET_CONFIG",
+        help_heading = "Connection"
+    )]
     config: Option<PathBuf>,
     /// Where sessions and seen log heads are kept; default ~/.local/state/carnet.
-    #[arg(long, global = true, value_name = "DIR", env = "CARNET_STATE_DIR", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "CARNET_STATE_DIR",
+        help_heading = "Connection"
+    )]
     state_dir: Option<PathBuf>,
     /// Seconds a call may take over all attempts.
-    #[arg(long, global = true, default_value = "30", value_name = "SECONDS", env = "CARNET_TIMEOUT", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "30",
+        value_name = "SECONDS",
+        env = "CARNET_TIMEOUT",
+        help_heading = "Connection"
+    )]
     timeout: u64,
 }
 
@@ -119,17 +203,28 @@ fn home() -> PathBuf {
 }
 
 fn xdg(variable: &str, default: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| home().join(default), PathBuf::from).join("carnet")
+    std::env::var_os(variable)
+        .map_or_else(|| home().join(default), PathBuf::from)
+        .join("carnet")
 }
 
 impl Global {
     /// Resolves everything that does not touch the network.
     pub(crate) fn settings(&self) -> Result<Settings, Failed> {
         let context = self.read_context()?;
-        let several = |ours: &Vec<String>, file: &Vec<String>| if ours.is_empty() { file.clone() } else { ours.clone() };
+        let several = |ours: &Vec<String>, file: &Vec<String>| {
+            if ours.is_empty() {
+                file.clone()
+            } else {
+                ours.clone()
+            }
+        };
         let prefix = match (&self.prefix, &context.prefix) {
             (Some(prefix), _) => Some(*prefix),
-            (None, Some(text)) => Some(Prefix::parse(text).map_err(|error| Failed::usage(format!("context: prefix: {error}")))?),
+            (None, Some(text)) => Some(
+                Prefix::parse(text)
+                    .map_err(|error| Failed::usage(format!("context: prefix: {error}")))?,
+            ),
             (None, None) => None,
         };
         Ok(Settings {
@@ -142,43 +237,64 @@ impl Global {
             pki: self.pki.clone().or(context.pki),
             who: self.who.clone().or(context.who),
             prefix,
-            state_dir: self.state_dir.clone().unwrap_or_else(|| xdg("XDG_STATE_HOME", ".local/state")),
+            state_dir: self
+                .state_dir
+                .clone()
+                .unwrap_or_else(|| xdg("XDG_STATE_HOME", ".local/state")),
             timeout: Duration::from_secs(self.timeout.max(1)),
         })
     }
 
     fn read_context(&self) -> Result<Context, Failed> {
-        let path = self.config.clone().unwrap_or_else(|| xdg("XDG_CONFIG_HOME", ".config").join("contexts.toml"));
+        let path = self
+            .config
+            .clone()
+            .unwrap_or_else(|| xdg("XDG_CONFIG_HOME", ".config").join("contexts.toml"));
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() && self.context.is_none() => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && self.config.is_none()
+                    && self.context.is_none() =>
+            {
                 return Ok(Context::default());
             }
             Err(error) => return Err(Failed::usage(format!("{}: {error}", path.display()))),
         };
-        choose(&text, self.context.as_deref()).map_err(|fault| Failed::usage(format!("{}: {fault}", path.display())))
+        choose(&text, self.context.as_deref())
+            .map_err(|fault| Failed::usage(format!("{}: {fault}", path.display())))
     }
 }
 
 fn choose(text: &str, wanted: Option<&str>) -> Result<Context, String> {
     let file: ContextFile = toml::from_str(text).map_err(|error| error.to_string())?;
-    let Some(name) = wanted.or(file.current.as_deref()) else { return Ok(Context::default()) };
+    let Some(name) = wanted.or(file.current.as_deref()) else {
+        return Ok(Context::default());
+    };
     file.contexts.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = file.contexts.keys().map(String::as_str).collect();
-        format!("there is no context {name:?}; known are: {}", known.join(", "))
+        format!(
+            "there is no context {name:?}; known are: {}",
+            known.join(", ")
+        )
     })
 }
 
 impl Settings {
     /// The PKI directory, where the roots' seeds are.
     pub(crate) fn pki_dir(&self) -> Result<&Path, Failed> {
-        self.pki.as_deref().ok_or_else(|| Failed::usage("which PKI directory? (--pki)"))
+        self.pki
+            .as_deref()
+            .ok_or_else(|| Failed::usage("which PKI directory? (--pki)"))
     }
 
     /// The roots that are believed.
     pub(crate) fn ca(&self) -> Result<PathBuf, Failed> {
         let from_pki = || self.pki.as_ref().map(|pki| pki.join("root/roots.crt"));
-        self.ca.clone().or_else(from_pki).ok_or_else(|| Failed::usage("whose roots are believed? (--ca or --pki)"))
+        self.ca
+            .clone()
+            .or_else(from_pki)
+            .ok_or_else(|| Failed::usage("whose roots are believed? (--ca or --pki)"))
     }
 
     fn of_pki(&self, ending: &str) -> Option<PathBuf> {
@@ -188,7 +304,11 @@ impl Settings {
 
     fn file(&self, given: &Option<PathBuf>, ending: &str, what: &str) -> Result<PathBuf, Failed> {
         let path = given.clone().or_else(|| self.of_pki(ending));
-        path.ok_or_else(|| Failed::usage(format!("{what} is missing: give the file, or --pki and --as")))
+        path.ok_or_else(|| {
+            Failed::usage(format!(
+                "{what} is missing: give the file, or --pki and --as"
+            ))
+        })
     }
 
     fn identity(&self, cert: &Path, key: &Path) -> Result<Identity, Failed> {
@@ -202,38 +322,69 @@ impl Settings {
 
     /// Where pinned log heads are kept.
     pub(crate) fn pin_file(&self, origin: &carnet_domain::checkpoint::Origin) -> PathBuf {
-        self.state_dir.join(format!("pins/{}-{}.checkpoint", origin.prefix, origin.incarnation))
+        self.state_dir.join(format!(
+            "pins/{}-{}.checkpoint",
+            origin.prefix, origin.incarnation
+        ))
     }
 
     /// A client that can read, and sign if there is a key.
     pub(crate) fn client(&self) -> Result<Client, Failed> {
-        let cert = self.file(&self.cert, ".crt", "our certificate (--cert)")?;
+        let cert = self.certificate()?;
+        let sessions = FileSessions::new(self.session_file(&cert)?);
+        self.client_with(&cert, Arc::new(sessions))
+    }
+
+    /// A client for a command that runs on: its session is in memory, so no request waits for a file.
+    pub(crate) fn long_lived_client(&self) -> Result<Client, Failed> {
+        self.client_with(&self.certificate()?, Arc::new(MemorySessions::default()))
+    }
+
+    fn certificate(&self) -> Result<PathBuf, Failed> {
+        self.file(&self.cert, ".crt", "our certificate (--cert)")
+    }
+
+    fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
         let key = self.file(&self.key, ".key", "the key of our certificate (--key)")?;
-        let identity = self.identity(&cert, &key)?;
+        let identity = self.identity(cert, &key)?;
         let mut builder = Client::builder(self.endpoints.clone(), identity).deadline(self.timeout);
         let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
         if let Some(actor) = actor {
             let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;
-            builder = builder.signer(Arc::new(signer));
-            builder = builder.sessions(Arc::new(FileSessions::new(self.session_file(&cert)?)));
+            builder = builder.signer(Arc::new(signer)).sessions(sessions);
         }
         Ok(builder.build()?)
     }
 
     /// One session a certificate and registry: the registry counts sessions by certificate.
     fn session_file(&self, cert: &Path) -> Result<PathBuf, Failed> {
-        let bytes = std::fs::read(cert).map_err(|error| Failed::local(format!("{}: {error}", cert.display())))?;
+        let bytes = std::fs::read(cert)
+            .map_err(|error| Failed::local(format!("{}: {error}", cert.display())))?;
         let name = sha256(&[&bytes]).to_string();
-        Ok(self.state_dir.join(format!("sessions/{}.json", &name[..32])))
+        Ok(self
+            .state_dir
+            .join(format!("sessions/{}.json", &name[..32])))
     }
 
     /// A client of the admin plane.
     pub(crate) fn admin(&self) -> Result<Admin, Failed> {
         let beside = |path: &Option<PathBuf>| path.as_ref().map(|path| admin_sibling(path));
-        let cert = self.file(&beside(&self.cert), ".admin.crt", "our certificate (--cert)")?;
-        let key = self.file(&beside(&self.key), ".admin.key", "the key of our certificate (--key)")?;
+        let cert = self.file(
+            &beside(&self.cert),
+            ".admin.crt",
+            "our certificate (--cert)",
+        )?;
+        let key = self.file(
+            &beside(&self.key),
+            ".admin.key",
+            "the key of our certificate (--key)",
+        )?;
         let identity = self.identity(&cert, &key)?.admin();
-        Ok(Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?)
+        Ok(Admin::new(
+            self.admin_endpoints.clone(),
+            identity,
+            self.timeout,
+        )?)
     }
 }
 

@@ -14,9 +14,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::world::World;
+use crate::Outcome;
 use crate::exit::Failed;
 use crate::output::{Format, say};
-use crate::Outcome;
 
 /// Plays the main job on this machine.
 #[derive(Debug, Args)]
@@ -78,14 +78,20 @@ impl Stage {
             print(&line.to_string());
             return;
         }
-        print(&format!("{:>2}. {title}: {text}  [{mark}, {ms} ms]", self.number));
+        print(&format!(
+            "{:>2}. {title}: {text}  [{mark}, {ms} ms]",
+            self.number
+        ));
         for command in commands {
             print(&format!("      $ {command}"));
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the lines are the demo's data, printed as they happen")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the lines are the demo's data, printed as they happen"
+)]
 fn print(line: &str) {
     println!("{line}");
 }
@@ -93,7 +99,12 @@ fn print(line: &str) {
 pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
     let started = Instant::now();
     let json = demo.json || format == Format::Json;
-    let mut stage = Stage { json, number: 0, held: 0, commands: Vec::new() };
+    let mut stage = Stage {
+        json,
+        number: 0,
+        held: 0,
+        commands: Vec::new(),
+    };
     let mut world = World::new(demo.bin_dir, demo.dir, demo.port).map_err(Failed::local)?;
     say(&format!("data in {}", world.folder().display()));
     let story = story::Story::new(demo.models).map_err(Failed::local)?;
@@ -116,7 +127,10 @@ pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
     let code = u8::from(missing.is_some() || held != lines);
     if json {
         print(&value.to_string());
-        return Ok(Outcome { value: Value::Null, code });
+        return Ok(Outcome {
+            value: Value::Null,
+            code,
+        });
     }
     Ok(Outcome { value, code })
 }

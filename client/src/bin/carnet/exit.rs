@@ -57,7 +57,11 @@ impl Failed {
     pub(crate) fn verdict(code: u8, text: impl ToString) -> Self {
         Self {
             code,
-            reason: if code == INVALID { "INVALID".into() } else { "NOT_CERTAIN".into() },
+            reason: if code == INVALID {
+                "INVALID".into()
+            } else {
+                "NOT_CERTAIN".into()
+            },
             text: text.to_string(),
             effect: Effect::None,
             next: "The reasons stand in the verdict.".into(),
@@ -109,9 +113,8 @@ pub(crate) fn code_of(error: &ClientError) -> u8 {
         },
         ClientError::Api(ApiError::InvalidArgument { .. }) => USAGE,
         ClientError::Api(ApiError::NotFound { .. }) => NOT_FOUND,
-        ClientError::Api(ApiError::Unavailable { .. } | ApiError::NotLeader { .. }) | ClientError::Unreachable { .. } => {
-            NO_QUORUM
-        }
+        ClientError::Api(ApiError::Unavailable { .. } | ApiError::NotLeader { .. })
+        | ClientError::Unreachable { .. } => NO_QUORUM,
         ClientError::NotProven(_) => INVALID,
         ClientError::Api(_)
         | ClientError::Tls(_)
@@ -134,11 +137,32 @@ mod tests {
             (ClientError::Usage(text()), USAGE),
             (ClientError::Api(ApiError::invalid("code", "short")), USAGE),
             (ClientError::Api(ApiError::not_found("86…")), NOT_FOUND),
-            (ClientError::Refused(Rejection::new(Reason::RobotUnknown, "")), NOT_FOUND),
-            (ClientError::Refused(Rejection::new(Reason::CodeExists, "")), ERROR),
-            (ClientError::Api(ApiError::unavailable("no quorum")), NO_QUORUM),
-            (ClientError::Unreachable { attempts: 2, last: text() }, NO_QUORUM),
-            (ClientError::UnknownOutcome { attempts: 2, last: text() }, ERROR),
+            (
+                ClientError::Refused(Rejection::new(Reason::RobotUnknown, "")),
+                NOT_FOUND,
+            ),
+            (
+                ClientError::Refused(Rejection::new(Reason::CodeExists, "")),
+                ERROR,
+            ),
+            (
+                ClientError::Api(ApiError::unavailable("no quorum")),
+                NO_QUORUM,
+            ),
+            (
+                ClientError::Unreachable {
+                    attempts: 2,
+                    last: text(),
+                },
+                NO_QUORUM,
+            ),
+            (
+                ClientError::UnknownOutcome {
+                    attempts: 2,
+                    last: text(),
+                },
+                ERROR,
+            ),
             (ClientError::Api(ApiError::denied("x")), ERROR),
         ];
         for (error, expected) in table {
@@ -148,7 +172,10 @@ mod tests {
 
     #[test]
     fn a_failed_write_says_whether_it_happened() {
-        let failed = Failed::from(ClientError::UnknownOutcome { attempts: 2, last: "no answer in time".into() });
+        let failed = Failed::from(ClientError::UnknownOutcome {
+            attempts: 2,
+            last: "no answer in time".into(),
+        });
         assert_eq!(failed.effect.word(), "unknown");
         assert!(failed.next.contains("Read the record"), "{}", failed.next);
     }

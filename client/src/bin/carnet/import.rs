@@ -109,7 +109,9 @@ impl Row {
         let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let code = parse::code(&self.code).map_err(|fault| field("code", fault))?;
         let scheme = match filled(self.maker_scheme) {
-            Some(text) => parse::identifier_scheme(&text).map_err(|fault| field("maker_scheme", fault))?,
+            Some(text) => {
+                parse::identifier_scheme(&text).map_err(|fault| field("maker_scheme", fault))?
+            }
             None => defaults.scheme,
         };
         let required = |name: &str, value: Option<String>, default: &Option<String>| {
@@ -125,25 +127,39 @@ impl Row {
         };
         let body_serial = filled(self.body_serial).unwrap_or_else(|| code.serial().to_string());
         let parts = filled(self.parts).unwrap_or_default();
-        let parts = parts.split_whitespace().map(part_text).collect::<Result<Vec<_>, _>>();
-        let (identity_parts, parts) = sort_parts(&parts.map_err(|fault| field("parts", fault))?, &maker);
+        let parts = parts
+            .split_whitespace()
+            .map(part_text)
+            .collect::<Result<Vec<_>, _>>();
+        let (identity_parts, parts) =
+            sort_parts(&parts.map_err(|fault| field("parts", fault))?, &maker);
         let firmware = match filled(self.firmware) {
             Some(text) => firmware(&text).map_err(|fault| field("firmware", fault))?,
-            None => Firmware { family: "main".into(), build: 1 },
+            None => Firmware {
+                family: "main".into(),
+                build: 1,
+            },
         };
         let robot_key = match filled(self.robot_key) {
             None => None,
             Some(text) => {
-                let bytes = pki::parse_seed(&text).ok_or_else(|| field("robot_key", "expected 64 hexadecimal digits".into()))?;
-                Some(PublicKey::enroll(bytes).map_err(|error| field("robot_key", error.to_string()))?)
+                let bytes = pki::parse_seed(&text)
+                    .ok_or_else(|| field("robot_key", "expected 64 hexadecimal digits".into()))?;
+                Some(
+                    PublicKey::enroll(bytes)
+                        .map_err(|error| field("robot_key", error.to_string()))?,
+                )
             }
         };
         Ok(Registration {
             code,
             body: part_identity(PartType::Body, &maker, &serial(&body_serial)),
-            manufactured: parse::instant(&self.manufactured).map_err(|fault| field("manufactured", fault))?,
+            manufactured: parse::instant(&self.manufactured)
+                .map_err(|fault| field("manufactured", fault))?,
             site: filled(self.site).unwrap_or_default(),
-            origin: filled(self.origin).unwrap_or_else(|| maker.country.clone()).to_ascii_uppercase(),
+            origin: filled(self.origin)
+                .unwrap_or_else(|| maker.country.clone())
+                .to_ascii_uppercase(),
             prototype: self.prototype.unwrap_or(false),
             importers_filing: self.importers_filing.unwrap_or(false),
             identity_parts,
@@ -164,19 +180,28 @@ fn form_of(path: &Path) -> Result<Form, Failed> {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("csv") => Ok(Form::Csv),
         Some("ndjson" | "jsonl") => Ok(Form::Ndjson),
-        _ => Err(Failed::usage(format!("{}: the ending must be .csv, .ndjson or .jsonl", path.display()))),
+        _ => Err(Failed::usage(format!(
+            "{}: the ending must be .csv, .ndjson or .jsonl",
+            path.display()
+        ))),
     }
 }
 
 /// The rows of a file, lazily: a file may be larger than memory.
-fn rows(form: Form, reader: impl BufRead + 'static, defaults: Defaults) -> Box<dyn Iterator<Item = Parsed>> {
+fn rows(
+    form: Form,
+    reader: impl BufRead + 'static,
+    defaults: Defaults,
+) -> Box<dyn Iterator<Item = Parsed>> {
     let judge = move |line: u64, row: Result<Row, String>| {
         let registration = row.and_then(|row| row.registration(&defaults));
         (line, registration.map_err(|fault| BadRow { line, fault }))
     };
     match form {
         Form::Csv => {
-            let reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
+            let reader = csv::ReaderBuilder::new()
+                .trim(csv::Trim::All)
+                .from_reader(reader);
             let mut rows = reader.into_deserialize::<Row>();
             Box::new(std::iter::from_fn(move || {
                 let row = rows.next()?;
@@ -189,10 +214,16 @@ fn rows(form: Form, reader: impl BufRead + 'static, defaults: Defaults) -> Box<d
         }
         Form::Ndjson => {
             let lines = (1..).zip(reader.lines());
-            let filled = lines.filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
+            let filled =
+                lines.filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
             Box::new(filled.map(move |(line, text)| {
                 let row = text.map_err(|error| error.to_string());
-                judge(line, row.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string())))
+                judge(
+                    line,
+                    row.and_then(|text| {
+                        serde_json::from_str(&text).map_err(|error| error.to_string())
+                    }),
+                )
             }))
         }
     }
@@ -201,7 +232,9 @@ fn rows(form: Form, reader: impl BufRead + 'static, defaults: Defaults) -> Box<d
 fn csv_fault(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("{len} columns, the header has {expected_len}")
         }
         _ => error.to_string(),
@@ -210,7 +243,8 @@ fn csv_fault(error: &csv::Error) -> String {
 
 fn open(path: &Path, defaults: &Defaults) -> Result<Box<dyn Iterator<Item = Parsed>>, Failed> {
     let form = form_of(path)?;
-    let file = File::open(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
+    let file =
+        File::open(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
     Ok(rows(form, BufReader::new(file), defaults.clone()))
 }
 
@@ -238,21 +272,34 @@ fn survey(rows: impl Iterator<Item = Parsed>) -> Survey {
     survey
 }
 
-pub(crate) async fn run(args: ImportArgs, settings: &Settings, format: Format) -> Result<Outcome, Failed> {
+pub(crate) async fn run(
+    args: ImportArgs,
+    settings: &Settings,
+    format: Format,
+) -> Result<Outcome, Failed> {
     let defaults = Defaults {
         scheme: args.maker_scheme,
         country: args.maker_country.clone(),
         id: args.maker_id.clone(),
     };
     let survey = survey(open(&args.file, &defaults)?);
-    let malformed = survey.bad.iter().map(|bad| json!({"line": bad.line.to_string(), "fault": bad.fault}));
+    let malformed = survey
+        .bad
+        .iter()
+        .map(|bad| json!({"line": bad.line.to_string(), "fault": bad.fault}));
     let malformed: Vec<Value> = malformed.collect();
     if 0 < survey.bad_count && !args.skip_malformed {
         for bad in &survey.bad {
             say(format!("line {}: {}", bad.line, bad.fault));
         }
-        let text = format!("{} of {} rows are malformed; nothing was sent", survey.bad_count, survey.bad_count + survey.good);
-        return Err(Failed::usage(text));
+        let text = format!(
+            "{} of {} rows are malformed; nothing was sent",
+            survey.bad_count,
+            survey.bad_count + survey.good
+        );
+        let mut failed = Failed::usage(text);
+        failed.next = "Correct the rows, or send the good ones with --skip-malformed.".into();
+        return Err(failed);
     }
     if args.dry_run {
         let value = json!({
@@ -272,7 +319,9 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, format: Format) -
     let shared = std::cell::RefCell::new(&mut lines);
     let good = open(&args.file, &defaults)?.filter_map(|(line, row)| Some((line, row.ok()?)));
     let commands = good.map(|(line, registration)| {
-        shared.borrow_mut().sent(line, registration.code.to_string());
+        shared
+            .borrow_mut()
+            .sent(line, registration.code.to_string());
         Command::Register { registration }
     });
     let ended = client
@@ -298,21 +347,40 @@ pub(crate) async fn run(args: ImportArgs, settings: &Settings, format: Format) -
     let mut value = shown(&report, &refusals, survey.bad_count, &malformed, seconds);
     if let Some(error) = failure {
         let line = lines.first_unanswered();
-        say(format!("stopped after {} answers, at line {line}", report.answered));
+        say(format!(
+            "stopped after {} answers, at line {line}",
+            report.answered
+        ));
         let mut failed = Failed::from(error);
         failed.text = format!("{}; rows from line {line} on are not answered", failed.text);
-        failed.next = "Run the import again with --resume: rows that are registered already are passed over.".into();
+        failed.next =
+            "Run the import again with --resume: rows that are registered already are passed over."
+                .into();
         return Err(failed);
     }
     for refusal in &refusals.shown {
-        say(format!("line {}: {}", refusal["line"].as_str().unwrap_or("?"), refusal["message"].as_str().unwrap_or("")));
+        say(format!(
+            "line {}: {}",
+            refusal["line"].as_str().unwrap_or("?"),
+            refusal["message"].as_str().unwrap_or("")
+        ));
     }
-    let code = if refusals.count == 0 && survey.bad_count == 0 { 0 } else { exit::ERROR };
+    let code = if refusals.count == 0 && survey.bad_count == 0 {
+        0
+    } else {
+        exit::ERROR
+    };
     value["complete"] = (code == 0).into();
     Ok(Outcome { value, code })
 }
 
-fn shown(report: &BulkReport, refusals: &Refusals, bad: u64, malformed: &[Value], seconds: f64) -> Value {
+fn shown(
+    report: &BulkReport,
+    refusals: &Refusals,
+    bad: u64,
+    malformed: &[Value],
+    seconds: f64,
+) -> Value {
     json!({
         "registered": report.done.to_string(),
         "refused": refusals.count.to_string(),
@@ -330,9 +398,15 @@ fn shown(report: &BulkReport, refusals: &Refusals, bad: u64, malformed: &[Value]
 
 fn progress(count: u64, format: Format) -> ProgressBar {
     let visible = format == Format::Table && std::io::stderr().is_terminal();
-    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if visible {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(count), target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} robots  {per_sec}  {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{bar:40} {human_pos}/{human_len} robots  {per_sec}  {eta} left",
+    ) {
         bar.set_style(style);
     }
     bar
@@ -356,7 +430,9 @@ impl LineBook {
     }
 
     fn first_unanswered(&self) -> u64 {
-        self.open.first_key_value().map_or(0, |(_, (line, _))| *line)
+        self.open
+            .first_key_value()
+            .map_or(0, |(_, (line, _))| *line)
     }
 }
 
@@ -373,12 +449,19 @@ impl Refusals {
     fn new(path: Option<&Path>, resume: bool) -> Result<Self, Failed> {
         let file = match path {
             Some(path) => {
-                let file = File::create(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
+                let file = File::create(path)
+                    .map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
                 Some(std::io::BufWriter::new(file))
             }
             None => None,
         };
-        Ok(Self { count: 0, already: 0, resume, shown: Vec::new(), file })
+        Ok(Self {
+            count: 0,
+            already: 0,
+            resume,
+            shown: Vec::new(),
+            file,
+        })
     }
 
     fn add(&mut self, line: u64, code: &str, rejection: &Rejection) {
@@ -411,12 +494,22 @@ mod tests {
     use super::*;
 
     fn defaults() -> Defaults {
-        Defaults { scheme: IdentifierScheme::Name, country: Some("CN".into()), id: Some("Unitree".into()) }
+        Defaults {
+            scheme: IdentifierScheme::Name,
+            country: Some("CN".into()),
+            id: Some("Unitree".into()),
+        }
     }
 
     fn check(form: Form, text: &'static str) -> Vec<(u64, Result<String, String>)> {
         let rows = rows(form, BufReader::new(text.as_bytes()), defaults());
-        rows.map(|(line, row)| (line, row.map(|r| r.code.to_string()).map_err(|bad| bad.fault))).collect()
+        rows.map(|(line, row)| {
+            (
+                line,
+                row.map(|r| r.code.to_string()).map_err(|bad| bad.fault),
+            )
+        })
+        .collect()
     }
 
     const CODE_1: &str = "86000110000200000000000000001";
@@ -436,7 +529,11 @@ mod tests {
         assert_eq!(lines, [2, 3, 4, 5, 6, 7]);
         assert_eq!(found[0].1, Ok(CODE_1.into()));
         let fault = |at: usize| found[at].1.clone().expect_err("a fault");
-        assert!(fault(1).starts_with("code: model segment, position 13"), "{}", fault(1));
+        assert!(
+            fault(1).starts_with("code: model segment, position 13"),
+            "{}",
+            fault(1)
+        );
         assert!(fault(2).starts_with("manufactured: "), "{}", fault(2));
         assert!(fault(3).starts_with("parts: one of "), "{}", fault(3));
         assert_eq!(fault(4), "2 columns, the header has 3");
@@ -445,7 +542,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_column_is_refused() {
-        let found = check(Form::Csv, "code,manufactured,firmwear\n86000110000200000000000000001,2026-05-01,x\n");
+        let found = check(
+            Form::Csv,
+            "code,manufactured,firmwear\n86000110000200000000000000001,2026-05-01,x\n",
+        );
         let fault = found[0].1.clone().expect_err("a fault");
         assert!(fault.contains("firmwear"), "{fault}");
     }
@@ -457,7 +557,10 @@ mod tests {
             {\"code\":\"86000110000200000000000000002\"\n\
             {\"code\":\"86000110000200000000000000002\",\"manufactured\":\"2026-05-01T10:00:00Z\"}\n";
         let found = check(Form::Ndjson, text);
-        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(
+            found.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
+            [1, 3, 4]
+        );
         assert_eq!(found[0].1, Ok(CODE_1.into()));
         assert!(found[1].1.is_err());
         assert_eq!(found[2].1, Ok(CODE_2.into()));
@@ -466,10 +569,21 @@ mod tests {
     #[test]
     fn the_body_is_the_same_however_the_row_writes_it() {
         let of = |row: Row| row.registration(&defaults()).expect("a robot").body;
-        let plain = || Row { code: CODE_1.into(), manufactured: "2026-05-01".into(), ..Row::default() };
-        let spelt = Row { body_serial: Some(" 00000000000000001 ".into()), maker_id: Some("UNITREE".into()), ..plain() };
+        let plain = || Row {
+            code: CODE_1.into(),
+            manufactured: "2026-05-01".into(),
+            ..Row::default()
+        };
+        let spelt = Row {
+            body_serial: Some(" 00000000000000001 ".into()),
+            maker_id: Some("UNITREE".into()),
+            ..plain()
+        };
         assert_eq!(of(plain()), of(spelt));
-        let other = Row { maker_country: Some("DE".into()), ..plain() };
+        let other = Row {
+            maker_country: Some("DE".into()),
+            ..plain()
+        };
         assert_ne!(of(plain()), of(other));
     }
 

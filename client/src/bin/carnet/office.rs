@@ -88,19 +88,50 @@ pub(crate) enum Enterprise {
 
 pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Enterprise::Add { code, name, maker, roles, valid_from, valid_to, write } => {
+        Enterprise::Add {
+            code,
+            name,
+            maker,
+            roles,
+            valid_from,
+            valid_to,
+            write,
+        } => {
             let (valid_from, valid_to) = (valid_from.resolve(), valid_to.resolve());
-            let command =
-                Command::AccreditEnterprise { code, name, maker: maker.maker(), roles, valid_from, valid_to };
-            submit::one(settings, write, command, json!({"enterprise_code": code.to_string()})).await
+            let command = Command::AccreditEnterprise {
+                code,
+                name,
+                maker: maker.maker(),
+                roles,
+                valid_from,
+                valid_to,
+            };
+            submit::one(
+                settings,
+                write,
+                command,
+                json!({"enterprise_code": code.to_string()}),
+            )
+            .await
         }
         Enterprise::Get { id } => {
             let found = settings.client()?.enterprise(&id).await?;
             Ok(view::at(view::enterprise(&found.value), found.position).into())
         }
-        Enterprise::Status { id, status, reason, write } => {
+        Enterprise::Status {
+            id,
+            status,
+            reason,
+            write,
+        } => {
             let command = Command::SetEnterpriseStatus { id, status, reason };
-            submit::one(settings, write, command, json!({"enterprise": id.to_string()})).await
+            submit::one(
+                settings,
+                write,
+                command,
+                json!({"enterprise": id.to_string()}),
+            )
+            .await
         }
     }
 }
@@ -160,7 +191,13 @@ pub(crate) enum Key {
 
 pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Key::Add { public, role, enterprise, office, write } => {
+        Key::Add {
+            public,
+            role,
+            enterprise,
+            office,
+            write,
+        } => {
             let public = public.read()?;
             let holder = match (enterprise, office) {
                 (Some(id), _) => Holder::Enterprise { id },
@@ -168,12 +205,31 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
             };
             let extra = json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
-            submit::one(settings, write, Command::AddSigner { public, holder, role }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::AddSigner {
+                    public,
+                    holder,
+                    role,
+                },
+                extra,
+            )
+            .await
         }
-        Key::Retire { public, compromised_after, reason, write } => {
+        Key::Retire {
+            public,
+            compromised_after,
+            reason,
+            write,
+        } => {
             let public = public.read()?;
             let extra = json!({"key_id": public.key_id().to_string()});
-            let command = Command::RetireSigner { public, compromised_after, reason };
+            let command = Command::RetireSigner {
+                public,
+                compromised_after,
+                reason,
+            };
             submit::one(settings, write, command, extra).await
         }
     }
@@ -274,7 +330,12 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             let found = settings.client()?.model(&id).await?;
             Ok(view::at(view::model(&found.value), found.position).into())
         }
-        Model::Status { id, status, reason, write } => {
+        Model::Status {
+            id,
+            status,
+            reason,
+            write,
+        } => {
             let command = Command::SetModelStatus { id, status, reason };
             submit::one(settings, write, command, json!({"model": id.to_string()})).await
         }

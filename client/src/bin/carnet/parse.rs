@@ -17,7 +17,11 @@ use crate::exit::Failed;
 pub(crate) fn code(text: &str) -> Result<Code, String> {
     let text = text.trim();
     let plain = text.chars().filter(|c| *c != '-').count();
-    let parsed = if plain == 31 { Code::parse_with_suffix(text) } else { Code::parse(text) };
+    let parsed = if plain == 31 {
+        Code::parse_with_suffix(text)
+    } else {
+        Code::parse(text)
+    };
     parsed.map_err(|error| error.to_string())
 }
 
@@ -55,14 +59,22 @@ impl FromStr for When {
 /// RFC 3339 or `YYYY-MM-DD`.
 pub(crate) fn instant(text: &str) -> Result<TimeMs, String> {
     let text = text.trim();
-    let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let full = if text.len() == 10 {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    };
     TimeMs::parse(&full).map_err(|error| format!("{text:?}: {error}"))
 }
 
 /// A number with its unit: `30d`, `2h`, `90m`, `10s`.
 pub(crate) fn duration(text: &str) -> Result<DurationMs, String> {
     let wrong = || format!("{text:?} is no length of time; write 30d, 2h, 90m or 10s");
-    let split = text.len().checked_sub(1).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
+    let split = text
+        .len()
+        .checked_sub(1)
+        .filter(|at| text.is_char_boundary(*at))
+        .ok_or_else(wrong)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let seconds = match unit {
@@ -77,8 +89,18 @@ pub(crate) fn duration(text: &str) -> Result<DurationMs, String> {
 
 /// A role by its word.
 pub(crate) fn role(text: &str) -> Result<Role, String> {
-    let words = || Role::ALL.iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
-    Role::ALL.iter().copied().find(|role| role.word() == text).ok_or_else(|| format!("no such role; one of {}", words()))
+    let words = || {
+        Role::ALL
+            .iter()
+            .map(|role| role.word())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Role::ALL
+        .iter()
+        .copied()
+        .find(|role| role.word() == text)
+        .ok_or_else(|| format!("no such role; one of {}", words()))
 }
 
 /// Makes a parser of a domain enumeration by its names, in any case, with or without hyphens.
@@ -122,8 +144,11 @@ pub(crate) fn digest_of(text: &str) -> Result<Digest, Failed> {
     if let Ok(digest) = Digest::parse(text) {
         return Ok(digest);
     }
-    let bytes = std::fs::read(Path::new(text))
-        .map_err(|error| Failed::usage(format!("{text}: neither 64 hexadecimal digits nor a readable file: {error}")))?;
+    let bytes = std::fs::read(Path::new(text)).map_err(|error| {
+        Failed::usage(format!(
+            "{text}: neither 64 hexadecimal digits nor a readable file: {error}"
+        ))
+    })?;
     Ok(sha256(&[&bytes]))
 }
 
@@ -136,10 +161,16 @@ pub(crate) struct Committed {
 /// Commits to a text with a fresh salt; 64 hexadecimal digits are a commitment already.
 pub(crate) fn commit(text: &str) -> Committed {
     if let Ok(commitment) = Digest::parse(text) {
-        return Committed { commitment, salt: None };
+        return Committed {
+            commitment,
+            salt: None,
+        };
     }
     let salt: [u8; 16] = rand::rng().random();
-    Committed { commitment: personal_commitment(&salt, &text.to_owned()), salt: Some(salt) }
+    Committed {
+        commitment: personal_commitment(&salt, &text.to_owned()),
+        salt: Some(salt),
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +185,10 @@ mod tests {
         }
         let with_suffix = code.with_suffix();
         let (body, check) = with_suffix.split_at(29);
-        assert_eq!(super::code(&format!("{}-{check}", code.display_form())), Ok(code));
+        assert_eq!(
+            super::code(&format!("{}-{check}", code.display_form())),
+            Ok(code)
+        );
         let wrong = if check == "00" { "01" } else { "00" };
         let error = super::code(&format!("{body}{wrong}")).expect_err("wrong check digits");
         assert!(error.contains("suffix"), "{error}");
@@ -162,15 +196,22 @@ mod tests {
 
     #[test]
     fn a_wrong_code_says_where() {
-        let error = code("86-0001-10000X-00000000000000042").expect_err("a letter in a digits code");
+        let error =
+            code("86-0001-10000X-00000000000000042").expect_err("a letter in a digits code");
         assert!(error.contains("model segment, position 13"), "{error}");
     }
 
     #[test]
     fn times_are_absolute_or_relative() {
-        assert_eq!("2026-06-01".parse(), Ok(When::At(TimeMs::of_date(2026, 6, 1).expect("a day"))));
+        assert_eq!(
+            "2026-06-01".parse(),
+            Ok(When::At(TimeMs::of_date(2026, 6, 1).expect("a day")))
+        );
         assert_eq!("+30d".parse(), Ok(When::After(DurationMs::from_days(30))));
-        assert_eq!("-2h".parse(), Ok(When::Before(DurationMs::from_secs(7_200))));
+        assert_eq!(
+            "-2h".parse(),
+            Ok(When::Before(DurationMs::from_secs(7_200)))
+        );
         assert!("tomorrow".parse::<When>().is_err());
         assert!("+3w".parse::<When>().is_err());
     }
@@ -179,6 +220,10 @@ mod tests {
     fn names_are_taken_with_hyphens() {
         assert_eq!(hyphened("StopUse"), "stop-use");
         assert!(severity("stop-use").is_ok());
-        assert!(severity("fatal").expect_err("unknown").contains("advisory, remedy, stop-use"));
+        assert!(
+            severity("fatal")
+                .expect_err("unknown")
+                .contains("advisory, remedy, stop-use")
+        );
     }
 }

@@ -107,18 +107,51 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             let mut models = open.models;
             models.sort();
             models.dedup();
-            let notice = RecallNotice { number: open.number, severity: open.severity, predicate };
-            let command = Command::OpenRecall { notice, models, remedy: open.remedy };
+            let notice = RecallNotice {
+                number: open.number,
+                severity: open.severity,
+                predicate,
+            };
+            let command = Command::OpenRecall {
+                notice,
+                models,
+                remedy: open.remedy,
+            };
             submit::one(settings, write, command, json!({"recall": number})).await
         }
-        Recall::Withdraw { number, reason, write } => {
+        Recall::Withdraw {
+            number,
+            reason,
+            write,
+        } => {
             let extra = json!({"recall": number});
-            submit::one(settings, write, Command::WithdrawRecall { number, reason }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::WithdrawRecall { number, reason },
+                extra,
+            )
+            .await
         }
-        Recall::Remedy { code, number, report, write } => {
+        Recall::Remedy {
+            code,
+            number,
+            report,
+            write,
+        } => {
             let report = parse::digest_of(&report)?;
             let extra = json!({"code": code.to_string(), "recall": number});
-            submit::one(settings, write, Command::RemedyRecall { code, number, report }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::RemedyRecall {
+                    code,
+                    number,
+                    report,
+                },
+                extra,
+            )
+            .await
         }
         Recall::Get { number } => {
             let found = settings.client()?.recall(&number).await?;

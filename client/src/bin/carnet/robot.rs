@@ -153,7 +153,11 @@ pub(crate) struct PartText {
 
 impl PartText {
     pub(crate) fn part(&self, maker: &Maker) -> Part {
-        Part { kind: self.kind, identity: part_identity(self.kind, maker, &serial(&self.serial)), lot: self.lot.clone() }
+        Part {
+            kind: self.kind,
+            identity: part_identity(self.kind, maker, &serial(&self.serial)),
+            lot: self.lot.clone(),
+        }
     }
 }
 
@@ -166,19 +170,35 @@ pub(crate) fn part_text(text: &str) -> Result<PartText, String> {
     let mut pieces = text.splitn(3, ':');
     let kind = parse::part_type(pieces.next().unwrap_or_default())?;
     let serial = pieces.next().filter(|serial| !serial.trim().is_empty());
-    let serial = serial.ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?.to_owned();
-    Ok(PartText { kind, serial, lot: pieces.next().unwrap_or_default().to_owned() })
+    let serial = serial
+        .ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?
+        .to_owned();
+    Ok(PartText {
+        kind,
+        serial,
+        lot: pieces.next().unwrap_or_default().to_owned(),
+    })
 }
 
 pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
-    let (family, build) = text.rsplit_once(':').ok_or_else(|| format!("{text:?}: write FAMILY:BUILD"))?;
-    let build = build.parse().map_err(|_| format!("{build:?} is no build number"))?;
-    Ok(Firmware { family: family.to_owned(), build })
+    let (family, build) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("{text:?}: write FAMILY:BUILD"))?;
+    let build = build
+        .parse()
+        .map_err(|_| format!("{build:?} is no build number"))?;
+    Ok(Firmware {
+        family: family.to_owned(),
+        build,
+    })
 }
 
 /// Parts sorted into those that carry identity and the others.
 pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<Part>, Vec<Part>) {
-    parts.iter().map(|part| part.part(maker)).partition(|part| part.kind.carries_identity())
+    parts
+        .iter()
+        .map(|part| part.part(maker))
+        .partition(|part| part.kind.carries_identity())
 }
 
 #[derive(Debug, Subcommand)]
@@ -333,63 +353,115 @@ impl Act {
             Self::Stock => plain(Action::Stock {}),
             Self::Sell { owner } => {
                 let committed = parse::commit(&owner);
-                Ok((Action::Sell { owner: committed.commitment }, commitment("owner", &committed)))
+                Ok((
+                    Action::Sell {
+                        owner: committed.commitment,
+                    },
+                    commitment("owner", &committed),
+                ))
             }
             Self::Deploy(Use { operator, scenario }) => {
                 let committed = parse::commit(&operator);
-                let action = Action::Deploy { operator: committed.commitment, scenario };
+                let action = Action::Deploy {
+                    operator: committed.commitment,
+                    scenario,
+                };
                 Ok((action, commitment("operator", &committed)))
             }
             Self::Redeploy(Use { operator, scenario }) => {
                 let committed = parse::commit(&operator);
-                let action = Action::Redeploy { operator: committed.commitment, scenario };
+                let action = Action::Redeploy {
+                    operator: committed.commitment,
+                    scenario,
+                };
                 Ok((action, commitment("operator", &committed)))
             }
             Self::BeginMaintenance { note } => plain(Action::BeginMaintenance { note }),
-            Self::CompleteMaintenance(Report { report }) => {
-                plain(Action::CompleteMaintenance { report: parse::digest_of(&report)? })
-            }
-            Self::Repair(Report { report }) => plain(Action::Repair { report: parse::digest_of(&report)? }),
-            Self::ReplacePart { removed, fitted, maker } => {
+            Self::CompleteMaintenance(Report { report }) => plain(Action::CompleteMaintenance {
+                report: parse::digest_of(&report)?,
+            }),
+            Self::Repair(Report { report }) => plain(Action::Repair {
+                report: parse::digest_of(&report)?,
+            }),
+            Self::ReplacePart {
+                removed,
+                fitted,
+                maker,
+            } => {
                 let fitted = fitted.part(&maker.maker());
-                plain(Action::ReplacePart { removed: parse::digest_of(&removed)?, fitted })
+                plain(Action::ReplacePart {
+                    removed: parse::digest_of(&removed)?,
+                    fitted,
+                })
             }
-            Self::Inspect { report, failed } => {
-                plain(Action::Inspect { report: parse::digest_of(&report.report)?, passed: !failed })
-            }
-            Self::Incident { severity, place, findings } => {
-                plain(Action::RecordIncident { severity, place, findings: parse::digest_of(&findings)? })
-            }
-            Self::Train { data_set, model, place } => plain(Action::RecordTraining {
+            Self::Inspect { report, failed } => plain(Action::Inspect {
+                report: parse::digest_of(&report.report)?,
+                passed: !failed,
+            }),
+            Self::Incident {
+                severity,
+                place,
+                findings,
+            } => plain(Action::RecordIncident {
+                severity,
+                place,
+                findings: parse::digest_of(&findings)?,
+            }),
+            Self::Train {
+                data_set,
+                model,
+                place,
+            } => plain(Action::RecordTraining {
                 data_set: parse::digest_of(&data_set)?,
                 model: parse::digest_of(&model)?,
                 place,
             }),
             Self::UpdateSoftware { firmware } => plain(Action::UpdateSoftware { firmware }),
-            Self::RequestOwnership { owner, release_code } => {
+            Self::RequestOwnership {
+                owner,
+                release_code,
+            } => {
                 let committed = parse::commit(&owner);
                 let release_code = sha256(&[release_code.as_bytes()]);
-                let action = Action::RequestOwnership { owner: committed.commitment, release_code };
+                let action = Action::RequestOwnership {
+                    owner: committed.commitment,
+                    release_code,
+                };
                 Ok((action, commitment("owner", &committed)))
             }
-            Self::ApproveOwnership { release_code } => plain(Action::ApproveOwnership { release_code }),
-            Self::EndOwnershipRequest(Why { reason }) => plain(Action::EndOwnershipRequest { reason }),
+            Self::ApproveOwnership { release_code } => {
+                plain(Action::ApproveOwnership { release_code })
+            }
+            Self::EndOwnershipRequest(Why { reason }) => {
+                plain(Action::EndOwnershipRequest { reason })
+            }
             Self::Retire(Why { reason }) => plain(Action::Retire { reason }),
-            Self::ReturnToService(Report { report }) => {
-                plain(Action::ReturnToService { report: parse::digest_of(&report)? })
-            }
-            Self::DeclareEol { outcome, certificate } => {
-                plain(Action::DeclareEndOfLife { outcome, certificate: parse::digest_of(&certificate)? })
-            }
+            Self::ReturnToService(Report { report }) => plain(Action::ReturnToService {
+                report: parse::digest_of(&report)?,
+            }),
+            Self::DeclareEol {
+                outcome,
+                certificate,
+            } => plain(Action::DeclareEndOfLife {
+                outcome,
+                certificate: parse::digest_of(&certificate)?,
+            }),
             Self::WithdrawEol(Why { reason }) => plain(Action::WithdrawEndOfLife { reason }),
             Self::ConfirmEol => plain(Action::ConfirmEndOfLife {}),
             Self::Annul(Why { reason }) => plain(Action::Annul { reason }),
-            Self::Correct { leaf, note } => plain(Action::Correct { corrects: leaf, note }),
+            Self::Correct { leaf, note } => plain(Action::Correct {
+                corrects: leaf,
+                note,
+            }),
         }
     }
 }
 
-pub(crate) async fn run(verb: Robot, settings: &Settings, format: Format) -> Result<Outcome, Failed> {
+pub(crate) async fn run(
+    verb: Robot,
+    settings: &Settings,
+    format: Format,
+) -> Result<Outcome, Failed> {
     match verb {
         Robot::Register(register) => {
             let (write, registration) = registration(*register)?;
@@ -398,33 +470,84 @@ pub(crate) async fn run(verb: Robot, settings: &Settings, format: Format) -> Res
         }
         Robot::Import(args) => import::run(args, settings, format).await,
         Robot::Reserve { code, write } => {
-            submit::one(settings, write, Command::Reserve { code }, json!({"code": code.to_string()})).await
+            submit::one(
+                settings,
+                write,
+                Command::Reserve { code },
+                json!({"code": code.to_string()}),
+            )
+            .await
         }
         Robot::Get { code } => {
             let found = settings.client()?.robot(&code).await?;
             Ok(view::at(view::robot(&found.value), found.position).into())
         }
-        Robot::List { filter, limit } => list(settings, &filter.replace('-', "").to_ascii_uppercase(), limit).await,
+        Robot::List { filter, limit } => {
+            list(
+                settings,
+                &filter.replace('-', "").to_ascii_uppercase(),
+                limit,
+            )
+            .await
+        }
         Robot::History { code } => {
             let found = settings.client()?.history(&code).await?;
             Ok(Value::Array(found.value.iter().map(view::leaf).collect()).into())
         }
-        Robot::Act { code, expected_sequence, write, action } => {
+        Robot::Act {
+            code,
+            expected_sequence,
+            write,
+            action,
+        } => {
             let (action, extra) = action.action()?;
             let extra = merge(json!({"code": code.to_string()}), extra);
-            submit::one(settings, write, Command::Act { code, expected_sequence, action }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::Act {
+                    code,
+                    expected_sequence,
+                    action,
+                },
+                extra,
+            )
+            .await
         }
-        Robot::Hold(Hold::Set(HoldArgs { code, kind, reason, write })) => {
+        Robot::Hold(Hold::Set(HoldArgs {
+            code,
+            kind,
+            reason,
+            write,
+        })) => {
             let extra = json!({"code": code.to_string()});
-            submit::one(settings, write, Command::SetHold { code, kind, reason }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::SetHold { code, kind, reason },
+                extra,
+            )
+            .await
         }
-        Robot::Hold(Hold::Lift(HoldArgs { code, kind, reason, write })) => {
+        Robot::Hold(Hold::Lift(HoldArgs {
+            code,
+            kind,
+            reason,
+            write,
+        })) => {
             let extra = json!({"code": code.to_string()});
-            submit::one(settings, write, Command::LiftHold { code, kind, reason }, extra).await
+            submit::one(
+                settings,
+                write,
+                Command::LiftHold { code, kind, reason },
+                extra,
+            )
+            .await
         }
         Robot::Record { code, file } => {
             let found = settings.client()?.signed_record(&code).await?;
-            std::fs::write(&file, &found.value).map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
+            std::fs::write(&file, &found.value)
+                .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
             let value = json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": found.value.len()});
             Ok(value.into())
         }
@@ -449,7 +572,9 @@ async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome
 
 fn registration(register: Register) -> Result<(Write, Registration), Failed> {
     let maker = register.maker.maker();
-    let body_serial = register.body_serial.unwrap_or_else(|| register.code.serial().to_string());
+    let body_serial = register
+        .body_serial
+        .unwrap_or_else(|| register.code.serial().to_string());
     let (identity_parts, parts) = sort_parts(&register.parts, &maker);
     let robot_key = match register.robot_key {
         None => None,
@@ -464,7 +589,10 @@ fn registration(register: Register) -> Result<(Write, Registration), Failed> {
         body: part_identity(PartType::Body, &maker, &serial(&body_serial)),
         manufactured: register.manufactured.resolve(),
         site: register.site,
-        origin: register.origin.unwrap_or_else(|| maker.country.clone()).to_ascii_uppercase(),
+        origin: register
+            .origin
+            .unwrap_or_else(|| maker.country.clone())
+            .to_ascii_uppercase(),
         prototype: register.prototype,
         importers_filing: register.importers_filing,
         identity_parts,

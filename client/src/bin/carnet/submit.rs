@@ -53,7 +53,9 @@ pub(crate) async fn through(
     };
     let submitted = match submitted {
         Ok(submitted) => submitted,
-        Err(error) if error.effect() == Effect::Unknown => return learned(client, &commands[0], error, extra).await,
+        Err(error) if error.effect() == Effect::Unknown => {
+            return learned(client, &commands[0], error, extra).await;
+        }
         Err(error) => return Err(error.into()),
     };
     let mut value = view::done(&submitted.single()?);
@@ -65,9 +67,18 @@ pub(crate) async fn through(
 }
 
 /// The outcome was lost: what the records show of it.
-async fn learned(client: &Client, command: &Command, error: ClientError, extra: Value) -> Result<Outcome, Failed> {
+async fn learned(
+    client: &Client,
+    command: &Command,
+    error: ClientError,
+    extra: Value,
+) -> Result<Outcome, Failed> {
     match client.trace(command).await {
-        Ok(Trace::Shown) => Ok(merge(json!({"done": true, "learned": "the answer was lost; the record shows it"}), extra).into()),
+        Ok(Trace::Shown) => Ok(merge(
+            json!({"done": true, "learned": "the answer was lost; the record shows it"}),
+            extra,
+        )
+        .into()),
         Ok(Trace::Other) => {
             let mut failed = Failed::from(error);
             failed.effect = Effect::None;
@@ -95,7 +106,10 @@ pub(crate) fn merge(mut value: Value, extra: Value) -> Value {
 pub(crate) fn commitment(name: &str, committed: &Committed) -> Value {
     let salt = committed.salt.map(hex::encode);
     let mut out = serde_json::Map::new();
-    out.insert(format!("{name}_commitment"), committed.commitment.to_string().into());
+    out.insert(
+        format!("{name}_commitment"),
+        committed.commitment.to_string().into(),
+    );
     out.insert(format!("{name}_salt"), salt.into());
     Value::Object(out)
 }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::{pki, wall_time};
-use carnet_domain::accord::{Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed, Statement, root_signing_bytes};
+use carnet_domain::accord::{
+    Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
+    Statement, root_signing_bytes,
+};
 use carnet_domain::code::{ModelId, Prefix};
 use carnet_domain::command::Purpose;
 use carnet_domain::digest::Digest;
@@ -36,7 +39,10 @@ impl Roots {
             }
         }
         if keys.is_empty() {
-            return Err(Failed::local(format!("{}: there is no root seed in root/", directory.display())));
+            return Err(Failed::local(format!(
+                "{}: there is no root seed in root/",
+                directory.display()
+            )));
         }
         Ok(Self(keys))
     }
@@ -52,13 +58,19 @@ impl Roots {
 
     fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
         let message = root_signing_bytes(bytes);
-        let sign = |key: &SecretKey| RootSignature { root: key.public(), signature: key.sign(&message) };
+        let sign = |key: &SecretKey| RootSignature {
+            root: key.public(),
+            signature: key.sign(&message),
+        };
         self.0.iter().map(sign).collect()
     }
 
     /// Signs with every root at hand.
     pub(crate) fn sign(&self, bytes: &[u8]) -> Signed {
-        Signed { bytes: Blob(bytes.to_vec()), signatures: self.signatures(bytes) }
+        Signed {
+            bytes: Blob(bytes.to_vec()),
+            signatures: self.signatures(bytes),
+        }
     }
 }
 
@@ -67,7 +79,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failed> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
-    std::fs::write(path, bytes).map_err(|error| Failed::local(format!("{}: {error}", path.display())))
+    std::fs::write(path, bytes)
+        .map_err(|error| Failed::local(format!("{}: {error}", path.display())))
 }
 
 /// Whose signatures stand under bytes, and whether they verify.
@@ -99,8 +112,8 @@ pub(crate) struct Export {
     #[arg(long)]
     name: String,
     /// Federation endpoints, host:port, separated by commas.
-    #[arg(long = "federation-endpoints", value_delimiter = ',')]
-    endpoints: Vec<String>,
+    #[arg(long, value_delimiter = ',')]
+    federation_endpoints: Vec<String>,
     /// Further prefixes beside the primary one.
     #[arg(long = "also", value_delimiter = ',')]
     also: Vec<Prefix>,
@@ -136,17 +149,25 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
                 threshold: roots.threshold(),
                 log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
-                endpoints: export.endpoints,
+                endpoints: export.federation_endpoints,
                 refresh: export.refresh,
                 valid_to: export.valid_to.resolve(),
             };
             let signed = roots.sign(&bundle.to_bytes());
             write(&export.file, to_file(&signed).as_bytes())?;
-            Ok(merge(view::bundle(&bundle), json!({"file": export.file.display().to_string()})).into())
+            Ok(merge(
+                view::bundle(&bundle),
+                json!({"file": export.file.display().to_string()}),
+            )
+            .into())
         }
         Bundle::Show { file } => {
             let (signed, bundle) = read_bundle(&file)?;
-            Ok(merge(view::bundle(&bundle), json!({"signatures": signatures(&signed)})).into())
+            Ok(merge(
+                view::bundle(&bundle),
+                json!({"signatures": signatures(&signed)}),
+            )
+            .into())
         }
     }
 }
@@ -154,7 +175,8 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
 fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
     let wrong = |text: String| Failed::usage(format!("{}: {text}", path.display()));
     let signed = of_file(&read(path)?).map_err(|error| wrong(chain(&error)))?;
-    let bundle = TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
+    let bundle =
+        TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
     Ok((signed, bundle))
 }
 
@@ -172,7 +194,7 @@ pub(crate) enum Peer {
     /// Shows a peer.
     Get {
         /// Its primary prefix.
-        prefix: Prefix,
+        peer: Prefix,
     },
     /// Lists peers.
     List,
@@ -180,19 +202,32 @@ pub(crate) enum Peer {
 
 pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Peer::Add { bundle, fingerprint } => {
+        Peer::Add {
+            bundle,
+            fingerprint,
+        } => {
             let (signed, read) = read_bundle(&bundle)?;
-            let plain: String = fingerprint.chars().filter(|c| !matches!(c, ' ' | ':' | '-')).collect();
-            let fingerprint = Digest::parse(&plain).map_err(|error| Failed::usage(format!("--fingerprint: {error}")))?;
+            let plain: String = fingerprint
+                .chars()
+                .filter(|c| !matches!(c, ' ' | ':' | '-'))
+                .collect();
+            let fingerprint = Digest::parse(&plain)
+                .map_err(|error| Failed::usage(format!("--fingerprint: {error}")))?;
             // Refused here already: a wrong bundle must not even reach the roots' signature.
-            verify_bundle(&signed, &fingerprint).map_err(|error| Failed::usage(format!("{}: {}", bundle.display(), chain(&error))))?;
-            let statement = Statement::Recognise { bundle: signed, fingerprint };
+            verify_bundle(&signed, &fingerprint).map_err(|error| {
+                Failed::usage(format!("{}: {}", bundle.display(), chain(&error)))
+            })?;
+            let statement = Statement::Recognise {
+                bundle: signed,
+                fingerprint,
+            };
             let value = view::bundle(&read);
             state(settings, &statement, value).await
         }
-        Peer::Get { prefix } => {
-            let found = settings.client()?.peer(prefix).await?;
-            let agreements: Vec<Value> = found.value.agreements.iter().map(view::agreement).collect();
+        Peer::Get { peer } => {
+            let found = settings.client()?.peer(peer).await?;
+            let agreements: Vec<Value> =
+                found.value.agreements.iter().map(view::agreement).collect();
             Ok(merge(view::peer(&found.value), json!({"agreements": agreements})).into())
         }
         Peer::List => {
@@ -212,10 +247,15 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
 }
 
 /// Signs a statement with our roots and puts it into the log.
-async fn state(settings: &Settings, statement: &Statement, value: Value) -> Result<Outcome, Failed> {
+async fn state(
+    settings: &Settings,
+    statement: &Statement,
+    value: Value,
+) -> Result<Outcome, Failed> {
     let signed = Roots::open(settings.pki_dir()?)?.sign(&statement.to_bytes());
     let answer = settings.admin()?.submit_statement(&signed).await?;
-    let stated = json!({"statement": parse::hyphened(statement.name()), "at": view::time(answer.at)});
+    let stated =
+        json!({"statement": parse::hyphened(statement.name()), "at": view::time(answer.at)});
     accepted(&answer, merge(stated, value))
 }
 
@@ -263,7 +303,7 @@ pub(crate) struct Draft {
     #[arg(long, default_value = "1")]
     version: u32,
     /// The two parties, separated by a comma.
-    #[arg(long, value_delimiter = ',', num_args = 2, required = true)]
+    #[arg(long, value_delimiter = ',', required = true)]
     parties: Vec<Prefix>,
     /// In force from.
     #[arg(long, default_value = "-1m", allow_hyphen_values = true)]
@@ -294,7 +334,10 @@ fn everything(number: u16, recogniser: Prefix, issuer: Prefix) -> Clause {
 }
 
 fn range(text: &str) -> Result<Vec<u8>, String> {
-    let number = |text: &str| text.parse::<u8>().map_err(|_| format!("{text:?} is no number"));
+    let number = |text: &str| {
+        text.parse::<u8>()
+            .map_err(|_| format!("{text:?} is no number"))
+    };
     match text.split_once('-') {
         Some((from, to)) => Ok((number(from)?..=number(to)?).collect()),
         None => text.split('+').map(number).collect(),
@@ -303,10 +346,23 @@ fn range(text: &str) -> Result<Vec<u8>, String> {
 
 fn clause(text: &str) -> Result<Clause, String> {
     let field = |name: &str| {
-        text.split(',').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+        text.split(',').find_map(|pair| {
+            pair.split_once('=')
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+        })
     };
-    const NAMES: [&str; 9] =
-        ["recogniser", "issuer", "levels", "classes", "purposes", "models", "age", "severity", "count"];
+    const NAMES: [&str; 9] = [
+        "recogniser",
+        "issuer",
+        "levels",
+        "classes",
+        "purposes",
+        "models",
+        "age",
+        "severity",
+        "count",
+    ];
     for pair in text.split(',') {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         if !NAMES.contains(&name) {
@@ -325,7 +381,10 @@ fn clause(text: &str) -> Result<Clause, String> {
         clause.safety_classes = range(text)?;
     }
     if let Some(text) = field("purposes") {
-        clause.purposes = text.split('+').map(parse::purpose).collect::<Result<_, _>>()?;
+        clause.purposes = text
+            .split('+')
+            .map(parse::purpose)
+            .collect::<Result<_, _>>()?;
     }
     if let Some(text) = field("models") {
         let model = |text: &str| ModelId::parse(text).map_err(|error| format!("models: {error}"));
@@ -344,7 +403,9 @@ fn clause(text: &str) -> Result<Clause, String> {
 }
 
 fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
-    let wrong = |error: carnet_domain::encoding::DecodeError| Failed::usage(format!("{}: {error}", path.display()));
+    let wrong = |error: carnet_domain::encoding::DecodeError| {
+        Failed::usage(format!("{}: {error}", path.display()))
+    };
     let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
     let agreement = Agreed::from_bytes(&signed.bytes.0).map_err(wrong)?;
     Ok((signed, agreement))
@@ -358,7 +419,9 @@ fn shown(agreement: &Agreed, signed: &Signed, file: &Path) -> Value {
 pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Agreement::Draft(draft) => {
-            let [a, b] = draft.parties.as_slice() else { return Err(Failed::usage("an agreement has two parties")) };
+            let [a, b] = draft.parties.as_slice() else {
+                return Err(Failed::usage("an agreement has two parties"));
+            };
             let (low, high) = if a < b { (*a, *b) } else { (*b, *a) };
             if low == high {
                 return Err(Failed::usage("an agreement has two different parties"));
@@ -378,7 +441,10 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
                 effective_to: draft.to.resolve(),
                 clauses,
             };
-            let signed = Signed { bytes: Blob(agreement.to_bytes()), signatures: Vec::new() };
+            let signed = Signed {
+                bytes: Blob(agreement.to_bytes()),
+                signatures: Vec::new(),
+            };
             write(&draft.file, &signed.to_bytes())?;
             Ok(shown(&agreement, &signed, &draft.file).into())
         }
@@ -398,12 +464,28 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
         Agreement::Publish { file } => {
             let (signed, agreement) = read_agreement(&file)?;
             let now = wall_time();
-            let value = merge(view::agreement(&agreement), json!({"in_force": agreement.in_force(now)}));
+            let value = merge(
+                view::agreement(&agreement),
+                json!({"in_force": agreement.in_force(now)}),
+            );
             state(settings, &Statement::Agree { agreement: signed }, value).await
         }
-        Agreement::Suspend { id, version, reason } => {
+        Agreement::Suspend {
+            id,
+            version,
+            reason,
+        } => {
             let value = json!({"agreement": id, "reason": reason});
-            state(settings, &Statement::Suspend { id, version, reason }, value).await
+            state(
+                settings,
+                &Statement::Suspend {
+                    id,
+                    version,
+                    reason,
+                },
+                value,
+            )
+            .await
         }
     }
 }
@@ -414,18 +496,31 @@ mod tests {
 
     #[test]
     fn a_clause_is_read_field_by_field() {
-        let read = clause("recogniser=49,issuer=86,levels=1-3,classes=2+4,purposes=exhibition+transit,age=2h,severity=remedy,count=10");
+        let read = clause(
+            "recogniser=49,issuer=86,levels=1-3,classes=2+4,purposes=exhibition+transit,age=2h,severity=remedy,count=10",
+        );
         let clause = read.expect("a clause");
         assert_eq!(clause.levels, [1, 2, 3]);
         assert_eq!(clause.safety_classes, [2, 4]);
         assert_eq!(clause.purposes, [Purpose::Exhibition, Purpose::Transit]);
         assert_eq!(clause.checkpoint_age_max, DurationMs::from_secs(7_200));
-        assert_eq!((clause.recall_severity_max, clause.recall_count_max), (Severity::Remedy, 10));
+        assert_eq!(
+            (clause.recall_severity_max, clause.recall_count_max),
+            (Severity::Remedy, 10)
+        );
     }
 
     #[test]
     fn a_misspelt_field_never_widens_a_clause() {
-        assert!(clause("recogniser=49,issuer=86,level=1").expect_err("misspelt").contains("\"level\""));
-        assert!(clause("recogniser=49").expect_err("no issuer").contains("issuer is missing"));
+        assert!(
+            clause("recogniser=49,issuer=86,level=1")
+                .expect_err("misspelt")
+                .contains("\"level\"")
+        );
+        assert!(
+            clause("recogniser=49")
+                .expect_err("no issuer")
+                .contains("issuer is missing")
+        );
     }
 }

@@ -67,7 +67,10 @@ pub(crate) struct PinArgs {
 
 fn purpose(text: &str) -> Result<Purpose, String> {
     Purpose::from_name(text).ok_or_else(|| {
-        let all: Vec<String> = Purpose::ALL.iter().map(|purpose| hyphened(purpose.name())).collect();
+        let all: Vec<String> = Purpose::ALL
+            .iter()
+            .map(|purpose| hyphened(purpose.name()))
+            .collect();
         format!("one of {}", all.join(", "))
     })
 }
@@ -81,7 +84,9 @@ impl PinArgs {
         for text in &self.roots {
             countries.push(pin_of_text(text)?);
         }
-        let Some(first) = countries.first() else { return Ok(None) };
+        let Some(first) = countries.first() else {
+            return Ok(None);
+        };
         Ok(Some(Pins {
             own: self.own.or(prefix).unwrap_or(first.prefix),
             countries,
@@ -97,54 +102,104 @@ fn pin_of_bundle(path: &Path) -> Result<Pin, Failed> {
     let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let signed = of_file(&bytes).map_err(|error| wrong(chain(&error)))?;
     let bundle = Bundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
-    let prefix = bundle.primary().ok_or_else(|| wrong("the bundle names no prefix".into()))?;
-    Ok(Pin { prefix, roots: bundle.roots, threshold: bundle.threshold })
+    let prefix = bundle
+        .primary()
+        .ok_or_else(|| wrong("the bundle names no prefix".into()))?;
+    Ok(Pin {
+        prefix,
+        roots: bundle.roots,
+        threshold: bundle.threshold,
+    })
 }
 
 fn pin_of_text(text: &str) -> Result<Pin, Failed> {
-    let (prefix, keys) = text.split_once('=').ok_or_else(|| Failed::usage(format!("--root {text:?}: write PREFIX=KEY[,KEY…]")))?;
-    let prefix = Prefix::parse(prefix).map_err(|error| Failed::usage(format!("--root: {error}")))?;
-    let roots = keys.split(',').map(read_key).collect::<Result<Vec<_>, _>>()?;
+    let (prefix, keys) = text
+        .split_once('=')
+        .ok_or_else(|| Failed::usage(format!("--root {text:?}: write PREFIX=KEY[,KEY…]")))?;
+    let prefix =
+        Prefix::parse(prefix).map_err(|error| Failed::usage(format!("--root: {error}")))?;
+    let roots = keys
+        .split(',')
+        .map(read_key)
+        .collect::<Result<Vec<_>, _>>()?;
     let threshold = if roots.len() == 1 { 1 } else { 2 };
-    Ok(Pin { prefix, roots, threshold })
+    Ok(Pin {
+        prefix,
+        roots,
+        threshold,
+    })
 }
 
 pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, Failed> {
     let pins = verify.pins.pins(settings.prefix())?;
     let now = verify.at.map_or_else(wall_time, When::resolve);
     if let Some(file) = &verify.file {
-        let pins = pins.ok_or_else(|| Failed::usage("whose roots are pinned? (--pin BUNDLE or --root PREFIX=KEY)"))?;
-        let bytes = std::fs::read(file).map_err(|error| Failed::usage(format!("{}: {error}", file.display())))?;
-        return judged(verify_file(&bytes, &pins, verify.code.as_ref(), verify.purpose, now), verify.explain);
+        let pins = pins.ok_or_else(|| {
+            Failed::usage("whose roots are pinned? (--pin BUNDLE or --root PREFIX=KEY)")
+        })?;
+        let bytes = std::fs::read(file)
+            .map_err(|error| Failed::usage(format!("{}: {error}", file.display())))?;
+        return judged(
+            verify_file(&bytes, &pins, verify.code.as_ref(), verify.purpose, now),
+            verify.explain,
+        );
     }
-    let Some(code) = verify.code else { return Err(Failed::usage("which robot?")) };
-    let found = settings.client()?.verify(&code, verify.purpose.name()).await?;
+    let Some(code) = verify.code else {
+        return Err(Failed::usage("which robot?"));
+    };
+    let found = settings
+        .client()?
+        .verify(&code, verify.purpose.name())
+        .await?;
     let (verdict, file) = found.value;
     if let Some(path) = &verify.save {
-        std::fs::write(path, &file).map_err(|error| Failed::local(format!("{}: {error}", path.display())))?;
+        std::fs::write(path, &file)
+            .map_err(|error| Failed::local(format!("{}: {error}", path.display())))?;
     }
     if let Some(pins) = pins {
         // What the server says is not asked: the same evidence is judged here, under the roots pinned here.
-        return judged(verify_file(&file, &pins, Some(&code), verify.purpose, now), verify.explain);
+        return judged(
+            verify_file(&file, &pins, Some(&code), verify.purpose, now),
+            verify.explain,
+        );
     }
-    let verdict = Verdict::from_bytes(&verdict)
-        .map_err(|error| carnet_client::ClientError::Protocol(format!("the verdict is not canonical: {error}")))?;
-    let value = merge(shown(&verdict), json!({"judged_by": format!("the registry of {}", verdict.verifier)}));
-    Ok(Outcome { value, code: code_of(verdict.value) })
+    let verdict = Verdict::from_bytes(&verdict).map_err(|error| {
+        carnet_client::ClientError::Protocol(format!("the verdict is not canonical: {error}"))
+    })?;
+    let value = merge(
+        shown(&verdict),
+        json!({"judged_by": format!("the registry of {}", verdict.verifier)}),
+    );
+    Ok(Outcome {
+        value,
+        code: code_of(verdict.value),
+    })
 }
 
-fn judged(report: Result<Report, carnet_trust::offline::FileError>, explain: bool) -> Result<Outcome, Failed> {
+fn judged(
+    report: Result<Report, carnet_trust::offline::FileError>,
+    explain: bool,
+) -> Result<Outcome, Failed> {
     let report = report.map_err(|error| {
         let mut failed = Failed::verdict(exit::INVALID, chain(&error));
         failed.next = "Fetch the evidence again; a file that was changed proves nothing.".into();
         failed
     })?;
-    let mut value = merge(shown(&report.verdict), json!({"judged_by": "this machine", "saved_at": view::time(report.saved_at)}));
+    let mut value = merge(
+        shown(&report.verdict),
+        json!({"judged_by": "this machine", "saved_at": view::time(report.saved_at)}),
+    );
     if explain {
-        let steps = report.steps.iter().map(|step| json!({"held": step.held, "step": step.what}));
+        let steps = report
+            .steps
+            .iter()
+            .map(|step| json!({"held": step.held, "step": step.what}));
         value["steps"] = steps.collect();
     }
-    Ok(Outcome { value, code: code_of(report.verdict.value) })
+    Ok(Outcome {
+        value,
+        code: code_of(report.verdict.value),
+    })
 }
 
 fn code_of(value: Verdicted) -> u8 {
@@ -156,9 +211,7 @@ fn code_of(value: Verdicted) -> u8 {
 }
 
 fn shown(verdict: &Verdict) -> Value {
-    let reason = |reason: &carnet_trust::verdict::Reason| {
-        json!({"reason": reason.code.to_string(), "value": reason.value.to_string(), "detail": reason.detail})
-    };
+    let reason = |reason: &carnet_trust::verdict::Reason| json!({"reason": reason.code.to_string(), "value": reason.value.to_string(), "detail": reason.detail});
     let head = |head: &carnet_trust::verdict::CheckpointUsed| {
         json!({
             "origin": head.origin.to_string(),
@@ -168,7 +221,10 @@ fn shown(verdict: &Verdict) -> Value {
             "age_max_s": head.age_max.as_ms() / 1_000,
         })
     };
-    let heads = verdict.issuer_checkpoint.iter().chain(&verdict.custodian_checkpoints);
+    let heads = verdict
+        .issuer_checkpoint
+        .iter()
+        .chain(&verdict.custodian_checkpoints);
     json!({
         "verdict": verdict.value.to_string(),
         "code": verdict.code.to_string(),
@@ -201,10 +257,15 @@ pub(crate) enum Evidence {
 }
 
 pub(crate) async fn evidence(verb: Evidence, settings: &Settings) -> Result<Outcome, Failed> {
-    let Evidence::Save { code, file, purpose } = verb;
+    let Evidence::Save {
+        code,
+        file,
+        purpose,
+    } = verb;
     let found = settings.client()?.verify(&code, purpose.name()).await?;
     let (_, evidence) = found.value;
-    std::fs::write(&file, &evidence).map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
+    std::fs::write(&file, &evidence)
+        .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
     Ok(json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": evidence.len()}).into())
 }
 
@@ -214,13 +275,30 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_exit_code() {
-        let codes: Vec<(&str, u8)> = Verdicted::ALL.iter().map(|value| (value.name(), code_of(*value))).collect();
-        assert_eq!(codes, [("Invalid", 4), ("Indeterminate", 5), ("Stale", 5), ("Valid", 0)]);
+        let codes: Vec<(&str, u8)> = Verdicted::ALL
+            .iter()
+            .map(|value| (value.name(), code_of(*value)))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                ("Invalid", 4),
+                ("Indeterminate", 5),
+                ("Stale", 5),
+                ("Valid", 0)
+            ]
+        );
     }
 
     #[test]
     fn an_offline_verdict_needs_pinned_roots() {
-        let none = PinArgs { bundles: vec![], roots: vec![], own: None, suspended: vec![], own_age: None };
+        let none = PinArgs {
+            bundles: vec![],
+            roots: vec![],
+            own: None,
+            suspended: vec![],
+            own_age: None,
+        };
         assert!(none.pins(None).expect("no pins").is_none());
         assert_eq!(pin_of_text("86").expect_err("no keys").code, exit::USAGE);
     }

@@ -26,11 +26,19 @@ pub(crate) fn time(at: TimeMs) -> Value {
 }
 
 fn digest(value: &Digest) -> Value {
-    if *value == Digest::ZERO { Value::Null } else { value.to_string().into() }
+    if *value == Digest::ZERO {
+        Value::Null
+    } else {
+        value.to_string().into()
+    }
 }
 
 fn models(models: &[ModelId]) -> Value {
-    models.iter().map(ToString::to_string).collect::<Vec<_>>().into()
+    models
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn head(head: &Option<Head>) -> Value {
@@ -55,7 +63,10 @@ fn hold(hold: &Hold) -> Value {
 /// Adds where the value was read.
 pub(crate) fn at(mut value: Value, position: Position) -> Value {
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("read_at_log_index".into(), position.log_index.to_string().into());
+        fields.insert(
+            "read_at_log_index".into(),
+            position.log_index.to_string().into(),
+        );
     }
     value
 }
@@ -152,9 +163,9 @@ fn custody(chain: &Chain) -> Value {
     let mut out = json!({"phase": hyphened(chain.phase.name()), "epoch": chain.epoch.to_string()});
     let (transfer, other) = match &chain.phase {
         Phase::Elsewhere {} | Phase::Here {} => return out,
-        Phase::Offered { transfer, to, .. } | Phase::Released { transfer, to, .. } | Phase::Gone { transfer, to, .. } => {
-            (transfer, ("to", to))
-        }
+        Phase::Offered { transfer, to, .. }
+        | Phase::Released { transfer, to, .. }
+        | Phase::Gone { transfer, to, .. } => (transfer, ("to", to)),
         Phase::Asked { transfer, from, .. }
         | Phase::Permitted { transfer, from, .. }
         | Phase::InTransit { transfer, from, .. } => (transfer, ("from", from)),
@@ -162,7 +173,9 @@ fn custody(chain: &Chain) -> Value {
     out["transfer"] = transfer.to_string().into();
     out[other.0] = other.1.to_string().into();
     if let Phase::Offered { permit, .. } = &chain.phase {
-        out["depart_by"] = permit.as_ref().map_or(Value::Null, |permit| time(permit.depart_by));
+        out["depart_by"] = permit
+            .as_ref()
+            .map_or(Value::Null, |permit| time(permit.depart_by));
     }
     out
 }
@@ -237,7 +250,12 @@ pub(crate) fn leaf(record: &LeafRecord) -> Value {
     let Ok(leaf) = Leaf::from_bytes(&record.leaf.0) else {
         return json!({"leaf": hash, "kind": "not readable by this version"});
     };
-    let value = |slot: u8| record.values.get(usize::from(slot)).and_then(Option::as_ref);
+    let value = |slot: u8| {
+        record
+            .values
+            .get(usize::from(slot))
+            .and_then(Option::as_ref)
+    };
     let standing = value(slot::STATE).and_then(|Blob(bytes)| Standing::from_bytes(bytes).ok());
     let event = value(slot::EVENT).and_then(|Blob(bytes)| Command::from_bytes(bytes).ok());
     json!({

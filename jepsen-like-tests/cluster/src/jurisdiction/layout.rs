@@ -131,6 +131,8 @@ pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
         "[storage]\ncache_mib = 32\nwrite_buffer_mib = 16"
     ));
     line(format_args!("[seal]\nwaiting_ms = 100\nbusy_ms = 500"));
-    line(format_args!("[log]\nfilter = \"info\""));
+    line(format_args!(
+        "[log]\nfilter = \"info,openraft=warn,rocksdb=error\""
+    ));
     std::fs::write(of.config(id), text).map_err(Broken::at(of.config(id).display().to_string()))
 }

@@ -4,4 +4,5 @@ mod catch_up;
 mod certificates;
 mod data_directory;
 mod faults;
+mod planted;
 mod process;

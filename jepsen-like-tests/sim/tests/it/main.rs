@@ -1,6 +1,6 @@
 //! A handful of seeds, each in well under a second or two of real time.
 
-use carnet_sim::{Options, Report, run};
+use carnet_sim::{Options, Report, State, run};
 
 fn held(seed: u64) -> Report {
     let report = run(Options {
@@ -76,4 +76,22 @@ fn a_disk_that_lies_about_syncing_is_noticed() {
         .is_empty()
     });
     assert!(noticed, "acknowledging before the sync went unnoticed");
+}
+
+#[test]
+fn the_registry_is_the_same_on_every_replica_and_forgets_no_robot() {
+    for seed in 1..=3 {
+        let state = State::Registry { robots_count: 60 };
+        let report = run(Options {
+            state,
+            faulty_ms: 10_000,
+            ..Options::new(seed)
+        });
+        assert!(
+            report.violations.is_empty(),
+            "REPRODUCE: sim --seed {seed} --seconds 10 --robots 60: {:?}",
+            report.violations
+        );
+        assert!(60 < report.written, "seed {seed}: {}", report.written);
+    }
 }

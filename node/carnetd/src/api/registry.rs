@@ -429,11 +429,11 @@ fn query_of(kind: pb::RecordKind) -> Query {
         pb::RecordKind::Model => Query::GetModel,
         pb::RecordKind::Recall => Query::ListRecalls,
         pb::RecordKind::Transfer => Query::ListTransfers,
-                // Who is recognised, and by which agreement, is public: verdicts cite it.
+        // Who is recognised, and by which agreement, is public: verdicts cite it.
         pb::RecordKind::Peer
         | pb::RecordKind::Registry
         | pb::RecordKind::SignedRecord
-        | pb::RecordKind::Unspecified => Query::LogProof
+        | pb::RecordKind::Unspecified => Query::LogProof,
     }
 }
 

@@ -44,7 +44,10 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, Strin
     let mut makers: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
     for row in reader.deserialize() {
         let row: Row = row.map_err(fault)?;
-        makers.entry((row.country_alpha2.clone(), row.manufacturer.clone())).or_default().push(row);
+        makers
+            .entry((row.country_alpha2.clone(), row.manufacturer.clone()))
+            .or_default()
+            .push(row);
     }
     let mut by_prefix: BTreeMap<&'static str, Vec<((String, String), Vec<Row>)>> = BTreeMap::new();
     for (maker, rows) in makers {
@@ -55,30 +58,51 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, Strin
         };
         by_prefix.entry(prefix).or_default().push((maker, rows));
     }
-    by_prefix.into_iter().map(|(prefix, list)| Ok((prefix, country(prefix, list)?))).collect()
+    by_prefix
+        .into_iter()
+        .map(|(prefix, list)| Ok((prefix, country(prefix, list)?)))
+        .collect()
 }
 
 fn country(prefix: &str, mut makers: Vec<((String, String), Vec<Row>)>) -> Result<Country, String> {
-    let domestic = |alpha2: &str| matches!((prefix, alpha2), ("86", "CN") | ("49", "DE") | ("81", "JP"));
-    makers.sort_by_key(|((alpha2, name), rows)| (!domestic(alpha2), usize::MAX - rows.len(), name.clone()));
+    let domestic =
+        |alpha2: &str| matches!((prefix, alpha2), ("86", "CN") | ("49", "DE") | ("81", "JP"));
+    makers.sort_by_key(|((alpha2, name), rows)| {
+        (!domestic(alpha2), usize::MAX - rows.len(), name.clone())
+    });
     let mut out = Country::default();
     let own = Prefix::parse(prefix).map_err(|error| error.to_string())?;
-    let recycler = Maker { scheme: IdentifierScheme::Name, country: home(prefix).into(), identifier: "DEMO RECYCLING".into() };
-    out.enterprises.push(accredit("0002", "Demo Recycling", recycler, Role::Recycler)?);
+    let recycler = Maker {
+        scheme: IdentifierScheme::Name,
+        country: home(prefix).into(),
+        identifier: "DEMO RECYCLING".into(),
+    };
+    out.enterprises.push(accredit(
+        "0002",
+        "Demo Recycling",
+        recycler,
+        Role::Recycler,
+    )?);
     let numbers = std::iter::once(1).chain(3..);
     for (number, ((alpha2, name), rows)) in numbers.zip(makers) {
         let code = format!("{number:04}");
-        let maker = Maker { scheme: IdentifierScheme::Name, country: alpha2.clone(), identifier: name.trim().to_uppercase() };
+        let maker = Maker {
+            scheme: IdentifierScheme::Name,
+            country: alpha2.clone(),
+            identifier: name.trim().to_uppercase(),
+        };
         let (legal, role) = if domestic(&alpha2) {
             (name.clone(), Role::Manufacturer)
         } else {
             (format!("Importer of {name} ({alpha2})"), Role::Importer)
         };
-        out.enterprises.push(accredit(&code, &legal, maker.clone(), role)?);
+        out.enterprises
+            .push(accredit(&code, &legal, maker.clone(), role)?);
         let enterprise = EnterpriseCode::parse(&code).map_err(|error| error.to_string())?;
         let enterprise = EnterpriseId::new(own, enterprise).map_err(|error| error.to_string())?;
         for (at, row) in (1..).zip(&rows) {
-            let id = ModelCode::parse(&format!("{:06}", 100_000 + at)).map_err(|error| error.to_string())?;
+            let id = ModelCode::parse(&format!("{:06}", 100_000 + at))
+                .map_err(|error| error.to_string())?;
             let id = ModelId::new(enterprise, id).map_err(|error| error.to_string())?;
             out.models.push(approve(id, row));
             if number == 1 {
@@ -110,7 +134,11 @@ fn accredit(code: &str, name: &str, maker: Maker, role: Role) -> Result<Command,
 }
 
 fn approve(id: ModelId, row: &Row) -> Command {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of f64 saturates, and the file has no such numbers")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast of f64 saturates, and the file has no such numbers"
+    )]
     let whole = |number: Option<f64>| number.map_or(0, |number| number.round() as u32);
     let degrees = row.degrees_of_freedom.as_deref().unwrap_or_default();
     let facts = ModelFacts {
@@ -129,5 +157,10 @@ fn approve(id: ModelId, row: &Row) -> Command {
         battery_wh: whole(row.battery_wh),
         firmware_family: "main".into(),
     };
-    Command::ApproveModel { id, facts, production_from: TimeMs(0), production_to: TimeMs::MAX }
+    Command::ApproveModel {
+        id,
+        facts,
+        production_from: TimeMs(0),
+        production_to: TimeMs::MAX,
+    }
 }

@@ -69,12 +69,19 @@ fn verdict(found: (i32, Value), expected: &str) -> Result<Value, String> {
     if value["verdict"] == expected {
         return Ok(value);
     }
-    Err(format!("expected {expected}, found {}", value.get("verdict").map_or_else(|| message(&value), |_| value.to_string())))
+    Err(format!(
+        "expected {expected}, found {}",
+        value
+            .get("verdict")
+            .map_or_else(|| message(&value), |_| value.to_string())
+    ))
 }
 
 fn reason(value: &Value) -> String {
     let reasons = value["reasons"].as_array().cloned().unwrap_or_default();
-    let each = reasons.iter().map(|r| format!("{} ({})", text(r, "reason"), text(r, "detail")));
+    let each = reasons
+        .iter()
+        .map(|r| format!("{} ({})", text(r, "reason"), text(r, "detail")));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -82,7 +89,11 @@ fn reason(value: &Value) -> String {
 fn refused(found: (i32, Value), expected: &str) -> Result<String, String> {
     let (code, value) = found;
     let said = message(&value);
-    if code != 0 && said.contains(expected) { Ok(said) } else { Err(format!("expected {expected}, found {said}")) }
+    if code != 0 && said.contains(expected) {
+        Ok(said)
+    } else {
+        Err(format!("expected {expected}, found {said}"))
+    }
 }
 
 /// Plays every line.
@@ -91,39 +102,90 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         world.raise(stage)?;
         found(world, stage).await.map(|text| (text, ()))
     });
-    line!(stage, "trust bundles compared by fingerprint, agreement 86-49 signed by both roots", {
-        recognise(world, stage).await.map(|text| (text, ()))
-    });
-    let (robots, maker, model49) = line!(stage, "real makers and models accredited and approved", {
-        let countries = catalogue::read(&story.models)?;
-        load(world, stage, &countries).await
-    });
+    line!(
+        stage,
+        "trust bundles compared by fingerprint, agreement 86-49 signed by both roots",
+        { recognise(world, stage).await.map(|text| (text, ())) }
+    );
+    let (robots, maker, model49) =
+        line!(stage, "real makers and models accredited and approved", {
+            let countries = catalogue::read(&story.models)?;
+            load(world, stage, &countries).await
+        });
     let code = line!(stage, "robots registered in bulk at 86", {
         let file = world.folder().join("robots.csv");
-        let rows: Vec<String> =
-            robots.iter().map(|code| format!("{code},2026-05-01,Shanghai,compute:C{0} torso:T{0}", &code.as_str()[20..])).collect();
+        let rows: Vec<String> = robots
+            .iter()
+            .map(|code| {
+                format!(
+                    "{code},2026-05-01,Shanghai,compute:C{0} torso:T{0}",
+                    &code.as_str()[20..]
+                )
+            })
+            .collect();
         let rows = format!("code,manufactured,site,parts\n{}\n", rows.join("\n"));
         std::fs::write(&file, rows).map_err(|error| error.to_string())?;
         let file = file.display().to_string();
-        let arguments =
-            ["robot", "import", &file, "--maker-scheme", "name", "--maker-country", &maker.country, "--maker-id", &maker.identifier];
+        let arguments = [
+            "robot",
+            "import",
+            &file,
+            "--maker-scheme",
+            "name",
+            "--maker-country",
+            &maker.country,
+            "--maker-id",
+            &maker.identifier,
+        ];
         let value = world.must(stage, "86-manufacturer", &arguments)?;
         let code = robots[42].to_string();
         world.must(stage, "86-manufacturer", &["robot", "act", &code, "stock"])?;
-        Ok((format!("{} registered, {} a second", value["registered"], value["per_second"]), code))
+        Ok((
+            format!(
+                "{} registered, {} a second",
+                value["registered"], value["per_second"]
+            ),
+            code,
+        ))
     });
     line!(stage, "one robot with its proof", {
-        world.note(stage, "86-registrar", &["verify", &code, "--purpose", "operation"]);
-        let value = verdict(world.ask("86-registrar", &["verify", &code, "--purpose", "operation"])?, "VALID")?;
+        world.note(
+            stage,
+            "86-registrar",
+            &["verify", &code, "--purpose", "operation"],
+        );
+        let value = verdict(
+            world.ask("86-registrar", &["verify", &code, "--purpose", "operation"])?,
+            "VALID",
+        )?;
         let head = &value["heads"][0];
-        Ok((format!("VALID under {} at size {}", text(head, "origin"), text(head, "size")), ()))
+        Ok((
+            format!(
+                "VALID under {} at size {}",
+                text(head, "origin"),
+                text(head, "size")
+            ),
+            (),
+        ))
     });
 
     let transfer = line!(stage, "export 86→49 declared", {
-        let arguments = ["export", "declare", &code, "--to", "49", "--office-of-export", "Shanghai", "--office-of-entry", "Hamburg"];
+        let arguments = [
+            "export",
+            "declare",
+            &code,
+            "--to",
+            "49",
+            "--office-of-export",
+            "Shanghai",
+            "--office-of-entry",
+            "Hamburg",
+        ];
         let value = world.must(stage, "86-customs", &arguments)?;
         let transfer = text(&value, "transfer").to_owned();
-        world.until(stage, "49-customs", &["transfer", "get", &transfer]).await?;
+        world
+            .until(stage, "49-customs", &["transfer", "get", &transfer])
+            .await?;
         Ok((format!("transfer {transfer} is known at 49"), transfer))
     });
     line!(stage, "import permitted at 49, before departure", {
@@ -131,16 +193,47 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         Ok(("the permit travels to 86".to_owned(), ()))
     });
     line!(stage, "departure from 86", {
-        let value = world.until(stage, "86-customs", &["export", "depart", &transfer, "--place", "Yangshan"]).await?;
-        Ok((format!("released, leaf {}; 49 is responsible", text(&value, "leaf_index")), ()))
+        let value = world
+            .until(
+                stage,
+                "86-customs",
+                &["export", "depart", &transfer, "--place", "Yangshan"],
+            )
+            .await?;
+        Ok((
+            format!(
+                "released, leaf {}; 49 is responsible",
+                text(&value, "leaf_index")
+            ),
+            (),
+        ))
     });
     line!(stage, "admission at 49, permit used up", {
-        let arguments = ["import", "admit", &transfer, "--place", "Hamburg", "--importer", "Hansa Robotik"];
+        let arguments = [
+            "import",
+            "admit",
+            &transfer,
+            "--place",
+            "Hamburg",
+            "--importer",
+            "Hansa Robotik",
+        ];
         let value = world.until(stage, "49-customs", &arguments).await?;
-        Ok((format!("admitted at Hamburg, leaf {}", text(&value, "leaf_index")), ()))
+        Ok((
+            format!("admitted at Hamburg, leaf {}", text(&value, "leaf_index")),
+            (),
+        ))
     });
     line!(stage, "second admission of the same transfer refused", {
-        let arguments = ["import", "admit", &transfer, "--place", "Bremen", "--importer", "Somebody Else"];
+        let arguments = [
+            "import",
+            "admit",
+            &transfer,
+            "--place",
+            "Bremen",
+            "--importer",
+            "Somebody Else",
+        ];
         world.note(stage, "49-customs", &arguments);
         let said = refused(world.ask("49-customs", &arguments)?, "AlreadyAdmitted")?;
         if !said.contains("Hamburg") {
@@ -154,16 +247,37 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
     });
     let evidence = world.folder().join("robot.evidence").display().to_string();
     line!(stage, "verified at 49 with the clause that allows it", {
-        let arguments = ["verify", &code, "--purpose", "operation", "--save", &evidence];
+        let arguments = [
+            "verify",
+            &code,
+            "--purpose",
+            "operation",
+            "--save",
+            &evidence,
+        ];
         world.note(stage, "49-regulator", &arguments);
         let value = verdict(world.ask("49-regulator", &arguments)?, "VALID")?;
         Ok((format!("VALID by {}", text(&value, "clause")), ()))
     });
-    let pins = ["49", "86"].map(|p| world.folder().join(p).join("own.bundle").display().to_string());
-    line!(stage, "evidence file verified offline, with nothing but pinned roots", {
-        let value = verdict(offline(world, stage, &evidence, &pins)?, "VALID")?;
-        Ok((format!("VALID, judged at {}", text(&value, "judged_at")), ()))
+    let pins = ["49", "86"].map(|p| {
+        world
+            .folder()
+            .join(p)
+            .join("own.bundle")
+            .display()
+            .to_string()
     });
+    line!(
+        stage,
+        "evidence file verified offline, with nothing but pinned roots",
+        {
+            let value = verdict(offline(world, stage, &evidence, &pins)?, "VALID")?;
+            Ok((
+                format!("VALID, judged at {}", text(&value, "judged_at")),
+                (),
+            ))
+        }
+    );
     line!(stage, "one byte of it flipped", {
         let mut bytes = std::fs::read(&evidence).map_err(|error| error.to_string())?;
         let middle = bytes.len() / 2;
@@ -187,14 +301,26 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         Ok((format!("proven: {why}"), ()))
     });
     line!(stage, "kill -9 of the leader of 49 under load", {
-        kill_leader(world, stage, model49).await.map(|text| (text, ()))
+        kill_leader(world, stage, model49)
+            .await
+            .map(|text| (text, ()))
     });
     line!(stage, "86 cut off: VALID, then STALE with its age", {
         cut_off(world, stage, &code).await.map(|text| (text, ()))
     });
     line!(stage, "recall at 86 reaches 49", {
         let model = &code[..12];
-        let arguments = ["recall", "open", "86-2026-001", "--model", model, "--severity", "remedy", "--remedy", "replace the battery"];
+        let arguments = [
+            "recall",
+            "open",
+            "86-2026-001",
+            "--model",
+            model,
+            "--severity",
+            "remedy",
+            "--remedy",
+            "replace the battery",
+        ];
         world.must(stage, "86-regulator", &arguments)?;
         let begun = Instant::now();
         let client = world.client("49", "regulator-hq-rita")?;
@@ -204,20 +330,58 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
             }
         }
         let ms = begun.elapsed().as_millis();
-        let owner = ["robot", "act", &code, "sell", "--owner", "A Buyer"];
-        let said = refused(world.ask("49-manufacturer", &owner)?, "")?;
-        Ok((format!("there in {ms} ms after its commit; a sale at 49: {said}"), ()))
+        let arguments = [
+            "export",
+            "declare",
+            &code,
+            "--to",
+            "86",
+            "--agreement-version",
+            "1",
+        ];
+        world.note(stage, "49-customs", &arguments);
+        let said = refused(world.ask("49-customs", &arguments)?, "RecallOpen")?;
+        Ok((
+            format!("there in {ms} ms after its commit; an export from 49: {said}"),
+            (),
+        ))
     });
-    line!(stage, "end of life at 49, declared and confirmed by two parties", {
-        let certificate = "aa".repeat(32);
-        let declare = ["robot", "act", &code, "declare-eol", "--outcome", "scrapped", "--certificate", &certificate];
-        world.must(stage, "49-recycler", &declare)?;
-        let value = world.must(stage, "49-registrar", &["robot", "act", &code, "confirm-eol"])?;
-        Ok((format!("scrapped for ever, leaf {}", text(&value, "leaf_index")), ()))
-    });
-    line!(stage, "re-registration of code and body refused in all three countries", {
-        again(world, stage, &code, &maker).await.map(|text| (text, ()))
-    });
+    line!(
+        stage,
+        "end of life at 49, declared and confirmed by two parties",
+        {
+            let certificate = "aa".repeat(32);
+            let declare = [
+                "robot",
+                "act",
+                &code,
+                "declare-eol",
+                "--outcome",
+                "scrapped",
+                "--certificate",
+                &certificate,
+            ];
+            world.must(stage, "49-recycler", &declare)?;
+            let value = world.must(
+                stage,
+                "49-registrar",
+                &["robot", "act", &code, "confirm-eol"],
+            )?;
+            Ok((
+                format!("scrapped for ever, leaf {}", text(&value, "leaf_index")),
+                (),
+            ))
+        }
+    );
+    line!(
+        stage,
+        "re-registration of code and body refused in all three countries",
+        {
+            again(world, stage, &code, &maker)
+                .await
+                .map(|text| (text, ()))
+        }
+    );
     Ok(())
 }
 
@@ -225,25 +389,50 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
 async fn found(world: &World, stage: &mut Stage) -> Result<String, String> {
     for (prefix, alpha2, _) in COUNTRIES {
         let (raft, client) = (world.addresses(prefix, 1), world.addresses(prefix, 2));
-        let members: Vec<String> = (0..usize::from(NODES)).map(|at| format!("{}={},{}", at + 1, raft[at], client[at])).collect();
+        let members: Vec<String> = (0..usize::from(NODES))
+            .map(|at| format!("{}={},{}", at + 1, raft[at], client[at]))
+            .collect();
         let mut arguments = vec!["cluster", "init", "--country", alpha2, "--seal-idle", "2s"];
-        members.iter().for_each(|member| arguments.extend(["--member", member]));
-        world.until(stage, &format!("{prefix}-admin"), &arguments).await?;
+        members
+            .iter()
+            .for_each(|member| arguments.extend(["--member", member]));
+        world
+            .until(stage, &format!("{prefix}-admin"), &arguments)
+            .await?;
     }
     let mut leaders = Vec::new();
     for (prefix, _, name) in COUNTRIES {
-        leaders.push(format!("{name} ({prefix}) led by node {}", world.leader(prefix)?));
+        leaders.push(format!(
+            "{name} ({prefix}) led by node {}",
+            world.leader(prefix)?
+        ));
     }
     Ok(leaders.join(", "))
 }
 
 /// Bundles, fingerprints, and the agreement between 86 and 49.
 async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
-    let file = |prefix: &str| world.folder().join(prefix).join("own.bundle").display().to_string();
+    let file = |prefix: &str| {
+        world
+            .folder()
+            .join(prefix)
+            .join("own.bundle")
+            .display()
+            .to_string()
+    };
     let mut prints = Vec::new();
     for (prefix, _, name) in COUNTRIES {
         let endpoints = world.addresses(prefix, 4).join(",");
-        let arguments = ["bundle", "export", "--file", &file(prefix), "--name", name, "--federation-endpoints", &endpoints];
+        let arguments = [
+            "bundle",
+            "export",
+            "--file",
+            &file(prefix),
+            "--name",
+            name,
+            "--federation-endpoints",
+            &endpoints,
+        ];
         let value = world.must(stage, &format!("{prefix}-admin"), &arguments)?;
         prints.push((prefix, text(&value, "fingerprint").to_owned()));
     }
@@ -256,7 +445,17 @@ async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
     let agreement = world.folder().join("86-49.agreement").display().to_string();
     let clause = format!("recogniser=49,issuer=86,age={AGE_MAX},severity=stop-use,count=1000");
     let draft = [
-        "agreement", "draft", "--file", &agreement, "--id", "86-49", "--parties", "49", "86", "--clause", &clause, "--clause",
+        "agreement",
+        "draft",
+        "--file",
+        &agreement,
+        "--id",
+        "86-49",
+        "--parties",
+        "49,86",
+        "--clause",
+        &clause,
+        "--clause",
         "recogniser=86,issuer=49",
     ];
     world.must(stage, "86-admin", &draft)?;
@@ -265,7 +464,9 @@ async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
             world.must(stage, who, &["agreement", verb, &agreement])?;
         }
     }
-    Ok(format!("clause 1: 49 recognises robots of 86 under heads of at most {AGE_MAX}"))
+    Ok(format!(
+        "clause 1: 49 recognises robots of 86 under heads of at most {AGE_MAX}"
+    ))
 }
 
 type Loaded = (Vec<Code>, Maker, Option<(ModelId, Maker)>);
@@ -278,29 +479,55 @@ async fn load(
 ) -> Result<(String, Loaded), String> {
     let mut report = Vec::new();
     for (prefix, _, name) in COUNTRIES {
-        let Some(country) = countries.get(prefix) else { continue };
+        let Some(country) = countries.get(prefix) else {
+            continue;
+        };
         let registrar = world.client(prefix, "registrar-hq-anna")?;
         for commands in [&country.enterprises, &country.models] {
             for part in commands.chunks(100) {
-                let done = registrar.submit(part).await.map_err(|error| error.to_string())?;
+                let done = registrar
+                    .submit(part)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 if let Some(rejection) = done.outcomes().find_map(Result::err) {
                     return Err(rejection.to_string());
                 }
             }
         }
-        report.push(format!("{name}: {} makers, {} models", country.enterprises.len() - 1, country.models.len()));
-        for (role, file, enterprise) in
-            [("manufacturer", "manufacturer-0001-bot", "0001"), ("recycler", "recycler-0002-end", "0002")]
-        {
-            let key = world.folder().join(prefix).join(format!("clients/{file}.actor.pub")).display().to_string();
+        report.push(format!(
+            "{name}: {} makers, {} models",
+            country.enterprises.len() - 1,
+            country.models.len()
+        ));
+        for (role, file, enterprise) in [
+            ("manufacturer", "manufacturer-0001-bot", "0001"),
+            ("recycler", "recycler-0002-end", "0002"),
+        ] {
+            let key = world
+                .folder()
+                .join(prefix)
+                .join(format!("clients/{file}.actor.pub"))
+                .display()
+                .to_string();
             let enterprise = format!("{prefix}{enterprise}");
-            let arguments = ["key", "add", &key, "--role", role, "--enterprise", &enterprise];
+            let arguments = [
+                "key",
+                "add",
+                &key,
+                "--role",
+                role,
+                "--enterprise",
+                &enterprise,
+            ];
             world.must(stage, &format!("{prefix}-registrar"), &arguments)?;
         }
     }
     world.note(stage, "86-registrar", &["enterprise", "get", "860001"]);
     let first = countries.get("86").ok_or("no maker of 86 in the file")?;
-    let maker = first.first_maker.clone().ok_or("no maker of 86 in the file")?;
+    let maker = first
+        .first_maker
+        .clone()
+        .ok_or("no maker of 86 in the file")?;
     let robots = (0..ROBOTS)
         .map(|at| {
             let model = first.first_models[at % first.first_models.len()];
@@ -322,7 +549,10 @@ async fn trail(world: &World, stage: &mut Stage, code: &str) -> Result<String, S
     loop {
         let (_, value) = world.ask("86-customs", &arguments)?;
         let rows = value.as_array().cloned().unwrap_or_default();
-        let steps: Vec<String> = rows.iter().map(|row| format!("{} by {}", text(row, "step"), text(row, "writer"))).collect();
+        let steps: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} by {}", text(row, "step"), text(row, "writer")))
+            .collect();
         if rows.iter().any(|row| row["step"] == "admit") {
             return Ok(steps.join(" → "));
         }
@@ -333,9 +563,25 @@ async fn trail(world: &World, stage: &mut Stage, code: &str) -> Result<String, S
     }
 }
 
-fn offline(world: &World, stage: &mut Stage, file: &str, pins: &[String; 2]) -> Result<(i32, Value), String> {
-    let arguments =
-        ["verify", "--file", file, "--purpose", "operation", "--own", "49", "--pin", &pins[0], "--pin", &pins[1]];
+fn offline(
+    world: &World,
+    stage: &mut Stage,
+    file: &str,
+    pins: &[String; 2],
+) -> Result<(i32, Value), String> {
+    let arguments = [
+        "verify",
+        "--file",
+        file,
+        "--purpose",
+        "operation",
+        "--own",
+        "49",
+        "--pin",
+        &pins[0],
+        "--pin",
+        &pins[1],
+    ];
     world.note(stage, "49-regulator", &arguments);
     world.ask("49-regulator", &arguments)
 }
@@ -353,13 +599,20 @@ fn registration(code: Code, body: Digest) -> Command {
             identity_parts: Vec::new(),
             parts: Vec::new(),
             robot_key: None,
-            firmware: Firmware { family: "main".into(), build: 1 },
+            firmware: Firmware {
+                family: "main".into(),
+                build: 1,
+            },
         },
     }
 }
 
 /// Writers register robots at 49, its leader is killed, and every acknowledged one is there afterwards.
-async fn kill_leader(world: &mut World, stage: &mut Stage, model: Option<(ModelId, Maker)>) -> Result<String, String> {
+async fn kill_leader(
+    world: &mut World,
+    stage: &mut Stage,
+    model: Option<(ModelId, Maker)>,
+) -> Result<String, String> {
     let (model, maker) = model.ok_or("no model of 49 in the file")?;
     let leader = world.leader("49")?;
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
@@ -367,14 +620,16 @@ async fn kill_leader(world: &mut World, stage: &mut Stage, model: Option<(ModelI
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let client = world.client("49", "manufacturer-0001-bot")?;
-        let (acknowledged, stop, maker) = (Arc::clone(&acknowledged), Arc::clone(&stop), maker.clone());
+        let (acknowledged, stop, maker) =
+            (Arc::clone(&acknowledged), Arc::clone(&stop), maker.clone());
         writers.push(tokio::spawn(async move {
             for at in 0.. {
                 if stop.load(Ordering::Relaxed) {
                     return Ok::<(), String>(());
                 }
                 let serial = format!("{:017}", writer * 1_000_000 + at);
-                let code = Code::parse(&format!("{model}{serial}")).map_err(|error| error.to_string())?;
+                let code =
+                    Code::parse(&format!("{model}{serial}")).map_err(|error| error.to_string())?;
                 let body = part_identity(PartType::Body, &maker, &serial);
                 if client.submit_one(registration(code, body)).await.is_ok() {
                     acknowledged.lock().await.insert(code);
@@ -414,16 +669,25 @@ async fn kill_leader(world: &mut World, stage: &mut Stage, model: Option<(ModelI
         return Err("no write was accepted after the kill".to_owned());
     }
     if !lost.is_empty() {
-        return Err(format!("{} acknowledged registrations are gone", lost.len()));
+        return Err(format!(
+            "{} acknowledged registrations are gone",
+            lost.len()
+        ));
     }
-    Ok(format!("node {leader} killed, next write accepted after {back} ms; {} acknowledged, 0 lost", acknowledged.len()))
+    Ok(format!(
+        "node {leader} killed, next write accepted after {back} ms; {} acknowledged, 0 lost",
+        acknowledged.len()
+    ))
 }
 
 /// Every code registered under a model.
 async fn registered(client: &Client, model: &str) -> Result<BTreeSet<Code>, String> {
     let (mut all, mut token) = (BTreeSet::new(), String::new());
     loop {
-        let page = client.robots(model, 1000, &token).await.map_err(|error| error.to_string())?;
+        let page = client
+            .robots(model, 1000, &token)
+            .await
+            .map_err(|error| error.to_string())?;
         all.extend(page.values.iter().map(|robot| robot.identity.code));
         token = page.next;
         if token.is_empty() {
@@ -437,7 +701,14 @@ async fn cut_off(world: &World, stage: &mut Stage, code: &str) -> Result<String,
     let arguments = ["verify", code, "--purpose", "operation"];
     // Every node of 49 has seen fresh evidence before the cut.
     for endpoint in world.addresses("49", 2) {
-        let words = ["--endpoints", &endpoint, "verify", code, "--purpose", "operation"];
+        let words = [
+            "--endpoints",
+            &endpoint,
+            "verify",
+            code,
+            "--purpose",
+            "operation",
+        ];
         world.until(stage, "49-regulator", &words).await?;
     }
     stage.command("kill -STOP <every carnetd of 86>".to_owned());
@@ -456,11 +727,21 @@ async fn cut_off(world: &World, stage: &mut Stage, code: &str) -> Result<String,
     let first = first?;
     let last = verdict((0, last), "STALE")?;
     let age = |value: &Value| value["heads"][0]["age_s"].to_string();
-    Ok(format!("VALID at an age of {} s, then STALE at {} s: {}", age(&first), age(&last), reason(&last)))
+    Ok(format!(
+        "VALID at an age of {} s, then STALE at {} s: {}",
+        age(&first),
+        age(&last),
+        reason(&last)
+    ))
 }
 
 /// The same code at home, the same body everywhere.
-async fn again(world: &World, stage: &mut Stage, code: &str, maker: &Maker) -> Result<String, String> {
+async fn again(
+    world: &World,
+    stage: &mut Stage,
+    code: &str,
+    maker: &Maker,
+) -> Result<String, String> {
     let code = Code::parse(code).map_err(|error| error.to_string())?;
     let body = part_identity(PartType::Body, maker, code.serial().as_str());
     let mut said = Vec::new();
@@ -469,7 +750,11 @@ async fn again(world: &World, stage: &mut Stage, code: &str, maker: &Maker) -> R
         // The first model of the enterprise 0001 of every country.
         let other = format!("{prefix}0001100001{}", "7".repeat(17));
         let other = Code::parse(&other).map_err(|error| error.to_string())?;
-        let tries = if prefix == "86" { vec![code, other] } else { vec![other] };
+        let tries = if prefix == "86" {
+            vec![code, other]
+        } else {
+            vec![other]
+        };
         for again in tries {
             said.push(format!("{name}: {}", ended(&client, again, body).await?));
         }
@@ -483,9 +768,13 @@ async fn ended(client: &Client, code: Code, body: Digest) -> Result<String, Stri
     let begun = Instant::now();
     loop {
         match client.submit_one(registration(code, body)).await {
-            Err(error) if error.to_string().contains("IdentityEnded") => return Ok("IdentityEnded".to_owned()),
+            Err(error) if error.to_string().contains("IdentityEnded") => {
+                return Ok("IdentityEnded".to_owned());
+            }
             Err(error) if PATIENCE < begun.elapsed() => return Err(error.to_string()),
-            Err(error) if error.to_string().contains("BodyExists") || error.to_string().contains("CodeExists") => {}
+            Err(error)
+                if error.to_string().contains("BodyExists")
+                    || error.to_string().contains("CodeExists") => {}
             Err(error) => return Err(error.to_string()),
             Ok(_) => return Err(format!("{} was registered", code.display_form())),
         }

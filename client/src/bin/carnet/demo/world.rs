@@ -11,12 +11,22 @@ use serde_json::Value;
 use super::Stage;
 
 /// The countries: prefix, alpha-2, name.
-pub(super) const COUNTRIES: [(&str, &str, &str); 3] = [("86", "CN", "China"), ("49", "DE", "Germany"), ("81", "JP", "Japan")];
+pub(super) const COUNTRIES: [(&str, &str, &str); 3] = [
+    ("86", "CN", "China"),
+    ("49", "DE", "Germany"),
+    ("81", "JP", "Japan"),
+];
 /// Nodes of a country.
 pub(super) const NODES: u16 = 3;
 /// People and desks that every country has.
-const PEOPLE: [&str; 6] =
-    ["admin/ops/root", "registrar/hq/anna", "customs/port/chen", "regulator/hq/rita", "manufacturer/0001/bot", "recycler/0002/end"];
+const PEOPLE: [&str; 6] = [
+    "admin/ops/root",
+    "registrar/hq/anna",
+    "customs/port/chen",
+    "regulator/hq/rita",
+    "manufacturer/0001/bot",
+    "recycler/0002/end",
+];
 /// How long the demo waits for something that must come.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,26 +44,46 @@ fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> String {
 }
 
 impl World {
-    pub(super) fn new(bin: Option<PathBuf>, folder: Option<PathBuf>, port: u16) -> Result<Self, String> {
+    pub(super) fn new(
+        bin: Option<PathBuf>,
+        folder: Option<PathBuf>,
+        port: u16,
+    ) -> Result<Self, String> {
         let bin = match bin {
             Some(bin) => bin,
             None => {
                 let own = std::env::current_exe().map_err(io("this program"))?;
-                own.parent().map(Path::to_owned).ok_or("this program lies nowhere")?
+                own.parent()
+                    .map(Path::to_owned)
+                    .ok_or("this program lies nowhere")?
             }
         };
         if !bin.join("carnetd").exists() {
-            return Err(format!("there is no carnetd in {} (--bin-dir)", bin.display()));
+            return Err(format!(
+                "there is no carnetd in {} (--bin-dir)",
+                bin.display()
+            ));
         }
         let own_folder = folder.is_none();
-        let folder = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("carnet-demo-{}", std::process::id())));
+        let folder = folder.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("carnet-demo-{}", std::process::id()))
+        });
         if folder.join("contexts.toml").exists() {
-            return Err(format!("{} holds a demo already; remove it or name another folder (--dir)", folder.display()));
+            return Err(format!(
+                "{} holds a demo already; remove it or name another folder (--dir)",
+                folder.display()
+            ));
         }
         std::fs::create_dir_all(&folder).map_err(io(folder.display()))?;
         // Every command reads the contexts, the first ones before there is anybody in them.
         std::fs::write(folder.join("contexts.toml"), "").map_err(io("contexts.toml"))?;
-        Ok(Self { folder, own_folder, bin, port, nodes: Vec::new() })
+        Ok(Self {
+            folder,
+            own_folder,
+            bin,
+            port,
+            nodes: Vec::new(),
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -62,12 +92,17 @@ impl World {
 
     /// Port of a node of a country: plane 1 raft, 2 client, 3 admin, 4 federation.
     fn port(&self, prefix: &str, node: u16, plane: u16) -> u16 {
-        let country = COUNTRIES.iter().position(|(p, ..)| *p == prefix).unwrap_or(0);
+        let country = COUNTRIES
+            .iter()
+            .position(|(p, ..)| *p == prefix)
+            .unwrap_or(0);
         self.port + u16::try_from(country).unwrap_or(0) * 100 + node * 10 + plane
     }
 
     pub(super) fn addresses(&self, prefix: &str, plane: u16) -> Vec<String> {
-        (1..=NODES).map(|node| format!("127.0.0.1:{}", self.port(prefix, node, plane))).collect()
+        (1..=NODES)
+            .map(|node| format!("127.0.0.1:{}", self.port(prefix, node, plane)))
+            .collect()
     }
 
     /// Keys, contexts and processes of every country.
@@ -85,7 +120,10 @@ impl World {
             });
             let made = command.arg(&pki).output().map_err(io("carnet"))?;
             if !made.status.success() {
-                return Err(format!("pki init: {}", String::from_utf8_lossy(&made.stderr)));
+                return Err(format!(
+                    "pki init: {}",
+                    String::from_utf8_lossy(&made.stderr)
+                ));
             }
             for person in PEOPLE {
                 let role = person.split('/').next().unwrap_or_default();
@@ -99,8 +137,14 @@ impl World {
             }
         }
         std::fs::write(self.folder.join("contexts.toml"), contexts).map_err(io("contexts.toml"))?;
-        stage.command(format!("carnet pki init --prefix 86 --node 1=127.0.0.1 … {}/86", self.folder.display()));
-        stage.command(format!("carnetd --config {}/86-1.toml", self.folder.display()));
+        stage.command(format!(
+            "carnet pki init --prefix 86 --node 1=127.0.0.1 … {}/86",
+            self.folder.display()
+        ));
+        stage.command(format!(
+            "carnetd --config {}/86-1.toml",
+            self.folder.display()
+        ));
         for (prefix, ..) in COUNTRIES {
             for node in 1..=NODES {
                 self.start(prefix, node)?;
@@ -121,7 +165,10 @@ impl World {
             ports[0], ports[1], ports[2], ports[3]
         );
         std::fs::write(&config, text).map_err(io(config.display()))?;
-        let log = File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join(format!("{name}.log")));
         let log = log.map_err(io(&name))?;
         let child = Command::new(self.bin.join("carnetd"))
             .arg("--config")
@@ -154,29 +201,56 @@ impl World {
         if ids.is_empty() {
             return Ok(());
         }
-        let sent = Command::new("kill").arg(signal).args(&ids).status().map_err(io("kill"))?;
-        if sent.success() { Ok(()) } else { Err(format!("kill {signal} failed")) }
+        let sent = Command::new("kill")
+            .arg(signal)
+            .args(&ids)
+            .status()
+            .map_err(io("kill"))?;
+        if sent.success() {
+            Ok(())
+        } else {
+            Err(format!("kill {signal} failed"))
+        }
     }
 
     fn carnet(&self) -> Command {
         let mut command = Command::new(self.bin.join("carnet"));
-        command.arg("--config").arg(self.folder.join("contexts.toml")).stdin(Stdio::null());
-        command.arg("--state-dir").arg(self.folder.join("client-state"));
+        command
+            .arg("--config")
+            .arg(self.folder.join("contexts.toml"))
+            .stdin(Stdio::null());
+        command
+            .arg("--state-dir")
+            .arg(self.folder.join("client-state"));
         command
     }
 
     /// Runs a command as somebody of a country and gives its JSON, whatever its exit code was.
     pub(super) fn ask(&self, who: &str, arguments: &[&str]) -> Result<(i32, Value), String> {
-        let output = self.carnet().args(["--context", who, "-o", "json"]).args(arguments).output().map_err(io("carnet"))?;
+        let output = self
+            .carnet()
+            .args(["--context", who, "-o", "json"])
+            .args(arguments)
+            .output()
+            .map_err(io("carnet"))?;
         let code = output.status.code().unwrap_or(-1);
-        let text = if output.stdout.trim_ascii().is_empty() { &output.stderr } else { &output.stdout };
+        let text = if output.stdout.trim_ascii().is_empty() {
+            &output.stderr
+        } else {
+            &output.stdout
+        };
         let value = serde_json::from_slice(text)
             .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(text).trim()))?;
         Ok((code, value))
     }
 
     /// Runs a command that must succeed, and notes it for the line.
-    pub(super) fn must(&self, stage: &mut Stage, who: &str, arguments: &[&str]) -> Result<Value, String> {
+    pub(super) fn must(
+        &self,
+        stage: &mut Stage,
+        who: &str,
+        arguments: &[&str],
+    ) -> Result<Value, String> {
         self.note(stage, who, arguments);
         match self.ask(who, arguments)? {
             (0, value) => Ok(value),
@@ -188,14 +262,29 @@ impl World {
     pub(super) fn note(&self, stage: &mut Stage, who: &str, arguments: &[&str]) {
         let quoted: Vec<String> = arguments
             .iter()
-            .map(|word| if word.contains([' ', '…']) { format!("'{word}'") } else { (*word).to_owned() })
+            .map(|word| {
+                if word.contains([' ', '…']) {
+                    format!("'{word}'")
+                } else {
+                    (*word).to_owned()
+                }
+            })
             .collect();
         let config = self.folder.join("contexts.toml");
-        stage.command(format!("carnet --config {} --context {who} {}", config.display(), quoted.join(" ")));
+        stage.command(format!(
+            "carnet --config {} --context {who} {}",
+            config.display(),
+            quoted.join(" ")
+        ));
     }
 
     /// Repeats a command until it succeeds, for what must arrive from another country.
-    pub(super) async fn until(&self, stage: &mut Stage, who: &str, arguments: &[&str]) -> Result<Value, String> {
+    pub(super) async fn until(
+        &self,
+        stage: &mut Stage,
+        who: &str,
+        arguments: &[&str],
+    ) -> Result<Value, String> {
         self.note(stage, who, arguments);
         let begun = Instant::now();
         loop {
@@ -204,7 +293,11 @@ impl World {
                 return Ok(value);
             }
             if PATIENCE < begun.elapsed() {
-                return Err(format!("not in {} s: {}", PATIENCE.as_secs(), message(&value)));
+                return Err(format!(
+                    "not in {} s: {}",
+                    PATIENCE.as_secs(),
+                    message(&value)
+                ));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -214,12 +307,22 @@ impl World {
     pub(super) fn client(&self, prefix: &str, who: &str) -> Result<Client, String> {
         let pki = self.folder.join(prefix);
         let file = |ending: &str| pki.join("clients").join(format!("{who}{ending}"));
-        let prefix = prefix.parse().map_err(|error| format!("{prefix}: {error}"))?;
-        let identity = Identity::from_files(pki.join("root/roots.crt"), file(".crt"), file(".key"), Some(prefix))
-            .map_err(|error| error.to_string())?;
+        let prefix = prefix
+            .parse()
+            .map_err(|error| format!("{prefix}: {error}"))?;
+        let identity = Identity::from_files(
+            pki.join("root/roots.crt"),
+            file(".crt"),
+            file(".key"),
+            Some(prefix),
+        )
+        .map_err(|error| error.to_string())?;
         let signer = FileSigner::open(file(".actor.key")).map_err(|error| error.to_string())?;
         let endpoints = self.addresses(prefix.as_str(), 2);
-        Client::builder(endpoints, identity).signer(std::sync::Arc::new(signer)).build().map_err(|error| error.to_string())
+        Client::builder(endpoints, identity)
+            .signer(std::sync::Arc::new(signer))
+            .build()
+            .map_err(|error| error.to_string())
     }
 
     /// The node that leads a country.
@@ -228,11 +331,16 @@ impl World {
         loop {
             let (_, rows) = self.ask(&format!("{prefix}-admin"), &["cluster", "status"])?;
             let leads = |row: &&Value| row["role"] == "leader";
-            let found = rows.as_array().and_then(|rows| rows.iter().find(leads)).map(|row| row["node"].clone());
+            let found = rows
+                .as_array()
+                .and_then(|rows| rows.iter().find(leads))
+                .map(|row| row["node"].clone());
             let node = found.and_then(|node| node.as_u64().or_else(|| node.as_str()?.parse().ok()));
             match node.and_then(|node| u16::try_from(node).ok()) {
                 Some(node) => return Ok(node),
-                None if PATIENCE < begun.elapsed() => return Err(format!("{prefix} has no leader")),
+                None if PATIENCE < begun.elapsed() => {
+                    return Err(format!("{prefix} has no leader"));
+                }
                 None => {}
             }
         }
