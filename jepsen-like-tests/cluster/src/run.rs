@@ -32,14 +32,24 @@ impl Run {
         let nodes = registry.running();
         let observers = Observers::start(&registry, &nodes)?;
         let load = Load::start(&registry, load)?;
-        let run = Self {
+        let mut run = Self {
             registry,
             load,
             observers,
             coverage: Coverage::default(),
         };
-        run.load.answers(100).await?;
+        run.answers(100).await?;
         Ok(run)
+    }
+
+    /// Waits until so many more operations have ended with an answer.
+    ///
+    /// # Errors
+    /// It never happened, or a node that nobody stopped has ended.
+    pub async fn answers(&mut self, more: usize) -> Result<(), Broken> {
+        let answered = self.load.answers(more).await;
+        self.registry.all_alive()?;
+        answered
     }
 
     /// Kills the leader, under load; its id.
@@ -116,7 +126,7 @@ impl Run {
     /// # Errors
     /// The run could not be brought to an end.
     pub async fn judge(mut self, least: Least) -> Result<Verdict, Broken> {
-        self.load.answers(100).await?;
+        self.answers(100).await?;
         self.registry.ready().await?;
         let (operations, last) = self.load.finish().await?;
         let nodes = self.registry.running();

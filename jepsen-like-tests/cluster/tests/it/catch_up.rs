@@ -21,7 +21,7 @@ async fn a_node_that_was_away_catches_up_by_the_log() -> Result<(), Broken> {
     };
     let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
     let away = run.kill_follower().await?;
-    run.load.answers(300).await?;
+    run.answers(300).await?;
     run.registry.start_node(away)?;
     hold(&run.judge(Least::of("kill follower", 1)).await?);
     Ok(())
@@ -67,7 +67,7 @@ async fn a_new_node_without_the_log_catches_up_by_a_snapshot() -> Result<(), Bro
     added.map_err(Broken::at("add learner"))?;
     // A leader killed meanwhile: the newcomer also follows the next one.
     let killed = run.kill_leader().await?;
-    run.load.answers(100).await?;
+    run.answers(100).await?;
     run.registry.start_node(killed)?;
     run.registry.ready().await?;
     let newcomer = run.registry.status(4).await?;
@@ -98,7 +98,7 @@ async fn a_new_node_joins_under_load_and_votes() -> Result<(), Broken> {
         .map_err(Broken::at("change members"))?;
     // With one of the four gone, the newcomer's vote is needed for every entry.
     run.kill_follower_but(4).await?;
-    run.load.answers(200).await?;
+    run.answers(200).await?;
     for id in [1, 2, 3] {
         if !run.registry.running().contains(&id) {
             run.registry.start_node(id)?;

@@ -20,10 +20,10 @@ async fn a_leader_killed_under_load_loses_nothing() -> Result<(), Broken> {
     let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
     for _ in 0..3 {
         let killed = run.kill_leader().await?;
-        run.load.answers(150).await?;
+        run.answers(150).await?;
         run.registry.start_node(killed)?;
         run.registry.ready().await?;
-        run.load.answers(50).await?;
+        run.answers(50).await?;
     }
     hold(&run.judge(Least::of("kill leader", 3)).await?);
     Ok(())
@@ -39,7 +39,7 @@ async fn all_nodes_killed_at_once_lose_nothing() -> Result<(), Broken> {
         for killed in run.kill_all()? {
             run.registry.start_node(killed)?;
         }
-        run.load.answers(200).await?;
+        run.answers(200).await?;
     }
     hold(&run.judge(Least::of("kill all", 3)).await?);
     Ok(())
@@ -54,9 +54,9 @@ async fn a_leader_that_stands_still_and_wakes_serves_nothing_old() -> Result<(),
     for _ in 0..3 {
         let paused = run.pause_leader().await?;
         // Writes answered meanwhile prove that another leads; the sleeper wakes believing that it still does.
-        run.load.answers(150).await?;
+        run.answers(150).await?;
         run.registry.resume(paused)?;
-        run.load.answers(100).await?;
+        run.answers(100).await?;
     }
     hold(&run.judge(Least::of("pause leader", 3)).await?);
     Ok(())

@@ -22,9 +22,9 @@ async fn local_reads_of_a_follower_are_found() -> Result<(), Broken> {
     for _ in 0..4 {
         // It wakes with an old state and with questions that were asked after newer answers.
         let paused = run.pause_follower().await?;
-        run.load.answers(100).await?;
+        run.answers(100).await?;
         run.registry.resume(paused)?;
-        run.load.answers(100).await?;
+        run.answers(100).await?;
     }
     let verdict = run.judge(Least::of("pause follower", 4)).await?;
     let Verdict::Violated(found) = &verdict else {
