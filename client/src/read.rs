@@ -290,10 +290,7 @@ impl Client {
             wait_above_size: wait_above,
         };
         let response = self
-            .read(|mut client| {
-                let request = request.clone();
-                async move { client.get_checkpoint(request).await }
-            })
+            .read(|mut client| async move { client.get_checkpoint(request).await })
             .await?;
         let consistency = convert::digests("consistency", &response.consistency)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;

@@ -246,7 +246,7 @@ pub(crate) fn one_kind(commands: &[Command]) -> Result<CommandKind, ClientError>
     let Some(first) = commands.first() else {
         return Err(ClientError::Usage("there is no command to submit".into()));
     };
-    if limits::ITEMS_MAX as usize <= commands.len() - 1 {
+    if (limits::ITEMS_MAX as usize) < commands.len() {
         return Err(too_many(commands.len()));
     }
     match commands

@@ -121,7 +121,7 @@ pub(crate) fn agree(sites: &[Site], violations: &mut Vec<String>) -> bool {
         };
         if at != other_at {
             equal = false;
-        } else if contents(*left) != contents(*right) {
+        } else if contents(left) != contents(right) {
             violations.push(format!("nodes {one} and {other} differ at index {at:?}"));
         }
     }

@@ -187,7 +187,6 @@ fn raft_settings(config: &Config, cluster: [u8; 16]) -> Settings {
 }
 
 /// Puts the node id that the certificate proved where consensus looks for it.
-#[expect(clippy::result_large_err, reason = "the signature is tonic's")]
 fn peer_node(mut request: Request<()>) -> Result<Request<()>, Status> {
     let node = request
         .extensions()

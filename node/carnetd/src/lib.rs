@@ -19,6 +19,12 @@ pub mod sequencer;
 pub mod tls;
 pub mod verify;
 
+// The same certificates that `carnet-trust` is tested with, wrong ones above all.
+#[cfg(test)]
+#[expect(dead_code, reason = "only some of the forge is needed here")]
+#[path = "../../../federation/trust/tests/it/forge.rs"]
+mod forge;
+
 pub use run_error::RunError;
 
 /// Runs one node until `stop` ends or it fails.

@@ -61,13 +61,12 @@ impl<'a> Overlay<'a> {
                 Some(to_stored(registry)),
             );
         }
-        let mut batch = Batch::default();
-        batch.changes = self
+        let changes = self
             .changes
             .into_iter()
             .map(|((family, key), value)| (family, key, value))
             .collect();
-        (batch, self.registry)
+        (Batch { changes }, self.registry)
     }
 
     fn set(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {

@@ -106,7 +106,7 @@ pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
         commands: Vec::new(),
     };
     let mut world = World::new(demo.bin_dir, demo.dir, demo.port).map_err(Failed::local)?;
-    say(&format!("data in {}", world.folder().display()));
+    say(format!("data in {}", world.folder().display()));
     let story = story::Story::new(demo.models).map_err(Failed::local)?;
     let ended = story::play(story, &mut world, &mut stage).await;
     let (lines, held) = (stage.number, stage.held);

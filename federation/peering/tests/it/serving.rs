@@ -127,7 +127,7 @@ async fn the_first_batch_comes_at_once_and_consistency_begins_where_items_were_s
     let served = served();
     let mut stream = served.follow(asking(0, 0)).await;
     let first = next(&mut stream).await;
-    assert_eq!(sequences(&first), []);
+    assert_eq!(sequences(&first), Vec::<u64>::new());
     assert_eq!(first.consistency, []);
 
     served.world.offer(0..2, prefix("44"));
@@ -246,7 +246,7 @@ async fn before_the_first_checkpoint_a_stream_waits() {
     settle().await;
     assert!(stream.next().now_or_never().is_none());
     world.publish();
-    assert_eq!(sequences(&next(&mut stream).await), []);
+    assert_eq!(sequences(&next(&mut stream).await), Vec::<u64>::new());
 }
 
 #[tokio::test]

@@ -1,10 +1,5 @@
 //! Handshakes over memory and over loopback, with good certificates and wrong ones.
 
-// The same wrong certificates that `carnet-trust` is tested with.
-#[expect(dead_code, reason = "only some of the forge is needed here")]
-#[path = "../../../../federation/trust/tests/it/forge.rs"]
-mod forge;
-
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,8 +12,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use self::forge::{Country, Held, NOW, Sketch, pinned};
 use super::*;
+use crate::forge::{Country, Held, NOW, Sketch, pinned};
 
 const DESK: &str = "carnet://86/customs/port-shanghai/desk-4";
 

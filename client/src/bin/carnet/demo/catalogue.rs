@@ -26,6 +26,9 @@ struct Row {
     bipedal: Option<bool>,
 }
 
+/// A maker (country, name) and its models.
+type Makers = ((String, String), Vec<Row>);
+
 /// What one country registers.
 #[derive(Debug, Default)]
 pub(super) struct Country {
@@ -49,7 +52,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, Strin
             .or_default()
             .push(row);
     }
-    let mut by_prefix: BTreeMap<&'static str, Vec<((String, String), Vec<Row>)>> = BTreeMap::new();
+    let mut by_prefix: BTreeMap<&'static str, Vec<Makers>> = BTreeMap::new();
     for (maker, rows) in makers {
         let prefix = match maker.0.as_str() {
             "DE" => "49",
@@ -64,7 +67,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, Strin
         .collect()
 }
 
-fn country(prefix: &str, mut makers: Vec<((String, String), Vec<Row>)>) -> Result<Country, String> {
+fn country(prefix: &str, mut makers: Vec<Makers>) -> Result<Country, String> {
     let domestic =
         |alpha2: &str| matches!((prefix, alpha2), ("86", "CN") | ("49", "DE") | ("81", "JP"));
     makers.sort_by_key(|((alpha2, name), rows)| {

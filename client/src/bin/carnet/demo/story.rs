@@ -105,7 +105,7 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
     line!(
         stage,
         "trust bundles compared by fingerprint, agreement 86-49 signed by both roots",
-        { recognise(world, stage).await.map(|text| (text, ())) }
+        recognise(world, stage).await.map(|text| (text, ()))
     );
     let (robots, maker, model49) =
         line!(stage, "real makers and models accredited and approved", {

@@ -1,14 +1,9 @@
 //! Whose certificates are believed on the federation plane.
 
-// The same countries that `carnet-trust` is tested with.
-#[expect(dead_code, reason = "only some of the forge is needed here")]
-#[path = "../../../../../federation/trust/tests/it/forge.rs"]
-mod forge;
-
 use carnet_domain::kit;
 
-use self::forge::Country;
 use super::*;
+use crate::forge::Country;
 
 fn peer(prefix: &str, certificates: Vec<Blob>) -> Peer {
     let mut bundle = kit::Country::unborn(prefix).bundle_of(1);
