@@ -221,9 +221,14 @@ fn stands_in(line: &str, word: &str) -> bool {
 
 /// `code` as two texts of the same lines: what ships, and what only tests see.
 ///
-/// Tests are files under `tests/` or named `tests.rs`, and what follows `#[cfg(test)]` up to the brace that closes it.
+/// Tests are files under `tests/` or named `tests.rs`, examples and benches (they measure), and what follows
+/// `#[cfg(test)]` up to the brace that closes it.
 fn split_tests(path: &str, code: &str) -> (String, String) {
-    if path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/benches/") {
+    if path.contains("/tests/")
+        || path.ends_with("/tests.rs")
+        || path.contains("/benches/")
+        || path.contains("/examples/")
+    {
         return (String::new(), code.to_owned());
     }
     let (mut product, mut tests) = (String::new(), String::new());

@@ -62,6 +62,14 @@ impl Process {
         })
     }
 
+    /// SIGKILL, without waiting.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn strike(&self) -> Result<(), Broken> {
+        self.signal(Signal::SIGKILL)
+    }
+
     /// SIGKILL, and waits until the process is gone.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::check::{
     Coverage, Needed, Verdict, Violation, covered, heads_consistent, replicas_equal,
     robots_linearizable,
 };
+use crate::history::{Operation, Outcome};
 use crate::jurisdiction::{Jurisdiction, Plan};
 use crate::observe::Observers;
 use crate::patience::Broken;
@@ -169,8 +170,30 @@ impl Run {
                 nodes.len()
             ));
         }
+        tell(
+            &operations,
+            &self.coverage,
+            observed.looks.len(),
+            observed.heads.len(),
+        );
         Ok(Verdict::of(violations, missing))
     }
+}
+
+/// Says what the verdict rests on, where the test runner keeps it.
+#[expect(clippy::print_stdout, reason = "the figures of a run are its result")]
+fn tell(operations: &[Operation], coverage: &Coverage, looks: usize, heads: usize) {
+    let count = |is: fn(&Outcome) -> bool| operations.iter().filter(|o| is(&o.outcome)).count();
+    let written = count(|outcome| matches!(outcome, Outcome::Written { .. }));
+    let seen = count(|outcome| matches!(outcome, Outcome::Seen { .. }));
+    let refused = count(|outcome| matches!(outcome, Outcome::Refused(_)));
+    let unknown = count(|outcome| matches!(outcome, Outcome::Unknown));
+    println!(
+        "{} operations: {written} written, {seen} read, {refused} refused, {unknown} unknown; faults {:?}; {looks} looks at \
+         nodes, {heads} log heads",
+        operations.len(),
+        coverage.faults
+    );
 }
 
 /// What a scenario must have had at least to be judged.

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use carnet_trust::identity::Plane;
 
-/// The files of one node in the folder that `carnet pki init` made.
+/// The files of one node in the folder `pki_dir` that `carnet pki init` made.
 /// ```text
-/// <pki_dir>/root/roots.crt                                 the roots of the jurisdiction, PEM: who is believed
-/// <pki_dir>/nodes/<id>/{raft,client,federation,admin}.crt  what the node shows on each plane, PEM, with its authority
-/// <pki_dir>/nodes/<id>/{raft,client,federation,admin}.key  PKCS #8 in PEM, mode 0600
-/// <pki_dir>/keys/{log,witness,passport}.seed               signing keys, 64 hexadecimal digits, mode 0600
-/// <pki_dir>/keys/passport.crt                              the certificate of the passport key, PEM
+/// root/roots.crt                                 the roots of the jurisdiction, PEM: who is believed
+/// nodes/<id>/{raft,client,federation,admin}.crt  what the node shows on each plane, PEM, with its authority
+/// nodes/<id>/{raft,client,federation,admin}.key  PKCS #8 in PEM, mode 0600
+/// keys/{log,witness,passport}.seed               signing keys, 64 hexadecimal digits, mode 0600
+/// keys/passport.crt                              the certificate of the passport key, PEM
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PkiPaths {

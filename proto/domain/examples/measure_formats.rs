@@ -1,4 +1,4 @@
-//! Prints what the hot operations of the formats cost on this machine: `cargo run --release --example measure`.
+//! Prints what the hot operations of the formats cost on this machine: `cargo run --release --example measure_formats`.
 //!
 //! Figures for orientation, not a test: nothing depends on them.
 #![expect(

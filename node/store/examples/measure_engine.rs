@@ -1,4 +1,4 @@
-//! Measures the state engine on the disk it is given: `cargo run --release --example measure -- [FOLDER] [BATCHES]`.
+//! Measures the state engine on the disk it is given: `cargo run --release --example measure_engine -- [FOLDER] [BATCHES]`.
 //!
 //! Writes small batches as `apply` does (four families and the applied position), then reads, views, scans, takes a
 //! snapshot and hands it over. Figures are of this machine at this moment: compare only runs made side by side.
