@@ -256,8 +256,8 @@ impl Jurisdiction {
     pub fn kill_all(&mut self) -> Result<Vec<u64>, Broken> {
         let running = self.running();
         // All are struck before any is waited for.
-        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
-        processes.into_iter().try_for_each(Process::strike)?;
+        let mut processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        processes.try_for_each(Process::strike)?;
         running.iter().try_for_each(|id| self.kill(*id))?;
         Ok(running)
     }
