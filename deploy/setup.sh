@@ -76,8 +76,8 @@ _carnet_group_cluster() {
 }
 
 _carnet_group_bench() {
-  _carnet_has_tool etcd && return 0
-  _carnet_install etcd-server || return 1
+  _carnet_has_tool etcd && _carnet_has_tool etcdctl && _carnet_has_tool strace && return 0
+  _carnet_install etcd-server etcd-client strace || return 1
   # The package starts a service of its own; the benchmarks start etcd themselves, and the machine should stay idle.
   if [ -d /run/systemd/system ]; then
     _carnet_root systemctl disable --now etcd >/dev/null 2>&1
