@@ -208,10 +208,10 @@ pub struct Least {
 }
 
 impl Least {
-    /// A hundred writes and reads, and this fault so often.
+    /// Fifty writes, a hundred reads, and this fault so often.
     pub fn of(fault: &'static str, count: usize) -> Self {
         Self {
-            writes: 100,
+            writes: 50,
             reads: 100,
             faults: vec![(fault, count)],
         }
