@@ -354,7 +354,6 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "published_size": value.published_size.to_string(),
         "state_digest": hex::encode(&value.state_digest),
         "leaf_version": value.leaf_version,
-        "log_syncs": value.log_syncs.to_string(),
         "voters": value.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "members": value.members.iter().map(member).collect::<Vec<_>>(),
         "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),

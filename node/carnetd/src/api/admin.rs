@@ -147,7 +147,6 @@ impl Admin for AdminService {
             state_digest: digest.into(),
             leaf_version: u32::from(LEAF_VERSION),
             cluster: self.node.cluster.to_vec().into(),
-            log_syncs: 0,
         }))
     }
 
