@@ -12,9 +12,7 @@ use carnet_domain::mail;
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::record::{Head, Model, ModelStanding};
 use carnet_store::engine::KvRead;
-use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
-use carnet_store::keys;
 use carnet_store::overlay::{Overlay, Verified};
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
@@ -62,17 +60,7 @@ impl mail::Reader for MomentReader<'_> {
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
-        let found = self.view.get(Family::Tree, &keys::node(level, index))?;
-        let Some(bytes) = found else {
-            return Ok(None);
-        };
-        match <[u8; 32]>::try_from(bytes) {
-            Ok(hash) => Ok(Some(Digest(hash))),
-            Err(bytes) => Err(StorageFault::Corrupt {
-                what: "tree",
-                detail: format!("{} bytes for a hash", bytes.len()),
-            }),
-        }
+        self.records().subtree(level, index)
     }
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {

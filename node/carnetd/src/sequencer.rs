@@ -22,6 +22,9 @@ use tracing::{debug, info, warn};
 use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
 
+/// Leaves read at once, so that memory stays bounded however much is to be signed.
+const LEAVES_READ_MAX: usize = 1_024;
+
 /// The largest size that this node signed, and the right edge of the tree there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LastSigned {
@@ -102,12 +105,16 @@ impl Signer {
         }
         let records = Records(node.state.engine());
         let mut newest = None;
-        for index in tree.size()..sealed.size {
-            let Some(leaf) = records.leaf(index)? else {
+        while tree.size() < sealed.size {
+            let leaves = records.leaves(tree.size(), sealed.size, LEAVES_READ_MAX)?;
+            if leaves.is_empty() {
+                let index = tree.size();
                 return Err(SignRefused::Rule(format!("leaf {index} is not on disk")));
-            };
-            tree.append(leaf_bytes_hash(&leaf.leaf.0));
-            newest = Some(leaf);
+            }
+            for leaf in &leaves {
+                tree.append(leaf_bytes_hash(&leaf.leaf.0));
+            }
+            newest = leaves.into_iter().next_back();
         }
         let head = newest.and_then(|leaf| Leaf::from_bytes(&leaf.leaf.0).ok());
         if !head

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The *floor* is the index of a record that was applied and durable in the current state. A database that opens with
-//! less has lost a tail that RocksDB does not miss (a cut or deleted write-ahead log, a damaged length in its MANIFEST).
+//! less has lost a tail that RocksDB does not miss (a damaged length in its MANIFEST).
 //!
 //! Other rooms may keep their own names beside these. It deliberately knows nothing of what a database holds.
 
@@ -27,7 +27,7 @@ use carnet_domain::encoding::{Blob, Canonical};
 use crate::fault::StorageFault;
 
 /// Version of the layout above.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 const LOCK: &str = "LOCK";
 const CREATING: &str = "CREATING";

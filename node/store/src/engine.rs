@@ -63,7 +63,7 @@ pub trait KvRead: Send + Sync {
 
 /// An engine: reads of the newest state, atomic writes, and views that do not move.
 pub trait KvEngine: KvRead + 'static {
-    /// Writes a batch atomically. Not synced: the Raft log replays a lost tail.
+    /// Writes a batch atomically. Not durable before a sync or a snapshot: the Raft log replays a lost tail.
     ///
     /// # Errors
     /// The disk failed.

@@ -14,17 +14,18 @@
 //!             'v' ‖ code 19 ‖ ordinal u32                   → Movement
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
-//!             'a' ‖ session u64 ‖ sequence u64 ‖ item u32   → StoredAnswer
-//! entries     'l' ‖ leaf index u64                          → LeafRecord
-//!             'h' ‖ subject key 32 ‖ seq u64                → leaf index u64
-//!             'e' ‖ leaf index u64                          → envelope
-//! tree        level u8 ‖ index u64                          → hash 32
+//!             'a' ‖ session u64 ‖ place u32 ‖ item u32      → StoredAnswer
+//! entries     leaf index u64                                → LeafRecord
+//! envelopes   leaf index u64                                → envelope of the entry whose first leaf this is
+//! history     subject key 32 ‖ seq u64                      → leaf index u64
+//! tree        leaf index u64                                → hashes of the subtrees it completed, itself first
 //! map         page path                                     → page
 //! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
 //! peers       prefix 2                                      → Peer
 //! ended       identity 32                                   → Ended
 //! ```
-//! Numbers are big-endian, so that order is kept.
+//! Numbers are big-endian, so that order is kept. `entries`, `envelopes` and `tree` are only ever appended to in the
+//! order of their keys: their files never overlap, so that compaction moves them down without rewriting a byte.
 
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
@@ -108,34 +109,43 @@ pub fn session_of(subject: &str, id: u64) -> Vec<u8> {
     join(&[b"u", &sha256(&[subject.as_bytes()]).0, &id.to_be_bytes()])
 }
 
-/// `sessions`: a stored answer.
-pub fn answer(session: u64, sequence: u64, first_item: u32) -> Vec<u8> {
+/// `sessions`: a stored answer, in its place of the session's ring.
+pub fn answer(session: u64, place: u32, first_item: u32) -> Vec<u8> {
     join(&[
         b"a",
         &session.to_be_bytes(),
-        &sequence.to_be_bytes(),
+        &place.to_be_bytes(),
         &first_item.to_be_bytes(),
     ])
 }
 
 /// `entries`: a leaf.
 pub fn leaf(index: u64) -> Vec<u8> {
-    join(&[b"l", &index.to_be_bytes()])
+    index.to_be_bytes().to_vec()
 }
 
-/// `entries`: a leaf of a subject's history.
+/// `history`: a leaf of a subject.
 pub fn history(key: &Digest, seq: u64) -> Vec<u8> {
-    join(&[b"h", &key.0, &seq.to_be_bytes()])
+    join(&[&key.0, &seq.to_be_bytes()])
 }
 
-/// `entries`: the envelope of the entry whose first leaf is at `index`.
+/// `envelopes`: the envelope of the entry whose first leaf is at `index`.
 pub fn envelope(index: u64) -> Vec<u8> {
-    join(&[b"e", &index.to_be_bytes()])
+    index.to_be_bytes().to_vec()
 }
 
-/// `tree`.
-pub fn node(level: u8, index: u64) -> Vec<u8> {
-    join(&[&[level], &index.to_be_bytes()])
+/// `tree`: the subtrees that a leaf completed.
+pub fn completed(index: u64) -> Vec<u8> {
+    index.to_be_bytes().to_vec()
+}
+
+/// The leaf that completed a subtree; `None` above any tree there can be.
+pub fn completing_leaf(level: u8, index: u64) -> Option<u64> {
+    let end = index.checked_add(1)?;
+    let end = end
+        .checked_shl(u32::from(level))
+        .filter(|shifted| shifted >> level == end)?;
+    Some(end - 1)
 }
 
 /// `mailboxes`.
@@ -172,7 +182,9 @@ mod tests {
     #[test]
     fn numbers_keep_their_order_in_keys() {
         assert!(leaf(1) < leaf(256));
-        assert!(node(0, 255) < node(0, 256));
+        assert!(leaf(255) < leaf(256));
+        assert!(envelope(255) < envelope(256));
+        assert!(completed(255) < completed(256));
         assert!(answer(1, 2, 3) < answer(1, 3, 0));
     }
 
@@ -183,6 +195,16 @@ mod tests {
         let outside = robot(&Code::parse("86000110000300000000000000042").expect("a code"));
         assert!(from <= inside && inside <= to);
         assert!(outside > to);
+    }
+
+    #[test]
+    fn a_subtree_is_completed_by_its_last_leaf() {
+        assert_eq!(completing_leaf(0, 5), Some(5));
+        assert_eq!(completing_leaf(1, 0), Some(1));
+        assert_eq!(completing_leaf(3, 2), Some(23));
+        assert_eq!(completing_leaf(63, 1), None);
+        assert_eq!(completing_leaf(64, 0), None);
+        assert_eq!(completing_leaf(0, u64::MAX), None);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! The rules see their own writes at once; the engine sees them as one batch.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carnet_domain::accord::Peer;
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
@@ -12,6 +15,7 @@ use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
 use carnet_domain::ledger::{Ledger, LooseChain};
 use carnet_domain::map::{Page, PagePath, Pages};
+use carnet_domain::merkle::Node;
 use carnet_domain::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
 use carnet_domain::signature::KeyId;
 use carnet_domain::transfer::Transfer;
@@ -28,13 +32,25 @@ pub trait Verified: Send + Sync {
     fn knows(&self, what: &Digest) -> bool;
 }
 
+/// Changes of one family; `None` deletes.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// Uncommitted writes over an engine.
 pub struct Overlay<'a> {
     base: &'a dyn KvRead,
     verified: &'a dyn Verified,
-    changes: BTreeMap<(Family, Vec<u8>), Option<Vec<u8>>>,
+    /// By family, in the order of [`Family::ALL`].
+    changes: Vec<Changes>,
     registry: Option<Registry>,
     registry_changed: bool,
+    seen: Mutex<Seen>,
+}
+
+/// What nearly every command asks for again, decoded once for all entries of one overlay.
+#[derive(Default)]
+struct Seen {
+    enterprises: BTreeMap<EnterpriseId, Option<Enterprise>>,
+    models: BTreeMap<ModelId, Option<Model>>,
 }
 
 impl<'a> Overlay<'a> {
@@ -47,30 +63,40 @@ impl<'a> Overlay<'a> {
         Self {
             base,
             verified,
-            changes: BTreeMap::new(),
+            changes: vec![Changes::new(); Family::ALL.len()],
             registry,
             registry_changed: false,
+            seen: Mutex::default(),
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The writes as a batch, and the registry after them.
     pub fn finish(mut self) -> (Batch, Option<Registry>) {
         if let (true, Some(registry)) = (self.registry_changed, &self.registry) {
-            self.changes.insert(
-                (Family::Meta, keys::REGISTRY.to_vec()),
-                Some(to_stored(registry)),
-            );
+            let stored = to_stored(registry);
+            self.changes[Family::Meta as usize].insert(keys::REGISTRY.to_vec(), Some(stored));
         }
-        let changes = self
-            .changes
-            .into_iter()
-            .map(|((family, key), value)| (family, key, value))
+        let changes = Family::ALL
+            .iter()
+            .zip(self.changes)
+            .flat_map(|(family, changes)| {
+                let of_family = changes.into_iter();
+                of_family.map(|(key, value)| (*family, key, value))
+            })
             .collect();
         (Batch { changes }, self.registry)
     }
 
     fn set(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.changes.insert((family, key), value);
+        self.changes[family as usize].insert(key, value);
+    }
+
+    fn changed(&self, family: Family, from: &[u8]) -> Range<'_, Vec<u8>, Option<Vec<u8>>> {
+        self.changes[family as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
     }
 
     fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
@@ -80,7 +106,7 @@ impl<'a> Overlay<'a> {
 
 impl KvRead for Overlay<'_> {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        match self.changes.get(&(family, key.to_vec())) {
+        match self.changes[family as usize].get(key) {
             Some(changed) => Ok(changed.clone()),
             None => self.base.get(family, key),
         }
@@ -95,10 +121,8 @@ impl KvRead for Overlay<'_> {
     ) -> Result<Vec<Pair>, StorageFault> {
         let within = |key: &Vec<u8>| to.is_none_or(|to| key.as_slice() < to);
         let changed: Vec<(&Vec<u8>, &Option<Vec<u8>>)> = self
-            .changes
-            .range((family, from.to_vec())..)
-            .take_while(|((of, key), _)| *of == family && within(key))
-            .map(|((_, key), value)| (key, value))
+            .changed(family, from)
+            .take_while(|(key, _)| within(key))
             .collect();
         if changed.is_empty() {
             return self.base.scan(family, from, to, count_max);
@@ -130,14 +154,13 @@ impl KvRead for Overlay<'_> {
         to: Option<&[u8]>,
     ) -> Result<Option<Pair>, StorageFault> {
         let below = self.base.last(family, from, to)?;
-        let below = below
-            .filter(|(key, _)| !matches!(self.changes.get(&(family, key.clone())), Some(None)));
+        let below =
+            below.filter(|(key, _)| !matches!(self.changes[family as usize].get(key), Some(None)));
         let within = |key: &Vec<u8>| to.is_none_or(|to| key.as_slice() < to);
         let above = self
-            .changes
-            .range((family, from.to_vec())..)
-            .take_while(|((of, key), _)| *of == family && within(key))
-            .filter_map(|((_, key), value)| Some((key.clone(), value.clone()?)))
+            .changed(family, from)
+            .take_while(|(key, _)| within(key))
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
             .last();
         // Nothing that `last` serves is ever deleted, so the newest of both is the answer.
         Ok(match (below, above) {
@@ -172,8 +195,6 @@ impl Ledger for Overlay<'_> {
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
         ended(identity: &Digest) -> Option<Ended>;
-        enterprise(id: &EnterpriseId) -> Option<Enterprise>;
-        model(id: &ModelId) -> Option<Model>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         recall(number: &str) -> Option<Recall>;
@@ -184,9 +205,28 @@ impl Ledger for Overlay<'_> {
         peers() -> Vec<Peer>;
         session(id: u64) -> Option<Session>;
         sessions_of(subject: &str) -> Vec<Session>;
-        answer(session: u64, sequence: u64, first_item: u32) -> Option<StoredAnswer>;
+        answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
+        leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
         head_of(key: &Digest) -> Option<Head>;
+    }
+
+    fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, StorageFault> {
+        if let Some(known) = self.seen().enterprises.get(id) {
+            return Ok(known.clone());
+        }
+        let found = Records(self).enterprise(id)?;
+        self.seen().enterprises.insert(*id, found.clone());
+        Ok(found)
+    }
+
+    fn model(&self, id: &ModelId) -> Result<Option<Model>, StorageFault> {
+        if let Some(known) = self.seen().models.get(id) {
+            return Ok(known.clone());
+        }
+        let found = Records(self).model(id)?;
+        self.seen().models.insert(*id, found.clone());
+        Ok(found)
     }
 
     fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
@@ -223,11 +263,15 @@ impl Ledger for Overlay<'_> {
             keys::enterprise(&enterprise.id),
             &enterprise,
         );
+        self.seen()
+            .enterprises
+            .insert(enterprise.id, Some(enterprise));
         Ok(())
     }
 
     fn put_model(&mut self, model: Model) -> Result<(), StorageFault> {
         self.put(Family::Models, keys::model(&model.id), &model);
+        self.seen().models.insert(model.id, Some(model));
         Ok(())
     }
 
@@ -276,8 +320,14 @@ impl Ledger for Overlay<'_> {
 
     fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), StorageFault> {
         let from = keys::movement(code, 0);
-        let end = keys::after_prefix(&from[..from.len() - 4]);
-        let newest = self.last(Family::Transfers, &from, end.as_deref())?;
+        // Nearly every movement is a robot's first, and a look-up of one key costs less than a search for the last.
+        let newest = match self.get(Family::Transfers, &from)? {
+            None => None,
+            Some(_) => {
+                let end = keys::after_prefix(&from[..from.len() - 4]);
+                self.last(Family::Transfers, &from, end.as_deref())?
+            }
+        };
         let ordinal = match newest.as_ref().and_then(|(key, _)| key.last_chunk::<4>()) {
             Some(bytes) => u32::from_be_bytes(*bytes).saturating_add(1),
             None => 0,
@@ -304,11 +354,14 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_session(&mut self, session: Session) -> Result<(), StorageFault> {
-        self.set(
-            Family::Sessions,
-            keys::session_of(&session.subject, session.id),
-            Some(Vec::new()),
-        );
+        // It enters the list of its subject when it is opened, and stays there.
+        if session.highest == 0 {
+            self.set(
+                Family::Sessions,
+                keys::session_of(&session.subject, session.id),
+                Some(Vec::new()),
+            );
+        }
         self.put(Family::Sessions, keys::session(session.id), &session);
         Ok(())
     }
@@ -334,24 +387,15 @@ impl Ledger for Overlay<'_> {
     fn put_answer(
         &mut self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
         answer: StoredAnswer,
     ) -> Result<(), StorageFault> {
         self.put(
             Family::Sessions,
-            keys::answer(session, sequence, first_item),
+            keys::answer(session, place, first_item),
             &answer,
         );
-        Ok(())
-    }
-
-    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), StorageFault> {
-        let from = keys::answer(session, sequence, 0);
-        let end = keys::answer(session, sequence.saturating_add(1), 0);
-        for (key, _) in self.scan(Family::Sessions, &from, Some(&end), usize::MAX)? {
-            self.set(Family::Sessions, key, None);
-        }
         Ok(())
     }
 
@@ -363,7 +407,7 @@ impl Ledger for Overlay<'_> {
         record: LeafRecord,
     ) -> Result<(), StorageFault> {
         self.set(
-            Family::Entries,
+            Family::History,
             keys::history(key, seq),
             Some(index.to_be_bytes().to_vec()),
         );
@@ -372,15 +416,16 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), StorageFault> {
-        self.set(Family::Entries, keys::envelope(index), Some(envelope));
+        self.set(Family::Envelopes, keys::envelope(index), Some(envelope));
         Ok(())
     }
 
-    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), StorageFault> {
+    fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), StorageFault> {
+        let hashes: Vec<[u8; 32]> = complete.iter().map(|node| node.hash.0).collect();
         self.set(
             Family::Tree,
-            keys::node(level, index),
-            Some(hash.0.to_vec()),
+            keys::completed(index),
+            Some(hashes.as_flattened().to_vec()),
         );
         Ok(())
     }

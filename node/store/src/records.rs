@@ -6,7 +6,7 @@ use carnet_domain::accord::Peer;
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
+use carnet_domain::encoding::{Canonical, Encoder};
 use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
 use carnet_domain::leaf::leaf_bytes_hash;
 use carnet_domain::ledger::LooseChain;
@@ -28,9 +28,10 @@ pub const MOVEMENTS_MAX: usize = 10_000;
 
 /// The stored form of a record.
 pub fn to_stored(record: &impl Canonical) -> Vec<u8> {
-    let mut bytes = vec![RECORD_VERSION];
-    bytes.extend(record.to_bytes());
-    bytes
+    let mut e = Encoder::with_capacity(1_024);
+    e.raw(&[RECORD_VERSION]);
+    record.encode(&mut e);
+    e.finish()
 }
 
 /// The record of its stored form.
@@ -268,13 +269,10 @@ impl<'a> Records<'a> {
     pub fn answer(
         &self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
     ) -> Result<Option<StoredAnswer>, StorageFault> {
-        self.one(
-            Family::Sessions,
-            &keys::answer(session, sequence, first_item),
-        )
+        self.one(Family::Sessions, &keys::answer(session, place, first_item))
     }
 
     /// A leaf.
@@ -282,10 +280,28 @@ impl<'a> Records<'a> {
         self.one(Family::Entries, &keys::leaf(index))
     }
 
+    /// Up to `count_max` leaves with `from <= index < to`, ascending. A hole ends them early.
+    pub fn leaves(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<LeafRecord>, StorageFault> {
+        let end = keys::leaf(to);
+        let pairs = self
+            .0
+            .scan(Family::Entries, &keys::leaf(from), Some(&end), count_max)?;
+        (from..)
+            .zip(&pairs)
+            .take_while(|(index, (key, _))| *key == keys::leaf(*index))
+            .map(|(_, (_, value))| of_stored(Family::Entries, value))
+            .collect()
+    }
+
     /// Index of a leaf of a subject.
     pub fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, StorageFault> {
         self.0
-            .get(Family::Entries, &keys::history(key, seq))?
+            .get(Family::History, &keys::history(key, seq))?
             .map(|value| number(&value))
             .transpose()
     }
@@ -294,7 +310,7 @@ impl<'a> Records<'a> {
     pub fn head_of(&self, key: &Digest) -> Result<Option<Head>, StorageFault> {
         let from = keys::history(key, 0);
         let end = keys::after_prefix(&from[..from.len() - 8]);
-        let Some((found, value)) = self.0.last(Family::Entries, &from, end.as_deref())? else {
+        let Some((found, value)) = self.0.last(Family::History, &from, end.as_deref())? else {
             return Ok(None);
         };
         let (seq, leaf_index) = (number(&found[found.len() - 8..])?, number(&value)?);
@@ -311,9 +327,27 @@ impl<'a> Records<'a> {
         }))
     }
 
+    /// The hash of a complete subtree; `None` if the tree has not got so far.
+    pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
+        let Some(leaf) = keys::completing_leaf(level, index) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.0.get(Family::Tree, &keys::completed(leaf))? else {
+            return Ok(None);
+        };
+        let (hashes, _) = bytes.as_chunks::<32>();
+        let hash = hashes
+            .get(usize::from(level))
+            .ok_or_else(|| StorageFault::Corrupt {
+                what: "tree",
+                detail: format!("leaf {leaf} completes no subtree of level {level}"),
+            })?;
+        Ok(Some(Digest(*hash)))
+    }
+
     /// The envelope of the entry whose first leaf is at `index`.
     pub fn envelope(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.0.get(Family::Entries, &keys::envelope(index))
+        self.0.get(Family::Envelopes, &keys::envelope(index))
     }
 }
 
@@ -330,14 +364,11 @@ impl Nodes for Records<'_> {
     type Fault = StorageFault;
 
     fn node(&self, level: u8, index: u64) -> Result<Digest, StorageFault> {
-        let found = self.0.get(Family::Tree, &keys::node(level, index))?;
-        let hash = found
-            .as_deref()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        hash.map(Digest).ok_or_else(|| StorageFault::Corrupt {
-            what: "tree",
-            detail: format!("no node at level {level}, index {index}"),
-        })
+        self.subtree(level, index)?
+            .ok_or_else(|| StorageFault::Corrupt {
+                what: "tree",
+                detail: format!("no node at level {level}, index {index}"),
+            })
     }
 }
 

@@ -3,8 +3,10 @@
 //! One directory is one database; its options are in `settings`. Which directory is current, and how one database takes the place of another, is in
 //! `directory` and `state`. RocksDB's types stop here.
 //!
-//! Why the families cannot diverge: a batch is one WAL record over all families, and memtables of all families are
-//! flushed together (`atomic_flush`). So a lost WAL tail loses whole batches from the end, never one family's part.
+//! There is no write-ahead log: the Raft log is one already, and it keeps every record that the newest snapshot does not
+//! hold. What is lost with the memory of a node is applied again (at most the write buffers full, about a second).
+//! Why the families cannot diverge: memtables of all families are flushed together (`atomic_flush`), so a crash loses
+//! whole batches from the end, never one family's part. See `decisions/0002-no-write-ahead-log.md`.
 
 mod framing;
 mod settings;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, ErrorKind, FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions,
+};
 
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
@@ -22,9 +26,21 @@ use crate::fault::StorageFault;
 
 pub use settings::{RocksSettings, RocksShared};
 
+self_cell::self_cell! {
+    /// A database with the handles of its families, so that none is looked up by name for every read.
+    struct Base {
+        owner: DB,
+        #[covariant]
+        dependent: Handles,
+    }
+}
+
+/// By family, in the order of [`Family::ALL`]; `None` for one that was not opened.
+struct Handles<'a>([Option<&'a ColumnFamily>; Family::ALL.len()]);
+
 /// An open database and what becomes of its directory. Fields drop in this order: the database closes first.
 struct Opened {
-    db: DB,
+    base: Base,
     home: Home,
     /// A write failed once. Nothing is written after it: the world on disk is unknown.
     poisoned: AtomicBool,
@@ -103,9 +119,14 @@ impl RocksEngine {
             path: path.to_owned(),
             retired: AtomicBool::new(false),
         };
+        let base = Base::new(db, |db| {
+            Handles(std::array::from_fn(|at| {
+                db.cf_handle(Family::ALL[at].name())
+            }))
+        });
         Self {
             opened: Arc::new(Opened {
-                db,
+                base,
                 home,
                 poisoned: AtomicBool::new(false),
             }),
@@ -122,7 +143,11 @@ impl RocksEngine {
     /// # Errors
     /// The disk failed. Nothing can be written after that: a second sync could claim what the first lost.
     pub fn sync(&self) -> Result<(), StorageFault> {
-        self.guarded("sync", |db| db.flush_wal(true))
+        let families = self.opened.base.borrow_dependent().0;
+        let families: Vec<&ColumnFamily> = families.into_iter().flatten().collect();
+        self.guarded("sync", |db| {
+            db.flush_cfs_opt(&families, &FlushOptions::default())
+        })
     }
 
     /// Writes all families into `path` (which must not exist) as a database of its own, by hard links. What was
@@ -148,8 +173,8 @@ impl RocksEngine {
             options.set_verify_checksums(true);
             let mut at = self
                 .opened
-                .db
-                .raw_iterator_cf_opt(handle(&self.opened.db, family)?, options);
+                .db()
+                .raw_iterator_cf_opt(self.opened.handle(family)?, options);
             at.seek_to_first();
             while let Some((key, value)) = at.item() {
                 found.pair_count += 1;
@@ -175,7 +200,7 @@ impl RocksEngine {
             let detail = "an earlier write failed; the node must stop".to_owned();
             return Err(StorageFault::Database { what, detail });
         }
-        act(&self.opened.db).map_err(|error| {
+        act(self.opened.db()).map_err(|error| {
             self.opened.poisoned.store(true, Ordering::Release);
             fault(what)(error)
         })
@@ -199,7 +224,7 @@ pub struct Scrubbed {
 
 impl KvRead for RocksEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        get(&self.opened.db, ReadOptions::default(), family, key)
+        get(&self.opened, ReadOptions::default(), family, key)
     }
 
     fn scan(
@@ -210,7 +235,7 @@ impl KvRead for RocksEngine {
         count_max: usize,
     ) -> Result<Vec<Pair>, StorageFault> {
         scan(
-            &self.opened.db,
+            &self.opened,
             ReadOptions::default(),
             family,
             from,
@@ -225,7 +250,7 @@ impl KvRead for RocksEngine {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Option<Pair>, StorageFault> {
-        last(&self.opened.db, ReadOptions::default(), family, from, to)
+        last(&self.opened, ReadOptions::default(), family, from, to)
     }
 }
 
@@ -233,21 +258,21 @@ impl KvEngine for RocksEngine {
     fn write(&self, batch: Batch) -> Result<(), StorageFault> {
         let mut changes = WriteBatch::default();
         for (family, key, value) in &batch.changes {
-            let family = handle(&self.opened.db, *family)?;
+            let family = self.opened.handle(*family)?;
             match value {
                 Some(value) => changes.put_cf(family, key, value),
                 None => changes.delete_cf(family, key),
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(false);
+        options.disable_wal(true);
         self.guarded("write", |db| db.write_opt(changes, &options))
     }
 
     fn view(&self) -> Result<Arc<dyn KvRead>, StorageFault> {
         Ok(Arc::new(View(Held::new(
             Arc::clone(&self.opened),
-            |opened| opened.db.snapshot(),
+            |opened| opened.db().snapshot(),
         ))))
     }
 }
@@ -269,19 +294,19 @@ struct View(Held);
 impl View {
     fn read<T>(
         &self,
-        act: impl FnOnce(&DB, ReadOptions) -> Result<T, StorageFault>,
+        act: impl FnOnce(&Opened, ReadOptions) -> Result<T, StorageFault>,
     ) -> Result<T, StorageFault> {
         self.0.with_dependent(|opened, snapshot| {
             let mut options = ReadOptions::default();
             options.set_snapshot(snapshot);
-            act(&opened.db, options)
+            act(opened, options)
         })
     }
 }
 
 impl KvRead for View {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.read(|db, options| get(db, options, family, key))
+        self.read(|opened, options| get(opened, options, family, key))
     }
 
     fn scan(
@@ -291,7 +316,7 @@ impl KvRead for View {
         to: Option<&[u8]>,
         count_max: usize,
     ) -> Result<Vec<Pair>, StorageFault> {
-        self.read(|db, options| scan(db, options, family, from, to, count_max))
+        self.read(|opened, options| scan(opened, options, family, from, to, count_max))
     }
 
     fn last(
@@ -300,24 +325,25 @@ impl KvRead for View {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Option<Pair>, StorageFault> {
-        self.read(|db, options| last(db, options, family, from, to))
+        self.read(|opened, options| last(opened, options, family, from, to))
     }
 }
 
 fn get(
-    db: &DB,
+    opened: &Opened,
     options: ReadOptions,
     family: Family,
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, StorageFault> {
-    let found = db
-        .get_pinned_cf_opt(handle(db, family)?, key, &options)
+    let found = opened
+        .db()
+        .get_pinned_cf_opt(opened.handle(family)?, key, &options)
         .map_err(fault("read"))?;
     Ok(found.map(|value| value.to_vec()))
 }
 
 fn scan(
-    db: &DB,
+    opened: &Opened,
     mut options: ReadOptions,
     family: Family,
     from: &[u8],
@@ -330,7 +356,9 @@ fn scan(
     if let Some(to) = to {
         options.set_iterate_upper_bound(to);
     }
-    let mut at = db.raw_iterator_cf_opt(handle(db, family)?, options);
+    let mut at = opened
+        .db()
+        .raw_iterator_cf_opt(opened.handle(family)?, options);
     let mut out = Vec::new();
     at.seek(from);
     while let Some((key, value)) = at.item() {
@@ -345,7 +373,7 @@ fn scan(
 }
 
 fn last(
-    db: &DB,
+    opened: &Opened,
     mut options: ReadOptions,
     family: Family,
     from: &[u8],
@@ -358,17 +386,25 @@ fn last(
     if let Some(to) = to {
         options.set_iterate_upper_bound(to);
     }
-    let mut at = db.raw_iterator_cf_opt(handle(db, family)?, options);
+    let mut at = opened
+        .db()
+        .raw_iterator_cf_opt(opened.handle(family)?, options);
     at.seek_to_last();
     let found = at.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
     at.status().map_err(fault("scan"))?;
     Ok(found)
 }
 
-fn handle(db: &DB, family: Family) -> Result<&ColumnFamily, StorageFault> {
-    // Opening a database checked that every family is there; only a read-only one may be without.
-    db.cf_handle(family.name())
-        .ok_or_else(|| StorageFault::Invariant(format!("family {} is not open", family.name())))
+impl Opened {
+    fn db(&self) -> &DB {
+        self.base.borrow_owner()
+    }
+
+    fn handle(&self, family: Family) -> Result<&ColumnFamily, StorageFault> {
+        // Opening a database checked that every family is there; only a read-only one may be without.
+        self.base.borrow_dependent().0[family as usize]
+            .ok_or_else(|| StorageFault::Invariant(format!("family {} is not open", family.name())))
+    }
 }
 
 /// Judges what opening would not refuse. RocksDB opens a database that misses a family without a word, and would make it anew, empty.

@@ -71,7 +71,6 @@ impl SwappableEngine {
         let directory = Directory::open(root, identity)?;
         let Current { number, floor } = directory.current();
         let path = directory.state_path(number);
-        check_write_ahead_log(&path)?;
         let current = RocksEngine::open(&path, &shared)?;
         check_floor(applied::load(&current)?.last.map(|last| last.index), floor)?;
         Ok(Self::of(directory, shared, current))
@@ -96,19 +95,6 @@ impl SwappableEngine {
     pub fn directory(&self) -> &Directory {
         &self.home.directory
     }
-}
-
-/// RocksDB opens a database whose write-ahead log is gone as if nothing had been written since the last flush. A
-/// database that was open once always has one, so a directory without any was tampered with.
-fn check_write_ahead_log(path: &Path) -> Result<(), StorageFault> {
-    if names(path)?.iter().any(|name| name.ends_with(".log")) {
-        return Ok(());
-    }
-    let detail = format!("{} has no write-ahead log", path.display());
-    Err(StorageFault::Corrupt {
-        what: "state database",
-        detail,
-    })
 }
 
 fn check_floor(reached: Option<u64>, floor: Option<u64>) -> Result<(), StorageFault> {

@@ -7,7 +7,7 @@ mod recall;
 mod robot;
 
 use crate::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
-use crate::command::{Command, CommandKind, TEXT_BYTES_MAX};
+use crate::command::{Command, CommandKind};
 use crate::entry::Registry;
 use crate::event::{After, Effect, Event};
 use crate::leaf::Kind;
@@ -119,7 +119,6 @@ impl Context<'_> {
 /// # Errors
 /// A lawful "no" with the first reason in precedence, or a fault of the medium.
 pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Decided<L::Fault> {
-    texts_within_limit(command)?;
     match command {
         Command::AccreditEnterprise {
             code,
@@ -212,21 +211,6 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             recall::remedy(ledger, cx, command, code, number)
         }
     }
-}
-
-/// Texts are bounded before anything is stored; the bound has a name and stands in the answer.
-fn texts_within_limit<F>(command: &Command) -> Result<(), Stop<F>> {
-    use crate::encoding::Canonical;
-    // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
-    let size = command.to_bytes().len();
-    let size_max = TEXT_BYTES_MAX * 64;
-    if size_max < size {
-        return no(
-            Reason::Malformed,
-            format!("a command of {size} bytes, allowed are {size_max}"),
-        );
-    }
-    Ok(())
 }
 
 struct Accreditation<'a> {

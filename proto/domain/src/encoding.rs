@@ -137,6 +137,13 @@ impl Encoder {
         Self::default()
     }
 
+    /// An empty encoder with room for so many bytes.
+    pub fn with_capacity(size: usize) -> Self {
+        Self {
+            buf: Vec::with_capacity(size),
+        }
+    }
+
     fn head(&mut self, major: u8, value: u64) {
         let major = major << 5;
         match value {
@@ -455,7 +462,8 @@ pub trait Canonical: Sized {
 
     /// The canonical bytes of the value.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut e = Encoder::new();
+        // Most values are shorter; growing from nothing would copy each of them several times.
+        let mut e = Encoder::with_capacity(128);
         self.encode(&mut e);
         e.finish()
     }

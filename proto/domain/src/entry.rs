@@ -272,15 +272,21 @@ crate::canonical_struct!(Session {
     highest
 });
 
-/// A stored answer: the digest of the request it belongs to, and the answer's bytes.
+/// A stored answer: the request it belongs to, and the answer's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
+    /// Number of the request in its session.
+    pub sequence: u64,
     /// SHA-256 of header and signature.
     pub request: Digest,
     /// Canonical answer.
     pub answer: Blob,
 }
-crate::canonical_struct!(StoredAnswer { request, answer });
+crate::canonical_struct!(StoredAnswer {
+    sequence,
+    request,
+    answer
+});
 
 /// A sealed size, waiting for its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -374,6 +380,8 @@ pub struct LeafRecord {
     pub class: u8,
     /// Index of the first leaf of its entry: where the envelope is kept.
     pub envelope: u64,
+    /// Class 0: 0-based index of its item among all items signed. Else 0.
+    pub item: u32,
 }
 crate::canonical_struct!(LeafRecord {
     leaf,
@@ -381,7 +389,8 @@ crate::canonical_struct!(LeafRecord {
     values,
     map,
     class,
-    envelope
+    envelope,
+    item
 });
 
 /// A custody movement, as shown in the trail of a robot.

@@ -214,6 +214,7 @@ impl<L: Ledger> Run<'_, L> {
             .effect(Effect::TellAll);
             let authorised = Authorised {
                 class: 1,
+                item: 0,
                 digest: crate::digest::sha256(&[batch.checkpoint.as_bytes()])
                     .0
                     .to_vec(),
@@ -270,6 +271,7 @@ impl<L: Ledger> Run<'_, L> {
         };
         let authorised = Authorised {
             class: 1,
+            item: 0,
             digest: crate::digest::sha256(&[&envelope.to_bytes()]).0.to_vec(),
         };
         let answer = self.record_all(events, &authorised)?;

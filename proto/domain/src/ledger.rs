@@ -9,6 +9,7 @@ use crate::custody::Chain;
 use crate::digest::Digest;
 use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
 use crate::map::{Page, PagePath};
+use crate::merkle::Node;
 use crate::record::{Ended, Enterprise, Model, Recall, Robot, Signer};
 use crate::signature::KeyId;
 use crate::transfer::Transfer;
@@ -97,26 +98,26 @@ pub trait Ledger {
     fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Self::Fault>;
     /// Closes a session and forgets its answers.
     fn close_session(&mut self, id: u64) -> Result<(), Self::Fault>;
-    /// A stored answer.
+    /// The answer in a place of a session's ring; it may be an older request's.
     fn answer(
         &self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
     ) -> Result<Option<StoredAnswer>, Self::Fault>;
-    /// Stores an answer.
+    /// Stores an answer in its place, over the older one.
     fn put_answer(
         &mut self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
         answer: StoredAnswer,
     ) -> Result<(), Self::Fault>;
-    /// Forgets the answers of a request.
-    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), Self::Fault>;
 
     /// A leaf of this log.
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
+    /// Up to `count_max` leaves with `from <= index < to`, ascending.
+    fn leaves(&self, from: u64, to: u64, count_max: usize) -> Result<Vec<LeafRecord>, Self::Fault>;
     /// Appends a leaf; `key` and `seq` place it in its subject's history.
     fn append(
         &mut self,
@@ -127,10 +128,10 @@ pub trait Ledger {
     ) -> Result<(), Self::Fault>;
     /// The newest leaf of a subject, by its key.
     fn head_of(&self, key: &Digest) -> Result<Option<crate::record::Head>, Self::Fault>;
-    /// Keeps the envelope of the entry whose first leaf is at `index`.
+    /// Keeps the envelope of the entry whose first leaf is at `index`; see [`crate::machine::whole_envelope`].
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
-    /// A complete subtree of the tree.
-    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), Self::Fault>;
+    /// The subtrees of the tree that the leaf at `index` completed: itself first, then ascending by level.
+    fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), Self::Fault>;
     /// A page of the map.
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
     /// Replaces a page of the map.

@@ -10,7 +10,7 @@ mod seal;
 
 pub use seal::standing_now;
 
-use crate::command::{Command, CommandKind};
+use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::decide::{Context, Stop, decide};
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
@@ -19,7 +19,7 @@ use crate::entry::{
     SESSIONS_PER_SUBJECT_MAX, STAMP_AHEAD_MAX, Session, StoredAnswer,
 };
 use crate::envelope::{SignedHeader, VerifiedItems, verify_header_known};
-use crate::event::{After, Effect, Event, slots};
+use crate::event::{After, Effect, Event, slot, slots};
 use crate::leaf::{
     EntrySeed, Kind, LEAF_VERSION, Leaf, LeafSeed, Subject, auth, custody_secret, leaf_seed,
 };
@@ -33,6 +33,8 @@ use crate::time::TimeMs;
 #[derive(Clone)]
 pub(crate) struct Authorised {
     pub(crate) class: u8,
+    /// Class 0: index of the item among all items signed. Else 0.
+    pub(crate) item: u32,
     pub(crate) digest: Vec<u8>,
 }
 
@@ -45,6 +47,7 @@ impl Authorised {
         };
         Self {
             class: 2,
+            item: 0,
             digest: sha256(&[&envelope.to_bytes()]).0.to_vec(),
         }
     }
@@ -66,6 +69,8 @@ pub(crate) struct Run<'a, L: Ledger> {
     seed: EntrySeed,
     ordinal: u32,
     first_leaf: u64,
+    /// Items whose bytes stand in slot 10 of a leaf of theirs, ascending.
+    told: Vec<u32>,
 }
 
 /// Applies one entry: changes the ledger and answers. A lawful "no" is an answer.
@@ -94,6 +99,7 @@ pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Faul
         seed: entry.stamp.seed,
         ordinal: 0,
         first_leaf,
+        told: Vec::new(),
     };
     run.registry.log_time = now;
     let (session, items) = match &entry.body {
@@ -115,7 +121,8 @@ pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Faul
     };
     let grew = first_leaf < run.registry.tree.size();
     if grew && !matches!(entry.body, Body::Seal {}) {
-        run.ledger.put_envelope(first_leaf, entry.body.to_bytes())?;
+        let kept = kept_envelope(&entry.body, &run.told);
+        run.ledger.put_envelope(first_leaf, kept)?;
     }
     let answer = Answer {
         at: run.now,
@@ -203,9 +210,10 @@ impl<L: Ledger> Run<'_, L> {
             )));
         };
         let digest = sha256(&[&request.header.0, &request.signature.0]);
-        if let Some(stored) =
-            self.ledger
-                .answer(header.session, header.sequence, request.first_item)?
+        if let Some(stored) = self
+            .ledger
+            .answer(header.session, place(header.sequence), request.first_item)?
+            .filter(|stored| stored.sequence == header.sequence)
         {
             return Ok(match Answer::from_bytes(&stored.answer.0) {
                 Ok(answer) if stored.request == digest => answer.items,
@@ -273,7 +281,18 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Vec<ItemAnswer>, L::Fault> {
         let kind = CommandKind::from_number(u64::from(header.kind));
         let mut answers = Vec::with_capacity(items.items().len());
-        for (item, authority) in items.items().iter().zip(items.authorities()) {
+        for (index, (item, authority)) in
+            (items.first_item()..).zip(items.items().iter().zip(items.authorities()))
+        {
+            // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
+            if COMMAND_BYTES_MAX < item.0.len() {
+                let detail = format!(
+                    "a command of {} bytes, allowed are {COMMAND_BYTES_MAX}",
+                    item.0.len()
+                );
+                answers.push(refused(Reason::Malformed, detail));
+                continue;
+            }
             let command = match (kind, Command::from_bytes(&item.0)) {
                 (Some(kind), Ok(command)) if command.kind() == kind => command,
                 (_, Ok(command)) => {
@@ -292,9 +311,10 @@ impl<L: Ledger> Run<'_, L> {
             };
             let authorised = Authorised {
                 class: authority.class(),
+                item: index,
                 digest: authority.as_bytes().to_vec(),
             };
-            answers.push(self.command(signer, &command, &authorised)?);
+            answers.push(self.command(signer, &command, item, &authorised)?);
         }
         Ok(answers)
     }
@@ -303,6 +323,7 @@ impl<L: Ledger> Run<'_, L> {
         &mut self,
         signer: &Signer,
         command: &Command,
+        item: &Blob,
         authorised: &Authorised,
     ) -> Result<ItemAnswer, L::Fault> {
         let context = Context {
@@ -312,7 +333,12 @@ impl<L: Ledger> Run<'_, L> {
             next_leaf: self.registry.tree.size(),
         };
         match decide(self.ledger, &context, command) {
-            Ok(events) => self.record_all(events, authorised),
+            Ok(events) => {
+                if events.iter().any(|event| event.what == item.0) {
+                    self.told.push(authorised.item);
+                }
+                self.record_all(events, authorised)
+            }
             Err(Stop::Refused(rejection)) => Ok(ItemAnswer::Refused { rejection }),
             Err(Stop::Fault(fault)) => Err(fault),
         }
@@ -351,17 +377,13 @@ impl<L: Ledger> Run<'_, L> {
             items: answers.to_vec(),
         };
         let stored = StoredAnswer {
+            sequence: header.sequence,
             request,
             answer: Blob(answer.to_bytes()),
         };
         self.ledger
-            .put_answer(session.id, header.sequence, first_item, stored)?;
+            .put_answer(session.id, place(header.sequence), first_item, stored)?;
         if session.highest < header.sequence {
-            let first_kept = header.sequence.saturating_sub(ANSWERS_PER_SESSION - 1);
-            let oldest = session.highest.saturating_sub(ANSWERS_PER_SESSION - 1);
-            for sequence in oldest..first_kept.min(session.highest + 1) {
-                self.ledger.drop_answers(session.id, sequence)?;
-            }
             self.ledger.put_session(Session {
                 highest: header.sequence,
                 ..session
@@ -421,6 +443,7 @@ impl<L: Ledger> Run<'_, L> {
                 map,
                 class: authorised.class,
                 envelope: self.first_leaf,
+                item: authorised.item,
             },
         )?;
         self.registry.unsealed += 1;
@@ -468,9 +491,8 @@ impl<L: Ledger> Run<'_, L> {
             head.leaf_index == self.registry.tree.size(),
             "a leaf is appended at the edge of the tree"
         );
-        for node in self.registry.tree.append(head.leaf_hash) {
-            self.ledger.put_node(node.level, node.index, node.hash)?;
-        }
+        let complete = self.registry.tree.append(head.leaf_hash);
+        self.ledger.put_nodes(head.leaf_index, &complete)?;
         self.ledger
             .append(head.leaf_index, &subject.key(), head.seq, record)
     }
@@ -648,6 +670,48 @@ impl<L: Ledger> Run<'_, L> {
         };
         Ok(Some((Subject::model(id).key(), value)))
     }
+}
+
+/// Where in the ring of its session a request's answer is kept. Two requests that share a place are so far apart that the
+/// older one is refused by its number before its answer could be missed.
+fn place(sequence: u64) -> u32 {
+    (sequence % ANSWERS_PER_SESSION) as u32
+}
+
+/// The bytes kept of an entry's authorisation: its body, where an item that stands in slot 10 of a leaf of its own is not
+/// kept a second time, but as no bytes at all. [`whole_envelope`] puts it back.
+fn kept_envelope(body: &Body, told: &[u32]) -> Vec<u8> {
+    let Body::Actor { request } = body else {
+        return body.to_bytes();
+    };
+    let items = (request.first_item..).zip(&request.items);
+    let items = items.map(|(index, item)| match told.binary_search(&index) {
+        Ok(_) => Blob(Vec::new()),
+        Err(_) => item.clone(),
+    });
+    let request = Request {
+        items: items.collect(),
+        header: request.header.clone(),
+        signature: request.signature,
+        first_item: request.first_item,
+        range_proof: request.range_proof.clone(),
+    };
+    Body::Actor { request }.to_bytes()
+}
+
+/// The body of an entry as it was proposed, of what is kept of it and the leaves that it wrote; `None` when a leaf is
+/// missing.
+pub fn whole_envelope(mut kept: Body, leaves: &[LeafRecord]) -> Option<Body> {
+    if let Body::Actor { request } = &mut kept {
+        for (index, item) in (request.first_item..).zip(&mut request.items) {
+            // No command has no bytes.
+            if item.0.is_empty() {
+                let leaf = leaves.iter().find(|leaf| leaf.item == index)?;
+                *item = leaf.values.get(usize::from(slot::EVENT))?.clone()?;
+            }
+        }
+    }
+    Some(kept)
 }
 
 /// What a node remembers when it has verified a request's signature: the key, and header with signature.

@@ -14,6 +14,7 @@ use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
 use crate::ledger::{Ledger, LooseChain};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
+use crate::merkle::Node;
 use crate::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
 use crate::signature::KeyId;
 use crate::transfer::Transfer;
@@ -36,7 +37,7 @@ pub struct MemoryLedger {
     peers: BTreeMap<Prefix, Peer>,
     mailboxes: BTreeMap<(Prefix, u64), u64>,
     sessions: BTreeMap<u64, Session>,
-    answers: BTreeMap<(u64, (u64, u64)), StoredAnswer>,
+    answers: BTreeMap<(u64, (u32, u32)), StoredAnswer>,
     leaves: BTreeMap<u64, LeafRecord>,
     histories: BTreeMap<(Digest, u64), u64>,
     envelopes: BTreeMap<u64, Vec<u8>>,
@@ -289,34 +290,31 @@ impl Ledger for MemoryLedger {
     fn answer(
         &self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
     ) -> Result<Option<StoredAnswer>, Infallible> {
-        let key = (session, (sequence, u64::from(first_item)));
-        Ok(self.answers.get(&key).cloned())
+        Ok(self.answers.get(&(session, (place, first_item))).cloned())
     }
     fn put_answer(
         &mut self,
         session: u64,
-        sequence: u64,
+        place: u32,
         first_item: u32,
         answer: StoredAnswer,
     ) -> Result<(), Infallible> {
-        let key = (session, (sequence, u64::from(first_item)));
-        self.answers.insert(key, answer);
-        Ok(())
-    }
-    fn drop_answers(&mut self, session: u64, sequence: u64) -> Result<(), Infallible> {
-        let range = (session, (sequence, 0))..=(session, (sequence, u64::MAX));
-        let keys: Vec<_> = self.answers.range(range).map(|(key, _)| *key).collect();
-        for key in keys {
-            self.answers.remove(&key);
-        }
+        self.answers.insert((session, (place, first_item)), answer);
         Ok(())
     }
 
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
         Ok(self.leaves.get(&index).cloned())
+    }
+    fn leaves(&self, from: u64, to: u64, count_max: usize) -> Result<Vec<LeafRecord>, Infallible> {
+        let found = self.leaves.range(from..to.max(from));
+        Ok(found
+            .take(count_max)
+            .map(|(_, record)| record.clone())
+            .collect())
     }
     fn append(
         &mut self,
@@ -345,8 +343,11 @@ impl Ledger for MemoryLedger {
         self.envelopes.insert(index, envelope);
         Ok(())
     }
-    fn put_node(&mut self, level: u8, index: u64, hash: Digest) -> Result<(), Infallible> {
-        self.nodes.insert((level, index), hash);
+    fn put_nodes(&mut self, _: u64, complete: &[Node]) -> Result<(), Infallible> {
+        let nodes = complete
+            .iter()
+            .map(|node| ((node.level, node.index), node.hash));
+        self.nodes.extend(nodes);
         Ok(())
     }
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {

@@ -1,4 +1,4 @@
-//! Looks over the record headers of the write-ahead log and the MANIFEST before RocksDB does.
+//! Looks over the record headers of the MANIFEST (and of any write-ahead log) before RocksDB does.
 //!
 //! RocksDB's reader (seen in 11.8.1; facebook/rocksdb#13333 is like it) loops for ever when a record in the middle
 //! claims to be of a kind written only into recycled logs, and takes a whole log for empty when its first record does.

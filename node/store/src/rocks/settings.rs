@@ -1,8 +1,8 @@
 //! How a state database is opened: its share of the machine, and every option that differs from RocksDB's default.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    InfoLogger, LogLevel, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel,
+    Options, WriteBufferManager,
 };
 
 use crate::families::Family;
@@ -61,11 +61,8 @@ impl RocksShared {
     pub(super) fn database(&self) -> Options {
         let buffers = self.settings.write_buffers_bytes;
         let mut o = Options::default();
-        o.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         o.set_paranoid_checks(true);
         o.set_atomic_flush(true);
-        // Notices a synced WAL that is gone or cut; an unsynced one is for the Raft log to notice.
-        o.set_track_and_verify_wals_in_manifest(true);
         // Memtables are charged to the cache, so one number bounds both.
         let manager = WriteBufferManager::new_write_buffer_manager_with_cache(
             buffers,
@@ -73,7 +70,6 @@ impl RocksShared {
             self.cache.clone(),
         );
         o.set_write_buffer_manager(&manager);
-        o.set_max_total_wal_size(4 * buffers as u64);
         o.set_max_open_files(self.settings.open_files_max);
         o.set_max_background_jobs(self.settings.background_jobs);
         o.set_bytes_per_sync(1 << 20);
@@ -92,17 +88,28 @@ impl RocksShared {
         o
     }
 
-    fn family(&self) -> Options {
+    fn family(&self, family: Family) -> Options {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
         table.set_cache_index_and_filter_blocks(true);
         table.set_cache_index_and_filter_blocks_with_high_priority(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        table.set_bloom_filter(10.0, false);
+        // What is only appended to is read by keys that are there.
+        if !matches!(family, Family::Entries | Family::Envelopes | Family::Tree) {
+            table.set_bloom_filter(10.0, false);
+        }
         table.set_block_size(8 << 10);
         let mut o = Options::default();
         o.set_block_based_table_factory(&table);
         o.set_compression_type(DBCompressionType::Lz4);
+        // Registration asks these for keys that are not there; a memtable answers that as its files do.
+        if matches!(family, Family::Robots | Family::Index | Family::Transfers) {
+            o.set_memtable_whole_key_filtering(true);
+            o.set_memtable_prefix_bloom_ratio(0.02);
+        }
+        // All families are flushed together, most of them with little: merging four such files at a time would rewrite
+        // the same bytes often, and a look-up passes the filters of eight as easily.
+        o.set_level_zero_file_num_compaction_trigger(8);
         // One busy family may not take more than half of the memory of all.
         o.set_write_buffer_size(self.settings.write_buffers_bytes / 2);
         // Two more may wait for the disk before writes do; the manager above bounds the sum.
@@ -119,6 +126,6 @@ impl RocksShared {
     ) -> impl Iterator<Item = ColumnFamilyDescriptor> {
         families
             .iter()
-            .map(|family| ColumnFamilyDescriptor::new(family.name(), self.family()))
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), self.family(*family)))
     }
 }

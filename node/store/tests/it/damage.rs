@@ -1,8 +1,7 @@
 //! Flipped bits, cut and missing files: refused or reported, never served.
 //!
 //! Three outcomes are lawful. The start is refused; or reading everything reports the damage; or what is read is
-//! exactly a state the node had, and the applied position read with it says which. The last is for bits nobody reads
-//! and for the tail of the write-ahead log, which the Raft log replays.
+//! exactly a state the node had, and the applied position read with it says which. The last is for bits nobody reads.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +20,7 @@ struct Stopped {
     states: Vec<Content>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Where {
-    Tables,
-    WriteAheadLog,
-}
-
-fn stopped(place: Where) -> Stopped {
+fn stopped() -> Stopped {
     let disk = Disk::new();
     let engine = disk.create();
     let mut states = vec![content(&engine).expect("a read")];
@@ -35,10 +28,8 @@ fn stopped(place: Where) -> Stopped {
         engine.write(step(index)).expect("a write");
         states.push(content(&engine).expect("a read"));
     }
-    if place == Where::Tables {
-        // Flushes, and notes that everything is durable.
-        drop(engine.snapshot().expect("a snapshot"));
-    }
+    // Flushes, and notes that everything is durable.
+    drop(engine.snapshot().expect("a snapshot"));
     drop(engine);
     Stopped { disk, states }
 }
@@ -127,14 +118,12 @@ fn whole() -> Outcome {
 
 #[test]
 fn a_sound_copy_serves_everything() {
-    for place in [Where::Tables, Where::WriteAheadLog] {
-        assert_eq!(stopped(place).after(|_| {}), whole());
-    }
+    assert_eq!(stopped().after(|_| {}), whole());
 }
 
 #[test]
 fn any_flipped_bit_in_the_pointer_or_the_identity_is_refused() {
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     for name in ["CURRENT", "IDENTITY"] {
         let size = std::fs::metadata(stopped.disk.root().join(name))
             .expect("a file")
@@ -172,7 +161,7 @@ fn stopped_cut(stopped: &Stopped, name: &str, size: usize) -> Outcome {
 
 #[test]
 fn a_flipped_bit_in_a_table_is_never_served() {
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     let table = stopped.file(|name| name.ends_with(".sst"));
     let outcomes = stopped.flipped(&format!("state-0/{table}"), 60);
     let noticed = outcomes
@@ -194,7 +183,7 @@ fn a_flipped_bit_in_a_table_is_never_served() {
 
 #[test]
 fn a_flipped_bit_in_the_manifest_of_the_database_is_never_served() {
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     let manifest = stopped.file(|name| name.starts_with("MANIFEST-"));
     let name = format!("state-0/{manifest}");
     let mut outcomes = stopped.flipped(&name, 60);
@@ -216,25 +205,7 @@ fn a_flipped_bit_in_the_manifest_of_the_database_is_never_served() {
     );
 }
 
-#[test]
-fn a_flipped_bit_in_the_write_ahead_log_is_refused_or_ends_it() {
-    let stopped = stopped(Where::WriteAheadLog);
-    let log = stopped.file(|name| name.ends_with(".log"));
-    let outcomes = stopped.flipped(&format!("state-0/{log}"), 60);
-    // `served` has checked that each is a state of whole batches that says how far it has come.
-    assert!(!outcomes.contains(&whole()), "{outcomes:?}");
-    let refused = outcomes
-        .iter()
-        .filter(|outcome| **outcome == Outcome::Refused)
-        .count();
-    assert!(
-        outcomes.len() * 3 / 4 <= refused,
-        "{refused} of {} refused: {outcomes:?}",
-        outcomes.len()
-    );
-}
-
-/// Where records begin in a log or MANIFEST file (its layout is drawn in `rocks/framing.rs`).
+/// Where records begin in a MANIFEST file (its layout is drawn in `rocks/framing.rs`).
 fn records(path: &Path) -> Vec<usize> {
     const BLOCK: usize = 32 << 10;
     let bytes = std::fs::read(path).expect("a file");
@@ -253,34 +224,28 @@ fn records(path: &Path) -> Vec<usize> {
 #[test]
 fn a_record_that_claims_another_kind_ends_nothing_in_silence_and_hangs_nothing() {
     // The seventh byte of a record is its kind. Some kinds made RocksDB loop for ever, or skip the whole log.
-    for place in [Where::Tables, Where::WriteAheadLog] {
-        let stopped = stopped(place);
-        let name = match place {
-            Where::Tables => stopped.file(|name| name.starts_with("MANIFEST-")),
-            Where::WriteAheadLog => stopped.file(|name| name.ends_with(".log")),
-        };
-        let records = records(&stopped.state_folder().join(&name));
-        assert!(20 < records.len(), "{name} has {} records", records.len());
-        let chosen = records
-            .iter()
-            .step_by(records.len() / 10)
-            .chain(records.last());
-        for (&at, bit) in chosen.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
-            let outcome =
-                stopped.after(|root| flip(&root.join("state-0").join(&name), at + 6, bit));
-            assert_eq!(
-                outcome,
-                Outcome::Refused,
-                "{name}: bit {bit} of the record at {at}"
-            );
-        }
+    let stopped = stopped();
+    let name = stopped.file(|name| name.starts_with("MANIFEST-"));
+    let records = records(&stopped.state_folder().join(&name));
+    assert!(20 < records.len(), "{name} has {} records", records.len());
+    let chosen = records
+        .iter()
+        .step_by(records.len() / 10)
+        .chain(records.last());
+    for (&at, bit) in chosen.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let outcome = stopped.after(|root| flip(&root.join("state-0").join(&name), at + 6, bit));
+        assert_eq!(
+            outcome,
+            Outcome::Refused,
+            "{name}: bit {bit} of the record at {at}"
+        );
     }
 }
 
 #[test]
 fn a_damaged_length_in_the_manifest_of_the_database_does_not_rewind_it() {
     // RocksDB takes a record that passes the end of the file for a torn write, and forgets all that follow.
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     let name = stopped.file(|name| name.starts_with("MANIFEST-"));
     for at in records(&stopped.state_folder().join(&name)) {
         let outcome = stopped.after(|root| flip(&root.join("state-0").join(&name), at + 5, 5));
@@ -289,61 +254,8 @@ fn a_damaged_length_in_the_manifest_of_the_database_does_not_rewind_it() {
 }
 
 #[test]
-fn a_synced_write_ahead_log_that_was_cut_is_refused() {
-    let disk = Disk::new();
-    let engine = disk.create();
-    for index in 0..STEP_COUNT {
-        engine.write(step(index)).expect("a write");
-    }
-    engine.sync().expect("a sync");
-    drop(engine);
-    let stopped = Stopped {
-        disk,
-        states: Vec::new(),
-    };
-    let log = stopped.file(|name| name.ends_with(".log"));
-    let size = std::fs::metadata(stopped.state_folder().join(&log))
-        .expect("a file")
-        .len();
-    for tenth in 0..10 {
-        let outcome = stopped.after(|root| {
-            let path = root.join("state-0").join(&log);
-            let file = std::fs::File::options()
-                .write(true)
-                .open(path)
-                .expect("a file");
-            file.set_len(size * tenth / 10).expect("a cut");
-        });
-        assert_eq!(outcome, Outcome::Refused, "cut to {tenth} tenths");
-    }
-}
-
-#[test]
-fn a_cut_write_ahead_log_is_a_shorter_state_or_refused() {
-    let stopped = stopped(Where::WriteAheadLog);
-    let log = stopped.file(|name| name.ends_with(".log"));
-    let size = std::fs::metadata(stopped.state_folder().join(&log))
-        .expect("a file")
-        .len();
-    for tenth in 0..10 {
-        let outcome = stopped.after(|root| {
-            let file = std::fs::File::options()
-                .write(true)
-                .open(root.join("state-0").join(&log))
-                .expect("a file");
-            file.set_len(size * tenth / 10).expect("a cut");
-        });
-        assert!(
-            matches!(outcome, Outcome::Refused | Outcome::Served(_)),
-            "{outcome:?}"
-        );
-        assert_ne!(outcome, whole());
-    }
-}
-
-#[test]
 fn a_missing_file_is_refused() {
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     let table = stopped.file(|name| name.ends_with(".sst"));
     let manifest = stopped.file(|name| name.starts_with("MANIFEST-"));
     for name in [table, manifest, "CURRENT".into()] {
@@ -359,7 +271,7 @@ fn a_missing_file_is_refused() {
 
 #[test]
 fn a_cut_table_is_refused() {
-    let stopped = stopped(Where::Tables);
+    let stopped = stopped();
     let table = stopped.file(|name| name.ends_with(".sst"));
     let size = std::fs::metadata(stopped.state_folder().join(&table))
         .expect("a file")
@@ -374,24 +286,4 @@ fn a_cut_table_is_refused() {
         });
         assert_eq!(outcome, Outcome::Refused, "cut to {kept}");
     }
-}
-
-#[test]
-fn a_write_ahead_log_that_is_gone_is_refused() {
-    let disk = Disk::new();
-    let engine = disk.create();
-    for index in 0..STEP_COUNT {
-        engine.write(step(index)).expect("a write");
-    }
-    let copy = Disk::new();
-    copy_folder(&disk.root(), &copy.root());
-    let folder = copy.root().join("state-0");
-    for name in names(&folder)
-        .into_iter()
-        .filter(|name| name.ends_with(".log"))
-    {
-        std::fs::remove_file(folder.join(name)).expect("a file");
-    }
-    let fault = copy.open().err().expect("a refusal").to_string();
-    assert!(fault.starts_with("corrupt state database"), "{fault}");
 }

@@ -3,7 +3,7 @@
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_store::applied;
 use carnet_store::artefact::StateEngine;
-use carnet_store::directory::{Current, Directory, Identity, write_atomically};
+use carnet_store::directory::{Current, Directory, Identity, LAYOUT_VERSION, write_atomically};
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::state::SwappableEngine;
@@ -67,10 +67,14 @@ fn a_directory_of_another_cluster_or_node_is_refused() {
 fn a_newer_layout_is_refused() {
     let disk = Disk::new();
     drop(disk.create());
-    let mut bytes = (2_u32, Blob(vec![9, 9, 9])).to_bytes();
+    let mut bytes = (LAYOUT_VERSION + 1, Blob(vec![9, 9, 9])).to_bytes();
     bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
     std::fs::write(disk.root().join("IDENTITY"), bytes).expect("a file");
-    refused(&disk, IDENTITY, "has layout 2; this binary knows 1");
+    let expected = format!(
+        "has layout {}; this binary knows {LAYOUT_VERSION}",
+        LAYOUT_VERSION + 1
+    );
+    refused(&disk, IDENTITY, &expected);
 }
 
 #[test]
@@ -249,6 +253,7 @@ fn a_state_that_lost_what_was_durable_is_refused() {
     for index in 0..30 {
         engine.write(step(index)).expect("a write");
     }
+    engine.sync().expect("a sync");
     let early = Disk::new();
     copy_folder(&disk.root(), &early.root());
     engine.write(step(30)).expect("a write");
@@ -264,7 +269,7 @@ fn a_state_that_lost_what_was_durable_is_refused() {
         IDENTITY,
         "record 30 was durable in it, and it has come to record 29",
     );
-    early.open().expect("a floor that was never raised");
+    early.open().expect("a floor that was not raised there");
 }
 
 #[test]

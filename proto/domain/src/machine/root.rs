@@ -16,6 +16,7 @@ use crate::rejection::{Reason, Rejection};
 fn authorised(signed: &Signed) -> Authorised {
     Authorised {
         class: 3,
+        item: 0,
         digest: sha256(&[&signed.to_bytes()]).0.to_vec(),
     }
 }
@@ -57,6 +58,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         seed: entry.stamp.seed,
         ordinal: 0,
         first_leaf: 0,
+        told: Vec::new(),
     };
     let statement = Statement::Genesis {
         genesis: genesis.clone(),

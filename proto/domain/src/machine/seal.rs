@@ -15,6 +15,9 @@ use crate::record::{Model, ModelStanding, RecallStatus};
 use crate::rejection::Reason;
 use crate::signature::Signature;
 
+/// Leaves read at once, so that memory stays bounded however late a seal is.
+const LEAVES_READ_MAX: usize = 1_024;
+
 /// The ledger as the map reads it.
 struct LedgerPages<'a, L>(&'a L);
 
@@ -86,10 +89,15 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(ItemAnswer::Nothing {});
         }
         let mut changes = BTreeMap::new();
-        for index in from..self.registry.tree.size() {
-            if let Some(record) = self.ledger.leaf(index)? {
-                changes.extend(record.map);
-            }
+        let (mut from, to) = (from, self.registry.tree.size());
+        while from < to {
+            let leaves = self.ledger.leaves(from, to, LEAVES_READ_MAX)?;
+            assert!(
+                !leaves.is_empty(),
+                "leaf {from} of {to} is missing on this replica"
+            );
+            from += leaves.len() as u64;
+            changes.extend(leaves.into_iter().flat_map(|leaf| leaf.map));
         }
         let map_root = self.update_map(&changes)?;
         let subject = Subject::map_head(&self.registry.prefix);
@@ -114,6 +122,7 @@ impl<L: Ledger> Run<'_, L> {
                 map: Vec::new(),
                 class: authorised.class,
                 envelope: head.leaf_index,
+                item: 0,
             },
         )?;
         self.registry.map_head = Some(head);

@@ -6,6 +6,7 @@ use carnet_domain::entry::{Body, Request};
 use carnet_domain::kit::{Country, text};
 use carnet_domain::leaf::Leaf;
 use carnet_domain::ledger::Ledger;
+use carnet_domain::machine::whole_envelope;
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::rules::{check, market};
@@ -62,6 +63,61 @@ fn a_number_below_the_window_is_never_executed() {
     header.sequence += 1;
     let request = x.part("maker", &header, &register, 0, 1);
     assert_eq!(send(&mut x, request), "done");
+}
+
+#[test]
+fn an_answer_stands_until_the_request_that_takes_its_place_and_is_never_anothers() {
+    let mut x = market();
+    let older = [x.register(2)];
+    let mut header = x.header("maker", &older);
+    header.sequence = 5_000;
+    let older = x.part("maker", &header, &older, 0, 1);
+    assert_eq!(send(&mut x, older.clone()), "done");
+    let newer = [x.register(3)];
+    let mut header = x.header("maker", &newer);
+    header.sequence = 5_000 + 1_023;
+    let newest_before = x.part("maker", &header, &newer, 0, 1);
+    assert_eq!(send(&mut x, newest_before), "done");
+    assert_eq!(send(&mut x, older.clone()), "done", "the stored answer");
+    let size = x.registry().tree.size();
+    let newer = [x.register(4)];
+    let mut header = x.header("maker", &newer);
+    header.sequence = 5_000 + 1_024;
+    let newer = x.part("maker", &header, &newer, 0, 1);
+    assert_eq!(send(&mut x, newer.clone()), "done");
+    assert_eq!(
+        send(&mut x, older),
+        "SessionExpired: request 5000, the newest is 6024"
+    );
+    assert_eq!(send(&mut x, newer), "done", "the stored answer");
+    assert_eq!(x.registry().tree.size(), size + 1);
+}
+
+#[test]
+fn an_item_is_kept_once_and_the_envelope_is_whole_with_its_leaves() {
+    let mut x = market();
+    let commands = [x.register(2), x.register(3), x.register(2)];
+    let body = Body::Actor {
+        request: x.request("maker", &commands),
+    };
+    let first = x.registry().tree.size();
+    let answer = x.apply(body.clone());
+    let texts: Vec<String> = answer.items.iter().map(text).collect();
+    assert_eq!(texts[..2], ["done", "done"]);
+    assert!(texts[2].starts_with("CodeExists"), "{texts:?}");
+    let kept = x.ledger.envelope(first).expect("an envelope").to_vec();
+    assert!(
+        kept.len() + 2 * commands[0].to_bytes().len() <= body.to_bytes().len(),
+        "what stands in a leaf is not kept again"
+    );
+    let kept = Body::from_bytes(&kept).expect("a body");
+    let Ok(leaves) = x.ledger.leaves(first, x.registry().tree.size(), 10);
+    assert_eq!(whole_envelope(kept.clone(), &leaves), Some(body));
+    assert_eq!(
+        whole_envelope(kept, &leaves[1..]),
+        None,
+        "a leaf is missing"
+    );
 }
 
 #[test]

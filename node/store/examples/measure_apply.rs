@@ -1,0 +1,182 @@
+//! Measures `apply` over RocksDB, without a network: `cargo run --release --example measure_apply -- [FOLDER] [THOUSANDS]`.
+//!
+//! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
+//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record.
+
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use carnet_domain::command::{Command, TEXT_BYTES_MAX};
+use carnet_domain::digest::sha256;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
+use carnet_domain::kit::Country;
+use carnet_domain::leaf::EntrySeed;
+use carnet_domain::ledger::Ledger;
+use carnet_domain::machine::signature_digest;
+use carnet_store::directory::Identity;
+use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
+use carnet_store::registry::RegistryState;
+use carnet_store::rocks::RocksSettings;
+use carnet_store::state::SwappableEngine;
+
+/// Items in one log entry of a bulk request.
+const PART_COUNT: usize = 250;
+/// Log entries handed to `apply` at once.
+const RUN_COUNT: usize = 16;
+/// Records between two seals.
+const SEAL_COUNT: usize = 4_000;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let thousands: u32 = arguments.next().map_or(Ok(40), |text| text.parse())?;
+    let root = folder.join(format!("carnet-measure-{}", std::process::id()));
+    let measured = run(&root, thousands * 1_000);
+    std::fs::remove_dir_all(&root)?;
+    measured
+}
+
+struct Bench {
+    state: RegistryState<SwappableEngine>,
+    country: Country,
+    applied: u64,
+    serial: u32,
+}
+
+impl Bench {
+    fn entry(&mut self, body: Body) -> Vec<u8> {
+        let seed = sha256(&[&self.serial.to_be_bytes(), &self.applied.to_be_bytes()]);
+        let stamp = Stamp {
+            at: self.country.clock,
+            seed: EntrySeed(seed.0),
+        };
+        Entry { stamp, body }.to_bytes()
+    }
+
+    /// Applies entries as one run of the log.
+    fn apply(&mut self, entries: Vec<Vec<u8>>) -> Result<(Duration, Vec<Answer>), Failure> {
+        let mut records = Vec::with_capacity(entries.len());
+        for bytes in entries {
+            self.applied += 1;
+            let position = LogPosition {
+                term: 1,
+                node: 1,
+                index: self.applied,
+            };
+            let payload = Payload::Entry(bytes.into());
+            records.push(LogRecord { position, payload });
+        }
+        let begun = Instant::now();
+        let answers = self.state.apply(records)?;
+        let took = begun.elapsed();
+        let answers = answers.iter().map(|bytes| Answer::from_bytes(bytes));
+        Ok((took, answers.collect::<Result<_, _>>()?))
+    }
+
+    /// Signed requests of `count` new robots, `items` under one signature.
+    fn requests(&mut self, count: usize, items: usize) -> Vec<Request> {
+        (0..count)
+            .map(|_| {
+                let commands: Vec<Command> = (0..items)
+                    .map(|_| {
+                        self.serial += 1;
+                        self.registration()
+                    })
+                    .collect();
+                self.country.request("maker", &commands)
+            })
+            .collect()
+    }
+
+    fn registration(&self) -> Command {
+        let mut registration = self.country.registration(self.serial);
+        registration.identity_parts.clear();
+        registration.parts.clear();
+        registration.site.clear();
+        let short = 510_usize.saturating_sub(registration.to_bytes().len());
+        registration.site = "x".repeat(short.min(TEXT_BYTES_MAX));
+        Command::Register { registration }
+    }
+
+    /// Microseconds a record: applying, sealing.
+    fn measure(&mut self, count: usize, items: usize, known: bool) -> Result<(), Failure> {
+        let (mut applying, mut sealing, mut unsealed, mut done) =
+            (Duration::ZERO, Duration::ZERO, 0, 0);
+        while done < count {
+            let requests = self.requests(RUN_COUNT, items);
+            if known {
+                for request in &requests {
+                    let key = self.country.key("maker").public().key_id();
+                    let Ok(signer) = self.country.ledger.signer(&key);
+                    let signer = signer.ok_or("the maker signs")?;
+                    let digest = sha256(&[&request.header.0, &request.signature.0]);
+                    self.state
+                        .verified()
+                        .note(signature_digest(&signer, &digest));
+                }
+            }
+            let entries = requests
+                .into_iter()
+                .map(|request| self.entry(Body::Actor { request }))
+                .collect();
+            let (took, answers) = self.apply(entries)?;
+            applying += took;
+            for item in answers.iter().flat_map(|answer| &answer.items) {
+                if !matches!(item, ItemAnswer::Done { .. }) {
+                    return Err(format!("refused: {item:?}").into());
+                }
+            }
+            done += RUN_COUNT * items;
+            unsealed += RUN_COUNT * items;
+            if SEAL_COUNT <= unsealed {
+                unsealed = 0;
+                let seal = self.entry(Body::Seal {});
+                sealing += self.apply(vec![seal])?.0;
+            }
+        }
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / done as f64;
+        println!(
+            "{items:>4} items under a signature, {}: {:>7.1} µs a record applied, {:>5.1} µs sealed",
+            if known { "known   " } else { "verified" },
+            each(applying),
+            each(sealing),
+        );
+        Ok(())
+    }
+}
+
+fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
+    let identity = Identity {
+        cluster: [1; 16],
+        node: 1,
+    };
+    let engine = SwappableEngine::create(root, identity, RocksSettings::default())?;
+    let mut country = Country::with_market("86");
+    country.session("maker");
+    let mut bench = Bench {
+        state: RegistryState::open(engine)?,
+        applied: 0,
+        serial: 1,
+        country,
+    };
+    let market = bench.country.entries.iter().map(Canonical::to_bytes);
+    let market = market.collect();
+    bench.apply(market)?;
+    let count = count as usize;
+    for (items, known) in [
+        (PART_COUNT, true),
+        (1, true),
+        (1, false),
+        (PART_COUNT, false),
+    ] {
+        bench.measure(if items == 1 { count / 4 } else { count }, items, known)?;
+    }
+    Ok(())
+}
