@@ -94,8 +94,8 @@ load() {
 echo "etcd $(etcd --version | head -n 1 | sed 's/.*: //'), 3 nodes each, 512-byte records, $(nproc) cores"
 echo "== singly, 64 clients"
 load --clients 64 --seconds "$seconds" --rounds "$rounds"
-echo "== in bulk, 1,000 under one signature, 4 clients (etcd: transactions of 100 puts)"
-load --clients 4 --batch 1000 --seconds "$seconds" --rounds "$rounds"
+echo "== in bulk, 1,000 under one signature, 64 clients (etcd: transactions of 100 puts; etcd_singly: single puts)"
+load --clients 64 --batch 1000 --peer-single-clients 64 --seconds "$seconds" --rounds "$rounds"
 
 if command -v strace >/dev/null 2>&1; then
   echo "== syncs while 64 clients write singly for 3 s each (slowed down by counting)"

@@ -100,7 +100,7 @@ impl Node {
             answer: bytes,
         } = self
             .raft
-            .propose(Bytes::from(entry.to_bytes()))
+            .propose(Bytes::from(entry.to_bytes_at_once()))
             .await
             .map_err(propose_error)?;
         let answer = Answer::from_bytes(&bytes)

@@ -16,6 +16,9 @@ use crate::types::{Proposal, Types, position};
 
 /// Proposals handed to the core at once.
 const BATCH_MAX: usize = 512;
+/// Batches under way at once. What arrives meanwhile is one larger batch, with one append, one sync and one apply on every
+/// node: with no bound, 64 callers made batches of seven. Two, so that one is synced while the other is applied.
+const BATCHES_UNDER_WAY: usize = 2;
 
 /// A proposal that was committed and applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +86,11 @@ impl Proposals {
 
 async fn batch(raft: Raft, mut waiting: mpsc::UnboundedReceiver<Queued>) {
     let mut queued = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut queued, BATCH_MAX).await != 0 {
+    let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
+    // The semaphore is never closed.
+    while let Ok(turn) = Arc::clone(&under_way).acquire_owned().await
+        && waiting.recv_many(&mut queued, BATCH_MAX).await != 0
+    {
         let proposals: Vec<Proposal> = queued
             .iter()
             .map(|one| Proposal(one.proposal.clone()))
@@ -92,6 +99,7 @@ async fn batch(raft: Raft, mut waiting: mpsc::UnboundedReceiver<Queued>) {
         match raft.client_write_many(proposals).await {
             Ok(mut results) => {
                 tokio::spawn(async move {
+                    let _until_answered = turn;
                     for one in batch {
                         let outcome = match results.next().await {
                             Some(Ok(Ok(written))) => Ok(Proposed {

@@ -256,7 +256,12 @@ impl KvRead for RocksEngine {
 
 impl KvEngine for RocksEngine {
     fn write(&self, batch: Batch) -> Result<(), StorageFault> {
-        let mut changes = WriteBatch::default();
+        // A key, a value, and what RocksDB writes between them.
+        let size = |(_, key, value): &(Family, Vec<u8>, Option<Vec<u8>>)| {
+            key.len() + value.as_ref().map_or(0, Vec::len) + 16
+        };
+        let size = 16 + batch.changes.iter().map(size).sum::<usize>();
+        let mut changes = WriteBatch::with_capacity_bytes(size);
         for (family, key, value) in &batch.changes {
             let family = self.opened.handle(*family)?;
             match value {

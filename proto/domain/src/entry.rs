@@ -5,7 +5,7 @@
 use crate::accord::Signed;
 use crate::code::Prefix;
 use crate::digest::Digest;
-use crate::encoding::Blob;
+use crate::encoding::{Blob, Canonical, Encoder};
 use crate::leaf::{Disclosure, EntrySeed};
 use crate::map::{MapProof, MapValue};
 use crate::merkle::Frontier;
@@ -204,6 +204,19 @@ pub struct Entry {
     pub body: Body,
 }
 crate::canonical_struct!(Entry { stamp, body });
+
+impl Entry {
+    /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
+    pub fn to_bytes_at_once(&self) -> Vec<u8> {
+        let items = match &self.body {
+            Body::Actor { request } => request.items.iter().map(|item| item.0.len() + 8).sum(),
+            _ => 0,
+        };
+        let mut e = Encoder::with_capacity(1_024 + items);
+        self.encode(&mut e);
+        e.finish()
+    }
+}
 
 /// The fate of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -66,6 +66,9 @@ pub(crate) struct Register {
     /// Bytes of one registration, filled up in its site.
     #[arg(long, default_value = "512", value_parser = clap::value_parser!(u32).range(256..=1_024))]
     record_bytes: u32,
+    /// In bulk: clients of a third load in turn, single puts at the other system; 0: none.
+    #[arg(long, default_value = "0", requires = "peer")]
+    peer_single_clients: usize,
     /// The system to compare with.
     #[arg(long, value_enum, requires = "peer_endpoints")]
     peer: Option<PeerSystem>,
@@ -262,20 +265,43 @@ impl Round {
     }
 }
 
+/// A load of the other system, taken in turn with ours.
+struct Other {
+    name: &'static str,
+    load: Arc<dyn Load>,
+    batch: u64,
+    clients: usize,
+    rounds: Vec<Value>,
+    ratios: Vec<f64>,
+}
+
+impl Other {
+    fn new(name: &'static str, load: &Arc<dyn Load>, batch: u64, clients: usize) -> Self {
+        Self {
+            name,
+            load: Arc::clone(load),
+            batch,
+            clients,
+            rounds: Vec::new(),
+            ratios: Vec::new(),
+        }
+    }
+}
+
 async fn round(
     load: &Arc<dyn Load>,
     next: &Arc<AtomicU64>,
     batch: u64,
-    args: &Register,
+    (clients, seconds): (usize, u64),
     pids: &[u32],
 ) -> Round {
     let cpu_before = cpu_us(pids);
     let begun = Instant::now();
-    let end = begun + Duration::from_secs(args.seconds);
-    let mut clients = tokio::task::JoinSet::new();
-    for _ in 0..args.clients.max(1) {
+    let end = begun + Duration::from_secs(seconds);
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..clients.max(1) {
         let (load, next) = (Arc::clone(load), Arc::clone(next));
-        clients.spawn(async move {
+        running.spawn(async move {
             let mut mine = empty();
             let (mut written, mut failed, mut first_failure) = (0, 0, None);
             while Instant::now() < end {
@@ -303,7 +329,7 @@ async fn round(
         latency: empty(),
         cpu_us: None,
     };
-    while let Some(joined) = clients.join_next().await {
+    while let Some(joined) = running.join_next().await {
         let Ok((written, failed, first_failure, latency)) = joined else {
             round.failed += 1;
             continue;
@@ -396,17 +422,43 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
             .await
             .map_err(|error| Failed::local(format!("etcd: {error}")))?;
     }
-    let (mut rounds, mut peer_rounds, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let single: Option<Arc<dyn Load>> = match args.peer_single_clients {
+        0 => None,
+        _ => Some(Arc::new(Etcd::new(
+            &args.peer_endpoints,
+            Arc::clone(&records),
+            1,
+        )?)),
+    };
+    let mut others = Vec::new();
+    if let Some(peer) = &peer {
+        others.push(Other::new("etcd", peer, batch, args.clients));
+    }
+    if let Some(single) = &single {
+        others.push(Other::new(
+            "etcd_singly",
+            single,
+            1,
+            args.peer_single_clients,
+        ));
+    }
+    let mut rounds = Vec::new();
     for number in 1..=args.rounds.max(1) {
-        let mine = round(&ours, &next, batch, &args, &args.cpu_of).await;
+        let load = (args.clients, args.seconds);
+        let mine = round(&ours, &next, batch, load, &args.cpu_of).await;
         say(format!("round {number}: carnet {:.0}/s", mine.rate()));
-        if let Some(peer) = &peer {
-            let theirs = round(peer, &next, batch, &args, &args.peer_cpu_of).await;
-            say(format!("round {number}: etcd {:.0}/s", theirs.rate()));
+        for other in &mut others {
+            let load = (other.clients, args.seconds);
+            let theirs = round(&other.load, &next, other.batch, load, &args.peer_cpu_of).await;
+            say(format!(
+                "round {number}: {} {:.0}/s",
+                other.name,
+                theirs.rate()
+            ));
             if theirs.rate() > 0.0 {
-                ratios.push(mine.rate() / theirs.rate());
+                other.ratios.push(mine.rate() / theirs.rate());
             }
-            peer_rounds.push(theirs.shown());
+            other.rounds.push(theirs.shown());
         }
         rounds.push(mine.shown());
     }
@@ -419,13 +471,14 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
         "load_average": std::fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned()),
         "carnet": rounds,
     });
-    if args.peer.is_some() {
-        value["etcd"] = peer_rounds.into();
-    }
-    if !ratios.is_empty() {
-        let (low, middle, high) = interval(&ratios, |count| rand::rng().random_range(0..count));
-        value["ratio"] =
-            json!({"median": middle, "low_95": low, "high_95": high, "pairs": ratios.len()});
+    for other in others {
+        let ratios = &other.ratios;
+        if !ratios.is_empty() {
+            let (low, middle, high) = interval(ratios, |count| rand::rng().random_range(0..count));
+            value[format!("ratio_to_{}", other.name)] =
+                json!({"median": middle, "low_95": low, "high_95": high, "pairs": ratios.len()});
+        }
+        value[other.name] = other.rounds.into();
     }
     Ok(value.into())
 }
