@@ -3,6 +3,9 @@
 mod genesis;
 mod layout;
 
+pub(crate) use self::layout::{run, stem};
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +13,10 @@ use carnet_client::admin::{Admin, GetStatusResponse, Member};
 use carnet_client::{Client, ClientBuilder, Identity};
 use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{ModelId, Prefix};
+use carnet_domain::policy::Role;
 use carnet_domain::signature::PublicKey;
 
-use crate::address::{ADMIN_PORT, CLIENT_PORT, Network, RAFT_PORT};
+use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, Network, RAFT_PORT};
 use crate::patience::{Broken, until};
 use crate::process::Process;
 use crate::skip::Programs;
@@ -29,6 +33,11 @@ pub const REGISTRAR: &str = "registrar/hq/one";
 pub const ADMIN: &str = "admin/ops/one";
 /// The enterprise whose robots are registered.
 pub const MANUFACTURER: &str = "manufacturer/0001/line-1";
+
+/// From here on the last byte of an address is that of a gate of the border, not of a node.
+const GATES_FROM: u8 = 100;
+/// Days a certificate made after the start is good for.
+const CERTIFICATE_DAYS: u64 = 30;
 
 /// What is laid out.
 #[derive(Debug, Clone)]
@@ -317,6 +326,16 @@ impl Jurisdiction {
         self.network.of(index(id), ADMIN_PORT).to_string()
     }
 
+    /// Where a node's federation plane listens.
+    pub fn federation_address(&self, id: u64) -> SocketAddr {
+        self.network.of(index(id), FEDERATION_PORT)
+    }
+
+    /// A free address in its network that may lead to a node's federation plane.
+    pub fn gate_address(&self, id: u64) -> SocketAddr {
+        self.network.of(GATES_FROM + index(id), FEDERATION_PORT)
+    }
+
     /// A node as a member of the cluster.
     pub fn member(&self, id: u64) -> Member {
         Member {
@@ -343,6 +362,15 @@ impl Jurisdiction {
     /// `carnet pki client` failed.
     pub fn make_client(&self, who: &str, days: u64, at: Option<&FakeTime>) -> Result<(), Broken> {
         layout::make_client(self, who, days, at)
+    }
+
+    /// Makes keys for one more office (`role/unit/name`) and has the admin enrol it.
+    ///
+    /// # Errors
+    /// The keys cannot be made, or the admin was refused.
+    pub async fn enrol_office(&self, who: &str, role: Role) -> Result<(), Broken> {
+        layout::make_client(self, who, CERTIFICATE_DAYS, None)?;
+        genesis::enrol_office(self, who, role).await
     }
 
     /// The admin plane of these nodes.

@@ -4,7 +4,9 @@
 //! one limit is the harness's patience, and its passing means that something never happened.
 
 pub mod address;
+pub mod border;
 pub mod check;
+pub mod custody;
 pub mod history;
 pub mod jurisdiction;
 pub mod observe;

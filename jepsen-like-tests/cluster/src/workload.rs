@@ -318,7 +318,8 @@ fn firmware(build: u32) -> Firmware {
     }
 }
 
-fn registration(code: Code, value: u32) -> Registration {
+/// The registration of a robot of the harness's model, with a value.
+pub(crate) fn registration(code: Code, value: u32) -> Registration {
     let maker = Maker {
         scheme: IdentifierScheme::Name,
         country: "XA".to_owned(),

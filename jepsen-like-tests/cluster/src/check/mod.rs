@@ -3,6 +3,7 @@
 //! A checker that was never seen to refuse proves nothing: each has hand-made bad histories in its tests.
 
 mod coverage;
+mod custody;
 mod heads;
 mod replicas;
 mod robots;
@@ -10,6 +11,7 @@ mod robots;
 use std::fmt;
 
 pub use self::coverage::{Coverage, Needed, covered};
+pub use self::custody::{Crossed, custody_covered, custody_holds};
 pub use self::heads::{Head, Proofs, heads_consistent};
 pub use self::replicas::{Look, replicas_equal};
 pub use self::robots::robots_linearizable;

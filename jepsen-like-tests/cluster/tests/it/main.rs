@@ -3,6 +3,7 @@
 mod border;
 mod catch_up;
 mod certificates;
+mod custody;
 mod data_directory;
 mod faults;
 mod planted;
