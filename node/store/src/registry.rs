@@ -120,7 +120,7 @@ impl<E: StateEngine> RegistryState<E> {
         let registry = Records(&engine).registry()?;
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);
-        Ok(Self {
+        let state = Self {
             engine,
             inner: Mutex::new(Inner {
                 registry,
@@ -130,7 +130,10 @@ impl<E: StateEngine> RegistryState<E> {
             verified: Arc::default(),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
-        })
+        };
+        // A state that stands at a seal serves it at once: nothing may be written for long.
+        state.keep_views(&mut *state.lock()?)?;
+        Ok(state)
     }
 
     /// The engine: reads of the newest applied state.
@@ -148,7 +151,8 @@ impl<E: StateEngine> RegistryState<E> {
         self.progress.subscribe()
     }
 
-    /// The newest published checkpoint whose state this node has; `None` until one is published after a start.
+    /// The newest published checkpoint whose state this node has. `None` after a start from a state beyond its newest
+    /// seal, until the next one is published; that leaves wait for it is why there will be one.
     pub fn published(&self) -> Option<Published> {
         self.published
             .read()
@@ -170,6 +174,7 @@ impl<E: StateEngine> RegistryState<E> {
         if self.replaced.swap(false, Ordering::AcqRel) {
             inner.registry = Records(&self.engine).registry()?;
             inner.sealed_views.clear();
+            self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
             self.progress
                 .send_replace(progress_of(inner.registry.as_ref(), &applied));
