@@ -320,7 +320,7 @@ pub async fn assemble(
     )
     .await?;
 
-    let signer = Signer::new(&node.config.node.data_dir, keyring);
+    let signer = Signer::new(&node.config, cluster, keyring);
     let sequencing = Arc::clone(&node);
     tasks.spawn(async move {
         sequencer::run(sequencing, signer).await;
