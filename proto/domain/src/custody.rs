@@ -812,6 +812,16 @@ fn fold_as_importer(
         ) if *open == transfer && *offer == link.prev => {
             moved(chain, w, chain.epoch, Phase::Elsewhere {})
         }
+        // The end of an offer that we refused: it enters the trail, and the next offer names it.
+        (Step::Cancel, Phase::Elsewhere {})
+            if link.prev == chain.link
+                && chain.shown.as_ref().is_some_and(|shown| {
+                    (shown.step, shown.transfer, shown.from)
+                        == (Step::Offer, link.transfer, link.from)
+                }) =>
+        {
+            moved(chain, w, chain.epoch, Phase::Elsewhere {})
+        }
         (
             Step::Depart,
             Phase::Permitted {

@@ -572,7 +572,10 @@ impl<L: Ledger> Run<'_, L> {
                 }
                 match step {
                     Step::Depart => transfer.robot = Some(disclosed_robot(code, proven)?),
-                    Step::Admit | Step::Return | Step::Cancel => transfer.ending = ending(),
+                    Step::Admit | Step::Return | Step::Cancel => {
+                        // What we refused ended here already; the cancel only answers it.
+                        transfer.ending = transfer.ending.or_else(ending);
+                    }
                     _ => {}
                 }
                 Some(transfer)
