@@ -532,6 +532,18 @@ impl Jurisdiction {
         }
     }
 
+    /// Nodes that ended by themselves, which is expected of them, and how; from now on they do not run.
+    pub fn fallen(&mut self) -> Vec<(u64, String)> {
+        let mut fallen = Vec::new();
+        for node in &mut self.nodes {
+            if let Some(how) = node.process.as_mut().and_then(Process::has_ended) {
+                node.process = None;
+                fallen.push((node.id, how));
+            }
+        }
+        fallen
+    }
+
     /// The last lines a node said.
     pub fn log_end(&self, id: u64) -> String {
         const LINES: usize = 30;

@@ -1,8 +1,8 @@
 //! Customs officers that take robots over the border and back, each robots of their own, through retries and lost
 //! answers: what to do next is read from both registries, never remembered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use carnet_client::{Client, ClientError, Effect, wall_time};
@@ -22,16 +22,22 @@ use super::{Asked, Came, Claim, Recorder, lock};
 use crate::border::{Border, CUSTOMS, Side};
 use crate::patience::{Broken, until};
 
-/// The longest a call may take before its outcome is unknown.
-const CALL_DEADLINE: Duration = Duration::from_secs(6);
+/// The longest a call may take before its outcome is unknown: shorter than an election, so that answers are lost.
+const CALL_DEADLINE: Duration = Duration::from_millis(900);
 /// The longest one attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(1500);
+const ATTEMPT: Duration = Duration::from_millis(600);
+/// The longest a call of an officer may take who waits for the answer.
+const PATIENT: Duration = Duration::from_secs(6);
 /// Offers and permits stand longer than any run.
 const STANDS: DurationMs = DurationMs::from_days(30);
 /// The version of the agreement of every border of the harness.
 const AGREEMENT_VERSION: u32 = 1;
 /// Of a hundred steps, so many are asked for by two officers at the same time.
 const TWICE_PERCENT: u8 = 20;
+/// Of a hundred steps, so many are asked for by an officer who hangs up: the answer is lost, the step may be written.
+const HANG_UP_PERCENT: u8 = 15;
+/// After so long; many a step takes longer, and some do not.
+const HANG_UP: Duration = Duration::from_millis(4);
 
 /// Who drives what.
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +65,21 @@ impl Default for Traffic {
 pub(super) struct Desks([Client; 2]);
 
 impl Desks {
-    pub(super) fn open(border: &Border) -> Result<Self, Broken> {
+    /// Those of an officer who soon hangs up.
+    pub(super) fn hasty(border: &Border) -> Result<Self, Broken> {
+        Self::open(border, CALL_DEADLINE, ATTEMPT)
+    }
+
+    /// Those of an officer who waits for the answer.
+    pub(super) fn patient(border: &Border) -> Result<Self, Broken> {
+        Self::open(border, PATIENT, PATIENT / 4)
+    }
+
+    fn open(border: &Border, deadline: Duration, attempt: Duration) -> Result<Self, Broken> {
         let desk = |side| {
             let of = border.at(side);
             let client = of.client(CUSTOMS, &of.running())?;
-            let client = client.deadline(CALL_DEADLINE).attempt_timeout(ATTEMPT);
+            let client = client.deadline(deadline).attempt_timeout(attempt);
             client.build().map_err(Broken::at("customs"))
         };
         Ok(Self([desk(Side::A)?, desk(Side::B)?]))
@@ -82,7 +98,7 @@ pub(super) struct Driver {
     pub(super) recorder: Arc<Recorder>,
     pub(super) prefixes: [carnet_domain::code::Prefix; 2],
     pub(super) robots: Vec<(Code, Side)>,
-    pub(super) random: StdRng,
+    pub(super) random: Mutex<StdRng>,
 }
 
 /// One crossing.
@@ -113,13 +129,8 @@ impl Driver {
                 break;
             }
             let at = turn % self.robots.len();
-            let (robot, from) = self.robots[at];
-            let crossing = Crossing {
-                robot,
-                transfer: TransferId(self.random.random()),
-                from,
-                course: Course::draw(&mut self.random),
-            };
+            let crossing = self.draw(self.robots[at]);
+            let from = crossing.from;
             let admitted = self.cross(crossing).await?;
             if admitted {
                 self.robots[at].1 = from.other();
@@ -128,6 +139,16 @@ impl Driver {
             *lock(&self.recorder.crossed) += 1;
         }
         Ok(())
+    }
+
+    fn draw(&self, (robot, from): (Code, Side)) -> Crossing {
+        let mut random = lock(&self.random);
+        Crossing {
+            robot,
+            transfer: TransferId(random.random()),
+            from,
+            course: Course::draw(&mut *random),
+        }
     }
 
     /// Brings one transfer to its end on both sides; whether the robot was admitted.
@@ -176,10 +197,13 @@ impl Driver {
         }
     }
 
-    /// Asks for a step; now and then a colleague asks for the same at the same time.
+    /// Asks for a step; now and then a colleague asks for the same at the same time, or the answer is lost.
     async fn ask(&self, crossing: Crossing, step: Step) -> Came {
-        let lot = crossing.transfer.0[usize::from(step as u8)] % 100;
-        if TWICE_PERCENT <= lot {
+        let lot = lock(&self.random).random_range(0..100);
+        if lot < HANG_UP_PERCENT {
+            return self.hang_up(crossing, step).await;
+        }
+        if HANG_UP_PERCENT + TWICE_PERCENT <= lot {
             return self.step(&self.desks, crossing, step).await;
         }
         let (ours, _) = tokio::join!(
@@ -198,12 +222,26 @@ impl Driver {
     }
 
     async fn step(&self, desks: &Desks, crossing: Crossing, step: Step) -> Came {
-        let side = crossing.asked_at(step);
+        let client = desks.at(crossing.asked_at(step));
         let command = self.command(crossing, step);
+        self.note(crossing, step, came_of(client, command)).await
+    }
+
+    /// Asks, and does not wait for the answer.
+    async fn hang_up(&self, crossing: Crossing, step: Step) -> Came {
+        let client = self.desks.at(crossing.asked_at(step));
+        let command = self.command(crossing, step);
+        let asked = tokio::time::timeout(HANG_UP, came_of(client, command));
+        let came = async { asked.await.unwrap_or(Came::Unknown) };
+        self.note(crossing, step, came).await
+    }
+
+    /// Writes down what was asked and what came of it.
+    async fn note(&self, crossing: Crossing, step: Step, came: impl Future<Output = Came>) -> Came {
         let began = self.recorder.now();
-        let came = came_of(desks.at(side), command).await;
+        let came = came.await;
         let asked = Asked {
-            side,
+            side: crossing.asked_at(step),
             step,
             transfer: crossing.transfer,
             began,

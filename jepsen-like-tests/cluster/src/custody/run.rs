@@ -1,8 +1,8 @@
 //! A scenario at the border from its start to its verdict: traffic, faults, healing, judgement.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use carnet_domain::code::Code;
 use carnet_domain::transfer::Transfer;
@@ -65,17 +65,17 @@ impl Crossings {
             Observers::start(of, &of.running())
         };
         let observers = [observe(Side::A)?, observe(Side::B)?];
-        let colleague = Desks::open(&border)?;
+        let colleague = Desks::patient(&border)?;
         let (recorder, stop) = (Arc::new(Recorder::new()), Arc::new(AtomicBool::new(false)));
         let mut drivers = JoinSet::new();
         for (number, robots) in all.chunks(traffic.robots_each).enumerate() {
             let driver = Driver {
-                desks: Desks::open(&border)?,
+                desks: Desks::hasty(&border)?,
                 colleague: colleague.clone(),
                 recorder: Arc::clone(&recorder),
                 prefixes: Side::BOTH.map(|side| border.at(side).prefix()),
                 robots: robots.to_vec(),
-                random: StdRng::seed_from_u64(traffic.seed ^ ((number as u64) << 32)),
+                random: Mutex::new(random(traffic.seed, number)),
             };
             drivers.spawn(driver.run(Arc::clone(&stop)));
         }
@@ -208,6 +208,10 @@ impl Crossings {
         tell(&run, &self.coverage);
         Ok(Verdict::of(violations, missing))
     }
+}
+
+fn random(seed: u64, number: usize) -> StdRng {
+    StdRng::seed_from_u64(seed ^ ((number as u64) << 32))
 }
 
 /// What was claimed during the run and at its end.

@@ -19,6 +19,7 @@ fn needed() -> Crossed {
         both_ways: 30,
         endings: BTreeMap::from([(Step::Admit, 100), (Step::Return, 5), (Step::Cancel, 10)]),
         repeated: 20,
+        lost_answers: 10,
         faults: BTreeMap::from([
             ("kill leader of A", 2),
             ("kill leader of B", 2),
@@ -35,7 +36,7 @@ async fn custody_survives_leader_kills_and_a_cut_border() -> Result<(), Broken> 
     };
     let plans = [Plan::of("XA"), Plan::of("XB")];
     let mut run = Crossings::start(&programs, plans, Traffic::default()).await?;
-    run.crossed(20).await?;
+    run.crossed(30).await?;
 
     // Each country loses its leader while it cannot reach the other.
     for side in Side::BOTH {
@@ -44,7 +45,7 @@ async fn custody_survives_leader_kills_and_a_cut_border() -> Result<(), Broken> 
         run.looks(side, 100).await?;
         run.bring_back(side, killed).await?;
         run.weather(Weather::Open);
-        run.crossed(20).await?;
+        run.crossed(40).await?;
     }
 
     // Nobody is told that the border is closed, and both leaders die behind it; it opens before they are back.
@@ -57,11 +58,11 @@ async fn custody_survives_leader_kills_and_a_cut_border() -> Result<(), Broken> 
         run.looks(side, 100).await?;
     }
     run.weather(Weather::Open);
-    run.crossed(20).await?;
+    run.crossed(40).await?;
     for (side, node) in Side::BOTH.into_iter().zip(killed) {
         run.bring_back(side, node).await?;
     }
-    run.crossed(20).await?;
+    run.crossed(60).await?;
     hold(&run.judge(needed()).await?);
     Ok(())
 }

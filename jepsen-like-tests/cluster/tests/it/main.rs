@@ -3,6 +3,7 @@
 mod border;
 mod catch_up;
 mod certificates;
+mod crash_points;
 mod custody;
 mod data_directory;
 mod faults;

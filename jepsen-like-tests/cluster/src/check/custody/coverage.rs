@@ -17,6 +17,8 @@ pub struct Crossed {
     pub endings: BTreeMap<Step, usize>,
     /// Steps that were asked for again after they had been written, and refused.
     pub repeated: usize,
+    /// Steps that were written although their answer was lost, before anybody was told so.
+    pub lost_answers: usize,
     /// Faults by kind, each at least so often.
     pub faults: BTreeMap<&'static str, usize>,
 }
@@ -48,6 +50,11 @@ pub fn custody_covered(run: &Run, coverage: &Coverage, needed: &Crossed) -> Vec<
         "steps refused for the second time",
         repeated(run),
         needed.repeated,
+    );
+    least(
+        "steps written whose answer was lost",
+        lost_answers(run),
+        needed.lost_answers,
     );
     for (kind, count) in &needed.faults {
         let found = coverage.faults.get(kind).copied().unwrap_or(0);
@@ -90,4 +97,23 @@ fn repeated(run: &Run) -> usize {
     let again =
         |asked: &&Asked| matches!(asked.came, Came::Refused(_)) && written.contains(&key(asked));
     run.asked.iter().filter(again).count()
+}
+
+/// Steps that nobody was told of: only a look at the registry showed them.
+fn lost_answers(run: &Run) -> usize {
+    let key = |asked: &Asked| (asked.side, asked.transfer, asked.step);
+    let told = |came: Came| matches!(came, Came::Written(_));
+    let acknowledged: BTreeSet<_> = run.asked.iter().filter(|a| told(a.came)).map(key).collect();
+    let written: BTreeSet<_> = Side::BOTH
+        .into_iter()
+        .flat_map(|side| {
+            let own = run.at(side).robots.values().flat_map(|kept| &kept.own);
+            own.filter_map(move |own| Some((side, own.link.transfer?, own.link.step)))
+        })
+        .collect();
+    let lost = run.asked.iter().filter(|asked| asked.came == Came::Unknown);
+    let lost: BTreeSet<_> = lost.map(key).collect();
+    lost.iter()
+        .filter(|key| written.contains(key) && !acknowledged.contains(key))
+        .count()
 }
