@@ -86,3 +86,102 @@ pub(super) fn next(
         _ => Next::Wait,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::code::{Code, Prefix};
+    use carnet_domain::command::{Papers, Purpose, TransferId};
+    use carnet_domain::digest::Digest;
+    use carnet_domain::time::TimeMs;
+    use carnet_domain::transfer::Ending;
+
+    /// A transfer as one country shows it: its newest step, and whether that ended it.
+    fn shown(step: Step, over: bool) -> Transfer {
+        let ending = Ending {
+            step,
+            place: String::new(),
+            at: TimeMs(0),
+            leaf: Digest::ZERO,
+        };
+        Transfer {
+            id: TransferId([1; 16]),
+            code: Code::parse("XA000110000200000000000000001").expect("a code"),
+            from: Prefix::parse("XA").expect("a prefix"),
+            to: Prefix::parse("XB").expect("a prefix"),
+            purpose: Purpose::PermanentExport,
+            epoch: 1,
+            agreement_version: 1,
+            clause: 0,
+            offer_until: TimeMs(0),
+            papers: Papers::default(),
+            conditions: Vec::new(),
+            depart_by: TimeMs(0),
+            refused: None,
+            step,
+            step_at: TimeMs(0),
+            robot: None,
+            evidence: None,
+            ending: over.then_some(ending),
+        }
+    }
+
+    /// What each course does where both countries show the same step, nothing having ended.
+    fn check(course: Course, expected: [Next; 3]) {
+        let found = [Step::Offer, Step::Accept, Step::Depart].map(|step| {
+            let both = shown(step, false);
+            next(course, Some(&both), Some(&both))
+        });
+        assert_eq!(found, expected, "{course:?}");
+    }
+
+    #[test]
+    fn each_course_is_kept_to() {
+        use Next::{Ask, Race};
+        use Step::{Accept, Admit, Cancel, Depart, Refuse, Return};
+        let rest = [Ask(Depart), Ask(Admit)];
+        check(Course::Through, [Ask(Accept), rest[0], rest[1]]);
+        check(Course::SendBack, [Ask(Accept), rest[0], Ask(Return)]);
+        check(Course::Refuse, [Ask(Refuse), rest[0], rest[1]]);
+        check(Course::CancelEarly, [Ask(Cancel), rest[0], rest[1]]);
+        let race = [Race(Cancel, Accept), rest[0], rest[1]];
+        check(Course::CancelAgainstPermit, race);
+        let race = [Ask(Accept), Race(Cancel, Depart), rest[1]];
+        check(Course::CancelAgainstDepart, race);
+    }
+
+    #[test]
+    fn what_was_never_offered_is_offered() {
+        assert_eq!(next(Course::Through, None, None), Next::Ask(Step::Offer));
+    }
+
+    #[test]
+    fn mail_that_is_on_its_way_is_waited_for() {
+        let (offer, accept) = (shown(Step::Offer, false), shown(Step::Accept, false));
+        let depart = shown(Step::Depart, false);
+        for (here, there) in [
+            (&offer, None),
+            (&offer, Some(&accept)),
+            (&depart, Some(&accept)),
+        ] {
+            assert_eq!(next(Course::Through, Some(here), there), Next::Wait);
+        }
+    }
+
+    #[test]
+    fn it_is_over_when_both_say_so() {
+        let (depart, admit) = (shown(Step::Depart, false), shown(Step::Admit, true));
+        assert_eq!(
+            next(Course::Through, Some(&depart), Some(&admit)),
+            Next::Wait
+        );
+        assert_eq!(
+            next(Course::Through, Some(&admit), Some(&depart)),
+            Next::Wait
+        );
+        assert_eq!(
+            next(Course::Through, Some(&admit), Some(&admit)),
+            Next::Over
+        );
+    }
+}
