@@ -1,7 +1,9 @@
 //! One jurisdiction of real processes: its keys, its nodes' files, and what is done to its nodes.
 
+mod gates;
 mod genesis;
 mod layout;
+mod outage;
 
 pub(crate) use self::layout::{run, stem};
 
@@ -16,9 +18,11 @@ use carnet_domain::code::{ModelId, Prefix};
 use carnet_domain::policy::Role;
 use carnet_domain::signature::PublicKey;
 
-use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, Network, RAFT_PORT};
+use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network, RAFT_PORT};
 use crate::patience::{Broken, until};
+use crate::power::Disk;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::skip::Programs;
 
 /// The longest call of the harness to the admin plane; a node that is down answers nobody.
@@ -34,7 +38,7 @@ pub const ADMIN: &str = "admin/ops/one";
 /// The enterprise whose robots are registered.
 pub const MANUFACTURER: &str = "manufacturer/0001/line-1";
 
-/// From here on the last byte of an address is that of a gate of the border, not of a node.
+/// From here on the last byte of an address is that of a gate of the harness, not of a node.
 const GATES_FROM: u8 = 100;
 /// Days a certificate made after the start is good for.
 const CERTIFICATE_DAYS: u64 = 30;
@@ -56,6 +60,10 @@ pub struct Plan {
     pub keys_made: Option<FakeTime>,
     /// The fault planted in every node, for programs that have them; none by default.
     pub planted: Option<&'static str>,
+    /// Whether the data of each node is on a disk of its own, whose power can be cut.
+    pub disks: bool,
+    /// Whether clients know the nodes' client planes only by gates of the harness.
+    pub gated: bool,
 }
 
 /// A wall clock that is not the machine's.
@@ -94,19 +102,24 @@ impl Plan {
             keep_entries: 1_000_000,
             keys_made: None,
             planted: None,
+            disks: false,
+            gated: false,
         }
     }
 }
 
 /// A jurisdiction. Dropping it kills its processes and removes its files, unless `CARNET_KEEP` is set.
+/// Fields drop in this order: processes end, disks are unmounted, files go.
 #[derive(Debug)]
 pub struct Jurisdiction {
+    nodes: Vec<Node>,
+    disks: Vec<Disk>,
+    gates: Vec<(u64, Proxy)>,
     folder: PathBuf,
     _owned: Option<tempfile::TempDir>,
     programs: Programs,
     plan: Plan,
     network: Network,
-    nodes: Vec<Node>,
 }
 
 #[derive(Debug)]
@@ -142,15 +155,20 @@ impl Jurisdiction {
                 paused: false,
             })
             .collect();
-        let made = Self {
+        let mut made = Self {
+            nodes,
+            disks: Vec::new(),
+            gates: Vec::new(),
             folder,
             _owned: owned,
             programs: programs.clone(),
             plan,
             network,
-            nodes,
         };
         layout::make_keys(&made)?;
+        if made.plan.disks {
+            made.make_disks()?;
+        }
         for id in 1..=count {
             layout::write_config(&made, id)?;
         }
@@ -163,6 +181,7 @@ impl Jurisdiction {
     /// Something of that failed or never happened.
     pub async fn start(programs: &Programs, plan: Plan) -> Result<Self, Broken> {
         let mut made = Self::lay_out(programs, plan)?;
+        made.open_gates().await?;
         for id in 1..=u64::from(made.plan.voters) {
             made.start_node(id)?;
         }
@@ -318,7 +337,7 @@ impl Jurisdiction {
 
     /// `host:port` of a node's client plane.
     pub fn client_address(&self, id: u64) -> String {
-        self.network.of(index(id), CLIENT_PORT).to_string()
+        self.known_client_address(id).to_string()
     }
 
     /// `host:port` of a node's admin plane.
@@ -524,11 +543,9 @@ impl Jurisdiction {
     /// # Errors
     /// Which, how, and the end of its log.
     pub fn all_alive(&mut self) -> Result<(), Broken> {
-        let ended = |node: &mut Node| Some((node.id, node.process.as_mut()?.has_ended()?));
-        let found = self.nodes.iter_mut().find_map(ended);
-        match found {
+        match self.ended_by_itself() {
             None => Ok(()),
-            Some((id, how)) => Err(Broken::new(format!("{how}\n{}", self.log_end(id)))),
+            Some(how) => Err(Broken::new(how)),
         }
     }
 
@@ -542,6 +559,13 @@ impl Jurisdiction {
             }
         }
         fallen
+    }
+
+    /// The first node that has ended although nobody stopped it: how, and the end of its log.
+    pub fn ended_by_itself(&mut self) -> Option<String> {
+        let ended = |node: &mut Node| Some((node.id, node.process.as_mut()?.has_ended()?));
+        let (id, how) = self.nodes.iter_mut().find_map(ended)?;
+        Some(format!("{how}\n{}", self.log_end(id)))
     }
 
     /// The last lines a node said.

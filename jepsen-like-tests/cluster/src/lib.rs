@@ -12,6 +12,7 @@ pub mod history;
 pub mod jurisdiction;
 pub mod observe;
 pub mod patience;
+pub mod power;
 pub mod process;
 pub mod proxy;
 pub mod run;

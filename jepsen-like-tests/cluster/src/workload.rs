@@ -149,6 +149,11 @@ impl Load {
         .await
     }
 
+    /// How many operations have ended without anybody knowing whether they took effect.
+    pub fn unknown(&self) -> usize {
+        self.recorder.unknown()
+    }
+
     /// Ends the load and waits for its last calls.
     ///
     /// # Errors

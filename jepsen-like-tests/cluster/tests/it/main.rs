@@ -8,4 +8,5 @@ mod custody;
 mod data_directory;
 mod faults;
 mod planted;
+mod power;
 mod process;
