@@ -1,7 +1,9 @@
-//! The switchboard of planted faults, compiled only with the feature `planted`; a release has neither flag nor code.
+//! The switchboard of planted faults, compiled only with the feature `planted`; a release has no such flag.
 //!
-//! A suite that finds no fault proves something only if it finds those put there on purpose.
+//! A suite that finds no fault proves something only if it finds those put there on purpose. The store's faults are
+//! compiled in with the same feature; those of the rules are values that `apply` is given, all off in a release.
 
+use carnet_domain::{custody, machine};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -24,6 +26,16 @@ pub enum Planted {
     CrashInPublish,
     /// The process ends when the checkpoint is published, before it hears so.
     CrashAfterPublish,
+    /// The Raft log reports an append as synced when it is written; only every hundredth is synced.
+    AcknowledgeBeforeFsync,
+    /// A request that was answered before is executed again when it is repeated.
+    NoDedup,
+    /// `epoch >=` where `>` is right: a custody link of the present epoch is taken for a newer one.
+    EpochNotStrict,
+    /// A cancelled offer does not burn its epoch: the next offer has the same one.
+    CancelKeepsEpoch,
+    /// The family of secondary keys is empty in every snapshot.
+    SnapshotMissesAColumnFamily,
 }
 
 impl Planted {
@@ -38,6 +50,18 @@ impl Planted {
             let name = name.as_ref().map_or("?", PossibleValue::get_name);
             eprintln!("planted: {name}");
             std::process::abort();
+        }
+    }
+
+    /// The faults of the rules among them.
+    pub fn of_rules(self) -> machine::Planted {
+        machine::Planted {
+            no_dedup: self == Self::NoDedup,
+            custody: custody::Planted {
+                epoch_not_strict: self == Self::EpochNotStrict,
+                cancel_keeps_epoch: self == Self::CancelKeepsEpoch,
+                admit_without_release: false,
+            },
         }
     }
 }

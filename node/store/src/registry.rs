@@ -109,6 +109,8 @@ pub struct RegistryState<E: StateEngine> {
     progress: watch::Sender<Progress>,
     /// Set when a snapshot replaced the content: what is cached must be read anew.
     replaced: Arc<AtomicBool>,
+    #[cfg(feature = "planted")]
+    planted: machine::Planted,
 }
 
 impl<E: StateEngine> RegistryState<E> {
@@ -130,10 +132,19 @@ impl<E: StateEngine> RegistryState<E> {
             verified: Arc::default(),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
+            #[cfg(feature = "planted")]
+            planted: machine::Planted::default(),
         };
         // A state that stands at a seal serves it at once: nothing may be written for long.
         state.keep_views(&mut *state.lock()?)?;
         Ok(state)
+    }
+
+    /// With faults planted by a test of the tests.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn plant(self, planted: machine::Planted) -> Self {
+        Self { planted, ..self }
     }
 
     /// The engine: reads of the newest applied state.
@@ -203,7 +214,9 @@ impl<E: StateEngine> RegistryState<E> {
                     applied.membership = Some((record.position, bytes.clone()));
                     Bytes::new()
                 }
-                Payload::Entry(bytes) => Bytes::from(apply_entry(&mut overlay, bytes)?.to_bytes()),
+                Payload::Entry(bytes) => {
+                    Bytes::from(self.apply_entry(&mut overlay, bytes)?.to_bytes())
+                }
             });
         }
         let (mut batch, registry) = overlay.finish();
@@ -211,6 +224,16 @@ impl<E: StateEngine> RegistryState<E> {
         self.engine.write(batch)?;
         inner.registry = registry;
         Ok(answers)
+    }
+
+    fn apply_entry(&self, overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
+        match Entry::from_bytes(bytes) {
+            #[cfg(feature = "planted")]
+            Ok(entry) => machine::apply_with(overlay, &entry, self.planted),
+            #[cfg(not(feature = "planted"))]
+            Ok(entry) => machine::apply(overlay, &entry),
+            Err(error) => Ok(malformed(&error)),
+        }
     }
 
     /// After a batch: keeps the view of a new seal, and serves proofs from the view that was published.
@@ -244,13 +267,6 @@ impl<E: StateEngine> RegistryState<E> {
                 .unwrap_or_else(PoisonError::into_inner) = Some(published);
         }
         Ok(())
-    }
-}
-
-fn apply_entry(overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
-    match Entry::from_bytes(bytes) {
-        Ok(entry) => machine::apply(overlay, &entry),
-        Err(error) => Ok(malformed(&error)),
     }
 }
 

@@ -508,12 +508,7 @@ pub struct Planted {
 }
 
 /// Advances the chain over a link.
-pub fn fold(me: Prefix, chain: &Chain, written: &Written) -> Folded {
-    fold_with(me, chain, written, Planted::default())
-}
-
-/// As [`fold`], with faults planted by a test.
-pub fn fold_with(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
+pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
     let link = &written.link;
     if written.writer != link.writer() {
         return Folded::Doubtful("written by neither party");

@@ -440,7 +440,7 @@ impl<L: Ledger> Run<'_, L> {
                 Err(detail) => return broken(detail),
             }
         }
-        let chain = match fold(me, &here.chain, &written) {
+        let chain = match fold(me, &here.chain, &written, self.planted.custody) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
             Folded::Doubtful(why) => return no(Reason::TransferEnded, why),

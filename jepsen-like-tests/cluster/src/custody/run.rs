@@ -139,6 +139,7 @@ impl Crossings {
             Weather::Slow(_) => Some("slow border"),
             Weather::Cut => Some("border cut"),
             Weather::Silent => Some("silent border"),
+            Weather::Unanswered => Some("unanswered border"),
         };
         if let Some(kind) = kind {
             self.coverage.fault(kind, self.recorder.now());

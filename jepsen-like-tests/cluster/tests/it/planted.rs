@@ -5,9 +5,44 @@ use std::process::Command;
 use carnet_cluster::Broken;
 use carnet_cluster::check::Verdict;
 use carnet_cluster::jurisdiction::Plan;
+use carnet_cluster::power::power_can_be_cut;
 use carnet_cluster::run::{Least, Run};
 use carnet_cluster::workload::LoadPlan;
 use carnet_cluster::{planted_programs, programs};
+
+use crate::catch_up::{join_by_snapshot, short_log};
+use crate::faults::{gated, lose_answers};
+use crate::power::{lose_power, on_disks};
+
+/// Every fault that a `carnetd` with the switchboard can be told to have.
+const NAMES: [&str; 13] = [
+    "follower-serves-local-read",
+    "crash-after-seal",
+    "crash-before-size-kept",
+    "crash-in-size-kept",
+    "crash-before-signature",
+    "crash-before-publish",
+    "crash-in-publish",
+    "crash-after-publish",
+    "acknowledge-before-fsync",
+    "no-dedup",
+    "epoch-not-strict",
+    "cancel-keeps-epoch",
+    "snapshot-misses-a-column-family",
+];
+
+/// Fails unless this invariant is among those found broken. One fault often breaks more than one.
+#[expect(clippy::print_stdout, reason = "what was found is the result")]
+fn found(verdict: &Verdict, invariant: &str) {
+    println!("{verdict}");
+    let Verdict::Violated(found) = verdict else {
+        panic!("{verdict}");
+    };
+    let named = found
+        .iter()
+        .any(|violation| violation.invariant == invariant);
+    assert!(named, "{invariant} is not among them: {verdict}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_reads_of_a_follower_are_found() -> Result<(), Broken> {
@@ -26,13 +61,60 @@ async fn local_reads_of_a_follower_are_found() -> Result<(), Broken> {
         run.registry.resume(paused)?;
         run.answers(100).await?;
     }
-    let verdict = run.judge(Least::of("pause follower", 4)).await?;
-    let Verdict::Violated(found) = &verdict else {
-        panic!("{verdict}");
-    };
     // The histories at the end are read through the same fault, so more may be found than what was planted.
-    let stale = found.iter().any(|violation| violation.invariant == "I1");
-    assert!(stale, "{verdict}");
+    found(&run.judge(Least::of("pause follower", 4)).await?, "I1");
+    Ok(())
+}
+
+/// The log's own sentinel does not notice: it remembers what was truly synced, and that is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledgement_before_the_sync_is_found() -> Result<(), Broken> {
+    let test = "an_acknowledgement_before_the_sync_is_found";
+    let Some(programs) = planted_programs(test).filter(|_| power_can_be_cut(test)) else {
+        return Ok(());
+    };
+    let plan = Plan {
+        planted: Some("acknowledge-before-fsync"),
+        ..on_disks()
+    };
+    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    lose_power(&mut run).await?;
+    found(&run.judge(Least::of("power cut", 1)).await?, "I10");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repetition_that_is_executed_again_is_found() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("a_repetition_that_is_executed_again_is_found") else {
+        return Ok(());
+    };
+    let plan = Plan {
+        planted: Some("no-dedup"),
+        ..gated()
+    };
+    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    lose_answers(&mut run).await?;
+    found(&run.judge(Least::of("answers lost", 2)).await?, "I3");
+    Ok(())
+}
+
+/// The snapshot itself is sound: its manifest names every family and every hash is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_misses_a_family_is_found() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("a_snapshot_that_misses_a_family_is_found") else {
+        return Ok(());
+    };
+    let plan = Plan {
+        planted: Some("snapshot-misses-a-column-family"),
+        ..short_log()
+    };
+    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    join_by_snapshot(&mut run).await?;
+    let least = Least {
+        faults: Vec::new(),
+        ..Least::of("", 0)
+    };
+    found(&run.judge(least).await?, "I5");
     Ok(())
 }
 
@@ -41,17 +123,30 @@ fn a_release_has_no_planted_faults() -> Result<(), Broken> {
     let Some(programs) = programs("a_release_has_no_planted_faults") else {
         return Ok(());
     };
+    for name in NAMES {
+        let output = Command::new(&programs.carnetd)
+            .args(["--config", "/nonexistent", "--planted", name])
+            .output()
+            .map_err(Broken::at("carnetd"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("unexpected argument '--planted'"), "{said}");
+    }
+    Ok(())
+}
+
+/// A fault that is added to the switchboard and not to [`NAMES`] fails here.
+#[test]
+fn every_planted_fault_has_its_name_here() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("every_planted_fault_has_its_name_here") else {
+        return Ok(());
+    };
     let output = Command::new(&programs.carnetd)
-        .args([
-            "--config",
-            "/nonexistent",
-            "--planted",
-            "follower-serves-local-read",
-        ])
+        .args(["--config", "/nonexistent", "--planted", "?"])
         .output()
         .map_err(Broken::at("carnetd"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("unexpected argument '--planted'"), "{said}");
+    let offered = format!("[possible values: {}]", NAMES.join(", "));
+    assert!(said.contains(&offered), "{said}");
     Ok(())
 }
