@@ -4,6 +4,7 @@
 mod course;
 mod driver;
 mod ending;
+mod reoffer;
 mod run;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::border::Side;
 use crate::history::Moment;
 
 pub use self::driver::Traffic;
+pub use self::reoffer::{Reoffered, offer_cancel_offer};
 pub use self::run::Crossings;
 
 /// What came of asking for a step.

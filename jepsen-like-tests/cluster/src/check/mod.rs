@@ -4,6 +4,7 @@
 
 mod coverage;
 mod custody;
+mod epochs;
 mod heads;
 mod power;
 mod replicas;
@@ -13,6 +14,7 @@ use std::fmt;
 
 pub use self::coverage::{Coverage, Needed, covered};
 pub use self::custody::{Crossed, custody_covered, custody_holds};
+pub use self::epochs::epochs_stay_burned;
 pub use self::heads::{Head, Proofs, heads_consistent};
 pub use self::power::acknowledged_before_a_cut;
 pub use self::replicas::{Look, replicas_equal};

@@ -31,7 +31,7 @@ const PATIENT: Duration = Duration::from_secs(6);
 /// Offers and permits stand longer than any run.
 const STANDS: DurationMs = DurationMs::from_days(30);
 /// The version of the agreement of every border of the harness.
-const AGREEMENT_VERSION: u32 = 1;
+pub(super) const AGREEMENT_VERSION: u32 = 1;
 /// Of a hundred steps, so many are asked for by two officers at the same time.
 const TWICE_PERCENT: u8 = 20;
 /// Of a hundred steps, so many are asked for by an officer who hangs up: the answer is lost, the step may be written.

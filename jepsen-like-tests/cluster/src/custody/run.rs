@@ -259,7 +259,11 @@ fn enough(found: usize, least: usize) -> Result<(), String> {
 }
 
 /// Registers robots with these serials.
-async fn register(of: &Jurisdiction, first: u32, count: u32) -> Result<Vec<Code>, Broken> {
+pub(super) async fn register(
+    of: &Jurisdiction,
+    first: u32,
+    count: u32,
+) -> Result<Vec<Code>, Broken> {
     let maker = of.client(MANUFACTURER, &of.running())?;
     let maker = maker.build().map_err(Broken::at("manufacturer"))?;
     let model = model_id(of)?;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use carnet_cluster::Broken;
-use carnet_cluster::border::Side;
-use carnet_cluster::check::Crossed;
-use carnet_cluster::custody::{Crossings, Traffic};
+use carnet_cluster::border::{Border, Side};
+use carnet_cluster::check::{Crossed, Verdict, epochs_stay_burned};
+use carnet_cluster::custody::{Crossings, Traffic, offer_cancel_offer};
 use carnet_cluster::jurisdiction::Plan;
 use carnet_cluster::programs;
 use carnet_cluster::proxy::Weather;
@@ -27,6 +27,20 @@ fn needed() -> Crossed {
             ("silent border", 1),
         ]),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_after_a_cancel_has_an_epoch_of_its_own() -> Result<(), Broken> {
+    let Some(programs) = programs("an_offer_after_a_cancel_has_an_epoch_of_its_own") else {
+        return Ok(());
+    };
+    let border = Border::start(&programs, Plan::of("XA"), Plan::of("XB")).await?;
+    let came = offer_cancel_offer(&border).await?;
+    for (country, trail) in [("XA", &came.exporter), ("XB", &came.importer)] {
+        hold(&Verdict::of(epochs_stay_burned(country, trail), Vec::new()));
+    }
+    assert!(came.taken_up, "{came:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,15 +3,18 @@
 use std::process::Command;
 
 use carnet_cluster::Broken;
-use carnet_cluster::check::Verdict;
+use carnet_cluster::border::Border;
+use carnet_cluster::check::{Verdict, epochs_stay_burned};
+use carnet_cluster::custody::{Reoffered, offer_cancel_offer};
 use carnet_cluster::jurisdiction::Plan;
 use carnet_cluster::power::power_can_be_cut;
 use carnet_cluster::run::{Least, Run};
+use carnet_cluster::skip::Programs;
 use carnet_cluster::workload::LoadPlan;
 use carnet_cluster::{planted_programs, programs};
 
 use crate::catch_up::{join_by_snapshot, short_log};
-use crate::faults::{gated, lose_answers};
+use crate::faults::{gated, hold, lose_answers};
 use crate::power::{lose_power, on_disks};
 
 /// Every fault that a `carnetd` with the switchboard can be told to have.
@@ -116,6 +119,57 @@ async fn a_snapshot_that_misses_a_family_is_found() -> Result<(), Broken> {
     };
     found(&run.judge(least).await?, "I5");
     Ok(())
+}
+
+/// The guards before this one hide it from every honest exporter: mail is taken in order and once, by its cursor, and an
+/// offer under the number of a known transfer changes nothing. What is left is an exporter that reuses an epoch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_importer_that_takes_a_burned_epoch_is_found() -> Result<(), Broken> {
+    let test = "an_importer_that_takes_a_burned_epoch_is_found";
+    let Some(programs) = planted_programs(test) else {
+        return Ok(());
+    };
+    let came = reoffer(
+        &programs,
+        Some("cancel-keeps-epoch"),
+        Some("epoch-not-strict"),
+    )
+    .await?;
+    found(&importers_trail(&came), "C6");
+    assert!(came.taken_up, "{came:?}");
+    Ok(())
+}
+
+/// The same lie, told to an importer without a fault: its own trail holds, and the exporter's does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exporter_that_reuses_an_epoch_is_found_and_not_believed() -> Result<(), Broken> {
+    let test = "an_exporter_that_reuses_an_epoch_is_found_and_not_believed";
+    let Some(programs) = planted_programs(test) else {
+        return Ok(());
+    };
+    let came = reoffer(&programs, Some("cancel-keeps-epoch"), None).await?;
+    let exporters = epochs_stay_burned("XA", &came.exporter);
+    found(&Verdict::of(exporters, Vec::new()), "C6");
+    hold(&importers_trail(&came));
+    assert!(!came.taken_up, "{came:?}");
+    Ok(())
+}
+
+async fn reoffer(
+    programs: &Programs,
+    exporter: Option<&'static str>,
+    importer: Option<&'static str>,
+) -> Result<Reoffered, Broken> {
+    let plan = |prefix, planted| Plan {
+        planted,
+        ..Plan::of(prefix)
+    };
+    let border = Border::start(programs, plan("XA", exporter), plan("XB", importer)).await?;
+    offer_cancel_offer(&border).await
+}
+
+fn importers_trail(came: &Reoffered) -> Verdict {
+    Verdict::of(epochs_stay_burned("XB", &came.importer), Vec::new())
 }
 
 #[test]
