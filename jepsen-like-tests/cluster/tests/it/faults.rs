@@ -69,7 +69,7 @@ pub(crate) fn gated() -> Plan {
 pub(crate) async fn lose_answers(run: &mut Run) -> Result<(), Broken> {
     for _ in 0..2 {
         run.lose_answers_of_leader().await?;
-        run.answers(100).await?;
+        run.answers(400).await?;
     }
     Ok(())
 }
