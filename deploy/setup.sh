@@ -5,7 +5,8 @@
 #
 #   build    C++ compiler, ccache and libclang, for RocksDB and its bindings
 #   test     cargo-nextest, rustfmt and clippy
-#   cluster  iproute2, nftables and libfaketime, for the tests with real processes and real faults
+#   cluster  iproute2, nftables, libfaketime, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the
+#            tests with real processes and real faults
 #   bench    etcd-server, the system the benchmarks are run beside
 #
 # Exit code: not 0 only when `build` or `test` cannot be had. Without `cluster` or `bench` the work goes on, and the tests
@@ -72,6 +73,9 @@ _carnet_group_cluster() {
   _carnet_has_tool ip && _carnet_has_tool tc || missing+=(iproute2)
   _carnet_has_tool nft || missing+=(nftables)
   _carnet_has_file libfaketime.so.1 || missing+=(libfaketime)
+  _carnet_has_tool mkfs.ext4 || missing+=(e2fsprogs)
+  _carnet_has_tool mount && _carnet_has_tool umount || missing+=(mount)
+  _carnet_has_tool xfs_io || missing+=(xfsprogs)
   _carnet_install "${missing[@]}"
 }
 

@@ -153,6 +153,12 @@ impl Recorder {
         self.lock().iter().filter(is_answer).count()
     }
 
+    /// How many operations ended without anybody knowing whether they took effect.
+    pub fn unknown(&self) -> usize {
+        let is_unknown = |o: &&Operation| matches!(o.outcome, Outcome::Unknown);
+        self.lock().iter().filter(is_unknown).count()
+    }
+
     /// Everything recorded, by the time it began.
     pub fn operations(&self) -> Vec<Operation> {
         let mut operations = self.lock().clone();

@@ -1,8 +1,13 @@
 //! One jurisdiction of real processes: its keys, its nodes' files, and what is done to its nodes.
 
+mod gates;
 mod genesis;
 mod layout;
+mod outage;
 
+pub(crate) use self::layout::{run, stem};
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,11 +15,14 @@ use carnet_client::admin::{Admin, GetStatusResponse, Member};
 use carnet_client::{Client, ClientBuilder, Identity};
 use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{ModelId, Prefix};
+use carnet_domain::policy::Role;
 use carnet_domain::signature::PublicKey;
 
-use crate::address::{ADMIN_PORT, CLIENT_PORT, Network, RAFT_PORT};
+use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network, RAFT_PORT};
 use crate::patience::{Broken, until};
+use crate::power::Disk;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::skip::Programs;
 
 /// The longest call of the harness to the admin plane; a node that is down answers nobody.
@@ -29,6 +37,11 @@ pub const REGISTRAR: &str = "registrar/hq/one";
 pub const ADMIN: &str = "admin/ops/one";
 /// The enterprise whose robots are registered.
 pub const MANUFACTURER: &str = "manufacturer/0001/line-1";
+
+/// From here on the last byte of an address is that of a gate of the harness, not of a node.
+const GATES_FROM: u8 = 100;
+/// Days a certificate made after the start is good for.
+const CERTIFICATE_DAYS: u64 = 30;
 
 /// What is laid out.
 #[derive(Debug, Clone)]
@@ -47,6 +60,10 @@ pub struct Plan {
     pub keys_made: Option<FakeTime>,
     /// The fault planted in every node, for programs that have them; none by default.
     pub planted: Option<&'static str>,
+    /// Whether the data of each node is on a disk of its own, whose power can be cut.
+    pub disks: bool,
+    /// Whether clients know the nodes' client planes only by gates of the harness.
+    pub gated: bool,
 }
 
 /// A wall clock that is not the machine's.
@@ -85,19 +102,24 @@ impl Plan {
             keep_entries: 1_000_000,
             keys_made: None,
             planted: None,
+            disks: false,
+            gated: false,
         }
     }
 }
 
 /// A jurisdiction. Dropping it kills its processes and removes its files, unless `CARNET_KEEP` is set.
+/// Fields drop in this order: processes end, disks are unmounted, files go.
 #[derive(Debug)]
 pub struct Jurisdiction {
+    nodes: Vec<Node>,
+    disks: Vec<Disk>,
+    gates: Vec<(u64, Proxy)>,
     folder: PathBuf,
     _owned: Option<tempfile::TempDir>,
     programs: Programs,
     plan: Plan,
     network: Network,
-    nodes: Vec<Node>,
 }
 
 #[derive(Debug)]
@@ -133,15 +155,20 @@ impl Jurisdiction {
                 paused: false,
             })
             .collect();
-        let made = Self {
+        let mut made = Self {
+            nodes,
+            disks: Vec::new(),
+            gates: Vec::new(),
             folder,
             _owned: owned,
             programs: programs.clone(),
             plan,
             network,
-            nodes,
         };
         layout::make_keys(&made)?;
+        if made.plan.disks {
+            made.make_disks()?;
+        }
         for id in 1..=count {
             layout::write_config(&made, id)?;
         }
@@ -154,6 +181,7 @@ impl Jurisdiction {
     /// Something of that failed or never happened.
     pub async fn start(programs: &Programs, plan: Plan) -> Result<Self, Broken> {
         let mut made = Self::lay_out(programs, plan)?;
+        made.open_gates().await?;
         for id in 1..=u64::from(made.plan.voters) {
             made.start_node(id)?;
         }
@@ -309,12 +337,22 @@ impl Jurisdiction {
 
     /// `host:port` of a node's client plane.
     pub fn client_address(&self, id: u64) -> String {
-        self.network.of(index(id), CLIENT_PORT).to_string()
+        self.known_client_address(id).to_string()
     }
 
     /// `host:port` of a node's admin plane.
     pub fn admin_address(&self, id: u64) -> String {
         self.network.of(index(id), ADMIN_PORT).to_string()
+    }
+
+    /// Where a node's federation plane listens.
+    pub fn federation_address(&self, id: u64) -> SocketAddr {
+        self.network.of(index(id), FEDERATION_PORT)
+    }
+
+    /// A free address in its network that may lead to a node's federation plane.
+    pub fn gate_address(&self, id: u64) -> SocketAddr {
+        self.network.of(GATES_FROM + index(id), FEDERATION_PORT)
     }
 
     /// A node as a member of the cluster.
@@ -343,6 +381,15 @@ impl Jurisdiction {
     /// `carnet pki client` failed.
     pub fn make_client(&self, who: &str, days: u64, at: Option<&FakeTime>) -> Result<(), Broken> {
         layout::make_client(self, who, days, at)
+    }
+
+    /// Makes keys for one more office (`role/unit/name`) and has the admin enrol it.
+    ///
+    /// # Errors
+    /// The keys cannot be made, or the admin was refused.
+    pub async fn enrol_office(&self, who: &str, role: Role) -> Result<(), Broken> {
+        layout::make_client(self, who, CERTIFICATE_DAYS, None)?;
+        genesis::enrol_office(self, who, role).await
     }
 
     /// The admin plane of these nodes.
@@ -496,12 +543,29 @@ impl Jurisdiction {
     /// # Errors
     /// Which, how, and the end of its log.
     pub fn all_alive(&mut self) -> Result<(), Broken> {
-        let ended = |node: &mut Node| Some((node.id, node.process.as_mut()?.has_ended()?));
-        let found = self.nodes.iter_mut().find_map(ended);
-        match found {
+        match self.ended_by_itself() {
             None => Ok(()),
-            Some((id, how)) => Err(Broken::new(format!("{how}\n{}", self.log_end(id)))),
+            Some(how) => Err(Broken::new(how)),
         }
+    }
+
+    /// Nodes that ended by themselves, which is expected of them, and how; from now on they do not run.
+    pub fn fallen(&mut self) -> Vec<(u64, String)> {
+        let mut fallen = Vec::new();
+        for node in &mut self.nodes {
+            if let Some(how) = node.process.as_mut().and_then(Process::has_ended) {
+                node.process = None;
+                fallen.push((node.id, how));
+            }
+        }
+        fallen
+    }
+
+    /// The first node that has ended although nobody stopped it: how, and the end of its log.
+    pub fn ended_by_itself(&mut self) -> Option<String> {
+        let ended = |node: &mut Node| Some((node.id, node.process.as_mut()?.has_ended()?));
+        let (id, how) = self.nodes.iter_mut().find_map(ended)?;
+        Some(format!("{how}\n{}", self.log_end(id)))
     }
 
     /// The last lines a node said.

@@ -4,11 +4,15 @@
 //! one limit is the harness's patience, and its passing means that something never happened.
 
 pub mod address;
+pub mod border;
 pub mod check;
+pub mod crash;
+pub mod custody;
 pub mod history;
 pub mod jurisdiction;
 pub mod observe;
 pub mod patience;
+pub mod power;
 pub mod process;
 pub mod proxy;
 pub mod run;

@@ -25,6 +25,8 @@ pub enum Weather {
     Cut,
     /// Nothing passes and nobody is told: connections stay open and silent.
     Silent,
+    /// What is asked passes; what is answered waits until this ends.
+    Unanswered,
 }
 
 /// One listening address that leads to another. Dropping it ends all its connections.
@@ -82,7 +84,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, weather: watch::Receiver<
 }
 
 async fn connect(near: TcpStream, to: SocketAddr, mut weather: watch::Receiver<Weather>) {
-    if !passable(&mut weather).await {
+    if !passable(Way::Asked, &mut weather).await {
         return;
     }
     let Ok(far) = TcpStream::connect(to).await else {
@@ -93,14 +95,24 @@ async fn connect(near: TcpStream, to: SocketAddr, mut weather: watch::Receiver<W
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = carry(near_in, far_out, weather.clone()) => {}
-        () = carry(far_in, near_out, weather) => {}
+        () = carry(near_in, far_out, Way::Asked, weather.clone()) => {}
+        () = carry(far_in, near_out, Way::Answered, weather) => {}
     }
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To where the proxy leads.
+    Asked,
+    /// Back.
+    Answered,
 }
 
 async fn carry(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
+    way: Way,
     mut weather: watch::Receiver<Weather>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
@@ -111,7 +123,7 @@ async fn carry(
             () = cut(&mut watch) => return,
         };
         let Ok(count @ 1..) = read else { return };
-        if !passable(&mut weather).await {
+        if !passable(way, &mut weather).await {
             return;
         }
         let delay = match *weather.borrow() {
@@ -127,10 +139,14 @@ async fn carry(
     }
 }
 
-/// Waits while it is silent; whether anything passes now.
-async fn passable(weather: &mut watch::Receiver<Weather>) -> bool {
+/// Waits while nothing passes this way; whether anything passes now.
+async fn passable(way: Way, weather: &mut watch::Receiver<Weather>) -> bool {
     let seen = weather
-        .wait_for(|weather| *weather != Weather::Silent)
+        .wait_for(|weather| match weather {
+            Weather::Open | Weather::Slow(_) | Weather::Cut => true,
+            Weather::Silent => false,
+            Weather::Unanswered => way == Way::Asked,
+        })
         .await;
     seen.is_ok_and(|weather| *weather != Weather::Cut)
 }
@@ -143,21 +159,33 @@ async fn cut(weather: &mut watch::Receiver<Weather>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
 
-    /// An address that answers every byte with the same byte.
-    async fn echo() -> SocketAddr {
+    /// An address that answers every byte with the same byte, and says here what it was asked.
+    async fn echo_heard() -> (SocketAddr, mpsc::UnboundedReceiver<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("an address");
+        let (hears, heard) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                let hears = hears.clone();
                 tokio::spawn(async move {
-                    let (mut from, mut to) = stream.split();
-                    tokio::io::copy(&mut from, &mut to).await
+                    while let Ok(byte) = stream.read_u8().await {
+                        // Most tests do not listen.
+                        let _ = hears.send(byte);
+                        if stream.write_all(&[byte]).await.is_err() {
+                            return;
+                        }
+                    }
                 });
             }
         });
-        address
+        (address, heard)
+    }
+
+    async fn echo() -> SocketAddr {
+        echo_heard().await.0
     }
 
     async fn proxy() -> (Proxy, TcpStream) {
@@ -196,6 +224,24 @@ mod tests {
             .await
             .expect("a connection");
         assert_eq!(says(&mut third, 10).await.expect("an echo"), 10);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_arrives_while_the_answer_waits() {
+        let (to, mut heard) = echo_heard().await;
+        let proxy = Proxy::start("127.0.0.1:0".parse().expect("an address"), to)
+            .await
+            .expect("a proxy");
+        proxy.set(Weather::Unanswered);
+        let mut stream = TcpStream::connect(proxy.address())
+            .await
+            .expect("a connection");
+        stream.write_all(&[7]).await.expect("written");
+        assert_eq!(heard.recv().await, Some(7), "the question did not arrive");
+        let early = timeout(Duration::from_millis(50), stream.read_u8()).await;
+        assert!(early.is_err(), "{early:?}");
+        proxy.set(Weather::Open);
+        assert_eq!(stream.read_u8().await.expect("an echo"), 7);
     }
 
     #[tokio::test]

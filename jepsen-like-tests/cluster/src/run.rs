@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::check::{
-    Coverage, Needed, Verdict, Violation, covered, heads_consistent, replicas_equal,
-    robots_linearizable,
+    Coverage, Needed, Verdict, Violation, acknowledged_before_a_cut, covered, heads_consistent,
+    replicas_equal, robots_linearizable,
 };
-use crate::history::{Operation, Outcome};
+use crate::history::{Moment, Operation, Outcome};
 use crate::jurisdiction::{Jurisdiction, Plan};
 use crate::observe::Observers;
-use crate::patience::Broken;
+use crate::patience::{Broken, until};
+use crate::proxy::Weather;
 use crate::skip::Programs;
 use crate::workload::{Load, LoadPlan};
 
@@ -21,6 +22,10 @@ pub struct Run {
     pub load: Load,
     observers: Observers,
     coverage: Coverage,
+    /// When the power was gone.
+    cuts: Vec<Moment>,
+    /// A node that did not live on what a cut had left it: how it ended.
+    crippled: Option<String>,
 }
 
 impl Run {
@@ -38,6 +43,8 @@ impl Run {
             load,
             observers,
             coverage: Coverage::default(),
+            cuts: Vec::new(),
+            crippled: None,
         };
         run.answers(100).await?;
         Ok(run)
@@ -48,9 +55,66 @@ impl Run {
     /// # Errors
     /// It never happened, or a node that nobody stopped has ended.
     pub async fn answers(&mut self, more: usize) -> Result<(), Broken> {
-        let answered = self.load.answers(more).await;
-        self.registry.all_alive()?;
-        answered
+        match self.answers_or_end(more).await? {
+            None => Ok(()),
+            Some(how) => Err(Broken::new(how)),
+        }
+    }
+
+    /// As [`Self::answers`]; a node that ended by itself ends the waiting, and how is the answer.
+    async fn answers_or_end(&mut self, more: usize) -> Result<Option<String>, Broken> {
+        let least = self.load.answered() + more;
+        let (registry, load) = (&mut self.registry, &self.load);
+        until(&format!("{least} operations are answered"), || {
+            let answered = load.answered();
+            let look = match registry.ended_by_itself() {
+                Some(how) => Ok(Some(how)),
+                None if least <= answered => Ok(None),
+                None => Err(format!("{answered} answered")),
+            };
+            async move { look }
+        })
+        .await
+    }
+
+    /// Keeps back the answers of the leader, under load, until a client has given up: what it asked, and asked again, was
+    /// heard every time.
+    ///
+    /// # Errors
+    /// Nobody led, the nodes have no gates, or no client gave up.
+    pub async fn lose_answers_of_leader(&mut self) -> Result<(), Broken> {
+        let leader = self.registry.leader().await?;
+        self.coverage.fault("answers lost", self.load.now());
+        let before = self.load.unknown();
+        self.registry.set_gate(leader, Weather::Unanswered)?;
+        let load = &self.load;
+        let given_up = until("a client gives up", || async {
+            let unknown = load.unknown();
+            if before < unknown {
+                Ok(())
+            } else {
+                Err(format!("{unknown} unknown outcomes"))
+            }
+        })
+        .await;
+        self.registry.set_gate(leader, Weather::Open)?;
+        given_up
+    }
+
+    /// Cuts the power of every node at once, under load, starts them on what their disks kept, and waits until so many
+    /// more operations have ended with an answer. `false`: a node does not live on what it was left, which ends the run.
+    ///
+    /// # Errors
+    /// The power could not be cut, or the cluster never served again although every node runs.
+    pub async fn cut_power(&mut self, more: usize) -> Result<bool, Broken> {
+        self.coverage.fault("power cut", self.load.now());
+        let cut = self.registry.cut_power().await?;
+        self.cuts.push(self.load.now());
+        for id in cut {
+            self.registry.start_node(id)?;
+        }
+        self.crippled = self.answers_or_end(more).await?;
+        Ok(self.crippled.is_none())
     }
 
     /// Kills the leader, under load; its id.
@@ -127,9 +191,25 @@ impl Run {
     /// # Errors
     /// The run could not be brought to an end.
     pub async fn judge(mut self, least: Least) -> Result<Verdict, Broken> {
+        if let Some(how) = self.crippled {
+            let text = format!("what was acknowledged is not served after a power cut: {how}");
+            return Ok(Verdict::of(
+                vec![Violation {
+                    invariant: "I10",
+                    text,
+                }],
+                Vec::new(),
+            ));
+        }
         self.answers(100).await?;
         self.registry.ready().await?;
         let (operations, last) = self.load.finish().await?;
+        let lost = acknowledged_before_a_cut(&operations, &last, &self.cuts);
+        if !lost.is_empty() {
+            // The nodes' signers refuse a log that forgot what they signed, so nothing would ever be published again.
+            tell(&operations, &self.coverage, 0, 0);
+            return Ok(Verdict::of(lost, Vec::new()));
+        }
         let nodes = self.registry.running();
         let observed = self.observers.finish(&self.registry, &nodes).await?;
         self.registry.all_alive()?;

@@ -43,6 +43,10 @@ pub struct LoadPlan {
     pub readers: u32,
     /// Robots they share.
     pub robots: u32,
+    /// Serial of the first robot; no two loads of a run may share one.
+    pub first_serial: u32,
+    /// The longest a call may take before its outcome is unknown.
+    pub deadline: Duration,
     /// From it come all choices.
     pub seed: u64,
 }
@@ -53,6 +57,8 @@ impl Default for LoadPlan {
             writers: 5,
             readers: 3,
             robots: 8,
+            first_serial: 1,
+            deadline: CALL_DEADLINE,
             seed: 1,
         }
     }
@@ -78,7 +84,8 @@ impl Load {
             let text = format!("{model}{serial:017}");
             Code::parse(&text).map_err(Broken::at(text.clone()))
         };
-        let robots = Arc::new((1..=plan.robots).map(code).collect::<Result<Vec<_>, _>>()?);
+        let serials = plan.first_serial..plan.first_serial + plan.robots;
+        let robots = Arc::new(serials.map(code).collect::<Result<Vec<_>, _>>()?);
         let nodes = of.running();
         let recorder = Arc::new(Recorder::new());
         let stop = Arc::new(AtomicBool::new(false));
@@ -90,7 +97,7 @@ impl Load {
             let endpoints: &[u64] = if writes { &nodes } else { &one };
             let client = of
                 .client(MANUFACTURER, endpoints)?
-                .deadline(CALL_DEADLINE)
+                .deadline(plan.deadline)
                 .attempt_timeout(ATTEMPT);
             let worker = Worker {
                 number,
@@ -142,15 +149,29 @@ impl Load {
         .await
     }
 
+    /// How many operations have ended without anybody knowing whether they took effect.
+    pub fn unknown(&self) -> usize {
+        self.recorder.unknown()
+    }
+
+    /// Ends the load and waits for its last calls.
+    ///
+    /// # Errors
+    /// A client failed as no client should.
+    pub async fn halt(&mut self) -> Result<(), Broken> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(Broken::at("a client of the load"))?;
+        }
+        Ok(())
+    }
+
     /// Ends the load, waits for its last calls, and reads every robot's whole history.
     ///
     /// # Errors
     /// A history cannot be read although nothing is broken any more.
     pub async fn finish(mut self) -> Result<(Vec<Operation>, FinalState), Broken> {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.map_err(Broken::at("a client of the load"))?;
-        }
+        self.halt().await?;
         let mut last = FinalState::new();
         for code in self.robots.iter() {
             let versions = match self.finisher.history(code).await {
@@ -318,7 +339,8 @@ fn firmware(build: u32) -> Firmware {
     }
 }
 
-fn registration(code: Code, value: u32) -> Registration {
+/// The registration of a robot of the harness's model, with a value.
+pub(crate) fn registration(code: Code, value: u32) -> Registration {
     let maker = Maker {
         scheme: IdentifierScheme::Name,
         country: "XA".to_owned(),

@@ -39,6 +39,8 @@ use crate::config::Config;
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
 use crate::node::Node;
+#[cfg(feature = "planted")]
+use crate::planted::Planted;
 use crate::run_error::RunError;
 use crate::sequencer::{self, Signer};
 use crate::tls::{
@@ -108,6 +110,9 @@ fn open_storage(
     let settings = RocksSettings {
         cache_bytes: mib(config.storage.cache_mib),
         write_buffers_bytes: mib(config.storage.write_buffer_mib),
+        #[cfg(feature = "planted")]
+        snapshot_misses_a_column_family: config.planted
+            == Some(Planted::SnapshotMissesAColumnFamily),
         ..RocksSettings::default()
     };
     let state_root = config.node.data_dir.join("state");
@@ -131,7 +136,12 @@ fn open_storage(
         }
         None => log_identity::claim(&log_root, &log_owner)?,
     }
-    let log = DiskLog::open(&log_root, DiskLogOptions::default())?;
+    let options = DiskLogOptions {
+        #[cfg(feature = "planted")]
+        acknowledge_before_fsync: config.planted == Some(Planted::AcknowledgeBeforeFsync),
+        ..DiskLogOptions::default()
+    };
+    let log = DiskLog::open(&log_root, options)?;
     Ok((state, log))
 }
 
@@ -223,7 +233,10 @@ pub async fn assemble(
         source,
     })?;
     let (engine, log) = open_storage(&config, cluster)?;
-    let state = Arc::new(RegistryState::open(engine)?);
+    let state = RegistryState::open(engine)?;
+    #[cfg(feature = "planted")]
+    let state = state.plant(config.planted.map(Planted::of_rules).unwrap_or_default());
+    let state = Arc::new(state);
     let connector = Arc::new(RaftConnector {
         tls: planes.raft.clone(),
         prefix,
@@ -320,7 +333,7 @@ pub async fn assemble(
     )
     .await?;
 
-    let signer = Signer::new(&node.config.node.data_dir, keyring);
+    let signer = Signer::new(&node.config, cluster, keyring);
     let sequencing = Arc::clone(&node);
     tasks.spawn(async move {
         sequencer::run(sequencing, signer).await;

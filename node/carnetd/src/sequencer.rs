@@ -4,8 +4,14 @@
 //! the edge stored then, compare with the sealed root; the last leaf is our own map head; the size is above our own
 //! last signed one, which is synced to disk before the signature leaves. A size that was sealed and not signed is
 //! skipped for ever once a newer one is signed.
+//!
+//! The head signed last may be signed again, and no other of its size: a crash may have come before its signature left,
+//! and every node may have had that crash. It would stay unpublished until somebody writes.
 
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +20,25 @@ use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer, Registry, Sealed};
 use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::merkle::Frontier;
-use carnet_store::directory::write_atomically;
+use carnet_store::directory::Replacement;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
+use carnet_wire::status::ApiError;
 use tracing::{debug, info, warn};
 
+use crate::config::Config;
 use crate::keyring::{KeyRole, Keyring};
-use crate::node::Node;
+use crate::node::{Committed, Node};
+#[cfg(feature = "planted")]
+use crate::planted::Planted;
+
+/// A point at which a test may end the process: nothing at all without the feature `planted`.
+macro_rules! crash_point {
+    ($planted:expr, $point:ident) => {
+        #[cfg(feature = "planted")]
+        Planted::$point.crash($planted);
+    };
+}
 
 /// Leaves read at once, so that memory stays bounded however much is to be signed.
 const LEAVES_READ_MAX: usize = 1_024;
@@ -50,19 +68,25 @@ pub enum SignRefused {
 /// The signer of checkpoints on one node.
 pub struct Signer {
     path: PathBuf,
+    cluster: [u8; 16],
     keyring: Arc<dyn Keyring>,
+    #[cfg(feature = "planted")]
+    planted: Option<Planted>,
 }
 
 impl Signer {
-    /// Keeps its last signed size in `data_dir`.
-    pub fn new(data_dir: &Path, keyring: Arc<dyn Keyring>) -> Self {
+    /// Signs for a cluster, and keeps its last signed size in the data directory.
+    pub fn new(config: &Config, cluster: [u8; 16], keyring: Arc<dyn Keyring>) -> Self {
         Self {
-            path: data_dir.join("last-signed"),
+            path: config.node.data_dir.join("last-signed"),
+            cluster,
             keyring,
+            #[cfg(feature = "planted")]
+            planted: config.planted,
         }
     }
 
-    fn last(&self, cluster: [u8; 16]) -> Result<Frontier, SignRefused> {
+    fn last(&self) -> Result<Frontier, SignRefused> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -77,12 +101,23 @@ impl Signer {
         };
         let last = LastSigned::from_bytes(&bytes)
             .map_err(|error| SignRefused::Rule(format!("{}: {error}", self.path.display())))?;
-        if last.cluster != cluster {
+        if last.cluster != self.cluster {
             return Err(SignRefused::Rule(
                 "the last signed size is another cluster's".into(),
             ));
         }
         Ok(last.tree)
+    }
+
+    /// Keeps what is about to be signed, durably.
+    fn keep(&self, tree: Frontier) -> Result<(), StorageFault> {
+        let signed = LastSigned {
+            cluster: self.cluster,
+            tree,
+        };
+        let replacement = Replacement::write(&self.path, &signed.to_bytes())?;
+        crash_point!(self.planted, CrashInSizeKept);
+        replacement.put_in_place()
     }
 
     /// Judges a sealed size by the signer rules and signs it.
@@ -91,51 +126,17 @@ impl Signer {
     /// A rule does not hold, or disk or keyring failed.
     pub async fn sign(
         &self,
-        node: &Node,
+        records: Records<'_>,
         registry: &Registry,
         sealed: &Sealed,
     ) -> Result<Body, SignRefused> {
-        let mut tree = self.last(node.cluster)?;
-        if sealed.size <= tree.size() {
-            return Err(SignRefused::Rule(format!(
-                "size {} is not above the last signed {}",
-                sealed.size,
-                tree.size()
-            )));
+        let last = self.last()?;
+        let tree = judge(&records, &last, sealed)?;
+        crash_point!(self.planted, CrashBeforeSizeKept);
+        if tree != last {
+            self.keep(tree)?;
         }
-        let records = Records(node.state.engine());
-        let mut newest = None;
-        while tree.size() < sealed.size {
-            let leaves = records.leaves(tree.size(), sealed.size, LEAVES_READ_MAX)?;
-            if leaves.is_empty() {
-                let index = tree.size();
-                return Err(SignRefused::Rule(format!("leaf {index} is not on disk")));
-            }
-            for leaf in &leaves {
-                tree.append(leaf_bytes_hash(&leaf.leaf.0));
-            }
-            newest = leaves.into_iter().next_back();
-        }
-        let head = newest.and_then(|leaf| Leaf::from_bytes(&leaf.leaf.0).ok());
-        if !head
-            .is_some_and(|head| head.kind == Kind::MapHead && head.record_root == sealed.map_root)
-        {
-            return Err(SignRefused::Rule(
-                "the last leaf is not the sealed map head".into(),
-            ));
-        }
-        if tree.root() != sealed.root {
-            return Err(SignRefused::Rule(format!(
-                "the leaves on disk have root {}, sealed is {}",
-                tree.root(),
-                sealed.root
-            )));
-        }
-        let signed = LastSigned {
-            cluster: node.cluster,
-            tree,
-        };
-        write_atomically(&self.path, &signed.to_bytes())?;
+        crash_point!(self.planted, CrashBeforeSignature);
         let origin = Origin {
             prefix: registry.prefix,
             incarnation: registry.incarnation,
@@ -147,6 +148,7 @@ impl Signer {
         }
         .body();
         let signature = self.keyring.sign(KeyRole::Log, body.as_bytes()).await?;
+        crash_point!(self.planted, CrashBeforePublish);
         Ok(Body::Publish {
             size: sealed.size,
             root: sealed.root,
@@ -155,11 +157,43 @@ impl Signer {
     }
 }
 
+/// The tree at a sealed size, if it may be signed after the one signed last.
+fn judge(records: &Records<'_>, last: &Frontier, sealed: &Sealed) -> Result<Frontier, SignRefused> {
+    let refuse = |why: String| Err(SignRefused::Rule(why));
+    if sealed.size < last.size() {
+        let (size, last) = (sealed.size, last.size());
+        return refuse(format!("size {size} is below the last signed {last}"));
+    }
+    let mut tree = last.clone();
+    while tree.size() < sealed.size {
+        let leaves = records.leaves(tree.size(), sealed.size, LEAVES_READ_MAX)?;
+        if leaves.is_empty() {
+            return refuse(format!("leaf {} is not on disk", tree.size()));
+        }
+        for leaf in &leaves {
+            tree.append(leaf_bytes_hash(&leaf.leaf.0));
+        }
+    }
+    // Read by itself: it may be the head signed last, and no leaf new.
+    let newest = records.leaf(sealed.size.saturating_sub(1))?;
+    let head = newest.and_then(|leaf| Leaf::from_bytes(&leaf.leaf.0).ok());
+    if !head.is_some_and(|head| head.kind == Kind::MapHead && head.record_root == sealed.map_root) {
+        return refuse("the last leaf is not the sealed map head".into());
+    }
+    if tree.root() != sealed.root {
+        let (found, root) = (tree.root(), sealed.root);
+        return refuse(format!(
+            "the leaves on disk have root {found}, sealed is {root}"
+        ));
+    }
+    Ok(tree)
+}
+
 /// Runs until the node stops: seals and publishes while this node leads.
 pub async fn run(node: Arc<Node>, signer: Signer) {
     let mut progress = node.state.progress();
     let mut sealed_at = node.clock.monotonic();
-    let mut signed_size = 0;
+    let mut answered = 0;
     let pause = node.config.seal.waiting();
     loop {
         // Woken by what was applied; the interval only bounds how late a seal may be.
@@ -182,11 +216,14 @@ pub async fn run(node: Arc<Node>, signer: Signer) {
                 continue;
             }
         };
-        publish(&node, &signer, &registry, &mut signed_size).await;
+        publish(&node, &signer, &registry, &mut answered).await;
         let now = node.clock.monotonic();
         if seal_is_due(&node, &registry, now.saturating_sub(sealed_at)) {
             match node.propose(Body::Seal {}).await {
-                Ok(_) => sealed_at = now,
+                Ok(_) => {
+                    sealed_at = now;
+                    crash_point!(node.config.planted, CrashAfterSeal);
+                }
                 Err(error) => debug!(%error, "not sealed"),
             }
         }
@@ -220,7 +257,8 @@ fn has_peers(node: &Node) -> bool {
         .is_ok_and(|peers| !peers.is_empty())
 }
 
-async fn publish(node: &Node, signer: &Signer, registry: &Registry, signed_size: &mut u64) {
+/// Signs and publishes the newest sealed size, unless `answered` says that the log answered that already.
+async fn publish(node: &Node, signer: &Signer, registry: &Registry, answered: &mut u64) {
     let published = registry
         .published
         .as_ref()
@@ -228,26 +266,49 @@ async fn publish(node: &Node, signer: &Signer, registry: &Registry, signed_size:
     let Some(sealed) = registry
         .sealed
         .clone()
-        .filter(|sealed| published < sealed.size && *signed_size < sealed.size)
+        .filter(|sealed| published < sealed.size && *answered < sealed.size)
     else {
         return;
     };
-    match signer.sign(node, registry, &sealed).await {
-        Ok(body) => {
-            *signed_size = sealed.size;
-            match node.propose(body).await {
-                Ok(committed) => {
-                    if let Some(ItemAnswer::Refused { rejection }) = committed.answer.items.first()
-                    {
-                        warn!(size = sealed.size, %rejection, "checkpoint not published");
-                    }
-                }
-                // The size may never be published; a newer one will be sealed and signed.
-                Err(error) => debug!(size = sealed.size, %error, "checkpoint not published"),
+    let size = sealed.size;
+    let records = Records(node.state.engine());
+    let body = match signer.sign(records, registry, &sealed).await {
+        Ok(body) => body,
+        Err(error) => {
+            warn!(size, %error, "checkpoint not signed");
+            return;
+        }
+    };
+    match propose(node, body).await {
+        Ok(committed) => {
+            *answered = size;
+            if let Some(ItemAnswer::Refused { rejection }) = committed.answer.items.first() {
+                warn!(size, %rejection, "checkpoint not published");
             }
         }
-        Err(error) => warn!(size = sealed.size, %error, "checkpoint not signed"),
+        // Proposed again while it is the newest, unless it turns out to be published.
+        Err(error) => debug!(size, %error, "checkpoint not published"),
     }
+}
+
+async fn propose(node: &Node, body: Body) -> Result<Committed, ApiError> {
+    #[cfg(feature = "planted")]
+    if node.config.planted == Some(Planted::CrashInPublish) {
+        let before = node.raft.status().last;
+        let in_log = async {
+            while node.raft.status().last <= before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = node.propose(body.clone()) => {}
+            () = in_log => {}
+        }
+        Planted::CrashInPublish.crash(node.config.planted);
+    }
+    let committed = node.propose(body).await?;
+    crash_point!(node.config.planted, CrashAfterPublish);
+    Ok(committed)
 }
 
 /// After a pause longer than a stamp may jump, log time moves only when a quorum of voters agrees with our clock.

@@ -249,20 +249,51 @@ impl Directory {
     }
 }
 
+/// The new content of a file, durable beside the old one, which still counts.
+///
+/// Dropped, it is a leftover: the next replacement of the same file writes over it, and nothing reads it.
+#[derive(Debug)]
+#[must_use = "the old content counts until the new one is put in place"]
+pub struct Replacement {
+    unfinished: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes and syncs the new content beside the old one.
+    ///
+    /// # Errors
+    /// The disk failed. Do not try again: a second fsync may report what the first lost as written.
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, StorageFault> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(UNFINISHED);
+        let unfinished = PathBuf::from(unfinished);
+        let mut file = File::create(&unfinished).map_err(io("create", &unfinished))?;
+        file.write_all(bytes).map_err(io("write", &unfinished))?;
+        file.sync_all().map_err(io("sync", &unfinished))?;
+        Ok(Self {
+            unfinished,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes the new content the one that counts, durably.
+    ///
+    /// # Errors
+    /// The disk failed: the old or the new content counts.
+    pub fn put_in_place(self) -> Result<(), StorageFault> {
+        std::fs::rename(&self.unfinished, &self.path).map_err(io("rename", &self.path))?;
+        sync_directory(self.path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
 /// Replaces a file so that after a crash either the old or the new content is there, whole: write, fsync, rename,
 /// fsync of the directory.
 ///
 /// # Errors
 /// The disk failed. Do not try again: a second fsync may report what the first lost as written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StorageFault> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(UNFINISHED);
-    let unfinished = PathBuf::from(unfinished);
-    let mut file = File::create(&unfinished).map_err(io("create", &unfinished))?;
-    file.write_all(bytes).map_err(io("write", &unfinished))?;
-    file.sync_all().map_err(io("sync", &unfinished))?;
-    std::fs::rename(&unfinished, path).map_err(io("rename", path))?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    Replacement::write(path, bytes)?.put_in_place()
 }
 
 /// Makes the names in a directory durable.

@@ -109,6 +109,8 @@ pub struct RegistryState<E: StateEngine> {
     progress: watch::Sender<Progress>,
     /// Set when a snapshot replaced the content: what is cached must be read anew.
     replaced: Arc<AtomicBool>,
+    #[cfg(feature = "planted")]
+    planted: machine::Planted,
 }
 
 impl<E: StateEngine> RegistryState<E> {
@@ -120,7 +122,7 @@ impl<E: StateEngine> RegistryState<E> {
         let registry = Records(&engine).registry()?;
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);
-        Ok(Self {
+        let state = Self {
             engine,
             inner: Mutex::new(Inner {
                 registry,
@@ -130,7 +132,19 @@ impl<E: StateEngine> RegistryState<E> {
             verified: Arc::default(),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
-        })
+            #[cfg(feature = "planted")]
+            planted: machine::Planted::default(),
+        };
+        // A state that stands at a seal serves it at once: nothing may be written for long.
+        state.keep_views(&mut *state.lock()?)?;
+        Ok(state)
+    }
+
+    /// With faults planted by a test of the tests.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn plant(self, planted: machine::Planted) -> Self {
+        Self { planted, ..self }
     }
 
     /// The engine: reads of the newest applied state.
@@ -148,7 +162,8 @@ impl<E: StateEngine> RegistryState<E> {
         self.progress.subscribe()
     }
 
-    /// The newest published checkpoint whose state this node has; `None` until one is published after a start.
+    /// The newest published checkpoint whose state this node has. `None` after a start from a state beyond its newest
+    /// seal, until the next one is published; that leaves wait for it is why there will be one.
     pub fn published(&self) -> Option<Published> {
         self.published
             .read()
@@ -170,6 +185,7 @@ impl<E: StateEngine> RegistryState<E> {
         if self.replaced.swap(false, Ordering::AcqRel) {
             inner.registry = Records(&self.engine).registry()?;
             inner.sealed_views.clear();
+            self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
             self.progress
                 .send_replace(progress_of(inner.registry.as_ref(), &applied));
@@ -198,7 +214,9 @@ impl<E: StateEngine> RegistryState<E> {
                     applied.membership = Some((record.position, bytes.clone()));
                     Bytes::new()
                 }
-                Payload::Entry(bytes) => Bytes::from(apply_entry(&mut overlay, bytes)?.to_bytes()),
+                Payload::Entry(bytes) => {
+                    Bytes::from(self.apply_entry(&mut overlay, bytes)?.to_bytes())
+                }
             });
         }
         let (mut batch, registry) = overlay.finish();
@@ -206,6 +224,16 @@ impl<E: StateEngine> RegistryState<E> {
         self.engine.write(batch)?;
         inner.registry = registry;
         Ok(answers)
+    }
+
+    fn apply_entry(&self, overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
+        match Entry::from_bytes(bytes) {
+            #[cfg(feature = "planted")]
+            Ok(entry) => machine::apply_with(overlay, &entry, self.planted),
+            #[cfg(not(feature = "planted"))]
+            Ok(entry) => machine::apply(overlay, &entry),
+            Err(error) => Ok(malformed(&error)),
+        }
     }
 
     /// After a batch: keeps the view of a new seal, and serves proofs from the view that was published.
@@ -239,13 +267,6 @@ impl<E: StateEngine> RegistryState<E> {
                 .unwrap_or_else(PoisonError::into_inner) = Some(published);
         }
         Ok(())
-    }
-}
-
-fn apply_entry(overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
-    match Entry::from_bytes(bytes) {
-        Ok(entry) => machine::apply(overlay, &entry),
-        Err(error) => Ok(malformed(&error)),
     }
 }
 

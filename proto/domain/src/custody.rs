@@ -508,12 +508,7 @@ pub struct Planted {
 }
 
 /// Advances the chain over a link.
-pub fn fold(me: Prefix, chain: &Chain, written: &Written) -> Folded {
-    fold_with(me, chain, written, Planted::default())
-}
-
-/// As [`fold`], with faults planted by a test.
-pub fn fold_with(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
+pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
     let link = &written.link;
     if written.writer != link.writer() {
         return Folded::Doubtful("written by neither party");
@@ -810,6 +805,16 @@ fn fold_as_importer(
                 ..
             },
         ) if *open == transfer && *offer == link.prev => {
+            moved(chain, w, chain.epoch, Phase::Elsewhere {})
+        }
+        // The end of an offer that we refused: it enters the trail, and the next offer names it.
+        (Step::Cancel, Phase::Elsewhere {})
+            if link.prev == chain.link
+                && chain.shown.as_ref().is_some_and(|shown| {
+                    (shown.step, shown.transfer, shown.from)
+                        == (Step::Offer, link.transfer, link.from)
+                }) =>
+        {
             moved(chain, w, chain.epoch, Phase::Elsewhere {})
         }
         (

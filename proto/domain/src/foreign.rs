@@ -440,7 +440,7 @@ impl<L: Ledger> Run<'_, L> {
                 Err(detail) => return broken(detail),
             }
         }
-        let chain = match fold(me, &here.chain, &written) {
+        let chain = match fold(me, &here.chain, &written, self.planted.custody) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
             Folded::Doubtful(why) => return no(Reason::TransferEnded, why),
@@ -572,7 +572,10 @@ impl<L: Ledger> Run<'_, L> {
                 }
                 match step {
                     Step::Depart => transfer.robot = Some(disclosed_robot(code, proven)?),
-                    Step::Admit | Step::Return | Step::Cancel => transfer.ending = ending(),
+                    Step::Admit | Step::Return | Step::Cancel => {
+                        // What we refused ended here already; the cancel only answers it.
+                        transfer.ending = transfer.ending.or_else(ending);
+                    }
                     _ => {}
                 }
                 Some(transfer)

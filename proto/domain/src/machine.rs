@@ -61,6 +61,15 @@ pub mod rule {
     pub const CANCEL_AFTER_REFUSAL: u16 = 2;
 }
 
+/// Faults that a test of the tests can plant: a value like any other, all off in what ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Planted {
+    /// A request that was answered before is executed again.
+    pub no_dedup: bool,
+    /// Faults of the custody chain.
+    pub custody: crate::custody::Planted,
+}
+
 /// One entry being applied.
 pub(crate) struct Run<'a, L: Ledger> {
     pub(crate) ledger: &'a mut L,
@@ -71,6 +80,7 @@ pub(crate) struct Run<'a, L: Ledger> {
     first_leaf: u64,
     /// Items whose bytes stand in slot 10 of a leaf of theirs, ascending.
     told: Vec<u32>,
+    pub(crate) planted: Planted,
 }
 
 /// Applies one entry: changes the ledger and answers. A lawful "no" is an answer.
@@ -78,6 +88,18 @@ pub(crate) struct Run<'a, L: Ledger> {
 /// # Errors
 /// The medium failed; the caller drops every change of the entry.
 pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Fault> {
+    apply_with(ledger, entry, Planted::default())
+}
+
+/// As [`apply`], with faults planted by a test.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_with<L: Ledger>(
+    ledger: &mut L,
+    entry: &Entry,
+    planted: Planted,
+) -> Result<Answer, L::Fault> {
     let Some(registry) = ledger.registry()? else {
         return root::genesis(ledger, entry);
     };
@@ -100,6 +122,7 @@ pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Faul
         ordinal: 0,
         first_leaf,
         told: Vec::new(),
+        planted,
     };
     run.registry.log_time = now;
     let (session, items) = match &entry.body {
@@ -210,11 +233,11 @@ impl<L: Ledger> Run<'_, L> {
             )));
         };
         let digest = sha256(&[&request.header.0, &request.signature.0]);
-        if let Some(stored) = self
+        let stored = self
             .ledger
             .answer(header.session, place(header.sequence), request.first_item)?
-            .filter(|stored| stored.sequence == header.sequence)
-        {
+            .filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup);
+        if let Some(stored) = stored {
             return Ok(match Answer::from_bytes(&stored.answer.0) {
                 Ok(answer) if stored.request == digest => answer.items,
                 _ => all(Rejection::new(

@@ -3,14 +3,20 @@
 //! A checker that was never seen to refuse proves nothing: each has hand-made bad histories in its tests.
 
 mod coverage;
+mod custody;
+mod epochs;
 mod heads;
+mod power;
 mod replicas;
 mod robots;
 
 use std::fmt;
 
 pub use self::coverage::{Coverage, Needed, covered};
+pub use self::custody::{Crossed, custody_covered, custody_holds};
+pub use self::epochs::epochs_stay_burned;
 pub use self::heads::{Head, Proofs, heads_consistent};
+pub use self::power::acknowledged_before_a_cut;
 pub use self::replicas::{Look, replicas_equal};
 pub use self::robots::robots_linearizable;
 

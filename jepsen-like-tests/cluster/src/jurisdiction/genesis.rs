@@ -140,6 +140,24 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Enrols the key of an office, whose name is its person's without the last part. Only an admin may.
+pub(super) async fn enrol_office(of: &Jurisdiction, who: &str, role: Role) -> Result<(), Broken> {
+    let office = who.rsplit_once('/').map_or(who, |(office, _)| office);
+    let admin = of
+        .client(ADMIN, &of.running())?
+        .build()
+        .map_err(Broken::at("admin"))?;
+    let command = Command::AddSigner {
+        public: layout::actor_key(of, who)?,
+        holder: Holder::Office {
+            name: office.to_owned(),
+        },
+        role,
+    };
+    admin.submit_one(command).await.map_err(Broken::at(who))?;
+    Ok(())
+}
+
 /// The firmware family of every robot.
 pub(super) const FIRMWARE: &str = "h1-os";
 

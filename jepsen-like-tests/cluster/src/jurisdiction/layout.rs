@@ -13,7 +13,7 @@ use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, RAFT_PORT};
 use crate::patience::Broken;
 
 /// The name of a person's files: `registrar/hq/one` has `registrar-hq-one`.
-pub(super) fn stem(who: &str) -> String {
+pub(crate) fn stem(who: &str) -> String {
     who.replace('/', "-")
 }
 
@@ -30,7 +30,7 @@ pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
     for who in [REGISTRAR, ADMIN, MANUFACTURER] {
         command.args(["--client", who]);
     }
-    run(&mut command)
+    run(&mut command).map(drop)
 }
 
 /// Makes keys for one more person, at some time.
@@ -46,7 +46,7 @@ pub(super) fn make_client(
         .arg(of.pki())
         .args(["pki", "client", who, "--days"])
         .arg(days.to_string());
-    run(&mut command)
+    run(&mut command).map(drop)
 }
 
 /// `carnet` with the wall clock that it is shown.
@@ -61,13 +61,13 @@ fn carnet_at(of: &Jurisdiction, at: Option<&FakeTime>) -> Command {
     command
 }
 
-/// Runs a program to its end; what it said when it failed is the error.
-pub(crate) fn run(command: &mut Command) -> Result<(), Broken> {
+/// Runs a program to its end and gives what it printed; what it said when it failed is the error.
+pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, Broken> {
     let output = command
         .output()
         .map_err(Broken::at(format!("{command:?}")))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Broken::new(format!(

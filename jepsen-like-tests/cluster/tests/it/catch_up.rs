@@ -33,13 +33,31 @@ async fn a_new_node_without_the_log_catches_up_by_a_snapshot() -> Result<(), Bro
     let Some(programs) = programs("a_new_node_without_the_log_catches_up_by_a_snapshot") else {
         return Ok(());
     };
-    let plan = Plan {
+    let mut run = Run::start(&programs, short_log(), LoadPlan::default()).await?;
+    join_by_snapshot(&mut run).await?;
+    // A leader killed meanwhile: the newcomer also follows the next one.
+    let killed = run.kill_leader().await?;
+    run.answers(100).await?;
+    run.registry.start_node(killed)?;
+    run.registry.ready().await?;
+    let newcomer = run.registry.status(4).await?;
+    assert!(0 < newcomer.snapshot, "it has no snapshot: {newcomer:?}");
+    hold(&run.judge(Least::of("kill leader", 1)).await?);
+    Ok(())
+}
+
+/// Three voters and a fourth node to come, and logs that forget their beginning.
+pub(crate) fn short_log() -> Plan {
+    Plan {
         spare: 1,
         snapshot_entries: 200,
         keep_entries: 10,
         ..Plan::of("XA")
-    };
-    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    }
+}
+
+/// Waits until no log reaches back to the beginning, and adds node 4.
+pub(crate) async fn join_by_snapshot(run: &mut Run) -> Result<(), Broken> {
     for id in run.registry.running() {
         let admin = run.registry.admin(&[id], PATIENT)?;
         let address = run.registry.admin_address(id);
@@ -64,16 +82,7 @@ async fn a_new_node_without_the_log_catches_up_by_a_snapshot() -> Result<(), Bro
     let admin = run.registry.admin(&[1, 2, 3], PATIENT)?;
     run.registry.start_node(4)?;
     let added = admin.add_learner(run.registry.member(4)).await;
-    added.map_err(Broken::at("add learner"))?;
-    // A leader killed meanwhile: the newcomer also follows the next one.
-    let killed = run.kill_leader().await?;
-    run.answers(100).await?;
-    run.registry.start_node(killed)?;
-    run.registry.ready().await?;
-    let newcomer = run.registry.status(4).await?;
-    assert!(0 < newcomer.snapshot, "it has no snapshot: {newcomer:?}");
-    hold(&run.judge(Least::of("kill leader", 1)).await?);
-    Ok(())
+    added.map(drop).map_err(Broken::at("add learner"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,6 +45,35 @@ async fn all_nodes_killed_at_once_lose_nothing() -> Result<(), Broken> {
     Ok(())
 }
 
+/// A client that gets no answer asks again, with the number of its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_again_is_done_once() -> Result<(), Broken> {
+    let Some(programs) = programs("what_is_asked_again_is_done_once") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, gated(), LoadPlan::default()).await?;
+    lose_answers(&mut run).await?;
+    hold(&run.judge(Least::of("answers lost", 2)).await?);
+    Ok(())
+}
+
+/// A cluster whose clients reach it through gates.
+pub(crate) fn gated() -> Plan {
+    Plan {
+        gated: true,
+        ..Plan::of("XA")
+    }
+}
+
+/// Twice keeps back the answers of whoever leads.
+pub(crate) async fn lose_answers(run: &mut Run) -> Result<(), Broken> {
+    for _ in 0..2 {
+        run.lose_answers_of_leader().await?;
+        run.answers(400).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_stands_still_and_wakes_serves_nothing_old() -> Result<(), Broken> {
     let Some(programs) = programs("a_leader_that_stands_still_and_wakes_serves_nothing_old") else {

@@ -3,7 +3,10 @@
 mod border;
 mod catch_up;
 mod certificates;
+mod crash_points;
+mod custody;
 mod data_directory;
 mod faults;
 mod planted;
+mod power;
 mod process;

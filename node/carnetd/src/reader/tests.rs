@@ -107,3 +107,34 @@ fn what_comes_after_the_publication_is_not_seen() {
     let published = state.published().expect("it was published");
     assert_eq!(mailed(&published, to).items.len(), 2);
 }
+
+#[test]
+fn a_state_that_stands_at_its_seal_serves_it_at_once_after_a_start() {
+    let country = country();
+    let engine = MemoryEngine::new();
+    let state = RegistryState::open(engine.clone()).expect("memory does not fail");
+    apply(&state, &country, 0);
+    let before = state.published().expect("it was published");
+    let started = RegistryState::open(engine).expect("memory does not fail");
+    let after = started.published().expect("served without a new seal");
+    assert_eq!(after.checkpoint, before.checkpoint);
+    let to = Prefix::parse("44").expect("a prefix");
+    assert_eq!(mailed(&after, to), mailed(&before, to));
+}
+
+#[test]
+fn a_seal_that_was_not_published_before_a_start_is_served_when_it_is() {
+    let mut country = country();
+    let register = country.register(2);
+    country.must("maker", register);
+    country.seal();
+    let engine = MemoryEngine::new();
+    let state = RegistryState::open(engine.clone()).expect("memory does not fail");
+    apply(&state, &country, 0);
+    let started = RegistryState::open(engine).expect("memory does not fail");
+    let applied = country.entries.len();
+    country.publish();
+    apply(&started, &country, applied);
+    let size = started.published().map(|published| published.size);
+    assert_eq!(size, Some(country.registry().tree.size()));
+}

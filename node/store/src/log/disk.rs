@@ -33,6 +33,10 @@ pub struct DiskLogOptions {
     pub cache_bytes_max: usize,
     /// Bytes waiting for the disk before an append has to wait too.
     pub queue_bytes_max: usize,
+    /// A planted fault: an append is reported as synced when it is written. Only every hundredth is synced, with
+    /// everything before it.
+    #[cfg(feature = "planted")]
+    pub acknowledge_before_fsync: bool,
 }
 
 impl Default for DiskLogOptions {
@@ -41,6 +45,8 @@ impl Default for DiskLogOptions {
             segment_bytes_max: 64 * 1024 * 1024,
             cache_bytes_max: 64 * 1024 * 1024,
             queue_bytes_max: 64 * 1024 * 1024,
+            #[cfg(feature = "planted")]
+            acknowledge_before_fsync: false,
         }
     }
 }
@@ -49,6 +55,9 @@ impl Default for DiskLogOptions {
 pub struct DiskLog {
     engine: RwLock<Engine<Kinds>>,
     shared: Arc<Shared>,
+    /// Appends since the log was opened, if most of them are reported too early.
+    #[cfg(feature = "planted")]
+    early: Option<std::sync::atomic::AtomicU64>,
     /// Dropped with the log; ends the thread that syncs the sentinel.
     _until_dropped: SyncSender<()>,
 }
@@ -67,6 +76,16 @@ struct Guarded {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Kinds;
+
+/// When a write is reported as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Report {
+    /// When it is on stable storage.
+    Synced,
+    /// When the operating system has it: a planted fault.
+    #[cfg(feature = "planted")]
+    Written,
+}
 
 struct Done(Box<dyn FnOnce(io::Result<()>) + Send + 'static>);
 
@@ -149,12 +168,15 @@ impl DiskLog {
         Ok(DiskLog {
             engine: RwLock::new(engine),
             shared,
+            #[cfg(feature = "planted")]
+            early: options.acknowledge_before_fsync.then(Default::default),
             _until_dropped: until_dropped,
         })
     }
 
     fn write(
         &self,
+        report: Report,
         act: impl FnOnce(&mut Engine<Kinds>) -> io::Result<()>,
         after: impl FnOnce(&mut Guarded, u64) -> Result<(), StorageFault> + Send + 'static,
         synced: Synced,
@@ -169,14 +191,32 @@ impl DiskLog {
         let shared = Arc::clone(&self.shared);
         let done = Done(Box::new(move |result| {
             let outcome = match result {
-                Ok(()) => after(&mut shared.lock(), epoch),
+                Ok(()) if report == Report::Synced => after(&mut shared.lock(), epoch),
+                Ok(()) => Ok(()),
                 Err(cause) => Err(shared.poison("sync of the raft log", &cause)),
             };
             synced(outcome);
         }));
         engine
-            .flush(true, Some(done))
+            .flush(report == Report::Synced, Some(done))
             .map_err(|cause| self.shared.poison("flush of the raft log", &cause))
+    }
+
+    #[cfg(not(feature = "planted"))]
+    fn append_report(&self) -> Report {
+        Report::Synced
+    }
+
+    #[cfg(feature = "planted")]
+    fn append_report(&self) -> Report {
+        const SYNCED_EVERY: u64 = 100;
+        let count = |early: &std::sync::atomic::AtomicU64| {
+            early.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+        };
+        match self.early.as_ref().map(count) {
+            Some(count) if !count.is_multiple_of(SYNCED_EVERY) => Report::Written,
+            _ => Report::Synced,
+        }
     }
 }
 
@@ -210,6 +250,7 @@ impl RaftLog for DiskLog {
 
     fn save_vote(&self, vote: Vote, synced: Synced) -> Result<(), StorageFault> {
         self.write(
+            Report::Synced,
             |engine| engine.save_vote(DiskVote(vote)).map(|_| ()),
             move |guarded, _| {
                 let mark = Mark {
@@ -245,6 +286,7 @@ impl RaftLog for DiskLog {
             return Ok(());
         };
         self.write(
+            self.append_report(),
             move |engine| {
                 let entries = records
                     .into_iter()
@@ -268,6 +310,7 @@ impl RaftLog for DiskLog {
         }
         let shared = Arc::clone(&self.shared);
         self.write(
+            Report::Synced,
             move |engine| cut(engine, &shared, last),
             |_, _| Ok(()),
             synced,
@@ -277,6 +320,7 @@ impl RaftLog for DiskLog {
     fn purge(&self, upto: LogPosition, synced: Synced) -> Result<(), StorageFault> {
         let shared = Arc::clone(&self.shared);
         self.write(
+            Report::Synced,
             move |engine| {
                 let state = state_of(engine);
                 // A snapshot may end above our last index and yet below its term: that tail is void, and raft-log would

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use super::*;
 
 const SMALL: DiskLogOptions = DiskLogOptions {
+    #[cfg(feature = "planted")]
+    acknowledge_before_fsync: false,
     segment_bytes_max: 1500,
     cache_bytes_max: 600,
     queue_bytes_max: 1024 * 1024,

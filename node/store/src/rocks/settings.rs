@@ -19,6 +19,9 @@ pub struct RocksSettings {
     pub open_files_max: i32,
     /// Threads that flush and compact. Default 2, at least 2 (one of each).
     pub background_jobs: i32,
+    /// A planted fault: the family of secondary keys is empty in every snapshot that is taken.
+    #[cfg(feature = "planted")]
+    pub snapshot_misses_a_column_family: bool,
 }
 
 impl Default for RocksSettings {
@@ -28,6 +31,8 @@ impl Default for RocksSettings {
             write_buffers_bytes: 24 << 20,
             open_files_max: 256,
             background_jobs: 2,
+            #[cfg(feature = "planted")]
+            snapshot_misses_a_column_family: false,
         }
     }
 }
@@ -47,6 +52,8 @@ impl RocksShared {
             write_buffers_bytes: settings.write_buffers_bytes.max(1 << 20),
             open_files_max: settings.open_files_max.max(64),
             background_jobs: settings.background_jobs.max(2),
+            #[cfg(feature = "planted")]
+            snapshot_misses_a_column_family: settings.snapshot_misses_a_column_family,
         };
         let cache = Cache::new_lru_cache(settings.cache_bytes);
         Self { settings, cache }

@@ -28,7 +28,7 @@ pub(crate) fn small() -> RocksSettings {
         cache_bytes: 2 << 20,
         write_buffers_bytes: 2 << 20,
         open_files_max: 64,
-        background_jobs: 2,
+        ..RocksSettings::default()
     }
 }
 

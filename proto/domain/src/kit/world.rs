@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::code::Prefix;
 use crate::command::TransferId;
 use crate::custody::{
-    Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold_with, follow, propose,
+    Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, follow, propose,
 };
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Canonical, Encoder};
@@ -267,7 +267,7 @@ impl World {
             deadline,
         };
         let before = registry.chain.epoch;
-        match fold_with(
+        match fold(
             prefix(me),
             &registry.chain,
             &written,
@@ -343,7 +343,7 @@ impl World {
         if link.step == Step::Offer && !known {
             return None;
         }
-        match fold_with(me, chain, written, self.rules.planted.into()) {
+        match fold(me, chain, written, self.rules.planted.into()) {
             Folded::Moved(chain) => Some(chain),
             Folded::Replay | Folded::Doubtful(_) => None,
         }

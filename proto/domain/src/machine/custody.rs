@@ -27,7 +27,7 @@ impl<L: Ledger> Run<'_, L> {
             After::Loose(code, chain, _) => (*code, chain),
             _ => return Ok(()),
         };
-        match fold(me, chain, &step) {
+        match fold(me, chain, &step, self.planted.custody) {
             Folded::Moved(next) => *chain = next,
             Folded::Replay | Folded::Doubtful(_) => {
                 // `propose` allowed it, so `fold` must move: a reserved code that is registered begins its chain.

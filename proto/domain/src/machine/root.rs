@@ -1,6 +1,6 @@
 //! Statements of the jurisdiction's own roots: the genesis, peers, agreements.
 
-use super::{Authorised, Run, refused};
+use super::{Authorised, Planted, Run, refused};
 use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_by_roots};
 use crate::digest::{Digest, sha256};
 use crate::encoding::Canonical;
@@ -59,6 +59,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         ordinal: 0,
         first_leaf: 0,
         told: Vec::new(),
+        planted: Planted::default(),
     };
     let statement = Statement::Genesis {
         genesis: genesis.clone(),

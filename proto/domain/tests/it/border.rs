@@ -150,7 +150,17 @@ fn a_refusal_is_answered_by_a_cancel_that_burns_the_epoch() {
     mail(&mut b, &mut a, "done");
     assert_eq!(phase(&a, 1, "86"), "Here 1");
     check(&mut a, "customs", depart(1), "TransferEnded: Cancel on …");
-    mail(&mut a, &mut b, "nothing");
+    // The cancel enters the trail of the one that refused, and changes nothing else there.
+    mail(&mut a, &mut b, "done");
+    assert_eq!(phase(&b, 1, "86"), "Elsewhere 1");
+    let steps: Vec<&str> = b
+        .ledger
+        .movements(&a.code(1))
+        .iter()
+        .map(|movement| movement.step.name())
+        .collect();
+    assert_eq!(steps, ["Offer", "Refuse", "Cancel"]);
+    check(&mut b, "customs", admit(1), "TransferEnded: Refuse on …");
     let again = a.declare(1, transfer(2), &b.prefix);
     check(&mut a, "customs", again, "done");
     assert_eq!(phase(&a, 1, "86"), "Offered 2");

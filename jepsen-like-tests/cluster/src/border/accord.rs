@@ -1,0 +1,80 @@
+//! How two countries become peers: with the commands that their operators would give.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::jurisdiction::{ADMIN, Jurisdiction, run, stem};
+use crate::patience::Broken;
+
+/// The agreement's name.
+const AGREEMENT: &str = "harness";
+
+/// Exchanges bundles by their fingerprints; then both roots sign an agreement, which enters both logs.
+pub(super) fn recognise(a: &Jurisdiction, b: &Jurisdiction) -> Result<(), Broken> {
+    let bundles = [a, b].map(|of| of.folder().join("own.bundle").display().to_string());
+    let prints = [export(a, &bundles[0])?, export(b, &bundles[1])?];
+    for (at, bundle, print) in [(a, &bundles[1], &prints[1]), (b, &bundles[0], &prints[0])] {
+        carnet(
+            at,
+            &["peer", "add", "--bundle", bundle, "--fingerprint", print],
+        )?;
+    }
+    let file = a.folder().join("agreement").display().to_string();
+    let parties = format!("{},{}", a.prefix(), b.prefix());
+    let draft = ["agreement", "draft", "--file", &file, "--id", AGREEMENT];
+    carnet(a, &[&draft[..], &["--parties", &parties]].concat())?;
+    for verb in ["sign", "publish"] {
+        for of in [a, b] {
+            carnet(of, &["agreement", verb, &file])?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the bundle of a country, whose endpoints are its gates; its fingerprint.
+fn export(of: &Jurisdiction, file: &str) -> Result<String, Broken> {
+    let gates: Vec<String> = of
+        .running()
+        .into_iter()
+        .map(|id| of.gate_address(id).to_string())
+        .collect();
+    let name = format!("Country {}", of.prefix());
+    let bundle = ["bundle", "export", "--file", file, "--name", &name];
+    let gates = gates.join(",");
+    let shown = carnet(
+        of,
+        &[&bundle[..], &["--federation-endpoints", &gates]].concat(),
+    )?;
+    let print = shown["fingerprint"].as_str();
+    print
+        .map(str::to_owned)
+        .ok_or_else(|| Broken::new(format!("a bundle without a fingerprint: {shown}")))
+}
+
+/// Runs `carnet` as the operator of a country and gives what it found.
+fn carnet(of: &Jurisdiction, arguments: &[&str]) -> Result<Value, Broken> {
+    let nodes = of.running();
+    let admin: Vec<String> = nodes.iter().map(|id| of.admin_address(*id)).collect();
+    let client: Vec<String> = nodes.iter().map(|id| of.client_address(*id)).collect();
+    let mut command = Command::new(&of.programs().carnet);
+    command
+        .args(["--output", "json", "--prefix", of.prefix().as_str()])
+        .args(["--as", &stem(ADMIN), "--admin-endpoints", &admin.join(",")])
+        .args(["--endpoints", &client.join(",")]);
+    // Nothing of the person who runs the tests: neither their contexts nor their sessions.
+    let contexts = contexts(of.folder())?;
+    command.arg("--config").arg(contexts);
+    command.arg("--state-dir").arg(of.folder().join("state"));
+    command.arg("--pki").arg(of.pki()).args(arguments);
+    let printed = run(&mut command)?;
+    serde_json::from_slice(&printed).map_err(Broken::at(format!("{command:?}")))
+}
+
+/// A file with no contexts.
+fn contexts(folder: &Path) -> Result<std::path::PathBuf, Broken> {
+    let path = folder.join("contexts.toml");
+    std::fs::write(&path, "").map_err(Broken::at(path.display().to_string()))?;
+    Ok(path)
+}

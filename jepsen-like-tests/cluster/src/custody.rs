@@ -1,0 +1,163 @@
+//! Robots that cross a border again and again: what was asked of both countries, what was seen of them meanwhile, and
+//! what stands in both registries at the end.
+
+mod course;
+mod driver;
+mod ending;
+mod reoffer;
+mod run;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::command::TransferId;
+use carnet_domain::custody::{Chain, Link, Step};
+use carnet_domain::digest::Digest;
+use carnet_domain::entry::Movement;
+use carnet_domain::rejection::Reason;
+use carnet_domain::transfer::Transfer;
+
+use crate::border::Side;
+use crate::history::Moment;
+
+pub use self::driver::Traffic;
+pub use self::reoffer::{Reoffered, offer_cancel_offer};
+pub use self::run::Crossings;
+
+/// What came of asking for a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It was written, as this leaf.
+    Written(Digest),
+    /// A lawful "no".
+    Refused(Reason),
+    /// It certainly did not happen.
+    Failed,
+    /// It may have happened.
+    Unknown,
+}
+
+/// One step that was asked for, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which country was asked.
+    pub side: Side,
+    /// Which step.
+    pub step: Step,
+    /// Of which transfer.
+    pub transfer: TransferId,
+    /// When it was asked.
+    pub began: Moment,
+    /// When the outcome was known.
+    pub ended: Moment,
+    /// What came of it.
+    pub came: Came,
+}
+
+/// A country said of a robot that it is responsible for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which robot.
+    pub robot: Code,
+    /// Which country.
+    pub side: Side,
+    /// Place in the robot's one chain: four to an epoch, and within it offered, in transit, in custody.
+    pub place: u64,
+    /// When the read began.
+    pub began: Moment,
+    /// When it was answered.
+    pub ended: Moment,
+}
+
+/// One custody leaf, as its writer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnLink {
+    /// Hash of the leaf.
+    pub leaf: Digest,
+    /// The link in it.
+    pub link: Link,
+}
+
+/// What one country has of one robot at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its custody, if there is a record.
+    pub chain: Option<Chain>,
+    /// The custody leaves of its own log.
+    pub own: Vec<OwnLink>,
+    /// Its trail.
+    pub trail: Vec<Movement>,
+}
+
+/// What one country has at the end, when nothing is broken any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// Every robot of the run, with an entry for each, known here or not.
+    pub robots: BTreeMap<Code, Kept>,
+    /// Every transfer.
+    pub transfers: Vec<Transfer>,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Steps that were asked for.
+    pub asked: Vec<Asked>,
+    /// Claims that were read.
+    pub claims: Vec<Claim>,
+    /// Both countries at the end: A, B.
+    pub ended: [Ended; 2],
+}
+
+impl Run {
+    /// What a country has at the end.
+    pub fn at(&self, side: Side) -> &Ended {
+        &self.ended[usize::from(side == Side::B)]
+    }
+}
+
+/// Collects from many drivers.
+#[derive(Debug)]
+struct Recorder {
+    started: Instant,
+    asked: Mutex<Vec<Asked>>,
+    claims: Mutex<Vec<Claim>>,
+    looks: [Mutex<usize>; 2],
+    crossed: Mutex<usize>,
+}
+
+impl Recorder {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            asked: Mutex::default(),
+            claims: Mutex::default(),
+            looks: [Mutex::default(), Mutex::default()],
+            crossed: Mutex::default(),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(Moment::MAX)
+    }
+
+    /// Notes that a country answered a look.
+    fn looked(&self, side: Side, claim: Option<Claim>) {
+        *lock(&self.looks[usize::from(side == Side::B)]) += 1;
+        if let Some(claim) = claim {
+            lock(&self.claims).push(claim);
+        }
+    }
+
+    fn looks(&self, side: Side) -> usize {
+        *lock(&self.looks[usize::from(side == Side::B)])
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,93 @@
+//! What both countries have at the end: everything a checker judges by.
+
+use carnet_client::{Client, ClientError};
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::custody::Link;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::LeafRecord;
+use carnet_domain::event::slot;
+use carnet_domain::leaf::Kind;
+use carnet_domain::leaf::Leaf;
+use carnet_domain::merkle::leaf_hash;
+use carnet_domain::transfer::Transfer;
+use carnet_wire::limits::PAGE_SIZE_MAX;
+use carnet_wire::status::ApiError;
+
+use super::{Ended, Kept, OwnLink};
+use crate::patience::Broken;
+
+/// Every transfer of a country.
+pub(super) async fn transfers(client: &Client) -> Result<Vec<Transfer>, Broken> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = client
+            .transfers(PAGE_SIZE_MAX, &token)
+            .await
+            .map_err(Broken::at("transfers"))?;
+        all.extend(page.values);
+        token = page.next;
+        if token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// What a country has of these robots.
+pub(super) async fn read(
+    client: &Client,
+    prefix: Prefix,
+    robots: &[Code],
+) -> Result<Ended, Broken> {
+    let mut ended = Ended {
+        prefix,
+        robots: Default::default(),
+        transfers: transfers(client).await?,
+    };
+    for code in robots {
+        ended.robots.insert(*code, kept(client, code).await?);
+    }
+    Ok(ended)
+}
+
+async fn kept(client: &Client, code: &Code) -> Result<Kept, Broken> {
+    let broken = |what: &str, error: &dyn std::fmt::Display| {
+        Broken::new(format!("{what} of {code}: {error}"))
+    };
+    let chain = match client.robot(code).await {
+        Ok(robot) => Some(robot.value.custody),
+        Err(ClientError::Api(ApiError::NotFound { .. })) => None,
+        Err(error) => return Err(broken("record", &error)),
+    };
+    let leaves = match client.history(code).await {
+        Ok(history) => history.value,
+        Err(ClientError::Api(ApiError::NotFound { .. })) => Vec::new(),
+        Err(error) => return Err(broken("history", &error)),
+    };
+    let mut own = Vec::new();
+    for record in &leaves {
+        own.extend(own_link(record).map_err(|error| broken("a leaf", &error))?);
+    }
+    let trail = client
+        .movements(code)
+        .await
+        .map_err(|error| broken("trail", &error))?
+        .value;
+    Ok(Kept { chain, own, trail })
+}
+
+/// The link that a leaf wrote: registrations and custody steps have one; every other robot leaf shows the newest.
+fn own_link(record: &LeafRecord) -> Result<Option<OwnLink>, String> {
+    let leaf = Leaf::from_bytes(&record.leaf.0).map_err(|error| error.to_string())?;
+    if !matches!(leaf.kind, Kind::Register | Kind::Custody) {
+        return Ok(None);
+    }
+    let value = record.values.get(usize::from(slot::CUSTODY));
+    let value = value
+        .and_then(Option::as_ref)
+        .ok_or("no custody slot in a custody leaf")?;
+    let link = Link::from_bytes(&value.0).map_err(|error| error.to_string())?;
+    Ok(Some(OwnLink {
+        leaf: leaf_hash(&record.leaf.0),
+        link,
+    }))
+}
