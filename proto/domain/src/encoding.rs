@@ -7,7 +7,6 @@
 //!
 //! It deliberately knows nothing of protobuf, of storage keys or of what a value means.
 
-use std::cell::Cell;
 use std::fmt;
 
 /// The most elements an array may have (a bulk request has at most 10,000 items).
@@ -450,9 +449,6 @@ pub fn well_formed(bytes: &[u8]) -> Result<(), DecodeError> {
     d.finish()
 }
 
-/// The most bytes that a thread keeps for encoding.
-const BUFFER_KEPT_MAX: usize = 64 * 1024;
-
 /// A value with exactly one canonical byte string.
 pub trait Canonical: Sized {
     /// Writes the value.
@@ -466,19 +462,10 @@ pub trait Canonical: Sized {
 
     /// The canonical bytes of the value.
     fn to_bytes(&self) -> Vec<u8> {
-        thread_local! {
-            static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-        }
-        // Grown once and copied from, or every value would be copied several times while it grows. Whoever encodes
-        // inside an encoding finds nothing here and grows a buffer of its own.
-        let mut e = Encoder { buf: BUFFER.take() };
+        // Most values are shorter; growing from nothing would copy each of them several times.
+        let mut e = Encoder::with_capacity(128);
         self.encode(&mut e);
-        let bytes = e.buf.as_slice().to_vec();
-        if e.buf.capacity() <= BUFFER_KEPT_MAX {
-            e.buf.clear();
-            BUFFER.set(e.buf);
-        }
-        bytes
+        e.finish()
     }
 
     /// The value of exactly these bytes.
