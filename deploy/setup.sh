@@ -3,7 +3,7 @@
 #
 #   deploy/setup.sh [build] [test] [cluster] [bench]      (without a name: build test cluster)
 #
-#   build    C++ compiler, ccache and libclang, for RocksDB and its bindings
+#   build    C++ compiler, make, ccache and libclang, for RocksDB, its bindings and the allocator
 #   test     cargo-nextest, rustfmt and clippy
 #   cluster  iproute2, nftables, libfaketime, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the
 #            tests with real processes and real faults
@@ -44,6 +44,7 @@ _carnet_group_build() {
   command -v git >/dev/null 2>&1 || missing+=(git)
   command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
   command -v g++ >/dev/null 2>&1 || missing+=(g++)
+  command -v make >/dev/null 2>&1 || missing+=(make)
   command -v ccache >/dev/null 2>&1 || missing+=(ccache)
   _carnet_has_libclang || missing+=(libclang-dev)
   _carnet_install "${missing[@]}" || return 1

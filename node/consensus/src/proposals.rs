@@ -17,7 +17,8 @@ use crate::types::{Proposal, Types, position};
 /// Proposals handed to the core at once.
 const BATCH_MAX: usize = 512;
 /// Batches under way at once. What arrives meanwhile is one larger batch, with one append, one sync and one apply on every
-/// node: with no bound, 64 callers made batches of seven. Two, so that one is synced while the other is applied.
+/// node: without a bound 64 callers made batches of ten, with it of twenty. Two, so that one is synced while the other is
+/// applied.
 const BATCHES_UNDER_WAY: usize = 2;
 
 /// A proposal that was committed and applied.
