@@ -13,6 +13,7 @@ use carnet_consensus::{
     Settings, Work,
 };
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::StoreId;
 use carnet_store::log::MemoryLog;
 use carnet_store::machine::{LogPosition, StateMachine};
 use carnet_store::memory::MemoryEngine;
@@ -90,6 +91,9 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         snapshot_records: 40,
         log_keep_records: 15,
         work: Work::Inline,
+        store: store(site.node),
+        start: boot + 1,
+        join: (1..=site.nodes).collect(),
         ..Settings::quick(CLUSTER, site.node, random.next())
     };
     let connector = Arc::new(SimConnector(site.node));
@@ -148,10 +152,18 @@ fn state(site: &Site) -> Result<Arc<dyn StateMachine>, StorageFault> {
     })
 }
 
+/// A simulated disk is never replaced: one store a node.
+fn store(node: u64) -> StoreId {
+    let mut store = [0x51; 16];
+    store[8..].copy_from_slice(&node.to_be_bytes());
+    StoreId(store)
+}
+
 fn member(node: u64) -> Member {
     Member {
         raft: format!("{}:{PORT}", host(node)),
         api: host(node),
+        store: store(node),
     }
 }
 

@@ -12,6 +12,7 @@ use carnet_domain::accord::cluster_id;
 use carnet_domain::code::Prefix;
 use carnet_store::directory::{Directory, Identity as StateIdentity};
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::StoreId;
 use carnet_store::log::identity as log_identity;
 use carnet_store::log::{DiskLog, DiskLogOptions};
 use carnet_store::machine::StateMachine;
@@ -189,6 +190,11 @@ fn raft_settings(config: &Config, cluster: [u8; 16]) -> Settings {
     let mut settings = Settings::new(cluster, config.node.id, rand::rng().next_u64());
     let [election_min, election_max] = config.raft.election();
     settings.heartbeat = config.raft.heartbeat();
+    // Provisional, until data directories carry a store id and a start counter of their own: one store a node id.
+    let mut store = cluster;
+    store[8..].copy_from_slice(&config.node.id.to_be_bytes());
+    settings.store = StoreId(store);
+    settings.join = (1..=64).collect();
     settings.election_min = election_min;
     settings.election_max = election_max;
     settings.snapshot_records = config.raft.snapshot_entries;

@@ -8,13 +8,15 @@
 //! vote       term u64 | node u64 | committed u8
 //! text       length u32 | UTF-8
 //! entry      position | kind u8 (0 blank, 1 membership, 2 entry) | length u32 | bytes
-//! membership version u8 = 1 | configs u32 of (voters u32 of u64) | members u32 of (u64 | text raft | text api)
+//! membership version u8 = 1 | configs u32 of (voters u32 of u64) | members u32 of
+//!            (u64 node | text raft | text api | store 16 bytes)
 //! ```
 //! Payloads are slices of the frame they came in: nothing is copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use carnet_store::identity::StoreId;
 use carnet_store::log::Vote;
 use carnet_store::machine::{LogPosition, LogRecord, Payload};
 use openraft::EntryPayload;
@@ -180,16 +182,33 @@ impl Body for Vote {
     }
 }
 
+impl Body for StoreId {
+    fn encode(&self, to: &mut BytesMut) {
+        to.extend_from_slice(&self.0);
+    }
+
+    fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
+        let mut store = [0; 16];
+        if from.len() < store.len() {
+            return Err(Undecodable("body: too short"));
+        }
+        from.copy_to_slice(&mut store);
+        Ok(StoreId(store))
+    }
+}
+
 impl Body for Member {
     fn encode(&self, to: &mut BytesMut) {
         self.raft.encode(to);
         self.api.encode(to);
+        self.store.encode(to);
     }
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
         Ok(Member {
             raft: String::decode(from)?,
             api: String::decode(from)?,
+            store: StoreId::decode(from)?,
         })
     }
 }
@@ -224,7 +243,7 @@ impl Body for RaftMembership {
             configs.push(voters);
         }
         let mut members = BTreeMap::new();
-        for _ in 0..take_count(from, 16)? {
+        for _ in 0..take_count(from, 32)? {
             members.insert(take_u64(from)?, Member::decode(from)?);
         }
         if configs.is_empty() && members.is_empty() {
@@ -313,6 +332,7 @@ mod tests {
         Member {
             raft: format!("{name}:7000"),
             api: format!("{name}:7001"),
+            store: StoreId([name.as_bytes()[0]; 16]),
         }
     }
 
@@ -375,9 +395,10 @@ mod tests {
 
     #[test]
     fn a_membership_keeps_its_bytes() {
-        let pinned = "01000000020000000200000000000000010000000000000002000000010000000000000002000000030000000000000001\
-                      00000006613a3730303000000006613a37303031000000000000000200000006623a3730303000000006623a37303031\
-                      000000000000000900000006633a3730303000000006633a37303031";
+        let pinned = "010000000200000002000000000000000100000000000000020000000100000000000000020000000300000000000000\
+                      0100000006613a3730303000000006613a37303031616161616161616161616161616161610000000000000002000000\
+                      06623a3730303000000006623a3730303162626262626262626262626262626262000000000000000900000006633a37\
+                      30303000000006633a3730303163636363636363636363636363636363";
         let found: String = membership()
             .to_body()
             .iter()

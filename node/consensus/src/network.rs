@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_store::identity::StoreId;
 use carnet_store::log::{ENTRY_BYTES_MAX, READ_BYTES_MAX, Vote};
 use carnet_store::machine::Snapshot;
 use carnet_wire::raft::v1::Envelope;
@@ -62,6 +63,9 @@ pub(crate) struct Peers {
     pub(crate) cluster: [u8; 16],
     pub(crate) group: u64,
     pub(crate) node: u64,
+    pub(crate) store: StoreId,
+    pub(crate) start: u64,
+    pub(crate) nonce: u64,
     connector: Arc<dyn Connector>,
     channels: Mutex<BTreeMap<(u64, Purpose), Kept>>,
     append_stall: Duration,
@@ -95,6 +99,9 @@ impl Peers {
             cluster: settings.cluster,
             group: settings.group,
             node: settings.node,
+            store: settings.store,
+            start: settings.start,
+            nonce: settings.nonce,
             connector,
             channels: Mutex::default(),
             append_stall: settings.append_stall,
@@ -112,6 +119,10 @@ impl Peers {
             cluster: Bytes::copy_from_slice(&self.cluster),
             version: BODY_VERSION,
             body,
+            store: Bytes::copy_from_slice(&self.store.0),
+            to_store: Bytes::new(),
+            start: self.start,
+            nonce: self.nonce,
         }
     }
 

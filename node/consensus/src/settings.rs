@@ -1,6 +1,9 @@
 //! What a node of the Raft cluster is told at its start.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use carnet_store::identity::StoreId;
 
 use crate::error::StartError;
 use crate::work::Work;
@@ -14,6 +17,14 @@ pub struct Settings {
     pub group: u64,
     /// This node's id; never reused.
     pub node: u64,
+    /// This node's store, as its data directory says. [`StoreId::NONE`] is refused at start.
+    pub store: StoreId,
+    /// How often this store was started, this time included: at least 1, and on stable storage before anything is sent.
+    pub start: u64,
+    /// Drawn at each start of the process: two processes on copies of one store share `start`, not this.
+    pub nonce: u64,
+    /// Nodes from which this store, while it knows no configuration, takes its first append or snapshot.
+    pub join: BTreeSet<u64>,
     /// Seed of election timeouts. Nodes of one cluster must not share it; draw it from the operating system.
     pub seed: u64,
     /// Interval of heartbeats.
@@ -58,6 +69,10 @@ impl Settings {
             cluster,
             group: 0,
             node,
+            store: StoreId::NONE,
+            start: 1,
+            nonce: seed,
+            join: BTreeSet::new(),
             seed,
             heartbeat: Duration::from_millis(250),
             election_min: Duration::from_millis(1500),

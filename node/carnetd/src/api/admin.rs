@@ -9,6 +9,7 @@ use carnet_domain::entry::{Body, ItemAnswer};
 use carnet_domain::leaf::LEAF_VERSION;
 use carnet_domain::policy::Query;
 use carnet_store::artefact::content_digest;
+use carnet_store::identity::StoreId;
 use carnet_store::records::Records;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_server::Admin;
@@ -46,6 +47,8 @@ fn member(message: &pb::Member) -> (u64, Member) {
         Member {
             raft: message.raft_address.clone(),
             api: message.client_address.clone(),
+            // The node that is added says itself which store it has.
+            store: StoreId::NONE,
         },
     )
 }

@@ -12,6 +12,7 @@ use carnet_consensus::{
     Clock, ConnectError, Connector, Consensus, Handle, Member, PeerNode, ProposeError, Proposed,
     Purpose, Role, Settings, Status,
 };
+use carnet_store::identity::StoreId;
 use carnet_store::log::MemoryLog;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -84,10 +85,16 @@ fn prove(mut request: Request<()>) -> Result<Request<()>, RpcStatus> {
     Ok(request)
 }
 
+/// The store of a node's first life.
+pub(crate) fn store(node: u64) -> StoreId {
+    StoreId([0x50 + u8::try_from(node).expect("few nodes"); 16])
+}
+
 pub(crate) fn member(node: u64) -> Member {
     Member {
         raft: format!("node-{node}:7000"),
         api: format!("node-{node}:7001"),
+        store: store(node),
     }
 }
 
@@ -123,6 +130,7 @@ impl Cluster {
             .expect("no panic")
             .insert(node, listener.local_addr().expect("an address"));
         let mut settings = Settings::quick(CLUSTER, node, 7 * node);
+        settings.store = store(node);
         (self.tweak)(&mut settings);
         let connector = Arc::new(Loopback {
             from: node,

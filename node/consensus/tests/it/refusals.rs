@@ -5,7 +5,7 @@ use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_client::RaftClient;
 use tonic::{Code, Status};
 
-use crate::cluster::{CLUSTER, Cluster};
+use crate::cluster::{CLUSTER, Cluster, store};
 
 /// A vote request, a thousand terms ahead, in the layout of the wire.
 fn vote_for(candidate: u64) -> Bytes {
@@ -26,6 +26,10 @@ fn envelope(from: u64, to: u64, body: Bytes) -> Envelope {
         cluster: Bytes::from_static(&CLUSTER),
         version: 1,
         body,
+        store: Bytes::copy_from_slice(&store(from).0),
+        to_store: Bytes::new(),
+        start: 1,
+        nonce: 1,
     }
 }
 

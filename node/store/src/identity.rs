@@ -1,0 +1,81 @@
+//! Which store this is: drawn once, when a data directory is made, and never again.
+//!
+//! A node id says who takes part; a store id says with which disk. The two together are what the other members know: a
+//! replaced, wiped or foreign disk under a known node id shows another store id and is not that member.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// 16 random bytes that name a data directory.
+///
+/// Text form: 32 lower-case hexadecimal digits. [`StoreId::NONE`] (zeros) stands for "not known" and is never valid as
+/// the store of a sender.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StoreId(pub [u8; 16]);
+
+impl StoreId {
+    /// No store: nobody's.
+    pub const NONE: StoreId = StoreId([0; 16]);
+
+    /// Whether this names a store at all.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == StoreId::NONE
+    }
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is not a store id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a store id: 32 lower-case hexadecimal digits are expected")]
+pub struct NotAStoreId;
+
+impl FromStr for StoreId {
+    type Err = NotAStoreId;
+
+    fn from_str(text: &str) -> Result<StoreId, NotAStoreId> {
+        let digit = |letter: u8| match letter {
+            b'0'..=b'9' => Ok(letter - b'0'),
+            b'a'..=b'f' => Ok(letter - b'a' + 10),
+            _ => Err(NotAStoreId),
+        };
+        let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| NotAStoreId)?;
+        let mut store = [0; 16];
+        for (byte, pair) in store.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? * 16 + digit(pair[1])?;
+        }
+        Ok(StoreId(store))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_id_has_one_text() {
+        let text = "00112233445566778899aabbccddeeff";
+        let store: StoreId = text.parse().expect("a store id");
+        assert_eq!(store.to_string(), text);
+        for wrong in [
+            "",
+            "00",
+            "00112233445566778899AABBCCDDEEFF",
+            &format!("{text}0"),
+            "+0112233445566778899aabbccddeeff",
+        ] {
+            assert_eq!(wrong.parse::<StoreId>(), Err(NotAStoreId), "{wrong}");
+        }
+    }
+}
