@@ -228,6 +228,7 @@ fn copy(from: &dyn Snapshot, mut to: Box<dyn SnapshotSink>) -> io::Result<Box<dy
 
 #[cfg(test)]
 mod tests {
+    use carnet_store::identity::StoreId;
     use carnet_store::log::{DiskLog, DiskLogOptions, MemoryLog, RaftLog};
     use openraft::testing::log::{StoreBuilder, Suite};
 
@@ -247,9 +248,10 @@ mod tests {
             &self,
         ) -> Result<(tempfile::TempDir, LogStore, Machine), openraft::StorageError<Types>> {
             let directory = tempfile::tempdir().expect("a directory");
-            let log: Arc<dyn RaftLog> = Arc::new(
-                DiskLog::open(directory.path(), DiskLogOptions::default()).expect("opens"),
-            );
+            let store = StoreId([1; 16]);
+            DiskLog::create(directory.path(), store).expect("made");
+            let log = DiskLog::open(directory.path(), store, DiskLogOptions::default());
+            let log: Arc<dyn RaftLog> = Arc::new(log.expect("opens"));
             Ok((directory, LogStore(log), machine()))
         }
     }

@@ -16,7 +16,7 @@ use carnet_domain::kit::Country;
 use carnet_domain::leaf::EntrySeed;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::machine::signature_digest;
-use carnet_store::directory::Identity;
+use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
@@ -156,6 +156,8 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     let identity = Identity {
         cluster: [1; 16],
         node: 1,
+        incarnation: 0,
+        store: StoreId([1; 16]),
     };
     let engine = SwappableEngine::create(root, identity, RocksSettings::default())?;
     let mut country = Country::with_market("86");

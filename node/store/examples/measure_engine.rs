@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use carnet_store::applied;
 use carnet_store::artefact::StateEngine;
-use carnet_store::directory::Identity;
 use carnet_store::engine::Batch;
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{Applied, LogPosition};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::rocks::RocksSettings;
@@ -43,6 +43,8 @@ fn run(root: &std::path::Path, batch_count: u64) -> Result<(), Failure> {
         let identity = Identity {
             cluster: [1; 16],
             node,
+            incarnation: 0,
+            store: StoreId([1; 16]),
         };
         SwappableEngine::create(&root.join(name), identity, RocksSettings::default())
     };

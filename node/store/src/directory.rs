@@ -1,10 +1,10 @@
-//! The data directory of one node: whose it is, who has it open, and which state database in it counts.
+//! The state half of a data directory: whose it is, who has it open, and which state database in it counts.
 //!
 //! ```text
 //! <root>/
 //!   LOCK                 held (flock) by the one process that has the directory open
 //!   CREATING             only while the directory is being made
-//!   IDENTITY             CBOR [version, h'CBOR [cluster, node]'] ‖ CRC-32, big-endian
+//!   IDENTITY             CBOR [version, h'CBOR [cluster, node, incarnation, store]'] ‖ CRC-32, big-endian
 //!   CURRENT              "state-<n> <floor, or -> <CRC-32 of what is before this space, 8 hex digits>\n"
 //!   state-<n>/           a state database; every one that CURRENT does not name is a leftover
 //!   snapshots/<i>.<k>/   checkpoints being streamed; all are leftovers at the start
@@ -21,13 +21,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carnet_domain::canonical_struct;
 use carnet_domain::encoding::{Blob, Canonical};
 
 use crate::fault::StorageFault;
+use crate::identity::Identity;
 
 /// Version of the layout above.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 const LOCK: &str = "LOCK";
 const CREATING: &str = "CREATING";
@@ -37,17 +37,6 @@ const SNAPSHOTS: &str = "snapshots";
 const STATE_PREFIX: &str = "state-";
 /// Ending of a file that is not yet whole.
 const UNFINISHED: &str = ".new";
-
-/// Whose directory it is. Neither part ever changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// Drawn once when the cluster was founded.
-    pub cluster: [u8; 16],
-    /// Never reused: a wiped disk is a new node.
-    pub node: u64,
-}
-
-canonical_struct!(Identity { cluster, node });
 
 /// Which state database counts, and how far it had come when that was last made durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +60,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Whether a directory was made here. Opening decides; this only tells "first start" from "start".
-    pub fn is_created(root: &Path) -> bool {
-        root.join(IDENTITY).exists() && !root.join(CREATING).exists()
-    }
-
     /// Makes a data directory with a first state database, which `make_state` writes at the path it gets. If it was
     /// cut short, call it again.
     ///
@@ -135,7 +119,7 @@ impl Directory {
         }
         if !root.join(IDENTITY).exists() {
             return Err(StorageFault::Foreign(format!(
-                "{shown} has no data of node {}: a wiped disk is a new node and needs a new id",
+                "{shown} has no IDENTITY of node {}: a wiped disk is a new node and needs a new id",
                 identity.node
             )));
         }
@@ -381,21 +365,12 @@ fn check_identity(root: &Path, expected: Identity) -> Result<(), StorageFault> {
         )));
     }
     let found = Identity::from_bytes(&body).map_err(|e| corrupt(e.to_string()))?;
-    let text = |id: [u8; 16]| u128::from_be_bytes(id);
-    if found.cluster != expected.cluster {
-        return Err(StorageFault::Foreign(format!(
-            "{shown} belongs to cluster {:032x}, not {:032x}",
-            text(found.cluster),
-            text(expected.cluster)
-        )));
+    match found.difference(&expected) {
+        Some(difference) => Err(StorageFault::Foreign(format!(
+            "{shown} belongs to {difference}"
+        ))),
+        None => Ok(()),
     }
-    if found.node != expected.node {
-        return Err(StorageFault::Foreign(format!(
-            "{shown} belongs to node {}, not {}",
-            found.node, expected.node
-        )));
-    }
-    Ok(())
 }
 
 fn read_current(root: &Path) -> Result<Current, StorageFault> {

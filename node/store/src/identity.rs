@@ -6,12 +6,63 @@
 use std::fmt;
 use std::str::FromStr;
 
+use carnet_domain::{canonical_struct, canonical_struct_of_one};
+
 /// 16 random bytes that name a data directory.
 ///
 /// Text form: 32 lower-case hexadecimal digits. [`StoreId::NONE`] (zeros) stands for "not known" and is never valid as
 /// the store of a sender.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StoreId(pub [u8; 16]);
+
+canonical_struct_of_one!(StoreId);
+
+/// Whose data a directory holds. No part of it ever changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster, drawn by `carnet pki init`.
+    pub cluster: [u8; 16],
+    /// The node's id, never reused inside the cluster: a wiped disk is a new node.
+    pub node: u64,
+    /// Counts restores: a cluster restored from a backup continues under a higher one.
+    pub incarnation: u64,
+    /// The store, drawn when the directory was made.
+    pub store: StoreId,
+}
+
+canonical_struct!(Identity {
+    cluster,
+    node,
+    incarnation,
+    store,
+});
+
+impl Identity {
+    /// The first part in which this directory is not the one expected, for a refusal: `node 3, not to node 4`.
+    pub(crate) fn difference(&self, expected: &Identity) -> Option<String> {
+        let hex = |bytes: [u8; 16]| StoreId(bytes);
+        if self.cluster != expected.cluster {
+            let (found, expected) = (hex(self.cluster), hex(expected.cluster));
+            return Some(format!("cluster {found}, not to cluster {expected}"));
+        }
+        if self.node != expected.node {
+            return Some(format!("node {}, not to node {}", self.node, expected.node));
+        }
+        if self.incarnation != expected.incarnation {
+            let (found, expected) = (self.incarnation, expected.incarnation);
+            return Some(format!(
+                "incarnation {found}, not to incarnation {expected}"
+            ));
+        }
+        if self.store != expected.store {
+            return Some(format!(
+                "store {}, not to store {}",
+                self.store, expected.store
+            ));
+        }
+        None
+    }
+}
 
 impl StoreId {
     /// No store: nobody's.

@@ -8,6 +8,7 @@ pub mod directory;
 pub mod engine;
 pub mod families;
 pub mod fault;
+pub mod home;
 pub mod identity;
 pub mod log;
 pub mod machine;

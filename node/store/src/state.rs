@@ -16,10 +16,11 @@ use carnet_domain::encoding::Canonical;
 
 use crate::applied;
 use crate::artefact::{Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, corrupt};
-use crate::directory::{Current, Directory, Identity, io, names, sync_directory};
+use crate::directory::{Current, Directory, io, names, sync_directory};
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
+use crate::identity::Identity;
 use crate::machine::{Applied, Snapshot, SnapshotFile, SnapshotSink};
 use crate::rocks::{RocksEngine, RocksSettings, RocksShared};
 

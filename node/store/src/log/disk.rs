@@ -16,11 +16,15 @@ use raft_log::api::raft_log_writer::RaftLogWriter;
 use raft_log::{Callback, Config, RaftLog as Engine, Types};
 
 use super::codec::{DiskPayload, DiskPosition, DiskVote};
-use super::identity::sync_directory;
 use super::sentinel::{Mark, Sentinel, fault};
 use super::{LogState, RaftLog, Synced, Vote, next_index, payload_checksum, payload_size};
+use crate::directory::{names, sync_directory};
 use crate::fault::StorageFault;
+use crate::identity::StoreId;
 use crate::machine::{LogPosition, LogRecord};
+
+const SEGMENTS: &str = "wal";
+const SENTINEL: &str = "sentinel";
 
 const SENTINEL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,9 +55,10 @@ impl Default for DiskLogOptions {
     }
 }
 
-/// A Raft log in a directory of its own: `wal/` (raft-log's segments) and `sentinel`.
+/// A Raft log in a directory of its own: `wal/` (raft-log's segments) and `sentinel`. [`DiskLog::create`] makes it once.
 pub struct DiskLog {
     engine: RwLock<Engine<Kinds>>,
+    start: u64,
     shared: Arc<Shared>,
     /// Appends since the log was opened, if most of them are reported too early.
     #[cfg(feature = "planted")]
@@ -112,46 +117,60 @@ impl Types for Kinds {
 }
 
 impl DiskLog {
-    /// Opens the log in `directory`, or creates it there if the directory holds none.
+    /// Makes an empty log of a store in `directory`, which must hold none.
     ///
     /// # Errors
-    /// Something that was written and synced is missing or altered, or the disk failed. Nothing is repaired.
-    pub fn open(directory: &Path, options: DiskLogOptions) -> Result<DiskLog, StorageFault> {
-        let segments = directory.join("wal");
+    /// Something is there already, or the disk failed.
+    pub fn create(directory: &Path, store: StoreId) -> Result<(), StorageFault> {
+        let segments = directory.join(SEGMENTS);
         fs::create_dir_all(&segments)
             .map_err(|source| fault("create log directory", &segments, source))?;
-        let sentinel_path = directory.join("sentinel");
-        let sentinel = if sentinel_path.exists() {
-            Sentinel::open(&sentinel_path)?
-        } else if holds_segments(&segments)? {
-            return Err(corrupt(
-                "raft log",
-                "segments without a sentinel".to_owned(),
-            ));
-        } else {
-            let sentinel = Sentinel::create(&sentinel_path)?;
-            sync_directory(directory)?;
-            sentinel
-        };
+        drop(engine(&segments, DiskLogOptions::default())?);
+        for name in names(&segments)? {
+            let path = segments.join(name);
+            let synced = fs::File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(|source| fault("sync log", &path, source))?;
+        }
+        sync_directory(&segments)?;
+        Sentinel::create(&directory.join(SENTINEL), store)?;
+        sync_directory(directory)
+    }
 
-        let mut config = Config::new(segments.display());
-        config.wal.flush_batch_wait = Some(Duration::ZERO);
-        config.wal.chunk_max_size = Some(options.segment_bytes_max);
-        config.wal.flush_queue_max_bytes = Some(options.queue_bytes_max);
-        config.wal.read_buffer_size = Some(1024 * 1024);
-        config.log_cache_capacity = Some(options.cache_bytes_max);
-        // raft-log 0.4.6 panics on some damage (an emptied segment); here damage is a refusal like any other.
-        let engine = catch_unwind(|| Engine::<Kinds>::open(Arc::new(config)))
-            .map_err(|_| {
-                corrupt(
-                    "raft log",
-                    format!("{}: unreadable segments", segments.display()),
-                )
-            })?
-            .map_err(|cause| corrupt("raft log", format!("{}: {cause}", segments.display())))?;
+    /// Opens the log of a store in `directory`, and counts a start of it.
+    ///
+    /// # Errors
+    /// It is another store's, something that was written and synced is missing or altered, or the disk failed. Nothing
+    /// is repaired.
+    pub fn open(
+        directory: &Path,
+        store: StoreId,
+        options: DiskLogOptions,
+    ) -> Result<DiskLog, StorageFault> {
+        let segments = directory.join(SEGMENTS);
+        let sentinel_path = directory.join(SENTINEL);
+        let there = [
+            (SENTINEL, sentinel_path.exists()),
+            // There is one from the making on, and never none.
+            (SEGMENTS, segments.is_dir() && holds_segments(&segments)?),
+        ];
+        if let Some((name, _)) = there.iter().find(|(_, there)| !there) {
+            let detail = format!("{} is missing", directory.join(name).display());
+            return Err(corrupt("raft log", detail));
+        }
+        let mut sentinel = Sentinel::open(&sentinel_path)?;
+        let owner = sentinel.life().store;
+        if owner != store {
+            return Err(StorageFault::Foreign(format!(
+                "the log in {} belongs to store {owner}, not to store {store}",
+                directory.display()
+            )));
+        }
+        let engine = engine(&segments, options)?;
         sync_directory(&segments)?;
 
         check_end(&engine, &sentinel.mark())?;
+        sentinel.begin()?;
+        let start = sentinel.life().start;
         let shared = Arc::new(Shared {
             sentinel: Mutex::new(Guarded {
                 sentinel,
@@ -167,11 +186,17 @@ impl DiskLog {
             .map_err(|source| fault("start sentinel thread", directory, source))?;
         Ok(DiskLog {
             engine: RwLock::new(engine),
+            start,
             shared,
             #[cfg(feature = "planted")]
             early: options.acknowledge_before_fsync.then(Default::default),
             _until_dropped: until_dropped,
         })
+    }
+
+    /// How often the store was started, this time included.
+    pub fn start(&self) -> u64 {
+        self.start
     }
 
     fn write(
@@ -404,6 +429,24 @@ fn cut(engine: &mut Engine<Kinds>, shared: &Shared, last: Option<LogPosition>) -
         }
     }
     engine.truncate(index).map(|_| ())
+}
+
+fn engine(segments: &Path, options: DiskLogOptions) -> Result<Engine<Kinds>, StorageFault> {
+    let mut config = Config::new(segments.display());
+    config.wal.flush_batch_wait = Some(Duration::ZERO);
+    config.wal.chunk_max_size = Some(options.segment_bytes_max);
+    config.wal.flush_queue_max_bytes = Some(options.queue_bytes_max);
+    config.wal.read_buffer_size = Some(1024 * 1024);
+    config.log_cache_capacity = Some(options.cache_bytes_max);
+    // raft-log 0.4.6 panics on some damage (an emptied segment); here damage is a refusal like any other.
+    catch_unwind(|| Engine::<Kinds>::open(Arc::new(config)))
+        .map_err(|_| {
+            corrupt(
+                "raft log",
+                format!("{}: unreadable segments", segments.display()),
+            )
+        })?
+        .map_err(|cause| corrupt("raft log", format!("{}: {cause}", segments.display())))
 }
 
 fn state_of(engine: &Engine<Kinds>) -> LogState {

@@ -5,7 +5,6 @@
 
 mod codec;
 mod disk;
-pub mod identity;
 mod memory;
 mod sentinel;
 #[cfg(test)]

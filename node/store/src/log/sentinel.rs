@@ -5,9 +5,13 @@
 //! **The gap**: if within that second the power fails *and* the same file system forgets synced bytes of the log, the
 //! loss goes unnoticed.
 //!
+//! It also says whose log this is, by the store id, and counts how often the store was started: the other nodes keep the
+//! highest count they saw, so that an older copy of the directory is known by its lower one.
+//!
 //! ```text
 //! two slots, at 0 and 512, written in turn; the valid one with the higher sequence counts
-//! "CSN1" | sequence u64 | has_last u8 | term u64 | node u64 | index u64 | payload crc u32
+//! "CSN2" | sequence u64 | store 16 bytes | start u64
+//!        | has_last u8 | term u64 | node u64 | index u64 | payload crc u32
 //!        | has_vote u8 | term u64 | node u64 | committed u8 | crc32 u32        big-endian
 //! ```
 
@@ -17,10 +21,11 @@ use std::path::{Path, PathBuf};
 
 use super::Vote;
 use crate::fault::StorageFault;
+use crate::identity::StoreId;
 use crate::machine::LogPosition;
 
-const MAGIC: &[u8; 4] = b"CSN1";
-const SLOT_BYTES: usize = 4 + 8 + 1 + 24 + 4 + 1 + 8 + 8 + 1 + 4;
+const MAGIC: &[u8; 4] = b"CSN2";
+const SLOT_BYTES: usize = 4 + 8 + 16 + 8 + 1 + 24 + 4 + 1 + 8 + 8 + 1 + 4;
 const SLOT_STRIDE: u64 = 512;
 
 const _: () = assert!(SLOT_BYTES as u64 <= SLOT_STRIDE);
@@ -33,18 +38,27 @@ pub(super) struct Mark {
     pub(super) vote: Option<Vote>,
 }
 
+/// Whose log it is, and how often it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) store: StoreId,
+    /// 0 until the first start.
+    pub(super) start: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Sentinel {
     file: File,
     path: PathBuf,
     sequence: u64,
+    life: Life,
     mark: Mark,
     dirty: bool,
 }
 
 impl Sentinel {
-    /// Creates the file; it must not exist.
-    pub(super) fn create(path: &Path) -> Result<Sentinel, StorageFault> {
+    /// Creates the file of a store that was never started; it must not exist.
+    pub(super) fn create(path: &Path, store: StoreId) -> Result<Sentinel, StorageFault> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -55,6 +69,7 @@ impl Sentinel {
             file,
             path: path.to_owned(),
             sequence: 0,
+            life: Life { store, start: 0 },
             mark: Mark::default(),
             dirty: false,
         };
@@ -77,8 +92,8 @@ impl Sentinel {
                 file.read_exact_at(&mut slot, offset).ok()?;
                 decode(&slot)
             })
-            .max_by_key(|(sequence, _)| *sequence);
-        let Some((sequence, mark)) = newest else {
+            .max_by_key(|(sequence, ..)| *sequence);
+        let Some((sequence, life, mark)) = newest else {
             return Err(StorageFault::Corrupt {
                 what: "sentinel",
                 detail: format!("no whole slot in {}", path.display()),
@@ -88,9 +103,31 @@ impl Sentinel {
             file,
             path: path.to_owned(),
             sequence,
+            life,
             mark,
             dirty: false,
         })
+    }
+
+    /// Whose log it is, and how often it was started.
+    pub(super) fn life(&self) -> Life {
+        self.life
+    }
+
+    /// Counts a start, durably. Nothing may be sent before: a count that is lost would be shown twice, and the second
+    /// process would be taken for a copy.
+    pub(super) fn begin(&mut self) -> Result<(), StorageFault> {
+        let start = self.life.start.checked_add(1);
+        self.life.start = start.ok_or_else(|| StorageFault::Corrupt {
+            what: "sentinel",
+            detail: "the count of starts is at its end".to_owned(),
+        })?;
+        // Into both slots, one after the other: a slot that is damaged later must not bring an older count back.
+        for _ in 0..2 {
+            self.write(self.mark)?;
+            self.sync()?;
+        }
+        Ok(())
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -102,7 +139,7 @@ impl Sentinel {
         let sequence = self.sequence + 1;
         let offset = (sequence % 2) * SLOT_STRIDE;
         self.file
-            .write_all_at(&encode(sequence, mark), offset)
+            .write_all_at(&encode(sequence, self.life, mark), offset)
             .map_err(|source| fault("write sentinel", &self.path, source))?;
         self.sequence = sequence;
         self.mark = mark;
@@ -121,10 +158,12 @@ impl Sentinel {
     }
 }
 
-fn encode(sequence: u64, mark: Mark) -> [u8; SLOT_BYTES] {
+fn encode(sequence: u64, life: Life, mark: Mark) -> [u8; SLOT_BYTES] {
     let mut bytes = Vec::with_capacity(SLOT_BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&sequence.to_be_bytes());
+    bytes.extend_from_slice(&life.store.0);
+    bytes.extend_from_slice(&life.start.to_be_bytes());
     let (last, payload_crc) = mark.last.unwrap_or_default();
     bytes.push(u8::from(mark.last.is_some()));
     for field in [last.term, last.node, last.index] {
@@ -142,33 +181,43 @@ fn encode(sequence: u64, mark: Mark) -> [u8; SLOT_BYTES] {
     slot
 }
 
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Mark)> {
+fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Life, Mark)> {
     let (body, crc) = slot.split_at(SLOT_BYTES - 4);
-    if !body.starts_with(MAGIC) || crc32fast::hash(body).to_be_bytes() != crc {
+    if crc32fast::hash(body).to_be_bytes() != crc {
         return None;
     }
-    let u64_at = |at: usize| {
-        body.get(at..at + 8)?
-            .try_into()
-            .ok()
-            .map(u64::from_be_bytes)
+    let mut rest = body.strip_prefix(MAGIC)?;
+    let sequence = u64::from_be_bytes(take(&mut rest)?);
+    let life = Life {
+        store: StoreId(take(&mut rest)?),
+        start: u64::from_be_bytes(take(&mut rest)?),
     };
-    let payload_crc = u32::from_be_bytes(body.get(37..41)?.try_into().ok()?);
+    let [has_last] = take(&mut rest)?;
     let last = LogPosition {
-        term: u64_at(13)?,
-        node: u64_at(21)?,
-        index: u64_at(29)?,
+        term: u64::from_be_bytes(take(&mut rest)?),
+        node: u64::from_be_bytes(take(&mut rest)?),
+        index: u64::from_be_bytes(take(&mut rest)?),
     };
+    let payload_crc = u32::from_be_bytes(take(&mut rest)?);
+    let [has_vote] = take(&mut rest)?;
+    let (term, node) = (take(&mut rest)?, take(&mut rest)?);
+    let [committed] = take(&mut rest)?;
     let vote = Vote {
-        term: u64_at(42)?,
-        node: u64_at(50)?,
-        committed: body.get(58)? == &1,
+        term: u64::from_be_bytes(term),
+        node: u64::from_be_bytes(node),
+        committed: committed == 1,
     };
     let mark = Mark {
-        last: (body.get(12)? == &1).then_some((last, payload_crc)),
-        vote: (body.get(41)? == &1).then_some(vote),
+        last: (has_last == 1).then_some((last, payload_crc)),
+        vote: (has_vote == 1).then_some(vote),
     };
-    Some((u64_at(4)?, mark))
+    Some((sequence, life, mark))
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = from.split_first_chunk::<N>()?;
+    *from = rest;
+    Some(*first)
 }
 
 pub(super) fn fault(what: &'static str, path: &Path, source: std::io::Error) -> StorageFault {
@@ -182,6 +231,11 @@ pub(super) fn fault(what: &'static str, path: &Path, source: std::io::Error) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIFE: Life = Life {
+        store: StoreId([0xab; 16]),
+        start: 4,
+    };
 
     #[test]
     fn a_slot_comes_back_as_it_was_written() {
@@ -208,7 +262,8 @@ mod tests {
             },
         ];
         for (sequence, mark) in (7..).zip(marks) {
-            assert_eq!(decode(&encode(sequence, mark)), Some((sequence, mark)));
+            let slot = encode(sequence, LIFE, mark);
+            assert_eq!(decode(&slot), Some((sequence, LIFE, mark)));
         }
     }
 
@@ -216,6 +271,7 @@ mod tests {
     fn any_flipped_bit_of_a_slot_is_noticed() {
         let slot = encode(
             5,
+            LIFE,
             Mark {
                 last: Some((
                     LogPosition {
@@ -239,7 +295,7 @@ mod tests {
     fn a_torn_newer_slot_leaves_the_older_one() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("sentinel");
-        let mut sentinel = Sentinel::create(&path).expect("created");
+        let mut sentinel = Sentinel::create(&path, LIFE.store).expect("created");
         let older = Mark {
             last: Some((
                 LogPosition {
@@ -258,5 +314,23 @@ mod tests {
             .write_all_at(b"torn", newer_offset)
             .expect("written");
         assert_eq!(Sentinel::open(&path).expect("opens").mark(), older);
+    }
+    #[test]
+    fn a_damaged_slot_never_brings_an_older_count_of_starts_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sentinel");
+        drop(Sentinel::create(&path, LIFE.store).expect("created"));
+        for start in 1..=5 {
+            let mut sentinel = Sentinel::open(&path).expect("opens");
+            sentinel.begin().expect("counted");
+            assert_eq!(sentinel.life(), Life { start, ..LIFE });
+        }
+        let whole = std::fs::read(&path).expect("readable");
+        for offset in [0, SLOT_STRIDE as usize] {
+            let mut broken = whole.clone();
+            broken[offset + 20] ^= 1;
+            std::fs::write(&path, &broken).expect("written");
+            assert_eq!(Sentinel::open(&path).expect("opens").life().start, 5);
+        }
     }
 }

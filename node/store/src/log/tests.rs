@@ -7,6 +7,9 @@ use std::sync::mpsc::sync_channel;
 use bytes::Bytes;
 
 use super::*;
+use crate::identity::StoreId;
+
+const STORE: StoreId = StoreId([0x5a; 16]);
 
 const SMALL: DiskLogOptions = DiskLogOptions {
     #[cfg(feature = "planted")]
@@ -15,6 +18,10 @@ const SMALL: DiskLogOptions = DiskLogOptions {
     cache_bytes_max: 600,
     queue_bytes_max: 1024 * 1024,
 };
+
+fn open(directory: &Path) -> Result<DiskLog, StorageFault> {
+    DiskLog::open(directory, STORE, SMALL)
+}
 
 fn position(term: u64, index: u64) -> LogPosition {
     LogPosition {
@@ -45,7 +52,8 @@ fn synced(write: impl FnOnce(Synced) -> Result<(), StorageFault>) -> Result<(), 
 
 /// A log with 60 records in several segments, a vote and a commit note, closed.
 fn written(directory: &Path) {
-    let log = DiskLog::open(directory, SMALL).expect("opens");
+    DiskLog::create(directory, STORE).expect("made");
+    let log = open(directory).expect("opens");
     synced(|done| {
         log.save_vote(
             Vote {
@@ -91,7 +99,7 @@ fn everything_synced_comes_back() {
         3 <= segments(directory.path()).len(),
         "the test wants several segments"
     );
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let log = open(directory.path()).expect("opens");
     let state = log.state();
     assert_eq!(
         state.vote,
@@ -113,14 +121,14 @@ fn a_truncated_tail_stays_away_and_is_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
     written(directory.path());
     {
-        let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+        let log = open(directory.path()).expect("opens");
         synced(|done| log.truncate_after(Some(position(2, 49)), done)).expect("truncated");
     }
-    let log = DiskLog::open(directory.path(), SMALL).expect("a shorter log is no lost tail");
+    let log = open(directory.path()).expect("a shorter log is no lost tail");
     assert_eq!(log.state().last, Some(position(2, 49)));
     synced(|done| log.append(vec![record(3, 50)], done)).expect("appended");
     drop(log);
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let log = open(directory.path()).expect("opens");
     assert_eq!(contents(&log).last(), Some(&record(3, 50)));
 }
 
@@ -130,11 +138,11 @@ fn purged_records_are_gone_and_the_rest_opens() {
     written(directory.path());
     let before = segments(directory.path()).len();
     {
-        let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+        let log = open(directory.path()).expect("opens");
         synced(|done| log.purge(position(2, 44), done)).expect("purged");
         synced(|done| log.append(vec![record(2, 60)], done)).expect("appended");
     }
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let log = open(directory.path()).expect("opens");
     assert_eq!(log.state().purged, Some(position(2, 44)));
     assert_eq!(
         contents(&log),
@@ -149,12 +157,13 @@ fn purged_records_are_gone_and_the_rest_opens() {
 #[test]
 fn a_snapshot_beyond_a_void_tail_of_a_higher_term_leaves_an_appendable_log() {
     let directory = tempfile::tempdir().expect("a directory");
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    DiskLog::create(directory.path(), STORE).expect("made");
+    let log = open(directory.path()).expect("opens");
     synced(|done| log.append(vec![record(1, 0), record(5, 1)], done)).expect("appended");
     synced(|done| log.purge(position(3, 10), done)).expect("purged");
     synced(|done| log.append(vec![record(6, 11)], done)).expect("appended after the snapshot");
     drop(log);
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let log = open(directory.path()).expect("opens");
     assert_eq!(contents(&log), vec![record(6, 11)]);
 }
 
@@ -162,7 +171,7 @@ fn a_snapshot_beyond_a_void_tail_of_a_higher_term_leaves_an_appendable_log() {
 fn a_vote_never_goes_back() {
     let directory = tempfile::tempdir().expect("a directory");
     written(directory.path());
-    let log = DiskLog::open(directory.path(), SMALL).expect("opens");
+    let log = open(directory.path()).expect("opens");
     assert!(
         log.save_vote(
             Vote {
@@ -181,7 +190,7 @@ fn opens_after(damage: impl Fn(&Path)) -> Result<Vec<LogRecord>, StorageFault> {
     let directory = tempfile::tempdir().expect("a directory");
     written(directory.path());
     damage(directory.path());
-    DiskLog::open(directory.path(), SMALL).and_then(|log| log.read(0, u64::MAX, usize::MAX))
+    open(directory.path()).and_then(|log| log.read(0, u64::MAX, usize::MAX))
 }
 
 #[test]
@@ -216,6 +225,51 @@ fn a_missing_sentinel_is_refused() {
     let outcome =
         opens_after(|directory| fs::remove_file(directory.join("sentinel")).expect("removed"));
     assert!(outcome.is_err(), "{outcome:?}");
+}
+
+#[test]
+fn the_log_of_another_store_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    let other = StoreId([0x5b; 16]);
+    let fault = DiskLog::open(directory.path(), other, SMALL).err();
+    let text = fault.expect("a refusal").to_string();
+    assert!(
+        text.ends_with(&format!("belongs to store {STORE}, not to store {other}")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_log_that_was_never_made_is_not_made_by_opening_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fault = open(directory.path()).err().expect("a refusal");
+    assert!(
+        fault.to_string().ends_with("sentinel is missing"),
+        "{fault}"
+    );
+    assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 0);
+    DiskLog::create(directory.path(), STORE).expect("made");
+    assert!(
+        DiskLog::create(directory.path(), STORE).is_err(),
+        "made twice"
+    );
+}
+
+#[test]
+fn every_opening_counts_a_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    DiskLog::create(directory.path(), STORE).expect("made");
+    for start in 1..=4 {
+        let log = open(directory.path()).expect("opens");
+        assert_eq!(log.start(), start);
+        let vote = Vote {
+            term: start,
+            node: 1,
+            committed: false,
+        };
+        synced(|done| log.save_vote(vote, done)).expect("voted");
+    }
 }
 
 #[test]
@@ -267,5 +321,5 @@ fn opens_copy(directory: &Path) -> Result<Vec<LogRecord>, StorageFault> {
         let name = segment.file_name().expect("a name");
         fs::copy(&segment, copy.path().join("wal").join(name)).expect("copied");
     }
-    DiskLog::open(copy.path(), SMALL).and_then(|log| log.read(0, u64::MAX, usize::MAX))
+    open(copy.path()).and_then(|log| log.read(0, u64::MAX, usize::MAX))
 }

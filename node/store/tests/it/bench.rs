@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use carnet_domain::encoding::Canonical;
 use carnet_store::applied;
 use carnet_store::artefact::{Manifest, StateEngine};
-use carnet_store::directory::Identity;
 use carnet_store::engine::{Batch, KvRead};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{Applied, LogPosition, Snapshot};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::rocks::RocksSettings;
@@ -20,6 +20,8 @@ use tempfile::TempDir;
 pub(crate) const IDENTITY: Identity = Identity {
     cluster: [7; 16],
     node: 3,
+    incarnation: 0,
+    store: StoreId([0x5a; 16]),
 };
 
 /// Small, so that tests flush and compact.

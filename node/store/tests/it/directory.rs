@@ -3,9 +3,10 @@
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_store::applied;
 use carnet_store::artefact::StateEngine;
-use carnet_store::directory::{Current, Directory, Identity, LAYOUT_VERSION, write_atomically};
+use carnet_store::directory::{Current, Directory, LAYOUT_VERSION, write_atomically};
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::{Identity, StoreId};
 use carnet_store::state::SwappableEngine;
 
 use crate::bench::{
@@ -29,20 +30,19 @@ fn refused(disk: &Disk, identity: Identity, expected: &str) {
 #[test]
 fn an_empty_directory_under_a_known_id_is_refused() {
     let disk = Disk::new();
-    assert!(!Directory::is_created(&disk.root()));
     refused(
         &disk,
         IDENTITY,
-        "has no data of node 3: a wiped disk is a new node and needs a new id",
+        "has no IDENTITY of node 3: a wiped disk is a new node and needs a new id",
     );
     std::fs::create_dir(disk.root()).expect("a directory");
-    refused(&disk, IDENTITY, "has no data of node 3");
+    refused(&disk, IDENTITY, "has no IDENTITY of node 3");
     drop(disk.create());
-    assert!(Directory::is_created(&disk.root()));
+    disk.open().expect("a directory that opens");
 }
 
 #[test]
-fn a_directory_of_another_cluster_or_node_is_refused() {
+fn a_directory_of_another_cluster_node_incarnation_or_store_is_refused() {
     let disk = Disk::new();
     drop(disk.create());
     refused(
@@ -51,7 +51,7 @@ fn a_directory_of_another_cluster_or_node_is_refused() {
             cluster: [8; 16],
             ..IDENTITY
         },
-        "belongs to cluster 07070707070707070707070707070707, not 08080808080808080808080808080808",
+        "belongs to cluster 07070707070707070707070707070707, not to cluster 08080808080808080808080808080808",
     );
     refused(
         &disk,
@@ -59,7 +59,23 @@ fn a_directory_of_another_cluster_or_node_is_refused() {
             node: 4,
             ..IDENTITY
         },
-        "belongs to node 3, not 4",
+        "belongs to node 3, not to node 4",
+    );
+    refused(
+        &disk,
+        Identity {
+            incarnation: 1,
+            ..IDENTITY
+        },
+        "belongs to incarnation 0, not to incarnation 1",
+    );
+    refused(
+        &disk,
+        Identity {
+            store: StoreId([0x5b; 16]),
+            ..IDENTITY
+        },
+        "belongs to store 5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a, not to store 5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b",
     );
 }
 
@@ -141,7 +157,6 @@ fn a_making_that_was_cut_short_is_made_again() {
                 std::fs::copy(from, to).expect("a copy");
             }
         }
-        assert!(!Directory::is_created(&disk.root()));
         refused(&disk, IDENTITY, "its making was cut short; make it again");
         let engine = disk.create();
         engine.write(step(1)).expect("a write");

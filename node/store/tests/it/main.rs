@@ -5,6 +5,7 @@ mod bench;
 mod damage;
 mod directory;
 mod engines;
+mod home;
 mod install;
 mod model;
 mod refusals;
