@@ -1,6 +1,8 @@
 //! Makes the keys and certificates of one jurisdiction, in a directory.
 //!
 //! ```text
+//! cluster                           the identity of the cluster, 32 hexadecimal digits: in every node's certificates
+//!                                   and in the genesis
 //! root/root-1.seed  root-1.crt      the root: an Ed25519 seed and its self-signed certificate (more roots: root-2, …)
 //! root/roots.crt                    every root certificate; this is what others pin
 //! ca/<plane>.key    <plane>.crt     the authority of each plane
@@ -31,7 +33,7 @@ use carnet_domain::signature::{PublicKey, SecretKey};
 use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_trust::chain::{self, ChainError};
 use carnet_trust::identity::{
-    CaName, ClientName, Identity, Label, NodeId, NodeName, PassportName, Plane,
+    CaName, ClientName, ClusterId, Identity, Label, NodeId, NodeName, PassportName, Plane,
 };
 use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate, RootError};
 use rustls_pki_types::CertificateDer;
@@ -39,10 +41,14 @@ use rustls_pki_types::CertificateDer;
 use self::files::NewFiles;
 use self::make::{Authority, Span};
 
-pub use self::files::{parse_seed, read_chain, read_public_key, read_roots, read_seed, seed_text};
+pub use self::files::{
+    parse_seed, read_chain, read_cluster, read_public_key, read_roots, read_seed, seed_text,
+};
 
 /// How long before the time given certificates begin, so that a slow clock does not refuse them.
 pub const BACKDATED: DurationMs = DurationMs::from_secs(3600);
+/// Where the identity of the cluster stands in the directory.
+pub const CLUSTER_FILE: &str = "cluster";
 /// The most nodes or clients of one plan.
 pub const PLAN_COUNT_MAX: usize = 10_000;
 
@@ -171,6 +177,8 @@ impl Validity {
 pub struct PkiSummary {
     /// The jurisdiction.
     pub prefix: Prefix,
+    /// The identity of its cluster, drawn just now.
+    pub cluster: ClusterId,
     /// The fingerprints of its roots.
     pub roots: Vec<Fingerprint>,
     /// The public half of the log key.
@@ -257,6 +265,9 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         make::pem(&roots.iter().map(Authority::der).collect::<Vec<_>>()),
     );
     let root = &roots[0];
+    // Drawn, not computed: another `init`, even with the same roots, makes another cluster.
+    let cluster = make::cluster()?;
+    files.add(CLUSTER_FILE, format!("{cluster}\n"));
 
     let mut authorities = Vec::new();
     for plane in Plane::ALL {
@@ -268,6 +279,7 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
     }
     let issuer = Issuer {
         prefix: plan.prefix,
+        cluster,
         roots: pin(&roots)?,
         authorities,
         now,
@@ -293,6 +305,7 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         .collect();
     Ok(PkiSummary {
         prefix: plan.prefix,
+        cluster,
         roots: fingerprints,
         log_key,
         passport_key,
@@ -361,6 +374,7 @@ pub fn client_planes(role: Role) -> &'static [Plane] {
 
 struct Issuer {
     prefix: Prefix,
+    cluster: ClusterId,
     roots: PinnedRoots,
     authorities: Vec<Authority>,
     now: TimeMs,
@@ -389,6 +403,7 @@ impl Issuer {
         let authorities = Plane::ALL.iter().map(authority).collect::<Result<_, _>>()?;
         Ok(Self {
             prefix,
+            cluster: read_cluster(directory)?,
             roots,
             authorities,
             now,
@@ -441,6 +456,7 @@ impl Issuer {
                 prefix: self.prefix,
                 plane: *plane,
                 node: node.id,
+                cluster: self.cluster,
                 incarnation: None,
             };
             let leaf = make::Leaf {

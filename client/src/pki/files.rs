@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use carnet_domain::signature::{PublicKey, SecretKey};
+use carnet_trust::identity::{ClusterId, IdentityError};
 use carnet_trust::roots::{PinnedRoots, RootCertificate};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -131,6 +132,19 @@ pub(super) fn content(path: &Path, fault: impl ToString) -> PkiError {
 
 pub(super) fn read_text(path: &Path) -> Result<String, PkiError> {
     fs::read_to_string(path).map_err(fault("read", path))
+}
+
+/// The identity of the cluster in a directory that `init` made.
+///
+/// # Errors
+/// When the file cannot be read or holds no cluster's identity.
+pub fn read_cluster(directory: &Path) -> Result<ClusterId, PkiError> {
+    let path = directory.join(super::CLUSTER_FILE);
+    let text = read_text(&path)?;
+    text.strip_suffix('\n')
+        .unwrap_or(&text)
+        .parse()
+        .map_err(|error: IdentityError| content(&path, error))
 }
 
 /// The text of a seed file.

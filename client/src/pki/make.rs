@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carnet_domain::code::Prefix;
 use carnet_domain::time::{DurationMs, TimeMs};
-use carnet_trust::identity::{CaName, Identity, PassportName, Plane, passport_eku_arcs};
+use carnet_trust::identity::{CaName, ClusterId, Identity, PassportName, Plane, passport_eku_arcs};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType,
@@ -27,6 +27,13 @@ pub(super) fn seed() -> Result<[u8; 32], PkiError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| PkiError::Random)?;
     Ok(seed)
+}
+
+/// A cluster that nobody else has.
+pub(super) fn cluster() -> Result<ClusterId, PkiError> {
+    let mut drawn = [0; 16];
+    aws_lc_rs::rand::fill(&mut drawn).map_err(|_| PkiError::Random)?;
+    ClusterId::new(drawn).ok_or(PkiError::Random)
 }
 
 /// From when until when.

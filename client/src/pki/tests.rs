@@ -78,13 +78,37 @@ clients/admin-operations-desk-1.actor.key clients/admin-operations-desk-1.actor.
 clients/admin-operations-desk-1.admin.crt clients/admin-operations-desk-1.admin.key \
 clients/admin-operations-desk-1.crt clients/admin-operations-desk-1.key \
 clients/manufacturer-0001-anna.actor.key clients/manufacturer-0001-anna.actor.pub \
-clients/manufacturer-0001-anna.crt clients/manufacturer-0001-anna.key \
+clients/manufacturer-0001-anna.crt clients/manufacturer-0001-anna.key cluster \
 keys/log.pub keys/log.seed keys/passport.crt keys/passport.seed keys/witness.pub keys/witness.seed \
 nodes/1/admin.crt nodes/1/admin.key nodes/1/client.crt nodes/1/client.key \
 nodes/1/federation.crt nodes/1/federation.key nodes/1/raft.crt nodes/1/raft.key \
 root/root-1.crt root/root-1.seed root/roots.crt";
     assert_eq!(names.join(" "), expected);
     assert_eq!(summary.file_count, names.len());
+}
+
+#[test]
+fn every_init_makes_another_cluster_and_later_nodes_are_of_the_first() {
+    let ((_one, one), (_other, other)) = (place(), place());
+    let first = init(&one, &plan(), NOW).expect("made");
+    let second = init(&other, &plan(), NOW).expect("made");
+    assert_ne!(first.cluster, second.cluster);
+    assert_eq!(read_cluster(&one).expect("a cluster"), first.cluster);
+    let late = NodeSpec {
+        id: id(4),
+        hosts: Vec::new(),
+    };
+    issue_node(&one, &late, 30, NOW).expect("issued");
+    let roots = read_roots(&one.join("root/roots.crt")).expect("roots");
+    let chain = read_chain(&one.join("nodes/4/raft.crt")).expect("a chain");
+    let node = chain::verify_node(&chain, &roots, prefix(), Plane::Raft, NOW).expect("believed");
+    assert_eq!(node.name().cluster, first.cluster);
+    std::fs::write(one.join("cluster"), "0\n").expect("written");
+    let late = NodeSpec {
+        id: id(5),
+        hosts: Vec::new(),
+    };
+    assert!(issue_node(&one, &late, 30, NOW).is_err());
 }
 
 #[test]
@@ -110,6 +134,7 @@ fn what_was_made_is_believed_and_keys_fit_certificates() {
         let chain = read_chain(&stem.with_extension("crt")).expect("a chain");
         let node = chain::verify_node(&chain, &roots, prefix(), *plane, NOW).expect("believed");
         assert_eq!(node.node(), id(1));
+        assert_eq!(node.name().cluster, summary.cluster);
         let key = PrivateKeyDer::from_pem_file(stem.with_extension("key")).expect("a key");
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         rustls::sign::CertifiedKey::from_der(chain, key, &provider).expect("they belong together");

@@ -25,7 +25,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::{self, Findings};
 use crate::identity::{
-    ClientName, Identity, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
+    ClientName, ClusterId, Identity, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
 };
 use crate::roots::{Fingerprint, PinnedRoots};
 
@@ -115,6 +115,26 @@ impl VerifiedNode {
             expected: node,
             found: self.name.node,
         }))
+    }
+
+    /// The same node if it is of this cluster, in this life of it (0 is the first).
+    ///
+    /// # Errors
+    /// When it is of another cluster of the jurisdiction, or of another life.
+    pub fn expect_cluster(self, cluster: ClusterId, incarnation: u64) -> Result<Self, ChainError> {
+        if self.name.cluster != cluster {
+            return Err(presenter(Fault::Cluster {
+                expected: cluster,
+                found: self.name.cluster,
+            }));
+        }
+        if self.name.life() != incarnation {
+            return Err(presenter(Fault::Incarnation {
+                expected: incarnation,
+                found: self.name.life(),
+            }));
+        }
+        Ok(self)
     }
 }
 

@@ -8,7 +8,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::time::TimeMs;
 
 use crate::chain::{CERTIFICATE_BYTES_MAX, CHAIN_COUNT_MAX};
-use crate::identity::{IdentityError, NodeId, Plane};
+use crate::identity::{ClusterId, IdentityError, NodeId, Plane};
 use crate::roots::Fingerprint;
 
 /// Whose certificate is at fault, and what it is.
@@ -174,6 +174,22 @@ pub enum Fault {
         expected: NodeId,
         /// The node found.
         found: NodeId,
+    },
+    /// Another cluster of the same jurisdiction.
+    #[error("it is of cluster {found}, expected cluster {expected}")]
+    Cluster {
+        /// The cluster meant.
+        expected: ClusterId,
+        /// The cluster found.
+        found: ClusterId,
+    },
+    /// Another life of the same cluster, before or after a restore.
+    #[error("it is of incarnation {found}, expected incarnation {expected}")]
+    Incarnation {
+        /// The life meant.
+        expected: u64,
+        /// The life found.
+        found: u64,
     },
     /// The key is not acceptable.
     #[error("its key is not acceptable: {0}")]

@@ -3,7 +3,8 @@
 //! A certificate of Carnet carries exactly one URI in its subject alternative name (RFC 5280 §4.2.1.6):
 //! ```text
 //! person or desk   carnet://<prefix>/<role>/<enterprise or office>/<name>     carnet://86/customs/port-shanghai/desk-4
-//! node             carnet://<prefix>/node/<plane>/<node id>[/<incarnation>]   carnet://86/node/raft/1
+//! node             carnet://<prefix>/node/<plane>/<node id>/<cluster>[/<incarnation>]
+//!                                                      carnet://86/node/raft/1/00112233445566778899aabbccddeeff
 //! authority        carnet://<prefix>/ca/<root or plane>                       carnet://86/ca/federation
 //! passport key     carnet://<prefix>/passport/<name>                          carnet://86/passport/2026-1
 //! ```
@@ -386,7 +387,61 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// A node on one plane: `carnet://<prefix>/node/<plane>/<node id>[/<incarnation>]`.
+/// The identity of a cluster: 16 random bytes that `carnet pki init` draws, never all zero.
+///
+/// Two clusters of one jurisdiction, with the same roots or not, have different ones: a node of the one is never taken
+/// for a node of the other. In text 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId([u8; 16]);
+
+impl ClusterId {
+    /// The identity of these bytes; all zeros is none.
+    pub fn new(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then_some(Self(bytes))
+    }
+
+    /// The bytes, as they stand in the genesis and in every envelope between nodes.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ClusterId {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let mut bytes = [0; 16];
+        let digit = |letter: u8| match letter {
+            b'0'..=b'9' => Some(letter - b'0'),
+            b'a'..=b'f' => Some(letter - b'a' + 10),
+            _ => None,
+        };
+        let read = |digits: &[u8; 32]| {
+            for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+                *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
+            }
+            Self::new(bytes)
+        };
+        let digits: Option<&[u8; 32]> = text.as_bytes().try_into().ok();
+        digits
+            .and_then(read)
+            .ok_or_else(|| IdentityError::Cluster(text.to_owned()))
+    }
+}
+
+/// A node on one plane: `carnet://<prefix>/node/<plane>/<node id>/<cluster>[/<incarnation>]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName {
     /// The jurisdiction of the cluster.
@@ -395,7 +450,9 @@ pub struct NodeName {
     pub plane: Plane,
     /// The node.
     pub node: NodeId,
-    /// The life of the registry the node belongs to; absent when any will do.
+    /// The cluster it belongs to.
+    pub cluster: ClusterId,
+    /// The life of the registry the node belongs to, counted by restores; absent in the first.
     pub incarnation: Option<u64>,
 }
 
@@ -404,14 +461,19 @@ impl NodeName {
     pub fn prefix(&self) -> Prefix {
         self.prefix
     }
+
+    /// The life of the registry; 0 is the first.
+    pub fn life(&self) -> u64 {
+        self.incarnation.unwrap_or(0)
+    }
 }
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{SCHEME}{}/node/{}/{}",
-            self.prefix, self.plane, self.node
+            "{SCHEME}{}/node/{}/{}/{}",
+            self.prefix, self.plane, self.node, self.cluster
         )?;
         match self.incarnation {
             Some(incarnation) => write!(f, "/{incarnation}"),
@@ -513,8 +575,10 @@ impl FromStr for Identity {
         let (country, rest) = segments.split_first().ok_or(IdentityError::Scheme)?;
         let prefix = parse_prefix(country)?;
         match rest {
-            ["node", plane, id] => node(prefix, plane, id, None),
-            ["node", plane, id, incarnation] => node(prefix, plane, id, Some(incarnation)),
+            ["node", plane, id, cluster] => node(prefix, plane, id, cluster, None),
+            ["node", plane, id, cluster, incarnation] => {
+                node(prefix, plane, id, cluster, Some(incarnation))
+            }
             ["ca", "root"] => Ok(Self::Ca(CaName {
                 prefix,
                 plane: None,
@@ -589,6 +653,9 @@ pub enum IdentityError {
     /// No such plane.
     #[error("the plane {0:?} does not exist")]
     Plane(String),
+    /// The identity of a cluster is not in canonical form.
+    #[error("the cluster {0:?} is not 32 lower-case hexadecimal digits, not all zero")]
+    Cluster(String),
     /// A node id or incarnation is not a number in canonical form.
     #[error("the {field} {text:?} is not a whole number from {least} without leading zeros")]
     Number {
@@ -632,10 +699,12 @@ fn node(
     prefix: Prefix,
     plane: &str,
     id: &str,
+    cluster: &str,
     incarnation: Option<&str>,
 ) -> Result<Identity, IdentityError> {
     let plane = parse_plane(plane)?;
     let node = NodeId(parse_number("node id", id, 1)?);
+    let cluster = cluster.parse()?;
     let incarnation = match incarnation {
         Some(text) => Some(parse_number("incarnation", text, 1)?),
         None => None,
@@ -644,6 +713,7 @@ fn node(
         prefix,
         plane,
         node,
+        cluster,
         incarnation,
     }))
 }

@@ -239,7 +239,8 @@ pub struct Genesis {
     pub country: String,
     /// Incarnation of the log.
     pub incarnation: u64,
-    /// Identity of the cluster.
+    /// Identity of the cluster, drawn by `carnet pki init`; the certificates of its nodes and their data directories
+    /// carry the same.
     pub cluster: [u8; 16],
     /// Root keys.
     pub roots: Vec<PublicKey>,
@@ -351,21 +352,4 @@ impl Peer {
     pub fn agreement_version(&self, version: u32) -> Option<&Agreement> {
         self.agreements.iter().rev().find(|a| a.version == version)
     }
-}
-
-/// The identity of a cluster: 16 bytes of SHA-256 over its root certificates' fingerprints and its incarnation.
-///
-/// Every node and the operator's tool compute it from the same files, so that a node with another jurisdiction's
-/// certificates, or of another incarnation, is another cluster's node.
-pub fn cluster_id(root_fingerprints: &[[u8; 32]], incarnation: u64) -> [u8; 16] {
-    let mut sorted = root_fingerprints.to_vec();
-    sorted.sort_unstable();
-    let digest = sha256(&[
-        b"carnet-cluster/1",
-        &sorted.concat(),
-        &incarnation.to_be_bytes(),
-    ]);
-    let mut out = [0; 16];
-    out.copy_from_slice(&digest.0[..16]);
-    out
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::admin::Member;
 use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
 use carnet_client::{Pin, advance, wall_time};
-use carnet_domain::accord::{FirstSigner, Genesis, Statement, cluster_id};
+use carnet_domain::accord::{FirstSigner, Genesis, Statement};
 use carnet_domain::checkpoint::{Origin, peek};
 use carnet_domain::code::Prefix;
 use carnet_domain::encoding::Canonical;
@@ -117,6 +117,7 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
             let value = json!({
                 "directory": directory.display().to_string(),
                 "prefix": made.prefix.to_string(),
+                "cluster": made.cluster.to_string(),
                 "root_fingerprints": made.roots.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "log_key": made.log_key.to_string(),
                 "passport_key": made.passport_key.to_string(),
@@ -141,6 +142,9 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cluster {
     /// Begins a registry: makes the nodes a cluster, with a root-signed genesis as its first entry. Once.
+    ///
+    /// Every node runs on a directory that `carnetd init --join` made, naming all of them. If it was interrupted, repeat
+    /// it with the same members.
     Init {
         /// A voter as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
         #[arg(long = "member", required = true, value_parser = member)]
@@ -154,9 +158,6 @@ pub(crate) enum Cluster {
         /// Close the log after this long without a change.
         #[arg(long, default_value = "60s", value_parser = parse::duration)]
         seal_idle: DurationMs,
-        /// Identity of the cluster, 32 hexadecimal digits; default is what its nodes compute from roots and incarnation.
-        #[arg(long)]
-        cluster: Option<String>,
     },
     /// Shows every node.
     Status {
@@ -201,9 +202,8 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             country,
             incarnation,
             seal_idle,
-            cluster,
         } => {
-            let genesis = genesis(settings, country, incarnation, seal_idle, cluster)?;
+            let genesis = genesis(settings, country, incarnation, seal_idle)?;
             let roots = Roots::open(settings.pki_dir()?)?;
             let signers = genesis.signers.len();
             let (prefix, cluster) = (genesis.prefix, hex::encode(genesis.cluster));
@@ -293,7 +293,6 @@ fn genesis(
     country: Option<String>,
     incarnation: u64,
     seal_idle: DurationMs,
-    cluster: Option<String>,
 ) -> Result<Genesis, Failed> {
     let directory = settings.pki_dir()?;
     let roots = Roots::open(directory)?;
@@ -303,23 +302,6 @@ fn genesis(
         Some(country) => country.to_ascii_uppercase(),
         None if letters => prefix.to_string(),
         None => return Err(Failed::usage("which country? (--country, alpha-2)")),
-    };
-    let cluster = match cluster {
-        None => {
-            let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
-            let fingerprints: Vec<[u8; 32]> = pinned
-                .of(prefix)
-                .iter()
-                .map(|root| *root.fingerprint().as_bytes())
-                .collect();
-            cluster_id(&fingerprints, incarnation)
-        }
-        Some(text) => {
-            let mut id = [0; 16];
-            hex::decode_to_slice(&text, &mut id)
-                .map_err(|_| Failed::usage("--cluster: expected 32 hexadecimal digits"))?;
-            id
-        }
     };
     let signers = office_signers(directory, prefix)?;
     if !signers.iter().any(|signer| signer.role == Role::Admin)
@@ -333,7 +315,7 @@ fn genesis(
         prefix,
         country,
         incarnation,
-        cluster,
+        cluster: pki::read_cluster(directory)?.bytes(),
         roots: roots.public(),
         threshold: roots.threshold(),
         log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use carnet_domain::time::TimeMs;
 use carnet_trust::chain::{verify_client, verify_node, verify_passport_chain, verify_peer};
-use carnet_trust::identity::{NodeId, Plane};
+use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::{Fingerprint, PinnedRoots};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::CertificateDer;
 
-use crate::forge::{Country, NOW, Sketch, passport_usage, pinned, usage};
+use crate::forge::{CLUSTER, Country, NOW, Sketch, node_uri, passport_usage, pinned, usage};
 
 const DESK: &str = "carnet://86/customs/port-shanghai/desk-4";
-const NODE: &str = "carnet://86/node/raft/1";
+const NODE: &str = "carnet://86/node/raft/1/0123456789abcdef0123456789abcdef";
 
 fn client_at(country: &Country, chain: &[CertificateDer<'_>], at: TimeMs) -> String {
     match verify_client(chain, &country.pinned(), country.prefix, Plane::Client, at) {
@@ -68,7 +68,7 @@ fn good_chains_are_believed() {
 fn a_peer_is_of_the_country_whose_root_its_chain_ends_in() {
     let (ours, theirs) = (Country::new("86"), Country::new("49"));
     let roots = pinned(&[&ours, &theirs]);
-    let uri = "carnet://49/node/federation/2";
+    let uri = &node_uri(49, Plane::Federation, 2);
     let (_, chain) = theirs.issue(Plane::Federation, &Sketch::leaf(uri, Plane::Federation));
     assert_eq!(peer(&roots, &chain), format!("ok {uri}"));
     assert_eq!(
@@ -85,7 +85,7 @@ fn a_peer_is_of_the_country_whose_root_its_chain_ends_in() {
 fn a_country_cannot_speak_for_another() {
     let (ours, theirs) = (Country::new("86"), Country::new("49"));
     let roots = pinned(&[&ours, &theirs]);
-    let sketch = Sketch::leaf("carnet://86/node/federation/1", Plane::Federation);
+    let sketch = Sketch::leaf(&node_uri(86, Plane::Federation, 1), Plane::Federation);
     let (_, chain) = theirs.issue(Plane::Federation, &sketch);
     assert_eq!(
         peer(&roots, &chain),
@@ -107,7 +107,7 @@ fn a_pinned_peer_is_no_client_and_no_node_of_ours() {
     );
     let (_, chain) = theirs.issue(
         Plane::Raft,
-        &Sketch::leaf("carnet://49/node/raft/1", Plane::Raft),
+        &Sketch::leaf(&node_uri(49, Plane::Raft, 1), Plane::Raft),
     );
     let error = verify_node(&chain, &roots, ours.prefix, Plane::Raft, NOW).expect_err("foreign");
     assert_eq!(
@@ -485,10 +485,11 @@ fn a_lower_case_prefix_is_refused() {
 #[test]
 fn a_node_is_no_client_and_a_client_no_node() {
     let country = Country::new("86");
-    let sketch = Sketch::leaf("carnet://86/node/client/1", Plane::Client);
+    let uri = node_uri(86, Plane::Client, 1);
+    let sketch = Sketch::leaf(&uri, Plane::Client);
     assert_eq!(
         client(&country, &country.issue(Plane::Client, &sketch).1),
-        "the certificate presented: it is of a node (carnet://86/node/client/1), expected a person or desk"
+        format!("the certificate presented: it is of a node ({uri}), expected a person or desk")
     );
     let (_, chain) = country.issue(Plane::Raft, &Sketch::leaf(DESK, Plane::Raft));
     assert_eq!(
@@ -500,7 +501,7 @@ fn a_node_is_no_client_and_a_client_no_node() {
 #[test]
 fn the_plane_in_a_nodes_name_must_be_that_of_its_key_usage() {
     let country = Country::new("86");
-    let sketch = Sketch::leaf("carnet://86/node/client/1", Plane::Raft);
+    let sketch = Sketch::leaf(&node_uri(86, Plane::Client, 1), Plane::Raft);
     assert_eq!(
         node(&country, &country.issue(Plane::Raft, &sketch).1),
         "the authority of 86: it is for the client plane, expected the raft plane"
@@ -520,6 +521,36 @@ fn another_node_than_the_one_meant_is_refused() {
     assert_eq!(
         error.to_string(),
         "the certificate presented: it is of node 1, expected node 2"
+    );
+}
+
+#[test]
+fn a_node_of_another_cluster_or_life_is_refused() {
+    let country = Country::new("86");
+    let judged = |uri: &str, cluster: &str, incarnation| {
+        let (_, chain) = country.issue(Plane::Raft, &Sketch::leaf(uri, Plane::Raft));
+        let found = verify_node(&chain, &country.pinned(), country.prefix, Plane::Raft, NOW);
+        let cluster: ClusterId = cluster.parse().expect("a cluster");
+        match found.and_then(|found| found.expect_cluster(cluster, incarnation)) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    let other = "00000000000000000000000000000001";
+    assert_eq!(judged(NODE, CLUSTER, 0), "ok");
+    assert_eq!(
+        judged(NODE, other, 0),
+        format!("the certificate presented: it is of cluster {CLUSTER}, expected cluster {other}")
+    );
+    assert_eq!(
+        judged(NODE, CLUSTER, 1),
+        "the certificate presented: it is of incarnation 0, expected incarnation 1"
+    );
+    let restored = format!("{NODE}/1");
+    assert_eq!(judged(&restored, CLUSTER, 1), "ok");
+    assert_eq!(
+        judged(&restored, CLUSTER, 0),
+        "the certificate presented: it is of incarnation 1, expected incarnation 0"
     );
 }
 

@@ -16,6 +16,14 @@ pub(crate) const NOW: TimeMs = match TimeMs::of_date(2026, 6, 1) {
     None => TimeMs::EPOCH,
 };
 
+/// The cluster of every node.
+pub(crate) const CLUSTER: &str = "0123456789abcdef0123456789abcdef";
+
+/// The name of a node of that cluster.
+pub(crate) fn node_uri(prefix: impl std::fmt::Display, plane: Plane, id: u64) -> String {
+    format!("carnet://{prefix}/node/{plane}/{id}/{CLUSTER}")
+}
+
 /// A certificate to be made, right until something is set wrong.
 #[derive(Clone)]
 pub(crate) struct Sketch {

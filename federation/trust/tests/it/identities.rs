@@ -34,9 +34,12 @@ fn every_kind_of_identity_is_read() {
         ),
         ("carnet://86/owner/0001/anna", "a person or desk of 86"),
         ("carnet://86/owner/wang-li/self", "a person or desk of 86"),
-        ("carnet://86/node/raft/1", "a node of 86"),
         (
-            "carnet://86/node/federation/18446744073709551615/3",
+            "carnet://86/node/raft/1/0123456789abcdef0123456789abcdef",
+            "a node of 86",
+        ),
+        (
+            "carnet://86/node/federation/18446744073709551615/0123456789abcdef0123456789abcdef/3",
             "a node of 86",
         ),
         ("carnet://86/ca/root", "a certificate authority of 86"),
@@ -75,29 +78,48 @@ fn every_wrong_uri_is_refused_with_its_reason() {
             "the URI has 3 segments, which fits no kind of identity",
         ),
         (
-            "carnet://86/node/raft/1/2/3",
-            "the URI has 6 segments, which fits no kind of identity",
+            "carnet://86/node/raft/1/2/3/4",
+            "the URI has 7 segments, which fits no kind of identity",
         ),
         (
-            "carnet://86/node/raft/1/",
+            "carnet://86/node/raft/1/0123456789abcdef0123456789abcdef/",
             "the incarnation \"\" is not a whole number from 1 without leading zeros",
         ),
         (
-            "carnet://86/node/raft/0",
+            "carnet://86/node/raft/0/0123456789abcdef0123456789abcdef",
             "the node id \"0\" is not a whole number from 1 without leading zeros",
         ),
         (
-            "carnet://86/node/raft/01",
+            "carnet://86/node/raft/01/0123456789abcdef0123456789abcdef",
             "the node id \"01\" is not a whole number from 1 without leading zeros",
         ),
         (
-            "carnet://86/node/raft/+1",
+            "carnet://86/node/raft/+1/0123456789abcdef0123456789abcdef",
             "the node id \"+1\" is not a whole number from 1 without leading zeros",
         ),
-        ("carnet://86/node/web/1", "the plane \"web\" does not exist"),
         (
-            "carnet://86/node/Raft/1",
+            "carnet://86/node/web/1/0123456789abcdef0123456789abcdef",
+            "the plane \"web\" does not exist",
+        ),
+        (
+            "carnet://86/node/Raft/1/0123456789abcdef0123456789abcdef",
             "the plane \"Raft\" does not exist",
+        ),
+        (
+            "carnet://86/node/raft/1",
+            "the URI has 4 segments, which fits no kind of identity",
+        ),
+        (
+            "carnet://86/node/raft/1/",
+            "the cluster \"\" is not 32 lower-case hexadecimal digits, not all zero",
+        ),
+        (
+            "carnet://86/node/raft/1/00000000000000000000000000000000",
+            "the cluster \"00000000000000000000000000000000\" is not 32 lower-case hexadecimal digits, not all zero",
+        ),
+        (
+            "carnet://86/node/raft/1/0123456789ABCDEF0123456789ABCDEF",
+            "the cluster \"0123456789ABCDEF0123456789ABCDEF\" is not 32 lower-case hexadecimal digits, not all zero",
         ),
         ("carnet://86/ca/web", "the plane \"web\" does not exist"),
         (
@@ -202,7 +224,7 @@ fn the_two_forms_of_a_key_usage_agree() {
 
 proptest! {
     #[test]
-    fn whatever_is_read_is_written_back_the_same(text in "carnet://(86|CN|8|cn)/(node|ca|passport|customs|owner|manufacturer)(/[a-zA-Z0-9.-]{0,5}){0,4}") {
+    fn whatever_is_read_is_written_back_the_same(text in "carnet://(86|CN|8|cn)/(node|ca|passport|customs|owner|manufacturer)(/[a-zA-Z0-9.-]{0,5}){0,4}(/[0-9a-fA-F]{31,33})?(/[0-9]{1,2})?") {
         if let Ok(identity) = text.parse::<Identity>() {
             prop_assert_eq!(identity.to_string(), text);
         }

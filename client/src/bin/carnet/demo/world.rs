@@ -43,6 +43,12 @@ fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
+/// The nodes of a country, as `carnetd init --join` takes them.
+fn founders() -> String {
+    let nodes: Vec<String> = (1..=NODES).map(|node| node.to_string()).collect();
+    nodes.join(",")
+}
+
 impl World {
     pub(super) fn new(
         bin: Option<PathBuf>,
@@ -141,22 +147,25 @@ impl World {
             "carnet pki init --prefix 86 --node 1=127.0.0.1 … {}/86",
             self.folder.display()
         ));
+        let config = format!("{}/86-1.toml", self.folder.display());
         stage.command(format!(
-            "carnetd --config {}/86-1.toml",
-            self.folder.display()
+            "carnetd --config {config} init --join {}",
+            founders()
         ));
+        stage.command(format!("carnetd --config {config}"));
         for (prefix, ..) in COUNTRIES {
             for node in 1..=NODES {
+                self.make(prefix, node)?;
                 self.start(prefix, node)?;
             }
         }
         Ok(())
     }
 
-    /// Starts one node, for the first time or again.
-    pub(super) fn start(&mut self, prefix: &str, node: u16) -> Result<(), String> {
+    /// Writes the configuration of a node and makes its data directory, once.
+    fn make(&self, prefix: &str, node: u16) -> Result<(), String> {
         let name = format!("{prefix}-{node}");
-        let config = self.folder.join(format!("{name}.toml"));
+        let config = self.config(prefix, node);
         let ports = [1, 2, 3, 4].map(|plane| self.port(prefix, node, plane));
         let text = format!(
             "[node]\nprefix = \"{prefix}\"\nid = {node}\ndata_dir = \"data/{name}\"\npki_dir = \"{prefix}\"\nprofile = \"sandbox\"\n\
@@ -165,6 +174,28 @@ impl World {
             ports[0], ports[1], ports[2], ports[3]
         );
         std::fs::write(&config, text).map_err(io(config.display()))?;
+        let made = Command::new(self.bin.join("carnetd"))
+            .arg("--config")
+            .arg(&config)
+            .args(["init", "--join", &founders()])
+            .output()
+            .map_err(io("carnetd"))?;
+        if made.status.success() {
+            Ok(())
+        } else {
+            let said = String::from_utf8_lossy(&made.stderr);
+            Err(format!("carnetd init: {said}"))
+        }
+    }
+
+    fn config(&self, prefix: &str, node: u16) -> PathBuf {
+        self.folder.join(format!("{prefix}-{node}.toml"))
+    }
+
+    /// Starts one node, for the first time or again.
+    pub(super) fn start(&mut self, prefix: &str, node: u16) -> Result<(), String> {
+        let name = format!("{prefix}-{node}");
+        let config = self.config(prefix, node);
         let log = File::options()
             .create(true)
             .append(true)
