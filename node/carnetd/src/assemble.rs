@@ -1,24 +1,22 @@
 //! Puts one node together from values: configuration, clock, keys. The only place that knows all rooms.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_consensus::{
     ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings,
 };
-use carnet_domain::accord::cluster_id;
 use carnet_domain::code::Prefix;
-use carnet_store::directory::{Directory, Identity as StateIdentity};
+use carnet_domain::entry::Registry;
 use carnet_store::fault::StorageFault;
-use carnet_store::identity::StoreId;
-use carnet_store::log::identity as log_identity;
-use carnet_store::log::{DiskLog, DiskLogOptions};
+use carnet_store::home::{self, Home, Owner};
+use carnet_store::identity::{Identity, StoreId};
+use carnet_store::log::DiskLogOptions;
 use carnet_store::machine::StateMachine;
 use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
-use carnet_store::state::SwappableEngine;
 use carnet_trust::identity::{NodeId, Plane};
 use carnet_wire::admin::v1::admin_server::AdminServer;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
@@ -46,12 +44,9 @@ use crate::run_error::RunError;
 use crate::sequencer::{self, Signer};
 use crate::tls::{
     ConnectTuning, EdgeCounters, EdgeLimits, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls,
-    ServerTuning, TcpDial, TrustedRoots, accept, connect, read_roots,
+    ServerTuning, TcpDial, TlsError, TrustedRoots, accept, connect, read_roots,
 };
 use crate::verify::Verifier;
-
-/// Incarnation of a log that was never restored.
-const FIRST_INCARNATION: u64 = 0;
 
 /// Certificates of all planes, and whom they believe.
 struct Planes {
@@ -91,66 +86,84 @@ impl Planes {
         })
     }
 
-    fn cluster(&self, prefix: Prefix) -> [u8; 16] {
-        let own = self.roots.own();
-        let fingerprints: Vec<[u8; 32]> = own
-            .of(prefix)
-            .iter()
-            .map(|root| *root.fingerprint().as_bytes())
-            .collect();
-        cluster_id(&fingerprints, FIRST_INCARNATION)
+    /// Whom the data directory must belong to: the certificates say of which cluster the node is, all of them the same.
+    fn owner(&self, config: &Config) -> Result<Owner, TlsError> {
+        let expected = self.raft.life();
+        for tls in [&self.client, &self.admin, &self.federation] {
+            let found = tls.life();
+            if found != expected {
+                let plane = tls.plane();
+                return Err(TlsError::OtherCluster {
+                    plane,
+                    expected,
+                    found,
+                });
+            }
+        }
+        Ok(Owner {
+            cluster: expected.cluster.bytes(),
+            node: config.node.id,
+            incarnation: expected.incarnation,
+        })
     }
 }
 
-/// Opens what a node keeps on disk, or makes it on the first start.
-fn open_storage(
+/// Makes the data directory of a new node, whose empty log takes its first configuration from the nodes in `join`. Its
+/// store id.
+///
+/// # Errors
+/// Certificates cannot be used, there is something in the directory already, or the disk failed.
+pub fn init(
     config: &Config,
-    cluster: [u8; 16],
-) -> Result<(SwappableEngine, DiskLog), StorageFault> {
+    clock: &Arc<dyn Clock>,
+    join: &BTreeSet<u64>,
+) -> Result<StoreId, RunError> {
+    let owner = Planes::load(config, clock)?.owner(config)?;
+    let store = StoreId(rand::random());
+    let root = &config.node.data_dir;
+    home::make(root, owner.with(store), join, rocks_settings(config))?;
+    Ok(store)
+}
+
+fn rocks_settings(config: &Config) -> RocksSettings {
     let mib = |count: u64| usize::try_from(count << 20).unwrap_or(usize::MAX);
-    let settings = RocksSettings {
+    RocksSettings {
         cache_bytes: mib(config.storage.cache_mib),
         write_buffers_bytes: mib(config.storage.write_buffer_mib),
         #[cfg(feature = "planted")]
         snapshot_misses_a_column_family: config.planted
             == Some(Planted::SnapshotMissesAColumnFamily),
         ..RocksSettings::default()
-    };
-    let state_root = config.node.data_dir.join("state");
-    let log_root = config.node.data_dir.join("log");
-    let node = config.node.id;
-    let identity = StateIdentity { cluster, node };
-    let log_owner = log_identity::Identity {
-        cluster,
-        node,
-        incarnation: FIRST_INCARNATION,
-    };
-    let state = if Directory::is_created(&state_root) {
-        SwappableEngine::open(&state_root, identity, settings)?
-    } else {
-        SwappableEngine::create(&state_root, identity, settings)?
-    };
-    match log_identity::read(&log_root)? {
-        Some(_) => log_identity::verify(&log_root, &log_owner)?,
-        None if carnet_store::applied::load(&state)?.last.is_some() => {
-            return Err(lost_log(&log_root));
-        }
-        None => log_identity::claim(&log_root, &log_owner)?,
     }
+}
+
+fn open_home(config: &Config, owner: Owner) -> Result<Home, RunError> {
     let options = DiskLogOptions {
         #[cfg(feature = "planted")]
         acknowledge_before_fsync: config.planted == Some(Planted::AcknowledgeBeforeFsync),
         ..DiskLogOptions::default()
     };
-    let log = DiskLog::open(&log_root, options)?;
-    Ok((state, log))
+    let root = &config.node.data_dir;
+    Ok(home::open(root, owner, rocks_settings(config), options)?)
 }
 
-fn lost_log(path: &Path) -> StorageFault {
-    StorageFault::Foreign(format!(
-        "{} is gone but the state is not: this node would break its promises; wipe it and join under a new id",
-        path.display()
-    ))
+/// The third that must agree with certificates and data directory: the genesis, once it was applied.
+fn judge_genesis(registry: Option<&Registry>, identity: Identity) -> Result<(), StorageFault> {
+    match registry {
+        Some(registry)
+            if (registry.cluster, registry.incarnation)
+                != (identity.cluster, identity.incarnation) =>
+        {
+            Err(StorageFault::Foreign(format!(
+                "the genesis in the state names cluster {} incarnation {}, the certificates name cluster {} incarnation {}",
+                hex::encode(registry.cluster),
+                registry.incarnation,
+                hex::encode(identity.cluster),
+                identity.incarnation
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How this node reaches the others of its cluster.
@@ -186,15 +199,21 @@ impl carnet_consensus::Clock for RaftClock {
     }
 }
 
-fn raft_settings(config: &Config, cluster: [u8; 16]) -> Settings {
-    let mut settings = Settings::new(cluster, config.node.id, rand::rng().next_u64());
+fn raft_settings(config: &Config, home: &Home) -> Settings {
+    let Identity {
+        cluster,
+        node,
+        store,
+        ..
+    } = home.identity;
+    let mut settings = Settings::new(cluster, node, rand::rng().next_u64());
+    settings.store = store;
+    settings.start = home.log.start();
+    settings.nonce = rand::rng().next_u64();
+    settings.join.clone_from(&home.join);
+    settings.join.remove(&node);
     let [election_min, election_max] = config.raft.election();
     settings.heartbeat = config.raft.heartbeat();
-    // Provisional, until data directories carry a store id and a start counter of their own: one store a node id.
-    let mut store = cluster;
-    store[8..].copy_from_slice(&config.node.id.to_be_bytes());
-    settings.store = StoreId(store);
-    settings.join = (1..=64).collect();
     settings.election_min = election_min;
     settings.election_max = election_max;
     settings.snapshot_records = config.raft.snapshot_entries;
@@ -233,13 +252,18 @@ pub async fn assemble(
 ) -> Result<Running, RunError> {
     let planes = Planes::load(&config, &clock)?;
     let prefix = config.node.prefix;
-    let cluster = planes.cluster(prefix);
-    std::fs::create_dir_all(&config.node.data_dir).map_err(|source| RunError::Io {
-        what: format!("create {}", config.node.data_dir.display()),
-        source,
-    })?;
-    let (engine, log) = open_storage(&config, cluster)?;
-    let state = RegistryState::open(engine)?;
+    let home = open_home(&config, planes.owner(&config)?)?;
+    let settings = raft_settings(&config, &home);
+    let Home {
+        identity,
+        join,
+        state,
+        log,
+    } = home;
+    info!(store = %identity.store, start = settings.start, ?join, "data directory opened");
+    let cluster = identity.cluster;
+    let state = RegistryState::open(state)?;
+    judge_genesis(state.registry()?.as_ref(), identity)?;
     #[cfg(feature = "planted")]
     let state = state.plant(config.planted.map(Planted::of_rules).unwrap_or_default());
     let state = Arc::new(state);
@@ -248,7 +272,7 @@ pub async fn assemble(
         prefix,
     });
     let raft = Consensus::start(
-        raft_settings(&config, cluster),
+        settings,
         Arc::new(log),
         Arc::clone(&state) as Arc<dyn StateMachine>,
         connector,
@@ -257,7 +281,8 @@ pub async fn assemble(
     .await?;
     let node = Arc::new(Node::new(
         config,
-        cluster,
+        (cluster, identity.incarnation),
+        join.contains(&identity.node),
         state,
         raft.clone(),
         Arc::clone(&clock),

@@ -75,7 +75,8 @@ pub struct NodeConfig {
     /// The number of this node in its cluster, 1 or more. It is never used again after its disk was lost: a node that
     /// forgot what it voted for could elect two leaders.
     pub id: u64,
-    /// Folder of the Raft log, the state and the snapshots; made at the first start. One process at a time has it open.
+    /// Folder of the Raft log, the state and the snapshots; made by `carnetd init`, once. Without it the node does not
+    /// start. One process at a time has it open.
     pub data_dir: PathBuf,
     /// Folder that `carnet pki init` made: certificates, authorities and signing keys.
     pub pki_dir: PathBuf,

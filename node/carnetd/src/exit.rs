@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// | 1 | [`Exit::Failed`] | start again: a socket, the disk or Raft failed |
 /// | 2 | [`Exit::Usage`] | call a person: the command line or the configuration is wrong |
 /// | 3 | [`Exit::Keys`] | call a person: a key or certificate is missing, readable by others, or not what it should be |
-/// | 4 | [`Exit::Refused`] | call a person: the data directory belongs to another node or cluster, or to a newer program |
+/// | 4 | [`Exit::Refused`] | call a person: the data directory is empty, incomplete, or another node's, cluster's, store's or program's, or the cluster refuses it |
 /// | 5 | [`Exit::Corrupt`] | never start again on this disk: stored bytes are not what was written |
 /// | 6 | [`Exit::Invariant`] | call a person: the program found itself in a state that must not exist |
 ///
@@ -25,7 +25,7 @@ pub enum Exit {
     Usage,
     /// A key or certificate cannot be used.
     Keys,
-    /// The data directory is somebody else's.
+    /// The data directory is nobody's or somebody else's, or its cluster refuses it.
     Refused,
     /// Stored bytes are not what was written.
     Corrupt,

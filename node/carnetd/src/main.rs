@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use carnet_store::home::JOIN_COUNT_MAX;
 use carnet_trust::identity::Plane;
-use carnetd::clock::SystemClock;
+use carnetd::clock::{Clock, SystemClock};
 use carnetd::config::{Config, LogFormat};
 use carnetd::exit::Exit;
 use carnetd::keyring::{FileKeyring, read_secret};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
@@ -29,6 +30,8 @@ struct CommandLine {
     /// The configuration of this node, in TOML.
     #[arg(long, value_name = "FILE", env = "CARNETD_CONFIG")]
     config: PathBuf,
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Print the configuration in force, defaults included, and end.
     #[arg(long, conflicts_with = "check")]
     dump_config: bool,
@@ -41,13 +44,40 @@ struct CommandLine {
     planted: Option<carnetd::planted::Planted>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes the data directory of a node that is new, under an id that was never used, and prints its store id.
+    ///
+    /// Once for each node, before its first start. The directory must be empty. A node whose disk was lost, wiped or
+    /// replaced is a new node with a new id: under the old one it would not know what it voted for, and the others refuse
+    /// it.
+    Init {
+        /// Ids of the nodes that may give the node its first configuration, separated by commas: all founding nodes,
+        /// itself among them, for a cluster that is to be founded; the present voters for one that it joins. Only a node
+        /// that names itself can be asked to found a cluster (`carnet cluster init`).
+        #[arg(
+            long,
+            value_name = "IDS",
+            required = true,
+            value_delimiter = ',',
+            value_parser = clap::value_parser!(u64).range(1..)
+        )]
+        join: Vec<u64>,
+    },
+}
+
 const EXIT_CODES: &str = "\
+A new node, once, and then at every start:
+  carnetd --config FILE init --join 1,2,3
+  carnetd --config FILE
+
 Exit codes:
   0  stopped by a signal
   1  failed: a socket, the disk or Raft; start it again
   2  the command line or the configuration is wrong
   3  a key or certificate is missing, open to others, or not what it should be
-  4  the data directory belongs to another node or cluster, or to a newer program
+  4  the data directory is empty, incomplete, or belongs to another node, cluster, store or program, or the cluster
+     refuses it; starting again does not help
   5  stored bytes are not what was written; do not start again on this disk
   6  an invariant of the program is broken (as is an abort, 134)";
 
@@ -63,6 +93,10 @@ fn main() -> ExitCode {
 }
 
 fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
+    if line.verb.is_some() && (line.dump_config || line.check) {
+        let text = "--check and --dump-config go without a command".to_owned();
+        return Err((Exit::Usage, text));
+    }
     let config = Config::load(&line.config).map_err(|error| (Exit::Usage, chain(&error)))?;
     if line.dump_config {
         print(&config.dump());
@@ -75,6 +109,9 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
         return Ok(());
     }
     start_log(&config);
+    if let Some(Verb::Init { join }) = &line.verb {
+        return init(&config, join);
+    }
     stop_at_panic();
     #[cfg(feature = "planted")]
     let config = Config {
@@ -86,6 +123,19 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
         .build()
         .map_err(|error| (Exit::Failed, format!("no threads: {error}")))?;
     runtime.block_on(run(config, keyring))
+}
+
+fn init(config: &Config, join: &[u64]) -> Result<(), (Exit, String)> {
+    if join.len() > JOIN_COUNT_MAX {
+        let text = format!("--join: {} nodes, at most {JOIN_COUNT_MAX}", join.len());
+        return Err((Exit::Usage, text));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let join = join.iter().copied().collect();
+    let store = carnetd::assemble::init(config, &clock, &join)
+        .map_err(|fault| (fault.exit(), chain(&fault)))?;
+    print(&format!("{store}\n"));
+    Ok(())
 }
 
 async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)> {

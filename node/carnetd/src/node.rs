@@ -27,6 +27,10 @@ pub struct Node {
     pub config: Config,
     /// Identity of its cluster.
     pub cluster: [u8; 16],
+    /// Which life of the cluster it is in, counted by restores.
+    pub incarnation: u64,
+    /// Whether its store was made to found the cluster: `carnetd init --join` named the node itself.
+    pub founds: bool,
     /// Its replicated state.
     pub state: Arc<RegistryState<SwappableEngine>>,
     /// Its consensus.
@@ -51,7 +55,8 @@ impl Node {
     /// A node of these parts.
     pub fn new(
         config: Config,
-        cluster: [u8; 16],
+        (cluster, incarnation): ([u8; 16], u64),
+        founds: bool,
         state: Arc<RegistryState<SwappableEngine>>,
         raft: Handle,
         clock: Arc<dyn Clock>,
@@ -59,6 +64,8 @@ impl Node {
         Self {
             config,
             cluster,
+            incarnation,
+            founds,
             state,
             raft,
             clock,

@@ -22,7 +22,7 @@ use std::time::Duration;
 use carnet_domain::code::Prefix;
 use carnet_domain::time::TimeMs;
 use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
-use carnet_trust::identity::{NodeId, Plane};
+use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::PinnedRoots;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -131,6 +131,16 @@ pub enum TlsError {
         /// The node in the certificate.
         found: NodeId,
     },
+    /// The certificate is of another cluster of the jurisdiction, or of another life of it, than the one it should be of.
+    #[error("the own certificate of the {plane} plane is of {found}, expected was {expected}")]
+    OtherCluster {
+        /// The plane.
+        plane: Plane,
+        /// The cluster of the certificates in use.
+        expected: Life,
+        /// The cluster in the certificate.
+        found: Life,
+    },
     /// rustls does not accept the configuration.
     #[error("the TLS configuration is not accepted")]
     Config(#[from] rustls::Error),
@@ -139,12 +149,32 @@ pub enum TlsError {
     Address(String),
 }
 
+/// A cluster and the life it is in, counted by restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// 0 in the first life.
+    pub incarnation: u64,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cluster {} incarnation {}",
+            self.cluster, self.incarnation
+        )
+    }
+}
+
 /// One plane of one node: its certificate and key, whom it believes, and the time it judges by.
 #[derive(Clone)]
 pub struct PlaneTls {
     plane: Plane,
     prefix: Prefix,
     node: NodeId,
+    life: Life,
     key: Arc<KeyCell>,
     roots: Arc<TrustedRoots>,
     clock: Arc<dyn Clock>,
@@ -190,16 +220,21 @@ impl PlaneTls {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsError> {
         let certified = certified(plane, chain, key)?;
-        let this = Self {
+        let own = judge_own(
+            &certified,
+            &roots.own(),
+            (prefix, node, plane),
+            clock.wall(),
+        )?;
+        Ok(Self {
             plane,
             prefix,
             node,
-            key: Arc::new(KeyCell(RwLock::new(Arc::clone(&certified)))),
+            life: life_of(&own),
+            key: Arc::new(KeyCell(RwLock::new(certified))),
             roots,
             clock,
-        };
-        this.judge_own(&certified)?;
-        Ok(this)
+        })
     }
 
     /// Replaces certificate and key from the next handshake on.
@@ -219,6 +254,11 @@ impl PlaneTls {
         self.plane
     }
 
+    /// The cluster the certificate is of, and its life.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
     /// The last instant of the certificate in use, for the expiry gauge.
     ///
     /// # Errors
@@ -228,21 +268,14 @@ impl PlaneTls {
     }
 
     fn judge_own(&self, certified: &CertifiedKey) -> Result<TimeMs, TlsError> {
-        let plane = self.plane;
-        let roots = self.roots.own();
-        let own = carnet_trust::chain::verify_node(
-            &certified.cert,
-            &roots,
-            self.prefix,
-            plane,
-            self.clock.wall(),
-        )
-        .map_err(|source| TlsError::Refused { plane, source })?;
-        if own.node() != self.node {
-            return Err(TlsError::OtherNode {
-                plane,
-                expected: self.node,
-                found: own.node(),
+        let who = (self.prefix, self.node, self.plane);
+        let own = judge_own(certified, &self.roots.own(), who, self.clock.wall())?;
+        let found = life_of(&own);
+        if found != self.life {
+            return Err(TlsError::OtherCluster {
+                plane: self.plane,
+                expected: self.life,
+                found,
             });
         }
         Ok(own.not_after())
@@ -250,7 +283,9 @@ impl PlaneTls {
 
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
         match self.plane {
-            Plane::Raft => verify::node(chain, &self.roots.own(), self.prefix, at).map(Who::Node),
+            Plane::Raft => {
+                verify::node(chain, &self.roots.own(), self.prefix, self.life, at).map(Who::Node)
+            }
             Plane::Federation => verify::peer(chain, &self.roots.peers(), at).map(Who::Peer),
             Plane::Client | Plane::Admin => {
                 verify::client(chain, &self.roots.own(), self.prefix, self.plane, at)
@@ -296,6 +331,32 @@ impl PlaneTls {
 
     fn time(&self) -> Arc<dyn TimeProvider> {
         Arc::new(ClockTime(Arc::clone(&self.clock)))
+    }
+}
+
+/// Judges an own certificate as others will.
+fn judge_own(
+    certified: &CertifiedKey,
+    roots: &PinnedRoots,
+    (prefix, node, plane): (Prefix, NodeId, Plane),
+    at: TimeMs,
+) -> Result<VerifiedNode, TlsError> {
+    let own = carnet_trust::chain::verify_node(&certified.cert, roots, prefix, plane, at)
+        .map_err(|source| TlsError::Refused { plane, source })?;
+    if own.node() != node {
+        return Err(TlsError::OtherNode {
+            plane,
+            expected: node,
+            found: own.node(),
+        });
+    }
+    Ok(own)
+}
+
+fn life_of(node: &VerifiedNode) -> Life {
+    Life {
+        cluster: node.name().cluster,
+        incarnation: node.name().life(),
     }
 }
 

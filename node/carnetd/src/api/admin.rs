@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use carnet_consensus::{AdminError, Member};
-use carnet_domain::accord::Signed;
+use carnet_domain::accord::{Signed, Statement};
+use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer};
 use carnet_domain::leaf::LEAF_VERSION;
 use carnet_domain::policy::Query;
@@ -62,6 +63,7 @@ impl Admin for AdminService {
         ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
         let message = request.into_inner();
         let signed: Signed = convert::canonical("genesis", &message.genesis).map_err(status)?;
+        self.judge_genesis(&signed).map_err(status)?;
         let members: BTreeMap<u64, Member> = message.members.iter().map(member).collect();
         if !members.contains_key(&self.node.config.node.id) {
             let own = self.node.config.node.id;
@@ -70,8 +72,18 @@ impl Admin for AdminService {
                 format!("node {own}, which is asked, is not among them"),
             )));
         }
-        let founded = self.node.raft.status().voters.is_empty();
-        if founded {
+        let new = self.node.raft.status().voters.is_empty();
+        if new {
+            // A store that is to join a cluster would found a second one under the same identity.
+            if !self.node.founds {
+                let own = self.node.config.node.id;
+                return Err(status(ApiError::DidNotHappen {
+                    text: format!(
+                        "the store of node {own} was made to join a cluster, not to found one: `carnetd init --join` did not \
+                         name {own} itself"
+                    ),
+                }));
+            }
             self.node
                 .raft
                 .initialize(members)
@@ -160,6 +172,7 @@ impl Admin for AdminService {
         ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
         let signed: Signed =
             convert::canonical("signed", &request.get_ref().signed).map_err(status)?;
+        self.judge_genesis(&signed).map_err(status)?;
         let committed = self
             .node
             .propose(Body::Root { signed })
@@ -222,6 +235,28 @@ impl Admin for AdminService {
 }
 
 impl AdminService {
+    /// A genesis for another cluster would be taken by the log once and for all, and refused by every node at its next
+    /// start. Whatever is no genesis is judged where it is applied.
+    fn judge_genesis(&self, signed: &Signed) -> Result<(), ApiError> {
+        let Ok(Statement::Genesis { genesis }) = Statement::from_bytes(&signed.bytes.0) else {
+            return Ok(());
+        };
+        let named = (genesis.cluster, genesis.incarnation);
+        let ours = (self.node.cluster, self.node.incarnation);
+        if named == ours {
+            return Ok(());
+        }
+        let text = |(cluster, incarnation): ([u8; 16], u64)| {
+            format!("cluster {} incarnation {incarnation}", hex::encode(cluster))
+        };
+        let fault = format!(
+            "it names {}, the certificates of this node name {}",
+            text(named),
+            text(ours)
+        );
+        Err(ApiError::invalid("genesis", fault))
+    }
+
     fn changed(&self) -> Response<pb::ChangeResponse> {
         Response::new(pb::ChangeResponse {
             log_index: self.node.raft.status().applied.unwrap_or(0),

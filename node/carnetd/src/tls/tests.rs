@@ -13,7 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
-use crate::forge::{Country, Held, NOW, Sketch, pinned};
+use crate::forge::{Country, Held, NOW, Sketch, node_uri, pinned};
 
 const DESK: &str = "carnet://86/customs/port-shanghai/desk-4";
 
@@ -46,10 +46,7 @@ fn id(number: u64) -> NodeId {
 fn node_with(country: &Country, plane: Plane, roots: &Arc<TrustedRoots>) -> PlaneTls {
     node_from(
         country,
-        &Sketch::leaf(
-            &format!("carnet://{}/node/{plane}/1", country.prefix),
-            plane,
-        ),
+        &Sketch::leaf(&node_uri(country.prefix, plane, 1), plane),
         plane,
         roots,
     )
@@ -192,7 +189,7 @@ async fn wrong_certificates_are_refused_with_their_reasons() {
             "Country",
         ),
         (
-            desk(|sketch| sketch.uris = vec!["carnet://86/node/client/1".to_owned()]).await,
+            desk(|sketch| sketch.uris = vec![node_uri(86, Plane::Client, 1)]).await,
             "Kind",
         ),
     ] {
@@ -274,6 +271,40 @@ async fn a_node_connects_only_to_the_node_it_means() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_cluster_or_life_is_refused_on_both_sides() {
+    let country = Country::new("86");
+    let roots = Arc::new(TrustedRoots::new(country.pinned()));
+    let of = |uri: &str, plane| {
+        node_from(&country, &Sketch::leaf(uri, plane), plane, &roots).expect("a good identity")
+    };
+    let meant = ExpectedNode {
+        prefix: country.prefix,
+        node: Some(id(1)),
+    };
+    let ours = of(&node_uri(86, Plane::Raft, 1), Plane::Raft);
+    let strangers = [
+        (
+            "carnet://86/node/raft/1/ffffffffffffffffffffffffffffffff".to_owned(),
+            "Cluster {",
+        ),
+        (
+            format!("{}/1", node_uri(86, Plane::Raft, 1)),
+            "Incarnation {",
+        ),
+    ];
+    for (uri, fault) in strangers {
+        let stranger = of(&uri, Plane::Raft);
+        // Each side judges by itself, so the other one believes everybody here.
+        let (held, chain) = country.issue(Plane::Raft, &Sketch::leaf(&uri, Plane::Raft));
+        let (answer, _) = handshake(&ours, careless(chain, &held)).await;
+        assert!(answer.contains(fault), "{answer}");
+        let config = ours.client_config(meant).expect("a configuration");
+        let (_, answer) = handshake(&stranger, config).await;
+        assert!(answer.contains(fault), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_is_believed_from_the_moment_it_is_pinned() {
     let (ours, theirs) = (Country::new("86"), Country::new("49"));
     let our_roots = Arc::new(TrustedRoots::new(ours.pinned()));
@@ -305,14 +336,14 @@ fn an_own_certificate_that_others_would_refuse_is_noticed_at_the_start() {
             std::error::Error::source(&error).map_or(error.to_string(), |e| format!("{error}: {e}"))
         }
     };
-    let good = Sketch::leaf("carnet://86/node/raft/1", Plane::Raft);
+    let good = Sketch::leaf(&node_uri(86, Plane::Raft, 1), Plane::Raft);
     assert_eq!(check(good.clone()), "ok");
     assert!(
         check(Sketch { until: (2026, 5, 1), ..good.clone() })
             .starts_with("the own certificate of the raft plane would be refused: the certificate presented: expired")
     );
     assert_eq!(
-        check(Sketch::leaf("carnet://86/node/raft/2", Plane::Raft)),
+        check(Sketch::leaf(&node_uri(86, Plane::Raft, 2), Plane::Raft)),
         "the own certificate of the raft plane is of node 2, configured is node 1"
     );
     let (_, chain) = country.issue(Plane::Raft, &good);
@@ -342,7 +373,7 @@ async fn certificate_and_key_are_replaced_without_a_restart() {
         std::fs::write(&files.certificate, pem).expect("written");
         std::fs::write(&files.key, held.key.serialize_pem()).expect("written");
     };
-    let good = Sketch::leaf("carnet://86/node/client/1", Plane::Client);
+    let good = Sketch::leaf(&node_uri(86, Plane::Client, 1), Plane::Client);
     write(&good);
     let roots = Arc::new(TrustedRoots::new(country.pinned()));
     let time = clock();
@@ -370,6 +401,16 @@ async fn certificate_and_key_are_replaced_without_a_restart() {
         ..good
     });
     assert!(server.reload(&files).is_err());
+    write(&Sketch::leaf(
+        "carnet://86/node/client/1/ffffffffffffffffffffffffffffffff",
+        Plane::Client,
+    ));
+    let fault = server.reload(&files).expect_err("another cluster");
+    assert_eq!(
+        fault.to_string(),
+        "the own certificate of the client plane is of cluster ffffffffffffffffffffffffffffffff incarnation 0, expected \
+         was cluster 0123456789abcdef0123456789abcdef incarnation 0"
+    );
     assert!(until < server.not_after().expect("what was in use stays in use"));
     std::fs::write(&files.key, "nonsense").expect("written");
     assert!(
@@ -443,7 +484,7 @@ async fn a_handler_knows_who_asks() {
         .expect("an answer");
     assert_eq!(
         port.asked.recv().await.as_deref(),
-        Some("carnet://86/node/raft/1")
+        Some(node_uri(86, Plane::Raft, 1).as_str())
     );
     assert_eq!(port.counters.accepted(), 1);
 }

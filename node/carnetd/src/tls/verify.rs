@@ -17,15 +17,17 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
-use super::{ExpectedNode, PlaneTls};
+use super::{ExpectedNode, Life, PlaneTls};
 
 pub(super) fn node(
     chain: &[CertificateDer<'_>],
     roots: &PinnedRoots,
     prefix: Prefix,
+    life: Life,
     at: TimeMs,
 ) -> Result<VerifiedNode, ChainError> {
-    chain::verify_node(chain, roots, prefix, Plane::Raft, at)
+    chain::verify_node(chain, roots, prefix, Plane::Raft, at)?
+        .expect_cluster(life.cluster, life.incarnation)
 }
 
 pub(super) fn peer(
@@ -128,12 +130,20 @@ impl NodeVerifier {
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<(), ChainError> {
         let ExpectedNode { prefix, node } = self.expected;
         let plane = self.edge.plane;
-        let roots = if prefix == self.edge.prefix {
+        let ours = prefix == self.edge.prefix;
+        let roots = if ours {
             self.edge.roots.own()
         } else {
             self.edge.roots.peers()
         };
-        let found = chain::verify_node(chain, &roots, prefix, plane, at)?;
+        let mut found = chain::verify_node(chain, &roots, prefix, plane, at)?;
+        if ours {
+            let Life {
+                cluster,
+                incarnation,
+            } = self.edge.life;
+            found = found.expect_cluster(cluster, incarnation)?;
+        }
         match node {
             Some(expected) if found.node() != expected => Err(ChainError {
                 whose: Whose::Presenter,
