@@ -41,6 +41,7 @@ client = "127.0.0.1:$((base + n * 10 + 2))"
 admin = "127.0.0.1:$((base + n * 10 + 3))"
 federation = "127.0.0.1:$((base + n * 10 + 4))"
 TOML
+  carnetd --config "$scratch/86-$n.toml" init --join 1,2,3 >/dev/null
   carnetd --config "$scratch/86-$n.toml" 2>"$scratch/86-$n.log" &
   ours+=($!)
   clients+="${clients:+,}127.0.0.1:$((base + n * 10 + 2))"

@@ -125,6 +125,8 @@ pub struct Jurisdiction {
 #[derive(Debug)]
 struct Node {
     id: u64,
+    /// Whether its data directory was made; never again by itself, as no operator's script may.
+    made: bool,
     process: Option<Process>,
     paused: bool,
 }
@@ -151,6 +153,7 @@ impl Jurisdiction {
         let nodes = (1..=count)
             .map(|id| Node {
                 id,
+                made: false,
                 process: None,
                 paused: false,
             })
@@ -232,10 +235,35 @@ impl Jurisdiction {
         self.nodes.iter().filter(runs).map(|node| node.id).collect()
     }
 
-    /// Starts a node, on the data it has.
+    /// Makes the data directory of a node with `carnetd init`; gives the store id. It must not be there.
     ///
     /// # Errors
-    /// It runs already, or cannot be started.
+    /// `carnetd init` failed.
+    pub fn make_node(&mut self, id: u64) -> Result<String, Broken> {
+        let join = self.joined(id);
+        let store = layout::init_node(self, id, &join)?;
+        self.node(id)?.made = true;
+        Ok(store)
+    }
+
+    /// Whom a new node believes: the founding nodes each other, one that comes later everybody else.
+    fn joined(&self, id: u64) -> Vec<u64> {
+        let voters = u64::from(self.plan.voters);
+        let all = self.nodes.iter().map(|node| node.id);
+        all.filter(|other| {
+            if id <= voters {
+                *other <= voters
+            } else {
+                *other != id
+            }
+        })
+        .collect()
+    }
+
+    /// Starts a node, on the data it has; the first time its directory is made before.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be made or started.
     pub fn start_node(&mut self, id: u64) -> Result<(), Broken> {
         match self.plan.planted {
             Some(fault) => self.start_node_with(id, &["--planted", fault]),
@@ -246,8 +274,19 @@ impl Jurisdiction {
     /// As [`Self::start_node`], with further arguments of `carnetd`.
     ///
     /// # Errors
-    /// It runs already, or cannot be started.
+    /// It runs already, or cannot be made or started.
     pub fn start_node_with(&mut self, id: u64, arguments: &[&str]) -> Result<(), Broken> {
+        if !self.node(id)?.made {
+            self.make_node(id)?;
+        }
+        self.start_node_as_it_is(id, arguments)
+    }
+
+    /// Starts a node on whatever lies in its data directory, or nothing.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_node_as_it_is(&mut self, id: u64, arguments: &[&str]) -> Result<(), Broken> {
         let config = self.config(id).display().to_string();
         let arguments = [&["--config", &config], arguments].concat();
         let process = Process::start(

@@ -2,7 +2,7 @@
 
 use carnet_client::wall_time;
 use carnet_domain::accord::{
-    FirstSigner, Genesis, RootSignature, Signed, Statement, cluster_id, root_signing_bytes,
+    FirstSigner, Genesis, RootSignature, Signed, Statement, root_signing_bytes,
 };
 use carnet_domain::code::{EnterpriseId, ModelId};
 use carnet_domain::command::Command;
@@ -28,13 +28,7 @@ pub(super) const ENTERPRISE: &str = "0001";
 pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
     let root = carnet_client::pki::read_seed(&of.pki().join("root/root-1.seed"))
         .map_err(Broken::at("root key"))?;
-    let roots = carnet_client::pki::read_roots(&of.pki().join("root/roots.crt"))
-        .map_err(Broken::at("roots"))?;
-    let fingerprints: Vec<[u8; 32]> = roots
-        .of(of.prefix())
-        .iter()
-        .map(|root| *root.fingerprint().as_bytes())
-        .collect();
+    let cluster = carnet_client::pki::read_cluster(&of.pki()).map_err(Broken::at("cluster"))?;
     let signer = |who: &str, role, office: &str| -> Result<FirstSigner, Broken> {
         let public = layout::actor_key(of, who)?;
         Ok(FirstSigner {
@@ -49,7 +43,7 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
         prefix: of.prefix(),
         country: "XA".to_owned(),
         incarnation: INCARNATION,
-        cluster: cluster_id(&fingerprints, INCARNATION),
+        cluster: cluster.bytes(),
         roots: vec![root.public()],
         threshold: 1,
         log_key: of.log_identity()?.1,

@@ -49,6 +49,18 @@ pub(super) fn make_client(
     run(&mut command).map(drop)
 }
 
+/// Makes a node's data directory; the store id that was drawn for it.
+pub(super) fn init_node(of: &Jurisdiction, id: u64, join: &[u64]) -> Result<String, Broken> {
+    let join: Vec<String> = join.iter().map(ToString::to_string).collect();
+    let mut command = Command::new(&of.programs.carnetd);
+    command
+        .arg("--config")
+        .arg(of.config(id))
+        .args(["init", "--join", &join.join(",")]);
+    let printed = run(&mut command)?;
+    Ok(String::from_utf8_lossy(&printed).trim().to_owned())
+}
+
 /// `carnet` with the wall clock that it is shown.
 fn carnet_at(of: &Jurisdiction, at: Option<&FakeTime>) -> Command {
     let mut command = Command::new(&of.programs.carnet);

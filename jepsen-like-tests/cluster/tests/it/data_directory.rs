@@ -5,15 +5,15 @@ use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
 use carnet_cluster::programs;
 
 /// The exit codes of `carnetd`, as its `--help` prints them.
-mod exit {
-    pub(super) const STOPPED: i32 = 0;
-    pub(super) const KEYS: i32 = 3;
-    pub(super) const REFUSED: i32 = 4;
-    pub(super) const CORRUPT: i32 = 5;
+pub(crate) mod exit {
+    pub(crate) const STOPPED: i32 = 0;
+    pub(crate) const KEYS: i32 = 3;
+    pub(crate) const REFUSED: i32 = 4;
+    pub(crate) const CORRUPT: i32 = 5;
 }
 
 /// Copies a folder with everything in it.
-fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<(), Broken> {
+pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<(), Broken> {
     let status = std::process::Command::new("cp")
         .arg("-a")
         .arg(from)
@@ -97,7 +97,7 @@ async fn a_key_that_others_may_read_stops_the_start() -> Result<(), Broken> {
     let seed = registry.pki().join("keys/log.seed");
     std::fs::set_permissions(&seed, std::fs::Permissions::from_mode(0o644))
         .map_err(Broken::at("chmod"))?;
-    registry.start_node(1)?;
+    registry.start_node_as_it_is(1, &[])?;
     assert_eq!(
         registry.exit_code(1).await?,
         Some(exit::KEYS),
@@ -113,6 +113,11 @@ async fn a_key_that_others_may_read_stops_the_start() -> Result<(), Broken> {
         !registry.data(1).exists(),
         "the data folder was made before the keys were judged"
     );
+    let fault = registry.make_node(1).err().map(|fault| fault.to_string());
+    let fault =
+        fault.ok_or_else(|| Broken::new("a node was made with keys that others may read"))?;
+    assert!(fault.contains("keys/log.seed has mode 0644"), "{fault}");
+    assert!(!registry.data(1).exists(), "{fault}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod crash_points;
 mod custody;
 mod data_directory;
 mod faults;
+mod first_start;
 mod planted;
 mod power;
 mod process;

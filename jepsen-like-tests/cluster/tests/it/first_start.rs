@@ -1,0 +1,150 @@
+//! A store is made once, by an operator's word, and is the only one that its node id ever has: whatever else lies in a
+//! data directory is refused by name, the others go on serving, and nothing acknowledged is lost.
+//!
+//! The fault behind it: an empty disk under a known id started, won an election, and published writes were gone.
+
+use std::path::Path;
+
+use carnet_cluster::Broken;
+use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
+use carnet_cluster::programs;
+use carnet_cluster::run::{Least, Run};
+use carnet_cluster::workload::LoadPlan;
+
+use crate::data_directory::{copy, exit};
+use crate::faults::hold;
+
+fn remove(path: &Path) -> Result<(), Broken> {
+    std::fs::remove_dir_all(path).map_err(Broken::at(path.display().to_string()))
+}
+
+/// A node ends by itself because of its data directory, and says why.
+pub(crate) async fn refused(
+    registry: &mut Jurisdiction,
+    id: u64,
+    reasons: &[&str],
+) -> Result<(), Broken> {
+    let code = registry.exit_code(id).await?;
+    let said = registry.log_end(id);
+    assert_eq!(code, Some(exit::REFUSED), "{said}");
+    for reason in reasons {
+        assert!(said.contains(reason), "{reason:?} is not said: {said}");
+    }
+    Ok(())
+}
+
+/// What was done to the data directory of a killed follower, and what it says when it is started on that.
+async fn follower_refused_after(
+    name: &str,
+    harm: impl AsyncFnOnce(&mut Jurisdiction, u64) -> Result<(), Broken>,
+    reasons: &[&str],
+) -> Result<(), Broken> {
+    let Some(programs) = programs(name) else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let killed = run.kill_follower().await?;
+    harm(&mut run.registry, killed).await?;
+    for _ in 0..2 {
+        // A supervisor that starts it again changes nothing.
+        run.registry.start_node_as_it_is(killed, &[])?;
+        refused(&mut run.registry, killed, reasons).await?;
+    }
+    run.answers(200).await?;
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_disk_under_a_known_id_does_not_start() -> Result<(), Broken> {
+    follower_refused_after(
+        "an_empty_disk_under_a_known_id_does_not_start",
+        async |registry, id| remove(&registry.data(id)),
+        &[
+            "holds no data of node",
+            "run `carnetd init` if this is a new node under an id that was never used",
+            "A lost or replaced disk is a new node",
+        ],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_its_log_does_not_start() -> Result<(), Broken> {
+    follower_refused_after(
+        "a_node_without_its_log_does_not_start",
+        async |registry, id| remove(&registry.data(id).join("log")),
+        &["(log) is gone, its state is there"],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_its_state_does_not_start() -> Result<(), Broken> {
+    follower_refused_after(
+        "a_node_without_its_state_does_not_start",
+        async |registry, id| remove(&registry.data(id).join("state")),
+        &["(state) is gone, its log is there"],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_the_log_of_another_does_not_start() -> Result<(), Broken> {
+    follower_refused_after(
+        "a_node_with_the_log_of_another_does_not_start",
+        async |registry, id| {
+            let running = registry.running();
+            let other = running.first().copied();
+            let other = other.ok_or_else(|| Broken::new("nobody runs"))?;
+            remove(&registry.data(id).join("log"))?;
+            copy(
+                &registry.data(other).join("log"),
+                &registry.data(id).join("log"),
+            )
+        },
+        &["the log in", "belongs to store"],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_made_once() -> Result<(), Broken> {
+    let Some(programs) = programs("a_store_is_made_once") else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    registry.stop(2).await?;
+    let again = registry.make_node(2).err().map(|fault| fault.to_string());
+    let again = again.ok_or_else(|| Broken::new("a store was made over another"))?;
+    assert!(
+        again.contains("is already the data directory of node 2"),
+        "{again}"
+    );
+    registry.start_node(2)?;
+    registry.ready().await?;
+    Ok(())
+}
+
+/// Another `carnet pki init` for the same country makes another cluster: its certificates do not open these data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_of_another_cluster_do_not_open_the_data() -> Result<(), Broken> {
+    let Some(programs) = programs("certificates_of_another_cluster_do_not_open_the_data") else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    let other = Jurisdiction::lay_out(&programs, Plan::of("XA"))?;
+    registry.stop(1).await?;
+    let config = registry.config(1);
+    let text = std::fs::read_to_string(&config).map_err(Broken::at("configuration"))?;
+    let pki = |of: &Jurisdiction| format!("{:?}", of.pki());
+    let swapped = text.replace(&pki(&registry), &pki(&other));
+    std::fs::write(&config, swapped).map_err(Broken::at("configuration"))?;
+    registry.start_node(1)?;
+    refused(&mut registry, 1, &["belongs to cluster", "not to cluster"]).await?;
+    // With its own certificates again it serves.
+    std::fs::write(&config, text).map_err(Broken::at("configuration"))?;
+    registry.start_node(1)?;
+    registry.ready().await?;
+    Ok(())
+}
