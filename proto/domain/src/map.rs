@@ -159,6 +159,15 @@ impl PagePath {
         Ok(Self { depth, nibbles })
     }
 
+    /// Whether a key lies below this page.
+    fn leads_to(&self, key: &Digest) -> bool {
+        let mut page = Self::ROOT;
+        while page.depth < self.depth {
+            page = page.child(page.nibble_of(key));
+        }
+        page == *self
+    }
+
     fn child(&self, nibble: usize) -> Self {
         let mut nibbles = self.nibbles;
         let shift = if self.depth.is_multiple_of(2) { 4 } else { 0 };
@@ -360,6 +369,61 @@ fn stored<P: Pages + ?Sized>(pages: &P, path: &PagePath) -> Result<Page, MapFaul
 pub fn root<P: Pages + ?Sized>(pages: &P) -> Result<Digest, MapFault<P::Fault>> {
     let page = pages.page(&PagePath::ROOT).map_err(MapFault::Store)?;
     Ok(page.map_or(Digest::ZERO, |page| sums(&page)[1].hash()))
+}
+
+/// Why the stored map is not what its pages say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WalkFault<F> {
+    /// A page cannot be read.
+    #[error(transparent)]
+    Map(MapFault<F>),
+    /// A page does not have the hash that the page above says, or holds a leaf that does not belong there.
+    #[error("the map page at {0:?} is not what the page above says")]
+    Broken(PagePath),
+}
+
+/// Computes the root anew from every page of the stored map, from the leaves up; zero when it is empty. Holds one page a
+/// level, of which there are at most 64.
+///
+/// # Errors
+/// A page is missing or is not what the page above says, or the fault of the store.
+pub fn recompute<P: Pages + ?Sized>(pages: &P) -> Result<Digest, WalkFault<P::Fault>> {
+    let top = pages.page(&PagePath::ROOT).map_err(MapFault::Store);
+    match top.map_err(WalkFault::Map)? {
+        None => Ok(Digest::ZERO),
+        Some(page) => Ok(walk(pages, PagePath::ROOT, &page)?.hash()),
+    }
+}
+
+/// What the page at `path` amounts to, with every page below it checked.
+fn walk<P: Pages + ?Sized>(
+    pages: &P,
+    path: PagePath,
+    page: &Page,
+) -> Result<Sum, WalkFault<P::Fault>> {
+    for (nibble, child) in page.children.iter().enumerate() {
+        match child {
+            Child::Empty => {}
+            Child::Leaf(key, _) => {
+                if !path.leads_to(key) || path.nibble_of(key) != nibble {
+                    return Err(WalkFault::Broken(path));
+                }
+            }
+            Child::Sub(hash) => {
+                // A key ends at depth 64: nothing can lie below.
+                if usize::from(path.depth) + 1 >= usize::from(PAGE_DEPTH_MAX) {
+                    return Err(WalkFault::Broken(path));
+                }
+                let below = path.child(nibble);
+                let found = stored(pages, &below).map_err(WalkFault::Map)?;
+                match walk(pages, below, &found)? {
+                    Sum::Inner(sum) if sum == *hash => {}
+                    _ => return Err(WalkFault::Broken(below)),
+                }
+            }
+        }
+    }
+    Ok(sums(page)[1])
 }
 
 /// Sets values; gives the new root and every page that changed, to be written in the same batch.

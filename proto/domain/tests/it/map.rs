@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::map::{
-    MapAnswer, MapEnd, MapFault, MapProof, MapValue, Page, PageMap, PagePath, prove, root, update,
+    MapAnswer, MapEnd, MapFault, MapProof, MapValue, Page, PageMap, PagePath, WalkFault, prove,
+    recompute, root, update,
 };
 use proptest::prelude::*;
 
@@ -75,6 +76,7 @@ proptest! {
             all.extend(batch.iter().map(|(k, v)| (*k, *v)));
             prop_assert_eq!(found, naive_root(&all));
             prop_assert_eq!(root(&pages), Ok(found));
+            prop_assert_eq!(recompute(&pages), Ok(found));
         }
         let mut at_once = PageMap::new();
         prop_assert_eq!(apply(&mut at_once, &all), naive_root(&all));
@@ -224,6 +226,41 @@ fn a_missing_page_is_a_fault_and_not_an_absence() {
         .collect();
     assert!(!faults.is_empty());
     assert!(faults.iter().all(|fault| *fault == MapFault::Missing(lost)));
+}
+
+#[test]
+fn every_page_takes_part_in_the_root_that_is_computed_anew() {
+    let (pages, expected) = filled(300);
+    assert_eq!(recompute(&pages), Ok(expected));
+    assert_eq!(recompute(&PageMap::new()), Ok(Digest([0; 32])));
+    for path in pages.keys().filter(|path| **path != PagePath::ROOT) {
+        let mut without = pages.clone();
+        without.remove(path);
+        assert_eq!(
+            recompute(&without),
+            Err(WalkFault::Map(MapFault::Missing(*path)))
+        );
+        let mut bytes = pages[path].to_bytes();
+        *bytes.last_mut().expect("bytes") ^= 1;
+        let mut altered = pages.clone();
+        altered.insert(*path, Page::from_bytes(&bytes).expect("a page"));
+        assert!(
+            matches!(recompute(&altered), Err(WalkFault::Broken(_))),
+            "{path:?}"
+        );
+        // Hashes alone do not say where a page stands: its keys do.
+        let other = pages.keys().find(|other| {
+            other.depth() == path.depth() && *other != path && **other != PagePath::ROOT
+        });
+        if let Some(other) = other {
+            let mut swapped = pages.clone();
+            swapped.insert(*path, pages[other].clone());
+            assert!(
+                matches!(recompute(&swapped), Err(WalkFault::Broken(_))),
+                "{path:?}"
+            );
+        }
+    }
 }
 
 #[test]
