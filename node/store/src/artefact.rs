@@ -45,7 +45,13 @@ pub trait StateEngine: KvEngine {
     ///
     /// # Errors
     /// The disk failed.
-    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault>;
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault>;
+}
+
+/// A sink whose content can be read before it replaces anything.
+pub trait StateSink: SnapshotSink {
+    /// What was received; `None` before [`SnapshotSink::check`] has succeeded.
+    fn content(&self) -> Option<&dyn KvRead>;
 }
 
 /// What the first file of a snapshot says about the others.

@@ -3,10 +3,15 @@
 //! A node id says who takes part; a store id says with which disk. The two together are what the other members know: a
 //! replaced, wiped or foreign disk under a known node id shows another store id and is not that member.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 use carnet_domain::{canonical_struct, canonical_struct_of_one};
+
+use crate::fault::StorageFault;
 
 /// 16 random bytes that name a data directory.
 ///
@@ -87,6 +92,57 @@ impl fmt::Debug for StoreId {
     }
 }
 
+/// One life of a store: the process that was started on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// How often the store was started, this time included.
+    pub start: u64,
+    /// Drawn by the process.
+    pub nonce: u64,
+}
+
+/// Name of the file in a data directory that says which stores have left for good, one `node store` a line.
+///
+/// The list is replicated; the file is for a node that lags behind: together with a removed server it would be an old
+/// majority, which no log can tell from a real one. It is read before a port is opened.
+pub const RETIRED_FILE: &str = "retired";
+
+/// Reads [`RETIRED_FILE`] of a data directory; none is an empty list. Empty lines and those that begin with `#` say
+/// nothing.
+///
+/// # Errors
+/// A line is not a node id and a store id, or the disk failed.
+pub fn read_retired(directory: &Path) -> Result<BTreeSet<(u64, StoreId)>, StorageFault> {
+    let path = directory.join(RETIRED_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(source) => {
+            return Err(StorageFault::Io {
+                what: "read the list of retired stores",
+                path,
+                source,
+            });
+        }
+    };
+    let mut retired = BTreeSet::new();
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let pair = line
+            .split_once(char::is_whitespace)
+            .and_then(|(node, store)| Some((node.parse().ok()?, store.trim().parse().ok()?)));
+        retired.insert(pair.ok_or_else(|| {
+            StorageFault::Foreign(format!(
+                "{}, line {number}: {line:?} is not `node store`",
+                path.display()
+            ))
+        })?);
+    }
+    Ok(retired)
+}
+
 /// Text that is not a store id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a store id: 32 lower-case hexadecimal digits are expected")]
@@ -128,5 +184,22 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<StoreId>(), Err(NotAStoreId), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_list_of_retired_stores_is_read_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(
+            read_retired(directory.path()).expect("none"),
+            BTreeSet::new()
+        );
+        let path = directory.path().join(RETIRED_FILE);
+        let store = "00112233445566778899aabbccddeeff";
+        fs::write(&path, format!("# gone\n\n3 {store}\n")).expect("written");
+        let expected = BTreeSet::from([(3, store.parse().expect("a store id"))]);
+        assert_eq!(read_retired(directory.path()).expect("read"), expected);
+        fs::write(&path, format!("3 {store}\n3\n")).expect("written");
+        let refused = read_retired(directory.path()).expect_err("half a line");
+        assert!(refused.to_string().contains("line 2"), "{refused}");
     }
 }

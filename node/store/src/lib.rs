@@ -20,3 +20,4 @@ pub mod keys;
 pub mod overlay;
 pub mod records;
 pub mod registry;
+mod roots;

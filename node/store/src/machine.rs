@@ -81,10 +81,17 @@ pub trait SnapshotSink: Send + 'static {
     /// The disk failed, or the name is not a plain file name.
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageFault>;
 
-    /// Checks every file against the manifest, syncs, and swaps the state. Nothing changes if it fails.
+    /// Checks that every file is there and right, and what they hold, without changing the state. Called once, when all
+    /// were written; says how far the received state has come.
     ///
     /// # Errors
-    /// A file is missing, cut or altered, or the disk failed.
+    /// A file is missing, cut or altered, what they hold is not a state of this cluster, or the disk failed.
+    fn check(&mut self) -> Result<Applied, StorageFault>;
+
+    /// Checks, unless that was done, and swaps the state. Nothing changes if it fails.
+    ///
+    /// # Errors
+    /// As [`SnapshotSink::check`].
     fn finish(self: Box<Self>) -> Result<Applied, StorageFault>;
 }
 

@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 use carnet_domain::encoding::Canonical;
 
 use crate::applied;
-use crate::artefact::{Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, corrupt};
+use crate::artefact::{
+    Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, StateSink, corrupt,
+};
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
@@ -170,11 +172,12 @@ impl StateEngine for MemoryEngine {
         }))
     }
 
-    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault> {
         Ok(Box::new(MemorySink {
             engine: self.clone(),
             shelf: MemoryShelf::default(),
-            intake: Intake::default(),
+            intake: Some(Intake::default()),
+            checked: None,
         }))
     }
 }
@@ -260,16 +263,28 @@ impl Snapshot for MemorySnapshot {
 struct MemorySink {
     engine: MemoryEngine,
     shelf: MemoryShelf,
-    intake: Intake,
+    intake: Option<Intake>,
+    checked: Option<(Content, Applied)>,
+}
+
+impl StateSink for MemorySink {
+    fn content(&self) -> Option<&dyn KvRead> {
+        let (content, _) = self.checked.as_ref()?;
+        Some(content)
+    }
 }
 
 impl SnapshotSink for MemorySink {
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageFault> {
-        self.intake.piece(&mut self.shelf, name, offset, bytes)
+        let intake = self.intake.as_mut();
+        let intake = intake.ok_or_else(|| corrupt("a piece came after its end".into()))?;
+        intake.piece(&mut self.shelf, name, offset, bytes)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
-        let manifest = self.intake.finish(&mut self.shelf)?;
+    fn check(&mut self) -> Result<Applied, StorageFault> {
+        let intake = self.intake.take();
+        let intake = intake.ok_or_else(|| corrupt("it was refused before".into()))?;
+        let manifest = intake.finish(&mut self.shelf)?;
         let mut content = Content::default();
         for &family in Family::ALL {
             let name = file_name(family);
@@ -288,6 +303,17 @@ impl SnapshotSink for MemorySink {
                 "the state in it has come to another position than the manifest says".into(),
             ));
         }
+        self.checked = Some((content, applied.clone()));
+        Ok(applied)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
+        if self.checked.is_none() {
+            self.check()?;
+        }
+        let Some((content, applied)) = self.checked.take() else {
+            return Err(StorageFault::Invariant("a checked snapshot is kept".into()));
+        };
         let content = Arc::new(content);
         self.engine.change(|disk| {
             *disk = Disk {

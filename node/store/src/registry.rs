@@ -18,12 +18,13 @@ use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::time::TimeMs;
 
 use crate::applied;
-use crate::artefact::StateEngine;
+use crate::artefact::{StateEngine, StateSink};
 use crate::engine::KvRead;
 use crate::fault::StorageFault;
 use crate::machine::{Applied, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
 use crate::overlay::{Overlay, Verified};
 use crate::records::Records;
+use crate::roots;
 
 /// Signatures remembered between ingress and apply.
 const VERIFIED_COUNT_MAX: usize = 65_536;
@@ -349,6 +350,8 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
     fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
         Ok(Box::new(Replacing {
             sink: self.engine.receive()?,
+            known: self.lock()?.registry.clone(),
+            judged: false,
             replaced: Arc::clone(&self.replaced),
         }))
     }
@@ -356,7 +359,10 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
 
 /// A sink that tells the registry when its content was replaced.
 struct Replacing {
-    sink: Box<dyn SnapshotSink>,
+    sink: Box<dyn StateSink>,
+    /// The registry when the sink was made.
+    known: Option<Registry>,
+    judged: bool,
     replaced: Arc<AtomicBool>,
 }
 
@@ -365,7 +371,20 @@ impl SnapshotSink for Replacing {
         self.sink.write(name, offset, bytes)
     }
 
-    fn finish(self: Box<Self>) -> Result<Applied, StorageFault> {
+    fn check(&mut self) -> Result<Applied, StorageFault> {
+        let applied = self.sink.check()?;
+        let content = self.sink.content();
+        let content = content
+            .ok_or_else(|| StorageFault::Invariant("a checked snapshot can be read".into()))?;
+        roots::judge(content, self.known.as_ref())?;
+        self.judged = true;
+        Ok(applied)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
+        if !self.judged {
+            self.check()?;
+        }
         let applied = self.sink.finish()?;
         self.replaced.store(true, Ordering::Release);
         Ok(applied)

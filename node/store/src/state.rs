@@ -15,7 +15,9 @@ use sha2::{Digest, Sha256};
 use carnet_domain::encoding::Canonical;
 
 use crate::applied;
-use crate::artefact::{Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, corrupt};
+use crate::artefact::{
+    Intake, MANIFEST_NAME, Manifest, ManifestFile, Shelf, StateEngine, StateSink, corrupt,
+};
 use crate::directory::{Current, Directory, io, names, sync_directory};
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
@@ -179,7 +181,7 @@ impl StateEngine for SwappableEngine {
         Ok(Arc::new(RocksSnapshot::take(&self.current(), &self.home)?))
     }
 
-    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault> {
         Ok(Box::new(RocksSink::begin(Arc::clone(&self.home))?))
     }
 }
@@ -358,8 +360,10 @@ impl Snapshot for RocksSnapshot {
 struct RocksSink {
     home: Arc<StateHome>,
     number: u64,
+    intake: Option<Intake>,
+    /// The received database once it was checked. Closed before its folder goes: fields are dropped in this order.
+    checked: Option<(RocksEngine, Applied)>,
     shelf: FolderShelf,
-    intake: Intake,
 }
 
 impl RocksSink {
@@ -374,19 +378,31 @@ impl RocksSink {
         Ok(Self {
             home,
             number,
+            intake: Some(Intake::default()),
+            checked: None,
             shelf,
-            intake: Intake::default(),
         })
+    }
+}
+
+impl StateSink for RocksSink {
+    fn content(&self) -> Option<&dyn KvRead> {
+        let (engine, _) = self.checked.as_ref()?;
+        Some(engine)
     }
 }
 
 impl SnapshotSink for RocksSink {
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageFault> {
-        self.intake.piece(&mut self.shelf, name, offset, bytes)
+        let intake = self.intake.as_mut();
+        let intake = intake.ok_or_else(|| corrupt("a piece came after its end".into()))?;
+        intake.piece(&mut self.shelf, name, offset, bytes)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
-        let manifest = self.intake.finish(&mut self.shelf)?;
+    fn check(&mut self) -> Result<Applied, StorageFault> {
+        let intake = self.intake.take();
+        let intake = intake.ok_or_else(|| corrupt("it was refused before".into()))?;
+        let manifest = intake.finish(&mut self.shelf)?;
         let path = self.shelf.folder.path.clone();
         sync_directory(&path)?;
         let engine = RocksEngine::open(&path, &self.home.shared)?;
@@ -398,6 +414,17 @@ impl SnapshotSink for RocksSink {
                 "the database in it has come to another position than the manifest says".into(),
             ));
         }
+        self.checked = Some((engine, applied.clone()));
+        Ok(applied)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
+        if self.checked.is_none() {
+            self.check()?;
+        }
+        let Some((engine, applied)) = self.checked.take() else {
+            return Err(StorageFault::Invariant("a checked snapshot is kept".into()));
+        };
         // From here on the pointer may name it, whatever fails.
         self.shelf.folder.kept = true;
         let floor = applied.last.map(|last| last.index);

@@ -3,6 +3,7 @@
 //! raft-log gives group commit, checksums and a flush callback. Ours to add: the sentinel (a lost tail), the hole check
 //! (a lost head), poisoning after the first failed write, and an order between votes and sentinel.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::catch_unwind;
@@ -17,10 +18,11 @@ use raft_log::{Callback, Config, RaftLog as Engine, Types};
 
 use super::codec::{DiskPayload, DiskPosition, DiskVote};
 use super::sentinel::{Mark, Sentinel, fault};
+use super::starts::Starts;
 use super::{LogState, RaftLog, Synced, Vote, next_index, payload_checksum, payload_size};
 use crate::directory::{names, sync_directory};
 use crate::fault::StorageFault;
-use crate::identity::StoreId;
+use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord};
 
 const SEGMENTS: &str = "wal";
@@ -55,11 +57,13 @@ impl Default for DiskLogOptions {
     }
 }
 
-/// A Raft log in a directory of its own: `wal/` (raft-log's segments) and `sentinel`. [`DiskLog::create`] makes it once.
+/// A Raft log in a directory of its own: `wal/` (raft-log's segments), `sentinel`, and `starts` (the last process of each
+/// other store). [`DiskLog::create`] makes it once.
 pub struct DiskLog {
     engine: RwLock<Engine<Kinds>>,
     start: u64,
     shared: Arc<Shared>,
+    starts: Starts,
     /// Appends since the log was opened, if most of them are reported too early.
     #[cfg(feature = "planted")]
     early: Option<std::sync::atomic::AtomicU64>,
@@ -169,6 +173,7 @@ impl DiskLog {
         sync_directory(&segments)?;
 
         check_end(&engine, &sentinel.mark())?;
+        let starts = Starts::open(directory)?;
         sentinel.begin()?;
         let start = sentinel.life().start;
         let shared = Arc::new(Shared {
@@ -188,6 +193,7 @@ impl DiskLog {
             engine: RwLock::new(engine),
             start,
             shared,
+            starts,
             #[cfg(feature = "planted")]
             early: options.acknowledge_before_fsync.then(Default::default),
             _until_dropped: until_dropped,
@@ -361,6 +367,14 @@ impl RaftLog for DiskLog {
             |_, _| Ok(()),
             synced,
         )
+    }
+
+    fn starts(&self) -> BTreeMap<(u64, StoreId), Run> {
+        self.starts.all()
+    }
+
+    fn note_start(&self, node: u64, store: StoreId, run: Run) -> Result<(), StorageFault> {
+        self.starts.note(node, store, run)
     }
 
     fn size(&self) -> u64 {

@@ -10,11 +10,14 @@ use tokio::sync::Notify;
 
 use super::{LogState, RaftLog, Synced, Vote, next_index, payload_size};
 use crate::fault::StorageFault;
+use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord, Payload};
 
 /// A Raft log in memory.
 pub struct MemoryLog {
     inner: Mutex<Inner>,
+    /// Durable at once: nothing is lost with them by a crash.
+    starts: Mutex<BTreeMap<(u64, StoreId), Run>>,
     dirty: Notify,
     manual: bool,
     lies: bool,
@@ -53,6 +56,7 @@ impl MemoryLog {
     pub fn new() -> MemoryLog {
         MemoryLog {
             inner: Mutex::default(),
+            starts: Mutex::default(),
             dirty: Notify::new(),
             manual: false,
             lies: false,
@@ -212,6 +216,21 @@ impl RaftLog for MemoryLog {
 
     fn purge(&self, upto: LogPosition, synced: Synced) -> Result<(), StorageFault> {
         self.write(Change::Purge(upto), synced);
+        Ok(())
+    }
+
+    fn starts(&self) -> BTreeMap<(u64, StoreId), Run> {
+        self.starts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note_start(&self, node: u64, store: StoreId, run: Run) -> Result<(), StorageFault> {
+        self.starts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((node, store), run);
         Ok(())
     }
 

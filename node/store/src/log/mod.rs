@@ -7,13 +7,17 @@ mod codec;
 mod disk;
 mod memory;
 mod sentinel;
+mod starts;
 #[cfg(test)]
 mod tests;
 
 pub use disk::{DiskLog, DiskLogOptions};
 pub use memory::MemoryLog;
 
+use std::collections::BTreeMap;
+
 use crate::fault::StorageFault;
+use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord, Payload};
 
 /// Largest payload of one record in bytes. An entry over the limit would never replicate and stop the log for ever, so
@@ -95,6 +99,16 @@ pub trait RaftLog: Send + Sync + 'static {
     /// # Errors
     /// The log is poisoned.
     fn purge(&self, upto: LogPosition, synced: Synced) -> Result<(), StorageFault>;
+
+    /// The last process of each store, by node and store, that this node has heard.
+    fn starts(&self) -> BTreeMap<(u64, StoreId), Run>;
+
+    /// Notes the process of a store; on stable storage when it returns. It lies beside vote and records because it is a
+    /// promise like a vote: a copy that was refused once is refused after a restart too.
+    ///
+    /// # Errors
+    /// The disk failed: the process must not be believed yet.
+    fn note_start(&self, node: u64, store: StoreId, run: Run) -> Result<(), StorageFault>;
 
     /// Space used in bytes.
     fn size(&self) -> u64;

@@ -9,3 +9,4 @@ mod home;
 mod install;
 mod model;
 mod refusals;
+mod roots;

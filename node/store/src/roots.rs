@@ -1,0 +1,226 @@
+//! A received state is judged by its roots, before it replaces anything.
+//!
+//! A snapshot comes from whoever leads, file by file, and its manifest only says that nothing was altered on the way.
+//! Here the registry in it is held to its own promises: the tree is computed anew from every leaf and the map from every
+//! page, and both must be what the registry says it sealed, signed and published. The leaves are read once, a page of them
+//! at a time.
+
+use carnet_domain::accord::{Statement, signed_by_roots};
+use carnet_domain::checkpoint::{Origin, open};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Body, LeafRecord, Registry, Sealed};
+use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::map::{self, MapFault, WalkFault};
+use carnet_domain::merkle::Frontier;
+
+use crate::artefact::corrupt;
+use crate::engine::KvRead;
+use crate::families::Family;
+use crate::fault::StorageFault;
+use crate::keys;
+use crate::records::{Records, of_stored};
+
+/// Leaves and rows of the tree read at once.
+const PAGE_COUNT: usize = 256;
+
+/// Judges a received state by its roots, and by what this node knew before.
+///
+/// # Errors
+/// It is another registry's, differs from what was published here, or its roots are not what it says; or the disk failed.
+pub(crate) fn judge(content: &dyn KvRead, known: Option<&Registry>) -> Result<(), StorageFault> {
+    let Some(registry) = Records(content).registry()? else {
+        return match known {
+            None => Ok(()),
+            Some(_) => Err(corrupt(
+                "there is no registry in it, and there is one here".into(),
+            )),
+        };
+    };
+    if let Some(known) = known {
+        same_registry(known, &registry)?;
+    }
+    // An older state is let through: consensus takes none that is behind what was applied here.
+    let ours = known.and_then(|known| known.published.as_ref());
+    let ours = ours.filter(|ours| ours.size <= registry.tree.size());
+    let marks = [ours, registry.published.as_ref(), registry.sealed.as_ref()];
+    born(content, &registry)?;
+    tree(content, &registry, &marks)?;
+    published(&registry)?;
+    sealed_map(content, &registry)
+}
+
+/// What never changes in a registry.
+fn same_registry(known: &Registry, received: &Registry) -> Result<(), StorageFault> {
+    let of = |registry: &Registry| {
+        (
+            registry.prefix,
+            registry.cluster,
+            registry.incarnation,
+            registry.log_key,
+            registry.roots.clone(),
+        )
+    };
+    if of(known) != of(received) {
+        return Err(corrupt(format!(
+            "it is of registry {} incarnation {}, or signed with another log key",
+            received.prefix, received.incarnation
+        )));
+    }
+    Ok(())
+}
+
+/// The genesis, signed by the roots it names, names the keys that the registry goes by.
+fn born(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
+    let envelope = Records(content).envelope(0)?;
+    let body = envelope.and_then(|bytes| Body::from_bytes(&bytes).ok());
+    let Some(Body::Root { signed }) = body else {
+        return Err(corrupt("it does not begin with a genesis".into()));
+    };
+    let Ok(Statement::Genesis { genesis }) = Statement::from_bytes(&signed.bytes.0) else {
+        return Err(corrupt("it does not begin with a genesis".into()));
+    };
+    let by_roots = signed_by_roots(
+        &genesis.roots,
+        genesis.threshold,
+        &signed.bytes.0,
+        &signed.signatures,
+    );
+    let named = (
+        genesis.prefix,
+        genesis.cluster,
+        genesis.incarnation,
+        genesis.log_key,
+        &genesis.roots,
+        genesis.threshold,
+    );
+    let goes_by = (
+        registry.prefix,
+        registry.cluster,
+        registry.incarnation,
+        registry.log_key,
+        &registry.roots,
+        registry.threshold,
+    );
+    if !by_roots || named != goes_by {
+        return Err(corrupt(
+            "its registry is not the one of its genesis, or no root signed that".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Every leaf, in order; the tree over them; and its root at each of the sizes that were promised.
+fn tree(
+    content: &dyn KvRead,
+    registry: &Registry,
+    marks: &[Option<&Sealed>],
+) -> Result<(), StorageFault> {
+    let size = registry.tree.size();
+    let mut grown = Frontier::new();
+    while grown.size() < size {
+        let from = grown.size();
+        let to = size.min(from + PAGE_COUNT as u64);
+        let rows = |family, low: Vec<u8>, high: Vec<u8>| {
+            content.scan(family, &low, Some(&high), PAGE_COUNT)
+        };
+        let leaves = rows(Family::Entries, keys::leaf(from), keys::leaf(to))?;
+        let nodes = rows(Family::Tree, keys::completed(from), keys::completed(to))?;
+        let expected = (to - from) as usize;
+        if leaves.len() != expected || nodes.len() != expected {
+            return Err(corrupt(format!("leaves are missing from index {from} on")));
+        }
+        for ((index, leaf), node) in (from..).zip(&leaves).zip(&nodes) {
+            if leaf.0 != keys::leaf(index) || node.0 != keys::completed(index) {
+                return Err(corrupt(format!("leaf {index} is missing")));
+            }
+            let record: LeafRecord = of_stored(Family::Entries, &leaf.1)?;
+            let complete = grown.append(leaf_bytes_hash(&record.leaf.0));
+            let hashes: Vec<[u8; 32]> = complete.iter().map(|node| node.hash.0).collect();
+            if hashes.as_flattened() != node.1 {
+                return Err(corrupt(format!(
+                    "the tree at leaf {index} is not the one over its leaves"
+                )));
+            }
+            for mark in marks.iter().flatten() {
+                if mark.size == grown.size() && mark.root != grown.root() {
+                    return Err(corrupt(format!(
+                        "the root of size {} is not the one that was sealed",
+                        mark.size
+                    )));
+                }
+            }
+        }
+    }
+    if grown != registry.tree {
+        return Err(corrupt(
+            "the tree's edge is not the one over its leaves".into(),
+        ));
+    }
+    if let Some(mark) = marks.iter().flatten().find(|mark| mark.size > size) {
+        return Err(corrupt(format!(
+            "size {} was sealed, and it has {size} leaves",
+            mark.size
+        )));
+    }
+    Ok(())
+}
+
+/// The signature under the published size.
+fn published(registry: &Registry) -> Result<(), StorageFault> {
+    let Some(published) = &registry.published else {
+        return match registry.checkpoint.is_empty() {
+            true => Ok(()),
+            false => Err(corrupt(
+                "it has a checkpoint of a size that was not published".into(),
+            )),
+        };
+    };
+    let origin = Origin {
+        prefix: registry.prefix,
+        incarnation: registry.incarnation,
+    };
+    let opened = open(&registry.checkpoint, &registry.log_key, &origin)
+        .map_err(|error| corrupt(format!("its checkpoint is not signed: {error}")))?;
+    let checkpoint = opened.checkpoint();
+    if (checkpoint.size, checkpoint.root) != (published.size, published.root) {
+        return Err(corrupt(format!(
+            "its checkpoint is of size {}, and size {} was published",
+            checkpoint.size, published.size
+        )));
+    }
+    Ok(())
+}
+
+/// The map, as of the newest seal: its last leaf is the map head, which names the map's root.
+fn sealed_map(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
+    let root = map::recompute(&Records(content)).map_err(|fault| match fault {
+        WalkFault::Map(MapFault::Store(fault)) => fault,
+        other => corrupt(other.to_string()),
+    })?;
+    let Some(sealed) = &registry.sealed else {
+        return match root == Digest::ZERO {
+            true => Ok(()),
+            false => Err(corrupt("it has a map, and nothing was sealed".into())),
+        };
+    };
+    if root != sealed.map_root {
+        return Err(corrupt(format!(
+            "the map's root at size {} is not the one that was sealed",
+            sealed.size
+        )));
+    }
+    let head = sealed
+        .size
+        .checked_sub(1)
+        .map(|at| Records(content).leaf(at));
+    let head = head.transpose()?.flatten();
+    let head = head.and_then(|record| Leaf::from_bytes(&record.leaf.0).ok());
+    if head.is_none_or(|leaf| leaf.kind != Kind::MapHead || leaf.record_root != root) {
+        return Err(corrupt(format!(
+            "the last leaf of size {} is not the head of the map",
+            sealed.size
+        )));
+    }
+    Ok(())
+}
