@@ -8,7 +8,7 @@
 //! vote       term u64 | node u64 | committed u8
 //! text       length u32 | UTF-8
 //! entry      position | kind u8 (0 blank, 1 membership, 2 entry) | length u32 | bytes
-//! membership version u8 = 1 | configs u32 of (voters u32 of u64) | members u32 of
+//! membership version u8 = 2 | configs u32 of (voters u32 of u64) | members u32 of
 //!            (u64 node | text raft | text api | store 16 bytes)
 //! ```
 //! Payloads are slices of the frame they came in: nothing is copied.
@@ -28,7 +28,12 @@ use crate::types::{Proposal, RaftEntry, RaftMembership, log_id, position};
 /// Version of every body on the wire.
 pub(crate) const BODY_VERSION: u32 = 1;
 
-const MEMBERSHIP_VERSION: u8 = 1;
+const MEMBERSHIP_VERSION: u8 = 2;
+
+/// Highest term that is read from a message: a term near the last number would leave no room for the next election.
+pub(crate) const TERM_MAX: u64 = 1 << 48;
+/// Highest index that is read from a message.
+pub(crate) const INDEX_MAX: u64 = 1 << 48;
 
 /// Bytes that are not what they claim to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,8 +87,16 @@ pub(crate) fn take_u64(from: &mut Bytes) -> Result<u64, Undecodable> {
     }
 }
 
+fn take_up_to(from: &mut Bytes, max: u64, what: &'static str) -> Result<u64, Undecodable> {
+    let value = take_u64(from)?;
+    if value > max {
+        return Err(Undecodable(what));
+    }
+    Ok(value)
+}
+
 /// A length or count, refused if the rest could not hold that many items of `size_min` bytes.
-fn take_count(from: &mut Bytes, size_min: usize) -> Result<usize, Undecodable> {
+pub(crate) fn take_count(from: &mut Bytes, size_min: usize) -> Result<usize, Undecodable> {
     let count = take_u32(from)? as usize;
     match count.checked_mul(size_min) {
         Some(size) if size <= from.len() => Ok(count),
@@ -91,7 +104,7 @@ fn take_count(from: &mut Bytes, size_min: usize) -> Result<usize, Undecodable> {
     }
 }
 
-fn put_count(to: &mut BytesMut, count: usize) {
+pub(crate) fn put_count(to: &mut BytesMut, count: usize) {
     to.put_u32(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
@@ -159,9 +172,9 @@ impl Body for LogPosition {
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
         Ok(LogPosition {
-            term: take_u64(from)?,
+            term: take_up_to(from, TERM_MAX, "position: term out of range")?,
             node: take_u64(from)?,
-            index: take_u64(from)?,
+            index: take_up_to(from, INDEX_MAX, "position: index out of range")?,
         })
     }
 }
@@ -175,7 +188,7 @@ impl Body for Vote {
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
         Ok(Vote {
-            term: take_u64(from)?,
+            term: take_up_to(from, TERM_MAX, "vote: term out of range")?,
             node: take_u64(from)?,
             committed: bool::decode(from)?,
         })
@@ -232,7 +245,7 @@ impl Body for RaftMembership {
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
         if take_u8(from)? != MEMBERSHIP_VERSION {
-            return Err(Undecodable("membership of a newer version"));
+            return Err(Undecodable("membership of another version"));
         }
         let mut configs = Vec::new();
         for _ in 0..take_count(from, 4)? {
@@ -395,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_membership_keeps_its_bytes() {
-        let pinned = "010000000200000002000000000000000100000000000000020000000100000000000000020000000300000000000000\
+        let pinned = "020000000200000002000000000000000100000000000000020000000100000000000000020000000300000000000000\
                       0100000006613a3730303000000006613a37303031616161616161616161616161616161610000000000000002000000\
                       06623a3730303000000006623a3730303162626262626262626262626262626262000000000000000900000006633a37\
                       30303000000006633a3730303163636363636363636363636363636363";
@@ -405,6 +418,32 @@ mod tests {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         assert_eq!(found, pinned.replace(char::is_whitespace, ""));
+    }
+
+    #[test]
+    fn no_term_and_no_index_near_the_last_number_is_read() {
+        for term in [TERM_MAX + 1, u64::MAX] {
+            let vote = Vote {
+                term,
+                node: 3,
+                committed: true,
+            };
+            assert!(Vote::from_body(vote.to_body()).is_err(), "{term}");
+            for at in [
+                LogPosition {
+                    term,
+                    node: 1,
+                    index: 0,
+                },
+                LogPosition {
+                    term: 1,
+                    node: 1,
+                    index: term,
+                },
+            ] {
+                assert!(LogPosition::from_body(at.to_body()).is_err(), "{at:?}");
+            }
+        }
     }
 
     #[test]

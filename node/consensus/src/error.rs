@@ -15,6 +15,63 @@ pub enum StartError {
     /// The disk failed.
     #[error("storage")]
     Storage(#[from] StorageFault),
+    /// This store has left its cluster, or its cluster knows this node with another.
+    #[error("this store may not take part: {0}")]
+    Refused(String),
+}
+
+/// Why a node can go on no more. The process must end; only after [`Fatal::Core`] may it help to start it again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fatal {
+    /// This store has left the cluster.
+    #[error("node {by} refuses this node: {text}")]
+    Retired {
+        /// Who said so.
+        by: u64,
+        /// In its words.
+        text: String,
+    },
+    /// The cluster knows this node with another store.
+    #[error("node {by} refuses this node: {text}")]
+    OtherStore {
+        /// Who said so.
+        by: u64,
+        /// In its words.
+        text: String,
+    },
+    /// A later process of this store, or another one of the same start, was heard: this store or that one is a copy.
+    #[error("node {by} refuses this node: {text}")]
+    Copy {
+        /// Who said so.
+        by: u64,
+        /// In its words.
+        text: String,
+    },
+    /// This node lacks a record that it had acknowledged: its disk lost it, or is an older copy. It must not vote.
+    #[error(
+        "this node's log went back: it acknowledged record {acknowledged} to node {by} and ends at {last:?}; \
+         a disk that loses what it has synced, or an older copy of one, cannot take part: join under a new node id"
+    )]
+    LogWentBack {
+        /// The leader that noticed.
+        by: u64,
+        /// Index of the record that it lacks.
+        acknowledged: u64,
+        /// Index of the last record that it has.
+        last: Option<u64>,
+    },
+    /// The core failed: the disk, or an invariant.
+    #[error("{0}")]
+    Core(String),
+}
+
+impl Fatal {
+    /// Whether this store must not take part again: starting it once more only repeats the refusal.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Fatal::Core(_))
+    }
 }
 
 /// What became of a proposal that was not answered.

@@ -16,8 +16,9 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use crate::clock::Clock;
 use crate::codec::Body;
 use crate::connector::{Connector, Purpose};
-use crate::error::{AdminError, ProposeError, ReadError, StartError};
+use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 use crate::forward::{ForwardHandler, Forwarded};
+use crate::gate::Gate;
 use crate::keeper;
 use crate::log_store::LogStore;
 use crate::member::Member;
@@ -25,12 +26,16 @@ use crate::messages::ForwardAnswer;
 use crate::network::{CallError, Network, Peers};
 use crate::proposals::{Proposals, Proposed, leader_of};
 use crate::reads::{ReadPermit, Reads};
+use crate::roster::RETIRED_MAX;
 use crate::server::{Plane, Raft, RaftService};
 use crate::settings::Settings;
 use crate::state_machine::Machine;
-use crate::status::{Standing, Status, status};
+use crate::status::{Role, Standing, Status, status};
 use crate::timekeeper::{self, ClockOffset, ClockVerdict};
-use crate::types::{Runtime, Types};
+use crate::types::{Runtime, Types, our_vote};
+
+/// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
+const LEARNER_PATIENCE: u32 = 6;
 
 /// Where a node's consensus begins.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +48,7 @@ pub struct Handle {
     proposals: Arc<Proposals>,
     reads: Arc<Reads>,
     standing: watch::Receiver<Standing>,
-    fatal: watch::Receiver<Option<String>>,
+    fatal: watch::Receiver<Option<Fatal>>,
     patience: Duration,
 }
 
@@ -60,9 +65,26 @@ impl Consensus {
         connector: Arc<dyn Connector>,
         clock: Arc<dyn Clock>,
     ) -> Result<Handle, StartError> {
+        if settings.store.is_none() || settings.start == 0 {
+            let text = "a store id and a start counter of at least 1 are needed";
+            return Err(StartError::Settings(text.to_owned()));
+        }
         let config = Arc::new(settings.raft_config()?);
-        let peers = Arc::new(Peers::new(&settings, connector));
-        let machine = Machine::new(machine, settings.work);
+        let machine = Machine::open(machine, settings.work)?;
+        let (fatals, fatal) = watch::channel(None);
+        let gate = Arc::new(Gate::new(
+            &settings,
+            machine.roster(),
+            Arc::clone(&log),
+            fatals.clone(),
+        ));
+        if let Some(was) = gate.retired_store(settings.node) {
+            return Err(StartError::Refused(format!(
+                "node {} was retired with store {was}; a node id is never used again",
+                settings.node
+            )));
+        }
+        let peers = Arc::new(Peers::new(&settings, Arc::clone(&gate), connector));
         let starting = Raft::new(
             settings.node,
             config,
@@ -74,14 +96,39 @@ impl Consensus {
             .await
             .map_err(|fatal| StartError::Recovery(fatal.to_string()))?;
 
+        // Until the core has answered once, its metrics say nothing of what it found on the disk; everything that comes in is
+        // judged by them.
+        raft.with_raft_state(|_| ())
+            .await
+            .map_err(|fatal| StartError::Recovery(fatal.to_string()))?;
+        let known = status(&raft.metrics().borrow_watched()).members;
+        if let Some(known) = known
+            .get(&settings.node)
+            .filter(|known| known.store != settings.store)
+        {
+            // The core must not go on in the background.
+            if let Err(error) = raft.shutdown().await {
+                tracing::warn!(%error, "the core did not end in order");
+            }
+            return Err(StartError::Refused(format!(
+                "node {} is a member with store {}, not with {}",
+                settings.node, known.store, settings.store
+            )));
+        }
+
         let (standings, standing) = watch::channel(Standing::default());
-        let (fatals, fatal) = watch::channel(None);
         tokio::spawn(keeper::observe(raft.clone(), standings, fatals));
-        tokio::spawn(keeper::keep(raft.clone(), log, settings.clone()));
+        tokio::spawn(keeper::keep(
+            raft.clone(),
+            Arc::clone(&log),
+            settings.clone(),
+        ));
         let plane = Arc::new(Plane {
             raft: raft.clone(),
             machine,
             peers,
+            gate,
+            log,
             clock,
             forward: OnceLock::new(),
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
@@ -143,7 +190,10 @@ impl Handle {
                 leader: known.leader_address(),
             });
         };
-        let envelope = self.plane.peers.envelope(leader, forwarded.to_body());
+        let envelope = self
+            .plane
+            .peers
+            .envelope(leader, member.store, forwarded.to_body());
         let asked = self.plane.peers.call(
             leader,
             &member,
@@ -180,34 +230,122 @@ impl Handle {
             .map_err(|error| ReadError::NoQuorum(error.to_string()))
     }
 
-    /// Founds the cluster. Once, by an operator, on one node; the others learn of it.
+    /// Founds the cluster: this node founds alone, adds the others as learners, and makes them voters. By an operator, on
+    /// one node. It can be repeated with the same members when it was interrupted, and does nothing when it is done.
     ///
     /// # Errors
-    /// This node belongs to a cluster already, or is not among the members.
+    /// This node belongs to a cluster with other members, is not among the members, or one of them does not answer:
+    /// nothing was founded then. See [`AdminError`] for the rest.
     pub async fn initialize(&self, members: BTreeMap<u64, Member>) -> Result<(), AdminError> {
-        match self.plane.raft.initialize(members).await {
-            Ok(()) => Ok(()),
-            Err(RaftError::APIError(InitializeError::NotAllowed(why))) => {
-                Err(AdminError::Refused(why.to_string()))
+        let own = self.plane.peers.node;
+        let refused = |text: String| Err(AdminError::Refused(text));
+        if !members.contains_key(&own) {
+            return refused(format!("node {own} is not among the members"));
+        }
+        let now = self.status();
+        let other = now.members.iter().find(|(id, member)| {
+            members
+                .get(id)
+                .is_none_or(|named| (&named.raft, &named.api) != (&member.raft, &member.api))
+        });
+        if let Some((id, _)) = other {
+            return refused(format!(
+                "a cluster exists already, and node {id} is in it, or has other addresses there"
+            ));
+        }
+        let voters: BTreeSet<u64> = members.keys().copied().collect();
+        if now.voters == voters && !now.joint {
+            return Ok(());
+        }
+        // Asked before anything is founded: a cluster of one would stay behind if another did not answer.
+        let mut identified = BTreeMap::new();
+        for (node, member) in members {
+            if !now.members.contains_key(&node) {
+                identified.insert(node, self.identified(node, member).await?);
             }
-            Err(RaftError::APIError(InitializeError::NotInMembers(why))) => {
-                Err(AdminError::Refused(why.to_string()))
+        }
+        if let Some(member) = identified.remove(&own) {
+            match self
+                .plane
+                .raft
+                .initialize(BTreeMap::from([(own, member)]))
+                .await
+            {
+                Ok(()) => {}
+                Err(RaftError::APIError(InitializeError::NotAllowed(why))) => {
+                    return refused(why.to_string());
+                }
+                Err(RaftError::APIError(InitializeError::NotInMembers(why))) => {
+                    return refused(why.to_string());
+                }
+                Err(RaftError::Fatal(_)) => return Err(AdminError::Stopped),
             }
-            Err(RaftError::Fatal(_)) => Err(AdminError::Stopped),
+        }
+        // Until everything is committed, the membership is still changing.
+        let settled =
+            |status: &Status| status.standing.leader.is_some() && status.committed >= status.last;
+        let led = self.wait_status(settled, self.patience).await;
+        led.map_err(|_| AdminError::Unknown("no leader yet; repeat it".to_owned()))?;
+        for (node, member) in identified {
+            self.add_identified(node, member).await?;
+        }
+        self.change_membership(voters, Retired::Leave).await
+    }
+
+    /// Adds a member without a vote and waits until it has nearly caught up. The node is asked for its store; one that
+    /// knows no configuration must have been told at its making that it joins this node.
+    ///
+    /// # Errors
+    /// The node was retired, is known with another store, or does not answer: nothing was changed then. See
+    /// [`AdminError`] for the rest.
+    pub async fn add_learner(&self, node: u64, member: Member) -> Result<(), AdminError> {
+        if self.status().standing.role != Role::Leader {
+            return Err(AdminError::NotLeader {
+                leader: self.status().leader_address(),
+            });
+        }
+        let member = self.identified(node, member).await?;
+        self.add_identified(node, member).await
+    }
+
+    async fn add_identified(&self, node: u64, member: Member) -> Result<(), AdminError> {
+        let added = self.plane.raft.add_learner(node, member, true);
+        // It waits for the learner to catch up, which a learner that refuses never does.
+        match tokio::time::timeout(LEARNER_PATIENCE * self.patience, added).await {
+            Ok(added) => added.map(|_| ()).map_err(admin_error),
+            Err(_) => Err(AdminError::Unknown(format!(
+                "node {node} is a member, and has not caught up yet"
+            ))),
         }
     }
 
-    /// Adds a member without a vote and waits until it has nearly caught up.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn add_learner(&self, node: u64, member: Member) -> Result<(), AdminError> {
-        self.plane
-            .raft
-            .add_learner(node, member, true)
-            .await
-            .map(|_| ())
-            .map_err(admin_error)
+    /// The member with the store that the node itself says it has.
+    async fn identified(&self, node: u64, member: Member) -> Result<Member, AdminError> {
+        let plane = &self.plane;
+        let refused = |text: String| Err(AdminError::Refused(text));
+        if let Some(was) = plane.gate.retired_store(node) {
+            return refused(format!(
+                "node {node} was retired with store {was}; a node id is never used again"
+            ));
+        }
+        let store = if node == plane.peers.node {
+            plane.peers.store
+        } else {
+            match plane.peers.identify(node, &member, self.patience).await {
+                Ok(store) => store,
+                Err(error) => {
+                    return refused(format!("node {node} does not say its store: {error}"));
+                }
+            }
+        };
+        let known = self.status().members.get(&node).map(|known| known.store);
+        let named = Some(member.store).filter(|named| !named.is_none());
+        if let Some(expected) = known.or(named).filter(|expected| *expected != store) {
+            return refused(format!(
+                "node {node} has store {store}, and {expected} was expected"
+            ));
+        }
+        Ok(Member { store, ..member })
     }
 
     /// Makes exactly these members the voters, through a joint membership. Former voters become learners if `retired`
@@ -220,6 +358,7 @@ impl Handle {
         voters: BTreeSet<u64>,
         retired: Retired,
     ) -> Result<(), AdminError> {
+        self.room_for_retired()?;
         let change = ChangeMembers::ReplaceAllVoters(voters);
         let retain = retired == Retired::StayAsLearners;
         self.plane
@@ -235,6 +374,7 @@ impl Handle {
     /// # Errors
     /// See [`AdminError`].
     pub async fn remove_learners(&self, nodes: BTreeSet<u64>) -> Result<(), AdminError> {
+        self.room_for_retired()?;
         let change = ChangeMembers::RemoveNodes(nodes);
         self.plane
             .raft
@@ -244,11 +384,25 @@ impl Handle {
             .map_err(admin_error)
     }
 
+    /// The list of those who left is bounded, and never shrinks.
+    fn room_for_retired(&self) -> Result<(), AdminError> {
+        let leaving_max = self.status().members.len();
+        if self.plane.gate.retired_count() + leaving_max > RETIRED_MAX {
+            return Err(AdminError::Refused(format!(
+                "{RETIRED_MAX} stores have left this cluster: it takes no more changes"
+            )));
+        }
+        Ok(())
+    }
+
     /// Hands leadership to another voter, if this node leads. Watch [`Handle::standing`] for the outcome.
     ///
     /// # Errors
     /// This node has stopped.
     pub async fn transfer_leadership(&self, to: u64) -> Result<(), AdminError> {
+        // This node is asked for its vote too.
+        let own = our_vote(&self.plane.raft.metrics().borrow_watched().vote);
+        self.plane.gate.note_transfer(own, to);
         self.plane
             .raft
             .trigger()
@@ -331,13 +485,13 @@ impl Handle {
             .map_err(|_| ReadError::Lagging)
     }
 
-    /// Ends when the node can go on no more, with the reason; the process must then exit and be restarted.
-    pub async fn fatal(&self) -> String {
+    /// Ends when the node can go on no more, with the reason; the process must then exit. It may be started again unless
+    /// the reason [is final](Fatal::is_final).
+    pub async fn fatal(&self) -> Fatal {
         let mut fatal = self.fatal.clone();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => "the core is gone".to_owned(),
-        }
+        let why = fatal.wait_for(Option::is_some).await;
+        let why = why.ok().and_then(|why| why.clone());
+        why.unwrap_or_else(|| Fatal::Core("the core is gone".to_owned()))
     }
 
     /// The clocks of all voters that answer, this node's included.
@@ -381,7 +535,7 @@ impl Handle {
                 round_trip_ms: 0,
             });
         }
-        let envelope = peers.envelope(voter, Bytes::new());
+        let envelope = peers.envelope(voter, member.store, Bytes::new());
         let sent_ms = self.plane.clock.now_ms();
         let asked: Result<Bytes, CallError> = peers
             .call(

@@ -7,6 +7,8 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::error::Fatal;
+use crate::gate::stop;
 use crate::server::Raft;
 use crate::settings::Settings;
 use crate::status::{Role, Standing, Status, standing, status};
@@ -15,7 +17,7 @@ use crate::status::{Role, Standing, Status, standing, status};
 pub(crate) async fn observe(
     raft: Raft,
     standings: watch::Sender<Standing>,
-    fatal: watch::Sender<Option<String>>,
+    fatal: watch::Sender<Option<Fatal>>,
 ) {
     let mut metrics = raft.metrics();
     loop {
@@ -28,7 +30,7 @@ pub(crate) async fn observe(
         };
         publish(&standings, now);
         if let Some(why) = stopped {
-            fatal.send_replace(Some(why));
+            stop(&fatal, Fatal::Core(why));
             return;
         }
         if metrics.changed().await.is_err() {
@@ -39,7 +41,7 @@ pub(crate) async fn observe(
                     ..now
                 },
             );
-            fatal.send_replace(Some("the core is gone".to_owned()));
+            stop(&fatal, Fatal::Core("the core is gone".to_owned()));
             return;
         }
     }

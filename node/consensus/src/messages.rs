@@ -10,6 +10,7 @@ use openraft::raft::{
 
 use crate::codec::{Body, Undecodable, entry_of, record_of, take_u8, take_u32, take_u64};
 use crate::error::ProposeError;
+use crate::roster::Roster;
 use crate::types::{
     RaftSnapshotMeta, RaftStoredMembership, Types, log_id, our_vote, position, raft_vote,
 };
@@ -33,12 +34,37 @@ pub(crate) fn append_from(mut from: Bytes) -> Result<AppendEntriesRequest<Types>
         .into_iter()
         .map(entry_of)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(AppendEntriesRequest {
+    let append = AppendEntriesRequest {
         vote,
         prev_log_id,
         entries,
         leader_commit,
-    })
+    };
+    if !follows(&append) {
+        return Err(Undecodable("append: records that do not follow"));
+    }
+    Ok(append)
+}
+
+/// Whether every record follows the one before, and none is of a later leader than the one that sends.
+fn follows(append: &AppendEntriesRequest<Types>) -> bool {
+    let leader = our_vote(&append.vote);
+    let mut before = append.prev_log_id.as_ref().map(position);
+    for entry in &append.entries {
+        let at = position(&entry.log_id);
+        let index = before.map_or(0, |before| before.index.saturating_add(1));
+        if at.index != index || before.is_some_and(|before| at < before) {
+            return false;
+        }
+        before = Some(at);
+    }
+    let commit = append.leader_commit.as_ref().map(position);
+    before.into_iter().chain(commit).all(|at| is_of(at, leader))
+}
+
+/// Whether a record can be known to a leader: it is its own or of an earlier one.
+pub(crate) fn is_of(at: LogPosition, leader: Vote) -> bool {
+    (at.term, at.node) <= (leader.term, leader.node)
 }
 
 pub(crate) fn append_result_body(result: &StreamAppendResult<Types>) -> Bytes {
@@ -122,6 +148,18 @@ pub(crate) fn transfer_from(mut from: Bytes) -> Result<TransferLeaderRequest<Typ
     let to = take_u64(&mut from)?;
     let last = Option::<LogPosition>::from_body(from)?.map(log_id);
     Ok(TransferLeaderRequest::new(leader, to, last))
+}
+
+/// A leader's vote, and the record that its follower acknowledged and lacks.
+pub(crate) fn went_back_body(leader: Vote, acknowledged: LogPosition) -> Bytes {
+    let mut to = BytesMut::new();
+    leader.encode(&mut to);
+    acknowledged.encode(&mut to);
+    to.freeze()
+}
+
+pub(crate) fn went_back_from(mut from: Bytes) -> Result<(Vote, LogPosition), Undecodable> {
+    Ok((Vote::decode(&mut from)?, LogPosition::from_body(from)?))
 }
 
 /// What the target of a leadership transfer says: done, or why not yet.
@@ -249,7 +287,9 @@ pub(crate) fn snapshot_meta(
     membership: Option<(LogPosition, Bytes)>,
 ) -> Result<RaftSnapshotMeta, Undecodable> {
     let last_membership = match membership {
-        Some((at, bytes)) => RaftStoredMembership::new(Some(log_id(at)), Body::from_body(bytes)?),
+        Some((at, bytes)) => {
+            RaftStoredMembership::new(Some(log_id(at)), Roster::from_body(bytes)?.membership)
+        }
         None => RaftStoredMembership::default(),
     };
     Ok(RaftSnapshotMeta {

@@ -2,6 +2,10 @@
 //!
 //! Channels are kept for each peer and purpose and dropped when a peer owes an answer for too long, so that a connection
 //! that died without a word is replaced. Every wait has an end.
+//!
+//! Answers are judged like messages: they must come from the store that is known for the peer, and say something that a
+//! peer can say. What openraft would ask again at once (a conflict that was said before or is below what was acknowledged,
+//! a stream that ends without its answers) is given to it as unreachable, so that it waits as long as [`Paces`] says.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_store::identity::StoreId;
 use carnet_store::log::{ENTRY_BYTES_MAX, READ_BYTES_MAX, Vote};
-use carnet_store::machine::Snapshot;
+use carnet_store::machine::{LogPosition, Snapshot};
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_client::RaftClient;
 use futures::stream::BoxStream;
@@ -26,8 +30,8 @@ use openraft::network::{
     RPCTypes, RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderError,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -36,14 +40,16 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::codec::{BODY_VERSION, Body};
 use crate::connector::{Connector, Purpose};
+use crate::gate::{Gate, Refusal, Sender, near};
 use crate::member::Member;
 use crate::messages::{
     SnapshotPart, TransferAnswer, append_body, append_result_from, transfer_body, vote_answer_from,
-    vote_body,
+    vote_body, went_back_body,
 };
+use crate::pace::{Conflict, Paces};
 use crate::settings::Settings;
 use crate::state_machine::{PIECE_BYTES, SnapshotData};
-use crate::types::{RaftVote, Types, log_id, our_vote, raft_vote};
+use crate::types::{RaftVote, Types, log_id, our_vote, position, raft_vote};
 
 /// Largest message on the Raft plane in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -68,6 +74,8 @@ pub(crate) struct Peers {
     pub(crate) nonce: u64,
     connector: Arc<dyn Connector>,
     channels: Mutex<BTreeMap<(u64, Purpose), Kept>>,
+    gate: Arc<Gate>,
+    paces: Paces,
     append_stall: Duration,
     pub(crate) snapshot_stall: Duration,
     snapshot_install: Duration,
@@ -94,8 +102,14 @@ pub(crate) enum CallError {
 }
 
 impl Peers {
-    pub(crate) fn new(settings: &Settings, connector: Arc<dyn Connector>) -> Peers {
+    pub(crate) fn new(
+        settings: &Settings,
+        gate: Arc<Gate>,
+        connector: Arc<dyn Connector>,
+    ) -> Peers {
         Peers {
+            gate,
+            paces: Paces::new(settings.heartbeat, settings.retry_max),
             cluster: settings.cluster,
             group: settings.group,
             node: settings.node,
@@ -111,7 +125,9 @@ impl Peers {
         }
     }
 
-    pub(crate) fn envelope(&self, to: u64, body: Bytes) -> Envelope {
+    /// A frame for a node, and for exactly this store of it unless that is [`StoreId::NONE`].
+    pub(crate) fn envelope(&self, to: u64, to_store: StoreId, body: Bytes) -> Envelope {
+        let to_store: &[u8] = if to_store.is_none() { &[] } else { &to_store.0 };
         Envelope {
             group: self.group,
             from: self.node,
@@ -120,10 +136,72 @@ impl Peers {
             version: BODY_VERSION,
             body,
             store: Bytes::copy_from_slice(&self.store.0),
-            to_store: Bytes::new(),
+            to_store: Bytes::copy_from_slice(to_store),
             start: self.start,
             nonce: self.nonce,
         }
+    }
+
+    /// The body of an answer, if it is the asked store's.
+    pub(crate) fn opened_answer(
+        &self,
+        to: u64,
+        member: &Member,
+        envelope: Envelope,
+    ) -> Result<(Sender, Bytes), CallError> {
+        let refused = |text: String| {
+            self.gate.refusals.note(to, "answer not taken", &text);
+            CallError::Refused(text)
+        };
+        let ours = envelope.cluster[..] == self.cluster
+            && envelope.group == self.group
+            && envelope.version == BODY_VERSION
+            && envelope.from == to
+            && envelope.to == self.node
+            && envelope.to_store[..] == self.store.0;
+        let sender = Sender::of(&envelope)
+            .filter(|_| ours)
+            .ok_or_else(|| refused("the answer is not one of that node to this".to_owned()))?;
+        if !member.store.is_none() && sender.store != member.store {
+            let other = Refusal::OtherStore {
+                node: to,
+                known: member.store,
+                shown: sender.store,
+            };
+            return Err(refused(other.to_string()));
+        }
+        self.gate
+            .hear_answer(&sender)
+            .map_err(|refusal| refused(refusal.to_string()))?;
+        Ok((sender, envelope.body))
+    }
+
+    /// Tells a follower that it lacks a record that it had acknowledged; it stops when it finds that this is so.
+    fn tell_went_back(
+        self: &Arc<Self>,
+        to: u64,
+        member: &Member,
+        leader: Vote,
+        acked: LogPosition,
+    ) {
+        if !self.paces.tell(to) {
+            return;
+        }
+        let (peers, member) = (Arc::clone(self), member.clone());
+        let body = went_back_body(leader, acked);
+        let envelope = self.envelope(to, member.store, body);
+        tokio::spawn(async move {
+            let told = peers.call(
+                to,
+                &member,
+                Purpose::Control,
+                peers.append_stall,
+                |mut client| async move { client.went_back(envelope).await },
+            );
+            if let Err(error) = told.await {
+                tracing::debug!(to, %error, "could not tell a follower that its log went back");
+            }
+        });
     }
 
     fn client(&self, to: u64, member: &Member, purpose: Purpose) -> Result<Client, CallError> {
@@ -194,11 +272,35 @@ impl Peers {
         match tokio::time::timeout(patience, rpc(client)).await {
             Ok(Ok(response)) => {
                 self.answered(to, purpose);
-                Ok(response.into_inner().body)
+                let (_, body) = self.opened_answer(to, member, response.into_inner())?;
+                Ok(body)
             }
             Ok(Err(status)) => Err(self.failed(to, purpose, &status)),
             Err(_) => {
                 self.overdue(to, purpose);
+                Err(CallError::Timeout(patience))
+            }
+        }
+    }
+
+    /// Asks a node which store it has.
+    pub(crate) async fn identify(
+        &self,
+        to: u64,
+        member: &Member,
+        patience: Duration,
+    ) -> Result<StoreId, CallError> {
+        let envelope = self.envelope(to, member.store, Bytes::new());
+        let mut client = self.client(to, member, Purpose::Control)?;
+        let answer = tokio::time::timeout(patience, client.identify(envelope));
+        match answer.await {
+            Ok(Ok(response)) => {
+                let (sender, _) = self.opened_answer(to, member, response.into_inner())?;
+                Ok(sender.store)
+            }
+            Ok(Err(status)) => Err(self.failed(to, Purpose::Control, &status)),
+            Err(_) => {
+                self.forget(to, Purpose::Control);
                 Err(CallError::Timeout(patience))
             }
         }
@@ -211,6 +313,8 @@ impl Peers {
             self.forget(to, purpose);
             CallError::Unreachable(detail)
         } else {
+            self.gate.refused_by(to, status);
+            self.gate.refusals.note(to, "refused by", &detail);
             CallError::Refused(detail)
         }
     }
@@ -255,6 +359,16 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    fn envelope(&self, body: Bytes) -> Envelope {
+        self.peers.envelope(self.node, self.member.store, body)
+    }
+
+    /// A session brought nothing, and the next one must wait.
+    fn failed(&self, error: CallError, action: RPCTypes) -> RpcError {
+        self.peers.paces.failed(self.node, self.purpose);
+        self.rpc_error(error, action)
+    }
+
     fn rpc_error(&self, error: CallError, action: RPCTypes) -> RpcError {
         match error {
             CallError::Timeout(timeout) => RPCError::Timeout(Timeout {
@@ -274,7 +388,8 @@ impl Peer {
         pre: bool,
         patience: Duration,
     ) -> Result<VoteResponse<Types>, RpcError> {
-        let envelope = self.peers.envelope(self.node, vote_body(&request));
+        let mine = our_vote(&request.vote);
+        let envelope = self.envelope(vote_body(&request));
         let asked = self.peers.call(
             self.node,
             &self.member,
@@ -291,13 +406,21 @@ impl Peer {
         let body = asked
             .await
             .map_err(|error| self.rpc_error(error, RPCTypes::Vote))?;
-        vote_answer_from(body).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+        let answer =
+            vote_answer_from(body).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        near(our_vote(&answer.vote), mine)
+            .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        Ok(answer)
     }
 }
 
 impl NetBackoff<Types> for Peer {
+    /// openraft begins a new row of pauses after each answer; ours goes on until there is progress.
     fn backoff(&self) -> Option<Backoff> {
-        None
+        let (peers, node, purpose) = (Arc::clone(&self.peers), self.node, self.purpose);
+        Some(Backoff::new(std::iter::from_fn(move || {
+            Some(peers.paces.pause(node, purpose))
+        })))
     }
 }
 
@@ -325,7 +448,7 @@ impl NetTransferLeader<Types> for Peer {
         request: TransferLeaderRequest<Types>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RpcError> {
-        let envelope = self.peers.envelope(self.node, transfer_body(&request));
+        let envelope = self.envelope(transfer_body(&request));
         let asked = self.peers.call(
             self.node,
             &self.member,
@@ -340,10 +463,14 @@ impl NetTransferLeader<Types> for Peer {
             .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         Ok(match answer {
             TransferAnswer::Accepted => Ok(()),
-            TransferAnswer::VoteChanged(vote) => Err(TransferLeaderError::VoteChanged {
-                expected: *request.from_leader(),
-                actual: raft_vote(vote),
-            }),
+            TransferAnswer::VoteChanged(vote) => {
+                near(vote, our_vote(request.from_leader()))
+                    .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+                Err(TransferLeaderError::VoteChanged {
+                    expected: *request.from_leader(),
+                    actual: raft_vote(vote),
+                })
+            }
             TransferAnswer::LogNotFlushed(last) => Err(TransferLeaderError::LogNotFlushed {
                 expected: request.last_log_id().copied(),
                 actual: last.map(log_id),
@@ -372,28 +499,33 @@ impl NetStreamAppend<Types> for Peer {
             let Some(first) = input.next().await else {
                 return Ok(stream::empty().boxed());
             };
-            let flight = Arc::new(Flight::default());
+            let leader = our_vote(&first.vote);
+            if self.purpose == Purpose::Append {
+                self.peers
+                    .paces
+                    .begin(self.node, self.member.store, leader.term);
+            }
+            let flight = Arc::new(Flight::new(leader));
             let sending = Arc::clone(&flight);
-            let peers = Arc::clone(&self.peers);
-            let node = self.node;
+            let (peers, node, store) = (Arc::clone(&self.peers), self.node, self.member.store);
             let requests = stream::iter([first]).chain(input).then(move |request| {
                 let (sending, peers) = (Arc::clone(&sending), Arc::clone(&peers));
                 async move {
-                    sending.depart().await;
-                    peers.envelope(node, append_body(request))
+                    sending.depart(&request).await;
+                    peers.envelope(node, store, append_body(request))
                 }
             });
             let mut client = self
                 .peers
                 .client(self.node, &self.member, self.purpose)
-                .map_err(|error| self.rpc_error(error, RPCTypes::AppendEntries))?;
+                .map_err(|error| self.failed(error, RPCTypes::AppendEntries))?;
             let answers =
                 match tokio::time::timeout(patience, client.stream_append(Request::new(requests)))
                     .await
                 {
                     Ok(Ok(response)) => response.into_inner(),
                     Ok(Err(status)) => {
-                        return Err(self.rpc_error(
+                        return Err(self.failed(
                             self.peers.failed(self.node, self.purpose, &status),
                             RPCTypes::AppendEntries,
                         ));
@@ -401,7 +533,7 @@ impl NetStreamAppend<Types> for Peer {
                     Err(_) => {
                         self.peers.forget(self.node, self.purpose);
                         return Err(
-                            self.rpc_error(CallError::Timeout(patience), RPCTypes::AppendEntries)
+                            self.failed(CallError::Timeout(patience), RPCTypes::AppendEntries)
                         );
                     }
                 };
@@ -419,27 +551,42 @@ impl NetStreamAppend<Types> for Peer {
 
 /// Appends on their way: bounded, and counted so that silence with debts is told from silence without.
 struct Flight {
+    /// The leader that sends.
+    leader: Vote,
     sent: AtomicU64,
     answered: AtomicU64,
+    /// One more than the highest index that an answer can acknowledge; 0 if it is none.
+    sent_next: AtomicU64,
     room: Semaphore,
 }
 
-impl Default for Flight {
-    fn default() -> Self {
+impl Flight {
+    fn new(leader: Vote) -> Flight {
         Flight {
+            leader,
             sent: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            sent_next: AtomicU64::new(0),
             room: Semaphore::new(APPENDS_OUTSTANDING_MAX),
         }
     }
-}
 
-impl Flight {
-    async fn depart(&self) {
+    async fn depart(&self, request: &AppendEntriesRequest<Types>) {
         if let Ok(permit) = self.room.acquire().await {
             permit.forget();
         }
+        let last = request
+            .entries
+            .last()
+            .map(|entry| entry.log_id)
+            .or(request.prev_log_id);
+        let next = last.map_or(0, |last| last.index.saturating_add(1));
+        self.sent_next.fetch_max(next, Ordering::Relaxed);
         self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn owes(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) < self.sent.load(Ordering::Relaxed)
     }
 
     fn arrive(&self) {
@@ -458,31 +605,99 @@ impl Peer {
     ) -> Option<Result<StreamAppendResult<Types>, RpcError>> {
         loop {
             let owed = flight.sent.load(Ordering::Relaxed);
-            match tokio::time::timeout(patience, answers.message()).await {
-                Ok(Ok(Some(envelope))) => {
-                    flight.arrive();
-                    self.peers.answered(self.node, self.purpose);
-                    let result = append_result_from(envelope.body);
-                    return Some(
-                        result.map_err(|error| RPCError::Network(NetworkError::new(&error))),
-                    );
+            let error = match tokio::time::timeout(patience, answers.message()).await {
+                Ok(Ok(Some(envelope))) => match self.read_answer(flight, envelope) {
+                    Ok(result) => return Some(Ok(result)),
+                    Err(error) => error,
+                },
+                Ok(Ok(None)) if flight.owes() => {
+                    CallError::Refused("the stream ended before its answers".to_owned())
                 }
                 Ok(Ok(None)) => return None,
-                Ok(Err(status)) => {
-                    return Some(Err(self.rpc_error(
-                        self.peers.failed(self.node, self.purpose, &status),
-                        RPCTypes::AppendEntries,
-                    )));
-                }
+                Ok(Err(status)) => self.peers.failed(self.node, self.purpose, &status),
                 Err(_) if flight.answered.load(Ordering::Relaxed) < owed => {
                     self.peers.overdue(self.node, self.purpose);
-                    return Some(Err(
-                        self.rpc_error(CallError::Timeout(patience), RPCTypes::AppendEntries)
-                    ));
+                    CallError::Timeout(patience)
                 }
-                Err(_) => {}
+                Err(_) => continue,
+            };
+            return Some(Err(self.failed(error, RPCTypes::AppendEntries)));
+        }
+    }
+
+    /// An answer that says something a follower can say, and something new.
+    fn read_answer(
+        &self,
+        flight: &Flight,
+        envelope: Envelope,
+    ) -> Result<StreamAppendResult<Types>, CallError> {
+        let (_, body) = self
+            .peers
+            .opened_answer(self.node, &self.member, envelope)?;
+        if !flight.owes() {
+            return Err(self.nonsense("an answer to nothing"));
+        }
+        flight.arrive();
+        self.peers.answered(self.node, self.purpose);
+        let result = append_result_from(body).map_err(|error| self.nonsense(&error.to_string()))?;
+        match &result {
+            Ok(matching) => {
+                let at = matching.as_ref().map(position);
+                let next = at.map_or(0, |at| at.index.saturating_add(1));
+                if next > flight.sent_next.load(Ordering::Relaxed) {
+                    return Err(self.nonsense("it acknowledges what it was not sent"));
+                }
+                if self.purpose == Purpose::Append {
+                    self.peers.paces.matched(self.node, self.purpose, at);
+                }
+            }
+            Err(StreamAppendError::Conflict(at)) => {
+                self.judge_conflict(flight.leader, position(at))?
+            }
+            Err(StreamAppendError::HigherVote(vote)) => {
+                let vote = our_vote(vote);
+                if vote <= flight.leader || near(vote, flight.leader).is_err() {
+                    return Err(self.nonsense("a higher vote that is not, or is too high"));
+                }
             }
         }
+        Ok(result)
+    }
+
+    /// Lets a conflict through while it narrows the search. A heartbeat asks for what was acknowledged, so that its
+    /// conflicts never do.
+    fn judge_conflict(&self, leader: Vote, at: LogPosition) -> Result<(), CallError> {
+        let paces = &self.peers.paces;
+        let conflict = if self.purpose == Purpose::Append {
+            paces.conflicted(self.node, at)
+        } else {
+            Conflict::WentBack(paces.acked(self.node).unwrap_or(at))
+        };
+        match conflict {
+            Conflict::Search => Ok(()),
+            Conflict::Repeats => Err(self.nonsense("the same conflict again")),
+            Conflict::WentBack(acked) => {
+                let text = format!(
+                    "its log went back: it acknowledged record {} and lacks record {}",
+                    acked.index, at.index
+                );
+                self.peers
+                    .gate
+                    .refusals
+                    .note(self.node, "not replicated to", &text);
+                self.peers
+                    .tell_went_back(self.node, &self.member, leader, acked);
+                Err(CallError::Refused(text))
+            }
+        }
+    }
+
+    fn nonsense(&self, text: &str) -> CallError {
+        self.peers
+            .gate
+            .refusals
+            .note(self.node, "answer not taken", &text);
+        CallError::Refused(text.to_owned())
     }
 }
 
@@ -501,11 +716,12 @@ impl NetSnapshot<Types> for Peer {
             return Err(StreamingError::Network(NetworkError::from_string(text)));
         };
         let progress = Arc::new(AtomicU64::new(0));
-        let requests = self.snapshot_stream(our_vote(&vote), held, Arc::clone(&progress));
+        let (leader, last) = (our_vote(&vote), held.applied().last);
+        let requests = self.snapshot_stream(leader, held, Arc::clone(&progress));
         let mut client = self
             .peers
             .client(self.node, &self.member, Purpose::Snapshot)
-            .map_err(|error| self.rpc_error(error, RPCTypes::InstallSnapshot))?;
+            .map_err(|error| self.failed(error, RPCTypes::InstallSnapshot))?;
         let outcome = tokio::select! {
             biased;
             closed = cancel => return Err(StreamingError::Closed(closed)),
@@ -517,13 +733,27 @@ impl NetSnapshot<Types> for Peer {
         if matches!(outcome, Err(CallError::Timeout(_))) {
             self.peers.forget(self.node, Purpose::Snapshot);
         }
-        let body = outcome
-            .map_err(|error| self.rpc_error(error, RPCTypes::InstallSnapshot))?
-            .into_inner()
-            .body;
-        let vote = Vote::from_body(body)
-            .map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
-        Ok(SnapshotResponse::new(raft_vote(vote)))
+        let answer = outcome.and_then(|response| {
+            let envelope = response.into_inner();
+            let (_, body) = self
+                .peers
+                .opened_answer(self.node, &self.member, envelope)?;
+            let answer =
+                Vote::from_body(body).map_err(|error| self.nonsense(&error.to_string()))?;
+            // Anything below the leader's own vote is no consent, and openraft would take it for one.
+            if answer < leader || near(answer, leader).is_err() {
+                return Err(self.nonsense("a vote that no follower has"));
+            }
+            Ok(answer)
+        });
+        let answer = answer.map_err(|error| self.failed(error, RPCTypes::InstallSnapshot))?;
+        if answer == leader {
+            self.peers
+                .paces
+                .begin(self.node, self.member.store, leader.term);
+            self.peers.paces.matched(self.node, Purpose::Snapshot, last);
+        }
+        Ok(SnapshotResponse::new(raft_vote(answer)))
     }
 }
 
@@ -553,7 +783,7 @@ impl Peer {
         held: Arc<dyn Snapshot>,
         progress: Arc<AtomicU64>,
     ) -> impl Stream<Item = Envelope> + Send + 'static {
-        let (peers, node) = (Arc::clone(&self.peers), self.node);
+        let (peers, node, store) = (Arc::clone(&self.peers), self.node, self.member.store);
         let applied = held.applied().clone();
         let membership = match applied.membership {
             Some((at, bytes)) => (Some(at), bytes),
@@ -565,7 +795,7 @@ impl Peer {
             membership,
             files: held.files().to_vec(),
         };
-        let first = peers.envelope(node, header.to_body());
+        let first = peers.envelope(node, store, header.to_body());
         // A read that fails ends the stream early; the peer then refuses the snapshot as incomplete.
         let pieces = stream::unfold(
             (held, 0_usize, 0_u64),
@@ -605,7 +835,10 @@ impl Peer {
                         offset,
                         bytes,
                     };
-                    Some((peers.envelope(node, piece.to_body()), (held, file, next)))
+                    Some((
+                        peers.envelope(node, store, piece.to_body()),
+                        (held, file, next),
+                    ))
                 }
             },
         );

@@ -109,7 +109,9 @@ async fn obtain(plane: &Plane, patience: Duration) -> Result<u64, ReadError> {
     } else {
         let member = member
             .ok_or_else(|| ReadError::NoQuorum("the leader is no member known".to_owned()))?;
-        let envelope = plane.peers.envelope(leader, bytes::Bytes::new());
+        let envelope = plane
+            .peers
+            .envelope(leader, member.store, bytes::Bytes::new());
         let asked = plane.peers.call(
             leader,
             &member,

@@ -1,8 +1,9 @@
 //! The receiving side of the Raft plane.
 //!
-//! Every frame is checked before it is read: cluster, group, version, addressee, and that its sender is the node the
-//! connection has proven. Votes must come from the candidate they name, appends and snapshots from the leader they name.
-//! The first frame that cannot be read ends its stream.
+//! Every frame is checked before it is read: cluster, group, version, addressee with its store, and that its sender is the
+//! node the connection has proven. Votes must come from the candidate they name, appends and snapshots from the leader they
+//! name, and all from whom the gate lets in; only then does the core see them. The first frame that is refused ends its
+//! stream.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use carnet_store::log::Vote;
+use carnet_store::identity::StoreId;
+use carnet_store::log::{RaftLog, Vote};
 use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_server::{Raft as RaftPlane, RaftServer};
@@ -24,15 +26,16 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::clock::Clock;
 use crate::codec::{BODY_VERSION, Body, Undecodable};
 use crate::connector::PeerNode;
-use crate::error::ProposeError;
+use crate::error::{Fatal, ProposeError};
 use crate::forward::{ForwardHandler, Forwarded};
+use crate::gate::{Ask, Gate, Ground, Refusal, Sender};
 use crate::messages::{
     ForwardAnswer, ReadIndexAnswer, SnapshotPart, TransferAnswer, append_from, append_result_body,
-    snapshot_meta, transfer_from, vote_answer_body, vote_from,
+    is_of, snapshot_meta, transfer_from, vote_answer_body, vote_from, went_back_from,
 };
 use crate::network::{MESSAGE_BYTES_MAX, Peers};
 use crate::state_machine::{Machine, SnapshotData};
-use crate::types::{RaftVote, Runtime, Types, our_vote, position, raft_vote};
+use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote};
 
 pub(crate) type Raft = openraft::Raft<Types, Machine>;
 
@@ -41,6 +44,8 @@ pub(crate) struct Plane {
     pub(crate) raft: Raft,
     pub(crate) machine: Machine,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) log: Arc<dyn RaftLog>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Set once the process can answer; until then forwarded requests are refused.
     pub(crate) forward: OnceLock<Arc<dyn ForwardHandler>>,
@@ -65,7 +70,7 @@ impl RaftService {
 }
 
 impl Plane {
-    fn opened(&self, peer: PeerNode, envelope: Envelope) -> Result<Bytes, Status> {
+    fn opened(&self, peer: PeerNode, envelope: Envelope) -> Result<(Sender, Bytes), Status> {
         if envelope.cluster[..] != self.peers.cluster {
             return Err(Status::failed_precondition("another cluster"));
         }
@@ -83,17 +88,38 @@ impl Plane {
                 "sender is not the node of the certificate",
             ));
         }
-        Ok(envelope.body)
+        let founded = self.ground().is_founded();
+        let judged = self
+            .gate
+            .addressed(peer.0, &envelope.to_store, founded)
+            .and_then(|()| Sender::of(&envelope).ok_or(Refusal::Nameless));
+        match judged {
+            Ok(sender) => Ok((sender, envelope.body)),
+            Err(refusal) => {
+                self.gate.refusals.note(peer.0, "refused", &refusal);
+                Err(refusal.to_status())
+            }
+        }
     }
 
-    fn unary(&self, request: Request<Envelope>) -> Result<(PeerNode, Bytes), Status> {
+    fn unary(&self, request: Request<Envelope>) -> Result<(Sender, Bytes), Status> {
         let peer = peer_of(&request)?;
-        let body = self.opened(peer, request.into_inner())?;
-        Ok((peer, body))
+        self.opened(peer, request.into_inner())
     }
 
-    fn answer(&self, peer: PeerNode, body: Bytes) -> Response<Envelope> {
-        Response::new(self.peers.envelope(peer.0, body))
+    /// What this node knows of the cluster now.
+    fn ground(&self) -> Ground {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        Ground::of(&metrics)
+    }
+
+    fn admit(&self, sender: &Sender, ask: Ask) -> Result<(), Status> {
+        self.gate.admit(&self.ground(), sender, ask)
+    }
+
+    fn answer(&self, sender: &Sender, body: Bytes) -> Response<Envelope> {
+        Response::new(self.peers.envelope(sender.node, sender.store, body))
     }
 
     async fn vote_answer(
@@ -101,18 +127,23 @@ impl Plane {
         request: Request<Envelope>,
         pre: bool,
     ) -> Result<Response<Envelope>, Status> {
-        let (peer, body) = self.unary(request)?;
-        let vote = vote_from(body).map_err(unreadable)?;
-        if vote.vote.leader_id.node_id != peer.0 {
+        let (sender, body) = self.unary(request)?;
+        let mut vote = vote_from(body).map_err(unreadable)?;
+        if vote.vote.leader_id.node_id != sender.node {
             return Err(Status::permission_denied("a vote for somebody else"));
         }
+        let ground = self.ground();
+        self.gate
+            .admit(&ground, &sender, Ask::Vote(our_vote(&vote.vote)))?;
+        // The flag disarms the lease that keeps a leader in office: anybody could set it. Only the leader's own word counts.
+        vote.leadership_transfer &= self.gate.transferred_to(&ground, sender.node);
         let voted = if pre {
             self.raft.pre_vote(vote).await
         } else {
             self.raft.vote(vote).await
         };
         let voted = voted.map_err(|_| stopped())?;
-        Ok(self.answer(peer, vote_answer_body(&voted)))
+        Ok(self.answer(&sender, vote_answer_body(&voted)))
     }
 
     /// The index from which a read that begins now is linearizable.
@@ -138,7 +169,7 @@ impl Plane {
         &self,
         peer: PeerNode,
         mut parts: Streaming<Envelope>,
-    ) -> Result<Vote, Status> {
+    ) -> Result<(Sender, Vote), Status> {
         let Ok(_alone) = self.receiving.try_lock() else {
             return Err(Status::resource_exhausted(
                 "another snapshot is being received",
@@ -148,7 +179,8 @@ impl Plane {
             .next_part(&mut parts)
             .await?
             .ok_or_else(|| Status::invalid_argument("no snapshot header"))?;
-        let part = SnapshotPart::from_body(self.opened(peer, first)?).map_err(unreadable)?;
+        let (sender, body) = self.opened(peer, first)?;
+        let part = SnapshotPart::from_body(body).map_err(unreadable)?;
         let SnapshotPart::Header {
             vote,
             last,
@@ -161,9 +193,23 @@ impl Plane {
         if vote.node != peer.0 || !vote.committed {
             return Err(Status::permission_denied("a snapshot of somebody else"));
         }
+        if last.is_some_and(|last| !is_of(last, vote)) {
+            return Err(Status::invalid_argument("a snapshot of a later leader"));
+        }
+        // openraft takes both for impossible, and would stop this node.
+        let committed = self.raft.metrics().borrow_watched().local_committed;
+        if let (Some(last), Some(committed)) = (last, committed.as_ref().map(position))
+            && last > committed
+            && last.index <= committed.index
+        {
+            return Err(Status::invalid_argument(
+                "a snapshot that contradicts what is committed",
+            ));
+        }
+        self.admit(&sender, Ask::Lead(vote))?;
         let followed = our_vote(&self.followed());
         if vote < followed {
-            return Ok(followed);
+            return Ok((sender, followed));
         }
         let at: (Option<LogPosition>, Bytes) = membership;
         let meta =
@@ -173,6 +219,9 @@ impl Plane {
             .receive()
             .map_err(|cause| Status::internal(cause.to_string()))?;
         let sink = self.receive_files(peer, parts, files, sink).await?;
+        let sink = self.checked(&meta, sink).await?;
+        // Long after the first frame: the sender may have left since.
+        self.admit(&sender, Ask::Lead(vote))?;
         let snapshot = openraft::Snapshot {
             meta,
             snapshot: SnapshotData::Received(sink),
@@ -182,7 +231,33 @@ impl Plane {
             .install_full_snapshot(raft_vote(vote), snapshot)
             .await
             .map_err(|_| stopped())?;
-        Ok(our_vote(&installed.vote))
+        Ok((sender, our_vote(&installed.vote)))
+    }
+
+    /// Checks a received snapshot from the first to the last byte, and that it holds what was announced, before openraft
+    /// is told of it: a snapshot that fails later stops the node.
+    async fn checked(
+        &self,
+        meta: &RaftSnapshotMeta,
+        mut sink: Box<dyn SnapshotSink>,
+    ) -> Result<Box<dyn SnapshotSink>, Status> {
+        let checked = self
+            .machine
+            .work()
+            .run(move || sink.check().map(|applied| (sink, applied)))
+            .await
+            .map_err(|cause| Status::internal(cause.to_string()))?;
+        let (sink, applied) = checked.map_err(|cause| {
+            tracing::error!(%cause, "a received snapshot is not taken");
+            Status::data_loss(format!("the snapshot is not taken: {cause}"))
+        })?;
+        let found = snapshot_meta(applied.last, applied.membership).map_err(unreadable)?;
+        if found != *meta {
+            return Err(Status::data_loss(
+                "the snapshot holds another position or membership than announced",
+            ));
+        }
+        Ok(sink)
     }
 
     /// The next part, unless the sender stands still: a dead connection must not keep other snapshots out.
@@ -213,8 +288,8 @@ impl Plane {
                         .next_part(&mut parts)
                         .await?
                         .ok_or_else(|| Status::data_loss("the snapshot is incomplete"))?;
-                    let part = SnapshotPart::from_body(self.opened(peer, envelope)?)
-                        .map_err(unreadable)?;
+                    let (_, body) = self.opened(peer, envelope)?;
+                    let part = SnapshotPart::from_body(body).map_err(unreadable)?;
                     match part {
                         SnapshotPart::Piece {
                             file: number,
@@ -265,15 +340,23 @@ impl RaftPlane for RaftService {
     ) -> Result<Response<Answers>, Status> {
         let peer = peer_of(&request)?;
         let plane = Arc::clone(&self.0);
+        let asking = Arc::new(OnceLock::new());
+        let heard = Arc::clone(&asking);
         // What ended the input, told after the answers to what came before it.
         let ended = Arc::new(Mutex::new(None));
         let note = Arc::clone(&ended);
         let reading = Arc::clone(&self.0);
         let appends = request.into_inner().scan((), move |(), frame| {
             let read = frame.and_then(|envelope| {
-                let append = append_from(reading.opened(peer, envelope)?).map_err(unreadable)?;
+                let (sender, body) = reading.opened(peer, envelope)?;
+                let append = append_from(body).map_err(unreadable)?;
                 if append.vote.leader_id.node_id != peer.0 || !append.vote.committed {
                     return Err(Status::permission_denied("an append of somebody else"));
+                }
+                reading.admit(&sender, Ask::Lead(our_vote(&append.vote)))?;
+                // One stream, one store: the answers go to the one that began it.
+                if heard.get_or_init(|| sender.store) != &sender.store {
+                    return Err(Status::permission_denied("a stream of two stores"));
                 }
                 Ok(append)
             });
@@ -293,7 +376,13 @@ impl RaftPlane for RaftService {
         let results =
             Runtime::scope(seed, async move { raft.stream_append(appends).boxed() }).await;
         let answers = results.map(move |result| match result {
-            Ok(result) => Ok(plane.peers.envelope(peer.0, append_result_body(&result))),
+            Ok(result) => {
+                // There is no answer before a frame was taken.
+                let store = asking.get().copied().unwrap_or(StoreId::NONE);
+                Ok(plane
+                    .peers
+                    .envelope(peer.0, store, append_result_body(&result)))
+            }
             Err(_) => Err(stopped()),
         });
         let last =
@@ -317,11 +406,14 @@ impl RaftPlane for RaftService {
         &self,
         request: Request<Envelope>,
     ) -> Result<Response<Envelope>, Status> {
-        let (peer, body) = self.0.unary(request)?;
+        let (sender, body) = self.0.unary(request)?;
         let transfer = transfer_from(body).map_err(unreadable)?;
-        if transfer.from_leader().leader_id.node_id != peer.0 {
+        if transfer.from_leader().leader_id.node_id != sender.node {
             return Err(Status::permission_denied("leadership of somebody else"));
         }
+        let leader = our_vote(transfer.from_leader());
+        self.0.admit(&sender, Ask::Follow(leader))?;
+        self.0.gate.note_transfer(leader, *transfer.to_node_id());
         let answer = match self
             .0
             .raft
@@ -337,7 +429,7 @@ impl RaftPlane for RaftService {
                 TransferAnswer::LogNotFlushed(actual.as_ref().map(position))
             }
         };
-        Ok(self.0.answer(peer, answer.to_body()))
+        Ok(self.0.answer(&sender, answer.to_body()))
     }
 
     async fn snapshot(
@@ -345,32 +437,64 @@ impl RaftPlane for RaftService {
         request: Request<Streaming<Envelope>>,
     ) -> Result<Response<Envelope>, Status> {
         let peer = peer_of(&request)?;
-        let vote = self.0.take_in(peer, request.into_inner()).await?;
-        Ok(self.0.answer(peer, vote.to_body()))
+        let (sender, vote) = self.0.take_in(peer, request.into_inner()).await?;
+        Ok(self.0.answer(&sender, vote.to_body()))
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
-        let (peer, _) = self.0.unary(request)?;
+        let (sender, _) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
         let answer = self.0.read_index().await.map_err(|()| stopped())?;
-        Ok(self.0.answer(peer, answer.to_body()))
+        Ok(self.0.answer(&sender, answer.to_body()))
     }
 
     async fn clock(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
-        let (peer, _) = self.0.unary(request)?;
+        let (sender, _) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
         let now = Bytes::copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
-        Ok(self.0.answer(peer, now))
+        Ok(self.0.answer(&sender, now))
     }
 
     async fn forward(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
-        let (peer, body) = self.0.unary(request)?;
+        let (sender, body) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
         let forwarded = Forwarded::from_body(body).map_err(unreadable)?;
         let outcome = match self.0.forward.get() {
-            Some(handler) => handler.handle(peer, forwarded).await,
+            Some(handler) => handler.handle(PeerNode(sender.node), forwarded).await,
             None => Err(ProposeError::Refused(
                 "this node takes no forwarded requests".to_owned(),
             )),
         };
-        Ok(self.0.answer(peer, ForwardAnswer(outcome).to_body()))
+        Ok(self.0.answer(&sender, ForwardAnswer(outcome).to_body()))
+    }
+
+    async fn identify(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (sender, body) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Identify)?;
+        if !body.is_empty() {
+            return Err(Status::invalid_argument("a body where none is expected"));
+        }
+        // The frame around the answer says it.
+        Ok(self.0.answer(&sender, Bytes::new()))
+    }
+
+    async fn went_back(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (sender, body) = self.0.unary(request)?;
+        let (leader, acknowledged) = went_back_from(body).map_err(unreadable)?;
+        if leader.node != sender.node {
+            return Err(Status::permission_denied("leadership of somebody else"));
+        }
+        self.0.admit(&sender, Ask::Follow(leader))?;
+        // Believed only if it is so. Under one leader a log never ends before what was acknowledged to it.
+        let last = self.0.log.state().last;
+        if last < Some(acknowledged) {
+            self.0.gate.stop(Fatal::LogWentBack {
+                by: sender.node,
+                acknowledged: acknowledged.index,
+                last: last.map(|last| last.index),
+            });
+        }
+        Ok(self.0.answer(&sender, Bytes::new()))
     }
 }
 

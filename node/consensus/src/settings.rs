@@ -25,6 +25,8 @@ pub struct Settings {
     pub nonce: u64,
     /// Nodes from which this store, while it knows no configuration, takes its first append or snapshot.
     pub join: BTreeSet<u64>,
+    /// Stores that have left for good, by node: what the operator knows before this node's log says it.
+    pub retired: BTreeSet<(u64, StoreId)>,
     /// Seed of election timeouts. Nodes of one cluster must not share it; draw it from the operating system.
     pub seed: u64,
     /// Interval of heartbeats.
@@ -35,6 +37,9 @@ pub struct Settings {
     pub election_max: Duration,
     /// Longest silence of a peer that owes an answer to an append, before its connection is given up.
     pub append_stall: Duration,
+    /// Longest pause between two attempts to reach a peer that refuses, breaks off, or answers nonsense. Pauses begin
+    /// at a heartbeat and double.
+    pub retry_max: Duration,
     /// Longest standstill of a snapshot on its way.
     pub snapshot_stall: Duration,
     /// Longest time a peer may take to check and swap a snapshot it has received.
@@ -73,11 +78,13 @@ impl Settings {
             start: 1,
             nonce: seed,
             join: BTreeSet::new(),
+            retired: BTreeSet::new(),
             seed,
             heartbeat: Duration::from_millis(250),
             election_min: Duration::from_millis(1500),
             election_max: Duration::from_millis(3000),
             append_stall: Duration::from_secs(5),
+            retry_max: Duration::from_secs(2),
             snapshot_stall: Duration::from_secs(30),
             snapshot_install: Duration::from_secs(600),
             propose_timeout: Duration::from_secs(10),
@@ -101,6 +108,7 @@ impl Settings {
             election_min: Duration::from_millis(300),
             election_max: Duration::from_millis(600),
             append_stall: Duration::from_millis(1000),
+            retry_max: Duration::from_millis(500),
             snapshot_stall: Duration::from_secs(5),
             snapshot_install: Duration::from_secs(30),
             keep_interval: Duration::from_millis(100),

@@ -1,18 +1,22 @@
 //! openraft's state machine over [`StateMachine`]: applies in chunks, answers after the write, streams snapshots.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use carnet_store::log::payload_size;
-use carnet_store::machine::{Applied, LogRecord, Snapshot, SnapshotSink, StateMachine};
+use carnet_store::machine::{Applied, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
 use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 
-use crate::codec::record_of;
+use crate::codec::{Body, Undecodable, record_of};
+use crate::error::StartError;
 use crate::messages::snapshot_meta;
-use crate::types::{Answer, RaftLogId, RaftSnapshotMeta, RaftStoredMembership, Types};
+use crate::roster::Roster;
+use crate::types::{
+    Answer, RaftLogId, RaftMembership, RaftSnapshotMeta, RaftStoredMembership, Types,
+};
 use crate::work::Work;
 
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
@@ -38,15 +42,52 @@ pub(crate) struct Machine {
     machine: Arc<dyn StateMachine>,
     work: Work,
     newest: Arc<Mutex<Option<Arc<dyn Snapshot>>>>,
+    /// The roster as applied: membership records are handed to the state with it in them.
+    roster: Arc<RwLock<Roster>>,
 }
 
 impl Machine {
-    pub(crate) fn new(machine: Arc<dyn StateMachine>, work: Work) -> Machine {
-        Machine {
+    /// Over a state, as far as it has come.
+    pub(crate) fn open(machine: Arc<dyn StateMachine>, work: Work) -> Result<Machine, StartError> {
+        let roster = roster_of(&machine.applied()?)
+            .map_err(|cause| StartError::Recovery(cause.to_string()))?;
+        Ok(Machine {
             machine,
             work,
             newest: Arc::default(),
+            roster: Arc::new(RwLock::new(roster)),
+        })
+    }
+
+    /// The roster as applied, now and later.
+    pub(crate) fn roster(&self) -> Arc<RwLock<Roster>> {
+        Arc::clone(&self.roster)
+    }
+
+    fn enter(&self, roster: Roster) {
+        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
+    }
+
+    /// Puts the roster in the place of each membership; says what it is after the last of them.
+    fn with_roster(&self, records: &mut [LogRecord]) -> io::Result<Option<Roster>> {
+        let mut last = None;
+        for record in records {
+            let Payload::Membership(bytes) = &mut record.payload else {
+                continue;
+            };
+            let next = RaftMembership::from_body(bytes.clone()).map_err(io::Error::other)?;
+            let roster = match &last {
+                Some(before) => Roster::follow(before, next),
+                None => self
+                    .roster
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .follow(next),
+            };
+            *bytes = roster.to_body();
+            last = Some(roster);
         }
+        Ok(last)
     }
 
     pub(crate) fn receive(&self) -> io::Result<Box<dyn SnapshotSink>> {
@@ -71,10 +112,11 @@ impl Machine {
 
     async fn apply_chunk(
         &self,
-        records: Vec<LogRecord>,
+        mut records: Vec<LogRecord>,
         waiting: Vec<Option<openraft::storage::ApplyResponder<Types>>>,
     ) -> io::Result<()> {
         let count = records.len();
+        let roster = self.with_roster(&mut records)?;
         let machine = Arc::clone(&self.machine);
         let answers = self
             .work
@@ -86,6 +128,9 @@ impl Machine {
                 "{} answers to {count} records",
                 answers.len()
             )));
+        }
+        if let Some(roster) = roster {
+            self.enter(roster);
         }
         for (answer, responder) in answers.into_iter().zip(waiting) {
             if let Some(responder) = responder {
@@ -156,12 +201,14 @@ impl RaftStateMachine<Types> for Machine {
             .run(move || sink.finish())
             .await?
             .map_err(io::Error::other)?;
+        let roster = roster_of(&applied).map_err(io::Error::other)?;
         let installed = meta_of(applied)?;
         if installed != *meta {
             return Err(io::Error::other(format!(
                 "snapshot {installed} was announced as {meta}"
             )));
         }
+        self.enter(roster);
         let ours = self.take_snapshot().await?;
         self.keep(ours);
         Ok(())
@@ -208,6 +255,13 @@ fn meta_of(applied: Applied) -> io::Result<RaftSnapshotMeta> {
     snapshot_meta(applied.last, applied.membership).map_err(io::Error::other)
 }
 
+fn roster_of(applied: &Applied) -> Result<Roster, Undecodable> {
+    match &applied.membership {
+        Some((_, bytes)) => Roster::from_body(bytes.clone()),
+        None => Ok(Roster::default()),
+    }
+}
+
 fn copy(from: &dyn Snapshot, mut to: Box<dyn SnapshotSink>) -> io::Result<Box<dyn SnapshotSink>> {
     for (at, file) in from.files().iter().enumerate() {
         let mut offset = 0;
@@ -240,7 +294,7 @@ mod tests {
     struct InMemory;
 
     fn machine() -> Machine {
-        Machine::new(Arc::new(RegisterMachine::new()), Work::Threads)
+        Machine::open(Arc::new(RegisterMachine::new()), Work::Threads).expect("opens")
     }
 
     impl StoreBuilder<Types, LogStore, Machine, tempfile::TempDir> for OnDisk {

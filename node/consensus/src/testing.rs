@@ -152,6 +152,7 @@ impl StateMachine for RegisterMachine {
         Ok(Box::new(Sink {
             machine: self.clone(),
             bytes: Vec::new(),
+            checked: None,
         }))
     }
 }
@@ -291,6 +292,7 @@ impl Snapshot for Held {
 struct Sink {
     machine: RegisterMachine,
     bytes: Vec<u8>,
+    checked: Option<State>,
 }
 
 impl SnapshotSink for Sink {
@@ -304,16 +306,24 @@ impl SnapshotSink for Sink {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Applied, StorageFault> {
+    fn check(&mut self) -> Result<Applied, StorageFault> {
         let corrupt = || StorageFault::Corrupt {
             what: "snapshot",
             detail: "registers".to_owned(),
         };
         let state = State::from_file(&self.bytes).ok_or_else(corrupt)?;
         let applied = state.applied.clone();
-        let mut inner = self.machine.lock();
-        inner.durable = state.clone();
-        inner.now = state;
+        self.checked = Some(state);
+        Ok(applied)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Applied, StorageFault> {
+        let applied = self.check()?;
+        if let Some(state) = self.checked.take() {
+            let mut inner = self.machine.lock();
+            inner.durable = state.clone();
+            inner.now = state;
+        }
         Ok(applied)
     }
 }

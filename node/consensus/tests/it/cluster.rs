@@ -10,7 +10,7 @@ use bytes::Bytes;
 use carnet_consensus::testing::RegisterMachine;
 use carnet_consensus::{
     Clock, ConnectError, Connector, Consensus, Handle, Member, PeerNode, ProposeError, Proposed,
-    Purpose, Role, Settings, Status,
+    Purpose, Role, Settings, StartError, Status,
 };
 use carnet_store::identity::StoreId;
 use carnet_store::log::MemoryLog;
@@ -30,12 +30,18 @@ type Directory = Arc<Mutex<BTreeMap<u64, SocketAddr>>>;
 pub(crate) struct Node {
     pub(crate) handle: Handle,
     pub(crate) machine: RegisterMachine,
-    log: Arc<MemoryLog>,
+    pub(crate) log: Arc<MemoryLog>,
     stop: Option<oneshot::Sender<()>>,
 }
 
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, Node>,
+    /// Stores of nodes that are not in their first life.
+    pub(crate) stores: BTreeMap<u64, StoreId>,
+    /// How often each node was started.
+    pub(crate) starts: BTreeMap<u64, u64>,
+    /// What the next node to start finds in its file of retired stores.
+    pub(crate) retired: BTreeSet<(u64, StoreId)>,
     directory: Directory,
     tweak: fn(&mut Settings),
 }
@@ -54,16 +60,16 @@ struct Loopback {
 }
 
 impl Connector for Loopback {
-    fn channel(&self, node: u64, _: &Member, _: Purpose) -> Result<Channel, ConnectError> {
+    fn channel(&self, node: u64, _: &Member, purpose: Purpose) -> Result<Channel, ConnectError> {
         let address = self.directory.lock().expect("no panic").get(&node).copied();
         let address = address.ok_or_else(|| ConnectError(format!("node {node} is down")))?;
-        Ok(endpoint(self.from, address).connect_lazy())
+        Ok(endpoint(self.from, address, &format!("{purpose:?}")).connect_lazy())
     }
 }
 
-fn endpoint(from: u64, address: SocketAddr) -> Endpoint {
+fn endpoint(from: u64, address: SocketAddr, purpose: &str) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}"))
-        .and_then(|endpoint| endpoint.user_agent(format!("node-{from}")))
+        .and_then(|endpoint| endpoint.user_agent(format!("node-{from} {purpose}")))
         .expect("an endpoint")
         .connect_timeout(Duration::from_secs(1))
 }
@@ -99,13 +105,30 @@ pub(crate) fn member(node: u64) -> Member {
 }
 
 impl Cluster {
-    /// Nodes 1 to `count`, founded by node 1.
-    pub(crate) async fn founded(count: u64, tweak: fn(&mut Settings)) -> Cluster {
-        let mut cluster = Cluster {
+    /// No nodes yet.
+    pub(crate) fn unfounded(tweak: fn(&mut Settings)) -> Cluster {
+        Cluster {
             nodes: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            retired: BTreeSet::new(),
             directory: Directory::default(),
             tweak,
-        };
+        }
+    }
+
+    /// Waits until a node leads.
+    pub(crate) async fn leader_of(&self, node: u64) {
+        let led = self
+            .handle(node)
+            .wait_status(|status| status.standing.role == Role::Leader, PATIENCE)
+            .await;
+        led.expect("it leads");
+    }
+
+    /// Nodes 1 to `count`, founded by node 1.
+    pub(crate) async fn founded(count: u64, tweak: fn(&mut Settings)) -> Cluster {
+        let mut cluster = Cluster::unfounded(tweak);
         for node in 1..=count {
             cluster.start(node).await;
         }
@@ -120,6 +143,14 @@ impl Cluster {
 
     /// Starts a new node, or one that was stopped, with what it held.
     pub(crate) async fn start(&mut self, node: u64) {
+        self.try_start(node).await.expect("started");
+    }
+
+    pub(crate) fn store(&self, node: u64) -> StoreId {
+        self.stores.get(&node).copied().unwrap_or(store(node))
+    }
+
+    pub(crate) async fn try_start(&mut self, node: u64) -> Result<(), StartError> {
         let (log, machine) = match self.nodes.remove(&node) {
             Some(stopped) => (stopped.log, stopped.machine),
             None => (Arc::new(MemoryLog::new()), RegisterMachine::new()),
@@ -130,7 +161,13 @@ impl Cluster {
             .expect("no panic")
             .insert(node, listener.local_addr().expect("an address"));
         let mut settings = Settings::quick(CLUSTER, node, 7 * node);
-        settings.store = store(node);
+        let start = self.starts.entry(node).or_default();
+        *start += 1;
+        settings.start = *start;
+        settings.nonce = 1000 * node + *start;
+        settings.store = self.stores.get(&node).copied().unwrap_or(store(node));
+        settings.join = (1..=9).collect();
+        settings.retired = self.retired.clone();
         (self.tweak)(&mut settings);
         let connector = Arc::new(Loopback {
             from: node,
@@ -144,8 +181,7 @@ impl Cluster {
             connector,
             clock,
         )
-        .await
-        .expect("started");
+        .await?;
         let (stop, stopped) = oneshot::channel();
         let service = InterceptedService::new(handle.service().into_server(), prove);
         tokio::spawn(async move {
@@ -167,6 +203,7 @@ impl Cluster {
                 stop: Some(stop),
             },
         );
+        Ok(())
     }
 
     pub(crate) async fn stop(&mut self, node: u64) {
@@ -268,6 +305,23 @@ impl Cluster {
         }
     }
 
+    /// Proposes to one node until it has taken it: a node that was elected just now leads before it can write.
+    pub(crate) async fn propose_at(&self, node: u64, proposal: &'static str) -> Proposed {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let outcome = self.handle(node).propose(Bytes::from(proposal)).await;
+            match outcome {
+                Ok(done) => return done,
+                Err(ProposeError::NotLeader { leader: None })
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    self.leader_of(node).await;
+                }
+                Err(error) => panic!("node {node}: {error}"),
+            }
+        }
+    }
+
     /// Waits until these nodes have applied a record.
     pub(crate) async fn applied(&self, index: u64, nodes: impl IntoIterator<Item = u64>) {
         for node in nodes {
@@ -287,9 +341,17 @@ impl Cluster {
             .collect()
     }
 
+    /// Puts something else in the place of a node.
+    pub(crate) fn replace(&self, node: u64, address: SocketAddr) {
+        self.directory
+            .lock()
+            .expect("no panic")
+            .insert(node, address);
+    }
+
     /// A channel that proves to be `from`.
     pub(crate) fn channel(&self, from: u64, to: u64) -> Channel {
         let address = self.directory.lock().expect("no panic")[&to];
-        endpoint(from, address).connect_lazy()
+        endpoint(from, address, "Test").connect_lazy()
     }
 }

@@ -1,6 +1,10 @@
 //! Clusters over real loopback connections, logs and states in memory, identities as values instead of certificates.
 
 mod cluster;
+mod founding;
+mod liars;
+mod members;
 mod refusals;
 mod replication;
 mod snapshots;
+mod speaker;

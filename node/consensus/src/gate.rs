@@ -1,0 +1,412 @@
+//! Who may say what on the Raft plane. Judged before a message reaches the core, so before anything is persisted.
+//!
+//! A certificate proves a node id. That is not enough to be obeyed: the node may have left, may run on another disk than
+//! the one that keeps its promises, or on a copy of it. Every frame shows (node, store, start, nonce), and
+//!
+//! * a node that left is refused for good, with whatever store it comes back: node ids are never used again;
+//! * a node that is known, as voter or learner of any configuration from the last committed one to the end of the log,
+//!   is refused under another store, and when a later process of its store was heard;
+//! * votes count from voters only, and only on a store that knows a configuration;
+//! * a node that is neither known nor retired may append and send snapshots, under a committed vote of a term not below
+//!   this node's: a node that was away learns a leader it does not know in no other way. On a store without a
+//!   configuration only the nodes named at its making may do so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use carnet_store::identity::{Run, StoreId};
+use carnet_store::log::{RaftLog, Vote};
+use carnet_wire::raft::v1::Envelope;
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use crate::error::Fatal;
+use crate::refusals::Refusals;
+use crate::roster::Roster;
+use crate::settings::Settings;
+use crate::types::{RaftStoredMembership, Types, our_vote};
+
+/// The farthest a message may move this node's term at once. Elections raise it by one; a term near the last one would
+/// leave no room for the next election.
+pub(crate) const TERM_STEP_MAX: u64 = 1 << 20;
+/// Highest start counter.
+const START_MAX: u64 = 1 << 48;
+
+/// Who sent a frame, as far as the frame shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) node: u64,
+    pub(crate) store: StoreId,
+    pub(crate) run: Run,
+}
+
+impl Sender {
+    /// `None` if the store is not one.
+    pub(crate) fn of(envelope: &Envelope) -> Option<Sender> {
+        let store = StoreId(envelope.store[..].try_into().ok()?);
+        let run = Run {
+            start: envelope.start,
+            nonce: envelope.nonce,
+        };
+        let valid = !store.is_none() && (1..=START_MAX).contains(&run.start);
+        valid.then_some(Sender {
+            node: envelope.from,
+            store,
+            run,
+        })
+    }
+}
+
+/// What is asked of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// A vote or pre-vote for the sender.
+    Vote(Vote),
+    /// Appends or a snapshot, of the sender as leader.
+    Lead(Vote),
+    /// A leader hands over, or has something to tell its follower.
+    Follow(Vote),
+    /// Something between members: a read index, a clock, a forwarded request.
+    Member,
+    /// Which store this is.
+    Identify,
+}
+
+/// What this node knows of the cluster at one moment.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) committed: Arc<RaftStoredMembership>,
+    pub(crate) effective: Arc<RaftStoredMembership>,
+    pub(crate) vote: Vote,
+}
+
+impl Ground {
+    pub(crate) fn of(metrics: &openraft::RaftMetrics<Types>) -> Ground {
+        Ground {
+            committed: Arc::clone(&metrics.committed_membership_config),
+            effective: Arc::clone(&metrics.membership_config),
+            vote: our_vote(&metrics.vote),
+        }
+    }
+
+    /// The last committed configuration and what follows it in the log: there is at most one after it.
+    fn configurations(&self) -> [&RaftStoredMembership; 2] {
+        [&self.committed, &self.effective]
+    }
+
+    pub(crate) fn is_founded(&self) -> bool {
+        self.configurations()
+            .iter()
+            .any(|one| one.nodes().next().is_some())
+    }
+
+    fn stores(&self, node: u64) -> BTreeSet<StoreId> {
+        self.configurations()
+            .iter()
+            .filter_map(|one| Some(one.get_node(&node)?.store))
+            .collect()
+    }
+
+    fn is_voter(&self, node: u64) -> bool {
+        self.configurations()
+            .iter()
+            .any(|one| one.voter_ids().any(|voter| voter == node))
+    }
+}
+
+/// Why a message was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the frame names no store, or no start of it")]
+    Nameless,
+    #[error("node {0} is this node itself")]
+    Myself(u64),
+    #[error(
+        "node {node} was retired; it was a member with store {was}, and a node id is never used again"
+    )]
+    Retired { node: u64, was: StoreId },
+    #[error(
+        "node {node} is a member with store {known}, not with {shown}: a replaced or emptied disk needs a new node id"
+    )]
+    OtherStore {
+        node: u64,
+        known: StoreId,
+        shown: StoreId,
+    },
+    #[error(
+        "store {store} of node {node} was started {seen} times, and this is start {shown}: one of the two runs on a copy"
+    )]
+    Copy {
+        node: u64,
+        store: StoreId,
+        seen: u64,
+        shown: u64,
+    },
+    #[error("this node's store is {mine}, and the message is for store {meant}")]
+    WrongStore { mine: StoreId, meant: StoreId },
+    #[error("this store knows no configuration and votes for nobody")]
+    NoConfiguration,
+    #[error("node {0} is not among those this store may join")]
+    NotJoined(u64),
+    #[error("node {0} has no vote")]
+    NoVoter(u64),
+    #[error("node {0} is not a member")]
+    NoMember(u64),
+    #[error("node {node} is not a member, and its term {shown} is below this node's {mine}")]
+    OldTerm { node: u64, shown: u64, mine: u64 },
+    #[error("term {shown} is more than {TERM_STEP_MAX} above this node's {mine}")]
+    FarTerm { shown: u64, mine: u64 },
+    #[error("node {0} is not the leader this node follows")]
+    NotFollowed(u64),
+    #[error("this node has stopped: it was refused, or its log went back")]
+    Stopped,
+    #[error("the start of another store cannot be noted on this node's disk")]
+    Unnoted,
+}
+
+/// The first byte of the details of a status whose addressee must stop.
+const RETIRED: u8 = 1;
+const OTHER_STORE: u8 = 2;
+const COPY: u8 = 3;
+
+impl Refusal {
+    pub(crate) fn to_status(self) -> Status {
+        let (code, details): (Code, &'static [u8]) = match self {
+            Refusal::Retired { .. } => (Code::PermissionDenied, &[RETIRED]),
+            Refusal::OtherStore { .. } => (Code::PermissionDenied, &[OTHER_STORE]),
+            Refusal::Copy { .. } => (Code::PermissionDenied, &[COPY]),
+            Refusal::Nameless => (Code::InvalidArgument, &[]),
+            Refusal::WrongStore { .. } => (Code::FailedPrecondition, &[]),
+            Refusal::Stopped | Refusal::Unnoted => (Code::Unavailable, &[]),
+            Refusal::Myself(_)
+            | Refusal::NoConfiguration
+            | Refusal::NotJoined(_)
+            | Refusal::NoVoter(_)
+            | Refusal::NoMember(_)
+            | Refusal::OldTerm { .. }
+            | Refusal::FarTerm { .. }
+            | Refusal::NotFollowed(_) => (Code::PermissionDenied, &[]),
+        };
+        Status::with_details(code, self.to_string(), details.into())
+    }
+}
+
+/// The gate of one node.
+pub(crate) struct Gate {
+    node: u64,
+    store: StoreId,
+    join: BTreeSet<u64>,
+    /// What the operator's file says.
+    retired: BTreeSet<(u64, StoreId)>,
+    /// What the applied records say.
+    roster: Arc<RwLock<Roster>>,
+    log: Arc<dyn RaftLog>,
+    starts: Mutex<BTreeMap<(u64, StoreId), Run>>,
+    /// The last transfer of leadership that a leader announced: its vote, and to whom.
+    transfer: Mutex<Option<(Vote, u64)>>,
+    fatal: watch::Sender<Option<Fatal>>,
+    pub(crate) refusals: Refusals,
+}
+
+impl Gate {
+    pub(crate) fn new(
+        settings: &Settings,
+        roster: Arc<RwLock<Roster>>,
+        log: Arc<dyn RaftLog>,
+        fatal: watch::Sender<Option<Fatal>>,
+    ) -> Gate {
+        Gate {
+            node: settings.node,
+            store: settings.store,
+            join: settings.join.clone(),
+            retired: settings.retired.clone(),
+            roster,
+            starts: Mutex::new(log.starts()),
+            log,
+            transfer: Mutex::default(),
+            fatal,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Whether a message may reach the core. What is refused changes nothing but the log of this process.
+    pub(crate) fn admit(&self, ground: &Ground, sender: &Sender, ask: Ask) -> Result<(), Status> {
+        self.judge(ground, sender, ask).map_err(|refusal| {
+            self.refusals.note(sender.node, "refused", &refusal);
+            refusal.to_status()
+        })
+    }
+
+    /// Whether a frame is meant for this store.
+    pub(crate) fn addressed(
+        &self,
+        from: u64,
+        to_store: &[u8],
+        founded: bool,
+    ) -> Result<(), Refusal> {
+        if to_store.is_empty() || to_store == self.store.0 {
+            return Ok(());
+        }
+        let meant = StoreId(to_store.try_into().map_err(|_| Refusal::Nameless)?);
+        // A store without configuration that is known under another name is a new disk under an old node id.
+        if !founded && self.join.contains(&from) {
+            self.stop(Fatal::OtherStore {
+                by: from,
+                text: Refusal::OtherStore {
+                    node: self.node,
+                    known: meant,
+                    shown: self.store,
+                }
+                .to_string(),
+            });
+        }
+        Err(Refusal::WrongStore {
+            mine: self.store,
+            meant,
+        })
+    }
+
+    fn judge(&self, ground: &Ground, sender: &Sender, ask: Ask) -> Result<(), Refusal> {
+        let node = sender.node;
+        if self.fatal.borrow().is_some() {
+            return Err(Refusal::Stopped);
+        }
+        if node == self.node {
+            return Err(Refusal::Myself(node));
+        }
+        if let Some(was) = self.retired_store(node) {
+            return Err(Refusal::Retired { node, was });
+        }
+        let stores = ground.stores(node);
+        let known = stores.contains(&sender.store);
+        if let Some(other) = stores.first().filter(|_| !known) {
+            return Err(Refusal::OtherStore {
+                node,
+                known: *other,
+                shown: sender.store,
+            });
+        }
+        let joined = !ground.is_founded() && self.join.contains(&node);
+        self.hear(sender, known || joined)?;
+        match ask {
+            Ask::Identify => Ok(()),
+            Ask::Member if known => Ok(()),
+            Ask::Member => Err(Refusal::NoMember(node)),
+            Ask::Vote(_) if !ground.is_founded() => Err(Refusal::NoConfiguration),
+            Ask::Vote(_) if !ground.is_voter(node) => Err(Refusal::NoVoter(node)),
+            Ask::Vote(vote) => near(vote, ground.vote),
+            Ask::Follow(_) if !known && !joined => Err(Refusal::NoMember(node)),
+            Ask::Follow(vote) if vote != ground.vote => Err(Refusal::NotFollowed(node)),
+            Ask::Follow(_) => Ok(()),
+            // Its first term may be any: a store that was never in a cluster has none to compare with.
+            Ask::Lead(_) if joined => Ok(()),
+            Ask::Lead(_) if !ground.is_founded() => Err(Refusal::NotJoined(node)),
+            Ask::Lead(vote) if known => near(vote, ground.vote),
+            Ask::Lead(vote) if vote.term < ground.vote.term => Err(Refusal::OldTerm {
+                node,
+                shown: vote.term,
+                mine: ground.vote.term,
+            }),
+            Ask::Lead(vote) => near(vote, ground.vote),
+        }
+    }
+
+    /// The store with which a node was retired. By node id: a node that left does not come back with a new disk either.
+    pub(crate) fn retired_store(&self, node: u64) -> Option<StoreId> {
+        let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);
+        let of_node = (node, StoreId::NONE)..=(node, StoreId([0xff; 16]));
+        let found = self
+            .retired
+            .range(of_node.clone())
+            .chain(roster.retired.range(of_node))
+            .next();
+        found.map(|(_, store)| *store)
+    }
+
+    pub(crate) fn retired_count(&self) -> usize {
+        let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);
+        roster.retired.len()
+    }
+
+    /// Compares the process with what was heard of its store, and notes a later one of a node that belongs here.
+    fn hear(&self, sender: &Sender, belongs: bool) -> Result<(), Refusal> {
+        let Sender { node, store, run } = *sender;
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        match starts.get(&(node, store)) {
+            Some(seen) if *seen == run => return Ok(()),
+            Some(seen) if run.start <= seen.start => {
+                return Err(Refusal::Copy {
+                    node,
+                    store,
+                    seen: seen.start,
+                    shown: run.start,
+                });
+            }
+            _ => {}
+        }
+        if belongs {
+            // Synced before anything the process says is believed. Once for each start of a peer.
+            self.log.note_start(node, store, run).map_err(|cause| {
+                tracing::error!(node, %cause, "cannot note the start of another store");
+                Refusal::Unnoted
+            })?;
+            starts.insert((node, store), run);
+        }
+        Ok(())
+    }
+
+    /// Compares a peer that answered with what was heard of its store.
+    pub(crate) fn hear_answer(&self, sender: &Sender) -> Result<(), Refusal> {
+        self.hear(sender, true)
+    }
+
+    /// A leader announced that it hands over.
+    pub(crate) fn note_transfer(&self, leader: Vote, to: u64) {
+        *self.transfer.lock().unwrap_or_else(PoisonError::into_inner) = Some((leader, to));
+    }
+
+    /// Whether the leader this node follows has handed over to this candidate.
+    pub(crate) fn transferred_to(&self, ground: &Ground, candidate: u64) -> bool {
+        let transfer = *self.transfer.lock().unwrap_or_else(PoisonError::into_inner);
+        ground.vote.committed && transfer == Some((ground.vote, candidate))
+    }
+
+    /// A peer refused this node. If it said that this store must not take part, the node stops.
+    pub(crate) fn refused_by(&self, by: u64, status: &Status) {
+        let text = status.message().to_owned();
+        match status.details().first() {
+            Some(&RETIRED) => self.stop(Fatal::Retired { by, text }),
+            Some(&OTHER_STORE) => self.stop(Fatal::OtherStore { by, text }),
+            Some(&COPY) => self.stop(Fatal::Copy { by, text }),
+            _ => {}
+        }
+    }
+
+    /// The node takes part no more; the first reason stands.
+    pub(crate) fn stop(&self, why: Fatal) {
+        stop(&self.fatal, why);
+    }
+}
+
+/// Publishes why a node stops, unless it has stopped already.
+pub(crate) fn stop(fatal: &watch::Sender<Option<Fatal>>, why: Fatal) {
+    fatal.send_if_modified(|before| {
+        let first = before.is_none();
+        if first {
+            tracing::error!(%why, "this node takes part no more");
+            *before = Some(why);
+        }
+        first
+    });
+}
+
+/// Whether a vote is no farther ahead than any election brings it.
+pub(crate) fn near(vote: Vote, mine: Vote) -> Result<(), Refusal> {
+    if vote.term > mine.term.saturating_add(TERM_STEP_MAX) {
+        return Err(Refusal::FarTerm {
+            shown: vote.term,
+            mine: mine.term,
+        });
+    }
+    Ok(())
+}
