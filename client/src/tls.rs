@@ -14,7 +14,7 @@ use std::time::Duration;
 use carnet_domain::code::Prefix;
 use carnet_domain::time::TimeMs;
 use carnet_trust::chain::{ChainError, verify_node};
-use carnet_trust::identity::{NodeId, Plane};
+pub use carnet_trust::identity::{NodeId, Plane};
 use carnet_trust::roots::PinnedRoots;
 use http::Uri;
 use hyper_util::rt::TokioIo;

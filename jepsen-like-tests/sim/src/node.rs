@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_consensus::testing::RegisterMachine;
 use carnet_consensus::{
-    Clock, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode, ProposeError, Role,
-    Settings, Work,
+    AdminError, Clock, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode,
+    ProposeError, Role, Settings, Work,
 };
 use carnet_store::fault::StorageFault;
 use carnet_store::identity::StoreId;
@@ -108,11 +108,8 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         Random::new(random.next(), 1),
     ));
     tokio::spawn(watch(Handle::clone(&handle), site.clone()));
-    if boot == 0 && site.node == 1 {
-        let members = (1..=site.nodes)
-            .map(|node| (node, member(node)))
-            .collect::<BTreeMap<_, _>>();
-        handle.initialize(members).await?;
+    if site.node == 1 {
+        tokio::spawn(found(Handle::clone(&handle), site.nodes));
     }
     if let Some(script) = &site.script {
         let reciter = Random::new(random.next(), 9);
@@ -150,6 +147,17 @@ fn state(site: &Site) -> Result<Arc<dyn StateMachine>, StorageFault> {
         Some(_) => Arc::new(RegistryState::open(site.engine.clone())?),
         None => Arc::new(site.machine.clone()),
     })
+}
+
+/// Founds the cluster, or goes on where the founding was interrupted, until it is done.
+async fn found(handle: Handle, nodes: u64) {
+    let members: BTreeMap<u64, Member> = (1..=nodes).map(|node| (node, member(node))).collect();
+    loop {
+        match handle.initialize(members.clone()).await {
+            Ok(()) | Err(AdminError::Stopped) => return,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// A simulated disk is never replaced: one store a node.

@@ -12,7 +12,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::entry::Registry;
 use carnet_store::fault::StorageFault;
 use carnet_store::home::{self, Home, Owner};
-use carnet_store::identity::{Identity, StoreId};
+use carnet_store::identity::{Identity, StoreId, read_retired};
 use carnet_store::log::DiskLogOptions;
 use carnet_store::machine::StateMachine;
 use carnet_store::registry::RegistryState;
@@ -199,7 +199,7 @@ impl carnet_consensus::Clock for RaftClock {
     }
 }
 
-fn raft_settings(config: &Config, home: &Home) -> Settings {
+fn raft_settings(config: &Config, home: &Home) -> Result<Settings, StorageFault> {
     let Identity {
         cluster,
         node,
@@ -212,13 +212,14 @@ fn raft_settings(config: &Config, home: &Home) -> Settings {
     settings.nonce = rand::rng().next_u64();
     settings.join.clone_from(&home.join);
     settings.join.remove(&node);
+    settings.retired = read_retired(&config.node.data_dir)?;
     let [election_min, election_max] = config.raft.election();
     settings.heartbeat = config.raft.heartbeat();
     settings.election_min = election_min;
     settings.election_max = election_max;
     settings.snapshot_records = config.raft.snapshot_entries;
     settings.log_keep_records = config.raft.keep_entries;
-    settings
+    Ok(settings)
 }
 
 /// Puts the node id that the certificate proved where consensus looks for it.
@@ -253,7 +254,7 @@ pub async fn assemble(
     let planes = Planes::load(&config, &clock)?;
     let prefix = config.node.prefix;
     let home = open_home(&config, planes.owner(&config)?)?;
-    let settings = raft_settings(&config, &home);
+    let settings = raft_settings(&config, &home)?;
     let Home {
         identity,
         join,
@@ -434,7 +435,11 @@ impl Running {
         let outcome = tokio::select! {
             biased;
             () = stop => Ok(()),
-            fatal = raft.fatal() => Err(RunError::Fatal(fatal)),
+            fatal = raft.fatal() => Err(if fatal.is_final() {
+                RunError::Refused(fatal)
+            } else {
+                RunError::Fatal(fatal.to_string())
+            }),
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(outcome)) => outcome.and(Err(RunError::Fatal("a service ended".into()))),
                 Some(Err(panicked)) => Err(RunError::Fatal(panicked.to_string())),

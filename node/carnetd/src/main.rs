@@ -197,8 +197,19 @@ async fn either(
     }
 }
 
+/// openraft names every failed attempt to reach a peer, and each heartbeat is one: a peer that is away for a night filled
+/// the disk. Consensus names them once and counts. A filter that names openraft is taken as it is.
+const QUIET: &str = "openraft::core::heartbeat=error,openraft::replication=error,\
+                     openraft::engine::handler::replication_handler=error";
+
 fn start_log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(&config.log.filter);
+    let filter = &config.log.filter;
+    let filter = if filter.contains("openraft") {
+        filter.clone()
+    } else {
+        format!("{filter},{QUIET}")
+    };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -1,6 +1,6 @@
 //! Why a node stopped or did not start, and with which exit code.
 
-use carnet_consensus::StartError;
+use carnet_consensus::{Fatal, StartError};
 use carnet_store::fault::StorageFault;
 
 use crate::exit::Exit;
@@ -42,6 +42,9 @@ pub enum RunError {
     /// The core of consensus or a service ended: let the supervisor start anew.
     #[error("stopped by itself: {0}")]
     Fatal(String),
+    /// This store must not take part any more.
+    #[error("stopped for good: {0}")]
+    Refused(Fatal),
 }
 
 impl RunError {
@@ -51,6 +54,9 @@ impl RunError {
             Self::Config(_) => Exit::Usage,
             Self::Tls(_) => Exit::Keys,
             Self::Storage(fault) | Self::Start(StartError::Storage(fault)) => of_storage(fault),
+            Self::Start(StartError::Refused(_)) => Exit::Refused,
+            Self::Refused(Fatal::LogWentBack { .. }) => Exit::Corrupt,
+            Self::Refused(_) => Exit::Refused,
             Self::Start(_) | Self::Io { .. } | Self::Serve { .. } | Self::Fatal(_) => Exit::Failed,
         }
     }

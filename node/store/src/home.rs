@@ -5,6 +5,7 @@
 //!   identity     whose directory it is, text as below
 //!   log/         the Raft log; its sentinel carries the store id and counts the starts
 //!   state/       the state; its IDENTITY carries the whole identity
+//!   retired      written by an operator: stores that left for good, one `node store` a line (`identity::read_retired`)
 //!   MAKING       only while the directory is being made; nothing in it was ever used while this is there
 //! ```
 //! ```text

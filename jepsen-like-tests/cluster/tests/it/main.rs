@@ -11,3 +11,4 @@ mod first_start;
 mod planted;
 mod power;
 mod process;
+mod raft_plane;

@@ -72,18 +72,18 @@ impl Admin for AdminService {
                 format!("node {own}, which is asked, is not among them"),
             )));
         }
-        let new = self.node.raft.status().voters.is_empty();
-        if new {
-            // A store that is to join a cluster would found a second one under the same identity.
-            if !self.node.founds {
-                let own = self.node.config.node.id;
-                return Err(status(ApiError::DidNotHappen {
-                    text: format!(
-                        "the store of node {own} was made to join a cluster, not to found one: `carnetd init --join` did not \
-                         name {own} itself"
-                    ),
-                }));
-            }
+        // A store that is to join a cluster would found a second one under the same identity.
+        if self.node.raft.status().voters.is_empty() && !self.node.founds {
+            let own = self.node.config.node.id;
+            return Err(status(ApiError::DidNotHappen {
+                text: format!(
+                    "the store of node {own} was made to join a cluster, not to found one: `carnetd init --join` did not \
+                     name {own} itself"
+                ),
+            }));
+        }
+        // Until the genesis is in the log the founding may be unfinished: it goes on where it was interrupted.
+        if self.node.state.registry().map_err(storage)?.is_none() {
             self.node
                 .raft
                 .initialize(members)
