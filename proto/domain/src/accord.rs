@@ -17,7 +17,7 @@ use crate::time::{DurationMs, TimeMs};
 pub struct RootSignature {
     /// The root key.
     pub root: PublicKey,
-    /// Over `"carnet-root/1" ‖ bytes`.
+    /// Over `"carnet-root/1" ‖ bytes`; in an order to skip an entry over `"carnet-skip/1" ‖ bytes`.
     pub signature: Signature,
 }
 crate::canonical_struct!(RootSignature { root, signature });
@@ -34,10 +34,19 @@ pub fn signed_by_roots(
     bytes: &[u8],
     signatures: &[RootSignature],
 ) -> bool {
-    let message = root_signing_bytes(bytes);
+    threshold_signed(roots, threshold, &root_signing_bytes(bytes), signatures)
+}
+
+/// As [`signed_by_roots`], for a message that has its own domain string in front.
+pub(crate) fn threshold_signed(
+    roots: &[PublicKey],
+    threshold: u8,
+    message: &[u8],
+    signatures: &[RootSignature],
+) -> bool {
     let mut good: Vec<&PublicKey> = signatures
         .iter()
-        .filter(|s| roots.contains(&s.root) && verify(&s.root, &message, &s.signature).is_ok())
+        .filter(|s| roots.contains(&s.root) && verify(&s.root, message, &s.signature).is_ok())
         .map(|s| &s.root)
         .collect();
     good.sort();

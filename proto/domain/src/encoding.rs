@@ -50,6 +50,8 @@ pub mod tag {
     pub const CUSTODY_TAG: &str = "carnet-custody-tag/1";
     /// Root-signed statement of a jurisdiction (bundle, agreement, genesis, key event).
     pub const ROOT_STATEMENT: &str = "carnet-root/1";
+    /// Order of a jurisdiction's roots to skip one log entry. Not a statement: it never stands in the log.
+    pub const SKIP: &str = "carnet-skip/1";
     /// Identifier of a signing key.
     pub const KEY_ID: &str = "carnet-key-id/1";
     /// Signed identity record (COSE external data).
@@ -60,7 +62,7 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 9] = [
+    pub const STRINGS: [&str; 10] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -68,6 +70,7 @@ pub mod tag {
         CUSTODY_SECRET,
         CUSTODY_TAG,
         ROOT_STATEMENT,
+        SKIP,
         KEY_ID,
         RECORD,
     ];

@@ -75,7 +75,7 @@ pub enum Kind {
     AuditHeads,
     /// An office (registrar, customs, regulator, admin) and its keys.
     Office,
-    /// Feature level, settings, proposals that need two admins.
+    /// Feature level, settings, proposals that need two admins, a log entry that the roots had skipped.
     Policy,
     /// A defect case.
     DefectCase,

@@ -23,6 +23,7 @@ pub mod machine;
 pub mod policy;
 pub mod record;
 pub mod rejection;
+pub mod skip;
 pub mod transfer;
 
 pub mod checkpoint;

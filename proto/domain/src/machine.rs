@@ -7,8 +7,10 @@
 mod custody;
 mod root;
 mod seal;
+mod skip;
 
 pub use seal::standing_now;
+pub use skip::skip;
 
 use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::decide::{Context, Stop, decide};
@@ -66,9 +68,14 @@ pub mod rule {
 pub struct Planted {
     /// A request that was answered before is executed again.
     pub no_dedup: bool,
+    /// A command whose bytes contain [`PANIC_MARK`] panics.
+    pub panic_at_mark: bool,
     /// Faults of the custody chain.
     pub custody: crate::custody::Planted,
 }
+
+/// What a command contains that [`Planted::panic_at_mark`] panics at.
+pub const PANIC_MARK: &[u8] = b"planted poison";
 
 /// One entry being applied.
 pub(crate) struct Run<'a, L: Ledger> {
@@ -349,6 +356,10 @@ impl<L: Ledger> Run<'_, L> {
         item: &Blob,
         authorised: &Authorised,
     ) -> Result<ItemAnswer, L::Fault> {
+        if self.planted.panic_at_mark {
+            let marked = item.0.windows(PANIC_MARK.len()).any(|at| at == PANIC_MARK);
+            assert!(!marked, "planted: panic-at-a-marked-entry");
+        }
         let context = Context {
             registry: &self.registry,
             now: self.now,

@@ -13,7 +13,7 @@ use crate::record::Signer;
 use crate::rejection::{Reason, Rejection};
 
 /// Class 3: root-signed bytes.
-fn authorised(signed: &Signed) -> Authorised {
+pub(super) fn authorised(signed: &Signed) -> Authorised {
     Authorised {
         class: 3,
         item: 0,

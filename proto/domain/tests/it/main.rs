@@ -15,6 +15,7 @@ mod passport;
 mod rules;
 mod samples;
 mod signature;
+mod skip;
 mod time;
 mod values;
 mod vectors;

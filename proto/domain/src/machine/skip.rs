@@ -1,0 +1,50 @@
+//! The one leaf that stands in place of a log entry that the roots ordered to be skipped.
+
+use super::{Planted, Run, root};
+use crate::accord::Signed;
+use crate::encoding::{Blob, Canonical};
+use crate::entry::Body;
+use crate::event::{After, Event};
+use crate::leaf::Kind;
+use crate::ledger::Ledger;
+use crate::skip::OrderForEntry;
+
+/// Applies the entry that `order` is about: one leaf about the jurisdiction, at the log time there is. Nothing of the
+/// entry is read.
+///
+/// Every replica writes the same bytes whichever roots' signatures its file carries: leaf, seed and kept envelope come
+/// from the unsigned order alone.
+///
+/// # Errors
+/// The medium failed; the caller drops every change.
+///
+/// # Panics
+/// Without a registry: an order is judged by the roots of one.
+pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::Fault> {
+    let registry = ledger
+        .registry()?
+        .expect("invariant: an order to skip was judged by this registry's roots");
+    let first_leaf = registry.tree.size();
+    let prefix = registry.prefix;
+    let unsigned = Signed {
+        bytes: Blob(order.skip().to_bytes()),
+        signatures: Vec::new(),
+    };
+    let mut run = Run {
+        now: registry.log_time,
+        ledger,
+        registry,
+        seed: order.skip().seed(),
+        ordinal: 0,
+        first_leaf,
+        told: Vec::new(),
+        planted: Planted::default(),
+    };
+    let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));
+    run.record(event, &root::authorised(&unsigned))?;
+    let Run {
+        ledger, registry, ..
+    } = run;
+    ledger.put_envelope(first_leaf, Body::Root { signed: unsigned }.to_bytes())?;
+    ledger.put_registry(registry)
+}
