@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! meta        "registry"                                    → Registry
+//!             "skipped/" ‖ log index u64                    → Skipped
 //! robots      code 19                                       → Robot
 //! index       'p' ‖ identity 32                             → code 19
 //! enterprises enterprise id 6                               → Enterprise
@@ -34,6 +35,14 @@ use carnet_domain::signature::KeyId;
 
 /// Key of the registry in `meta`.
 pub const REGISTRY: &[u8] = b"registry";
+
+/// What the keys of skipped log entries in `meta` begin with.
+pub const SKIPPED: &[u8] = b"skipped/";
+
+/// `meta`: a log entry that was skipped.
+pub fn skipped(log_index: u64) -> Vec<u8> {
+    join(&[SKIPPED, &log_index.to_be_bytes()])
+}
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()

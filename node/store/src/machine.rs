@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use carnet_domain::digest::Digest;
 
 use crate::fault::StorageFault;
 
@@ -38,6 +39,19 @@ pub struct LogRecord {
     pub position: LogPosition,
     /// What it carries.
     pub payload: Payload,
+}
+
+/// The record before which a state machine stands still: applying it panicked, and would again on every replica and at
+/// every start. It goes on when the roots ordered to skip it, or under a program that can apply it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stopped before log entry {}, digest {digest}: see the runbook poisoned-entry", position.index)]
+pub struct StandsBefore {
+    /// Its place.
+    pub position: LogPosition,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// What the panic said.
+    pub why: String,
 }
 
 /// How far a state machine has come. Written in the same batch as the data it speaks of.
@@ -104,11 +118,20 @@ pub trait StateMachine: Send + Sync + 'static {
     fn applied(&self) -> Result<Applied, StorageFault>;
 
     /// Applies a run of committed records in one atomic batch, together with [`Applied`]; one answer a record, in
-    /// order (empty for blank and membership records). A lawful "no" is an answer, never an error.
+    /// order (empty for blank and membership records, and for one that was skipped by order). A lawful "no" is an
+    /// answer, never an error.
+    ///
+    /// Fewer answers than records say that it stands still before the first record without one: see
+    /// [`Self::stands_before`]. Called again from that record on, it goes on if it can.
     ///
     /// # Errors
     /// The disk failed or our own invariant broke: this replica must stop.
     fn apply(&self, records: Vec<LogRecord>) -> Result<Vec<Bytes>, StorageFault>;
+
+    /// The record before which it stands still, if it does.
+    fn stands_before(&self) -> Option<StandsBefore> {
+        None
+    }
 
     /// Takes a snapshot. Called while no `apply` runs; cheap (hard links), the reading happens later.
     ///

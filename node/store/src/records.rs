@@ -20,11 +20,15 @@ use crate::engine::KvRead;
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
+use crate::skips::Skipped;
 
 /// Version byte of every record.
 pub const RECORD_VERSION: u8 = 1;
 /// The most movements of one robot that are read at once.
 pub const MOVEMENTS_MAX: usize = 10_000;
+
+/// The most skipped entries that a node compares proposals with.
+pub const SKIPPED_MAX: usize = 16;
 
 /// The stored form of a record.
 pub fn to_stored(record: &impl Canonical) -> Vec<u8> {
@@ -85,6 +89,17 @@ impl<'a> Records<'a> {
     /// The registry.
     pub fn registry(&self) -> Result<Option<Registry>, StorageFault> {
         self.one(Family::Meta, keys::REGISTRY)
+    }
+
+    /// A log entry that the roots had skipped.
+    pub fn skipped(&self, log_index: u64) -> Result<Option<Skipped>, StorageFault> {
+        self.one(Family::Meta, &keys::skipped(log_index))
+    }
+
+    /// The newest log entries that the roots had skipped, at most [`SKIPPED_MAX`] of them.
+    pub fn all_skipped(&self) -> Result<Vec<Skipped>, StorageFault> {
+        let mut all: Vec<Skipped> = self.all(Family::Meta, keys::SKIPPED, usize::MAX)?;
+        Ok(all.split_off(all.len().saturating_sub(SKIPPED_MAX)))
     }
 
     /// A robot.

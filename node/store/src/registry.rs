@@ -2,6 +2,11 @@
 //!
 //! The rules are `carnet_domain::machine`; this is the shell: read, decide, write. After a seal the batch is committed
 //! and a view is kept, so that proofs under a published checkpoint are served from exactly the state it speaks of.
+//!
+//! A panic of the rules is caught: its chunk is dropped whole and applied again record by record, up to the one that
+//! panics alone. Before that one this replica stands still until the roots order to skip it. A panic that does not come
+//! again is reported, and its record stands as applied alone: the law "same log, same bytes" is stated record by record,
+//! chunks are cut by each replica's own timing, and a chunk of one is what any replica may have applied.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,22 +14,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tracing::{error, warn};
 
+use carnet_domain::accord::Signed;
 use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, DecodeError};
+use carnet_domain::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry};
 use carnet_domain::machine;
 use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::skip::{self, OrderForEntry, entry_digest};
 use carnet_domain::time::TimeMs;
 
 use crate::applied;
 use crate::artefact::{StateEngine, StateSink};
-use crate::engine::KvRead;
+use crate::engine::{Batch, KvRead};
+use crate::families::Family;
 use crate::fault::StorageFault;
-use crate::machine::{Applied, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
+use crate::guard;
+use crate::keys;
+use crate::machine::{
+    Applied, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
+};
 use crate::overlay::{Overlay, Verified};
-use crate::records::Records;
+use crate::records::{Records, to_stored};
 use crate::roots;
+use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
 
 /// Signatures remembered between ingress and apply.
 const VERIFIED_COUNT_MAX: usize = 65_536;
@@ -99,7 +113,19 @@ pub struct Published {
 struct Inner {
     registry: Option<Registry>,
     sealed_views: BTreeMap<u64, Arc<dyn KvRead>>,
+    /// The record that panicked alone. Until it is skipped, nothing after it is applied.
+    stands: Option<StandsBefore>,
 }
+
+/// What applying a run of records computed. Nothing of it is written yet.
+struct Computed {
+    answers: Vec<Bytes>,
+    batch: Batch,
+    registry: Option<Registry>,
+}
+
+/// A computation that panicked, or whose invariant broke: what it said. It left nothing behind.
+struct Broke(String);
 
 /// The registry of one node.
 pub struct RegistryState<E: StateEngine> {
@@ -110,6 +136,8 @@ pub struct RegistryState<E: StateEngine> {
     progress: watch::Sender<Progress>,
     /// Set when a snapshot replaced the content: what is cached must be read anew.
     replaced: Arc<AtomicBool>,
+    orders: Orders,
+    skipped: RwLock<Arc<[Skipped]>>,
     #[cfg(feature = "planted")]
     planted: machine::Planted,
 }
@@ -123,16 +151,20 @@ impl<E: StateEngine> RegistryState<E> {
         let registry = Records(&engine).registry()?;
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);
+        let skipped = Records(&engine).all_skipped()?;
         let state = Self {
             engine,
             inner: Mutex::new(Inner {
                 registry,
                 sealed_views: BTreeMap::new(),
+                stands: None,
             }),
             published: RwLock::new(None),
             verified: Arc::default(),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
+            orders: Orders::default(),
+            skipped: RwLock::new(skipped.into()),
             #[cfg(feature = "planted")]
             planted: machine::Planted::default(),
         };
@@ -180,12 +212,61 @@ impl<E: StateEngine> RegistryState<E> {
         Ok(self.lock()?.registry.clone())
     }
 
+    /// Puts these in the place of all orders to skip an entry that this node has.
+    pub fn set_orders(&self, orders: Vec<Signed>) {
+        self.orders.replace(orders);
+    }
+
+    /// Judges an order to skip an entry, by the registry as applied.
+    ///
+    /// # Errors
+    /// Why this node does not follow it.
+    pub fn judge_order(&self, signed: &Signed) -> Result<OrderStanding, OrderError> {
+        let inner = self.lock()?;
+        let order = skip::judge(signed, inner.registry.as_ref())?;
+        let log_index = order.skip().log_index;
+        let applied = applied::load(&self.engine)?.last;
+        if applied.is_some_and(|last| log_index <= last.index) {
+            return match Records(&self.engine).skipped(log_index)? {
+                Some(skipped) if skipped.order == *order.skip() => Ok(OrderStanding::Followed),
+                _ => Err(OrderError::AppliedOtherwise { log_index }),
+            };
+        }
+        match &inner.stands {
+            Some(stands) if stands.position.index == log_index => {
+                order.for_entry(log_index, &stands.digest)?;
+            }
+            _ => {}
+        }
+        Ok(OrderStanding::Waits)
+    }
+
+    /// The index of the skipped entry whose body this is: proposed again, it would stop every replica again. `body` gives
+    /// its canonical bytes, and is asked only where an entry was skipped at all.
+    pub fn was_skipped(&self, body: impl FnOnce() -> Vec<u8>) -> Option<u64> {
+        let skipped = Arc::clone(&self.skipped.read().unwrap_or_else(PoisonError::into_inner));
+        if skipped.is_empty() {
+            return None;
+        }
+        let body = body();
+        let same = skipped.iter().find(|skipped| skipped.repeats(&body));
+        same.map(|skipped| skipped.order.log_index)
+    }
+
+    fn reread_skipped(&self) -> Result<(), StorageFault> {
+        let skipped = Records(&self.engine).all_skipped()?;
+        *self.skipped.write().unwrap_or_else(PoisonError::into_inner) = skipped.into();
+        Ok(())
+    }
+
     /// What is cached, read anew if a snapshot replaced the content.
     fn lock(&self) -> Result<MutexGuard<'_, Inner>, StorageFault> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if self.replaced.swap(false, Ordering::AcqRel) {
             inner.registry = Records(&self.engine).registry()?;
             inner.sealed_views.clear();
+            inner.stands = None;
+            self.reread_skipped()?;
             self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
             self.progress
@@ -194,37 +275,218 @@ impl<E: StateEngine> RegistryState<E> {
         Ok(inner)
     }
 
-    fn apply_chunk(
+    /// Applies a run of records: all of them, or, when the rules panic, those before the record that panics alone.
+    /// Gives their answers.
+    fn apply_run(
         &self,
         inner: &mut Inner,
         records: &[LogRecord],
         applied: &mut Applied,
     ) -> Result<Vec<Bytes>, StorageFault> {
-        let mut overlay =
-            Overlay::new(&self.engine, self.verified.as_ref(), inner.registry.clone());
+        let broke = if records.len() > 1 {
+            match self.apply_chunk(inner, records, applied)? {
+                Ok(answers) => return Ok(answers),
+                Err(broke) => Some(broke),
+            }
+        } else {
+            None
+        };
         let mut answers = Vec::with_capacity(records.len());
+        for record in records {
+            let Some(answer) = self.apply_alone(inner, record, applied)? else {
+                return Ok(answers);
+            };
+            answers.push(answer);
+        }
+        if let Some(Broke(why)) = broke {
+            let (from, to) = (
+                first_index(records),
+                records.last().map(|r| r.position.index),
+            );
+            error!(from, to, %why, "a run of log entries panicked, and none of them did alone: they stand as applied alone; have the program and this machine's memory examined");
+        }
+        Ok(answers)
+    }
+
+    /// Applies one record, or skips it by order; `None` when this replica stands still before it.
+    fn apply_alone(
+        &self,
+        inner: &mut Inner,
+        record: &LogRecord,
+        applied: &mut Applied,
+    ) -> Result<Option<Bytes>, StorageFault> {
+        let Payload::Entry(bytes) = &record.payload else {
+            return match self.apply_chunk(inner, std::slice::from_ref(record), applied)? {
+                Ok(answers) => Ok(answers.into_iter().next()),
+                Err(Broke(why)) => Err(StorageFault::Invariant(why)),
+            };
+        };
+        let broke = match self.order_for(inner, record, bytes) {
+            Some(order) => self.skip(inner, record, &order, bytes, applied)?,
+            // It panicked before, and nothing has changed since.
+            None if self.stands_at(inner, record) => return Ok(None),
+            None => self.apply_chunk(inner, std::slice::from_ref(record), applied)?,
+        };
+        match broke {
+            Ok(answers) => {
+                inner.stands = None;
+                Ok(answers.into_iter().next())
+            }
+            Err(Broke(why)) => {
+                let stands = StandsBefore {
+                    position: record.position,
+                    digest: entry_digest(bytes),
+                    why,
+                };
+                error!(
+                    log_index = stands.position.index,
+                    digest = %stands.digest,
+                    why = %stands.why,
+                    "this node stands still before a log entry that it cannot apply: see the runbook poisoned-entry"
+                );
+                inner.stands = Some(stands);
+                Ok(None)
+            }
+        }
+    }
+
+    fn stands_at(&self, inner: &Inner, record: &LogRecord) -> bool {
+        let stands = inner.stands.as_ref();
+        stands.is_some_and(|stands| stands.position == record.position)
+    }
+
+    /// The order of the roots to skip this entry, if this node has one. Orders that are wrong are reported by whoever
+    /// reads the files.
+    fn order_for(&self, inner: &Inner, record: &LogRecord, entry: &[u8]) -> Option<OrderForEntry> {
+        let index = record.position.index;
+        let orders = self.orders.at(index);
+        let digest = if orders.is_empty() {
+            return None;
+        } else {
+            entry_digest(entry)
+        };
+        orders.iter().find_map(|signed| {
+            let order = skip::judge(signed, inner.registry.as_ref()).ok()?;
+            order.for_entry(index, &digest).ok()
+        })
+    }
+
+    fn skip(
+        &self,
+        inner: &mut Inner,
+        record: &LogRecord,
+        order: &OrderForEntry,
+        entry: &[u8],
+        applied: &mut Applied,
+    ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
+        let index = record.position.index;
+        let base = inner.registry.clone();
+        let computed = guarded(|| {
+            let mut overlay = Overlay::new(&self.engine, self.verified.as_ref(), base);
+            machine::skip(&mut overlay, order)?;
+            let (mut batch, registry) = overlay.finish();
+            let skipped = Skipped {
+                order: order.skip().clone(),
+                entry: Blob(entry.to_vec()),
+            };
+            batch.put(Family::Meta, keys::skipped(index), to_stored(&skipped));
+            Ok(Computed {
+                answers: vec![Bytes::new()],
+                batch,
+                registry,
+            })
+        })?;
+        let done = self.commit(inner, std::slice::from_ref(record), computed, applied)?;
+        if done.is_ok() {
+            warn!(log_index = index, digest = %order.skip().entry, "log entry skipped by order of the roots");
+            self.reread_skipped()?;
+        }
+        Ok(done)
+    }
+
+    /// Computes a run of records and writes it in one batch; nothing is written or changed when it broke.
+    fn apply_chunk(
+        &self,
+        inner: &mut Inner,
+        records: &[LogRecord],
+        applied: &mut Applied,
+    ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
+        let base = inner.registry.clone();
+        let computed = guarded(|| self.compute(base, records))?;
+        self.commit(inner, records, computed, applied)
+    }
+
+    fn compute(
+        &self,
+        base: Option<Registry>,
+        records: &[LogRecord],
+    ) -> Result<Computed, StorageFault> {
+        let mut overlay = Overlay::new(&self.engine, self.verified.as_ref(), base);
+        let mut answers = Vec::with_capacity(records.len());
+        for record in records {
+            answers.push(match &record.payload {
+                Payload::Blank | Payload::Membership(_) => Bytes::new(),
+                Payload::Entry(bytes) => {
+                    Bytes::from(self.apply_entry(&mut overlay, bytes)?.to_bytes())
+                }
+            });
+        }
+        let (batch, registry) = overlay.finish();
+        Ok(Computed {
+            answers,
+            batch,
+            registry,
+        })
+    }
+
+    /// Writes what was computed. Outside the guard: a panic here stops the process.
+    fn commit(
+        &self,
+        inner: &mut Inner,
+        records: &[LogRecord],
+        computed: Result<Computed, Broke>,
+        applied: &mut Applied,
+    ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
+        let mut computed = match computed {
+            Ok(computed) => computed,
+            Err(broke) => return Ok(Err(broke)),
+        };
         for record in records {
             assert!(
                 applied.last < Some(record.position),
                 "records are applied in order"
             );
             applied.last = Some(record.position);
-            answers.push(match &record.payload {
-                Payload::Blank => Bytes::new(),
-                Payload::Membership(bytes) => {
-                    applied.membership = Some((record.position, bytes.clone()));
-                    Bytes::new()
-                }
-                Payload::Entry(bytes) => {
-                    Bytes::from(self.apply_entry(&mut overlay, bytes)?.to_bytes())
-                }
-            });
+            if let Payload::Membership(bytes) = &record.payload {
+                applied.membership = Some((record.position, bytes.clone()));
+            }
         }
-        let (mut batch, registry) = overlay.finish();
-        applied::store(&mut batch, applied);
-        self.engine.write(batch)?;
-        inner.registry = registry;
-        Ok(answers)
+        applied::store(&mut computed.batch, applied);
+        self.engine.write(computed.batch)?;
+        inner.registry = computed.registry;
+        self.keep_views(inner)?;
+        Ok(Ok(computed.answers))
+    }
+
+    /// How many of these records go into one batch: up to a seal, and never together with one that an order names, or
+    /// that panicked before.
+    fn run_length(&self, inner: &Inner, records: &[LogRecord]) -> usize {
+        if inner.stands.is_some() {
+            return 1;
+        }
+        let seal = records.iter().position(ends_batch).map(|at| at + 1);
+        let count = seal.unwrap_or(records.len()).min(CHUNK_COUNT_MAX);
+        let Some(ordered) = first_index(records).and_then(|first| self.orders.next(first)) else {
+            return count;
+        };
+        let named = records
+            .iter()
+            .position(|record| record.position.index == ordered);
+        match named {
+            Some(0) => 1,
+            Some(at) => count.min(at),
+            None => count,
+        }
     }
 
     fn apply_entry(&self, overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
@@ -269,6 +531,22 @@ impl<E: StateEngine> RegistryState<E> {
         }
         Ok(())
     }
+}
+
+/// Runs a computation that a panic may end. A broken invariant that it noticed itself counts as one: it would be found
+/// again by every replica and at every start.
+fn guarded(
+    job: impl FnOnce() -> Result<Computed, StorageFault>,
+) -> Result<Result<Computed, Broke>, StorageFault> {
+    match guard::run(job) {
+        Ok(Ok(computed)) => Ok(Ok(computed)),
+        Ok(Err(StorageFault::Invariant(why))) | Err(why) => Ok(Err(Broke(why))),
+        Ok(Err(fault)) => Err(fault),
+    }
+}
+
+fn first_index(records: &[LogRecord]) -> Option<u64> {
+    records.first().map(|record| record.position.index)
 }
 
 /// An entry that is not canonical is answered alike on every replica and changes nothing.
@@ -324,13 +602,13 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
         let mut answers = Vec::with_capacity(records.len());
         let mut rest = records.as_slice();
         while !rest.is_empty() {
-            let seal = rest
-                .iter()
-                .position(ends_batch)
-                .map_or(rest.len(), |at| at + 1);
-            let (chunk, later) = rest.split_at(seal.min(CHUNK_COUNT_MAX));
-            answers.extend(self.apply_chunk(&mut inner, chunk, &mut applied)?);
-            self.keep_views(&mut inner)?;
+            let (run, later) = rest.split_at(self.run_length(&inner, rest));
+            let answered = self.apply_run(&mut inner, run, &mut applied)?;
+            let stands = answered.len() < run.len();
+            answers.extend(answered);
+            if stands {
+                break;
+            }
             rest = later;
         }
         let next = progress_of(inner.registry.as_ref(), &applied);
@@ -340,6 +618,11 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
             changed
         });
         Ok(answers)
+    }
+
+    fn stands_before(&self) -> Option<StandsBefore> {
+        // A node whose disk failed stops for that reason.
+        self.lock().ok()?.stands.clone()
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {

@@ -10,7 +10,7 @@ use carnet_store::engine::{Batch, KvRead};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
 use carnet_store::identity::{Identity, StoreId};
-use carnet_store::machine::{Applied, LogPosition, Snapshot};
+use carnet_store::machine::{Applied, LogPosition, Snapshot, SnapshotSink};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::rocks::RocksSettings;
 use carnet_store::state::SwappableEngine;
@@ -181,7 +181,13 @@ pub(crate) fn files_of(snapshot: &dyn Snapshot) -> Files {
 
 /// Sends files to an engine.
 pub(crate) fn install(engine: &dyn StateEngine, files: &Files) -> Result<Applied, StorageFault> {
-    let mut sink = engine.receive()?;
+    install_into(engine.receive()?, files)
+}
+
+pub(crate) fn install_into(
+    mut sink: Box<dyn SnapshotSink>,
+    files: &Files,
+) -> Result<Applied, StorageFault> {
     for (name, body) in files {
         let mut offset = 0;
         for piece in body.chunks(700) {

@@ -8,5 +8,6 @@ mod engines;
 mod home;
 mod install;
 mod model;
+mod poisoned;
 mod refusals;
 mod roots;
