@@ -101,6 +101,9 @@ pub enum ProposeError {
     /// The leader's [`crate::ForwardHandler`] refused before proposing; nothing was appended.
     #[error("refused: {0}")]
     Refused(String),
+    /// The leader's state machine stands still before a record; nothing was appended. Names the record.
+    #[error("{0}")]
+    StandsStill(String),
 }
 
 /// Why a linearizable read could not begin.
@@ -115,6 +118,9 @@ pub enum ReadError {
     /// Too many reads wait.
     #[error("overloaded")]
     Overloaded,
+    /// This node's state machine stands still before a record. Names the record.
+    #[error("{0}")]
+    StandsStill(String),
     /// This node has stopped.
     #[error("stopped")]
     Stopped,

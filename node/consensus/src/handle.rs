@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_store::log::RaftLog;
-use carnet_store::machine::StateMachine;
+use carnet_store::machine::{StandsBefore, StateMachine};
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, RaftError};
@@ -19,6 +19,7 @@ use crate::connector::{Connector, Purpose};
 use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 use crate::forward::{ForwardHandler, Forwarded};
 use crate::gate::Gate;
+use crate::going_on;
 use crate::keeper;
 use crate::log_store::LogStore;
 use crate::member::Member;
@@ -70,7 +71,7 @@ impl Consensus {
             return Err(StartError::Settings(text.to_owned()));
         }
         let config = Arc::new(settings.raft_config()?);
-        let machine = Machine::open(machine, settings.work)?;
+        let machine = Machine::open(machine, Arc::clone(&log), settings.work)?;
         let (fatals, fatal) = watch::channel(None);
         let gate = Arc::new(Gate::new(
             &settings,
@@ -117,7 +118,14 @@ impl Consensus {
         }
 
         let (standings, standing) = watch::channel(Standing::default());
-        tokio::spawn(keeper::observe(raft.clone(), standings, fatals));
+        tokio::spawn(keeper::observe(raft.clone(), standings, fatals.clone()));
+        tokio::spawn(going_on::try_again(
+            machine.clone(),
+            settings.go_on_interval,
+            standing.clone(),
+            fatals,
+        ));
+        let stands = machine.stands();
         tokio::spawn(keeper::keep(
             raft.clone(),
             Arc::clone(&log),
@@ -137,6 +145,7 @@ impl Consensus {
         Ok(Handle {
             proposals: Arc::new(Proposals::start(
                 raft,
+                stands,
                 settings.proposals_kib_max,
                 settings.propose_timeout,
             )),
@@ -304,6 +313,7 @@ impl Handle {
                 leader: self.status().leader_address(),
             });
         }
+        self.applies()?;
         let member = self.identified(node, member).await?;
         self.add_identified(node, member).await
     }
@@ -358,6 +368,7 @@ impl Handle {
         voters: BTreeSet<u64>,
         retired: Retired,
     ) -> Result<(), AdminError> {
+        self.applies()?;
         self.room_for_retired()?;
         let change = ChangeMembers::ReplaceAllVoters(voters);
         let retain = retired == Retired::StayAsLearners;
@@ -374,6 +385,7 @@ impl Handle {
     /// # Errors
     /// See [`AdminError`].
     pub async fn remove_learners(&self, nodes: BTreeSet<u64>) -> Result<(), AdminError> {
+        self.applies()?;
         self.room_for_retired()?;
         let change = ChangeMembers::RemoveNodes(nodes);
         self.plane
@@ -440,9 +452,45 @@ impl Handle {
     /// What this node says about itself, as of now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let metrics = self.plane.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        status(&metrics)
+        let known = {
+            let metrics = self.plane.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            status(&metrics)
+        };
+        self.truly_applied(known)
+    }
+
+    /// The record before which this node's state machine stands still, if it does.
+    #[must_use]
+    pub fn stands_before(&self) -> Option<StandsBefore> {
+        self.plane.machine.stands().borrow().clone()
+    }
+
+    /// As [`Self::stands_before`], now and on every change.
+    #[must_use]
+    pub fn stands(&self) -> watch::Receiver<Option<StandsBefore>> {
+        self.plane.machine.stands()
+    }
+
+    /// openraft takes for applied what is kept back while the machine stands still.
+    fn truly_applied(&self, known: Status) -> Status {
+        match self.stands_before() {
+            Some(stands) => Status {
+                applied: stands.position.index.checked_sub(1),
+                ..known
+            },
+            None => known,
+        }
+    }
+
+    /// A change of members is answered when it is applied: a leader that stands still refuses it at once.
+    fn applies(&self) -> Result<(), AdminError> {
+        match self.stands_before() {
+            Some(stands) if self.standing.borrow().role == Role::Leader => {
+                Err(AdminError::Refused(stands.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// This node's place in the cluster, now and on every change.
@@ -462,7 +510,13 @@ impl Handle {
             .wait(Some(patience))
             .applied_index_at_least(Some(index), "applied")
             .await;
-        applied.map(|_| ()).map_err(|_| ReadError::Lagging)
+        applied.map_err(|_| ReadError::Lagging)?;
+        match self.stands_before() {
+            Some(stands) if stands.position.index <= index => {
+                Err(ReadError::StandsStill(stands.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until this node's status is as wished.
@@ -478,10 +532,13 @@ impl Handle {
             .plane
             .raft
             .wait(Some(patience))
-            .metrics(move |metrics| wished(&status(metrics)), "status")
+            .metrics(
+                move |metrics| wished(&self.truly_applied(status(metrics))),
+                "status",
+            )
             .await;
         reached
-            .map(|metrics| status(&metrics))
+            .map(|metrics| self.truly_applied(status(&metrics)))
             .map_err(|_| ReadError::Lagging)
     }
 

@@ -9,6 +9,9 @@
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
 //! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
 //!
+//! * [`Handle::stands_before`]: the record before which the state machine stands still; meanwhile the Raft plane goes on,
+//!   and proposals and linearizable reads are refused by name.
+//!
 //! Proposals, answers and snapshots are opaque here: no rule, no certificate. No type of openraft leaves this crate, and
 //! nothing on disk or wire has its encoding.
 
@@ -18,6 +21,7 @@ mod connector;
 mod error;
 mod forward;
 mod gate;
+mod going_on;
 mod handle;
 mod keeper;
 mod log_store;

@@ -360,6 +360,10 @@ impl Body for ForwardAnswer {
                 to.put_u8(6);
                 why.encode(to);
             }
+            Err(ProposeError::StandsStill(why)) => {
+                to.put_u8(7);
+                why.encode(to);
+            }
         }
     }
 
@@ -380,6 +384,7 @@ impl Body for ForwardAnswer {
             4 => Err(ProposeError::Unknown(String::decode(from)?)),
             5 => Err(ProposeError::Stopped),
             6 => Err(ProposeError::Refused(String::decode(from)?)),
+            7 => Err(ProposeError::StandsStill(String::decode(from)?)),
             _ => return Err(Undecodable("forward answer")),
         };
         Ok(ForwardAnswer(outcome))

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_store::log::ENTRY_BYTES_MAX;
-use carnet_store::machine::LogPosition;
+use carnet_store::machine::{LogPosition, StandsBefore};
 use futures::StreamExt;
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::error::ProposeError;
 use crate::server::Raft;
+use crate::status::status;
 use crate::types::{Proposal, Types, position};
 
 /// Proposals handed to the core at once.
@@ -43,15 +46,58 @@ pub(crate) struct Proposals {
     queue: mpsc::UnboundedSender<Queued>,
     /// Bounds the queue and everything under way, in KiB.
     room: Arc<Semaphore>,
+    still: Still,
     patience: Duration,
 }
 
+/// Whether this node can apply what it would propose.
+#[derive(Clone)]
+struct Still {
+    raft: Raft,
+    stands: watch::Receiver<Option<StandsBefore>>,
+}
+
+impl Still {
+    /// What a proposal is refused with, nothing appended, while this node stands still before a record.
+    fn refusal(&self) -> Option<ProposeError> {
+        let named = self.stands.borrow().as_ref()?.to_string();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state == ServerState::Leader {
+            return Some(ProposeError::StandsStill(named));
+        }
+        let leader = status(&metrics).leader_address();
+        Some(ProposeError::NotLeader { leader })
+    }
+
+    /// Ends when this node begins to stand still, and names the record.
+    async fn begins(&self) -> String {
+        let mut stands = self.stands.clone();
+        let reached = stands.wait_for(Option::is_some).await.ok();
+        match reached.and_then(|record| record.as_ref().map(ToString::to_string)) {
+            Some(named) => named,
+            // The node is stopping, and what waits hears so by itself.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 impl Proposals {
-    pub(crate) fn start(raft: Raft, kib_max: u32, patience: Duration) -> Proposals {
+    pub(crate) fn start(
+        raft: Raft,
+        stands: watch::Receiver<Option<StandsBefore>>,
+        kib_max: u32,
+        patience: Duration,
+    ) -> Proposals {
         let (queue, waiting) = mpsc::unbounded_channel();
-        tokio::spawn(batch(raft, waiting));
+        let still = Still {
+            raft: raft.clone(),
+            stands,
+        };
+        tokio::spawn(batch(raft, still.clone(), waiting));
         Proposals {
             queue,
+            still,
             room: Arc::new(Semaphore::new(kib_max as usize)),
             patience,
         }
@@ -61,6 +107,9 @@ impl Proposals {
         let size = proposal.len();
         if ENTRY_BYTES_MAX < size {
             return Err(ProposeError::TooLarge { size });
+        }
+        if let Some(refusal) = self.still.refusal() {
+            return Err(refusal);
         }
         let kib = u32::try_from(size.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)
@@ -74,24 +123,39 @@ impl Proposals {
                 _room: room,
             })
             .map_err(|_| ProposeError::Stopped)?;
-        match tokio::time::timeout(self.patience, wait).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(ProposeError::Unknown("this node stopped".to_owned())),
-            Err(_) => Err(ProposeError::Unknown(format!(
-                "no answer in {:?}",
-                self.patience
-            ))),
-        }
+        let waited = async {
+            tokio::select! {
+                biased;
+                answered = wait => answered
+                    .unwrap_or_else(|_| Err(ProposeError::Unknown("this node stopped".to_owned()))),
+                // It is appended, behind the record or at it, or still queued: none of the callers waits for a person.
+                named = self.still.begins() => Err(ProposeError::Unknown(named)),
+            }
+        };
+        tokio::time::timeout(self.patience, waited)
+            .await
+            .unwrap_or_else(|_| {
+                Err(ProposeError::Unknown(format!(
+                    "no answer in {:?}",
+                    self.patience
+                )))
+            })
     }
 }
 
-async fn batch(raft: Raft, mut waiting: mpsc::UnboundedReceiver<Queued>) {
+async fn batch(raft: Raft, still: Still, mut waiting: mpsc::UnboundedReceiver<Queued>) {
     let mut queued = Vec::with_capacity(BATCH_MAX);
     let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
     // The semaphore is never closed.
     while let Ok(turn) = Arc::clone(&under_way).acquire_owned().await
         && waiting.recv_many(&mut queued, BATCH_MAX).await != 0
     {
+        if let Some(refusal) = still.refusal() {
+            for one in queued.drain(..) {
+                let _ = one.answer.send(Err(refusal.clone()));
+            }
+            continue;
+        }
         let proposals: Vec<Proposal> = queued
             .iter()
             .map(|one| Proposal(one.proposal.clone()))

@@ -31,17 +31,23 @@ type Waiting = oneshot::Sender<Result<ReadPermit, ReadError>>;
 /// The way in.
 pub(crate) struct Reads {
     queue: mpsc::Sender<Waiting>,
+    plane: Arc<Plane>,
     patience: Duration,
 }
 
 impl Reads {
     pub(crate) fn start(plane: Arc<Plane>, waiting_max: usize, patience: Duration) -> Reads {
         let (queue, waiting) = mpsc::channel(waiting_max.max(1));
-        tokio::spawn(serve(plane, waiting, patience));
-        Reads { queue, patience }
+        tokio::spawn(serve(Arc::clone(&plane), waiting, patience));
+        Reads {
+            queue,
+            plane,
+            patience,
+        }
     }
 
     pub(crate) async fn read_index(&self) -> Result<ReadPermit, ReadError> {
+        not_standing(&self.plane)?;
         let (permit, wait) = oneshot::channel();
         self.queue.try_send(permit).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
@@ -55,6 +61,13 @@ impl Reads {
                 self.patience
             ))),
         }
+    }
+}
+
+fn not_standing(plane: &Plane) -> Result<(), ReadError> {
+    match &*plane.machine.stands().borrow() {
+        Some(stands) => Err(ReadError::StandsStill(stands.to_string())),
+        None => Ok(()),
     }
 }
 
@@ -74,9 +87,10 @@ async fn serve(plane: Arc<Plane>, mut waiting: mpsc::Receiver<Waiting>, patience
                         .wait(Some(patience))
                         .applied_index_at_least(Some(index), "read")
                         .await;
-                    applied
-                        .map(|_| ReadPermit { index })
-                        .map_err(|_| ReadError::Lagging)
+                    // What openraft takes for applied is kept back while the machine stands still.
+                    let stands = not_standing(&plane);
+                    let applied = applied.map_err(|_| ReadError::Lagging);
+                    stands.and(applied.map(|_| ReadPermit { index }))
                 }
                 Err(error) => Err(error),
             };

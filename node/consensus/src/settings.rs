@@ -54,6 +54,8 @@ pub struct Settings {
     pub reads_max: usize,
     /// How often snapshots and purging are looked after.
     pub keep_interval: Duration,
+    /// How often a state machine that stands still before a record tries it again.
+    pub go_on_interval: Duration,
     /// Records after which a snapshot is taken.
     pub snapshot_records: u64,
     /// Log size in bytes after which a snapshot is taken, if it grew by that much since the last.
@@ -92,6 +94,7 @@ impl Settings {
             proposals_kib_max: 64 * 1024,
             reads_max: 16 * 1024,
             keep_interval: Duration::from_secs(1),
+            go_on_interval: Duration::from_secs(1),
             snapshot_records: 500_000,
             snapshot_bytes: 2 * 1024 * 1024 * 1024,
             log_keep_records: 1_000_000,
@@ -112,6 +115,7 @@ impl Settings {
             snapshot_stall: Duration::from_secs(5),
             snapshot_install: Duration::from_secs(30),
             keep_interval: Duration::from_millis(100),
+            go_on_interval: Duration::from_millis(100),
             ..Settings::new(cluster, node, seed)
         }
     }

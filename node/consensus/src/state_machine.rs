@@ -1,14 +1,24 @@
 //! openraft's state machine over [`StateMachine`]: applies in chunks, answers after the write, streams snapshots.
+//!
+//! When the machine stands still before a record, openraft is told that what follows is applied, and it is kept back: how
+//! far openraft went is remembered, and read from the log again when the machine goes on. openraft must not wait: its core
+//! blocks when a thousand calls of `apply` are queued, and votes and appends would stop with it; at a start it applies
+//! before it serves. So whoever asks "is this applied?" asks [`Machine::stands`] too. What was proposed and stands behind
+//! that record keeps its place in line and is answered when it is applied.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use carnet_store::log::payload_size;
-use carnet_store::machine::{Applied, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
+use carnet_store::log::{RaftLog, payload_size};
+use carnet_store::machine::{
+    Applied, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
+};
 use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, watch};
 
 use crate::codec::{Body, Undecodable, record_of};
 use crate::error::StartError;
@@ -19,6 +29,7 @@ use crate::types::{
 };
 use crate::work::Work;
 
+type Responder = openraft::storage::ApplyResponder<Types>;
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
 
 /// Records applied in one batch at most.
@@ -40,22 +51,51 @@ pub(crate) enum SnapshotData {
 #[derive(Clone)]
 pub(crate) struct Machine {
     machine: Arc<dyn StateMachine>,
+    log: Arc<dyn RaftLog>,
     work: Work,
     newest: Arc<Mutex<Option<Arc<dyn Snapshot>>>>,
     /// The roster as applied: membership records are handed to the state with it in them.
     roster: Arc<RwLock<Roster>>,
+    /// Held by whoever applies or replaces the state.
+    behind: Arc<AsyncMutex<Behind>>,
+    stands: Arc<watch::Sender<Option<StandsBefore>>>,
+}
+
+/// What openraft takes for applied and the machine has not applied, because it stands still.
+#[derive(Default)]
+struct Behind {
+    /// The last index of it; `None` while the machine does not stand still.
+    last: Option<u64>,
+    /// Who waits for the answer to a record of it, by index.
+    waiting: BTreeMap<u64, Responder>,
+}
+
+impl Behind {
+    fn add(&mut self, index: u64, responder: Option<Responder>) {
+        self.last = self.last.max(Some(index));
+        if let Some(responder) = responder {
+            self.waiting.insert(index, responder);
+        }
+    }
 }
 
 impl Machine {
-    /// Over a state, as far as it has come.
-    pub(crate) fn open(machine: Arc<dyn StateMachine>, work: Work) -> Result<Machine, StartError> {
+    /// Over a state, as far as it has come, and the log from which it goes on after standing still.
+    pub(crate) fn open(
+        machine: Arc<dyn StateMachine>,
+        log: Arc<dyn RaftLog>,
+        work: Work,
+    ) -> Result<Machine, StartError> {
         let roster = roster_of(&machine.applied()?)
             .map_err(|cause| StartError::Recovery(cause.to_string()))?;
         Ok(Machine {
             machine,
+            log,
             work,
             newest: Arc::default(),
             roster: Arc::new(RwLock::new(roster)),
+            behind: Arc::default(),
+            stands: Arc::new(watch::Sender::new(None)),
         })
     }
 
@@ -68,16 +108,16 @@ impl Machine {
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
     }
 
-    /// Puts the roster in the place of each membership; says what it is after the last of them.
-    fn with_roster(&self, records: &mut [LogRecord]) -> io::Result<Option<Roster>> {
-        let mut last = None;
-        for record in records {
+    /// Puts the roster in the place of each membership; says what it is after each of them, by place among the records.
+    fn with_roster(&self, records: &mut [LogRecord]) -> io::Result<Vec<(usize, Roster)>> {
+        let mut rosters: Vec<(usize, Roster)> = Vec::new();
+        for (place, record) in records.iter_mut().enumerate() {
             let Payload::Membership(bytes) = &mut record.payload else {
                 continue;
             };
             let next = RaftMembership::from_body(bytes.clone()).map_err(io::Error::other)?;
-            let roster = match &last {
-                Some(before) => Roster::follow(before, next),
+            let roster = match rosters.last() {
+                Some((_, before)) => Roster::follow(before, next),
                 None => self
                     .roster
                     .read()
@@ -85,9 +125,9 @@ impl Machine {
                     .follow(next),
             };
             *bytes = roster.to_body();
-            last = Some(roster);
+            rosters.push((place, roster));
         }
-        Ok(last)
+        Ok(rosters)
     }
 
     pub(crate) fn receive(&self) -> io::Result<Box<dyn SnapshotSink>> {
@@ -96,6 +136,71 @@ impl Machine {
 
     pub(crate) fn work(&self) -> Work {
         self.work
+    }
+
+    /// The record before which the machine stands still, if it does; now and on every change. It is set before openraft
+    /// hears that a record behind it is applied, and taken back after all of them are.
+    pub(crate) fn stands(&self) -> watch::Receiver<Option<StandsBefore>> {
+        self.stands.subscribe()
+    }
+
+    /// Tries the record before which the machine stands still, and everything that openraft takes for applied behind it.
+    pub(crate) async fn go_on(&self) -> io::Result<()> {
+        let mut behind = self.behind.lock().await;
+        while let Some(last) = behind.last {
+            let applied = self.machine.applied().map_err(io::Error::other)?.last;
+            let next = applied.map_or(0, |position| position.index + 1);
+            if last < next {
+                self.goes_on(&mut behind);
+                break;
+            }
+            let log = Arc::clone(&self.log);
+            let records = self
+                .work
+                .run(move || log.read(next, last + 1, CHUNK_BYTES))
+                .await?
+                .map_err(io::Error::other)?;
+            if records.first().map(|record| record.position.index) != Some(next) {
+                return Err(io::Error::other(format!(
+                    "log entry {next} is committed, not applied, and not in the log"
+                )));
+            }
+            if !self.apply_behind(&mut behind, records).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies records that openraft takes for applied; whether the machine applied them all.
+    async fn apply_behind(
+        &self,
+        behind: &mut AsyncGuard<'_, Behind>,
+        records: Vec<LogRecord>,
+    ) -> io::Result<bool> {
+        let indices: Vec<u64> = records.iter().map(|record| record.position.index).collect();
+        let answers = self.apply_records(records).await?;
+        let all = answers.len() == indices.len();
+        for (index, answer) in indices.into_iter().zip(answers) {
+            if let Some(responder) = behind.waiting.remove(&index) {
+                responder.send(Answer(answer));
+            }
+        }
+        if !all {
+            self.stands.send_replace(Some(self.stands_before()?));
+        }
+        Ok(all)
+    }
+
+    fn goes_on(&self, behind: &mut Behind) {
+        tracing::info!("everything behind the log entry is applied: this node goes on");
+        *behind = Behind::default();
+        self.stands.send_replace(None);
+    }
+
+    fn stands_before(&self) -> io::Result<StandsBefore> {
+        let stands = self.machine.stands_before();
+        stands.ok_or_else(|| io::Error::other("fewer answers than records"))
     }
 
     fn keep(&self, snapshot: Arc<dyn Snapshot>) {
@@ -110,32 +215,58 @@ impl Machine {
             .map_err(io::Error::other)
     }
 
-    async fn apply_chunk(
-        &self,
-        mut records: Vec<LogRecord>,
-        waiting: Vec<Option<openraft::storage::ApplyResponder<Types>>>,
-    ) -> io::Result<()> {
+    async fn apply_records(&self, mut records: Vec<LogRecord>) -> io::Result<Vec<Bytes>> {
         let count = records.len();
-        let roster = self.with_roster(&mut records)?;
+        let rosters = self.with_roster(&mut records)?;
         let machine = Arc::clone(&self.machine);
         let answers = self
             .work
             .run(move || machine.apply(records))
             .await?
             .map_err(io::Error::other)?;
-        if answers.len() != count {
+        if answers.len() > count {
+            let answers = answers.len();
             return Err(io::Error::other(format!(
-                "{} answers to {count} records",
-                answers.len()
+                "{answers} answers to {count} records"
             )));
         }
-        if let Some(roster) = roster {
+        // Only as far as the machine came: what it stands still before has changed nobody's membership yet.
+        let reached = rosters
+            .into_iter()
+            .take_while(|(place, _)| *place < answers.len())
+            .last();
+        if let Some((_, roster)) = reached {
             self.enter(roster);
         }
-        for (answer, responder) in answers.into_iter().zip(waiting) {
-            if let Some(responder) = responder {
-                responder.send(Answer(answer));
+        Ok(answers)
+    }
+
+    async fn apply_chunk(
+        &self,
+        behind: &mut Behind,
+        records: Vec<LogRecord>,
+        waiting: Vec<Option<Responder>>,
+    ) -> io::Result<()> {
+        let indices: Vec<u64> = records.iter().map(|record| record.position.index).collect();
+        let mut answers = self.apply_records(records).await?.into_iter();
+        let mut stands = None;
+        for (index, responder) in indices.into_iter().zip(waiting) {
+            match answers.next() {
+                Some(answer) => {
+                    if let Some(responder) = responder {
+                        responder.send(Answer(answer));
+                    }
+                }
+                None => {
+                    if stands.is_none() {
+                        stands = Some(self.stands_before()?);
+                    }
+                    behind.add(index, responder);
+                }
             }
+        }
+        if stands.is_some() {
+            self.stands.send_replace(stands);
         }
         Ok(())
     }
@@ -154,7 +285,13 @@ impl RaftStateMachine<Types> for Machine {
     where
         Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
+        let mut behind = self.behind.lock().await;
         while let Some(first) = entries.next().await {
+            if behind.last.is_some() {
+                let (entry, responder) = first?;
+                behind.add(record_of(entry).position.index, responder);
+                continue;
+            }
             let mut next = Some(first);
             let (mut records, mut waiting, mut size) = (Vec::new(), Vec::new(), 0);
             while let Some(item) = next.take() {
@@ -167,7 +304,7 @@ impl RaftStateMachine<Types> for Machine {
                     next = entries.next().now_or_never().flatten();
                 }
             }
-            self.apply_chunk(records, waiting).await?;
+            self.apply_chunk(&mut behind, records, waiting).await?;
         }
         Ok(())
     }
@@ -178,6 +315,7 @@ impl RaftStateMachine<Types> for Machine {
 
     /// Called between two applies, so the snapshot is of one moment; reading it comes later.
     async fn get_snapshot_builder(&mut self) -> Builder {
+        let _still = self.behind.lock().await;
         Builder {
             machine: self.clone(),
             taken: Some(self.take_snapshot().await),
@@ -196,12 +334,18 @@ impl RaftStateMachine<Types> for Machine {
                 self.work.run(move || copy(&*held, sink)).await??
             }
         };
+        let mut behind = self.behind.lock().await;
         let applied = self
             .work
             .run(move || sink.finish())
             .await?
             .map_err(io::Error::other)?;
         let roster = roster_of(&applied).map_err(io::Error::other)?;
+        // A snapshot from beyond the record before which this machine stood still brings it past it.
+        let reached = applied.last.map(|position| position.index);
+        if behind.last.is_some() && behind.last <= reached {
+            self.goes_on(&mut behind);
+        }
         let installed = meta_of(applied)?;
         if installed != *meta {
             return Err(io::Error::other(format!(
@@ -283,7 +427,7 @@ fn copy(from: &dyn Snapshot, mut to: Box<dyn SnapshotSink>) -> io::Result<Box<dy
 #[cfg(test)]
 mod tests {
     use carnet_store::identity::StoreId;
-    use carnet_store::log::{DiskLog, DiskLogOptions, MemoryLog, RaftLog};
+    use carnet_store::log::{DiskLog, DiskLogOptions, MemoryLog};
     use openraft::testing::log::{StoreBuilder, Suite};
 
     use super::*;
@@ -293,8 +437,9 @@ mod tests {
     struct OnDisk;
     struct InMemory;
 
-    fn machine() -> Machine {
-        Machine::open(Arc::new(RegisterMachine::new()), Work::Threads).expect("opens")
+    fn machine(log: &Arc<dyn RaftLog>) -> Machine {
+        let machine = Arc::new(RegisterMachine::new());
+        Machine::open(machine, Arc::clone(log), Work::Threads).expect("opens")
     }
 
     impl StoreBuilder<Types, LogStore, Machine, tempfile::TempDir> for OnDisk {
@@ -306,13 +451,16 @@ mod tests {
             DiskLog::create(directory.path(), store).expect("made");
             let log = DiskLog::open(directory.path(), store, DiskLogOptions::default());
             let log: Arc<dyn RaftLog> = Arc::new(log.expect("opens"));
-            Ok((directory, LogStore(log), machine()))
+            let machine = machine(&log);
+            Ok((directory, LogStore(log), machine))
         }
     }
 
     impl StoreBuilder<Types, LogStore, Machine, ()> for InMemory {
         async fn build(&self) -> Result<((), LogStore, Machine), openraft::StorageError<Types>> {
-            Ok(((), LogStore(Arc::new(MemoryLog::new())), machine()))
+            let log: Arc<dyn RaftLog> = Arc::new(MemoryLog::new());
+            let machine = machine(&log);
+            Ok(((), LogStore(log), machine))
         }
     }
 

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use carnet_domain::skip::entry_digest;
 use carnet_store::fault::StorageFault;
 use carnet_store::machine::{
-    Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotFile, SnapshotSink, StateMachine,
+    Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotFile, SnapshotSink, StandsBefore,
+    StateMachine,
 };
 
 /// Registers in memory. A proposal is `name=value`; its answer is the value before, empty if there was none.
@@ -24,6 +26,9 @@ struct Inner {
     /// What this replica applied itself.
     history: BTreeMap<u64, Step>,
     divergences: Vec<u64>,
+    /// The proposal that this replica cannot apply.
+    stumbles_at: Option<Bytes>,
+    stands: Option<StandsBefore>,
 }
 
 /// One record that was applied, and the state after it.
@@ -95,6 +100,16 @@ impl RegisterMachine {
         self.lock().divergences.clone()
     }
 
+    /// Stands still before this proposal from now on.
+    pub fn stumble_at(&self, proposal: &'static [u8]) {
+        self.lock().stumbles_at = Some(Bytes::from_static(proposal));
+    }
+
+    /// Can apply every proposal again, as after a repair.
+    pub fn stumble_no_more(&self) {
+        self.lock().stumbles_at = None;
+    }
+
     /// Loses what a power cut loses.
     pub fn crash(&self) {
         let mut inner = self.lock();
@@ -115,6 +130,17 @@ impl StateMachine for RegisterMachine {
         let mut inner = self.lock();
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
+            if let Payload::Entry(proposal) = &record.payload
+                && inner.stumbles_at.as_ref() == Some(proposal)
+            {
+                inner.stands = Some(StandsBefore {
+                    position: record.position,
+                    digest: entry_digest(proposal),
+                    why: "it stumbles there".to_owned(),
+                });
+                return Ok(answers);
+            }
+            inner.stands = None;
             answers.push(inner.now.apply(&record));
             let proposal = match record.payload {
                 Payload::Entry(bytes) => bytes,
@@ -131,6 +157,10 @@ impl StateMachine for RegisterMachine {
             }
         }
         Ok(answers)
+    }
+
+    fn stands_before(&self) -> Option<StandsBefore> {
+        self.lock().stands.clone()
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
@@ -323,6 +353,7 @@ impl SnapshotSink for Sink {
             let mut inner = self.machine.lock();
             inner.durable = state.clone();
             inner.now = state;
+            inner.stands = None;
         }
         Ok(applied)
     }

@@ -8,3 +8,4 @@ mod refusals;
 mod replication;
 mod snapshots;
 mod speaker;
+mod standing_still;
