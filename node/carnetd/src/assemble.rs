@@ -42,6 +42,7 @@ use crate::node::Node;
 use crate::planted::Planted;
 use crate::run_error::RunError;
 use crate::sequencer::{self, Signer};
+use crate::skip_files::SkipFiles;
 use crate::tls::{
     ConnectTuning, EdgeCounters, EdgeLimits, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls,
     ServerTuning, TcpDial, TlsError, TrustedRoots, accept, connect, read_roots,
@@ -268,6 +269,9 @@ pub async fn assemble(
     #[cfg(feature = "planted")]
     let state = state.plant(config.planted.map(Planted::of_rules).unwrap_or_default());
     let state = Arc::new(state);
+    // Before consensus applies anything: an order counts for an entry only if it is there first.
+    let mut skip_files = SkipFiles::open(&config.node.data_dir)?;
+    skip_files.look(&state);
     let connector = Arc::new(RaftConnector {
         tls: planes.raft.clone(),
         prefix,
@@ -341,6 +345,7 @@ pub async fn assemble(
     let admin = AdminServer::new(AdminService {
         node: Arc::clone(&node),
         gateway: Arc::clone(&gateway),
+        skips: skip_files.seen(),
     })
     .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX);
     // Founding and digests may take long.
@@ -369,6 +374,11 @@ pub async fn assemble(
     let sequencing = Arc::clone(&node);
     tasks.spawn(async move {
         sequencer::run(sequencing, signer).await;
+        Ok(())
+    });
+    let looked_for = Arc::clone(&node);
+    tasks.spawn(async move {
+        skip_files.watch(looked_for).await;
         Ok(())
     });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");

@@ -76,7 +76,9 @@ pub struct NodeConfig {
     /// forgot what it voted for could elect two leaders.
     pub id: u64,
     /// Folder of the Raft log, the state and the snapshots; made by `carnetd init`, once. Without it the node does not
-    /// start. One process at a time has it open.
+    /// start. One process at a time has it open. Its folder `skip` takes orders of the roots to skip a log entry (`*.cbor`,
+    /// at most 64 files of 64 KiB), read at the start and once a second: see the runbook `poisoned-entry`. Files stay
+    /// there; a node that is made anew from the log needs them again.
     pub data_dir: PathBuf,
     /// Folder that `carnet pki init` made: certificates, authorities and signing keys.
     pub pki_dir: PathBuf,

@@ -16,6 +16,7 @@ pub mod planted;
 pub mod reader;
 pub mod run_error;
 pub mod sequencer;
+pub mod skip_files;
 pub mod tls;
 pub mod verify;
 

@@ -93,6 +93,7 @@ impl Node {
     /// # Errors
     /// As the API answers it; only an unknown outcome leaves open whether it happened.
     pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
+        self.not_skipped(&body)?;
         let mut seed = [0; 32];
         rand::rng().fill_bytes(&mut seed);
         let entry = Entry {
@@ -110,6 +111,13 @@ impl Node {
             .propose(Bytes::from(entry.to_bytes_at_once()))
             .await
             .map_err(propose_error)?;
+        if bytes.is_empty() {
+            let text = format!(
+                "log entry {} was skipped by order of the roots",
+                position.index
+            );
+            return Err(ApiError::DidNotHappen { text });
+        }
         let answer = Answer::from_bytes(&bytes)
             .map_err(|error| ApiError::internal(format!("answer: {error}")))?;
         Ok(Committed {
@@ -117,6 +125,24 @@ impl Node {
             bytes,
             log_index: position.index,
         })
+    }
+
+    /// Refuses what stopped this log once: whoever did not hear what became of it sends it again. Seals, publications and
+    /// time are this node's own, and equal bytes of theirs are another step.
+    fn not_skipped(&self, body: &Body) -> Result<(), ApiError> {
+        match body {
+            Body::Seal {} | Body::Publish { .. } | Body::AdvanceTime { .. } => Ok(()),
+            Body::Root { .. }
+            | Body::OpenSession { .. }
+            | Body::Actor { .. }
+            | Body::Foreign { .. } => match self.state.was_skipped(|| body.to_bytes()) {
+                None => Ok(()),
+                Some(index) => Err(ApiError::invalid(
+                    "request",
+                    format!("the roots had log entry {index} skipped, and this is the same again"),
+                )),
+            },
+        }
     }
 
     /// Waits until this node's state is at least as new as every write that was acknowledged before now.
@@ -133,9 +159,12 @@ impl Node {
             Err(ReadError::Overloaded) => Err(ApiError::Overloaded {
                 retry_after: carnet_wire::limits::RETRY_AFTER_DEFAULT,
             }),
-            Err(error @ (ReadError::NoQuorum(_) | ReadError::Lagging | ReadError::Stopped)) => {
-                Err(ApiError::unavailable(error))
-            }
+            Err(
+                error @ (ReadError::NoQuorum(_)
+                | ReadError::Lagging
+                | ReadError::StandsStill(_)
+                | ReadError::Stopped),
+            ) => Err(ApiError::unavailable(error)),
         }
     }
 
@@ -207,6 +236,7 @@ pub fn propose_error(error: ProposeError) -> ApiError {
         },
         ProposeError::Unknown(text) => ApiError::UnknownOutcome { text },
         ProposeError::Stopped => ApiError::unavailable("this node stops"),
+        ProposeError::StandsStill(text) => ApiError::unavailable(text),
         ProposeError::Refused(text) => ApiError::DidNotHappen { text },
     }
 }

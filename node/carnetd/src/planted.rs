@@ -36,6 +36,8 @@ pub enum Planted {
     CancelKeepsEpoch,
     /// The family of secondary keys is empty in every snapshot.
     SnapshotMissesAColumnFamily,
+    /// The rules panic at a command that carries a certain text.
+    PanicAtAMarkedEntry,
 }
 
 impl Planted {
@@ -57,6 +59,7 @@ impl Planted {
     pub fn of_rules(self) -> machine::Planted {
         machine::Planted {
             no_dedup: self == Self::NoDedup,
+            panic_at_mark: self == Self::PanicAtAMarkedEntry,
             custody: custody::Planted {
                 epoch_not_strict: self == Self::EpochNotStrict,
                 cancel_keeps_epoch: self == Self::CancelKeepsEpoch,

@@ -16,17 +16,20 @@ use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_server::Admin;
 use carnet_wire::convert;
 use carnet_wire::status::ApiError;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::registry::{refusal, status, storage};
 use crate::gateway::Gateway;
 use crate::ingress;
 use crate::node::Node;
+use crate::skip_files::SkipFile;
 
 /// The service of one node.
 pub struct AdminService {
     pub(crate) node: Arc<Node>,
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) skips: watch::Receiver<Vec<SkipFile>>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -162,6 +165,20 @@ impl Admin for AdminService {
             state_digest: digest.into(),
             leaf_version: u32::from(LEAF_VERSION),
             cluster: self.node.cluster.to_vec().into(),
+            stands_still: self
+                .node
+                .raft
+                .stands_before()
+                .map(|stands| pb::StandsStill {
+                    log_index: stands.position.index,
+                    entry: stands.digest.0.to_vec().into(),
+                    why: stands.why,
+                    cluster: registry
+                        .as_ref()
+                        .map_or_else(Vec::new, |registry| registry.cluster.to_vec())
+                        .into(),
+                }),
+            skip_files: self.skip_files(),
         }))
     }
 
@@ -255,6 +272,17 @@ impl AdminService {
             text(ours)
         );
         Err(ApiError::invalid("genesis", fault))
+    }
+
+    fn skip_files(&self) -> Vec<pb::SkipFile> {
+        let files = self.skips.borrow();
+        files
+            .iter()
+            .map(|file| pb::SkipFile {
+                name: file.name.clone(),
+                verdict: file.verdict.clone(),
+            })
+            .collect()
     }
 
     fn changed(&self) -> Response<pb::ChangeResponse> {
