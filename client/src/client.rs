@@ -360,7 +360,10 @@ impl Net {
             self.backoff.wait(tries.attempts, random)
         };
         let wait = wait.max(not_before);
-        if let Failure::Api(error) = failure {
+        // That another leads is no reason while the one that leads gave one.
+        if let Failure::Api(error) = failure
+            && (tries.told.is_none() || !matches!(error, ApiError::NotLeader { .. }))
+        {
             tries.told = Some(error.clone());
         }
         if give_up_at <= Instant::now() + wait {

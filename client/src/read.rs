@@ -45,13 +45,41 @@ fn parse_all<T: Canonical>(what: &str, list: &[bytes::Bytes]) -> Result<Vec<T>, 
     list.iter().map(|bytes| parse(what, bytes)).collect()
 }
 
+/// Asks for a record that holds every write acknowledged before.
+fn newest(kind: RecordKind, name: String) -> pb::GetRecordRequest {
+    pb::GetRecordRequest {
+        kind: kind.into(),
+        name,
+        stale_ok: false,
+    }
+}
+
+/// Asks for a record as the node that answers knows it.
+fn stale(kind: RecordKind, name: String) -> pb::GetRecordRequest {
+    pb::GetRecordRequest {
+        stale_ok: true,
+        ..newest(kind, name)
+    }
+}
+
 impl Client {
     /// A robot.
     ///
     /// # Errors
     /// `NotFound`, or as every read.
     pub async fn robot(&self, code: &Code) -> Result<At<Robot>, ClientError> {
-        self.record(RecordKind::Robot, code.to_string()).await
+        self.record(newest(RecordKind::Robot, code.to_string()))
+            .await
+    }
+
+    /// A robot as the node asked knows it, which may lack the newest writes. Also answered without a leader, and by a node
+    /// that stands still; how old it is tells the position.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn robot_stale(&self, code: &Code) -> Result<At<Robot>, ClientError> {
+        self.record(stale(RecordKind::Robot, code.to_string()))
+            .await
     }
 
     /// An enterprise.
@@ -59,7 +87,8 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn enterprise(&self, id: &EnterpriseId) -> Result<At<Enterprise>, ClientError> {
-        self.record(RecordKind::Enterprise, id.to_string()).await
+        self.record(newest(RecordKind::Enterprise, id.to_string()))
+            .await
     }
 
     /// A type approval.
@@ -67,7 +96,7 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn model(&self, id: &ModelId) -> Result<At<Model>, ClientError> {
-        self.record(RecordKind::Model, id.to_string()).await
+        self.record(newest(RecordKind::Model, id.to_string())).await
     }
 
     /// A recall.
@@ -75,7 +104,8 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn recall(&self, number: &str) -> Result<At<Recall>, ClientError> {
-        self.record(RecordKind::Recall, number.to_owned()).await
+        self.record(newest(RecordKind::Recall, number.to_owned()))
+            .await
     }
 
     /// A transfer.
@@ -83,7 +113,8 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn transfer(&self, id: TransferId) -> Result<At<Transfer>, ClientError> {
-        self.record(RecordKind::Transfer, id.to_string()).await
+        self.record(newest(RecordKind::Transfer, id.to_string()))
+            .await
     }
 
     /// A peer.
@@ -91,7 +122,8 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn peer(&self, prefix: Prefix) -> Result<At<Peer>, ClientError> {
-        self.record(RecordKind::Peer, prefix.to_string()).await
+        self.record(newest(RecordKind::Peer, prefix.to_string()))
+            .await
     }
 
     /// The registry as a whole.
@@ -99,7 +131,17 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn registry(&self) -> Result<At<Registry>, ClientError> {
-        self.record(RecordKind::Registry, String::new()).await
+        self.record(newest(RecordKind::Registry, String::new()))
+            .await
+    }
+
+    /// The registry's state as the node asked knows it; as [`Client::robot_stale`].
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn registry_stale(&self) -> Result<At<Registry>, ClientError> {
+        self.record(stale(RecordKind::Registry, String::new()))
+            .await
     }
 
     /// The signed identity record of a robot, COSE_Sign1 bytes under the passport key.
@@ -107,7 +149,9 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn signed_record(&self, code: &Code) -> Result<At<Vec<u8>>, ClientError> {
-        let response = self.get(RecordKind::SignedRecord, code.to_string()).await?;
+        let response = self
+            .get(newest(RecordKind::SignedRecord, code.to_string()))
+            .await?;
         Ok(At {
             value: response.record.to_vec(),
             position: Position::of(response.position)?,
@@ -116,10 +160,9 @@ impl Client {
 
     async fn record<T: Canonical>(
         &self,
-        kind: RecordKind,
-        name: String,
+        request: pb::GetRecordRequest,
     ) -> Result<At<T>, ClientError> {
-        let response = self.get(kind, name).await?;
+        let response = self.get(request).await?;
         Ok(At {
             value: parse("the record", &response.record)?,
             position: Position::of(response.position)?,
@@ -128,14 +171,8 @@ impl Client {
 
     async fn get(
         &self,
-        kind: RecordKind,
-        name: String,
+        request: pb::GetRecordRequest,
     ) -> Result<pb::GetRecordResponse, ClientError> {
-        let request = pb::GetRecordRequest {
-            kind: kind.into(),
-            name,
-            stale_ok: false,
-        };
         self.read(|mut client| {
             let request = request.clone();
             async move { client.get_record(request).await }

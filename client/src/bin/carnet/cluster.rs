@@ -23,6 +23,7 @@ use crate::context::Settings;
 use crate::exit::{self, Failed, chain};
 use crate::output::say;
 use crate::parse;
+use crate::skip::{self, SkipVerb};
 use crate::trust::Roots;
 use crate::{Outcome, view};
 
@@ -182,6 +183,9 @@ pub(crate) enum Cluster {
         #[arg(required = true)]
         nodes: Vec<u64>,
     },
+    /// The roots' order to skip a log entry before which the nodes stand still: see the runbook poisoned-entry.
+    #[command(subcommand)]
+    Skip(SkipVerb),
 }
 
 fn member(text: &str) -> Result<Member, String> {
@@ -239,6 +243,7 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             let index = settings.admin()?.change_members(nodes).await?;
             Ok(json!({"voters": voters, "log_index": index.to_string()}).into())
         }
+        Cluster::Skip(verb) => skip::run(verb, settings).await,
     }
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod parse;
 mod recall;
 mod robot;
+mod skip;
 mod submit;
 mod trust;
 mod verify;

@@ -39,6 +39,9 @@ pub(crate) enum Robot {
         /// The robot.
         #[arg(value_parser = parse::code)]
         code: Code,
+        /// Take what the node asked knows, even without a leader; it may lack the newest writes.
+        #[arg(long)]
+        stale: bool,
     },
     /// Lists robots.
     List {
@@ -478,8 +481,13 @@ pub(crate) async fn run(
             )
             .await
         }
-        Robot::Get { code } => {
-            let found = settings.client()?.robot(&code).await?;
+        Robot::Get { code, stale } => {
+            let client = settings.client()?;
+            let found = if stale {
+                client.robot_stale(&code).await?
+            } else {
+                client.robot(&code).await?
+            };
             Ok(view::at(view::robot(&found.value), found.position).into())
         }
         Robot::List { filter, limit } => {

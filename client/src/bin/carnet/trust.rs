@@ -56,6 +56,10 @@ impl Roots {
         if self.0.len() == 1 { 1 } else { 2 }
     }
 
+    pub(crate) fn into_keys(self) -> Vec<SecretKey> {
+        self.0
+    }
+
     fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
         let message = root_signing_bytes(bytes);
         let sign = |key: &SecretKey| RootSignature {
@@ -74,11 +78,11 @@ impl Roots {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     std::fs::read(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     std::fs::write(path, bytes)
         .map_err(|error| Failed::local(format!("{}: {error}", path.display())))
 }

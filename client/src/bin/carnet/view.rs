@@ -1,6 +1,6 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
-use carnet_client::admin::{GetStatusResponse, Member, PeerStatus};
+use carnet_client::admin::{GetStatusResponse, Member, PeerStatus, StandsStill};
 use carnet_client::{Done, Position};
 use carnet_domain::accord::{Agreement, Bundle, Peer};
 use carnet_domain::code::ModelId;
@@ -357,6 +357,17 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "voters": value.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "members": value.members.iter().map(member).collect::<Vec<_>>(),
         "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),
+        "stands_still": value.stands_still.as_ref().map(stands_still),
+        "skip_files": value.skip_files.iter().map(|file| json!({"name": file.name, "verdict": file.verdict})).collect::<Vec<_>>(),
+    })
+}
+
+fn stands_still(value: &StandsStill) -> Value {
+    json!({
+        "log_index": value.log_index.to_string(),
+        "entry": hex::encode(&value.entry),
+        "why": value.why,
+        "see": "runbook poisoned-entry",
     })
 }
 
@@ -371,6 +382,7 @@ pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
         "tree": value.tree_size.to_string(),
         "published": value.published_size.to_string(),
         "snapshot": value.snapshot.to_string(),
+        "stands_before": value.stands_still.as_ref().map(|stands| format!("{} {}", stands.log_index, hex::encode(&stands.entry))),
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
     })
 }

@@ -1,0 +1,187 @@
+//! The order of the roots to skip a log entry before which the nodes of a cluster stand still.
+//!
+//! Prepared where the cluster is reached, signed where the root keys are, which is nowhere near it, and put as a file on
+//! every node. The runbook `poisoned-entry` says when.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::pki;
+use carnet_domain::accord::{RootSignature, Signed};
+use carnet_domain::digest::Digest;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::signature::{SecretKey, verify};
+use carnet_domain::skip::{Skip, signing_bytes};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::context::Settings;
+use crate::exit::{Failed, chain};
+use crate::output::say;
+use crate::submit::merge;
+use crate::trust::{Roots, read, write};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SkipVerb {
+    /// Writes the unsigned order about the entry before which the nodes stand still; asks every admin endpoint given.
+    Prepare {
+        /// Where to.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Adds signatures of root keys to an order.
+    Sign {
+        /// The order; it is replaced.
+        file: PathBuf,
+        /// A root seed; default is every one in root/ of --pki.
+        #[arg(long = "root")]
+        roots: Vec<PathBuf>,
+    },
+    /// Puts the signatures of several copies of an order into one.
+    Combine {
+        /// Where to.
+        #[arg(long)]
+        file: PathBuf,
+        /// The copies.
+        #[arg(required = true)]
+        copies: Vec<PathBuf>,
+    },
+    /// Shows an order and who signed it.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(verb: SkipVerb, settings: &Settings) -> Result<Outcome, Failed> {
+    let (file, signed, skip) = match verb {
+        SkipVerb::Prepare { file } => {
+            let skip = prepare(settings).await?;
+            (file, skip.unsigned(), skip)
+        }
+        SkipVerb::Sign { file, roots } => {
+            let (mut signed, skip) = read_order(&file)?;
+            for key in root_keys(&roots, settings)? {
+                add(&mut signed, skip.sign(&key));
+            }
+            (file, signed, skip)
+        }
+        SkipVerb::Combine { file, copies } => {
+            let (signed, skip) = combine(&copies)?;
+            (file, signed, skip)
+        }
+        SkipVerb::Show { file } => {
+            let (signed, skip) = read_order(&file)?;
+            return Ok(shown(&skip, &signed, &file).into());
+        }
+    };
+    write(&file, &signed.to_bytes())?;
+    Ok(shown(&skip, &signed, &file).into())
+}
+
+/// The order about the one entry before which nodes stand still.
+async fn prepare(settings: &Settings) -> Result<Skip, Failed> {
+    let admin = settings.admin()?;
+    let mut found: Option<Skip> = None;
+    for endpoint in admin.endpoints() {
+        let status = match admin.status(endpoint, false).await {
+            Ok(status) => status,
+            Err(error) => {
+                say(&format!("{endpoint}: {}", chain(&error)));
+                continue;
+            }
+        };
+        let Some(stands) = &status.stands_still else {
+            let applied = status.applied;
+            say(&format!(
+                "{endpoint}: does not stand still; it has applied log entry {applied}"
+            ));
+            continue;
+        };
+        let digest = <[u8; 32]>::try_from(&stands.entry[..]);
+        let digest = digest.map_err(|_| Failed::local(format!("{endpoint}: no digest")))?;
+        let cluster = <[u8; 16]>::try_from(&stands.cluster[..]).map_err(|_| {
+            Failed::usage(format!(
+                "{endpoint}: it stands still before its genesis, so no roots are known that could order anything"
+            ))
+        })?;
+        let skip = Skip {
+            cluster,
+            log_index: stands.log_index,
+            entry: Digest(digest),
+        };
+        match &found {
+            Some(other) if *other != skip => {
+                return Err(Failed::usage(format!(
+                    "{endpoint}: it stands before log entry {} {}, another before {} {}; they do not have the same log or the same past: do not skip",
+                    skip.log_index, skip.entry, other.log_index, other.entry
+                )));
+            }
+            _ => found = Some(skip),
+        }
+    }
+    found.ok_or_else(|| Failed::usage("no node asked stands still before a log entry"))
+}
+
+fn root_keys(files: &[PathBuf], settings: &Settings) -> Result<Vec<SecretKey>, Failed> {
+    if files.is_empty() {
+        return Ok(Roots::open(settings.pki_dir()?)?.into_keys());
+    }
+    let read = |file: &PathBuf| Ok(pki::read_seed(file)?);
+    files.iter().map(read).collect()
+}
+
+/// One signature a root, in the order of their keys.
+fn add(signed: &mut Signed, signature: RootSignature) {
+    signed.signatures.retain(|have| have.root != signature.root);
+    signed.signatures.push(signature);
+    signed.signatures.sort_by(|a, b| a.root.cmp(&b.root));
+}
+
+fn combine(copies: &[PathBuf]) -> Result<(Signed, Skip), Failed> {
+    let mut all: Option<(Signed, Skip)> = None;
+    for copy in copies {
+        let (signed, skip) = read_order(copy)?;
+        match &mut all {
+            None => all = Some((signed, skip)),
+            Some((_, first)) if *first != skip => {
+                return Err(Failed::usage(format!(
+                    "{}: it is about another entry than the first copy",
+                    copy.display()
+                )));
+            }
+            Some((into, _)) => {
+                for signature in signed.signatures {
+                    add(into, signature);
+                }
+            }
+        }
+    }
+    all.ok_or_else(|| Failed::usage("no copies"))
+}
+
+fn read_order(path: &Path) -> Result<(Signed, Skip), Failed> {
+    let wrong = |error: carnet_domain::encoding::DecodeError| {
+        Failed::usage(format!(
+            "{}: not an order to skip an entry: {error}",
+            path.display()
+        ))
+    };
+    let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
+    let skip = Skip::from_bytes(&signed.bytes.0).map_err(wrong)?;
+    Ok((signed, skip))
+}
+
+fn shown(skip: &Skip, signed: &Signed, file: &Path) -> Value {
+    let message = signing_bytes(&signed.bytes.0);
+    let rows = signed.signatures.iter().map(|s| {
+        json!({"root": s.root.to_string(), "verifies": verify(&s.root, &message, &s.signature).is_ok()})
+    });
+    let about = json!({
+        "cluster": hex::encode(skip.cluster),
+        "log_index": skip.log_index.to_string(),
+        "entry": skip.entry.to_string(),
+    });
+    let more = json!({"signatures": rows.collect::<Vec<_>>(), "file": file.display().to_string()});
+    merge(about, more)
+}
