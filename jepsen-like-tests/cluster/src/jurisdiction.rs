@@ -52,6 +52,8 @@ pub struct Plan {
     pub voters: u8,
     /// Further nodes with keys, N + 1 and on, that are not started.
     pub spare: u8,
+    /// Root keys, 1 to 3; of more than one, two sign.
+    pub roots: u8,
     /// Entries after which a snapshot is taken.
     pub snapshot_entries: u64,
     /// Entries kept below a snapshot.
@@ -98,6 +100,7 @@ impl Plan {
             prefix: Prefix::parse(prefix).expect("invariant: tests name their prefix"),
             voters: 3,
             spare: 0,
+            roots: 1,
             snapshot_entries: 1_000_000,
             keep_entries: 1_000_000,
             keys_made: None,

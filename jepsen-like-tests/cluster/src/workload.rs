@@ -340,7 +340,7 @@ fn firmware(build: u32) -> Firmware {
 }
 
 /// The registration of a robot of the harness's model, with a value.
-pub(crate) fn registration(code: Code, value: u32) -> Registration {
+pub fn registration(code: Code, value: u32) -> Registration {
     let maker = Maker {
         scheme: IdentifierScheme::Name,
         country: "XA".to_owned(),

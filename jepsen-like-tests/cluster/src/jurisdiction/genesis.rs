@@ -10,6 +10,7 @@ use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Answer, ItemAnswer};
 use carnet_domain::policy::Role;
 use carnet_domain::record::{Form, Holder, IdentifierScheme, Maker, ModelFacts};
+use carnet_domain::signature::SecretKey;
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, layout};
@@ -24,10 +25,13 @@ pub(super) const MODEL: &str = "100002";
 /// The only enterprise.
 pub(super) const ENTERPRISE: &str = "0001";
 
-/// The genesis, signed by the root.
+/// The genesis, signed by every root.
 pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
-    let root = carnet_client::pki::read_seed(&of.pki().join("root/root-1.seed"))
-        .map_err(Broken::at("root key"))?;
+    let keys = (1..=of.plan.roots).map(|number| {
+        let path = of.pki().join(format!("root/root-{number}.seed"));
+        carnet_client::pki::read_seed(&path).map_err(Broken::at("root key"))
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
     let cluster = carnet_client::pki::read_cluster(&of.pki()).map_err(Broken::at("cluster"))?;
     let signer = |who: &str, role, office: &str| -> Result<FirstSigner, Broken> {
         let public = layout::actor_key(of, who)?;
@@ -44,8 +48,8 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
         country: "XA".to_owned(),
         incarnation: INCARNATION,
         cluster: cluster.bytes(),
-        roots: vec![root.public()],
-        threshold: 1,
+        roots: keys.iter().map(SecretKey::public).collect(),
+        threshold: of.plan.roots.min(2),
         log_key: of.log_identity()?.1,
         time: wall_time(),
         seal_idle: SEAL_IDLE,
@@ -55,13 +59,14 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
         ],
     };
     let bytes = Statement::Genesis { genesis }.to_bytes();
-    let signature = root.sign(&root_signing_bytes(&bytes));
+    let message = root_signing_bytes(&bytes);
+    let signatures = keys.iter().map(|root| RootSignature {
+        root: root.public(),
+        signature: root.sign(&message),
+    });
     Ok(Signed {
+        signatures: signatures.collect(),
         bytes: Blob(bytes),
-        signatures: vec![RootSignature {
-            root: root.public(),
-            signature,
-        }],
     })
 }
 

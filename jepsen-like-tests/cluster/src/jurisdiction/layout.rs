@@ -22,6 +22,7 @@ pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
     let mut command = carnet_at(of, of.plan.keys_made.as_ref());
     command
         .args(["--prefix", of.prefix().as_str(), "pki", "init"])
+        .args(["--roots", &of.plan.roots.to_string()])
         .arg(of.pki());
     for node in &of.nodes {
         let host = of.network.of(super::index(node.id), RAFT_PORT).ip();

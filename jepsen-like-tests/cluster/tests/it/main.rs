@@ -9,6 +9,7 @@ mod data_directory;
 mod faults;
 mod first_start;
 mod planted;
+mod poisoned;
 mod power;
 mod process;
 mod raft_plane;

@@ -18,7 +18,7 @@ use crate::faults::{gated, hold, lose_answers};
 use crate::power::{lose_power, on_disks};
 
 /// Every fault that a `carnetd` with the switchboard can be told to have.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "follower-serves-local-read",
     "crash-after-seal",
     "crash-before-size-kept",
@@ -32,6 +32,7 @@ const NAMES: [&str; 13] = [
     "epoch-not-strict",
     "cancel-keeps-epoch",
     "snapshot-misses-a-column-family",
+    "panic-at-a-marked-entry",
 ];
 
 /// Fails unless this invariant is among those found broken. One fault often breaks more than one.
