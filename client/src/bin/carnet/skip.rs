@@ -87,13 +87,13 @@ async fn prepare(settings: &Settings) -> Result<Skip, Failed> {
         let status = match admin.status(endpoint, false).await {
             Ok(status) => status,
             Err(error) => {
-                say(&format!("{endpoint}: {}", chain(&error)));
+                say(format!("{endpoint}: {}", chain(&error)));
                 continue;
             }
         };
         let Some(stands) = &status.stands_still else {
             let applied = status.applied;
-            say(&format!(
+            say(format!(
                 "{endpoint}: does not stand still; it has applied log entry {applied}"
             ));
             continue;
@@ -135,7 +135,7 @@ fn root_keys(files: &[PathBuf], settings: &Settings) -> Result<Vec<SecretKey>, F
 fn add(signed: &mut Signed, signature: RootSignature) {
     signed.signatures.retain(|have| have.root != signature.root);
     signed.signatures.push(signature);
-    signed.signatures.sort_by(|a, b| a.root.cmp(&b.root));
+    signed.signatures.sort_by_key(|have| have.root);
 }
 
 fn combine(copies: &[PathBuf]) -> Result<(Signed, Skip), Failed> {

@@ -359,7 +359,10 @@ async fn replicas_agree(registry: &Jurisdiction) -> Result<(), Broken> {
         let same_index = looks.windows(2).all(|pair| pair[0].0 == pair[1].0);
         let same_digest = looks.windows(2).all(|pair| pair[0].1 == pair[1].1);
         match (same_index, same_digest) {
-            (true, same) => Ok(assert!(same, "{looks:?}")),
+            (true, same) => {
+                assert!(same, "{looks:?}");
+                Ok(())
+            }
             (false, _) => Err(format!("{looks:?}")),
         }
     })

@@ -8,14 +8,12 @@ use carnet_domain::accord::Signed;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::kit::Country;
 use carnet_domain::skip::{Skip, entry_digest};
-use carnet_store::artefact::{StateEngine, content_digest};
+use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
-use carnet_store::machine::{
-    Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine,
-};
+use carnet_store::machine::{Applied, LogPosition, LogRecord, Payload, Snapshot, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::records::Records;
 use carnet_store::registry::RegistryState;
@@ -81,7 +79,7 @@ impl<E: StateEngine> StateEngine for Poisoned<E> {
         self.engine.snapshot()
     }
 
-    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault> {
         self.engine.receive()
     }
 }
