@@ -9,7 +9,7 @@ mod root;
 mod seal;
 mod skip;
 
-pub use seal::standing_now;
+pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
 
 use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
@@ -70,6 +70,8 @@ pub struct Planted {
     pub no_dedup: bool,
     /// A command whose bytes contain [`PANIC_MARK`] panics.
     pub panic_at_mark: bool,
+    /// A seal appends another map head than the map has: the tree of this replica gets roots of its own.
+    pub other_root: bool,
     /// Faults of the custody chain.
     pub custody: crate::custody::Planted,
 }

@@ -6,7 +6,7 @@ use super::{Authorised, Run, refused, rule};
 use crate::checkpoint::{Checkpoint, Origin, open};
 use crate::digest::Digest;
 use crate::encoding::Blob;
-use crate::entry::{ItemAnswer, LeafRecord, Sealed};
+use crate::entry::{Body, ItemAnswer, LeafRecord, Registry, Sealed};
 use crate::event::{After, Event};
 use crate::leaf::{Kind, Subject, leaf_seed};
 use crate::ledger::Ledger;
@@ -72,6 +72,63 @@ pub fn standing_now<L: Ledger>(ledger: &L, model: &Model) -> Result<ModelStandin
     standing(ledger, model, None)
 }
 
+/// A size of the log that has two roots: the one this replica came to, and the one that the log's key signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Tree size.
+    pub size: u64,
+    /// Root that this replica sealed or published.
+    pub own: Digest,
+    /// Root that the committed, signed entry names.
+    pub named: Digest,
+}
+
+/// Whether an entry to be applied proves that this replica's log is not the one that was signed.
+///
+/// Pure, like everything here: whoever applies entries must stop at `Some` instead of applying the entry. A size that is
+/// no longer the newest is an honest latecomer, and a root that the log's key did not sign proves nothing: both are
+/// `None` here and refused by `apply`.
+pub fn contradiction(registry: &Registry, body: &Body) -> Option<Contradiction> {
+    let Body::Publish {
+        size,
+        root,
+        signature,
+    } = body
+    else {
+        return None;
+    };
+    let known = [&registry.sealed, &registry.published];
+    let mut known = known.into_iter().flatten();
+    let own = known.find(|sealed| sealed.size == *size)?.root;
+    if own == *root {
+        return None;
+    }
+    signed(registry, *size, root, signature).map(|_| Contradiction {
+        size: *size,
+        own,
+        named: *root,
+    })
+}
+
+/// The checkpoint of a size, if this is the signature of the log's key under it.
+fn signed(registry: &Registry, size: u64, root: &Digest, signature: &Signature) -> Option<String> {
+    let origin = Origin {
+        prefix: registry.prefix,
+        incarnation: registry.incarnation,
+    };
+    let checkpoint = Checkpoint {
+        origin,
+        size,
+        root: *root,
+    };
+    let text = checkpoint
+        .assemble(&registry.log_key, signature)
+        .into_text();
+    open(&text, &registry.log_key, &origin)
+        .is_ok()
+        .then_some(text)
+}
+
 impl<L: Ledger> Run<'_, L> {
     /// Appends the map head and closes the tree, if there is something new or the idle interval passed.
     pub(super) fn seal(&mut self) -> Result<ItemAnswer, L::Fault> {
@@ -99,7 +156,10 @@ impl<L: Ledger> Run<'_, L> {
             from += leaves.len() as u64;
             changes.extend(leaves.into_iter().flat_map(|leaf| leaf.map));
         }
-        let map_root = self.update_map(&changes)?;
+        let mut map_root = self.update_map(&changes)?;
+        if self.planted.other_root {
+            map_root.0[0] ^= 1;
+        }
         let subject = Subject::map_head(&self.registry.prefix);
         let seed = leaf_seed(&self.seed, self.ordinal);
         let authorised = Authorised::system(rule::MAP_HEAD, &self.registry.tree.size());
@@ -174,24 +234,12 @@ impl<L: Ledger> Run<'_, L> {
         let Some(sealed) = sealed.filter(|_| newer) else {
             return Ok(refused(Reason::NotSealed, format!("size {size}")));
         };
-        let origin = Origin {
-            prefix: self.registry.prefix,
-            incarnation: self.registry.incarnation,
-        };
-        let checkpoint = Checkpoint {
-            origin,
-            size,
-            root: *root,
-        };
-        let text = checkpoint
-            .assemble(&self.registry.log_key, signature)
-            .into_text();
-        if open(&text, &self.registry.log_key, &origin).is_err() {
+        let Some(text) = signed(&self.registry, size, root, signature) else {
             return Ok(refused(
                 Reason::BadSignature,
                 format!("checkpoint of size {size}"),
             ));
-        }
+        };
         self.registry.published = Some(sealed);
         self.registry.checkpoint = text;
         Ok(ItemAnswer::Nothing {})

@@ -1,15 +1,17 @@
 //! Entries: sessions and exactly-once, signatures, stamps, statements of the roots, sealing and publishing.
 
+use carnet_domain::checkpoint::{Checkpoint, Origin};
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Body, Request};
 use carnet_domain::kit::{Country, text};
 use carnet_domain::leaf::Leaf;
 use carnet_domain::ledger::Ledger;
-use carnet_domain::machine::whole_envelope;
+use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::rules::{check, market};
+use crate::values::d;
 
 fn send(country: &mut Country, request: Request) -> String {
     let answer = country.apply(Body::Actor { request });
@@ -339,4 +341,68 @@ fn a_size_is_published_when_it_was_sealed_and_signed() {
         size,
         "nothing new, nothing sealed"
     );
+}
+
+/// What a replica at `registry` says of a checkpoint with this root, signed by this key.
+fn contradicted(x: &Country, key: &str, size: u64, root: Digest) -> Option<Contradiction> {
+    let registry = x.registry();
+    let origin = Origin {
+        prefix: registry.prefix,
+        incarnation: registry.incarnation,
+    };
+    let body = Checkpoint { origin, size, root }.body();
+    let signature = x.key(key).sign(body.as_bytes());
+    let publish = Body::Publish {
+        size,
+        root,
+        signature,
+    };
+    contradiction(&registry, &publish)
+}
+
+#[test]
+fn only_another_root_of_the_same_size_signed_by_the_log_is_a_contradiction() {
+    let mut x = market();
+    x.seal();
+    let old = x.registry().sealed.expect("sealed");
+    let other = d("another root");
+    assert_eq!(contradicted(&x, "log", old.size, old.root), None);
+    assert_eq!(
+        contradicted(&x, "maker", old.size, other),
+        None,
+        "not the log's key"
+    );
+    assert_eq!(
+        contradicted(&x, "log", old.size - 1, other),
+        None,
+        "never sealed"
+    );
+    let found = Contradiction {
+        size: old.size,
+        own: old.root,
+        named: other,
+    };
+    assert_eq!(contradicted(&x, "log", old.size, other), Some(found));
+
+    // Published, and another size sealed since: the root of either is known.
+    x.publish().expect("sealed");
+    let registration = x.register(77);
+    x.command("maker", registration);
+    x.seal();
+    let new = x.registry().sealed.expect("sealed");
+    assert_eq!(
+        contradicted(&x, "log", old.size, old.root),
+        None,
+        "late, and honest"
+    );
+    assert_eq!(contradicted(&x, "log", old.size, other), Some(found));
+    let found = Contradiction {
+        size: new.size,
+        own: new.root,
+        named: other,
+    };
+    assert_eq!(contradicted(&x, "log", new.size, other), Some(found));
+    // What is neither the newest sealed size nor the published one is a latecomer, whatever it says.
+    x.publish().expect("sealed");
+    assert_eq!(contradicted(&x, "log", old.size, other), None, "forgotten");
 }
