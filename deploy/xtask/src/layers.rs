@@ -125,6 +125,7 @@ pub const HEAVY: &[Heavy] = &[
     heavy("rocksdb", &[STORE], &[]),
     heavy("librocksdb-sys", &[STORE], &[]),
     heavy("raft-log", &[STORE], &[]),
+    heavy("xxhash-rust", &[STORE], &[]),
     heavy("openraft-rt*", &[CONSENSUS, SIM], &[]),
     heavy("openraft*", &[CONSENSUS], &[]),
     // Certificates and keys.

@@ -333,17 +333,35 @@ impl Intake {
 /// # Errors
 /// The disk failed.
 pub fn content_digest(read: &(impl KvRead + ?Sized)) -> Result<[u8; 32], StorageFault> {
+    let digest = content_digest_paced(read, |_| true)?;
+    digest.ok_or_else(|| StorageFault::Invariant("a digest that nobody stopped has no end".into()))
+}
+
+/// As [`content_digest`]; `go_on` is called after every page with its size in bytes. It may take its time, and `false` ends
+/// the reading without a digest.
+///
+/// # Errors
+/// The disk failed.
+pub fn content_digest_paced(
+    read: &(impl KvRead + ?Sized),
+    mut go_on: impl FnMut(usize) -> bool,
+) -> Result<Option<[u8; 32]>, StorageFault> {
     const PAGE_COUNT: usize = 1_000;
     let mut hash = Sha256::new();
     for &family in Family::ALL {
         let mut from = Vec::new();
         loop {
             let page = read.scan(family, &from, None, PAGE_COUNT)?;
+            let mut size = 0;
             for (key, value) in &page {
                 for part in [key, value] {
                     hash.update((part.len() as u64).to_be_bytes());
                     hash.update(part);
+                    size += part.len();
                 }
+            }
+            if !go_on(size) {
+                return Ok(None);
             }
             match page.into_iter().nth(PAGE_COUNT - 1) {
                 // The least key after the last one of the page.
@@ -353,7 +371,7 @@ pub fn content_digest(read: &(impl KvRead + ?Sized)) -> Result<[u8; 32], Storage
         }
         hash.update([0xff; 8]);
     }
-    Ok(hash.finalize().into())
+    Ok(Some(hash.finalize().into()))
 }
 
 pub(crate) fn corrupt(detail: String) -> StorageFault {

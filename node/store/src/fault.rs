@@ -36,6 +36,9 @@ pub enum StorageFault {
     /// The directory belongs to another cluster or node, or to a newer binary.
     #[error("{0}")]
     Foreign(String),
+    /// This replica's state is not the one that the others signed: stop, and never serve it again.
+    #[error("diverged: {0}")]
+    Diverged(String),
     /// Our own invariant is broken: stop before diverging.
     #[error("invariant broken: {0}")]
     Invariant(String),

@@ -4,6 +4,7 @@
 
 pub mod applied;
 pub mod artefact;
+pub mod compare;
 pub mod directory;
 pub mod engine;
 pub mod families;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::digest::Digest;
 
+use crate::compare::Mark;
 use crate::fault::StorageFault;
 
 /// Where a record stands in the Raft log.
@@ -144,4 +145,10 @@ pub trait StateMachine: Send + Sync + 'static {
     /// # Errors
     /// The disk failed.
     fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault>;
+
+    /// What this replica's state was at its newest sealed sizes above `size`, to be compared with the others'.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn marks(&self, size: u64) -> Result<Vec<Mark>, StorageFault>;
 }

@@ -20,6 +20,7 @@ use carnet_domain::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signe
 use carnet_domain::signature::KeyId;
 use carnet_domain::transfer::Transfer;
 
+use crate::compare::Written;
 use crate::engine::{Batch, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
@@ -44,7 +45,25 @@ pub struct Overlay<'a> {
     registry: Option<Registry>,
     registry_changed: bool,
     seen: Mutex<Seen>,
+    written: Written,
+    #[cfg(feature = "planted")]
+    differs: bool,
 }
+
+/// What an overlay leaves behind.
+pub struct Finished {
+    /// Its writes.
+    pub batch: Batch,
+    /// The registry after them.
+    pub registry: Option<Registry>,
+    /// The digest of writes it was given, with its own. The registry is not in it: how often it is written depends on
+    /// how the log was cut.
+    pub written: Written,
+}
+
+/// The text in a robot's record at which a planted difference shows itself.
+#[cfg(feature = "planted")]
+pub const PLANTED_MARK: &str = "planted: differs";
 
 /// What nearly every command asks for again, decoded once for all entries of one overlay.
 #[derive(Default)]
@@ -54,11 +73,21 @@ struct Seen {
 }
 
 impl<'a> Overlay<'a> {
-    /// Nothing written yet; `registry` is the newest one, if there is one.
+    /// Nothing written yet; `registry` is the newest one, if there is one. Writes are taken up into no digest.
     pub fn new(
         base: &'a dyn KvRead,
         verified: &'a dyn Verified,
         registry: Option<Registry>,
+    ) -> Self {
+        Self::noting(base, verified, registry, Written::unknown())
+    }
+
+    /// As [`Self::new`]; writes are taken up into `written`.
+    pub fn noting(
+        base: &'a dyn KvRead,
+        verified: &'a dyn Verified,
+        registry: Option<Registry>,
+        written: Written,
     ) -> Self {
         Self {
             base,
@@ -67,15 +96,30 @@ impl<'a> Overlay<'a> {
             registry,
             registry_changed: false,
             seen: Mutex::default(),
+            written,
+            #[cfg(feature = "planted")]
+            differs: false,
         }
+    }
+
+    /// With the planted fault of a replica that writes one byte of a marked record differently.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn differing(self, differs: bool) -> Self {
+        Self { differs, ..self }
+    }
+
+    /// The registry as changed so far.
+    pub(crate) fn known_registry(&self) -> Option<&Registry> {
+        self.registry.as_ref()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writes as a batch, and the registry after them.
-    pub fn finish(mut self) -> (Batch, Option<Registry>) {
+    /// The writes as a batch, and what comes with them.
+    pub fn finish(mut self) -> Finished {
         if let (true, Some(registry)) = (self.registry_changed, &self.registry) {
             let stored = to_stored(registry);
             self.changes[Family::Meta as usize].insert(keys::REGISTRY.to_vec(), Some(stored));
@@ -88,10 +132,20 @@ impl<'a> Overlay<'a> {
                 of_family.map(|(key, value)| (*family, key, value))
             })
             .collect();
-        (Batch { changes }, self.registry)
+        Finished {
+            batch: Batch { changes },
+            registry: self.registry,
+            written: self.written,
+        }
     }
 
     fn set(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {
+        #[cfg(feature = "planted")]
+        let value = match self.differs && family == Family::Robots {
+            true => value.map(differently),
+            false => value,
+        };
+        self.written.note(family, &key, value.as_deref());
         self.changes[family as usize].insert(key, value);
     }
 
@@ -102,6 +156,16 @@ impl<'a> Overlay<'a> {
     fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
         self.set(family, key, Some(to_stored(record)));
     }
+}
+
+/// The record with the last byte of the mark in it changed, if the mark is in it.
+#[cfg(feature = "planted")]
+fn differently(mut record: Vec<u8>) -> Vec<u8> {
+    let mark = PLANTED_MARK.as_bytes();
+    if let Some(at) = record.windows(mark.len()).position(|text| text == mark) {
+        record[at + mark.len() - 1] ^= 1;
+    }
+    record
 }
 
 impl KvRead for Overlay<'_> {

@@ -19,23 +19,24 @@ use tracing::{error, warn};
 use carnet_domain::accord::Signed;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical, DecodeError};
-use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry};
+use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
 use carnet_domain::machine;
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::skip::{self, OrderForEntry, entry_digest};
 use carnet_domain::time::TimeMs;
 
 use crate::applied;
-use crate::artefact::{StateEngine, StateSink};
+use crate::artefact::{StateEngine, StateSink, content_digest_paced};
+use crate::compare::{Mark, Marks, Written};
 use crate::engine::{Batch, KvRead};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::guard;
 use crate::keys;
 use crate::machine::{
-    Applied, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
+    Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
 };
-use crate::overlay::{Overlay, Verified};
+use crate::overlay::{Finished, Overlay, Verified};
 use crate::records::{Records, to_stored};
 use crate::roots;
 use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
@@ -110,11 +111,39 @@ pub struct Published {
     pub view: Arc<dyn KvRead>,
 }
 
+/// The whole state at one sealed size, to be digested in the background and given to [`RegistryState::digested`].
+pub struct ContentToDigest {
+    size: u64,
+    index: u64,
+    view: Arc<dyn KvRead>,
+}
+
+impl ContentToDigest {
+    /// Tree size.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads everything. `go_on` is called now and then with how many bytes were read since; it may take its time, and
+    /// `false` ends the reading without a digest.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn digest(
+        &self,
+        go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<[u8; 32]>, StorageFault> {
+        content_digest_paced(self.view.as_ref(), go_on)
+    }
+}
+
 struct Inner {
     registry: Option<Registry>,
     sealed_views: BTreeMap<u64, Arc<dyn KvRead>>,
     /// The record that panicked alone. Until it is skipped, nothing after it is applied.
     stands: Option<StandsBefore>,
+    /// Everything written since the last seal.
+    written: Written,
 }
 
 /// What applying a run of records computed. Nothing of it is written yet.
@@ -122,6 +151,7 @@ struct Computed {
     answers: Vec<Bytes>,
     batch: Batch,
     registry: Option<Registry>,
+    written: Written,
 }
 
 /// A computation that panicked, or whose invariant broke: what it said. It left nothing behind.
@@ -138,8 +168,16 @@ pub struct RegistryState<E: StateEngine> {
     replaced: Arc<AtomicBool>,
     orders: Orders,
     skipped: RwLock<Arc<[Skipped]>>,
+    /// A lock of its own: whoever asks must not wait until a run of records is applied.
+    marks: Mutex<Marks>,
+    /// How often, in log time, the whole content is digested; 0: never.
+    content_every_ms: u64,
+    content: Mutex<Option<ContentToDigest>>,
+    diverged: Mutex<Option<String>>,
     #[cfg(feature = "planted")]
     planted: machine::Planted,
+    #[cfg(feature = "planted")]
+    differs: bool,
 }
 
 impl<E: StateEngine> RegistryState<E> {
@@ -152,12 +190,18 @@ impl<E: StateEngine> RegistryState<E> {
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);
         let skipped = Records(&engine).all_skipped()?;
+        // What was written since the last seal is known only if nothing was written before.
+        let written = match applied.last {
+            None => Written::from_here(),
+            Some(_) => Written::unknown(),
+        };
         let state = Self {
             engine,
             inner: Mutex::new(Inner {
                 registry,
                 sealed_views: BTreeMap::new(),
                 stands: None,
+                written,
             }),
             published: RwLock::new(None),
             verified: Arc::default(),
@@ -165,11 +209,20 @@ impl<E: StateEngine> RegistryState<E> {
             replaced: Arc::default(),
             orders: Orders::default(),
             skipped: RwLock::new(skipped.into()),
+            marks: Mutex::default(),
+            content_every_ms: 0,
+            content: Mutex::default(),
+            diverged: Mutex::default(),
             #[cfg(feature = "planted")]
             planted: machine::Planted::default(),
+            #[cfg(feature = "planted")]
+            differs: false,
         };
         // A state that stands at a seal serves it at once: nothing may be written for long.
-        state.keep_views(&mut *state.lock()?)?;
+        let mut inner = state.lock()?;
+        state.keep_views(&mut inner)?;
+        state.mark_what_is_there(&inner, &applied);
+        drop(inner);
         Ok(state)
     }
 
@@ -178,6 +231,38 @@ impl<E: StateEngine> RegistryState<E> {
     #[must_use]
     pub fn plant(self, planted: machine::Planted) -> Self {
         Self { planted, ..self }
+    }
+
+    /// With the planted fault of a replica that writes one byte of a marked record differently.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn differing(self, differs: bool) -> Self {
+        Self { differs, ..self }
+    }
+
+    /// Digests its whole content at the first seal of every so many milliseconds of log time; 0: never. Replicas with
+    /// other numbers choose other sizes, and have nothing to compare.
+    #[must_use]
+    pub fn content_every(self, ms: u64) -> Self {
+        Self {
+            content_every_ms: ms,
+            ..self
+        }
+    }
+
+    /// The state to be digested, if a size for it was passed since the last call.
+    pub fn take_content(&self) -> Option<ContentToDigest> {
+        locked(&self.content).take()
+    }
+
+    /// Takes up the digest of a state that [`Self::take_content`] gave.
+    pub fn digested(&self, content: &ContentToDigest, digest: [u8; 32]) {
+        locked(&self.marks).content(content.size, content.index, digest);
+    }
+
+    /// Why this replica's state is known to be another than the one that was signed. It applies nothing since.
+    pub fn diverged(&self) -> Option<String> {
+        locked(&self.diverged).clone()
     }
 
     /// The engine: reads of the newest applied state.
@@ -267,8 +352,11 @@ impl<E: StateEngine> RegistryState<E> {
             inner.sealed_views.clear();
             inner.stands = None;
             self.reread_skipped()?;
+            inner.written = Written::unknown();
             self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
+            *locked(&self.marks) = Marks::default();
+            self.mark_what_is_there(&inner, &applied);
             self.progress
                 .send_replace(progress_of(inner.registry.as_ref(), &applied));
         }
@@ -380,11 +468,15 @@ impl<E: StateEngine> RegistryState<E> {
         applied: &mut Applied,
     ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
         let index = record.position.index;
-        let base = inner.registry.clone();
+        let (base, written) = (inner.registry.clone(), inner.written.clone());
         let computed = guarded(|| {
-            let mut overlay = Overlay::new(&self.engine, self.verified.as_ref(), base);
+            let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
             machine::skip(&mut overlay, order)?;
-            let (mut batch, registry) = overlay.finish();
+            let Finished {
+                mut batch,
+                registry,
+                written,
+            } = overlay.finish();
             let skipped = Skipped {
                 order: order.skip().clone(),
                 entry: Blob(entry.to_vec()),
@@ -394,6 +486,7 @@ impl<E: StateEngine> RegistryState<E> {
                 answers: vec![Bytes::new()],
                 batch,
                 registry,
+                written,
             })
         })?;
         let done = self.commit(inner, std::slice::from_ref(record), computed, applied)?;
@@ -411,31 +504,42 @@ impl<E: StateEngine> RegistryState<E> {
         records: &[LogRecord],
         applied: &mut Applied,
     ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
-        let base = inner.registry.clone();
-        let computed = guarded(|| self.compute(base, records))?;
+        let (base, written) = (inner.registry.clone(), inner.written.clone());
+        let computed = guarded(|| self.compute(base, written, records))?;
         self.commit(inner, records, computed, applied)
     }
 
     fn compute(
         &self,
         base: Option<Registry>,
+        written: Written,
         records: &[LogRecord],
     ) -> Result<Computed, StorageFault> {
-        let mut overlay = Overlay::new(&self.engine, self.verified.as_ref(), base);
+        let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
+        #[cfg(feature = "planted")]
+        {
+            overlay = overlay.differing(self.differs);
+        }
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
             answers.push(match &record.payload {
                 Payload::Blank | Payload::Membership(_) => Bytes::new(),
                 Payload::Entry(bytes) => {
-                    Bytes::from(self.apply_entry(&mut overlay, bytes)?.to_bytes())
+                    let answer = self.apply_entry(&mut overlay, record.position, bytes)?;
+                    Bytes::from(answer.to_bytes())
                 }
             });
         }
-        let (batch, registry) = overlay.finish();
+        let Finished {
+            batch,
+            registry,
+            written,
+        } = overlay.finish();
         Ok(Computed {
             answers,
             batch,
             registry,
+            written,
         })
     }
 
@@ -463,7 +567,9 @@ impl<E: StateEngine> RegistryState<E> {
         }
         applied::store(&mut computed.batch, applied);
         self.engine.write(computed.batch)?;
-        inner.registry = computed.registry;
+        let before = std::mem::replace(&mut inner.registry, computed.registry);
+        inner.written = computed.written;
+        self.mark_seal(before.as_ref(), inner, applied)?;
         self.keep_views(inner)?;
         Ok(Ok(computed.answers))
     }
@@ -489,8 +595,69 @@ impl<E: StateEngine> RegistryState<E> {
         }
     }
 
-    fn apply_entry(&self, overlay: &mut Overlay<'_>, bytes: &[u8]) -> Result<Answer, StorageFault> {
-        match Entry::from_bytes(bytes) {
+    /// Notes what there is to compare, if the batch that was just written ended with a seal.
+    fn mark_seal(
+        &self,
+        before: Option<&Registry>,
+        inner: &mut Inner,
+        applied: &Applied,
+    ) -> Result<(), StorageFault> {
+        let before = before.and_then(|registry| registry.sealed.as_ref());
+        let Some(registry) = &inner.registry else {
+            return Ok(());
+        };
+        let Some(sealed) = registry.sealed.as_ref() else {
+            return Ok(());
+        };
+        if before.is_some_and(|before| before.size == sealed.size) {
+            return Ok(());
+        }
+        let index = applied.last.map_or(0, |position| position.index);
+        let stored = to_stored(registry);
+        inner
+            .written
+            .note(Family::Meta, keys::REGISTRY, Some(&stored));
+        let writes = inner.written.digest();
+        inner.written = Written::from_here();
+        locked(&self.marks).seal(sealed.size, index, sealed.root.0, writes);
+        if content_is_due(before, sealed, self.content_every_ms) {
+            let content = ContentToDigest {
+                size: sealed.size,
+                index,
+                view: self.engine.view()?,
+            };
+            *locked(&self.content) = Some(content);
+        }
+        Ok(())
+    }
+
+    /// After a start or a snapshot: the newest sealed root is known, what was written before it is not.
+    fn mark_what_is_there(&self, inner: &Inner, applied: &Applied) {
+        let sealed = inner.registry.as_ref().and_then(|it| it.sealed.as_ref());
+        if let Some(sealed) = sealed {
+            let index = applied.last.map_or(0, |position| position.index);
+            locked(&self.marks).seal(sealed.size, index, sealed.root.0, None);
+        }
+    }
+
+    fn apply_entry(
+        &self,
+        overlay: &mut Overlay<'_>,
+        at: LogPosition,
+        bytes: &[u8],
+    ) -> Result<Answer, StorageFault> {
+        let entry = Entry::from_bytes(bytes);
+        if let (Ok(entry), Some(registry)) = (&entry, overlay.known_registry())
+            && let Some(found) = machine::contradiction(registry, &entry.body)
+        {
+            let why = format!(
+                "the signed checkpoint of size {} at log index {} has root {}, this replica came to {}",
+                found.size, at.index, found.named, found.own
+            );
+            *locked(&self.diverged) = Some(why.clone());
+            return Err(StorageFault::Diverged(why));
+        }
+        match entry {
             #[cfg(feature = "planted")]
             Ok(entry) => machine::apply_with(overlay, &entry, self.planted),
             #[cfg(not(feature = "planted"))]
@@ -585,6 +752,19 @@ fn progress_of(registry: Option<&Registry>, applied: &Applied) -> Progress {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a seal is the first of a period of log time. Every replica with the same period says the same of it.
+fn content_is_due(before: Option<&Sealed>, sealed: &Sealed, every_ms: u64) -> bool {
+    let period = |sealed: &Sealed| sealed.at.as_ms().checked_div(every_ms);
+    match (before.and_then(period), period(sealed)) {
+        (Some(before), Some(now)) => before < now,
+        _ => false,
+    }
+}
+
 /// Whether a record ends its batch: a seal's state must be viewed before anything follows.
 fn ends_batch(record: &LogRecord) -> bool {
     // The body of an entry is the second element of the array; a seal's is `[6]`.
@@ -623,6 +803,13 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
     fn stands_before(&self) -> Option<StandsBefore> {
         // A node whose disk failed stops for that reason.
         self.lock().ok()?.stands.clone()
+    }
+
+    fn marks(&self, size: u64) -> Result<Vec<Mark>, StorageFault> {
+        if self.replaced.load(Ordering::Acquire) {
+            drop(self.lock()?);
+        }
+        Ok(locked(&self.marks).above(size))
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {

@@ -2,6 +2,7 @@
 
 mod bench;
 
+mod compare;
 mod damage;
 mod directory;
 mod engines;

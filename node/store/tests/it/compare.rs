@@ -1,0 +1,428 @@
+//! What replicas compare: the same log gives the same marks however it is cut and wherever it is kept, and a replica that
+//! holds one byte differently has others.
+
+use std::sync::Arc;
+
+use carnet_domain::checkpoint::{Checkpoint, Origin};
+use carnet_domain::command::{Action, Command};
+use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::{Answer, Body, ItemAnswer};
+use carnet_domain::kit::{Country, text};
+use carnet_domain::record::Firmware;
+use carnet_domain::rejection::Reason;
+use carnet_domain::time::DurationMs;
+use carnet_store::artefact::{StateEngine, content_digest};
+use carnet_store::compare::{Compared, Mark};
+use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
+use carnet_store::families::Family;
+use carnet_store::fault::StorageFault;
+use carnet_store::keys;
+use carnet_store::machine::{LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
+use carnet_store::memory::MemoryEngine;
+use carnet_store::registry::RegistryState;
+
+use crate::bench::{Disk, files_of, position};
+
+fn update(country: &Country, serial: u32, build: u32) -> Command {
+    let firmware = Firmware {
+        family: "fw".into(),
+        build,
+    };
+    Command::Act {
+        code: country.code(serial),
+        expected_sequence: None,
+        action: Action::UpdateSoftware { firmware },
+    }
+}
+
+/// A market, and three rounds of registrations and updates, each sealed and all but the last published.
+fn country() -> Country {
+    let mut country = Country::with_market("86");
+    for round in 0..3 {
+        for serial in 1..=5 {
+            let register = country.register(10 * round + serial);
+            country.command("maker", register);
+            // Written twice between two seals, and in an entry with others.
+            let updates = [1, 2].map(|build| update(&country, 10 * round + serial, build));
+            let request = country.request("maker", &updates);
+            country.apply(Body::Actor { request });
+        }
+        let first = update(&country, 1, 100 + round);
+        country.command("maker", first);
+        country.advance(DurationMs::from_ms(60_000));
+        country.seal();
+        if round < 2 {
+            country.publish();
+        }
+    }
+    country
+}
+
+fn records(country: &Country) -> Vec<LogRecord> {
+    let entries = country.entries.iter().zip(1..);
+    let records = entries.map(|(entry, index)| LogRecord {
+        position: position(index),
+        payload: Payload::Entry(entry.to_bytes().into()),
+    });
+    records.collect()
+}
+
+fn apply<E: StateEngine>(
+    state: &RegistryState<E>,
+    records: &[LogRecord],
+    run: usize,
+) -> Vec<Answer> {
+    let runs = records.chunks(run);
+    let answers = runs.flat_map(|run| state.apply(run.to_vec()).expect("applied"));
+    let answers = answers.map(|bytes| Answer::from_bytes(&bytes).expect("an answer"));
+    answers.collect()
+}
+
+/// The marks of a new replica that applies this log in runs of so many records.
+fn marks<E: StateEngine>(engine: E, records: &[LogRecord], run: usize) -> Vec<Mark> {
+    let state = RegistryState::open(engine).expect("opens");
+    apply(&state, records, run);
+    state.marks(0).expect("marks")
+}
+
+/// The digests of one kind, by size.
+fn of(what: Compared, marks: &[Mark]) -> Vec<(u64, Option<Vec<u8>>)> {
+    let marks = marks.iter().filter(|mark| mark.what == what);
+    let digests = marks.map(|mark| (mark.size, mark.digest.as_ref().map(|it| it.to_vec())));
+    digests.collect()
+}
+
+#[test]
+fn the_same_log_has_the_same_marks_however_it_is_cut_and_kept() {
+    let records = records(&country());
+    let one = marks(MemoryEngine::new(), &records, 1);
+    assert_eq!(of(Compared::Root, &one).len(), 3);
+    assert!(one.iter().all(|mark| mark.digest.is_some()), "{one:?}");
+    for run in [2, 3, 7, records.len()] {
+        assert_eq!(
+            marks(MemoryEngine::new(), &records, run),
+            one,
+            "runs of {run}"
+        );
+        let disk = Disk::new();
+        assert_eq!(
+            marks(disk.create(), &records, run),
+            one,
+            "runs of {run}, on disk"
+        );
+    }
+}
+
+#[test]
+fn an_interval_in_which_nothing_differs_has_the_same_digest_whatever_was_before_it() {
+    let mut one = country();
+    let mut other = country();
+    // Told apart by one leaf, and alike again as far as writes go: the tree never is.
+    let build = |country: &mut Country, build| {
+        let update = update(country, 2, build);
+        country.command("maker", update);
+        country.seal();
+    };
+    build(&mut one, 1_000);
+    build(&mut other, 1_001);
+    let (one, other) = (records(&one), records(&other));
+    let one = marks(MemoryEngine::new(), &one, 5);
+    let other = marks(MemoryEngine::new(), &other, 9);
+    for what in [Compared::Root, Compared::Writes] {
+        let (one, other) = (of(what, &one), of(what, &other));
+        assert_eq!(one.len(), 4);
+        assert_eq!(one[..3], other[..3], "{what:?}");
+        assert_eq!(one[3].0, other[3].0);
+        assert_ne!(one[3].1, other[3].1, "{what:?}");
+    }
+}
+
+/// An engine that gives back one byte of one session differently from what was written.
+#[derive(Clone)]
+struct Worn {
+    sound: MemoryEngine,
+    key: Vec<u8>,
+}
+
+impl KvRead for Worn {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        let mut found = self.sound.get(family, key)?;
+        if let (Family::Sessions, true, Some(record)) = (family, key == self.key, &mut found) {
+            // Once it was written again, the difference is there to stay.
+            if let Some(subject) = record.windows(5).position(|text| text == b"maker") {
+                record[subject] ^= 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        self.sound.scan(family, from, to, count_max)
+    }
+
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        self.sound.last(family, from, to)
+    }
+}
+
+impl KvEngine for Worn {
+    fn write(&self, batch: Batch) -> Result<(), StorageFault> {
+        self.sound.write(batch)
+    }
+
+    fn view(&self) -> Result<Arc<dyn KvRead>, StorageFault> {
+        self.sound.view()
+    }
+}
+
+impl StateEngine for Worn {
+    fn sync(&self) -> Result<(), StorageFault> {
+        self.sound.sync()
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
+        self.sound.snapshot()
+    }
+
+    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+        self.sound.receive()
+    }
+}
+
+/// The tree does not show it: no leaf tells of sessions.
+#[test]
+fn one_byte_that_comes_back_differently_differs_at_the_seal_after_it_is_written_again() {
+    let mut country = country();
+    let key = keys::session(country.session("maker"));
+    let records = records(&country);
+    let sound = marks(MemoryEngine::new(), &records, 1);
+    let worn = Worn {
+        sound: MemoryEngine::new(),
+        key,
+    };
+    let worn = marks(worn, &records, 1);
+    assert_eq!(of(Compared::Root, &worn), of(Compared::Root, &sound));
+    assert_ne!(of(Compared::Writes, &worn), of(Compared::Writes, &sound));
+}
+
+#[test]
+fn after_a_start_the_root_is_known_and_the_writes_until_the_next_seal_are_not() {
+    let country = country();
+    let records = records(&country);
+    let whole = marks(MemoryEngine::new(), &records, 1);
+    let engine = MemoryEngine::new();
+    // Into the last interval.
+    let (before, after) = records.split_at(records.len() - 3);
+    apply(
+        &RegistryState::open(engine.clone()).expect("opens"),
+        before,
+        4,
+    );
+    let state = RegistryState::open(engine).expect("opens again");
+    let [.., (last, _)] = of(Compared::Root, &whole)[..2] else {
+        panic!("two seals before it");
+    };
+    let at_start = state.marks(0).expect("marks");
+    assert_eq!(
+        of(Compared::Root, &at_start),
+        of(Compared::Root, &whole)[1..2]
+    );
+    assert_eq!(of(Compared::Writes, &at_start), [(last, None)]);
+    apply(&state, after, 4);
+    let then = state.marks(last).expect("marks");
+    assert_eq!(of(Compared::Root, &then), of(Compared::Root, &whole)[2..]);
+    let newest = of(Compared::Root, &then)[0].0;
+    assert_eq!(of(Compared::Writes, &then), [(newest, None)]);
+
+    // From here on it was there.
+    let mut country = country;
+    country.advance(DurationMs::from_days(1));
+    let seal = records_after(&mut country, records.len());
+    let whole = {
+        let state = RegistryState::open(MemoryEngine::new()).expect("opens");
+        apply(&state, &self::records(&country), 1);
+        state.marks(newest).expect("marks")
+    };
+    apply(&state, &seal, 1);
+    assert_eq!(state.marks(newest).expect("marks"), whole);
+    assert!(whole.iter().all(|mark| mark.digest.is_some()));
+}
+
+/// One more seal, and the records since the first so many.
+fn records_after(country: &mut Country, count: usize) -> Vec<LogRecord> {
+    let register = country.register(1_000 + count as u32);
+    country.command("maker", register);
+    country.seal();
+    records(country).split_off(count)
+}
+
+#[test]
+fn after_a_snapshot_only_the_root_is_known() {
+    let mut country = country();
+    let log = records(&country);
+    let giver = RegistryState::open(MemoryEngine::new()).expect("opens");
+    apply(&giver, &log, 3);
+    let taker = RegistryState::open(MemoryEngine::new()).expect("opens");
+    apply(&taker, &log[..20], 3);
+    let files = files_of(&*giver.snapshot().expect("a snapshot"));
+    let mut sink = taker.receive().expect("a sink");
+    for (name, body) in &files {
+        sink.write(name, 0, body).expect("a piece");
+    }
+    sink.finish().expect("whole");
+    let given = giver.marks(0).expect("marks");
+    let taken = taker.marks(0).expect("marks");
+    let (size, root) = of(Compared::Root, &given).pop().expect("a seal");
+    assert_eq!(of(Compared::Root, &taken), [(size, root)]);
+    assert_eq!(of(Compared::Writes, &taken), [(size, None)]);
+    let mut done = log.len();
+    let mut newest = || {
+        let more = records_after(&mut country, done);
+        done += more.len();
+        apply(&giver, &more, 1);
+        apply(&taker, &more, 1);
+        let [given, taken] = [&giver, &taker].map(|state| state.marks(size).expect("marks"));
+        let writes = [&given, &taken].map(|marks| of(Compared::Writes, marks).pop());
+        assert_eq!(of(Compared::Root, &given), of(Compared::Root, &taken));
+        writes.map(|writes| writes.expect("a seal").1)
+    };
+    let [given, taken] = newest();
+    assert!(given.is_some());
+    assert_eq!(taken, None, "it was not there when the interval began");
+    let [given, taken] = newest();
+    assert!(given.is_some());
+    assert_eq!(given, taken);
+}
+
+// ---- a signed head with another root ----
+
+/// Appends the publication of a size with a root, signed by the log.
+fn publish(country: &mut Country, size: u64, root: Digest) {
+    let registry = country.registry();
+    let origin = Origin {
+        prefix: registry.prefix,
+        incarnation: registry.incarnation,
+    };
+    let body = Checkpoint { origin, size, root }.body();
+    let signature = country.key("log").sign(body.as_bytes());
+    country.apply(Body::Publish {
+        size,
+        root,
+        signature,
+    });
+}
+
+#[test]
+fn a_signed_head_with_another_root_ends_a_replica_at_every_start() {
+    let mut country = country();
+    let sealed = country.registry().sealed.expect("sealed");
+    let good = records(&country);
+    publish(&mut country, sealed.size, sha256(&[b"another"]));
+    let register = country.register(77);
+    country.command("maker", register);
+    let rest = records(&country).split_off(good.len());
+    let engine = MemoryEngine::new();
+    let state = RegistryState::open(engine.clone()).expect("opens");
+    apply(&state, &good, 5);
+    assert_eq!(state.diverged(), None);
+    for start in 0..3 {
+        let state = RegistryState::open(engine.clone()).expect("opens");
+        let before = content_digest(&engine).expect("a digest");
+        let outcome = state.apply(rest.clone());
+        let Err(StorageFault::Diverged(why)) = outcome else {
+            panic!("start {start}: {outcome:?}");
+        };
+        let index = good.len() as u64 + 1;
+        let place = format!("size {} at log index {index}", sealed.size);
+        assert!(why.contains(&place), "{why}");
+        assert!(why.contains(&sealed.root.to_string()), "{why}");
+        assert_eq!(state.diverged(), Some(why));
+        assert_eq!(
+            content_digest(&engine).expect("a digest"),
+            before,
+            "nothing was written"
+        );
+    }
+}
+
+#[test]
+fn a_late_or_unsigned_head_ends_nobody() {
+    let mut country = country();
+    let old = country.registry().published.expect("published");
+    let sealed = country.registry().sealed.expect("sealed");
+    country.publish();
+    // Neither sealed nor published last by now: late, whatever it says.
+    publish(&mut country, old.size, old.root);
+    publish(&mut country, old.size, sha256(&[b"another"]));
+    // The newest one again, as a leader that heard no answer proposes it.
+    publish(&mut country, sealed.size, sealed.root);
+    let state = RegistryState::open(MemoryEngine::new()).expect("opens");
+    let answers = apply(&state, &records(&country), 6);
+    for answer in &answers[answers.len() - 3..] {
+        let [ItemAnswer::Refused { rejection }] = &answer.items[..] else {
+            panic!("{}", text(&answer.items[0]));
+        };
+        assert_eq!(rejection.reason, Reason::NotSealed);
+    }
+    assert_eq!(state.diverged(), None);
+}
+
+// ---- the whole content ----
+
+#[test]
+fn the_whole_content_is_due_at_the_first_seal_of_each_period_on_every_replica() {
+    let mut country = country();
+    let mut sizes = Vec::new();
+    for day in 0..3 {
+        for seal in 0..2 {
+            let register = country.register(200 + 10 * day + seal);
+            country.command("maker", register);
+            country.seal();
+            if day > 0 && seal == 0 {
+                sizes.push(country.registry().tree.size());
+            }
+        }
+        country.advance(DurationMs::from_days(1));
+    }
+    let digests = |run: usize| {
+        let engine = MemoryEngine::new();
+        let state = RegistryState::open(engine.clone()).expect("opens");
+        let state = state.content_every(86_400_000);
+        let mut found = Vec::new();
+        for run in records(&country).chunks(run) {
+            apply(&state, run, run.len());
+            if let Some(content) = state.take_content() {
+                found.push(content.size());
+                let mut pages = 0;
+                let stopped = content.digest(|_| {
+                    pages += 1;
+                    pages < 3
+                });
+                assert_eq!(stopped.expect("read"), None, "asked to end");
+                let digest = content.digest(|_| true).expect("read").expect("whole");
+                if run.len() == 1 {
+                    // Nothing was written since.
+                    assert_eq!(digest, content_digest(&engine).expect("read"));
+                }
+                state.digested(&content, digest);
+            }
+        }
+        assert_eq!(found, sizes);
+        of(Compared::Content, &state.marks(u64::MAX).expect("marks"))
+    };
+    let one = digests(1);
+    assert_eq!(one.len(), 2);
+    assert_eq!(digests(2), one);
+}
