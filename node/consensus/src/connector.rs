@@ -13,6 +13,8 @@ pub enum Purpose {
     Append,
     /// Snapshots.
     Snapshot,
+    /// Questions about the state, which may wait for a node that lags.
+    Compare,
     /// Requests passed on to the leader.
     Forward,
 }

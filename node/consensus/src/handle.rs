@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_store::compare::Mark;
 use carnet_store::log::RaftLog;
 use carnet_store::machine::{StandsBefore, StateMachine};
 use openraft::ChangeMembers;
@@ -15,6 +16,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use crate::clock::Clock;
 use crate::codec::Body;
+use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::{Connector, Purpose};
 use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 use crate::forward::{ForwardHandler, Forwarded};
@@ -569,6 +571,35 @@ impl Handle {
     pub async fn clock_verdict(&self, patience: Duration) -> ClockVerdict {
         let clocks = self.voter_clocks(patience).await;
         timekeeper::judge(&clocks, self.status().voters.len())
+    }
+
+    /// Asks a voter or learner for the marks of its state above a size, once it has applied `index` or after a short wait;
+    /// `None` if it does not answer within `patience`. Of this node itself nothing is asked: its state is at hand.
+    pub async fn marks_of(
+        &self,
+        node: u64,
+        above: u64,
+        index: u64,
+        patience: Duration,
+    ) -> Option<Vec<Mark>> {
+        let peers = &self.plane.peers;
+        let member = self.status().members.get(&node)?.clone();
+        if node == peers.node {
+            return None;
+        }
+        let envelope = peers.envelope(node, MarksQuestion { above, index }.to_body());
+        let asked = peers.call(
+            node,
+            &member,
+            Purpose::Compare,
+            patience,
+            |mut client| async move { client.compare(envelope).await },
+        );
+        let answer = MarksAnswer::from_body(asked.await.ok()?);
+        let MarksAnswer(marks) = answer
+            .inspect_err(|error| tracing::warn!(node, %error, "a peer's marks cannot be read"))
+            .ok()?;
+        Some(marks)
     }
 
     /// Stops the node and waits until its core has ended.

@@ -7,6 +7,7 @@
 //! * [`Handle::propose`] writes, on the leader; [`Handle::forward`] passes a request on to it, once.
 //! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
+//! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
 //! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
 //!
 //! * [`Handle::stands_before`]: the record before which the state machine stands still; meanwhile the Raft plane goes on,
@@ -17,6 +18,7 @@
 
 mod clock;
 mod codec;
+mod compare;
 mod connector;
 mod error;
 mod forward;
@@ -44,6 +46,7 @@ mod types;
 mod work;
 
 pub use clock::Clock;
+pub use compare::{Ballots, Point, Verdict};
 pub use connector::{ConnectError, Connector, PeerNode, Purpose};
 pub use error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 pub use forward::{ForwardHandler, Forwarded};

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_store::identity::StoreId;
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock::Clock;
 use crate::codec::{BODY_VERSION, Body, Undecodable};
+use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::PeerNode;
 use crate::error::{Fatal, ProposeError};
 use crate::forward::{ForwardHandler, Forwarded};
@@ -328,6 +330,9 @@ impl Plane {
     }
 }
 
+/// The longest that a question about the state waits for this node to have applied what it asks about.
+const COMPARE_WAIT: Duration = Duration::from_secs(1);
+
 type Answers = Pin<Box<dyn Stream<Item = Result<Envelope, Status>> + Send + 'static>>;
 
 #[tonic::async_trait]
@@ -453,6 +458,19 @@ impl RaftPlane for RaftService {
         self.0.admit(&sender, Ask::Member)?;
         let now = Bytes::copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
         Ok(self.0.answer(&sender, now))
+    }
+
+    async fn compare(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (peer, body) = self.0.unary(request)?;
+        let asked = MarksQuestion::from_body(body).map_err(unreadable)?;
+        let reached = self.0.raft.wait(Some(COMPARE_WAIT));
+        // Who has not come so far says what it has.
+        let _ = reached
+            .applied_index_at_least(Some(asked.index), "compare")
+            .await;
+        let marks = self.0.machine.marks(asked.above);
+        let marks = marks.map_err(|cause| Status::internal(cause.to_string()))?;
+        Ok(self.0.answer(peer, MarksAnswer(marks).to_body()))
     }
 
     async fn forward(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {

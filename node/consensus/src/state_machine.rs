@@ -11,6 +11,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use carnet_store::compare::Mark;
+use carnet_store::fault::StorageFault;
 use carnet_store::log::{RaftLog, payload_size};
 use carnet_store::machine::{
     Applied, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
@@ -132,6 +134,10 @@ impl Machine {
 
     pub(crate) fn receive(&self) -> io::Result<Box<dyn SnapshotSink>> {
         self.machine.receive().map_err(io::Error::other)
+    }
+
+    pub(crate) fn marks(&self, above: u64) -> Result<Vec<Mark>, StorageFault> {
+        self.machine.marks(above)
     }
 
     pub(crate) fn work(&self) -> Work {

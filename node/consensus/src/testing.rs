@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use carnet_domain::skip::entry_digest;
+use carnet_store::compare::{Compared, Mark};
 use carnet_store::fault::StorageFault;
 use carnet_store::machine::{
     Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotFile, SnapshotSink, StandsBefore,
@@ -176,6 +177,20 @@ impl StateMachine for RegisterMachine {
             files,
             bytes,
         }))
+    }
+
+    /// One of the whole history, at the index that was applied.
+    fn marks(&self, size: u64) -> Result<Vec<Mark>, StorageFault> {
+        let inner = self.lock();
+        let applied = inner.now.applied.last.map(|last| last.index);
+        let newer = applied.filter(|index| *index > size);
+        let marks = newer.map(|index| Mark {
+            what: Compared::Writes,
+            size: index,
+            index,
+            digest: Some(Bytes::copy_from_slice(&inner.now.digest.to_be_bytes())),
+        });
+        Ok(marks.into_iter().collect())
     }
 
     fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {

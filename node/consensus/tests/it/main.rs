@@ -1,6 +1,7 @@
 //! Clusters over real loopback connections, logs and states in memory, identities as values instead of certificates.
 
 mod cluster;
+mod compare;
 mod founding;
 mod liars;
 mod members;
