@@ -17,7 +17,9 @@ use crate::dial::Dial;
 use crate::error::ClientError;
 use crate::retry::Intent;
 
-pub use carnet_wire::admin::v1::{GetStatusResponse, Member, PeerStatus, SkipFile, StandsStill};
+pub use carnet_wire::admin::v1::{
+    CompareStatus, GetStatusResponse, Member, PeerStatus, SkipFile, StandsStill,
+};
 
 /// How long one node is given to tell its state: the others are worth seeing even if it is gone.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);

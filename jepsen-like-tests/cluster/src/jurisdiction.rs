@@ -66,6 +66,10 @@ pub struct Plan {
     pub disks: bool,
     /// Whether clients know the nodes' client planes only by gates of the harness.
     pub gated: bool,
+    /// Milliseconds between two rounds in which a node compares its state with the others'.
+    pub compare_every_ms: u64,
+    /// Seconds of log time between two digests of everything a node holds; 0: never.
+    pub content_every_s: u64,
 }
 
 /// A wall clock that is not the machine's.
@@ -107,6 +111,8 @@ impl Plan {
             planted: None,
             disks: false,
             gated: false,
+            compare_every_ms: 100,
+            content_every_s: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What was asked and answered, in the order in which it happened.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_store::machine::LogPosition;
@@ -43,6 +44,8 @@ pub(crate) struct History {
     pub(crate) ops: Vec<Op>,
     pub(crate) trace: Vec<String>,
     pub(crate) violations: Vec<String>,
+    /// Node and size of every seal at which a majority was found to have written the same.
+    pub(crate) compared: BTreeSet<(u64, u64)>,
     /// No more operations begin.
     pub(crate) closing: bool,
 }

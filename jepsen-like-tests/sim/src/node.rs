@@ -24,6 +24,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use turmoil::net::TcpListener;
 
+use crate::compare::compare;
 use crate::history::{Action, Outcome, Shared};
 use crate::network::{Accepted, PORT, SimConnector, host, prove};
 use crate::random::Random;
@@ -98,8 +99,9 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
     };
     let connector = Arc::new(SimConnector(site.node));
     let clock = Arc::new(SimClock(site.history.clone()));
-    let handle =
-        Consensus::start(settings, site.log.clone(), state(&site)?, connector, clock).await?;
+    let state = state(&site)?;
+    let machine = Arc::clone(&state);
+    let handle = Consensus::start(settings, site.log.clone(), machine, connector, clock).await?;
     let handle = Arc::new(handle);
     handle.set_forward_handler(Arc::new(Proposer(Arc::downgrade(&handle))));
 
@@ -112,6 +114,7 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         tokio::spawn(found(Handle::clone(&handle), site.nodes));
     }
     if let Some(script) = &site.script {
+        tokio::spawn(compare(Handle::clone(&handle), state, site.clone()));
         let reciter = Random::new(random.next(), 9);
         tokio::spawn(recite(
             Handle::clone(&handle),

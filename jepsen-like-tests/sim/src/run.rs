@@ -77,6 +77,8 @@ pub struct Report {
     pub read: usize,
     /// Operations whose outcome stayed unknown.
     pub unknown: usize,
+    /// Seals at which a node found that a majority wrote what it wrote; of the real registry only.
+    pub compared: usize,
     /// Simulated time in milliseconds.
     pub simulated_ms: u64,
 }
@@ -292,6 +294,7 @@ fn judge(shared: &Shared, sites: &[Site], faults: FaultCounts, simulated_ms: u64
         written: count(|outcome| matches!(outcome, Some(Outcome::Written(_)))),
         read: count(|outcome| matches!(outcome, Some(Outcome::Read { .. }))),
         unknown: count(|outcome| matches!(outcome, None | Some(Outcome::Unknown))),
+        compared: history.compared.len(),
         violations,
         trace: std::mem::take(&mut history.trace),
         faults,

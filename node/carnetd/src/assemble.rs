@@ -34,6 +34,7 @@ use tracing::info;
 use crate::api::admin::AdminService;
 use crate::api::registry::RegistryService;
 use crate::clock::Clock;
+use crate::compare::{self, Comparer};
 use crate::config::Config;
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
@@ -252,6 +253,7 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     keyring: Arc<dyn Keyring>,
 ) -> Result<Running, RunError> {
+    compare::refuse_diverged(&config.node.data_dir)?;
     let planes = Planes::load(&config, &clock)?;
     let prefix = config.node.prefix;
     let home = open_home(&config, planes.owner(&config)?)?;
@@ -264,10 +266,12 @@ pub async fn assemble(
     } = home;
     info!(store = %identity.store, start = settings.start, ?join, "data directory opened");
     let cluster = identity.cluster;
-    let state = RegistryState::open(state)?;
+    let state = RegistryState::open(state)?.content_every(config.compare.content_every_ms());
     judge_genesis(state.registry()?.as_ref(), identity)?;
     #[cfg(feature = "planted")]
-    let state = state.plant(config.planted.map(Planted::of_rules).unwrap_or_default());
+    let state = state
+        .plant(config.planted.map(Planted::of_rules).unwrap_or_default())
+        .differing(config.planted == Some(Planted::OneReplicaDiffers));
     let state = Arc::new(state);
     // Before consensus applies anything: an order counts for an entry only if it is there first.
     let mut skip_files = SkipFiles::open(&config.node.data_dir)?;
@@ -283,7 +287,13 @@ pub async fn assemble(
         connector,
         Arc::new(RaftClock(Arc::clone(&clock))),
     )
-    .await?;
+    .await;
+    // What was in the log already is applied by the start.
+    if let Some(found) = state.diverged() {
+        compare::alarm(&config.node.data_dir, &found);
+        return Err(RunError::Diverged(found));
+    }
+    let raft = raft?;
     let node = Arc::new(Node::new(
         config,
         (cluster, identity.incarnation),
@@ -305,6 +315,7 @@ pub async fn assemble(
         &passport_chain,
     )?);
 
+    let comparer = Arc::new(Comparer::new(Arc::clone(&node)));
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut edge = Edge {
@@ -346,6 +357,7 @@ pub async fn assemble(
         node: Arc::clone(&node),
         gateway: Arc::clone(&gateway),
         skips: skip_files.seen(),
+        comparer: Arc::clone(&comparer),
     })
     .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX);
     // Founding and digests may take long.
@@ -371,9 +383,9 @@ pub async fn assemble(
     .await?;
 
     let signer = Signer::new(&node.config, cluster, keyring);
-    let sequencing = Arc::clone(&node);
+    let (sequencing, confirming) = (Arc::clone(&node), Arc::clone(&comparer));
     tasks.spawn(async move {
-        sequencer::run(sequencing, signer).await;
+        sequencer::run(sequencing, signer, confirming).await;
         Ok(())
     });
     let looked_for = Arc::clone(&node);
@@ -381,6 +393,8 @@ pub async fn assemble(
         skip_files.watch(looked_for).await;
         Ok(())
     });
+    let comparing = stop.subscribe();
+    tasks.spawn(async move { comparer.run(comparing).await });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");
     Ok(Running { node, tasks, stop })
 }
@@ -456,7 +470,17 @@ impl Running {
                 None => Ok(()),
             },
         };
+        // The rules end consensus when they find it, and consensus knows only that they failed.
+        let outcome = match self.node.state.diverged() {
+            Some(found) => Err(RunError::Diverged(found)),
+            None => outcome,
+        };
         self.stop.send_replace(true);
+        if let Err(RunError::Diverged(found)) = &outcome {
+            // Not one more answer: what is under way ends with the process.
+            self.tasks.abort_all();
+            compare::alarm(&self.node.config.node.data_dir, found);
+        }
         // Streams that peers hold open would keep the ports for ever: what was acknowledged is synced, so they are cut.
         let patience = Duration::from_secs(1);
         let _ = tokio::time::timeout(patience, async {

@@ -52,6 +52,9 @@ pub struct Config {
     /// How often the log is sealed and its head published.
     #[serde(default)]
     pub seal: SealConfig,
+    /// How the states of the replicas are compared.
+    #[serde(default)]
+    pub compare: CompareConfig,
     /// What one node takes upon itself at most.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -153,6 +156,22 @@ pub struct SealConfig {
     pub waiting_ms: u64,
     /// Milliseconds between two seals while there are new leaves and nobody waits; 2000, from `waiting_ms` to 60,000.
     pub busy_ms: u64,
+}
+
+/// `[compare]`: how a replica whose state came out differently is found. It stops, with exit code 7.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompareConfig {
+    /// Milliseconds between two rounds of questions to the other voters while something is not compared yet; 500, range
+    /// 50 to 600,000. Higher finds a difference later, and above some 60 seals one may go unseen until the daily digest.
+    pub every_ms: u64,
+    /// Milliseconds after which a difference stops this node although a voter that could decide it is silent; 10,000,
+    /// range 100 to 600,000. Two replicas that differ serve until then.
+    pub undecided_ms: u64,
+    /// Seconds of log time between two digests of the whole content; 86,400, the first seal after each midnight UTC; 0:
+    /// never; at most 31,536,000. The same on every node, or their digests are of other sizes and say nothing. It reads
+    /// the whole database in the background, a quarter of the time.
+    pub content_every_s: u64,
 }
 
 /// `[limits]`: what one node takes upon itself at most. Beyond a limit callers are told to come back, at once.
@@ -305,6 +324,23 @@ impl SealConfig {
     }
 }
 
+impl CompareConfig {
+    /// As a duration.
+    pub fn every(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+
+    /// As a duration.
+    pub fn undecided(&self) -> Duration {
+        Duration::from_millis(self.undecided_ms)
+    }
+
+    /// Milliseconds of log time; 0: never.
+    pub fn content_every_ms(&self) -> u64 {
+        self.content_every_s.saturating_mul(1_000)
+    }
+}
+
 impl LimitsConfig {
     /// As a duration.
     pub fn handshake(&self) -> Duration {
@@ -337,6 +373,16 @@ impl Default for SealConfig {
         Self {
             waiting_ms: 200,
             busy_ms: 2000,
+        }
+    }
+}
+
+impl Default for CompareConfig {
+    fn default() -> Self {
+        Self {
+            every_ms: 500,
+            undecided_ms: 10_000,
+            content_every_s: 86_400,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 /// | 4 | [`Exit::Refused`] | call a person: the data directory is empty, incomplete, or another node's, cluster's, store's or program's, or the cluster refuses it |
 /// | 5 | [`Exit::Corrupt`] | never start again on this disk: stored bytes are not what was written |
 /// | 6 | [`Exit::Invariant`] | call a person: the program found itself in a state that must not exist |
+/// | 7 | [`Exit::Diverged`] | never start again on this disk: this replica's state differs from the majority's; replace it under a new node id |
 ///
 /// A panic aborts the process (signal 6, 134 in a shell) after one line in the log, and means the same as code 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Exit {
     Corrupt,
     /// An invariant of ours is broken.
     Invariant,
+    /// This replica's state differs from the majority's.
+    Diverged,
 }
 
 impl Exit {
@@ -44,6 +47,7 @@ impl Exit {
             Self::Refused => 4,
             Self::Corrupt => 5,
             Self::Invariant => 6,
+            Self::Diverged => 7,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 pub mod api;
 pub mod assemble;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod exit;
 pub mod gateway;

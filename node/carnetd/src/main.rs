@@ -79,7 +79,8 @@ Exit codes:
   4  the data directory is empty, incomplete, or belongs to another node, cluster, store or program, or the cluster
      refuses it; starting again does not help
   5  stored bytes are not what was written; do not start again on this disk
-  6  an invariant of the program is broken (as is an abort, 134)";
+  6  an invariant of the program is broken (as is an abort, 134)
+  7  this replica's state differs from the majority's: do not start again on this disk; replace it under a new node id";
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();

@@ -38,6 +38,10 @@ pub enum Planted {
     SnapshotMissesAColumnFamily,
     /// The rules panic at a command that carries a certain text.
     PanicAtAMarkedEntry,
+    /// This replica writes one byte of a marked robot's record differently.
+    OneReplicaDiffers,
+    /// The seals of this replica have roots of their own.
+    OneReplicaHasOtherRoots,
 }
 
 impl Planted {
@@ -60,6 +64,7 @@ impl Planted {
         machine::Planted {
             no_dedup: self == Self::NoDedup,
             panic_at_mark: self == Self::PanicAtAMarkedEntry,
+            other_root: self == Self::OneReplicaHasOtherRoots,
             custody: custody::Planted {
                 epoch_not_strict: self == Self::EpochNotStrict,
                 cancel_keeps_epoch: self == Self::CancelKeepsEpoch,

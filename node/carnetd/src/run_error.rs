@@ -39,6 +39,9 @@ pub enum RunError {
         #[source]
         source: tonic::transport::Error,
     },
+    /// This replica's state is not the one that the majority has: it must never serve again.
+    #[error("this replica's state differs from the majority's: {0}")]
+    Diverged(String),
     /// The core of consensus or a service ended: let the supervisor start anew.
     #[error("stopped by itself: {0}")]
     Fatal(String),
@@ -57,6 +60,7 @@ impl RunError {
             Self::Start(StartError::Refused(_)) => Exit::Refused,
             Self::Refused(Fatal::LogWentBack { .. }) => Exit::Corrupt,
             Self::Refused(_) => Exit::Refused,
+            Self::Diverged(_) => Exit::Diverged,
             Self::Start(_) | Self::Io { .. } | Self::Serve { .. } | Self::Fatal(_) => Exit::Failed,
         }
     }
@@ -66,6 +70,7 @@ fn of_storage(fault: &StorageFault) -> Exit {
     match fault {
         StorageFault::Corrupt { .. } => Exit::Corrupt,
         StorageFault::Foreign(_) => Exit::Refused,
+        StorageFault::Diverged(_) => Exit::Diverged,
         StorageFault::Invariant(_) => Exit::Invariant,
         _ => Exit::Failed,
     }

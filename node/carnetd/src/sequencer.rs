@@ -26,6 +26,7 @@ use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 use tracing::{debug, info, warn};
 
+use crate::compare::Comparer;
 use crate::config::Config;
 use crate::keyring::{KeyRole, Keyring};
 use crate::node::{Committed, Node};
@@ -190,10 +191,11 @@ fn judge(records: &Records<'_>, last: &Frontier, sealed: &Sealed) -> Result<Fron
 }
 
 /// Runs until the node stops: seals and publishes while this node leads.
-pub async fn run(node: Arc<Node>, signer: Signer) {
+pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
     let mut progress = node.state.progress();
     let mut sealed_at = node.clock.monotonic();
     let mut answered = 0;
+    let mut doubted = 0;
     let pause = node.config.seal.waiting();
     loop {
         // Woken by what was applied; the interval only bounds how late a seal may be.
@@ -216,7 +218,20 @@ pub async fn run(node: Arc<Node>, signer: Signer) {
                 continue;
             }
         };
-        publish(&node, &signer, &registry, &mut answered).await;
+        if let Some(sealed) = to_publish(&registry, answered) {
+            if !comparer.confirms(&sealed).await {
+                if doubted < sealed.size {
+                    doubted = sealed.size;
+                    warn!(
+                        size = doubted,
+                        "not signed yet: no majority of the voters has come to this root"
+                    );
+                }
+                // Not sealed anew meanwhile: followers that lag would never have come to the newest size in time.
+                continue;
+            }
+            publish(&node, &signer, &registry, sealed, &mut answered).await;
+        }
         let now = node.clock.monotonic();
         if seal_is_due(&node, &registry, now.saturating_sub(sealed_at)) {
             match node.propose(Body::Seal {}).await {
@@ -257,19 +272,26 @@ fn has_peers(node: &Node) -> bool {
         .is_ok_and(|peers| !peers.is_empty())
 }
 
-/// Signs and publishes the newest sealed size, unless `answered` says that the log answered that already.
-async fn publish(node: &Node, signer: &Signer, registry: &Registry, answered: &mut u64) {
+/// The newest sealed size, unless it is published or `answered` says that the log answered that already.
+fn to_publish(registry: &Registry, answered: u64) -> Option<Sealed> {
     let published = registry
         .published
         .as_ref()
         .map_or(0, |published| published.size);
-    let Some(sealed) = registry
+    registry
         .sealed
         .clone()
-        .filter(|sealed| published < sealed.size && *answered < sealed.size)
-    else {
-        return;
-    };
+        .filter(|sealed| published < sealed.size && answered < sealed.size)
+}
+
+/// Signs and publishes a sealed size.
+async fn publish(
+    node: &Node,
+    signer: &Signer,
+    registry: &Registry,
+    sealed: Sealed,
+    answered: &mut u64,
+) {
     let size = sealed.size;
     let records = Records(node.state.engine());
     let body = match signer.sign(records, registry, &sealed).await {

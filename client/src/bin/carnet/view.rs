@@ -1,6 +1,6 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
-use carnet_client::admin::{GetStatusResponse, Member, PeerStatus, StandsStill};
+use carnet_client::admin::{CompareStatus, GetStatusResponse, Member, PeerStatus, StandsStill};
 use carnet_client::{Done, Position};
 use carnet_domain::accord::{Agreement, Bundle, Peer};
 use carnet_domain::code::ModelId;
@@ -354,6 +354,7 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "published_size": value.published_size.to_string(),
         "state_digest": hex::encode(&value.state_digest),
         "leaf_version": value.leaf_version,
+        "compare": compare_status(&value.compare.clone().unwrap_or_default()),
         "voters": value.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "members": value.members.iter().map(member).collect::<Vec<_>>(),
         "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),
@@ -381,9 +382,22 @@ pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
         "applied": value.applied.to_string(),
         "tree": value.tree_size.to_string(),
         "published": value.published_size.to_string(),
+        "agreed": value.compare.as_ref().map_or(0, |compare| compare.agreed_size).to_string(),
         "snapshot": value.snapshot.to_string(),
         "stands_before": value.stands_still.as_ref().map(|stands| format!("{} {}", stands.log_index, hex::encode(&stands.entry))),
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
+    })
+}
+
+/// Whether the replicas hold the same: the newest size at which a majority wrote the same, and the newest digest of
+/// everything with the voters that have it.
+fn compare_status(value: &CompareStatus) -> Value {
+    json!({
+        "agreed_size": value.agreed_size.to_string(),
+        "content_size": value.content_size.to_string(),
+        "content_log_index": value.content_log_index.to_string(),
+        "content_digest": hex::encode(&value.content_digest),
+        "content_voters": value.content_voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

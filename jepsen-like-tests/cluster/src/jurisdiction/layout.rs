@@ -145,6 +145,10 @@ pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
     ));
     line(format_args!("[seal]\nwaiting_ms = 100\nbusy_ms = 500"));
     line(format_args!(
+        "[compare]\nevery_ms = {}\nundecided_ms = 5000\ncontent_every_s = {}",
+        of.plan.compare_every_ms, of.plan.content_every_s
+    ));
+    line(format_args!(
         "[log]\nfilter = \"info,openraft=warn,rocksdb=error\""
     ));
     std::fs::write(of.config(id), text).map_err(Broken::at(of.config(id).display().to_string()))

@@ -6,6 +6,7 @@ mod certificates;
 mod crash_points;
 mod custody;
 mod data_directory;
+mod diverged;
 mod faults;
 mod first_start;
 mod planted;

@@ -18,7 +18,7 @@ use crate::faults::{gated, hold, lose_answers};
 use crate::power::{lose_power, on_disks};
 
 /// Every fault that a `carnetd` with the switchboard can be told to have.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "follower-serves-local-read",
     "crash-after-seal",
     "crash-before-size-kept",
@@ -33,6 +33,8 @@ const NAMES: [&str; 14] = [
     "cancel-keeps-epoch",
     "snapshot-misses-a-column-family",
     "panic-at-a-marked-entry",
+    "one-replica-differs",
+    "one-replica-has-other-roots",
 ];
 
 /// Fails unless this invariant is among those found broken. One fault often breaks more than one.

@@ -93,5 +93,10 @@ fn the_registry_is_the_same_on_every_replica_and_forgets_no_robot() {
             report.violations
         );
         assert!(60 < report.written, "seed {seed}: {}", report.written);
+        assert!(
+            report.compared > 6,
+            "seed {seed}: {} seals compared",
+            report.compared
+        );
     }
 }

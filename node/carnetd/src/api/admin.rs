@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::registry::{refusal, status, storage};
+use crate::compare::{Compare, Comparer};
 use crate::gateway::Gateway;
 use crate::ingress;
 use crate::node::Node;
@@ -30,6 +31,7 @@ pub struct AdminService {
     pub(crate) node: Arc<Node>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) skips: watch::Receiver<Vec<SkipFile>>,
+    pub(crate) comparer: Arc<Comparer>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -55,6 +57,17 @@ fn member(message: &pb::Member) -> (u64, Member) {
             store: StoreId::NONE,
         },
     )
+}
+
+fn compare_status(compare: Compare) -> pb::CompareStatus {
+    let (mark, voters) = compare.content.unzip();
+    pb::CompareStatus {
+        agreed_size: compare.agreed_size,
+        content_size: mark.as_ref().map_or(0, |mark| mark.size),
+        content_log_index: mark.as_ref().map_or(0, |mark| mark.index),
+        content_digest: mark.and_then(|mark| mark.digest).unwrap_or_default(),
+        content_voters: voters.unwrap_or_default(),
+    }
 }
 
 #[tonic::async_trait]
@@ -179,6 +192,7 @@ impl Admin for AdminService {
                         .into(),
                 }),
             skip_files: self.skip_files(),
+            compare: Some(compare_status(self.comparer.status())),
         }))
     }
 

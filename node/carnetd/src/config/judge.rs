@@ -121,6 +121,14 @@ impl Judge {
             seal.busy_ms,
             seal.waiting_ms.min(60_000)..=60_000,
         );
+        let compare = &config.compare;
+        self.range("compare.every_ms", compare.every_ms, 50..=600_000);
+        self.range("compare.undecided_ms", compare.undecided_ms, 100..=600_000);
+        self.range(
+            "compare.content_every_s",
+            compare.content_every_s,
+            0..=31_536_000,
+        );
         let limits = &config.limits;
         self.range("limits.handshake_ms", limits.handshake_ms, 100..=60_000);
         self.range("limits.handshakes_max", limits.handshakes_max, 1..=10_000);

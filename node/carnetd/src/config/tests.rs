@@ -80,6 +80,11 @@ write_buffer_mib = 128
 waiting_ms = 200
 busy_ms = 2000
 
+[compare]
+every_ms = 500
+undecided_ms = 10000
+content_every_s = 86400
+
 [limits]
 handshake_ms = 5000
 handshakes_max = 64

@@ -1,0 +1,202 @@
+//! A replica whose state came out differently stops by itself and for good; the others go on and lose nothing.
+
+use carnet_client::admin::GetStatusResponse;
+use carnet_cluster::Broken;
+use carnet_cluster::jurisdiction::{Jurisdiction, MANUFACTURER, Plan, model_id};
+use carnet_cluster::patience::until;
+use carnet_cluster::run::{Least, Run};
+use carnet_cluster::workload::{LoadPlan, registration};
+use carnet_cluster::{planted_programs, programs};
+use carnet_domain::code::Code;
+use carnet_domain::command::Command;
+
+use crate::faults::hold;
+
+/// The exit code of a replica that differs from the majority.
+const DIVERGED: Option<i32> = Some(7);
+/// What the alarm begins with.
+const ALARM: &str = "this replica's state differs from the majority's";
+/// The text at which the planted difference shows itself.
+const MARK: &str = "planted: differs";
+/// A serial that no load uses.
+const MARKED_SERIAL: u32 = 900_001;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_writes_one_byte_differently_stops() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("a_follower_that_writes_one_byte_differently_stops")
+    else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let odd = run.kill_follower().await?;
+    start_planted(&mut run, odd, "one-replica-differs").await?;
+    write_the_mark(&run.registry).await?;
+    stopped(&mut run, odd, "digest of the writes").await?;
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_writes_one_byte_differently_stops() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("a_leader_that_writes_one_byte_differently_stops") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let odd = run.kill_follower().await?;
+    start_planted(&mut run, odd, "one-replica-differs").await?;
+    for _ in 0..20 {
+        let leader = run.registry.leader().await?;
+        if leader == odd {
+            break;
+        }
+        // Whoever stands still while others vote leads no more.
+        run.registry.pause(leader)?;
+        run.answers(20).await?;
+        run.registry.resume(leader)?;
+        run.registry.ready().await?;
+    }
+    assert_eq!(run.registry.leader().await?, odd, "it never came to lead");
+    known(&run.registry, odd).await?;
+    write_the_mark(&run.registry).await?;
+    stopped(&mut run, odd, "digest of the writes").await?;
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+/// Nobody is asked here: the signed head itself says that this replica is the odd one out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_with_other_roots_stops_at_the_next_signed_head() -> Result<(), Broken> {
+    let test = "a_replica_with_other_roots_stops_at_the_next_signed_head";
+    let Some(programs) = planted_programs(test) else {
+        return Ok(());
+    };
+    let plan = Plan {
+        compare_every_ms: 600_000,
+        ..Plan::of("XA")
+    };
+    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    let odd = run.kill_follower().await?;
+    let fault = ["--planted", "one-replica-has-other-roots"];
+    run.registry.start_node_with(odd, &fault)?;
+    stopped(&mut run, odd, "the signed checkpoint of size").await?;
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+/// The same replica under a leader's eyes: whoever finds it first, no head with its root is ever signed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_with_other_roots_is_outvoted() -> Result<(), Broken> {
+    let Some(programs) = planted_programs("a_replica_with_other_roots_is_outvoted") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let odd = run.kill_leader().await?;
+    let fault = ["--planted", "one-replica-has-other-roots"];
+    run.registry.start_node_with(odd, &fault)?;
+    stopped(&mut run, odd, "").await?;
+    hold(&run.judge(Least::of("kill leader", 1)).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn healthy_replicas_have_one_digest_of_everything_and_say_so() -> Result<(), Broken> {
+    let test = "healthy_replicas_have_one_digest_of_everything_and_say_so";
+    let Some(programs) = programs(test) else {
+        return Ok(());
+    };
+    let plan = Plan {
+        content_every_s: 1,
+        ..Plan::of("XA")
+    };
+    let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
+    let killed = run.kill_follower().await?;
+    run.answers(50).await?;
+    run.registry.start_node(killed)?;
+    run.answers(50).await?;
+    for id in [1, 2, 3] {
+        compared(&run.registry, id, |status| {
+            status.compare.as_ref().is_some_and(|compare| {
+                compare.agreed_size > 0
+                    && !compare.content_digest.is_empty()
+                    && compare.content_voters == [1, 2, 3]
+            })
+        })
+        .await?;
+    }
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+/// Starts a node with a fault that sleeps, and waits until it knows what it writes.
+async fn start_planted(run: &mut Run, odd: u64, fault: &str) -> Result<(), Broken> {
+    run.registry.start_node_with(odd, &["--planted", fault])?;
+    run.registry.ready().await?;
+    known(&run.registry, odd).await
+}
+
+/// Waits until a node has agreed with a majority on what it wrote between two seals.
+async fn known(registry: &Jurisdiction, id: u64) -> Result<(), Broken> {
+    let published = registry.status(id).await?.published_size;
+    compared(registry, id, |status| {
+        let compare = status.compare.as_ref();
+        compare.is_some_and(|compare| compare.agreed_size > published)
+    })
+    .await
+}
+
+async fn compared(
+    registry: &Jurisdiction,
+    id: u64,
+    wished: impl Fn(&GetStatusResponse) -> bool,
+) -> Result<(), Broken> {
+    until(&format!("node {id} has compared its state"), || async {
+        let status = registry.status(id).await.map_err(|e| e.to_string())?;
+        if wished(&status) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", status.compare))
+        }
+    })
+    .await
+}
+
+/// Registers the robot of which a planted replica writes one byte differently.
+async fn write_the_mark(registry: &Jurisdiction) -> Result<(), Broken> {
+    let text = format!("{}{MARKED_SERIAL:017}", model_id(registry)?);
+    let code = Code::parse(&text).map_err(Broken::at(text))?;
+    let mut registration = registration(code, 1);
+    registration.site = MARK.to_owned();
+    let client = registry.client(MANUFACTURER, &registry.running())?;
+    let client = client.build().map_err(Broken::at("client"))?;
+    let submitted = client.submit(&[Command::Register { registration }]).await;
+    let submitted = submitted.map_err(Broken::at("the marked robot"))?;
+    let done = submitted.outcomes().all(|outcome| outcome.is_ok());
+    assert!(done, "the marked robot was refused");
+    Ok(())
+}
+
+/// The node stops with its own exit code and an alarm that names what differs, and at every start again; the others serve.
+async fn stopped(run: &mut Run, odd: u64, named: &str) -> Result<(), Broken> {
+    let code = run.registry.exit_code(odd).await?;
+    let said = run.registry.log_end(odd);
+    assert_eq!(code, DIVERGED, "{said}");
+    let alarm = said
+        .lines()
+        .find(|line| line.contains("ERROR") && line.contains(ALARM));
+    let alarm = alarm.unwrap_or_else(|| panic!("no alarm: {said}"));
+    assert!(
+        alarm.contains(named) && alarm.contains("log index"),
+        "{alarm}"
+    );
+    // Even without the fault, on what it has.
+    for _ in 0..2 {
+        run.registry.start_node(odd)?;
+        let code = run.registry.exit_code(odd).await?;
+        assert_eq!(code, DIVERGED, "{}", run.registry.log_end(odd));
+    }
+    run.answers(100).await?;
+    run.registry.ready().await?;
+    let others: Vec<u64> = [1, 2, 3].into_iter().filter(|id| *id != odd).collect();
+    assert_eq!(run.registry.running(), others);
+    Ok(())
+}
