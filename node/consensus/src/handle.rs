@@ -587,7 +587,8 @@ impl Handle {
         if node == peers.node {
             return None;
         }
-        let envelope = peers.envelope(node, MarksQuestion { above, index }.to_body());
+        let question = MarksQuestion { above, index }.to_body();
+        let envelope = peers.envelope(node, member.store, question);
         let asked = peers.call(
             node,
             &member,

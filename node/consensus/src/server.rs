@@ -461,7 +461,8 @@ impl RaftPlane for RaftService {
     }
 
     async fn compare(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
-        let (peer, body) = self.0.unary(request)?;
+        let (sender, body) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
         let asked = MarksQuestion::from_body(body).map_err(unreadable)?;
         let reached = self.0.raft.wait(Some(COMPARE_WAIT));
         // Who has not come so far says what it has.
@@ -470,7 +471,7 @@ impl RaftPlane for RaftService {
             .await;
         let marks = self.0.machine.marks(asked.above);
         let marks = marks.map_err(|cause| Status::internal(cause.to_string()))?;
-        Ok(self.0.answer(peer, MarksAnswer(marks).to_body()))
+        Ok(self.0.answer(&sender, MarksAnswer(marks).to_body()))
     }
 
     async fn forward(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {

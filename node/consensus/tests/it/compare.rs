@@ -6,11 +6,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use carnet_consensus::{Ballots, Verdict};
 use carnet_store::compare::Compared;
 use carnet_store::machine::StateMachine;
-use carnet_wire::raft::v1::Envelope;
-use carnet_wire::raft::v1::raft_client::RaftClient;
 use tonic::Code;
 
-use crate::cluster::{CLUSTER, Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE};
+use crate::speaker::{Rpc, Speaker};
 
 #[tokio::test]
 async fn replicas_that_applied_the_same_log_agree() {
@@ -73,22 +72,14 @@ async fn a_node_that_is_down_or_no_member_says_nothing() {
 
 #[tokio::test]
 async fn a_question_that_is_none_is_refused() {
-    let cluster = Cluster::founded(1, |_| ()).await;
-    cluster.leader().await;
+    let cluster = Cluster::founded(2, |_| ()).await;
+    let leader = cluster.leader().await;
+    let other = 3 - leader;
     let ask = async |body: Bytes| {
-        let envelope = Envelope {
-            group: 0,
-            from: 2,
-            to: 1,
-            cluster: Bytes::from_static(&CLUSTER),
-            version: 1,
-            body,
-        };
-        let mut client = RaftClient::new(cluster.channel(2, 1));
-        client
-            .compare(envelope)
-            .await
-            .map_err(|status| status.code())
+        let speaker = Speaker::of(&cluster, other);
+        let envelope = speaker.envelope(leader, body);
+        let asked = speaker.send(cluster.channel(other, leader), Rpc::Compare, envelope);
+        asked.await.map_err(|status| status.code())
     };
     assert_eq!(
         ask(Bytes::from_static(&[1; 15])).await.err(),

@@ -31,10 +31,11 @@ pub(crate) enum Rpc {
     Forward,
     Identify,
     WentBack,
+    Compare,
 }
 
 impl Rpc {
-    pub(crate) const ALL: [Rpc; 10] = [
+    pub(crate) const ALL: [Rpc; 11] = [
         Rpc::Vote,
         Rpc::PreVote,
         Rpc::Append,
@@ -45,6 +46,7 @@ impl Rpc {
         Rpc::Forward,
         Rpc::Identify,
         Rpc::WentBack,
+        Rpc::Compare,
     ];
 }
 
@@ -137,6 +139,7 @@ impl Speaker {
             }
             Rpc::TransferLeader => transfer_body(term, self.node, self.node),
             Rpc::Forward => Bytes::from_static(&[0; 8]),
+            Rpc::Compare => Bytes::from_static(&[0; 16]),
             Rpc::WentBack => {
                 let mut body = BytesMut::new();
                 put_vote(&mut body, term, self.node, true);
@@ -183,6 +186,7 @@ impl Speaker {
             Rpc::Forward => client.forward(envelope).await,
             Rpc::Identify => client.identify(envelope).await,
             Rpc::WentBack => client.went_back(envelope).await,
+            Rpc::Compare => client.compare(envelope).await,
         };
         Ok(answer?.into_inner().body)
     }

@@ -12,13 +12,13 @@ use carnet_domain::kit::{Country, text};
 use carnet_domain::record::Firmware;
 use carnet_domain::rejection::Reason;
 use carnet_domain::time::DurationMs;
-use carnet_store::artefact::{StateEngine, content_digest};
+use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
-use carnet_store::machine::{LogRecord, Payload, Snapshot, SnapshotSink, StateMachine};
+use carnet_store::machine::{LogRecord, Payload, Snapshot, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;
 
@@ -196,7 +196,7 @@ impl StateEngine for Worn {
         self.sound.snapshot()
     }
 
-    fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault> {
         self.sound.receive()
     }
 }
