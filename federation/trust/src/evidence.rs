@@ -10,7 +10,7 @@
 //! [`build`] makes it from a registry's records, [`Evidence::verify`] turns it into a [`ProvenEvidence`], which nothing
 //! else can make. What the proven facts mean for a purpose is in `verdict`.
 
-use carnet_domain::checkpoint::{NoteError, Origin, VerifiedCheckpoint, open};
+use carnet_domain::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
 use carnet_domain::code::Code;
 use carnet_domain::custody::Link;
 use carnet_domain::digest::Digest;
@@ -19,6 +19,7 @@ use carnet_domain::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::event::{Manufacture, Other, Software, Standing, slot};
 use carnet_domain::foreign::{Proven, prove};
 use carnet_domain::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
+use carnet_domain::limits::{List, Text};
 use carnet_domain::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
 use carnet_domain::merkle::verify_inclusion;
 use carnet_domain::record::ModelStanding;
@@ -110,11 +111,11 @@ carnet_domain::canonical_struct!(Evidence {
     version,
     code,
     origin,
-    checkpoint,
+    checkpoint: Text<NOTE_BYTES_MAX>,
     map_head,
     robot,
     model,
-    chain
+    chain: List<CHAIN_COUNT_MAX>
 });
 
 /// What of the evidence does not hold. [`EvidenceError::field`] names the field.

@@ -13,6 +13,7 @@ use carnet_domain::accord::Agreement;
 use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{Code, Prefix};
 use carnet_domain::lifecycle::State;
+use carnet_domain::limits::Text;
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::bundle::PinnedBundle;
@@ -157,6 +158,9 @@ fn upper(name: &str) -> String {
     out
 }
 
+/// The most bytes of a reason's particulars.
+pub const REASON_BYTES_MAX: usize = 8 * 1024;
+
 /// One reason: what, which value it argues for, and the particulars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -170,7 +174,7 @@ pub struct Reason {
 carnet_domain::canonical_struct!(Reason {
     code,
     value,
-    detail
+    detail: Text<REASON_BYTES_MAX>
 });
 
 impl fmt::Display for Reason {

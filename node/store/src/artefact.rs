@@ -10,7 +10,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use carnet_domain::canonical_struct;
-use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::encoding::{ARRAY_COUNT_MAX, Blob, Canonical};
+use carnet_domain::limits::List;
 
 use crate::engine::{KvEngine, KvRead};
 use crate::families::Family;
@@ -85,7 +86,7 @@ canonical_struct!(Manifest {
     last,
     membership,
     families,
-    files
+    files: List<{ ARRAY_COUNT_MAX as usize }>
 });
 canonical_struct!(ManifestFile { name, size, sha256 });
 

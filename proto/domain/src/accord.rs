@@ -7,6 +7,10 @@ use crate::code::{ModelId, Prefix};
 use crate::command::Purpose;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, tag};
+use crate::limits::{
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Index, List,
+    MODELS_OF_RECALL_MAX, Name, ROOT_SIGNATURES_MAX, Sequence,
+};
 use crate::policy::Role;
 use crate::record::{Holder, Severity};
 use crate::signature::{PublicKey, Signature, verify};
@@ -44,13 +48,19 @@ pub(crate) fn threshold_signed(
     message: &[u8],
     signatures: &[RootSignature],
 ) -> bool {
-    let mut good: Vec<&PublicKey> = signatures
-        .iter()
-        .filter(|s| roots.contains(&s.root) && verify(&s.root, message, &s.signature).is_ok())
-        .map(|s| &s.root)
-        .collect();
-    good.sort();
-    good.dedup();
+    if signatures.len() > ROOT_SIGNATURES_MAX {
+        return false;
+    }
+    let mut good = std::collections::BTreeSet::new();
+    for s in signatures {
+        // A root that signed already is not verified again.
+        if roots.contains(&s.root)
+            && !good.contains(&s.root)
+            && verify(&s.root, message, &s.signature).is_ok()
+        {
+            good.insert(s.root);
+        }
+    }
     threshold > 0 && usize::from(threshold) <= good.len()
 }
 
@@ -96,15 +106,15 @@ pub struct Bundle {
 }
 crate::canonical_struct!(Bundle {
     name,
-    prefixes,
-    sequence,
-    incarnation,
+    prefixes: List<BUNDLE_LIST_MAX>,
+    sequence: Sequence,
+    incarnation: Sequence,
     keyring,
-    roots,
+    roots: List<BUNDLE_LIST_MAX>,
     threshold,
     log_key,
-    certificates,
-    endpoints,
+    certificates: List<BUNDLE_LIST_MAX>,
+    endpoints: List<BUNDLE_LIST_MAX>,
     refresh,
     valid_to,
 });
@@ -129,7 +139,7 @@ pub struct Signed {
     /// Signatures over them.
     pub signatures: Vec<RootSignature>,
 }
-crate::canonical_struct!(Signed { bytes, signatures });
+crate::canonical_struct!(Signed { bytes, signatures: List<ROOT_SIGNATURES_MAX> });
 
 /// What one party recognises of the other's robots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,10 +169,10 @@ crate::canonical_struct!(Clause {
     number,
     recogniser,
     issuer,
-    models,
-    levels,
-    safety_classes,
-    purposes,
+    models: List<MODELS_OF_RECALL_MAX>,
+    levels: List<BUNDLE_LIST_MAX>,
+    safety_classes: List<BUNDLE_LIST_MAX>,
+    purposes: List<BUNDLE_LIST_MAX>,
     checkpoint_age_max,
     recall_severity_max,
     recall_count_max,
@@ -194,12 +204,12 @@ pub struct Agreement {
     pub clauses: Vec<Clause>,
 }
 crate::canonical_struct!(Agreement {
-    id,
+    id: Name,
     version,
     parties,
     effective_from,
     effective_to,
-    clauses
+    clauses: List<CLAUSES_MAX>
 });
 
 impl Agreement {
@@ -267,14 +277,14 @@ pub struct Genesis {
 crate::canonical_struct!(Genesis {
     prefix,
     country,
-    incarnation,
+    incarnation: Sequence,
     cluster,
-    roots,
+    roots: List<BUNDLE_LIST_MAX>,
     threshold,
     log_key,
     time,
     seal_idle,
-    signers
+    signers: List<FIRST_SIGNERS_MAX>
 });
 
 /// What a jurisdiction's own roots state in its log.
@@ -311,7 +321,7 @@ crate::canonical_variants!(Statement {
     1 => Genesis { genesis },
     2 => Recognise { bundle, fingerprint },
     3 => Agree { agreement },
-    4 => Suspend { id, version, reason },
+    4 => Suspend { id: Name, version, reason },
 });
 
 /// A peer, as replicated state.
@@ -340,12 +350,12 @@ crate::canonical_struct!(Peer {
     bundle,
     since,
     quarantined,
-    cursor,
-    size_seen,
+    cursor: Sequence,
+    size_seen: Index,
     root_seen,
-    outbox,
-    agreements,
-    suspended,
+    outbox: Sequence,
+    agreements: List<AGREEMENTS_OF_PEER_MAX>,
+    suspended: List<AGREEMENTS_OF_PEER_MAX>,
 });
 
 impl Peer {

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::canonical_struct;
 use crate::code::{CodeError, Prefix};
 use crate::digest::{Digest, sha256};
+use crate::limits::{INDEX_MAX, Index, SEQUENCE_MAX, Sequence};
 use crate::signature::{PublicKey, SecretKey, Signature, verify};
 
 /// The longest note in bytes.
@@ -40,7 +41,7 @@ pub struct Origin {
 
 canonical_struct!(Origin {
     prefix,
-    incarnation
+    incarnation: Sequence
 });
 
 /// Why a text is not an origin line.
@@ -63,7 +64,9 @@ impl Origin {
         let rest = text.strip_prefix("carnet/").ok_or(OriginError::Form)?;
         let (prefix, incarnation) = rest.split_once('/').ok_or(OriginError::Form)?;
         let prefix = Prefix::parse(prefix).map_err(OriginError::Prefix)?;
-        let incarnation = decimal(incarnation).ok_or(OriginError::Form)?;
+        let incarnation = decimal(incarnation)
+            .filter(|incarnation| *incarnation <= SEQUENCE_MAX)
+            .ok_or(OriginError::Form)?;
         let origin = Self {
             prefix,
             incarnation,
@@ -119,7 +122,11 @@ pub struct Checkpoint {
     pub root: Digest,
 }
 
-canonical_struct!(Checkpoint { origin, size, root });
+canonical_struct!(Checkpoint {
+    origin,
+    size: Index,
+    root
+});
 
 impl Checkpoint {
     /// The note text: what is signed.
@@ -147,7 +154,9 @@ impl Checkpoint {
             });
         };
         let origin = Origin::parse(origin).map_err(NoteError::Origin)?;
-        let size = decimal(size).ok_or(NoteError::Size)?;
+        let size = decimal(size)
+            .filter(|size| *size <= INDEX_MAX)
+            .ok_or(NoteError::Size)?;
         let root = STANDARD
             .decode(root)
             .ok()
@@ -381,8 +390,11 @@ fn split(text: &str) -> Result<(&str, Checkpoint, Vec<NoteLine>), NoteError> {
     if text.contains(|c: char| c != '\n' && c.is_control()) {
         return Err(NoteError::Text);
     }
+    // The last empty line ends the body, which keeps its own line end.
     let border = text.rfind("\n\n").ok_or(NoteError::Form)?;
-    let (body, signatures) = (&text[..border + 1], &text[border + 2..]);
+    let end = border.checked_add(1).ok_or(NoteError::Form)?;
+    let (body, rest) = text.split_at_checked(end).ok_or(NoteError::Form)?;
+    let signatures = rest.strip_prefix('\n').ok_or(NoteError::Form)?;
     let checkpoint = Checkpoint::parse(body)?;
     let lines = signatures.strip_suffix('\n').ok_or(NoteError::Form)?;
     let lines = lines

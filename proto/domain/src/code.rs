@@ -184,6 +184,10 @@ impl Cursor<'_> {
     }
 
     /// The next character in upper case, if it is allowed.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a position lies below the length of the text"
+    )]
     const fn next(&mut self, segment: Segment, allowed: Allowed) -> Result<u8, CodeError> {
         let position = self.position;
         let Some(byte) = self.peek() else {
@@ -221,6 +225,10 @@ impl Cursor<'_> {
 }
 
 /// The character that begins at byte `at`; everything before it is ASCII, so `at` is a border.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a position lies below the length of the text"
+)]
 const fn char_at(text: &str, at: usize) -> char {
     let bytes = text.as_bytes();
     let first = bytes[at];
@@ -242,6 +250,10 @@ const fn char_at(text: &str, at: usize) -> char {
 }
 
 /// Reads one segment that stands alone.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an index of a segment, which has at most 17 characters"
+)]
 const fn alone<const N: usize>(
     text: &str,
     segment: Segment,
@@ -290,6 +302,10 @@ const fn rest_of(first: u8) -> Allowed {
 }
 
 /// Reads `segments` segments, hyphenated or not; `out` has as many characters.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a position of a code, which has 29 characters"
+)]
 fn segments(cursor: &mut Cursor<'_>, count: usize, out: &mut [u8]) -> Result<(), CodeError> {
     out[..2].copy_from_slice(&country(cursor)?);
     let allowed = rest_of(out[0]);
@@ -583,6 +599,10 @@ impl Code {
     ///
     /// # Errors
     /// As [`Code::parse`], and when the check digits are not those of the code.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a position of a text that was read so far, and two decimal digits"
+    )]
     pub fn parse_with_suffix(text: &str) -> Result<Self, CodeError> {
         let mut cursor = Cursor { text, position: 0 };
         let code = Self::read(&mut cursor)?;
@@ -647,6 +667,10 @@ impl Code {
     }
 
     /// The key in storage: the characters as one base-36 number, big-endian, so the order of codes is kept.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a product of 64 and 6 bits fits into 128"
+    )]
     pub fn to_key(&self) -> [u8; CODE_KEY_LEN] {
         let mut limbs = [0u64; 3];
         for byte in self.0 {
@@ -687,6 +711,10 @@ impl Code {
     }
 
     /// The two check digits of labels and QR text: ISO/IEC 7064 MOD 97-10 over the code with letters as 10–35.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a rest below 97, its hundredfold, and a number of two digits"
+    )]
     pub fn check_suffix(&self) -> [u8; 2] {
         let mut rest = 0u32;
         for byte in self.0 {
@@ -705,6 +733,10 @@ impl Code {
 }
 
 /// The base-36 value of a character.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the characters of a code are digits and capital letters"
+)]
 fn value_of(byte: u8) -> u8 {
     if byte.is_ascii_digit() {
         byte - b'0'
@@ -716,6 +748,6 @@ fn value_of(byte: u8) -> u8 {
 /// `N` bytes from `start`.
 fn part<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
     let mut out = [0; N];
-    out.copy_from_slice(&bytes[start..start + N]);
+    out.copy_from_slice(&bytes[start..][..N]);
     out
 }

@@ -5,6 +5,10 @@
 use crate::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::digest::Digest;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind};
+use crate::limits::{
+    CONDITIONS_MAX, DOCUMENTS_MAX, IDENTITY_PARTS_MAX, Index, List, MODELS_OF_RECALL_MAX, Maybe,
+    Name, PARTS_MAX, ROLES_MAX, Sequence,
+};
 use crate::policy::Role;
 use crate::record::{
     ApprovalStatus, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts, Part, RecallNotice,
@@ -222,7 +226,7 @@ crate::canonical_variants!(Action {
     22 => WithdrawEndOfLife { reason },
     23 => ConfirmEndOfLife {},
     24 => Annul { reason },
-    25 => Correct { corrects, note },
+    25 => Correct { corrects: Index, note },
 });
 
 impl Action {
@@ -269,7 +273,7 @@ crate::canonical_struct!(Papers {
     commodity,
     office_of_export,
     office_of_entry,
-    documents
+    documents: List<DOCUMENTS_MAX>
 });
 
 /// A condition of a permit, judged at admission.
@@ -304,14 +308,13 @@ impl std::fmt::Display for TransferId {
 impl TransferId {
     /// From 32 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.is_ascii() {
+        // Digits only: a number may have a sign before it, which would give one transfer two names.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        let mut out = [0; 16];
-        for (at, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).ok()?;
-        }
-        Some(Self(out))
+        u128::from_str_radix(text, 16)
+            .ok()
+            .map(|number| Self(number.to_be_bytes()))
     }
 }
 
@@ -349,8 +352,8 @@ crate::canonical_struct!(Registration {
     origin,
     prototype,
     importers_filing,
-    identity_parts,
-    parts,
+    identity_parts: List<IDENTITY_PARTS_MAX>,
+    parts: List<PARTS_MAX>,
     robot_key,
     firmware,
 });
@@ -549,27 +552,27 @@ pub enum Command {
     },
 }
 crate::canonical_variants!(Command {
-    1 => AccreditEnterprise { code, name, maker, roles, valid_from, valid_to },
+    1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
     3 => AddSigner { public, holder, role },
-    4 => RetireSigner { public, compromised_after, reason },
+    4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },
     10 => Reserve { code },
     11 => Register { registration },
-    12 => Act { code, expected_sequence, action },
+    12 => Act { code, expected_sequence: Maybe<Sequence>, action },
     13 => SetHold { code, kind, reason },
     14 => LiftHold { code, kind, reason },
     20 => DeclareExport { code, transfer, to, purpose, offer_until, agreement_version, papers },
     21 => CancelExport { transfer, reason },
-    22 => PermitImport { transfer, depart_by, conditions },
+    22 => PermitImport { transfer, depart_by, conditions: List<CONDITIONS_MAX> },
     23 => RefuseImport { transfer, reason },
     24 => Depart { transfer, place },
-    25 => Admit { transfer, place, importer, documents },
+    25 => Admit { transfer, place, importer, documents: List<DOCUMENTS_MAX> },
     26 => Return { transfer, reason },
-    30 => OpenRecall { notice, models, remedy },
-    31 => WithdrawRecall { number, reason },
-    32 => RemedyRecall { code, number, report },
+    30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
+    31 => WithdrawRecall { number: Name, reason },
+    32 => RemedyRecall { code, number: Name, report },
 });
 
 impl Command {

@@ -15,6 +15,7 @@
 use crate::code::Prefix;
 use crate::command::TransferId;
 use crate::digest::Digest;
+use crate::limits::{EPOCH_MAX, Epoch, next_epoch};
 use crate::rejection::{Reason, Rejection, refuse};
 use crate::time::TimeMs;
 
@@ -65,7 +66,7 @@ pub struct Link {
 crate::canonical_struct!(Link {
     step,
     transfer,
-    epoch,
+    epoch: Epoch,
     from,
     to,
     prev,
@@ -207,7 +208,7 @@ pub struct Chain {
     pub phase: Phase,
 }
 crate::canonical_struct!(Chain {
-    epoch,
+    epoch: Epoch,
     link,
     shown,
     phase
@@ -311,7 +312,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
         ) => link(
             Step::Offer,
             *transfer,
-            chain.epoch + 1,
+            one_more(chain)?,
             me,
             *to,
             chain.link,
@@ -454,7 +455,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
         ) => link(
             Step::Return,
             *transfer,
-            chain.epoch + 1,
+            one_more(chain)?,
             *from,
             me,
             *depart,
@@ -468,6 +469,15 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
         }
         (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
     }
+}
+
+/// The epoch of a link that begins a new one.
+fn one_more(chain: &Chain) -> Result<u64, Rejection> {
+    // Never saturating: an epoch that repeats would let two offers stand at once.
+    let Some(next) = next_epoch(chain.epoch) else {
+        return refuse(Reason::RecordFull, format!("epoch {EPOCH_MAX}"));
+    };
+    Ok(next)
 }
 
 /// A link that was written, by us or by a proven peer.
@@ -582,7 +592,7 @@ fn fold_as_exporter(
 ) -> Folded {
     let link = &w.link;
     let stale = if planted.epoch_not_strict {
-        link.epoch + 1 < chain.epoch
+        next_epoch(link.epoch).is_some_and(|next| next < chain.epoch)
     } else {
         link.epoch < chain.epoch
     };
@@ -591,7 +601,7 @@ fn fold_as_exporter(
     }
     match (link.step, &chain.phase) {
         (Step::Offer, Phase::Here {})
-            if link.epoch == chain.epoch + 1 && link.prev == chain.link =>
+            if Some(link.epoch) == next_epoch(chain.epoch) && link.prev == chain.link =>
         {
             let phase = Phase::Offered {
                 transfer,
@@ -651,12 +661,11 @@ fn fold_as_exporter(
                 ..
             },
         ) if *open == transfer && *offer == link.prev => {
-            let epoch = if planted.cancel_keeps_epoch {
-                chain.epoch - 1
-            } else {
-                chain.epoch
-            };
-            moved(chain, w, epoch, Phase::Here {})
+            let before = chain.epoch.checked_sub(1);
+            match before.filter(|_| planted.cancel_keeps_epoch) {
+                Some(before) => moved_to(w, before, Phase::Here {}),
+                None => moved(chain, w, chain.epoch, Phase::Here {}),
+            }
         }
         (
             Step::Depart,
@@ -707,7 +716,7 @@ fn fold_as_exporter(
                 ..
             },
         ) if *open == transfer => {
-            if *depart != link.prev || link.epoch != chain.epoch + 1 {
+            if *depart != link.prev || Some(link.epoch) != next_epoch(chain.epoch) {
                 return Folded::Doubtful("the return names another departure");
             }
             moved(chain, w, link.epoch, Phase::Here {})
@@ -861,7 +870,10 @@ fn fold_as_importer(
                 depart,
                 ..
             },
-        ) if *open == transfer && *depart == link.prev => {
+        ) if *open == transfer
+            && *depart == link.prev
+            && Some(link.epoch) == next_epoch(chain.epoch) =>
+        {
             moved(chain, w, link.epoch, Phase::Elsewhere {})
         }
         _ => Folded::Replay,
@@ -869,7 +881,12 @@ fn fold_as_importer(
 }
 
 fn moved(chain: &Chain, w: &Written, epoch: u64, phase: Phase) -> Folded {
-    debug_assert!(chain.epoch <= epoch + 1, "epoch never goes back");
+    // Every caller compared the link's epoch with the chain's, or hands over the chain's own.
+    assert!(chain.epoch <= epoch, "an epoch never goes back");
+    moved_to(w, epoch, phase)
+}
+
+fn moved_to(w: &Written, epoch: u64, phase: Phase) -> Folded {
     Folded::Moved(Chain {
         epoch,
         link: w.leaf,

@@ -12,6 +12,7 @@ use crate::entry::Registry;
 use crate::event::{After, Effect, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
+use crate::limits::MODELS_OF_ENTERPRISE_MAX;
 use crate::policy::{Permission, Relation, Role, permission};
 use crate::record::{
     ApprovalStatus, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Signer,
@@ -40,6 +41,14 @@ impl<F> From<Rejection> for Stop<F> {
 
 /// Events, or why not.
 pub type Decided<F> = Result<Vec<Event>, Stop<F>>;
+
+/// Events whose records can be kept; see [`Event::fits`].
+pub(crate) fn fitting<F>(events: Vec<Event>) -> Decided<F> {
+    for event in &events {
+        event.fits()?;
+    }
+    Ok(events)
+}
 
 /// A lawful "no".
 pub(crate) fn no<T, F>(reason: Reason, detail: impl Into<String>) -> Result<T, Stop<F>> {
@@ -213,6 +222,12 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
     }
 }
 
+/// Whether something is named twice.
+pub(crate) fn has_twins<T: Ord>(list: &[T]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    !list.iter().all(|one| seen.insert(one))
+}
+
 struct Accreditation<'a> {
     code: &'a EnterpriseCode,
     name: &'a str,
@@ -233,6 +248,9 @@ fn accredit<L: Ledger>(
         .or_else(|error| no(Reason::PrefixNotOurs, error.to_string()))?;
     if ledger.enterprise(&id).or_fault()?.is_some() {
         return no(Reason::EnterpriseExists, id.to_string());
+    }
+    if has_twins(a.roles) {
+        return no(Reason::Malformed, "a role is named twice");
     }
     if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
         return no(
@@ -420,6 +438,16 @@ fn approve_model<L: Ledger>(
             format!(
                 "level {} and safety class {}: levels are 1 to 5, safety classes 1 to 4",
                 facts.level, facts.safety_class
+            ),
+        );
+    }
+    let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
+    if models.len() >= MODELS_OF_ENTERPRISE_MAX {
+        return no(
+            Reason::RecordFull,
+            format!(
+                "{MODELS_OF_ENTERPRISE_MAX} models of {}",
+                id.enterprise_id()
             ),
         );
     }

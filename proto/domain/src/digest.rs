@@ -42,8 +42,13 @@ pub struct HexError {
 
 /// The `N` bytes of `2N` hexadecimal digits.
 pub(crate) fn hex_bytes<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
-    let error = HexError { digits: 2 * N };
-    if text.len() != 2 * N {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the length of a key or digest"
+    )]
+    let digits = 2 * N;
+    let error = HexError { digits };
+    if text.len() != digits {
         return Err(error);
     }
     let mut out = [0; N];

@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use crate::limits::{Bound, LIST_COUNT_MAX, TEXT_BYTES_MAX, Text, list};
+
 /// The most elements an array may have (a bulk request has at most 10,000 items).
 pub const ARRAY_COUNT_MAX: u64 = 65_536;
 
@@ -111,6 +113,14 @@ pub enum DecodeFault {
     Length {
         /// What the schema says.
         expected: u64,
+        /// What the bytes say.
+        found: u64,
+    },
+    /// A number, the bytes of a text or the elements of a list are above the field's bound.
+    #[error("at most {max} is allowed here, found {found}")]
+    Above {
+        /// The bound.
+        max: u64,
         /// What the bytes say.
         found: u64,
     },
@@ -246,6 +256,11 @@ impl<'a> Decoder<'a> {
         self.fault(DecodeFault::Invalid(what.to_string()))
     }
 
+    /// What was not read yet.
+    fn rest(&self) -> &'a [u8] {
+        self.all.get(self.at..).unwrap_or_default()
+    }
+
     fn peek(&self) -> Result<u8, DecodeError> {
         self.all
             .get(self.at)
@@ -254,12 +269,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let end = self
-            .at
-            .checked_add(count)
-            .filter(|end| *end <= self.all.len());
-        let end = end.ok_or_else(|| self.fault(DecodeFault::Truncated))?;
-        let slice = &self.all[self.at..end];
+        let end = self.at.checked_add(count);
+        let slice = end.and_then(|end| Some((end, self.all.get(self.at..end)?)));
+        let (end, slice) = slice.ok_or_else(|| self.fault(DecodeFault::Truncated))?;
         self.at = end;
         Ok(slice)
     }
@@ -283,10 +295,10 @@ impl<'a> Decoder<'a> {
             return Err(self.fault(fault));
         }
         let start = self.at;
-        self.at += 1;
+        self.take(1)?;
         let (value, least) = match first & 0x1f {
             short @ 0..=23 => (u64::from(short), 0),
-            24 => (u64::from(self.take(1)?[0]), 24),
+            24 => (u64::from(u8::from_be_bytes(self.fixed()?)), 24),
             25 => (u64::from(u16::from_be_bytes(self.fixed()?)), 0x100),
             26 => (u64::from(u32::from_be_bytes(self.fixed()?)), 0x1_0000),
             27 => (u64::from_be_bytes(self.fixed()?), 0x1_0000_0000),
@@ -354,13 +366,14 @@ impl<'a> Decoder<'a> {
         let start = self.at;
         let count = self.head(4, "an array")?;
         // An element takes at least one byte, so a count past the end cannot make the caller allocate.
-        if count > ARRAY_COUNT_MAX || count > (self.all.len() - self.at) as u64 {
+        if count > ARRAY_COUNT_MAX || count > self.rest().len() as u64 {
             return Err(DecodeError {
                 offset: start,
                 fault: DecodeFault::Truncated,
             });
         }
-        self.depth += 1;
+        let deeper = self.depth.checked_add(1);
+        self.depth = deeper.ok_or_else(|| self.fault(DecodeFault::TooDeep))?;
         Ok(count as usize)
     }
 
@@ -382,7 +395,9 @@ impl<'a> Decoder<'a> {
 
     /// Ends the array entered last.
     pub fn leave(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
+        if let Some(outer) = self.depth.checked_sub(1) {
+            self.depth = outer;
+        }
     }
 
     /// `true` or `false`.
@@ -398,7 +413,7 @@ impl<'a> Decoder<'a> {
                 }));
             }
         };
-        self.at += 1;
+        self.take(1)?;
         Ok(value)
     }
 
@@ -406,7 +421,7 @@ impl<'a> Decoder<'a> {
     pub fn take_null(&mut self) -> Result<bool, DecodeError> {
         let null = self.peek()? == 0xf6;
         if null {
-            self.at += 1;
+            self.take(1)?;
         }
         Ok(null)
     }
@@ -427,15 +442,16 @@ impl<'a> Decoder<'a> {
                 }
                 self.leave();
             }
-            0xf4..=0xf6 => self.at += 1,
+            0xf4..=0xf6 => drop(self.take(1)?),
             other => return Err(self.fault(DecodeFault::Forbidden(other))),
         }
-        Ok(&self.all[start..self.at])
+        let passed = self.all.get(start..self.at);
+        passed.ok_or_else(|| self.fault(DecodeFault::Truncated))
     }
 
     /// Ends the reading: nothing may follow.
     pub fn finish(self) -> Result<(), DecodeError> {
-        match self.all.len() - self.at {
+        match self.rest().len() {
             0 => Ok(()),
             count => Err(self.fault(DecodeFault::Trailing(count))),
         }
@@ -534,8 +550,9 @@ impl Canonical for String {
     fn encode(&self, e: &mut Encoder) {
         e.text(self);
     }
+    /// At most [`TEXT_BYTES_MAX`] bytes, unless the schema of the value around it says otherwise.
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        Ok(d.text()?.to_owned())
+        <Text<TEXT_BYTES_MAX> as Bound<Self>>::read(d)
     }
 }
 
@@ -571,14 +588,9 @@ impl<T: Canonical> Canonical for Vec<T> {
             value.encode(e);
         }
     }
+    /// At most [`LIST_COUNT_MAX`] elements, unless the schema of the value around it says otherwise.
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let count = d.array()?;
-        let mut out = Vec::with_capacity(count.min(1024));
-        for _ in 0..count {
-            out.push(T::decode(d)?);
-        }
-        d.leave();
-        Ok(out)
+        list(d, LIST_COUNT_MAX, T::decode)
     }
 }
 
@@ -605,10 +617,23 @@ impl<A: Canonical, B: Canonical> Canonical for (A, B) {
     }
 }
 
-/// Implements [`Canonical`] for a struct as an array of its fields in the order listed.
+/// Reads one field: by the bound that its schema names, or as its type reads itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! canonical_field {
+    ($d:ident) => {
+        $crate::encoding::Canonical::decode($d)?
+    };
+    ($d:ident, $bound:ty) => {
+        <$bound as $crate::limits::Bound<_>>::read($d)?
+    };
+}
+
+/// Implements [`Canonical`] for a struct as an array of its fields in the order listed. A field may name its bound, a type
+/// of [`crate::limits`], after a colon.
 #[macro_export]
 macro_rules! canonical_struct {
-    ($name:ident { $($field:ident),* $(,)? }) => {
+    ($name:ident { $($field:ident $(: $bound:ty)?),* $(,)? }) => {
         impl $crate::encoding::Canonical for $name {
             fn encode(&self, e: &mut $crate::encoding::Encoder) {
                 e.array([$(stringify!($field)),*].len());
@@ -619,7 +644,7 @@ macro_rules! canonical_struct {
             ) -> Result<Self, $crate::encoding::DecodeError> {
                 const FIELDS: &[&str] = &[$(stringify!($field)),*];
                 d.array_of(FIELDS.len())?;
-                $( let $field = $crate::encoding::Canonical::decode(d)?; )*
+                $( let $field = $crate::canonical_field!(d $(, $bound)?); )*
                 d.leave();
                 Ok(Self { $($field),* })
             }
@@ -673,10 +698,11 @@ macro_rules! canonical_enum {
     };
 }
 
-/// Implements [`Canonical`] for an enum whose variants have named fields, as an array `[number, fields…]`.
+/// Implements [`Canonical`] for an enum whose variants have named fields, as an array `[number, fields…]`. A field may name
+/// its bound as in [`canonical_struct`].
 #[macro_export]
 macro_rules! canonical_variants {
-    ($name:ident { $($number:literal => $variant:ident { $($field:ident),* $(,)? }),* $(,)? }) => {
+    ($name:ident { $($number:literal => $variant:ident { $($field:ident $(: $bound:ty)?),* $(,)? }),* $(,)? }) => {
         impl $name {
             /// The number of the variant in canonical bytes; never reused.
             pub fn number(&self) -> u64 {
@@ -693,7 +719,8 @@ macro_rules! canonical_variants {
                 match self {
                     $(Self::$variant { $($field),* } => {
                         const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                        e.array(1 + FIELDS.len());
+                        const COUNT: usize = 1 + FIELDS.len();
+                        e.array(COUNT);
                         e.uint($number);
                         $( $crate::encoding::Canonical::encode($field, e); )*
                     })*
@@ -708,13 +735,14 @@ macro_rules! canonical_variants {
                 let value = match number {
                     $($number => {
                         const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                        if count != 1 + FIELDS.len() {
+                        const COUNT: usize = 1 + FIELDS.len();
+                        if count != COUNT {
                             return Err(at.fault($crate::encoding::DecodeFault::Length {
-                                expected: 1 + FIELDS.len() as u64,
+                                expected: COUNT as u64,
                                 found: count as u64,
                             }));
                         }
-                        $( let $field = $crate::encoding::Canonical::decode(d)?; )*
+                        $( let $field = $crate::canonical_field!(d $(, $bound)?); )*
                         Self::$variant { $($field),* }
                     })*
                     _ => return Err(at.invalid(format_args!(

@@ -3,12 +3,18 @@
 //! The leader adds a stamp (time and seed); everything else was signed or proven by somebody.
 
 use crate::accord::Signed;
+use crate::checkpoint::NOTE_BYTES_MAX;
 use crate::code::Prefix;
 use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical, Encoder};
-use crate::leaf::{Disclosure, EntrySeed};
+use crate::envelope::ITEM_COUNT_MAX;
+use crate::leaf::{Disclosure, EntrySeed, SLOT_COUNT};
+use crate::limits::{
+    BUNDLE_LIST_MAX, Epoch, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX, MAP_CHANGES_MAX, Maybe,
+    Sequence, Text, UpTo,
+};
 use crate::map::{MapProof, MapValue};
-use crate::merkle::Frontier;
+use crate::merkle::{Frontier, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
 use crate::rejection::Rejection;
 use crate::signature::{PublicKey, Signature};
 use crate::time::{DurationMs, TimeMs};
@@ -19,11 +25,9 @@ pub const STAMP_AHEAD_MAX: DurationMs = DurationMs(600_000);
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
 /// Answers that a session keeps; a lower request number is refused and never executed.
 pub const ANSWERS_PER_SESSION: u64 = 1_024;
-/// Items of one bulk request.
-pub const ITEMS_MAX: u32 = 10_000;
 /// The largest log entry, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
-const _: () = assert!(ITEMS_MAX as u64 <= crate::encoding::ARRAY_COUNT_MAX);
+const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::encoding::ARRAY_COUNT_MAX);
 
 /// What the leader adds to a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +56,9 @@ pub struct Request {
 crate::canonical_struct!(Request {
     header,
     signature,
-    first_item,
-    items,
-    range_proof
+    first_item: UpTo<{ ITEM_COUNT_MAX as u64 - 1 }>,
+    items: List<{ ITEM_COUNT_MAX as usize }>,
+    range_proof: List<RANGE_PROOF_COUNT_MAX>
 });
 
 /// A leaf of a peer with what proves and opens it.
@@ -70,9 +74,9 @@ pub struct ProvenLeaf {
     pub disclosed: Disclosure,
 }
 crate::canonical_struct!(ProvenLeaf {
-    index,
+    index: Index,
     leaf,
-    path,
+    path: List<PROOF_COUNT_MAX>,
     disclosed
 });
 
@@ -87,7 +91,7 @@ pub struct MailItem {
     pub newest: Option<NewestProof>,
 }
 crate::canonical_struct!(MailItem {
-    sequence,
+    sequence: Sequence,
     proven,
     newest
 });
@@ -106,7 +110,7 @@ pub struct NewestProof {
     pub map_head: ProvenHead,
 }
 crate::canonical_struct!(NewestProof {
-    later,
+    later: List<LATER_LEAVES_MAX>,
     value,
     proof,
     map_head
@@ -122,7 +126,7 @@ pub struct ProvenHead {
     /// Inclusion path.
     pub path: Vec<Digest>,
 }
-crate::canonical_struct!(ProvenHead { index, leaf, path });
+crate::canonical_struct!(ProvenHead { index: Index, leaf, path: List<PROOF_COUNT_MAX> });
 
 /// What a peer's mailbox handed over at once, under one checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,9 +142,9 @@ pub struct MailBatch {
 }
 crate::canonical_struct!(MailBatch {
     peer,
-    checkpoint,
-    consistency,
-    items
+    checkpoint: Text<NOTE_BYTES_MAX>,
+    consistency: List<RANGE_PROOF_COUNT_MAX>,
+    items: List<MAIL_ITEMS_MAX>
 });
 
 /// What an entry does.
@@ -192,7 +196,7 @@ crate::canonical_variants!(Body {
     4 => Actor { request },
     5 => Foreign { batch },
     6 => Seal {},
-    7 => Publish { size, root, signature },
+    7 => Publish { size: Index, root, signature },
 });
 
 /// One entry of the log.
@@ -209,10 +213,14 @@ impl Entry {
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
     pub fn to_bytes_at_once(&self) -> Vec<u8> {
         let items = match &self.body {
-            Body::Actor { request } => request.items.iter().map(|item| item.0.len() + 8).sum(),
-            _ => 0,
+            Body::Actor { request } => request.items.as_slice(),
+            _ => &[],
         };
-        let mut e = Encoder::with_capacity(1_024 + items);
+        let grown = |room: usize, item: &Blob| {
+            // saturates: only room
+            room.saturating_add(item.0.len()).saturating_add(8)
+        };
+        let mut e = Encoder::with_capacity(items.iter().fold(1_024, grown));
         self.encode(&mut e);
         e.finish()
     }
@@ -239,7 +247,7 @@ pub enum ItemAnswer {
     Nothing {},
 }
 crate::canonical_variants!(ItemAnswer {
-    1 => Done { leaf_index, leaf_hash, sequence },
+    1 => Done { leaf_index: Index, leaf_hash, sequence: Sequence },
     2 => Refused { rejection },
     3 => Nothing {},
 });
@@ -258,9 +266,9 @@ pub struct Answer {
 }
 crate::canonical_struct!(Answer {
     at,
-    size,
-    session,
-    items
+    size: Index,
+    session: Maybe<Sequence>,
+    items: List<{ ITEM_COUNT_MAX as usize }>
 });
 
 /// A client's session.
@@ -278,11 +286,11 @@ pub struct Session {
     pub highest: u64,
 }
 crate::canonical_struct!(Session {
-    id,
+    id: Sequence,
     subject,
     nonce,
     opened,
-    highest
+    highest: Sequence
 });
 
 /// A stored answer: the request it belongs to, and the answer's bytes.
@@ -296,7 +304,7 @@ pub struct StoredAnswer {
     pub answer: Blob,
 }
 crate::canonical_struct!(StoredAnswer {
-    sequence,
+    sequence: Sequence,
     request,
     answer
 });
@@ -314,7 +322,7 @@ pub struct Sealed {
     pub at: TimeMs,
 }
 crate::canonical_struct!(Sealed {
-    size,
+    size: Index,
     root,
     map_root,
     at
@@ -361,9 +369,9 @@ pub struct Registry {
 crate::canonical_struct!(Registry {
     prefix,
     country,
-    incarnation,
+    incarnation: Sequence,
     cluster,
-    roots,
+    roots: List<BUNDLE_LIST_MAX>,
     threshold,
     log_key,
     log_time,
@@ -372,10 +380,10 @@ crate::canonical_struct!(Registry {
     map_head,
     own_head,
     sealed,
-    unsealed,
+    unsealed: Sequence,
     published,
-    checkpoint,
-    next_session,
+    checkpoint: Text<NOTE_BYTES_MAX>,
+    next_session: Sequence,
 });
 
 /// A leaf as this registry keeps it: its bytes and what opens it.
@@ -399,10 +407,10 @@ pub struct LeafRecord {
 crate::canonical_struct!(LeafRecord {
     leaf,
     seed,
-    values,
-    map,
+    values: List<SLOT_COUNT>,
+    map: List<MAP_CHANGES_MAX>,
     class,
-    envelope,
+    envelope: Index,
     item
 });
 
@@ -435,7 +443,7 @@ pub struct Movement {
 crate::canonical_struct!(Movement {
     step,
     transfer,
-    epoch,
+    epoch: Epoch,
     from,
     to,
     writer,
@@ -443,7 +451,7 @@ crate::canonical_struct!(Movement {
     seen,
     place,
     leaf,
-    leaf_index
+    leaf_index: Index
 });
 
 /// Who signed, for slot 14 and for evidence lists: origin line, leaf index, leaf hash.
@@ -458,6 +466,6 @@ pub struct EvidenceRef {
 }
 crate::canonical_struct!(EvidenceRef {
     origin,
-    index,
+    index: Index,
     leaf
 });

@@ -16,7 +16,8 @@ use crate::code::Prefix;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, DecodeError, tag};
 use crate::leaf::{Disclosure, LeafSeed, auth, leaf_bytes_hash};
-use crate::merkle::{ProofError, verify_range};
+use crate::limits::{Index, List, ROOT_SIGNATURES_MAX, Sequence, UpTo};
+use crate::merkle::{PROOF_COUNT_MAX, ProofError, RANGE_PROOF_COUNT_MAX, verify_range};
 use crate::signature::{BadSignature, KeyId, PublicKey, Signature, verify};
 use crate::time::TimeMs;
 use crate::{canonical_struct, canonical_variants};
@@ -49,10 +50,10 @@ pub struct SignedHeader {
 
 canonical_struct!(SignedHeader {
     prefix,
-    incarnation,
+    incarnation: Sequence,
     key,
-    session,
-    sequence,
+    session: Sequence,
+    sequence: Sequence,
     not_after,
     kind,
     item_count,
@@ -118,10 +119,10 @@ pub enum Envelope {
 }
 
 canonical_variants!(Envelope {
-    0 => Actor { header, signature, first_item, items, range_proof },
-    1 => Foreign { origin, checkpoint, index, leaf, path, disclosed },
+    0 => Actor { header, signature, first_item: UpTo<{ ITEM_COUNT_MAX as u64 - 1 }>, items: List<{ ITEM_COUNT_MAX as usize }>, range_proof: List<RANGE_PROOF_COUNT_MAX> },
+    1 => Foreign { origin, checkpoint, index: Index, leaf, path: List<PROOF_COUNT_MAX>, disclosed },
     2 => System { rule, cause },
-    3 => Root { statement, signatures },
+    3 => Root { statement, signatures: List<ROOT_SIGNATURES_MAX> },
 });
 
 /// The digest D of an envelope, for one item of it.
@@ -268,7 +269,7 @@ pub fn verify_header_known(
             given,
         });
     }
-    if parsed.item_count == 0 || ITEM_COUNT_MAX < parsed.item_count {
+    if parsed.item_count == 0 || parsed.item_count > ITEM_COUNT_MAX {
         return Err(EnvelopeError::ItemCount(u64::from(parsed.item_count)));
     }
     if !known {
@@ -298,6 +299,14 @@ impl VerifiedHeader {
     ) -> Result<VerifiedItems, EnvelopeError> {
         if items.is_empty() || items.len() > ITEM_COUNT_MAX as usize {
             return Err(EnvelopeError::ItemCount(items.len() as u64));
+        }
+        // Judged before anything is counted from it: it stands beside the signature, not under it.
+        let end = u64::from(first_item).checked_add(items.len() as u64);
+        if end.is_none_or(|end| end > u64::from(self.header.item_count)) {
+            return Err(EnvelopeError::Items(ProofError::Positions {
+                first: u64::from(first_item),
+                second: u64::from(self.header.item_count),
+            }));
         }
         for (index, item) in (first_item..).zip(&items) {
             crate::encoding::well_formed(&item.0)

@@ -7,16 +7,21 @@ use crate::code::{Code, EnterpriseId, Prefix};
 use crate::custody::Phase;
 use crate::custody::{Chain, Link};
 use crate::digest::Digest;
-use crate::encoding::Canonical;
+use crate::encoding::{Canonical, DecodeError, Decoder, Encoder};
 use crate::entry::{EvidenceRef, Movement};
 use crate::leaf::{DisclosedSlots, SlotError};
 use crate::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::lifecycle::{HoldKind, State};
+use crate::limits::{
+    AI_MODELS_MAX, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, ListOf, Maybe, Name,
+    PARTS_MAX, RECALLS_OF_ROBOT_MAX,
+};
 use crate::map::{RobotStatus, SubjectStatus};
 use crate::record::{
-    ApprovalStatus, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity, Model,
-    Part, Pending, Recall, RecallStatus, Robot, Signer,
+    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity,
+    Model, Part, Pending, Recall, RecallStatus, Robot, Signer,
 };
+use crate::rejection::{Reason, Rejection, refuse};
 use crate::signature::PublicKey;
 use crate::time::TimeMs;
 use crate::transfer::Transfer;
@@ -116,6 +121,46 @@ impl Event {
         self
     }
 
+    /// Refuses a record that has gathered more than is kept: what is written must be read again, here and by a peer.
+    ///
+    /// # Errors
+    /// [`Reason::RecordFull`], with the list.
+    pub fn fits(&self) -> Result<(), Rejection> {
+        let robot = |robot: &Robot| {
+            let lists = [
+                (
+                    "identity parts",
+                    robot.identity_parts.len(),
+                    IDENTITY_PARTS_MAX,
+                ),
+                ("parts", robot.parts.len(), PARTS_MAX),
+                ("AI models", robot.ai_models.len(), AI_MODELS_MAX),
+                ("holds", robot.holds.len(), HOLDS_MAX),
+                ("owed recalls", robot.owed.len(), RECALLS_OF_ROBOT_MAX),
+                (
+                    "remedied recalls",
+                    robot.remedied.len(),
+                    RECALLS_OF_ROBOT_MAX,
+                ),
+            ];
+            match lists.into_iter().find(|(_, count, max)| count > max) {
+                Some((what, _, max)) => refuse(Reason::RecordFull, format!("{max} {what}")),
+                None => Ok(()),
+            }
+        };
+        if let After::Robot(after) = &self.after {
+            robot(after)?;
+        }
+        for effect in &self.effects {
+            if let Effect::Transfer(transfer) = effect
+                && let Some(disclosed) = &transfer.robot
+            {
+                robot(disclosed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The subject of the leaf.
     pub fn subject(&self) -> Subject {
         match &self.after {
@@ -192,6 +237,19 @@ crate::canonical_struct!(Manufacture {
     importers_filing
 });
 
+/// Slot 4.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IdentityParts(pub Vec<Part>);
+
+impl Canonical for IdentityParts {
+    fn encode(&self, e: &mut Encoder) {
+        self.0.encode(e);
+    }
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        List::<IDENTITY_PARTS_MAX>::read(d).map(Self)
+    }
+}
+
 /// Slot 7.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
@@ -216,9 +274,9 @@ pub struct Standing {
 }
 crate::canonical_struct!(Standing {
     state,
-    holds,
-    owed,
-    remedied
+    holds: List<HOLDS_MAX>,
+    owed: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
+    remedied: ListOf<Name, RECALLS_OF_ROBOT_MAX>
 });
 
 /// Slot 9.
@@ -230,14 +288,17 @@ pub struct Software {
     pub safety_class: u8,
     /// Firmware.
     pub firmware: Firmware,
-    /// Digests of AI models.
+    /// Digests of the newest AI models, the newest last.
     pub ai_models: Vec<Digest>,
+    /// Count and digest of the older ones.
+    pub ai_models_before: Before,
 }
 crate::canonical_struct!(Software {
     level,
     safety_class,
     firmware,
-    ai_models
+    ai_models: List<AI_MODELS_MAX>,
+    ai_models_before
 });
 
 /// Slot 15.
@@ -248,7 +309,7 @@ pub struct Other {
     /// Parts that do not carry identity.
     pub parts: Vec<Part>,
 }
-crate::canonical_struct!(Other { corrects, parts });
+crate::canonical_struct!(Other { corrects: Maybe<Index>, parts: List<PARTS_MAX> });
 
 /// The sixteen slots of an event's leaf: the record after it, and the event.
 pub fn slots(event: &Event) -> Slots {
@@ -343,6 +404,7 @@ fn robot_slots(slots: &mut Slots, robot: &Robot, event: &Event) {
             safety_class: robot.safety_class,
             firmware: robot.firmware.clone(),
             ai_models: robot.ai_models.clone(),
+            ai_models_before: robot.ai_models_before,
         },
     );
     slots.set(
@@ -386,11 +448,15 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
             origin: made.origin,
             importers_filing: made.importers_filing,
         },
-        identity_parts: slots.get(slot::IDENTITY_PARTS)?.unwrap_or_default(),
+        identity_parts: slots
+            .get::<IdentityParts>(slot::IDENTITY_PARTS)?
+            .unwrap_or_default()
+            .0,
         parts: other.parts,
         robot_key,
         firmware: software.firmware,
         ai_models: software.ai_models,
+        ai_models_before: software.ai_models_before,
         level: software.level,
         safety_class: software.safety_class,
         owner: need(slots, slot::OWNER)?,

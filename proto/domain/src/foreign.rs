@@ -9,21 +9,27 @@ use crate::checkpoint::{Origin, open};
 use crate::code::{Code, Prefix};
 use crate::command::Command;
 use crate::custody::{Folded, Link, Step, Written, fold, follow};
-use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, held};
+use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
 use crate::digest::Digest;
-use crate::encoding::{Blob, Canonical};
+use crate::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::entry::{
     EvidenceRef, ItemAnswer, MailBatch, MailItem, Movement, NewestProof, ProvenLeaf,
 };
 use crate::envelope::Envelope;
-use crate::event::{After, Effect, Event, LinkWritten, Standing, robot_of_slots, slot};
-use crate::leaf::{DisclosedSlots, Kind, Leaf, Subject, leaf_bytes_hash};
+use crate::event::{
+    After, Effect, Event, IdentityParts, LinkWritten, Standing, robot_of_slots, slot,
+};
+use crate::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::ledger::Ledger;
 use crate::lifecycle::HoldKind;
+use crate::limits::{
+    EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_MAX, LATER_LEAVES_MAX, RECALL_BINDS_MAX,
+    RECALLS_OF_MODEL_MAX,
+};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::map::{MapAnswer, RobotStatus};
 use crate::merkle::{verify_consistency, verify_inclusion};
-use crate::record::{Ended, Hold, Part, Recall, RecallStatus, Robot};
+use crate::record::{Ended, Hold, Recall, RecallStatus, Robot};
 use crate::rejection::{Reason, Rejection};
 use crate::time::TimeMs;
 use crate::transfer::{Ending, Transfer};
@@ -95,8 +101,14 @@ pub fn prove_newest(
     root: &Digest,
 ) -> Result<u8, String> {
     let head = &proof.map_head;
-    if head.index + 1 != size {
+    if head.index.checked_add(1) != Some(size) {
         return Err("the map head is not the last leaf under the checkpoint".into());
+    }
+    if proof.later.len() > LATER_LEAVES_MAX {
+        return Err(format!(
+            "{} leaves follow it, allowed are {LATER_LEAVES_MAX}",
+            proof.later.len()
+        ));
     }
     let hash = leaf_bytes_hash(&head.leaf.0);
     verify_inclusion(&hash, head.index, size, &head.path, root)
@@ -125,16 +137,26 @@ pub fn prove_newest(
 }
 
 /// Body and identity parts, as far as disclosed.
-fn part_identity_list(slots: &DisclosedSlots) -> Vec<Digest> {
-    let body = slots.get::<Digest>(slot::BODY).ok().flatten();
-    let parts = slots
-        .get::<Vec<Part>>(slot::IDENTITY_PARTS)
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    body.into_iter()
+fn part_identity_list<F>(proven: &Proven) -> Result<Vec<Digest>, Stop<F>> {
+    let body = said::<Digest, F>(proven, slot::BODY)?;
+    let parts = said::<IdentityParts, F>(proven, slot::IDENTITY_PARTS)?;
+    let parts = parts.map(|parts| parts.0).unwrap_or_default();
+    Ok(body
+        .into_iter()
         .chain(parts.into_iter().map(|part| part.identity))
-        .collect()
+        .collect())
+}
+
+/// What a proven leaf says in a slot, as far as it is shown and of the type that this version knows. A value beyond a
+/// bound is not passed over: its sender is told.
+fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
+    match proven.slots.get::<T>(slot) {
+        Ok(value) => Ok(value),
+        Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
+            no(Reason::Malformed, format!("slot {slot}: {source}"))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 impl<L: Ledger> Run<'_, L> {
@@ -179,6 +201,14 @@ impl<L: Ledger> Run<'_, L> {
         })?;
         let mut answers = Vec::with_capacity(batch.items.len());
         for item in &batch.items {
+            if self.is_spent() {
+                // The cursor stays before what is left; the follower sends it again.
+                answers.push(refused(
+                    Reason::EntryFull,
+                    "apply the rest in another entry",
+                ));
+                break;
+            }
             let answer = self.mail_item(batch, &origin, item, size, &root)?;
             let stop = matches!(&answer, ItemAnswer::Refused { rejection } if rejection.reason != Reason::EvidenceGap);
             answers.push(answer);
@@ -244,6 +274,10 @@ impl<L: Ledger> Run<'_, L> {
                 format!("item {}, expected {}", item.sequence, peer.cursor),
             ));
         }
+        let Some(cursor) = item.sequence.checked_add(1) else {
+            let detail = format!("item {} has no successor", item.sequence);
+            return Ok(refused(Reason::EvidenceBroken, detail));
+        };
         let proven = match prove(&item.proven, size, root) {
             Ok(proven) => proven,
             Err(detail) => return Ok(refused(Reason::EvidenceBroken, detail)),
@@ -253,7 +287,8 @@ impl<L: Ledger> Run<'_, L> {
             origin: *origin,
             peer,
         };
-        let events = match self.believe(&from, &proven, item, size, root) {
+        let believed = self.believe(&from, &proven, item, size, root);
+        let events = match believed.and_then(fitting) {
             Ok(events) => events,
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Refused(rejection)) if rejection.reason == Reason::EvidenceBroken => {
@@ -276,10 +311,7 @@ impl<L: Ledger> Run<'_, L> {
         };
         let answer = self.record_all(events, &authorised)?;
         if let Some(peer) = self.ledger.peer(&batch.peer)? {
-            self.ledger.put_peer(Peer {
-                cursor: item.sequence + 1,
-                ..peer
-            })?;
+            self.ledger.put_peer(Peer { cursor, ..peer })?;
         }
         self.cancel_refused(&proven)?;
         Ok(answer)
@@ -301,7 +333,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(());
         };
         let code = transfer.code;
-        let here = match held(&*self.ledger, &code) {
+        let here = match held(&self.ledger, &code) {
             Ok(here) => here,
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Refused(_)) => return Ok(()),
@@ -383,12 +415,31 @@ impl<L: Ledger> Run<'_, L> {
         let Some(code) = Self::subject_code(proven)? else {
             return broken("a custody leaf without a code");
         };
-        let Ok(Some(link)) = proven.slots.get::<Link>(slot::CUSTODY) else {
-            return broken("a custody leaf without its link");
+        let link = match proven.slots.get::<Link>(slot::CUSTODY) {
+            Ok(Some(link)) => link,
+            // The leaf is proven, so these bytes are what its registry said, and it says nothing else later: it is
+            // answered, and the feed goes on.
+            Err(SlotError::Decode { source, .. }) => {
+                return no(Reason::Malformed, format!("its link: {source}"));
+            }
+            _ => return broken("a custody leaf without its link"),
         };
-        let Ok(Some(command)) = proven.slots.get::<Command>(slot::EVENT) else {
-            return broken("a custody leaf without its event");
+        let command = match proven.slots.get::<Command>(slot::EVENT) {
+            Ok(Some(command)) => command,
+            Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
+                return no(Reason::Malformed, format!("its event: {source}"));
+            }
+            _ => return broken("a custody leaf without its event"),
         };
+        if link.epoch > EPOCH_FOREIGN_MAX {
+            return no(
+                Reason::Malformed,
+                format!(
+                    "epoch {}, believed are at most {EPOCH_FOREIGN_MAX}",
+                    link.epoch
+                ),
+            );
+        }
         let Some(id) = link.transfer else {
             return Ok(Vec::new());
         };
@@ -407,7 +458,7 @@ impl<L: Ledger> Run<'_, L> {
             leaf: proven.hash,
             leaf_index: proven.index,
         };
-        let here = held(self.ledger, &code)?;
+        let here = held(&self.ledger, &code)?;
         let written = Written {
             writer: from.prefix,
             link: link.clone(),
@@ -415,6 +466,15 @@ impl<L: Ledger> Run<'_, L> {
             at: proven.leaf.t_ms,
             deadline,
         };
+        if too_far_ahead(link.epoch, here.chain.epoch) {
+            return no(
+                Reason::Malformed,
+                format!(
+                    "epoch {}, known here is {}: at most {EPOCH_STEP_MAX} lie between",
+                    link.epoch, here.chain.epoch
+                ),
+            );
+        }
         if link.from != Some(me) && link.to != me {
             return self.third_party(from, proven, &code, here, &written, movement);
         }
@@ -589,7 +649,7 @@ impl<L: Ledger> Run<'_, L> {
         let Some(code) = Self::subject_code(proven)? else {
             return Ok(Vec::new());
         };
-        let Ok(Some(standing)) = proven.slots.get::<Standing>(slot::STATE) else {
+        let Some(standing) = said::<Standing, _>(proven, slot::STATE)? else {
             return Ok(Vec::new());
         };
         if !standing.state.is_end_of_life() {
@@ -604,7 +664,7 @@ impl<L: Ledger> Run<'_, L> {
         {
             return Ok(Vec::new());
         }
-        let here = held(self.ledger, &code)?;
+        let here = held(&self.ledger, &code)?;
         let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
         let held_there = here.chain.responsible_abroad() == Some(from.prefix);
         if here.chain.is_responsible() {
@@ -633,7 +693,7 @@ impl<L: Ledger> Run<'_, L> {
             })
         };
         let mut effects = vec![Effect::Ended(code_key, ended(claim))];
-        for identity in part_identity_list(&proven.slots) {
+        for identity in part_identity_list(proven)? {
             if self
                 .ledger
                 .ended(&identity)
@@ -685,7 +745,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(Vec::new());
         };
         let setter = format!("registry {}", from.prefix);
-        let Ok(Some(command)) = proven.slots.get::<Command>(slot::EVENT) else {
+        let Some(command) = said::<Command, _>(proven, slot::EVENT)? else {
             return Ok(Vec::new());
         };
         match &command {
@@ -694,6 +754,13 @@ impl<L: Ledger> Run<'_, L> {
                 reason,
                 ..
             } => {
+                let stands = |hold: &Hold| hold.kind == *kind && hold.setter == setter;
+                if robot.holds.iter().any(stands) {
+                    return Ok(Vec::new());
+                }
+                if robot.holds.len() >= HOLDS_MAX {
+                    return no(Reason::RecordFull, format!("{HOLDS_MAX} holds"));
+                }
                 robot.holds.push(Hold {
                     kind: *kind,
                     setter,
@@ -713,7 +780,7 @@ impl<L: Ledger> Run<'_, L> {
 
     /// A recall of the sender's own models: binds by itself within the clause's limits, else waits for the regulator.
     fn recall(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
-        let Ok(Some(theirs)) = proven.slots.get::<Recall>(slot::MODEL) else {
+        let Some(theirs) = said::<Recall, _>(proven, slot::MODEL)? else {
             return Ok(Vec::new());
         };
         let prefixes = &from.peer.bundle.prefixes;
@@ -728,12 +795,43 @@ impl<L: Ledger> Run<'_, L> {
                 format!("{} recalls models that are not its own", from.prefix),
             );
         }
+        let in_order = theirs
+            .models
+            .iter()
+            .zip(theirs.models.iter().skip(1))
+            .all(|(a, b)| a < b);
+        if !in_order || theirs.models.is_empty() {
+            return no(
+                Reason::Malformed,
+                "a recall names at least one model, each once and ascending",
+            );
+        }
         let known = self.ledger.recall(&theirs.notice.number).or_fault()?;
+        if known.is_none() {
+            for model in &theirs.models {
+                if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
+                    return no(
+                        Reason::RecordFull,
+                        format!("{RECALLS_OF_MODEL_MAX} recalls name {model}"),
+                    );
+                }
+            }
+        }
         if known
             .as_ref()
             .is_some_and(|known| known.issuer != from.prefix)
         {
             return no(Reason::RecallExists, theirs.notice.number.clone());
+        }
+        // A recall is amended, not moved: the models it named before stay the ones it is found by.
+        if known
+            .as_ref()
+            .is_some_and(|known| known.models != theirs.models)
+        {
+            return no(
+                Reason::RecallExists,
+                format!("{} names other models", theirs.notice.number),
+            );
         }
         let status = match theirs.status {
             RecallStatus::InForce if self.binds(from, &theirs)? => RecallStatus::InForce,
@@ -768,14 +866,19 @@ impl<L: Ledger> Run<'_, L> {
         let Some(clause) = limits else {
             return Ok(false);
         };
-        let mut count = 0;
+        // Counted no further than the limit, whatever the clause says: so many rows are read.
+        let mut left = clause.recall_count_max.min(RECALL_BINDS_MAX);
         for model in &recall.models {
-            count += self
-                .ledger
-                .count_of_model(model, clause.recall_count_max.saturating_add(1))
-                .or_fault()?;
+            let Some(one_more) = left.checked_add(1) else {
+                return Ok(false);
+            };
+            let count = self.ledger.count_of_model(model, one_more).or_fault()?;
+            let Some(rest) = left.checked_sub(count) else {
+                return Ok(false);
+            };
+            left = rest;
         }
-        Ok(count <= clause.recall_count_max)
+        Ok(true)
     }
 }
 
@@ -796,6 +899,18 @@ impl Sender {
     }
 }
 
+/// Whether a step lies further above what is known of a robot than a chain that was followed can.
+fn too_far_ahead(epoch: u64, known: u64) -> bool {
+    epoch
+        .checked_sub(known)
+        .is_some_and(|ahead| ahead > EPOCH_STEP_MAX)
+}
+
+/// Whether bytes are of the expected type but for a number, text or list above its bound.
+fn has_value_out_of_bounds(error: &DecodeError) -> bool {
+    matches!(error.fault, DecodeFault::Above { .. })
+}
+
 fn broken<T, F>(detail: impl Into<String>) -> Result<T, Stop<F>> {
     no(Reason::EvidenceBroken, detail)
 }
@@ -805,8 +920,13 @@ fn no<T, F>(reason: Reason, detail: impl Into<String>) -> Result<T, Stop<F>> {
 }
 
 fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
-    robot_of_slots(code, &proven.slots)
-        .or_else(|error| broken(format!("the robot is not disclosed: {error}")))
+    robot_of_slots(code, &proven.slots).or_else(|error| match error {
+        // Proven bytes: their registry says nothing else later.
+        SlotError::Decode { slot, source } => {
+            no(Reason::Malformed, format!("slot {slot}: {source}"))
+        }
+        hidden => broken(format!("the robot is not disclosed: {hidden}")),
+    })
 }
 
 /// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.

@@ -3,6 +3,8 @@
 //! Every step goes through [`machine::apply`] as a signed entry, exactly as on a server; no record is written by hand.
 //! Nothing that ships uses this module: its keys are public.
 
+pub mod forge;
+pub mod samples;
 pub mod world;
 
 use std::collections::BTreeMap;
@@ -226,6 +228,7 @@ impl Country {
             certificates: Vec::new(),
             endpoints: Vec::new(),
             refresh: DurationMs::from_secs(3_600),
+            // saturates: a time of the kit
             valid_to: beginning().saturating_add(DurationMs::from_days(3_650)),
         }
     }
@@ -277,6 +280,7 @@ impl Country {
                 .filter(|role| role.is_enterprise())
                 .collect(),
             valid_from: TimeMs::EPOCH,
+            // saturates: a time of the kit
             valid_to: beginning().saturating_add(DurationMs::from_days(3_650)),
         }
     }
@@ -306,6 +310,7 @@ impl Country {
                 firmware_family: "fw".into(),
             },
             production_from: TimeMs::EPOCH,
+            // saturates: a time of the kit
             production_to: beginning().saturating_add(DurationMs::from_days(3_650)),
         }
     }
@@ -350,6 +355,7 @@ impl Country {
             transfer,
             to: *to,
             purpose: Purpose::PermanentExport,
+            // saturates: a time of the kit
             offer_until: self.clock.saturating_add(DurationMs::from_days(1)),
             agreement_version: 1,
             papers: Papers {
@@ -383,6 +389,7 @@ impl Country {
             },
             body,
         };
+        // saturates: a time of the kit
         self.clock = self.clock.saturating_add(STEP);
         let Ok(answer) = machine::apply(&mut self.ledger, &entry);
         self.entries.push(entry);
@@ -391,6 +398,7 @@ impl Country {
 
     /// Moves log time on, as a quorum may.
     pub fn advance(&mut self, by: DurationMs) {
+        // saturates: a time of the kit
         self.clock = self.clock.saturating_add(by);
         self.apply(Body::AdvanceTime { to: self.clock });
     }
@@ -435,6 +443,7 @@ impl Country {
                 .registry()
                 .log_time
                 .max(self.clock)
+                // saturates: a time of the kit
                 .saturating_add(DurationMs::from_days(1)),
             kind: commands
                 .first()
@@ -633,6 +642,7 @@ pub fn agreement(a: Prefix, b: Prefix, version: u32) -> Agreement {
         version,
         parties: (a.min(b), a.max(b)),
         effective_from: TimeMs::EPOCH,
+        // saturates: a time of the kit
         effective_to: beginning().saturating_add(DurationMs::from_days(3_650)),
         clauses: vec![clause(1, a, b), clause(2, b, a)],
     }

@@ -13,6 +13,7 @@
 use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::digest::{Digest, HmacKey, hmac_sha256, sha256};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::limits::Sequence;
 use crate::time::TimeMs;
 use crate::{canonical_enum, canonical_struct};
 
@@ -246,7 +247,7 @@ canonical_struct!(Leaf {
     version,
     kind,
     key,
-    seq,
+    seq: Sequence,
     prev,
     t_ms,
     record_root,

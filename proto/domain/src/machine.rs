@@ -5,6 +5,7 @@
 //! stamp is a value in the entry.
 
 mod custody;
+mod meter;
 mod root;
 mod seal;
 mod skip;
@@ -13,7 +14,7 @@ pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
 
 use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
-use crate::decide::{Context, Stop, decide};
+use crate::decide::{Context, Stop, decide, fitting};
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
 use crate::entry::{
@@ -26,10 +27,12 @@ use crate::leaf::{
     EntrySeed, Kind, LEAF_VERSION, Leaf, LeafSeed, Subject, auth, custody_secret, leaf_seed,
 };
 use crate::ledger::{Ledger, LooseChain};
+use crate::limits::{UNSEALED_MAX, next_own};
 use crate::map::MapValue;
 use crate::record::{Ended, Head, Signer};
 use crate::rejection::{Reason, Rejection};
 use crate::time::TimeMs;
+use meter::Metered;
 
 /// How a leaf was authorised: class and digest D.
 #[derive(Clone)]
@@ -81,7 +84,7 @@ pub const PANIC_MARK: &[u8] = b"planted poison";
 
 /// One entry being applied.
 pub(crate) struct Run<'a, L: Ledger> {
-    pub(crate) ledger: &'a mut L,
+    pub(crate) ledger: Metered<'a, L>,
     pub(crate) registry: Registry,
     pub(crate) now: TimeMs,
     seed: EntrySeed,
@@ -113,6 +116,7 @@ pub fn apply_with<L: Ledger>(
         return root::genesis(ledger, entry);
     };
     let log_time = registry.log_time;
+    // saturates: no stamp is later than the last instant
     let ahead = log_time.saturating_add(STAMP_AHEAD_MAX) < entry.stamp.at;
     if ahead && !matches!(entry.body, Body::AdvanceTime { .. }) {
         let detail = format!("stamp {}, log time {log_time}", entry.stamp.at);
@@ -124,7 +128,7 @@ pub fn apply_with<L: Ledger>(
     let now = log_time.max(entry.stamp.at);
     let first_leaf = registry.tree.size();
     let mut run = Run {
-        ledger,
+        ledger: Metered::new(ledger),
         registry,
         now,
         seed: entry.stamp.seed,
@@ -163,7 +167,9 @@ pub fn apply_with<L: Ledger>(
         items,
     };
     let Run {
-        ledger, registry, ..
+        mut ledger,
+        registry,
+        ..
     } = run;
     ledger.put_registry(registry)?;
     Ok(answer)
@@ -185,6 +191,11 @@ pub(crate) fn refused(reason: Reason, detail: impl Into<String>) -> ItemAnswer {
 }
 
 impl<L: Ledger> Run<'_, L> {
+    /// Whether nothing more may be done in this entry: it did enough, or enough leaves wait for a seal.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.ledger.is_spent() || self.registry.unsealed >= UNSEALED_MAX
+    }
+
     fn open_session(
         &mut self,
         subject: &str,
@@ -194,14 +205,14 @@ impl<L: Ledger> Run<'_, L> {
         if let Some(session) = open.iter().find(|session| session.nonce == *nonce) {
             return Ok((Some(session.id), vec![ItemAnswer::Nothing {}]));
         }
-        if SESSIONS_PER_SUBJECT_MAX <= open.len() {
+        if open.len() >= SESSIONS_PER_SUBJECT_MAX {
             // The oldest makes way: a client that lost its session cannot be locked out for ever.
             if let Some(oldest) = open.iter().min_by_key(|session| session.id) {
                 self.ledger.close_session(oldest.id)?;
             }
         }
         let id = self.registry.next_session;
-        self.registry.next_session += 1;
+        self.registry.next_session = next_own(id);
         let session = Session {
             id,
             subject: subject.to_owned(),
@@ -255,7 +266,8 @@ impl<L: Ledger> Run<'_, L> {
                 )),
             });
         }
-        if header.sequence.saturating_add(ANSWERS_PER_SESSION) <= session.highest {
+        let window = session.highest.checked_sub(ANSWERS_PER_SESSION);
+        if window.is_some_and(|below| header.sequence <= below) {
             let detail = format!(
                 "request {}, the newest is {}",
                 header.sequence, session.highest
@@ -316,6 +328,10 @@ impl<L: Ledger> Run<'_, L> {
         for (index, (item, authority)) in
             (items.first_item()..).zip(items.items().iter().zip(items.authorities()))
         {
+            if self.is_spent() {
+                answers.push(refused(Reason::EntryFull, ""));
+                continue;
+            }
             // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
             if COMMAND_BYTES_MAX < item.0.len() {
                 let detail = format!(
@@ -368,7 +384,7 @@ impl<L: Ledger> Run<'_, L> {
             signer,
             next_leaf: self.registry.tree.size(),
         };
-        match decide(self.ledger, &context, command) {
+        match decide(&self.ledger, &context, command).and_then(fitting) {
             Ok(events) => {
                 if events.iter().any(|event| event.what == item.0) {
                     self.told.push(authorised.item);
@@ -482,7 +498,7 @@ impl<L: Ledger> Run<'_, L> {
                 item: authorised.item,
             },
         )?;
-        self.registry.unsealed += 1;
+        self.registry.unsealed = next_own(self.registry.unsealed);
         Ok(head)
     }
 
@@ -500,13 +516,17 @@ impl<L: Ledger> Run<'_, L> {
             version: LEAF_VERSION,
             kind,
             key: subject.key(),
-            seq: before.map_or(0, |head| head.seq + 1),
+            seq: before.map_or(0, |head| next_own(head.seq)),
             prev: before.map_or(Digest::ZERO, |head| head.leaf_hash),
             t_ms: self.now,
             record_root,
             auth: auth(authorised.class, &authorised.digest, seed),
         };
-        self.ordinal += 1;
+        // At most one leaf a row, and rows are bounded far below.
+        self.ordinal = self
+            .ordinal
+            .checked_add(1)
+            .expect("leaves of one entry fit into 32 bits");
         let bytes = leaf.to_bytes();
         let head = Head {
             seq: leaf.seq,
@@ -651,7 +671,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(());
         };
         self.ledger.post(&primary, peer.outbox, leaf_index)?;
-        peer.outbox += 1;
+        peer.outbox = next_own(peer.outbox);
         self.ledger.put_peer(peer)
     }
 
@@ -667,7 +687,7 @@ impl<L: Ledger> Run<'_, L> {
             }
             After::Model(model) => (
                 model_status(model.status).number(),
-                seal::standing(self.ledger, model, Some(event))?.digest(),
+                seal::standing(&self.ledger, model, Some(event))?.digest(),
             ),
             After::Recall(recall) => (recall_status(recall.status).number(), Digest::ZERO),
             After::Signer(signer) => (if signer.retired.is_some() { 3 } else { 1 }, Digest::ZERO),
@@ -695,7 +715,7 @@ impl<L: Ledger> Run<'_, L> {
         let Some(head) = model.head else {
             return Ok(None);
         };
-        let facts = seal::standing(self.ledger, &model, Some(event))?.digest();
+        let facts = seal::standing(&self.ledger, &model, Some(event))?.digest();
         let status = crate::event::model_status(model.status).number();
         let value = MapValue {
             status: u8::try_from(status).unwrap_or(u8::MAX),

@@ -134,7 +134,7 @@ pub fn batch<R: Reader>(
         consistency: consistency_proof(&stored, known_size, size)?,
         items: Vec::new(),
     };
-    let mut bytes = 0;
+    let mut bytes_left = bytes_max;
     for (sequence, index) in items {
         if size <= index {
             break;
@@ -158,9 +158,10 @@ pub fn batch<R: Reader>(
             proven,
             newest,
         };
-        bytes += item.to_bytes().len();
-        if bytes_max < bytes && !out.items.is_empty() {
-            break;
+        match bytes_left.checked_sub(item.to_bytes().len()) {
+            Some(left) => bytes_left = left,
+            None if out.items.is_empty() => bytes_left = 0,
+            None => break,
         }
         out.items.push(item);
     }
@@ -215,11 +216,12 @@ fn newest<R: Reader>(
 ) -> Result<NewestProof, MailError<R::Fault>> {
     let (mut record, mut leaf, mut index) = (departure.0.clone(), departure.1.clone(), departure.2);
     let mut later = Vec::new();
-    while let Some(next) = stored
-        .0
-        .leaf_of(&leaf.key, leaf.seq + 1)
-        .map_err(MailError::Store)?
-        .filter(|next| *next < size)
+    while let Some(seq) = leaf.seq.checked_add(1)
+        && let Some(next) = stored
+            .0
+            .leaf_of(&leaf.key, seq)
+            .map_err(MailError::Store)?
+            .filter(|next| *next < size)
     {
         record = stored.leaf(next)?;
         leaf = decoded(&record, next)?;
@@ -230,7 +232,7 @@ fn newest<R: Reader>(
         MapFault::Store(error) => error,
         MapFault::Missing(path) => MailError::PageMissing(path),
     })?;
-    let head = size - 1;
+    let head = size.checked_sub(1).ok_or(MailError::NothingPublished)?;
     Ok(NewestProof {
         later,
         value: map_value_of(&record, &leaf, index).ok_or(MailError::LeafMissing(index))?,

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Digest, sha256, sha256_pair};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::limits::{Index, Sequence};
 use crate::{canonical_enum, canonical_struct};
 
 /// The most siblings in a proof: one for each bit of a key.
@@ -82,8 +83,8 @@ pub struct MapValue {
 
 canonical_struct!(MapValue {
     status,
-    seq,
-    leaf_index,
+    seq: Sequence,
+    leaf_index: Index,
     leaf_hash,
     facts
 });
@@ -146,6 +147,10 @@ impl PagePath {
     ///
     /// # Errors
     /// When the bytes are the path of no page.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "an odd depth has at least one byte of nibbles"
+    )]
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PageError> {
         let (&depth, rest) = bytes.split_first().ok_or(PageError::Path)?;
         if depth >= PAGE_DEPTH_MAX || rest.len() != usize::from(depth).div_ceil(2) {
@@ -168,6 +173,10 @@ impl PagePath {
         page == *self
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a path is at most 64 nibbles: keys differ before"
+    )]
     fn child(&self, nibble: usize) -> Self {
         let mut nibbles = self.nibbles;
         let shift = if self.depth.is_multiple_of(2) { 4 } else { 0 };
@@ -246,6 +255,10 @@ impl Page {
     ///
     /// # Errors
     /// When the bytes are no page.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "at most 32 hashes, and an index below 16 in 16 bits"
+    )]
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PageError> {
         let (head, body) = bytes.split_first_chunk::<4>().ok_or(PageError::Page)?;
         let leaves = u16::from_be_bytes([head[0], head[1]]);
@@ -340,6 +353,10 @@ impl Sum {
 
 /// The binary tree inside a page: 1 is all of it, the children of `i` are `2i` and `2i + 1`, 16 to 31 are the children
 /// of the page; 0 is not used.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "indices of a tree of 32 nodes"
+)]
 fn sums(page: &Page) -> [Sum; 2 * FANOUT] {
     let mut sums = [Sum::Empty; 2 * FANOUT];
     for (sum, child) in sums[FANOUT..].iter_mut().zip(page.children.iter()) {
@@ -560,6 +577,10 @@ pub enum MapProofError {
 ///
 /// # Errors
 /// The fault of the store.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "indices of a tree of 32 nodes of four levels"
+)]
 pub fn prove<P: Pages + ?Sized>(pages: &P, key: &Digest) -> Result<MapProof, MapFault<P::Fault>> {
     let mut siblings = Vec::new();
     let mut path = PagePath::ROOT;
@@ -633,6 +654,7 @@ impl MapProof {
 }
 
 /// Bit `i` of a key, the most significant first.
+#[expect(clippy::arithmetic_side_effects, reason = "bit numbers of a byte")]
 fn bit(key: &Digest, i: usize) -> u8 {
     key.0[i / 8] >> (7 - i % 8) & 1
 }

@@ -147,6 +147,7 @@ impl Ledger for MemoryLedger {
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Infallible> {
         Ok(self.robots.get(code).cloned())
     }
+    #[expect(clippy::arithmetic_side_effects, reason = "robots in memory")]
     fn put_robot(&mut self, robot: Robot) -> Result<(), Infallible> {
         let code = robot.identity.code;
         if self.robots.insert(code, robot).is_none() {

@@ -5,6 +5,7 @@
 use crate::canonical_struct;
 use crate::digest::{Digest, sha256, sha256_pair};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::limits::{Bound, Index};
 
 /// The most hashes in an inclusion proof: a tree of u64 leaves is at most this deep.
 pub const PROOF_COUNT_MAX: usize = 64;
@@ -27,6 +28,10 @@ pub fn empty_root() -> Digest {
 }
 
 /// The root over leaf hashes.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "indices of a row, which is in memory"
+)]
 pub fn tree_root(leaves: &[Digest]) -> Digest {
     if leaves.is_empty() {
         return empty_root();
@@ -56,7 +61,11 @@ pub struct Node {
     pub hash: Digest,
 }
 
-canonical_struct!(Node { level, index, hash });
+canonical_struct!(Node {
+    level,
+    index: Index,
+    hash
+});
 
 /// Gives complete subtrees of a stored tree.
 pub trait Nodes {
@@ -80,6 +89,10 @@ impl<N: Nodes + ?Sized> Nodes for &N {
 /// Leaf hashes in memory: the naive store, for requests and tests.
 impl Nodes for [Digest] {
     type Fault = std::convert::Infallible;
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a complete subtree of leaves in memory"
+    )]
     fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
         let start = (index as usize) << level;
         Ok(tree_root(&self[start..start + (1 << level)]))
@@ -104,6 +117,10 @@ impl Frontier {
     ///
     /// # Errors
     /// The fault of the store.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the bits of a size add up to it"
+    )]
     pub fn load<N: Nodes + ?Sized>(nodes: &N, size: u64) -> Result<Self, N::Fault> {
         let mut peaks = Vec::new();
         let mut start = 0;
@@ -120,6 +137,10 @@ impl Frontier {
     }
 
     /// Appends a leaf hash and gives every subtree that became complete, the leaf itself first.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "one level a bit of the size; the size is asserted below"
+    )]
     pub fn append(&mut self, leaf: Digest) -> Vec<Node> {
         let mut node = Node {
             level: 0,
@@ -142,7 +163,7 @@ impl Frontier {
             complete.push(node);
         }
         self.peaks.push(node.hash);
-        self.size += 1;
+        self.size = crate::limits::next_own(self.size);
         complete
     }
 
@@ -165,7 +186,7 @@ impl Canonical for Frontier {
     }
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         d.array_of(2)?;
-        let size = d.uint()?;
+        let size = <Index as Bound<u64>>::read(d)?;
         let peaks = Vec::<Digest>::decode(d)?;
         if peaks.len() != size.count_ones() as usize {
             return Err(d.invalid("a frontier has one peak for each bit of its size"));
@@ -196,6 +217,10 @@ pub enum ProofError {
 
 /// The hash over leaves `[start, end)`, from complete subtrees; `start` is a multiple of the power of two at or above
 /// the length, as it is for every subtree of RFC 6962.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a range of leaves lies below the size of the tree, at most 2^48"
+)]
 fn subtree<N: Nodes + ?Sized>(nodes: &N, start: u64, end: u64) -> Result<Digest, N::Fault> {
     let count = end - start;
     if count.is_power_of_two() {
@@ -210,6 +235,7 @@ fn subtree<N: Nodes + ?Sized>(nodes: &N, start: u64, end: u64) -> Result<Digest,
 }
 
 /// The largest power of two below `count`, which is at least 2.
+#[expect(clippy::arithmetic_side_effects, reason = "a count of at least 2")]
 fn split(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
@@ -233,6 +259,10 @@ pub fn root_at<N: Nodes + ?Sized>(nodes: &N, size: u64) -> Result<Digest, N::Fau
 ///
 /// # Panics
 /// When `index` is not below `size`.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a range of leaves lies below the size of the tree, at most 2^48"
+)]
 pub fn inclusion_proof<N: Nodes + ?Sized>(
     nodes: &N,
     index: u64,
@@ -263,6 +293,10 @@ pub fn inclusion_proof<N: Nodes + ?Sized>(
 ///
 /// # Panics
 /// When `old` is above `new`.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a range of leaves lies below the size of the tree, at most 2^48"
+)]
 pub fn consistency_proof<N: Nodes + ?Sized>(
     nodes: &N,
     old: u64,
@@ -315,6 +349,10 @@ pub fn range_proof<N: Nodes + ?Sized>(
     Ok(out)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a range of leaves lies below the size of the tree, at most 2^48"
+)]
 fn range_beside<N: Nodes + ?Sized>(
     nodes: &N,
     range: (u64, u64),
@@ -369,6 +407,10 @@ pub fn verify_range(
 }
 
 /// The hash of `tree`; `None` when the proof is too short.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the range was compared with the size: both lie below it, and one in the other"
+)]
 fn range_root<'a>(
     leaves: &[Digest],
     range: (u64, u64),
@@ -399,13 +441,13 @@ pub fn verify_inclusion(
     proof: &[Digest],
     root: &Digest,
 ) -> Result<(), ProofError> {
-    if size <= index {
+    let Some(last) = size.checked_sub(1).filter(|last| index <= *last) else {
         return Err(ProofError::Positions {
             first: index,
             second: size,
         });
-    }
-    let (mut at, mut last) = (index, size - 1);
+    };
+    let (mut at, mut last) = (index, last);
     let mut hash = *leaf;
     for sibling in proof {
         if last == 0 {
@@ -459,9 +501,14 @@ pub fn verify_consistency(
             count => Err(ProofError::Length(count)),
         };
     }
+    let (Some(mut at), Some(mut last)) = (old.checked_sub(1), new.checked_sub(1)) else {
+        return Err(ProofError::Positions {
+            first: old,
+            second: new,
+        });
+    };
     let complete = old.is_power_of_two().then_some(old_root);
     let mut path = complete.into_iter().chain(proof);
-    let (mut at, mut last) = (old - 1, new - 1);
     while at & 1 == 1 {
         at >>= 1;
         last >>= 1;

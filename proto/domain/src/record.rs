@@ -8,7 +8,12 @@ use crate::custody::Chain;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Canonical, Encoder, tag};
 use crate::lifecycle::{EndOfLife, HoldKind, State};
+use crate::limits::{
+    AI_MODELS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, ListOf, MODELS_OF_RECALL_MAX, Maybe,
+    Name, PARTS_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX, SEQUENCE_MAX, Sequence,
+};
 use crate::policy::Role;
+use crate::rejection::{Reason, Rejection, refuse};
 use crate::signature::{KeyId, PublicKey};
 use crate::time::TimeMs;
 
@@ -23,8 +28,8 @@ pub struct Head {
     pub leaf_hash: Digest,
 }
 crate::canonical_struct!(Head {
-    seq,
-    leaf_index,
+    seq: Sequence,
+    leaf_index: Index,
     leaf_hash
 });
 
@@ -122,7 +127,7 @@ pub struct Part {
 crate::canonical_struct!(Part {
     kind,
     identity,
-    lot
+    lot: Name
 });
 
 /// Whether an enterprise may act.
@@ -161,7 +166,7 @@ crate::canonical_struct!(Enterprise {
     id,
     name,
     maker,
-    roles,
+    roles: List<ROLES_MAX>,
     valid_from,
     valid_to,
     status,
@@ -182,7 +187,7 @@ pub enum Holder {
         name: String,
     },
 }
-crate::canonical_variants!(Holder { 1 => Enterprise { id }, 2 => Office { name } });
+crate::canonical_variants!(Holder { 1 => Enterprise { id }, 2 => Office { name: Name } });
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -216,9 +221,9 @@ crate::canonical_struct!(Signer {
     public,
     holder,
     role,
-    added,
-    retired,
-    compromised_after
+    added: Index,
+    retired: Maybe<Index>,
+    compromised_after: Maybe<Index>
 });
 
 /// Shape of a robot.
@@ -326,7 +331,7 @@ crate::canonical_struct!(ModelStanding {
     enterprise,
     level,
     safety_class,
-    recalls
+    recalls: List<RECALLS_OF_MODEL_MAX>
 });
 
 impl ModelStanding {
@@ -367,13 +372,13 @@ pub struct Predicate {
     pub part_lot: String,
 }
 crate::canonical_struct!(Predicate {
-    serial_from,
-    serial_to,
+    serial_from: Name,
+    serial_to: Name,
     build_from,
     build_to,
     made_from,
     made_to,
-    part_lot
+    part_lot: Name
 });
 
 impl Predicate {
@@ -414,7 +419,7 @@ pub struct RecallNotice {
     pub predicate: Predicate,
 }
 crate::canonical_struct!(RecallNotice {
-    number,
+    number: Name,
     severity,
     predicate
 });
@@ -451,7 +456,7 @@ pub struct Recall {
 }
 crate::canonical_struct!(Recall {
     notice,
-    models,
+    models: List<MODELS_OF_RECALL_MAX>,
     remedy,
     issuer,
     opened,
@@ -487,6 +492,37 @@ pub struct Firmware {
     pub build: u32,
 }
 crate::canonical_struct!(Firmware { family, build });
+
+/// What a list no longer names: how many there were, and the digest that commits to them in order,
+/// `SHA-256(digest before ‖ the one that left)`, from zero on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// How many.
+    pub count: u64,
+    /// The digest over them.
+    pub digest: Digest,
+}
+crate::canonical_struct!(Before {
+    count: Sequence,
+    digest
+});
+
+impl Before {
+    /// Nothing has left the list.
+    pub const NOTHING: Self = Self {
+        count: 0,
+        digest: Digest::ZERO,
+    };
+
+    /// With one more; `None` when there are too many to count.
+    pub fn and(self, left: &Digest) -> Option<Self> {
+        let count = self.count.checked_add(1)?;
+        (count <= SEQUENCE_MAX).then(|| Self {
+            count,
+            digest: sha256(&[&self.digest.0, &left.0]),
+        })
+    }
+}
 
 /// A step that waits for its second party.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -556,8 +592,10 @@ pub struct Robot {
     pub robot_key: Option<PublicKey>,
     /// Firmware.
     pub firmware: Firmware,
-    /// Digests of its AI models.
+    /// Digests of its newest AI models, the newest last.
     pub ai_models: Vec<Digest>,
+    /// Count and digest of the older ones; each stands in the leaf that recorded it.
+    pub ai_models_before: Before,
     /// Intelligence level and safety class, as approved.
     pub level: u8,
     /// Safety class.
@@ -587,20 +625,21 @@ pub struct Robot {
 }
 crate::canonical_struct!(Robot {
     identity,
-    identity_parts,
-    parts,
+    identity_parts: List<IDENTITY_PARTS_MAX>,
+    parts: List<PARTS_MAX>,
     robot_key,
     firmware,
-    ai_models,
+    ai_models: List<AI_MODELS_MAX>,
+    ai_models_before,
     level,
     safety_class,
     owner,
     operator,
     scenario,
     state,
-    holds,
-    owed,
-    remedied,
+    holds: List<HOLDS_MAX>,
+    owed: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
+    remedied: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
     pending,
     custody,
     custody_secret,
@@ -623,6 +662,23 @@ impl Robot {
         recall.status == RecallStatus::InForce
             && !self.remedied.contains(number)
             && (self.owed.contains(number) || matches())
+    }
+
+    /// Names a new AI model. The oldest makes way to [`Before`] when there are [`AI_MODELS_MAX`]: a robot is trained more
+    /// often than its record could say, and every training stays in its leaf.
+    ///
+    /// # Errors
+    /// [`Reason::RecordFull`] after 2^48 of them.
+    pub fn add_ai_model(&mut self, model: Digest) -> Result<(), Rejection> {
+        while self.ai_models.len() >= AI_MODELS_MAX {
+            let oldest = self.ai_models.remove(0);
+            let Some(before) = self.ai_models_before.and(&oldest) else {
+                return refuse(Reason::RecordFull, "2^48 AI models");
+            };
+            self.ai_models_before = before;
+        }
+        self.ai_models.push(model);
+        Ok(())
     }
 
     /// Every identity that ends with the robot: body and identity-bearing parts.

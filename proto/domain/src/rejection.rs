@@ -3,6 +3,8 @@
 //! The first that holds is answered. Refusals at ingress (syntax, certificate, limits) are not here: they are not
 //! committed and consume no number.
 
+use crate::limits::DETAIL_BYTES_MAX;
+
 macro_rules! reasons {
     ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {
         /// Why a command was refused.
@@ -88,6 +90,8 @@ reasons! {
     61 ClockAhead "The stamp is more than ten minutes ahead of log time.", "Check the leader's clock; advance time by a quorum.";
     62 AlreadyInitialised "The registry has its genesis.", "Nothing to do.";
     63 NotInitialised "The registry has no genesis yet.", "Run cluster init.";
+    66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
+    67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the item again in a request of its own.";
 }
 
 /// A lawful "no": the reason and what it stands on.
@@ -101,12 +105,11 @@ pub struct Rejection {
 crate::canonical_struct!(Rejection { reason, detail });
 
 impl Rejection {
-    /// A rejection with its detail.
+    /// A rejection with its detail, cut to [`DETAIL_BYTES_MAX`]: it is stored, and parts of it come from outside.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
+        Self { reason, detail }
     }
 }
 

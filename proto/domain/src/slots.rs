@@ -58,6 +58,10 @@ fn slot_hash(slot: u8, salt16: &[u8; 16], value: Option<&[u8]>) -> Digest {
     sha256(&[&[tag::SLOT, slot], salt16, value.unwrap_or(&NULL)])
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "indices of a row of sixteen"
+)]
 fn slots_root(mut row: [Digest; SLOT_COUNT]) -> Digest {
     let mut width = SLOT_COUNT;
     while 1 < width {

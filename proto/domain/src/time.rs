@@ -24,11 +24,13 @@ impl DurationMs {
 
     /// That many seconds; the longest duration if they are too many.
     pub const fn from_secs(secs: u64) -> Self {
+        // saturates: an instant or length beyond the last is the last
         Self(secs.saturating_mul(1000))
     }
 
     /// That many days; the longest duration if they are too many.
     pub const fn from_days(days: u64) -> Self {
+        // saturates: an instant or length beyond the last is the last
         Self(days.saturating_mul(MS_PER_DAY))
     }
 
@@ -73,12 +75,16 @@ impl TimeMs {
     }
 
     /// The instant `by` later, or the largest one.
+    // saturates: its name says so
     pub const fn saturating_add(self, by: DurationMs) -> Self {
+        // saturates: an instant or length beyond the last is the last
         Self(self.0.saturating_add(by.0))
     }
 
     /// The instant `by` earlier, or 1970.
+    // saturates: its name says so
     pub const fn saturating_sub(self, by: DurationMs) -> Self {
+        // saturates: an instant or length beyond the last is the last
         Self(self.0.saturating_sub(by.0))
     }
 
@@ -100,6 +106,7 @@ impl TimeMs {
 
     /// How long this is after `earlier`; zero if it is not.
     pub const fn since(self, earlier: Self) -> DurationMs {
+        // saturates: what is not after is no time after
         DurationMs(self.0.saturating_sub(earlier.0))
     }
 
@@ -109,12 +116,17 @@ impl TimeMs {
     }
 
     /// `year * 12 + month`, the month 0-based, in UTC.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a year below 2^32 and a month from 1"
+    )]
     pub const fn month(self) -> u64 {
         let (year, month, _) = civil(self.day());
         year * 12 + month - 1
     }
 
     /// Midnight UTC of a calendar day; `None` if there is no such day between 1970 and 9999.
+    #[expect(clippy::arithmetic_side_effects, reason = "a year is at most 9999")]
     pub const fn of_date(year: u64, month: u64, day: u64) -> Option<Self> {
         if year < 1970 || 9999 < year || month < 1 || 12 < month {
             return None;
@@ -130,6 +142,10 @@ impl TimeMs {
     ///
     /// # Errors
     /// The first position that is wrong, or 0 when the instant lies before 1970.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a year is at most 9999, an offset at most a day"
+    )]
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         let mut r = Reader {
             bytes: text.as_bytes(),
@@ -171,6 +187,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a position lies below the length of the text"
+    )]
     fn next(&mut self, admits: impl Fn(u8) -> bool) -> Result<u8, TimeError> {
         let byte = self
             .bytes
@@ -188,6 +208,7 @@ impl Reader<'_> {
         self.next(|byte| any_of.contains(&byte))
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "at most four digits")]
     fn number(&mut self, digits: usize) -> Result<u64, TimeError> {
         let mut out = 0;
         for _ in 0..digits {
@@ -203,6 +224,10 @@ impl Reader<'_> {
             .ok_or(TimeError { position })
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "at most nine digits, of which three count"
+    )]
     fn fraction_ms(&mut self) -> Result<u64, TimeError> {
         if self.bytes.get(self.position) != Some(&b'.') {
             return Ok(0);
@@ -233,6 +258,10 @@ impl Reader<'_> {
         }
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "hours below 24 and minutes below 60"
+    )]
     fn offset_minutes(&mut self) -> Result<i64, TimeError> {
         let sign = match self.literal(b"Zz+-")? {
             b'+' => 1,
@@ -267,6 +296,10 @@ impl fmt::Display for TimeMs {
 }
 
 /// Year, month and day (both 1-based) of a day since 1970; years begin in March here, so a leap day comes last.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a day is at most 2^64 / 86,400,000"
+)]
 const fn civil(day: u64) -> (u64, u64, u64) {
     let shifted = day + 719_468;
     let era = shifted / 146_097;
@@ -285,6 +318,7 @@ const fn civil(day: u64) -> (u64, u64, u64) {
 }
 
 /// The day since 1970 of a calendar day from 1970 on.
+#[expect(clippy::arithmetic_side_effects, reason = "a year is at most 9999")]
 const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year / 400;

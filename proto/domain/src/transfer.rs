@@ -5,6 +5,7 @@ use crate::command::{Condition, Papers, Purpose, TransferId};
 use crate::custody::Step;
 use crate::digest::Digest;
 use crate::entry::EvidenceRef;
+use crate::limits::{CONDITIONS_MAX, Epoch, List};
 use crate::record::Robot;
 use crate::time::TimeMs;
 
@@ -73,12 +74,12 @@ crate::canonical_struct!(Transfer {
     from,
     to,
     purpose,
-    epoch,
+    epoch: Epoch,
     agreement_version,
     clause,
     offer_until,
     papers,
-    conditions,
+    conditions: List<CONDITIONS_MAX>,
     depart_by,
     refused,
     step,

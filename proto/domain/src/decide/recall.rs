@@ -1,12 +1,13 @@
 //! Recalls: opened and withdrawn by number, binding at their commit, remedied robot by robot.
 
-use super::{Context, Decided, OrFault, Stop, known, no};
+use super::{Context, Decided, OrFault, Stop, has_twins, known, no};
 use crate::code::{Code, ModelId};
 use crate::command::{Command, CommandKind};
 use crate::event::{After, Effect, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
 use crate::lifecycle::ActionKind;
+use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX};
 use crate::record::{Recall, RecallNotice, RecallStatus, Robot, Severity};
 use crate::rejection::Reason;
 
@@ -56,6 +57,9 @@ pub(super) fn open<L: Ledger>(
         return no(Reason::PredicateEmpty, notice.number.clone());
     };
     cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
+    if has_twins(models) {
+        return no(Reason::Malformed, "a model is named twice");
+    }
     for model in models {
         cx.allow(CommandKind::OpenRecall, Some(&model.enterprise_id()))?;
         if model.prefix() != cx.me() {
@@ -71,9 +75,19 @@ pub(super) fn open<L: Ledger>(
     if ledger.recall(&notice.number).or_fault()?.is_some() {
         return no(Reason::RecallExists, notice.number.clone());
     }
+    // An enterprise cannot use up what the regulator may need.
+    let max = if cx.signer.role.is_enterprise() {
+        RECALLS_OF_MODEL_BY_PARTIES_MAX
+    } else {
+        RECALLS_OF_MODEL_MAX
+    };
+    for model in models {
+        if ledger.recalls_of(model).or_fault()?.len() >= max {
+            return no(Reason::RecordFull, format!("{max} recalls name {model}"));
+        }
+    }
     let mut models = models.to_vec();
     models.sort();
-    models.dedup();
     let recall = Recall {
         notice: notice.clone(),
         models: models.clone(),

@@ -11,7 +11,7 @@ use crate::leaf::{Kind, Subject};
 use crate::ledger::Ledger;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
 use crate::policy::Role;
-use crate::record::{ApprovalStatus, Hold, Identity, Pending, Robot};
+use crate::record::{ApprovalStatus, Before, Hold, Identity, Pending, Robot};
 use crate::rejection::Reason;
 use crate::time::TimeMs;
 
@@ -136,6 +136,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
             build: 0,
         },
         ai_models: Vec::new(),
+        ai_models_before: Before::NOTHING,
         level,
         safety_class,
         owner: Digest::ZERO,
@@ -417,7 +418,7 @@ pub(super) fn act<L: Ledger>(
         | Action::RecordIncident { .. }
         | Action::Retire { .. }
         | Action::ReturnToService { .. } => {}
-        Action::RecordTraining { model, .. } => after.ai_models.push(*model),
+        Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
         Action::Sell { owner } => after.owner = *owner,
         Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
             after.operator = *operator;

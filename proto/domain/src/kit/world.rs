@@ -234,6 +234,7 @@ impl World {
             Move::Deliver(from, to, at) => world.deliver(from, to, at),
             Move::Pass(me) => {
                 let clock = &mut world.registries[usize::from(me)].clock;
+                // saturates: a time of the kit
                 *clock = clock.saturating_add(JUMP);
             }
             Move::Restore(me) => {
@@ -249,6 +250,7 @@ impl World {
     fn act(&mut self, me: u8, act: &Act) -> Option<()> {
         let registry = &self.registries[usize::from(me)];
         let link = propose(prefix(me), &registry.chain, act, registry.clock).ok()?;
+        // saturates: a time of the kit
         let deadline = registry.clock.saturating_add(DEADLINE);
         self.write(me, link, deadline);
         Some(())

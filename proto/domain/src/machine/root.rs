@@ -1,13 +1,16 @@
 //! Statements of the jurisdiction's own roots: the genesis, peers, agreements.
 
+use super::meter::Metered;
 use super::{Authorised, Planted, Run, refused};
 use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_by_roots};
+use crate::decide::has_twins;
 use crate::digest::{Digest, sha256};
 use crate::encoding::Canonical;
 use crate::entry::{Answer, Body, Entry, ItemAnswer, Registry};
 use crate::event::{After, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
+use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
 use crate::merkle::Frontier;
 use crate::record::Signer;
 use crate::rejection::{Reason, Rejection};
@@ -52,7 +55,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     }
     let registry = first_state(&genesis);
     let mut run = Run {
-        ledger,
+        ledger: Metered::new(ledger),
         registry,
         now: genesis.time,
         seed: entry.stamp.seed,
@@ -84,7 +87,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     run.ledger.put_envelope(0, entry.body.to_bytes())?;
     let size = run.registry.tree.size();
     let Run {
-        ledger,
+        mut ledger,
         registry,
         now,
         ..
@@ -178,7 +181,25 @@ impl<L: Ledger> Run<'_, L> {
         let Some(primary) = bundle.primary() else {
             return no(Reason::Malformed, "the bundle names no prefix".into());
         };
+        if signed.bytes.0.len() > BUNDLE_BYTES_MAX {
+            return no(
+                Reason::Malformed,
+                format!(
+                    "a bundle of {} bytes, allowed are {BUNDLE_BYTES_MAX}",
+                    signed.bytes.0.len()
+                ),
+            );
+        }
+        if has_twins(&bundle.prefixes) || has_twins(&bundle.roots) {
+            return no(
+                Reason::Malformed,
+                "the bundle names a prefix or a root twice".into(),
+            );
+        }
         let known = self.ledger.peer(&primary)?;
+        if known.is_none() && self.ledger.peers()?.len() >= PEERS_MAX {
+            return no(Reason::RecordFull, format!("{PEERS_MAX} peers"));
+        }
         // A known peer's new bundle is signed by the roots that are pinned; a new peer's by its own, which two people
         // compared.
         let (roots, threshold) = known
@@ -244,6 +265,15 @@ impl<L: Ledger> Run<'_, L> {
             Ok(agreement) => agreement,
             Err(error) => return no(Reason::Malformed, format!("agreement: {error}")),
         };
+        if signed.bytes.0.len() > AGREEMENT_BYTES_MAX {
+            return no(
+                Reason::Malformed,
+                format!(
+                    "an agreement of {} bytes, allowed are {AGREEMENT_BYTES_MAX}",
+                    signed.bytes.0.len()
+                ),
+            );
+        }
         let me = self.registry.prefix;
         let other = match agreement.parties {
             (a, b) if a == me => b,
@@ -299,6 +329,20 @@ impl<L: Ledger> Run<'_, L> {
             );
         }
         let mut peer = peer;
+        // What has run out makes way, the oldest first; what is in force or yet to come never does.
+        while peer.agreements.len() >= AGREEMENTS_OF_PEER_MAX {
+            let over = |old: &Agreement| old.effective_to <= self.now;
+            let Some(oldest) = peer.agreements.iter().position(over) else {
+                return no(
+                    Reason::RecordFull,
+                    format!("{AGREEMENTS_OF_PEER_MAX} agreements with {other}"),
+                );
+            };
+            peer.agreements.remove(oldest);
+        }
+        // A suspension whose agreement is gone from the list suspends nothing.
+        peer.suspended
+            .retain(|(id, _)| *id == agreement.id || peer.agreements.iter().any(|a| a.id == *id));
         peer.agreements.push(agreement);
         Ok(Ok(Event::new(
             Kind::Agreement,

@@ -141,6 +141,7 @@ impl<L: Ledger> Run<'_, L> {
             .registry
             .sealed
             .as_ref()
+            // saturates: an idle time beyond the last instant never passes
             .is_none_or(|sealed| sealed.at.saturating_add(self.registry.seal_idle) <= self.now);
         if self.registry.unsealed == 0 && !idle {
             return Ok(ItemAnswer::Nothing {});
@@ -153,7 +154,9 @@ impl<L: Ledger> Run<'_, L> {
                 !leaves.is_empty(),
                 "leaf {from} of {to} is missing on this replica"
             );
-            from += leaves.len() as u64;
+            from = from
+                .checked_add(leaves.len() as u64)
+                .expect("leaves lie below the size of the tree");
             changes.extend(leaves.into_iter().flat_map(|leaf| leaf.map));
         }
         let mut map_root = self.update_map(&changes)?;
@@ -201,7 +204,7 @@ impl<L: Ledger> Run<'_, L> {
     }
 
     fn update_map(&mut self, changes: &BTreeMap<Digest, Digest>) -> Result<Digest, L::Fault> {
-        let (root, pages) = match map::update(&LedgerPages(&*self.ledger), changes) {
+        let (root, pages) = match map::update(&LedgerPages(&self.ledger), changes) {
             Ok(updated) => updated,
             Err(MapFault::Store(fault)) => return Err(fault),
             Err(MapFault::Missing(path)) => {

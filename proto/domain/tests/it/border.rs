@@ -453,7 +453,8 @@ fn offers_need_a_peer_and_a_clause_in_force() {
 fn a_recall_crosses_the_border_and_binds_within_its_clause() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
-    let recall = |severity| crate::samples::recall(&Country::unborn("86"), "R-1", severity);
+    let recall =
+        |severity| carnet_domain::kit::samples::recall(&Country::unborn("86"), "R-1", severity);
     check(
         &mut a,
         "maker",
@@ -513,7 +514,8 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     a.must("customs", depart(1));
     mail(&mut a, &mut b, "done");
     b.must("customs", admit(1));
-    let recall = crate::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
+    let recall =
+        carnet_domain::kit::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
     a.must("maker", recall);
     mail(&mut a, &mut b, "done");
     let Ok(recall) = b.ledger.recall("R-1");

@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn tree_and_map_types_have_one_form(
         count in 0u64..40,
-        value in (any::<u8>(), values::uint(), values::uint(), values::digest(), values::digest()),
+        value in (any::<u8>(), values::number(), values::number(), values::digest(), values::digest()),
         siblings in proptest::collection::vec(values::digest(), 0..5),
         end in proptest::option::of((values::digest(), values::digest())),
     ) {
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn checkpoints_and_records_have_one_form(
-        prefix in values::prefix(), n in values::uint(), root in values::digest(), record in values::identity(),
+        prefix in values::prefix(), n in values::number(), root in values::digest(), record in values::identity(),
     ) {
         let origin = Origin { prefix, incarnation: n };
         one_form(&origin);

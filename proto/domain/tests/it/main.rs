@@ -1,6 +1,7 @@
 //! The byte formats: one value has one byte string, every flipped byte is refused, published vectors do not move.
 
 mod border;
+mod bounds;
 mod canonical;
 mod catalog;
 mod checkpoint;
@@ -13,7 +14,6 @@ mod map;
 mod merkle;
 mod passport;
 mod rules;
-mod samples;
 mod signature;
 mod skip;
 mod time;

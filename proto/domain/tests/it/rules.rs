@@ -5,7 +5,7 @@ use carnet_domain::command::{Action, Command};
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Entry, ItemAnswer};
-use carnet_domain::kit::{Country, text};
+use carnet_domain::kit::{Country, samples, text};
 use carnet_domain::leaf::{Kind, Leaf, Subject};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{EndOfLife, HoldKind, State};
@@ -15,8 +15,6 @@ use carnet_domain::policy::Role;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder, Part, PartType, Severity};
 use carnet_domain::time::{DurationMs, TimeMs};
 use proptest::prelude::*;
-
-use crate::samples;
 
 /// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning.
 pub(crate) fn check(country: &mut Country, who: &str, command: Command, expected: &str) {

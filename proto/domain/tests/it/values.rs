@@ -79,6 +79,11 @@ pub(crate) fn uint() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// An index, a size, a sequence: 0 to 2^48.
+pub(crate) fn number() -> impl Strategy<Value = u64> {
+    uint().prop_map(|value| value % ((1 << 48) + 1))
+}
+
 pub(crate) fn time() -> impl Strategy<Value = TimeMs> {
     uint().prop_map(TimeMs)
 }
@@ -93,7 +98,7 @@ pub(crate) fn signature() -> impl Strategy<Value = Signature> {
 }
 
 pub(crate) fn leaf() -> impl Strategy<Value = Leaf> {
-    let ids = (digest(), uint(), digest(), time());
+    let ids = (digest(), number(), digest(), time());
     (any::<u8>(), kind(), ids, digest(), digest()).prop_map(
         |(version, kind, (key, seq, prev, t_ms), record_root, auth)| Leaf {
             version,
@@ -133,7 +138,14 @@ pub(crate) fn slots() -> impl Strategy<Value = Slots> {
 }
 
 pub(crate) fn header() -> impl Strategy<Value = SignedHeader> {
-    let numbers = (uint(), uint(), uint(), time(), any::<u16>(), any::<u32>());
+    let numbers = (
+        number(),
+        number(),
+        number(),
+        time(),
+        any::<u16>(),
+        any::<u32>(),
+    );
     (prefix(), any::<[u8; 16]>(), numbers, digest()).prop_map(|(prefix, key, n, item_root)| {
         let (incarnation, session, sequence, not_after, kind, item_count) = n;
         SignedHeader {
@@ -155,7 +167,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     let path = || proptest::collection::vec(digest(), 0..4);
     let items = proptest::collection::vec(item().prop_map(Blob), 0..3);
     prop_oneof![
-        (header(), signature(), any::<u32>(), items, path()).prop_map(
+        (header(), signature(), 0..10_000u32, items, path()).prop_map(
             |(header, signature, first_item, items, range_proof)| Envelope::Actor {
                 header: Blob(header.to_bytes()),
                 signature,
@@ -167,7 +179,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
         (
             "[a-z/0-9]{0,12}",
             blob(),
-            uint(),
+            number(),
             leaf(),
             path(),
             slots(),

@@ -1,20 +1,21 @@
-//! One of every command and action, in the order of their numbers.
+//! One of every command and action, in the order of their numbers: what catalogues, vectors and attacks begin with.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::command::{Action, Command, Condition};
-use carnet_domain::digest::Digest;
-use carnet_domain::kit::{Country, transfer};
-use carnet_domain::lifecycle::{EndOfLife, HoldKind};
-use carnet_domain::policy::Role;
-use carnet_domain::record::{
+use crate::code::Prefix;
+use crate::command::{Action, Command, Condition};
+use crate::digest::Digest;
+use crate::kit::{Country, transfer};
+use crate::lifecycle::{EndOfLife, HoldKind};
+use crate::policy::Role;
+use crate::record::{
     ApprovalStatus, EnterpriseStatus, Firmware, Part, PartType, Predicate, RecallNotice, Severity,
 };
-use carnet_domain::time::TimeMs;
-
-use crate::values::d;
+use crate::time::TimeMs;
 
 /// One of every command, about robot 1 of the country.
-pub(crate) fn commands(country: &Country) -> Vec<Command> {
+///
+/// # Panics
+/// Never: its prefixes are prefixes.
+pub fn commands(country: &Country) -> Vec<Command> {
     let code = country.code(1);
     let id = transfer(1);
     let reason = "why".to_owned();
@@ -105,7 +106,7 @@ pub(crate) fn commands(country: &Country) -> Vec<Command> {
 }
 
 /// A recall of every robot of the approved model.
-pub(crate) fn recall(country: &Country, number: &str, severity: Severity) -> Command {
+pub fn recall(country: &Country, number: &str, severity: Severity) -> Command {
     Command::OpenRecall {
         notice: RecallNotice {
             number: number.into(),
@@ -118,7 +119,7 @@ pub(crate) fn recall(country: &Country, number: &str, severity: Severity) -> Com
 }
 
 /// One of every action.
-pub(crate) fn actions() -> Vec<Action> {
+pub fn actions() -> Vec<Action> {
     let report = d("report");
     let reason = "why".to_owned();
     let use_ = |scenario: &str| (d("operator"), scenario.to_owned());
@@ -167,7 +168,7 @@ pub(crate) fn actions() -> Vec<Action> {
         },
         Action::RequestOwnership {
             owner: d("gaining"),
-            release_code: Digest(carnet_domain::digest::sha256(&[b"1234"]).0),
+            release_code: crate::digest::sha256(&[b"1234"]),
         },
         Action::ApproveOwnership {
             release_code: "1234".into(),
@@ -195,4 +196,8 @@ pub(crate) fn actions() -> Vec<Action> {
             note: reason,
         },
     ]
+}
+
+fn d(name: &str) -> Digest {
+    crate::digest::sha256(&[name.as_bytes()])
 }

@@ -1,0 +1,178 @@
+//! A registry that lies: any leaf in its own log, signed and proven like a true one, in the mailbox of a peer.
+//!
+//! Everything a peer can check holds: the leaf stands in the tree, the map shows it, the checkpoint is signed. Only what
+//! it says is not what the rules would have let it say.
+
+use std::convert::Infallible;
+
+use crate::code::Prefix;
+use crate::digest::{Digest, sha256};
+use crate::encoding::{Blob, Canonical, Encoder};
+use crate::entry::{LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::kit::Country;
+use crate::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
+use crate::ledger::Ledger;
+use crate::mail::{Reader, disclose};
+use crate::map::{self, MapValue, Page, PagePath, Pages};
+use crate::memory::MemoryLedger;
+use crate::merkle::{Nodes, consistency_proof, inclusion_proof};
+
+/// A leaf to be forged.
+#[derive(Debug, Clone)]
+pub struct Forged {
+    /// Number of the leaf's kind; it need not be one.
+    pub kind: u64,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// What it says.
+    pub slots: Slots,
+    /// The status that the map shows of the subject.
+    pub status: u8,
+}
+
+impl Country {
+    /// Writes a leaf that the rules did not ask for, and puts it into the mailbox of `to`.
+    ///
+    /// # Panics
+    /// Before the genesis, and when `to` is no peer.
+    pub fn forge(&mut self, forged: Forged, to: &crate::code::Prefix) {
+        let mut registry = self.registry();
+        let index = registry.tree.size();
+        let seed: [u8; 32] = sha256(&[b"carnet-kit-forged/", &index.to_be_bytes()]).0;
+        let key = forged.subject.key();
+        let Ok(before) = self.ledger.head_of(&key);
+        let (seq, prev) = before.map_or((0, Digest::ZERO), |head| (head.seq + 1, head.leaf_hash));
+        // By hand, so that a kind that does not exist can be written too.
+        let mut e = Encoder::new();
+        e.array(8);
+        e.uint(0);
+        e.uint(forged.kind);
+        e.bytes(&key.0);
+        e.uint(seq);
+        e.bytes(&prev.0);
+        e.uint(registry.log_time.0);
+        e.bytes(&forged.slots.root(&seed).0);
+        e.bytes(&[7; 32]);
+        let bytes = e.finish();
+        let hash = leaf_bytes_hash(&bytes);
+        let complete = registry.tree.append(hash);
+        let Ok(()) = self.ledger.put_nodes(index, &complete);
+        let value = MapValue {
+            status: forged.status,
+            seq,
+            leaf_index: index,
+            leaf_hash: hash,
+            facts: Digest::ZERO,
+        };
+        let values = forged.slots.values.into_iter();
+        let record = LeafRecord {
+            leaf: Blob(bytes),
+            seed,
+            values: values.map(|value| value.map(Blob)).collect(),
+            map: vec![(key, value.digest())],
+            class: 0,
+            envelope: index,
+            item: 0,
+        };
+        let Ok(()) = self.ledger.append(index, &key, seq, record);
+        registry.unsealed += 1;
+        let Ok(()) = self.ledger.put_registry(registry);
+        let Ok(peer) = self.ledger.peer(to);
+        let mut peer = peer.expect("a lie is told to a peer");
+        let Ok(()) = self.ledger.post(to, peer.outbox, index);
+        peer.outbox += 1;
+        let Ok(()) = self.ledger.put_peer(peer);
+    }
+}
+
+/// Every slot.
+const ALL: [u8; SLOT_COUNT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// A ledger as tree and map are read.
+struct Stored<'a>(&'a MemoryLedger);
+
+impl Nodes for Stored<'_> {
+    type Fault = Infallible;
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Infallible> {
+        let Ok(node) = self.0.node(level, index);
+        Ok(node.unwrap_or(Digest::ZERO))
+    }
+}
+
+impl Pages for Stored<'_> {
+    type Fault = Infallible;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
+        Reader::page(self.0, path)
+    }
+}
+
+impl Country {
+    /// Mail for a peer from a sequence on, as [`Country::mail`], but whatever the leaves say: every slot is shown, and a
+    /// custody leaf is proven to be the newest if its registry can prove that.
+    ///
+    /// # Panics
+    /// Before something is published.
+    pub fn lying_mail(&self, to: &Prefix, known_size: u64, from: u64) -> MailBatch {
+        let registry = self.registry();
+        let published = registry.published.as_ref().expect("a closed log");
+        let (size, stored) = (published.size, Stored(&self.ledger));
+        let Ok(consistency) = consistency_proof(&stored, known_size.min(size), size);
+        let items = self.ledger.mailbox(to, from).into_iter();
+        let items = items.filter(|(_, index)| *index < size);
+        MailBatch {
+            peer: self.prefix,
+            checkpoint: registry.checkpoint.clone(),
+            consistency,
+            items: items
+                .map(|(sequence, index)| self.lying_item(sequence, index, size))
+                .collect(),
+        }
+    }
+
+    fn lying_item(&self, sequence: u64, index: u64, size: u64) -> MailItem {
+        let stored = Stored(&self.ledger);
+        let record = |index: u64| {
+            let Ok(record) = Reader::leaf(&self.ledger, index);
+            record.expect("a leaf of the log")
+        };
+        let this = record(index);
+        let Ok(path) = inclusion_proof(&stored, index, size);
+        let newest = Leaf::from_bytes(&this.leaf.0)
+            .ok()
+            .filter(|leaf| leaf.kind == Kind::Custody)
+            .and_then(|leaf| {
+                let (mut last, mut at, mut later) = (leaf.clone(), index, Vec::new());
+                while let Ok(Some(next)) = self.ledger.leaf_of(&last.key, last.seq + 1)
+                    && next < size
+                {
+                    let bytes = record(next).leaf;
+                    last = Leaf::from_bytes(&bytes.0).ok()?;
+                    at = next;
+                    later.push(bytes);
+                }
+                let value = crate::mail::map_value_of(&record(at), &last, at)?;
+                let proof = map::prove(&stored, &last.key).ok()?;
+                let Ok(head_path) = inclusion_proof(&stored, size - 1, size);
+                Some(NewestProof {
+                    later,
+                    value,
+                    proof,
+                    map_head: ProvenHead {
+                        index: size - 1,
+                        leaf: record(size - 1).leaf,
+                        path: head_path,
+                    },
+                })
+            });
+        MailItem {
+            sequence,
+            proven: ProvenLeaf {
+                index,
+                path,
+                disclosed: disclose(&this, &ALL),
+                leaf: this.leaf,
+            },
+            newest,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Every bound of what comes in and of what is kept, in one place: ranges of numbers, bytes of texts, elements of lists,
+//! and how much one log entry may do.
+//!
+//! A field of a canonical value states its bound in its schema (`canonical_struct!(Link { …, epoch: Epoch, … })`), so that
+//! bytes outside of it never become a value. What a schema leaves out has the bounds of every text and every list:
+//! [`TEXT_BYTES_MAX`] and [`LIST_COUNT_MAX`]. What a record gathers over time is bounded before it is written: by
+//! [`crate::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
+
+use crate::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
+
+/// The highest epoch that this registry writes.
+pub const EPOCH_MAX: u64 = 1 << 32;
+/// The highest epoch that another registry is believed: ours can always go on from there.
+pub const EPOCH_FOREIGN_MAX: u64 = 1 << 31;
+/// How far a foreign offer may lie above the epoch known here. A chain of which nothing was heard for as many
+/// movements is not plausible, and a registry that lies cannot use up the epochs of a robot with one leaf.
+pub const EPOCH_STEP_MAX: u64 = 1 << 16;
+/// The highest leaf index, tree size, or tree position.
+pub const INDEX_MAX: u64 = 1 << 48;
+/// The highest sequence, cursor, session, incarnation or other count that only grows.
+pub const SEQUENCE_MAX: u64 = 1 << 48;
+
+/// The most bytes of a text that has no bound of its own.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// The most elements of a list that has no bound of its own.
+pub const LIST_COUNT_MAX: usize = 1_024;
+/// The most bytes of the name of an office, of a recall's number, of a part's lot.
+pub const NAME_BYTES_MAX: usize = 128;
+/// The most bytes of the words beside a rejection; more is cut.
+pub const DETAIL_BYTES_MAX: usize = TEXT_BYTES_MAX;
+
+/// The most parts that carry identity, of one robot.
+pub const IDENTITY_PARTS_MAX: usize = 16;
+/// The most other parts of one robot.
+pub const PARTS_MAX: usize = 64;
+/// The AI models that a record names, the newest; of the older ones it keeps count and digest.
+pub const AI_MODELS_MAX: usize = 32;
+/// The most holds on one robot.
+pub const HOLDS_MAX: usize = 32;
+/// The most recalls that name one model.
+pub const RECALLS_OF_MODEL_MAX: usize = 128;
+/// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.
+pub const RECALLS_OF_MODEL_BY_PARTIES_MAX: usize = 96;
+/// The most recalls that a robot's record names as owed, and as remedied.
+pub const RECALLS_OF_ROBOT_MAX: usize = RECALLS_OF_MODEL_MAX;
+/// The most models that one recall names.
+pub const MODELS_OF_RECALL_MAX: usize = 256;
+/// The most robots here that a foreign recall binds by itself, whatever a clause says: so many rows are counted.
+pub const RECALL_BINDS_MAX: u32 = 10_000;
+/// The most models of one enterprise.
+pub const MODELS_OF_ENTERPRISE_MAX: usize = 1_000;
+/// Map values that one leaf changes: its subject, and the models whose standing it changes.
+pub const MAP_CHANGES_MAX: usize = MODELS_OF_ENTERPRISE_MAX + 1;
+/// The most roles of an enterprise.
+pub const ROLES_MAX: usize = 32;
+/// The most documents of a declaration, or shown at a border.
+pub const DOCUMENTS_MAX: usize = 32;
+/// The most conditions of a permit.
+pub const CONDITIONS_MAX: usize = 32;
+
+/// The most peers.
+pub const PEERS_MAX: usize = 256;
+/// The most prefixes, root keys, root certificates or endpoints of one country.
+pub const BUNDLE_LIST_MAX: usize = 16;
+/// The most bytes of a trust bundle.
+pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
+/// The most signatures of roots that are looked at.
+pub const ROOT_SIGNATURES_MAX: usize = 64;
+/// The most signers that a genesis names.
+pub const FIRST_SIGNERS_MAX: usize = 64;
+/// The most clauses of an agreement.
+pub const CLAUSES_MAX: usize = 64;
+/// The most bytes of an agreement.
+pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
+/// The most versions of agreements kept of one peer.
+pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
+
+/// The most leaves that follow a departure and are shown with it.
+pub const LATER_LEAVES_MAX: usize = 512;
+/// The most items of one mailbox batch.
+pub const MAIL_ITEMS_MAX: usize = 4_096;
+/// The most bytes of a robot's record.
+pub const ROBOT_BYTES_MAX: usize = 96 * 1024;
+/// The most bytes of a mailbox item: it fits into one part of a batch, and so into one log entry.
+pub const MAIL_ITEM_BYTES_MAX: usize = 256 * 1024;
+
+/// Rows that one entry reads and writes: what comes after them in it is refused and can be sent again. One item may
+/// go beyond it by its own work, which the bounds above bound.
+pub const ENTRY_ROWS_MAX: u64 = 400_000;
+/// Bytes of leaves that one entry writes, as [`ENTRY_ROWS_MAX`].
+pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Leaves that wait for a seal, which reads them all in one entry.
+pub const UNSEALED_MAX: u64 = 1 << 20;
+
+const _: () = assert!(EPOCH_FOREIGN_MAX < EPOCH_MAX);
+const _: () = assert!(RECALLS_OF_MODEL_BY_PARTIES_MAX < RECALLS_OF_MODEL_MAX);
+// A record with every list full and every text at its bound: part 34 + lot, hold two texts and twenty bytes.
+const _: () = assert!(
+    (IDENTITY_PARTS_MAX + PARTS_MAX) * (NAME_BYTES_MAX + 48)
+        + AI_MODELS_MAX * 34
+        + HOLDS_MAX * (2 * TEXT_BYTES_MAX + 24)
+        + 2 * RECALLS_OF_ROBOT_MAX * (NAME_BYTES_MAX + 3)
+        + 8 * TEXT_BYTES_MAX
+        <= ROBOT_BYTES_MAX
+);
+// The record, the event in slot 10, the leaves that follow, the bundle of proofs.
+const _: () = assert!(
+    ROBOT_BYTES_MAX + crate::command::COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024
+        <= MAIL_ITEM_BYTES_MAX
+);
+const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::entry::ENTRY_BYTES_MAX / 2);
+const _: () = assert!(
+    BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX
+        <= crate::entry::ENTRY_BYTES_MAX
+);
+
+/// How a field is read when its schema names a bound: the type of the bound reads the value of the field.
+pub trait Bound<V> {
+    /// Reads a value within the bound.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical, not a value of the type, or outside of the bound.
+    fn read(d: &mut Decoder<'_>) -> Result<V, DecodeError>;
+}
+
+fn number_up_to(d: &mut Decoder<'_>, max: u64) -> Result<u64, DecodeError> {
+    let at = d.clone();
+    let found = d.uint()?;
+    if found > max {
+        return Err(at.fault(DecodeFault::Above { max, found }));
+    }
+    Ok(found)
+}
+
+/// A number of at most `MAX`.
+pub struct UpTo<const MAX: u64>;
+
+/// An epoch of a robot's custody: 0 to [`EPOCH_MAX`].
+pub type Epoch = UpTo<EPOCH_MAX>;
+/// A leaf index, a tree size: 0 to [`INDEX_MAX`].
+pub type Index = UpTo<INDEX_MAX>;
+/// A sequence, a cursor, a session: 0 to [`SEQUENCE_MAX`].
+pub type Sequence = UpTo<SEQUENCE_MAX>;
+
+impl<const MAX: u64> Bound<u64> for UpTo<MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<u64, DecodeError> {
+        number_up_to(d, MAX)
+    }
+}
+
+impl<const MAX: u64> Bound<u32> for UpTo<MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<u32, DecodeError> {
+        let at = d.clone();
+        let found = number_up_to(d, MAX)?;
+        u32::try_from(found).map_err(|_| {
+            let max = u64::from(u32::MAX);
+            at.fault(DecodeFault::Above { max, found })
+        })
+    }
+}
+
+/// A value within the bound, or null.
+pub struct Maybe<B>(std::marker::PhantomData<B>);
+
+impl<V, B: Bound<V>> Bound<Option<V>> for Maybe<B> {
+    fn read(d: &mut Decoder<'_>) -> Result<Option<V>, DecodeError> {
+        if d.take_null()? {
+            Ok(None)
+        } else {
+            B::read(d).map(Some)
+        }
+    }
+}
+
+/// A text of at most `MAX` bytes.
+pub struct Text<const MAX: usize>;
+
+/// [`NAME_BYTES_MAX`] bytes of text.
+pub type Name = Text<NAME_BYTES_MAX>;
+
+impl<const MAX: usize> Bound<String> for Text<MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        within(&at, text.len(), MAX)?;
+        Ok(text.to_owned())
+    }
+}
+
+/// A list of at most `MAX` elements.
+pub struct List<const MAX: usize>;
+
+impl<T: Canonical, const MAX: usize> Bound<Vec<T>> for List<MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<Vec<T>, DecodeError> {
+        list(d, MAX, T::decode)
+    }
+}
+
+/// A list of at most `MAX` elements, each within a bound.
+pub struct ListOf<B, const MAX: usize>(std::marker::PhantomData<B>);
+
+impl<V, B: Bound<V>, const MAX: usize> Bound<Vec<V>> for ListOf<B, MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<Vec<V>, DecodeError> {
+        list(d, MAX, B::read)
+    }
+}
+
+pub(crate) fn list<T>(
+    d: &mut Decoder<'_>,
+    max: usize,
+    one: impl Fn(&mut Decoder<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let at = d.clone();
+    let count = d.array()?;
+    within(&at, count, max)?;
+    let mut out = Vec::with_capacity(count);
+    for _ in 0..count {
+        out.push(one(d)?);
+    }
+    d.leave();
+    Ok(out)
+}
+
+pub(crate) fn within(at: &Decoder<'_>, found: usize, max: usize) -> Result<(), DecodeError> {
+    if found > max {
+        return Err(at.fault(DecodeFault::Above {
+            max: max as u64,
+            found: found as u64,
+        }));
+    }
+    Ok(())
+}
+
+/// The epoch after one; `None` after the last.
+pub fn next_epoch(epoch: u64) -> Option<u64> {
+    epoch.checked_add(1).filter(|next| *next <= EPOCH_MAX)
+}
+
+/// The number after one of our own counters: a tree size, a sequence of ours. It counts what was written, one by one.
+///
+/// # Panics
+/// At 2^48, which no registry reaches: a million leaves a second would take nine years.
+pub(crate) fn next_own(count: u64) -> u64 {
+    assert!(count < INDEX_MAX, "our own counters stay below 2^48");
+    #[expect(clippy::arithmetic_side_effects, reason = "asserted above")]
+    let next = count + 1;
+    next
+}
