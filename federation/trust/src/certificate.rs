@@ -45,6 +45,10 @@ impl Findings {
         let names = parsed
             .subject_alternative_name()
             .map_err(fault("subject alternative name"))?;
+        #[expect(
+            clippy::arithmetic_side_effects,
+            reason = "names of a certificate, which has at most some thousand bytes"
+        )]
         for name in names
             .iter()
             .flat_map(|extension| &extension.value.general_names)
@@ -133,6 +137,7 @@ pub(crate) fn ed25519_key(parsed: &X509Certificate<'_>) -> Result<[u8; 32], Stri
 }
 
 fn seconds(timestamp: i64) -> TimeMs {
+    // saturates: a time beyond the last instant is the last
     TimeMs(u64::try_from(timestamp).unwrap_or(0).saturating_mul(1000))
 }
 

@@ -450,6 +450,7 @@ fn path_fault(
     shape: Shape,
     at: TimeMs,
 ) -> Fault {
+    // saturates: a time beyond the last instant is the last
     let instant = |time: UnixTime| TimeMs(time.as_secs().saturating_mul(1000));
     match error {
         PathError::CertExpired { not_after, .. } => Fault::Expired {
@@ -500,17 +501,17 @@ impl WantedPurpose {
 impl ExtendedKeyUsageValidator for &WantedPurpose {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), PathError> {
         let mut planes = Vec::new();
-        let mut count = 0_usize;
+        let mut any = false;
         for purpose in purposes {
             let purpose = purpose?;
             if purpose == KeyPurposeId::new(self.der) {
                 return Ok(());
             }
             planes.extend(purpose_text(&purpose));
-            count += 1;
+            any = true;
         }
-        *self.found.borrow_mut() = match (planes.as_slice(), count) {
-            ([], 0) => "nothing".to_owned(),
+        *self.found.borrow_mut() = match (planes.as_slice(), any) {
+            ([], false) => "nothing".to_owned(),
             ([], _) => "no purpose of Carnet".to_owned(),
             (some, _) => some.join(", "),
         };

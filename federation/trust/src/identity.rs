@@ -144,13 +144,10 @@ impl FromStr for Label {
         let inner = |c: char| allowed(c) || c == '.' || c == '-';
         match text
             .chars()
-            .enumerate()
-            .find(|&(at, c)| !(allowed(c) || 0 < at && inner(c)))
+            .zip(1..)
+            .find(|&(c, position)| !(allowed(c) || position > 1 && inner(c)))
         {
-            Some((at, found)) => Err(LabelError::Character {
-                position: at + 1,
-                found,
-            }),
+            Some((found, position)) => Err(LabelError::Character { position, found }),
             None => Ok(Self(text.to_owned())),
         }
     }

@@ -3,6 +3,8 @@
 //! Pure: no clock, no disk, no network, no randomness. What is judged arrives as bytes, the time arrives as a value,
 //! and what passed leaves as a type that nothing else can make.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 mod certificate;
 pub mod chain;
 mod fault;

@@ -71,13 +71,13 @@ impl FromStr for Fingerprint {
     /// Reads 64 hexadecimal digits; hyphens, colons and spaces between them do not matter.
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
         let mut bytes = [0; 32];
-        let mut count = 0_usize;
-        for c in text.chars().filter(|c| !matches!(c, '-' | ':' | ' ')) {
+        let digits = text.chars().filter(|c| !matches!(c, '-' | ':' | ' '));
+        let count = digits.clone().count();
+        for (at, c) in digits.enumerate() {
             let digit = c.to_digit(16).ok_or(FingerprintError::Character(c))?;
-            if let Some(byte) = bytes.get_mut(count / 2) {
+            if let Some(byte) = bytes.get_mut(at / 2) {
                 *byte = (*byte << 4) | digit as u8;
             }
-            count += 1;
         }
         if count == 64 {
             Ok(Self(bytes))

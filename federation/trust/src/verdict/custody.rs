@@ -43,7 +43,8 @@ pub(super) struct Lost {
 pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
     let mut path = vec![0];
     loop {
-        let at = path[path.len() - 1];
+        // It begins with the issuer and only grows.
+        let at = path.last().copied().unwrap_or(0);
         let lost = |code, detail: String| Lost {
             code,
             detail,
@@ -229,7 +230,7 @@ fn returning(
     mut path: Vec<usize>,
     robot: &ProvenRobot,
 ) -> Result<Located, Lost> {
-    let at = path[path.len() - 1];
+    let at = path.last().copied().unwrap_or(0);
     let me = parties[at].bundle.primary();
     let lost = |code, detail: String, path| Err(Lost { code, detail, path });
     let link = match robot.link() {

@@ -363,6 +363,7 @@ impl<'a> Case<'a> {
             let (bundle, proven) = (parties[*at].bundle, parties[*at].proven);
             let registry = bundle.primary();
             let time = proven.time();
+            // saturates: nothing is later than the last instant
             if self.now.saturating_add(AHEAD_MAX) < time {
                 self.unknown(
                     ReasonCode::ClockAhead,

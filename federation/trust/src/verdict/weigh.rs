@@ -25,7 +25,10 @@ impl Case<'_> {
         // A registry that could not be joined to the chain is not believed about the robot's end.
         let joined = match &located {
             Some(_) => &path[..],
-            None => &path[..path.len().saturating_sub(1).max(1)],
+            None => match path.split_last() {
+                Some((_, before)) if !before.is_empty() => before,
+                _ => &path[..],
+            },
         };
         for at in joined {
             let party = &parties[*at];
