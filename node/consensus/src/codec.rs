@@ -13,9 +13,12 @@
 //! ```
 //! Payloads are slices of the frame they came in: nothing is copied.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use carnet_domain::limits::INDEX_MAX;
 use carnet_store::identity::StoreId;
 use carnet_store::log::Vote;
 use carnet_store::machine::{LogPosition, LogRecord, Payload};
@@ -32,8 +35,6 @@ const MEMBERSHIP_VERSION: u8 = 2;
 
 /// Highest term that is read from a message: a term near the last number would leave no room for the next election.
 pub(crate) const TERM_MAX: u64 = 1 << 48;
-/// Highest index that is read from a message.
-pub(crate) const INDEX_MAX: u64 = 1 << 48;
 
 /// Bytes that are not what they claim to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,8 +105,9 @@ pub(crate) fn take_count(from: &mut Bytes, size_min: usize) -> Result<usize, Und
     }
 }
 
+/// A length or count; never cut to what fits, which would put another value on the wire.
 pub(crate) fn put_count(to: &mut BytesMut, count: usize) {
-    to.put_u32(u32::try_from(count).unwrap_or(u32::MAX));
+    to.put_u32(u32::try_from(count).expect("invariant: our own lists and frames are below 4 GiB"));
 }
 
 impl Body for Bytes {
@@ -163,6 +165,15 @@ impl<T: Body> Body for Option<T> {
     }
 }
 
+/// A log index, a file's size, or an offset in it: at most 2^48, so that what is added to it fits.
+pub(crate) fn take_index(from: &mut Bytes) -> Result<u64, Undecodable> {
+    let found = take_u64(from)?;
+    if found > INDEX_MAX {
+        return Err(Undecodable("body: an index, size or offset above 2^48"));
+    }
+    Ok(found)
+}
+
 impl Body for LogPosition {
     fn encode(&self, to: &mut BytesMut) {
         to.put_u64(self.term);
@@ -174,7 +185,7 @@ impl Body for LogPosition {
         Ok(LogPosition {
             term: take_up_to(from, TERM_MAX, "position: term out of range")?,
             node: take_u64(from)?,
-            index: take_up_to(from, INDEX_MAX, "position: index out of range")?,
+            index: take_index(from)?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The messages of the Raft plane, as values and as bodies.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use bytes::{BufMut, Bytes, BytesMut};
 use carnet_store::log::Vote;
 use carnet_store::machine::{LogPosition, LogRecord, SnapshotFile};
@@ -8,7 +10,9 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 
-use crate::codec::{Body, Undecodable, entry_of, record_of, take_u8, take_u32, take_u64};
+use crate::codec::{
+    Body, Undecodable, entry_of, record_of, take_index, take_u8, take_u32, take_u64,
+};
 use crate::error::ProposeError;
 use crate::roster::Roster;
 use crate::types::{
@@ -261,7 +265,7 @@ impl Body for SnapshotPart {
                 for _ in 0..count {
                     files.push(SnapshotFile {
                         name: String::decode(from)?,
-                        size: take_u64(from)?,
+                        size: take_index(from)?,
                     });
                 }
                 Ok(SnapshotPart::Header {
@@ -273,7 +277,7 @@ impl Body for SnapshotPart {
             }
             1 => Ok(SnapshotPart::Piece {
                 file: take_u32(from)?,
-                offset: take_u64(from)?,
+                offset: take_index(from)?,
                 bytes: Bytes::decode(from)?,
             }),
             _ => Err(Undecodable("snapshot part")),
@@ -320,7 +324,7 @@ impl Body for ReadIndexAnswer {
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
         match take_u8(from)? {
-            0 => Ok(ReadIndexAnswer::Index(take_u64(from)?)),
+            0 => Ok(ReadIndexAnswer::Index(take_index(from)?)),
             1 => Ok(ReadIndexAnswer::NotLeader),
             2 => Ok(ReadIndexAnswer::NoQuorum),
             _ => Err(Undecodable("read index answer")),
