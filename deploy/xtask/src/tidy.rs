@@ -31,6 +31,12 @@ const IMPURE: &[&str] = &[
     "tokio",
 ];
 
+/// Arithmetic that hides an overflow, in a pure crate outside its tests: an epoch, sequence, index, cursor, count or size
+/// that saturates repeats itself, and one that wraps begins anew. Time may: a deadline beyond the last instant never
+/// comes. Such a line says so, or the line above it does, with [`SATURATES`] and why.
+const HIDES_OVERFLOW: &[&str] = &["saturating_", "wrapping_", "overflowing_"];
+const SATURATES: &str = "// saturates: ";
+
 /// Unfinished work, in every source.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 
@@ -77,6 +83,8 @@ pub struct Finding {
 pub enum Fault {
     /// A pure crate names the outside world.
     Impure(&'static str),
+    /// An overflow is hidden without a reason.
+    HidesOverflow(&'static str),
     /// Work is left unfinished.
     Unfinished(&'static str),
     /// A test waits by the clock.
@@ -94,6 +102,10 @@ impl fmt::Display for Finding {
         write!(out, "{}:{}: ", self.path, self.line)?;
         match self.fault {
             Fault::Impure(word) => write!(out, "`{word}` in a pure crate"),
+            Fault::HidesOverflow(word) => write!(
+                out,
+                "`{word}…` hides an overflow: use `checked_…`, or say why with `{SATURATES}…`"
+            ),
             Fault::Unfinished(word) => write!(out, "`{word}`: finish it or leave it out"),
             Fault::Sleeps(word) => write!(out, "`{word}` in a test: wait for the thing itself"),
             Fault::Private(word) => write!(out, "`{word}` belongs to one machine or registry"),
@@ -176,6 +188,7 @@ fn check_text(text: &Text) -> Vec<Finding> {
     findings.extend(find(text, &code, UNFINISHED, Fault::Unfinished));
     if PURE.iter().any(|room| text.path.starts_with(room)) {
         findings.extend(find(text, &product, IMPURE, Fault::Impure));
+        findings.extend(hidden_overflows(text, &product));
     }
     if !SLEEPS_ALLOWED
         .iter()
@@ -205,6 +218,36 @@ fn find(
             })
         })
         .collect()
+}
+
+/// Lines of `product` that hide an overflow and do not say why.
+fn hidden_overflows(text: &Text, product: &str) -> Vec<Finding> {
+    let said: Vec<bool> = text
+        .content
+        .lines()
+        .map(|line| line.contains(SATURATES))
+        .collect();
+    let says = |at: usize| said.get(at).copied().unwrap_or(false);
+    product
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| {
+            let word = HIDES_OVERFLOW.iter().find(|word| begins_in(line, word))?;
+            let excused = says(at) || at.checked_sub(1).is_some_and(says);
+            (!excused).then(|| Finding {
+                path: text.path.clone(),
+                line: at + 1,
+                fault: Fault::HidesOverflow(word),
+            })
+        })
+        .collect()
+}
+
+/// Whether a word of `line` begins with `beginning`.
+fn begins_in(line: &str, beginning: &str) -> bool {
+    let bytes = line.as_bytes();
+    line.match_indices(beginning)
+        .any(|(at, _)| at == 0 || !is_word(bytes[at - 1]))
 }
 
 fn stands_in(line: &str, word: &str) -> bool {

@@ -42,6 +42,30 @@ fn a_clock_in_a_pure_crate_is_reported() {
 }
 
 #[test]
+fn arithmetic_that_hides_an_overflow_says_why_or_is_reported() {
+    check_text(
+        "proto/domain/src/custody.rs",
+        "//! Custody.\nlet next = epoch.saturating_add(1);\nlet before = epoch.wrapping_sub(1);\n",
+        &[
+            "proto/domain/src/custody.rs:2: `saturating_…` hides an overflow: use `checked_…`, or say why with \
+             `// saturates: …`",
+            "proto/domain/src/custody.rs:3: `wrapping_…` hides an overflow: use `checked_…`, or say why with \
+             `// saturates: …`",
+        ],
+    );
+    check_text(
+        "federation/trust/src/lib.rs",
+        "//! Trust.\nlet end = at.saturating_add(by); // saturates: a time\n// saturates: a time\nlet end = at.saturating_add(by);\n",
+        &[],
+    );
+    check_text(
+        "node/store/src/keys.rs",
+        "//! Keys.\nlet next = at.saturating_add(1);\n",
+        &[],
+    );
+}
+
+#[test]
 fn a_word_in_a_comment_a_literal_or_a_longer_word_is_no_use() {
     check_text(
         "federation/trust/src/lib.rs",
