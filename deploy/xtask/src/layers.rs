@@ -45,6 +45,7 @@ const CLIENT: &str = "carnet-client";
 const XTASK: &str = "carnet-xtask";
 const MODEL: &str = "carnet-model";
 const SIM: &str = "carnet-sim";
+const HOSTILE: &str = "carnet-hostile";
 const CLUSTER: &str = "carnet-cluster";
 
 /// Everything but the command line and the harness of real processes.
@@ -97,6 +98,12 @@ pub const ROOMS: &[Room] = &[
     room(CLIENT, "client", &[DOMAIN, WIRE, TRUST], &[]),
     room(MODEL, "jepsen-like-tests/model", SERVER, &[]),
     room(SIM, "jepsen-like-tests/sim", SERVER, &[]),
+    room(
+        HOSTILE,
+        "jepsen-like-tests/hostile",
+        &[DOMAIN, TRUST, STORE],
+        &[],
+    ),
     room(
         CLUSTER,
         "jepsen-like-tests/cluster",
@@ -152,7 +159,11 @@ pub const HEAVY: &[Heavy] = &[
     heavy("rustix", &[CLUSTER], &[]),
     heavy("libc", &[], &[]),
     // People.
-    heavy("clap*", &[CARNETD, CLIENT, XTASK, MODEL, SIM, CLUSTER], &[]),
+    heavy(
+        "clap*",
+        &[CARNETD, CLIENT, XTASK, MODEL, SIM, HOSTILE, CLUSTER],
+        &[],
+    ),
     heavy("indicatif", &[CLIENT], &[]),
     heavy("etcd-client", &[CLIENT], &[]),
     heavy("hdrhistogram", &[CLIENT], &[CLUSTER]),

@@ -1,0 +1,62 @@
+//! Attacks for as long as asked: `carnet-hostile extremes --seed 7 --seconds 600`. Ends with 1 when something broke, or
+//! when the attacks did not come deep enough to show anything.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use carnet_hostile::run::{Report, run};
+use clap::{Parser, Subcommand};
+
+/// Attacks replicas that differ, from seeds.
+#[derive(Debug, Parser)]
+#[command(name = "carnet-hostile")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kind {
+    /// Every integer, length and repetition of what comes in, at its extremes.
+    Extremes {
+        /// First seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Stop after this many seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Stop after this many seeds, if that is earlier.
+        #[arg(long, default_value_t = u64::MAX)]
+        count: u64,
+    },
+}
+
+fn main() -> io::Result<ExitCode> {
+    let Kind::Extremes {
+        seed,
+        seconds,
+        count,
+    } = Arguments::parse().command;
+    let (begun, long) = (Instant::now(), Duration::from_secs(seconds));
+    // What panics is caught and reported with its seed.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut report = Report::default();
+    for seed in seed..seed.saturating_add(count) {
+        if begun.elapsed() > long {
+            break;
+        }
+        report.add(run(seed));
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "{report}")?;
+    if !report.is_deep() {
+        writeln!(out, "harness broken: too few attacks reached the rules")?;
+    }
+    let held = report.failures.is_empty() && report.is_deep();
+    Ok(if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
