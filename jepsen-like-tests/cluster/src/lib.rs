@@ -9,6 +9,7 @@ pub mod check;
 pub mod crash;
 pub mod custody;
 pub mod history;
+pub mod hostile;
 pub mod jurisdiction;
 pub mod observe;
 pub mod patience;
