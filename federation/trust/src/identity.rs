@@ -420,10 +420,12 @@ impl FromStr for ClusterId {
 
     fn from_str(text: &str) -> Result<Self, IdentityError> {
         let mut bytes = [0; 16];
-        let digit = |letter: u8| match letter {
-            b'0'..=b'9' => Some(letter - b'0'),
-            b'a'..=b'f' => Some(letter - b'a' + 10),
-            _ => None,
+        // Lower case only: one text for one cluster.
+        let digit = |letter: u8| {
+            let place = b"0123456789abcdef"
+                .iter()
+                .position(|known| *known == letter);
+            place.and_then(|value| u8::try_from(value).ok())
         };
         let read = |digits: &[u8; 32]| {
             for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {

@@ -308,6 +308,8 @@ async fn a_joint_change_that_was_interrupted_is_finished_by_whoever_leads() {
         let settled = cluster.handle(*node).wait_status(done, PATIENCE).await;
         settled.expect("changed");
     }
+    // Who left is known until a node knows that the change is committed.
+    quiet(&cluster, &wanted.iter().copied().collect::<Vec<_>>()).await;
     let left = (1..=3).filter(|node| !wanted.contains(node));
     for node in left {
         let old = Speaker::of(&cluster, node);

@@ -1,5 +1,6 @@
 //! The one leaf that stands in place of a log entry that the roots ordered to be skipped.
 
+use super::meter::Metered;
 use super::{Planted, Run, root};
 use crate::accord::Signed;
 use crate::encoding::{Blob, Canonical};
@@ -32,7 +33,7 @@ pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::F
     };
     let mut run = Run {
         now: registry.log_time,
-        ledger,
+        ledger: Metered::new(ledger),
         registry,
         seed: order.skip().seed(),
         ordinal: 0,
@@ -43,7 +44,9 @@ pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::F
     let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));
     run.record(event, &root::authorised(&unsigned))?;
     let Run {
-        ledger, registry, ..
+        mut ledger,
+        registry,
+        ..
     } = run;
     ledger.put_envelope(first_leaf, Body::Root { signed: unsigned }.to_bytes())?;
     ledger.put_registry(registry)
