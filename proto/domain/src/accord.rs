@@ -287,6 +287,25 @@ crate::canonical_struct!(Genesis {
     signers: List<FIRST_SIGNERS_MAX>
 });
 
+/// A change of log time by the roots. Applied once: the number is used up, and log time must stand near `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeChange {
+    /// The cluster it is meant for.
+    pub cluster: [u8; 16],
+    /// One above the number of such statements applied so far.
+    pub number: u64,
+    /// Log time as the roots saw it; when it is applied it may be up to an hour off.
+    pub from: TimeMs,
+    /// Log time after it.
+    pub to: TimeMs,
+}
+crate::canonical_struct!(TimeChange {
+    cluster,
+    number,
+    from,
+    to
+});
+
 /// What a jurisdiction's own roots state in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -316,12 +335,24 @@ pub enum Statement {
         /// Why.
         reason: String,
     },
+    /// Log time goes on to a later time, further than a quorum of clocks may move it: after a long outage.
+    AdvanceTime {
+        /// Which.
+        change: TimeChange,
+    },
+    /// Log time falls back: a quorum of clocks ran ahead. What has ended meanwhile stays ended.
+    RepairTime {
+        /// Which.
+        change: TimeChange,
+    },
 }
 crate::canonical_variants!(Statement {
     1 => Genesis { genesis },
     2 => Recognise { bundle, fingerprint },
     3 => Agree { agreement },
     4 => Suspend { id: Name, version, reason },
+    5 => AdvanceTime { change },
+    6 => RepairTime { change },
 });
 
 /// A peer, as replicated state.

@@ -2,6 +2,8 @@
 //!
 //! The leader adds a stamp (time and seed); everything else was signed or proven by somebody.
 
+use std::collections::BTreeSet;
+
 use crate::accord::Signed;
 use crate::checkpoint::NOTE_BYTES_MAX;
 use crate::code::Prefix;
@@ -19,8 +21,18 @@ use crate::rejection::Rejection;
 use crate::signature::{PublicKey, Signature};
 use crate::time::{DurationMs, TimeMs};
 
-/// A stamp may be at most this far above log time, so that one bad clock cannot poison it.
-pub const STAMP_AHEAD_MAX: DurationMs = DurationMs(600_000);
+/// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
+pub const CEILING_AHEAD: DurationMs = DurationMs(10_000);
+/// The furthest that a quorum of clocks may move log time at once; further needs the roots.
+pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
+/// Two clocks agree that are at most this far apart.
+pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
+/// A clock that was read over a longer round trip says nothing.
+pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
+/// Readings of one [`Body::AdvanceTime`].
+pub const READINGS_MAX: usize = 64;
+/// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
+pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
 /// Sessions that one certificate subject may have open.
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
 /// Answers that a session keeps; a lower request number is refused and never executed.
@@ -29,10 +41,50 @@ pub const ANSWERS_PER_SESSION: u64 = 1_024;
 pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
 const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::encoding::ARRAY_COUNT_MAX);
 
+/// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The voter.
+    pub node: u64,
+    /// Its clock.
+    pub at: TimeMs,
+    /// The round trip over which it was read; the reading is wrong by at most half of it.
+    pub round_trip: DurationMs,
+}
+crate::canonical_struct!(ClockReading {
+    node,
+    at,
+    round_trip
+});
+
+impl ClockReading {
+    /// Whether the clock, wherever in its error it stands, agrees with `to`.
+    pub fn confirms(&self, to: TimeMs) -> bool {
+        let apart = self.at.since(to).as_ms().max(to.since(self.at).as_ms());
+        let error = self.round_trip.as_ms() / 2;
+        self.round_trip <= ROUND_TRIP_MAX
+            && apart
+                .checked_add(error)
+                .is_some_and(|apart| apart <= CLOCKS_AGREE.as_ms())
+    }
+}
+
+/// Who votes in the Raft cluster: one set of node ids, or both sets while a change of members is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Voters(pub Vec<BTreeSet<u64>>);
+
+impl Voters {
+    /// Whether `nodes` hold a majority in every set. Nobody is no quorum.
+    pub fn have_quorum(&self, nodes: &BTreeSet<u64>) -> bool {
+        let majority = |set: &BTreeSet<u64>| set.len() / 2 < set.intersection(nodes).count();
+        !self.0.is_empty() && self.0.iter().all(majority)
+    }
+}
+
 /// What the leader adds to a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
-    /// The leader's clock; log time is the largest stamp so far.
+    /// The leader's clock; log time is the largest stamp so far. One above the ceiling is refused.
     pub at: TimeMs,
     /// Random: from it come the salts of every leaf of the entry.
     pub seed: EntrySeed,
@@ -155,10 +207,12 @@ pub enum Body {
         /// The statement and its signatures.
         signed: Signed,
     },
-    /// Moves log time further than a stamp may, after a quorum of voters confirmed their clocks.
+    /// Raises the ceiling of stamps, on the evidence of a quorum of voters' clocks. Its own stamp counts for nothing.
     AdvanceTime {
-        /// To when.
+        /// What a quorum reads.
         to: TimeMs,
+        /// What each voter's clock read, ascending by node.
+        readings: Vec<ClockReading>,
     },
     /// Opens a session.
     OpenSession {
@@ -191,7 +245,7 @@ pub enum Body {
 }
 crate::canonical_variants!(Body {
     1 => Root { signed },
-    2 => AdvanceTime { to },
+    2 => AdvanceTime { to, readings },
     3 => OpenSession { subject, nonce },
     4 => Actor { request },
     5 => Foreign { batch },
@@ -345,8 +399,12 @@ pub struct Registry {
     pub threshold: u8,
     /// Log key.
     pub log_key: PublicKey,
-    /// Log time: never goes back.
+    /// Log time: never goes back, but by a statement of the roots.
     pub log_time: TimeMs,
+    /// A stamp above it is refused and moves nothing.
+    pub ceiling: TimeMs,
+    /// How many statements of the roots about time were applied; the next has the next number.
+    pub time_statements: u64,
     /// Seal after this long without a leaf.
     pub seal_idle: DurationMs,
     /// The right edge of the tree.
@@ -375,6 +433,8 @@ crate::canonical_struct!(Registry {
     threshold,
     log_key,
     log_time,
+    ceiling,
+    time_statements,
     seal_idle,
     tree,
     map_head,

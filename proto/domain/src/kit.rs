@@ -18,7 +18,10 @@ use crate::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::command::{Command, Papers, Purpose, Registration, TransferId};
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
-use crate::entry::{Answer, Body, Entry, ItemAnswer, MailBatch, Registry, Request, Session, Stamp};
+use crate::entry::{
+    ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Registry, Request,
+    Session, Stamp,
+};
 use crate::envelope::{SignedHeader, item_root};
 use crate::leaf::{EntrySeed, leaf_bytes_hash};
 use crate::ledger::Ledger;
@@ -36,6 +39,8 @@ use crate::time::{DurationMs, TimeMs};
 
 /// How far the clock moves with each entry.
 pub const STEP: DurationMs = DurationMs(1_000);
+/// Who votes in the cluster of a kit's country, as [`MemoryLedger::new`] says.
+pub const VOTERS: [u64; 3] = [1, 2, 3];
 /// How much mail one batch takes.
 pub const MAIL_BYTES_MAX: usize = 256 * 1024;
 
@@ -50,6 +55,8 @@ pub struct Country {
     pub clock: TimeMs,
     /// Everything applied, in order.
     pub entries: Vec<Entry>,
+    /// Entries but renewals of the ceiling: from it come the seeds, so that no leaf depends on when time was renewed.
+    drawn: u64,
     sessions: BTreeMap<String, (u64, u64)>,
     bundle_sequence: u64,
 }
@@ -90,6 +97,7 @@ impl Country {
             prefix: Prefix::parse(prefix).expect("the kit is given a prefix"),
             clock: beginning(),
             entries: Vec::new(),
+            drawn: 0,
             sessions: BTreeMap::new(),
             bundle_sequence: 0,
         }
@@ -375,32 +383,78 @@ impl Country {
         registry.expect("the registry has its genesis")
     }
 
-    /// Applies a body under the next stamp.
+    /// Applies a body under the next stamp, after a quorum has confirmed the clock if that is needed.
     pub fn apply(&mut self, body: Body) -> Answer {
+        self.renew();
+        self.apply_unrenewed(body)
+    }
+
+    /// Applies a body under the next stamp, whatever the ceiling.
+    pub fn apply_unrenewed(&mut self, body: Body) -> Answer {
+        let answer = self.apply_at(self.clock, self.drawn, body);
+        self.drawn += 1;
+        self.clock = self.clock.saturating_add(STEP);
+        answer
+    }
+
+    fn apply_at(&mut self, at: TimeMs, number: u64, body: Body) -> Answer {
         let seed = sha256(&[
             b"carnet-kit-seed/",
             self.prefix.as_str().as_bytes(),
-            &(self.entries.len() as u64).to_be_bytes(),
+            &number.to_be_bytes(),
         ]);
         let entry = Entry {
             stamp: Stamp {
-                at: self.clock,
+                at,
                 seed: EntrySeed(seed.0),
             },
             body,
         };
-        // saturates: a time of the kit
-        self.clock = self.clock.saturating_add(STEP);
         let Ok(answer) = machine::apply(&mut self.ledger, &entry);
         self.entries.push(entry);
         answer
+    }
+
+    /// A quorum whose clocks all read `at` confirms it.
+    pub fn confirmation(at: TimeMs) -> Body {
+        let reading = |node| ClockReading {
+            node,
+            at,
+            round_trip: DurationMs(1),
+        };
+        Body::AdvanceTime {
+            to: at,
+            readings: VOTERS.into_iter().map(reading).collect(),
+        }
+    }
+
+    /// Lifts the ceiling up to the clock: the clocks of all voters go on hour by hour.
+    fn renew(&mut self) {
+        let Ok(registry) = self.ledger.registry();
+        let Some(mut registry) = registry else {
+            return;
+        };
+        while registry.ceiling < self.clock {
+            let hour = registry.log_time.saturating_add(ADVANCE_MAX);
+            let to = hour.min(self.clock);
+            self.apply_at(to, u64::MAX, Self::confirmation(to));
+            let before = registry.log_time;
+            registry = self.registry();
+            assert!(
+                before < registry.log_time,
+                "the kit cannot move log time beyond {before}"
+            );
+        }
     }
 
     /// Moves log time on, as a quorum may.
     pub fn advance(&mut self, by: DurationMs) {
         // saturates: a time of the kit
         self.clock = self.clock.saturating_add(by);
-        self.apply(Body::AdvanceTime { to: self.clock });
+        self.renew();
+        self.apply_at(self.clock, u64::MAX, Self::confirmation(self.clock));
+        self.drawn += 1;
+        self.clock = self.clock.saturating_add(STEP);
     }
 
     /// The open session of somebody.
@@ -479,6 +533,15 @@ impl Country {
         }
     }
 
+    /// As [`Country::request`], and the session is opened before the clock is judged.
+    pub fn request_unrenewed(&mut self, name: &str, commands: &[Command]) -> Request {
+        let clock = self.clock;
+        self.clock = self.registry().log_time;
+        self.session(name);
+        self.clock = clock;
+        self.request(name, commands)
+    }
+
     /// A signed request of somebody for commands of one kind.
     pub fn request(&mut self, name: &str, commands: &[Command]) -> Request {
         let header = self.header(name, commands);
@@ -518,6 +581,17 @@ impl Country {
     pub fn state(&mut self, statement: &Statement) -> ItemAnswer {
         let signed = self.sign_statement(statement);
         let mut answer = self.apply(Body::Root { signed });
+        assert!(answer.items.len() == 1, "one statement has one answer");
+        answer.items.swap_remove(0)
+    }
+
+    /// As [`Country::state`], whatever the ceiling.
+    ///
+    /// # Panics
+    /// When the answer is not one item.
+    pub fn state_unrenewed(&mut self, statement: &Statement) -> ItemAnswer {
+        let signed = self.sign_statement(statement);
+        let mut answer = self.apply_unrenewed(Body::Root { signed });
         assert!(answer.items.len() == 1, "one statement has one answer");
         answer.items.swap_remove(0)
     }

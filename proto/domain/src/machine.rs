@@ -9,9 +9,11 @@ mod meter;
 mod root;
 mod seal;
 mod skip;
+mod time;
 
 pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
+pub use time::is_about_time;
 
 use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::decide::{Context, Stop, decide, fitting};
@@ -19,7 +21,7 @@ use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
 use crate::entry::{
     ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request,
-    SESSIONS_PER_SUBJECT_MAX, STAMP_AHEAD_MAX, Session, StoredAnswer,
+    SESSIONS_PER_SUBJECT_MAX, Session, StoredAnswer,
 };
 use crate::envelope::{SignedHeader, VerifiedItems, verify_header_known};
 use crate::event::{After, Effect, Event, slot, slots};
@@ -116,16 +118,18 @@ pub fn apply_with<L: Ledger>(
         return root::genesis(ledger, entry);
     };
     let log_time = registry.log_time;
-    // saturates: no stamp is later than the last instant
-    let ahead = log_time.saturating_add(STAMP_AHEAD_MAX) < entry.stamp.at;
-    if ahead && !matches!(entry.body, Body::AdvanceTime { .. }) {
-        let detail = format!("stamp {}, log time {log_time}", entry.stamp.at);
+    // What moves the ceiling cannot be held down by it; its stamp counts for nothing.
+    let now = if time::is_about_time(&entry.body) {
+        log_time
+    } else if entry.stamp.at > registry.ceiling {
+        let detail = format!("stamp {}, ceiling {}", entry.stamp.at, registry.ceiling);
         return Ok(refused_entry(
             &registry,
             Rejection::new(Reason::ClockAhead, detail),
         ));
-    }
-    let now = log_time.max(entry.stamp.at);
+    } else {
+        log_time.max(entry.stamp.at)
+    };
     let first_leaf = registry.tree.size();
     let mut run = Run {
         ledger: Metered::new(ledger),
@@ -140,11 +144,7 @@ pub fn apply_with<L: Ledger>(
     run.registry.log_time = now;
     let (session, items) = match &entry.body {
         Body::Root { signed } => (None, vec![run.root_statement(signed)?]),
-        Body::AdvanceTime { to } => {
-            run.now = run.now.max(*to);
-            run.registry.log_time = run.now;
-            (None, vec![ItemAnswer::Nothing {}])
-        }
+        Body::AdvanceTime { to, readings } => (None, vec![run.advance_time(*to, readings)?]),
         Body::OpenSession { subject, nonce } => run.open_session(subject, nonce)?,
         Body::Actor { request } => (None, run.request(request)?),
         Body::Foreign { batch } => (None, run.foreign(batch)?),

@@ -2,7 +2,7 @@
 //!
 //! Two ledgers that applied the same entries are equal, and have the same [`MemoryLedger::digest`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use crate::accord::Peer;
@@ -10,7 +10,7 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, Encoder};
-use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
 use crate::ledger::{Ledger, LooseChain};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
@@ -23,6 +23,7 @@ use crate::transfer::Transfer;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryLedger {
     registry: Option<Registry>,
+    voters: Voters,
     robots: BTreeMap<Code, Robot>,
     part_holders: BTreeMap<Digest, Code>,
     counts: BTreeMap<ModelId, u32>,
@@ -46,9 +47,17 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// Nothing: the state before a genesis.
+    /// Nothing: the state before a genesis, in a cluster whose voters are 1, 2 and 3.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            voters: Voters(vec![BTreeSet::from([1, 2, 3])]),
+            ..Self::default()
+        }
+    }
+
+    /// Says who votes from here on.
+    pub fn set_voters(&mut self, voters: Voters) {
+        self.voters = voters;
     }
 
     /// The mailbox for a peer from a sequence on: sequence and own leaf index, ascending.
@@ -142,6 +151,9 @@ impl Ledger for MemoryLedger {
     fn put_registry(&mut self, registry: Registry) -> Result<(), Infallible> {
         self.registry = Some(registry);
         Ok(())
+    }
+    fn voters(&self) -> Result<Voters, Infallible> {
+        Ok(self.voters.clone())
     }
 
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Infallible> {

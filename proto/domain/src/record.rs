@@ -390,7 +390,7 @@ impl Predicate {
             build_from: 0,
             build_to: u32::MAX,
             made_from: TimeMs(0),
-            made_to: TimeMs(u64::MAX),
+            made_to: TimeMs::MAX,
             part_lot: String::new(),
         }
     }

@@ -87,9 +87,11 @@ reasons! {
     58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";
     59 TooManySessions "The subject has 16 open sessions.", "Close one, or use it again.";
     60 NotSealed "The checkpoint to publish was not sealed, or is not newer.", "Sign the newest sealed size.";
-    61 ClockAhead "The stamp is more than ten minutes ahead of log time.", "Check the leader's clock; advance time by a quorum.";
+    61 ClockAhead "The stamp is above the ceiling that a quorum of clocks set.", "Try again; if it stays, check the leader's clock (`carnet cluster status`).";
     62 AlreadyInitialised "The registry has its genesis.", "Nothing to do.";
     63 NotInitialised "The registry has no genesis yet.", "Run cluster init.";
+    64 ClocksDisagree "No quorum of the voters' clocks stands within two seconds of the time asked for.", "Set the nodes' clocks; `carnet cluster status` shows each.";
+    65 TimeNeedsRoots "Log time moves by more than an hour only by a statement of the roots.", "Check the nodes' clocks, then `carnet cluster time advance` (runbook `time.md`).";
     66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
     67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the item again in a request of its own.";
 }

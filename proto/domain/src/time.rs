@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::encoding::{Canonical, DecodeError, Decoder, Encoder};
+use crate::encoding::{Canonical, DecodeError, DecodeFault, Decoder, Encoder};
 
 const MS_PER_DAY: u64 = 86_400_000;
 
@@ -61,8 +61,9 @@ pub struct TimeError {
 impl TimeMs {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// The largest instant.
-    pub const MAX: Self = Self(u64::MAX);
+    /// The last instant with a date of four digits, 9999-12-31T23:59:59.999Z; also "without end". Bytes that say a later
+    /// one are refused.
+    pub const MAX: Self = Self(253_402_300_799_999);
 
     /// That many milliseconds after 1970.
     pub const fn from_ms(ms: u64) -> Self {
@@ -78,7 +79,11 @@ impl TimeMs {
     // saturates: its name says so
     pub const fn saturating_add(self, by: DurationMs) -> Self {
         // saturates: an instant or length beyond the last is the last
-        Self(self.0.saturating_add(by.0))
+        let ms = self.0.saturating_add(by.0);
+        if ms > Self::MAX.0 {
+            return Self::MAX;
+        }
+        Self(ms)
     }
 
     /// The instant `by` earlier, or 1970.
@@ -91,8 +96,8 @@ impl TimeMs {
     /// The instant `by` later, if there is one.
     pub const fn checked_add(self, by: DurationMs) -> Option<Self> {
         match self.0.checked_add(by.0) {
-            Some(ms) => Some(Self(ms)),
-            None => None,
+            Some(ms) if ms <= Self::MAX.0 => Some(Self(ms)),
+            _ => None,
         }
     }
 
@@ -281,7 +286,7 @@ impl FromStr for TimeMs {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds; instants after 9999 have more digits in the year.
+/// RFC 3339 in UTC with milliseconds.
 impl fmt::Display for TimeMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil(self.day());
@@ -345,7 +350,15 @@ impl Canonical for TimeMs {
         e.uint(self.0);
     }
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        d.uint().map(Self)
+        let at = d.clone();
+        let ms = d.uint()?;
+        if ms > Self::MAX.0 {
+            return Err(at.fault(DecodeFault::Length {
+                expected: Self::MAX.0,
+                found: ms,
+            }));
+        }
+        Ok(Self(ms))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_
 use crate::decide::has_twins;
 use crate::digest::{Digest, sha256};
 use crate::encoding::Canonical;
-use crate::entry::{Answer, Body, Entry, ItemAnswer, Registry};
+use crate::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX, Registry};
 use crate::event::{After, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
@@ -52,6 +52,12 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         &signed.signatures,
     ) {
         return Ok(refuse(Reason::StatementUnsigned, "genesis"));
+    }
+    if genesis.time > LOG_TIME_MAX {
+        return Ok(refuse(
+            Reason::Malformed,
+            "the genesis is beyond the last log time",
+        ));
     }
     let registry = first_state(&genesis);
     let mut run = Run {
@@ -116,6 +122,10 @@ fn first_state(genesis: &Genesis) -> Registry {
         threshold: genesis.threshold,
         log_key: genesis.log_key,
         log_time: genesis.time,
+        // Until a quorum has compared its clocks for the first time, the roots' word holds for the hour that a quorum
+        // may bridge. A leader compares before its first stamp, so this is used only where there is no cluster.
+        ceiling: genesis.time.saturating_add(ADVANCE_MAX),
+        time_statements: 0,
         seal_idle: genesis.seal_idle,
         tree: Frontier::new(),
         map_head: None,
@@ -151,6 +161,9 @@ impl<L: Ledger> Run<'_, L> {
             } => self.recognise(&statement, bundle, fingerprint)?,
             Statement::Agree { agreement } => self.agree(&statement, agreement)?,
             Statement::Suspend { id, version, .. } => self.suspend(&statement, id, *version)?,
+            Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
+                self.change_time(&statement, change)
+            }
         };
         match event {
             Ok(event) => {

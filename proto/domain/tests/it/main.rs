@@ -5,6 +5,7 @@ mod bounds;
 mod canonical;
 mod catalog;
 mod checkpoint;
+mod clocks;
 mod code;
 mod entries;
 mod envelope;

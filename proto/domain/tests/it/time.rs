@@ -71,7 +71,8 @@ fn arithmetic_never_wraps() {
     assert_eq!(TimeMs::EPOCH.checked_sub(DurationMs(1)), None);
     assert_eq!(TimeMs(5).since(TimeMs(9)), DurationMs::ZERO);
     assert_eq!(DurationMs::from_days(u64::MAX).as_ms(), u64::MAX);
-    assert!(!TimeMs::MAX.to_string().is_empty());
+    assert_eq!(TimeMs::MAX.to_string(), "9999-12-31T23:59:59.999Z");
+    assert_eq!(TimeMs::parse("9999-12-31T23:59:59.999Z"), Ok(TimeMs::MAX));
 }
 
 proptest! {

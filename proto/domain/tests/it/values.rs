@@ -85,7 +85,10 @@ pub(crate) fn number() -> impl Strategy<Value = u64> {
 }
 
 pub(crate) fn time() -> impl Strategy<Value = TimeMs> {
-    uint().prop_map(TimeMs)
+    prop_oneof![
+        uint().prop_map(|ms| TimeMs(ms.min(TimeMs::MAX.as_ms()))),
+        (0..=TimeMs::MAX.as_ms()).prop_map(TimeMs),
+    ]
 }
 
 pub(crate) fn kind() -> impl Strategy<Value = Kind> {

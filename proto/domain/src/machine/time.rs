@@ -1,0 +1,134 @@
+//! Log time: what lifts its ceiling, and the two statements of the roots that move it further, or back.
+//!
+//! Log time is moved by stamps, and a stamp above the ceiling is refused. A quorum of the voters' clocks lifts the ceiling
+//! to ten seconds above what it reads, so one bad clock moves nothing; and at most an hour at once, so that all clocks
+//! together cannot carry a registry into another year. Beyond that hour, and back, only the roots move it.
+
+use std::collections::BTreeSet;
+
+use super::{Run, refused};
+use crate::accord::{Statement, TimeChange};
+use crate::encoding::Canonical;
+use crate::entry::{
+    ADVANCE_MAX, Body, CEILING_AHEAD, ClockReading, ItemAnswer, LOG_TIME_MAX, READINGS_MAX,
+};
+use crate::event::{After, Effect, Event};
+use crate::leaf::Kind;
+use crate::ledger::Ledger;
+use crate::rejection::{Reason, Rejection, refuse};
+use crate::time::TimeMs;
+
+/// Whether an entry is about log time itself: it is not held down by the ceiling, and its stamp counts for nothing.
+pub fn is_about_time(body: &Body) -> bool {
+    match body {
+        Body::AdvanceTime { .. } => true,
+        Body::Root { signed } => matches!(
+            Statement::from_bytes(&signed.bytes.0),
+            Ok(Statement::AdvanceTime { .. } | Statement::RepairTime { .. })
+        ),
+        _ => false,
+    }
+}
+
+impl<L: Ledger> Run<'_, L> {
+    /// A quorum of clocks confirms a time: it becomes log time if it is later, and the ceiling stands above it.
+    pub(super) fn advance_time(
+        &mut self,
+        to: TimeMs,
+        readings: &[ClockReading],
+    ) -> Result<ItemAnswer, L::Fault> {
+        if readings.len() > READINGS_MAX {
+            let detail = format!("{} readings, allowed are {READINGS_MAX}", readings.len());
+            return Ok(refused(Reason::Malformed, detail));
+        }
+        if !readings.is_sorted_by(|one, next| one.node < next.node) {
+            let detail = "the readings are not of different nodes, ascending";
+            return Ok(refused(Reason::Malformed, detail));
+        }
+        if to > LOG_TIME_MAX {
+            return Ok(refused(Reason::Malformed, beyond(to)));
+        }
+        let confirming: BTreeSet<u64> = readings
+            .iter()
+            .filter(|reading| reading.confirms(to))
+            .map(|reading| reading.node)
+            .collect();
+        if !self.ledger.voters()?.have_quorum(&confirming) {
+            let seen: Vec<String> = readings
+                .iter()
+                .map(|reading| format!("node {} reads {}", reading.node, reading.at))
+                .collect();
+            let detail = format!("{to}: {}", seen.join(", "));
+            return Ok(refused(Reason::ClocksDisagree, detail));
+        }
+        let log_time = self.registry.log_time;
+        if to > log_time.saturating_add(ADVANCE_MAX) {
+            let detail = format!("log time {log_time}, a quorum of clocks reads {to}");
+            return Ok(refused(Reason::TimeNeedsRoots, detail));
+        }
+        self.set_time(log_time.max(to), to);
+        Ok(ItemAnswer::Nothing {})
+    }
+
+    /// The roots move log time.
+    pub(super) fn change_time(
+        &mut self,
+        statement: &Statement,
+        change: &TimeChange,
+    ) -> Result<Event, Rejection> {
+        let TimeChange {
+            cluster,
+            number,
+            from,
+            to,
+        } = *change;
+        let log_time = self.registry.log_time;
+        let next = self.registry.time_statements.checked_add(1);
+        if cluster != self.registry.cluster {
+            return refuse(Reason::WrongAudience, "the statement names another cluster");
+        }
+        if next != Some(number) {
+            let done = self.registry.time_statements;
+            return refuse(
+                Reason::StatementStale,
+                format!("time statement {number}, {done} were applied"),
+            );
+        }
+        // The roots decided on what they saw. Log time goes on while they sign, but not for ever.
+        let apart = from.since(log_time).max(log_time.since(from));
+        if apart > ADVANCE_MAX {
+            return refuse(
+                Reason::StatementStale,
+                format!("from {from}, log time is {log_time}"),
+            );
+        }
+        let moves = match statement {
+            Statement::RepairTime { .. } => to < log_time && to < from,
+            _ => to > log_time && to > from,
+        };
+        if !moves {
+            return refuse(
+                Reason::StatementStale,
+                format!("from {from} to {to}, log time is {log_time}"),
+            );
+        }
+        if to > LOG_TIME_MAX {
+            return refuse(Reason::Malformed, beyond(to));
+        }
+        self.registry.time_statements = number;
+        self.set_time(to, to);
+        let after = After::Jurisdiction(self.registry.prefix);
+        Ok(Event::new(Kind::Policy, statement, after).effect(Effect::TellAll))
+    }
+
+    fn set_time(&mut self, log_time: TimeMs, confirmed: TimeMs) {
+        self.now = log_time;
+        self.registry.log_time = log_time;
+        // Set, not only lifted: where log time ran ahead, it stands still until the clocks have come up to it.
+        self.registry.ceiling = confirmed.saturating_add(CEILING_AHEAD);
+    }
+}
+
+fn beyond(to: TimeMs) -> String {
+    format!("{to} is beyond the last log time, {LOG_TIME_MAX}")
+}
