@@ -14,6 +14,7 @@ pub mod home;
 pub mod identity;
 pub mod log;
 pub mod machine;
+pub mod membership;
 pub mod memory;
 pub mod rocks;
 pub mod state;

@@ -12,7 +12,7 @@ use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
 use carnet_domain::ledger::{Ledger, LooseChain};
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::Node;
@@ -44,6 +44,7 @@ pub struct Overlay<'a> {
     changes: Vec<Changes>,
     registry: Option<Registry>,
     registry_changed: bool,
+    voters: Voters,
     seen: Mutex<Seen>,
     written: Written,
     #[cfg(feature = "planted")]
@@ -95,6 +96,7 @@ impl<'a> Overlay<'a> {
             changes: vec![Changes::new(); Family::ALL.len()],
             registry,
             registry_changed: false,
+            voters: Voters::default(),
             seen: Mutex::default(),
             written,
             #[cfg(feature = "planted")]
@@ -112,6 +114,11 @@ impl<'a> Overlay<'a> {
     /// The registry as changed so far.
     pub(crate) fn known_registry(&self) -> Option<&Registry> {
         self.registry.as_ref()
+    }
+
+    /// Says who votes at the entries that are applied from here on.
+    pub fn set_voters(&mut self, voters: Voters) {
+        self.voters = voters;
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -253,6 +260,10 @@ impl Ledger for Overlay<'_> {
         self.registry = Some(registry);
         self.registry_changed = true;
         Ok(())
+    }
+
+    fn voters(&self) -> Result<Voters, StorageFault> {
+        Ok(self.voters.clone())
     }
 
     reads! {

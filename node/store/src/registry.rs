@@ -36,6 +36,7 @@ use crate::keys;
 use crate::machine::{
     Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
 };
+use crate::membership;
 use crate::overlay::{Finished, Overlay, Verified};
 use crate::records::{Records, to_stored};
 use crate::roots;
@@ -94,6 +95,8 @@ pub struct Progress {
     pub unsealed: u64,
     /// Log time.
     pub log_time: TimeMs,
+    /// The latest stamp that is taken.
+    pub ceiling: TimeMs,
     /// Log time of the newest seal.
     pub sealed_at: TimeMs,
 }
@@ -505,7 +508,11 @@ impl<E: StateEngine> RegistryState<E> {
         applied: &mut Applied,
     ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
         let (base, written) = (inner.registry.clone(), inner.written.clone());
-        let computed = guarded(|| self.compute(base, written, records))?;
+        let membership = applied
+            .membership
+            .as_ref()
+            .map(|(_, membership)| membership);
+        let computed = guarded(|| self.compute(base, written, membership, records))?;
         self.commit(inner, records, computed, applied)
     }
 
@@ -513,6 +520,7 @@ impl<E: StateEngine> RegistryState<E> {
         &self,
         base: Option<Registry>,
         written: Written,
+        membership: Option<&Bytes>,
         records: &[LogRecord],
     ) -> Result<Computed, StorageFault> {
         let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
@@ -520,10 +528,17 @@ impl<E: StateEngine> RegistryState<E> {
         {
             overlay = overlay.differing(self.differs);
         }
+        if let Some(membership) = membership {
+            overlay.set_voters(membership::voters(membership));
+        }
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
             answers.push(match &record.payload {
-                Payload::Blank | Payload::Membership(_) => Bytes::new(),
+                Payload::Blank => Bytes::new(),
+                Payload::Membership(bytes) => {
+                    overlay.set_voters(membership::voters(bytes));
+                    Bytes::new()
+                }
                 Payload::Entry(bytes) => {
                     let answer = self.apply_entry(&mut overlay, record.position, bytes)?;
                     Bytes::from(answer.to_bytes())
@@ -745,6 +760,7 @@ fn progress_of(registry: Option<&Registry>, applied: &Applied) -> Progress {
             .map_or(0, |published| published.size),
         unsealed: registry.unsealed,
         log_time: registry.log_time,
+        ceiling: registry.ceiling,
         sealed_at: registry
             .sealed
             .as_ref()

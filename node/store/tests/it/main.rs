@@ -12,3 +12,4 @@ mod model;
 mod poisoned;
 mod refusals;
 mod roots;
+mod voters;
