@@ -458,6 +458,12 @@ mod tests {
     }
 
     #[test]
+    fn the_store_reads_the_voters_of_a_membership() {
+        let voters = carnet_store::membership::voters(&membership().to_body());
+        assert_eq!(voters.0, vec![BTreeSet::from([1, 2]), BTreeSet::from([2])]);
+    }
+
+    #[test]
     fn a_count_beyond_the_frame_reserves_nothing() {
         let mut body = BytesMut::new();
         body.put_u32(u32::MAX);

@@ -26,7 +26,7 @@ use crate::keeper;
 use crate::log_store::LogStore;
 use crate::member::Member;
 use crate::messages::ForwardAnswer;
-use crate::network::{CallError, Network, Peers};
+use crate::network::{Network, Peers};
 use crate::proposals::{Proposals, Proposed, leader_of};
 use crate::reads::{ReadPermit, Reads};
 use crate::roster::RETIRED_MAX;
@@ -34,7 +34,7 @@ use crate::server::{Plane, Raft, RaftService};
 use crate::settings::Settings;
 use crate::state_machine::Machine;
 use crate::status::{Role, Standing, Status, status};
-use crate::timekeeper::{self, ClockOffset, ClockVerdict};
+use crate::timekeeper::{self, ClockOffset, Clocks, ConfirmedTime};
 use crate::types::{Runtime, Types, our_vote};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
@@ -52,6 +52,7 @@ pub struct Handle {
     reads: Arc<Reads>,
     standing: watch::Receiver<Standing>,
     fatal: watch::Receiver<Option<Fatal>>,
+    clocks: watch::Receiver<Clocks>,
     patience: Duration,
 }
 
@@ -144,6 +145,13 @@ impl Consensus {
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
             receiving: AsyncMutex::new(()),
         });
+        let (comparisons, clocks) = watch::channel(Clocks::default());
+        let watched = timekeeper::watch(Arc::clone(&plane), settings.clone(), comparisons);
+        // Under the runtime's seed, as whatever the core starts from a request is.
+        tokio::spawn(Runtime::scope(
+            settings.seed ^ 0x5851_f42d_4c95_7f2d,
+            watched,
+        ));
         Ok(Handle {
             proposals: Arc::new(Proposals::start(
                 raft,
@@ -159,6 +167,7 @@ impl Consensus {
             plane,
             standing,
             fatal,
+            clocks,
             patience: settings.propose_timeout,
         })
     }
@@ -553,24 +562,23 @@ impl Handle {
         why.unwrap_or_else(|| Fatal::Core("the core is gone".to_owned()))
     }
 
-    /// The clocks of all voters that answer, this node's included.
-    pub async fn voter_clocks(&self, patience: Duration) -> Vec<ClockOffset> {
-        let known = self.status();
-        let asked = known.voters.iter().filter_map(|voter| {
-            let member = known.members.get(voter)?;
-            Some(self.clock_of(*voter, member, patience))
-        });
-        futures::future::join_all(asked)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+    /// The voters' clocks as they were last compared; they are every few seconds.
+    #[must_use]
+    pub fn clocks(&self) -> watch::Receiver<Clocks> {
+        self.clocks.clone()
     }
 
-    /// Judges this node's clock by the voters'.
-    pub async fn clock_verdict(&self, patience: Duration) -> ClockVerdict {
-        let clocks = self.voter_clocks(patience).await;
-        timekeeper::judge(&clocks, self.status().voters.len())
+    /// The clocks of all voters that answer, this node's included.
+    pub async fn voter_clocks(&self, patience: Duration) -> Vec<ClockOffset> {
+        timekeeper::voter_clocks(&self.plane, patience).await
+    }
+
+    /// The time that a quorum of voters confirms, as evidence that the registry can judge.
+    ///
+    /// # Errors
+    /// What was read, when too few answered or no quorum agrees.
+    pub async fn confirmed_time(&self, patience: Duration) -> Result<ConfirmedTime, Clocks> {
+        timekeeper::confirmed_time(&self.plane, patience).await
     }
 
     /// Asks a voter or learner for the marks of its state above a size, once it has applied `index` or after a short wait;
@@ -608,40 +616,6 @@ impl Handle {
         if let Err(error) = self.plane.raft.shutdown().await {
             tracing::warn!(%error, "the core did not end in order");
         }
-    }
-
-    async fn clock_of(
-        &self,
-        voter: u64,
-        member: &Member,
-        patience: Duration,
-    ) -> Option<ClockOffset> {
-        let peers = &self.plane.peers;
-        if voter == peers.node {
-            return Some(ClockOffset {
-                node: voter,
-                offset_ms: 0,
-                round_trip_ms: 0,
-            });
-        }
-        let envelope = peers.envelope(voter, member.store, Bytes::new());
-        let sent_ms = self.plane.clock.now_ms();
-        let asked: Result<Bytes, CallError> = peers
-            .call(
-                voter,
-                member,
-                Purpose::Control,
-                patience,
-                |mut client| async move { client.clock(envelope).await },
-            )
-            .await;
-        let theirs = u64::from_be_bytes(asked.ok()?.as_ref().try_into().ok()?);
-        Some(timekeeper::offset(
-            voter,
-            sent_ms,
-            theirs,
-            self.plane.clock.now_ms(),
-        ))
     }
 }
 

@@ -8,6 +8,7 @@
 //! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
 //! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
+//! * [`Handle::clocks`], [`Handle::confirmed_time`]: what the voters' clocks read. A leader whose clock is off hands over.
 //! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
 //!
 //! * [`Handle::stands_before`]: the record before which the state machine stands still; meanwhile the Raft plane goes on,
@@ -57,5 +58,8 @@ pub use reads::ReadPermit;
 pub use server::RaftService;
 pub use settings::Settings;
 pub use status::{Role, Standing, Status};
-pub use timekeeper::{ClockOffset, ClockVerdict, TOLERANCE_MS, judge};
+pub use timekeeper::{
+    ClockOffset, ClockVerdict, Clocks, ConfirmedTime, ROUND_TRIP_MAX_MS, TOLERANCE_MS, agreed,
+    judge,
+};
 pub use work::Work;

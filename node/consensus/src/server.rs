@@ -18,6 +18,7 @@ use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_server::{Raft as RaftPlane, RaftServer};
 use futures::{Stream, StreamExt, future, stream};
+use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::{ReadPolicy, TransferLeaderError};
@@ -37,6 +38,7 @@ use crate::messages::{
 };
 use crate::network::{MESSAGE_BYTES_MAX, Peers};
 use crate::state_machine::{Machine, SnapshotData};
+use crate::timekeeper;
 use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote};
 
 pub(crate) type Raft = openraft::Raft<Types, Machine>;
@@ -456,8 +458,9 @@ impl RaftPlane for RaftService {
     async fn clock(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
         let (sender, _) = self.0.unary(request)?;
         self.0.admit(&sender, Ask::Member)?;
-        let now = Bytes::copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
-        Ok(self.0.answer(&sender, now))
+        let leads = self.0.raft.metrics().borrow_watched().state == ServerState::Leader;
+        let answer = timekeeper::answer(self.0.clock.now_ms(), leads);
+        Ok(self.0.answer(&sender, answer))
     }
 
     async fn compare(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {

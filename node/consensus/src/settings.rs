@@ -64,6 +64,10 @@ pub struct Settings {
     pub log_keep_records: u64,
     /// Log size in bytes above which records are purged even if a voter still needs them.
     pub log_bytes_max: u64,
+    /// How often the voters' clocks are compared.
+    pub clock_interval: Duration,
+    /// Longest wait for a voter's clock.
+    pub clock_patience: Duration,
     /// Where blocking work runs.
     pub work: Work,
 }
@@ -99,6 +103,8 @@ impl Settings {
             snapshot_bytes: 2 * 1024 * 1024 * 1024,
             log_keep_records: 1_000_000,
             log_bytes_max: 16 * 1024 * 1024 * 1024,
+            clock_interval: Duration::from_secs(3),
+            clock_patience: Duration::from_secs(1),
             work: Work::Threads,
         }
     }
@@ -116,6 +122,8 @@ impl Settings {
             snapshot_install: Duration::from_secs(30),
             keep_interval: Duration::from_millis(100),
             go_on_interval: Duration::from_millis(100),
+            clock_interval: Duration::from_millis(500),
+            clock_patience: Duration::from_millis(500),
             ..Settings::new(cluster, node, seed)
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ type Directory = Arc<Mutex<BTreeMap<u64, SocketAddr>>>;
 pub(crate) struct Node {
     pub(crate) handle: Handle,
     pub(crate) machine: RegisterMachine,
+    pub(crate) clock: SetClock,
     pub(crate) log: Arc<MemoryLog>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -46,13 +48,24 @@ pub(crate) struct Cluster {
     tweak: fn(&mut Settings),
 }
 
-pub(crate) struct FixedClock(pub(crate) u64);
+/// A clock that stands where a test sets it, whatever time passes.
+#[derive(Clone)]
+pub(crate) struct SetClock(Arc<AtomicU64>);
 
-impl Clock for FixedClock {
-    fn now_ms(&self) -> u64 {
-        self.0
+impl SetClock {
+    pub(crate) fn set(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
     }
 }
+
+impl Clock for SetClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where every clock stands at first.
+pub(crate) const NOON_MS: u64 = 1_780_000_000_000;
 
 struct Loopback {
     from: u64,
@@ -173,13 +186,13 @@ impl Cluster {
             from: node,
             directory: Arc::clone(&self.directory),
         });
-        let clock = Arc::new(FixedClock(1_000_000 + 100 * node));
+        let clock = SetClock(Arc::new(AtomicU64::new(NOON_MS)));
         let handle = Consensus::start(
             settings,
             log.clone(),
             Arc::new(machine.clone()),
             connector,
-            clock,
+            Arc::new(clock.clone()),
         )
         .await?;
         let (stop, stopped) = oneshot::channel();
@@ -199,6 +212,7 @@ impl Cluster {
             Node {
                 handle,
                 machine,
+                clock,
                 log,
                 stop: Some(stop),
             },

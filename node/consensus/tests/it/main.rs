@@ -1,5 +1,6 @@
 //! Clusters over real loopback connections, logs and states in memory, identities as values instead of certificates.
 
+mod clocks;
 mod cluster;
 mod compare;
 mod founding;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_consensus::{
-    ClockVerdict, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role,
-};
+use carnet_consensus::{ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role};
 use carnet_store::log::ENTRY_BYTES_MAX;
 use futures::future::BoxFuture;
 
@@ -251,29 +249,5 @@ async fn a_forwarded_request_keeps_the_callers_identity() {
     assert!(
         matches!(own, Err(ProposeError::NotLeader { .. })),
         "a leader passes nothing on: {own:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn voters_tell_their_clocks() {
-    let cluster = Cluster::founded(3, |_| ()).await;
-    let leader = cluster.leader().await;
-    let clocks = cluster.handle(leader).voter_clocks(PATIENCE).await;
-    let offsets: Vec<(u64, i64)> = clocks
-        .iter()
-        .map(|clock| (clock.node, clock.offset_ms))
-        .collect();
-    let expected: Vec<(u64, i64)> = (1..=3)
-        .map(|node| {
-            (
-                node,
-                100 * (i64::try_from(node).expect("small") - i64::try_from(leader).expect("small")),
-            )
-        })
-        .collect();
-    assert_eq!(offsets, expected);
-    assert_eq!(
-        cluster.handle(leader).clock_verdict(PATIENCE).await,
-        ClockVerdict::Agreed
     );
 }
