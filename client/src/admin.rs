@@ -18,7 +18,7 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    CompareStatus, GetStatusResponse, Member, PeerStatus, SkipFile, StandsStill,
+    CompareStatus, GetStatusResponse, Member, PeerStatus, SkipFile, StandsStill, VoterClock,
 };
 
 /// How long one node is given to tell its state: the others are worth seeing even if it is gone.

@@ -44,6 +44,7 @@ use crate::planted::Planted;
 use crate::run_error::RunError;
 use crate::sequencer::{self, Signer};
 use crate::skip_files::SkipFiles;
+use crate::timekeeper;
 use crate::tls::{
     ConnectTuning, EdgeCounters, EdgeLimits, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls,
     ServerTuning, TcpDial, TlsError, TrustedRoots, accept, connect, read_roots,
@@ -383,6 +384,11 @@ pub async fn assemble(
     .await?;
 
     let signer = Signer::new(&node.config, cluster, keyring);
+    let keeping = Arc::clone(&node);
+    tasks.spawn(async move {
+        timekeeper::run(keeping).await;
+        Ok(())
+    });
     let (sequencing, confirming) = (Arc::clone(&node), Arc::clone(&comparer));
     tasks.spawn(async move {
         sequencer::run(sequencing, signer, confirming).await;

@@ -18,6 +18,7 @@ pub mod reader;
 pub mod run_error;
 pub mod sequencer;
 pub mod skip_files;
+pub mod timekeeper;
 pub mod tls;
 pub mod verify;
 

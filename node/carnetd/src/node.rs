@@ -12,6 +12,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Answer, Body, Entry, Stamp};
 use carnet_domain::leaf::EntrySeed;
+use carnet_domain::time::TimeMs;
 use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_store::state::SwappableEngine;
 use carnet_wire::registry::v1 as pb;
@@ -20,6 +21,7 @@ use rand::RngCore;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::timekeeper::{self, Timekeeper};
 
 /// What the services of a node share.
 pub struct Node {
@@ -37,6 +39,8 @@ pub struct Node {
     pub raft: Handle,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
+    /// What it remembers about log time.
+    pub time: Timekeeper,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
 }
@@ -69,6 +73,7 @@ impl Node {
             state,
             raft,
             clock,
+            time: Timekeeper::default(),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -94,11 +99,24 @@ impl Node {
     /// As the API answers it; only an unknown outcome leaves open whether it happened.
     pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
         self.not_skipped(&body)?;
+        let at = timekeeper::stamp(self, &body).await?;
+        self.propose_stamped(body, at).await
+    }
+
+    /// Proposes a body with a stamp that was judged before.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub(crate) async fn propose_stamped(
+        &self,
+        body: Body,
+        at: TimeMs,
+    ) -> Result<Committed, ApiError> {
         let mut seed = [0; 32];
         rand::rng().fill_bytes(&mut seed);
         let entry = Entry {
             stamp: Stamp {
-                at: self.clock.wall(),
+                at,
                 seed: EntrySeed(seed),
             },
             body,

@@ -24,7 +24,7 @@ use carnet_store::directory::Replacement;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::compare::Comparer;
 use crate::config::Config;
@@ -206,10 +206,6 @@ pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
         if !node.seems_leader() {
             continue;
         }
-        if let Err(error) = advance_time(&node).await {
-            debug!(%error, "log time not advanced");
-            continue;
-        }
         let registry = match node.state.registry() {
             Ok(Some(registry)) => registry,
             Ok(None) => continue,
@@ -331,25 +327,4 @@ async fn propose(node: &Node, body: Body) -> Result<Committed, ApiError> {
     let committed = node.propose(body).await?;
     crash_point!(node.config.planted, CrashAfterPublish);
     Ok(committed)
-}
-
-/// After a pause longer than a stamp may jump, log time moves only when a quorum of voters agrees with our clock.
-async fn advance_time(node: &Node) -> Result<(), String> {
-    let log_time = node.progress().log_time;
-    let wall = node.clock.wall();
-    let half = Duration::from_millis(carnet_domain::entry::STAMP_AHEAD_MAX.as_ms() / 2);
-    if log_time.as_ms() == 0 || Duration::from_millis(wall.since(log_time).as_ms()) < half {
-        return Ok(());
-    }
-    match node.raft.clock_verdict(Duration::from_secs(2)).await {
-        carnet_consensus::ClockVerdict::Agreed => {
-            let committed = node
-                .propose(Body::AdvanceTime { to: wall })
-                .await
-                .map_err(|error| error.to_string())?;
-            info!(from = %log_time, to = %committed.answer.at, "log time advanced");
-            Ok(())
-        }
-        verdict => Err(format!("voters' clocks: {verdict:?}")),
-    }
 }

@@ -186,6 +186,9 @@ pub(crate) enum Cluster {
     /// The roots' order to skip a log entry before which the nodes stand still: see the runbook poisoned-entry.
     #[command(subcommand)]
     Skip(SkipVerb),
+    /// Log time by the roots: on after a long outage, back after clocks that ran ahead.
+    #[command(subcommand)]
+    Time(crate::log_time::Time),
 }
 
 fn member(text: &str) -> Result<Member, String> {
@@ -238,6 +241,7 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             let index = settings.admin()?.add_learner(member).await?;
             Ok(json!({"node": node, "log_index": index.to_string()}).into())
         }
+        Cluster::Time(verb) => crate::log_time::run(verb, settings).await,
         Cluster::Voters { nodes } => {
             let voters: Vec<String> = nodes.iter().map(ToString::to_string).collect();
             let index = settings.admin()?.change_members(nodes).await?;

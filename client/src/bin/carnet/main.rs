@@ -9,6 +9,7 @@ mod context;
 mod demo;
 mod exit;
 mod import;
+mod log_time;
 mod office;
 mod output;
 mod parse;

@@ -60,7 +60,8 @@ impl Roots {
         self.0
     }
 
-    fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
+    /// Signatures of every root at hand.
+    pub(crate) fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
         let message = root_signing_bytes(bytes);
         let sign = |key: &SecretKey| RootSignature {
             root: key.public(),
@@ -88,7 +89,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
 }
 
 /// Whose signatures stand under bytes, and whether they verify.
-fn signatures(signed: &Signed) -> Value {
+pub(crate) fn signatures(signed: &Signed) -> Value {
     let message = root_signing_bytes(&signed.bytes.0);
     let rows = signed.signatures.iter().map(|s| {
         json!({"root": s.root.to_string(), "verifies": verify(&s.root, &message, &s.signature).is_ok()})
@@ -257,7 +258,17 @@ async fn state(
     value: Value,
 ) -> Result<Outcome, Failed> {
     let signed = Roots::open(settings.pki_dir()?)?.sign(&statement.to_bytes());
-    let answer = settings.admin()?.submit_statement(&signed).await?;
+    submit(settings, statement, &signed, value).await
+}
+
+/// Puts a statement that was signed into the log.
+pub(crate) async fn submit(
+    settings: &Settings,
+    statement: &Statement,
+    signed: &Signed,
+    value: Value,
+) -> Result<Outcome, Failed> {
+    let answer = settings.admin()?.submit_statement(signed).await?;
     let stated =
         json!({"statement": parse::hyphened(statement.name()), "at": view::time(answer.at)});
     accepted(&answer, merge(stated, value))

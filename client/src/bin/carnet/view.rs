@@ -1,6 +1,8 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
-use carnet_client::admin::{CompareStatus, GetStatusResponse, Member, PeerStatus, StandsStill};
+use carnet_client::admin::{
+    CompareStatus, GetStatusResponse, Member, PeerStatus, StandsStill, VoterClock,
+};
 use carnet_client::{Done, Position};
 use carnet_domain::accord::{Agreement, Bundle, Peer};
 use carnet_domain::code::ModelId;
@@ -350,6 +352,12 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "snapshot": value.snapshot.to_string(),
         "purged": value.purged.to_string(),
         "log_time": time(TimeMs(value.log_time_ms)),
+        "ceiling": time(TimeMs(value.ceiling_ms)),
+        "time_statements": value.time_statements.to_string(),
+        "clock": value.clock_verdict,
+        "clock_behind_ms": value.clock_behind_ms.to_string(),
+        "clocks": value.clocks.iter().map(voter_clock).collect::<Vec<_>>(),
+        "writes_refused": value.writes_refused,
         "tree_size": value.tree_size.to_string(),
         "published_size": value.published_size.to_string(),
         "state_digest": hex::encode(&value.state_digest),
@@ -385,6 +393,10 @@ pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
         "agreed": value.compare.as_ref().map_or(0, |compare| compare.agreed_size).to_string(),
         "snapshot": value.snapshot.to_string(),
         "stands_before": value.stands_still.as_ref().map(|stands| format!("{} {}", stands.log_index, hex::encode(&stands.entry))),
+        "log_time": time(TimeMs(value.log_time_ms)),
+        "clock": value.clock_verdict,
+        "behind_ms": value.clock_behind_ms.to_string(),
+        "writes_refused": value.writes_refused,
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
     })
 }
@@ -403,6 +415,14 @@ fn compare_status(value: &CompareStatus) -> Value {
 
 fn member(value: &Member) -> Value {
     json!({"node": value.node.to_string(), "raft": value.raft_address, "client": value.client_address})
+}
+
+fn voter_clock(value: &VoterClock) -> Value {
+    json!({
+        "node": value.node.to_string(),
+        "offset_ms": value.offset_ms.to_string(),
+        "round_trip_ms": value.round_trip_ms.to_string(),
+    })
 }
 
 fn peer_status(value: &PeerStatus) -> Value {

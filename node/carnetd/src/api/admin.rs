@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use carnet_consensus::{AdminError, Member};
+use carnet_consensus::{AdminError, ClockOffset, ClockVerdict, Member};
 use carnet_domain::accord::{Signed, Statement};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer};
@@ -25,6 +25,7 @@ use crate::gateway::Gateway;
 use crate::ingress;
 use crate::node::Node;
 use crate::skip_files::SkipFile;
+use crate::timekeeper;
 
 /// The service of one node.
 pub struct AdminService {
@@ -67,6 +68,14 @@ fn compare_status(compare: Compare) -> pb::CompareStatus {
         content_log_index: mark.as_ref().map_or(0, |mark| mark.index),
         content_digest: mark.and_then(|mark| mark.digest).unwrap_or_default(),
         content_voters: voters.unwrap_or_default(),
+    }
+}
+
+fn voter_clock(clock: &ClockOffset) -> pb::VoterClock {
+    pb::VoterClock {
+        node: clock.node,
+        offset_ms: clock.offset_ms,
+        round_trip_ms: clock.round_trip_ms,
     }
 }
 
@@ -146,6 +155,13 @@ impl Admin for AdminService {
             Vec::new()
         };
         let progress = self.node.progress();
+        let clocks = self.node.raft.clocks().borrow().clone();
+        let (verdict, clock_behind_ms) = match clocks.verdict {
+            ClockVerdict::Unknown => ("unknown", 0),
+            ClockVerdict::Agreed { offset_ms } => ("agreed", offset_ms),
+            ClockVerdict::Off { offset_ms, .. } => ("off", offset_ms),
+            ClockVerdict::Disagreement => ("disagreement", 0),
+        };
         let peers = match &registry {
             Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
             None => Vec::new(),
@@ -193,6 +209,14 @@ impl Admin for AdminService {
                 }),
             skip_files: self.skip_files(),
             compare: Some(compare_status(self.comparer.status())),
+            ceiling_ms: progress.ceiling.as_ms(),
+            clocks: clocks.offsets.iter().map(voter_clock).collect(),
+            clock_verdict: verdict.into(),
+            clock_behind_ms,
+            writes_refused: timekeeper::refusal(&self.node),
+            time_statements: registry
+                .as_ref()
+                .map_or(0, |registry| registry.time_statements),
         }))
     }
 
