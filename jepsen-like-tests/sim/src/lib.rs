@@ -5,6 +5,7 @@
 //! Two runs of one seed give one trace.
 
 mod check;
+mod clocks;
 mod compare;
 mod history;
 mod nemesis;

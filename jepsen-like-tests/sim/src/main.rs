@@ -25,6 +25,9 @@ struct Arguments {
     /// Replicate the real registry, and register this many robots.
     #[arg(long)]
     robots: Option<u32>,
+    /// Replicate the real registry, fed with stamps of the leaders' clocks.
+    #[arg(long, conflicts_with = "robots")]
+    stamps: bool,
     /// Plant disks that report a sync before it is done.
     #[arg(long)]
     lying_disks: bool,
@@ -45,11 +48,11 @@ fn main() -> io::Result<ExitCode> {
             seed,
             nodes: arguments.nodes,
             faulty_ms: arguments.seconds * 1000,
-            state: arguments
-                .robots
-                .map_or(State::Registers, |robots_count| State::Registry {
-                    robots_count,
-                }),
+            state: match arguments.robots {
+                Some(robots_count) => State::Registry { robots_count },
+                None if arguments.stamps => State::Stamps,
+                None => State::Registers,
+            },
             lying_disks: arguments.lying_disks,
         };
         let mut report = run(options);
@@ -86,10 +89,11 @@ fn main() -> io::Result<ExitCode> {
             let robots = arguments
                 .robots
                 .map_or_else(String::new, |count| format!(" --robots {count}"));
+            let stamps = if arguments.stamps { " --stamps" } else { "" };
             let (seconds, nodes) = (arguments.seconds, arguments.nodes);
             writeln!(
                 out,
-                "REPRODUCE: sim --seed {seed} --seconds {seconds} --nodes {nodes}{robots}"
+                "REPRODUCE: sim --seed {seed} --seconds {seconds} --nodes {nodes}{robots}{stamps}"
             )?;
         }
     }

@@ -22,6 +22,8 @@ pub struct FaultCounts {
     pub one_way_cuts: u64,
     /// One link became slow.
     pub slow_links: u64,
+    /// The wall clock of one node was set far ahead or back.
+    pub clock_steps: u64,
 }
 
 impl fmt::Display for FaultCounts {
@@ -32,12 +34,13 @@ impl fmt::Display for FaultCounts {
             isolations,
             one_way_cuts,
             slow_links,
+            clock_steps,
         } = self;
         write!(
             f,
             "{crashes} crashes, {power_cuts} power cuts, {isolations} isolations, {one_way_cuts} one-way cuts, "
         )?;
-        write!(f, "{slow_links} slow links")
+        write!(f, "{slow_links} slow links, {clock_steps} clock steps")
     }
 }
 
@@ -45,10 +48,16 @@ enum Undo {
     Bounce(u64),
     Repair(u64, u64),
     Quicken(u64, u64),
+    StepBack(u64, i64),
 }
 
 pub(crate) struct Nemesis {
     random: Random,
+    /// Clocks have dice of their own, so that they change no other fault of a seed.
+    clock_random: Random,
+    clock_next_ms: u64,
+    /// Until when a clock is bad: one at a time, so that a quorum is honest.
+    clock_bad_until: u64,
     history: Shared,
     sites: Vec<Site>,
     next_ms: u64,
@@ -64,6 +73,9 @@ impl Nemesis {
         let random = Random::new(seed, 77);
         Nemesis {
             random,
+            clock_random: Random::new(seed, 78),
+            clock_next_ms: start_ms,
+            clock_bad_until: 0,
             history,
             sites,
             next_ms: start_ms,
@@ -82,6 +94,42 @@ impl Nemesis {
         if self.next_ms <= now_ms {
             self.next_ms = now_ms + self.random.between(300, 1800);
             self.begin(sim, now_ms);
+        }
+        if self.clock_next_ms <= now_ms {
+            self.clock_next_ms = now_ms + self.clock_random.between(500, 3000);
+            self.step_a_clock(now_ms);
+        }
+    }
+
+    /// Sets one node's clock far ahead or back for a while, and then as it was.
+    fn step_a_clock(&mut self, now_ms: u64) {
+        if now_ms < self.clock_bad_until {
+            return;
+        }
+        let count = self.sites.len() as u64;
+        let node = self.clock_random.between(1, count + 1);
+        // From a few seconds, which a ceiling alone would let pass, to hours.
+        let size_ms = match self.clock_random.between(0, 3) {
+            0 => self.clock_random.between(3_000, 15_000),
+            1 => self.clock_random.between(15_000, 600_000),
+            _ => self.clock_random.between(600_000, 10_000_000),
+        };
+        let by_ms = match self.clock_random.between(0, 3) {
+            0 => -(size_ms as i64),
+            _ => size_ms as i64,
+        };
+        self.history
+            .note(format!("the clock of node {node} steps by {by_ms} ms"));
+        self.counts.clock_steps += 1;
+        let until = now_ms + self.clock_random.between(500, 6000);
+        self.clock_bad_until = until;
+        self.set_clock(node, by_ms);
+        self.undo.push((until, Undo::StepBack(node, by_ms)));
+    }
+
+    fn set_clock(&self, node: u64, by_ms: i64) {
+        for site in self.sites.iter().filter(|site| site.node == node) {
+            site.clock.step(by_ms);
         }
     }
 
@@ -157,6 +205,7 @@ impl Nemesis {
     fn end(&mut self, sim: &mut Sim<'_>, due: Vec<(u64, Undo)>) {
         for (_, undo) in due {
             match undo {
+                Undo::StepBack(node, by_ms) => self.set_clock(node, -by_ms),
                 Undo::Bounce(node) => sim.bounce(host(node)),
                 Undo::Repair(one, other) => sim.repair(host(one), host(other)),
                 Undo::Quicken(one, other) => {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_consensus::testing::RegisterMachine;
 use carnet_consensus::{
-    AdminError, Clock, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode,
-    ProposeError, Role, Settings, Work,
+    AdminError, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode, ProposeError, Role,
+    Settings, Work,
 };
 use carnet_store::fault::StorageFault;
 use carnet_store::identity::StoreId;
@@ -24,6 +24,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use turmoil::net::TcpListener;
 
+use crate::clocks::{self, SiteClock, Stamps};
 use crate::compare::compare;
 use crate::history::{Action, Outcome, Shared};
 use crate::network::{Accepted, PORT, SimConnector, host, prove};
@@ -44,18 +45,14 @@ pub(crate) struct Site {
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) machine: RegisterMachine,
     pub(crate) engine: MemoryEngine,
-    /// With a script the state is the real registry, over `engine`; without one it is `machine`.
+    /// Its wall clock.
+    pub(crate) clock: SiteClock,
+    /// What is stamped, if the registry is fed with stamps.
+    pub(crate) stamps: Option<Arc<Stamps>>,
+    /// With a script or stamps the state is the real registry, over `engine`; without, it is `machine`.
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) history: Shared,
     pub(crate) boots: Arc<AtomicU64>,
-}
-
-struct SimClock(Shared);
-
-impl Clock for SimClock {
-    fn now_ms(&self) -> u64 {
-        self.0.lock().now_ms
-    }
 }
 
 /// Weak, because the handle keeps its handler: a crashed host must leave nothing behind.
@@ -98,7 +95,7 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         ..Settings::quick(CLUSTER, site.node, random.next())
     };
     let connector = Arc::new(SimConnector(site.node));
-    let clock = Arc::new(SimClock(site.history.clone()));
+    let clock = Arc::new(site.clock.clone());
     let state = state(&site)?;
     let machine = Arc::clone(&state);
     let handle = Consensus::start(settings, site.log.clone(), machine, connector, clock).await?;
@@ -122,6 +119,14 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
             site.history.clone(),
             reciter,
         ));
+    } else if let Some(stamps) = &site.stamps {
+        let stamping = clocks::stamp(
+            Handle::clone(&handle),
+            site.clone(),
+            Arc::clone(stamps),
+            Random::new(random.next(), 10),
+        );
+        tokio::spawn(stamping);
     } else {
         for client in 0..CLIENTS_PER_NODE {
             let client = Random::new(random.next(), client);
@@ -146,9 +151,11 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
 }
 
 fn state(site: &Site) -> Result<Arc<dyn StateMachine>, StorageFault> {
-    Ok(match &site.script {
-        Some(_) => Arc::new(RegistryState::open(site.engine.clone())?),
-        None => Arc::new(site.machine.clone()),
+    let is_registry = site.script.is_some() || site.stamps.is_some();
+    Ok(if is_registry {
+        Arc::new(RegistryState::open(site.engine.clone())?)
+    } else {
+        Arc::new(site.machine.clone())
     })
 }
 

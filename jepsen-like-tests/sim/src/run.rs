@@ -9,6 +9,7 @@ use carnet_store::log::MemoryLog;
 use carnet_store::memory::MemoryEngine;
 
 use crate::check;
+use crate::clocks::{self, SiteClock, Stamps};
 use crate::history::{History, Outcome, Shared};
 use crate::nemesis::{FaultCounts, LATENCY_MS, Nemesis};
 use crate::network::host;
@@ -60,6 +61,8 @@ pub enum State {
         /// Robots to register.
         robots_count: u32,
     },
+    /// The real registry, fed with stamps of the leaders' clocks; checked for log time that follows no bad clock.
+    Stamps,
 }
 
 /// What a run showed.
@@ -93,9 +96,10 @@ pub fn run(options: Options) -> Report {
     align_task_ids();
     let history = Shared::default();
     let script = match options.state {
-        State::Registers => None,
+        State::Registers | State::Stamps => None,
         State::Registry { robots_count } => Some(Arc::new(registry::script(robots_count))),
     };
+    let stamps = (options.state == State::Stamps).then(Arc::<Stamps>::default);
     let sites: Vec<Site> = (1..=options.nodes)
         .map(|node| Site {
             node,
@@ -108,6 +112,8 @@ pub fn run(options: Options) -> Report {
             }),
             machine: RegisterMachine::new(),
             engine: MemoryEngine::new(),
+            clock: SiteClock::new(&history, options.seed, node),
+            stamps: stamps.clone(),
             script: script.clone(),
             history: history.clone(),
             boots: Arc::new(AtomicU64::new(0)),
@@ -134,9 +140,10 @@ pub fn run(options: Options) -> Report {
         nemesis,
         now_ms: 0,
     };
-    let played = match &script {
-        None => stage.play(&sites, options.faulty_ms),
-        Some(script) => stage.recite(&sites, script, options.faulty_ms),
+    let played = match (&script, &stamps) {
+        (Some(script), _) => stage.recite(&sites, script, options.faulty_ms),
+        (None, Some(stamps)) => stage.stamp(&sites, stamps, options.faulty_ms),
+        (None, None) => stage.play(&sites, options.faulty_ms),
     };
     if let Err(violation) = played {
         history.lock().violations.push(violation);
@@ -145,6 +152,9 @@ pub fn run(options: Options) -> Report {
     if let Some(script) = script {
         registry::complete(&sites, &script, &mut report.violations);
         report.written = script.done();
+    }
+    if let Some(stamps) = stamps {
+        report.written = usize::try_from(stamps.taken()).unwrap_or(usize::MAX);
     }
     report
 }
@@ -219,6 +229,31 @@ impl Stage<'_> {
         self.nemesis.heal(&mut self.sim);
         let patience_ms = CONVERGE_MS + 150 * script.left() as u64;
         self.until(patience_ms, "the script is recited", |_| script.left() == 0)?;
+        self.until(CONVERGE_MS, "all replicas hold the same", |_| {
+            let mut differing = Vec::new();
+            registry::agree(sites, &mut differing) && differing.is_empty()
+        })
+    }
+
+    /// The same phases, for the registry and the stamps of its leaders.
+    fn stamp(&mut self, sites: &[Site], stamps: &Stamps, faulty_ms: u64) -> Result<(), String> {
+        self.until(FOUND_MS, "the cluster is founded", |_| 0 < stamps.taken())?;
+        let end = self.now_ms + faulty_ms;
+        while self.now_ms < end {
+            self.nemesis.act(&mut self.sim, self.now_ms);
+            self.step()?;
+            if self.now_ms.is_multiple_of(100) {
+                clocks::bounded(sites, self.now_ms, &mut self.history.lock().violations);
+            }
+        }
+        self.nemesis.heal(&mut self.sim);
+        let healed = self.now_ms;
+        self.until(
+            CONVERGE_MS,
+            "stamps are taken and log time goes on",
+            |history| healed < stamps.last_ms() && clocks::goes_on(sites, history.now_ms),
+        )?;
+        clocks::bounded(sites, self.now_ms, &mut self.history.lock().violations);
         self.until(CONVERGE_MS, "all replicas hold the same", |_| {
             let mut differing = Vec::new();
             registry::agree(sites, &mut differing) && differing.is_empty()

@@ -30,6 +30,7 @@ fn every_promise_holds_under_faults() {
         faults.isolations += seen.isolations;
         faults.one_way_cuts += seen.one_way_cuts;
         faults.slow_links += seen.slow_links;
+        faults.clock_steps += seen.clock_steps;
     }
     let kinds = [
         faults.crashes,
@@ -37,6 +38,7 @@ fn every_promise_holds_under_faults() {
         faults.isolations,
         faults.one_way_cuts,
         faults.slow_links,
+        faults.clock_steps,
     ];
     assert!(
         kinds.iter().all(|count| 0 < *count),
@@ -98,5 +100,24 @@ fn the_registry_is_the_same_on_every_replica_and_forgets_no_robot() {
             "seed {seed}: {} seals compared",
             report.compared
         );
+    }
+}
+
+/// One clock at a time is set ahead or back, by seconds to hours, while leaders stamp.
+#[test]
+fn log_time_follows_no_bad_clock_and_goes_on() {
+    for seed in 1..=4 {
+        let report = run(Options {
+            state: State::Stamps,
+            faulty_ms: 20_000,
+            ..Options::new(seed)
+        });
+        assert!(
+            report.violations.is_empty(),
+            "REPRODUCE: sim --seed {seed} --seconds 20 --stamps: {:?}",
+            report.violations
+        );
+        assert!(20 < report.written, "seed {seed}: {}", report.written);
+        assert!(0 < report.faults.clock_steps, "seed {seed}");
     }
 }
