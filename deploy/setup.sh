@@ -5,8 +5,8 @@
 #
 #   build    C++ compiler, make, ccache and libclang, for RocksDB, its bindings and the allocator
 #   test     cargo-nextest, rustfmt and clippy
-#   cluster  iproute2, nftables, libfaketime, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the
-#            tests with real processes and real faults
+#   cluster  iproute2, nftables, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the tests
+#            with real processes and real faults
 #   bench    etcd-server, the system the benchmarks are run beside
 #
 # Exit code: not 0 only when `build` or `test` cannot be had. Without `cluster` or `bench` the work goes on, and the tests
@@ -73,7 +73,6 @@ _carnet_group_cluster() {
   local missing=()
   _carnet_has_tool ip && _carnet_has_tool tc || missing+=(iproute2)
   _carnet_has_tool nft || missing+=(nftables)
-  _carnet_has_file libfaketime.so.1 || missing+=(libfaketime)
   _carnet_has_tool mkfs.ext4 || missing+=(e2fsprogs)
   _carnet_has_tool mount && _carnet_has_tool umount || missing+=(mount)
   _carnet_has_tool xfs_io || missing+=(xfsprogs)
@@ -123,10 +122,6 @@ _carnet_root() {
 # Tools of the administrator are not on everybody's path.
 _carnet_has_tool() {
   command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
-}
-
-_carnet_has_file() {
-  [ -n "$(find /usr/lib /usr/local/lib -name "$1" -print -quit 2>/dev/null)" ]
 }
 
 _carnet_has_libclang() {

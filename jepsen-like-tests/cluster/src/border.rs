@@ -5,6 +5,8 @@
 
 mod accord;
 
+pub use accord::carnet;
+
 use carnet_domain::policy::Role;
 
 use crate::jurisdiction::{Jurisdiction, Plan};

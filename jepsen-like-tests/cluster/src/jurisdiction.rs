@@ -19,6 +19,7 @@ use carnet_domain::policy::Role;
 use carnet_domain::signature::PublicKey;
 
 use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network, RAFT_PORT};
+use crate::clocks::{self, Shift, Shim};
 use crate::patience::{Broken, until};
 use crate::power::Disk;
 use crate::process::Process;
@@ -58,8 +59,10 @@ pub struct Plan {
     pub snapshot_entries: u64,
     /// Entries kept below a snapshot.
     pub keep_entries: u64,
-    /// The wall clock at which keys and certificates are made; now by default.
-    pub keys_made: Option<FakeTime>,
+    /// What gives every process a wall clock of its own; none by default.
+    pub clocks: Option<Shim>,
+    /// How far from the machine's the clock is at which keys and certificates are made.
+    pub keys_made: Shift,
     /// The fault planted in every node, for programs that have them; none by default.
     pub planted: Option<&'static str>,
     /// Whether the data of each node is on a disk of its own, whose power can be cut.
@@ -72,31 +75,6 @@ pub struct Plan {
     pub content_every_s: u64,
 }
 
-/// A wall clock that is not the machine's.
-#[derive(Debug, Clone)]
-pub struct FakeTime {
-    library: PathBuf,
-    shift: &'static str,
-}
-
-impl FakeTime {
-    /// The clock shifted as libfaketime writes it (`-3d`); `None` where libfaketime is not installed.
-    pub fn shifted(shift: &'static str) -> Option<Self> {
-        let folders = [
-            "/usr/lib/x86_64-linux-gnu",
-            "/usr/lib/aarch64-linux-gnu",
-            "/usr/lib",
-            "/usr/lib64",
-            "/usr/local/lib",
-        ];
-        let library = folders
-            .iter()
-            .map(|folder| Path::new(folder).join("faketime/libfaketime.so.1"))
-            .find(|path| path.exists())?;
-        Some(Self { library, shift })
-    }
-}
-
 impl Plan {
     /// Three voters, and snapshots too rare to happen in a test.
     pub fn of(prefix: &str) -> Self {
@@ -107,7 +85,8 @@ impl Plan {
             roots: 1,
             snapshot_entries: 1_000_000,
             keep_entries: 1_000_000,
-            keys_made: None,
+            clocks: None,
+            keys_made: Shift::NONE,
             planted: None,
             disks: false,
             gated: false,
@@ -298,10 +277,15 @@ impl Jurisdiction {
     pub fn start_node_as_it_is(&mut self, id: u64, arguments: &[&str]) -> Result<(), Broken> {
         let config = self.config(id).display().to_string();
         let arguments = [&["--config", &config], arguments].concat();
-        let process = Process::start(
+        let environment = match &self.plan.clocks {
+            Some(shim) => shim.environment(&self.clock_file(id)),
+            None => Vec::new(),
+        };
+        let process = Process::start_in(
             &self.name(id),
             &self.programs.carnetd,
             &arguments,
+            &environment,
             &self.log(id),
         )?;
         let node = self.node(id)?;
@@ -310,6 +294,21 @@ impl Jurisdiction {
         }
         node.process = Some(process);
         Ok(())
+    }
+
+    /// Sets how far the wall clock of a node is from the machine's, now and after a restart.
+    ///
+    /// # Errors
+    /// The nodes have no clocks of their own, or the file cannot be written.
+    pub fn set_clock(&self, id: u64, shift: Shift) -> Result<(), Broken> {
+        if self.plan.clocks.is_none() {
+            return Err(Broken::new("the nodes have no clocks of their own"));
+        }
+        clocks::set(&self.clock_file(id), shift)
+    }
+
+    fn clock_file(&self, id: u64) -> PathBuf {
+        self.folder.join(format!("node-{id}.clock"))
     }
 
     /// SIGKILL to one node.
@@ -427,7 +426,7 @@ impl Jurisdiction {
     ///
     /// # Errors
     /// `carnet pki client` failed.
-    pub fn make_client(&self, who: &str, days: u64, at: Option<&FakeTime>) -> Result<(), Broken> {
+    pub fn make_client(&self, who: &str, days: u64, at: Shift) -> Result<(), Broken> {
         layout::make_client(self, who, days, at)
     }
 
@@ -436,7 +435,7 @@ impl Jurisdiction {
     /// # Errors
     /// The keys cannot be made, or the admin was refused.
     pub async fn enrol_office(&self, who: &str, role: Role) -> Result<(), Broken> {
-        layout::make_client(self, who, CERTIFICATE_DAYS, None)?;
+        layout::make_client(self, who, CERTIFICATE_DAYS, Shift::NONE)?;
         genesis::enrol_office(self, who, role).await
     }
 

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod border;
 pub mod check;
+pub mod clocks;
 pub mod crash;
 pub mod custody;
 pub mod history;

@@ -32,6 +32,20 @@ impl Process {
         arguments: &[&str],
         log: &Path,
     ) -> Result<Self, Broken> {
+        Self::start_in(name, program, arguments, &[], log)
+    }
+
+    /// As [`Self::start`], with variables beside those of the harness.
+    ///
+    /// # Errors
+    /// The log cannot be opened or the program not be started.
+    pub fn start_in(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, PathBuf)],
+        log: &Path,
+    ) -> Result<Self, Broken> {
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -49,6 +63,7 @@ impl Process {
         };
         let child = command
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(copy)

@@ -54,7 +54,10 @@ fn export(of: &Jurisdiction, file: &str) -> Result<String, Broken> {
 }
 
 /// Runs `carnet` as the operator of a country and gives what it found.
-fn carnet(of: &Jurisdiction, arguments: &[&str]) -> Result<Value, Broken> {
+///
+/// # Errors
+/// It failed, and what it said.
+pub fn carnet(of: &Jurisdiction, arguments: &[&str]) -> Result<Value, Broken> {
     let nodes = of.running();
     let admin: Vec<String> = nodes.iter().map(|id| of.admin_address(*id)).collect();
     let client: Vec<String> = nodes.iter().map(|id| of.client_address(*id)).collect();

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use carnet_client::{FileSigner, Signer};
 use carnet_domain::signature::PublicKey;
 
-use super::{ADMIN, FakeTime, Jurisdiction, MANUFACTURER, REGISTRAR};
+use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR};
 use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, RAFT_PORT};
+use crate::clocks::{self, Shift};
 use crate::patience::Broken;
 
 /// The name of a person's files: `registrar/hq/one` has `registrar-hq-one`.
@@ -19,7 +20,7 @@ pub(crate) fn stem(who: &str) -> String {
 
 /// Makes keys for every node and for the three people of every test.
 pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
-    let mut command = carnet_at(of, of.plan.keys_made.as_ref());
+    let mut command = carnet_at(of, of.plan.keys_made)?;
     command
         .args(["--prefix", of.prefix().as_str(), "pki", "init"])
         .args(["--roots", &of.plan.roots.to_string()])
@@ -39,9 +40,9 @@ pub(super) fn make_client(
     of: &Jurisdiction,
     who: &str,
     days: u64,
-    at: Option<&FakeTime>,
+    at: Shift,
 ) -> Result<(), Broken> {
-    let mut command = carnet_at(of, at);
+    let mut command = carnet_at(of, at)?;
     command
         .arg("--pki")
         .arg(of.pki())
@@ -63,15 +64,16 @@ pub(super) fn init_node(of: &Jurisdiction, id: u64, join: &[u64]) -> Result<Stri
 }
 
 /// `carnet` with the wall clock that it is shown.
-fn carnet_at(of: &Jurisdiction, at: Option<&FakeTime>) -> Command {
+fn carnet_at(of: &Jurisdiction, at: Shift) -> Result<Command, Broken> {
     let mut command = Command::new(&of.programs.carnet);
-    if let Some(at) = at {
-        command
-            .env("LD_PRELOAD", &at.library)
-            .env("FAKETIME", at.shift)
-            .env("DONT_FAKE_MONOTONIC", "1");
+    if at != Shift::NONE {
+        let shim = of.plan.clocks.as_ref();
+        let shim = shim.ok_or_else(|| Broken::new("the programs have no clocks of their own"))?;
+        let file = of.folder.join("carnet.clock");
+        clocks::set(&file, at)?;
+        command.envs(shim.environment(&file));
     }
-    command
+    Ok(command)
 }
 
 /// Runs a program to its end and gives what it printed; what it said when it failed is the error.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use carnet_client::admin::Admin;
 use carnet_client::{ApiError, Client, ClientError, Identity};
 use carnet_cluster::Broken;
-use carnet_cluster::jurisdiction::{ADMIN, FakeTime, Jurisdiction, MANUFACTURER, Plan};
-use carnet_cluster::{programs, skip};
+use carnet_cluster::clocks::{Shift, Shim};
+use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan};
+use carnet_cluster::programs;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -100,17 +101,18 @@ async fn a_certificate_of_another_time_is_not_let_in() -> Result<(), Broken> {
     let Some(programs) = programs(NAME) else {
         return Ok(());
     };
-    let (Some(before), Some(later)) = (FakeTime::shifted("-3d"), FakeTime::shifted("-2d")) else {
-        skip(NAME, "libfaketime is not installed");
+    let Some(shim) = Shim::compiled(NAME)? else {
         return Ok(());
     };
     let plan = Plan {
-        keys_made: Some(before),
+        clocks: Some(shim),
+        keys_made: Shift::days(-3),
         ..Plan::of("XA")
     };
+    let later = Shift::days(-2);
     let registry = Jurisdiction::start(&programs, plan).await?;
-    registry.make_client("manufacturer/0001/valid", 30, Some(&later))?;
-    registry.make_client("manufacturer/0001/late", 1, Some(&later))?;
+    registry.make_client("manufacturer/0001/valid", 30, later)?;
+    registry.make_client("manufacturer/0001/late", 1, later)?;
 
     let valid = identity(&registry, "manufacturer/0001/valid", "", &registry)?;
     read_head(&registry, valid)

@@ -4,6 +4,7 @@ mod attacks;
 mod border;
 mod catch_up;
 mod certificates;
+mod clocks;
 mod crash_points;
 mod custody;
 mod data_directory;
