@@ -60,8 +60,8 @@ impl Shim {
         let shim = Shim {
             folder: Arc::new(folder),
         };
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let compiled = Command::new(compiler)
+        // Not `CC`: it may name a compiler with a cache in front, or one for another machine.
+        let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
             .arg(shim.library())
             .arg(source)
