@@ -145,7 +145,7 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         .serve_with_incoming(Box::pin(incoming));
     tokio::select! {
         biased;
-        why = handle.fatal() => Err(format!("node {} died: {why}", site.node).into()),
+        why = handle.fatal() => Err(format!("node {} died: {}", site.node, why.cause()).into()),
         served = serving => Ok(served?),
     }
 }

@@ -462,14 +462,13 @@ impl Running {
     /// A port or the core of consensus failed.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let raft = self.node.raft.clone();
+        let damage = self.node.state.engine().damage().clone();
         let outcome = tokio::select! {
             biased;
             () = stop => Ok(()),
-            fatal = raft.fatal() => Err(if fatal.is_final() {
-                RunError::Refused(fatal)
-            } else {
-                RunError::Fatal(fatal.to_string())
-            }),
+            fatal = raft.fatal() => Err(fatal.into()),
+            // A read that met damage was answered with an error; nothing that comes after it can be believed.
+            damage = damage.noted() => Err(RunError::Fault(damage)),
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(outcome)) => outcome.and(Err(RunError::Fatal("a service ended".into()))),
                 Some(Err(panicked)) => Err(RunError::Fatal(panicked.to_string())),

@@ -7,13 +7,16 @@ use std::process::ExitCode;
 /// | code | name | what a supervisor does |
 /// |---|---|---|
 /// | 0 | [`Exit::Stopped`] | nothing: a signal asked for it |
-/// | 1 | [`Exit::Failed`] | start again: a socket, the disk or Raft failed |
+/// | 1 | [`Exit::Failed`] | start again, after a while: a socket, the disk (full, too) or Raft failed; helps when the world is better |
 /// | 2 | [`Exit::Usage`] | call a person: the command line or the configuration is wrong |
 /// | 3 | [`Exit::Keys`] | call a person: a key or certificate is missing, readable by others, or not what it should be |
 /// | 4 | [`Exit::Refused`] | call a person: the data directory is empty, incomplete, or another node's, cluster's, store's or program's, or the cluster refuses it |
 /// | 5 | [`Exit::Corrupt`] | never start again on this disk: stored bytes are not what was written |
 /// | 6 | [`Exit::Invariant`] | call a person: the program found itself in a state that must not exist |
 /// | 7 | [`Exit::Diverged`] | never start again on this disk: this replica's state differs from the majority's; replace it under a new node id |
+///
+/// A fault has the same code at the start and while the node runs: `RunError::exit`. The last line on standard error says
+/// what failed, where, and why.
 ///
 /// A panic aborts the process (signal 6, 134 in a shell) after one line in the log, and means the same as code 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

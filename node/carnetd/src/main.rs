@@ -73,7 +73,7 @@ A new node, once, and then at every start:
 
 Exit codes:
   0  stopped by a signal
-  1  failed: a socket, the disk or Raft; start it again
+  1  failed: a socket, the disk (full, too) or Raft; start it again after a while
   2  the command line or the configuration is wrong
   3  a key or certificate is missing, open to others, or not what it should be
   4  the data directory is empty, incomplete, or belongs to another node, cluster, store or program, or the cluster

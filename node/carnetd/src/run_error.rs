@@ -1,5 +1,7 @@
 //! Why a node stopped or did not start, and with which exit code.
 
+use std::sync::Arc;
+
 use carnet_consensus::{Fatal, StartError};
 use carnet_store::fault::StorageFault;
 
@@ -42,6 +44,9 @@ pub enum RunError {
     /// This replica's state is not the one that the majority has: it must never serve again.
     #[error("this replica's state differs from the majority's: {0}")]
     Diverged(String),
+    /// The disk, or what is on it, failed while the node ran.
+    #[error("storage")]
+    Fault(#[source] Arc<StorageFault>),
     /// The core of consensus or a service ended: let the supervisor start anew.
     #[error("stopped by itself: {0}")]
     Fatal(String),
@@ -50,13 +55,24 @@ pub enum RunError {
     Refused(Fatal),
 }
 
+impl From<Fatal> for RunError {
+    fn from(fatal: Fatal) -> Self {
+        match fatal {
+            Fatal::Storage(fault) => Self::Fault(fault),
+            refused if refused.is_final() => Self::Refused(refused),
+            other => Self::Fatal(other.cause()),
+        }
+    }
+}
+
 impl RunError {
     /// What the process ends with.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) => Exit::Usage,
             Self::Tls(_) => Exit::Keys,
-            Self::Storage(fault) | Self::Start(StartError::Storage(fault)) => of_storage(fault),
+            Self::Storage(fault) => of_storage(fault),
+            Self::Fault(fault) | Self::Start(StartError::Storage(fault)) => of_storage(fault),
             Self::Start(StartError::Refused(_)) => Exit::Refused,
             Self::Refused(Fatal::LogWentBack { .. }) => Exit::Corrupt,
             Self::Refused(_) => Exit::Refused,
@@ -72,6 +88,64 @@ fn of_storage(fault: &StorageFault) -> Exit {
         StorageFault::Foreign(_) => Exit::Refused,
         StorageFault::Diverged(_) => Exit::Diverged,
         StorageFault::Invariant(_) => Exit::Invariant,
+        // A full disk too: when there is room again, a start helps.
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn check(fault: fn() -> StorageFault, expected: u8) {
+        let shared = || Arc::new(fault());
+        assert_eq!(RunError::Storage(fault()).exit().code(), expected);
+        assert_eq!(
+            RunError::from(Fatal::Storage(shared())).exit().code(),
+            expected,
+            "while it runs"
+        );
+        assert_eq!(
+            RunError::Start(StartError::Storage(shared())).exit().code(),
+            expected,
+            "while it recovers"
+        );
+    }
+
+    #[test]
+    fn a_fault_has_one_exit_code_whenever_it_comes() {
+        check(
+            || StorageFault::Io {
+                what: "write to the raft log",
+                path: "/data/log/wal".into(),
+                source: io::Error::from(io::ErrorKind::StorageFull),
+            },
+            1,
+        );
+        check(
+            || StorageFault::Database {
+                what: "write",
+                detail: "No space left on device".into(),
+            },
+            1,
+        );
+        check(
+            || StorageFault::Received {
+                what: "snapshot",
+                detail: "a file was altered".into(),
+            },
+            1,
+        );
+        check(|| StorageFault::Foreign("another cluster".into()), 4);
+        check(
+            || StorageFault::Corrupt {
+                what: "state database",
+                detail: "checksum".into(),
+            },
+            5,
+        );
+        check(|| StorageFault::Invariant("order".into()), 6);
     }
 }

@@ -1,5 +1,7 @@
 //! How consensus fails, one enum a boundary.
 
+use std::sync::Arc;
+
 use carnet_store::fault::StorageFault;
 
 /// Why a node did not start.
@@ -14,14 +16,14 @@ pub enum StartError {
     Recovery(String),
     /// The disk failed.
     #[error("storage")]
-    Storage(#[from] StorageFault),
+    Storage(#[source] Arc<StorageFault>),
     /// This store has left its cluster, or its cluster knows this node with another.
     #[error("this store may not take part: {0}")]
     Refused(String),
 }
 
-/// Why a node can go on no more. The process must end; only after [`Fatal::Core`] may it help to start it again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a node can go on no more. The process must end; only after [`Fatal::Core`], and some of [`Fatal::Storage`], may it help to start it again.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fatal {
     /// This store has left the cluster.
@@ -61,7 +63,10 @@ pub enum Fatal {
         /// Index of the last record that it has.
         last: Option<u64>,
     },
-    /// The core failed: the disk, or an invariant.
+    /// The disk failed, or what is on it: the first fault, with its type.
+    #[error("storage")]
+    Storage(#[source] Arc<StorageFault>),
+    /// The core of consensus ended for another reason.
     #[error("{0}")]
     Core(String),
 }
@@ -70,7 +75,20 @@ impl Fatal {
     /// Whether this store must not take part again: starting it once more only repeats the refusal.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Fatal::Core(_))
+        !matches!(self, Fatal::Core(_) | Fatal::Storage(_))
+    }
+
+    /// What it says, with its causes, on one line.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
     }
 }
 

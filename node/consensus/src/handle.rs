@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_store::compare::Mark;
+use carnet_store::fault::FirstFault;
 use carnet_store::log::RaftLog;
 use carnet_store::machine::{StandsBefore, StateMachine};
 use openraft::ChangeMembers;
@@ -53,6 +54,7 @@ pub struct Handle {
     standing: watch::Receiver<Standing>,
     fatal: watch::Receiver<Option<Fatal>>,
     clocks: watch::Receiver<Clocks>,
+    faults: FirstFault,
     patience: Duration,
 }
 
@@ -74,7 +76,8 @@ impl Consensus {
             return Err(StartError::Settings(text.to_owned()));
         }
         let config = Arc::new(settings.raft_config()?);
-        let machine = Machine::open(machine, Arc::clone(&log), settings.work)?;
+        let faults = FirstFault::default();
+        let machine = Machine::open(machine, Arc::clone(&log), faults.clone(), settings.work)?;
         let (fatals, fatal) = watch::channel(None);
         let gate = Arc::new(Gate::new(
             &settings,
@@ -93,12 +96,15 @@ impl Consensus {
             settings.node,
             config,
             Network(Arc::clone(&peers)),
-            LogStore(Arc::clone(&log)),
+            LogStore::new(Arc::clone(&log), faults.clone()),
             machine.clone(),
         );
         let raft = Runtime::scope(settings.seed, starting)
             .await
-            .map_err(|fatal| StartError::Recovery(fatal.to_string()))?;
+            .map_err(|fatal| match faults.get() {
+                Some(fault) => StartError::Storage(fault),
+                None => StartError::Recovery(fatal.to_string()),
+            })?;
 
         // Until the core has answered once, its metrics say nothing of what it found on the disk; everything that comes in is
         // judged by them.
@@ -121,7 +127,12 @@ impl Consensus {
         }
 
         let (standings, standing) = watch::channel(Standing::default());
-        tokio::spawn(keeper::observe(raft.clone(), standings, fatals.clone()));
+        tokio::spawn(keeper::observe(
+            raft.clone(),
+            faults.clone(),
+            standings,
+            fatals.clone(),
+        ));
         tokio::spawn(going_on::try_again(
             machine.clone(),
             settings.go_on_interval,
@@ -156,6 +167,7 @@ impl Consensus {
             proposals: Arc::new(Proposals::start(
                 raft,
                 stands,
+                faults.clone(),
                 settings.proposals_kib_max,
                 settings.propose_timeout,
             )),
@@ -168,6 +180,7 @@ impl Consensus {
             standing,
             fatal,
             clocks,
+            faults,
             patience: settings.propose_timeout,
         })
     }
@@ -557,9 +570,17 @@ impl Handle {
     /// the reason [is final](Fatal::is_final).
     pub async fn fatal(&self) -> Fatal {
         let mut fatal = self.fatal.clone();
-        let why = fatal.wait_for(Option::is_some).await;
-        let why = why.ok().and_then(|why| why.clone());
-        why.unwrap_or_else(|| Fatal::Core("the core is gone".to_owned()))
+        let core = async {
+            match fatal.wait_for(Option::is_some).await {
+                Ok(why) => why.clone(),
+                Err(_) => None,
+            }
+        };
+        tokio::select! {
+            biased;
+            fault = self.faults.noted() => Fatal::Storage(fault),
+            why = core => why.unwrap_or_else(|| Fatal::Core("the core is gone".to_owned())),
+        }
     }
 
     /// The voters' clocks as they were last compared; they are every few seconds.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use carnet_store::fault::FirstFault;
 use carnet_store::log::RaftLog;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
@@ -13,12 +14,18 @@ use crate::server::Raft;
 use crate::settings::Settings;
 use crate::status::{Role, Standing, Status, standing, status};
 
-/// Publishes changes of standing until the core is dead, and why it died.
+/// Publishes changes of standing until the core is dead, and why it died: the first fault of the storage, if there was
+/// one, for the core knows it as text at best.
 pub(crate) async fn observe(
     raft: Raft,
+    faults: FirstFault,
     standings: watch::Sender<Standing>,
     fatal: watch::Sender<Option<Fatal>>,
 ) {
+    let why = |otherwise: String| match faults.get() {
+        Some(fault) => Fatal::Storage(fault),
+        None => Fatal::Core(otherwise),
+    };
     let mut metrics = raft.metrics();
     loop {
         let (now, stopped) = {
@@ -29,8 +36,8 @@ pub(crate) async fn observe(
             )
         };
         publish(&standings, now);
-        if let Some(why) = stopped {
-            stop(&fatal, Fatal::Core(why));
+        if let Some(stopped) = stopped {
+            stop(&fatal, why(stopped));
             return;
         }
         if metrics.changed().await.is_err() {
@@ -41,7 +48,7 @@ pub(crate) async fn observe(
                     ..now
                 },
             );
-            stop(&fatal, Fatal::Core("the core is gone".to_owned()));
+            stop(&fatal, why("the core is gone".to_owned()));
             return;
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use carnet_store::fault::{FirstFault, StorageFault};
 use carnet_store::log::{READ_BYTES_MAX, RaftLog, Synced};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -13,32 +14,56 @@ use tokio::sync::oneshot;
 use crate::codec::{entry_of, record_of};
 use crate::types::{RaftEntry, RaftLogId, RaftVote, Types, log_id, our_vote, position, raft_vote};
 
-/// The log, shared by the core, the replication tasks and the state machine.
+/// The log, shared by the core, the replication tasks and the state machine. openraft makes text of an error and stops;
+/// what the error was is kept in `faults` before it gets there.
 #[derive(Clone)]
-pub(crate) struct LogStore(pub(crate) Arc<dyn RaftLog>);
+pub(crate) struct LogStore {
+    log: Arc<dyn RaftLog>,
+    faults: FirstFault,
+}
+
+/// Remembers a fault and wraps it for openraft.
+pub(crate) fn noted(faults: &FirstFault) -> impl Fn(StorageFault) -> io::Error + use<> {
+    let faults = faults.clone();
+    move |fault| io::Error::other(faults.note(fault))
+}
 
 impl LogStore {
+    pub(crate) fn new(log: Arc<dyn RaftLog>, faults: FirstFault) -> LogStore {
+        LogStore { log, faults }
+    }
+
     fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<RaftEntry>> {
-        let records = self.0.read(from, to, bytes_max).map_err(io::Error::other)?;
+        let records = self
+            .log
+            .read(from, to, bytes_max)
+            .map_err(noted(&self.faults))?;
         records
             .into_iter()
-            .map(|record| entry_of(record).map_err(io::Error::other))
+            .map(|record| {
+                entry_of(record).map_err(|cause| {
+                    noted(&self.faults)(StorageFault::Corrupt {
+                        what: "record of the raft log",
+                        detail: cause.to_string(),
+                    })
+                })
+            })
             .collect()
     }
 
     /// Runs a write and waits until it is on stable storage.
     async fn synced(
         &self,
-        write: impl FnOnce(&dyn RaftLog, Synced) -> Result<(), carnet_store::fault::StorageFault>,
+        write: impl FnOnce(&dyn RaftLog, Synced) -> Result<(), StorageFault>,
     ) -> io::Result<()> {
         let (done, wait) = oneshot::channel();
         let report: Synced = Box::new(move |result| {
             // Nobody waits any more only when the node is stopping.
             let _ = done.send(result);
         });
-        write(&*self.0, report).map_err(io::Error::other)?;
+        write(&*self.log, report).map_err(noted(&self.faults))?;
         match wait.await {
-            Ok(result) => result.map_err(io::Error::other),
+            Ok(result) => result.map_err(noted(&self.faults)),
             Err(_) => Err(io::Error::other(
                 "the log stopped before a write was synced",
             )),
@@ -65,7 +90,7 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {
-        Ok(self.0.state().vote.map(raft_vote))
+        Ok(self.log.state().vote.map(raft_vote))
     }
 
     /// What one append carries: at most [`READ_BYTES_MAX`] of payload, at least one entry.
@@ -82,7 +107,7 @@ impl RaftLogStorage<Types> for LogStore {
     type LogReader = LogStore;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
-        let state = self.0.state();
+        let state = self.log.state();
         Ok(LogState {
             last_purged_log_id: state.purged.map(log_id),
             last_log_id: state.last.map(log_id),
@@ -101,15 +126,15 @@ impl RaftLogStorage<Types> for LogStore {
     async fn save_committed(&mut self, committed: Option<RaftLogId>) -> io::Result<()> {
         match committed {
             Some(committed) => self
-                .0
+                .log
                 .save_committed(position(&committed))
-                .map_err(io::Error::other),
+                .map_err(noted(&self.faults)),
             None => Ok(()),
         }
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<RaftLogId>> {
-        Ok(self.0.state().committed.map(log_id))
+        Ok(self.log.state().committed.map(log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
@@ -118,9 +143,11 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let records = entries.into_iter().map(record_of).collect();
-        let report: Synced =
-            Box::new(move |result| callback.io_completed(result.map_err(io::Error::other)));
-        self.0.append(records, report).map_err(io::Error::other)
+        let wrap = noted(&self.faults);
+        let report: Synced = Box::new(move |result| callback.io_completed(result.map_err(wrap)));
+        self.log
+            .append(records, report)
+            .map_err(noted(&self.faults))
     }
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {

@@ -544,7 +544,8 @@ impl NetStreamAppend<Types> for Peer {
                 let going_on = matches!(result, Ok(Ok(_)));
                 Some((result, going_on.then_some((peer, answers, flight))))
             });
-            Ok(results.boxed())
+            // Asked once more after its end, an unfold panics.
+            Ok(results.fuse().boxed())
         })
     }
 }

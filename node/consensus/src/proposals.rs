@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_store::fault::FirstFault;
 use carnet_store::log::ENTRY_BYTES_MAX;
 use carnet_store::machine::{LogPosition, StandsBefore};
 use futures::StreamExt;
@@ -12,7 +13,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use crate::error::ProposeError;
+use crate::error::{Fatal, ProposeError};
 use crate::server::Raft;
 use crate::status::status;
 use crate::types::{Proposal, Types, position};
@@ -86,6 +87,7 @@ impl Proposals {
     pub(crate) fn start(
         raft: Raft,
         stands: watch::Receiver<Option<StandsBefore>>,
+        faults: FirstFault,
         kib_max: u32,
         patience: Duration,
     ) -> Proposals {
@@ -94,7 +96,7 @@ impl Proposals {
             raft: raft.clone(),
             stands,
         };
-        tokio::spawn(batch(raft, still.clone(), waiting));
+        tokio::spawn(batch(raft, faults, still.clone(), waiting));
         Proposals {
             queue,
             still,
@@ -143,7 +145,12 @@ impl Proposals {
     }
 }
 
-async fn batch(raft: Raft, still: Still, mut waiting: mpsc::UnboundedReceiver<Queued>) {
+async fn batch(
+    raft: Raft,
+    faults: FirstFault,
+    still: Still,
+    mut waiting: mpsc::UnboundedReceiver<Queued>,
+) {
     let mut queued = Vec::with_capacity(BATCH_MAX);
     let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
     // The semaphore is never closed.
@@ -162,9 +169,12 @@ async fn batch(raft: Raft, still: Still, mut waiting: mpsc::UnboundedReceiver<Qu
             .collect();
         let batch = std::mem::replace(&mut queued, Vec::with_capacity(BATCH_MAX));
         match raft.client_write_many(proposals).await {
-            Ok(mut results) => {
+            Ok(results) => {
+                let faults = faults.clone();
                 tokio::spawn(async move {
                     let _until_answered = turn;
+                    // A core that dies answers one with an error and ends the stream, which must not be asked again.
+                    let mut results = results.fuse();
                     for one in batch {
                         let outcome = match results.next().await {
                             Some(Ok(Ok(written))) => Ok(Proposed {
@@ -172,10 +182,8 @@ async fn batch(raft: Raft, still: Still, mut waiting: mpsc::UnboundedReceiver<Qu
                                 answer: written.response.0,
                             }),
                             Some(Ok(Err(refused))) => Err(refusal(refused)),
-                            Some(Err(fatal)) => Err(ProposeError::Unknown(fatal.to_string())),
-                            None => {
-                                Err(ProposeError::Unknown("no answer from the core".to_owned()))
-                            }
+                            Some(Err(fatal)) => Err(lost(&faults, &fatal.to_string())),
+                            None => Err(lost(&faults, "no answer from the core")),
                         };
                         // Whoever proposed may have left; the proposal stands all the same.
                         let _ = one.answer.send(outcome);
@@ -189,6 +197,15 @@ async fn batch(raft: Raft, still: Still, mut waiting: mpsc::UnboundedReceiver<Qu
             }
         }
     }
+}
+
+/// The core died over it: it may be in the log or not. The caller is told what the core died of.
+fn lost(faults: &FirstFault, otherwise: &str) -> ProposeError {
+    let why = match faults.get() {
+        Some(fault) => Fatal::Storage(fault),
+        None => Fatal::Core(otherwise.to_owned()),
+    };
+    ProposeError::Unknown(format!("this node stopped: {}", why.cause()))
 }
 
 fn refusal(error: ClientWriteError<Types>) -> ProposeError {

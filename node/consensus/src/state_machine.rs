@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use carnet_store::compare::Mark;
-use carnet_store::fault::StorageFault;
+use carnet_store::fault::{FirstFault, StorageFault};
 use carnet_store::log::{RaftLog, payload_size};
 use carnet_store::machine::{
     Applied, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
@@ -24,6 +24,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, watch};
 
 use crate::codec::{Body, Undecodable, record_of};
 use crate::error::StartError;
+use crate::log_store::noted;
 use crate::messages::snapshot_meta;
 use crate::roster::Roster;
 use crate::types::{
@@ -54,6 +55,7 @@ pub(crate) enum SnapshotData {
 pub(crate) struct Machine {
     machine: Arc<dyn StateMachine>,
     log: Arc<dyn RaftLog>,
+    faults: FirstFault,
     work: Work,
     newest: Arc<Mutex<Option<Arc<dyn Snapshot>>>>,
     /// The roster as applied: membership records are handed to the state with it in them.
@@ -86,6 +88,7 @@ impl Machine {
     pub(crate) fn open(
         machine: Arc<dyn StateMachine>,
         log: Arc<dyn RaftLog>,
+        faults: FirstFault,
         work: Work,
     ) -> Result<Machine, StartError> {
         let roster = roster_of(&machine.applied()?)
@@ -93,6 +96,7 @@ impl Machine {
         Ok(Machine {
             machine,
             log,
+            faults,
             work,
             newest: Arc::default(),
             roster: Arc::new(RwLock::new(roster)),
@@ -132,8 +136,9 @@ impl Machine {
         Ok(rosters)
     }
 
-    pub(crate) fn receive(&self) -> io::Result<Box<dyn SnapshotSink>> {
-        self.machine.receive().map_err(io::Error::other)
+    /// A place for a snapshot from another node. That there is none is told to the sender: this node goes on.
+    pub(crate) fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
+        self.machine.receive()
     }
 
     pub(crate) fn marks(&self, above: u64) -> Result<Vec<Mark>, StorageFault> {
@@ -154,7 +159,7 @@ impl Machine {
     pub(crate) async fn go_on(&self) -> io::Result<()> {
         let mut behind = self.behind.lock().await;
         while let Some(last) = behind.last {
-            let applied = self.machine.applied().map_err(io::Error::other)?.last;
+            let applied = self.machine.applied().map_err(noted(&self.faults))?.last;
             let next = applied.map_or(0, |position| position.index + 1);
             if last < next {
                 self.goes_on(&mut behind);
@@ -165,7 +170,7 @@ impl Machine {
                 .work
                 .run(move || log.read(next, last + 1, CHUNK_BYTES))
                 .await?
-                .map_err(io::Error::other)?;
+                .map_err(noted(&self.faults))?;
             if records.first().map(|record| record.position.index) != Some(next) {
                 return Err(io::Error::other(format!(
                     "log entry {next} is committed, not applied, and not in the log"
@@ -218,7 +223,7 @@ impl Machine {
         self.work
             .run(move || machine.snapshot())
             .await?
-            .map_err(io::Error::other)
+            .map_err(noted(&self.faults))
     }
 
     async fn apply_records(&self, mut records: Vec<LogRecord>) -> io::Result<Vec<Bytes>> {
@@ -229,12 +234,10 @@ impl Machine {
             .work
             .run(move || machine.apply(records))
             .await?
-            .map_err(io::Error::other)?;
+            .map_err(noted(&self.faults))?;
         if answers.len() > count {
-            let answers = answers.len();
-            return Err(io::Error::other(format!(
-                "{answers} answers to {count} records"
-            )));
+            let broken = format!("{} answers to {count} records", answers.len());
+            return Err(noted(&self.faults)(StorageFault::Invariant(broken)));
         }
         // Only as far as the machine came: what it stands still before has changed nobody's membership yet.
         let reached = rosters
@@ -283,14 +286,17 @@ impl RaftStateMachine<Types> for Machine {
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<RaftLogId>, RaftStoredMembership)> {
-        let meta = meta_of(self.machine.applied().map_err(io::Error::other)?)?;
+        let applied = self.machine.applied().map_err(noted(&self.faults))?;
+        let meta = meta_of(applied).map_err(noted(&self.faults))?;
         Ok((meta.last_log_id, meta.last_membership))
     }
 
-    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    async fn apply<Strm>(&mut self, entries: Strm) -> io::Result<()>
     where
         Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
+        // The inner loop may see the end; not every stream may be asked again after it.
+        let mut entries = entries.fuse();
         let mut behind = self.behind.lock().await;
         while let Some(first) = entries.next().await {
             if behind.last.is_some() {
@@ -336,7 +342,7 @@ impl RaftStateMachine<Types> for Machine {
         let sink = match snapshot {
             SnapshotData::Received(sink) => sink,
             SnapshotData::Held(held) => {
-                let sink = self.receive()?;
+                let sink = self.receive().map_err(noted(&self.faults))?;
                 self.work.run(move || copy(&*held, sink)).await??
             }
         };
@@ -345,18 +351,22 @@ impl RaftStateMachine<Types> for Machine {
             .work
             .run(move || sink.finish())
             .await?
-            .map_err(io::Error::other)?;
+            .map_err(received)
+            .map_err(noted(&self.faults))?;
         let roster = roster_of(&applied).map_err(io::Error::other)?;
         // A snapshot from beyond the record before which this machine stood still brings it past it.
         let reached = applied.last.map(|position| position.index);
         if behind.last.is_some() && behind.last <= reached {
             self.goes_on(&mut behind);
         }
-        let installed = meta_of(applied)?;
+        let installed = meta_of(applied)
+            .map_err(received)
+            .map_err(noted(&self.faults))?;
         if installed != *meta {
-            return Err(io::Error::other(format!(
-                "snapshot {installed} was announced as {meta}"
-            )));
+            return Err(noted(&self.faults)(StorageFault::Received {
+                what: "snapshot",
+                detail: format!("{installed} was announced as {meta}"),
+            }));
         }
         self.enter(roster);
         let ours = self.take_snapshot().await?;
@@ -370,7 +380,10 @@ impl RaftStateMachine<Types> for Machine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        newest.map(raft_snapshot).transpose()
+        newest
+            .map(raft_snapshot)
+            .transpose()
+            .map_err(noted(&self.faults))
     }
 }
 
@@ -389,11 +402,11 @@ impl RaftSnapshotBuilder<Types> for Builder {
             .take()
             .unwrap_or_else(|| Err(io::Error::other("a snapshot is built once")))?;
         self.machine.keep(Arc::clone(&taken));
-        raft_snapshot(taken)
+        raft_snapshot(taken).map_err(noted(&self.machine.faults))
     }
 }
 
-fn raft_snapshot(snapshot: Arc<dyn Snapshot>) -> io::Result<RaftSnapshot> {
+fn raft_snapshot(snapshot: Arc<dyn Snapshot>) -> Result<RaftSnapshot, StorageFault> {
     let meta = meta_of(snapshot.applied().clone())?;
     Ok(RaftSnapshot {
         meta,
@@ -401,8 +414,19 @@ fn raft_snapshot(snapshot: Arc<dyn Snapshot>) -> io::Result<RaftSnapshot> {
     })
 }
 
-fn meta_of(applied: Applied) -> io::Result<RaftSnapshotMeta> {
-    snapshot_meta(applied.last, applied.membership).map_err(io::Error::other)
+fn meta_of(applied: Applied) -> Result<RaftSnapshotMeta, StorageFault> {
+    snapshot_meta(applied.last, applied.membership).map_err(|cause| StorageFault::Corrupt {
+        what: "membership in the state",
+        detail: cause.to_string(),
+    })
+}
+
+/// Damage in what another node sent says nothing about this node's disk.
+fn received(fault: StorageFault) -> StorageFault {
+    match fault {
+        StorageFault::Corrupt { what, detail } => StorageFault::Received { what, detail },
+        other => other,
+    }
 }
 
 fn roster_of(applied: &Applied) -> Result<Roster, Undecodable> {
@@ -445,7 +469,8 @@ mod tests {
 
     fn machine(log: &Arc<dyn RaftLog>) -> Machine {
         let machine = Arc::new(RegisterMachine::new());
-        Machine::open(machine, Arc::clone(log), Work::Threads).expect("opens")
+        let faults = FirstFault::default();
+        Machine::open(machine, Arc::clone(log), faults, Work::Threads).expect("opens")
     }
 
     impl StoreBuilder<Types, LogStore, Machine, tempfile::TempDir> for OnDisk {
@@ -458,7 +483,8 @@ mod tests {
             let log = DiskLog::open(directory.path(), store, DiskLogOptions::default());
             let log: Arc<dyn RaftLog> = Arc::new(log.expect("opens"));
             let machine = machine(&log);
-            Ok((directory, LogStore(log), machine))
+            let log = LogStore::new(log, FirstFault::default());
+            Ok((directory, log, machine))
         }
     }
 
@@ -466,7 +492,8 @@ mod tests {
         async fn build(&self) -> Result<((), LogStore, Machine), openraft::StorageError<Types>> {
             let log: Arc<dyn RaftLog> = Arc::new(MemoryLog::new());
             let machine = machine(&log);
-            Ok(((), LogStore(log), machine))
+            let log = LogStore::new(log, FirstFault::default());
+            Ok(((), log, machine))
         }
     }
 

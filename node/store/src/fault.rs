@@ -1,6 +1,9 @@
 //! How storage fails: the world's fault, never a lawful "no".
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 /// A failure of the disk, or of what is on it. A node that sees one stops serving.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,61 @@ pub enum StorageFault {
     /// This replica's state is not the one that the others signed: stop, and never serve it again.
     #[error("diverged: {0}")]
     Diverged(String),
+    /// What another node sent is not what it said it would send. Nothing of it was taken over; this disk is sound.
+    #[error("received {what}: {detail}")]
+    Received {
+        /// Which thing.
+        what: &'static str,
+        /// How it was noticed.
+        detail: String,
+    },
     /// Our own invariant is broken: stop before diverging.
     #[error("invariant broken: {0}")]
     Invariant(String),
+}
+
+/// Remembers the first fault that a node cannot go on with, with its type: on its way through consensus an error becomes
+/// text, and the exit code of the process depends on which it was. Clones share what is remembered.
+#[derive(Debug, Clone)]
+pub struct FirstFault(watch::Sender<Option<Arc<StorageFault>>>);
+
+impl Default for FirstFault {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl FirstFault {
+    /// Remembers a fault, unless there was one before, and hands it on.
+    pub fn note(&self, fault: StorageFault) -> Arc<StorageFault> {
+        let fault = Arc::new(fault);
+        self.0.send_if_modified(|first| {
+            let is_first = first.is_none();
+            if is_first {
+                *first = Some(Arc::clone(&fault));
+            }
+            is_first
+        });
+        fault
+    }
+
+    /// The first fault, if there was one.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<StorageFault>> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits for the first fault.
+    pub async fn noted(&self) -> Arc<StorageFault> {
+        let mut seen = self.0.subscribe();
+        loop {
+            if let Some(fault) = &*seen.borrow_and_update() {
+                return Arc::clone(fault);
+            }
+            if seen.changed().await.is_err() {
+                // This value holds a sender itself.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }

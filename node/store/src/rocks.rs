@@ -12,8 +12,8 @@ mod framing;
 mod settings;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
@@ -22,7 +22,7 @@ use rocksdb::{
 
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
-use crate::fault::StorageFault;
+use crate::fault::{FirstFault, StorageFault};
 
 pub use settings::{RocksSettings, RocksShared};
 
@@ -42,8 +42,10 @@ struct Handles<'a>([Option<&'a ColumnFamily>; Family::ALL.len()]);
 struct Opened {
     base: Base,
     home: Home,
-    /// A write failed once. Nothing is written after it: the world on disk is unknown.
-    poisoned: AtomicBool,
+    /// Why a write failed once. Nothing is written after it: the world on disk is unknown.
+    poisoned: OnceLock<String>,
+    /// Where damage that a read meets is told: whoever reads may answer an error and go on, the process must not.
+    damage: FirstFault,
 }
 
 struct Home {
@@ -81,7 +83,7 @@ impl RocksEngine {
         options.set_error_if_exists(true);
         let db = DB::open_cf_descriptors(&options, path, shared.descriptors(Family::ALL))
             .map_err(fault("create"))?;
-        Ok(Self::of(db, path))
+        Ok(Self::of(db, path, shared))
     }
 
     /// Opens a database that [`RocksEngine::create`] or a snapshot made.
@@ -93,7 +95,7 @@ impl RocksEngine {
         check_families(&options, path)?;
         let db = DB::open_cf_descriptors(&options, path, shared.descriptors(Family::ALL))
             .map_err(fault("open"))?;
-        Ok(Self::of(db, path))
+        Ok(Self::of(db, path, shared))
     }
 
     /// Opens some families of a database without writing anything to its directory. All must be there; a read of one
@@ -111,10 +113,10 @@ impl RocksEngine {
         let asked = shared.descriptors(families);
         let db = DB::open_cf_descriptors_read_only(&options, path, asked, false)
             .map_err(fault("open read-only"))?;
-        Ok(Self::of(db, path))
+        Ok(Self::of(db, path, shared))
     }
 
-    fn of(db: DB, path: &Path) -> Self {
+    fn of(db: DB, path: &Path, shared: &RocksShared) -> Self {
         let home = Home {
             path: path.to_owned(),
             retired: AtomicBool::new(false),
@@ -128,7 +130,8 @@ impl RocksEngine {
             opened: Arc::new(Opened {
                 base,
                 home,
-                poisoned: AtomicBool::new(false),
+                poisoned: OnceLock::new(),
+                damage: shared.damage().clone(),
             }),
         }
     }
@@ -196,12 +199,12 @@ impl RocksEngine {
         what: &'static str,
         act: impl FnOnce(&DB) -> Result<(), rocksdb::Error>,
     ) -> Result<(), StorageFault> {
-        if self.opened.poisoned.load(Ordering::Acquire) {
-            let detail = "an earlier write failed; the node must stop".to_owned();
+        if let Some(first) = self.opened.poisoned.get() {
+            let detail = format!("an earlier write failed: {first}");
             return Err(StorageFault::Database { what, detail });
         }
         act(self.opened.db()).map_err(|error| {
-            self.opened.poisoned.store(true, Ordering::Release);
+            self.opened.poisoned.get_or_init(|| error.to_string());
             fault(what)(error)
         })
     }
@@ -343,7 +346,7 @@ fn get(
     let found = opened
         .db()
         .get_pinned_cf_opt(opened.handle(family)?, key, &options)
-        .map_err(fault("read"))?;
+        .map_err(|error| opened.unreadable("read", error))?;
     Ok(found.map(|value| value.to_vec()))
 }
 
@@ -373,7 +376,8 @@ fn scan(
         }
         at.next();
     }
-    at.status().map_err(fault("scan"))?;
+    at.status()
+        .map_err(|error| opened.unreadable("scan", error))?;
     Ok(out)
 }
 
@@ -396,13 +400,24 @@ fn last(
         .raw_iterator_cf_opt(opened.handle(family)?, options);
     at.seek_to_last();
     let found = at.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
-    at.status().map_err(fault("scan"))?;
+    at.status()
+        .map_err(|error| opened.unreadable("scan", error))?;
     Ok(found)
 }
 
 impl Opened {
     fn db(&self) -> &DB {
         self.base.borrow_owner()
+    }
+
+    /// Tells damage to the process besides the reader.
+    fn unreadable(&self, what: &'static str, error: rocksdb::Error) -> StorageFault {
+        let found = fault(what)(error);
+        if let StorageFault::Corrupt { what, detail } = &found {
+            let detail = detail.clone();
+            self.damage.note(StorageFault::Corrupt { what, detail });
+        }
+        found
     }
 
     fn handle(&self, family: Family) -> Result<&ColumnFamily, StorageFault> {

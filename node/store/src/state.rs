@@ -21,7 +21,7 @@ use crate::artefact::{
 use crate::directory::{Current, Directory, io, names, sync_directory};
 use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
-use crate::fault::StorageFault;
+use crate::fault::{FirstFault, StorageFault};
 use crate::identity::Identity;
 use crate::machine::{Applied, Snapshot, SnapshotFile, SnapshotSink};
 use crate::rocks::{RocksEngine, RocksSettings, RocksShared};
@@ -92,6 +92,11 @@ impl SwappableEngine {
     /// The database that counts now.
     pub fn current(&self) -> RocksEngine {
         self.home.current()
+    }
+
+    /// The first damage that a read met, of this database or of one that took its place.
+    pub fn damage(&self) -> &FirstFault {
+        self.home.shared.damage()
     }
 
     /// The data directory.

@@ -3,6 +3,7 @@
 mod clocks;
 mod cluster;
 mod compare;
+mod failing_disk;
 mod founding;
 mod liars;
 mod members;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::catch_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -74,13 +74,51 @@ pub struct DiskLog {
 /// What the flush thread and the callers share.
 struct Shared {
     sentinel: Mutex<Guarded>,
+    /// Where the segments are, for messages.
+    path: PathBuf,
 }
 
 struct Guarded {
     sentinel: Sentinel,
     /// Counts truncations, so that a late callback of an append cannot raise the mark above one.
     epoch: u64,
-    poisoned: Option<String>,
+    poisoned: Option<FailedWrite>,
+}
+
+/// The write after which the log takes no more; every later one fails with its cause.
+#[derive(Clone)]
+struct FailedWrite {
+    what: &'static str,
+    path: PathBuf,
+    kind: io::ErrorKind,
+    cause: String,
+}
+
+impl FailedWrite {
+    fn of(fault: &StorageFault, path: &Path) -> Self {
+        match fault {
+            StorageFault::Io { what, path, source } => Self {
+                what,
+                path: path.clone(),
+                kind: source.kind(),
+                cause: source.to_string(),
+            },
+            other => Self {
+                what: "write to the raft log",
+                path: path.to_owned(),
+                kind: io::ErrorKind::Other,
+                cause: other.to_string(),
+            },
+        }
+    }
+
+    fn fault(self) -> StorageFault {
+        StorageFault::Io {
+            what: self.what,
+            path: self.path,
+            source: io::Error::new(self.kind, self.cause),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -172,7 +210,7 @@ impl DiskLog {
         let engine = engine(&segments, options)?;
         sync_directory(&segments)?;
 
-        check_end(&engine, &sentinel.mark())?;
+        check_end(&engine, &sentinel.mark(), &segments)?;
         let starts = Starts::open(directory)?;
         sentinel.begin()?;
         let start = sentinel.life().start;
@@ -182,6 +220,7 @@ impl DiskLog {
                 epoch: 0,
                 poisoned: None,
             }),
+            path: segments,
         });
         let (until_dropped, dropped) = sync_channel(1);
         let syncing = Arc::clone(&shared);
@@ -222,7 +261,10 @@ impl DiskLog {
         let shared = Arc::clone(&self.shared);
         let done = Done(Box::new(move |result| {
             let outcome = match result {
-                Ok(()) if report == Report::Synced => after(&mut shared.lock(), epoch),
+                Ok(()) if report == Report::Synced => {
+                    let outcome = after(&mut shared.lock(), epoch);
+                    outcome.map_err(|fault| shared.poison_with(&fault))
+                }
                 Ok(()) => Ok(()),
                 Err(cause) => Err(shared.poison("sync of the raft log", &cause)),
             };
@@ -266,7 +308,7 @@ impl RaftLog for DiskLog {
         }
         for found in engine.read(from, to) {
             let (position, payload) =
-                found.map_err(|cause| corrupt("raft log", cause.to_string()))?;
+                found.map_err(|cause| unreadable("read the raft log", &self.shared.path, cause))?;
             size += payload_size(&payload.0);
             if bytes_max < size && !records.is_empty() {
                 break;
@@ -391,19 +433,24 @@ impl Shared {
     }
 
     fn poison(&self, what: &'static str, cause: &io::Error) -> StorageFault {
-        let detail = format!("{what}: {cause}");
-        self.lock().poisoned.get_or_insert_with(|| detail.clone());
-        StorageFault::Database { what, detail }
+        self.poison_with(&StorageFault::Io {
+            what,
+            path: self.path.clone(),
+            source: io::Error::new(cause.kind(), cause.to_string()),
+        })
+    }
+
+    /// Gives the fault back as the first that this log had.
+    fn poison_with(&self, fault: &StorageFault) -> StorageFault {
+        let failed = FailedWrite::of(fault, &self.path);
+        self.lock().poisoned.get_or_insert(failed).clone().fault()
     }
 }
 
 impl Guarded {
     fn refuse_if_poisoned(&self) -> Result<(), StorageFault> {
         match &self.poisoned {
-            Some(detail) => Err(StorageFault::Database {
-                what: "an earlier write failed",
-                detail: detail.clone(),
-            }),
+            Some(failed) => Err(failed.clone().fault()),
             None => Ok(()),
         }
     }
@@ -460,7 +507,7 @@ fn engine(segments: &Path, options: DiskLogOptions) -> Result<Engine<Kinds>, Sto
                 format!("{}: unreadable segments", segments.display()),
             )
         })?
-        .map_err(|cause| corrupt("raft log", format!("{}: {cause}", segments.display())))
+        .map_err(|cause| unreadable("open the raft log", segments, cause))
 }
 
 fn state_of(engine: &Engine<Kinds>) -> LogState {
@@ -474,14 +521,14 @@ fn state_of(engine: &Engine<Kinds>) -> LogState {
 }
 
 /// The hole check, and the comparison with the sentinel.
-fn check_end(engine: &Engine<Kinds>, mark: &Mark) -> Result<(), StorageFault> {
+fn check_end(engine: &Engine<Kinds>, mark: &Mark, segments: &Path) -> Result<(), StorageFault> {
     let state = state_of(engine);
     let record_at = |index: u64| -> Result<Option<(LogPosition, u32)>, StorageFault> {
         let found = engine
             .read(index, index.saturating_add(1))
             .next()
             .transpose();
-        let found = found.map_err(|cause| corrupt("raft log", cause.to_string()))?;
+        let found = found.map_err(|cause| unreadable("read the raft log", segments, cause))?;
         Ok(found.map(|(position, payload)| (position.0, payload_checksum(&payload.0))))
     };
     let first = next_index(state.purged);
@@ -523,7 +570,8 @@ fn sync_while_open(shared: &Shared, dropped: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = dropped.recv_timeout(SENTINEL_SYNC_INTERVAL) {
         let mut guarded = shared.lock();
         if let Err(cause) = guarded.sentinel.sync() {
-            guarded.poisoned.get_or_insert_with(|| cause.to_string());
+            let failed = FailedWrite::of(&cause, &shared.path);
+            guarded.poisoned.get_or_insert(failed);
         }
     }
 }
@@ -542,6 +590,19 @@ fn holds_segments(segments: &Path) -> Result<bool, StorageFault> {
         }
     }
     Ok(false)
+}
+
+/// Tells damage from a disk that refused: only the former means that this disk must never be started on again. raft-log
+/// keeps the kind of an error of the operating system, and gives damage kinds of its own.
+fn unreadable(what: &'static str, path: &Path, cause: io::Error) -> StorageFault {
+    match cause.kind() {
+        io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::Other => corrupt("raft log", format!("{}: {cause}", path.display())),
+        _ => fault(what, path, cause),
+    }
 }
 
 fn corrupt(what: &'static str, detail: String) -> StorageFault {

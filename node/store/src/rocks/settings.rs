@@ -6,6 +6,7 @@ use rocksdb::{
 };
 
 use crate::families::Family;
+use crate::fault::FirstFault;
 
 /// How much of the machine a state database may take. The defaults suit several nodes on one small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +38,13 @@ impl Default for RocksSettings {
     }
 }
 
-/// What all databases of one process share: the settings and the one block cache they are charged to.
+/// What all databases of one process share: the settings, the one block cache they are charged to, and the first damage
+/// that a read of any of them met.
 #[derive(Clone)]
 pub struct RocksShared {
     settings: RocksSettings,
     cache: Cache,
+    damage: FirstFault,
 }
 
 impl RocksShared {
@@ -56,7 +59,16 @@ impl RocksShared {
             snapshot_misses_a_column_family: settings.snapshot_misses_a_column_family,
         };
         let cache = Cache::new_lru_cache(settings.cache_bytes);
-        Self { settings, cache }
+        Self {
+            settings,
+            cache,
+            damage: FirstFault::default(),
+        }
+    }
+
+    /// The first damage that a read met.
+    pub fn damage(&self) -> &FirstFault {
+        &self.damage
     }
 
     /// What is in force.
@@ -82,14 +94,18 @@ impl RocksShared {
         o.set_bytes_per_sync(1 << 20);
         o.set_stats_dump_period_sec(0);
         o.set_stats_persist_period_sec(0);
-        // No LOG files in the data directory: warnings go where all others go.
+        // No LOG files in the data directory: warnings go where all others go. At each start and each snapshot RocksDB
+        // also writes every option of every family; those lines pass any threshold, but are marked as information.
         o.set_info_logger(InfoLogger::new_callback_logger(
             LogLevel::Warn,
             |level, text| match level {
                 LogLevel::Error | LogLevel::Fatal => {
                     tracing::error!(target: "rocksdb", "{}", text.trim())
                 }
-                _ => tracing::warn!(target: "rocksdb", "{}", text.trim()),
+                LogLevel::Warn => tracing::warn!(target: "rocksdb", "{}", text.trim()),
+                LogLevel::Info | LogLevel::Debug | LogLevel::Header => {
+                    tracing::debug!(target: "rocksdb", "{}", text.trim())
+                }
             },
         ));
         o
