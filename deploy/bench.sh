@@ -21,7 +21,23 @@ scratch=$(mktemp -d "$CARNET_CACHE/bench.XXXXXX")
 trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$scratch"' EXIT
 carnet_build_programs "$scratch/bin" >&2
 PATH="$scratch/bin:$PATH"
-base=28000
+
+# Ports that nobody listens on, below those that the kernel gives to outgoing connections.
+used() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+free_base() {
+  local base n plane
+  for _ in {1..50}; do
+    base=$((14000 + RANDOM % 100 * 40))
+    for n in 1 2 3; do
+      for plane in 1 2 3 4 5 6; do ! used $((base + n * 10 + plane)) || continue 3; done
+    done
+    echo "$base"
+    return
+  done
+  echo "bench.sh: no free range of ports between 14000 and 18000" >&2
+  return 1
+}
+base=$(free_base)
 
 pki=$scratch/86
 carnet pki init --prefix 86 --node 1=127.0.0.1 --node 2=127.0.0.1 --node 3=127.0.0.1 \

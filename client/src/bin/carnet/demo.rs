@@ -4,6 +4,8 @@
 //! are is in `story`; the countries and their processes are in `world`; the real models are in `catalogue`.
 
 mod catalogue;
+mod ports;
+mod processes;
 mod story;
 mod world;
 
@@ -30,13 +32,13 @@ pub(crate) struct Demo {
     /// Data of the demo; default is a new folder under the system's temporary one.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Ports from here on, on loopback.
-    #[arg(long, default_value = "27000")]
-    port: u16,
+    /// The 300 ports from here on, on loopback; by default a range in which every port is free.
+    #[arg(long)]
+    port: Option<u16>,
     /// End after the last line; otherwise the countries stay up until Ctrl-C.
     #[arg(long)]
     once: bool,
-    /// Keep the data.
+    /// Keep the data and the nodes' logs; otherwise they go with the demo, however it ends.
     #[arg(long)]
     keep: bool,
     /// One JSON object a line.
@@ -105,21 +107,29 @@ pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
         held: 0,
         commands: Vec::new(),
     };
-    let mut world = World::new(demo.bin_dir, demo.dir, demo.port).map_err(Failed::local)?;
+    let mut world =
+        World::new(demo.bin_dir, demo.dir, demo.port, demo.keep).map_err(Failed::demo)?;
     say(format!("data in {}", world.folder().display()));
+    // The story waits for its commands without yielding: the one who listens must be able to end it from outside.
+    let processes = world.processes().clone();
+    let listener = tokio::spawn(async move {
+        let code = processes::interrupted().await;
+        say("interrupted: the countries end");
+        processes.clean_and_exit(code)
+    });
     let story = story::Story::new(demo.models).map_err(Failed::local)?;
     let ended = story::play(story, &mut world, &mut stage).await;
     let (lines, held) = (stage.number, stage.held);
+    listener.abort();
     if !demo.once && ended.is_ok() {
         say("the countries stay up; Ctrl-C ends them");
-        // Without a signal handler there is nothing to wait for, and the demo ends.
-        drop(tokio::signal::ctrl_c().await);
+        processes::interrupted().await;
     }
-    world.stop();
-    if !demo.keep {
-        world.remove();
-    }
+    drop(world);
     let missing = ended.err();
+    if missing.is_some() && !demo.keep {
+        say("the nodes' logs are gone; --keep keeps them");
+    }
     let value = json!({
         "lines": lines, "held": held, "seconds": started.elapsed().as_secs(),
         "stopped_early": missing.clone().map_or(Value::Null, Value::String),

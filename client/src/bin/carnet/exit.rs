@@ -53,6 +53,17 @@ impl Failed {
         }
     }
 
+    /// The demo cannot begin on this machine.
+    pub(crate) fn demo(text: impl ToString) -> Self {
+        Self {
+            code: ERROR,
+            reason: "LOCAL".into(),
+            text: text.to_string(),
+            effect: Effect::None,
+            next: "Nothing was started.".into(),
+        }
+    }
+
     /// A verdict that is not VALID; what it says was printed already.
     pub(crate) fn verdict(code: u8, text: impl ToString) -> Self {
         Self {

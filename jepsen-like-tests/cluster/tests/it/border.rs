@@ -23,9 +23,7 @@ fn every_line_of_the_story_holds() -> Result<(), Broken> {
         "/../../deploy/humanoid_models.csv"
     );
     let told = Command::new(&programs.carnet)
-        .args([
-            "demo", "--once", "--json", "--port", "31000", "--models", models,
-        ])
+        .args(["demo", "--once", "--json", "--models", models])
         .arg("--dir")
         .arg(folder.path().join("story"))
         .output()

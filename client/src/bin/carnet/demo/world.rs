@@ -1,14 +1,15 @@
 //! Three countries on this machine: their keys, their nodes as processes, and the commands that are run against them.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use carnet_client::{Client, FileSigner, Identity};
 use serde_json::Value;
 
 use super::Stage;
+use super::ports::Ports;
+use super::processes::{Processes, command};
 
 /// The countries: prefix, alpha-2, name.
 pub(super) const COUNTRIES: [(&str, &str, &str); 3] = [
@@ -33,10 +34,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The countries and their processes.
 pub(super) struct World {
     folder: PathBuf,
-    own_folder: bool,
     bin: PathBuf,
-    port: u16,
-    nodes: Vec<(String, u16, Child)>,
+    ports: Ports,
+    processes: Processes,
 }
 
 fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> String {
@@ -53,7 +53,8 @@ impl World {
     pub(super) fn new(
         bin: Option<PathBuf>,
         folder: Option<PathBuf>,
-        port: u16,
+        port: Option<u16>,
+        keep: bool,
     ) -> Result<Self, String> {
         let bin = match bin {
             Some(bin) => bin,
@@ -70,7 +71,8 @@ impl World {
                 bin.display()
             ));
         }
-        let own_folder = folder.is_none();
+        let ports = port.map_or_else(Ports::free, Ports::from)?;
+        let stays = keep || folder.is_some();
         let folder = folder.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("carnet-demo-{}", std::process::id()))
         });
@@ -81,14 +83,14 @@ impl World {
             ));
         }
         std::fs::create_dir_all(&folder).map_err(io(folder.display()))?;
+        let processes = Processes::new((!stays).then(|| folder.clone()));
         // Every command reads the contexts, the first ones before there is anybody in them.
         std::fs::write(folder.join("contexts.toml"), "").map_err(io("contexts.toml"))?;
         Ok(Self {
             folder,
-            own_folder,
             bin,
-            port,
-            nodes: Vec::new(),
+            ports,
+            processes,
         })
     }
 
@@ -102,7 +104,7 @@ impl World {
             .iter()
             .position(|(p, ..)| *p == prefix)
             .unwrap_or(0);
-        self.port + u16::try_from(country).unwrap_or(0) * 100 + node * 10 + plane
+        self.ports.of(country, node, plane)
     }
 
     pub(super) fn addresses(&self, prefix: &str, plane: u16) -> Vec<String> {
@@ -174,7 +176,7 @@ impl World {
             ports[0], ports[1], ports[2], ports[3]
         );
         std::fs::write(&config, text).map_err(io(config.display()))?;
-        let made = Command::new(self.bin.join("carnetd"))
+        let made = command(&self.bin.join("carnetd"))
             .arg("--config")
             .arg(&config)
             .args(["init", "--join", &founders()])
@@ -194,62 +196,35 @@ impl World {
 
     /// Starts one node, for the first time or again.
     pub(super) fn start(&mut self, prefix: &str, node: u16) -> Result<(), String> {
-        let name = format!("{prefix}-{node}");
-        let config = self.config(prefix, node);
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join(format!("{name}.log")));
-        let log = log.map_err(io(&name))?;
-        let child = Command::new(self.bin.join("carnetd"))
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(io("carnetd"))?;
-        self.nodes.retain(|(p, n, _)| !(p == prefix && *n == node));
-        self.nodes.push((prefix.to_owned(), node, child));
-        Ok(())
+        let config = self.config(prefix, node).display().to_string();
+        self.processes.start(
+            (prefix, node),
+            &self.bin.join("carnetd"),
+            &["--config", &config],
+            &self.folder.join(format!("{prefix}-{node}.log")),
+        )
     }
 
     /// `kill -9`.
     pub(super) fn kill(&mut self, prefix: &str, node: u16) -> Result<(), String> {
-        for (p, n, child) in &mut self.nodes {
-            if p == prefix && *n == node {
-                child.kill().map_err(io("kill"))?;
-                child.wait().map_err(io("wait"))?;
-            }
-        }
-        Ok(())
+        self.processes.kill(prefix, node)
     }
 
     /// Stops or continues every node of a country, so that it is cut off from the others.
     pub(super) fn signal(&self, prefix: &str, signal: &str) -> Result<(), String> {
-        let nodes = self.nodes.iter().filter(|(p, ..)| p == prefix);
-        let ids: Vec<String> = nodes.map(|(.., child)| child.id().to_string()).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let sent = Command::new("kill")
-            .arg(signal)
-            .args(&ids)
-            .status()
-            .map_err(io("kill"))?;
-        if sent.success() {
-            Ok(())
-        } else {
-            Err(format!("kill {signal} failed"))
-        }
+        self.processes.signal(prefix, signal)
+    }
+
+    /// The processes, for whoever must end them.
+    pub(super) fn processes(&self) -> &Processes {
+        &self.processes
     }
 
     fn carnet(&self) -> Command {
-        let mut command = Command::new(self.bin.join("carnet"));
+        let mut command = command(&self.bin.join("carnet"));
         command
             .arg("--config")
-            .arg(self.folder.join("contexts.toml"))
-            .stdin(Stdio::null());
+            .arg(self.folder.join("contexts.toml"));
         command
             .arg("--state-dir")
             .arg(self.folder.join("client-state"));
@@ -323,6 +298,9 @@ impl World {
             if code == 0 {
                 return Ok(value);
             }
+            if let Some(fallen) = self.processes.fallen() {
+                return Err(fallen);
+            }
             if PATIENCE < begun.elapsed() {
                 return Err(format!(
                     "not in {} s: {}",
@@ -372,35 +350,19 @@ impl World {
                 None if PATIENCE < begun.elapsed() => {
                     return Err(format!("{prefix} has no leader"));
                 }
-                None => {}
+                None => {
+                    if let Some(fallen) = self.processes.fallen() {
+                        return Err(fallen);
+                    }
+                }
             }
-        }
-    }
-
-    /// Ends every process.
-    pub(super) fn stop(&mut self) {
-        for (prefix, ..) in COUNTRIES {
-            // A stopped process would not hear of its end.
-            drop(self.signal(prefix, "-CONT"));
-        }
-        for (.., child) in &mut self.nodes {
-            drop(child.kill());
-            drop(child.wait());
-        }
-        self.nodes.clear();
-    }
-
-    /// Removes the data, if the folder is the demo's own.
-    pub(super) fn remove(&self) {
-        if self.own_folder {
-            drop(std::fs::remove_dir_all(&self.folder));
         }
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop();
+        self.processes.clean();
     }
 }
 
