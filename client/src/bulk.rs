@@ -1,6 +1,5 @@
 //! Many commands: cut into signed requests, streamed, resumed after a broken stream, answered one by one.
 
-use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_domain::command::{Command, CommandKind};
@@ -11,7 +10,7 @@ use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use tonic::Streaming;
 
-use crate::client::{Client, Position, Tries, failure_of, registry};
+use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
@@ -155,7 +154,7 @@ impl Client {
     ) -> Result<End, ClientError> {
         let net = &self.0.net;
         let patience = net.attempt.max(limits::REQUEST_TIMEOUT);
-        let mut give_up_at = Instant::now() + net.deadline;
+        let mut give_up_at = now() + net.deadline;
         loop {
             let (address, channel) = net.pick()?;
             report.streams += 1;
@@ -179,7 +178,7 @@ impl Client {
             };
             if before < job.count_answered() {
                 // It advances: the deadline is for standing still.
-                give_up_at = Instant::now() + net.deadline;
+                give_up_at = now() + net.deadline;
             }
             if let Some(error) = net
                 .failed(tries, &address, &failure, Intent::Write, give_up_at)

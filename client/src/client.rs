@@ -229,6 +229,11 @@ impl Client {
     }
 }
 
+/// The clock of deadlines and rests: tokio's, as that of the time-outs, so that a test may stop it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 pub(crate) fn registry(channel: Channel) -> RegistryClient<Channel> {
     RegistryClient::new(channel)
         .max_decoding_message_size(limits::CLIENT_RESPONSE_BYTES_MAX)
@@ -290,10 +295,10 @@ impl Net {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let give_up_at = Instant::now() + self.deadline;
+        let give_up_at = now() + self.deadline;
         let mut tries = Tries::default();
         loop {
-            let left = give_up_at.saturating_duration_since(Instant::now());
+            let left = give_up_at.saturating_duration_since(now());
             let (address, channel) = match self.pick() {
                 Ok(picked) => picked,
                 Err(error) => return tries.end(Err(error)),
@@ -366,7 +371,7 @@ impl Net {
         {
             tries.told = Some(error.clone());
         }
-        if give_up_at <= Instant::now() + wait {
+        if give_up_at <= now() + wait {
             return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
                 (false, Some(error)) => ClientError::Api(error),
@@ -382,7 +387,7 @@ impl Net {
 
     /// The endpoint to ask now and a channel to it.
     pub(crate) fn pick(&self) -> Result<(String, Channel), ClientError> {
-        let address = lock(&self.picker).pick(Instant::now()).map(str::to_owned);
+        let address = lock(&self.picker).pick(now()).map(str::to_owned);
         let address =
             address.ok_or_else(|| ClientError::Usage("no endpoint given (--endpoints)".into()))?;
         let mut channels = lock(&self.channels);
@@ -395,7 +400,7 @@ impl Net {
     }
 
     pub(crate) fn report(&self, address: &str, seen: &Seen) {
-        lock(&self.picker).report(address, seen, Instant::now());
+        lock(&self.picker).report(address, seen, now());
     }
 }
 

@@ -9,6 +9,9 @@ use carnet_domain::rejection::Reason;
 
 use crate::fake::{Fake, Mood};
 
+/// For tests that wait it out, with the clock stopped: it passes only while nobody has anything to do.
+const DEADLINE: Duration = Duration::from_secs(2);
+
 fn reserve(serial: u32) -> Command {
     Command::Reserve {
         code: Code::parse(&format!("860001100002{serial:017}")).expect("a code"),
@@ -61,12 +64,12 @@ async fn a_dead_endpoint_is_passed_over() {
     assert_eq!(fake.state().executed, 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_an_answer_a_write_is_unknown() {
     let fake = Fake::start(&["a"]);
     let client = fake
         .builder(&["a"])
-        .deadline(Duration::from_millis(30))
+        .deadline(DEADLINE)
         .build()
         .expect("a client");
     client
@@ -84,12 +87,12 @@ async fn without_an_answer_a_write_is_unknown() {
     assert_eq!(fake.state().executed, 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_never_sent_did_not_happen() {
     let fake = Fake::start(&["a"]);
     let client = fake
         .builder(&["x", "y"])
-        .deadline(Duration::from_millis(30))
+        .deadline(DEADLINE)
         .build()
         .expect("a client");
     let error = client
@@ -101,12 +104,12 @@ async fn what_was_never_sent_did_not_happen() {
     assert!(error.is_retryable());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_quorum_is_told_from_an_unknown_outcome() {
     let fake = Fake::start(&["a"]);
     let client = fake
         .builder(&["a"])
-        .deadline(Duration::from_millis(30))
+        .deadline(DEADLINE)
         .build()
         .expect("a client");
     fake.state().always = Some(Mood::Say(ApiError::unavailable("no quorum")));
@@ -203,12 +206,12 @@ async fn a_bulk_resumes_and_reports_every_command_once() {
     assert_eq!(fake.state().executed, 12_000);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bulk_that_fails_says_from_where() {
     let fake = Fake::start(&["a"]);
     let client = fake
         .builder(&["a"])
-        .deadline(Duration::from_millis(30))
+        .deadline(DEADLINE)
         .build()
         .expect("a client");
     client
