@@ -1,6 +1,5 @@
 //! Many commands: cut into signed requests, streamed, resumed after a broken stream, answered one by one.
 
-
 use bytes::Bytes;
 use carnet_domain::command::{Command, CommandKind};
 use carnet_domain::encoding::{Blob, Canonical};

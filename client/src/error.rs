@@ -128,6 +128,9 @@ impl ClientError {
                     "Check that a majority of the nodes runs (carnet cluster status), then repeat."
                 }
                 ApiError::Overloaded { .. } => "Repeat later.",
+                ApiError::NoRoom { .. } => {
+                    "Make room on the disks named; writes then go on by themselves. Nothing happened: repeat later."
+                }
                 ApiError::DidNotHappen { .. } => "Repeat.",
                 ApiError::TooLarge { .. } => "Split the request.",
                 ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => {

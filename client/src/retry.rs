@@ -70,6 +70,8 @@ pub fn judge(failure: &Failure, intent: Intent) -> Next {
             leader: None,
             not_before: *retry_after,
         },
+        // Disks do not become empty within a call: the caller is told at once, and may come back.
+        Failure::Api(error @ ApiError::NoRoom { .. }) => Next::GiveUp(error.clone()),
         // A server that broke may answer the repetition from its stored answers; a read may find another node.
         Failure::Api(error)
             if error.is_retryable() || matches!(error, ApiError::Internal { .. }) =>
@@ -170,6 +172,7 @@ mod tests {
             ),
             (Failure::Api(ApiError::NotFound { text: text() }), None),
             (Failure::Api(ApiError::TooLarge { text: text() }), None),
+            (Failure::Api(ApiError::NoRoom { text: text() }), None),
         ];
         for (failure, expected) in table {
             assert_eq!(

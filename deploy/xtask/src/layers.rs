@@ -156,7 +156,7 @@ pub const HEAVY: &[Heavy] = &[
     ),
     heavy("rayon", &[CONSENSUS, CARNETD], &[]),
     heavy("nix", &[CLUSTER], &[]),
-    heavy("rustix", &[CLUSTER], &[]),
+    heavy("rustix", &[CARNETD, CLUSTER], &[]),
     heavy("libc", &[], &[]),
     // People.
     heavy(

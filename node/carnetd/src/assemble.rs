@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_consensus::{
-    ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings,
+    ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings, SpaceProbe,
 };
 use carnet_domain::code::Prefix;
 use carnet_domain::entry::Registry;
@@ -36,6 +36,7 @@ use crate::api::registry::RegistryService;
 use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
+use crate::disk::DataDisk;
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
 use crate::node::Node;
@@ -221,7 +222,12 @@ fn raft_settings(config: &Config, home: &Home) -> Result<Settings, StorageFault>
     settings.election_min = election_min;
     settings.election_max = election_max;
     settings.snapshot_records = config.raft.snapshot_entries;
+    settings.snapshot_bytes = config.raft.snapshot_mib << 20;
     settings.log_keep_records = config.raft.keep_entries;
+    settings.log_keep_bytes = config.raft.keep_mib << 20;
+    settings.log_wait = Duration::from_secs(config.raft.keep_for_s);
+    settings.log_bytes_max = config.raft.log_mib_max << 20;
+    settings.space = SpaceProbe::new(Arc::new(DataDisk::new(config)));
     Ok(settings)
 }
 

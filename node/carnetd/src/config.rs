@@ -132,12 +132,23 @@ pub struct RaftConfig {
     /// Entries applied since the last snapshot after which the next is taken; 500,000, range 100 to 100,000,000. Lower
     /// shortens restarts and costs disk traffic.
     pub snapshot_entries: u64,
+    /// MiB by which the log grows until the next snapshot is taken, if entries do not come first; 2048, range 1 to
+    /// 1,048,576.
+    pub snapshot_mib: u64,
     /// Entries kept below a snapshot, for followers that were away; 1,000,000, range 10 to 100,000,000. A node that
     /// was away longer is sent the whole state.
     pub keep_entries: u64,
+    /// MiB of log kept below a snapshot, if they are less than `keep_entries` entries; 4096, range 1 to 1,048,576. Space
+    /// comes back in segments of 64 MiB.
+    pub keep_mib: u64,
+    /// Seconds of silence after which the leader's log no longer waits for a member that is behind; 3600, range 1 to
+    /// 1,000,000. Until then nothing is purged that the member lacks, up to `log_mib_max`.
+    pub keep_for_s: u64,
+    /// MiB of log above which the leader waits for no member; 16,384, from `keep_mib` to 1,048,576.
+    pub log_mib_max: u64,
 }
 
-/// `[storage]`: memory of the state database, for the whole process.
+/// `[storage]`: memory of the state database, for the whole process, and the room that must be left on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageConfig {
@@ -145,6 +156,12 @@ pub struct StorageConfig {
     pub cache_mib: u64,
     /// MiB of all write buffers together; 128, range 8 to 65,536. Lower flushes smaller files more often.
     pub write_buffer_mib: u64,
+    /// MiB that must be free on the file systems of log and state: the watermark. Range 0 (never low) to 1,048,576; if it
+    /// is not set, a tenth of the file system, at most 2048 in production and 64 in a sandbox. A node below it says so in
+    /// its status; when the voters that have room are no quorum, the leader refuses commands and mail, which did not
+    /// happen, until there is room again. Purging, snapshots, reads, seals and membership go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_mib_min: Option<u64>,
 }
 
 /// `[seal]`: how long an answer waits for its published proof.
@@ -354,7 +371,11 @@ impl Default for RaftConfig {
             heartbeat_ms: 250,
             election_ms: [1500, 3000],
             snapshot_entries: 500_000,
+            snapshot_mib: 2048,
             keep_entries: 1_000_000,
+            keep_mib: 4096,
+            keep_for_s: 3600,
+            log_mib_max: 16_384,
         }
     }
 }
@@ -364,6 +385,7 @@ impl Default for StorageConfig {
         Self {
             cache_mib: 256,
             write_buffer_mib: 128,
+            free_mib_min: None,
         }
     }
 }

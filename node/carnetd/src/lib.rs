@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod clock;
 pub mod compare;
 pub mod config;
+mod disk;
 pub mod exit;
 pub mod gateway;
 pub mod ingress;

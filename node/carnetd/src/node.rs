@@ -99,6 +99,11 @@ impl Node {
     /// As the API answers it; only an unknown outcome leaves open whether it happened.
     pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
         self.not_skipped(&body)?;
+        if is_load(&body)
+            && let Some(text) = self.raft.room().borrow().refusal.clone()
+        {
+            return Err(ApiError::NoRoom { text });
+        }
         let at = timekeeper::stamp(self, &body).await?;
         self.propose_stamped(body, at).await
     }
@@ -234,6 +239,17 @@ impl Node {
     /// How far this node has come.
     pub fn progress(&self) -> Progress {
         self.state.progress().borrow().clone()
+    }
+}
+
+/// Whether a body is refused while disks are nearly full. What keeps the log alive is not: seals keep heads fresh and log
+/// time moving, and the roots may have to change something to make room.
+fn is_load(body: &Body) -> bool {
+    match body {
+        Body::OpenSession { .. } | Body::Actor { .. } | Body::Foreign { .. } => true,
+        Body::Root { .. } | Body::AdvanceTime { .. } | Body::Seal {} | Body::Publish { .. } => {
+            false
+        }
     }
 }
 

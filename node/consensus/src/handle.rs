@@ -33,6 +33,7 @@ use crate::reads::{ReadPermit, Reads};
 use crate::roster::RETIRED_MAX;
 use crate::server::{Plane, Raft, RaftService};
 use crate::settings::Settings;
+use crate::space::{self, Room};
 use crate::state_machine::Machine;
 use crate::status::{Role, Standing, Status, status};
 use crate::timekeeper::{self, ClockOffset, Clocks, ConfirmedTime};
@@ -54,6 +55,7 @@ pub struct Handle {
     standing: watch::Receiver<Standing>,
     fatal: watch::Receiver<Option<Fatal>>,
     clocks: watch::Receiver<Clocks>,
+    room: watch::Receiver<Room>,
     faults: FirstFault,
     patience: Duration,
 }
@@ -152,6 +154,7 @@ impl Consensus {
             gate,
             log,
             clock,
+            space: settings.space.clone(),
             forward: OnceLock::new(),
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
             receiving: AsyncMutex::new(()),
@@ -162,6 +165,12 @@ impl Consensus {
         tokio::spawn(Runtime::scope(
             settings.seed ^ 0x5851_f42d_4c95_7f2d,
             watched,
+        ));
+        let (rooms, room) = watch::channel(Room::default());
+        tokio::spawn(space::watch(
+            Arc::clone(&plane),
+            settings.keep_interval,
+            rooms,
         ));
         Ok(Handle {
             proposals: Arc::new(Proposals::start(
@@ -178,6 +187,7 @@ impl Consensus {
             )),
             plane,
             standing,
+            room,
             fatal,
             clocks,
             faults,
@@ -564,6 +574,13 @@ impl Handle {
         reached
             .map(|metrics| self.truly_applied(status(&metrics)))
             .map_err(|_| ReadError::Lagging)
+    }
+
+    /// What is known about the room on the disks. A leader whose [`Room::refusal`] is set should take no load; what keeps
+    /// the log alive may be proposed all the same.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<Room> {
+        self.room.clone()
     }
 
     /// Ends when the node can go on no more, with the reason; the process must then exit. It may be started again unless

@@ -81,17 +81,18 @@ pub(crate) async fn keep(raft: Raft, log: Arc<dyn RaftLog>, settings: Settings) 
             return;
         }
         let size = log.size();
+        // What was purged since is not growth that was undone.
+        bytes_at_snapshot = bytes_at_snapshot.min(size);
         if snapshot_due(&now, &settings, size.saturating_sub(bytes_at_snapshot)) {
             bytes_at_snapshot = size;
             if raft.trigger().snapshot().await.is_err() {
                 return;
             }
         }
-        if let Some(upto) = purge_due(&now, &settings, size) {
-            bytes_at_snapshot = bytes_at_snapshot.min(size);
-            if raft.trigger().purge_log(upto).await.is_err() {
-                return;
-            }
+        if let Some(upto) = purge_due(&now, &settings, size)
+            && raft.trigger().purge_log(upto).await.is_err()
+        {
+            return;
         }
     }
 }
@@ -103,24 +104,49 @@ fn snapshot_due(now: &Status, settings: &Settings, grown: u64) -> bool {
     settings.snapshot_records <= fresh || (settings.snapshot_bytes <= grown && 0 < fresh)
 }
 
-/// The index up to which to purge: in a snapshot, not among the last `log_keep_records`, and needed by no member that
-/// this leader replicates to, unless the log has grown past its limit.
+/// The index up to which to purge: in a snapshot, not among the last records that are kept (by count and by bytes,
+/// whichever is less), and needed by no member that this leader replicates to and has heard from lately, unless the log
+/// has grown past its limit.
 fn purge_due(now: &Status, settings: &Settings, size: u64) -> Option<u64> {
     let last = now.last?;
-    let mut upto = last
-        .checked_sub(settings.log_keep_records)?
-        .min(now.snapshot?);
+    let first = now.purged.map_or(0, |at| at + 1);
+    let kept = kept_records(settings, last + 1 - first.min(last + 1), size);
+    let mut upto = last.checked_sub(kept)?.min(now.snapshot?);
     if size <= settings.log_bytes_max {
-        let slowest = now.lag.values().max().copied().unwrap_or(0);
+        let slowest = now
+            .lag
+            .iter()
+            .filter(|(member, _)| lately(now, settings, **member))
+            .map(|(_, lag)| *lag)
+            .max()
+            .unwrap_or(0);
         upto = upto.min((last + 1).checked_sub(slowest + 1)?);
     }
-    let purged = now.purged.map_or(0, |at| at + 1);
-    (purged <= upto).then_some(upto)
+    (first <= upto).then_some(upto)
+}
+
+/// How many records stay. The log knows its bytes as a whole, so records count as of one size.
+fn kept_records(settings: &Settings, count: u64, size: u64) -> u64 {
+    if size <= settings.log_keep_bytes {
+        return settings.log_keep_records;
+    }
+    let by_bytes = u128::from(count) * u128::from(settings.log_keep_bytes) / u128::from(size);
+    u64::try_from(by_bytes)
+        .unwrap_or(u64::MAX)
+        .min(settings.log_keep_records)
+}
+
+/// Whether a member was heard from within the time that the log waits. One that never was has only just been added.
+fn lately(now: &Status, settings: &Settings, member: u64) -> bool {
+    now.silence
+        .get(&member)
+        .is_none_or(|silence| *silence <= settings.log_wait)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
     use super::*;
 
@@ -129,6 +155,8 @@ mod tests {
             snapshot_records: 100,
             snapshot_bytes: 1000,
             log_keep_records: 50,
+            log_keep_bytes: 5_000,
+            log_wait: Duration::from_secs(60),
             log_bytes_max: 10_000,
             ..Settings::new([0; 16], 1, 1)
         }
@@ -151,6 +179,7 @@ mod tests {
             joint: false,
             members: BTreeMap::new(),
             lag: BTreeMap::from([(1, 0), (2, slowest)]),
+            silence: BTreeMap::new(),
             quorum_silence: None,
         }
     }
@@ -198,5 +227,37 @@ mod tests {
             None,
             "short log"
         );
+    }
+
+    #[test]
+    fn records_are_kept_by_count_or_by_bytes_whichever_is_less() {
+        let now = at(200, Some(190), Some(100), 0);
+        assert_eq!(
+            purge_due(&now, &settings(), 5_000),
+            Some(150),
+            "the last 50, although there is room for all 100"
+        );
+        assert_eq!(
+            purge_due(&now, &settings(), 20_000),
+            Some(175),
+            "100 records in 20,000 bytes: 25 in 5,000"
+        );
+        assert_eq!(
+            purge_due(&now, &settings(), u64::MAX),
+            Some(190),
+            "never beyond the snapshot"
+        );
+        let all_purged = at(200, Some(200), Some(200), 0);
+        assert_eq!(purge_due(&all_purged, &settings(), 20_000), None);
+    }
+
+    #[test]
+    fn a_member_that_is_silent_for_long_keeps_nothing() {
+        let mut now = at(200, Some(180), None, 150);
+        assert_eq!(purge_due(&now, &settings(), 0), Some(50));
+        now.silence = BTreeMap::from([(2, Duration::from_secs(60))]);
+        assert_eq!(purge_due(&now, &settings(), 0), Some(50));
+        now.silence = BTreeMap::from([(2, Duration::from_secs(61))]);
+        assert_eq!(purge_due(&now, &settings(), 0), Some(150));
     }
 }

@@ -9,6 +9,7 @@
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
 //! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
 //! * [`Handle::clocks`], [`Handle::confirmed_time`]: what the voters' clocks read. A leader whose clock is off hands over.
+//! * [`Handle::room`] says whether the leader takes load, or which disks are too full for it.
 //! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
 //!
 //! * [`Handle::stands_before`]: the record before which the state machine stands still; meanwhile the Raft plane goes on,
@@ -38,6 +39,7 @@ mod refusals;
 mod roster;
 mod server;
 mod settings;
+mod space;
 mod state_machine;
 mod status;
 #[cfg(any(test, feature = "testing"))]
@@ -57,6 +59,7 @@ pub use proposals::Proposed;
 pub use reads::ReadPermit;
 pub use server::RaftService;
 pub use settings::Settings;
+pub use space::{DiskSpace, Room, Space, SpaceProbe};
 pub use status::{Role, Standing, Status};
 pub use timekeeper::{
     ClockOffset, ClockVerdict, Clocks, ConfirmedTime, ROUND_TRIP_MAX_MS, TOLERANCE_MS, agreed,

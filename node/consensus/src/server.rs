@@ -37,6 +37,7 @@ use crate::messages::{
     is_of, snapshot_meta, transfer_from, vote_answer_body, vote_from, went_back_from,
 };
 use crate::network::{MESSAGE_BYTES_MAX, Peers};
+use crate::space::{self, SpaceProbe};
 use crate::state_machine::{Machine, SnapshotData};
 use crate::timekeeper;
 use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote};
@@ -51,6 +52,8 @@ pub(crate) struct Plane {
     pub(crate) gate: Arc<Gate>,
     pub(crate) log: Arc<dyn RaftLog>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where the room on this node's disk is read.
+    pub(crate) space: SpaceProbe,
     /// Set once the process can answer; until then forwarded requests are refused.
     pub(crate) forward: OnceLock<Arc<dyn ForwardHandler>>,
     /// Seeds for the tasks that openraft starts from a request.
@@ -475,6 +478,14 @@ impl RaftPlane for RaftService {
         let marks = self.0.machine.marks(asked.above);
         let marks = marks.map_err(|cause| Status::internal(cause.to_string()))?;
         Ok(self.0.answer(&sender, MarksAnswer(marks).to_body()))
+    }
+
+    async fn space(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (sender, _) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
+        let space = space::own(&self.0).await;
+        let space = space.ok_or_else(|| Status::unavailable("the room is not known"))?;
+        Ok(self.0.answer(&sender, space.to_body()))
     }
 
     async fn forward(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {

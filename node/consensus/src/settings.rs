@@ -6,6 +6,7 @@ use std::time::Duration;
 use carnet_store::identity::StoreId;
 
 use crate::error::StartError;
+use crate::space::SpaceProbe;
 use crate::work::Work;
 
 /// Settings of one node. Durations are real time in production and simulated time in a simulation.
@@ -62,18 +63,24 @@ pub struct Settings {
     pub snapshot_bytes: u64,
     /// Records kept in the log although a snapshot holds them.
     pub log_keep_records: u64,
-    /// Log size in bytes above which records are purged even if a voter still needs them.
+    /// Bytes of them; whichever is less.
+    pub log_keep_bytes: u64,
+    /// How long a member that is silent still keeps the log from being purged past what it has.
+    pub log_wait: Duration,
+    /// Log size in bytes above which records are purged even if a member still needs them.
     pub log_bytes_max: u64,
     /// How often the voters' clocks are compared.
     pub clock_interval: Duration,
     /// Longest wait for a voter's clock.
     pub clock_patience: Duration,
+    /// Where the room on this node's disk is read; without, there is always enough.
+    pub space: SpaceProbe,
     /// Where blocking work runs.
     pub work: Work,
 }
 
 impl Settings {
-    /// Settings for production: heartbeats each 250 ms, elections after 1.5 to 3 s, up to 10^6 records of log.
+    /// Settings for production: heartbeats each 250 ms, elections after 1.5 to 3 s, up to 10^6 records or 4 GiB of log.
     #[must_use]
     pub fn new(cluster: [u8; 16], node: u64, seed: u64) -> Settings {
         Settings {
@@ -102,9 +109,12 @@ impl Settings {
             snapshot_records: 500_000,
             snapshot_bytes: 2 * 1024 * 1024 * 1024,
             log_keep_records: 1_000_000,
+            log_keep_bytes: 4 * 1024 * 1024 * 1024,
+            log_wait: Duration::from_secs(3600),
             log_bytes_max: 16 * 1024 * 1024 * 1024,
             clock_interval: Duration::from_secs(3),
             clock_patience: Duration::from_secs(1),
+            space: SpaceProbe::default(),
             work: Work::Threads,
         }
     }

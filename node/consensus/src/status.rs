@@ -61,6 +61,8 @@ pub struct Status {
     pub members: BTreeMap<u64, Member>,
     /// On a leader: records that each member still lacks.
     pub lag: BTreeMap<u64, u64>,
+    /// On a leader: how long each member has been silent.
+    pub silence: BTreeMap<u64, Duration>,
     /// On a leader: since when it has not heard from a quorum.
     pub quorum_silence: Option<Duration>,
 }
@@ -119,6 +121,12 @@ pub(crate) fn status(metrics: &Metrics) -> Status {
             .map(|(id, member)| (*id, member.clone()))
             .collect(),
         lag: lag.collect(),
+        silence: metrics
+            .heartbeat
+            .iter()
+            .flatten()
+            .filter_map(|(node, heard)| Some((*node, heard.as_ref()?.elapsed())))
+            .collect(),
         quorum_silence: metrics
             .last_quorum_acked
             .as_ref()

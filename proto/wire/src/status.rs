@@ -79,6 +79,12 @@ pub enum ApiError {
         /// What is missing.
         text: String,
     },
+    /// The disks of so many nodes are nearly full that nothing is written. Nothing happened; later, it may.
+    #[error("no room: {text}")]
+    NoRoom {
+        /// Which nodes and disks, and how much is free.
+        text: String,
+    },
     /// Over a limit of size or count.
     #[error("too large: {text}")]
     TooLarge {
@@ -164,6 +170,7 @@ impl ApiError {
             Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME",
             Self::DidNotHappen { .. } => "DID_NOT_HAPPEN",
             Self::Unavailable { .. } => "UNAVAILABLE",
+            Self::NoRoom { .. } => "NO_ROOM",
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::Internal { .. } => "INTERNAL",
         }
@@ -177,7 +184,7 @@ impl ApiError {
             Self::PermissionDenied { .. } => Code::PermissionDenied,
             Self::NotFound { .. } => Code::NotFound,
             Self::NotLeader { .. } | Self::Unavailable { .. } => Code::Unavailable,
-            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::Overloaded { .. } | Self::NoRoom { .. } => Code::ResourceExhausted,
             Self::UnknownOutcome { .. } => Code::DeadlineExceeded,
             Self::DidNotHappen { .. } => Code::Aborted,
             Self::TooLarge { .. } => Code::OutOfRange,
@@ -196,6 +203,7 @@ impl ApiError {
             | Self::Overloaded { .. }
             | Self::DidNotHappen { .. }
             | Self::Unavailable { .. }
+            | Self::NoRoom { .. }
             | Self::TooLarge { .. } => Effect::None,
             Self::UnknownOutcome { .. } | Self::Internal { .. } => Effect::Unknown,
         }
@@ -208,6 +216,7 @@ impl ApiError {
             | Self::Overloaded { .. }
             | Self::UnknownOutcome { .. }
             | Self::DidNotHappen { .. }
+            | Self::NoRoom { .. }
             | Self::Unavailable { .. } => true,
             Self::InvalidArgument { .. }
             | Self::Unauthenticated { .. }
@@ -242,6 +251,7 @@ impl ApiError {
             | Self::UnknownOutcome { .. }
             | Self::DidNotHappen { .. }
             | Self::Unavailable { .. }
+            | Self::NoRoom { .. }
             | Self::TooLarge { .. }
             | Self::Internal { .. } => {}
         }
@@ -284,6 +294,7 @@ impl ApiError {
             "UNKNOWN_OUTCOME" => Self::UnknownOutcome { text },
             "DID_NOT_HAPPEN" => Self::DidNotHappen { text },
             "UNAVAILABLE" => Self::Unavailable { text },
+            "NO_ROOM" => Self::NoRoom { text },
             "TOO_LARGE" => Self::TooLarge { text },
             "INTERNAL" => Self::Internal { text },
             _ => Self::of_bare(status.code(), text),
@@ -326,6 +337,7 @@ impl ApiError {
             | Self::UnknownOutcome { text }
             | Self::DidNotHappen { text }
             | Self::Unavailable { text }
+            | Self::NoRoom { text }
             | Self::TooLarge { text }
             | Self::Internal { text } => text.clone(),
             Self::InvalidArgument { .. } | Self::NotLeader { .. } | Self::Overloaded { .. } => {
@@ -365,6 +377,7 @@ mod tests {
             ApiError::UnknownOutcome { text: text() },
             ApiError::DidNotHappen { text: text() },
             ApiError::Unavailable { text: text() },
+            ApiError::NoRoom { text: text() },
             ApiError::TooLarge { text: text() },
             ApiError::Internal { text: text() },
         ]
@@ -388,6 +401,7 @@ mod tests {
             "INVALID_ARGUMENT",
             "NOT_FOUND",
             "NOT_LEADER",
+            "NO_ROOM",
             "OVERLOADED",
             "PERMISSION_DENIED",
             "TOO_LARGE",

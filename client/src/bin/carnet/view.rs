@@ -368,6 +368,10 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),
         "stands_still": value.stands_still.as_ref().map(stands_still),
         "skip_files": value.skip_files.iter().map(|file| json!({"name": file.name, "verdict": file.verdict})).collect::<Vec<_>>(),
+        "refuses": value.refuses,
+        "disk_free": value.disk_free.to_string(),
+        "disk_watermark": value.disk_watermark.to_string(),
+        "warnings": value.warnings,
     })
 }
 
@@ -398,6 +402,8 @@ pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
         "behind_ms": value.clock_behind_ms.to_string(),
         "writes_refused": value.writes_refused,
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
+        "refuses": value.refuses,
+        "warnings": value.warnings,
     })
 }
 

@@ -162,6 +162,7 @@ impl Admin for AdminService {
             ClockVerdict::Off { offset_ms, .. } => ("off", offset_ms),
             ClockVerdict::Disagreement => ("disagreement", 0),
         };
+        let room = self.node.raft.room().borrow().clone();
         let peers = match &registry {
             Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
             None => Vec::new(),
@@ -217,6 +218,14 @@ impl Admin for AdminService {
             time_statements: registry
                 .as_ref()
                 .map_or(0, |registry| registry.time_statements),
+            refuses: room.refusal.clone().unwrap_or_default(),
+            disk_free: room.own.as_ref().map_or(0, |space| space.free_bytes),
+            disk_watermark: room.own.as_ref().map_or(0, |space| space.watermark_bytes),
+            warnings: room
+                .low
+                .iter()
+                .map(|(node, space)| format!("node {node}: {space}"))
+                .collect(),
         }))
     }
 

@@ -94,7 +94,15 @@ impl Judge {
             raft.snapshot_entries,
             100..=100_000_000,
         );
+        self.range("raft.snapshot_mib", raft.snapshot_mib, 1..=1_048_576);
         self.range("raft.keep_entries", raft.keep_entries, 10..=100_000_000);
+        self.range("raft.keep_mib", raft.keep_mib, 1..=1_048_576);
+        self.range("raft.keep_for_s", raft.keep_for_s, 1..=1_000_000);
+        self.range(
+            "raft.log_mib_max",
+            raft.log_mib_max,
+            raft.keep_mib.min(1_048_576)..=1_048_576,
+        );
         if config.node.profile == Profile::Production {
             if least < 1000 {
                 let needed = "production needs a lower end of 1000 or more";
@@ -115,6 +123,9 @@ impl Judge {
             storage.write_buffer_mib,
             8..=65_536,
         );
+        if let Some(free) = storage.free_mib_min {
+            self.range("storage.free_mib_min", free, 0..=1_048_576);
+        }
         self.range("seal.waiting_ms", seal.waiting_ms, 10..=10_000);
         self.range(
             "seal.busy_ms",

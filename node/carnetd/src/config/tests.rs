@@ -70,7 +70,11 @@ fn the_defaults_are_those_of_the_manual() {
 heartbeat_ms = 250
 election_ms = [1500, 3000]
 snapshot_entries = 500000
+snapshot_mib = 2048
 keep_entries = 1000000
+keep_mib = 4096
+keep_for_s = 3600
+log_mib_max = 16384
 
 [storage]
 cache_mib = 256
@@ -103,7 +107,8 @@ fn an_unknown_setting_is_refused_with_its_place() {
         "",
         "[raft]\nheartbeat = 3",
         "TOML parse error at line 14, column 1\n   |\n14 | heartbeat = 3\n   | ^^^^^^^^^\nunknown field `heartbeat`, \
-         expected one of `heartbeat_ms`, `election_ms`, `snapshot_entries`, `keep_entries`",
+         expected one of `heartbeat_ms`, `election_ms`, `snapshot_entries`, `snapshot_mib`, `keep_entries`, \
+         `keep_mib`, `keep_for_s`, `log_mib_max`",
     );
 }
 

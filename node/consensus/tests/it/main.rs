@@ -9,6 +9,7 @@ mod liars;
 mod members;
 mod refusals;
 mod replication;
+mod room;
 mod snapshots;
 mod speaker;
 mod standing_still;

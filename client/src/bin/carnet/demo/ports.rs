@@ -47,7 +47,8 @@ impl Ports {
             |port: u16| format!("port {port} is in use: choose another with --port, or none");
         let mark = listen(first).ok_or_else(|| in_use(first))?;
         let ports = Self { first, _mark: mark };
-        match ports.all().find(|port| listen(*port).is_none()) {
+        let taken = ports.all().find(|port| listen(*port).is_none());
+        match taken {
             Some(port) => Err(in_use(port)),
             None => Ok(ports),
         }
