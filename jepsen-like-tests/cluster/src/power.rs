@@ -1,4 +1,4 @@
-//! Disks whose power can be cut: what was not synced is gone, what was synced is there.
+//! Disks whose power can be cut and that can be filled up: what was not synced is gone, what was synced is there.
 //!
 //! A disk is a sparse file with an ext4 file system, mounted through a loop device. A cut shuts the file system down
 //! without writing its journal (`EXT4_IOC_SHUTDOWN` with `NOLOGFLUSH`, which `xfs_io` knows for every file system that
@@ -11,6 +11,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+
 use crate::patience::Broken;
 use crate::skip::skip;
 
@@ -18,6 +22,12 @@ use crate::skip::skip;
 const DISK_BYTES: u64 = 1 << 30;
 /// Size of the disk that is tried first.
 const TRIAL_BYTES: u64 = 16 << 20;
+
+/// The file that takes room on a disk.
+const BALLAST: &str = "ballast";
+/// Room taken at once at first; halved down to a block towards the end.
+const BALLAST_PIECE_BYTES: u64 = 64 << 20;
+const BLOCK_BYTES: u64 = 4096;
 
 /// An ext4 file system in a file. Dropping it unmounts it.
 #[derive(Debug)]
@@ -41,7 +51,8 @@ impl Disk {
             .and_then(|file| file.set_len(size))
             .map_err(Broken::at(image.display().to_string()))?;
         std::fs::create_dir_all(&folder).map_err(Broken::at(folder.display().to_string()))?;
-        run(tool("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
+        // No blocks are kept back for root, as which the nodes of the harness run: full is full.
+        run(tool("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
         let mut disk = Self {
             image,
             folder,
@@ -62,6 +73,49 @@ impl Disk {
             .arg(&self.folder))?;
         self.mounted = true;
         Ok(())
+    }
+
+    /// Takes room with a file of the harness's own until about so many bytes are free, or none.
+    ///
+    /// # Errors
+    /// The file system does not say how much there is, or refuses for another reason than that it is full.
+    pub fn fill(&self, leave_bytes: u64) -> Result<(), Broken> {
+        let path = self.folder.join(BALLAST);
+        let broken = |error: String| Broken::new(format!("{}: {error}", path.display()));
+        let ballast = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| broken(error.to_string()))?;
+        let mut piece = BALLAST_PIECE_BYTES;
+        while piece >= BLOCK_BYTES {
+            let found = statvfs(&self.folder).map_err(|error| broken(error.to_string()))?;
+            let free = found.blocks_available() * found.fragment_size();
+            if free < leave_bytes + piece {
+                piece /= 2;
+                continue;
+            }
+            let from = ballast
+                .metadata()
+                .map_err(|error| broken(error.to_string()))?
+                .len();
+            let (from, size) = (offset(from)?, offset(piece)?);
+            match fallocate(&ballast, FallocateFlags::empty(), from, size) {
+                Ok(()) => {}
+                Err(Errno::ENOSPC) => piece /= 2,
+                Err(error) => return Err(broken(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`Disk::fill`] took.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn empty(&self) -> Result<(), Broken> {
+        let path = self.folder.join(BALLAST);
+        std::fs::remove_file(&path).map_err(Broken::at(path.display().to_string()))
     }
 
     /// Unmounts it. It fails for as long as a process has a file of it open.
@@ -100,6 +154,42 @@ pub fn shut_down<'a>(disks: impl IntoIterator<Item = &'a Disk>) -> Result<(), Br
     };
     let struck = disks.into_iter().map(strike).collect::<Vec<_>>();
     struck.into_iter().try_for_each(|child| succeeded(child?))
+}
+
+/// Whether disks can be made and filled here. If not, the test is skipped, and `false` is the answer.
+pub fn disks_can_be_filled(test: &str) -> bool {
+    match fill_trial() {
+        Ok(()) => true,
+        Err(error) => {
+            skip(
+                test,
+                &format!("no disk that can be filled (root, loop devices): {error}"),
+            );
+            false
+        }
+    }
+}
+
+/// Makes a disk, fills it, and looks whether there is no room, and room again afterwards.
+fn fill_trial() -> Result<(), Broken> {
+    let folder = tempfile::Builder::new()
+        .prefix("carnet-disk-")
+        .tempdir()
+        .map_err(Broken::at("temporary folder"))?;
+    let disk = Disk::make_sized(
+        folder.path().join("disk"),
+        folder.path().join("mounted"),
+        TRIAL_BYTES,
+    )?;
+    let file = disk.folder.join("file");
+    disk.fill(0)?;
+    let full = std::fs::write(&file, [1; 64 << 10]);
+    disk.empty()?;
+    std::fs::write(&file, [1; 64 << 10]).map_err(Broken::at("write to a disk with room"))?;
+    match full {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+        other => Err(Broken::new(format!("a full disk took a file: {other:?}"))),
+    }
 }
 
 /// Whether disks can be made and cut here. If not, the test is skipped, and `false` is the answer.
@@ -143,6 +233,10 @@ fn trial() -> Result<(), Broken> {
             found.0, found.1
         ))),
     }
+}
+
+fn offset(bytes: u64) -> Result<i64, Broken> {
+    i64::try_from(bytes).map_err(Broken::at("a size"))
 }
 
 /// Tools of the administrator are not on everybody's path.

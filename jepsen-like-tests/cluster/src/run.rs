@@ -117,6 +117,15 @@ impl Run {
         Ok(self.crippled.is_none())
     }
 
+    /// Fills the disk of a node, under load, but for so many bytes.
+    ///
+    /// # Errors
+    /// It has none, or the disk cannot be filled.
+    pub fn fill_disk(&mut self, node: u64, leave_bytes: u64) -> Result<(), Broken> {
+        self.coverage.fault("disk filled", self.load.now());
+        self.registry.disk(node)?.fill(leave_bytes)
+    }
+
     /// Kills the leader, under load; its id.
     ///
     /// # Errors

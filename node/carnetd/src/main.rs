@@ -1,6 +1,7 @@
 //! The daemon's process: command line, log, signals, exit code. Everything else is the library's.
 
 use std::future::Future;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -100,14 +101,12 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
     }
     let config = Config::load(&line.config).map_err(|error| (Exit::Usage, chain(&error)))?;
     if line.dump_config {
-        print(&config.dump());
-        return Ok(());
+        return print(&config.dump());
     }
     let keyring = FileKeyring::open(&config.pki()).map_err(|error| (Exit::Keys, chain(&error)))?;
     judge_files(&config)?;
     if line.check {
-        print("the configuration and the keys can be used\n");
-        return Ok(());
+        return print("the configuration and the keys can be used\n");
     }
     start_log(&config);
     if let Some(Verb::Init { join }) = &line.verb {
@@ -135,8 +134,7 @@ fn init(config: &Config, join: &[u64]) -> Result<(), (Exit, String)> {
     let join = join.iter().copied().collect();
     let store = carnetd::assemble::init(config, &clock, &join)
         .map_err(|fault| (fault.exit(), chain(&fault)))?;
-    print(&format!("{store}\n"));
-    Ok(())
+    print(&format!("{store}\n"))
 }
 
 async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)> {
@@ -213,6 +211,8 @@ fn start_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would be told on the stream that cannot be written, which panics: a full disk under the log would abort us.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log
@@ -252,18 +252,15 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the answer to --dump-config and --check is data"
-)]
-fn print(text: &str) {
-    print!("{text}");
+/// The answer to --dump-config and --check is data.
+fn print(text: &str) -> Result<(), (Exit, String)> {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| (Exit::Failed, format!("standard output: {error}")))
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "there may be no log yet, or one in JSON"
-)]
+/// There may be no log yet, or one in JSON. If nobody can be told, the exit code still says it.
 fn say(text: &str) {
-    eprintln!("carnetd: {text}");
+    let _ = writeln!(std::io::stderr(), "carnetd: {text}");
 }

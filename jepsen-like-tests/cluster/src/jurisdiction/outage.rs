@@ -14,6 +14,16 @@ impl Jurisdiction {
         Ok(())
     }
 
+    /// The disk of a node.
+    ///
+    /// # Errors
+    /// The jurisdiction was laid out without disks.
+    pub fn disk(&self, id: u64) -> Result<&Disk, Broken> {
+        let at = self.nodes.iter().position(|node| node.id == id);
+        at.and_then(|at| self.disks.get(at))
+            .ok_or_else(|| Broken::new(format!("node {id} has no disk of its own")))
+    }
+
     /// Cuts the power of every node: all disks forget what was not synced, all processes are gone. Gives the ids of the
     /// nodes that ran; their disks are mounted again.
     ///

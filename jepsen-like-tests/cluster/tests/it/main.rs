@@ -8,6 +8,7 @@ mod clocks;
 mod crash_points;
 mod custody;
 mod data_directory;
+mod disk_full;
 mod diverged;
 mod faults;
 mod first_start;
