@@ -23,6 +23,10 @@ use crate::retry::{Backoff, Failure, Intent, Next, judge};
 use crate::session::{MemorySessions, OpenSession, Sessions};
 use crate::signer::Signer;
 
+/// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
+/// unknown outcome of one that is certain.
+const ATTEMPT_MIN: Duration = Duration::from_millis(100);
+
 /// Where an answer stands in the registry's Raft log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
@@ -371,7 +375,7 @@ impl Net {
         {
             tries.told = Some(error.clone());
         }
-        if give_up_at <= now() + wait {
+        if give_up_at <= now() + wait + ATTEMPT_MIN {
             return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
                 (false, Some(error)) => ClientError::Api(error),
