@@ -21,7 +21,7 @@ pub enum StorageFault {
         source: std::io::Error,
     },
     /// The database refused.
-    #[error("state database: {what}")]
+    #[error("state database: {what}: {detail}")]
     Database {
         /// What was being done.
         what: &'static str,
