@@ -91,8 +91,11 @@ impl Machine {
         faults: FirstFault,
         work: Work,
     ) -> Result<Machine, StartError> {
-        let roster = roster_of(&machine.applied()?)
-            .map_err(|cause| StartError::Recovery(cause.to_string()))?;
+        let applied = machine
+            .applied()
+            .map_err(|fault| StartError::Storage(faults.note(fault)))?;
+        let roster =
+            roster_of(&applied).map_err(|cause| StartError::Recovery(cause.to_string()))?;
         Ok(Machine {
             machine,
             log,

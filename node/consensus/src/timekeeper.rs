@@ -451,7 +451,7 @@ mod tests {
         let clocks = [clock(1, 0), clock(2, 0), clock(4, 9_000), clock(5, 9_000)];
         let old = BTreeSet::from([1, 2, 3]);
         let new = BTreeSet::from([1, 4, 5]);
-        assert_eq!(agreed(&clocks, &[old.clone()]), Some(0));
+        assert_eq!(agreed(&clocks, std::slice::from_ref(&old)), Some(0));
         assert_eq!(agreed(&clocks, &[old, new]), None);
     }
 

@@ -53,6 +53,10 @@ pub(crate) struct Cluster {
 pub(crate) struct SetClock(Arc<AtomicU64>);
 
 impl SetClock {
+    pub(crate) fn at(ms: u64) -> SetClock {
+        SetClock(Arc::new(AtomicU64::new(ms)))
+    }
+
     pub(crate) fn set(&self, ms: u64) {
         self.0.store(ms, Ordering::Relaxed);
     }
@@ -186,7 +190,7 @@ impl Cluster {
             from: node,
             directory: Arc::clone(&self.directory),
         });
-        let clock = SetClock(Arc::new(AtomicU64::new(NOON_MS)));
+        let clock = SetClock::at(NOON_MS);
         let handle = Consensus::start(
             settings,
             log.clone(),

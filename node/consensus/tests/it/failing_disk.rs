@@ -10,7 +10,9 @@ use carnet_consensus::testing::RegisterMachine;
 use carnet_consensus::{
     ConnectError, Connector, Consensus, Fatal, Handle, Member, ProposeError, Purpose, Settings,
 };
+use carnet_store::compare::Mark;
 use carnet_store::fault::StorageFault;
+use carnet_store::identity::{Run, StoreId};
 use carnet_store::log::{LogState, MemoryLog, RaftLog, Synced, Vote};
 use carnet_store::machine::{
     Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotSink, StateMachine,
@@ -18,7 +20,7 @@ use carnet_store::machine::{
 use futures::future::join_all;
 use tonic::transport::Channel;
 
-use crate::cluster::{CLUSTER, FixedClock, PATIENCE, member};
+use crate::cluster::{CLUSTER, NOON_MS, PATIENCE, SetClock, member, store};
 
 /// Proposals that wait together, so that several stand in one batch.
 const CALLERS: usize = 20;
@@ -109,6 +111,14 @@ impl RaftLog for FailingLog {
         self.0.purge(upto, synced)
     }
 
+    fn starts(&self) -> BTreeMap<(u64, StoreId), Run> {
+        self.0.starts()
+    }
+
+    fn note_start(&self, node: u64, store: StoreId, run: Run) -> Result<(), StorageFault> {
+        self.0.note_start(node, store, run)
+    }
+
     fn size(&self) -> u64 {
         self.0.size()
     }
@@ -133,6 +143,10 @@ impl StateMachine for FailingMachine {
     fn receive(&self) -> Result<Box<dyn SnapshotSink>, StorageFault> {
         self.0.receive()
     }
+
+    fn marks(&self, size: u64) -> Result<Vec<Mark>, StorageFault> {
+        self.0.marks(size)
+    }
 }
 
 /// A cluster of one needs no peers.
@@ -146,11 +160,15 @@ impl Connector for Nobody {
 
 async fn founded(disk: &Arc<Disk>) -> Handle {
     let handle = Consensus::start(
-        Settings::quick(CLUSTER, 1, 1),
+        Settings {
+            store: store(1),
+            start: 1,
+            ..Settings::quick(CLUSTER, 1, 1)
+        },
         Arc::new(FailingLog(MemoryLog::new(), Arc::clone(disk))),
         Arc::new(FailingMachine(RegisterMachine::new(), Arc::clone(disk))),
         Arc::new(Nobody),
-        Arc::new(FixedClock(1_000_000)),
+        Arc::new(SetClock::at(NOON_MS)),
     )
     .await
     .expect("started");
@@ -243,7 +261,7 @@ async fn a_fault_met_while_recovering_keeps_its_type() {
         log,
         Arc::new(FailingMachine(machine, disk)),
         Arc::new(Nobody),
-        Arc::new(FixedClock(1_000_000)),
+        Arc::new(SetClock::at(NOON_MS)),
     )
     .await;
     match started {

@@ -158,6 +158,9 @@ impl Raft for Service {
     async fn clock(&self, _: Request<Envelope>) -> Result<Response<Envelope>, Status> {
         nothing()
     }
+    async fn space(&self, _: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        nothing()
+    }
     async fn compare(&self, _: Request<Envelope>) -> Result<Response<Envelope>, Status> {
         nothing()
     }

@@ -32,10 +32,11 @@ pub(crate) enum Rpc {
     Identify,
     WentBack,
     Compare,
+    Space,
 }
 
 impl Rpc {
-    pub(crate) const ALL: [Rpc; 11] = [
+    pub(crate) const ALL: [Rpc; 12] = [
         Rpc::Vote,
         Rpc::PreVote,
         Rpc::Append,
@@ -47,6 +48,7 @@ impl Rpc {
         Rpc::Identify,
         Rpc::WentBack,
         Rpc::Compare,
+        Rpc::Space,
     ];
 }
 
@@ -148,7 +150,7 @@ impl Speaker {
                 body.put_u64(1 << 40);
                 body.freeze()
             }
-            Rpc::ReadIndex | Rpc::Clock | Rpc::Identify => Bytes::new(),
+            Rpc::ReadIndex | Rpc::Clock | Rpc::Identify | Rpc::Space => Bytes::new(),
         }
     }
 
@@ -187,6 +189,7 @@ impl Speaker {
             Rpc::Identify => client.identify(envelope).await,
             Rpc::WentBack => client.went_back(envelope).await,
             Rpc::Compare => client.compare(envelope).await,
+            Rpc::Space => client.space(envelope).await,
         };
         Ok(answer?.into_inner().body)
     }

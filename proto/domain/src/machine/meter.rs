@@ -10,7 +10,7 @@ use crate::accord::Peer;
 use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::Digest;
-use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
+use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
 use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::map::{Page, PagePath};
@@ -86,6 +86,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 
     one_row! {
         registry() -> Option<Registry>;
+        voters() -> Voters;
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
         ended(identity: &Digest) -> Option<Ended>;
