@@ -148,3 +148,98 @@ async fn certificates_of_another_cluster_do_not_open_the_data() -> Result<(), Br
     registry.ready().await?;
     Ok(())
 }
+
+/// The original fault: an acknowledged write lies on two disks, one of them is replaced, and the other node is away. The
+/// third, which lags, and the empty disk are two of three nodes, but not two who know what was promised.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_disk_elects_nobody() -> Result<(), Broken> {
+    let Some(programs) = programs("a_replaced_disk_elects_nobody") else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let lagging = run.kill_follower().await?;
+    run.answers(200).await?;
+    let replaced = run
+        .registry
+        .running()
+        .into_iter()
+        .next()
+        .ok_or_else(|| Broken::new("nobody runs"))?;
+    let away = run.kill_all()?;
+    remove(&run.registry.data(replaced))?;
+    run.registry.make_node(replaced)?;
+
+    run.registry.start_node(lagging)?;
+    run.registry.start_node(replaced)?;
+    refused(&mut run.registry, replaced, &["store"]).await?;
+    let status = run.registry.status(lagging).await?;
+    assert_eq!(status.leader, 0, "somebody was elected: {status:?}");
+    // The one that knows comes back, and everything with it.
+    for id in away.into_iter().filter(|id| *id != replaced) {
+        run.registry.start_node(id)?;
+    }
+    hold(&run.judge(Least::of("kill all", 1)).await?);
+    Ok(())
+}
+
+/// The original fault: the leader of a follower whose disk was wiped looped over it at full speed and filled its log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_follower_made_anew_is_refused_and_its_leader_stays_quiet() -> Result<(), Broken> {
+    /// Lines a leader may write about it in the time that some hundreds of operations take.
+    const LINE_COUNT_MAX: usize = 100;
+    let Some(programs) =
+        programs("a_wiped_follower_made_anew_is_refused_and_its_leader_stays_quiet")
+    else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let wiped = run.kill_follower().await?;
+    remove(&run.registry.data(wiped))?;
+    run.registry.make_node(wiped)?;
+    let leader = run.registry.leader().await?;
+    let before = line_count(&run.registry, leader)?;
+    for _ in 0..2 {
+        run.registry.start_node(wiped)?;
+        refused(&mut run.registry, wiped, &["store"]).await?;
+        run.answers(200).await?;
+    }
+    let written = line_count(&run.registry, leader)? - before;
+    assert!(
+        written <= LINE_COUNT_MAX,
+        "the leader wrote {written} lines: {}",
+        run.registry.log_end(leader)
+    );
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+/// A backup of a node's own directory, restored after the node went on: it forgot what the node promised since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_its_own_directory_is_found_out_by_the_others() -> Result<(), Broken> {
+    let Some(programs) = programs("an_older_copy_of_its_own_directory_is_found_out_by_the_others")
+    else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let node = run.kill_follower().await?;
+    let data = run.registry.data(node);
+    let backup = run.registry.folder().join("backup");
+    copy(&data, &backup)?;
+    run.registry.start_node(node)?;
+    run.registry.ready().await?;
+    run.answers(200).await?;
+    run.registry.kill(node)?;
+    remove(&data)?;
+    copy(&backup, &data)?;
+    run.registry.start_node(node)?;
+    refused(&mut run.registry, node, &["copy"]).await?;
+    run.answers(200).await?;
+    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    Ok(())
+}
+
+fn line_count(registry: &Jurisdiction, node: u64) -> Result<usize, Broken> {
+    let path = registry.log(node);
+    let text = std::fs::read_to_string(&path).map_err(Broken::at(path.display().to_string()))?;
+    Ok(text.lines().count())
+}
