@@ -108,10 +108,11 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
     if line.check {
         return print("the configuration and the keys can be used\n");
     }
-    start_log(&config);
+    // Before there is a log: its answer is one line for a person or a script, not a database's account of itself.
     if let Some(Verb::Init { join }) = &line.verb {
         return init(&config, join);
     }
+    start_log(&config);
     stop_at_panic();
     #[cfg(feature = "planted")]
     let config = Config {

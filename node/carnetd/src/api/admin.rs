@@ -100,12 +100,11 @@ impl Admin for AdminService {
         // A store that is to join a cluster would found a second one under the same identity.
         if self.node.raft.status().voters.is_empty() && !self.node.founds {
             let own = self.node.config.node.id;
-            return Err(status(ApiError::DidNotHappen {
-                text: format!(
-                    "the store of node {own} was made to join a cluster, not to found one: `carnetd init --join` did not \
-                     name {own} itself"
-                ),
-            }));
+            let text = format!(
+                "the store of node {own} was made to join a cluster, not to found one: `carnetd init --join` did not name \
+                 {own} itself"
+            );
+            return Err(status(ApiError::invalid("members", text)));
         }
         // Until the genesis is in the log the founding may be unfinished: it goes on where it was interrupted.
         if self.node.state.registry().map_err(storage)?.is_none() {
