@@ -6,10 +6,12 @@
 use std::path::Path;
 
 use carnet_cluster::Broken;
+use carnet_cluster::check::robots_linearizable;
 use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
+use carnet_cluster::patience::until;
 use carnet_cluster::programs;
 use carnet_cluster::run::{Least, Run};
-use carnet_cluster::workload::LoadPlan;
+use carnet_cluster::workload::{Load, LoadPlan};
 
 use crate::data_directory::{copy, exit};
 use crate::faults::hold;
@@ -173,7 +175,7 @@ async fn a_replaced_disk_elects_nobody() -> Result<(), Broken> {
     run.registry.start_node(replaced)?;
     refused(&mut run.registry, replaced, &["store"]).await?;
     let status = run.registry.status(lagging).await?;
-    assert_eq!(status.leader, 0, "somebody was elected: {status:?}");
+    assert_ne!(status.role, "leader", "{status:?}");
     // The one that knows comes back, and everything with it.
     for id in away.into_iter().filter(|id| *id != replaced) {
         run.registry.start_node(id)?;
@@ -213,29 +215,49 @@ async fn a_wiped_follower_made_anew_is_refused_and_its_leader_stays_quiet() -> R
     Ok(())
 }
 
-/// A backup of a node's own directory, restored after the node went on: it forgot what the node promised since.
+/// A backup of a node's own directory, restored after the node went on: it forgot what the node promised since. Its
+/// published heads are not judged here: until the others have refused it, it shows the last one of the backup, which a
+/// client that has seen a newer one refuses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_its_own_directory_is_found_out_by_the_others() -> Result<(), Broken> {
     let Some(programs) = programs("an_older_copy_of_its_own_directory_is_found_out_by_the_others")
     else {
         return Ok(());
     };
-    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
-    let node = run.kill_follower().await?;
-    let data = run.registry.data(node);
-    let backup = run.registry.folder().join("backup");
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    let load = Load::start(&registry, LoadPlan::default())?;
+    more_answers(&load, 100).await?;
+    let leader = registry.leader().await?;
+    let node = registry.running().into_iter().find(|id| *id != leader);
+    let node = node.ok_or_else(|| Broken::new("there is no follower"))?;
+    registry.kill(node)?;
+    let data = registry.data(node);
+    let backup = registry.folder().join("backup");
     copy(&data, &backup)?;
-    run.registry.start_node(node)?;
-    run.registry.ready().await?;
-    run.answers(200).await?;
-    run.registry.kill(node)?;
+    registry.start_node(node)?;
+    registry.ready().await?;
+    more_answers(&load, 200).await?;
+    registry.kill(node)?;
     remove(&data)?;
     copy(&backup, &data)?;
-    run.registry.start_node(node)?;
-    refused(&mut run.registry, node, &["copy"]).await?;
-    run.answers(200).await?;
-    hold(&run.judge(Least::of("kill follower", 1)).await?);
+    registry.start_node(node)?;
+    refused(&mut registry, node, &["runs on a copy"]).await?;
+    more_answers(&load, 200).await?;
+    let (operations, last) = load.finish().await?;
+    assert_eq!(robots_linearizable(&operations, &last), []);
     Ok(())
+}
+
+async fn more_answers(load: &Load, more: usize) -> Result<(), Broken> {
+    let least = load.answered() + more;
+    until("more operations are answered", || async {
+        let answered = load.answered();
+        if answered < least {
+            return Err(format!("{answered} of {least}"));
+        }
+        Ok(())
+    })
+    .await
 }
 
 fn line_count(registry: &Jurisdiction, node: u64) -> Result<usize, Broken> {
