@@ -393,6 +393,7 @@ impl Country {
     pub fn apply_unrenewed(&mut self, body: Body) -> Answer {
         let answer = self.apply_at(self.clock, self.drawn, body);
         self.drawn += 1;
+        // saturates: a time of the kit
         self.clock = self.clock.saturating_add(STEP);
         answer
     }
@@ -435,14 +436,15 @@ impl Country {
             return;
         };
         while registry.ceiling < self.clock {
+            // saturates: a time of the kit
             let hour = registry.log_time.saturating_add(ADVANCE_MAX);
             let to = hour.min(self.clock);
             self.apply_at(to, u64::MAX, Self::confirmation(to));
-            let before = registry.log_time;
+            let before = registry.ceiling;
             registry = self.registry();
             assert!(
-                before < registry.log_time,
-                "the kit cannot move log time beyond {before}"
+                before < registry.ceiling,
+                "the kit cannot lift the ceiling above {before}"
             );
         }
     }
@@ -454,6 +456,7 @@ impl Country {
         self.renew();
         self.apply_at(self.clock, u64::MAX, Self::confirmation(self.clock));
         self.drawn += 1;
+        // saturates: a time of the kit
         self.clock = self.clock.saturating_add(STEP);
     }
 

@@ -124,6 +124,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         log_time: genesis.time,
         // Until a quorum has compared its clocks for the first time, the roots' word holds for the hour that a quorum
         // may bridge. A leader compares before its first stamp, so this is used only where there is no cluster.
+        // saturates: no stamp is later than the last instant
         ceiling: genesis.time.saturating_add(ADVANCE_MAX),
         time_statements: 0,
         seal_idle: genesis.seal_idle,

@@ -62,6 +62,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(refused(Reason::ClocksDisagree, detail));
         }
         let log_time = self.registry.log_time;
+        // saturates: no time is later than the last instant
         if to > log_time.saturating_add(ADVANCE_MAX) {
             let detail = format!("log time {log_time}, a quorum of clocks reads {to}");
             return Ok(refused(Reason::TimeNeedsRoots, detail));
@@ -125,6 +126,7 @@ impl<L: Ledger> Run<'_, L> {
         self.now = log_time;
         self.registry.log_time = log_time;
         // Set, not only lifted: where log time ran ahead, it stands still until the clocks have come up to it.
+        // saturates: no stamp is later than the last instant
         self.registry.ceiling = confirmed.saturating_add(CEILING_AHEAD);
     }
 }
