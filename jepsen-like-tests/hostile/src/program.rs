@@ -427,11 +427,6 @@ impl World {
         self.target.clock = self.target.clock.saturating_add(DurationMs(1_000));
         let bytes = extreme_bytes(&entry.to_bytes(), &mut self.random);
         match Entry::from_bytes(&bytes) {
-            // Log time has an issue of its own.
-            Ok(Entry {
-                body: Body::AdvanceTime { .. },
-                ..
-            }) => {}
             Ok(entry) => self.apply_entry(entry),
             Err(_) => self.log_raw(bytes, Attack::Entry),
         }
@@ -738,7 +733,7 @@ impl World {
             _ => Body::Seal {},
         };
         let body = match Body::from_bytes(&extreme_bytes(&body.to_bytes(), &mut self.random)) {
-            Ok(Body::AdvanceTime { .. }) | Err(_) => body,
+            Err(_) => body,
             Ok(changed) => changed,
         };
         // A text that the decoder refuses never reaches apply: it would be stored and not read again.

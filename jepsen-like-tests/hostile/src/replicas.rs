@@ -11,6 +11,7 @@ use carnet_domain::digest::sha256;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Answer, Body, Entry};
 use carnet_domain::envelope::{SignedHeader, verify_header};
+use carnet_domain::kit::VOTERS;
 use carnet_domain::limits::ROBOT_BYTES_MAX;
 use carnet_domain::machine;
 use carnet_domain::memory::MemoryLedger;
@@ -69,7 +70,18 @@ fn records(program: &Program) -> Vec<LogRecord> {
         },
         payload: Payload::Entry(Bytes::from(logged.bytes.clone())),
     });
-    records.collect()
+    // Who votes, first: only they confirm a time. The beginning of a membership record is all that a state reads of it.
+    let mut voters = vec![1, 0, 0, 0, 1, 0, 0, 0, VOTERS.len() as u8];
+    voters.extend(VOTERS.iter().flat_map(|voter| voter.to_be_bytes()));
+    let founding = LogRecord {
+        position: LogPosition {
+            term: 1,
+            node: 1,
+            index: 0,
+        },
+        payload: Payload::Membership(Bytes::from(voters)),
+    };
+    std::iter::once(founding).chain(records).collect()
 }
 
 /// The rules over ordered maps; an entry that is not canonical has no answer of theirs.
@@ -192,7 +204,12 @@ fn outcome<E: StateEngine>(
         }
     }
     Ok(Outcome {
-        answers: answers.iter().map(|answer| answer.to_vec()).collect(),
+        // The membership has no answer.
+        answers: answers
+            .iter()
+            .skip(1)
+            .map(|answer| answer.to_vec())
+            .collect(),
         content: Some(content_digest(engine)?),
     })
 }
