@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use carnet_client::{ClientError, Effect};
 use carnet_cluster::Broken;
@@ -21,6 +22,9 @@ use crate::power::on_disks;
 
 /// Below the watermark of a sandbox node (64 MiB), and more than the test writes.
 const NEARLY_FULL: u64 = 32 << 20;
+
+/// The longest that asking for a snapshot may take.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Exit codes of `carnetd`.
 mod exit {
@@ -62,18 +66,23 @@ async fn a_majority_of_low_disks_refuses_writes_by_name() -> Result<(), Broken> 
     assert!(said.contains("below the watermark of 64.0 MiB"), "{said}");
     let look = run.registry.status(leader).await?;
     assert_eq!(look.refuses, said, "the status says what a client is told");
-    let before = look.published_size;
     read(&run.registry).await?;
-    // Seals go on, so heads stay fresh: the log moves although it takes no load.
-    until("a head is published while writes are refused", || async {
+    // What makes room goes on.
+    let admin = run.registry.admin(&[leader], SNAPSHOT_DEADLINE)?;
+    admin
+        .take_snapshot(&run.registry.admin_address(leader))
+        .await
+        .map_err(Broken::at("snapshot"))?;
+    until("a snapshot is taken while writes are refused", || async {
         let look = run
             .registry
             .status(leader)
             .await
             .map_err(|e| e.to_string())?;
-        match look.published_size {
-            size if before < size && !look.refuses.is_empty() => Ok(()),
-            size => Err(format!("{size} after {before}, refuses {:?}", look.refuses)),
+        match look.snapshot {
+            0 => Err("none yet".to_owned()),
+            _ if look.refuses.is_empty() => Err("writes are taken again".to_owned()),
+            _ => Ok(()),
         }
     })
     .await?;

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Kills a process when the one that started it dies, even by SIGKILL.
 const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// How often the removal of the folder is tried.
+const REMOVALS_MAX: u32 = 10_000;
 
 /// A node that runs.
 struct Node {
@@ -22,6 +25,8 @@ struct Node {
 #[derive(Clone)]
 pub(super) struct Processes {
     nodes: Arc<Mutex<Vec<Node>>>,
+    /// The command that runs just now, which writes into the folder too.
+    running: Arc<Mutex<Option<u32>>>,
     /// What is removed at the end; `None` if it is to stay.
     folder: Option<PathBuf>,
 }
@@ -64,6 +69,7 @@ impl Processes {
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self {
             nodes: Arc::default(),
+            running: Arc::default(),
             folder,
         }
     }
@@ -97,6 +103,27 @@ impl Processes {
             child,
         });
         Ok(())
+    }
+
+    /// Runs a command to its end and gives what it printed.
+    pub(super) fn output(&self, command: &mut Command) -> std::io::Result<Output> {
+        let child = {
+            // Held until it is noted: an interrupt must find it.
+            let _nodes = self.nodes();
+            let child = command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?;
+            *self.running() = Some(child.id());
+            child
+        };
+        let output = child.wait_with_output();
+        *self.running() = None;
+        output
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<u32>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `kill -9`.
@@ -142,14 +169,27 @@ impl Processes {
     pub(super) fn clean_and_exit(&self, code: u8) -> ! {
         let mut nodes = self.nodes();
         end(&mut nodes);
+        if let Some(id) = self.running().take() {
+            drop(
+                Command::new("kill")
+                    .args(["-KILL", &id.to_string()])
+                    .status(),
+            );
+        }
         self.remove();
         std::process::exit(i32::from(code))
     }
 
     fn remove(&self) {
-        if let Some(folder) = &self.folder {
-            // What cannot be removed is below the system's temporary folder.
-            drop(std::fs::remove_dir_all(folder));
+        let Some(folder) = &self.folder else {
+            return;
+        };
+        // Whoever was just writing there may have put a file into a folder that was empty a moment ago.
+        for _ in 0..REMOVALS_MAX {
+            if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+                return;
+            }
+            std::thread::yield_now();
         }
     }
 }

@@ -126,7 +126,10 @@ impl World {
             PEOPLE.iter().for_each(|person| {
                 command.args(["--client", person]);
             });
-            let made = command.arg(&pki).output().map_err(io("carnet"))?;
+            let made = self
+                .processes
+                .output(command.arg(&pki))
+                .map_err(io("carnet"))?;
             if !made.status.success() {
                 return Err(format!(
                     "pki init: {}",
@@ -176,12 +179,11 @@ impl World {
             ports[0], ports[1], ports[2], ports[3]
         );
         std::fs::write(&config, text).map_err(io(config.display()))?;
-        let made = command(&self.bin.join("carnetd"))
-            .arg("--config")
+        let mut init = command(&self.bin.join("carnetd"));
+        init.arg("--config")
             .arg(&config)
-            .args(["init", "--join", &founders()])
-            .output()
-            .map_err(io("carnetd"))?;
+            .args(["init", "--join", &founders()]);
+        let made = self.processes.output(&mut init).map_err(io("carnetd"))?;
         if made.status.success() {
             Ok(())
         } else {
@@ -233,12 +235,11 @@ impl World {
 
     /// Runs a command as somebody of a country and gives its JSON, whatever its exit code was.
     pub(super) fn ask(&self, who: &str, arguments: &[&str]) -> Result<(i32, Value), String> {
-        let output = self
-            .carnet()
+        let mut command = self.carnet();
+        command
             .args(["--context", who, "-o", "json"])
-            .args(arguments)
-            .output()
-            .map_err(io("carnet"))?;
+            .args(arguments);
+        let output = self.processes.output(&mut command).map_err(io("carnet"))?;
         let code = output.status.code().unwrap_or(-1);
         let text = if output.stdout.trim_ascii().is_empty() {
             &output.stderr
