@@ -76,7 +76,7 @@ pub enum Incoming {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     /// Not a canonical batch.
-    #[error("the message is not a canonical batch")]
+    #[error("the message is not a canonical batch: {0}")]
     Malformed(#[source] DecodeError),
     /// A batch of somebody else.
     #[error("the batch says it is of {0}")]

@@ -8,18 +8,25 @@
 //!   is refused under another store, and when a later process of its store was heard;
 //! * votes count from voters only, and only on a store that knows a configuration;
 //! * a node that is neither known nor retired may append and send snapshots, under a committed vote of a term not below
-//!   this node's: a node that was away learns a leader it does not know in no other way. On a store without a
-//!   configuration only the nodes named at its making may do so.
+//!   this node's, and only when no leader was heard for as long as an election waits: a node that was away learns a leader
+//!   it does not know in no other way, and one that was not away needs no stranger. On a store without a configuration only
+//!   the nodes named at its making may do so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use carnet_store::identity::{Run, StoreId};
 use carnet_store::log::{RaftLog, Vote};
 use carnet_wire::raft::v1::Envelope;
+use openraft::ServerState;
+use openraft::async_runtime::Instant as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use crate::codec::{Body, Undecodable, take_u8};
 use crate::error::Fatal;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
@@ -78,6 +85,8 @@ pub(crate) struct Ground {
     pub(crate) committed: Arc<RaftStoredMembership>,
     pub(crate) effective: Arc<RaftStoredMembership>,
     pub(crate) vote: Vote,
+    /// How long ago a quorum last answered this node as leader; `None` if it does not lead.
+    pub(crate) silence: Option<Duration>,
 }
 
 impl Ground {
@@ -86,12 +95,28 @@ impl Ground {
             committed: Arc::clone(&metrics.committed_membership_config),
             effective: Arc::clone(&metrics.membership_config),
             vote: our_vote(&metrics.vote),
+            silence: metrics
+                .last_quorum_acked
+                .as_ref()
+                .filter(|_| metrics.state == ServerState::Leader)
+                .map(|acked| acked.elapsed()),
         }
     }
 
     /// The last committed configuration and what follows it in the log: there is at most one after it.
     fn configurations(&self) -> [&RaftStoredMembership; 2] {
         [&self.committed, &self.effective]
+    }
+
+    /// Whose this node is, as it tells somebody who asks.
+    pub(crate) fn belongs(&self, asker: &Sender) -> Belongs {
+        if self.stores(asker.node).contains(&asker.store) {
+            Belongs::WithAsker
+        } else if self.is_founded() {
+            Belongs::Elsewhere
+        } else {
+            Belongs::Nowhere
+        }
     }
 
     pub(crate) fn is_founded(&self) -> bool {
@@ -111,6 +136,33 @@ impl Ground {
         self.configurations()
             .iter()
             .any(|one| one.voter_ids().any(|voter| voter == node))
+    }
+}
+
+/// Whether a node knows a configuration, and the asker in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    Nowhere,
+    WithAsker,
+    Elsewhere,
+}
+
+impl Body for Belongs {
+    fn encode(&self, to: &mut BytesMut) {
+        to.put_u8(match self {
+            Belongs::Nowhere => 0,
+            Belongs::WithAsker => 1,
+            Belongs::Elsewhere => 2,
+        });
+    }
+
+    fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
+        match take_u8(from)? {
+            0 => Ok(Belongs::Nowhere),
+            1 => Ok(Belongs::WithAsker),
+            2 => Ok(Belongs::Elsewhere),
+            _ => Err(Undecodable("whom a node belongs to")),
+        }
     }
 }
 
@@ -156,6 +208,8 @@ pub(crate) enum Refusal {
     OldTerm { node: u64, shown: u64, mine: u64 },
     #[error("term {shown} is more than {TERM_STEP_MAX} above this node's {mine}")]
     FarTerm { shown: u64, mine: u64 },
+    #[error("node {0} is not a member, and this node hears its leader")]
+    LeaderHeard(u64),
     #[error("node {0} is not the leader this node follows")]
     NotFollowed(u64),
     #[error("this node has stopped: it was refused, or its log went back")]
@@ -185,6 +239,7 @@ impl Refusal {
             | Refusal::NoMember(_)
             | Refusal::OldTerm { .. }
             | Refusal::FarTerm { .. }
+            | Refusal::LeaderHeard(_)
             | Refusal::NotFollowed(_) => (Code::PermissionDenied, &[]),
         };
         Status::with_details(code, self.to_string(), details.into())
@@ -204,6 +259,10 @@ pub(crate) struct Gate {
     starts: Mutex<BTreeMap<(u64, StoreId), Run>>,
     /// The last transfer of leadership that a leader announced: its vote, and to whom.
     transfer: Mutex<Option<(Vote, u64)>>,
+    /// When a member was last heard as leader.
+    heard: Mutex<Option<Instant>>,
+    /// How long a leader that is silent still keeps strangers out.
+    patience: Duration,
     fatal: watch::Sender<Option<Fatal>>,
     pub(crate) refusals: Refusals,
 }
@@ -224,6 +283,8 @@ impl Gate {
             starts: Mutex::new(log.starts()),
             log,
             transfer: Mutex::default(),
+            heard: Mutex::default(),
+            patience: settings.election_max,
             fatal,
             refusals: Refusals::default(),
         }
@@ -301,7 +362,15 @@ impl Gate {
             // Its first term may be any: a store that was never in a cluster has none to compare with.
             Ask::Lead(_) if joined => Ok(()),
             Ask::Lead(_) if !ground.is_founded() => Err(Refusal::NotJoined(node)),
-            Ask::Lead(vote) if known => near(vote, ground.vote),
+            Ask::Lead(vote) if known => {
+                near(vote, ground.vote)?;
+                if vote.term >= ground.vote.term {
+                    let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    *heard = Some(Instant::now());
+                }
+                Ok(())
+            }
+            Ask::Lead(_) if self.hears_a_leader(ground) => Err(Refusal::LeaderHeard(node)),
             Ask::Lead(vote) if vote.term < ground.vote.term => Err(Refusal::OldTerm {
                 node,
                 shown: vote.term,
@@ -309,6 +378,15 @@ impl Gate {
             }),
             Ask::Lead(vote) => near(vote, ground.vote),
         }
+    }
+
+    /// Whether a leader that this node knows is in office: itself, or one that it heard.
+    fn hears_a_leader(&self, ground: &Ground) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        ground
+            .silence
+            .is_some_and(|silence| silence < self.patience)
+            || heard.is_some_and(|at| at.elapsed() < self.patience)
     }
 
     /// The store with which a node was retired. By node id: a node that left does not come back with a new disk either.

@@ -21,7 +21,7 @@ use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::{Connector, Purpose};
 use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 use crate::forward::{ForwardHandler, Forwarded};
-use crate::gate::Gate;
+use crate::gate::{Belongs, Gate};
 use crate::going_on;
 use crate::keeper;
 use crate::log_store::LogStore;
@@ -41,6 +41,8 @@ use crate::types::{Runtime, Types, our_vote};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
 const LEARNER_PATIENCE: u32 = 6;
+/// Records that a node may lack and still become a voter.
+const LAG_MAX: u64 = 10_000;
 
 /// Where a node's consensus begins.
 #[derive(Debug, Clone, Copy)]
@@ -330,6 +332,8 @@ impl Handle {
         let led = self.wait_status(settled, self.patience).await;
         led.map_err(|_| AdminError::Unknown("no leader yet; repeat it".to_owned()))?;
         for (node, member) in identified {
+            // Asked again: somebody else may have founded with it meanwhile.
+            let member = self.identified(node, member).await?;
             self.add_identified(node, member).await?;
         }
         self.change_membership(voters, Retired::Leave).await
@@ -348,6 +352,15 @@ impl Handle {
             });
         }
         self.applies()?;
+        if let Some(known) = self.status().members.get(&node)
+            && (&known.raft, &known.api) != (&member.raft, &member.api)
+        {
+            return Err(AdminError::Refused(format!(
+                "node {node} is a member at {} and {}; the address of a member is not changed by adding it again: join with a \
+                 new node id",
+                known.raft, known.api
+            )));
+        }
         let member = self.identified(node, member).await?;
         self.add_identified(node, member).await
     }
@@ -376,7 +389,14 @@ impl Handle {
             plane.peers.store
         } else {
             match plane.peers.identify(node, &member, self.patience).await {
-                Ok(store) => store,
+                // Two clusters that take nodes from each other would be two histories of one country.
+                Ok((_, Belongs::Elsewhere)) => {
+                    return refused(format!(
+                        "node {node} belongs to a cluster already, in which this node is not: ask a node of that cluster to \
+                         take this one in"
+                    ));
+                }
+                Ok((store, _)) => store,
                 Err(error) => {
                     return refused(format!("node {node} does not say its store: {error}"));
                 }
@@ -404,6 +424,64 @@ impl Handle {
     ) -> Result<(), AdminError> {
         self.applies()?;
         self.room_for_retired()?;
+        self.quorum_is_there(&voters).await?;
+        self.begin_change(voters, retired).await
+    }
+
+    /// As [`Self::change_membership`], whether or not the new voters are there.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn change_membership_unseen(
+        &self,
+        voters: BTreeSet<u64>,
+        retired: Retired,
+    ) -> Result<(), AdminError> {
+        self.begin_change(voters, retired).await
+    }
+
+    /// A change that has begun binds both halves: with voters of whom a quorum is down, nothing would be written any more,
+    /// and nothing could be taken back.
+    async fn quorum_is_there(&self, voters: &BTreeSet<u64>) -> Result<(), AdminError> {
+        let known = self.status();
+        if known.standing.role != Role::Leader {
+            return Err(AdminError::NotLeader {
+                leader: known.leader_address(),
+            });
+        }
+        let (peers, patience) = (&self.plane.peers, self.patience);
+        let known = &known;
+        let asked = voters.iter().map(|voter| async move {
+            let there = *voter == peers.node
+                || match known.members.get(voter) {
+                    Some(member) => peers.identify(*voter, member, patience).await.is_ok(),
+                    None => false,
+                };
+            let near = known.lag.get(voter).is_none_or(|lag| *lag <= LAG_MAX);
+            (*voter, there && near)
+        });
+        let found = futures::future::join_all(asked).await;
+        let missing: Vec<String> = found
+            .iter()
+            .filter(|(_, there)| !there)
+            .map(|(voter, _)| voter.to_string())
+            .collect();
+        if found.len() - missing.len() > found.len() / 2 {
+            return Ok(());
+        }
+        Err(AdminError::Refused(format!(
+            "of the voters asked for, node {} does not answer, is no member, or is far behind: the others are no quorum, and \
+             nothing could be written, nor this be taken back",
+            missing.join(" and node ")
+        )))
+    }
+
+    async fn begin_change(
+        &self,
+        voters: BTreeSet<u64>,
+        retired: Retired,
+    ) -> Result<(), AdminError> {
         let change = ChangeMembers::ReplaceAllVoters(voters);
         let retain = retired == Retired::StayAsLearners;
         self.plane

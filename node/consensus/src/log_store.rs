@@ -151,7 +151,19 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
-        self.synced(|log, done| log.truncate_after(last.as_ref().map(position), done))
+        let last = last.as_ref().map(position);
+        let committed = self.log.state().committed;
+        // Two leaders of one term, which only a second founding or a copied store brings about. The log stays whole.
+        if last.map(|last| last.index) < committed.map(|committed| committed.index) {
+            let cut = last.map_or(0, |last| last.index + 1);
+            let kept = committed.map_or(0, |committed| committed.index);
+            return Err(noted(&self.faults)(StorageFault::Invariant(format!(
+                "a leader asks to cut the log from record {cut} on, and record {kept} is committed: another cluster was \
+                 founded with this one's identity, or a store was copied. Nothing was cut; stop the other before this node \
+                 is started again"
+            ))));
+        }
+        self.synced(|log, done| log.truncate_after(last, done))
             .await
     }
 

@@ -40,7 +40,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::codec::{BODY_VERSION, Body};
 use crate::connector::{Connector, Purpose};
-use crate::gate::{Gate, Refusal, Sender, near};
+use crate::gate::{Belongs, Gate, Refusal, Sender, near};
 use crate::member::Member;
 use crate::messages::{
     SnapshotPart, TransferAnswer, append_body, append_result_from, transfer_body, vote_answer_from,
@@ -283,20 +283,22 @@ impl Peers {
         }
     }
 
-    /// Asks a node which store it has.
+    /// Asks a node which store it has, and whether it belongs to a cluster.
     pub(crate) async fn identify(
         &self,
         to: u64,
         member: &Member,
         patience: Duration,
-    ) -> Result<StoreId, CallError> {
+    ) -> Result<(StoreId, Belongs), CallError> {
         let envelope = self.envelope(to, member.store, Bytes::new());
         let mut client = self.client(to, member, Purpose::Control)?;
         let answer = tokio::time::timeout(patience, client.identify(envelope));
         match answer.await {
             Ok(Ok(response)) => {
-                let (sender, _) = self.opened_answer(to, member, response.into_inner())?;
-                Ok(sender.store)
+                let (sender, body) = self.opened_answer(to, member, response.into_inner())?;
+                let belongs = Belongs::from_body(body)
+                    .map_err(|cause| CallError::Refused(cause.to_string()))?;
+                Ok((sender.store, belongs))
             }
             Ok(Err(status)) => Err(self.failed(to, Purpose::Control, &status)),
             Err(_) => {

@@ -507,8 +507,9 @@ impl RaftPlane for RaftService {
         if !body.is_empty() {
             return Err(Status::invalid_argument("a body where none is expected"));
         }
-        // The frame around the answer says it.
-        Ok(self.0.answer(&sender, Bytes::new()))
+        // The frame around the answer says which store; the body, to whom it belongs.
+        let belongs = self.0.ground().belongs(&sender);
+        Ok(self.0.answer(&sender, belongs.to_body()))
     }
 
     async fn went_back(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {

@@ -10,6 +10,7 @@ mod members;
 mod refusals;
 mod replication;
 mod room;
+mod second_founding;
 mod snapshots;
 mod speaker;
 mod standing_still;
