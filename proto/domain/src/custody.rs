@@ -15,7 +15,7 @@
 use crate::code::Prefix;
 use crate::command::TransferId;
 use crate::digest::Digest;
-use crate::limits::{EPOCH_MAX, Epoch, next_epoch};
+use crate::limits::{EPOCH_FOREIGN_MAX, Epoch, next_epoch};
 use crate::rejection::{Reason, Rejection, refuse};
 use crate::time::TimeMs;
 
@@ -474,10 +474,11 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
 /// The epoch of a link that begins a new one.
 fn one_more(chain: &Chain) -> Result<u64, Rejection> {
     // Never saturating: an epoch that repeats would let two offers stand at once.
-    let Some(next) = next_epoch(chain.epoch) else {
-        return refuse(Reason::RecordFull, format!("epoch {EPOCH_MAX}"));
-    };
-    Ok(next)
+    // Nor beyond what a peer believes: it would nack the link, and a robot under way would be nowhere.
+    match next_epoch(chain.epoch).filter(|next| *next <= EPOCH_FOREIGN_MAX) {
+        Some(next) => Ok(next),
+        None => refuse(Reason::RecordFull, format!("epoch {EPOCH_FOREIGN_MAX}")),
+    }
 }
 
 /// A link that was written, by us or by a proven peer.

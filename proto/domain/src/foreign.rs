@@ -8,7 +8,7 @@ use crate::accord::Peer;
 use crate::checkpoint::{Origin, open};
 use crate::code::{Code, Prefix};
 use crate::command::Command;
-use crate::custody::{Folded, Link, Step, Written, fold, follow};
+use crate::custody::{Chain, Folded, Link, Step, Written, fold, follow};
 use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
 use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical, DecodeError, DecodeFault};
@@ -23,8 +23,8 @@ use crate::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_has
 use crate::ledger::Ledger;
 use crate::lifecycle::HoldKind;
 use crate::limits::{
-    EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_MAX, LATER_LEAVES_MAX, RECALL_BINDS_MAX,
-    RECALLS_OF_MODEL_MAX,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_MAX, LATER_LEAVES_MAX,
+    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
 };
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::map::{MapAnswer, RobotStatus};
@@ -466,7 +466,17 @@ impl<L: Ledger> Run<'_, L> {
             at: proven.leaf.t_ms,
             deadline,
         };
-        if too_far_ahead(link.epoch, here.chain.epoch) {
+        if here.chain == Chain::unknown() {
+            if link.epoch > EPOCH_FIRST_MAX {
+                return no(
+                    Reason::Malformed,
+                    format!(
+                        "epoch {}, of a robot unknown here at most {EPOCH_FIRST_MAX} is believed",
+                        link.epoch
+                    ),
+                );
+            }
+        } else if too_far_ahead(link.epoch, here.chain.epoch) {
             return no(
                 Reason::Malformed,
                 format!(

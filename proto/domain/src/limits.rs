@@ -8,13 +8,16 @@
 
 use crate::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
 
-/// The highest epoch that this registry writes.
+/// The highest epoch that a record or a link can carry.
 pub const EPOCH_MAX: u64 = 1 << 32;
-/// The highest epoch that another registry is believed: ours can always go on from there.
+/// The highest epoch that another registry is believed, and so the highest that this one writes: nobody would take more.
 pub const EPOCH_FOREIGN_MAX: u64 = 1 << 31;
-/// How far a foreign offer may lie above the epoch known here. A chain of which nothing was heard for as many
+/// How far a foreign step may lie above the epoch known here. A chain of which nothing was heard for as many
 /// movements is not plausible, and a registry that lies cannot use up the epochs of a robot with one leaf.
 pub const EPOCH_STEP_MAX: u64 = 1 << 16;
+/// The highest epoch believed of a robot never heard of. It has no known epoch to be measured from: one that a lie moved
+/// by [`EPOCH_STEP_MAX`] elsewhere must still be taken by a new country. The rest is room for the steps that follow.
+pub const EPOCH_FIRST_MAX: u64 = EPOCH_FOREIGN_MAX - EPOCH_STEP_MAX;
 /// The highest leaf index, tree size, or tree position.
 pub const INDEX_MAX: u64 = 1 << 48;
 /// The highest sequence, cursor, session, incarnation or other count that only grows.
@@ -93,6 +96,7 @@ pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const UNSEALED_MAX: u64 = 1 << 20;
 
 const _: () = assert!(EPOCH_FOREIGN_MAX < EPOCH_MAX);
+const _: () = assert!(EPOCH_STEP_MAX < EPOCH_FIRST_MAX);
 const _: () = assert!(RECALLS_OF_MODEL_BY_PARTIES_MAX < RECALLS_OF_MODEL_MAX);
 // A record with every list full and every text at its bound: part 34 + lot, hold two texts and twenty bytes.
 const _: () = assert!(

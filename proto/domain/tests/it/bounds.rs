@@ -12,15 +12,15 @@ use carnet_domain::encoding::{Blob, Canonical, Decoder};
 use carnet_domain::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
 use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreement, text, transfer};
+use carnet_domain::kit::{Country, agreement, befriend, text, transfer};
 use carnet_domain::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::limits::{
-    AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FOREIGN_MAX,
-    EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, IDENTITY_PARTS_MAX, MODELS_OF_RECALL_MAX,
-    NAME_BYTES_MAX, PARTS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
-    RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX,
+    AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
+    EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, IDENTITY_PARTS_MAX,
+    MODELS_OF_RECALL_MAX, NAME_BYTES_MAX, PARTS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
+    RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use carnet_domain::record::{
     Before, Hold, Holder, Part, PartType, Predicate, Recall, RecallNotice, RecallStatus, Robot,
@@ -233,6 +233,60 @@ fn a_foreign_epoch_out_of_range_leaves_the_robot_its_way_home() {
     assert_eq!(robot(&a, &code).custody.epoch, 3);
 }
 
+/// A robot's move from one country to another, every step believed.
+fn moves(from: &mut Country, to: &mut Country, code: Code, number: u8) {
+    let declared = offer(from, to, code, number);
+    from.must("customs", declared);
+    let batch = waiting(from, to);
+    believe(to, batch);
+    to.must("customs", permit(to, number, vec![]));
+    to.deliver(from);
+    from.must("customs", depart(number));
+    let batch = waiting(from, to);
+    believe(to, batch);
+    to.must("customs", admit(number));
+    to.deliver(from);
+}
+
+/// Sets the epoch that a country knows of a robot.
+fn set_epoch(country: &mut Country, code: &Code, epoch: u64) {
+    let mut lied = robot(country, code);
+    lied.custody.epoch = epoch;
+    let Ok(()) = country.ledger.put_robot(lied);
+}
+
+#[test]
+fn an_epoch_moved_by_a_lie_is_taken_by_a_country_that_does_not_know_the_robot() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    let code = a.code(1);
+    moves(&mut a, &mut b, code, 1);
+    // The largest lie that is believed: the offer home says one more, and 1 is known at home.
+    set_epoch(&mut b, &code, EPOCH_STEP_MAX);
+    moves(&mut b, &mut a, code, 2);
+    assert_eq!(robot(&a, &code).custody.epoch, EPOCH_STEP_MAX + 1);
+    moves(&mut a, &mut c, code, 3);
+    assert_eq!(robot(&c, &code).custody.epoch, EPOCH_STEP_MAX + 2);
+}
+
+#[test]
+fn the_first_epoch_of_a_robot_is_believed_up_to_its_bound() {
+    for (epoch, kind) in [
+        (EPOCH_FIRST_MAX, Kind::Foreign),
+        (EPOCH_FIRST_MAX + 1, Kind::Nack),
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        set_epoch(&mut a, &code, epoch - 1);
+        let declared = offer(&a, &b, code, 1);
+        a.must("customs", declared);
+        let batch = waiting(&mut a, &b);
+        assert_eq!(take(&mut b, batch), "done", "epoch {epoch}");
+        assert_eq!(newest_kind(&b), kind, "epoch {epoch}");
+    }
+}
+
 #[test]
 fn our_own_epochs_end_with_a_refusal() {
     let me = prefix("86");
@@ -247,9 +301,9 @@ fn our_own_epochs_end_with_a_refusal() {
         to: prefix("49"),
         agreement_version: 1,
     };
-    let last = propose(me, &here(EPOCH_MAX - 1), &export, TimeMs(0)).expect("the last epoch");
-    assert_eq!(last.epoch, EPOCH_MAX);
-    for epoch in [EPOCH_MAX, EPOCH_MAX + 1, u64::MAX] {
+    let last = propose(me, &here(EPOCH_FOREIGN_MAX - 1), &export, TimeMs(0));
+    assert_eq!(last.expect("the last epoch").epoch, EPOCH_FOREIGN_MAX);
+    for epoch in [EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_MAX + 1, u64::MAX] {
         let no = propose(me, &here(epoch), &export, TimeMs(0)).expect_err("no epoch is left");
         assert_eq!(no.reason.name(), "RecordFull", "{epoch}");
         let transit = Chain {
