@@ -153,6 +153,12 @@ impl Recorder {
         self.lock().iter().filter(is_answer).count()
     }
 
+    /// How many writes took effect.
+    pub fn written(&self) -> usize {
+        let is_written = |o: &&Operation| matches!(o.outcome, Outcome::Written { .. });
+        self.lock().iter().filter(is_written).count()
+    }
+
     /// How many operations ended without anybody knowing whether they took effect.
     pub fn unknown(&self) -> usize {
         let is_unknown = |o: &&Operation| matches!(o.outcome, Outcome::Unknown);

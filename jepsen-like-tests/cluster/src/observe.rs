@@ -184,7 +184,10 @@ impl Seen {
 
 async fn watch_node(admin: Admin, address: String, seen: Arc<Seen>) {
     loop {
-        if let Ok(status) = admin.status(&address, false).await {
+        // A store without a configuration is a new one: what the node said with another says nothing of it.
+        if let Ok(status) = admin.status(&address, false).await
+            && !status.voters.is_empty()
+        {
             lock(&seen.looks).push(look_of(&status, false));
         }
         tokio::time::sleep(LOOK_EVERY).await;

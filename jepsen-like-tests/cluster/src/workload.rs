@@ -127,6 +127,11 @@ impl Load {
         self.recorder.now()
     }
 
+    /// How many writes took effect.
+    pub fn written(&self) -> usize {
+        self.recorder.written()
+    }
+
     /// How many operations have ended with an answer.
     pub fn answered(&self) -> usize {
         self.recorder.answered()

@@ -42,6 +42,7 @@ use crate::keyring::Keyring;
 use crate::node::Node;
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
+use crate::refusal;
 use crate::run_error::RunError;
 use crate::sequencer::{self, Signer};
 use crate::skip_files::SkipFiles;
@@ -261,6 +262,7 @@ pub async fn assemble(
     keyring: Arc<dyn Keyring>,
 ) -> Result<Running, RunError> {
     compare::refuse_diverged(&config.node.data_dir)?;
+    refusal::judge(&config.node.data_dir)?;
     let planes = Planes::load(&config, &clock)?;
     let prefix = config.node.prefix;
     let home = open_home(&config, planes.owner(&config)?)?;
@@ -487,6 +489,9 @@ impl Running {
             None => outcome,
         };
         self.stop.send_replace(true);
+        if let Err(RunError::Refused(why)) = &outcome {
+            refusal::keep(&self.node.config.node.data_dir, &why.to_string());
+        }
         if let Err(RunError::Diverged(found)) = &outcome {
             // Not one more answer: what is under way ends with the process.
             self.tasks.abort_all();

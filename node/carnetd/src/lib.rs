@@ -16,6 +16,7 @@ pub mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod reader;
+pub mod refusal;
 pub mod run_error;
 pub mod sequencer;
 pub mod skip_files;

@@ -370,12 +370,12 @@ impl Gate {
                 }
                 Ok(())
             }
-            Ask::Lead(_) if self.hears_a_leader(ground) => Err(Refusal::LeaderHeard(node)),
             Ask::Lead(vote) if vote.term < ground.vote.term => Err(Refusal::OldTerm {
                 node,
                 shown: vote.term,
                 mine: ground.vote.term,
             }),
+            Ask::Lead(_) if self.hears_a_leader(ground) => Err(Refusal::LeaderHeard(node)),
             Ask::Lead(vote) => near(vote, ground.vote),
         }
     }

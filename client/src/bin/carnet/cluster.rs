@@ -177,7 +177,7 @@ pub(crate) enum Cluster {
         #[arg(value_parser = member)]
         member: Member,
     },
-    /// Sets the voters.
+    /// Sets the voters. A node that is left out leaves the cluster for good: its id is never used again.
     Voters {
         /// Node ids.
         #[arg(required = true)]

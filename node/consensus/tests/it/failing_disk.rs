@@ -158,13 +158,17 @@ impl Connector for Nobody {
     }
 }
 
+fn settings() -> Settings {
+    Settings {
+        store: store(1),
+        start: 1,
+        ..Settings::quick(CLUSTER, 1, 1)
+    }
+}
+
 async fn founded(disk: &Arc<Disk>) -> Handle {
     let handle = Consensus::start(
-        Settings {
-            store: store(1),
-            start: 1,
-            ..Settings::quick(CLUSTER, 1, 1)
-        },
+        settings(),
         Arc::new(FailingLog(MemoryLog::new(), Arc::clone(disk))),
         Arc::new(FailingMachine(RegisterMachine::new(), Arc::clone(disk))),
         Arc::new(Nobody),
@@ -257,7 +261,7 @@ async fn a_fault_met_while_recovering_keeps_its_type() {
     .expect("noted");
     disk.failing.store(Place::Apply as u8, Ordering::SeqCst);
     let started = Consensus::start(
-        Settings::quick(CLUSTER, 1, 1),
+        settings(),
         log,
         Arc::new(FailingMachine(machine, disk)),
         Arc::new(Nobody),
