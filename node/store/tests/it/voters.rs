@@ -11,7 +11,7 @@ use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;
 
 /// A membership record as the consensus crate begins it; its members are not read here.
-fn membership(sets: &[&[u64]]) -> Payload {
+pub(crate) fn membership(sets: &[&[u64]]) -> Payload {
     let mut bytes = vec![1];
     bytes.extend((sets.len() as u32).to_be_bytes());
     for set in sets {
