@@ -692,6 +692,11 @@ impl<L: Ledger> Run<'_, L> {
             return no(Reason::RobotUnknown, code.display_form());
         }
         let claim = !issuer && !held_there;
+        // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
+        // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
+        if claim && self.ledger.ended(&code_key).or_fault()?.is_some() {
+            return Ok(Vec::new());
+        }
         let ended = |claim| {
             Box::new(Ended {
                 code,

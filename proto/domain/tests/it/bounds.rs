@@ -10,12 +10,12 @@ use carnet_domain::custody::{
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::{Blob, Canonical, Decoder};
 use carnet_domain::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
-use carnet_domain::event::slot;
+use carnet_domain::event::{Standing, slot};
 use carnet_domain::kit::forge::Forged;
 use carnet_domain::kit::{Country, agreement, befriend, text, transfer};
 use carnet_domain::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::HoldKind;
+use carnet_domain::lifecycle::{HoldKind, State};
 use carnet_domain::limits::{
     AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
     EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, IDENTITY_PARTS_MAX,
@@ -816,4 +816,43 @@ fn an_office_name_that_fits_makes_a_setter_that_fits() {
     a.must("far", hold);
     let stored = robot(&a, &a.code(1)).to_bytes();
     assert!(Robot::from_bytes(&stored).is_ok());
+}
+
+/// A departure travels with the leaves that follow it, of which a mail item holds a bounded number.
+#[test]
+fn a_third_country_that_repeats_claims_keeps_no_robot_from_arriving() {
+    let (mut a, mut b) = two();
+    let mut third = Country::with_market("81");
+    befriend(&mut a, &mut third);
+    let (code, to) = (a.code(1), b.prefix);
+    a.must("customs", a.declare(1, transfer(1), &to));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    let mut claims = Slots::new();
+    claims.set(slot::CODE, &code.as_str().to_owned());
+    let standing = Standing {
+        state: State::Scrapped,
+        holds: vec![],
+        owed: vec![],
+        remedied: vec![],
+    };
+    claims.set(slot::STATE, &standing);
+    let before = a.registry().tree.size();
+    for _ in 0..20 {
+        let forged = Forged {
+            kind: Kind::LifeCycle.number(),
+            subject: Subject::robot(&code),
+            slots: claims.clone(),
+            status: 7,
+        };
+        third.forge(forged, &a.prefix);
+    }
+    let answers = third.deliver(&mut a);
+    assert_eq!(answers.len(), 20, "every claim is read");
+    let written = a.registry().tree.size() - before;
+    assert_eq!(written, 1, "one leaf for all of them");
+    a.deliver(&mut b);
+    b.must("customs", admit(1));
 }
