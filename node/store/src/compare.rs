@@ -61,7 +61,8 @@ pub struct Mark {
 /// The digest of everything written since some moment.
 ///
 /// Its input, a write after the other: `family u8 ‖ len(key) u32 ‖ len(value) u32 ‖ key ‖ value`, little-endian, where a
-/// deletion has a length of all ones and no value.
+/// deletion has a length of all ones and no value. A range that is cleared counts once, as a deletion of the key it begins
+/// with: what lay in it is not read, and every write that put it there was taken up when it was made.
 #[derive(Clone, Default)]
 pub struct Written(Option<Xxh3>);
 

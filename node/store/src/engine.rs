@@ -10,6 +10,8 @@ use crate::fault::StorageFault;
 /// Changes that take effect together or not at all.
 #[derive(Debug, Default, Clone)]
 pub struct Batch {
+    /// Ranges that lose every key `from <= key < to`, before any of [`Self::changes`] takes effect.
+    pub cleared: Vec<(Family, Vec<u8>, Vec<u8>)>,
     /// In order; the last change of a key counts. `None` deletes.
     pub changes: Vec<(Family, Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -23,6 +25,12 @@ impl Batch {
     /// Removes a key.
     pub fn delete(&mut self, family: Family, key: Vec<u8>) {
         self.changes.push((family, key, None));
+    }
+
+    /// Removes every key `from <= key < to` that was there before this batch. The engine on disk writes one record for
+    /// it, whatever lies in the range; a range without keys is lawful.
+    pub fn clear(&mut self, family: Family, from: Vec<u8>, to: Vec<u8>) {
+        self.cleared.push((family, from, to));
     }
 }
 

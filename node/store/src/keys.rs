@@ -128,6 +128,15 @@ pub fn answer(session: u64, place: u32, first_item: u32) -> Vec<u8> {
     ])
 }
 
+/// `sessions`: the bounds of all answers of a session (inclusive, exclusive).
+pub fn answers(session: u64) -> (Vec<u8>, Vec<u8>) {
+    let end = match session.checked_add(1) {
+        Some(next) => join(&[b"a", &next.to_be_bytes()]),
+        None => b"b".to_vec(),
+    };
+    (join(&[b"a", &session.to_be_bytes()]), end)
+}
+
 /// `entries`: a leaf.
 pub fn leaf(index: u64) -> Vec<u8> {
     index.to_be_bytes().to_vec()
@@ -195,6 +204,23 @@ mod tests {
         assert!(envelope(255) < envelope(256));
         assert!(completed(255) < completed(256));
         assert!(answer(1, 2, 3) < answer(1, 3, 0));
+    }
+
+    #[test]
+    fn the_bounds_of_a_sessions_answers_hold_them_all_and_no_others() {
+        for id in [0, 1, 254, 255, 256, 0xffff_ffff, u64::MAX - 1, u64::MAX] {
+            let (from, to) = answers(id);
+            for answer in [answer(id, 0, 0), answer(id, u32::MAX, u32::MAX)] {
+                assert!(from <= answer && answer < to, "of {id}");
+            }
+            if let Some(before) = id.checked_sub(1) {
+                assert!(answer(before, u32::MAX, u32::MAX) < from, "before {id}");
+            }
+            if let Some(next) = id.checked_add(1) {
+                assert!(to <= answer(next, 0, 0), "after {id}");
+            }
+            assert!(to <= session(0), "sessions after {id}");
+        }
     }
 
     #[test]

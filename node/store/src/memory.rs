@@ -139,6 +139,19 @@ impl KvEngine for MemoryEngine {
     fn write(&self, batch: Batch) -> Result<(), StorageFault> {
         self.change(|disk| {
             let content = Arc::make_mut(&mut disk.now);
+            for (family, from, to) in batch.cleared {
+                let Some(range) = range(&from, Some(&to)) else {
+                    continue;
+                };
+                let map = &mut content.families[family as usize];
+                let keys: Vec<Bytes> = map
+                    .range::<_, [u8]>(range)
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                for key in keys {
+                    map.remove(&key);
+                }
+            }
             for (family, key, value) in batch.changes {
                 let map = &mut content.families[family as usize];
                 match value {

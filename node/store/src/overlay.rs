@@ -36,12 +36,17 @@ pub trait Verified: Send + Sync {
 /// Changes of one family; `None` deletes.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Disjoint ranges of keys: the first of each, and the first after it.
+type Ranges = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Uncommitted writes over an engine.
 pub struct Overlay<'a> {
     base: &'a dyn KvRead,
     verified: &'a dyn Verified,
     /// By family, in the order of [`Family::ALL`].
     changes: Vec<Changes>,
+    /// By family, as the changes: what the base holds in it is gone.
+    cleared: Vec<Ranges>,
     registry: Option<Registry>,
     registry_changed: bool,
     voters: Voters,
@@ -94,6 +99,7 @@ impl<'a> Overlay<'a> {
             base,
             verified,
             changes: vec![Changes::new(); Family::ALL.len()],
+            cleared: vec![Ranges::new(); Family::ALL.len()],
             registry,
             registry_changed: false,
             voters: Voters::default(),
@@ -139,8 +145,16 @@ impl<'a> Overlay<'a> {
                 of_family.map(|(key, value)| (*family, key, value))
             })
             .collect();
+        let cleared = Family::ALL
+            .iter()
+            .zip(self.cleared)
+            .flat_map(|(family, ranges)| {
+                let of_family = ranges.into_iter();
+                of_family.map(|(from, to)| (*family, from, to))
+            })
+            .collect();
         Finished {
-            batch: Batch { changes },
+            batch: Batch { cleared, changes },
             registry: self.registry,
             written: self.written,
         }
@@ -154,6 +168,84 @@ impl<'a> Overlay<'a> {
         };
         self.written.note(family, &key, value.as_deref());
         self.changes[family as usize].insert(key, value);
+    }
+
+    /// Removes a range of keys without reading the base. No two ranges of an overlay may overlap in part.
+    fn clear(&mut self, family: Family, from: Vec<u8>, to: Vec<u8>) {
+        self.written.note(family, &from, None);
+        // Bounded by what this overlay wrote.
+        self.changes[family as usize]
+            .extract_if(from.clone()..to.clone(), |_, _| true)
+            .for_each(drop);
+        self.cleared[family as usize].insert(from, to);
+    }
+
+    /// Whether the base's value of a key does not count any more.
+    fn is_cleared(&self, family: Family, key: &[u8]) -> bool {
+        self.cleared_from(family, key)
+            .is_some_and(|to| key < to.as_slice())
+    }
+
+    /// The end of the last cleared range that begins at or before a key.
+    fn cleared_from(&self, family: Family, key: &[u8]) -> Option<&Vec<u8>> {
+        let upto = (Bound::Unbounded, Bound::Included(key));
+        let mut ranges = self.cleared[family as usize].range::<[u8], _>(upto);
+        ranges.next_back().map(|(_, to)| to)
+    }
+
+    /// What is left of `from <= key < to` between the cleared ranges, ascending.
+    fn uncleared<'k>(
+        &'k self,
+        family: Family,
+        from: &'k [u8],
+        to: Option<&'k [u8]>,
+    ) -> Vec<(&'k [u8], Option<&'k [u8]>)> {
+        let mut left = Vec::new();
+        let mut next = self
+            .cleared_from(family, from)
+            .map_or(from, |to| from.max(to));
+        let above = (Bound::Excluded(from), Bound::Unbounded);
+        for (low, high) in self.cleared[family as usize].range::<[u8], _>(above) {
+            if to.is_some_and(|to| to <= low.as_slice()) {
+                break;
+            }
+            if next < low.as_slice() {
+                left.push((next, Some(low.as_slice())));
+            }
+            next = next.max(high);
+        }
+        left.push((next, to));
+        left
+    }
+
+    /// As [`KvRead::scan`] of the base, without what was cleared.
+    fn scan_base(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        let mut found = Vec::new();
+        for (from, to) in self.uncleared(family, from, to) {
+            found.extend(self.base.scan(family, from, to, count_max - found.len())?);
+        }
+        Ok(found)
+    }
+
+    /// As [`KvRead::last`] of the base, without what was cleared.
+    fn last_base(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        for (from, to) in self.uncleared(family, from, to).into_iter().rev() {
+            if let Some(found) = self.base.last(family, from, to)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn changed(&self, family: Family, from: &[u8]) -> Range<'_, Vec<u8>, Option<Vec<u8>>> {
@@ -179,6 +271,7 @@ impl KvRead for Overlay<'_> {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
         match self.changes[family as usize].get(key) {
             Some(changed) => Ok(changed.clone()),
+            None if self.is_cleared(family, key) => Ok(None),
             None => self.base.get(family, key),
         }
     }
@@ -196,12 +289,11 @@ impl KvRead for Overlay<'_> {
             .take_while(|(key, _)| within(key))
             .collect();
         if changed.is_empty() {
-            return self.base.scan(family, from, to, count_max);
+            return self.scan_base(family, from, to, count_max);
         }
         // Deletions can hide as many pairs as there are changes, so that many more are read below.
-        let below = self
-            .base
-            .scan(family, from, to, count_max.saturating_add(changed.len()))?;
+        let below_max = count_max.saturating_add(changed.len());
+        let below = self.scan_base(family, from, to, below_max)?;
         let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = below
             .into_iter()
             .map(|(key, value)| (key, Some(value)))
@@ -224,7 +316,7 @@ impl KvRead for Overlay<'_> {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Option<Pair>, StorageFault> {
-        let below = self.base.last(family, from, to)?;
+        let below = self.last_base(family, from, to)?;
         let below =
             below.filter(|(key, _)| !matches!(self.changes[family as usize].get(key), Some(None)));
         let within = |key: &Vec<u8>| to.is_none_or(|to| key.as_slice() < to);
@@ -451,11 +543,10 @@ impl Ledger for Overlay<'_> {
             None,
         );
         self.set(Family::Sessions, keys::session(id), None);
-        let from = keys::answer(id, 0, 0);
-        let end = keys::after_prefix(&from[..9]);
-        for (key, _) in self.scan(Family::Sessions, &from, end.as_deref(), usize::MAX)? {
-            self.set(Family::Sessions, key, None);
-        }
+        // Not one by one: a session may hold more answers than memory does, and this is a part of `apply`. What runs
+        // out of memory here would do so on every replica, at every start.
+        let (from, to) = keys::answers(id);
+        self.clear(Family::Sessions, from, to);
         Ok(())
     }
 

@@ -263,8 +263,18 @@ impl KvEngine for RocksEngine {
         let size = |(_, key, value): &(Family, Vec<u8>, Option<Vec<u8>>)| {
             key.len() + value.as_ref().map_or(0, Vec::len) + 16
         };
-        let size = 16 + batch.changes.iter().map(size).sum::<usize>();
+        let range_size = |(_, from, to): &(Family, Vec<u8>, Vec<u8>)| from.len() + to.len() + 16;
+        let size = 16
+            + batch.cleared.iter().map(range_size).sum::<usize>()
+            + batch.changes.iter().map(size).sum::<usize>();
         let mut changes = WriteBatch::with_capacity_bytes(size);
+        // First: a later write of the same batch into a cleared range stays.
+        for (family, from, to) in &batch.cleared {
+            // RocksDB refuses an inverted range, and with it the batch.
+            if from < to {
+                changes.delete_range_cf(self.opened.handle(*family)?, from, to);
+            }
+        }
         for (family, key, value) in &batch.changes {
             let family = self.opened.handle(*family)?;
             match value {

@@ -37,6 +37,7 @@ async fn a_new_node_founds_nothing_over_a_country() {
         cluster.handle(4).status().voters.is_empty(),
         "node 4 founded nothing"
     );
+    cluster.stop(4).await;
     let next = cluster.put("x", "on").await.position.index;
     assert!(next > last);
     cluster.applied(next, 1..=3).await;

@@ -72,6 +72,26 @@ fn the_last_change_of_a_key_in_a_batch_counts() {
 }
 
 #[test]
+fn a_cleared_range_keeps_what_its_own_batch_puts_into_it() {
+    on_each(|engine| {
+        put(engine, &["a", "b", "ba", "bz", "c"]);
+        let view = engine.view().expect("a view");
+        let mut batch = Batch::default();
+        batch.put(Family::Robots, b"bb".to_vec(), b"BB".to_vec());
+        batch.clear(Family::Robots, b"b".to_vec(), b"c".to_vec());
+        batch.clear(Family::Robots, b"c".to_vec(), b"c".to_vec());
+        batch.clear(Family::Robots, b"c".to_vec(), b"a".to_vec());
+        batch.clear(Family::Index, b"a".to_vec(), b"z".to_vec());
+        engine.write(batch).expect("a write");
+        assert_eq!(scanned(engine, "", None, 100), "a bb c");
+        assert_eq!(last(engine, "a", Some("c")).as_deref(), Some("bb"));
+        assert_eq!(engine.get(Family::Robots, b"ba").expect("a read"), None);
+        let before = view.scan(Family::Robots, b"", None, 100).expect("a scan");
+        assert_eq!(before.len(), 5, "a view does not move");
+    });
+}
+
+#[test]
 fn a_family_does_not_see_the_keys_of_another() {
     on_each(|engine| {
         for &family in Family::ALL {

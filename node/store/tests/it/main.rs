@@ -12,4 +12,5 @@ mod model;
 mod poisoned;
 mod refusals;
 mod roots;
+mod sessions;
 mod voters;

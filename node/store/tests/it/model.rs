@@ -10,9 +10,12 @@ use proptest::prelude::*;
 
 use crate::bench::{Content, Disk, content, files_of, install};
 
+type Cleared = Vec<(Family, Vec<u8>, Vec<u8>)>;
+type Changes = Vec<(Family, Vec<u8>, Option<Vec<u8>>)>;
+
 #[derive(Debug, Clone)]
 enum Operation {
-    Write(Vec<(Family, Vec<u8>, Option<Vec<u8>>)>),
+    Write(Cleared, Changes),
     Read(Family, Vec<u8>, Option<Vec<u8>>, usize),
     View,
     Sync,
@@ -35,7 +38,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     let value = prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..40));
     let change = (family(), key(), value);
     prop_oneof![
-        8 => prop::collection::vec(change, 0..12).prop_map(Operation::Write),
+        8 => (
+            prop::collection::vec((family(), key(), key()), 0..3),
+            prop::collection::vec(change, 0..12),
+        ).prop_map(|(cleared, changes)| Operation::Write(cleared, changes)),
         8 => (family(), key(), prop::option::of(key()), 0..6_usize).prop_map(|(f, from, to, n)| Operation::Read(f, from, to, n)),
         1 => Just(Operation::View),
         1 => Just(Operation::Sync),
@@ -78,12 +84,16 @@ fn run(
     let mut views: Vec<(Arc<dyn KvRead>, Content)> = Vec::new();
     for operation in operations {
         match operation {
-            Operation::Write(changes) => {
+            Operation::Write(cleared, changes) => {
                 engine
                     .write(Batch {
+                        cleared: cleared.clone(),
                         changes: changes.clone(),
                     })
                     .expect("a write");
+                for (family, from, to) in cleared {
+                    model.retain(|(of, key), _| of != family || key < from || to <= key);
+                }
                 for (family, key, value) in changes {
                     match value {
                         Some(value) => model.insert((*family, key.clone()), value.clone()),
