@@ -827,7 +827,7 @@ fn a_third_country_that_repeats_claims_keeps_no_robot_from_arriving() {
     let (code, to) = (a.code(1), b.prefix);
     a.must("customs", a.declare(1, transfer(1), &to));
     a.deliver(&mut b);
-    b.must("customs", permit(&b, 1));
+    b.must("customs", permit(&b, 1, vec![]));
     b.deliver(&mut a);
     a.must("customs", depart(1));
     let mut claims = Slots::new();
