@@ -105,7 +105,40 @@ impl Node {
             return Err(ApiError::NoRoom { text });
         }
         let at = timekeeper::stamp(self, &body).await?;
+        let body = self.not_breaking(body, at).await?;
         self.propose_stamped(body, at).await
+    }
+
+    /// Refuses mail at which the rules still panic, of a peer of which the roots had mail skipped. Its feed stands still
+    /// and this log goes on; a repaired program takes it.
+    async fn not_breaking(&self, body: Body, at: TimeMs) -> Result<Body, ApiError> {
+        let Body::Foreign { batch } = &body else {
+            return Ok(body);
+        };
+        let peer = batch.peer;
+        let Some(index) = self.state.skipped_mail_of(peer) else {
+            return Ok(body);
+        };
+        let stamp = Stamp {
+            at,
+            seed: EntrySeed([0; 32]),
+        };
+        let state = Arc::clone(&self.state);
+        let tried = tokio::task::spawn_blocking(move || {
+            let entry = Entry { stamp, body };
+            state.breaks_on(&entry).map(|breaks| (breaks, entry.body))
+        });
+        match tried.await {
+            Ok(Ok((false, body))) => Ok(body),
+            Ok(Ok((true, _))) => Err(ApiError::invalid(
+                "batch",
+                format!(
+                    "the roots had log entry {index} skipped, mail of {peer}, and this program cannot apply its mail yet: see the runbook poisoned-entry"
+                ),
+            )),
+            Ok(Err(fault)) => Err(ApiError::unavailable(fault)),
+            Err(error) => Err(ApiError::unavailable(error)),
+        }
     }
 
     /// Proposes a body with a stamp that was judged before.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing::{error, warn};
 
 use carnet_domain::accord::Signed;
+use carnet_domain::code::Prefix;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
@@ -339,6 +340,33 @@ impl<E: StateEngine> RegistryState<E> {
         let body = body();
         let same = skipped.iter().find(|skipped| skipped.repeats(&body));
         same.map(|skipped| skipped.order.log_index)
+    }
+
+    /// The index of the newest skipped entry that was mail of this peer. The peer serves the same item again under its
+    /// next checkpoint, in other bytes, which [`Self::was_skipped`] does not know: ask [`Self::breaks_on`].
+    pub fn skipped_mail_of(&self, peer: Prefix) -> Option<u64> {
+        let skipped = Arc::clone(&self.skipped.read().unwrap_or_else(PoisonError::into_inner));
+        let newest = skipped.iter().rev().find(|s| s.peer() == Some(peer));
+        newest.map(|skipped| skipped.order.log_index)
+    }
+
+    /// Whether the rules of this program panic at an entry, tried on the state as it is; nothing is written. Blocks for
+    /// as long as applying it takes, and applying waits meanwhile.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn breaks_on(&self, entry: &Entry) -> Result<bool, StorageFault> {
+        let inner = self.lock()?;
+        let applied = applied::load(&self.engine)?;
+        let record = LogRecord {
+            position: applied.last.unwrap_or_default(),
+            payload: Payload::Entry(entry.to_bytes().into()),
+        };
+        let membership = applied.membership.as_ref().map(|(_, bytes)| bytes);
+        let (base, written) = (inner.registry.clone(), inner.written.clone());
+        let computed =
+            guarded(|| self.compute(base, written, membership, std::slice::from_ref(&record)))?;
+        Ok(computed.is_err())
     }
 
     fn reread_skipped(&self) -> Result<(), StorageFault> {

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use carnet_domain::accord::Signed;
+use carnet_domain::code::Prefix;
 use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{Body, Entry};
 use carnet_domain::skip::{Skip, SkipError};
 
 use crate::fault::StorageFault;
+use crate::guard;
 
 /// A log entry that the roots had skipped, as kept in the state database on every replica alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,18 @@ impl Skipped {
     pub fn repeats(&self, body: &[u8]) -> bool {
         let entry = &self.entry.0;
         entry.ends_with(body) && entry.len() - body.len() <= STAMP_BYTES_MAX
+    }
+
+    /// The peer whose mail the entry was, if it can be read.
+    pub(crate) fn peer(&self) -> Option<Prefix> {
+        // Decoding may be what broke.
+        match guard::run(|| Entry::from_bytes(&self.entry.0)) {
+            Ok(Ok(Entry {
+                body: Body::Foreign { batch },
+                ..
+            })) => Some(batch.peer),
+            _ => None,
+        }
     }
 }
 

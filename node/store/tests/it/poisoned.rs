@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use carnet_domain::accord::Signed;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::kit::Country;
+use carnet_domain::entry::{Body, Entry};
+use carnet_domain::kit::{Country, befriend, transfer};
+use carnet_domain::ledger::Ledger;
 use carnet_domain::skip::{Skip, entry_digest};
 use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
@@ -398,4 +400,83 @@ fn a_replica_that_came_by_a_snapshot_needs_no_file() {
     assert_eq!(standing, OrderStanding::Followed);
     let body = story.country.entries[story.at].body.to_bytes();
     assert_eq!(fresh.was_skipped(|| body), Some(story.index()));
+}
+
+/// The same item comes again under the peer's next checkpoint, in other bytes.
+#[test]
+fn skipped_mail_in_other_bytes_is_known_to_break_until_the_program_is_repaired() {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("49"));
+    befriend(&mut a, &mut b);
+    a.must("maker", a.register(1));
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let cursor = peer.expect("a peer").cursor;
+    let stamp = b.entries.last().expect("entries").stamp.clone();
+    let mail = |a: &mut Country| {
+        a.close();
+        let batch = a.mail(&b.prefix, 0, cursor).expect("mail");
+        Entry {
+            stamp: stamp.clone(),
+            body: Body::Foreign { batch },
+        }
+    };
+    let panics_left = Arc::new(AtomicU32::new(ALWAYS));
+    let state = RegistryState::open(Poisoned {
+        engine: Arc::new(MemoryEngine::new()),
+        key: keys::robot(&a.code(1)),
+        panics_left: Arc::clone(&panics_left),
+    })
+    .expect("it opens");
+    let mut index = 2;
+    let mut record = |entry: &Entry| {
+        index += 1;
+        LogRecord {
+            position: LogPosition {
+                term: 2,
+                node: 1,
+                index,
+            },
+            payload: Payload::Entry(entry.to_bytes().into()),
+        }
+    };
+    for entry in &b.entries {
+        let answers = state.apply(vec![record(entry)]).expect("no fault");
+        assert_eq!(answers.len(), 1);
+    }
+    assert_eq!(state.skipped_mail_of(a.prefix), None);
+
+    let first = mail(&mut a);
+    let poisoned = record(&first);
+    let answers = state.apply(vec![poisoned.clone()]).expect("no fault");
+    assert!(answers.is_empty() && state.stands_before().is_some());
+    let skip = Skip {
+        cluster: b.registry().cluster,
+        log_index: poisoned.position.index,
+        entry: entry_digest(&first.to_bytes()),
+    };
+    let signatures = ["root-0", "root-1"].map(|root| skip.sign(&b.key(root)));
+    state.set_orders(vec![Signed {
+        signatures: signatures.to_vec(),
+        ..skip.unsigned()
+    }]);
+    let answers = state.apply(vec![poisoned]).expect("no fault");
+    assert!(answers.len() == 1 && state.stands_before().is_none());
+
+    // The peer goes on writing, and nothing of it is for us.
+    a.must("maker", a.register(10));
+    let second = mail(&mut a);
+    assert_eq!(state.was_skipped(|| second.body.to_bytes()), None);
+    assert_eq!(state.skipped_mail_of(a.prefix), Some(skip.log_index));
+    assert_eq!(state.skipped_mail_of(b.prefix), None);
+    let before = digest(&state);
+    assert!(state.breaks_on(&second).expect("a read"));
+    assert_eq!(digest(&state), before, "nothing is written");
+    assert_eq!(state.stands_before(), None, "and it does not stand");
+
+    // A repaired program takes it.
+    panics_left.store(0, Ordering::Relaxed);
+    assert!(!state.breaks_on(&second).expect("a read"));
+    assert_eq!(digest(&state), before, "nothing is written");
+    let answers = state.apply(vec![record(&second)]).expect("no fault");
+    assert_eq!(answers.len(), 1);
 }
