@@ -178,6 +178,24 @@ impl Admin {
         Ok(response.log_index)
     }
 
+    /// Hands leadership to another voter. Who leads then, and in which term.
+    ///
+    /// # Errors
+    /// As every write; also when that voter cannot lead.
+    pub async fn transfer_leadership(&self, to: u64) -> Result<(u64, u64), ClientError> {
+        let make = |channel| {
+            let mut client = admin(channel);
+            let request = pb::TransferLeadershipRequest { to };
+            async move { client.transfer_leadership(request).await }
+        };
+        let response = self
+            .net
+            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
+            .await
+            .outcome?;
+        Ok((response.leader, response.term))
+    }
+
     async fn change<F, Fut>(&self, make: &F) -> Result<u64, ClientError>
     where
         F: Fn(AdminClient<Channel>) -> Fut,

@@ -19,7 +19,7 @@ use crate::workload::{Load, LoadPlan};
 
 /// With fewer running nodes nobody leads, so nobody dies either.
 const QUORUM: usize = 2;
-/// Writes that must have taken effect.
+/// Writes that take effect before the fault is there: it must not lose them.
 const WRITES: usize = 10;
 /// Operations that are answered before the fault is there.
 const ANSWERS: usize = 60;
@@ -63,6 +63,8 @@ pub async fn survive(
     let before = of.status(1).await?.published_size;
     let mut load = Load::start(of, load)?;
     load.answers(ANSWERS).await?;
+    // How many of these are writes depends on the machine, and of those that follow most die with their leader.
+    load.writes(WRITES).await?;
     let nodes = of.kill_all()?;
     for id in &nodes {
         of.start_node_with(*id, &["--planted", fault])?;
@@ -104,12 +106,6 @@ pub async fn survive(
         violations.extend(all_covered(of, *id, size, &last).await?);
     }
     tell(&operations, fault, deaths, [before, size]);
-    let written = operations.iter().filter(|o| is_written(o)).count();
-    if written < WRITES {
-        return Err(Broken::new(format!(
-            "{fault}: {written} writes took effect, {WRITES} needed"
-        )));
-    }
     Ok(violations)
 }
 

@@ -154,6 +154,22 @@ impl Load {
         .await
     }
 
+    /// Waits until so many writes took effect since the start.
+    ///
+    /// # Errors
+    /// It never happened.
+    pub async fn writes(&self, least: usize) -> Result<(), Broken> {
+        until(&format!("{least} writes took effect"), || async {
+            let found = self.written();
+            if least <= found {
+                Ok(())
+            } else {
+                Err(format!("{found} did"))
+            }
+        })
+        .await
+    }
+
     /// How many operations have ended without anybody knowing whether they took effect.
     pub fn unknown(&self) -> usize {
         self.recorder.unknown()

@@ -519,6 +519,55 @@ impl Handle {
         Ok(())
     }
 
+    /// Hands leadership to another voter and waits until somebody else leads. Asked of the heir itself once it leads, it
+    /// answers at once.
+    ///
+    /// # Errors
+    /// This node does not lead; the heir is no voter, does not answer, or lacks too much of the log; nobody else leads yet,
+    /// which may still happen; this node has stopped.
+    pub async fn hand_over(&self, to: u64) -> Result<Standing, AdminError> {
+        let known = self.status();
+        if known.standing.role != Role::Leader {
+            return Err(AdminError::NotLeader {
+                leader: known.leader_address(),
+            });
+        }
+        if to == known.node {
+            return Ok(known.standing);
+        }
+        let lag = known.lag.get(&to).copied().unwrap_or(u64::MAX);
+        let why = match known.members.get(&to) {
+            Some(member) if known.voters.contains(&to) => {
+                let there = self.plane.peers.identify(to, member, self.patience).await;
+                match there {
+                    Err(_) => Some("does not answer".to_owned()),
+                    Ok(_) if lag > LAG_MAX => Some("is far behind in the log".to_owned()),
+                    Ok(_) => None,
+                }
+            }
+            _ => Some(format!("is no voter; voters are {:?}", known.voters)),
+        };
+        if let Some(why) = why {
+            return Err(AdminError::Refused(format!(
+                "node {to} {why}; leadership stays with node {}",
+                known.node
+            )));
+        }
+        let mut standing = self.standing();
+        self.transfer_leadership(to).await?;
+        let other = |seen: &Standing| {
+            seen.role == Role::Stopped || seen.leader.is_some_and(|leader| leader != known.node)
+        };
+        match tokio::time::timeout(self.patience, standing.wait_for(other)).await {
+            Ok(Ok(seen)) if seen.role == Role::Stopped => Err(AdminError::Stopped),
+            Ok(Ok(seen)) => Ok(*seen),
+            Ok(Err(_)) => Err(AdminError::Stopped),
+            Err(_) => Err(AdminError::Unknown(format!(
+                "node {to} was told to take over, and nobody else leads yet"
+            ))),
+        }
+    }
+
     /// Hands leadership to another voter, if this node leads. Watch [`Handle::standing`] for the outcome.
     ///
     /// # Errors

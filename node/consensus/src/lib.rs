@@ -6,7 +6,7 @@
 //! * [`Handle::service`] is the Raft plane to serve; whoever accepts connections puts a [`PeerNode`] into each request.
 //! * [`Handle::propose`] writes, on the leader; [`Handle::forward`] passes a request on to it, once.
 //! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
-//! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::transfer_leadership`].
+//! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::hand_over`].
 //! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
 //! * [`Handle::clocks`], [`Handle::confirmed_time`]: what the voters' clocks read. A leader whose clock is off hands over.
 //! * [`Handle::room`] says whether the leader takes load, or which disks are too full for it.

@@ -171,6 +171,12 @@ pub(crate) enum Cluster {
     },
     /// Takes a snapshot on every admin endpoint given, and purges the log below it.
     Snapshot,
+    /// Hands leadership to another voter, as before maintenance of the leader's machine.
+    TransferLeadership {
+        /// The voter that leads next; it has nearly the whole log.
+        #[arg(long, value_name = "NODE")]
+        to: u64,
+    },
     /// Adds a node that follows without a vote.
     AddLearner {
         /// The node as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
@@ -235,6 +241,13 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
                 rows.push(json!({"endpoint": endpoint, "log_index": index.to_string()}));
             }
             Ok(Value::Array(rows).into())
+        }
+        Cluster::TransferLeadership { to } => {
+            let (leader, term) = settings.admin()?.transfer_leadership(to).await?;
+            let value = json!({"leader": leader.to_string(), "term": term.to_string()});
+            // Somebody leads; whoever asked wants to know whether it is the right one.
+            let code = if leader == to { 0 } else { exit::ERROR };
+            Ok(Outcome { value, code })
         }
         Cluster::AddLearner { member } => {
             let node = member.node.to_string();

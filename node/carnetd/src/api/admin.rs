@@ -295,6 +295,19 @@ impl Admin for AdminService {
             .map_err(admin_error)?;
         Ok(self.changed())
     }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<pb::TransferLeadershipRequest>,
+    ) -> Answer<pb::TransferLeadershipResponse> {
+        ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
+        let to = request.into_inner().to;
+        let led = self.node.raft.hand_over(to).await.map_err(admin_error)?;
+        Ok(Response::new(pb::TransferLeadershipResponse {
+            leader: led.leader.unwrap_or(0),
+            term: led.term,
+        }))
+    }
 }
 
 impl AdminService {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_consensus::{ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role};
+use carnet_consensus::{AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role};
 use carnet_store::log::ENTRY_BYTES_MAX;
 use futures::future::BoxFuture;
 
@@ -95,17 +95,23 @@ async fn leadership_is_handed_over_on_request() {
     cluster
         .applied(cluster.handle(leader).status().last.expect("a log"), [heir])
         .await;
-    cluster
-        .handle(leader)
-        .transfer_leadership(heir)
-        .await
-        .expect("asked");
+    let led = cluster.handle(leader).hand_over(heir).await;
+    assert_eq!(led.expect("handed over").leader, Some(heir));
     let led = cluster
         .handle(heir)
         .wait_status(|status| status.standing.role == Role::Leader, PATIENCE)
         .await;
     led.expect("the heir leads");
     cluster.put("b", "2").await;
+    let again = cluster.handle(heir).hand_over(heir).await;
+    assert_eq!(again.expect("it leads").leader, Some(heir));
+    let old = cluster.handle(leader).hand_over(heir).await;
+    assert!(matches!(old, Err(AdminError::NotLeader { .. })), "{old:?}");
+    let stranger = cluster.handle(heir).hand_over(77).await;
+    let Err(AdminError::Refused(why)) = stranger else {
+        panic!("{stranger:?}");
+    };
+    assert!(why.contains("node 77 is no voter"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
