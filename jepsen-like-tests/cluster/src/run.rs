@@ -22,6 +22,10 @@ pub struct Run {
     pub load: Load,
     observers: Observers,
     coverage: Coverage,
+    /// Writes that must have taken effect for one of them to have begun after the last fault.
+    writes_after_fault: usize,
+    /// Writers of the load.
+    writers: usize,
     /// When the power was gone.
     cuts: Vec<Moment>,
     /// A node that did not live on what a cut had left it: how it ended.
@@ -37,12 +41,15 @@ impl Run {
         let registry = Jurisdiction::start(programs, plan).await?;
         let nodes = registry.running();
         let observers = Observers::start(&registry, &nodes)?;
+        let writers = usize::try_from(load.writers).unwrap_or(usize::MAX);
         let load = Load::start(&registry, load)?;
         let mut run = Self {
             registry,
             load,
             observers,
             coverage: Coverage::default(),
+            writes_after_fault: 0,
+            writers,
             cuts: Vec::new(),
             crippled: None,
         };
@@ -93,6 +100,12 @@ impl Run {
         .await
     }
 
+    /// Notes a fault that happens now. Each writer may have one write under way, which began before it.
+    fn strikes(&mut self, fault: &'static str) {
+        self.coverage.fault(fault, self.load.now());
+        self.writes_after_fault = self.load.written() + self.writers + 1;
+    }
+
     /// Keeps back the answers of the leader, under load, until a client has given up: what it asked, and asked again, was
     /// heard every time.
     ///
@@ -100,7 +113,7 @@ impl Run {
     /// Nobody led, the nodes have no gates, or no client gave up.
     pub async fn lose_answers_of_leader(&mut self) -> Result<(), Broken> {
         let leader = self.registry.leader().await?;
-        self.coverage.fault("answers lost", self.load.now());
+        self.strikes("answers lost");
         let before = self.load.unknown();
         self.registry.set_gate(leader, Weather::Unanswered)?;
         let load = &self.load;
@@ -123,7 +136,7 @@ impl Run {
     /// # Errors
     /// The power could not be cut, or the cluster never served again although every node runs.
     pub async fn cut_power(&mut self, more: usize) -> Result<bool, Broken> {
-        self.coverage.fault("power cut", self.load.now());
+        self.strikes("power cut");
         let cut = self.registry.cut_power().await?;
         self.cuts.push(self.load.now());
         for id in cut {
@@ -138,7 +151,7 @@ impl Run {
     /// # Errors
     /// It has none, or the disk cannot be filled.
     pub fn fill_disk(&mut self, node: u64, leave_bytes: u64) -> Result<(), Broken> {
-        self.coverage.fault("disk filled", self.load.now());
+        self.strikes("disk filled");
         self.registry.disk(node)?.fill(leave_bytes)
     }
 
@@ -148,7 +161,7 @@ impl Run {
     /// Nobody led, or it could not be killed.
     pub async fn kill_leader(&mut self) -> Result<u64, Broken> {
         let leader = self.registry.leader().await?;
-        self.coverage.fault("kill leader", self.load.now());
+        self.strikes("kill leader");
         self.registry.kill(leader)?;
         Ok(leader)
     }
@@ -158,7 +171,7 @@ impl Run {
     /// # Errors
     /// One could not be killed.
     pub fn kill_all(&mut self) -> Result<Vec<u64>, Broken> {
-        self.coverage.fault("kill all", self.load.now());
+        self.strikes("kill all");
         self.registry.kill_all()
     }
 
@@ -168,7 +181,7 @@ impl Run {
     /// Nobody led, or it could not be stopped.
     pub async fn pause_leader(&mut self) -> Result<u64, Broken> {
         let leader = self.registry.leader().await?;
-        self.coverage.fault("pause leader", self.load.now());
+        self.strikes("pause leader");
         self.registry.pause(leader)?;
         Ok(leader)
     }
@@ -181,7 +194,7 @@ impl Run {
         let leader = self.registry.leader().await?;
         let follower = self.registry.running().into_iter().find(|id| *id != leader);
         let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
-        self.coverage.fault("pause follower", self.load.now());
+        self.strikes("pause follower");
         self.registry.pause(follower)?;
         Ok(follower)
     }
@@ -206,7 +219,7 @@ impl Run {
             .into_iter()
             .find(|id| *id != leader && *id != spared);
         let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
-        self.coverage.fault("kill follower", self.load.now());
+        self.strikes("kill follower");
         self.registry.kill(follower)?;
         Ok(follower)
     }
@@ -216,26 +229,14 @@ impl Run {
     /// # Errors
     /// The run could not be brought to an end.
     pub async fn judge(mut self, least: Least) -> Result<Verdict, Broken> {
-        let how = match self.crippled.take() {
-            Some(how) => Some(how),
-            None => self.answers_or_end(100).await?,
-        };
-        if let Some(how) = how {
-            // After a cut a node that ends by itself misses what it had acknowledged; otherwise nobody knows why.
-            if self.cuts.is_empty() {
-                return Err(Broken::new(how));
-            }
-            let text = format!("what was acknowledged is not served after a power cut: {how}");
-            return Ok(Verdict::of(
-                vec![Violation {
-                    invariant: "I10",
-                    text,
-                }],
-                Vec::new(),
-            ));
+        if let Some(how) = self.crippled.take() {
+            return Ok(not_served(&how));
         }
-        self.registry.ready().await?;
-        self.writes(least.writes).await?;
+        let writes = least.writes.max(self.writes_after_fault);
+        let settled = self.settle(writes).await;
+        if let Err(broken) = settled {
+            return self.fallen(broken);
+        }
         let (operations, last) = self.load.finish().await?;
         let lost = acknowledged_before_a_cut(&operations, &last, &self.cuts);
         if !lost.is_empty() {
@@ -244,7 +245,13 @@ impl Run {
             return Ok(Verdict::of(lost, Vec::new()));
         }
         let nodes = self.registry.running();
-        let observed = self.observers.finish(&self.registry, &nodes).await?;
+        let observed = self.observers.finish(&self.registry, &nodes).await;
+        if let Some(how) = self.registry.ended_by_itself()
+            && !self.cuts.is_empty()
+        {
+            return Ok(not_served(&how));
+        }
+        let observed = observed?;
         self.registry.all_alive()?;
 
         let mut violations = robots_linearizable(&operations, &last);
@@ -291,6 +298,32 @@ impl Run {
         );
         Ok(Verdict::of(violations, missing))
     }
+}
+
+impl Run {
+    /// Goes on until the load has shown what a verdict needs.
+    async fn settle(&mut self, writes: usize) -> Result<(), Broken> {
+        self.answers(100).await?;
+        self.registry.ready().await?;
+        self.writes(writes).await
+    }
+
+    /// After a cut a node that ends by itself misses what it had acknowledged; otherwise nobody knows why.
+    fn fallen(&mut self, broken: Broken) -> Result<Verdict, Broken> {
+        match self.registry.ended_by_itself() {
+            Some(how) if !self.cuts.is_empty() => Ok(not_served(&how)),
+            _ => Err(broken),
+        }
+    }
+}
+
+fn not_served(how: &str) -> Verdict {
+    let text = format!("what was acknowledged is not served after a power cut: {how}");
+    let violation = Violation {
+        invariant: "I10",
+        text,
+    };
+    Verdict::of(vec![violation], Vec::new())
 }
 
 /// Says what the verdict rests on, where the test runner keeps it.

@@ -6,11 +6,12 @@
 //! * a node that left is refused for good, with whatever store it comes back: node ids are never used again;
 //! * a node that is known, as voter or learner of any configuration from the last committed one to the end of the log,
 //!   is refused under another store, and when a later process of its store was heard;
-//! * votes count from voters only, and only on a store that knows a configuration;
-//! * a node that is neither known nor retired may append and send snapshots, under a committed vote of a term not below
-//!   this node's, and only when no leader was heard for as long as an election waits: a node that was away learns a leader
-//!   it does not know in no other way, and one that was not away needs no stranger. On a store without a configuration only
-//!   the nodes named at its making may do so.
+//! * votes count only on a store that knows a configuration, and from members: a learner may have been promoted by records
+//!   that this node has yet to see, and a node that was not does not ask;
+//! * a node that is neither known nor retired may ask for votes, append and send snapshots (these under a committed vote of
+//!   a term not below this node's) only when no leader was heard for as long as an election waits: a node that was away
+//!   learns a leader it does not know in no other way, and may be the one whose vote that leader needs; one that was not
+//!   away needs no stranger. On a store without a configuration only the nodes named at its making may append.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -131,12 +132,6 @@ impl Ground {
             .filter_map(|one| Some(one.get_node(&node)?.store))
             .collect()
     }
-
-    fn is_voter(&self, node: u64) -> bool {
-        self.configurations()
-            .iter()
-            .any(|one| one.voter_ids().any(|voter| voter == node))
-    }
 }
 
 /// Whether a node knows a configuration, and the asker in it.
@@ -200,8 +195,6 @@ pub(crate) enum Refusal {
     NoConfiguration,
     #[error("node {0} is not among those this store may join")]
     NotJoined(u64),
-    #[error("node {0} has no vote")]
-    NoVoter(u64),
     #[error("node {0} is not a member")]
     NoMember(u64),
     #[error("node {node} is not a member, and its term {shown} is below this node's {mine}")]
@@ -235,7 +228,6 @@ impl Refusal {
             Refusal::Myself(_)
             | Refusal::NoConfiguration
             | Refusal::NotJoined(_)
-            | Refusal::NoVoter(_)
             | Refusal::NoMember(_)
             | Refusal::OldTerm { .. }
             | Refusal::FarTerm { .. }
@@ -354,7 +346,9 @@ impl Gate {
             Ask::Member if known => Ok(()),
             Ask::Member => Err(Refusal::NoMember(node)),
             Ask::Vote(_) if !ground.is_founded() => Err(Refusal::NoConfiguration),
-            Ask::Vote(_) if !ground.is_voter(node) => Err(Refusal::NoVoter(node)),
+            Ask::Vote(_) if !known && self.hears_a_leader(ground) => {
+                Err(Refusal::LeaderHeard(node))
+            }
             Ask::Vote(vote) => near(vote, ground.vote),
             Ask::Follow(_) if !known && !joined => Err(Refusal::NoMember(node)),
             Ask::Follow(vote) if vote != ground.vote => Err(Refusal::NotFollowed(node)),

@@ -15,10 +15,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The models of the story.
-const MODELS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../deploy/humanoid_models.csv"
-);
+const MODELS: &str = "../../deploy/humanoid_models.csv";
 
 /// Lines of the story. One that is left out fails here.
 const LINES: usize = 20;

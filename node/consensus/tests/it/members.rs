@@ -1,6 +1,6 @@
 //! The Raft plane obeys members, and refuses everybody else before anything is persisted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -262,6 +262,54 @@ async fn a_learner_behind_its_own_promotion_votes_and_elects() {
     let last = cluster.put("x", "3").await.position.index;
     cluster.applied(last, [4]).await;
     assert!(cluster.handle(4).status().voters.contains(&4));
+}
+
+/// One voter, node 1, and some who follow it.
+async fn one_voter(learners: &[u64]) -> Cluster {
+    let mut cluster = Cluster::unfounded(|_| ());
+    cluster.start(1).await;
+    let only = BTreeMap::from([(1, member(1))]);
+    cluster.handle(1).initialize(only).await.expect("founded");
+    for node in learners {
+        add_learner(&mut cluster, *node).await;
+    }
+    quiet(&cluster, learners).await;
+    cluster
+}
+
+async fn add_learner(cluster: &mut Cluster, node: u64) {
+    cluster.start(node).await;
+    let added = cluster.handle(1).add_learner(node, member(node)).await;
+    added.expect("added");
+}
+
+/// The founder is gone; of the other two voters one was away when both got their votes.
+async fn the_other_two_elect(mut cluster: Cluster) {
+    let voters = BTreeSet::from([1, 2, 3]);
+    let changed = cluster.handle(1).change_membership(voters, Retired::Leave);
+    changed.await.expect("changed");
+    let last = cluster.put("x", "1").await.position.index;
+    cluster.applied(last, [2]).await;
+    cluster.stop(1).await;
+    cluster.start(3).await;
+    let last = cluster.put("x", "2").await.position.index;
+    cluster.applied(last, [2, 3]).await;
+    assert_eq!(cluster.leader().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_node_votes_for_whom_it_knows_as_a_learner() {
+    let mut cluster = one_voter(&[2, 3]).await;
+    cluster.stop(3).await;
+    the_other_two_elect(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_node_votes_for_whom_it_does_not_know_when_nobody_leads() {
+    let mut cluster = one_voter(&[3]).await;
+    cluster.stop(3).await;
+    add_learner(&mut cluster, 2).await;
+    the_other_two_elect(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

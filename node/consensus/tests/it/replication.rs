@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_consensus::{AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role};
+use carnet_consensus::{
+    AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role,
+};
 use carnet_store::log::ENTRY_BYTES_MAX;
 use futures::future::BoxFuture;
 
