@@ -448,11 +448,12 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), StorageFault> {
+        let place = (!recall.status.has_ended()).then(Vec::new);
         for model in &recall.models {
             self.set(
                 Family::Recalls,
                 keys::recall_of(model, &recall.notice.number),
-                Some(Vec::new()),
+                place.clone(),
             );
         }
         self.put(

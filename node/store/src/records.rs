@@ -178,7 +178,7 @@ impl<'a> Records<'a> {
         self.all(Family::Recalls, b"n", count_max)
     }
 
-    /// Recalls that name a model.
+    /// Recalls that name a model and have not ended.
     pub fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, StorageFault> {
         let prefix = keys::recall_of(model, "");
         let end = keys::after_prefix(&prefix);

@@ -218,6 +218,14 @@ impl Agreement {
         self.effective_from <= at && at < self.effective_to
     }
 
+    /// Whether it is asked instead of an older one from `now` on, as long as that would be in force.
+    pub fn replaces(&self, older: &Self, now: TimeMs) -> bool {
+        self.id == older.id
+            && self.version > older.version
+            && self.effective_from <= now
+            && self.effective_to >= older.effective_to
+    }
+
     /// The first clause by which `recogniser` accepts such a robot of `issuer`.
     pub fn clause(
         &self,

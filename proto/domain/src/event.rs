@@ -148,17 +148,11 @@ impl Event {
                 None => Ok(()),
             }
         };
-        if let After::Robot(after) = &self.after {
-            robot(after)?;
+        // A robot that a transfer discloses was read from slots whose lists have the same bounds.
+        match &self.after {
+            After::Robot(after) => robot(after),
+            _ => Ok(()),
         }
-        for effect in &self.effects {
-            if let Effect::Transfer(transfer) = effect
-                && let Some(disclosed) = &transfer.robot
-            {
-                robot(disclosed)?;
-            }
-        }
-        Ok(())
     }
 
     /// The subject of the leaf.

@@ -23,8 +23,8 @@ use crate::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_has
 use crate::ledger::Ledger;
 use crate::lifecycle::HoldKind;
 use crate::limits::{
-    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_MAX, LATER_LEAVES_MAX,
-    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, LATER_LEAVES_MAX, RECALL_BINDS_MAX,
+    RECALLS_OF_MODEL_MAX,
 };
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::map::{MapAnswer, RobotStatus};
@@ -773,9 +773,6 @@ impl<L: Ledger> Run<'_, L> {
                 if robot.holds.iter().any(stands) {
                     return Ok(Vec::new());
                 }
-                if robot.holds.len() >= HOLDS_MAX {
-                    return no(Reason::RecordFull, format!("{HOLDS_MAX} holds"));
-                }
                 robot.holds.push(Hold {
                     kind: *kind,
                     setter,
@@ -822,7 +819,11 @@ impl<L: Ledger> Run<'_, L> {
             );
         }
         let known = self.ledger.recall(&theirs.notice.number).or_fault()?;
-        if known.is_none() {
+        // Counted when it comes, and when one that had ended comes again.
+        let counted = known
+            .as_ref()
+            .is_some_and(|known| !known.status.has_ended());
+        if !counted && !theirs.status.has_ended() {
             for model in &theirs.models {
                 if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
                     return no(

@@ -63,9 +63,10 @@ pub trait Ledger {
 
     /// A recall.
     fn recall(&self, number: &str) -> Result<Option<Recall>, Self::Fault>;
-    /// Replaces a recall and its place under each of its models.
+    /// Replaces a recall and its place under each of its models; a withdrawn one leaves it.
     fn put_recall(&mut self, recall: Recall) -> Result<(), Self::Fault>;
-    /// Every recall that names a model, whatever its status, ascending by number.
+    /// The recalls that name a model and have not ended (in force, or proposed), ascending by number: what has ended is
+    /// neither read again with every action on a robot, nor counted.
     fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Self::Fault>;
 
     /// Custody of a robot that has no record here (asked for, permitted, in transit).

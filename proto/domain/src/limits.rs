@@ -40,11 +40,11 @@ pub const PARTS_MAX: usize = 64;
 pub const AI_MODELS_MAX: usize = 32;
 /// The most holds on one robot.
 pub const HOLDS_MAX: usize = 32;
-/// The most recalls that name one model.
+/// The most recalls that name one model and have not ended.
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.
 pub const RECALLS_OF_MODEL_BY_PARTIES_MAX: usize = 96;
-/// The most recalls that a robot's record names as owed, and as remedied.
+/// The most recalls that a robot's record names as owed, and as remedied; of the latter, those that ended make way.
 pub const RECALLS_OF_ROBOT_MAX: usize = RECALLS_OF_MODEL_MAX;
 /// The most models that one recall names.
 pub const MODELS_OF_RECALL_MAX: usize = 256;

@@ -257,38 +257,59 @@ impl<L: Ledger> Run<'_, L> {
             .ledger
             .answer(header.session, place(header.sequence), request.first_item)?
             .filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup);
+        let mut done = Vec::new();
         if let Some(stored) = stored {
-            return Ok(match Answer::from_bytes(&stored.answer.0) {
+            let mismatch =
+                || Rejection::new(Reason::IdempotencyMismatch, header.sequence.to_string());
+            done = match Answer::from_bytes(&stored.answer.0) {
                 Ok(answer) if stored.request == digest => answer.items,
-                _ => all(Rejection::new(
-                    Reason::IdempotencyMismatch,
-                    header.sequence.to_string(),
-                )),
-            });
+                _ => return Ok(all(mismatch())),
+            };
+            let Some(executed) = done.iter().position(found_no_room) else {
+                return Ok(done);
+            };
+            // What found no room in its entry was not executed, and has no answer yet. Cut otherwise, the rest could name
+            // items of another part.
+            if done.len() != request.items.len() {
+                return Ok(all(mismatch()));
+            }
+            done.truncate(executed);
         }
+        let rest = request.items.len().saturating_sub(done.len()).max(1); // saturates: compared above
+        match self.execute(session, request, (&header, digest), &mut done)? {
+            Ok(()) => {}
+            Err(rejection) => done.extend(vec![ItemAnswer::Refused { rejection }; rest]),
+        }
+        Ok(done)
+    }
+
+    /// Executes the items of a request that `done` does not answer yet, answers them there, and keeps the answers. Of a
+    /// rejection nothing is kept: the signature was not verified.
+    fn execute(
+        &mut self,
+        session: Session,
+        request: &Request,
+        (header, digest): (&SignedHeader, Digest),
+        done: &mut Vec<ItemAnswer>,
+    ) -> Result<Result<(), Rejection>, L::Fault> {
+        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
         let window = session.highest.checked_sub(ANSWERS_PER_SESSION);
         if window.is_some_and(|below| header.sequence <= below) {
             let detail = format!(
                 "request {}, the newest is {}",
                 header.sequence, session.highest
             );
-            return Ok(all(Rejection::new(Reason::SessionExpired, detail)));
+            return no(Reason::SessionExpired, detail);
         }
         if header.not_after < self.now {
             let detail = format!("until {}, it is {}", header.not_after, self.now);
-            return Ok(all(Rejection::new(Reason::CommandExpired, detail)));
+            return no(Reason::CommandExpired, detail);
         }
         let Some(signer) = self.ledger.signer(&header.key)? else {
-            return Ok(all(Rejection::new(
-                Reason::SignerUnknown,
-                header.key.to_string(),
-            )));
+            return no(Reason::SignerUnknown, header.key.to_string());
         };
         if signer.retired.is_some() || signer.compromised_after.is_some() {
-            return Ok(all(Rejection::new(
-                Reason::SignerNotActive,
-                header.key.to_string(),
-            )));
+            return no(Reason::SignerNotActive, header.key.to_string());
         }
         let known = self
             .ledger
@@ -309,25 +330,25 @@ impl<L: Ledger> Run<'_, L> {
                     crate::envelope::EnvelopeError::Signature(_) => Reason::BadSignature,
                     _ => Reason::Malformed,
                 };
-                return Ok(all(Rejection::new(reason, error.to_string())));
+                return no(reason, error.to_string());
             }
         };
-        let answers = self.items(&signer, &header, &items)?;
-        self.remember(session, &header, request.first_item, digest, &answers)?;
-        Ok(answers)
+        self.items(&signer, header, &items, done)?;
+        self.remember(session, header, request.first_item, digest, done)?;
+        Ok(Ok(()))
     }
 
+    /// Answers every item after those that have an answer.
     fn items(
         &mut self,
         signer: &Signer,
         header: &SignedHeader,
         items: &VerifiedItems,
-    ) -> Result<Vec<ItemAnswer>, L::Fault> {
+        answers: &mut Vec<ItemAnswer>,
+    ) -> Result<(), L::Fault> {
         let kind = CommandKind::from_number(u64::from(header.kind));
-        let mut answers = Vec::with_capacity(items.items().len());
-        for (index, (item, authority)) in
-            (items.first_item()..).zip(items.items().iter().zip(items.authorities()))
-        {
+        let all = (items.first_item()..).zip(items.items().iter().zip(items.authorities()));
+        for (index, (item, authority)) in all.skip(answers.len()) {
             if self.is_spent() {
                 answers.push(refused(Reason::EntryFull, ""));
                 continue;
@@ -364,7 +385,7 @@ impl<L: Ledger> Run<'_, L> {
             };
             answers.push(self.command(signer, &command, item, &authorised)?);
         }
-        Ok(answers)
+        Ok(())
     }
 
     fn command(
@@ -726,6 +747,11 @@ impl<L: Ledger> Run<'_, L> {
         };
         Ok(Some((Subject::model(id).key(), value)))
     }
+}
+
+/// Whether an item was not executed for lack of room in its entry: its only answer that is not its last.
+fn found_no_room(answer: &ItemAnswer) -> bool {
+    matches!(answer, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull)
 }
 
 /// Where in the ring of its session a request's answer is kept. Two requests that share a place are so far apart that the

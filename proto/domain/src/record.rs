@@ -436,6 +436,16 @@ pub enum RecallStatus {
 }
 crate::canonical_enum!(RecallStatus { 1 => InForce, 2 => Proposed, 3 => Withdrawn });
 
+impl RecallStatus {
+    /// Whether it binds nobody any more, and counts towards no limit.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::InForce | Self::Proposed => false,
+            Self::Withdrawn => true,
+        }
+    }
+}
+
 /// A recall campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {

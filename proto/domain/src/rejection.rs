@@ -93,7 +93,7 @@ reasons! {
     64 ClocksDisagree "No quorum of the voters' clocks stands within two seconds of the time asked for.", "Set the nodes' clocks; `carnet cluster status` shows each.";
     65 TimeNeedsRoots "Log time moves by more than an hour only by a statement of the roots.", "Check the nodes' clocks, then `carnet cluster time advance` (runbook `time.md`).";
     66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
-    67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the item again in a request of its own.";
+    67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the same request again: what was done keeps its answer, the rest is executed.";
 }
 
 /// A lawful "no": the reason and what it stands on.

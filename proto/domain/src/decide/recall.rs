@@ -7,7 +7,7 @@ use crate::event::{After, Effect, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
 use crate::lifecycle::ActionKind;
-use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX};
+use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
 use crate::record::{Recall, RecallNotice, RecallStatus, Robot, Severity};
 use crate::rejection::Reason;
 
@@ -159,6 +159,9 @@ pub(super) fn remedy<L: Ledger>(
     }
     let mut after = robot;
     after.owed.retain(|owed| owed != number);
+    if after.remedied.len() >= RECALLS_OF_ROBOT_MAX {
+        forget_ended(ledger, &mut after.remedied)?;
+    }
     after.remedied.push(number.to_owned());
     after.remedied.sort();
     Ok(vec![Event::new(
@@ -166,4 +169,18 @@ pub(super) fn remedy<L: Ledger>(
         command,
         After::Robot(Box::new(after)),
     )])
+}
+
+/// Takes recalls out of a list that are known here to have ended: nobody asks any more whether they were remedied, and
+/// every leaf that said so stays. One that is not known here may come yet.
+fn forget_ended<L: Ledger>(ledger: &L, numbers: &mut Vec<String>) -> Result<(), Stop<L::Fault>> {
+    let mut kept = Vec::new();
+    for number in numbers.drain(..) {
+        let recall = ledger.recall(&number).or_fault()?;
+        if recall.is_none_or(|recall| !recall.status.has_ended()) {
+            kept.push(number);
+        }
+    }
+    *numbers = kept;
+    Ok(())
 }

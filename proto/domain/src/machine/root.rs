@@ -343,10 +343,17 @@ impl<L: Ledger> Run<'_, L> {
             );
         }
         let mut peer = peer;
-        // What has run out makes way, the oldest first; what is in force or yet to come never does.
+        // What has run out makes way, then what a newer version stands before for all its time, the oldest first; what
+        // may be asked for never does.
         while peer.agreements.len() >= AGREEMENTS_OF_PEER_MAX {
             let over = |old: &Agreement| old.effective_to <= self.now;
-            let Some(oldest) = peer.agreements.iter().position(over) else {
+            let replaced = |old: &Agreement| {
+                let newer = peer.agreements.iter().chain([&agreement]);
+                newer.into_iter().any(|newer| newer.replaces(old, self.now))
+            };
+            let oldest = peer.agreements.iter().position(over);
+            let oldest = oldest.or_else(|| peer.agreements.iter().position(replaced));
+            let Some(oldest) = oldest else {
                 return no(
                     Reason::RecordFull,
                     format!("{AGREEMENTS_OF_PEER_MAX} agreements with {other}"),

@@ -10,6 +10,7 @@ mod code;
 mod entries;
 mod envelope;
 mod leaf;
+mod limits;
 mod mail;
 mod map;
 mod merkle;

@@ -1,0 +1,943 @@
+//! Rules that no other test would miss: each test here fails when the one rule that it is named after is taken out.
+
+use carnet_domain::accord::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
+use carnet_domain::code::{Code, Prefix};
+use carnet_domain::command::{Action, COMMAND_BYTES_MAX, Command};
+use carnet_domain::custody::{Link, Step};
+use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::entry::{
+    ADVANCE_MAX, Body, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, Request,
+};
+use carnet_domain::event::slot;
+use carnet_domain::kit::forge::Forged;
+use carnet_domain::kit::{Country, agreement, beginning, text, transfer};
+use carnet_domain::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
+use carnet_domain::ledger::Ledger;
+use carnet_domain::lifecycle::HoldKind;
+use carnet_domain::limits::{
+    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX,
+    ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX, HOLDS_MAX, MODELS_OF_ENTERPRISE_MAX, MODELS_OF_RECALL_MAX,
+    PEERS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX,
+    UNSEALED_MAX,
+};
+use carnet_domain::map::RobotStatus;
+use carnet_domain::record::{
+    Hold, Model, Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity,
+};
+use carnet_domain::time::{DurationMs, TimeMs};
+
+use crate::border::{depart, export, permit, prefix, two};
+use crate::rules::act;
+
+fn robot(country: &Country, code: &Code) -> Robot {
+    let Ok(robot) = country.ledger.robot(code);
+    robot.expect("the robot has a record here")
+}
+
+/// Mail as a registry that lies hands it over: every slot of every leaf.
+fn lies(from: &mut Country, to: &Country) -> MailBatch {
+    from.close();
+    let Ok(peer) = to.ledger.peer(&from.prefix);
+    let peer = peer.expect("mail goes between peers");
+    from.lying_mail(&to.prefix, peer.size_seen, peer.cursor)
+}
+
+fn take(country: &mut Country, batch: MailBatch) -> String {
+    let answer = country.apply(Body::Foreign { batch });
+    answer.items.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// What the newest leaf of a country says of a foreign statement that it did not believe.
+fn nacked(country: &Country) -> String {
+    let Ok(record) = country.ledger.leaf(country.registry().tree.size() - 1);
+    let record = record.expect("a log has leaves");
+    let leaf = Leaf::from_bytes(&record.leaf.0).expect("our own leaf");
+    if leaf.kind != Kind::Nack {
+        return format!("{:?}", leaf.kind);
+    }
+    let what = record.values[usize::from(slot::EVENT)].as_ref();
+    let what = what.expect("a nack says why");
+    let rejection = carnet_domain::rejection::Rejection::from_bytes(&what.0).expect("a rejection");
+    format!("{}: {}", rejection.reason.name(), rejection.detail)
+}
+
+/// 86 has departed robot 1 to 49, which has not read it yet.
+fn departed() -> (Country, Country) {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    (a, b)
+}
+
+/// A leaf of robot 1 that a lying registry writes after the departure of the robot, which the map goes on to show.
+fn forged_after_departure(a: &Country, kind: Kind) -> Forged {
+    let code = a.code(1);
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.as_str().to_owned());
+    if kind == Kind::Custody {
+        let cancel = Link {
+            step: Step::Cancel,
+            transfer: Some(transfer(1)),
+            epoch: 1,
+            from: Some(a.prefix),
+            to: prefix("49"),
+            prev: robot(a, &code).custody.link,
+            agreement_version: Some(1),
+        };
+        slots.set(slot::CUSTODY, &cancel);
+        let what = Command::CancelExport {
+            transfer: transfer(1),
+            reason: "it never left".into(),
+        };
+        slots.set(slot::EVENT, &what);
+    }
+    Forged {
+        kind: kind.number(),
+        subject: Subject::robot(&code),
+        slots,
+        status: RobotStatus::Departed.number() as u8,
+    }
+}
+
+/// The worst that could be missed: a robot would be admitted of which its registry says that it never left.
+#[test]
+fn a_departure_that_a_custody_step_follows_is_not_believed() {
+    let (mut a, mut b) = departed();
+    let to = b.prefix;
+    a.forge(forged_after_departure(&a, Kind::Custody), &to);
+    let batch = lies(&mut a, &b);
+    assert_eq!(
+        take(&mut b, batch),
+        "EvidenceBroken: a leaf after it does not follow, or is a custody step"
+    );
+    let Ok(loose) = b.ledger.loose_chain(&a.code(1));
+    assert_eq!(loose.expect("asked").chain.phase.name(), "Permitted");
+    // What may follow a departure does not stop it.
+    let (mut a, mut b) = departed();
+    a.forge(forged_after_departure(&a, Kind::Incident), &to);
+    let batch = lies(&mut a, &b);
+    assert_eq!(take(&mut b, batch), "done; nothing");
+    let Ok(loose) = b.ledger.loose_chain(&a.code(1));
+    assert_eq!(loose.expect("asked").chain.phase.name(), "InTransit");
+}
+
+#[test]
+fn leaves_after_a_departure_are_of_the_robot_and_in_order() {
+    let (mut a, b) = departed();
+    let to = b.prefix;
+    for _ in 0..3 {
+        a.forge(forged_after_departure(&a, Kind::Incident), &to);
+    }
+    let good = lies(&mut a, &b);
+    for broken in ["swapped", "first missing", "last missing", "another's"] {
+        let (mut b, mut batch) = (b.clone(), good.clone());
+        let newest = batch.items[0].newest.as_mut().expect("a departure");
+        match broken {
+            "swapped" => newest.later.swap(0, 1),
+            "first missing" => drop(newest.later.remove(0)),
+            "last missing" => drop(newest.later.pop()),
+            _ => {
+                let Ok(leaf) = a.ledger.leaf(0);
+                newest.later[0] = leaf.expect("the genesis").leaf;
+            }
+        }
+        let answer = take(&mut b, batch);
+        assert!(answer.starts_with("EvidenceBroken: "), "{broken}: {answer}");
+    }
+}
+
+#[test]
+fn leaves_that_wait_for_a_seal_are_bounded() {
+    let (mut a, mut b) = two();
+    let unsealed = |country: &mut Country, unsealed: u64| {
+        let mut registry = country.registry();
+        registry.unsealed = unsealed;
+        let Ok(()) = country.ledger.put_registry(registry);
+    };
+    unsealed(&mut a, UNSEALED_MAX - 1);
+    a.must("maker", a.register(2));
+    let answer = text(&a.command("maker", a.register(3)));
+    assert_eq!(answer, "EntryFull");
+    a.close();
+    a.must("maker", a.register(3));
+    // Mail waits too, and is not lost.
+    b.must("maker", b.register(7));
+    b.must("customs", b.declare(7, transfer(7), &a.prefix));
+    unsealed(&mut a, UNSEALED_MAX);
+    let answers = b.deliver(&mut a);
+    assert_eq!(
+        text(&answers[0]),
+        "EntryFull: apply the rest in another entry"
+    );
+    a.close();
+    let answers = b.deliver(&mut a);
+    assert_eq!(text(&answers[0]), "done");
+}
+
+#[test]
+fn a_command_is_read_up_to_its_bytes() {
+    let mut a = Country::with_market("86");
+    let mut answer = |bytes: usize| {
+        let item = Blob(Blob(vec![0; bytes - 3]).to_bytes());
+        assert_eq!(item.0.len(), bytes);
+        let mut request = a.request("maker", &[a.register(1)]);
+        let mut header = carnet_domain::envelope::SignedHeader::from_bytes(&request.header.0)
+            .expect("the kit's own header");
+        header.item_root = carnet_domain::envelope::item_root([item.0.as_slice()]);
+        request.header = Blob(header.to_bytes());
+        request.signature = a.key("maker").sign(&header.signing_bytes());
+        request.items = vec![item];
+        text(&a.apply(Body::Actor { request }).items[0])
+    };
+    let over = COMMAND_BYTES_MAX + 1;
+    assert_eq!(
+        answer(over),
+        format!("Malformed: a command of {over} bytes, allowed are {COMMAND_BYTES_MAX}")
+    );
+    assert_eq!(
+        answer(COMMAND_BYTES_MAX),
+        "Malformed: byte 0: expected an array, found initial byte 0x59"
+    );
+}
+
+/// Robot 1 of `86` is at `49`, which offers it home with an epoch.
+fn offered_home(known: u64, epoch: u64) -> String {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let mut here = robot(&a, &code);
+    here.custody.epoch = known;
+    let Ok(()) = a.ledger.put_robot(here);
+    let home = Command::DeclareExport {
+        code,
+        transfer: transfer(2),
+        to: a.prefix,
+        purpose: carnet_domain::command::Purpose::PermanentExport,
+        offer_until: b.clock.saturating_add(DurationMs::from_days(1)),
+        agreement_version: 1,
+        papers: Default::default(),
+    };
+    // A registry that keeps the rules would not write what is above the bound; a record as it would be is shown.
+    let record = {
+        let mut there = robot(&b, &code);
+        there.custody.epoch = 1;
+        let Ok(()) = b.ledger.put_robot(there);
+        b.must("customs", home.clone());
+        let Ok(leaf) = b.ledger.leaf(b.registry().tree.size() - 1);
+        leaf.expect("the offer")
+    };
+    let mut slots = Slots::new();
+    slots.values = record
+        .values
+        .into_iter()
+        .map(|value| value.map(|value| value.0))
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("a leaf has 16 slots");
+    let link = Link {
+        step: Step::Offer,
+        transfer: Some(transfer(2)),
+        epoch,
+        from: Some(b.prefix),
+        to: a.prefix,
+        prev: Digest::ZERO,
+        agreement_version: Some(1),
+    };
+    slots.set(slot::CUSTODY, &link);
+    let to = a.prefix;
+    b.forge(
+        Forged {
+            kind: Kind::Custody.number(),
+            subject: Subject::robot(&code),
+            slots,
+            status: RobotStatus::InForce.number() as u8,
+        },
+        &to,
+    );
+    let mut batch = lies(&mut b, &a);
+    // The honest offer is not handed over, so the lie is the next.
+    let lie = batch.items.pop().expect("the lie");
+    batch.items[0].proven = lie.proven;
+    batch.items[0].newest = lie.newest;
+    assert_eq!(take(&mut a, batch), "done");
+    nacked(&a)
+}
+
+#[test]
+fn no_epoch_is_believed_above_the_last_that_we_could_write() {
+    let max = EPOCH_FOREIGN_MAX;
+    assert_eq!(offered_home(max - 1, max), "Foreign");
+    assert_eq!(
+        offered_home(max, max + 1),
+        format!("Malformed: epoch {}, believed are at most {max}", max + 1)
+    );
+}
+
+#[test]
+fn an_issuers_hold_is_counted_with_the_others() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let fill = |b: &mut Country, count: usize| {
+        let mut full = robot(b, &code);
+        let hold = |i: usize| Hold {
+            kind: HoldKind::SaleLock,
+            setter: format!("somebody {i}"),
+            reason: "why".into(),
+            since: TimeMs(1),
+        };
+        full.holds = (0..count).map(hold).collect();
+        let Ok(()) = b.ledger.put_robot(full);
+    };
+    fill(&mut b, HOLDS_MAX);
+    let stolen = Command::SetHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "from the hall".into(),
+    };
+    a.must("registrar", stolen.clone());
+    assert_eq!(a.deliver(&mut b).len(), 1, "the feed goes on");
+    assert_eq!(nacked(&b), format!("RecordFull: {HOLDS_MAX} holds"));
+    assert_eq!(robot(&b, &code).holds.len(), HOLDS_MAX);
+    fill(&mut b, HOLDS_MAX - 1);
+    let lift = Command::LiftHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    a.must("registrar", lift);
+    a.must("registrar", stolen);
+    a.deliver(&mut b);
+    assert_eq!(nacked(&b), "Foreign");
+    assert_eq!(robot(&b, &code).holds.len(), HOLDS_MAX);
+}
+
+fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::code::ModelId>) -> Recall {
+    Recall {
+        notice: RecallNotice {
+            number: number.into(),
+            severity: Severity::StopUse,
+            predicate: Predicate::all(),
+        },
+        models,
+        remedy: "x".into(),
+        issuer: a.prefix,
+        opened: TimeMs(0),
+        status: RecallStatus::InForce,
+        head: None,
+    }
+}
+
+fn tell_recall(a: &mut Country, to: &Prefix, recall: &Recall) {
+    let number = recall.notice.number.clone();
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &number);
+    slots.set(slot::MODEL, recall);
+    let forged = Forged {
+        kind: Kind::Recall.number(),
+        subject: Subject::new(SubjectType::Recall, number),
+        slots,
+        status: 1,
+    };
+    a.forge(forged, to);
+}
+
+#[test]
+fn a_foreign_recall_keeps_the_models_that_it_is_found_by() {
+    let (mut a, mut b) = two();
+    let (one, other) = (a.model("0001", "100002"), a.model("0001", "100003"));
+    let to = b.prefix;
+    let first = theirs(&a, "R-1", vec![one]);
+    tell_recall(&mut a, &to, &first);
+    let batch = lies(&mut a, &b);
+    assert_eq!(take(&mut b, batch), "done");
+    assert_eq!(nacked(&b), "Foreign");
+    let moved = theirs(&a, "R-1", vec![other]);
+    tell_recall(&mut a, &to, &moved);
+    let batch = lies(&mut a, &b);
+    assert_eq!(take(&mut b, batch), "done");
+    assert_eq!(nacked(&b), "RecallExists: R-1 names other models");
+    let Ok(known) = b.ledger.recall("R-1");
+    assert_eq!(known.map(|recall| recall.models), Some(vec![one]));
+}
+
+#[test]
+fn mail_stops_at_the_first_item_that_is_not_proven() {
+    let (mut a, mut b) = two();
+    for serial in 2..=4 {
+        a.must("maker", a.register(serial));
+    }
+    for number in 1..=4 {
+        let offer = a.declare(u32::from(number), transfer(number), &b.prefix);
+        a.must("customs", offer);
+    }
+    a.close();
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let peer = peer.expect("a peer");
+    let batch = a.mail(&b.prefix, peer.size_seen, peer.cursor);
+    let mut batch = batch.expect("a closed log has mail");
+    assert_eq!(batch.items.len(), 4);
+    batch.items[1].proven.path.pop();
+    let answers = b.apply(Body::Foreign { batch }).items;
+    let answers: Vec<String> = answers.iter().map(text).collect();
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert_eq!(answers[0], "done");
+    assert!(answers[1].starts_with("EvidenceBroken: "), "{answers:?}");
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    assert_eq!(peer.map(|peer| peer.cursor), Some(1));
+    assert_eq!(a.deliver(&mut b).len(), 3, "the rest comes again");
+}
+
+/// A bundle of another country, changed, and signed by its roots.
+fn bundle(of: &Country, change: impl Fn(&mut Bundle)) -> Statement {
+    let mut bundle = of.bundle_of(1);
+    change(&mut bundle);
+    let bytes = bundle.to_bytes();
+    let fingerprint = sha256(&[&bytes]);
+    let bundle = Signed {
+        signatures: of.root_signatures(&bytes),
+        bytes: Blob(bytes),
+    };
+    Statement::Recognise {
+        bundle,
+        fingerprint,
+    }
+}
+
+#[test]
+fn peers_are_counted() {
+    let mut a = Country::new("86");
+    let b = Country::unborn("49");
+    let two_letters = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |two| format!("{one}{two}")));
+    let prefixes = two_letters.filter_map(|name| Prefix::parse(&name).ok());
+    let one = |prefix: Prefix| carnet_domain::accord::Peer {
+        bundle: Bundle {
+            prefixes: vec![prefix],
+            ..b.bundle_of(1)
+        },
+        since: TimeMs(0),
+        quarantined: false,
+        cursor: 0,
+        size_seen: 0,
+        root_seen: Digest::ZERO,
+        outbox: 0,
+        agreements: Vec::new(),
+        suspended: Vec::new(),
+    };
+    let peers: Vec<_> = prefixes.take(PEERS_MAX).map(one).collect();
+    assert_eq!(peers.len(), PEERS_MAX);
+    for peer in &peers {
+        let Ok(()) = a.ledger.put_peer(peer.clone());
+    }
+    let answer = text(&a.state(&bundle(&b, |_| {})));
+    assert_eq!(answer, format!("RecordFull: {PEERS_MAX} peers"));
+    // A peer that is known is renewed all the same.
+    let known = peers[0].bundle.prefixes.clone();
+    let renewed = bundle(&b, |bundle| {
+        bundle.prefixes.clone_from(&known);
+        bundle.sequence = 2;
+    });
+    assert_eq!(text(&a.state(&renewed)), "done");
+    // And there was room for the last.
+    let mut a = Country::new("86");
+    for peer in &peers[1..] {
+        let Ok(()) = a.ledger.put_peer(peer.clone());
+    }
+    assert_eq!(text(&a.state(&bundle(&b, |_| {}))), "done");
+}
+
+#[test]
+fn a_bundle_names_each_prefix_and_root_once() {
+    let mut a = Country::new("86");
+    let b = Country::unborn("49");
+    let twins = "Malformed: the bundle names a prefix or a root twice";
+    let twice = bundle(&b, |bundle| bundle.prefixes.push(bundle.prefixes[0]));
+    assert_eq!(text(&a.state(&twice)), twins);
+    let twice = bundle(&b, |bundle| bundle.roots.push(bundle.roots[0]));
+    assert_eq!(text(&a.state(&twice)), twins);
+    let more = bundle(&b, |bundle| bundle.prefixes.push(prefix("50")));
+    assert_eq!(text(&a.state(&more)), "done");
+}
+
+#[test]
+fn a_bundle_has_at_most_its_bytes() {
+    let b = Country::unborn("49");
+    let sized = |bytes: usize| {
+        let fill = |last: usize| {
+            bundle(&b, |bundle| {
+                bundle.certificates = vec![Blob(vec![0; 4_000]); BUNDLE_LIST_MAX - 1];
+                bundle.certificates.push(Blob(vec![0; last]));
+            })
+        };
+        let size = |statement: &Statement| match statement {
+            Statement::Recognise { bundle, .. } => bundle.bytes.0.len(),
+            _ => 0,
+        };
+        let left = bytes - size(&fill(1_000));
+        let filled = fill(1_000 + left);
+        assert_eq!(size(&filled), bytes);
+        filled
+    };
+    let answer = |bytes: usize| text(&Country::new("86").state(&sized(bytes)));
+    let over = BUNDLE_BYTES_MAX + 1;
+    assert_eq!(
+        answer(over),
+        format!("Malformed: a bundle of {over} bytes, allowed are {BUNDLE_BYTES_MAX}")
+    );
+    assert_eq!(answer(BUNDLE_BYTES_MAX), "done");
+}
+
+/// An agreement signed by both.
+fn signed(a: &Country, b: &Country, agreement: &Agreement) -> Statement {
+    let bytes = agreement.to_bytes();
+    let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+    let bytes = Blob(bytes);
+    let agreement = Signed { bytes, signatures };
+    Statement::Agree { agreement }
+}
+
+#[test]
+fn an_agreement_has_at_most_its_bytes() {
+    let (a, b) = two();
+    let sized = |bytes: usize| {
+        let fill = |models: usize| {
+            let mut long = agreement(a.prefix, b.prefix, 2);
+            let clause = long.clauses[0].clone();
+            let clauses = (1..).map(|number| Clause {
+                number,
+                ..clause.clone()
+            });
+            long.clauses = clauses.take(CLAUSES_MAX).collect();
+            let some = |clause: &mut Clause, count: usize| {
+                clause.models = vec![a.model("0001", "100002"); count];
+            };
+            let full = models / 200;
+            long.clauses[..full].iter_mut().for_each(|c| some(c, 200));
+            some(&mut long.clauses[full], models % 200);
+            long
+        };
+        // As many models as fit, and the name takes up the rest.
+        let most = (0..2_000).rev().map(fill);
+        let mut most = most.skip_while(|filled| filled.to_bytes().len() > bytes);
+        let mut filled = most.next().expect("one fits");
+        let left = bytes - filled.to_bytes().len();
+        filled.id.push_str(&"x".repeat(left));
+        assert_eq!(filled.to_bytes().len(), bytes);
+        filled
+    };
+    let answer = |bytes: usize| text(&a.clone().state(&signed(&a, &b, &sized(bytes))));
+    let over = AGREEMENT_BYTES_MAX + 1;
+    assert_eq!(
+        answer(over),
+        format!("Malformed: an agreement of {over} bytes, allowed are {AGREEMENT_BYTES_MAX}")
+    );
+    assert_eq!(answer(AGREEMENT_BYTES_MAX), "done");
+}
+
+/// A suspension outlives no agreement: the list of them would grow with every agreement that ran out.
+#[test]
+fn a_suspension_goes_with_the_agreement_that_ran_out() {
+    let (mut a, b) = two();
+    let brief = |a: &Country, number: usize| {
+        let mut brief = agreement(a.prefix, b.prefix, 1);
+        brief.id = format!("brief {number}");
+        brief.effective_to = a.clock.saturating_add(DurationMs::from_secs(3_600));
+        brief
+    };
+    let suspended = |a: &Country| -> Vec<String> {
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let suspended = peer.expect("a peer").suspended;
+        suspended.into_iter().map(|(id, _)| id).collect()
+    };
+    for number in 0..40 {
+        let one = brief(&a, number);
+        let statement = signed(&a, &b, &one);
+        assert_eq!(text(&a.state(&statement)), "done", "{number}");
+        let suspend = Statement::Suspend {
+            id: one.id.clone(),
+            version: 1,
+            reason: "x".into(),
+        };
+        assert_eq!(text(&a.state(&suspend)), "done", "{number}");
+        assert!(suspended(&a).contains(&one.id));
+        a.advance(DurationMs::from_secs(3_601));
+    }
+    let kept = suspended(&a);
+    assert!(!kept.contains(&"brief 0".to_owned()), "{kept:?}");
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let stored = peer.expect("a peer").to_bytes();
+    assert!(carnet_domain::accord::Peer::from_bytes(&stored).is_ok());
+}
+
+#[test]
+fn models_of_an_enterprise_are_counted() {
+    let mut a = Country::with_market("86");
+    let template = {
+        let Ok(model) = a.ledger.model(&a.model("0001", "100002"));
+        model.expect("approved")
+    };
+    for number in 0..MODELS_OF_ENTERPRISE_MAX - 2 {
+        let id = a.model("0001", &format!("{:06}", 200_000 + number));
+        let Ok(()) = a.ledger.put_model(Model {
+            id,
+            ..template.clone()
+        });
+    }
+    a.must("registrar", a.approval("0001", "300000"));
+    let answer = text(&a.command("registrar", a.approval("0001", "300001")));
+    let id = a.enterprise("0001");
+    assert_eq!(
+        answer,
+        format!("RecordFull: {MODELS_OF_ENTERPRISE_MAX} models of {id}")
+    );
+    a.must("registrar", a.approval("0003", "300001"));
+}
+
+#[test]
+fn a_genesis_beyond_the_last_log_time_is_none() {
+    let born_at = |time: TimeMs| {
+        let mut unborn = Country::unborn("86");
+        let genesis = Genesis {
+            time,
+            ..unborn.genesis()
+        };
+        text(&unborn.state_unrenewed(&Statement::Genesis { genesis }))
+    };
+    assert_eq!(
+        born_at(TimeMs(LOG_TIME_MAX.0 + 1)),
+        "Malformed: the genesis is beyond the last log time"
+    );
+    assert_eq!(born_at(TimeMs::MAX), born_at(TimeMs(LOG_TIME_MAX.0 + 1)));
+    assert_eq!(born_at(LOG_TIME_MAX), "done");
+    assert_eq!(born_at(beginning()), "done");
+    assert!(LOG_TIME_MAX.checked_add(ADVANCE_MAX).is_some());
+}
+
+/// 128 recalls that name a model, each naming 256.
+fn many_recalls(a: &mut Country) {
+    let model = a.model("0001", "100002");
+    let others = (1..MODELS_OF_RECALL_MAX).map(|i| a.model("0001", &format!("{:06}", 500_000 + i)));
+    let mut models: Vec<_> = std::iter::once(model).chain(others).collect();
+    models.sort();
+    for number in 0..RECALLS_OF_MODEL_MAX {
+        let recall = theirs(a, &format!("R-{number}"), models.clone());
+        let Ok(()) = a.ledger.put_recall(recall);
+    }
+}
+
+/// A request that reads much and writes nothing: every item reads all recalls of the robot's model, and is refused.
+#[test]
+fn an_entry_reads_no_more_than_a_constant() {
+    let mut a = Country::with_market("86");
+    a.must("maker", a.register(1));
+    many_recalls(&mut a);
+    let remedied = Command::RemedyRecall {
+        code: a.code(1),
+        number: "none".into(),
+        report: Digest::ZERO,
+    };
+    let commands = vec![remedied; 10_000];
+    let request = a.request("maker", &commands);
+    let answers = a.apply(Body::Actor { request }).items;
+    let refused = answers
+        .iter()
+        .take_while(|a| text(a) == "RecallUnknown: none");
+    let most = ENTRY_ROWS_MAX as usize / RECALLS_OF_MODEL_MAX;
+    let count = refused.count();
+    assert!(0 < count && count <= most, "{count} of {most}");
+    assert_eq!(text(&answers[9_999]), "EntryFull");
+}
+
+/// Every newer version is for as long as the older, which nobody asks any more.
+#[test]
+fn a_version_that_a_newer_one_replaced_makes_way() {
+    let (mut a, b) = two();
+    let agree = |a: &mut Country, version: u32, days: u64| {
+        let mut next = agreement(a.prefix, b.prefix, version);
+        next.effective_to = beginning().saturating_add(DurationMs::from_days(days));
+        let statement = signed(a, &b, &next);
+        text(&a.state(&statement))
+    };
+    // Version 1 is for 3,650 days. No later one is for as long, so it may be asked for again.
+    for version in 2..=60 {
+        assert_eq!(agree(&mut a, version, 3_000), "done", "{version}");
+    }
+    let kept = |a: &Country| -> Vec<u32> {
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let agreements = peer.expect("a peer").agreements;
+        agreements.iter().map(|a| a.version).collect()
+    };
+    let newest: Vec<u32> = std::iter::once(1).chain(46..=60).collect();
+    assert_eq!(kept(&a), newest);
+    // Each for less than the one before: none replaces another.
+    let (mut a, _) = two();
+    for version in 2..=AGREEMENTS_OF_PEER_MAX as u32 {
+        assert_eq!(agree(&mut a, version, 3_000 - u64::from(version)), "done");
+    }
+    let full = format!("RecordFull: {AGREEMENTS_OF_PEER_MAX} agreements with 49");
+    assert_eq!(agree(&mut a, 100, 1_000), full);
+    // Nor does one of another name, or one that is not yet in force.
+    let mut other = agreement(a.prefix, b.prefix, 100);
+    other.id = "other".into();
+    let statement = signed(&a, &b, &other);
+    assert_eq!(text(&a.state(&statement)), full);
+    let mut to_come = agreement(a.prefix, b.prefix, 100);
+    to_come.effective_from = a.clock.saturating_add(DurationMs::from_days(1));
+    let statement = signed(&a, &b, &to_come);
+    assert_eq!(text(&a.state(&statement)), full);
+}
+
+fn opened(a: &Country, number: usize) -> Command {
+    Command::OpenRecall {
+        notice: RecallNotice {
+            number: format!("R-{number}"),
+            severity: Severity::Remedy,
+            predicate: Predicate::all(),
+        },
+        models: vec![a.model("0001", "100002")],
+        remedy: "x".into(),
+    }
+}
+
+fn withdrawn(number: usize) -> Command {
+    Command::WithdrawRecall {
+        number: format!("R-{number}"),
+        reason: "x".into(),
+    }
+}
+
+#[test]
+fn a_recall_that_was_withdrawn_is_counted_no_more() {
+    let mut a = Country::with_market("86");
+    for number in 0..RECALLS_OF_MODEL_MAX + 10 {
+        a.must("maker", opened(&a, number));
+        a.must("maker", withdrawn(number));
+    }
+    for number in 1_000..1_000 + RECALLS_OF_MODEL_BY_PARTIES_MAX {
+        a.must("maker", opened(&a, number));
+    }
+    let model = a.model("0001", "100002");
+    let answer = text(&a.command("maker", opened(&a, 2_000)));
+    let full = format!("RecordFull: {RECALLS_OF_MODEL_BY_PARTIES_MAX} recalls name {model}");
+    assert_eq!(answer, full);
+    // The regulator's share stands beside it, and a number is never used twice.
+    let last = RECALLS_OF_MODEL_MAX - RECALLS_OF_MODEL_BY_PARTIES_MAX;
+    for number in 3_000..3_000 + last {
+        a.must("regulator", opened(&a, number));
+    }
+    let answer = text(&a.command("regulator", opened(&a, 4_000)));
+    let full = format!("RecordFull: {RECALLS_OF_MODEL_MAX} recalls name {model}");
+    assert_eq!(answer, full);
+    a.must("maker", withdrawn(1_000));
+    a.must("regulator", opened(&a, 4_000));
+    let answer = text(&a.command("regulator", opened(&a, 1_000)));
+    assert_eq!(answer, "RecallExists: R-1000");
+}
+
+#[test]
+fn foreign_recalls_of_a_model_are_counted_while_they_bind_or_wait() {
+    let (mut a, mut b) = two();
+    let to = b.prefix;
+    let model = a.model("0001", "100002");
+    let mut say = |b: &mut Country, number: usize, status: RecallStatus| {
+        let mut recall = theirs(&a, &format!("R-{number}"), vec![model]);
+        recall.status = status;
+        tell_recall(&mut a, &to, &recall);
+        let batch = lies(&mut a, b);
+        assert_eq!(take(b, batch), "done");
+        nacked(b)
+    };
+    for number in 0..RECALLS_OF_MODEL_MAX {
+        assert_eq!(say(&mut b, number, RecallStatus::InForce), "Foreign");
+    }
+    let full = format!("RecordFull: {RECALLS_OF_MODEL_MAX} recalls name {model}");
+    assert_eq!(say(&mut b, 1_000, RecallStatus::InForce), full);
+    // One that has ended, and one that is known, take no place.
+    assert_eq!(say(&mut b, 2_000, RecallStatus::Withdrawn), "Foreign");
+    assert_eq!(say(&mut b, 1, RecallStatus::InForce), "Foreign");
+    assert_eq!(say(&mut b, 2_000, RecallStatus::InForce), full);
+    assert_eq!(say(&mut b, 0, RecallStatus::Withdrawn), "Foreign");
+    assert_eq!(say(&mut b, 2_000, RecallStatus::InForce), "Foreign");
+    assert_eq!(say(&mut b, 0, RecallStatus::InForce), full);
+    let Ok(found) = b.ledger.recalls_of(&model);
+    assert_eq!(found.len(), RECALLS_OF_MODEL_MAX);
+}
+
+#[test]
+fn a_robot_is_remedied_more_often_than_its_record_names() {
+    let mut a = Country::with_market("86");
+    a.must("maker", a.register(1));
+    let code = a.code(1);
+    let remedied = |number: usize| Command::RemedyRecall {
+        code,
+        number: format!("R-{number}"),
+        report: Digest::ZERO,
+    };
+    // The first stays open, the others end once they are remedied.
+    for number in 0..RECALLS_OF_ROBOT_MAX * 2 {
+        a.must("maker", opened(&a, number));
+        a.must("maker", remedied(number));
+        if number > 0 {
+            a.must("maker", withdrawn(number));
+        }
+    }
+    let listed = robot(&a, &code).remedied;
+    assert!(listed.len() <= RECALLS_OF_ROBOT_MAX, "{}", listed.len());
+    assert!(listed.contains(&"R-0".to_owned()), "still open: {listed:?}");
+    let answer = text(&a.command("maker", remedied(0)));
+    assert_eq!(answer, "RecallUnknown: R-0", "it is not owed again");
+    // Recalls of another registry that nobody here has heard of yet may still come.
+    let mut full = robot(&a, &code);
+    full.remedied = (0..RECALLS_OF_ROBOT_MAX)
+        .map(|i| format!("T-{i}"))
+        .collect();
+    let Ok(()) = a.ledger.put_robot(full);
+    a.must("maker", opened(&a, 1_000));
+    let answer = text(&a.command("maker", remedied(1_000)));
+    assert_eq!(
+        answer,
+        format!("RecordFull: {RECALLS_OF_ROBOT_MAX} remedied recalls")
+    );
+}
+
+/// Robot 1 with a large record, and a request about it that one entry has no room for: each item writes the record into
+/// a leaf of its own.
+fn too_much(a: &mut Country) -> Request {
+    a.must("maker", a.register(1));
+    let mut large = robot(a, &a.code(1));
+    let hold = |i: usize| Hold {
+        kind: HoldKind::Lost,
+        setter: format!("{i:0512}"),
+        reason: "x".repeat(512),
+        since: TimeMs(1),
+    };
+    large.holds = (0..HOLDS_MAX).map(hold).collect();
+    large.remedied = (0..RECALLS_OF_ROBOT_MAX)
+        .map(|i| format!("{i:0128}"))
+        .collect();
+    let Ok(()) = a.ledger.put_robot(large);
+    let incident = Action::RecordIncident {
+        severity: 1,
+        place: "hall".into(),
+        findings: Digest::ZERO,
+    };
+    let commands = vec![act(a, 1, incident); 2_500];
+    a.request("registrar", &commands)
+}
+
+fn answers(a: &mut Country, request: &Request) -> Vec<String> {
+    let request = request.clone();
+    let answer = a.apply(Body::Actor { request });
+    answer.items.iter().map(text).collect()
+}
+
+fn count(answers: &[String], what: &str) -> usize {
+    answers.iter().filter(|answer| *answer == what).count()
+}
+
+#[test]
+fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
+    let mut a = Country::with_market("86");
+    let request = too_much(&mut a);
+    let before = a.registry().tree.size();
+    let mut executed = 0;
+    let mut asked = 0;
+    while executed < 2_500 {
+        let from = a.registry().tree.size();
+        let answer = a.apply(Body::Actor {
+            request: request.clone(),
+        });
+        let texts: Vec<String> = answer.items.iter().map(text).collect();
+        let done = count(&texts, "done");
+        assert!(done > executed, "{done} after {executed}");
+        assert_eq!(count(&texts, "EntryFull"), 2_500 - done);
+        assert_eq!(a.registry().tree.size() - from, (done - executed) as u64);
+        // What is kept of this entry still gives its whole body.
+        let leaves: Vec<LeafRecord> = (from..a.registry().tree.size())
+            .map(|index| {
+                let Ok(leaf) = a.ledger.leaf(index);
+                leaf.expect("written")
+            })
+            .collect();
+        let kept = a.ledger.envelope(from).expect("kept");
+        let kept = Body::from_bytes(kept).expect("our own body");
+        let whole = carnet_domain::machine::whole_envelope(kept, &leaves).expect("every leaf");
+        let expected = Body::Actor {
+            request: request.clone(),
+        };
+        assert!(whole == expected, "the envelope of the entry at {from}");
+        executed = done;
+        asked += 1;
+    }
+    assert!(asked > 1, "one entry had room for all");
+    // Each exactly once, and what is answered stays answered.
+    assert_eq!(a.registry().tree.size() - before, 2_500);
+    let last = a.apply(Body::Actor {
+        request: request.clone(),
+    });
+    let indices: Vec<u64> = last
+        .items
+        .iter()
+        .map(|item| match item {
+            ItemAnswer::Done { leaf_index, .. } => *leaf_index,
+            other => panic!("{}", text(other)),
+        })
+        .collect();
+    let expected: Vec<u64> = (before..before + 2_500).collect();
+    assert_eq!(indices, expected);
+    assert_eq!(a.registry().tree.size() - before, 2_500);
+}
+
+#[test]
+fn the_rest_of_a_request_is_judged_when_it_is_executed() {
+    let mut a = Country::with_market("86");
+    let request = too_much(&mut a);
+    let first = answers(&mut a, &request);
+    let done = count(&first, "done");
+    assert!(0 < done && done < 2_500, "{done}");
+    let size = a.registry().tree.size();
+    // Cut otherwise, signed otherwise: not the request that was asked.
+    let mut cut = request.clone();
+    cut.items.pop();
+    let mut other = request.clone();
+    other.signature.0[0] ^= 1;
+    for wrong in [&cut, &other] {
+        let texts = answers(&mut a, wrong);
+        assert!(texts.iter().all(|t| t.starts_with("IdempotencyMismatch")));
+    }
+    // Too late: what was done stays done, the rest never is.
+    let mut late = a.clone();
+    late.advance(DurationMs::from_days(2));
+    let texts = answers(&mut late, &request);
+    assert_eq!(texts.len(), 2_500);
+    assert_eq!(count(&texts, "done"), done);
+    assert!(
+        texts[done].starts_with("CommandExpired: "),
+        "{}",
+        texts[done]
+    );
+    assert_eq!(late.registry().tree.size(), size);
+    // The key was retired meanwhile.
+    let mut retired = a.clone();
+    let retire = Command::RetireSigner {
+        public: retired.key("registrar").public(),
+        compromised_after: None,
+        reason: "x".into(),
+    };
+    retired.must("admin", retire);
+    let texts = answers(&mut retired, &request);
+    assert_eq!(count(&texts, "done"), done);
+    assert!(
+        texts[done].starts_with("SignerNotActive: "),
+        "{}",
+        texts[done]
+    );
+    assert_eq!(retired.registry().tree.size(), size + 1);
+    // And all is as it was for who asks in time.
+    let texts = answers(&mut a, &request);
+    assert!(count(&texts, "done") > done);
+}
