@@ -12,9 +12,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use carnet_domain::code::Code;
-use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::digest::{Digest, sha256, sha256_four, sha256_pair};
 use carnet_domain::encoding::Canonical;
-use carnet_domain::leaf::{EntrySeed, Kind, Leaf, Slots, Subject, auth, leaf_seed};
+use carnet_domain::leaf::{EntrySeed, Expansion, Kind, Leaf, Slots, Subject, leaf_seed};
 use carnet_domain::map::{PageMap, prove, update};
 use carnet_domain::merkle::{Frontier, inclusion_proof, verify_inclusion};
 use carnet_domain::signature::{Backend, ParsedKey, PublicKey, SecretKey, verify_with};
@@ -31,11 +31,20 @@ fn main() {
     print("SHA-256 of 64 bytes", 1_000_000, |i| {
         sha256(&[&i.to_be_bytes(), &[0; 56]])
     });
-    print("slots of a leaf: 17 HMAC, 31 hashes", 100_000, |i| {
+    print("leaf seed", 1_000_000, |i| leaf_seed(&seed, i as u32));
+    print("leaf seed expanded", 1_000_000, |i| {
+        Expansion::of(&[i as u8; 32]).custody_secret()
+    });
+    let row = [1, 2, 3, 4].map(|n| Digest([n; 32]));
+    print("hash of two", 1_000_000, |i| {
+        sha256_pair(i as u8, &row[0], &row[1])
+    });
+    print("hash of four", 1_000_000, |i| sha256_four(i as u8, &row));
+    print("slots of a leaf: expansion, 21 hashes", 100_000, |i| {
         slots.root(&leaf_seed(&seed, i as u32))
     });
     let build = |i: u64| {
-        let leaf_seed = leaf_seed(&seed, i as u32);
+        let expansion = Expansion::of(&leaf_seed(&seed, i as u32));
         Leaf {
             version: 0,
             kind: Kind::Register,
@@ -43,8 +52,8 @@ fn main() {
             seq: i,
             prev: Digest::ZERO,
             t_ms: TimeMs(1_779_264_000_000),
-            record_root: slots.root(&leaf_seed),
-            auth: auth(0, [0; 68], &leaf_seed),
+            record_root: slots.root_under(&expansion),
+            auth: expansion.auth(0, [0; 68]),
         }
     };
     print("leaf with slots, key, auth, bytes, hash", 100_000, |i| {

@@ -1,11 +1,12 @@
-//! SHA-256 and HMAC-SHA-256, and nothing that knows what is hashed.
+//! SHA-256, the keystream that one secret is expanded by, and nothing that knows what they are used for.
 //!
 //! The `sha2` crate uses the processor's SHA instructions and has no call overhead, which counts more than bulk speed:
 //! nearly everything hashed here is shorter than 128 bytes.
 
 use std::fmt;
 
-use hmac::{Hmac, Mac};
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use sha2::{Digest as _, Sha256};
 
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder};
@@ -106,17 +107,35 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
     Digest(state.finalize().into())
 }
 
-/// `SHA-256(tag ‖ left ‖ right)`: every inner node of every tree. The padding of 65 bytes is known beforehand, which
-/// saves a third of the time.
+/// `SHA-256(tag ‖ left ‖ right)`: every inner node of the binary trees.
 pub fn sha256_pair(tag: u8, left: &Digest, right: &Digest) -> Digest {
-    const BITS: u16 = 65 * 8;
-    let mut blocks = [[0u8; 64]; 2];
+    sha256_row::<2, 2>(tag, &[*left, *right])
+}
+
+/// `SHA-256(tag ‖ four digests)`: every inner node of the slot tree.
+pub fn sha256_four(tag: u8, row: &[Digest; 4]) -> Digest {
+    sha256_row::<4, 3>(tag, row)
+}
+
+/// `SHA-256(tag ‖ digests)`. Length and padding are known beforehand, which saves a third of the time.
+fn sha256_row<const COUNT: usize, const BLOCKS: usize>(tag: u8, row: &[Digest; COUNT]) -> Digest {
+    const {
+        // One byte of padding and eight of length must fit behind the tag and the digests, and no block more.
+        assert!(COUNT * 32 + 10 <= BLOCKS * 64 && COUNT * 32 + 10 > (BLOCKS - 1) * 64);
+    }
+    let mut blocks = [[0u8; 64]; BLOCKS];
     let bytes = blocks.as_flattened_mut();
-    bytes[0] = tag;
-    bytes[1..33].copy_from_slice(&left.0);
-    bytes[33..65].copy_from_slice(&right.0);
-    bytes[65] = 0x80;
-    bytes[126..].copy_from_slice(&BITS.to_be_bytes());
+    let (head, rest) = bytes.split_at_mut(1);
+    head[0] = tag;
+    let (digests, padding) = rest.split_at_mut(const { COUNT * 32 });
+    for (to, from) in digests.chunks_exact_mut(32).zip(row) {
+        to.copy_from_slice(&from.0);
+    }
+    padding[0] = 0x80;
+    let bits = const { ((COUNT * 32 + 1) * 8) as u64 };
+    if let Some(length) = padding.last_chunk_mut::<8>() {
+        *length = bits.to_be_bytes();
+    }
     let mut state = SHA256_INITIAL;
     sha2::compress256(&mut state, &blocks.map(Into::into));
     let mut out = [[0; 4]; 8];
@@ -140,29 +159,15 @@ const SHA256_INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-/// HMAC-SHA-256 of the parts joined. For several messages under one key, prepare an [`HmacKey`] once.
-pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Digest {
-    HmacKey::new(key).mac(parts)
-}
-
-/// The state of HMAC-SHA-256 after its key: two compressions saved for every message.
-#[derive(Clone)]
-pub struct HmacKey(Hmac<Sha256>);
-
-impl HmacKey {
-    /// Prepares a key of any length.
-    pub fn new(key: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
-    }
-
-    /// The code of the parts joined.
-    pub fn mac(&self, parts: &[&[u8]]) -> Digest {
-        let mut state = self.0.clone();
-        for part in parts {
-            state.update(part);
-        }
-        Digest(state.finalize().into_bytes().into())
-    }
+/// `N` bytes of the ChaCha20 keystream (RFC 8439 §2.4, zero nonce) under a key, from a 64-byte block on.
+///
+/// The crate calls the keystream a generator of random numbers. Nothing here is random: same key, same bytes.
+pub fn keystream<const N: usize>(key: &[u8; 32], from_block: u32) -> [u8; N] {
+    let mut out = [0; N];
+    let mut stream = ChaCha20Rng::from_seed(*key);
+    stream.set_block_pos(u64::from(from_block));
+    stream.fill_bytes(&mut out);
+    out
 }
 
 #[cfg(test)]
@@ -181,14 +186,50 @@ mod tests {
     }
 
     #[test]
-    fn published_codes_of_rfc_4231_hold() {
-        let code = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
-        let published = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(code.to_string(), published);
-        let long_key = [0xaa; 131];
-        let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
-        let published = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
-        assert_eq!(HmacKey::new(&long_key).mac(&[text]).to_string(), published);
+    fn the_hash_of_four_is_sha_256() {
+        for i in 0..=255 {
+            let row = [0u8, 1, 2, 3].map(|n| sha256(&[&[i, n]]));
+            let parts = [&[i][..], &row[0].0, &row[1].0, &row[2].0, &row[3].0];
+            assert_eq!(sha256_four(i, &row), sha256(&parts));
+        }
+    }
+
+    #[test]
+    fn published_keystreams_of_rfc_8439_hold() {
+        let published = |text: &str| hex_bytes::<64>(text).expect("hex");
+        // Appendix A.1, test vectors 1 and 2: key zero, nonce zero, block counters 0 and 1.
+        let first = published(
+            "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7\
+             da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586",
+        );
+        let second = published(
+            "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed\
+             29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f",
+        );
+        let both: [u8; 128] = keystream(&[0; 32], 0);
+        assert_eq!(both[..64], first);
+        assert_eq!(both[64..], second);
+        assert_eq!(keystream::<64>(&[0; 32], 1), second);
+        // Test vector 4: key 00 ff 00 …, block counter 2.
+        let mut key = [0; 32];
+        key[1] = 0xff;
+        let third = published(
+            "72d54dfbf12ec44b362692df94137f328fea8da73990265ec1bbbea1ae9af0ca\
+             13b25aa26cb4a648cb9b9d1be65b2c0924a66c54d545ec1b7374f4872e99f096",
+        );
+        assert_eq!(keystream::<64>(&key, 2), third);
+    }
+
+    #[test]
+    fn a_keystream_is_the_same_wherever_it_is_entered() {
+        let key = sha256(&[b"key"]).0;
+        let whole: [u8; 1024] = keystream(&key, 0);
+        for block in 0..16u32 {
+            let at = block as usize * 64;
+            assert_eq!(keystream::<64>(&key, block), whole[at..at + 64]);
+        }
+        let long: [u8; 320] = keystream(&key, 0);
+        assert_eq!(long, whole[..320]);
     }
 
     #[test]

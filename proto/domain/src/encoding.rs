@@ -31,7 +31,7 @@ pub mod tag {
     pub const MAP_NODE: u8 = 0x03;
     /// Slot of a leaf: `SHA-256(0x04 ‖ slot ‖ salt16 ‖ CBOR(value or null))`.
     pub const SLOT: u8 = 0x04;
-    /// Inner node of the slot tree: `SHA-256(0x05 ‖ left ‖ right)`.
+    /// Inner node of the slot tree: `SHA-256(0x05 ‖ four hashes)`.
     pub const SLOT_NODE: u8 = 0x05;
     /// Commitment to a personal value: `SHA-256(0x06 ‖ salt16 ‖ CBOR(value))`.
     pub const PERSONAL: u8 = 0x06;
@@ -46,8 +46,6 @@ pub mod tag {
     pub const PART: &str = "carnet-part/1";
     /// Signed command header.
     pub const COMMAND: &str = "carnet-command/1";
-    /// Custody secret drawn at registration.
-    pub const CUSTODY_SECRET: &str = "carnet-custody-secret/1";
     /// Custody tag sent to all peers.
     pub const CUSTODY_TAG: &str = "carnet-custody-tag/1";
     /// Root-signed statement of a jurisdiction (bundle, agreement, genesis, key event).
@@ -64,12 +62,11 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 10] = [
+    pub const STRINGS: [&str; 9] = [
         KEY,
         MAP_VALUE,
         PART,
         COMMAND,
-        CUSTODY_SECRET,
         CUSTODY_TAG,
         ROOT_STATEMENT,
         SKIP,

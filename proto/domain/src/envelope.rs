@@ -4,10 +4,12 @@
 //! header      CBOR[prefix, incarnation, key id, session, sequence, not_after, kind, item count, item_root]
 //! signed      "carnet-command/1" ‖ header
 //! class 0     [0, header, signature, first item, items, range proof to item_root]
-//! class 1     [1, peer origin, checkpoint, index, leaf, path, disclosed slots]
+//! class 1     [1, peer origin, checkpoint, index, leaf, path, disclosed slots]; where the checkpoint alone is the
+//!             statement (a fork), index is its size, leaf and slots are null and the path is empty
 //! class 2     [2, rule number, cause]
 //! class 3     [3, statement, [[key id, signature]…]]
-//! D           class 0: SHA-256(header ‖ signature) ‖ item index u32be ‖ SHA-256(item); else SHA-256(CBOR of the array)
+//! D           class 0: SHA-256(header ‖ signature) ‖ item index u32be ‖ item leaf; else SHA-256(CBOR of the array)
+//! item leaf   SHA-256(0x00 ‖ item): the leaf of the item under item_root
 //! ```
 //! This room checks that bytes belong together. Whether the key may do what the item says is `decide`'s business; whether
 //! a foreign checkpoint is to be believed is `carnet-trust`'s.
@@ -15,10 +17,10 @@
 use crate::code::Prefix;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, DecodeError, tag};
-use crate::leaf::{Disclosure, LeafSeed, auth, leaf_bytes_hash};
+use crate::leaf::{Disclosure, Expansion, LeafSeed, leaf_bytes_hash};
 use crate::limits::{Index, List, ROOT_SIGNATURES_MAX, Sequence, UpTo};
 use crate::merkle::{PROOF_COUNT_MAX, ProofError, RANGE_PROOF_COUNT_MAX, verify_range};
-use crate::signature::{BadSignature, KeyId, PublicKey, Signature, verify};
+use crate::signature::{BadSignature, KeyId, PublicKey, Signature, verify, verify_cofactored};
 use crate::time::TimeMs;
 use crate::{canonical_struct, canonical_variants};
 
@@ -93,14 +95,14 @@ pub enum Envelope {
         origin: String,
         /// Text of the checkpoint, as received.
         checkpoint: Blob,
-        /// 0-based index of the leaf.
+        /// 0-based index of the leaf; the size of the checkpoint where there is none.
         index: u64,
-        /// Bytes of the leaf, as received.
-        leaf: Blob,
+        /// Bytes of the leaf, as received; `None` where the checkpoint itself is the statement.
+        leaf: Option<Blob>,
         /// Inclusion proof.
         path: Vec<Digest>,
-        /// The slots shown.
-        disclosed: Disclosure,
+        /// The slots shown; `None` where there is no leaf.
+        disclosed: Option<Disclosure>,
     },
     /// Class 2: a published rule whose outcome apply recomputes.
     System {
@@ -135,13 +137,25 @@ pub struct Authority {
 impl Authority {
     /// D of class 0: header and signature as received, and one item.
     pub fn item(header: &[u8], signature: &Signature, index: u32, item: &[u8]) -> Self {
-        Self::item_of(&sha256(&[header, &signature.0]), index, item)
+        Self::item_of(
+            &sha256(&[header, &signature.0]),
+            index,
+            &leaf_bytes_hash(item),
+        )
     }
 
-    /// As [`Authority::item`], when `SHA-256(header ‖ signature)` is known already.
-    pub fn item_of(signed: &Digest, index: u32, item: &[u8]) -> Self {
-        let d = [&signed.0[..], &index.to_be_bytes(), &sha256(&[item]).0].concat();
+    /// As [`Authority::item`], when `SHA-256(header ‖ signature)` and the leaf hash of the item are known already.
+    pub fn item_of(signed: &Digest, index: u32, item_leaf: &Digest) -> Self {
+        let d = [&signed.0[..], &index.to_be_bytes(), &item_leaf.0].concat();
         Self { class: 0, d }
+    }
+
+    /// D of classes 1 to 3.
+    fn whole(envelope: &Envelope) -> Self {
+        Self {
+            class: envelope.class(),
+            d: sha256(&[&envelope.to_bytes()]).0.to_vec(),
+        }
     }
 
     /// The class of the envelope.
@@ -156,7 +170,7 @@ impl Authority {
 
     /// The `auth` field of the leaf with this seed.
     pub fn auth(&self, leaf_seed: &LeafSeed) -> Digest {
-        auth(self.class, &self.d, leaf_seed)
+        Expansion::of(leaf_seed).auth(self.class, &self.d)
     }
 }
 
@@ -222,23 +236,20 @@ impl Envelope {
                 let item = at.ok_or(EnvelopeError::NoSuchItem(index))?;
                 Ok(Authority::item(&header.0, signature, index, &item.0))
             }
-            _ if index == 0 => Ok(Authority {
-                class: self.class(),
-                d: sha256(&[&self.to_bytes()]).0.to_vec(),
-            }),
+            _ if index == 0 => Ok(Authority::whole(self)),
             _ => Err(EnvelopeError::NoSuchItem(index)),
         }
     }
 }
 
-/// A header whose signature verified under the key it names. Only [`verify_header`] makes one.
+/// A header whose signature verified under the key it names. Only [`verify_header`] and [`verify_header_in_log`] make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHeader {
     header: SignedHeader,
     signed: Digest,
 }
 
-/// Verifies the signature of a header as received.
+/// Verifies the signature of a header as received, by the strict rule: what an edge takes in.
 ///
 /// # Errors
 /// When the bytes are not a canonical header, name another key, or the signature does not verify.
@@ -247,19 +258,34 @@ pub fn verify_header(
     signature: &Signature,
     key: &PublicKey,
 ) -> Result<VerifiedHeader, EnvelopeError> {
-    verify_header_known(header, signature, key, false)
+    verified(header, signature, key, |message| {
+        verify(key, message, signature)
+    })
 }
 
-/// As [`verify_header`]; with `known` the caller states that this process has verified exactly this key, header and
-/// signature before, and the equation is not computed again.
+/// As [`verify_header`], by the rule of what stands in the log ([`verify_cofactored`]): the one of `apply` and of whoever
+/// replays it. With `known` the caller states that this process has verified exactly this key, header and signature
+/// before, and the equation is not computed again.
 ///
 /// # Errors
 /// As [`verify_header`].
-pub fn verify_header_known(
+pub fn verify_header_in_log(
     header: &[u8],
     signature: &Signature,
     key: &PublicKey,
     known: bool,
+) -> Result<VerifiedHeader, EnvelopeError> {
+    verified(header, signature, key, |message| match known {
+        true => Ok(()),
+        false => verify_cofactored(key, message, signature),
+    })
+}
+
+fn verified(
+    header: &[u8],
+    signature: &Signature,
+    key: &PublicKey,
+    equation: impl Fn(&[u8]) -> Result<(), BadSignature>,
 ) -> Result<VerifiedHeader, EnvelopeError> {
     let parsed = SignedHeader::from_bytes(header).map_err(EnvelopeError::Header)?;
     let given = key.key_id();
@@ -272,9 +298,7 @@ pub fn verify_header_known(
     if parsed.item_count == 0 || parsed.item_count > ITEM_COUNT_MAX {
         return Err(EnvelopeError::ItemCount(u64::from(parsed.item_count)));
     }
-    if !known {
-        verify(key, &signing_bytes(header), signature).map_err(EnvelopeError::Signature)?;
-    }
+    equation(&signing_bytes(header)).map_err(EnvelopeError::Signature)?;
     Ok(VerifiedHeader {
         header: parsed,
         signed: sha256(&[header, &signature.0]),
@@ -321,6 +345,7 @@ impl VerifiedHeader {
             header: self.clone(),
             first_item,
             items,
+            hashes,
         })
     }
 }
@@ -331,6 +356,8 @@ pub struct VerifiedItems {
     header: VerifiedHeader,
     first_item: u32,
     items: Vec<Blob>,
+    /// The leaf hash of each.
+    hashes: Vec<Digest>,
 }
 
 impl VerifiedItems {
@@ -352,8 +379,8 @@ impl VerifiedItems {
     /// The digest D of each item, in order.
     pub fn authorities(&self) -> impl Iterator<Item = Authority> + '_ {
         (self.first_item..)
-            .zip(&self.items)
-            .map(|(index, item)| Authority::item_of(&self.header.signed, index, &item.0))
+            .zip(&self.hashes)
+            .map(|(index, hash)| Authority::item_of(&self.header.signed, index, hash))
     }
 }
 

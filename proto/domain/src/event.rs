@@ -346,8 +346,8 @@ pub fn slots(event: &Event) -> Slots {
                         ..recall.clone()
                     },
                 ),
-                After::Peer(peer) => slots.set(slot::MODEL, &peer.bundle),
-                After::Robot(_) | After::Jurisdiction(_) => {}
+                // The statement itself is the event.
+                After::Peer(_) | After::Robot(_) | After::Jurisdiction(_) => {}
             }
         }
     }

@@ -176,7 +176,7 @@ impl<L: Ledger> Run<'_, L> {
         };
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         if size == peer.size_seen && root != peer.root_seen {
-            return self.fork(peer, batch, size, root);
+            return self.fork(peer, batch, &origin, size, root);
         }
         if size < peer.size_seen {
             return Ok(all(
@@ -224,6 +224,7 @@ impl<L: Ledger> Run<'_, L> {
         &mut self,
         peer: Peer,
         batch: &MailBatch,
+        origin: &Origin,
         size: u64,
         root: Digest,
     ) -> Result<Vec<ItemAnswer>, L::Fault> {
@@ -242,13 +243,14 @@ impl<L: Ledger> Run<'_, L> {
                 })),
             )
             .effect(Effect::TellAll);
-            let authorised = Authorised {
-                class: 1,
-                item: 0,
-                digest: crate::digest::sha256(&[batch.checkpoint.as_bytes()])
-                    .0
-                    .to_vec(),
-            };
+            let authorised = Authorised::whole(&Envelope::Foreign {
+                origin: origin.to_string(),
+                checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
+                index: size,
+                leaf: None,
+                path: Vec::new(),
+                disclosed: None,
+            });
             self.record(event, &authorised)?;
         }
         Ok(vec![refused(Reason::PeerQuarantined, detail)])
@@ -296,19 +298,14 @@ impl<L: Ledger> Run<'_, L> {
             }
             Err(Stop::Refused(rejection)) => self.doubt(&from, &proven, &rejection),
         };
-        let envelope = Envelope::Foreign {
+        let authorised = Authorised::whole(&Envelope::Foreign {
             origin: origin.to_string(),
             checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
             index: item.proven.index,
-            leaf: item.proven.leaf.clone(),
+            leaf: Some(item.proven.leaf.clone()),
             path: item.proven.path.clone(),
-            disclosed: item.proven.disclosed.clone(),
-        };
-        let authorised = Authorised {
-            class: 1,
-            item: 0,
-            digest: crate::digest::sha256(&[&envelope.to_bytes()]).0.to_vec(),
-        };
+            disclosed: Some(item.proven.disclosed.clone()),
+        });
         let answer = self.record_all(events, &authorised)?;
         if let Some(peer) = self.ledger.peer(&batch.peer)? {
             self.ledger.put_peer(Peer { cursor, ..peer })?;

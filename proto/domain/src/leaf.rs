@@ -4,21 +4,25 @@
 //! leaf        [ v, kind, key:bytes32, seq, prev:bytes32, t_ms, record_root:bytes32, auth:bytes32 ]
 //! leaf hash   SHA-256(0x00 ‖ leaf bytes)
 //! key         SHA-256("carnet-key/1" ‖ subject letter ‖ subject name)
-//! leaf seed   HMAC-SHA-256(entry seed, ordinal u32be)
-//! salt16      HMAC-SHA-256(leaf seed, slot u8)[..16]
-//! auth        SHA-256(0x07 ‖ class u8 ‖ D ‖ HMAC-SHA-256(leaf seed, 0x10)[..16])
+//! leaf seed   bytes 32·ordinal .. 32·ordinal + 32 of the keystream under the entry seed
+//! expansion   the first 320 bytes of the keystream under the leaf seed (keystream: ChaCha20, RFC 8439, zero nonce)
+//!             0..256    the salts of slots 0 to 15, 16 bytes each
+//!             256..272  the salt of auth
+//!             288..320  the custody secret, where the leaf is a registration
+//! auth        SHA-256(0x07 ‖ class u8 ‖ D ‖ its salt)
 //! ```
 //! The slots themselves are next door, in `slots.rs`.
 
 use crate::code::{Code, EnterpriseId, ModelId, Prefix};
-use crate::digest::{Digest, HmacKey, hmac_sha256, sha256};
+use crate::digest::{Digest, keystream, sha256};
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::limits::Sequence;
 use crate::time::TimeMs;
 use crate::{canonical_enum, canonical_struct};
 
 pub use crate::slots::{
-    DisclosedSlots, Disclosure, DisclosureError, SLOT_COUNT, SlotError, SlotView, Slots, slot_names,
+    DisclosedSlots, Disclosure, DisclosureError, GROUP_COUNT, GROUPS, GroupView, SLOT_COUNT,
+    SlotError, SlotView, Slots, slot_names,
 };
 
 /// The largest leaf in bytes: entry bundles have u16 length prefixes.
@@ -290,35 +294,65 @@ pub type LeafSeed = [u8; 32];
 
 /// The seed of the leaf with this 0-based ordinal in the entry.
 pub fn leaf_seed(entry_seed: &EntrySeed, ordinal: u32) -> LeafSeed {
-    hmac_sha256(&entry_seed.0, &[&ordinal.to_be_bytes()]).0
+    // Two seeds to a block of 64 bytes.
+    let pair: [[u8; 32]; 2] = split(keystream::<64>(&entry_seed.0, ordinal >> 1));
+    pair[(ordinal & 1) as usize]
 }
 
-/// The salt of one slot.
-pub fn slot_salt(leaf_seed: &LeafSeed, slot: u8) -> [u8; 16] {
-    salt(&HmacKey::new(leaf_seed), slot)
+/// What a leaf seed expands to: the salts that hide the slots and the authorisation, and the custody secret.
+#[derive(Clone)]
+pub struct Expansion {
+    salts: [[u8; 16]; SLOT_COUNT],
+    auth: [u8; 16],
+    custody_secret: Digest,
 }
 
-/// The commitment of a leaf to its authorisation; `d` is the digest D of the envelope (68 bytes for class 0, else 32).
-pub fn auth(class: u8, d: impl AsRef<[u8]>, leaf_seed: &LeafSeed) -> Digest {
-    let salt = slot_salt(leaf_seed, AUTH_SALT_SLOT);
-    sha256(&[&[tag::AUTH, class], d.as_ref(), &salt])
+/// Bytes of the keystream that an [`Expansion`] takes.
+const EXPANSION_BYTES: usize = 320;
+
+impl Expansion {
+    /// Expands a leaf seed.
+    pub fn of(leaf_seed: &LeafSeed) -> Self {
+        let rows: [[u8; 16]; EXPANSION_BYTES / 16] =
+            split(keystream::<EXPANSION_BYTES>(leaf_seed, 0));
+        let [salts @ .., auth, _, one, other] = rows;
+        Self {
+            salts,
+            auth,
+            custody_secret: Digest(split::<32, 1>([one, other].as_flattened())[0]),
+        }
+    }
+
+    /// The salts of the sixteen slots.
+    pub fn salts(&self) -> &[[u8; 16]; SLOT_COUNT] {
+        &self.salts
+    }
+
+    /// The salt of `auth`.
+    pub fn auth_salt(&self) -> &[u8; 16] {
+        &self.auth
+    }
+
+    /// The secret by which custody of a robot is tagged towards all peers, where this is the leaf of its registration.
+    pub fn custody_secret(&self) -> Digest {
+        self.custody_secret
+    }
+
+    /// The commitment of the leaf to its authorisation; `d` is the digest D of the envelope (68 bytes for class 0, else
+    /// 32).
+    pub fn auth(&self, class: u8, d: impl AsRef<[u8]>) -> Digest {
+        sha256(&[&[tag::AUTH, class], d.as_ref(), &self.auth])
+    }
 }
 
-/// The secret by which custody of a robot is tagged towards all peers; `leaf_seed` is that of its registration.
-pub fn custody_secret(leaf_seed: &LeafSeed) -> Digest {
-    hmac_sha256(leaf_seed, &[tag::CUSTODY_SECRET.as_bytes()])
+/// Bytes as rows of `N`.
+fn split<const N: usize, const ROWS: usize>(bytes: impl AsRef<[u8]>) -> [[u8; N]; ROWS] {
+    let mut rows = [[0; N]; ROWS];
+    rows.as_flattened_mut().copy_from_slice(bytes.as_ref());
+    rows
 }
 
 /// What stands in place of a personal value: `SHA-256(0x06 ‖ salt16 ‖ CBOR(value))`.
 pub fn personal_commitment(salt16: &[u8; 16], value: &impl Canonical) -> Digest {
     sha256(&[&[tag::PERSONAL], salt16, &value.to_bytes()])
-}
-
-const AUTH_SALT_SLOT: u8 = 0x10;
-
-/// The salt of a slot under a prepared leaf seed.
-pub(crate) fn salt(key: &HmacKey, slot: u8) -> [u8; 16] {
-    let mut out = [0; 16];
-    out.copy_from_slice(&key.mac(&[&[slot]]).0[..16]);
-    out
 }

@@ -23,11 +23,9 @@ use crate::entry::{
     ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request,
     SESSIONS_PER_SUBJECT_MAX, Session, StoredAnswer,
 };
-use crate::envelope::{SignedHeader, VerifiedItems, verify_header_known};
+use crate::envelope::{Authority, Envelope, SignedHeader, VerifiedItems, verify_header_in_log};
 use crate::event::{After, Effect, Event, slot, slots};
-use crate::leaf::{
-    EntrySeed, Kind, LEAF_VERSION, Leaf, LeafSeed, Subject, auth, custody_secret, leaf_seed,
-};
+use crate::leaf::{EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_seed, slot_names};
 use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{UNSEALED_MAX, next_own};
 use crate::map::MapValue;
@@ -46,17 +44,28 @@ pub(crate) struct Authorised {
 }
 
 impl Authorised {
+    /// Item `item` of an envelope, as its authority.
+    pub(crate) fn of(authority: &Authority, item: u32) -> Self {
+        Self {
+            class: authority.class(),
+            item,
+            digest: authority.as_bytes().to_vec(),
+        }
+    }
+
+    /// Classes 1 to 3: the whole envelope.
+    pub(crate) fn whole(envelope: &Envelope) -> Self {
+        let authority = envelope.authority(0);
+        let authority = authority.expect("only class 0 is authorised item by item");
+        Self::of(&authority, 0)
+    }
+
     /// Class 2: a published rule whose outcome every replica recomputes.
     pub(crate) fn system(rule: u16, cause: &impl Canonical) -> Self {
-        let envelope = crate::envelope::Envelope::System {
+        Self::whole(&Envelope::System {
             rule,
             cause: Blob(cause.to_bytes()),
-        };
-        Self {
-            class: 2,
-            item: 0,
-            digest: sha256(&[&envelope.to_bytes()]).0.to_vec(),
-        }
+        })
     }
 }
 
@@ -315,7 +324,7 @@ impl<L: Ledger> Run<'_, L> {
             .ledger
             .verified_before(&signature_digest(&signer, &digest));
         let verified =
-            verify_header_known(&request.header.0, &request.signature, &signer.public, known)
+            verify_header_in_log(&request.header.0, &request.signature, &signer.public, known)
                 .and_then(|header| {
                     header.items(
                         request.first_item,
@@ -378,11 +387,7 @@ impl<L: Ledger> Run<'_, L> {
                     continue;
                 }
             };
-            let authorised = Authorised {
-                class: authority.class(),
-                item: index,
-                digest: authority.as_bytes().to_vec(),
-            };
+            let authorised = Authorised::of(&authority, index);
             answers.push(self.command(signer, &command, item, &authorised)?);
         }
         Ok(())
@@ -472,8 +477,9 @@ impl<L: Ledger> Run<'_, L> {
         authorised: &Authorised,
     ) -> Result<Head, L::Fault> {
         let seed = leaf_seed(&self.seed, self.ordinal);
+        let expansion = Expansion::of(&seed);
         if let (Kind::Register, After::Robot(robot)) = (event.kind, &mut event.after) {
-            robot.custody_secret = custody_secret(&seed);
+            robot.custody_secret = expansion.custody_secret();
         }
         let before = match &event.after {
             After::Robot(robot) => robot.head,
@@ -490,13 +496,18 @@ impl<L: Ledger> Run<'_, L> {
             _ => before,
         };
         let slots = slots(&event);
+        for (name, value) in slot_names(subject.kind).iter().zip(&slots.values) {
+            assert!(
+                name.is_some() || value.is_none(),
+                "a slot that the published table calls null is null"
+            );
+        }
         let (head, leaf) = self.leaf(
             event.kind,
             &subject,
             before,
-            slots.root(&seed),
-            &seed,
-            authorised,
+            slots.root_under(&expansion),
+            expansion.auth(authorised.class, &authorised.digest),
         );
         let values = slots
             .values
@@ -530,8 +541,7 @@ impl<L: Ledger> Run<'_, L> {
         subject: &Subject,
         before: Option<Head>,
         record_root: Digest,
-        seed: &LeafSeed,
-        authorised: &Authorised,
+        auth: Digest,
     ) -> (Head, Vec<u8>) {
         let leaf = Leaf {
             version: LEAF_VERSION,
@@ -541,7 +551,7 @@ impl<L: Ledger> Run<'_, L> {
             prev: before.map_or(Digest::ZERO, |head| head.leaf_hash),
             t_ms: self.now,
             record_root,
-            auth: auth(authorised.class, &authorised.digest, seed),
+            auth,
         };
         // At most one leaf a row, and rows are bounded far below.
         self.ordinal = self

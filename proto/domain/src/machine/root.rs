@@ -4,9 +4,10 @@ use super::meter::Metered;
 use super::{Authorised, Planted, Run, refused};
 use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_by_roots};
 use crate::decide::has_twins;
-use crate::digest::{Digest, sha256};
+use crate::digest::Digest;
 use crate::encoding::Canonical;
 use crate::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX, Registry};
+use crate::envelope::Envelope;
 use crate::event::{After, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
@@ -17,11 +18,11 @@ use crate::rejection::{Reason, Rejection};
 
 /// Class 3: root-signed bytes.
 pub(super) fn authorised(signed: &Signed) -> Authorised {
-    Authorised {
-        class: 3,
-        item: 0,
-        digest: sha256(&[&signed.to_bytes()]).0.to_vec(),
-    }
+    let signatures = signed.signatures.iter();
+    Authorised::whole(&Envelope::Root {
+        statement: signed.bytes.clone(),
+        signatures: signatures.map(|s| (s.root.key_id(), s.signature)).collect(),
+    })
 }
 
 /// The first entry of a log must be its genesis; nothing else is answered before.

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::encoding::Blob;
 use crate::entry::{Body, ItemAnswer, LeafRecord, Registry, Sealed};
 use crate::event::{After, Event};
-use crate::leaf::{Kind, Subject, leaf_seed};
+use crate::leaf::{Expansion, Kind, Subject, leaf_seed};
 use crate::ledger::Ledger;
 use crate::map::{self, MapFault, Page, PagePath, Pages};
 use crate::record::{Model, ModelStanding, RecallStatus};
@@ -167,14 +167,8 @@ impl<L: Ledger> Run<'_, L> {
         let seed = leaf_seed(&self.seed, self.ordinal);
         let authorised = Authorised::system(rule::MAP_HEAD, &self.registry.tree.size());
         let before = self.registry.map_head;
-        let (head, leaf) = self.leaf(
-            Kind::MapHead,
-            &subject,
-            before,
-            map_root,
-            &seed,
-            &authorised,
-        );
+        let auth = Expansion::of(&seed).auth(authorised.class, &authorised.digest);
+        let (head, leaf) = self.leaf(Kind::MapHead, &subject, before, map_root, auth);
         self.append(
             &subject,
             head,

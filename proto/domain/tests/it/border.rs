@@ -870,7 +870,7 @@ fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
 }
 
 /// The batch that is waiting for `to`.
-fn waiting(from: &mut Country, to: &Country) -> MailBatch {
+pub(crate) fn waiting(from: &mut Country, to: &Country) -> MailBatch {
     from.close();
     let Ok(peer) = to.ledger.peer(&from.prefix);
     let peer = peer.expect("a peer");
@@ -879,7 +879,7 @@ fn waiting(from: &mut Country, to: &Country) -> MailBatch {
 }
 
 /// Applies a batch at the time of the log, so that nothing but the batch can change anything.
-fn offer_batch(country: &mut Country, batch: MailBatch) -> String {
+pub(crate) fn offer_batch(country: &mut Country, batch: MailBatch) -> String {
     country.clock = country.registry().log_time;
     let answer = country.apply(Body::Foreign { batch });
     answer.items.iter().map(text).collect::<Vec<_>>().join("; ")

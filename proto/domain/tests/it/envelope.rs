@@ -3,7 +3,7 @@
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::envelope::{Envelope, SignedHeader, item_root, verify_header};
-use carnet_domain::leaf::{auth, leaf_bytes_hash};
+use carnet_domain::leaf::{Expansion, leaf_bytes_hash};
 use carnet_domain::merkle::range_proof;
 use carnet_domain::signature::Signature;
 
@@ -134,12 +134,15 @@ fn the_digest_of_an_item_is_that_of_the_design() {
     let expected = [
         &sha256(&[&bytes, &signature.0]).0[..],
         &[0, 0, 0, 2],
-        &sha256(&[&all[2].0]).0,
+        &leaf_bytes_hash(&all[2].0).0,
     ]
     .concat();
     let authority = envelope.authority(2).expect("there");
     assert_eq!(authority.as_bytes(), expected);
-    assert_eq!(authority.auth(&[1; 32]), auth(0, expected, &[1; 32]));
+    assert_eq!(
+        authority.auth(&[1; 32]),
+        Expansion::of(&[1; 32]).auth(0, expected)
+    );
     for absent in [0, 3] {
         let found = envelope.authority(absent).map_err(|e| e.to_string());
         assert_eq!(found, Err(format!("the envelope has no item {absent}")));

@@ -1,10 +1,10 @@
 //! Leaves and slots: the formulas of the design, written out a second time; hiding, showing, tampering.
 
-use carnet_domain::digest::{Digest, hmac_sha256, sha256};
+use carnet_domain::digest::{Digest, keystream, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::leaf::{
-    Disclosure, EntrySeed, Kind, SlotError, SlotView, Slots, Subject, auth, custody_secret,
-    leaf_seed, personal_commitment, slot_names, slot_salt,
+    Disclosure, EntrySeed, Expansion, GROUPS, GroupView, SlotError, SlotView, Slots, Subject,
+    SubjectType, leaf_seed, personal_commitment, slot_names,
 };
 use proptest::prelude::*;
 
@@ -12,25 +12,22 @@ use crate::values::{self, d, flips};
 
 /// The root of sixteen slots as the design draws it.
 fn naive_root(slots: &Slots, seed: &[u8; 32]) -> Digest {
-    fn tree(row: &[Digest]) -> Digest {
-        match row {
-            [one] => *one,
-            _ => {
-                let (left, right) = row.split_at(row.len() / 2);
-                sha256(&[&[0x05], &tree(left).0, &tree(right).0])
-            }
-        }
-    }
+    let stream: [u8; 256] = keystream(seed, 0);
     let row: Vec<Digest> = (0u8..16)
         .map(|slot| {
-            let salt = hmac_sha256(seed, &[&[slot]]);
+            let salt = &stream[16 * usize::from(slot)..][..16];
             let value = slots.values[usize::from(slot)]
                 .clone()
                 .unwrap_or(vec![0xf6]);
-            sha256(&[&[0x04], &[slot], &salt.0[..16], &value])
+            sha256(&[&[0x04], &[slot], salt, &value])
         })
         .collect();
-    tree(&row)
+    let four = |hashes: [Digest; 4]| {
+        let joined: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+        sha256(&[&[0x05], &joined])
+    };
+    let groups = [[0, 1, 2, 12], [3, 8, 9, 15], [4, 5, 10, 14], [6, 7, 11, 13]];
+    four(groups.map(|group| four(group.map(|slot: usize| row[slot]))))
 }
 
 fn sample() -> Slots {
@@ -44,15 +41,18 @@ fn sample() -> Slots {
 
 #[test]
 fn the_formulas_are_those_of_the_design() {
+    let stream: [u8; 128] = keystream(&d("entry").0, 0);
+    for ordinal in 0u32..4 {
+        let seed = leaf_seed(&EntrySeed(d("entry").0), ordinal);
+        assert_eq!(seed, stream[32 * ordinal as usize..][..32]);
+    }
+    let last = keystream::<64>(&d("entry").0, u32::MAX / 2);
+    assert_eq!(leaf_seed(&EntrySeed(d("entry").0), u32::MAX), last[32..]);
     let seed = leaf_seed(&EntrySeed(d("entry").0), 3);
-    assert_eq!(seed, hmac_sha256(&d("entry").0, &[&[0, 0, 0, 3]]).0);
-    let salt = hmac_sha256(&seed, &[&[0x10]]).0;
-    let expected = sha256(&[&[0x07, 2], &d("D").0, &salt[..16]]);
-    assert_eq!(auth(2, d("D"), &seed), expected);
-    assert_eq!(
-        custody_secret(&seed),
-        hmac_sha256(&seed, &[b"carnet-custody-secret/1"])
-    );
+    let (expansion, stream) = (Expansion::of(&seed), keystream::<320>(&seed, 0));
+    let expected = sha256(&[&[0x07, 2], &d("D").0, &stream[256..272]]);
+    assert_eq!(expansion.auth(2, d("D")), expected);
+    assert_eq!(expansion.custody_secret().0, stream[288..]);
     let value = "a name".to_owned();
     let expected = sha256(&[&[0x06], &[9; 16], &value.to_bytes()]);
     assert_eq!(personal_commitment(&[9; 16], &value), expected);
@@ -83,9 +83,41 @@ fn a_shown_slot_has_its_value_and_a_hidden_one_has_none() {
 #[test]
 fn null_slots_of_two_leaves_look_different() {
     let slots = Slots::new();
-    let view = |name: &str| slots.disclose(&d(name).0, &[]).slots[1].clone();
-    assert_ne!(view("one"), view("other"));
-    assert!(matches!(view("one"), SlotView::Hidden(hash) if hash != Digest::ZERO));
+    let hidden = |name: &str| slots.disclose(&d(name).0, &[]).groups.clone();
+    for (one, other) in hidden("one").iter().zip(&hidden("other")) {
+        assert_ne!(one, other);
+        assert!(matches!(one, GroupView::Hidden(hash) if *hash != Digest::ZERO));
+    }
+    let beside = |name: &str| slots.disclose(&d(name).0, &[0]).view(1).cloned();
+    assert_ne!(beside("one"), beside("other"));
+    assert!(matches!(beside("one"), Some(SlotView::Hidden(hash)) if hash != Digest::ZERO));
+}
+
+#[test]
+fn a_group_that_shows_nothing_is_one_hash_and_has_no_other_form() {
+    let seed = d("seed").0;
+    let disclosed = sample().disclose(&seed, &[3, 8, 9, 15]);
+    let open = |view: &GroupView| matches!(view, GroupView::Open(_));
+    let groups: Vec<bool> = disclosed.groups.iter().map(open).collect();
+    assert_eq!(groups, [false, true, false, false]);
+    // The same four slots, each behind its own hash: the root is the same, the bytes are not taken.
+    let mut other = disclosed.clone();
+    let shown = sample().disclose(&seed, &GROUPS[0]);
+    let hidden = GROUPS[0].map(|slot| match shown.view(slot) {
+        Some(SlotView::Shown { salt, value }) => {
+            let value = value.clone().unwrap_or(vec![0xf6]);
+            SlotView::Hidden(sha256(&[&[0x04, slot], salt, &value]))
+        }
+        hidden => panic!("slot {slot} is not shown: {hidden:?}"),
+    });
+    other.groups[0] = GroupView::Open(Box::new(hidden));
+    assert_eq!(other.root(), disclosed.root());
+    let refused = Disclosure::from_bytes(&other.to_bytes()).map_err(|error| error.to_string());
+    let refused = refused.expect_err("a second form");
+    assert!(
+        refused.contains("a group that shows nothing is not one hash"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -110,12 +142,12 @@ fn every_flipped_bit_of_a_leaf_changes_its_hash() {
 }
 
 #[test]
-fn robot_kinds_use_every_slot_and_a_map_head_uses_none() {
-    let used = |kind| slot_names(kind).iter().flatten().count();
-    assert_eq!(used(Kind::Register), 16);
-    assert_eq!(used(Kind::Custody), 16);
-    assert_eq!(used(Kind::Model), 4);
-    assert_eq!(used(Kind::MapHead), 0);
+fn a_robots_leaf_uses_every_slot_and_a_map_head_uses_none() {
+    let used = |subject| slot_names(subject).iter().flatten().count();
+    assert_eq!(used(SubjectType::Robot), 16);
+    assert_eq!(used(SubjectType::Model), 5);
+    assert_eq!(used(SubjectType::Peer), 4);
+    assert_eq!(used(SubjectType::MapHead), 0);
 }
 
 proptest! {
@@ -134,10 +166,6 @@ proptest! {
             let expected = if shown.contains(&slot) { Ok(value.as_deref()) } else { Err(SlotError::Hidden(slot)) };
             prop_assert_eq!(disclosed.bytes(slot), expected);
         }
-        for (slot, view) in (0u8..).zip(slots.disclose(&seed, &shown).slots.iter()) {
-            if let SlotView::Shown { salt, .. } = view {
-                prop_assert_eq!(*salt, slot_salt(&seed, slot));
-            }
-        }
+        prop_assert_eq!(disclosed.shown().collect::<Vec<_>>(), shown);
     }
 }

@@ -3,21 +3,16 @@
 use carnet_domain::custody::{Link, Step};
 use carnet_domain::entry::MailBatch;
 use carnet_domain::kit::{Country, befriend, transfer};
-use carnet_domain::leaf::{Kind, SlotView};
+use carnet_domain::leaf::Kind;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::mail::{MailError, batch, slots_shown};
 
 use crate::border::{admit, depart, permit, prefix, two};
 
 /// Mailbox sequence and slots shown of each item.
-fn shown(batch: &MailBatch) -> Vec<(u64, Vec<usize>)> {
-    let slots = |item: &carnet_domain::entry::MailItem| {
-        let views = item.proven.disclosed.slots.iter().enumerate();
-        views
-            .filter(|(_, view)| matches!(view, SlotView::Shown { .. }))
-            .map(|(slot, _)| slot)
-            .collect()
-    };
+fn shown(batch: &MailBatch) -> Vec<(u64, Vec<u8>)> {
+    let slots =
+        |item: &carnet_domain::entry::MailItem| item.proven.disclosed.shown().collect::<Vec<u8>>();
     let items = batch.items.iter();
     items.map(|item| (item.sequence, slots(item))).collect()
 }

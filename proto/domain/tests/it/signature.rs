@@ -2,7 +2,7 @@
 
 use carnet_domain::signature::{
     Backend, BadSignature, KeyError, ParsedKey, PublicKey, SecretKey, Signature, verify,
-    verify_with,
+    verify_cofactored, verify_with,
 };
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -67,6 +67,10 @@ fn answer(public: &PublicKey, message: &[u8], signature: &Signature) -> Result<(
         found,
         "{signature}"
     );
+    // What the strict rule takes, the rule of the log takes.
+    if found.is_ok() {
+        assert_eq!(verify_cofactored(public, message, signature), Ok(()));
+    }
     found
 }
 
@@ -136,6 +140,121 @@ fn an_r_with_torsion_is_refused_by_both_back_ends() {
         let r = (B * nonce + torsion).compress().0;
         let signature = signature_with_r(&seed, r, nonce, b"message");
         assert_eq!(answer(&public, b"message", &signature), Err(BadSignature));
+    }
+}
+
+/// A signature, and what becomes of it: by the strict rule, and by the one of the log.
+pub(crate) struct Crafted {
+    pub(crate) name: String,
+    pub(crate) signature: Signature,
+    pub(crate) strict: bool,
+    pub(crate) in_log: bool,
+}
+
+/// What a holder of the key can make on which verifiers are known to differ.
+pub(crate) fn crafted(seed: &[u8; 32], message: &[u8]) -> Vec<Crafted> {
+    let nonce = Scalar::from(12_345u64);
+    let r = B * nonce;
+    let sign = |r: [u8; 32], nonce| signature_with_r(seed, r, nonce, message);
+    let case = |name: &str, signature, strict, in_log| Crafted {
+        name: name.to_owned(),
+        signature,
+        strict,
+        in_log,
+    };
+    let plain = sign(r.compress().0, nonce);
+    let mut all = vec![case("plain", plain, true, true)];
+    for (at, torsion) in EIGHT_TORSION.iter().enumerate().skip(1) {
+        let name = format!("R plus point {at} of small order");
+        all.push(case(
+            &name,
+            sign((r + torsion).compress().0, nonce),
+            false,
+            true,
+        ));
+    }
+    for (at, torsion) in EIGHT_TORSION.iter().enumerate() {
+        let name = format!("R is point {at} of small order");
+        let canonical = torsion.compress().0;
+        all.push(case(&name, sign(canonical, Scalar::ZERO), false, false));
+        for second in second_encodings(torsion) {
+            let name = format!("{name}, in a second encoding");
+            all.push(case(&name, sign(second, Scalar::ZERO), false, false));
+        }
+    }
+    let mut high = plain;
+    high.0[32..].copy_from_slice(&plus_order(&plain.0[32..], 1));
+    all.push(case("S plus the order of the group", high, false, false));
+    let wrong = sign((B * Scalar::from(12_346u64)).compress().0, nonce);
+    all.push(case("R of another nonce", wrong, false, false));
+    let other = signature_with_r(&d("another key").0, r.compress().0, nonce, message);
+    all.push(case("of another key", other, false, false));
+    all
+}
+
+/// `S` plus a multiple of the order of the group, little-endian.
+fn plus_order(s: &[u8], times: u8) -> [u8; 32] {
+    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
+        .expect("hex");
+    let mut out: [u8; 32] = s.try_into().expect("32 bytes");
+    for _ in 0..times {
+        let mut carry = 0u16;
+        for (byte, add) in out.iter_mut().zip(&order) {
+            carry += u16::from(*byte) + u16::from(*add);
+            *byte = carry as u8;
+            carry >>= 8;
+        }
+        assert_eq!(carry, 0, "it fits into 32 bytes");
+    }
+    out
+}
+
+#[test]
+fn the_rule_of_the_log_takes_what_the_strict_one_takes_and_torsion_in_r() {
+    let seed = d("key").0;
+    let public = SecretKey::from_seed(&seed).public();
+    for case in crafted(&seed, b"message") {
+        let strict = answer(&public, b"message", &case.signature).is_ok();
+        let in_log = verify_cofactored(&public, b"message", &case.signature).is_ok();
+        let found = (strict, in_log);
+        assert_eq!(found, (case.strict, case.in_log), "{}", case.name);
+    }
+}
+
+#[test]
+fn signatures_checked_together_and_singly_by_the_rule_of_the_log_agree() {
+    // The equation of a batch: the sum of random multiples of every single equation, times the cofactor.
+    let seed = d("key").0;
+    let public = SecretKey::from_seed(&seed).public();
+    let decompress = |bytes: &[u8]| {
+        let bytes = curve25519_dalek::edwards::CompressedEdwardsY::from_slice(bytes);
+        bytes.expect("32 bytes").decompress().expect("a point")
+    };
+    let a = decompress(public.as_bytes());
+    for (at, case) in crafted(&seed, b"message").iter().enumerate() {
+        let (r, s) = case.signature.0.split_at(32);
+        let reduced: Option<Scalar> = {
+            let bytes: [u8; 32] = s.try_into().expect("32 bytes");
+            Option::from(Scalar::from_canonical_bytes(bytes))
+        };
+        // What the rule refuses by its bytes alone never comes into a batch.
+        let Some(s) = reduced.filter(|_| !case.name.starts_with("R is point")) else {
+            assert!(!case.in_log, "{}", case.name);
+            continue;
+        };
+        let mut hash = Sha512::new();
+        hash.update(r);
+        hash.update(public.as_bytes());
+        hash.update(b"message");
+        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        let sum = (1u64..=8)
+            .map(|weight| {
+                let z = Scalar::from(weight * 7_919 + at as u64);
+                (B * s - decompress(r) - a * k) * z
+            })
+            .sum::<EdwardsPoint>();
+        let together = sum.mul_by_cofactor() == EdwardsPoint::identity();
+        assert_eq!(together, case.in_log, "{}", case.name);
     }
 }
 

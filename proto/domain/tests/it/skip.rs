@@ -1,12 +1,13 @@
 //! The roots' order to skip a log entry: who may give it, about what, and the one leaf that it leaves.
 
 use carnet_domain::accord::{RootSignature, Signed, Statement, root_signing_bytes};
-use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::Body;
+use carnet_domain::envelope::Envelope;
 use carnet_domain::event::slot;
 use carnet_domain::kit::Country;
-use carnet_domain::leaf::{Kind, Leaf, Subject, auth};
+use carnet_domain::leaf::{Kind, Leaf, Subject};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::machine;
 use carnet_domain::memory::MemoryLedger;
@@ -100,9 +101,13 @@ fn a_skipped_entry_leaves_one_leaf_about_the_jurisdiction_and_changes_nothing_el
     assert_eq!((leaf.seq, leaf.prev), (own.seq + 1, own.leaf_hash));
     assert_eq!(leaf.t_ms, before.log_time);
     // Class 3 commits to the root-signed bytes as they are kept: the order without its signatures.
-    let kept = sha256(&[&skip.unsigned().to_bytes()]);
+    let kept = Envelope::Root {
+        statement: Blob(skip.to_bytes()),
+        signatures: Vec::new(),
+    };
     assert_eq!(record.class, 3);
-    assert_eq!(leaf.auth, auth(3, kept.0, &record.seed));
+    let authority = kept.authority(0).expect("one statement");
+    assert_eq!(leaf.auth, authority.auth(&record.seed));
     let told = record.values[usize::from(slot::EVENT)].clone();
     assert_eq!(told, Some(Blob(skip.to_bytes())));
 

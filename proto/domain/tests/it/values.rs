@@ -194,9 +194,9 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
                     origin,
                     checkpoint,
                     index,
-                    leaf: Blob(leaf.to_bytes()),
+                    leaf: (mask != 0).then(|| Blob(leaf.to_bytes())),
                     path,
-                    disclosed: slots.disclose(&[7; 32], &shown),
+                    disclosed: (mask != 0).then(|| slots.disclose(&[7; 32], &shown)),
                 }
             }),
         (any::<u16>(), blob()).prop_map(|(rule, cause)| Envelope::System { rule, cause }),

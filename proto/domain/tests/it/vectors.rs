@@ -2,12 +2,12 @@
 
 use carnet_domain::checkpoint::{Checkpoint, Origin};
 use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::Digest;
+use carnet_domain::digest::{Digest, keystream};
 use carnet_domain::encoding::{Blob, Canonical, tag};
 use carnet_domain::envelope::{Envelope, SignedHeader, item_root};
 use carnet_domain::leaf::{
-    EntrySeed, Kind, Leaf, Slots, Subject, SubjectType, auth, custody_secret, leaf_bytes_hash,
-    leaf_seed, personal_commitment, slot_names, slot_salt,
+    EntrySeed, Expansion, GROUPS, Kind, Leaf, Slots, Subject, SubjectType, leaf_bytes_hash,
+    leaf_seed, personal_commitment, slot_names,
 };
 use carnet_domain::map::{MapAnswer, MapValue, PageMap, RobotStatus, SubjectStatus, prove, update};
 use carnet_domain::merkle::{
@@ -57,7 +57,7 @@ pub(crate) fn sample_slots() -> Slots {
     slots.set(2, &d("body"));
     slots.set(6, &personal_commitment(&[7; 16], &"owner".to_owned()));
     slots.set(8, &vec![1u64, 2, 3]);
-    slots.set(13, &custody_secret(&seed()));
+    slots.set(13, &Expansion::of(&seed()).custody_secret());
     slots
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn sample_leaf() -> Leaf {
         prev: Digest::ZERO,
         t_ms: TimeMs(1_779_264_000_000),
         record_root: sample_slots().root(&seed()),
-        auth: auth(3, d("D"), &seed()),
+        auth: Expansion::of(&seed()).auth(3, d("D")),
     }
 }
 
@@ -200,9 +200,21 @@ fn envelope() {
                 origin: origin.to_string(),
                 checkpoint: Blob(checkpoint.sign(&key("vector log")).into_text().into_bytes()),
                 index: 0,
-                leaf: Blob(leaf.to_bytes()),
+                leaf: Some(Blob(leaf.to_bytes())),
                 path: vec![],
-                disclosed: sample_slots().disclose(&seed(), &[0, 12]),
+                disclosed: Some(sample_slots().disclose(&seed(), &[0, 12])),
+            },
+            0,
+        ),
+        (
+            "foreign, the checkpoint alone",
+            Envelope::Foreign {
+                origin: origin.to_string(),
+                checkpoint: Blob(checkpoint.sign(&key("vector log")).into_text().into_bytes()),
+                index: checkpoint.size,
+                leaf: None,
+                path: vec![],
+                disclosed: None,
             },
             0,
         ),
@@ -259,15 +271,29 @@ fn leaf() {
         .iter()
         .map(|v| v.as_ref().map_or(Value::Null, |v| json!(hex(v))))
         .collect();
-    let salts: Vec<String> = (0..16).map(|slot| hex(slot_salt(&seed(), slot))).collect();
+    let expansion = Expansion::of(&seed());
+    let salts: Vec<String> = expansion.salts().iter().map(hex).collect();
+    let ordinals: Vec<Value> = [0, 1, 2, u32::MAX]
+        .iter()
+        .map(|ordinal| {
+            let leaf_seed = leaf_seed(&EntrySeed(d("entry seed").0), *ordinal);
+            json!({ "ordinal": ordinal, "leaf_seed": hex(leaf_seed) })
+        })
+        .collect();
+    let disclosures: Vec<Value> = [&[0, 12][..], &[0, 3], &[3, 8, 9, 15], &[]]
+        .iter()
+        .map(|shown| json!({ "shown": shown, "cbor": hex(slots.disclose(&seed(), shown).to_bytes()) }))
+        .collect();
     check(
         "leaf",
         &json!({
             "kinds": kinds,
             "subjects": subjects,
-            "entry_seed": hex(d("entry seed")), "ordinal": 0, "leaf_seed": hex(seed()),
-            "slots": values, "salts": salts, "record_root": hex(slots.root(&seed())),
-            "disclosure_of_0_and_3": hex(slots.disclose(&seed(), &[0, 3]).to_bytes()),
+            "entry_seed": hex(d("entry seed")), "leaf_seeds": ordinals,
+            "leaf_seed": hex(seed()), "expansion": hex(keystream::<320>(&seed(), 0)),
+            "salts": salts, "auth_salt": hex(expansion.auth_salt()), "custody_secret": hex(expansion.custody_secret()),
+            "slots": values, "groups": GROUPS, "record_root": hex(slots.root(&seed())),
+            "disclosures": disclosures,
             "personal": {
                 "salt": hex([7; 16]), "value": hex("owner".to_owned().to_bytes()),
                 "commitment": hex(personal_commitment(&[7; 16], &"owner".to_owned())),
@@ -280,9 +306,12 @@ fn leaf() {
 
 #[test]
 fn slots() {
-    let table: Vec<Value> = Kind::ALL
+    let table: Vec<Value> = SubjectType::ALL
         .iter()
-        .map(|kind| json!({ "kind": kind.number(), "name": kind.name(), "slots": slot_names(*kind) }))
+        .map(|subject| {
+            let letter = subject.letter();
+            json!({ "letter": letter, "type": subject.name(), "slots": slot_names(*subject) })
+        })
         .collect();
     check("slots", &json!(table));
 }
@@ -375,6 +404,27 @@ fn merkle() {
         &json!({
             "leaves": leaves.iter().map(hex).collect::<Vec<_>>(), "leaf_hashes": hexes(&hashes), "roots": roots,
             "inclusion": inclusion, "consistency": consistency, "range": range,
+        }),
+    );
+}
+
+#[test]
+fn signatures() {
+    let (seed, message) = (d("vector actor").0, b"message");
+    let cases: Vec<Value> = crate::signature::crafted(&seed, message)
+        .iter()
+        .map(|case| {
+            json!({
+                "name": case.name, "signature": case.signature.to_string(),
+                "strict": case.strict, "in_log": case.in_log,
+            })
+        })
+        .collect();
+    check(
+        "signatures",
+        &json!({
+            "seed": hex(seed), "public_key": key("vector actor").public().to_string(),
+            "message": hex(message), "signatures": cases,
         }),
     );
 }
