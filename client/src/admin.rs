@@ -18,11 +18,33 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    CompareStatus, GetStatusResponse, Member, PeerStatus, SkipFile, StandsStill, VoterClock,
+    CompareStatus, GetStatusResponse, Member, MemberProgress, PeerStatus, SkipFile, StandsStill,
+    VoterClock,
 };
 
 /// How long one node is given to tell its state: the others are worth seeing even if it is gone.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Who is to vote, and who is to leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VotersWanted {
+    /// Exactly these vote afterwards.
+    pub voters: Vec<u64>,
+    /// Every member that leaves for good: whoever votes now and is not to vote any more, and learners that are to go. Their
+    /// ids are never used again.
+    pub retire: Vec<u64>,
+    /// How many voters are taken.
+    pub fewest: Fewest,
+}
+
+/// How few voters a caller means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fewest {
+    /// Three or more, so that one may fail.
+    Three,
+    /// Fewer too: one failure then stops all writes.
+    Any,
+}
 
 /// A client of the admin plane.
 pub struct Admin {
@@ -148,12 +170,16 @@ impl Admin {
         .await
     }
 
-    /// Sets the voters. The log index of the change.
+    /// Sets the voters. The log index of the change. Asking again for what is so already changes nothing.
     ///
     /// # Errors
     /// As every write.
-    pub async fn change_members(&self, voters: Vec<u64>) -> Result<u64, ClientError> {
-        let request = pb::ChangeMembersRequest { voters };
+    pub async fn change_members(&self, wanted: VotersWanted) -> Result<u64, ClientError> {
+        let request = pb::ChangeMembersRequest {
+            voters: wanted.voters,
+            retire: wanted.retire,
+            fewer_than_three: wanted.fewest == Fewest::Any,
+        };
         self.change(&|mut client: AdminClient<Channel>| {
             let request = request.clone();
             async move { client.change_members(request).await }

@@ -101,6 +101,9 @@ impl ClientError {
             Self::Signer(_) => "SIGNER".into(),
             Self::State { .. } => "STATE".into(),
             Self::Refused(rejection) => screaming(rejection.reason.name()),
+            Self::Api(ApiError::ChangeRefused { obstacle, .. }) => obstacle.word().into(),
+            Self::Api(ApiError::Rejected { number, .. }) => Reason::from_number(*number)
+                .map_or_else(|| "REJECTED".into(), |reason| screaming(reason.name())),
             Self::Api(error) => error.reason().into(),
             Self::Unreachable { .. } => "UNREACHABLE".into(),
             Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME".into(),
@@ -131,10 +134,20 @@ impl ClientError {
                 ApiError::NoRoom { .. } => {
                     "Make room on the disks named; writes then go on by themselves. Nothing happened: repeat later."
                 }
-                ApiError::DidNotHappen { .. } => "Repeat.",
+                ApiError::DidNotHappen { .. } => "Nothing happened: repeat.",
+                ApiError::ChangeRefused { obstacle, .. } => obstacle.remedy(),
+                ApiError::Rejected { number, .. } => Reason::from_number(*number)
+                    .map_or("Nothing happened: see the text.", Reason::remedy),
+                ApiError::TimeStandsStill { .. } => {
+                    "Look at each node's clock (carnet cluster status) and set those that are off; writes then go on by \
+                     themselves. If all are right and the outage was longer than an hour, the roots move log time (runbook time)."
+                }
+                ApiError::StandsStill { .. } => {
+                    "See the runbook poisoned-entry; nothing happened, and starting the node again does not help."
+                }
                 ApiError::TooLarge { .. } => "Split the request.",
                 ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => {
-                    "Read the record to learn the outcome."
+                    "Read the record to learn the outcome; of a change of the cluster, carnet cluster status."
                 }
             },
             Self::Unreachable { .. } => {

@@ -37,7 +37,7 @@ pub mod tls;
 mod verify;
 
 pub use bulk::{BulkEvent, BulkFailure, BulkReport};
-pub use carnet_wire::status::{ApiError, Effect};
+pub use carnet_wire::status::{ApiError, Effect, Obstacle};
 pub use client::{Client, ClientBuilder, Position};
 pub use clock::wall_time;
 pub use dial::{Dial, Identity};

@@ -179,7 +179,7 @@ pub struct PkiSummary {
     pub prefix: Prefix,
     /// The identity of its cluster, drawn just now.
     pub cluster: ClusterId,
-    /// The fingerprints of its roots.
+    /// The fingerprints of its roots' keys: the same are shown beside every signature of theirs.
     pub roots: Vec<Fingerprint>,
     /// The public half of the log key.
     pub log_key: PublicKey,
@@ -301,7 +301,7 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
     let file_count = files.write_new_directory(directory)?;
     let fingerprints = roots
         .iter()
-        .map(|root| Fingerprint::of(root.der()))
+        .map(|root| Fingerprint::of_key(&SecretKey::from_seed(root.seed()).public()))
         .collect();
     Ok(PkiSummary {
         prefix: plan.prefix,

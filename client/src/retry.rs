@@ -113,6 +113,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carnet_wire::status::Obstacle;
 
     fn may_have_happened(failure: &Failure, intent: Intent) -> Option<bool> {
         match judge(failure, intent) {
@@ -173,6 +174,28 @@ mod tests {
             (Failure::Api(ApiError::NotFound { text: text() }), None),
             (Failure::Api(ApiError::TooLarge { text: text() }), None),
             (Failure::Api(ApiError::NoRoom { text: text() }), None),
+            (
+                Failure::Api(ApiError::ChangeRefused {
+                    obstacle: Obstacle::NotThere,
+                    text: text(),
+                }),
+                None,
+            ),
+            (
+                Failure::Api(ApiError::Rejected {
+                    number: 62,
+                    text: text(),
+                }),
+                None,
+            ),
+            (
+                Failure::Api(ApiError::TimeStandsStill { text: text() }),
+                Some(false),
+            ),
+            (
+                Failure::Api(ApiError::StandsStill { text: text() }),
+                Some(false),
+            ),
         ];
         for (failure, expected) in table {
             assert_eq!(

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use carnet_domain::code::Prefix;
 use carnet_domain::digest::sha256;
+use carnet_domain::signature::PublicKey;
 use carnet_domain::time::TimeMs;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -19,10 +20,14 @@ use crate::identity::{CaName, Identity};
 
 /// The most roots of one jurisdiction (three keys, and three more while they are replaced).
 pub const ROOTS_PER_JURISDICTION_COUNT_MAX: usize = 6;
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
+const ED25519_SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 /// The most jurisdictions that can be pinned.
 pub const JURISDICTION_COUNT_MAX: usize = 1_000;
 
-/// SHA-256 of a certificate's DER bytes: what people compare before they trust it.
+/// SHA-256 of a certificate's DER bytes, or of a root's key: what people compare before they trust it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
 
@@ -30,6 +35,12 @@ impl Fingerprint {
     /// The fingerprint of a certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Self {
         Self(sha256(&[certificate.as_ref()]).0)
+    }
+
+    /// The fingerprint of a key, as it stands under a statement: of its `SubjectPublicKeyInfo` in DER (RFC 8410), so that
+    /// common tools show the same of the root's certificate.
+    pub fn of_key(key: &PublicKey) -> Self {
+        Self(sha256(&[&ED25519_SPKI, key.as_bytes()]).0)
     }
 
     /// The 32 bytes.

@@ -215,12 +215,10 @@ impl Node {
             Err(ReadError::Overloaded) => Err(ApiError::Overloaded {
                 retry_after: carnet_wire::limits::RETRY_AFTER_DEFAULT,
             }),
-            Err(
-                error @ (ReadError::NoQuorum(_)
-                | ReadError::Lagging
-                | ReadError::StandsStill(_)
-                | ReadError::Stopped),
-            ) => Err(ApiError::unavailable(error)),
+            Err(ReadError::StandsStill(text)) => Err(ApiError::StandsStill { text }),
+            Err(error @ (ReadError::NoQuorum(_) | ReadError::Lagging | ReadError::Stopped)) => {
+                Err(ApiError::unavailable(error))
+            }
         }
     }
 
@@ -303,7 +301,7 @@ pub fn propose_error(error: ProposeError) -> ApiError {
         },
         ProposeError::Unknown(text) => ApiError::UnknownOutcome { text },
         ProposeError::Stopped => ApiError::unavailable("this node stops"),
-        ProposeError::StandsStill(text) => ApiError::unavailable(text),
+        ProposeError::StandsStill(text) => ApiError::StandsStill { text },
         ProposeError::Refused(text) => ApiError::DidNotHappen { text },
     }
 }

@@ -12,7 +12,7 @@ use carnet_consensus::{ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
 use carnet_domain::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::time::{DurationMs, TimeMs};
-use carnet_wire::status::ApiError;
+use carnet_wire::status::{ApiError, Effect};
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::{debug, info, warn};
 
@@ -35,7 +35,7 @@ const STANDSTILL_MAX: DurationMs = DurationMs(300_000);
 #[derive(Debug, Default)]
 pub struct Timekeeper {
     /// The ceiling is lifted once at a time. Why it was not the last time, and when by monotonic time.
-    lifting: AsyncMutex<Option<(Duration, String)>>,
+    lifting: AsyncMutex<Option<(Duration, ApiError)>>,
     /// The term in which this leader last had it lifted.
     lifted_term: AtomicU64,
     /// Monotonic milliseconds of the last write.
@@ -45,6 +45,11 @@ pub struct Timekeeper {
 }
 
 impl Timekeeper {
+    fn refuses(&self) -> bool {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        !refusal.is_empty()
+    }
+
     fn refuse(&self, why: String) -> String {
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if *refusal != why {
@@ -87,17 +92,16 @@ pub async fn stamp(node: &Node, body: &Body) -> Result<TimeMs, ApiError> {
     let now = u64::try_from(now).unwrap_or(u64::MAX);
     node.time.wrote_at.store(now, Ordering::Relaxed);
     if must_lift_now(node) {
-        lift(node, must_lift_now)
-            .await
-            .map_err(ApiError::unavailable)?;
+        lift(node, must_lift_now).await?;
     }
     let (wall, ceiling) = (node.clock.wall(), node.progress().ceiling);
     if wall > ceiling {
         let ahead = wall.since(ceiling).as_ms() + CEILING_AHEAD.as_ms();
-        return Err(ApiError::unavailable(format!(
+        let text = format!(
             "the clock of node {} is about {ahead} ms ahead of what a quorum of voters reads; another node is to lead",
             node.config.node.id
-        )));
+        );
+        return Err(ApiError::TimeStandsStill { text });
     }
     Ok(wall)
 }
@@ -119,7 +123,9 @@ fn must_lift_now(node: &Node) -> bool {
 
 /// What the background does ahead of need.
 fn should_lift(node: &Node) -> bool {
-    if must_lift(node) {
+    // While writes are refused it is tried again although nobody writes: whoever looks at the status is told what is so now,
+    // not what was when somebody last wrote.
+    if must_lift(node) || node.time.refuses() {
         return true;
     }
     let Some(time) = agreed_time(node) else {
@@ -144,7 +150,7 @@ fn agreed_time(node: &Node) -> Option<TimeMs> {
 }
 
 /// Has the ceiling lifted, unless somebody else did while this waited.
-async fn lift(node: &Node, needed: fn(&Node) -> bool) -> Result<(), String> {
+async fn lift(node: &Node, needed: fn(&Node) -> bool) -> Result<(), ApiError> {
     let mut failed = node.time.lifting.lock().await;
     if !needed(node) {
         return Ok(());
@@ -160,22 +166,29 @@ async fn lift(node: &Node, needed: fn(&Node) -> bool) -> Result<(), String> {
     outcome
 }
 
-async fn lift_now(node: &Node) -> Result<(), String> {
+async fn lift_now(node: &Node) -> Result<(), ApiError> {
+    let stands = |why| {
+        let text = node.time.refuse(why);
+        Err(ApiError::TimeStandsStill { text })
+    };
     let term = node.raft.standing().borrow().term;
     let confirmed = match node.raft.confirmed_time(PATIENCE).await {
         Ok(confirmed) => confirmed,
-        Err(clocks) => return Err(node.time.refuse(disagreement(&clocks))),
+        Err(clocks) => return stands(disagreement(&clocks)),
     };
     let committed = match node
         .propose_stamped(evidence(confirmed), node.clock.wall())
         .await
     {
         Ok(committed) => committed,
-        // Not a matter of clocks: whoever writes hears it from the write.
-        Err(error) => return Err(error.to_string()),
+        // Not a matter of clocks. And whatever became of the lift, nothing became of what waits for it.
+        Err(error) if error.effect() == Effect::Unknown => {
+            return Err(ApiError::unavailable(error));
+        }
+        Err(error) => return Err(error),
     };
     match committed.answer.items.first() {
-        Some(ItemAnswer::Refused { rejection }) => Err(node.time.refuse(refused(rejection))),
+        Some(ItemAnswer::Refused { rejection }) => stands(refused(rejection)),
         _ => {
             node.time.lifted_term.store(term, Ordering::Relaxed);
             node.time.refuse(String::new());

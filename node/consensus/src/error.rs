@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carnet_store::fault::StorageFault;
+use carnet_wire::status::Obstacle;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -153,9 +154,9 @@ pub enum AdminError {
         /// Node id and client-plane address of the leader, if this node knows one.
         leader: Option<(u64, String)>,
     },
-    /// It would break a rule of membership, or the cluster exists already.
-    #[error("refused: {0}")]
-    Refused(String),
+    /// It would break a rule of membership, or the cluster exists already. Nothing was changed.
+    #[error("refused: {1}")]
+    Refused(Obstacle, String),
     /// It may have happened, or may yet happen, or not.
     #[error("outcome unknown: {0}")]
     Unknown(String),

@@ -10,9 +10,10 @@ use carnet_store::compare::Mark;
 use carnet_store::fault::FirstFault;
 use carnet_store::log::RaftLog;
 use carnet_store::machine::{StandsBefore, StateMachine};
+use carnet_wire::status::Obstacle;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, InitializeError, RaftError};
+use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use crate::clock::Clock;
@@ -283,9 +284,10 @@ impl Handle {
     /// nothing was founded then. See [`AdminError`] for the rest.
     pub async fn initialize(&self, members: BTreeMap<u64, Member>) -> Result<(), AdminError> {
         let own = self.plane.peers.node;
-        let refused = |text: String| Err(AdminError::Refused(text));
+        let refused = |text: String| Err(AdminError::Refused(Obstacle::AlreadyFounded, text));
         if !members.contains_key(&own) {
-            return refused(format!("node {own} is not among the members"));
+            let text = format!("node {own} is not among the members");
+            return Err(AdminError::Refused(Obstacle::Rule, text));
         }
         let now = self.status();
         let other = now.members.iter().find(|(id, member)| {
@@ -355,23 +357,34 @@ impl Handle {
         if let Some(known) = self.status().members.get(&node)
             && (&known.raft, &known.api) != (&member.raft, &member.api)
         {
-            return Err(AdminError::Refused(format!(
-                "node {node} is a member at {} and {}; the address of a member is not changed by adding it again: join with a \
-                 new node id",
+            let text = format!(
+                "node {node} is a member at {} and {}; the address of a member is not changed by adding it again",
                 known.raft, known.api
-            )));
+            );
+            return Err(AdminError::Refused(Obstacle::OtherAddress, text));
         }
         let member = self.identified(node, member).await?;
         self.add_identified(node, member).await
     }
 
     async fn add_identified(&self, node: u64, member: Member) -> Result<(), AdminError> {
-        let added = self.plane.raft.add_learner(node, member, true);
-        // It waits for the learner to catch up, which a learner that refuses never does.
-        match tokio::time::timeout(LEARNER_PATIENCE * self.patience, added).await {
-            Ok(added) => added.map(|_| ()).map_err(admin_error),
+        let added = self.plane.raft.add_learner(node, member, false).await;
+        // It has caught up when it holds the very record that made it a member. openraft would be content with a few
+        // thousand records less, which is the whole log of a young registry.
+        let made = Some(added.map_err(admin_error)?.log_id.index);
+        let settled = |status: &Status| {
+            status.has_acknowledged(node, made) || status.standing.role != Role::Leader
+        };
+        let patience = LEARNER_PATIENCE * self.patience;
+        match self.wait_status(settled, patience).await {
+            Ok(status) if status.standing.role == Role::Leader => Ok(()),
+            Ok(_) => Err(AdminError::Unknown(format!(
+                "node {node} is a member; this node leads no more, and does not know whether it has caught up"
+            ))),
+            // It waits for the learner to catch up, which a learner that refuses never does.
             Err(_) => Err(AdminError::Unknown(format!(
-                "node {node} is a member, and has not caught up yet"
+                "node {node} is a member, and has not caught up yet: {}",
+                lacks(&self.status(), node)
             ))),
         }
     }
@@ -379,11 +392,11 @@ impl Handle {
     /// The member with the store that the node itself says it has.
     async fn identified(&self, node: u64, member: Member) -> Result<Member, AdminError> {
         let plane = &self.plane;
-        let refused = |text: String| Err(AdminError::Refused(text));
+        let refused = |obstacle, text: String| Err(AdminError::Refused(obstacle, text));
         if let Some(was) = plane.gate.retired_store(node) {
-            return refused(format!(
-                "node {node} was retired with store {was}; a node id is never used again"
-            ));
+            let text =
+                format!("node {node} was retired with store {was}; a node id is never used again");
+            return refused(Obstacle::Retired, text);
         }
         let store = if node == plane.peers.node {
             plane.peers.store
@@ -391,23 +404,24 @@ impl Handle {
             match plane.peers.identify(node, &member, self.patience).await {
                 // Two clusters that take nodes from each other would be two histories of one country.
                 Ok((_, Belongs::Elsewhere)) => {
-                    return refused(format!(
+                    let text = format!(
                         "node {node} belongs to a cluster already, in which this node is not: ask a node of that cluster to \
                          take this one in"
-                    ));
+                    );
+                    return refused(Obstacle::OtherCluster, text);
                 }
                 Ok((store, _)) => store,
                 Err(error) => {
-                    return refused(format!("node {node} does not say its store: {error}"));
+                    let text = format!("node {node} does not say its store: {error}");
+                    return refused(Obstacle::NotThere, text);
                 }
             }
         };
         let known = self.status().members.get(&node).map(|known| known.store);
         let named = Some(member.store).filter(|named| !named.is_none());
         if let Some(expected) = known.or(named).filter(|expected| *expected != store) {
-            return refused(format!(
-                "node {node} has store {store}, and {expected} was expected"
-            ));
+            let text = format!("node {node} has store {store}, and {expected} was expected");
+            return refused(Obstacle::OtherStore, text);
         }
         Ok(Member { store, ..member })
     }
@@ -424,7 +438,7 @@ impl Handle {
     ) -> Result<(), AdminError> {
         self.applies()?;
         self.room_for_retired()?;
-        self.quorum_is_there(&voters).await?;
+        self.may_vote(&voters).await?;
         self.begin_change(voters, retired).await
     }
 
@@ -441,40 +455,80 @@ impl Handle {
         self.begin_change(voters, retired).await
     }
 
-    /// A change that has begun binds both halves: with voters of whom a quorum is down, nothing would be written any more,
-    /// and nothing could be taken back.
-    async fn quorum_is_there(&self, voters: &BTreeSet<u64>) -> Result<(), AdminError> {
+    /// Whether these can be the voters. A change that has begun binds both halves: with voters of whom a quorum is down,
+    /// nothing would be written any more, and nothing could be taken back. And every vote that is new must be of a node that
+    /// holds what was committed when it was asked for: an empty one would count as a copy that is not there.
+    async fn may_vote(&self, voters: &BTreeSet<u64>) -> Result<(), AdminError> {
         let known = self.status();
         if known.standing.role != Role::Leader {
             return Err(AdminError::NotLeader {
                 leader: known.leader_address(),
             });
         }
+        let refused = |obstacle, text| Err(AdminError::Refused(obstacle, text));
+        let strangers = listed(
+            voters
+                .iter()
+                .filter(|node| !known.members.contains_key(node)),
+        );
+        if !strangers.is_empty() {
+            let text = format!("node {strangers} is no member of the cluster");
+            return refused(Obstacle::NotMember, text);
+        }
+        let silent = self.silent(&known, voters).await;
+        let promoted: BTreeSet<u64> = voters.difference(&known.voters).copied().collect();
+        let absent = listed(silent.intersection(&promoted));
+        if !absent.is_empty() {
+            let text = format!("node {absent}, which is to get a vote, does not answer");
+            return refused(Obstacle::NotThere, text);
+        }
+        let near = |voter: &&u64| known.lag.get(*voter).is_none_or(|lag| *lag <= LAG_MAX);
+        let there = voters.difference(&silent).filter(near).count();
+        if there <= voters.len() / 2 {
+            let text = format!(
+                "of the voters asked for, node {} does not answer or is far behind: the others are no quorum, and nothing \
+                 could be written, nor this be taken back",
+                listed(
+                    voters
+                        .iter()
+                        .filter(|node| silent.contains(node) || !near(node))
+                )
+            );
+            return refused(Obstacle::NoQuorum, text);
+        }
+        let caught_up = |status: &Status| {
+            promoted
+                .iter()
+                .all(|node| status.has_acknowledged(*node, known.committed))
+                || status.standing.role != Role::Leader
+        };
+        match self.wait_status(caught_up, self.patience).await {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let now = self.status();
+                let lacking: Vec<String> = promoted
+                    .iter()
+                    .filter(|node| !now.has_acknowledged(**node, known.committed))
+                    .map(|node| lacks(&now, *node))
+                    .collect();
+                refused(Obstacle::Behind, lacking.join("; "))
+            }
+        }
+    }
+
+    /// Which of these do not say who they are when they are asked.
+    async fn silent(&self, known: &Status, voters: &BTreeSet<u64>) -> BTreeSet<u64> {
         let (peers, patience) = (&self.plane.peers, self.patience);
-        let known = &known;
         let asked = voters.iter().map(|voter| async move {
             let there = *voter == peers.node
                 || match known.members.get(voter) {
                     Some(member) => peers.identify(*voter, member, patience).await.is_ok(),
                     None => false,
                 };
-            let near = known.lag.get(voter).is_none_or(|lag| *lag <= LAG_MAX);
-            (*voter, there && near)
+            (!there).then_some(*voter)
         });
         let found = futures::future::join_all(asked).await;
-        let missing: Vec<String> = found
-            .iter()
-            .filter(|(_, there)| !there)
-            .map(|(voter, _)| voter.to_string())
-            .collect();
-        if found.len() - missing.len() > found.len() / 2 {
-            return Ok(());
-        }
-        Err(AdminError::Refused(format!(
-            "of the voters asked for, node {} does not answer, is no member, or is far behind: the others are no quorum, and \
-             nothing could be written, nor this be taken back",
-            missing.join(" and node ")
-        )))
+        found.into_iter().flatten().collect()
     }
 
     async fn begin_change(
@@ -512,9 +566,9 @@ impl Handle {
     fn room_for_retired(&self) -> Result<(), AdminError> {
         let leaving_max = self.status().members.len();
         if self.plane.gate.retired_count() + leaving_max > RETIRED_MAX {
-            return Err(AdminError::Refused(format!(
-                "{RETIRED_MAX} stores have left this cluster: it takes no more changes"
-            )));
+            let text =
+                format!("{RETIRED_MAX} stores have left this cluster: it takes no more changes");
+            return Err(AdminError::Refused(Obstacle::RetiredFull, text));
         }
         Ok(())
     }
@@ -540,18 +594,21 @@ impl Handle {
             Some(member) if known.voters.contains(&to) => {
                 let there = self.plane.peers.identify(to, member, self.patience).await;
                 match there {
-                    Err(_) => Some("does not answer".to_owned()),
-                    Ok(_) if lag > LAG_MAX => Some("is far behind in the log".to_owned()),
+                    Err(_) => Some((Obstacle::NotThere, "does not answer".to_owned())),
+                    Ok(_) if lag > LAG_MAX => {
+                        Some((Obstacle::Behind, "is far behind in the log".to_owned()))
+                    }
                     Ok(_) => None,
                 }
             }
-            _ => Some(format!("is no voter; voters are {:?}", known.voters)),
+            _ => Some((
+                Obstacle::Rule,
+                format!("is no voter; voters are {:?}", known.voters),
+            )),
         };
-        if let Some(why) = why {
-            return Err(AdminError::Refused(format!(
-                "node {to} {why}; leadership stays with node {}",
-                known.node
-            )));
+        if let Some((obstacle, why)) = why {
+            let text = format!("node {to} {why}; leadership stays with node {}", known.node);
+            return Err(AdminError::Refused(obstacle, text));
         }
         let mut standing = self.standing();
         self.transfer_leadership(to).await?;
@@ -647,9 +704,9 @@ impl Handle {
     /// A change of members is answered when it is applied: a leader that stands still refuses it at once.
     fn applies(&self) -> Result<(), AdminError> {
         match self.stands_before() {
-            Some(stands) if self.standing.borrow().role == Role::Leader => {
-                Err(AdminError::Refused(stands.to_string()))
-            }
+            Some(stands) if self.standing.borrow().role == Role::Leader => Err(
+                AdminError::Refused(Obstacle::StandsStill, stands.to_string()),
+            ),
             _ => Ok(()),
         }
     }
@@ -793,16 +850,44 @@ pub enum Retired {
     Leave,
 }
 
+/// Node ids as one says them: `2`, `2 and node 3`.
+fn listed<'a>(nodes: impl Iterator<Item = &'a u64>) -> String {
+    let nodes: Vec<String> = nodes.map(ToString::to_string).collect();
+    nodes.join(" and node ")
+}
+
+/// How far a member is behind, in words.
+fn lacks(status: &Status, node: u64) -> String {
+    let committed = status.committed.unwrap_or(0);
+    match status.acknowledged.get(&node) {
+        Some(acknowledged) => format!(
+            "node {node} holds the log up to {acknowledged}, and it is committed up to {committed}"
+        ),
+        None => format!(
+            "node {node} has acknowledged nothing in term {}, and the log is committed up to {committed}",
+            status.standing.term
+        ),
+    }
+}
+
 fn admin_error(error: RaftError<Types, ClientWriteError<Types>>) -> AdminError {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => AdminError::NotLeader {
             leader: leader_of(&forward),
         },
         RaftError::APIError(ClientWriteError::ChangeMembershipError(why)) => {
-            AdminError::Refused(why.to_string())
+            let obstacle = match &why {
+                ChangeMembershipError::InProgress(_) => Obstacle::Unfinished,
+                ChangeMembershipError::UncommittedLeaderLog(_) => Obstacle::Unfinished,
+                ChangeMembershipError::EmptyMembership(_)
+                | ChangeMembershipError::NodeMetadataChanged(_)
+                | ChangeMembershipError::UnsupportedMembershipTransition(_) => Obstacle::Rule,
+                ChangeMembershipError::LearnerNotFound(_) => Obstacle::NotMember,
+            };
+            AdminError::Refused(obstacle, why.to_string())
         }
         RaftError::APIError(ClientWriteError::PreconditionFailed(why)) => {
-            AdminError::Refused(why.to_string())
+            AdminError::Refused(Obstacle::Rule, why.to_string())
         }
         RaftError::APIError(other) => AdminError::Unknown(other.to_string()),
         RaftError::Fatal(fatal) => AdminError::Unknown(fatal.to_string()),

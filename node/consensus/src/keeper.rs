@@ -179,6 +179,7 @@ mod tests {
             joint: false,
             members: BTreeMap::new(),
             lag: BTreeMap::from([(1, 0), (2, slowest)]),
+            acknowledged: BTreeMap::new(),
             silence: BTreeMap::new(),
             quorum_silence: None,
         }

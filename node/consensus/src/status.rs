@@ -61,6 +61,9 @@ pub struct Status {
     pub members: BTreeMap<u64, Member>,
     /// On a leader: records that each member still lacks.
     pub lag: BTreeMap<u64, u64>,
+    /// On a leader: the last record that each member has acknowledged in this term. A member of which nothing was heard in
+    /// it is not here.
+    pub acknowledged: BTreeMap<u64, u64>,
     /// On a leader: how long each member has been silent.
     pub silence: BTreeMap<u64, Duration>,
     /// On a leader: since when it has not heard from a quorum.
@@ -73,6 +76,13 @@ impl Status {
     pub fn leader_address(&self) -> Option<(u64, String)> {
         let leader = self.standing.leader?;
         Some((leader, self.members.get(&leader)?.api.clone()))
+    }
+
+    /// On a leader: whether a member has acknowledged, in this term, every record up to `index`.
+    #[must_use]
+    pub fn has_acknowledged(&self, member: u64, index: Option<u64>) -> bool {
+        // Of two options the one without a record is the lesser: an empty log has caught up with nothing but an empty one.
+        member == self.node || self.acknowledged.get(&member).copied() >= index
     }
 }
 
@@ -106,6 +116,11 @@ pub(crate) fn status(metrics: &Metrics) -> Status {
                 next.saturating_sub(matching.map_or(0, |matching| matching.index + 1)),
             )
         });
+    let acknowledged = metrics
+        .replication
+        .iter()
+        .flatten()
+        .filter_map(|(node, matching)| Some((*node, matching.as_ref()?.index)));
     Status {
         node: metrics.id,
         standing: standing(metrics),
@@ -121,6 +136,7 @@ pub(crate) fn status(metrics: &Metrics) -> Status {
             .map(|(id, member)| (*id, member.clone()))
             .collect(),
         lag: lag.collect(),
+        acknowledged: acknowledged.collect(),
         silence: metrics
             .heartbeat
             .iter()

@@ -19,6 +19,139 @@ pub const ERROR_DOMAIN: &str = "carnet";
 
 const LEADER: &str = "leader";
 const FIELD: &str = "field";
+const OBSTACLE: &str = "obstacle";
+const NUMBER: &str = "number";
+
+/// What stands in the way of a change of a cluster that an operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The cluster was founded before.
+    AlreadyFounded,
+    /// The node id has left the cluster.
+    Retired,
+    /// The cluster knows the node with another store.
+    OtherStore,
+    /// The cluster knows the node at another address.
+    OtherAddress,
+    /// The node belongs to another cluster.
+    OtherCluster,
+    /// The node is no member of the cluster.
+    NotMember,
+    /// The node does not answer.
+    NotThere,
+    /// The node has not caught up with what is committed.
+    Behind,
+    /// The voters asked for would have no quorum.
+    NoQuorum,
+    /// An earlier change is not finished.
+    Unfinished,
+    /// A node would leave for good that the caller did not name as leaving.
+    LeavesUnnamed,
+    /// Fewer than three voters would be left, and the caller did not say that it is meant.
+    FewVoters,
+    /// As many nodes have left as a cluster can remember.
+    RetiredFull,
+    /// The leader stands still before a log entry.
+    StandsStill,
+    /// Another rule; the text says which.
+    Rule,
+}
+
+impl Obstacle {
+    /// Every one, in the order declared.
+    pub const ALL: [Self; 15] = [
+        Self::AlreadyFounded,
+        Self::Retired,
+        Self::OtherStore,
+        Self::OtherAddress,
+        Self::OtherCluster,
+        Self::NotMember,
+        Self::NotThere,
+        Self::Behind,
+        Self::NoQuorum,
+        Self::Unfinished,
+        Self::LeavesUnnamed,
+        Self::FewVoters,
+        Self::RetiredFull,
+        Self::StandsStill,
+        Self::Rule,
+    ];
+
+    /// The word on the wire, never renamed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AlreadyFounded => "ALREADY_FOUNDED",
+            Self::Retired => "NODE_RETIRED",
+            Self::OtherStore => "OTHER_STORE",
+            Self::OtherAddress => "OTHER_ADDRESS",
+            Self::OtherCluster => "OTHER_CLUSTER",
+            Self::NotMember => "NOT_A_MEMBER",
+            Self::NotThere => "NODE_SILENT",
+            Self::Behind => "NODE_BEHIND",
+            Self::NoQuorum => "NO_QUORUM_AFTER",
+            Self::Unfinished => "CHANGE_UNFINISHED",
+            Self::LeavesUnnamed => "LEAVES_UNNAMED",
+            Self::FewVoters => "FEW_VOTERS",
+            Self::RetiredFull => "RETIRED_FULL",
+            Self::StandsStill => "STANDS_STILL",
+            Self::Rule => "RULE",
+        }
+    }
+
+    /// What the operator can do.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::AlreadyFounded => {
+                "Found nothing: the cluster exists (carnet cluster status). More nodes join it (carnet cluster add-learner)."
+            }
+            Self::Retired | Self::OtherStore => {
+                "Make a new node under an id that was never used, on an empty directory (runbook replace-a-node)."
+            }
+            Self::OtherAddress => {
+                "Give the address that the cluster knows (carnet cluster status --full), or join under a new node id (runbook \
+                 replace-a-node)."
+            }
+            Self::OtherCluster => {
+                "Ask a node of the cluster that the node belongs to, or make a new node on an empty directory."
+            }
+            Self::NotMember => {
+                "Check the id; a new node is added first (carnet cluster add-learner)."
+            }
+            Self::NotThere => {
+                "Start the node and see that its Raft address can be reached from the leader, then repeat."
+            }
+            Self::Behind => {
+                "Wait until the node's lag is small (carnet cluster status), then repeat."
+            }
+            Self::NoQuorum => {
+                "Start the nodes named, or ask for voters that are there; then repeat."
+            }
+            Self::Unfinished => {
+                "Wait until the earlier change is finished (carnet cluster status), or repeat that one first."
+            }
+            Self::LeavesUnnamed => {
+                "Name every node that is to leave for good, or keep it among the voters."
+            }
+            Self::FewVoters => {
+                "Ask for three voters or more, or say that fewer are meant: then one failure stops all writes."
+            }
+            Self::RetiredFull => {
+                "Ask the makers of the program: this cluster takes no more changes of members."
+            }
+            Self::StandsStill => {
+                "See the runbook poisoned-entry; nothing is changed until the entry is applied or skipped."
+            }
+            Self::Rule => {
+                "Look at the cluster (carnet cluster status), and ask for what its rules allow."
+            }
+        }
+    }
+
+    fn of_word(word: &str) -> Self {
+        let found = Self::ALL.iter().find(|one| one.word() == word);
+        found.copied().unwrap_or(Self::Rule)
+    }
+}
 
 /// What the edge of a registry answers instead of a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +204,35 @@ pub enum ApiError {
     #[error("it did not happen: {text}")]
     DidNotHappen {
         /// Why.
+        text: String,
+    },
+    /// A change of the cluster that its rules do not allow, or not now. Nothing happened.
+    #[error("refused: {text}")]
+    ChangeRefused {
+        /// What stands in its way.
+        obstacle: Obstacle,
+        /// Which node, and what was found.
+        text: String,
+    },
+    /// A lawful "no" of the registry to a call that has no answer to carry it. Nothing happened, and repeating it gives the
+    /// same.
+    #[error("refused: {text}")]
+    Rejected {
+        /// Number of the reason.
+        number: u64,
+        /// The rejection in words.
+        text: String,
+    },
+    /// Log time cannot go on, so that nothing is written: clocks disagree, or the roots have to move it. Nothing happened.
+    #[error("log time stands still: {text}")]
+    TimeStandsStill {
+        /// What was read, or what is needed.
+        text: String,
+    },
+    /// The node stands still before a log entry that it cannot apply. Nothing happened.
+    #[error("{text}")]
+    StandsStill {
+        /// Which entry.
         text: String,
     },
     /// No quorum, not ready, or shutting down. Nothing happened.
@@ -169,6 +331,10 @@ impl ApiError {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME",
             Self::DidNotHappen { .. } => "DID_NOT_HAPPEN",
+            Self::ChangeRefused { .. } => "CHANGE_REFUSED",
+            Self::Rejected { .. } => "REJECTED",
+            Self::TimeStandsStill { .. } => "TIME_STANDS_STILL",
+            Self::StandsStill { .. } => "STANDS_STILL",
             Self::Unavailable { .. } => "UNAVAILABLE",
             Self::NoRoom { .. } => "NO_ROOM",
             Self::TooLarge { .. } => "TOO_LARGE",
@@ -183,10 +349,14 @@ impl ApiError {
             Self::Unauthenticated { .. } => Code::Unauthenticated,
             Self::PermissionDenied { .. } => Code::PermissionDenied,
             Self::NotFound { .. } => Code::NotFound,
-            Self::NotLeader { .. } | Self::Unavailable { .. } => Code::Unavailable,
+            Self::NotLeader { .. }
+            | Self::TimeStandsStill { .. }
+            | Self::StandsStill { .. }
+            | Self::Unavailable { .. } => Code::Unavailable,
             Self::Overloaded { .. } | Self::NoRoom { .. } => Code::ResourceExhausted,
             Self::UnknownOutcome { .. } => Code::DeadlineExceeded,
             Self::DidNotHappen { .. } => Code::Aborted,
+            Self::ChangeRefused { .. } | Self::Rejected { .. } => Code::FailedPrecondition,
             Self::TooLarge { .. } => Code::OutOfRange,
             Self::Internal { .. } => Code::Internal,
         }
@@ -202,6 +372,10 @@ impl ApiError {
             | Self::NotLeader { .. }
             | Self::Overloaded { .. }
             | Self::DidNotHappen { .. }
+            | Self::ChangeRefused { .. }
+            | Self::Rejected { .. }
+            | Self::TimeStandsStill { .. }
+            | Self::StandsStill { .. }
             | Self::Unavailable { .. }
             | Self::NoRoom { .. }
             | Self::TooLarge { .. } => Effect::None,
@@ -216,9 +390,13 @@ impl ApiError {
             | Self::Overloaded { .. }
             | Self::UnknownOutcome { .. }
             | Self::DidNotHappen { .. }
+            | Self::TimeStandsStill { .. }
+            | Self::StandsStill { .. }
             | Self::NoRoom { .. }
             | Self::Unavailable { .. } => true,
             Self::InvalidArgument { .. }
+            | Self::ChangeRefused { .. }
+            | Self::Rejected { .. }
             | Self::Unauthenticated { .. }
             | Self::PermissionDenied { .. }
             | Self::NotFound { .. }
@@ -244,12 +422,20 @@ impl ApiError {
             Self::Overloaded { retry_after } => {
                 details.set_retry_info(Some(*retry_after));
             }
+            Self::ChangeRefused { obstacle, .. } => {
+                metadata.insert(OBSTACLE.to_owned(), obstacle.word().to_owned());
+            }
+            Self::Rejected { number, .. } => {
+                metadata.insert(NUMBER.to_owned(), number.to_string());
+            }
             Self::NotLeader { leader: None }
             | Self::Unauthenticated { .. }
             | Self::PermissionDenied { .. }
             | Self::NotFound { .. }
             | Self::UnknownOutcome { .. }
             | Self::DidNotHappen { .. }
+            | Self::TimeStandsStill { .. }
+            | Self::StandsStill { .. }
             | Self::Unavailable { .. }
             | Self::NoRoom { .. }
             | Self::TooLarge { .. }
@@ -293,6 +479,23 @@ impl ApiError {
             }
             "UNKNOWN_OUTCOME" => Self::UnknownOutcome { text },
             "DID_NOT_HAPPEN" => Self::DidNotHappen { text },
+            "CHANGE_REFUSED" => {
+                let word = info.metadata.get(OBSTACLE).map_or("", String::as_str);
+                Self::ChangeRefused {
+                    obstacle: Obstacle::of_word(word),
+                    text,
+                }
+            }
+            "REJECTED" => {
+                let number = info.metadata.get(NUMBER).and_then(|text| text.parse().ok());
+                Self::Rejected {
+                    // 0 is no reason's: what a newer server means stands in the text.
+                    number: number.unwrap_or(0),
+                    text,
+                }
+            }
+            "TIME_STANDS_STILL" => Self::TimeStandsStill { text },
+            "STANDS_STILL" => Self::StandsStill { text },
             "UNAVAILABLE" => Self::Unavailable { text },
             "NO_ROOM" => Self::NoRoom { text },
             "TOO_LARGE" => Self::TooLarge { text },
@@ -336,6 +539,10 @@ impl ApiError {
             | Self::NotFound { text }
             | Self::UnknownOutcome { text }
             | Self::DidNotHappen { text }
+            | Self::ChangeRefused { text, .. }
+            | Self::Rejected { text, .. }
+            | Self::TimeStandsStill { text }
+            | Self::StandsStill { text }
             | Self::Unavailable { text }
             | Self::NoRoom { text }
             | Self::TooLarge { text }
@@ -359,7 +566,11 @@ mod tests {
 
     fn every() -> Vec<ApiError> {
         let text = || "why".to_owned();
-        vec![
+        let refused = Obstacle::ALL.map(|obstacle| ApiError::ChangeRefused {
+            obstacle,
+            text: text(),
+        });
+        let others = vec![
             ApiError::InvalidArgument {
                 field: "items[3].code".into(),
                 text: text(),
@@ -376,11 +587,27 @@ mod tests {
             },
             ApiError::UnknownOutcome { text: text() },
             ApiError::DidNotHappen { text: text() },
+            ApiError::Rejected {
+                number: 62,
+                text: text(),
+            },
+            ApiError::TimeStandsStill { text: text() },
+            ApiError::StandsStill { text: text() },
             ApiError::Unavailable { text: text() },
             ApiError::NoRoom { text: text() },
             ApiError::TooLarge { text: text() },
             ApiError::Internal { text: text() },
-        ]
+        ];
+        others.into_iter().chain(refused).collect()
+    }
+
+    #[test]
+    fn an_obstacle_that_is_not_known_is_some_rule() {
+        assert_eq!(Obstacle::of_word("OF_A_NEWER_SERVER"), Obstacle::Rule);
+        let mut words = Obstacle::ALL.map(Obstacle::word).to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Obstacle::ALL.len());
     }
 
     #[test]
@@ -396,6 +623,7 @@ mod tests {
         reasons.sort_unstable();
         reasons.dedup();
         let expected = [
+            "CHANGE_REFUSED",
             "DID_NOT_HAPPEN",
             "INTERNAL",
             "INVALID_ARGUMENT",
@@ -404,6 +632,9 @@ mod tests {
             "NO_ROOM",
             "OVERLOADED",
             "PERMISSION_DENIED",
+            "REJECTED",
+            "STANDS_STILL",
+            "TIME_STANDS_STILL",
             "TOO_LARGE",
             "UNAUTHENTICATED",
             "UNAVAILABLE",

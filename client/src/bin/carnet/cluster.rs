@@ -20,11 +20,13 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
-use crate::exit::{self, Failed, chain};
+use crate::exit::{self, Failed};
+use crate::health;
 use crate::output::say;
 use crate::parse;
 use crate::skip::{self, SkipVerb};
 use crate::trust::Roots;
+use crate::voters::{self, Voters};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -160,7 +162,10 @@ pub(crate) enum Cluster {
         #[arg(long, default_value = "60s", value_parser = parse::duration)]
         seal_idle: DurationMs,
     },
-    /// Shows every node.
+    /// Shows every node, and whether the cluster takes writes.
+    ///
+    /// `state` is `ok`, `warning`, or `degraded`: then writes are refused, `why` says which code and reason, and the exit
+    /// code is 6. Give every node's admin endpoint: what is not asked is not known.
     Status {
         /// Everything a node knows, not only the overview.
         #[arg(long)]
@@ -183,12 +188,11 @@ pub(crate) enum Cluster {
         #[arg(value_parser = member)]
         member: Member,
     },
-    /// Sets the voters. A node that is left out leaves the cluster for good: its id is never used again.
-    Voters {
-        /// Node ids.
-        #[arg(required = true)]
-        nodes: Vec<u64>,
-    },
+    /// Sets the voters, after showing who stays, joins, and leaves for good. Asking again changes nothing.
+    ///
+    /// A node that votes and is left out leaves the cluster: its id is never used again, and it has to be named with
+    /// --retire. See the runbook replace-a-node.
+    Voters(Voters),
     /// The roots' order to skip a log entry before which the nodes stand still: see the runbook poisoned-entry.
     #[command(subcommand)]
     Skip(SkipVerb),
@@ -232,7 +236,7 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             });
             accepted(&answer, value)
         }
-        Cluster::Status { full, digest } => status(settings, full, digest).await,
+        Cluster::Status { full, digest } => health::status(&settings.admin()?, full, digest).await,
         Cluster::Snapshot => {
             let admin = settings.admin()?;
             let mut rows = Vec::new();
@@ -255,48 +259,9 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             Ok(json!({"node": node, "log_index": index.to_string()}).into())
         }
         Cluster::Time(verb) => crate::log_time::run(verb, settings).await,
-        Cluster::Voters { nodes } => {
-            let voters: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-            let index = settings.admin()?.change_members(nodes).await?;
-            Ok(json!({"voters": voters, "log_index": index.to_string()}).into())
-        }
+        Cluster::Voters(verb) => voters::run(verb, settings).await,
         Cluster::Skip(verb) => skip::run(verb, settings).await,
     }
-}
-
-async fn status(settings: &Settings, full: bool, digest: bool) -> Result<Outcome, Failed> {
-    let admin = settings.admin()?;
-    let mut rows = Vec::new();
-    let mut up = 0;
-    for endpoint in admin.endpoints() {
-        rows.push(match admin.status(endpoint, digest).await {
-            Ok(status) => {
-                up += 1;
-                if full || digest {
-                    view::status(endpoint, &status)
-                } else {
-                    view::status_row(endpoint, &status)
-                }
-            }
-            Err(error) => {
-                json!({"endpoint": endpoint, "role": "unreachable", "error": chain(&error)})
-            }
-        });
-    }
-    let code = if up * 2 <= rows.len() {
-        exit::NO_QUORUM
-    } else {
-        0
-    };
-    let value = match rows.pop() {
-        Some(only) if full && rows.is_empty() => only,
-        Some(last) => {
-            rows.push(last);
-            Value::Array(rows)
-        }
-        None => Value::Array(rows),
-    };
-    Ok(Outcome { value, code })
 }
 
 /// Shows what a statement did, or the lawful "no".

@@ -1,6 +1,7 @@
 //! Exit codes, as documented in `--help`, and what an error looks like on the command line.
 
-use carnet_client::{ApiError, ClientError, Effect};
+use carnet_client::pki::PkiError;
+use carnet_client::{ApiError, ClientError, Effect, Obstacle};
 use carnet_domain::rejection::Reason;
 
 /// 1: anything that is not one of the others.
@@ -13,8 +14,8 @@ pub(crate) const NOT_FOUND: u8 = 3;
 pub(crate) const INVALID: u8 = 4;
 /// 5: the verdict is STALE or INDETERMINATE.
 pub(crate) const NOT_CERTAIN: u8 = 5;
-/// 6: no quorum: no node could serve the call before the deadline.
-pub(crate) const NO_QUORUM: u8 = 6;
+/// 6: nobody can serve it now: no quorum, no room, log time or a node stands still. `cluster status`: the cluster is degraded.
+pub(crate) const NOT_SERVED: u8 = 6;
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
@@ -42,6 +43,17 @@ impl Failed {
         }
     }
 
+    /// Nobody can serve the call now.
+    pub(crate) fn not_served(reason: &str, text: impl ToString, next: &str) -> Self {
+        Self {
+            code: NOT_SERVED,
+            reason: reason.into(),
+            text: text.to_string(),
+            effect: Effect::None,
+            next: next.into(),
+        }
+    }
+
     /// A file or key on this machine.
     pub(crate) fn local(text: impl ToString) -> Self {
         Self {
@@ -50,6 +62,14 @@ impl Failed {
             text: text.to_string(),
             effect: Effect::None,
             next: "Check the file and its permissions.".into(),
+        }
+    }
+
+    /// Something of this machine that is no file.
+    pub(crate) fn machine(text: impl ToString) -> Self {
+        Self {
+            next: "Look at this machine: threads, memory, and where the output goes.".into(),
+            ..Self::local(text)
         }
     }
 
@@ -103,9 +123,47 @@ impl From<ClientError> for Failed {
     }
 }
 
-impl From<carnet_client::pki::PkiError> for Failed {
-    fn from(error: carnet_client::pki::PkiError) -> Self {
-        Self::local(chain(&error))
+impl From<PkiError> for Failed {
+    fn from(error: PkiError) -> Self {
+        let local = Self::local(chain(&error));
+        match error {
+            PkiError::Plan(_) => Self {
+                code: USAGE,
+                reason: "USAGE".into(),
+                next: "Nothing was made: correct the call (carnet pki --help).".into(),
+                ..local
+            },
+            PkiError::Exists(_) => Self {
+                reason: "EXISTS".into(),
+                next: "Nothing was changed: name a new directory, or add to this one (carnet pki node, carnet pki client).".into(),
+                ..local
+            },
+            PkiError::Io { .. } => local,
+            PkiError::Content { .. } => Self {
+                next: "The file is not what carnet pki made: put the right one there.".into(),
+                ..local
+            },
+            PkiError::Make { .. } | PkiError::Refused(_) | PkiError::RefusedRoot(_) => Self {
+                next: "Nothing was made: compare the names, this machine's clock, and how long roots and authorities last.".into(),
+                ..local
+            },
+            PkiError::Random => Self {
+                next: "Nothing was made: the operating system has to give random numbers.".into(),
+                ..local
+            },
+        }
+    }
+}
+
+fn code_of_reason(reason: Reason) -> u8 {
+    match reason {
+        Reason::EnterpriseUnknown
+        | Reason::ModelUnknown
+        | Reason::RobotUnknown
+        | Reason::TransferUnknown
+        | Reason::RecallUnknown
+        | Reason::PeerUnknown => NOT_FOUND,
+        _ => ERROR,
     }
 }
 
@@ -113,19 +171,25 @@ impl From<carnet_client::pki::PkiError> for Failed {
 pub(crate) fn code_of(error: &ClientError) -> u8 {
     match error {
         ClientError::Usage(_) => USAGE,
-        ClientError::Refused(rejection) => match rejection.reason {
-            Reason::EnterpriseUnknown
-            | Reason::ModelUnknown
-            | Reason::RobotUnknown
-            | Reason::TransferUnknown
-            | Reason::RecallUnknown
-            | Reason::PeerUnknown => NOT_FOUND,
-            _ => ERROR,
-        },
+        ClientError::Refused(rejection) => code_of_reason(rejection.reason),
+        ClientError::Api(ApiError::Rejected { number, .. }) => {
+            Reason::from_number(*number).map_or(ERROR, code_of_reason)
+        }
         ClientError::Api(ApiError::InvalidArgument { .. }) => USAGE,
         ClientError::Api(ApiError::NotFound { .. }) => NOT_FOUND,
-        ClientError::Api(ApiError::Unavailable { .. } | ApiError::NotLeader { .. })
-        | ClientError::Unreachable { .. } => NO_QUORUM,
+        ClientError::Api(
+            ApiError::Unavailable { .. }
+            | ApiError::NotLeader { .. }
+            | ApiError::Overloaded { .. }
+            | ApiError::NoRoom { .. }
+            | ApiError::TimeStandsStill { .. }
+            | ApiError::StandsStill { .. }
+            | ApiError::ChangeRefused {
+                obstacle: Obstacle::StandsStill,
+                ..
+            },
+        )
+        | ClientError::Unreachable { .. } => NOT_SERVED,
         ClientError::NotProven(_) => INVALID,
         ClientError::Api(_)
         | ClientError::Tls(_)
@@ -138,56 +202,160 @@ pub(crate) fn code_of(error: &ClientError) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Error, ErrorKind};
+    use std::time::Duration;
+
     use super::*;
+    use carnet_client::tls::TlsError;
+    use carnet_client::{PinError, SignerError};
     use carnet_domain::rejection::Rejection;
 
-    #[test]
-    fn every_exit_code_means_what_help_says() {
-        let text = || "x".to_owned();
-        let table = [
-            (ClientError::Usage(text()), USAGE),
-            (ClientError::Api(ApiError::invalid("code", "short")), USAGE),
-            (ClientError::Api(ApiError::not_found("86…")), NOT_FOUND),
-            (
-                ClientError::Refused(Rejection::new(Reason::RobotUnknown, "")),
-                NOT_FOUND,
-            ),
-            (
-                ClientError::Refused(Rejection::new(Reason::CodeExists, "")),
-                ERROR,
-            ),
-            (
-                ClientError::Api(ApiError::unavailable("no quorum")),
-                NO_QUORUM,
-            ),
-            (
-                ClientError::Unreachable {
-                    attempts: 2,
-                    last: text(),
-                },
-                NO_QUORUM,
-            ),
-            (
-                ClientError::UnknownOutcome {
-                    attempts: 2,
-                    last: text(),
-                },
-                ERROR,
-            ),
-            (ClientError::Api(ApiError::denied("x")), ERROR),
+    fn text() -> String {
+        "x".to_owned()
+    }
+
+    /// What goes wrong on this machine, before anything is sent.
+    fn of_this_machine() -> Vec<Failed> {
+        let io = || Error::from(ErrorKind::PermissionDenied);
+        let path = || std::path::PathBuf::from("x");
+        let pki = [
+            PkiError::Plan(text()),
+            PkiError::Exists(path()),
+            PkiError::Io {
+                act: "read",
+                path: path(),
+                source: io(),
+            },
+            PkiError::Content {
+                path: path(),
+                fault: text(),
+            },
+            PkiError::Make {
+                name: text(),
+                fault: text(),
+            },
+            PkiError::Random,
         ];
-        for (error, expected) in table {
-            assert_eq!(code_of(&error), expected, "{error}");
+        let client = [
+            ClientError::Usage(text()),
+            ClientError::Tls(TlsError::Address(text())),
+            ClientError::Signer(SignerError::Refused(text())),
+            ClientError::State {
+                file: text(),
+                source: io(),
+            },
+        ];
+        let own = [
+            Failed::usage("x"),
+            Failed::local("x"),
+            Failed::machine("x"),
+            Failed::verdict(INVALID, "x"),
+            Failed::verdict(NOT_CERTAIN, "x"),
+        ];
+        let pki = pki.into_iter().map(Failed::from);
+        let client = client.into_iter().map(Failed::from);
+        own.into_iter().chain(pki).chain(client).collect()
+    }
+
+    /// What a registry, or the way to it, says.
+    fn of_the_registry() -> Vec<ClientError> {
+        let api = [
+            ApiError::invalid("x", "x"),
+            ApiError::Unauthenticated { text: text() },
+            ApiError::denied("x"),
+            ApiError::not_found("x"),
+            ApiError::NotLeader { leader: None },
+            ApiError::Overloaded {
+                retry_after: Duration::ZERO,
+            },
+            ApiError::UnknownOutcome { text: text() },
+            ApiError::DidNotHappen { text: text() },
+            ApiError::TimeStandsStill { text: text() },
+            ApiError::StandsStill { text: text() },
+            ApiError::unavailable("x"),
+            ApiError::NoRoom { text: text() },
+            ApiError::TooLarge { text: text() },
+            ApiError::internal("x"),
+            // Of a newer server: its number is no reason's here.
+            ApiError::Rejected {
+                number: 0,
+                text: text(),
+            },
+        ];
+        let refused = Obstacle::ALL.map(|obstacle| ApiError::ChangeRefused {
+            obstacle,
+            text: text(),
+        });
+        let lost = [
+            ClientError::Unreachable {
+                attempts: 2,
+                last: text(),
+            },
+            ClientError::UnknownOutcome {
+                attempts: 2,
+                last: text(),
+            },
+            ClientError::Protocol(text()),
+            ClientError::NotProven(PinError::Forked {
+                size: 1,
+                before: text(),
+                now: text(),
+            }),
+        ];
+        let api = api.into_iter().chain(refused).map(ClientError::Api);
+        api.chain(lost).collect()
+    }
+
+    fn row(failed: &Failed) -> String {
+        let (reason, effect) = (&failed.reason, failed.effect.word());
+        format!("{reason:24} {} {effect:7}  {}\n", failed.code, failed.next)
+    }
+
+    /// Whoever changes a line of this table should ask: is that what the operator has to do next, and may a script act on
+    /// that exit code? Once, a founding that was done already said "Repeat.", and a clock problem said that a majority of
+    /// the nodes should run.
+    #[test]
+    fn every_error_says_what_to_do_next() {
+        let mut table =
+            String::from("# reason, exit code, whether it took effect, what to do next\n");
+        table += "\n# this machine\n";
+        for failed in of_this_machine() {
+            table += &row(&failed);
+        }
+        table += "\n# the registry, or the way to it\n";
+        for error in of_the_registry() {
+            table += &row(&Failed::from(error));
+        }
+        table += "\n# lawful refusals\n";
+        for reason in Reason::ALL {
+            let refused = ClientError::Refused(Rejection::new(*reason, ""));
+            table += &row(&Failed::from(refused));
+        }
+        if let Some(path) = std::env::var_os("CARNET_WRITE_ERRORS") {
+            std::fs::write(path, &table).expect("written");
+        }
+        assert_eq!(table, include_str!("errors.txt"));
+    }
+
+    /// The same "no" reads alike in an answer and instead of one.
+    #[test]
+    fn a_refusal_at_the_edge_reads_as_the_one_in_the_log() {
+        for reason in Reason::ALL {
+            let refused = Failed::from(ClientError::Refused(Rejection::new(*reason, "")));
+            let edge = Failed::from(ClientError::Api(ApiError::Rejected {
+                number: reason.number(),
+                text: text(),
+            }));
+            assert_eq!(row(&refused), row(&edge));
         }
     }
 
     #[test]
-    fn a_failed_write_says_whether_it_happened() {
-        let failed = Failed::from(ClientError::UnknownOutcome {
-            attempts: 2,
-            last: "no answer in time".into(),
-        });
-        assert_eq!(failed.effect.word(), "unknown");
-        assert!(failed.next.contains("Read the record"), "{}", failed.next);
+    fn a_next_step_is_a_sentence_and_repeats_only_what_may_work() {
+        let of_registry = of_the_registry().into_iter().map(Failed::from);
+        for failed in of_this_machine().into_iter().chain(of_registry) {
+            assert!(failed.next.ends_with('.'), "{}", failed.next);
+            assert_ne!(failed.next, "Repeat.");
+        }
     }
 }

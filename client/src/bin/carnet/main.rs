@@ -8,6 +8,7 @@ mod cluster;
 mod context;
 mod demo;
 mod exit;
+mod health;
 mod import;
 mod log_time;
 mod office;
@@ -20,6 +21,7 @@ mod submit;
 mod trust;
 mod verify;
 mod view;
+mod voters;
 
 use std::process::ExitCode;
 
@@ -38,7 +40,7 @@ Exit codes:
   3  not found
   4  the verdict is INVALID
   5  the verdict is STALE or INDETERMINATE
-  6  no quorum: nobody could serve the call
+  6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded
 
 Times are RFC 3339, a date (2026-06-01) or relative (+30d, -2h). Digests are 64 hexadecimal digits or a file.
 Codes may carry hyphens and the two check digits of a label.";
@@ -137,12 +139,12 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return failed(cli.global.output, &Failed::local(error)),
+        Err(error) => return failed(cli.global.output, &Failed::machine(error)),
     };
     match runtime.block_on(run(cli.noun, &cli.global)) {
         Ok(outcome) => match output::print(cli.global.output, &outcome.value) {
             Ok(()) => ExitCode::from(outcome.code),
-            Err(error) => failed(cli.global.output, &Failed::local(error)),
+            Err(error) => failed(cli.global.output, &Failed::machine(error)),
         },
         Err(error) => failed(cli.global.output, &error),
     }
@@ -248,7 +250,11 @@ mod tests {
     #[test]
     fn help_shows_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
-        for line in ["0  done", "4  the verdict is INVALID", "6  no quorum"] {
+        for line in [
+            "0  done",
+            "4  the verdict is INVALID",
+            "6  nobody serves it now",
+        ] {
             assert!(help.contains(line), "{line}");
         }
     }

@@ -5,21 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::pki;
 use carnet_domain::accord::{RootSignature, Signed};
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::signature::{SecretKey, verify};
+use carnet_domain::signature::verify;
 use carnet_domain::skip::{Skip, signing_bytes};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::output::say;
 use crate::submit::merge;
 use crate::trust::{Roots, read, write};
+use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SkipVerb {
@@ -34,7 +33,7 @@ pub(crate) enum SkipVerb {
         /// The order; it is replaced.
         file: PathBuf,
         /// A root seed; default is every one in root/ of --pki.
-        #[arg(long = "root")]
+        #[arg(long = "root", value_name = "FILE")]
         roots: Vec<PathBuf>,
     },
     /// Puts the signatures of several copies of an order into one.
@@ -61,7 +60,7 @@ pub(crate) async fn run(verb: SkipVerb, settings: &Settings) -> Result<Outcome, 
         }
         SkipVerb::Sign { file, roots } => {
             let (mut signed, skip) = read_order(&file)?;
-            for key in root_keys(&roots, settings)? {
+            for key in Roots::of(&roots, settings)?.into_keys() {
                 add(&mut signed, skip.sign(&key));
             }
             (file, signed, skip)
@@ -77,6 +76,13 @@ pub(crate) async fn run(verb: SkipVerb, settings: &Settings) -> Result<Outcome, 
     };
     write(&file, &signed.to_bytes())?;
     Ok(shown(&skip, &signed, &file).into())
+}
+
+fn do_not(text: String) -> Failed {
+    Failed {
+        next: "Do not skip: see which case it is in the runbook poisoned-entry.".into(),
+        ..Failed::usage(text)
+    }
 }
 
 /// The order about the one entry before which nodes stand still.
@@ -101,7 +107,7 @@ async fn prepare(settings: &Settings) -> Result<Skip, Failed> {
         let digest = <[u8; 32]>::try_from(&stands.entry[..]);
         let digest = digest.map_err(|_| Failed::local(format!("{endpoint}: no digest")))?;
         let cluster = <[u8; 16]>::try_from(&stands.cluster[..]).map_err(|_| {
-            Failed::usage(format!(
+            do_not(format!(
                 "{endpoint}: it stands still before its genesis, so no roots are known that could order anything"
             ))
         })?;
@@ -112,7 +118,7 @@ async fn prepare(settings: &Settings) -> Result<Skip, Failed> {
         };
         match &found {
             Some(other) if *other != skip => {
-                return Err(Failed::usage(format!(
+                return Err(do_not(format!(
                     "{endpoint}: it stands before log entry {} {}, another before {} {}; they do not have the same log or the same past: do not skip",
                     skip.log_index, skip.entry, other.log_index, other.entry
                 )));
@@ -120,15 +126,11 @@ async fn prepare(settings: &Settings) -> Result<Skip, Failed> {
             _ => found = Some(skip),
         }
     }
-    found.ok_or_else(|| Failed::usage("no node asked stands still before a log entry"))
-}
-
-fn root_keys(files: &[PathBuf], settings: &Settings) -> Result<Vec<SecretKey>, Failed> {
-    if files.is_empty() {
-        return Ok(Roots::open(settings.pki_dir()?)?.into_keys());
-    }
-    let read = |file: &PathBuf| Ok(pki::read_seed(file)?);
-    files.iter().map(read).collect()
+    found.ok_or_else(|| Failed {
+        next: "Nothing is to be skipped; if nodes were not asked, give the admin endpoints of all."
+            .into(),
+        ..Failed::usage("no node asked stands still before a log entry")
+    })
 }
 
 /// One signature a root, in the order of their keys.
@@ -174,9 +176,10 @@ fn read_order(path: &Path) -> Result<(Signed, Skip), Failed> {
 
 fn shown(skip: &Skip, signed: &Signed, file: &Path) -> Value {
     let message = signing_bytes(&signed.bytes.0);
-    let rows = signed.signatures.iter().map(|s| {
-        json!({"root": s.root.to_string(), "verifies": verify(&s.root, &message, &s.signature).is_ok()})
-    });
+    let rows = signed
+        .signatures
+        .iter()
+        .map(|s| view::signature(&s.root, verify(&s.root, &message, &s.signature).is_ok()));
     let about = json!({
         "cluster": hex::encode(skip.cluster),
         "log_index": skip.log_index.to_string(),

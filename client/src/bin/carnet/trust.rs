@@ -47,6 +47,15 @@ impl Roots {
         Ok(Self(keys))
     }
 
+    /// The seeds named, or every one in the PKI directory.
+    pub(crate) fn of(files: &[PathBuf], settings: &Settings) -> Result<Self, Failed> {
+        if files.is_empty() {
+            return Self::open(settings.pki_dir()?);
+        }
+        let read = |file: &PathBuf| Ok(pki::read_seed(file)?);
+        Ok(Self(files.iter().map(read).collect::<Result<_, Failed>>()?))
+    }
+
     pub(crate) fn public(&self) -> Vec<PublicKey> {
         self.0.iter().map(SecretKey::public).collect()
     }
@@ -91,9 +100,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
 /// Whose signatures stand under bytes, and whether they verify.
 pub(crate) fn signatures(signed: &Signed) -> Value {
     let message = root_signing_bytes(&signed.bytes.0);
-    let rows = signed.signatures.iter().map(|s| {
-        json!({"root": s.root.to_string(), "verifies": verify(&s.root, &message, &s.signature).is_ok()})
-    });
+    let rows = signed
+        .signatures
+        .iter()
+        .map(|s| view::signature(&s.root, verify(&s.root, &message, &s.signature).is_ok()));
     Value::Array(rows.collect())
 }
 

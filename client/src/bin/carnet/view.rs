@@ -14,8 +14,10 @@ use carnet_domain::entry::{LeafRecord, Movement};
 use carnet_domain::event::{Standing, slot};
 use carnet_domain::leaf::{Leaf, leaf_bytes_hash};
 use carnet_domain::record::{Enterprise, Head, Hold, Model, Part, Recall, Robot};
+use carnet_domain::signature::PublicKey;
 use carnet_domain::time::TimeMs;
 use carnet_domain::transfer::Transfer;
+use carnet_trust::roots::Fingerprint;
 use serde_json::{Value, json};
 
 use crate::parse::hyphened;
@@ -25,6 +27,21 @@ pub(crate) fn time(at: TimeMs) -> Value {
         TimeMs(0) | TimeMs(u64::MAX) => Value::Null,
         at => at.to_string().into(),
     }
+}
+
+/// A root's key, in the one form in which people compare it: as `pki init` showed it.
+pub(crate) fn key_print(key: &PublicKey) -> String {
+    Fingerprint::of_key(key).to_string()
+}
+
+/// A fingerprint of a file, in the same form.
+fn print(digest: &Digest) -> String {
+    Fingerprint::from(digest.0).to_string()
+}
+
+/// One signature of a root.
+pub(crate) fn signature(root: &PublicKey, verifies: bool) -> Value {
+    json!({"root": key_print(root), "verifies": verifies})
 }
 
 fn digest(value: &Digest) -> Value {
@@ -283,13 +300,13 @@ fn action_name(action: &Action) -> &'static str {
 
 pub(crate) fn bundle(value: &Bundle) -> Value {
     json!({
-        "fingerprint": value.fingerprint().to_string(),
+        "fingerprint": print(&value.fingerprint()),
         "name": value.name,
         "prefixes": value.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "sequence": value.sequence.to_string(),
         "incarnation": value.incarnation.to_string(),
         "keyring": hyphened(value.keyring.name()),
-        "roots": value.roots.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "roots": value.roots.iter().map(key_print).collect::<Vec<_>>(),
         "threshold": value.threshold,
         "log_key": value.log_key.to_string(),
         "certificates": value.certificates.len(),
@@ -332,12 +349,16 @@ pub(crate) fn peer(value: &Peer) -> Value {
         "cursor": value.cursor.to_string(),
         "outbox": value.outbox.to_string(),
         "size_seen": value.size_seen.to_string(),
-        "fingerprint": value.bundle.fingerprint().to_string(),
+        "fingerprint": print(&value.bundle.fingerprint()),
         "agreements": value.agreements.iter().map(|a| format!("{} v{}", a.id, a.version)).collect::<Vec<_>>(),
     })
 }
 
-pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
+pub(crate) fn status(
+    endpoint: &str,
+    value: &GetStatusResponse,
+    leader: Option<&GetStatusResponse>,
+) -> Value {
     json!({
         "endpoint": endpoint,
         "node": value.node.to_string(),
@@ -348,6 +369,8 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "incarnation": value.incarnation.to_string(),
         "cluster": hex::encode(&value.cluster),
         "last_log": value.last_log.to_string(),
+        "committed": value.committed.to_string(),
+        "lag": lag(value, leader),
         "applied": value.applied.to_string(),
         "snapshot": value.snapshot.to_string(),
         "purged": value.purged.to_string(),
@@ -356,6 +379,7 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "time_statements": value.time_statements.to_string(),
         "clock": value.clock_verdict,
         "clock_behind_ms": value.clock_behind_ms.to_string(),
+        "clock_reads": time(TimeMs(value.clock_ms)),
         "clocks": value.clocks.iter().map(voter_clock).collect::<Vec<_>>(),
         "writes_refused": value.writes_refused,
         "tree_size": value.tree_size.to_string(),
@@ -364,6 +388,7 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "leaf_version": value.leaf_version,
         "compare": compare_status(&value.compare.clone().unwrap_or_default()),
         "voters": value.voters.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unfinished_change": value.joint,
         "members": value.members.iter().map(member).collect::<Vec<_>>(),
         "peers": value.peers.iter().map(peer_status).collect::<Vec<_>>(),
         "stands_still": value.stands_still.as_ref().map(stands_still),
@@ -373,6 +398,31 @@ pub(crate) fn status(endpoint: &str, value: &GetStatusResponse) -> Value {
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
     })
+}
+
+/// A size of the tree; none before the first.
+fn size(value: u64) -> Value {
+    if value == 0 {
+        Value::Null
+    } else {
+        value.to_string().into()
+    }
+}
+
+/// How many log entries a node lacks by the leader's word; `all` if it has acknowledged nothing in the leader's term.
+fn lag(value: &GetStatusResponse, leader: Option<&GetStatusResponse>) -> Value {
+    let Some(leader) = leader else {
+        return Value::Null;
+    };
+    if leader.node == value.node {
+        return "0".into();
+    }
+    let progress = leader.progress.iter().find(|one| one.node == value.node);
+    match progress {
+        Some(one) if one.heard => one.lag.to_string().into(),
+        Some(_) => "all".into(),
+        None => Value::Null,
+    }
 }
 
 fn stands_still(value: &StandsStill) -> Value {
@@ -385,16 +435,21 @@ fn stands_still(value: &StandsStill) -> Value {
 }
 
 /// A node in the overview.
-pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
+pub(crate) fn status_row(
+    endpoint: &str,
+    value: &GetStatusResponse,
+    leader: Option<&GetStatusResponse>,
+) -> Value {
     json!({
         "endpoint": endpoint,
         "node": value.node.to_string(),
         "role": value.role,
         "term": value.term.to_string(),
         "applied": value.applied.to_string(),
+        "lag": lag(value, leader),
         "tree": value.tree_size.to_string(),
         "published": value.published_size.to_string(),
-        "agreed": value.compare.as_ref().map_or(0, |compare| compare.agreed_size).to_string(),
+        "agreed": value.compare.as_ref().map_or(Value::Null, |compare| size(compare.agreed_size)),
         "snapshot": value.snapshot.to_string(),
         "stands_before": value.stands_still.as_ref().map(|stands| format!("{} {}", stands.log_index, hex::encode(&stands.entry))),
         "log_time": time(TimeMs(value.log_time_ms)),
@@ -411,8 +466,8 @@ pub(crate) fn status_row(endpoint: &str, value: &GetStatusResponse) -> Value {
 /// everything with the voters that have it.
 fn compare_status(value: &CompareStatus) -> Value {
     json!({
-        "agreed_size": value.agreed_size.to_string(),
-        "content_size": value.content_size.to_string(),
+        "agreed_size": size(value.agreed_size),
+        "content_size": size(value.content_size),
         "content_log_index": value.content_log_index.to_string(),
         "content_digest": hex::encode(&value.content_digest),
         "content_voters": value.content_voters.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -1,8 +1,11 @@
 //! Root certificates and pins: what is refused, and why.
 
 use carnet_domain::code::Prefix;
+use carnet_domain::digest::sha256;
+use carnet_domain::signature::PublicKey;
 use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate};
 use rcgen::PKCS_ECDSA_P256_SHA256;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::forge::{Country, Held, Sketch};
 
@@ -141,4 +144,16 @@ fn a_fingerprint_is_read_as_people_write_it() {
         "65 hexadecimal digits, expected 64"
     );
     assert_eq!(check("xyz"), "'x' is not a hexadecimal digit");
+}
+
+/// So that `openssl x509 -pubkey | openssl pkey -pubin -outform DER | sha256sum` says what our programs say.
+#[test]
+fn the_fingerprint_of_a_roots_key_is_that_of_its_public_key_info() {
+    let der = Country::new("86").root.der;
+    let (_, certificate) = X509Certificate::from_der(&der).expect("a certificate");
+    let info = certificate.public_key();
+    let key = PublicKey::enroll_slice(&info.subject_public_key.data).expect("a key");
+    let expected = Fingerprint::from(sha256(&[info.raw]).0);
+    assert_eq!(Fingerprint::of_key(&key), expected);
+    assert_ne!(expected, Fingerprint::of(&der));
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use carnet_client::admin::{Fewest, VotersWanted};
 use carnet_cluster::Broken;
 use carnet_cluster::jurisdiction::Plan;
 use carnet_cluster::patience::until;
@@ -102,7 +103,11 @@ async fn a_new_node_joins_under_load_and_votes() -> Result<(), Broken> {
         .await
         .map_err(Broken::at("add learner"))?;
     admin
-        .change_members(vec![1, 2, 3, 4])
+        .change_members(VotersWanted {
+            voters: vec![1, 2, 3, 4],
+            retire: Vec::new(),
+            fewest: Fewest::Three,
+        })
         .await
         .map_err(Broken::at("change members"))?;
     // With one of the four gone, the newcomer's vote is needed for every entry.

@@ -253,6 +253,20 @@ async fn all_clocks_far_ahead_move_nothing_and_heal() -> Result<(), Broken> {
     let seen = country.registry.status(leader).await?;
     assert!(seen.writes_refused.contains("TimeNeedsRoots"), "{seen:?}");
     country.set_all(Shift::NONE)?;
+    let country_now = &country;
+    until(
+        "the status says that writes are taken, before one comes",
+        || async {
+            let leader = country_now.registry.leader().await;
+            let leader = leader.map_err(|error| error.to_string())?;
+            let status = country_now.registry.status(leader).await;
+            match status.map_err(|error| error.to_string())?.writes_refused {
+                why if why.is_empty() => Ok(()),
+                why => Err(why),
+            }
+        },
+    )
+    .await?;
     country.write().await?;
     country.not_ahead().await?;
     country.registry.ready().await.map(drop)
@@ -306,8 +320,18 @@ async fn the_roots_repair_a_clock_that_ran_ahead() -> Result<(), Broken> {
         .join("repair")
         .display()
         .to_string();
+    let country_now = &country;
     let operator = |arguments: &[&str]| carnet(&country.registry, arguments);
-    operator(&["cluster", "time", "repair", "--file", &draft])?;
+    until("the clocks that are read agree", || async {
+        let shown = carnet(
+            &country_now.registry,
+            &["cluster", "time", "repair", "--file", &draft],
+        );
+        shown.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    assert!(!std::path::Path::new(&draft).exists(), "only shown");
+    operator(&["cluster", "time", "repair", "--file", &draft, "--yes"])?;
     let unsigned = operator(&["cluster", "time", "submit", &draft]);
     assert!(unsigned.is_err(), "without the roots: {unsigned:?}");
     operator(&["cluster", "time", "sign", &draft])?;

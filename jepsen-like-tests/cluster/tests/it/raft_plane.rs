@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use carnet_client::admin::{Fewest, VotersWanted};
 use carnet_client::tls::{ClientTls, ExpectedServer, NodeId, Plane};
 use carnet_client::wall_time;
 use carnet_cluster::Broken;
@@ -132,7 +133,11 @@ async fn a_removed_node_is_refused_with_its_certificate_and_with_its_old_disk() 
     let stay = run.registry.running();
     let admin = run.registry.admin(&stay, PATIENT)?;
     admin
-        .change_members(stay.clone())
+        .change_members(VotersWanted {
+            voters: stay.clone(),
+            retire: vec![away],
+            fewest: Fewest::Any,
+        })
         .await
         .map_err(Broken::at("change members"))?;
     let registry = &run.registry;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use carnet_consensus::{AdminError, ClockOffset, ClockVerdict, Member};
+use carnet_consensus::{AdminError, ClockOffset, ClockVerdict, Member, Role, Status as RaftStatus};
 use carnet_domain::accord::{Signed, Statement};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer};
@@ -15,7 +15,7 @@ use carnet_store::records::Records;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_server::Admin;
 use carnet_wire::convert;
-use carnet_wire::status::ApiError;
+use carnet_wire::status::{ApiError, Obstacle};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -35,6 +35,9 @@ pub struct AdminService {
     pub(crate) comparer: Arc<Comparer>,
 }
 
+/// Fewer voters are taken only from a caller who says that they are meant.
+const VOTERS_MIN: usize = 3;
+
 type Answer<T> = Result<Response<T>, Status>;
 
 fn admin_error(error: AdminError) -> Status {
@@ -42,7 +45,7 @@ fn admin_error(error: AdminError) -> Status {
         AdminError::NotLeader { leader } => ApiError::NotLeader {
             leader: leader.map(|(_, address)| address),
         },
-        AdminError::Refused(text) => ApiError::DidNotHappen { text },
+        AdminError::Refused(obstacle, text) => ApiError::ChangeRefused { obstacle, text },
         AdminError::Unknown(text) => ApiError::UnknownOutcome { text },
         AdminError::Stopped => ApiError::unavailable("this node stops"),
     })
@@ -77,6 +80,83 @@ fn voter_clock(clock: &ClockOffset) -> pb::VoterClock {
         offset_ms: clock.offset_ms,
         round_trip_ms: clock.round_trip_ms,
     }
+}
+
+fn member_progress(raft: &RaftStatus) -> Vec<pb::MemberProgress> {
+    if raft.standing.role != Role::Leader {
+        return Vec::new();
+    }
+    let others = raft.members.keys().filter(|node| **node != raft.node);
+    let progress = others.map(|node| {
+        let acknowledged = raft.acknowledged.get(node).copied();
+        pb::MemberProgress {
+            node: *node,
+            heard: acknowledged.is_some(),
+            acknowledged: acknowledged.unwrap_or(0),
+            lag: raft.lag.get(node).copied().unwrap_or(u64::MAX),
+        }
+    });
+    progress.collect()
+}
+
+/// What a change of voters does to the members.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    /// These vote; whoever voted before and is not among them leaves.
+    Voters(BTreeSet<u64>),
+    /// These vote already, and these learners leave.
+    Learners(BTreeSet<u64>),
+}
+
+/// Judges a change of voters by whom the caller named as leaving. Whether it can be done is for consensus to say.
+fn judge_change(
+    raft: &RaftStatus,
+    request: &pb::ChangeMembersRequest,
+) -> Result<Vec<Change>, ApiError> {
+    let voters: BTreeSet<u64> = request.voters.iter().copied().collect();
+    let retire: BTreeSet<u64> = request.retire.iter().copied().collect();
+    if voters.is_empty() {
+        return Err(ApiError::invalid("voters", "a cluster needs a voter"));
+    }
+    if let Some(both) = voters.intersection(&retire).next() {
+        let text = format!("node {both} is to vote, and to leave for good");
+        return Err(ApiError::invalid("retire", text));
+    }
+    let refused = |obstacle, text| Err(ApiError::ChangeRefused { obstacle, text });
+    let unnamed: Vec<String> = raft
+        .voters
+        .iter()
+        .filter(|node| !voters.contains(node) && !retire.contains(node))
+        .map(ToString::to_string)
+        .collect();
+    if !unnamed.is_empty() {
+        let text = format!(
+            "node {} votes now and would leave for good, its id never to be used again; it is not named as leaving",
+            unnamed.join(" and node ")
+        );
+        return refused(Obstacle::LeavesUnnamed, text);
+    }
+    let change = voters != raft.voters || raft.joint;
+    if change && voters.len() < VOTERS_MIN && !request.fewer_than_three {
+        let text = format!(
+            "{} voters would be left: when one of them fails, nothing is written any more",
+            voters.len()
+        );
+        return refused(Obstacle::FewVoters, text);
+    }
+    let learners: BTreeSet<u64> = retire
+        .iter()
+        .filter(|node| raft.members.contains_key(node) && !raft.voters.contains(node))
+        .copied()
+        .collect();
+    let mut steps = Vec::new();
+    if change {
+        steps.push(Change::Voters(voters));
+    }
+    if !learners.is_empty() {
+        steps.push(Change::Learners(learners));
+    }
+    Ok(steps)
 }
 
 #[tonic::async_trait]
@@ -225,6 +305,11 @@ impl Admin for AdminService {
                 .iter()
                 .map(|(node, space)| format!("node {node}: {space}"))
                 .collect(),
+            committed: raft.committed.unwrap_or(0),
+            progress: member_progress(&raft),
+            joint: raft.joint,
+            quorum_lost: self.quorum_lost(&raft),
+            clock_ms: self.node.clock.wall().as_ms(),
         }))
     }
 
@@ -268,18 +353,22 @@ impl Admin for AdminService {
         request: Request<pb::ChangeMembersRequest>,
     ) -> Answer<pb::ChangeResponse> {
         ingress::may_ask(request.extensions(), Query::ClusterChange).map_err(status)?;
-        let voters: BTreeSet<u64> = request.into_inner().voters.into_iter().collect();
-        if voters.is_empty() {
-            return Err(status(ApiError::invalid(
-                "voters",
-                "a cluster needs a voter",
-            )));
+        let request = request.into_inner();
+        let raft = self.node.raft.status();
+        if raft.standing.role != Role::Leader {
+            let leader = raft.leader_address().map(|(_, address)| address);
+            return Err(status(ApiError::NotLeader { leader }));
         }
-        self.node
-            .raft
-            .change_membership(voters, carnet_consensus::Retired::Leave)
-            .await
-            .map_err(admin_error)?;
+        for step in judge_change(&raft, &request).map_err(status)? {
+            let done = match step {
+                Change::Voters(voters) => {
+                    let leave = carnet_consensus::Retired::Leave;
+                    self.node.raft.change_membership(voters, leave).await
+                }
+                Change::Learners(learners) => self.node.raft.remove_learners(learners).await,
+            };
+            done.map_err(admin_error)?;
+        }
         Ok(self.changed())
     }
 
@@ -333,6 +422,14 @@ impl AdminService {
         Err(ApiError::invalid("genesis", fault))
     }
 
+    /// A leader alone is its own quorum.
+    fn quorum_lost(&self, raft: &RaftStatus) -> bool {
+        let [_, longest] = self.node.config.raft.election();
+        raft.standing.role == Role::Leader
+            && raft.voters.len() > 1
+            && raft.quorum_silence.is_some_and(|silence| silence > longest)
+    }
+
     fn skip_files(&self) -> Vec<pb::SkipFile> {
         let files = self.skips.borrow();
         files
@@ -348,5 +445,100 @@ impl AdminService {
         Response::new(pb::ChangeResponse {
             log_index: self.node.raft.status().applied.unwrap_or(0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_consensus::Standing;
+
+    fn cluster(voters: &[u64], learners: &[u64], joint: bool) -> RaftStatus {
+        let member = |node: &u64| (*node, Member::default());
+        RaftStatus {
+            node: 1,
+            standing: Standing {
+                role: Role::Leader,
+                term: 7,
+                leader: Some(1),
+            },
+            last: Some(90),
+            committed: Some(90),
+            applied: Some(90),
+            snapshot: None,
+            purged: None,
+            voters: voters.iter().copied().collect(),
+            joint,
+            members: voters.iter().chain(learners).map(member).collect(),
+            lag: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            silence: BTreeMap::new(),
+            quorum_silence: None,
+        }
+    }
+
+    fn check(raft: &RaftStatus, voters: &[u64], retire: &[u64], fewer: bool, expected: &str) {
+        let request = pb::ChangeMembersRequest {
+            voters: voters.to_vec(),
+            retire: retire.to_vec(),
+            fewer_than_three: fewer,
+        };
+        let outcome = match judge_change(raft, &request) {
+            Ok(steps) => steps.iter().map(|step| format!("{step:?} ")).collect(),
+            Err(ApiError::ChangeRefused { obstacle, .. }) => obstacle.word().to_owned(),
+            Err(other) => other.reason().to_owned(),
+        };
+        assert_eq!(outcome.trim(), expected, "{voters:?} retire {retire:?}");
+    }
+
+    #[test]
+    fn nobody_leaves_for_good_without_being_named() {
+        let four = cluster(&[1, 2, 3], &[4], false);
+        check(&four, &[2, 3, 4], &[], false, "LEAVES_UNNAMED");
+        check(&four, &[2, 3, 4], &[1], false, "Voters({2, 3, 4})");
+        check(&four, &[1, 2, 3, 4], &[], false, "Voters({1, 2, 3, 4})");
+        check(&four, &[2, 3, 4], &[1, 2], false, "INVALID_ARGUMENT");
+        check(&four, &[4, 2], &[1], true, "LEAVES_UNNAMED");
+        check(&four, &[], &[1, 2, 3], true, "INVALID_ARGUMENT");
+        // Both halves of a change that is under way count.
+        let joint = cluster(&[1, 2, 3, 4], &[], true);
+        check(&joint, &[2, 3, 4], &[], false, "LEAVES_UNNAMED");
+    }
+
+    #[test]
+    fn fewer_than_three_voters_must_be_meant() {
+        let three = cluster(&[1, 2, 3], &[], false);
+        check(&three, &[1, 2], &[3], false, "FEW_VOTERS");
+        check(&three, &[1, 2], &[3], true, "Voters({1, 2})");
+        check(
+            &cluster(&[1], &[2], false),
+            &[1, 2],
+            &[],
+            false,
+            "FEW_VOTERS",
+        );
+        check(&cluster(&[1], &[], false), &[1], &[], false, "");
+    }
+
+    #[test]
+    fn asking_twice_changes_nothing() {
+        let changed = cluster(&[2, 3, 4], &[], false);
+        check(&changed, &[2, 3, 4], &[1], false, "");
+        // One that was interrupted goes on.
+        let joint = cluster(&[1, 2, 3, 4], &[], true);
+        check(&joint, &[2, 3, 4], &[1], false, "Voters({2, 3, 4})");
+    }
+
+    #[test]
+    fn a_learner_leaves_when_it_is_named() {
+        let four = cluster(&[1, 2, 3], &[4, 5], false);
+        check(&four, &[1, 2, 3], &[4], false, "Learners({4})");
+        check(
+            &four,
+            &[1, 2, 5],
+            &[3, 4],
+            false,
+            "Voters({1, 2, 5}) Learners({4})",
+        );
     }
 }

@@ -449,7 +449,8 @@ fn decode_token(token: &str) -> Result<Option<Vec<u8>>, ApiError> {
 /// The refusal that an answer of one item holds.
 pub(crate) fn refusal(committed: &Committed) -> ApiError {
     match committed.answer.items.first() {
-        Some(ItemAnswer::Refused { rejection }) => ApiError::DidNotHappen {
+        Some(ItemAnswer::Refused { rejection }) => ApiError::Rejected {
+            number: rejection.reason.number(),
             text: rejection.to_string(),
         },
         _ => ApiError::internal("an answer without an outcome"),

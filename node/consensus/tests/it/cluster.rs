@@ -27,6 +27,8 @@ pub(crate) const CLUSTER: [u8; 16] = *b"one test cluster";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 type Directory = Arc<Mutex<BTreeMap<u64, SocketAddr>>>;
+/// Nodes that are spoken to, and get neither records nor snapshots.
+type Starved = Arc<Mutex<BTreeSet<u64>>>;
 
 pub(crate) struct Node {
     pub(crate) handle: Handle,
@@ -44,6 +46,7 @@ pub(crate) struct Cluster {
     pub(crate) starts: BTreeMap<u64, u64>,
     /// What the next node to start finds in its file of retired stores.
     pub(crate) retired: BTreeSet<(u64, StoreId)>,
+    pub(crate) starved: Starved,
     directory: Directory,
     tweak: fn(&mut Settings),
 }
@@ -74,12 +77,17 @@ pub(crate) const NOON_MS: u64 = 1_780_000_000_000;
 struct Loopback {
     from: u64,
     directory: Directory,
+    starved: Starved,
 }
 
 impl Connector for Loopback {
     fn channel(&self, node: u64, _: &Member, purpose: Purpose) -> Result<Channel, ConnectError> {
         let address = self.directory.lock().expect("no panic").get(&node).copied();
         let address = address.ok_or_else(|| ConnectError(format!("node {node} is down")))?;
+        let starves = self.starved.lock().expect("no panic").contains(&node);
+        if starves && matches!(purpose, Purpose::Append | Purpose::Snapshot) {
+            return Err(ConnectError(format!("node {node} gets no records")));
+        }
         Ok(endpoint(self.from, address, &format!("{purpose:?}")).connect_lazy())
     }
 }
@@ -129,6 +137,7 @@ impl Cluster {
             stores: BTreeMap::new(),
             starts: BTreeMap::new(),
             retired: BTreeSet::new(),
+            starved: Starved::default(),
             directory: Directory::default(),
             tweak,
         }
@@ -189,6 +198,7 @@ impl Cluster {
         let connector = Arc::new(Loopback {
             from: node,
             directory: Arc::clone(&self.directory),
+            starved: Arc::clone(&self.starved),
         });
         let clock = SetClock::at(NOON_MS);
         let handle = Consensus::start(

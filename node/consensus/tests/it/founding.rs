@@ -11,7 +11,7 @@ async fn nothing_is_founded_while_a_member_does_not_answer() {
     cluster.start(2).await;
     let members = || (1..=3).map(|node| (node, member(node))).collect();
     let outcome = cluster.handle(1).initialize(members()).await;
-    let Err(AdminError::Refused(why)) = outcome else {
+    let Err(AdminError::Refused(_, why)) = outcome else {
         panic!("{outcome:?}");
     };
     assert!(why.contains("node 3"), "{why}");
@@ -79,7 +79,7 @@ async fn a_member_with_another_address_is_another_cluster() {
     });
     let outcome = cluster.handle(1).initialize(members).await;
     assert!(
-        matches!(outcome, Err(AdminError::Refused(_))),
+        matches!(outcome, Err(AdminError::Refused(..))),
         "{outcome:?}"
     );
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use carnet_consensus::{AdminError, Fatal, Retired, Role, StartError};
 use carnet_store::identity::StoreId;
 use carnet_store::log::{LogState, RaftLog};
+use carnet_wire::status::Obstacle;
 use tonic::Code;
 
 use crate::cluster::{Cluster, PATIENCE, member};
@@ -99,7 +100,7 @@ async fn a_retired_node_does_not_come_back() {
     let leader = cluster.leader().await;
     let outcome = cluster.handle(leader).add_learner(3, member(3)).await;
     assert!(
-        matches!(&outcome, Err(AdminError::Refused(why)) if why.contains("retired")),
+        matches!(&outcome, Err(AdminError::Refused(_, why)) if why.contains("retired")),
         "{outcome:?}"
     );
     // With the log it had, whether or not it knows that it was removed.
@@ -250,8 +251,9 @@ async fn a_learner_behind_its_own_promotion_votes_and_elects() {
     handle.add_learner(4, member(4)).await.expect("added");
     quiet(&cluster, &[1, 2, 3, 4]).await;
     cluster.stop(4).await;
+    // It fell silent between the moment it was asked and the change.
     handle
-        .change_membership(BTreeSet::from([1, 2, 3, 4]), Retired::Leave)
+        .change_membership_unseen(BTreeSet::from([1, 2, 3, 4]), Retired::Leave)
         .await
         .expect("changed");
     let last = cluster.put("x", "2").await.position.index;
@@ -312,6 +314,58 @@ async fn a_lagging_node_votes_for_whom_it_does_not_know_when_nobody_leads() {
     the_other_two_elect(cluster).await;
 }
 
+/// Once, a lag of less than ten thousand records counted as caught up, and the whole log of a young registry is less.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_holds_nothing_gets_no_vote() {
+    let mut cluster = Cluster::founded(3, |settings| {
+        settings.propose_timeout = std::time::Duration::from_millis(500);
+    })
+    .await;
+    for number in 0..20 {
+        cluster.put("x", &number.to_string()).await;
+    }
+    let leader = cluster.leader().await;
+    let handle = cluster.handle(leader).clone();
+    cluster.starved.lock().expect("no panic").insert(4);
+    cluster.start(4).await;
+    let added = handle.add_learner(4, member(4)).await;
+    assert!(
+        matches!(&added, Err(AdminError::Unknown(why)) if why.contains("acknowledged nothing")),
+        "{added:?}"
+    );
+    let four = BTreeSet::from([1, 2, 3, 4]);
+    for voters in [four.clone(), BTreeSet::from([leader, 4])] {
+        let outcome = handle.change_membership(voters, Retired::Leave).await;
+        assert!(
+            matches!(&outcome, Err(AdminError::Refused(Obstacle::Behind, why)) if why.contains("node 4")),
+            "{outcome:?}"
+        );
+    }
+    // One that is away gets none either, though three of the four are a quorum.
+    cluster.stop(4).await;
+    let outcome = handle.change_membership(four.clone(), Retired::Leave).await;
+    assert!(
+        matches!(&outcome, Err(AdminError::Refused(Obstacle::NotThere, _))),
+        "{outcome:?}"
+    );
+    let stranger = BTreeSet::from([1, 2, 3, 5]);
+    let outcome = handle.change_membership(stranger, Retired::Leave).await;
+    assert!(
+        matches!(&outcome, Err(AdminError::Refused(Obstacle::NotMember, _))),
+        "{outcome:?}"
+    );
+    assert_eq!(handle.status().voters, BTreeSet::from([1, 2, 3]));
+    cluster.starved.lock().expect("no panic").clear();
+    cluster.start(4).await;
+    let last = cluster.put("x", "last").await.position.index;
+    cluster.applied(last, [4]).await;
+    handle
+        .change_membership(four.clone(), Retired::Leave)
+        .await
+        .expect("changed");
+    assert_eq!(handle.status().voters, four);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joint_change_that_was_interrupted_is_finished_by_whoever_leads() {
     let mut cluster = Cluster::founded(3, |_| ()).await;
@@ -332,7 +386,7 @@ async fn a_joint_change_that_was_interrupted_is_finished_by_whoever_leads() {
         .change_membership(wanted.clone(), Retired::Leave)
         .await;
     assert!(
-        matches!(refused, Err(AdminError::Refused(_))),
+        matches!(refused, Err(AdminError::Refused(..))),
         "{refused:?}"
     );
     let changing = handle.change_membership_unseen(wanted.clone(), Retired::Leave);

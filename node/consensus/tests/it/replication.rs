@@ -110,7 +110,7 @@ async fn leadership_is_handed_over_on_request() {
     let old = cluster.handle(leader).hand_over(heir).await;
     assert!(matches!(old, Err(AdminError::NotLeader { .. })), "{old:?}");
     let stranger = cluster.handle(heir).hand_over(77).await;
-    let Err(AdminError::Refused(why)) = stranger else {
+    let Err(AdminError::Refused(_, why)) = stranger else {
         panic!("{stranger:?}");
     };
     assert!(why.contains("node 77 is no voter"), "{why}");

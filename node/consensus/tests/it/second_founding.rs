@@ -17,7 +17,7 @@ fn members(nodes: std::ops::RangeInclusive<u64>) -> BTreeMap<u64, Member> {
 
 fn refused(outcome: Result<(), AdminError>, words: &str) {
     match outcome {
-        Err(AdminError::Refused(why)) if why.contains(words) => {}
+        Err(AdminError::Refused(_, why)) if why.contains(words) => {}
         other => panic!("{other:?}, expected a refusal with {words:?}"),
     }
 }
@@ -108,7 +108,14 @@ async fn voters_of_whom_a_quorum_is_down_are_refused() {
     let wanted = BTreeSet::from([leader, 4]);
     refused(
         handle.change_membership(wanted, Retired::Leave).await,
-        "node 4 does not answer",
+        "node 4, which is to get a vote, does not answer",
+    );
+    let away = *cluster.followers(leader).first().expect("a follower");
+    cluster.stop(away).await;
+    let wanted = BTreeSet::from([leader, away]);
+    refused(
+        handle.change_membership(wanted, Retired::Leave).await,
+        &format!("node {away} does not answer"),
     );
     assert!(!handle.status().joint, "nothing was begun");
     cluster.put("x", "2").await;

@@ -58,7 +58,7 @@ async fn a_cluster_that_stands_still_refuses_by_name_votes_and_goes_on_where_it_
         "{refused:?}"
     );
     let change = cluster.handle(leader).add_learner(4, member(4)).await;
-    assert!(matches!(change, Err(AdminError::Refused(why)) if why == named.to_string()));
+    assert!(matches!(change, Err(AdminError::Refused(_, why)) if why == named.to_string()));
     for (id, node) in &cluster.nodes {
         let read = node.handle.read_index().await;
         assert!(

@@ -339,9 +339,9 @@ impl World {
     pub(super) fn leader(&self, prefix: &str) -> Result<u16, String> {
         let begun = Instant::now();
         loop {
-            let (_, rows) = self.ask(&format!("{prefix}-admin"), &["cluster", "status"])?;
+            let (_, status) = self.ask(&format!("{prefix}-admin"), &["cluster", "status"])?;
             let leads = |row: &&Value| row["role"] == "leader";
-            let found = rows
+            let found = status["nodes"]
                 .as_array()
                 .and_then(|rows| rows.iter().find(leads))
                 .map(|row| row["node"].clone());
