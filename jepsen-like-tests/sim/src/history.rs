@@ -46,6 +46,8 @@ pub(crate) struct History {
     pub(crate) violations: Vec<String>,
     /// Node and size of every seal at which a majority was found to have written the same.
     pub(crate) compared: BTreeSet<(u64, u64)>,
+    /// Every node that came to lead, in order.
+    pub(crate) leaders: Vec<u64>,
     /// No more operations begin.
     pub(crate) closing: bool,
 }

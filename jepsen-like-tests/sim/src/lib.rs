@@ -7,6 +7,7 @@
 mod check;
 mod clocks;
 mod compare;
+mod elections;
 mod history;
 mod nemesis;
 mod network;
@@ -15,5 +16,6 @@ mod random;
 mod registry;
 mod run;
 
+pub use elections::elections;
 pub use nemesis::FaultCounts;
 pub use run::{Options, Report, State, run};

@@ -200,8 +200,11 @@ async fn watch(handle: Handle, site: Site) {
         let now = *standing.borrow_and_update();
         if now.role == Role::Leader {
             // Terms are pairs of number and node here: two nodes may lead under one number, one after the other.
-            site.history
-                .note(format!("node {} leads term {}", site.node, now.term));
+            let mut history = site.history.lock();
+            history.note(format!("node {} leads term {}", site.node, now.term));
+            if history.leaders.last() != Some(&site.node) {
+                history.leaders.push(site.node);
+            }
         }
         if standing.changed().await.is_err() {
             return;

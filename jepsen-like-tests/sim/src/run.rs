@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 /// Runs are one after the other, whatever the number of threads: tokio numbers its tasks for the whole process.
-static RUNNING: Mutex<()> = Mutex::new(());
+pub(crate) static RUNNING: Mutex<()> = Mutex::new(());
 
 /// Runs one simulation from its seed.
 #[must_use]
@@ -100,38 +100,8 @@ pub fn run(options: Options) -> Report {
         State::Registry { robots_count } => Some(Arc::new(registry::script(robots_count))),
     };
     let stamps = (options.state == State::Stamps).then(Arc::<Stamps>::default);
-    let sites: Vec<Site> = (1..=options.nodes)
-        .map(|node| Site {
-            node,
-            nodes: options.nodes,
-            seed: options.seed,
-            log: Arc::new(if options.lying_disks {
-                MemoryLog::with_lying_sync()
-            } else {
-                MemoryLog::with_manual_sync()
-            }),
-            machine: RegisterMachine::new(),
-            engine: MemoryEngine::new(),
-            clock: SiteClock::new(&history, options.seed, node),
-            stamps: stamps.clone(),
-            script: script.clone(),
-            history: history.clone(),
-            boots: Arc::new(AtomicU64::new(0)),
-        })
-        .collect();
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(options.seed)
-        .enable_random_order()
-        .tick_duration(Duration::from_millis(1))
-        .min_message_latency(Duration::from_millis(LATENCY_MS.0))
-        .max_message_latency(Duration::from_millis(LATENCY_MS.1))
-        .tcp_capacity(1 << 16)
-        .simulation_duration(Duration::from_secs(86_400))
-        .build();
-    for site in &sites {
-        let site = site.clone();
-        sim.host(host(site.node), move || boot(site.clone()));
-    }
+    let sites = sites(&options, &history, script.clone(), stamps.clone());
+    let sim = simulation(options.seed, &sites);
 
     let nemesis = Nemesis::new(options.seed, history.clone(), sites.clone(), 0);
     let mut stage = Stage {
@@ -159,9 +129,54 @@ pub fn run(options: Options) -> Report {
     report
 }
 
+/// The nodes of a simulation, none of them started.
+pub(crate) fn sites(
+    options: &Options,
+    history: &Shared,
+    script: Option<Arc<Script>>,
+    stamps: Option<Arc<Stamps>>,
+) -> Vec<Site> {
+    let site = |node| Site {
+        node,
+        nodes: options.nodes,
+        seed: options.seed,
+        log: Arc::new(if options.lying_disks {
+            MemoryLog::with_lying_sync()
+        } else {
+            MemoryLog::with_manual_sync()
+        }),
+        machine: RegisterMachine::new(),
+        engine: MemoryEngine::new(),
+        clock: SiteClock::new(history, options.seed, node),
+        stamps: stamps.clone(),
+        script: script.clone(),
+        history: history.clone(),
+        boots: Arc::new(AtomicU64::new(0)),
+    };
+    (1..=options.nodes).map(site).collect()
+}
+
+/// The simulated network, with a host for each node.
+pub(crate) fn simulation(seed: u64, sites: &[Site]) -> turmoil::Sim<'static> {
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(seed)
+        .enable_random_order()
+        .tick_duration(Duration::from_millis(1))
+        .min_message_latency(Duration::from_millis(LATENCY_MS.0))
+        .max_message_latency(Duration::from_millis(LATENCY_MS.1))
+        .tcp_capacity(1 << 16)
+        .simulation_duration(Duration::from_secs(86_400))
+        .build();
+    for site in sites {
+        let site = site.clone();
+        sim.host(host(site.node), move || boot(site.clone()));
+    }
+    sim
+}
+
 /// Makes the next task's number divisible by 64. When a host crashes, tokio drops its tasks shard by shard, and a task's
 /// shard is its number modulo a small power of two; without this, a second run in one process would take another course.
-fn align_task_ids() {
+pub(crate) fn align_task_ids() {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
         return;
     };

@@ -14,6 +14,7 @@
 //!   away needs no stranger. On a store without a configuration only the nodes named at its making may append.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -256,6 +257,8 @@ pub(crate) struct Gate {
     /// How long a leader that is silent still keeps strangers out.
     patience: Duration,
     fatal: watch::Sender<Option<Fatal>>,
+    /// Whether this node was asked to stop: that its core ends is no failure then.
+    ending: AtomicBool,
     pub(crate) refusals: Refusals,
 }
 
@@ -278,6 +281,7 @@ impl Gate {
             heard: Mutex::default(),
             patience: settings.election_max,
             fatal,
+            ending: AtomicBool::new(false),
             refusals: Refusals::default(),
         }
     }
@@ -374,13 +378,17 @@ impl Gate {
         }
     }
 
+    /// When a member was last heard as leader.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a leader that this node knows is in office: itself, or one that it heard.
     fn hears_a_leader(&self, ground: &Ground) -> bool {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         ground
             .silence
             .is_some_and(|silence| silence < self.patience)
-            || heard.is_some_and(|at| at.elapsed() < self.patience)
+            || self.heard().is_some_and(|at| at.elapsed() < self.patience)
     }
 
     /// The store with which a node was retired. By node id: a node that left does not come back with a new disk either.
@@ -451,6 +459,24 @@ impl Gate {
             Some(&OTHER_STORE) => self.stop(Fatal::OtherStore { by, text }),
             Some(&COPY) => self.stop(Fatal::Copy { by, text }),
             _ => {}
+        }
+    }
+
+    /// This node was asked to stop.
+    pub(crate) fn ending(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// The core has ended, by itself or because it was asked to.
+    pub(crate) fn end(&self, why: Fatal) {
+        if self.ending.load(Ordering::Relaxed) {
+            self.fatal.send_if_modified(|before| {
+                let first = before.is_none();
+                before.get_or_insert(why);
+                first
+            });
+        } else {
+            self.stop(why);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The handle: all that the rest of a node sees of consensus.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
+use crate::campaign;
 use crate::clock::Clock;
 use crate::codec::Body;
 use crate::compare::{MarksAnswer, MarksQuestion};
@@ -136,7 +137,7 @@ impl Consensus {
             raft.clone(),
             faults.clone(),
             standings,
-            fatals.clone(),
+            Arc::clone(&gate),
         ));
         tokio::spawn(going_on::try_again(
             machine.clone(),
@@ -161,7 +162,9 @@ impl Consensus {
             forward: OnceLock::new(),
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
             receiving: AsyncMutex::new(()),
+            campaigns: AtomicBool::new(true),
         });
+        tokio::spawn(campaign::run(Arc::clone(&plane), settings.clone()));
         let (comparisons, clocks) = watch::channel(Clocks::default());
         let watched = timekeeper::watch(Arc::clone(&plane), settings.clone(), comparisons);
         // Under the runtime's seed, as whatever the core starts from a request is.
@@ -835,6 +838,7 @@ impl Handle {
 
     /// Stops the node and waits until its core has ended.
     pub async fn shutdown(&self) {
+        self.plane.gate.ending();
         if let Err(error) = self.plane.raft.shutdown().await {
             tracing::warn!(%error, "the core did not end in order");
         }

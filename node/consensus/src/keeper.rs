@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::Fatal;
-use crate::gate::stop;
+use crate::gate::Gate;
 use crate::server::Raft;
 use crate::settings::Settings;
 use crate::status::{Role, Standing, Status, standing, status};
@@ -20,7 +20,7 @@ pub(crate) async fn observe(
     raft: Raft,
     faults: FirstFault,
     standings: watch::Sender<Standing>,
-    fatal: watch::Sender<Option<Fatal>>,
+    gate: Arc<Gate>,
 ) {
     let why = |otherwise: String| match faults.get() {
         Some(fault) => Fatal::Storage(fault),
@@ -37,7 +37,7 @@ pub(crate) async fn observe(
         };
         publish(&standings, now);
         if let Some(stopped) = stopped {
-            stop(&fatal, why(stopped));
+            gate.end(why(stopped));
             return;
         }
         if metrics.changed().await.is_err() {
@@ -48,7 +48,7 @@ pub(crate) async fn observe(
                     ..now
                 },
             );
-            stop(&fatal, why("the core is gone".to_owned()));
+            gate.end(why("the core is gone".to_owned()));
             return;
         }
     }

@@ -18,6 +18,7 @@
 //! Proposals, answers and snapshots are opaque here: no rule, no certificate. No type of openraft leaves this crate, and
 //! nothing on disk or wire has its encoding.
 
+mod campaign;
 mod clock;
 mod codec;
 mod compare;

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct Plane {
     pub(crate) seeds: AtomicU64,
     /// One snapshot is taken in at a time.
     pub(crate) receiving: AsyncMutex<()>,
+    /// Whether this node asks for votes when it loses its leader.
+    pub(crate) campaigns: AtomicBool,
 }
 
 /// The gRPC service of the Raft plane; whoever serves it puts a [`PeerNode`] into each request's extensions.
@@ -112,6 +114,16 @@ impl Plane {
     fn unary(&self, request: Request<Envelope>) -> Result<(Sender, Bytes), Status> {
         let peer = peer_of(&request)?;
         self.opened(peer, request.into_inner())
+    }
+
+    /// Whether this node asks for votes when it loses its leader.
+    pub(crate) fn campaigns(&self) -> bool {
+        self.campaigns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_campaigns(&self, campaigns: bool) {
+        self.campaigns.store(campaigns, Ordering::Relaxed);
+        self.raft.runtime_config().elect(campaigns);
     }
 
     /// What this node knows of the cluster now.

@@ -328,7 +328,7 @@ pub(crate) async fn watch(plane: Arc<Plane>, settings: Settings, clocks: watch::
         });
         let off = matches!(verdict, ClockVerdict::Off { .. });
         let campaigns = !off || led_at.elapsed() > grace;
-        plane.raft.runtime_config().elect(campaigns);
+        plane.set_campaigns(campaigns);
         match verdict {
             ClockVerdict::Off { offset_ms, .. } => {
                 let leads = known(&plane).standing.role == Role::Leader;

@@ -1,6 +1,6 @@
 //! A handful of seeds, each in well under a second or two of real time.
 
-use carnet_sim::{Options, Report, State, run};
+use carnet_sim::{Options, Report, State, elections, run};
 
 fn held(seed: u64) -> Report {
     let report = run(Options {
@@ -119,5 +119,21 @@ fn log_time_follows_no_bad_clock_and_goes_on() {
         );
         assert!(20 < report.written, "seed {seed}: {}", report.written);
         assert!(0 < report.faults.clock_steps, "seed {seed}");
+    }
+}
+
+/// Two hundred elections among three equal nodes. The leader never stands for the next one: each of the two others has
+/// about half a chance, and is passed over fourteen times in a row once in tens of thousands of rounds.
+#[test]
+fn every_node_comes_to_lead_and_none_is_passed_over_for_long() {
+    let led = elections(11, 200).expect("somebody is elected each time");
+    for node in 1..=3 {
+        let count = led.iter().filter(|leader| **leader == node).count();
+        let passed_over = led.split(|leader| *leader == node).map(<[u64]>::len).max();
+        assert!((45..=90).contains(&count), "node {node} led {count} times");
+        assert!(
+            passed_over < Some(14),
+            "node {node}: {passed_over:?}: {led:?}"
+        );
     }
 }
