@@ -292,11 +292,7 @@ pub fn sync_directory(path: &Path) -> Result<(), StorageFault> {
 
 /// A fault of the operating system at a path.
 pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StorageFault {
-    move |source| StorageFault::Io {
-        what,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| StorageFault::of_io(what, path, source)
 }
 
 /// The names in a directory, sorted.

@@ -55,6 +55,27 @@ pub enum StorageFault {
     Invariant(String),
 }
 
+impl StorageFault {
+    /// What the operating system refused. Bytes that are no text where a text was written are damage, whoever noticed it.
+    pub(crate) fn of_io(
+        what: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => Self::Corrupt {
+                what,
+                detail: format!("{}: {source}", path.display()),
+            },
+            _ => Self::Io {
+                what,
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
 /// Remembers the first fault that a node cannot go on with, with its type: on its way through consensus an error becomes
 /// text, and the exit code of the process depends on which it was. Clones share what is remembered.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
-//! Catches a panic in a pure computation, and lets the process's panic hook tell it from every other.
+//! Catches a panic in a pure computation, or while a disk is read at the start, and lets the process's panic hook tell it
+//! from every other.
 //!
 //! Everywhere else a panic stops the process before this replica diverges. Inside the guard nothing is written and no
-//! lock is held, so dropping what was computed is enough. Memory that ran out and a stack that overflowed end the
+//! lock is held, so dropping what was computed is enough. At a start nothing was promised yet, and a library that panics at
+//! damaged bytes says the same as one that returns an error: they are not what was written. Memory that ran out and a stack that overflowed end the
 //! process all the same: neither is a panic.
 
 use std::any::Any;

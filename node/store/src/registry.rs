@@ -190,6 +190,16 @@ impl<E: StateEngine> RegistryState<E> {
     /// # Errors
     /// The disk failed, or a newer binary wrote it.
     pub fn open(engine: E) -> Result<Self, StorageFault> {
+        // What is on the disk is decoded here for the first time.
+        guard::run(|| Self::open_unguarded(engine)).unwrap_or_else(|panic| {
+            Err(StorageFault::Corrupt {
+                what: "state database",
+                detail: format!("what it holds cannot be read: {panic}"),
+            })
+        })
+    }
+
+    fn open_unguarded(engine: E) -> Result<Self, StorageFault> {
         let registry = Records(&engine).registry()?;
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,9 +18,13 @@ use raft_log::{Callback, Config, RaftLog as Engine, Types};
 use super::codec::{DiskPayload, DiskPosition, DiskVote};
 use super::sentinel::{Mark, Sentinel, fault};
 use super::starts::Starts;
-use super::{LogState, RaftLog, Synced, Vote, next_index, payload_checksum, payload_size};
+use super::{
+    LogState, RaftLog, Synced, Vote, next_index, payload_checksum, payload_size,
+    refuse_below_committed,
+};
 use crate::directory::{names, sync_directory};
 use crate::fault::StorageFault;
+use crate::guard;
 use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord};
 
@@ -188,6 +191,19 @@ impl DiskLog {
         store: StoreId,
         options: DiskLogOptions,
     ) -> Result<DiskLog, StorageFault> {
+        // raft-log 0.4.6 panics on some damage (an emptied segment, a record of another kind where one is read): here it is
+        // a refusal like any other.
+        guard::run(|| Self::open_unguarded(directory, store, options)).unwrap_or_else(|panic| {
+            let detail = format!("{}: unreadable: {panic}", directory.display());
+            Err(corrupt("raft log", detail))
+        })
+    }
+
+    fn open_unguarded(
+        directory: &Path,
+        store: StoreId,
+        options: DiskLogOptions,
+    ) -> Result<DiskLog, StorageFault> {
         let segments = directory.join(SEGMENTS);
         let sentinel_path = directory.join(SENTINEL);
         let there = [
@@ -275,6 +291,33 @@ impl DiskLog {
             .map_err(|cause| self.shared.poison("flush of the raft log", &cause))
     }
 
+    fn read_unguarded(
+        &self,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, StorageFault> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        let mut size = 0;
+        if to <= from {
+            return Ok(records);
+        }
+        for found in engine.read(from, to) {
+            let (position, payload) =
+                found.map_err(|cause| unreadable("read the raft log", &self.shared.path, cause))?;
+            size += payload_size(&payload.0);
+            if bytes_max < size && !records.is_empty() {
+                break;
+            }
+            records.push(LogRecord {
+                position: position.0,
+                payload: payload.0,
+            });
+        }
+        Ok(records)
+    }
+
     #[cfg(not(feature = "planted"))]
     fn append_report(&self) -> Report {
         Report::Synced
@@ -300,25 +343,10 @@ impl RaftLog for DiskLog {
     }
 
     fn read(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, StorageFault> {
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        let mut records = Vec::new();
-        let mut size = 0;
-        if to <= from {
-            return Ok(records);
-        }
-        for found in engine.read(from, to) {
-            let (position, payload) =
-                found.map_err(|cause| unreadable("read the raft log", &self.shared.path, cause))?;
-            size += payload_size(&payload.0);
-            if bytes_max < size && !records.is_empty() {
-                break;
-            }
-            records.push(LogRecord {
-                position: position.0,
-                payload: payload.0,
-            });
-        }
-        Ok(records)
+        guard::run(|| self.read_unguarded(from, to, bytes_max)).unwrap_or_else(|panic| {
+            let detail = format!("{}: unreadable: {panic}", self.shared.path.display());
+            Err(corrupt("raft log", detail))
+        })
     }
 
     fn save_vote(&self, vote: Vote, synced: Synced) -> Result<(), StorageFault> {
@@ -377,6 +405,7 @@ impl RaftLog for DiskLog {
         synced: Synced,
     ) -> Result<(), StorageFault> {
         let state = self.state();
+        refuse_below_committed(last, state.committed)?;
         if next_index(state.last) <= next_index(last) {
             synced(Ok(()));
             return Ok(());
@@ -499,14 +528,7 @@ fn engine(segments: &Path, options: DiskLogOptions) -> Result<Engine<Kinds>, Sto
     config.wal.flush_queue_max_bytes = Some(options.queue_bytes_max);
     config.wal.read_buffer_size = Some(1024 * 1024);
     config.log_cache_capacity = Some(options.cache_bytes_max);
-    // raft-log 0.4.6 panics on some damage (an emptied segment); here damage is a refusal like any other.
-    catch_unwind(|| Engine::<Kinds>::open(Arc::new(config)))
-        .map_err(|_| {
-            corrupt(
-                "raft log",
-                format!("{}: unreadable segments", segments.display()),
-            )
-        })?
+    Engine::<Kinds>::open(Arc::new(config))
         .map_err(|cause| unreadable("open the raft log", segments, cause))
 }
 

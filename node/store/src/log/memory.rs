@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{LogState, RaftLog, Synced, Vote, next_index, payload_size};
+use super::{LogState, RaftLog, Synced, Vote, next_index, payload_size, refuse_below_committed};
 use crate::fault::StorageFault;
 use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord, Payload};
@@ -210,6 +210,7 @@ impl RaftLog for MemoryLog {
         last: Option<LogPosition>,
         synced: Synced,
     ) -> Result<(), StorageFault> {
+        refuse_below_committed(last, self.state().committed)?;
         self.write(Change::Truncate(last), synced);
         Ok(())
     }

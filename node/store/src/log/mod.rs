@@ -90,7 +90,7 @@ pub trait RaftLog: Send + Sync + 'static {
     /// Removes every record after `last`; all of them with `None`.
     ///
     /// # Errors
-    /// The log is poisoned, or `last` is not in it.
+    /// The log is poisoned, `last` is not in it, or what is known to be committed would go: nothing is removed then.
     fn truncate_after(&self, last: Option<LogPosition>, synced: Synced)
     -> Result<(), StorageFault>;
 
@@ -138,6 +138,22 @@ fn payload_checksum(payload: &Payload) -> u32 {
         }
     }
     hasher.finalize()
+}
+
+/// Only a second founding or a copied store brings a leader about that asks for this: two leaders of one term.
+fn refuse_below_committed(
+    last: Option<LogPosition>,
+    committed: Option<LogPosition>,
+) -> Result<(), StorageFault> {
+    let (cut, kept) = (next_index(last), next_index(committed));
+    if cut >= kept {
+        return Ok(());
+    }
+    Err(StorageFault::Invariant(format!(
+        "a leader asks to cut the log from record {cut} on, and record {} is committed: another cluster was founded with this \
+         one's identity, or a store was copied. Nothing was cut; stop the other before this node is started again",
+        kept.saturating_sub(1)
+    )))
 }
 
 fn next_index(position: Option<LogPosition>) -> u64 {

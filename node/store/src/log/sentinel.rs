@@ -221,11 +221,7 @@ fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 pub(super) fn fault(what: &'static str, path: &Path, source: std::io::Error) -> StorageFault {
-    StorageFault::Io {
-        what,
-        path: path.to_owned(),
-        source,
-    }
+    StorageFault::of_io(what, path, source)
 }
 
 #[cfg(test)]

@@ -133,6 +133,27 @@ fn a_truncated_tail_stays_away_and_is_replaced() {
 }
 
 #[test]
+fn neither_log_cuts_what_is_committed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    DiskLog::create(directory.path(), STORE).expect("made");
+    let on_disk: Box<dyn RaftLog> = Box::new(open(directory.path()).expect("opens"));
+    for log in [on_disk, Box::new(MemoryLog::new())] {
+        let records: Vec<LogRecord> = (0..10).map(|index| record(2, index)).collect();
+        synced(|done| log.append(records.clone(), done)).expect("appended");
+        log.save_committed(position(2, 6)).expect("noted");
+        for below in [None, Some(position(2, 0)), Some(position(2, 5))] {
+            let refused = synced(|done| log.truncate_after(below, done));
+            let why = refused.expect_err("it is committed").to_string();
+            assert!(why.contains("record 6 is committed"), "{why}");
+        }
+        assert_eq!(log.read(0, 99, usize::MAX).expect("readable"), records);
+        synced(|done| log.truncate_after(Some(position(2, 6)), done)).expect("not committed");
+        assert_eq!(log.state().last, Some(position(2, 6)));
+        synced(|done| log.append(vec![record(3, 7)], done)).expect("appended");
+    }
+}
+
+#[test]
 fn purged_records_are_gone_and_the_rest_opens() {
     let directory = tempfile::tempdir().expect("a directory");
     written(directory.path());

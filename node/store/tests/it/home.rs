@@ -1,15 +1,22 @@
 //! A node's directory as a whole: made by one word, opened by another, and refused when any part is not what it was.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 
+use carnet_store::applied;
+use carnet_store::engine::{Batch, KvEngine};
+use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
 use carnet_store::home::{self, Home, Owner};
 use carnet_store::identity::{Identity, StoreId};
-use carnet_store::log::DiskLogOptions;
+use carnet_store::log::{DiskLogOptions, RaftLog, Vote};
+use carnet_store::machine::{LogPosition, LogRecord, Payload};
+use carnet_store::registry::RegistryState;
 use tempfile::TempDir;
 
-use crate::bench::{copy_folder, names, small};
+use crate::bench::{copy_folder, names, reached, small};
 
 const OWNER: Owner = Owner {
     cluster: [7; 16],
@@ -230,4 +237,124 @@ fn parts_of_two_stores_are_no_store() {
         }
         refused(mixed.path(), OWNER, expected);
     }
+}
+
+/// Panics that no guard catches: in the daemon each of them is an abort.
+static ABORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// A directory of a node that voted, appended and applied, closed.
+fn used(root: &Path) {
+    make(root, identity()).expect("made");
+    let home = open(root, OWNER).expect("opened");
+    let (done, wait) = sync_channel(1);
+    let vote = Vote {
+        term: 2,
+        node: 3,
+        committed: true,
+    };
+    let told = done.clone();
+    let voted = home.log.save_vote(
+        vote,
+        Box::new(move |synced| {
+            let _ = told.send(synced);
+        }),
+    );
+    voted.expect("taken");
+    wait.recv().expect("an answer").expect("synced");
+    let record = |index| LogRecord {
+        position: LogPosition {
+            term: 2,
+            node: 3,
+            index,
+        },
+        payload: Payload::Entry(format!("entry {index}, with some length to it").into()),
+    };
+    let records = (0..40).map(record).collect();
+    let appended = home.log.append(
+        records,
+        Box::new(move |synced| {
+            let _ = done.send(synced);
+        }),
+    );
+    appended.expect("taken");
+    wait.recv().expect("an answer").expect("synced");
+    let run = carnet_store::identity::Run {
+        start: 4,
+        nonce: 77,
+    };
+    home.log
+        .note_start(1, StoreId([9; 16]), run)
+        .expect("noted");
+    for index in 0..40 {
+        let mut batch = Batch::default();
+        let key = format!("key-{index:06}").into_bytes();
+        batch.put(Family::Entries, key, vec![0x5a; 200]);
+        applied::store(&mut batch, &reached(index));
+        home.state.write(batch).expect("written");
+    }
+}
+
+/// Every file below a folder, but the lock.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in names(folder) {
+        let path = folder.join(name);
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.metadata().expect("a file").len() > 0 {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What a start reads, all of it.
+fn start(root: &Path) -> Result<(), StorageFault> {
+    let home = open(root, OWNER)?;
+    home.log.read(0, u64::MAX, usize::MAX)?;
+    RegistryState::open(home.state).map(drop)
+}
+
+#[test]
+fn damage_anywhere_is_told_as_such_and_never_aborts() {
+    std::panic::set_hook(Box::new(|panic| {
+        if !carnet_store::guard::is_guarded() {
+            eprintln!("{panic}");
+            ABORTS.fetch_add(1, Ordering::SeqCst);
+        }
+    }));
+    let folder = scratch();
+    let whole = folder.path().join("whole");
+    used(&whole);
+    let (mut refused, mut tried) = (0, 0);
+    for path in files(&whole) {
+        let name = path.strip_prefix(&whole).expect("below").to_owned();
+        let bytes = std::fs::read(&path).expect("readable");
+        let cuts = (0..25).map(|part| bytes.len() * part / 25);
+        let cut = cuts.map(|at| (format!("cut at {at}"), bytes[..at].to_vec()));
+        let flips = (0..25).map(|part| (bytes.len() - 1) * part / 24);
+        let flipped = flips.map(|at| {
+            let mut broken = bytes.clone();
+            broken[at] ^= 1 << (at % 8);
+            // The highest bit of a text makes it no text.
+            broken[at] ^= 0x80;
+            (format!("flipped at {at}"), broken)
+        });
+        for (how, broken) in cut.chain(flipped) {
+            let copy = scratch();
+            let root = copy.path().join("data");
+            copy_folder(&whole, &root);
+            std::fs::write(root.join(&name), broken).expect("written");
+            let outcome = std::panic::catch_unwind(|| start(&root));
+            let outcome = outcome.unwrap_or_else(|_| panic!("{name:?} {how}: a panic"));
+            assert_eq!(ABORTS.load(Ordering::SeqCst), 0, "{name:?} {how}: an abort");
+            tried += 1;
+            match outcome {
+                Ok(()) => {}
+                Err(StorageFault::Corrupt { .. } | StorageFault::Foreign(_)) => refused += 1,
+                Err(other) => panic!("{name:?} {how}: {other:?}"),
+            }
+        }
+    }
+    assert!(tried > 400 && refused > tried / 2, "{refused} of {tried}");
 }
