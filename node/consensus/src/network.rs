@@ -368,6 +368,9 @@ impl Peer {
     /// A session brought nothing, and the next one must wait.
     fn failed(&self, error: CallError, action: RPCTypes) -> RpcError {
         self.peers.paces.failed(self.node, self.purpose);
+        if self.purpose == Purpose::Control {
+            self.peers.paces.missed(self.node);
+        }
         self.rpc_error(error, action)
     }
 
@@ -496,6 +499,10 @@ impl NetStreamAppend<Types> for Peer {
             self.peers.append_stall
         };
         Box::pin(async move {
+            if self.purpose == Purpose::Control && !self.peers.paces.may_beat(self.node) {
+                let text = "the last heartbeat failed just now".to_owned();
+                return Err(self.rpc_error(CallError::Unreachable(text), RPCTypes::AppendEntries));
+            }
             // The first item before the call: openraft sleeps its back-off inside this stream, and opening first would
             // knock at a dead peer without pause.
             let Some(first) = input.next().await else {
@@ -649,6 +656,9 @@ impl Peer {
                 let next = at.map_or(0, |at| at.index.saturating_add(1));
                 if next > flight.sent_next.load(Ordering::Relaxed) {
                     return Err(self.nonsense("it acknowledges what it was not sent"));
+                }
+                if self.purpose == Purpose::Control {
+                    self.peers.paces.beaten(self.node);
                 }
                 if self.purpose == Purpose::Append {
                     self.peers.paces.matched(self.node, self.purpose, at);

@@ -3,6 +3,9 @@
 //! openraft's replication asks again at once after some answers (a conflict, above all a conflict below what was
 //! acknowledged, which it takes for impossible): against a peer that always answers so it never ends and never sleeps.
 //! Here each session that brought nothing new lengthens the pause before the next, whatever ended it.
+//!
+//! Heartbeats have no back-off in openraft: one is sent at each beat, and at each linearizable read. To a peer that cannot be
+//! reached, the next is tried only a beat after the last, however many reads there are.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +29,8 @@ pub(crate) struct Paces {
 #[derive(Default)]
 struct Inner {
     failures: BTreeMap<(u64, Purpose), u32>,
+    /// When the last heartbeat to a peer failed.
+    missed: BTreeMap<u64, Instant>,
     progress: BTreeMap<u64, Progress>,
 }
 
@@ -123,6 +128,22 @@ impl Paces {
         let mut inner = self.lock();
         let failures = inner.failures.entry((node, purpose)).or_default();
         *failures = failures.saturating_add(1);
+    }
+
+    /// A heartbeat did not arrive.
+    pub(crate) fn missed(&self, node: u64) {
+        self.lock().missed.insert(node, Instant::now());
+    }
+
+    /// A heartbeat arrived.
+    pub(crate) fn beaten(&self, node: u64) {
+        self.lock().missed.remove(&node);
+    }
+
+    /// Whether to try another heartbeat. A little early is right: beats are not that even.
+    pub(crate) fn may_beat(&self, node: u64) -> bool {
+        let missed = self.lock().missed.get(&node).copied();
+        missed.is_none_or(|at| at.elapsed() >= self.retry_min * 3 / 4)
     }
 
     /// How long to wait before the next session.

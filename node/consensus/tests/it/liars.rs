@@ -259,3 +259,35 @@ async fn a_peer_that_lost_what_it_acknowledged_is_left_in_peace() {
     attempts_stay_few(Lie::ConflictBefore).await;
     attempts_stay_few(Lie::ConflictAtZero).await;
 }
+
+/// Every read sends a heartbeat. A peer that is gone is knocked at once a beat, not once a read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_gone_is_not_knocked_at_by_every_read() {
+    const READS: u64 = 1000;
+    let mut cluster = Cluster::founded(3, |settings| {
+        settings.heartbeat = std::time::Duration::from_millis(200);
+        settings.election_min = std::time::Duration::from_millis(1000);
+        settings.election_max = std::time::Duration::from_millis(2000);
+    })
+    .await;
+    cluster.put("a", "1").await;
+    let leader = cluster.leader().await;
+    let gone = *cluster.followers(leader).first().expect("a follower");
+    cluster.stop(gone).await;
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    cluster.replace(gone, door.local_addr().expect("an address"));
+    let knocks = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&knocks);
+    tokio::spawn(async move {
+        while door.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    for _ in 0..READS {
+        let read = cluster.handle(leader).read_index().await;
+        read.expect("the other two are a quorum");
+    }
+    let knocks = knocks.load(Ordering::Relaxed);
+    assert!(knocks > 0, "it is tried");
+    assert!(knocks < READS / 2, "{knocks} knocks in {READS} reads");
+}
