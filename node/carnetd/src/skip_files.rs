@@ -1,5 +1,8 @@
 //! Orders of the roots to skip a log entry, as files in the folder `skip` of the data directory.
 //!
+//! The name of a file tells the entry it is about (`entry-N.cbor`). A bounded number is read: first those whose names tell
+//! entries that this node has not reached, nearest first, so that old orders, which stay in the folder, hide no new one.
+//!
 //! The only files that a running node reads again. What they mean is judged by the domain and the store; here they are
 //! read, handed over, and what becomes of each is told: in the log when it changes, and in the status.
 
@@ -22,7 +25,7 @@ use tracing::{error, info, warn};
 use crate::node::Node;
 use crate::run_error::RunError;
 
-/// Files read at the most, the first by name.
+/// Files read at the most.
 const FILES_MAX: usize = 64;
 /// The largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -68,16 +71,21 @@ impl SkipFiles {
 
     /// Hands over every order there is now, and says what becomes of each.
     pub fn look<E: StateEngine>(&mut self, state: &RegistryState<E>) {
-        let read = self.read();
+        let applied = state.progress().borrow().applied;
+        let (read, left_out) = self.read(applied);
         let orders = read.values().filter_map(|read| read.as_ref().ok()).cloned();
         state.set_orders(orders.collect());
-        let found: Vec<SkipFile> = read
-            .into_iter()
-            .map(|(name, read)| {
-                let told = match read {
-                    Ok(signed) => tell(state.judge_order(&signed)),
-                    Err(why) => Told::Wrong(why),
-                };
+        let judged = read.into_iter().map(|(name, read)| {
+            let told = match read {
+                Ok(signed) => tell(state.judge_order(&signed)),
+                Err(why) => Told::Wrong(why),
+            };
+            (name, told)
+        });
+        let left_out = (left_out > 0).then(|| (format!("{left_out} more"), Told::LeftOut));
+        let found: Vec<SkipFile> = judged
+            .chain(left_out)
+            .map(|(name, told)| {
                 self.say(&name, &told);
                 SkipFile {
                     name,
@@ -121,27 +129,66 @@ impl SkipFiles {
         }
         match told {
             Told::Waits | Told::Followed => info!(file = name, "order to skip a log entry: {text}"),
-            Told::Ignored(_) => warn!(file = name, "order to skip a log entry: {text}"),
+            Told::Ignored(_) | Told::LeftOut => {
+                warn!(file = name, "order to skip a log entry: {text}")
+            }
             Told::Wrong(_) => error!(file = name, "order to skip a log entry: {text}"),
         }
     }
 
-    fn read(&self) -> BTreeMap<String, Result<Signed, String>> {
+    /// What is in the files that matter most, by name, and how many are left out.
+    fn read(&self, applied: u64) -> (BTreeMap<String, Result<Signed, String>>, usize) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
-            return BTreeMap::new();
+            return (BTreeMap::new(), 0);
         };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            // Opening a pipe would wait for its other end.
-            .filter(|path| path.extension() == Some(OsStr::new("cbor")) && path.is_file())
-            .collect();
-        paths.sort();
-        paths.truncate(FILES_MAX);
         let name = |path: &Path| {
             let name = path.file_name().unwrap_or_default();
             name.to_string_lossy().into_owned()
         };
-        paths.iter().map(|path| (name(path), read(path))).collect()
+        let mut chosen: BTreeMap<(Urgency, PathBuf), String> = BTreeMap::new();
+        let mut left_out: usize = 0;
+        let paths = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            // Opening a pipe would wait for its other end.
+            .filter(|path| path.extension() == Some(OsStr::new("cbor")) && path.is_file());
+        for path in paths {
+            let name = name(&path);
+            chosen.insert((Urgency::of(&name, applied), path), name);
+            if chosen.len() > FILES_MAX {
+                chosen.pop_last();
+                left_out = left_out.saturating_add(1);
+            }
+        }
+        let read = chosen
+            .into_iter()
+            .map(|((_, path), name)| (name, read(&path)))
+            .collect();
+        (read, left_out)
+    }
+}
+
+/// How much a file matters, by its name; the first matters most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// Its name tells an entry that is not reached, so many ahead.
+    Ahead(u64),
+    /// Its name tells none.
+    Unnamed,
+    /// Its name tells an entry that was reached, so many ago.
+    Behind(u64),
+}
+
+impl Urgency {
+    fn of(name: &str, applied: u64) -> Self {
+        let stem = name.strip_suffix(".cbor").unwrap_or(name);
+        let letters = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        match stem.strip_prefix(letters).map(str::parse::<u64>) {
+            Some(Ok(index)) if letters.ends_with('-') => match index.checked_sub(applied) {
+                None | Some(0) => Self::Behind(applied.saturating_sub(index)),
+                Some(ahead) => Self::Ahead(ahead),
+            },
+            _ => Self::Unnamed,
+        }
     }
 }
 
@@ -166,6 +213,8 @@ enum Told {
     Ignored(String),
     /// Whoever put it there must know.
     Wrong(String),
+    /// There are too many.
+    LeftOut,
 }
 
 fn tell(judged: Result<OrderStanding, OrderError>) -> Told {
@@ -187,6 +236,13 @@ impl Told {
             Self::Followed => "its entry was skipped".to_owned(),
             Self::Ignored(why) => format!("not followed: {why}"),
             Self::Wrong(why) => format!("refused: {why}"),
+            Self::LeftOut => format!(
+                "not read: {FILES_MAX} files are, first those named entry-N.cbor whose entry is not reached. Take away what \
+                 lies behind"
+            ),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
