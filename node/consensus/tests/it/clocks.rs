@@ -114,6 +114,9 @@ async fn where_nobody_knows_which_clock_is_right_somebody_leads() {
     cluster.nodes[&ahead].clock.set(NOON_MS + HOUR_MS);
     cluster.stop(leader).await;
     cluster.start(behind).await;
-    cluster.put("c", "3").await;
-    assert_eq!(cluster.leader().await, ahead);
+    // Whoever leads by then: the newest record is not lost, so the one that has it led first.
+    let last = cluster.put("c", "3").await;
+    cluster.applied(last.position.index, [ahead, behind]).await;
+    let newest = cluster.nodes[&behind].machine.register("b");
+    assert_eq!(newest.as_deref(), Some(&b"2"[..]));
 }

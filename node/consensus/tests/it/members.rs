@@ -288,7 +288,8 @@ async fn add_learner(cluster: &mut Cluster, node: u64) {
 /// The founder is gone; of the other two voters one was away when both got their votes.
 async fn the_other_two_elect(mut cluster: Cluster) {
     let voters = BTreeSet::from([1, 2, 3]);
-    let changed = cluster.handle(1).change_membership(voters, Retired::Leave);
+    let handle = cluster.handle(1);
+    let changed = handle.change_membership_unseen(voters, Retired::Leave);
     changed.await.expect("changed");
     let last = cluster.put("x", "1").await.position.index;
     cluster.applied(last, [2]).await;
