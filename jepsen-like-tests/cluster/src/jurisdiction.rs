@@ -526,6 +526,18 @@ impl Jurisdiction {
         genesis::judge(&answer)
     }
 
+    /// Waits until a node answers for itself, whether or not it is a member.
+    ///
+    /// # Errors
+    /// It never did.
+    pub async fn answers(&self, id: u64) -> Result<(), Broken> {
+        until(&format!("node {id} answers"), || async {
+            let look = self.status(id).await;
+            look.map(drop).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
     /// Waits until every running node that is not paused names one leader that it follows, and has applied all it has.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ pub(crate) async fn join_by_snapshot(run: &mut Run) -> Result<(), Broken> {
     .await?;
     let admin = run.registry.admin(&[1, 2, 3], PATIENT)?;
     run.registry.start_node(4)?;
+    run.registry.answers(4).await?;
     let added = admin.add_learner(run.registry.member(4)).await;
     added.map(drop).map_err(Broken::at("add learner"))
 }
@@ -97,6 +98,7 @@ async fn a_new_node_joins_under_load_and_votes() -> Result<(), Broken> {
     };
     let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
     run.registry.start_node(4)?;
+    run.registry.answers(4).await?;
     let admin = run.registry.admin(&[1, 2, 3], PATIENT)?;
     admin
         .add_learner(run.registry.member(4))
