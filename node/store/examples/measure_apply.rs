@@ -1,7 +1,8 @@
 //! Measures `apply` over RocksDB, without a network: `cargo run --release --example measure_apply -- [FOLDER] [THOUSANDS]`.
 //!
 //! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
-//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record.
+//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record. Then
+//! an entry that does nothing and reads as much as it can: every item reads all recalls of a model, and is refused.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -9,13 +10,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use carnet_domain::command::{Command, TEXT_BYTES_MAX};
-use carnet_domain::digest::sha256;
+use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
 use carnet_domain::kit::Country;
 use carnet_domain::leaf::EntrySeed;
 use carnet_domain::ledger::Ledger;
+use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
 use carnet_domain::machine::signature_digest;
+use carnet_domain::record::{Predicate, RecallNotice, Severity};
+use carnet_domain::rejection::Reason;
 use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::registry::RegistryState;
@@ -150,6 +154,55 @@ impl Bench {
         );
         Ok(())
     }
+
+    fn reads_much(&mut self) -> Result<(), Failure> {
+        let already = self.country.entries.len();
+        self.country.must("maker", self.country.register(0));
+        let code = self.country.code(0);
+        for number in 0..RECALLS_OF_MODEL_BY_PARTIES_MAX {
+            let number = format!("{number:0128}");
+            let predicate = Predicate {
+                serial_from: "Z".repeat(128),
+                serial_to: number.clone(),
+                part_lot: number.clone(),
+                ..Predicate::all()
+            };
+            let notice = RecallNotice {
+                number,
+                severity: Severity::Advisory,
+                predicate,
+            };
+            let models = vec![code.model_id()];
+            let remedy = "x".repeat(TEXT_BYTES_MAX);
+            let open = Command::OpenRecall {
+                notice,
+                models,
+                remedy,
+            };
+            self.country.must("maker", open);
+        }
+        let remedied = Command::RemedyRecall {
+            code,
+            number: "x".into(),
+            report: Digest::ZERO,
+        };
+        let request = self.country.request("maker", &vec![remedied; 4_100]);
+        let prepared = self.country.entries[already..].iter();
+        let prepared = prepared.map(Canonical::to_bytes).collect();
+        self.apply(prepared)?;
+        let entry = self.entry(Body::Actor { request });
+        let size = entry.len();
+        let (took, answers) = self.apply(vec![entry])?;
+        let full = |item: &&ItemAnswer| matches!(item, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull);
+        let items = || answers.iter().flat_map(|answer| &answer.items);
+        println!(
+            "one entry of {size} bytes, {} items that are refused: {:.0} ms, {} found no room",
+            items().count(),
+            took.as_secs_f64() * 1e3,
+            items().filter(full).count(),
+        );
+        Ok(())
+    }
 }
 
 fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
@@ -180,5 +233,5 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     ] {
         bench.measure(if items == 1 { count / 4 } else { count }, items, known)?;
     }
-    Ok(())
+    bench.reads_much()
 }

@@ -5,6 +5,7 @@
 //!             "skipped/" ‖ log index u64                    → Skipped
 //! robots      code 19                                       → Robot
 //! index       'p' ‖ identity 32                             → code 19
+//!             'm' ‖ model id 12                             → how many robots of the model have a record, u64
 //! enterprises enterprise id 6                               → Enterprise
 //! models      model id 12                                   → Model
 //! offices     key id 16                                     → Signer
@@ -66,6 +67,11 @@ pub fn robots_under(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
 /// `index`: which robot a body or part is fitted in.
 pub fn part(identity: &Digest) -> Vec<u8> {
     join(&[b"p", &identity.0])
+}
+
+/// `index`: how many robots of a model have a record here.
+pub fn count_of_model(model: &ModelId) -> Vec<u8> {
+    join(&[b"m", model.as_str().as_bytes()])
 }
 
 /// `enterprises`.

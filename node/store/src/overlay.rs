@@ -361,6 +361,7 @@ impl Ledger for Overlay<'_> {
     reads! {
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
+        count_of_model(model: &ModelId) -> u64;
         ended(identity: &Digest) -> Option<Ended>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
@@ -397,7 +398,13 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
-        self.put(Family::Robots, keys::robot(&robot.identity.code), &robot);
+        let key = keys::robot(&robot.identity.code);
+        if self.get(Family::Robots, &key)?.is_none() {
+            let model = robot.identity.code.model_id();
+            let count = Records(self).count_of_model(&model)? + 1;
+            self.put(Family::Index, keys::count_of_model(&model), &count);
+        }
+        self.put(Family::Robots, key, &robot);
         Ok(())
     }
 
@@ -408,15 +415,6 @@ impl Ledger for Overlay<'_> {
     ) -> Result<(), StorageFault> {
         self.set(Family::Index, keys::part(identity), holder.map(to_stored));
         Ok(())
-    }
-
-    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, StorageFault> {
-        let Some((low, high)) = keys::robots_under(model.as_str()) else {
-            return Ok(0);
-        };
-        let end = keys::after_prefix(&high);
-        let found = self.scan(Family::Robots, &low, end.as_deref(), count_max as usize)?;
-        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
     }
 
     fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), StorageFault> {

@@ -133,6 +133,12 @@ impl<'a> Records<'a> {
         self.one(Family::Index, &keys::part(identity))
     }
 
+    /// How many robots of a model have a record.
+    pub fn count_of_model(&self, model: &ModelId) -> Result<u64, StorageFault> {
+        let count = self.one(Family::Index, &keys::count_of_model(model))?;
+        Ok(count.unwrap_or(0))
+    }
+
     /// Whether an identity has ended.
     pub fn ended(&self, identity: &Digest) -> Result<Option<Ended>, StorageFault> {
         self.one(Family::Ended, &keys::ended(identity))

@@ -38,8 +38,8 @@ pub trait Ledger {
         identity: &Digest,
         holder: Option<&Code>,
     ) -> Result<(), Self::Fault>;
-    /// How many robots of a model have a record here, counted up to `count_max`.
-    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, Self::Fault>;
+    /// How many robots of a model have a record here: kept as a number, not counted each time.
+    fn count_of_model(&self, model: &ModelId) -> Result<u64, Self::Fault>;
 
     /// Whether a code (by its subject key), body or part has ended.
     fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;

@@ -48,7 +48,7 @@ pub const RECALLS_OF_MODEL_BY_PARTIES_MAX: usize = 96;
 pub const RECALLS_OF_ROBOT_MAX: usize = RECALLS_OF_MODEL_MAX;
 /// The most models that one recall names.
 pub const MODELS_OF_RECALL_MAX: usize = 256;
-/// The most robots here that a foreign recall binds by itself, whatever a clause says: so many rows are counted.
+/// The most robots here that a foreign recall binds by itself, whatever a clause says.
 pub const RECALL_BINDS_MAX: u32 = 10_000;
 /// The most models of one enterprise.
 pub const MODELS_OF_ENTERPRISE_MAX: usize = 1_000;
@@ -87,9 +87,12 @@ pub const ROBOT_BYTES_MAX: usize = 96 * 1024;
 /// The most bytes of a mailbox item: it fits into one part of a batch, and so into one log entry.
 pub const MAIL_ITEM_BYTES_MAX: usize = 256 * 1024;
 
-/// Rows that one entry reads and writes: what comes after them in it is refused and can be sent again. One item may
-/// go beyond it by its own work, which the bounds above bound.
-pub const ENTRY_ROWS_MAX: u64 = 400_000;
+/// Rows that one entry reads and writes: what comes after them in it is refused, and executed when the same request is
+/// sent again. One item may go beyond it by its own work, which the bounds above bound. A row of a store on disk takes
+/// about two microseconds, so an entry takes a quarter of a second.
+pub const ENTRY_ROWS_MAX: u64 = 100_000;
+/// Bytes of records that one entry reads, as [`ENTRY_ROWS_MAX`]: a row can be as large as a record may grow.
+pub const ENTRY_READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of leaves that one entry writes, as [`ENTRY_ROWS_MAX`].
 pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Leaves that wait for a seal, which reads them all in one entry.

@@ -673,9 +673,7 @@ impl<L: Ledger> Run<'_, L> {
                 Effect::Tell(peer) => self.tell(peer, head.leaf_index)?,
                 Effect::TellAll => {
                     for peer in self.ledger.peers()? {
-                        if let Some(prefix) = peer.bundle.primary() {
-                            self.tell(&prefix, head.leaf_index)?;
-                        }
+                        self.post(peer, head.leaf_index)?;
                     }
                 }
                 Effect::Standing(ids) => models.extend(ids.iter().copied()),
@@ -695,9 +693,13 @@ impl<L: Ledger> Run<'_, L> {
 
     /// Puts a leaf into a peer's mailbox, if it is a peer.
     fn tell(&mut self, prefix: &crate::code::Prefix, leaf_index: u64) -> Result<(), L::Fault> {
-        let Some(mut peer) = self.ledger.peer(prefix)? else {
-            return Ok(());
-        };
+        match self.ledger.peer(prefix)? {
+            Some(peer) => self.post(peer, leaf_index),
+            None => Ok(()),
+        }
+    }
+
+    fn post(&mut self, mut peer: crate::accord::Peer, leaf_index: u64) -> Result<(), L::Fault> {
         let Some(primary) = peer.bundle.primary() else {
             return Ok(());
         };

@@ -26,7 +26,7 @@ pub struct MemoryLedger {
     voters: Voters,
     robots: BTreeMap<Code, Robot>,
     part_holders: BTreeMap<Digest, Code>,
-    counts: BTreeMap<ModelId, u32>,
+    counts: BTreeMap<ModelId, u64>,
     ended: BTreeMap<Digest, Ended>,
     enterprises: BTreeMap<EnterpriseId, Enterprise>,
     models: BTreeMap<ModelId, Model>,
@@ -181,9 +181,8 @@ impl Ledger for MemoryLedger {
         };
         Ok(())
     }
-    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, Infallible> {
-        let count = self.counts.get(model).copied().unwrap_or(0);
-        Ok(count.min(count_max))
+    fn count_of_model(&self, model: &ModelId) -> Result<u64, Infallible> {
+        Ok(self.counts.get(model).copied().unwrap_or(0))
     }
 
     fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Infallible> {

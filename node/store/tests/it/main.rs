@@ -3,6 +3,7 @@
 mod bench;
 
 mod compare;
+mod counted;
 mod damage;
 mod directory;
 mod engines;

@@ -10,9 +10,10 @@ use crate::accord::Peer;
 use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::Digest;
+use crate::encoding::Canonical;
 use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
 use crate::ledger::{Ledger, LooseChain};
-use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_ROWS_MAX};
+use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
 use crate::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
@@ -23,6 +24,7 @@ use crate::transfer::Transfer;
 pub(crate) struct Metered<'a, L> {
     ledger: &'a mut L,
     rows: Cell<u64>,
+    read_bytes: Cell<u64>,
     leaf_bytes: Cell<u64>,
 }
 
@@ -31,23 +33,82 @@ impl<'a, L> Metered<'a, L> {
         Self {
             ledger,
             rows: Cell::new(0),
+            read_bytes: Cell::new(0),
             leaf_bytes: Cell::new(0),
         }
     }
 
     /// Whether the entry has done as much as one entry may.
     pub(crate) fn is_spent(&self) -> bool {
-        self.rows.get() >= ENTRY_ROWS_MAX || self.leaf_bytes.get() >= ENTRY_LEAF_BYTES_MAX
+        self.rows.get() >= ENTRY_ROWS_MAX
+            || self.read_bytes.get() >= ENTRY_READ_BYTES_MAX
+            || self.leaf_bytes.get() >= ENTRY_LEAF_BYTES_MAX
     }
 
     fn count(&self, rows: usize) {
         add(&self.rows, rows);
     }
 
-    fn counted<T>(&self, rows: Vec<T>) -> Vec<T> {
+    fn counted<R: Row>(&self, rows: Vec<R>) -> Vec<R> {
         // A list without rows costs its search.
         self.count(rows.len().max(1));
+        rows.iter()
+            .for_each(|row| add(&self.read_bytes, row.bytes()));
         rows
+    }
+}
+
+/// What was read: about how many bytes it has in store. Only what can be large is measured.
+trait Row {
+    fn bytes(&self) -> usize {
+        64
+    }
+}
+
+macro_rules! small {
+    ($($type:ty),*) => { $(impl Row for $type {})* };
+}
+
+/// Measured by its own bytes: encoding a record is a small part of reading one.
+macro_rules! encoded {
+    ($($type:ty),*) => {
+        $(impl Row for $type {
+            fn bytes(&self) -> usize {
+                self.to_bytes().len()
+            }
+        })*
+    };
+}
+
+small!(
+    Registry, Voters, Code, Ended, Signer, Session, LooseChain, Head
+);
+encoded!(Robot, Enterprise, Model, Recall, Transfer, Peer);
+
+impl Row for StoredAnswer {
+    fn bytes(&self) -> usize {
+        self.answer.0.len()
+    }
+}
+
+impl Row for LeafRecord {
+    fn bytes(&self) -> usize {
+        let values = self.values.iter().flatten().map(|value| value.0.len());
+        // saturates: what is spent stays spent
+        values.fold(self.leaf.0.len(), usize::saturating_add)
+    }
+}
+
+impl Row for Page {
+    /// Sixteen hashes, or keys and values.
+    fn bytes(&self) -> usize {
+        1_024
+    }
+}
+
+impl<R: Row> Row for Option<R> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Row::bytes)
     }
 }
 
@@ -59,7 +120,9 @@ macro_rules! one_row {
     ($($name:ident ( $($arg:ident : $type:ty),* ) -> $out:ty;)*) => {
         $(fn $name(&self, $($arg: $type),*) -> Result<$out, Self::Fault> {
             self.count(1);
-            self.ledger.$name($($arg),*)
+            let row = self.ledger.$name($($arg),*)?;
+            add(&self.read_bytes, Row::bytes(&row));
+            Ok(row)
         })*
     };
 }
@@ -133,10 +196,9 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_page(path: &PagePath, page: Option<Page>);
     }
 
-    fn count_of_model(&self, model: &ModelId, count_max: u32) -> Result<u32, L::Fault> {
-        let count = self.ledger.count_of_model(model, count_max)?;
-        self.count(count.max(1) as usize);
-        Ok(count)
+    fn count_of_model(&self, model: &ModelId) -> Result<u64, L::Fault> {
+        self.count(1);
+        self.ledger.count_of_model(model)
     }
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), L::Fault> {
@@ -152,14 +214,73 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         record: LeafRecord,
     ) -> Result<(), L::Fault> {
         self.count(1);
-        let values = record.values.iter().flatten();
-        let values = values.map(|value| value.0.len());
-        values.for_each(|size| add(&self.leaf_bytes, size));
-        add(&self.leaf_bytes, record.leaf.0.len());
+        add(&self.leaf_bytes, record.bytes());
         self.ledger.append(index, key, seq, record)
     }
 
     fn verified_before(&self, what: &Digest) -> bool {
         self.ledger.verified_before(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::Country;
+    use crate::record::{Predicate, RecallNotice, RecallStatus, Severity};
+    use crate::time::TimeMs;
+
+    fn recall(country: &Country, number: &str, count: usize) -> Recall {
+        let models = (100_002..).map(|number| country.model("0001", &number.to_string()));
+        Recall {
+            notice: RecallNotice {
+                number: number.into(),
+                severity: Severity::Remedy,
+                predicate: Predicate::all(),
+            },
+            models: models.take(count).collect(),
+            remedy: "x".into(),
+            issuer: country.prefix,
+            opened: TimeMs(0),
+            status: RecallStatus::InForce,
+            head: None,
+        }
+    }
+
+    /// Rows, and whether bytes were counted, of one access.
+    fn cost<T>(
+        ledger: &mut crate::memory::MemoryLedger,
+        access: impl FnOnce(&mut Metered<'_, crate::memory::MemoryLedger>) -> T,
+    ) -> (u64, u64) {
+        let mut metered = Metered::new(ledger);
+        access(&mut metered);
+        (metered.rows.get(), metered.read_bytes.get())
+    }
+
+    #[test]
+    fn an_access_costs_what_it_moves() {
+        let mut country = Country::with_market("86");
+        country.must("maker", country.register(1));
+        let (code, model) = (country.code(1), country.model("0001", "100002"));
+        let three = ["A", "B", "C"].map(|number| recall(&country, number, 5));
+        let bytes: usize = three.iter().map(|recall| recall.to_bytes().len()).sum();
+        let Ok(Some(robot)) = country.ledger.robot(&code) else {
+            panic!("registered");
+        };
+        let ledger = &mut country.ledger;
+        assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (1, 0), "a search");
+        for recall in three {
+            assert_eq!(cost(ledger, |l| l.put_recall(recall)), (5, 0));
+        }
+        assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (3, bytes as u64));
+        let robot_bytes = robot.to_bytes().len() as u64;
+        assert_eq!(cost(ledger, |l| l.robot(&code)), (1, robot_bytes));
+        assert_eq!(cost(ledger, |l| l.count_of_model(&model)), (1, 0));
+        assert_eq!(cost(ledger, |l| l.put_robot(robot)), (1, 0));
+        let nobody = Country::unborn("49").prefix;
+        assert_eq!(cost(ledger, |l| l.peer(&nobody)), (1, 0));
+        assert_eq!(cost(ledger, |l| l.peers()), (1, 0));
+        let (rows, read) = cost(ledger, |l| l.leaves(0, 4, 4));
+        assert!(rows == 4 && read > 4 * 64, "{rows} rows, {read} bytes");
     }
 }

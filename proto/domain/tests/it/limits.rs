@@ -17,9 +17,9 @@ use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX,
-    ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX, HOLDS_MAX, MODELS_OF_ENTERPRISE_MAX, MODELS_OF_RECALL_MAX,
-    PEERS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX,
-    UNSEALED_MAX,
+    ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX, HOLDS_MAX, MODELS_OF_ENTERPRISE_MAX,
+    MODELS_OF_RECALL_MAX, PEERS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
+    RECALLS_OF_ROBOT_MAX, UNSEALED_MAX,
 };
 use carnet_domain::map::RobotStatus;
 use carnet_domain::record::{
@@ -802,6 +802,26 @@ fn a_robot_is_remedied_more_often_than_its_record_names() {
         answer,
         format!("RecordFull: {RECALLS_OF_ROBOT_MAX} remedied recalls")
     );
+}
+
+/// A row can be as large as a record may grow.
+#[test]
+fn an_entry_reads_no_more_bytes_than_a_constant() {
+    let mut a = Country::with_market("86");
+    too_much(&mut a);
+    let code = a.code(1);
+    let size = robot(&a, &code).to_bytes().len();
+    let remedied = Command::RemedyRecall {
+        code,
+        number: "none".into(),
+        report: Digest::ZERO,
+    };
+    let request = a.request("maker", &vec![remedied; 4_000]);
+    let texts = answers(&mut a, &request);
+    let read = count(&texts, "RecallUnknown: none");
+    let most = ENTRY_READ_BYTES_MAX as usize / size + 1;
+    assert!(0 < read && read <= most, "{read} of {most}");
+    assert_eq!(texts[3_999], "EntryFull");
 }
 
 /// Robot 1 with a large record, and a request about it that one entry has no room for: each item writes the record into

@@ -1,0 +1,113 @@
+//! What the rules ask for with every action is kept as such: how many robots a model has, which recalls have not ended.
+
+use carnet_domain::digest::Digest;
+use carnet_domain::kit::Country;
+use carnet_domain::ledger::Ledger;
+use carnet_domain::record::{Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity};
+use carnet_domain::time::TimeMs;
+use carnet_store::artefact::StateEngine;
+use carnet_store::engine::KvRead;
+use carnet_store::overlay::{Overlay, Verified};
+use carnet_store::records::Records;
+
+use crate::bench::on_each;
+
+struct Nothing;
+
+impl Verified for Nothing {
+    fn knows(&self, _: &Digest) -> bool {
+        false
+    }
+}
+
+fn robots() -> (Country, Vec<Robot>) {
+    let mut country = Country::with_market("86");
+    let codes: Vec<_> = (1..=3).map(|serial| country.code(serial)).collect();
+    for serial in 1..=3 {
+        country.must("maker", country.register(serial));
+    }
+    let robot = |code| {
+        let Ok(robot) = country.ledger.robot(code);
+        robot.expect("registered")
+    };
+    let robots = codes.iter().map(robot).collect();
+    (country, robots)
+}
+
+#[test]
+fn robots_of_a_model_are_counted_as_they_come() {
+    let (country, robots) = robots();
+    let model = country.model("0001", "100002");
+    let beside = country.model("0001", "100003");
+    on_each(|engine| {
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        assert_eq!(overlay.count_of_model(&model).expect("a read"), 0);
+        for robot in [&robots[0], &robots[1], &robots[0]] {
+            overlay.put_robot(robot.clone()).expect("put");
+        }
+        assert_eq!(overlay.count_of_model(&model).expect("a read"), 2);
+        engine.write(overlay.finish().batch).expect("a write");
+        // What is in the base already is not new.
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        for robot in &robots {
+            overlay.put_robot(robot.clone()).expect("put");
+        }
+        assert_eq!(overlay.count_of_model(&model).expect("a read"), 3);
+        engine.write(overlay.finish().batch).expect("a write");
+        let records = Records(engine);
+        assert_eq!(records.count_of_model(&model).expect("a read"), 3);
+        assert_eq!(records.count_of_model(&beside).expect("a read"), 0);
+    });
+}
+
+fn found(read: &dyn KvRead, country: &Country, model: &str) -> Vec<String> {
+    let recalls = Records(read).recalls_of(&country.model("0001", model));
+    let recalls = recalls.expect("a read").into_iter();
+    recalls.map(|recall| recall.notice.number).collect()
+}
+
+fn put(engine: &dyn StateEngine, recall: &Recall, statuses: &[RecallStatus]) {
+    let mut overlay = Overlay::new(engine, &Nothing, None);
+    for status in statuses {
+        let status = *status;
+        let recall = recall.clone();
+        overlay
+            .put_recall(Recall { status, ..recall })
+            .expect("put");
+    }
+    engine.write(overlay.finish().batch).expect("a write");
+}
+
+#[test]
+fn a_recall_is_found_under_its_models_until_it_ends() {
+    use RecallStatus::{InForce, Proposed, Withdrawn};
+    let country = Country::unborn("86");
+    let recall = |number: &str, models: &[&str]| Recall {
+        notice: RecallNotice {
+            number: number.into(),
+            severity: Severity::Remedy,
+            predicate: Predicate::all(),
+        },
+        models: models.iter().map(|m| country.model("0001", m)).collect(),
+        remedy: "x".into(),
+        issuer: country.prefix,
+        opened: TimeMs(0),
+        status: InForce,
+        head: None,
+    };
+    let (a, b) = (recall("A", &["100002", "100003"]), recall("B", &["100002"]));
+    on_each(|engine| {
+        put(engine, &a, &[InForce]);
+        put(engine, &b, &[Proposed]);
+        assert_eq!(found(engine, &country, "100002"), ["A", "B"]);
+        assert_eq!(found(engine, &country, "100003"), ["A"]);
+        put(engine, &a, &[Withdrawn]);
+        assert_eq!(found(engine, &country, "100002"), ["B"]);
+        assert!(found(engine, &country, "100003").is_empty());
+        assert!(Records(engine).recall("A").expect("a read").is_some());
+        // Another registry may take a withdrawal back, within one entry too.
+        put(engine, &b, &[Withdrawn, InForce]);
+        put(engine, &a, &[InForce, Withdrawn]);
+        assert_eq!(found(engine, &country, "100002"), ["B"]);
+    });
+}
