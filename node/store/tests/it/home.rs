@@ -330,9 +330,11 @@ fn damage_anywhere_is_told_as_such_and_never_aborts() {
     for path in files(&whole) {
         let name = path.strip_prefix(&whole).expect("below").to_owned();
         let bytes = std::fs::read(&path).expect("readable");
-        let cuts = (0..25).map(|part| bytes.len() * part / 25);
+        // The files of the database have tests of their own (`damage`), and opening one takes its time.
+        let places = if name.starts_with("state") { 6 } else { 25 };
+        let cuts = (0..places).map(|part| bytes.len() * part / places);
         let cut = cuts.map(|at| (format!("cut at {at}"), bytes[..at].to_vec()));
-        let flips = (0..25).map(|part| (bytes.len() - 1) * part / 24);
+        let flips = (0..places).map(|part| (bytes.len() - 1) * part / (places - 1));
         let flipped = flips.map(|at| {
             let mut broken = bytes.clone();
             broken[at] ^= 1 << (at % 8);
@@ -356,5 +358,5 @@ fn damage_anywhere_is_told_as_such_and_never_aborts() {
             }
         }
     }
-    assert!(tried > 400 && refused > tried / 2, "{refused} of {tried}");
+    assert!(tried > 200 && refused > tried / 2, "{refused} of {tried}");
 }
