@@ -13,7 +13,7 @@ use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
-use crate::submit::{Signed, lost_session};
+use crate::submit::{Signed, has_expired, lost_session};
 
 /// How often a request is signed anew for a fresh session before the caller is told.
 const SESSIONS_TRIED_MAX: u32 = 3;
@@ -120,11 +120,14 @@ impl Client {
                 batch,
                 messages: messages(&signed, &batch.items),
                 answered: vec![false; batch.items.len()],
+                sign_again: tried == 1,
             };
             let mut tries = Tries::default();
             let end = self.run(&mut job, &mut tries, report, observe).await;
             match end {
                 Ok(End::Complete) => return Ok(()),
+                // Nothing was executed, and log time is known now.
+                Ok(End::Expired) => {}
                 Ok(End::LostSession(text)) => {
                     self.forget_session(signed.session.id)?;
                     if tries.uncertain
@@ -222,6 +225,9 @@ impl Client {
             if let Some(rejection) = lost_session(&answer) {
                 return Ok(Ok(End::LostSession(rejection.to_string())));
             }
+            if job.sign_again && job.count_answered() == 0 && has_expired(&answer) {
+                return Ok(Ok(End::Expired));
+            }
             report.position = Position::of(next.position)?;
             job.take(next.first_item as usize, answer, report, observe)?;
             if job.answered.iter().all(|answered| *answered) {
@@ -233,6 +239,8 @@ impl Client {
 
 enum End {
     Complete,
+    /// Its time was over before any of it was executed.
+    Expired,
     LostSession(String),
 }
 
@@ -240,6 +248,8 @@ struct Job<'a> {
     batch: &'a Batch,
     messages: Vec<pb::BulkRequest>,
     answered: Vec<bool>,
+    /// Whether it may be signed again if its time is over.
+    sign_again: bool,
 }
 
 impl Job<'_> {

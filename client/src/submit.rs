@@ -156,6 +156,8 @@ impl Client {
                         last,
                     });
                 }
+                // Log time is ahead of this machine's clock, and known now. Nothing was executed.
+                _ if tried == 1 && !uncertain && has_expired(&submitted.answer) => {}
                 _ => return Ok(submitted),
             }
         }
@@ -283,6 +285,15 @@ pub(crate) fn for_each_item(mut answer: Answer, count: usize) -> Result<Answer, 
         }
     }
     Ok(answer)
+}
+
+/// Whether the request was refused as a whole because its time is over: log time says so, whatever this machine's clock.
+pub(crate) fn has_expired(answer: &Answer) -> bool {
+    let first = answer.items.first();
+    first.is_some_and(|item| match item {
+        ItemAnswer::Refused { rejection } => rejection.reason == Reason::CommandExpired,
+        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => false,
+    })
 }
 
 /// The rejection that tells that the session is of no use any more.

@@ -35,6 +35,8 @@ pub(crate) enum Mood {
     Say(ApiError),
     /// Answers a lawful "no" of the session.
     Refuse(Reason),
+    /// Says that the command's time is over: log time is this.
+    Expired(TimeMs),
     /// Bulk: executes all and breaks the stream after so many answers.
     BreakAfter(usize),
 }
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) executed: u64,
     /// Sessions opened.
     pub(crate) sessions: u64,
+    /// Until when the last request executed was good.
+    pub(crate) not_after: TimeMs,
     answers: BTreeMap<(u64, u64, u32), (Digest, Answer)>,
 }
 
@@ -159,8 +163,10 @@ impl State {
             session,
             sequence,
             item_count,
+            not_after,
             ..
         } = *verified.header();
+        self.not_after = not_after;
         if items.len() == item_count as usize {
             verified
                 .items(first, items.clone(), &[])
@@ -208,6 +214,13 @@ fn refused(reason: Reason) -> Answer {
     }
 }
 
+fn expired(at: TimeMs) -> Answer {
+    Answer {
+        at,
+        ..refused(Reason::CommandExpired)
+    }
+}
+
 fn lost() -> Status {
     Status::unavailable("connection reset")
 }
@@ -242,6 +255,7 @@ impl Registry for Node {
         let answer = match mood {
             Some(Mood::Say(error)) => return Err(error.to_status()),
             Some(Mood::Refuse(reason)) => refused(reason),
+            Some(Mood::Expired(at)) => expired(at),
             Some(Mood::LoseAnswer | Mood::BreakAfter(_)) => {
                 state.execute(
                     &signed.header.0,
@@ -285,6 +299,17 @@ impl Registry for Node {
         let mood = state.mood(&self.name);
         if let Some(Mood::Say(error)) = &mood {
             return Err(error.to_status());
+        }
+        if let Some(Mood::Expired(at)) = mood {
+            let answer = expired(at).to_bytes().into();
+            let refused = BulkResponse {
+                first_item: 0,
+                answer,
+                position: None,
+            };
+            return Ok(Response::new(Box::pin(futures::stream::iter([Ok(
+                refused,
+            )]))));
         }
         let mut out = Vec::new();
         let mut first = 0;

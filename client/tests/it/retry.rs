@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use carnet_client::{ApiError, BulkEvent, ClientError, Effect};
+use carnet_client::{ApiError, BulkEvent, ClientError, Effect, wall_time};
 use carnet_domain::code::Code;
 use carnet_domain::command::Command;
 use carnet_domain::rejection::Reason;
+use carnet_domain::time::DurationMs;
 
 use crate::fake::{Fake, Mood};
 
@@ -158,6 +159,36 @@ async fn a_lost_session_is_opened_anew_before_anything_was_executed() {
     assert!(done.is_ok(), "{done:?}");
     assert_eq!(fake.state().sessions, 2);
     assert_eq!(fake.state().executed, 1);
+}
+
+/// Log time may stand ahead of every clock for a while, and a kept session says nothing about it.
+#[tokio::test]
+async fn a_command_whose_time_is_over_by_log_time_is_signed_anew_once() {
+    let ahead = wall_time().saturating_add(DurationMs(1_800_000));
+    for bulk in [false, true] {
+        let fake = Fake::start(&["a"]);
+        let client = fake.client(&["a"]);
+        fake.moods([Mood::Expired(ahead)]);
+        let submit = async || match bulk {
+            false => client.submit_one(reserve(1)).await.map(|_| 1),
+            true => {
+                let sent = client.submit_bulk([reserve(1)], |_| {}).await;
+                sent.map(|report| report.done)
+                    .map_err(|failed| failed.source)
+            }
+        };
+        assert_eq!(submit().await.ok(), Some(1), "bulk: {bulk}");
+        assert_eq!(fake.state().executed, 1);
+        assert!(fake.state().not_after > ahead);
+        fake.moods([Mood::Expired(ahead), Mood::Expired(ahead)]);
+        let executed = fake.state().executed;
+        assert_ne!(
+            submit().await.ok(),
+            Some(1),
+            "it is asked twice, not for ever"
+        );
+        assert_eq!(fake.state().executed, executed);
+    }
 }
 
 #[tokio::test]
