@@ -90,7 +90,7 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
         log_keep_records: 15,
         work: Work::Inline,
         store: store(site.node),
-        start: boot + 1,
+        count: (boot + 1).into(),
         join: (1..=site.nodes).collect(),
         ..Settings::quick(CLUSTER, site.node, random.next())
     };

@@ -213,7 +213,7 @@ fn raft_settings(config: &Config, home: &Home) -> Result<Settings, StorageFault>
     } = home.identity;
     let mut settings = Settings::new(cluster, node, rand::rng().next_u64());
     settings.store = store;
-    settings.start = home.log.start();
+    settings.count = home.log.count();
     settings.nonce = rand::rng().next_u64();
     settings.join.clone_from(&home.join);
     settings.join.remove(&node);
@@ -273,7 +273,7 @@ pub async fn assemble(
         state,
         log,
     } = home;
-    info!(store = %identity.store, start = settings.start, ?join, "data directory opened");
+    info!(store = %identity.store, count = settings.count.now(), ?join, "data directory opened");
     let cluster = identity.cluster;
     let state = RegistryState::open(state)?.content_every(config.compare.content_every_ms());
     judge_genesis(state.registry()?.as_ref(), identity)?;

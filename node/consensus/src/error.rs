@@ -43,7 +43,7 @@ pub enum Fatal {
         /// In its words.
         text: String,
     },
-    /// A later process of this store, or another one of the same start, was heard: this store or that one is a copy.
+    /// A later process of this store was heard, or the one before answers at this node's address: one of them runs on a copy.
     #[error("node {by} refuses this node: {text}")]
     Copy {
         /// Who said so.

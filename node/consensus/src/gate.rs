@@ -6,6 +6,8 @@
 //! * a node that left is refused for good, with whatever store it comes back: node ids are never used again;
 //! * a node that is known, as voter or learner of any configuration from the last committed one to the end of the log,
 //!   is refused under another store, and when a later process of its store was heard;
+//! * another process of a known store, however high its count, is not believed before the address of that member was asked
+//!   who runs there (`twins`): while the process that was heard before answers, it is the store, and the other is a copy;
 //! * votes count only on a store that knows a configuration, and from members: a learner may have been promoted by records
 //!   that this node has yet to see, and a node that was not does not ask;
 //! * a node that is neither known nor retired may ask for votes, append and send snapshots (these under a committed vote of
@@ -15,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -24,7 +26,7 @@ use carnet_store::log::{RaftLog, Vote};
 use carnet_wire::raft::v1::Envelope;
 use openraft::ServerState;
 use openraft::async_runtime::Instant as _;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -38,8 +40,12 @@ use crate::types::{RaftStoredMembership, Types, our_vote};
 /// The farthest a message may move this node's term at once. Elections raise it by one; a term near the last one would
 /// leave no room for the next election.
 pub(crate) const TERM_STEP_MAX: u64 = 1 << 20;
-/// Highest start counter.
+/// Highest count of a store.
 const START_MAX: u64 = 1 << 48;
+/// The farthest a new process may be above what was heard of its store: two years of writing, minute by minute.
+pub(crate) const START_STEP_MAX: u64 = 1 << 20;
+/// By how much the count of a process rises before it is noted anew.
+const NOTED_EVERY: u64 = 16;
 
 /// Who sent a frame, as far as the frame shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +188,8 @@ pub(crate) enum Refusal {
         shown: StoreId,
     },
     #[error(
-        "store {store} of node {node} was started {seen} times, and this is start {shown}: one of the two runs on a copy"
+        "store {store} of node {node} was at {seen} in its count, and this process shows {shown}: one of the two runs on a \
+         copy. {WAY_OUT}"
     )]
     Copy {
         node: u64,
@@ -190,6 +197,16 @@ pub(crate) enum Refusal {
         seen: u64,
         shown: u64,
     },
+    #[error(
+        "another process of store {store} answers at the address of node {node}: this one runs on a copy. {WAY_OUT}"
+    )]
+    Twin { node: u64, store: StoreId },
+    #[error("another process of node {0} than before: who runs at its address is being asked")]
+    Doubted(u64),
+    #[error(
+        "node {node} shows {shown} in its count, more than {START_STEP_MAX} above the {seen} that was heard"
+    )]
+    FarStart { node: u64, seen: u64, shown: u64 },
     #[error("this node's store is {mine}, and the message is for store {meant}")]
     WrongStore { mine: StoreId, meant: StoreId },
     #[error("this store knows no configuration and votes for nobody")]
@@ -212,31 +229,75 @@ pub(crate) enum Refusal {
     Unnoted,
 }
 
+/// What an operator does about a store that was refused for its count.
+const WAY_OUT: &str = "If this is the right disk, somebody else showed its certificate: revoke that, retire this node id, and \
+                       join with a new one";
+
 /// The first byte of the details of a status whose addressee must stop.
 const RETIRED: u8 = 1;
 const OTHER_STORE: u8 = 2;
 const COPY: u8 = 3;
 
 impl Refusal {
+    /// Whether it ends by itself, soon, and says nothing about the sender.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self, Refusal::Doubted(_))
+    }
+
     pub(crate) fn to_status(self) -> Status {
         let (code, details): (Code, &'static [u8]) = match self {
             Refusal::Retired { .. } => (Code::PermissionDenied, &[RETIRED]),
             Refusal::OtherStore { .. } => (Code::PermissionDenied, &[OTHER_STORE]),
-            Refusal::Copy { .. } => (Code::PermissionDenied, &[COPY]),
+            Refusal::Copy { .. } | Refusal::Twin { .. } => (Code::PermissionDenied, &[COPY]),
             Refusal::Nameless => (Code::InvalidArgument, &[]),
             Refusal::WrongStore { .. } => (Code::FailedPrecondition, &[]),
-            Refusal::Stopped | Refusal::Unnoted => (Code::Unavailable, &[]),
+            Refusal::Stopped | Refusal::Unnoted | Refusal::Doubted(_) => (Code::Unavailable, &[]),
             Refusal::Myself(_)
             | Refusal::NoConfiguration
             | Refusal::NotJoined(_)
             | Refusal::NoMember(_)
             | Refusal::OldTerm { .. }
             | Refusal::FarTerm { .. }
+            | Refusal::FarStart { .. }
             | Refusal::LeaderHeard(_)
             | Refusal::NotFollowed(_) => (Code::PermissionDenied, &[]),
         };
         Status::with_details(code, self.to_string(), details.into())
     }
+}
+
+/// The processes of other stores.
+#[derive(Default)]
+struct Processes {
+    /// The one that is believed, by node and store.
+    believed: BTreeMap<(u64, StoreId), Believed>,
+    /// Another one that wants to be: one a store, so that there is one question at a time.
+    doubted: BTreeMap<(u64, StoreId), (Sender, Doubt)>,
+}
+
+#[derive(Clone, Copy)]
+struct Believed {
+    run: Run,
+    /// Its count on this node's disk.
+    noted: u64,
+}
+
+/// What is known of a process that is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// The address of its node is being asked.
+    Asked,
+    /// Another one answers there.
+    Copy,
+}
+
+/// Who was found at the address of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Another process than the one that was asked about.
+    Copy,
+    /// The process itself, or nobody.
+    Itself,
 }
 
 /// The gate of one node.
@@ -249,7 +310,9 @@ pub(crate) struct Gate {
     /// What the applied records say.
     roster: Arc<RwLock<Roster>>,
     log: Arc<dyn RaftLog>,
-    starts: Mutex<BTreeMap<(u64, StoreId), Run>>,
+    processes: Mutex<Processes>,
+    /// Who is to be asked about.
+    doubts: mpsc::UnboundedSender<Sender>,
     /// The last transfer of leadership that a leader announced: its vote, and to whom.
     transfer: Mutex<Option<(Vote, u64)>>,
     /// When a member was last heard as leader.
@@ -268,14 +331,24 @@ impl Gate {
         roster: Arc<RwLock<Roster>>,
         log: Arc<dyn RaftLog>,
         fatal: watch::Sender<Option<Fatal>>,
+        doubts: mpsc::UnboundedSender<Sender>,
     ) -> Gate {
+        let believe = |(key, run): ((u64, StoreId), Run)| {
+            let noted = run.start;
+            (key, Believed { run, noted })
+        };
+        let processes = Processes {
+            believed: log.starts().into_iter().map(believe).collect(),
+            ..Processes::default()
+        };
         Gate {
             node: settings.node,
             store: settings.store,
             join: settings.join.clone(),
             retired: settings.retired.clone(),
             roster,
-            starts: Mutex::new(log.starts()),
+            processes: Mutex::new(processes),
+            doubts,
             log,
             transfer: Mutex::default(),
             heard: Mutex::default(),
@@ -289,7 +362,9 @@ impl Gate {
     /// Whether a message may reach the core. What is refused changes nothing but the log of this process.
     pub(crate) fn admit(&self, ground: &Ground, sender: &Sender, ask: Ask) -> Result<(), Status> {
         self.judge(ground, sender, ask).map_err(|refusal| {
-            self.refusals.note(sender.node, "refused", &refusal);
+            if !refusal.passes() {
+                self.refusals.note(sender.node, "refused", &refusal);
+            }
             refusal.to_status()
         })
     }
@@ -344,7 +419,7 @@ impl Gate {
             });
         }
         let joined = !ground.is_founded() && self.join.contains(&node);
-        self.hear(sender, known || joined)?;
+        self.hear(sender, known || joined, ask)?;
         match ask {
             Ask::Identify => Ok(()),
             Ask::Member if known => Ok(()),
@@ -409,35 +484,104 @@ impl Gate {
     }
 
     /// Compares the process with what was heard of its store, and notes a later one of a node that belongs here.
-    fn hear(&self, sender: &Sender, belongs: bool) -> Result<(), Refusal> {
+    fn hear(&self, sender: &Sender, belongs: bool, ask: Ask) -> Result<(), Refusal> {
         let Sender { node, store, run } = *sender;
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        match starts.get(&(node, store)) {
-            Some(seen) if *seen == run => return Ok(()),
-            Some(seen) if run.start <= seen.start => {
-                return Err(Refusal::Copy {
-                    node,
-                    store,
-                    seen: seen.start,
-                    shown: run.start,
-                });
+        let mut processes = self.processes();
+        let Some(Believed { run: seen, noted }) = processes.believed.get(&(node, store)).copied()
+        else {
+            return if belongs {
+                self.believe(&mut processes, sender)
+            } else {
+                Ok(())
+            };
+        };
+        if seen.nonce == run.nonce {
+            if run.start >= noted.saturating_add(NOTED_EVERY) {
+                return self.believe(&mut processes, sender);
             }
-            _ => {}
+            // Frames overtake each other: a lower count of the same process says nothing.
+            if run.start > seen.start {
+                let believed = Believed { run, noted };
+                processes.believed.insert((node, store), believed);
+            }
+            return Ok(());
         }
-        if belongs {
-            // Synced before anything the process says is believed. Once for each start of a peer.
-            self.log.note_start(node, store, run).map_err(|cause| {
-                tracing::error!(node, %cause, "cannot note the start of another store");
-                Refusal::Unnoted
-            })?;
-            starts.insert((node, store), run);
+        if run.start <= seen.start {
+            return Err(Refusal::Copy {
+                node,
+                store,
+                seen: seen.start,
+                shown: run.start,
+            });
         }
+        if run.start - seen.start > START_STEP_MAX {
+            return Err(Refusal::FarStart {
+                node,
+                seen: seen.start,
+                shown: run.start,
+            });
+        }
+        if !belongs {
+            return Ok(());
+        }
+        match processes.doubted.get(&(node, store)) {
+            Some((doubted, Doubt::Copy)) if doubted.run.nonce == run.nonce => {
+                return Err(Refusal::Twin { node, store });
+            }
+            Some((_, Doubt::Asked)) => {}
+            _ => {
+                let doubted = (*sender, Doubt::Asked);
+                processes.doubted.insert((node, store), doubted);
+                // Nobody takes questions any more only when this node is stopping.
+                let _ = self.doubts.send(*sender);
+            }
+        }
+        // Two that doubt each other must be able to ask each other.
+        if ask == Ask::Identify {
+            return Ok(());
+        }
+        Err(Refusal::Doubted(node))
+    }
+
+    /// What came of a question about a process. One that is no copy is believed from now on, and the one before it no more.
+    pub(crate) fn judged(&self, sender: &Sender, found: Found) {
+        let mut processes = self.processes();
+        let key = (sender.node, sender.store);
+        match found {
+            Found::Copy => {
+                processes.doubted.insert(key, (*sender, Doubt::Copy));
+            }
+            Found::Itself => {
+                processes.doubted.remove(&key);
+                // Not noted, it is doubted again with its next frame.
+                let _ = self.believe(&mut processes, sender);
+            }
+        }
+    }
+
+    /// Notes a process. Synced before anything that it says is believed: seldom, at its start and as its count rises.
+    fn believe(&self, processes: &mut Processes, sender: &Sender) -> Result<(), Refusal> {
+        let Sender { node, store, run } = *sender;
+        self.log.note_start(node, store, run).map_err(|cause| {
+            tracing::error!(node, %cause, "cannot note the start of another store");
+            Refusal::Unnoted
+        })?;
+        let noted = run.start;
+        processes
+            .believed
+            .insert((node, store), Believed { run, noted });
         Ok(())
+    }
+
+    fn processes(&self) -> MutexGuard<'_, Processes> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Compares a peer that answered with what was heard of its store.
     pub(crate) fn hear_answer(&self, sender: &Sender) -> Result<(), Refusal> {
-        self.hear(sender, true)
+        self.hear(sender, true, Ask::Member)
     }
 
     /// A leader announced that it hands over.

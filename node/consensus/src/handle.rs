@@ -14,7 +14,7 @@ use carnet_wire::status::Obstacle;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
 use crate::campaign;
 use crate::clock::Clock;
@@ -39,6 +39,7 @@ use crate::space::{self, Room};
 use crate::state_machine::Machine;
 use crate::status::{Role, Standing, Status, status};
 use crate::timekeeper::{self, ClockOffset, Clocks, ConfirmedTime};
+use crate::twins;
 use crate::types::{Runtime, Types, our_vote};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
@@ -77,19 +78,21 @@ impl Consensus {
         connector: Arc<dyn Connector>,
         clock: Arc<dyn Clock>,
     ) -> Result<Handle, StartError> {
-        if settings.store.is_none() || settings.start == 0 {
-            let text = "a store id and a start counter of at least 1 are needed";
+        if settings.store.is_none() || settings.count.now() == 0 {
+            let text = "a store id and a count of at least 1 are needed";
             return Err(StartError::Settings(text.to_owned()));
         }
         let config = Arc::new(settings.raft_config()?);
         let faults = FirstFault::default();
         let machine = Machine::open(machine, Arc::clone(&log), faults.clone(), settings.work)?;
         let (fatals, fatal) = watch::channel(None);
+        let (doubts, asked) = mpsc::unbounded_channel();
         let gate = Arc::new(Gate::new(
             &settings,
             machine.roster(),
             Arc::clone(&log),
             fatals.clone(),
+            doubts,
         ));
         if let Some(was) = gate.retired_store(settings.node) {
             return Err(StartError::Refused(format!(
@@ -164,6 +167,11 @@ impl Consensus {
             receiving: AsyncMutex::new(()),
             campaigns: AtomicBool::new(true),
         });
+        tokio::spawn(twins::ask(
+            Arc::downgrade(&plane),
+            asked,
+            settings.election_max,
+        ));
         tokio::spawn(campaign::run(Arc::clone(&plane), settings.clone()));
         let (comparisons, clocks) = watch::channel(Clocks::default());
         let watched = timekeeper::watch(Arc::clone(&plane), settings.clone(), comparisons);

@@ -46,6 +46,7 @@ mod status;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timekeeper;
+mod twins;
 mod types;
 mod work;
 

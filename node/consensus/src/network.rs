@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_store::identity::StoreId;
+use carnet_store::identity::{Count, Run, StoreId};
 use carnet_store::log::{ENTRY_BYTES_MAX, READ_BYTES_MAX, Vote};
 use carnet_store::machine::{LogPosition, Snapshot};
 use carnet_wire::raft::v1::Envelope;
@@ -70,7 +70,7 @@ pub(crate) struct Peers {
     pub(crate) group: u64,
     pub(crate) node: u64,
     pub(crate) store: StoreId,
-    pub(crate) start: u64,
+    count: Count,
     pub(crate) nonce: u64,
     connector: Arc<dyn Connector>,
     channels: Mutex<BTreeMap<(u64, Purpose), Kept>>,
@@ -114,7 +114,7 @@ impl Peers {
             group: settings.group,
             node: settings.node,
             store: settings.store,
-            start: settings.start,
+            count: settings.count.clone(),
             nonce: settings.nonce,
             connector,
             channels: Mutex::default(),
@@ -137,29 +137,46 @@ impl Peers {
             body,
             store: Bytes::copy_from_slice(&self.store.0),
             to_store: Bytes::copy_from_slice(to_store),
-            start: self.start,
+            start: self.count.now(),
             nonce: self.nonce,
         }
     }
 
-    /// The body of an answer, if it is the asked store's.
+    /// The body of an answer, if it is the asked store's, of a process that is believed.
     pub(crate) fn opened_answer(
         &self,
         to: u64,
         member: &Member,
         envelope: Envelope,
     ) -> Result<(Sender, Bytes), CallError> {
-        let refused = |text: String| {
-            self.gate.refusals.note(to, "answer not taken", &text);
-            CallError::Refused(text)
-        };
+        let sender = self.answering(to, member, &envelope)?;
+        match self.gate.hear_answer(&sender) {
+            Ok(()) => Ok((sender, envelope.body)),
+            Err(refusal) if refusal.passes() => Err(CallError::Unreachable(refusal.to_string())),
+            Err(refusal) => Err(self.not_taken(to, refusal.to_string())),
+        }
+    }
+
+    fn not_taken(&self, to: u64, text: String) -> CallError {
+        self.gate.refusals.note(to, "answer not taken", &text);
+        CallError::Refused(text)
+    }
+
+    /// Who answered, if it is the asked store.
+    fn answering(
+        &self,
+        to: u64,
+        member: &Member,
+        envelope: &Envelope,
+    ) -> Result<Sender, CallError> {
+        let refused = |text: String| self.not_taken(to, text);
         let ours = envelope.cluster[..] == self.cluster
             && envelope.group == self.group
             && envelope.version == BODY_VERSION
             && envelope.from == to
             && envelope.to == self.node
             && envelope.to_store[..] == self.store.0;
-        let sender = Sender::of(&envelope)
+        let sender = Sender::of(envelope)
             .filter(|_| ours)
             .ok_or_else(|| refused("the answer is not one of that node to this".to_owned()))?;
         if !member.store.is_none() && sender.store != member.store {
@@ -170,10 +187,29 @@ impl Peers {
             };
             return Err(refused(other.to_string()));
         }
-        self.gate
-            .hear_answer(&sender)
-            .map_err(|refusal| refused(refusal.to_string()))?;
-        Ok((sender, envelope.body))
+        Ok(sender)
+    }
+
+    /// The process that answers where a member is, believed or not.
+    pub(crate) async fn run_at(
+        &self,
+        to: u64,
+        member: &Member,
+        patience: Duration,
+    ) -> Result<Run, CallError> {
+        let envelope = self.envelope(to, member.store, Bytes::new());
+        let mut client = self.client(to, member, Purpose::Control)?;
+        match tokio::time::timeout(patience, client.identify(envelope)).await {
+            Ok(Ok(response)) => {
+                let sender = self.answering(to, member, &response.into_inner())?;
+                Ok(sender.run)
+            }
+            Ok(Err(status)) => Err(self.failed(to, Purpose::Control, &status)),
+            Err(_) => {
+                self.forget(to, Purpose::Control);
+                Err(CallError::Timeout(patience))
+            }
+        }
     }
 
     /// Tells a follower that it lacks a record that it had acknowledged; it stops when it finds that this is so.

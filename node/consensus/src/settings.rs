@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use carnet_store::identity::StoreId;
+use carnet_store::identity::{Count, StoreId};
 
 use crate::error::StartError;
 use crate::space::SpaceProbe;
@@ -20,9 +20,10 @@ pub struct Settings {
     pub node: u64,
     /// This node's store, as its data directory says. [`StoreId::NONE`] is refused at start.
     pub store: StoreId,
-    /// How often this store was started, this time included: at least 1, and on stable storage before anything is sent.
-    pub start: u64,
-    /// Drawn at each start of the process: two processes on copies of one store share `start`, not this.
+    /// The count of this store: at least 1, higher at each start, and on stable storage before it is shown. It may rise while
+    /// the process runs.
+    pub count: Count,
+    /// Drawn at each start of the process: two processes on copies of one store may share a count, not this.
     pub nonce: u64,
     /// Nodes from which this store, while it knows no configuration, takes its first append or snapshot.
     pub join: BTreeSet<u64>,
@@ -88,7 +89,7 @@ impl Settings {
             group: 0,
             node,
             store: StoreId::NONE,
-            start: 1,
+            count: Count::from(1),
             nonce: seed,
             join: BTreeSet::new(),
             retired: BTreeSet::new(),

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/
 //!   identity     whose directory it is, text as below
-//!   log/         the Raft log; its sentinel carries the store id and counts the starts
+//!   log/         the Raft log; its sentinel carries the store id and a count that rises
 //!   state/       the state; its IDENTITY carries the whole identity
 //!   retired      written by an operator: stores that left for good, one `node store` a line (`identity::read_retired`)
 //!   MAKING       only while the directory is being made; nothing in it was ever used while this is there
@@ -20,7 +20,7 @@
 //!
 //! A node that forgot what it voted for can elect a second leader, and published writes are gone. So an empty directory
 //! is never a reason to begin anew: opening makes nothing, and refuses by name whatever is missing or somebody else's.
-//! An older copy of the whole directory cannot be told from inside; the other nodes tell it by the count of starts.
+//! An older copy of the whole directory cannot be told from inside; the other nodes tell it by the count.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -75,7 +75,7 @@ pub struct Home {
     pub join: BTreeSet<u64>,
     /// The state.
     pub state: SwappableEngine,
-    /// The log; [`DiskLog::start`] is the count of starts.
+    /// The log; [`DiskLog::count`] is what the others know it by.
     pub log: DiskLog,
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use carnet_domain::{canonical_struct, canonical_struct_of_one};
 
@@ -95,10 +97,36 @@ impl fmt::Debug for StoreId {
 /// One life of a store: the process that was started on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Run {
-    /// How often the store was started, this time included.
+    /// The store's count when the process showed it: it rises with every start, with every vote, and while the log is
+    /// written.
     pub start: u64,
     /// Drawn by the process.
     pub nonce: u64,
+}
+
+/// The count of a store as it stands now, shared by the log, which raises it, and whoever shows it.
+///
+/// It is on stable storage before it is shown: the next start begins above it.
+#[derive(Debug, Clone)]
+pub struct Count(Arc<AtomicU64>);
+
+impl From<u64> for Count {
+    fn from(count: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(count)))
+    }
+}
+
+impl Count {
+    /// What it is now.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Shows a higher count, which is on stable storage.
+    pub fn show(&self, count: u64) {
+        self.0.fetch_max(count, Ordering::SeqCst);
+    }
 }
 
 /// Name of the file in a data directory that says which stores have left for good, one `node store` a line.

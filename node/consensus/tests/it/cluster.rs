@@ -13,7 +13,7 @@ use carnet_consensus::{
     Clock, ConnectError, Connector, Consensus, Handle, Member, PeerNode, ProposeError, Proposed,
     Purpose, Role, Settings, StartError, Status,
 };
-use carnet_store::identity::StoreId;
+use carnet_store::identity::{Count, StoreId};
 use carnet_store::log::MemoryLog;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) machine: RegisterMachine,
     pub(crate) clock: SetClock,
     pub(crate) log: Arc<MemoryLog>,
+    /// What it shows of its store.
+    pub(crate) count: Count,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -189,12 +191,13 @@ impl Cluster {
         let mut settings = Settings::quick(CLUSTER, node, 7 * node);
         let start = self.starts.entry(node).or_default();
         *start += 1;
-        settings.start = *start;
+        settings.count = (*start).into();
         settings.nonce = 1000 * node + *start;
         settings.store = self.stores.get(&node).copied().unwrap_or(store(node));
         settings.join = (1..=9).collect();
         settings.retired = self.retired.clone();
         (self.tweak)(&mut settings);
+        let count = settings.count.clone();
         let connector = Arc::new(Loopback {
             from: node,
             directory: Arc::clone(&self.directory),
@@ -228,10 +231,32 @@ impl Cluster {
                 machine,
                 clock,
                 log,
+                count,
                 stop: Some(stop),
             },
         );
         Ok(())
+    }
+
+    /// A second process, on a copy of a node's disk, somewhere else: it finds everybody, and nobody finds it.
+    pub(crate) async fn start_copy(&self, node: u64) -> Handle {
+        let mut settings = Settings::quick(CLUSTER, node, 1000 + node);
+        settings.count = (self.starts[&node] + 1).into();
+        settings.nonce = 1_000_000 + node;
+        settings.store = self.store(node);
+        settings.join = (1..=9).collect();
+        let connector = Arc::new(Loopback {
+            from: node,
+            directory: Arc::clone(&self.directory),
+        });
+        let started = Consensus::start(
+            settings,
+            Arc::new(self.nodes[&node].log.copy()),
+            Arc::new(RegisterMachine::new()),
+            connector,
+            Arc::new(SetClock::at(NOON_MS)),
+        );
+        started.await.expect("it cannot know")
     }
 
     pub(crate) async fn stop(&mut self, node: u64) {

@@ -161,7 +161,6 @@ impl Connector for Nobody {
 fn settings() -> Settings {
     Settings {
         store: store(1),
-        start: 1,
         ..Settings::quick(CLUSTER, 1, 1)
     }
 }

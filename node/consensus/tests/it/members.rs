@@ -458,9 +458,12 @@ async fn an_older_start_of_a_store_is_a_copy_and_a_restart_does_not_forget_it() 
     cluster.start(3).await;
     quiet(&cluster, &[1, 2, 3]).await;
     let now = Speaker::of(&cluster, 3);
+    let believed = asked_until_judged(&cluster, now, 1).await;
+    believed.expect("it answers at its address");
     let copies = [
         Speaker {
             start: now.start - 1,
+            nonce: now.nonce - 1,
             ..now
         },
         Speaker {
@@ -483,30 +486,122 @@ async fn an_older_start_of_a_store_is_a_copy_and_a_restart_does_not_forget_it() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_is_refused_for_good_learns_why() {
+async fn a_copy_of_a_running_node_learns_that_it_is_one_and_the_node_goes_on() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    quiet(&cluster, &[1, 2, 3]).await;
+    // Of a follower, and of the leader itself.
+    for copied in [
+        *cluster.followers(leader).first().expect("a follower"),
+        leader,
+    ] {
+        let copy = cluster.start_copy(copied).await;
+        let why = tokio::time::timeout(PATIENCE, copy.fatal()).await;
+        let why = why.expect("it learns of it");
+        assert!(
+            matches!(&why, Fatal::Copy { .. }) && why.is_final(),
+            "{why}"
+        );
+        assert!(why.to_string().contains("runs on a copy"), "{why}");
+        copy.shutdown().await;
+        let done = cluster.put("x", "2").await;
+        cluster.applied(done.position.index, 1..=3).await;
+        for node in 1..=3 {
+            let read = cluster.handle(node).read_index().await;
+            read.expect("everybody takes part");
+        }
+    }
+}
+
+/// Asks again while the process is only doubted.
+async fn asked_until_judged(
+    cluster: &Cluster,
+    speaker: Speaker,
+    to: u64,
+) -> Result<(), tonic::Status> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let channel = cluster.channel(speaker.node, to);
+        match speaker.ask(channel, to, Rpc::Clock, 0).await {
+            Err(doubted) if doubted.code() == Code::Unavailable => {
+                assert!(tokio::time::Instant::now() < deadline, "{doubted:?}");
+                tokio::task::yield_now().await;
+            }
+            other => return other.map(|_| ()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_taken_while_the_process_ran_is_behind_it_when_the_process_is_gone() {
+    let mut cluster = Cluster::founded(3, |_| ()).await;
+    quiet(&cluster, &[1, 2, 3]).await;
+    let leader = cluster.leader().await;
+    let gone = *cluster.followers(leader).first().expect("a follower");
+    let copied = Speaker::of(&cluster, gone);
+    // Votes and minutes of writing pass; the leader hears of them.
+    cluster.nodes[&gone].count.show(copied.start + 5);
+    cluster.handle(gone).read_index().await.expect("a quorum");
+    cluster.stop(gone).await;
+    let older = Speaker {
+        start: copied.start + 1,
+        nonce: copied.nonce + 1,
+        ..copied
+    };
+    let refused = asked_until_judged(&cluster, older, leader).await;
+    let refused = refused.expect_err("it is behind");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+    assert!(refused.message().contains("runs on a copy"), "{refused:?}");
+    assert!(
+        refused.message().contains("retire this node id"),
+        "{refused:?}"
+    );
+    // The disk itself begins above what it showed, and nobody else answers at its address.
+    let restarted = Speaker {
+        start: copied.start + 6,
+        ..older
+    };
+    let believed = asked_until_judged(&cluster, restarted, leader).await;
+    believed.expect("a restart");
+}
+
+/// Whoever holds a certificate and not the disk may claim any count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_count_is_believed_that_would_lock_the_store_out() {
     let cluster = Cluster::founded(3, |_| ()).await;
     quiet(&cluster, &[1, 2, 3]).await;
     let leader = cluster.leader().await;
-    let copied = *cluster.followers(leader).first().expect("a follower");
-    // Another process of the same start.
-    let running = Speaker::of(&cluster, copied);
-    let later = Speaker {
-        start: running.start + 1,
-        ..running
-    };
-    for node in (1..=3).filter(|node| *node != copied) {
-        let heard = later
-            .ask(cluster.channel(copied, node), node, Rpc::Clock, 0)
-            .await;
-        heard.expect("a later start of a member");
+    let named = *cluster.followers(leader).first().expect("a follower");
+    let store = Speaker::of(&cluster, named);
+    for start in [store.start + (1 << 20) + 1, 1 << 48, u64::MAX] {
+        let far = Speaker {
+            start,
+            nonce: 7,
+            ..store
+        };
+        let refused = asked_until_judged(&cluster, far, leader).await;
+        let refused = refused.expect_err("too far");
+        assert!(refused.details().is_empty(), "not for good: {refused:?}");
     }
-    let asked = cluster.handle(copied).read_index().await;
-    assert!(asked.is_err(), "{asked:?}");
-    let why = cluster.handle(copied).fatal().await;
-    assert!(
-        matches!(&why, Fatal::Copy { .. }) && why.is_final(),
-        "{why}"
-    );
+    // Within the step it is asked for, and the store answers.
+    for start in [store.start + 1, store.start + (1 << 20)] {
+        let near = Speaker {
+            start,
+            nonce: start,
+            ..store
+        };
+        let refused = asked_until_judged(&cluster, near, leader).await;
+        let refused = refused.expect_err("the store runs");
+        assert!(refused.message().contains("another process"), "{refused:?}");
+    }
+    let believed = asked_until_judged(&cluster, store, leader).await;
+    believed.expect("nothing was believed of the others");
+    cluster
+        .handle(named)
+        .read_index()
+        .await
+        .expect("it takes part");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

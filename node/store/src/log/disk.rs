@@ -25,13 +25,15 @@ use super::{
 use crate::directory::{names, sync_directory};
 use crate::fault::StorageFault;
 use crate::guard;
-use crate::identity::{Run, StoreId};
+use crate::identity::{Count, Run, StoreId};
 use crate::machine::{LogPosition, LogRecord};
 
 const SEGMENTS: &str = "wal";
 const SENTINEL: &str = "sentinel";
 
 const SENTINEL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Syncs of a sentinel that had changed, after which the count rises.
+const RISES_AFTER: u32 = 60;
 
 /// Sizes of the log on disk.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +66,6 @@ impl Default for DiskLogOptions {
 /// other store). [`DiskLog::create`] makes it once.
 pub struct DiskLog {
     engine: RwLock<Engine<Kinds>>,
-    start: u64,
     shared: Arc<Shared>,
     starts: Starts,
     /// Appends since the log was opened, if most of them are reported too early.
@@ -79,6 +80,7 @@ struct Shared {
     sentinel: Mutex<Guarded>,
     /// Where the segments are, for messages.
     path: PathBuf,
+    count: Count,
 }
 
 struct Guarded {
@@ -181,7 +183,7 @@ impl DiskLog {
         sync_directory(directory)
     }
 
-    /// Opens the log of a store in `directory`, and counts a start of it.
+    /// Opens the log of a store in `directory`, and counts its start.
     ///
     /// # Errors
     /// It is another store's, something that was written and synced is missing or altered, or the disk failed. Nothing
@@ -228,8 +230,8 @@ impl DiskLog {
 
         check_end(&engine, &sentinel.mark(), &segments)?;
         let starts = Starts::open(directory)?;
-        sentinel.begin()?;
-        let start = sentinel.life().start;
+        sentinel.rise()?;
+        let count = Count::from(sentinel.life().start);
         let shared = Arc::new(Shared {
             sentinel: Mutex::new(Guarded {
                 sentinel,
@@ -237,6 +239,7 @@ impl DiskLog {
                 poisoned: None,
             }),
             path: segments,
+            count,
         });
         let (until_dropped, dropped) = sync_channel(1);
         let syncing = Arc::clone(&shared);
@@ -246,7 +249,6 @@ impl DiskLog {
             .map_err(|source| fault("start sentinel thread", directory, source))?;
         Ok(DiskLog {
             engine: RwLock::new(engine),
-            start,
             shared,
             starts,
             #[cfg(feature = "planted")]
@@ -255,9 +257,10 @@ impl DiskLog {
         })
     }
 
-    /// How often the store was started, this time included.
-    pub fn start(&self) -> u64 {
-        self.start
+    /// The count of the store, which this log raises: by one at its opening, at every vote, and with every minute in which
+    /// it was written.
+    pub fn count(&self) -> Count {
+        self.shared.count.clone()
     }
 
     fn write(
@@ -350,6 +353,7 @@ impl RaftLog for DiskLog {
     }
 
     fn save_vote(&self, vote: Vote, synced: Synced) -> Result<(), StorageFault> {
+        let count = self.count();
         self.write(
             Report::Synced,
             |engine| engine.save_vote(DiskVote(vote)).map(|_| ()),
@@ -359,7 +363,7 @@ impl RaftLog for DiskLog {
                     ..guarded.sentinel.mark()
                 };
                 guarded.sentinel.write(mark)?;
-                guarded.sentinel.sync()
+                guarded.rise(&count)
             },
             synced,
         )
@@ -484,6 +488,23 @@ impl Guarded {
         }
     }
 
+    /// Raises the count and shows it.
+    fn rise(&mut self, count: &Count) -> Result<(), StorageFault> {
+        self.sentinel.rise()?;
+        count.show(self.sentinel.life().start);
+        Ok(())
+    }
+
+    /// Syncs the sentinel. When it had changed so many times since the count last rose, the count rises.
+    fn look_after(&mut self, written: &mut u32, count: &Count) -> Result<(), StorageFault> {
+        *written += u32::from(self.sentinel.is_dirty());
+        if *written < RISES_AFTER {
+            return self.sentinel.sync();
+        }
+        *written = 0;
+        self.rise(count)
+    }
+
     /// Raises the mark after a sync, unless the log was truncated since.
     fn raise(&mut self, last: (LogPosition, u32), epoch: u64) -> Result<(), StorageFault> {
         if epoch != self.epoch {
@@ -589,9 +610,10 @@ fn check_end(engine: &Engine<Kinds>, mark: &Mark, segments: &Path) -> Result<(),
 }
 
 fn sync_while_open(shared: &Shared, dropped: &Receiver<()>) {
+    let mut written = 0;
     while let Err(RecvTimeoutError::Timeout) = dropped.recv_timeout(SENTINEL_SYNC_INTERVAL) {
         let mut guarded = shared.lock();
-        if let Err(cause) = guarded.sentinel.sync() {
+        if let Err(cause) = guarded.look_after(&mut written, &shared.count) {
             let failed = FailedWrite::of(&cause, &shared.path);
             guarded.poisoned.get_or_insert(failed);
         }
@@ -629,4 +651,34 @@ fn unreadable(what: &'static str, path: &Path, cause: io::Error) -> StorageFault
 
 fn corrupt(what: &'static str, detail: String) -> StorageFault {
     StorageFault::Corrupt { what, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_rises_with_every_minute_of_writing_and_not_without() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(SENTINEL);
+        let sentinel = Sentinel::create(&path, StoreId([7; 16])).expect("made");
+        let mut guarded = Guarded {
+            sentinel,
+            epoch: 0,
+            poisoned: None,
+        };
+        let (count, mut written) = (Count::from(0), 0);
+        for _ in 0..10 * RISES_AFTER {
+            guarded.look_after(&mut written, &count).expect("synced");
+        }
+        assert_eq!(count.now(), 0, "nothing was written");
+        for second in 1..=3 * RISES_AFTER {
+            let mark = guarded.sentinel.mark();
+            guarded.sentinel.write(mark).expect("written");
+            guarded.look_after(&mut written, &count).expect("synced");
+            assert_eq!(count.now(), u64::from(second / RISES_AFTER));
+        }
+        let kept = Sentinel::open(&path).expect("opens").life().start;
+        assert_eq!(kept, count.now(), "what is shown is on the disk");
+    }
 }

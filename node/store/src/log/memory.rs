@@ -111,6 +111,21 @@ impl MemoryLog {
         }
     }
 
+    /// The log as it is on the disk, on another disk.
+    #[must_use]
+    pub fn copy(&self) -> MemoryLog {
+        let durable = self.lock().durable.clone();
+        MemoryLog {
+            inner: Mutex::new(Inner {
+                volatile: durable.clone(),
+                durable,
+                waiting: Vec::new(),
+            }),
+            starts: Mutex::new(self.starts()),
+            ..MemoryLog::new()
+        }
+    }
+
     /// Loses everything that was not synced, as a power cut does. Nobody hears of the writes that were lost.
     pub fn crash(&self) {
         let mut inner = self.lock();

@@ -5,8 +5,9 @@
 //! **The gap**: if within that second the power fails *and* the same file system forgets synced bytes of the log, the
 //! loss goes unnoticed.
 //!
-//! It also says whose log this is, by the store id, and counts how often the store was started: the other nodes keep the
-//! highest count they saw, so that an older copy of the directory is known by its lower one.
+//! It also says whose log this is, by the store id, and carries a count: the other nodes keep the highest that they saw, so
+//! that an older copy of the directory is known by its lower one. It rises with every start, with every vote, and with every
+//! minute in which the log was written, so that a copy taken while the process ran is soon an older one too.
 //!
 //! ```text
 //! two slots, at 0 and 512, written in turn; the valid one with the higher sequence counts
@@ -42,7 +43,7 @@ pub(super) struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) store: StoreId,
-    /// 0 until the first start.
+    /// The count; 0 until the first start.
     pub(super) start: u64,
 }
 
@@ -114,9 +115,9 @@ impl Sentinel {
         self.life
     }
 
-    /// Counts a start, durably. Nothing may be sent before: a count that is lost would be shown twice, and the second
+    /// Raises the count, durably. It may be shown only after: a count that is lost would be shown twice, and the second
     /// process would be taken for a copy.
-    pub(super) fn begin(&mut self) -> Result<(), StorageFault> {
+    pub(super) fn rise(&mut self) -> Result<(), StorageFault> {
         let start = self.life.start.checked_add(1);
         self.life.start = start.ok_or_else(|| StorageFault::Corrupt {
             what: "sentinel",
@@ -128,6 +129,11 @@ impl Sentinel {
             self.sync()?;
         }
         Ok(())
+    }
+
+    /// Whether anything was written since the last sync.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -318,7 +324,7 @@ mod tests {
         drop(Sentinel::create(&path, LIFE.store).expect("created"));
         for start in 1..=5 {
             let mut sentinel = Sentinel::open(&path).expect("opens");
-            sentinel.begin().expect("counted");
+            sentinel.rise().expect("counted");
             assert_eq!(sentinel.life(), Life { start, ..LIFE });
         }
         let whole = std::fs::read(&path).expect("readable");

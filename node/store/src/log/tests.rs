@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 
+use super::sentinel::Sentinel;
 use super::*;
 use crate::identity::StoreId;
 
@@ -278,18 +279,35 @@ fn a_log_that_was_never_made_is_not_made_by_opening_it() {
 }
 
 #[test]
-fn every_opening_counts_a_start() {
+fn every_opening_and_every_vote_is_counted_and_a_copy_of_before_falls_behind() {
     let directory = tempfile::tempdir().expect("a directory");
     DiskLog::create(directory.path(), STORE).expect("made");
-    for start in 1..=4 {
+    for term in 1..=4 {
         let log = open(directory.path()).expect("opens");
-        assert_eq!(log.start(), start);
-        let vote = Vote {
-            term: start,
-            node: 1,
-            committed: false,
-        };
-        synced(|done| log.save_vote(vote, done)).expect("voted");
+        let count = log.count();
+        assert_eq!(count.now(), 3 * term - 2);
+        let copy = std::fs::read(directory.path().join("sentinel")).expect("readable");
+        for committed in [false, true] {
+            let vote = Vote {
+                term,
+                node: 1,
+                committed,
+            };
+            synced(|done| log.save_vote(vote, done)).expect("voted");
+        }
+        assert_eq!(count.now(), 3 * term);
+        // What was shown is on the disk.
+        let whole = std::fs::read(directory.path().join("sentinel")).expect("readable");
+        assert_ne!(copy, whole);
+        let path = directory.path().join("copied");
+        std::fs::write(&path, &whole).expect("written");
+        let kept = Sentinel::open(&path).expect("opens").life().start;
+        assert_eq!(kept, 3 * term);
+        std::fs::write(&path, &copy).expect("written");
+        let older = Sentinel::open(&path).expect("opens").life().start;
+        // Its start would show one more, which the others have seen of the running process already.
+        assert!(older < kept, "{older}");
+        std::fs::remove_file(path).expect("removed");
     }
 }
 

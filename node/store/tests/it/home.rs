@@ -71,7 +71,7 @@ fn what_was_made_opens_and_counts_its_starts() {
         let home = open(&root, OWNER).expect("opened");
         assert_eq!(home.identity, identity());
         assert_eq!(home.join, join());
-        assert_eq!(home.log.start(), start);
+        assert_eq!(home.log.count().now(), start);
         refused(&root, OWNER, "is open in another process");
     }
 }
@@ -137,7 +137,11 @@ fn a_making_that_was_cut_short_is_refused_and_made_again() {
         let other = OWNER.with(StoreId([0x77; 16]));
         make(folder.path(), other).expect("made again");
         let home = open(folder.path(), OWNER).expect("opened");
-        assert_eq!((home.identity, home.log.start()), (other, 1), "{there:?}");
+        assert_eq!(
+            (home.identity, home.log.count().now()),
+            (other, 1),
+            "{there:?}"
+        );
     }
 }
 
@@ -169,7 +173,7 @@ fn the_directory_of_another_cluster_node_or_incarnation_is_refused() {
         refused(folder.path(), stranger, expected);
     }
     let home = open(folder.path(), OWNER).expect("opened");
-    assert_eq!(home.log.start(), 1, "a refusal is no start");
+    assert_eq!(home.log.count().now(), 1, "a refusal is no start");
 }
 
 #[test]
