@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ use crate::state_machine::Machine;
 use crate::status::{Role, Standing, Status, status};
 use crate::timekeeper::{self, ClockOffset, Clocks, ConfirmedTime};
 use crate::twins;
-use crate::types::{Runtime, Types, our_vote};
+use crate::types::{Runtime, Types};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
 const LEARNER_PATIENCE: u32 = 6;
@@ -166,6 +166,7 @@ impl Consensus {
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
             receiving: AsyncMutex::new(()),
             campaigns: AtomicBool::new(true),
+            progress: Mutex::default(),
         });
         tokio::spawn(twins::ask(
             Arc::downgrade(&plane),
@@ -641,15 +642,7 @@ impl Handle {
     /// # Errors
     /// This node has stopped.
     pub async fn transfer_leadership(&self, to: u64) -> Result<(), AdminError> {
-        // This node is asked for its vote too.
-        let own = our_vote(&self.plane.raft.metrics().borrow_watched().vote);
-        self.plane.gate.note_transfer(own, to);
-        self.plane
-            .raft
-            .trigger()
-            .transfer_leader(to)
-            .await
-            .map_err(|_| AdminError::Stopped)
+        self.plane.hand_over(to).await
     }
 
     /// Asks for a snapshot now.

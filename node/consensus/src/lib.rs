@@ -8,7 +8,8 @@
 //! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::hand_over`].
 //! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
-//! * [`Handle::clocks`], [`Handle::confirmed_time`]: what the voters' clocks read. A leader whose clock is off hands over.
+//! * [`Handle::clocks`], [`Handle::confirmed_time`]: what the voters' clocks read. A leader whose clock is off hands over, as
+//!   does one that stands still, applies nothing or has a full disk while another voter does better.
 //! * [`Handle::room`] says whether the leader takes load, or which disks are too full for it.
 //! * [`Handle::status`], [`Handle::standing`], [`Handle::fatal`]: after a fatal error the process must exit.
 //!
@@ -24,6 +25,7 @@ mod codec;
 mod compare;
 mod connector;
 mod error;
+mod fitness;
 mod forward;
 mod gate;
 mod going_on;

@@ -29,7 +29,8 @@ use crate::clock::Clock;
 use crate::codec::{BODY_VERSION, Body, Undecodable};
 use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::PeerNode;
-use crate::error::{Fatal, ProposeError};
+use crate::error::{AdminError, Fatal, ProposeError};
+use crate::fitness::{Fitness, Hindrance};
 use crate::forward::{ForwardHandler, Forwarded};
 use crate::gate::{Ask, Gate, Ground, Refusal, Sender};
 use crate::messages::{
@@ -40,7 +41,9 @@ use crate::network::{MESSAGE_BYTES_MAX, Peers};
 use crate::space::{self, SpaceProbe};
 use crate::state_machine::{Machine, SnapshotData};
 use crate::timekeeper;
-use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote};
+use crate::types::{
+    RaftLogId, RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote,
+};
 
 pub(crate) type Raft = openraft::Raft<Types, Machine>;
 
@@ -62,6 +65,15 @@ pub(crate) struct Plane {
     pub(crate) receiving: AsyncMutex<()>,
     /// Whether this node asks for votes when it loses its leader.
     pub(crate) campaigns: AtomicBool,
+    pub(crate) progress: Mutex<Progress>,
+}
+
+/// How far this node had applied at the last look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    applied_next: u64,
+    /// Nothing was applied since the look before it, and there was something to apply.
+    slow: bool,
 }
 
 /// The gRPC service of the Raft plane; whoever serves it puts a [`PeerNode`] into each request's extensions.
@@ -119,6 +131,63 @@ impl Plane {
     /// Whether this node asks for votes when it loses its leader.
     pub(crate) fn campaigns(&self) -> bool {
         self.campaigns.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether anything was applied since the last look.
+    pub(crate) fn look_at_progress(&self) {
+        let (applied_next, committed_next) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let next =
+                |at: &Option<RaftLogId>| at.as_ref().map_or(0, |at| at.index.saturating_add(1));
+            (
+                next(&metrics.last_applied),
+                next(&metrics.cluster_committed),
+            )
+        };
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let slow = applied_next == progress.applied_next && applied_next < committed_next;
+        *progress = Progress { applied_next, slow };
+    }
+
+    /// How well this node would lead.
+    pub(crate) async fn fitness(&self) -> Fitness {
+        let stands = self
+            .machine
+            .stands()
+            .borrow()
+            .as_ref()
+            .map(|stands| stands.position.index);
+        if let Some(index) = stands {
+            return Fitness {
+                hindrance: Hindrance::Stands,
+                applied_next: index,
+            };
+        }
+        let low = space::own(self).await.is_some_and(|space| space.is_low());
+        let applied = self.raft.metrics().borrow_watched().last_applied;
+        let slow = self
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .slow;
+        Fitness {
+            hindrance: match (slow, low) {
+                (true, _) => Hindrance::Slow,
+                (false, true) => Hindrance::LowDisk,
+                (false, false) => Hindrance::None,
+            },
+            applied_next: applied.map_or(0, |applied| applied.index.saturating_add(1)),
+        }
+    }
+
+    /// Hands leadership to another voter.
+    pub(crate) async fn hand_over(&self, to: u64) -> Result<(), AdminError> {
+        // This node is asked for its vote too.
+        let own = our_vote(&self.raft.metrics().borrow_watched().vote);
+        self.gate.note_transfer(own, to);
+        let asked = self.raft.trigger().transfer_leader(to).await;
+        asked.map_err(|_| AdminError::Stopped)
     }
 
     pub(crate) fn set_campaigns(&self, campaigns: bool) {
@@ -474,7 +543,8 @@ impl RaftPlane for RaftService {
         let (sender, _) = self.0.unary(request)?;
         self.0.admit(&sender, Ask::Member)?;
         let leads = self.0.raft.metrics().borrow_watched().state == ServerState::Leader;
-        let answer = timekeeper::answer(self.0.clock.now_ms(), leads);
+        let fitness = self.0.fitness().await;
+        let answer = timekeeper::answer(self.0.clock.now_ms(), leads, fitness);
         Ok(self.0.answer(&sender, answer))
     }
 

@@ -2,7 +2,7 @@
 //! Compiled with the feature `testing` only.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use carnet_domain::skip::entry_digest;
@@ -17,6 +17,7 @@ use carnet_store::machine::{
 #[derive(Clone, Default)]
 pub struct RegisterMachine {
     inner: Arc<Mutex<Inner>>,
+    stalled: Arc<(Mutex<bool>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -111,6 +112,33 @@ impl RegisterMachine {
         self.lock().stumbles_at = None;
     }
 
+    /// Applies nothing from now on, as on a disk that does not answer, until [`Self::stall_no_more`].
+    pub fn stall(&self) {
+        *self
+            .stalled
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Applies again.
+    pub fn stall_no_more(&self) {
+        *self
+            .stalled
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = false;
+        self.stalled.1.notify_all();
+    }
+
+    fn wait_for_the_disk(&self) {
+        let (stalled, changed) = &*self.stalled;
+        let mut waits = stalled.lock().unwrap_or_else(PoisonError::into_inner);
+        while *waits {
+            waits = changed.wait(waits).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Loses what a power cut loses.
     pub fn crash(&self) {
         let mut inner = self.lock();
@@ -128,6 +156,7 @@ impl StateMachine for RegisterMachine {
     }
 
     fn apply(&self, records: Vec<LogRecord>) -> Result<Vec<Bytes>, StorageFault> {
+        self.wait_for_the_disk();
         let mut inner = self.lock();
         let mut answers = Vec::with_capacity(records.len());
         for record in records {

@@ -2,9 +2,10 @@
 //!
 //! Every node asks the voters for their clocks every few seconds, whether or not anybody writes. A leader whose clock is
 //! not the one that a quorum agrees on hands leadership over; another node with such a clock does not campaign while
-//! somebody leads. What the registry makes of the readings is not known here.
+//! somebody leads. What the registry makes of the readings is not known here. With its clock a voter says whether anything
+//! else keeps it from leading well (`fitness`), and the same is done about that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connector::Purpose;
+use crate::fitness::{Fitness, Hindrance, NEARLY_UP_TO_DATE, better};
 use crate::member::Member;
 use crate::network::CallError;
 use crate::server::Plane;
@@ -176,7 +178,7 @@ async fn ask(
     known: &Status,
     patience: Duration,
     enough: impl Fn(&[ClockOffset]) -> bool,
-) -> Vec<ClockOffset> {
+) -> (Vec<ClockOffset>, BTreeMap<u64, Fitness>) {
     let mut asked: FuturesUnordered<_> = known
         .voters
         .iter()
@@ -184,18 +186,28 @@ async fn ask(
         .map(|(voter, member)| clock_of(plane, anchor, known, voter, member, patience))
         .collect();
     let mut offsets: Vec<ClockOffset> = Vec::new();
+    let mut fitness = BTreeMap::new();
     while let Some(answer) = asked.next().await {
-        offsets.extend(answer);
+        let Some((clock, fit)) = answer else {
+            continue;
+        };
+        fitness.insert(clock.node, fit);
+        offsets.push(clock);
         offsets.sort_by_key(|clock| clock.node);
         if enough(&offsets) {
             break;
         }
     }
-    offsets
+    (offsets, fitness)
 }
 
 /// All voters' clocks that answer in time.
 pub(crate) async fn voter_clocks(plane: &Plane, patience: Duration) -> Vec<ClockOffset> {
+    round(plane, patience).await.0
+}
+
+/// The voters that answer in time: their clocks, and how fit they are to lead.
+async fn round(plane: &Plane, patience: Duration) -> (Vec<ClockOffset>, BTreeMap<u64, Fitness>) {
     let known = known(plane);
     ask(plane, &Anchor::new(plane), &known, patience, |_| false).await
 }
@@ -208,7 +220,7 @@ pub(crate) async fn confirmed_time(
     let known = known(plane);
     let voters = voter_sets(plane);
     let anchor = Anchor::new(plane);
-    let offsets = ask(plane, &anchor, &known, patience, |offsets| {
+    let (offsets, _) = ask(plane, &anchor, &known, patience, |offsets| {
         agreed(offsets, &voters).is_some()
     })
     .await;
@@ -242,15 +254,16 @@ async fn clock_of(
     voter: u64,
     member: &Member,
     patience: Duration,
-) -> Option<ClockOffset> {
+) -> Option<(ClockOffset, Fitness)> {
     let peers = &plane.peers;
     if voter == peers.node {
-        return Some(ClockOffset {
+        let own = ClockOffset {
             node: voter,
             offset_ms: 0,
             round_trip_ms: 0,
             leads: known.standing.role == Role::Leader,
-        });
+        };
+        return Some((own, plane.fitness().await));
     }
     let envelope = peers.envelope(voter, member.store, Bytes::new());
     let sent_ms = anchor.elapsed_ms();
@@ -263,28 +276,39 @@ async fn clock_of(
             |mut client| async move { client.clock(envelope).await },
         )
         .await;
-    let (theirs_ms, leads) = answer_from(asked.ok()?)?;
+    let (theirs_ms, leads, fitness) = answer_from(asked.ok()?)?;
     let round_trip_ms = anchor.elapsed_ms().saturating_sub(sent_ms);
     let ours_ms = anchor.wall_ms.saturating_add(sent_ms);
-    Some(ClockOffset {
+    let clock = ClockOffset {
         leads,
         ..offset(voter, ours_ms, theirs_ms, round_trip_ms)
-    })
+    };
+    Some((clock, fitness))
 }
 
-/// What a node answers who asks for its clock: milliseconds since 1970, and whether it leads.
-pub(crate) fn answer(now_ms: u64, leads: bool) -> Bytes {
-    let mut body = BytesMut::with_capacity(9);
+/// Bytes of an answer: clock u64 | leads u8 | hindrance u8 | applied u64.
+const ANSWER_BYTES: usize = 18;
+
+/// What a node answers who asks for its clock: milliseconds since 1970, whether it leads, and how well it would.
+pub(crate) fn answer(now_ms: u64, leads: bool, fitness: Fitness) -> Bytes {
+    let mut body = BytesMut::with_capacity(ANSWER_BYTES);
     body.put_u64(now_ms);
     body.put_u8(u8::from(leads));
+    body.put_u8(fitness.hindrance.to_byte());
+    body.put_u64(fitness.applied_next);
     body.freeze()
 }
 
-fn answer_from(mut body: Bytes) -> Option<(u64, bool)> {
-    if body.len() != 9 {
+fn answer_from(mut body: Bytes) -> Option<(u64, bool, Fitness)> {
+    if body.len() != ANSWER_BYTES {
         return None;
     }
-    Some((body.get_u64(), body.get_u8() == 1))
+    let (now_ms, leads) = (body.get_u64(), body.get_u8() == 1);
+    let fitness = Fitness {
+        hindrance: Hindrance::from_byte(body.get_u8())?,
+        applied_next: body.get_u64(),
+    };
+    Some((now_ms, leads, fitness))
 }
 
 /// The offset of a clock that read `theirs_ms` in a round trip that began when ours read `sent_ms`.
@@ -311,13 +335,15 @@ pub(crate) async fn watch(plane: Arc<Plane>, settings: Settings, clocks: watch::
     let grace = settings.election_max * 4;
     let mut led_at = Instant::now();
     let mut said = false;
+    let mut hand_over = HandOver::default();
     loop {
         tokio::time::sleep(settings.clock_interval).await;
         let before = known(&plane);
         if before.standing.role == Role::Stopped {
             return;
         }
-        let offsets = voter_clocks(&plane, settings.clock_patience).await;
+        plane.look_at_progress();
+        let (offsets, fitness) = round(&plane, settings.clock_patience).await;
         let verdict = judge(&offsets, &voter_sets(&plane));
         if offsets.iter().any(|clock| clock.leads) {
             led_at = Instant::now();
@@ -327,8 +353,22 @@ pub(crate) async fn watch(plane: Arc<Plane>, settings: Settings, clocks: watch::
             verdict,
         });
         let off = matches!(verdict, ClockVerdict::Off { .. });
-        let campaigns = !off || led_at.elapsed() > grace;
+        let better = better_voter(&plane, &offsets, verdict, fitness);
+        let campaigns = (!off && better.is_none()) || led_at.elapsed() > grace;
         plane.set_campaigns(campaigns);
+        if let Some(heir) = hand_over.due(better.filter(|_| !off))
+            && known(&plane).standing.role == Role::Leader
+        {
+            let hindrance = plane.fitness().await.hindrance.words();
+            tracing::warn!(
+                heir,
+                hindrance,
+                "another voter does better: leadership is handed over"
+            );
+            if plane.hand_over(heir).await.is_err() {
+                return;
+            }
+        }
         match verdict {
             ClockVerdict::Off { offset_ms, .. } => {
                 let leads = known(&plane).standing.role == Role::Leader;
@@ -338,7 +378,7 @@ pub(crate) async fn watch(plane: Arc<Plane>, settings: Settings, clocks: watch::
                         heir,
                         "this node's clock is off what a quorum of voters reads: leadership is handed over"
                     );
-                    if plane.raft.trigger().transfer_leader(heir).await.is_err() {
+                    if plane.hand_over(heir).await.is_err() {
                         return;
                     }
                 } else if !said {
@@ -378,8 +418,37 @@ fn heir(plane: &Plane, offsets: &[ClockOffset], offset_ms: i64) -> Option<u64> {
         .map(|clock| clock.node)
 }
 
-/// Records that a voter may lack and still be handed leadership.
-const NEARLY_UP_TO_DATE: u64 = 10_000;
+/// A voter that is hindered less than this node, and whose clock agrees with a quorum as far as that is known.
+fn better_voter(
+    plane: &Plane,
+    offsets: &[ClockOffset],
+    verdict: ClockVerdict,
+    mut fitness: BTreeMap<u64, Fitness>,
+) -> Option<u64> {
+    let known = known(plane);
+    let own = fitness.remove(&known.node)?;
+    let agrees = |node: u64| match verdict {
+        ClockVerdict::Agreed { offset_ms } => offsets.iter().any(|clock| {
+            clock.node == node && clock.offset_ms.abs_diff(offset_ms) <= TOLERANCE_MS.unsigned_abs()
+        }),
+        _ => true,
+    };
+    better(&known, own, &fitness, agrees)
+}
+
+/// Hands over only when the same was found twice in a row: what hinders for a moment passes, and what one voter meets now the
+/// others meet in the next.
+#[derive(Default)]
+struct HandOver {
+    found: bool,
+}
+
+impl HandOver {
+    fn due(&mut self, better: Option<u64>) -> Option<u64> {
+        let before = std::mem::replace(&mut self.found, better.is_some());
+        better.filter(|_| before)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -464,7 +533,12 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_size_says_nothing() {
-        assert_eq!(answer_from(answer(7, true)), Some((7, true)));
-        assert_eq!(answer_from(Bytes::from_static(&[0; 8])), None);
+        let fitness = Fitness {
+            hindrance: Hindrance::Slow,
+            applied_next: 12,
+        };
+        let sent = answer(7, true, fitness);
+        assert_eq!(answer_from(sent.clone()), Some((7, true, fitness)));
+        assert_eq!(answer_from(sent.slice(..ANSWER_BYTES - 1)), None);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use carnet_consensus::{DiskSpace, Room, Settings, Space, SpaceProbe};
+use carnet_consensus::{DiskSpace, Role, Room, Settings, Space, SpaceProbe};
 
 use crate::cluster::{Cluster, PATIENCE};
 
@@ -69,4 +69,25 @@ async fn the_leader_refuses_load_while_voters_with_room_are_no_quorum() {
     set(followers[0], 1000);
     let room = known(&cluster, leader, |room| room.refusal.is_none()).await;
     assert!(!room.low.contains_key(&followers[0]), "{room:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_is_nearly_full_hands_over_to_a_voter_with_room() {
+    let cluster = Cluster::founded(3, with_disks).await;
+    cluster.put("a", "1").await;
+    let leader = cluster.leader().await;
+    let followers: Vec<u64> = cluster.followers(leader).into_iter().collect();
+    set(leader, 7);
+    set(followers[0], 8);
+    // One voter alone has room.
+    cluster.leader_of(followers[1]).await;
+    // With all of them low, nobody does better: it stays where it is.
+    set(followers[1], 9);
+    known(&cluster, followers[1], |room| room.low.len() == 3).await;
+    let status = cluster.handle(followers[1]).status();
+    assert_eq!(status.standing.role, Role::Leader, "{status:?}");
+    for node in 1..=3 {
+        set(node, 1000);
+    }
+    cluster.put("a", "2").await;
 }

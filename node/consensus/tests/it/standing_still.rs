@@ -201,6 +201,64 @@ async fn a_leader_that_stands_still_alone_can_hand_over_and_what_was_under_way_i
     cluster.applied(done.position.index, [leader]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stands_still_alone_hands_over_by_itself() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("kept", "yes").await;
+    let leader = cluster.leader().await;
+    let spared: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    poison(&cluster, &spared);
+    let under_way = cluster
+        .handle(leader)
+        .propose(Bytes::from_static(POISON))
+        .await;
+    assert!(
+        matches!(under_way, Err(ProposeError::Unknown(_))),
+        "{under_way:?}"
+    );
+    let unseated = cluster
+        .handle(leader)
+        .wait_status(|status| status.standing.role != Role::Leader, PATIENCE);
+    unseated.await.expect("it hands over");
+    let done = cluster.put("after", "yes").await;
+    let next = cluster.leader().await;
+    assert!(spared.contains(&next));
+    cluster.applied(done.position.index, spared).await;
+    assert!(cluster.handle(leader).stands_before().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_does_not_answer_hands_over() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("kept", "yes").await;
+    let leader = cluster.leader().await;
+    let slow = &cluster.nodes[&leader];
+    slow.machine.stall();
+    let proposing = slow.handle.clone();
+    let under_way =
+        tokio::spawn(async move { proposing.propose(Bytes::from_static(b"a=1")).await });
+    let unseated = slow
+        .handle
+        .wait_status(|status| status.standing.role != Role::Leader, PATIENCE);
+    let unseated = unseated.await;
+    if unseated.is_ok() {
+        // The others took it; they only have to be asked.
+        let done = cluster.put("after", "yes").await;
+        let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+        cluster.applied(done.position.index, others).await;
+        for node in cluster.followers(leader) {
+            let taken = cluster.nodes[&node].machine.register("a");
+            assert_eq!(taken.as_deref(), Some(&b"1"[..]));
+        }
+    }
+    slow.machine.stall_no_more();
+    unseated.expect("it hands over");
+    under_way
+        .await
+        .expect("no panic")
+        .expect("applied here at last");
+}
+
 /// Snapshots come often, and no voter that is away keeps the log.
 fn often(settings: &mut Settings) {
     settings.snapshot_records = 20;
