@@ -245,6 +245,14 @@ fn peer_node(mut request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
+/// Refuses everything until the others have taken this process in.
+fn only_if_open(node: &Node, request: Request<()>) -> Result<Request<()>, Status> {
+    match node.refusal() {
+        None => Ok(request),
+        Some(refusal) => Err(crate::api::registry::status(refusal)),
+    }
+}
+
 /// What runs for as long as the node does.
 pub struct Running {
     node: Arc<Node>,
@@ -356,6 +364,9 @@ pub async fn assemble(
         request_count_max: 1024,
         ..ServerTuning::default()
     };
+    let opening = Arc::clone(&node);
+    let registry =
+        InterceptedService::new(registry, move |request| only_if_open(&opening, request));
     edge.open(
         node.config.listen.client,
         &planes.client,
@@ -391,6 +402,12 @@ pub async fn assemble(
     )
     .await?;
 
+    let opening = Arc::clone(&node);
+    tasks.spawn(async move {
+        opening.open_when_taken_in().await;
+        // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
     let signer = Signer::new(&node.config, cluster, keyring);
     let keeping = Arc::clone(&node);
     tasks.spawn(async move {

@@ -46,6 +46,7 @@ pub struct Parts {
 
 /// The border of one node. Its tasks end with [`Gateway::stop`], or when it is dropped.
 pub struct Gateway {
+    node: Arc<Node>,
     home: Arc<NodeHome>,
     board: Arc<Board>,
     inquirer: Inquirer,
@@ -67,7 +68,7 @@ impl Gateway {
         let Parts { node, tls, roots } = parts;
         let stop = CancellationToken::new();
         let board = Arc::new(Board::new());
-        let home = Arc::new(NodeHome::start(node, roots, &stop));
+        let home = Arc::new(NodeHome::start(Arc::clone(&node), roots, &stop));
         let dialer: Arc<dyn Dialer> = Arc::new(PlaneDialer(tls));
         let follower = Follower::new(
             Arc::clone(&home) as Arc<dyn Home>,
@@ -77,6 +78,7 @@ impl Gateway {
         );
         tokio::spawn(follower.run(stop.clone()));
         Arc::new(Self {
+            node,
             inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
             home,
             board,
@@ -88,7 +90,12 @@ impl Gateway {
     pub fn service(&self, mut server: Server) -> Router {
         let home = Arc::clone(&self.home) as Arc<dyn Home>;
         let service = FederationService::new(home, Arc::clone(&self.board), self.stop.clone());
-        server.add_service(InterceptedService::new(service.into_server(), caller))
+        let node = Arc::clone(&self.node);
+        let admitted = move |request| match node.refusal() {
+            None => caller(request),
+            Some(refusal) => Err(crate::api::registry::status(refusal)),
+        };
+        server.add_service(InterceptedService::new(service.into_server(), admitted))
     }
 
     /// Ends the streams of peers and follows nobody any more.

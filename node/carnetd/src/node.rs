@@ -3,7 +3,7 @@
 //! No rule is here: what may be done is decided by the domain, in `apply`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,12 @@ use rand::RngCore;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::timekeeper::{self, Timekeeper};
+
+/// What a node says that no quorum has taken in since it was started.
+const NOT_YET: &str = "this node is not yet with the others: since its start no leader with a quorum has taken it in, and what it \
+                       holds may be out of date";
+/// Between two attempts to learn whether this node takes part.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the services of a node share.
 pub struct Node {
@@ -43,6 +49,8 @@ pub struct Node {
     pub time: Timekeeper,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
+    /// Whether the others have taken this process in, once.
+    open: AtomicBool,
 }
 
 /// An answer and where it stands.
@@ -75,6 +83,7 @@ impl Node {
             clock,
             time: Timekeeper::default(),
             waiting: AtomicUsize::new(0),
+            open: AtomicBool::new(false),
         }
     }
 
@@ -86,6 +95,26 @@ impl Node {
     /// Whether this node believes that it leads. Only a committed proposal or a read index proves it.
     pub fn seems_leader(&self) -> bool {
         self.raft.standing().borrow().role == carnet_consensus::Role::Leader
+    }
+
+    /// Whether clients and peers may be answered: once this process has learned from the cluster that it takes part. Until
+    /// then it may be an older copy of this node, whose newest head is one that the world has long seen replaced.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// What clients and peers are told until then.
+    pub fn refusal(&self) -> Option<ApiError> {
+        (!self.is_open()).then(|| ApiError::unavailable(NOT_YET))
+    }
+
+    /// Opens the node to clients and peers as soon as the others have taken it in.
+    pub async fn open_when_taken_in(&self) {
+        while self.raft.taken_in().await.is_err() {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        self.open.store(true, Ordering::Relaxed);
+        tracing::info!("this node is with the others: clients and peers are answered");
     }
 
     /// How many callers wait for a checkpoint.

@@ -31,7 +31,7 @@ use crate::member::Member;
 use crate::messages::ForwardAnswer;
 use crate::network::{Network, Peers};
 use crate::proposals::{Proposals, Proposed, leader_of};
-use crate::reads::{ReadPermit, Reads};
+use crate::reads::{self, ReadPermit, Reads};
 use crate::roster::RETIRED_MAX;
 use crate::server::{Plane, Raft, RaftService};
 use crate::settings::Settings;
@@ -275,6 +275,16 @@ impl Handle {
     /// No leader could confirm in time, or this node lags too far behind.
     pub async fn read_index(&self) -> Result<ReadPermit, ReadError> {
         self.reads.read_index().await
+    }
+
+    /// Waits until a leader with a quorum has taken this process for a member, and it has all that was committed then. Until
+    /// that it may be an older copy of a node, or one that was removed, and what it holds may be long out of date: it should
+    /// show nobody anything. Unlike [`Self::read_index`] it succeeds on a node that stands still before a record.
+    ///
+    /// # Errors
+    /// Not in time; ask again.
+    pub async fn taken_in(&self) -> Result<(), ReadError> {
+        reads::taken_in(&self.plane, self.patience).await
     }
 
     /// Waits until this node holds at least the state it had before it was restarted. Call it once, before serving.

@@ -64,6 +64,21 @@ impl Reads {
     }
 }
 
+/// Waits until this process was taken for a member by a leader with a quorum, and has what that leader had committed: in the
+/// log if the machine stands still before a record of it, and applied otherwise.
+pub(crate) async fn taken_in(plane: &Plane, patience: Duration) -> Result<(), ReadError> {
+    let index = tokio::time::timeout(patience, obtain(plane, patience)).await;
+    let index =
+        index.unwrap_or_else(|_| Err(ReadError::NoQuorum("no quorum in time".to_owned())))?;
+    let reached = plane
+        .raft
+        .wait(Some(patience))
+        .applied_index_at_least(Some(index), "taken in")
+        .await;
+    // What is kept back while the machine stands still counts as applied here, which is what is meant.
+    reached.map(|_| ()).map_err(|_| ReadError::Lagging)
+}
+
 fn not_standing(plane: &Plane) -> Result<(), ReadError> {
     match &*plane.machine.stands().borrow() {
         Some(stands) => Err(ReadError::StandsStill(stands.to_string())),

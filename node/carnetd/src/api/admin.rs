@@ -304,6 +304,7 @@ impl Admin for AdminService {
                 .low
                 .iter()
                 .map(|(node, space)| format!("node {node}: {space}"))
+                .chain(self.node.refusal().map(|refusal| refusal.to_string()))
                 .collect(),
             committed: raft.committed.unwrap_or(0),
             progress: member_progress(&raft),

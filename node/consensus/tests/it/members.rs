@@ -566,6 +566,46 @@ async fn a_copy_taken_while_the_process_ran_is_behind_it_when_the_process_is_gon
     believed.expect("a restart");
 }
 
+/// Until then what it holds may be years old, and nobody has told it so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_is_taken_in_only_by_a_quorum() {
+    let mut cluster = Cluster::founded(3, |settings| {
+        settings.propose_timeout = Duration::from_secs(2);
+    })
+    .await;
+    cluster.put("x", "1").await;
+    quiet(&cluster, &[1, 2, 3]).await;
+    for node in 1..=3 {
+        let taken = cluster.handle(node).taken_in().await;
+        taken.expect("it runs with the others");
+    }
+    for node in 1..=3 {
+        cluster.stop(node).await;
+    }
+    cluster.start(1).await;
+    let alone = cluster.handle(1).taken_in().await;
+    assert!(alone.is_err(), "nobody is there: {alone:?}");
+    cluster.start(2).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while let Err(error) = cluster.handle(1).taken_in().await {
+        assert!(tokio::time::Instant::now() < deadline, "{error}");
+    }
+    assert_eq!(
+        cluster.nodes[&1].machine.register("x").as_deref(),
+        Some(&b"1"[..])
+    );
+    // A copy is never taken in.
+    let copy = cluster.start_copy(2).await;
+    let taken = copy.taken_in().await;
+    assert!(taken.is_err(), "{taken:?}");
+    copy.shutdown().await;
+
+    let single = Cluster::founded(1, |_| ()).await;
+    single.leader_of(1).await;
+    let taken = single.handle(1).taken_in().await;
+    taken.expect("it is the quorum");
+}
+
 /// Whoever holds a certificate and not the disk may claim any count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_count_is_believed_that_would_lock_the_store_out() {
