@@ -198,8 +198,9 @@ async fn either(
 }
 
 /// openraft names every failed attempt to reach a peer, and each heartbeat is one: a peer that is away for a night filled
-/// the disk. Consensus names them once and counts. A filter that names openraft is taken as it is.
-const QUIET: &str = "openraft::core::heartbeat=error,openraft::replication=error,\
+/// the disk. Consensus names them once and counts. What openraft says for information, above all two kilobytes of its whole
+/// state at each start, is for whoever works on it. A filter that names openraft is taken as it is.
+const QUIET: &str = "openraft=warn,openraft::core::heartbeat=error,openraft::replication=error,\
                      openraft::engine::handler::replication_handler=error";
 
 fn start_log(config: &Config) {

@@ -17,3 +17,4 @@ mod poisoned;
 mod power;
 mod process;
 mod raft_plane;
+mod starting;
