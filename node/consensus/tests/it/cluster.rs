@@ -248,6 +248,7 @@ impl Cluster {
         let connector = Arc::new(Loopback {
             from: node,
             directory: Arc::clone(&self.directory),
+            starved: Arc::clone(&self.starved),
         });
         let started = Consensus::start(
             settings,
