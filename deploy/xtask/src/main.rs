@@ -1,11 +1,11 @@
-//! The command line of the workspace's own checks: `cargo xtask layers`, `cargo xtask tidy`.
+//! The command line of the workspace's own checks: `cargo xtask layers`, `cargo xtask tidy`, `cargo xtask unused`.
 //!
 //! It prints what the library found and turns that into an exit code; it decides nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use carnet_xtask::{layers, tidy};
+use carnet_xtask::{layers, tidy, unused};
 use clap::{Parser, Subcommand};
 
 /// Checks of the workspace itself.
@@ -22,6 +22,8 @@ enum Check {
     Layers,
     /// Words, headers and unfinished work in the tracked files.
     Tidy,
+    /// Direct dependencies that no line uses, or only tests.
+    Unused,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,10 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
                 eprintln!("note: {note}");
             }
             ("tidy", texts(&tidy::check(&tree)))
+        }
+        Check::Unused => {
+            let (workspace, tree) = (layers::read(&here)?, tidy::read(&root_of(&here)?)?);
+            ("unused", texts(&unused::check(&workspace, &tree)))
         }
     };
     for finding in &findings {

@@ -1,6 +1,6 @@
 //! Puts one node together from values: configuration, clock, keys. The only place that knows all rooms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,7 @@ use crate::tls::{
     ServerTuning, TcpDial, TlsError, TrustedRoots, accept, connect, read_roots,
 };
 use crate::verify::Verifier;
+use crate::waiting;
 
 /// Certificates of all planes, and whom they believe.
 struct Planes {
@@ -114,19 +115,24 @@ impl Planes {
 }
 
 /// Makes the data directory of a new node, whose empty log takes its first configuration from the nodes in `join`. Its
-/// store id.
+/// store id. Those with an address are asked while the node waits.
 ///
 /// # Errors
 /// Certificates cannot be used, there is something in the directory already, or the disk failed.
 pub fn init(
     config: &Config,
     clock: &Arc<dyn Clock>,
-    join: &BTreeSet<u64>,
+    join: &BTreeMap<u64, Option<String>>,
 ) -> Result<StoreId, RunError> {
     let owner = Planes::load(config, clock)?.owner(config)?;
     let store = StoreId(rand::random());
     let root = &config.node.data_dir;
-    home::make(root, owner.with(store), join, rocks_settings(config))?;
+    let nodes: BTreeSet<u64> = join.keys().copied().collect();
+    home::make(root, owner.with(store), &nodes, rocks_settings(config))?;
+    let addressed = join
+        .iter()
+        .filter_map(|(node, at)| Some((*node, at.clone()?)));
+    waiting::keep(root, &addressed.collect())?;
     Ok(store)
 }
 
@@ -424,6 +430,9 @@ pub async fn assemble(
         skip_files.watch(looked_for).await;
         Ok(())
     });
+    let waiting = Arc::clone(&node);
+    // Its end says nothing: most nodes are taken in at once.
+    tokio::spawn(async move { waiting::run(waiting).await });
     let comparing = stop.subscribe();
     tasks.spawn(async move { comparer.run(comparing).await });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");

@@ -3,7 +3,7 @@
 //! A [`Config`] that exists was judged as a whole: every number is in its range and no two settings contradict each
 //! other. Nothing of the database or the network is touched for that. Unknown tables and settings are refused, so a
 //! misspelt one is never ignored. Paths may be relative to the folder of the file. `carnetd --dump-config` prints what
-//! is in force, `carnetd --check` judges the file and the keys and stops.
+//! is in force, `carnetd --example-config` a file to begin with, and `carnetd --check` judges the file and all it names.
 //!
 //! The least there must be; everything else has a default:
 //! ```toml
@@ -34,6 +34,9 @@ use carnet_domain::code::Prefix;
 use serde::{Deserialize, Serialize};
 
 pub use self::paths::PkiPaths;
+
+/// Every setting with its default and what it means, as a file to begin with.
+pub const EXAMPLE: &str = include_str!("config/example.toml");
 
 /// Everything a node is told at start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -284,21 +287,38 @@ impl Config {
     /// # Errors
     /// The text is not TOML of this shape, or has settings that cannot be used.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let (config, faults) = Self::parse_all(text, path)?;
+        if faults.is_empty() {
+            return Ok(config);
+        }
+        Err(ConfigError::Settings {
+            path: path.to_owned(),
+            faults,
+        })
+    }
+
+    /// What a file says, with the settings in it that cannot be used: to judge the rest too.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not TOML of this shape.
+    pub(crate) fn read(path: &Path) -> Result<(Self, Vec<SettingFault>), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse_all(&text, path)
+    }
+
+    fn parse_all(text: &str, path: &Path) -> Result<(Self, Vec<SettingFault>), ConfigError> {
         let mut config: Self = toml::from_str(text).map_err(|source| ConfigError::Syntax {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
         let faults = judge::faults(&config);
-        if !faults.is_empty() {
-            return Err(ConfigError::Settings {
-                path: path.to_owned(),
-                faults,
-            });
-        }
         let folder = path.parent().unwrap_or(Path::new(""));
         config.node.data_dir = folder.join(&config.node.data_dir);
         config.node.pki_dir = folder.join(&config.node.pki_dir);
-        Ok(config)
+        Ok((config, faults))
     }
 
     /// What is in force, as a file that [`Config::parse`] takes.

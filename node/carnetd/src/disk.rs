@@ -1,6 +1,6 @@
 //! The room on the file systems that this node writes to: read here, judged in consensus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carnet_consensus::{DiskSpace, Space};
 
@@ -32,6 +32,17 @@ impl DataDisk {
                 Profile::Production => WATERMARK_BYTES_MAX,
                 Profile::Sandbox => WATERMARK_BYTES_MAX_SANDBOX,
             },
+        }
+    }
+
+    /// The same rule for a folder that is not a data directory yet.
+    pub(crate) fn at(self, folder: &Path) -> Self {
+        if self.folders.iter().all(|folder| folder.exists()) {
+            return self;
+        }
+        Self {
+            folders: vec![folder.to_owned()],
+            ..self
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 pub mod api;
 pub mod assemble;
+pub mod check;
 pub mod clock;
 pub mod compare;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod skip_files;
 pub mod timekeeper;
 pub mod tls;
 pub mod verify;
+pub mod waiting;
 
 // The same certificates that `carnet-trust` is tested with, wrong ones above all.
 #[cfg(test)]

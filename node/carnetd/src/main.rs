@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use carnet_store::home::JOIN_COUNT_MAX;
 use carnet_trust::identity::Plane;
+use carnetd::check::chain;
 use carnetd::clock::{Clock, SystemClock};
-use carnetd::config::{Config, LogFormat};
+use carnetd::config::{Config, EXAMPLE, LogFormat};
 use carnetd::exit::Exit;
 use carnetd::keyring::{FileKeyring, read_secret};
 use clap::{Parser, Subcommand};
@@ -29,16 +30,25 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(name = "carnetd", version, after_help = EXIT_CODES)]
 struct CommandLine {
     /// The configuration of this node, in TOML.
-    #[arg(long, value_name = "FILE", env = "CARNETD_CONFIG")]
-    config: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CARNETD_CONFIG",
+        required_unless_present = "example_config"
+    )]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     verb: Option<Verb>,
     /// Print the configuration in force, defaults included, and end.
     #[arg(long, conflicts_with = "check")]
     dump_config: bool,
-    /// Judge the configuration, the certificates' files and the keys, and end. The data directory is not opened.
+    /// Judge everything that needs no network, and end: settings, keys and their modes, certificates, ports, data directory,
+    /// disk, clock. Prints all that is wrong, a line each; the data directory is not opened, and the node may run.
     #[arg(long)]
     check: bool,
+    /// Print a complete configuration with comments, to begin with, and end.
+    #[arg(long, conflicts_with_all = ["check", "dump_config"])]
+    example_config: bool,
     /// The fault to plant, for tests of the tests.
     #[cfg(feature = "planted")]
     #[arg(long, value_name = "NAME")]
@@ -53,22 +63,42 @@ enum Verb {
     /// replaced is a new node with a new id: under the old one it would not know what it voted for, and the others refuse
     /// it.
     Init {
-        /// Ids of the nodes that may give the node its first configuration, separated by commas: all founding nodes,
-        /// itself among them, for a cluster that is to be founded; the present voters for one that it joins. Only a node
-        /// that names itself can be asked to found a cluster (`carnet cluster init`).
+        /// The nodes that may give the node its first configuration, as ID or ID=RAFT_HOST:PORT, separated by commas: all
+        /// founding nodes, itself among them, for a cluster that is to be founded; the present voters for one that it
+        /// joins. Those with an address are asked while nobody takes the node in. Only a node that names itself can be
+        /// asked to found a cluster (`carnet cluster init`).
         #[arg(
             long,
             value_name = "IDS",
             required = true,
             value_delimiter = ',',
-            value_parser = clap::value_parser!(u64).range(1..)
+            value_parser = joined
         )]
-        join: Vec<u64>,
+        join: Vec<(u64, Option<String>)>,
     },
+}
+
+fn joined(text: &str) -> Result<(u64, Option<String>), String> {
+    let (id, address) = match text.split_once('=') {
+        Some((id, address)) => (id, Some(address.to_owned())),
+        None => (text, None),
+    };
+    let id = id.parse().ok().filter(|id| *id >= 1);
+    let whole = address.as_deref().is_none_or(|address| {
+        address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    });
+    match id.filter(|_| whole) {
+        Some(id) => Ok((id, address)),
+        None => Err("write ID or ID=HOST:PORT".to_owned()),
+    }
 }
 
 const EXIT_CODES: &str = "\
 A new node, once, and then at every start:
+  carnetd --example-config > FILE
+  carnetd --config FILE --check
   carnetd --config FILE init --join 1,2,3
   carnetd --config FILE
 
@@ -95,19 +125,25 @@ fn main() -> ExitCode {
 }
 
 fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
+    if line.example_config {
+        return print(EXAMPLE);
+    }
+    let Some(path) = &line.config else {
+        return Err((Exit::Usage, "which configuration? (--config)".to_owned()));
+    };
     if line.verb.is_some() && (line.dump_config || line.check) {
         let text = "--check and --dump-config go without a command".to_owned();
         return Err((Exit::Usage, text));
     }
-    let config = Config::load(&line.config).map_err(|error| (Exit::Usage, chain(&error)))?;
+    if line.check {
+        return check(path);
+    }
+    let config = Config::load(path).map_err(|error| (Exit::Usage, chain(&error)))?;
     if line.dump_config {
         return print(&config.dump());
     }
     let keyring = FileKeyring::open(&config.pki()).map_err(|error| (Exit::Keys, chain(&error)))?;
     judge_files(&config)?;
-    if line.check {
-        return print("the configuration and the keys can be used\n");
-    }
     // Before there is a log: its answer is one line for a person or a script, not a database's account of itself.
     if let Some(Verb::Init { join }) = &line.verb {
         return init(&config, join);
@@ -126,13 +162,24 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
     runtime.block_on(run(config, keyring))
 }
 
-fn init(config: &Config, join: &[u64]) -> Result<(), (Exit, String)> {
+/// What was found is the answer, on standard output; the code is that of the first thing wrong.
+fn check(path: &Path) -> Result<(), (Exit, String)> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let report = carnetd::check::judge(path, &clock);
+    print(&report.to_string())?;
+    match report.exit() {
+        Exit::Stopped => Ok(()),
+        exit => Err((exit, format!("{} cannot be started with", path.display()))),
+    }
+}
+
+fn init(config: &Config, join: &[(u64, Option<String>)]) -> Result<(), (Exit, String)> {
     if join.len() > JOIN_COUNT_MAX {
         let text = format!("--join: {} nodes, at most {JOIN_COUNT_MAX}", join.len());
         return Err((Exit::Usage, text));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let join = join.iter().copied().collect();
+    let join = join.iter().cloned().collect();
     let store = carnetd::assemble::init(config, &clock, &join)
         .map_err(|fault| (fault.exit(), chain(&fault)))?;
     print(&format!("{store}\n"))
@@ -237,21 +284,6 @@ fn stop_at_panic() {
         error!(%panic, %trace, "invariant broken");
         std::process::abort();
     }));
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// The answer to --dump-config and --check is data.

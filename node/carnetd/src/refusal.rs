@@ -26,8 +26,9 @@ pub fn judge(data: &Path) -> Result<(), StorageFault> {
         Err(unread) => unread.to_string(),
     };
     Err(StorageFault::Foreign(format!(
-        "the others refused this store for good ({}): {}. Retire this node (`carnet cluster voters` without it) and make a new \
-         one under an id that was never used. Only if you know that the refusal was a mistake of theirs, remove the file",
+        "the others refused this store for good ({}): {}. Retire this node (`carnet cluster \
+         voters` without it, with `--retire`) and make a new one under an id that was never used: runbook \
+         copies-and-exit-code-4. Only if you know that the refusal was a mistake of theirs, remove the file",
         path.display(),
         said.trim_end()
     )))

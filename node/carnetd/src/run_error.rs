@@ -51,7 +51,7 @@ pub enum RunError {
     #[error("stopped by itself: {0}")]
     Fatal(String),
     /// This store must not take part any more.
-    #[error("stopped for good: {0}")]
+    #[error("stopped for good: {why}. {out}", why = .0, out = way_out(.0))]
     Refused(Fatal),
 }
 
@@ -79,6 +79,24 @@ impl RunError {
             Self::Diverged(_) => Exit::Diverged,
             Self::Start(_) | Self::Io { .. } | Self::Serve { .. } | Self::Fatal(_) => Exit::Failed,
         }
+    }
+}
+
+/// What an operator does about a store that must not take part any more.
+fn way_out(why: &Fatal) -> &'static str {
+    match why {
+        Fatal::Retired { .. } | Fatal::OtherStore { .. } => {
+            "Make a new node under an id that was never used, with certificates of its own, on an empty directory: runbook \
+             replace-a-node"
+        }
+        Fatal::Copy { .. } => {
+            "This process has stopped; another runs, or ran, on the same store. Only if you know that this directory is the \
+             copy: delete it, and the other goes on. Otherwise stop the other too, retire the id, and make a new node: one \
+             of the two has forgotten what the other promised. Runbook copies-and-exit-code-4"
+        }
+        Fatal::LogWentBack { .. } => "Runbook copies-and-exit-code-4",
+        // No other is kept as a refusal.
+        _ => "See the lines above",
     }
 }
 
@@ -112,6 +130,29 @@ mod tests {
             expected,
             "while it recovers"
         );
+    }
+
+    /// Once, it said that one of two runs on a copy, and not what to do with which.
+    #[test]
+    fn a_refusal_for_good_says_the_way_out() {
+        let text = |fatal: Fatal| RunError::from(fatal).to_string();
+        let by = 2;
+        let why = || "because".to_owned();
+        let copy = text(Fatal::Copy { by, text: why() });
+        for words in [
+            "delete it, and the other goes on",
+            "stop the other too",
+            "retire the id",
+        ] {
+            assert!(copy.contains(words), "{copy}");
+        }
+        for fatal in [
+            Fatal::Retired { by, text: why() },
+            Fatal::OtherStore { by, text: why() },
+        ] {
+            let text = text(fatal);
+            assert!(text.contains("runbook replace-a-node"), "{text}");
+        }
     }
 
     #[test]

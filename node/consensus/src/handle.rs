@@ -389,6 +389,27 @@ impl Handle {
         self.add_identified(node, member).await
     }
 
+    /// Asks a node who it is and whom it belongs to, for a node that belongs to no cluster yet; in words. A node that refuses
+    /// this one for good stops it: see [`Handle::fatal`].
+    ///
+    /// # Errors
+    /// It does not answer, or refuses; in words.
+    pub async fn ask_who(&self, node: u64, raft_address: &str) -> Result<String, String> {
+        let member = Member {
+            raft: raft_address.to_owned(),
+            ..Member::default()
+        };
+        let asked = self.plane.peers.identify(node, &member, self.patience);
+        match asked.await {
+            Ok((_, Belongs::WithAsker)) => Ok("it knows this node as a member".to_owned()),
+            Ok((_, Belongs::Nowhere)) => Ok("it belongs to no cluster either".to_owned()),
+            Ok((_, Belongs::Elsewhere)) => {
+                Ok("it belongs to a cluster of which this node is no member".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     async fn add_identified(&self, node: u64, member: Member) -> Result<(), AdminError> {
         let added = self.plane.raft.add_learner(node, member, false).await;
         // It has caught up when it holds the very record that made it a member. openraft would be content with a few

@@ -135,6 +135,24 @@ pub fn open(
     settings: RocksSettings,
     options: DiskLogOptions,
 ) -> Result<Home, StorageFault> {
+    let (identity, join) = look(root, owner)?;
+    // The state first: it holds the lock of the whole directory.
+    let state = SwappableEngine::open(&root.join(STATE), identity, settings)?;
+    let log = DiskLog::open(&root.join(LOG), identity.store, options)?;
+    Ok(Home {
+        identity,
+        join,
+        state,
+        log,
+    })
+}
+
+/// Whose directory it is and from whom it takes its first configuration, as far as that shows without opening it: for a
+/// check before a start, which may run beside the node.
+///
+/// # Errors
+/// As [`open`], but for what is in the database and the log.
+pub fn look(root: &Path, owner: Owner) -> Result<(Identity, BTreeSet<u64>), StorageFault> {
     let (identity, join) = read(root, owner)?;
     if let Some(difference) = identity.difference(&owner.with(identity.store)) {
         return Err(StorageFault::Foreign(format!(
@@ -152,15 +170,7 @@ pub fn open(
             )));
         }
     }
-    // The state first: it holds the lock of the whole directory.
-    let state = SwappableEngine::open(&root.join(STATE), identity, settings)?;
-    let log = DiskLog::open(&root.join(LOG), identity.store, options)?;
-    Ok(Home {
-        identity,
-        join,
-        state,
-        log,
-    })
+    Ok((identity, join))
 }
 
 /// What an operator does about a lost disk.

@@ -69,7 +69,7 @@ pub(crate) enum Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Declare {
-    /// The robot.
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
     #[arg(value_parser = parse::code)]
     code: Code,
     /// The importing country.
@@ -346,7 +346,7 @@ pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outc
 pub(crate) enum Movement {
     /// Lists the custody movements of a robot, oldest first.
     List {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
     },

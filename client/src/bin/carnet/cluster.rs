@@ -148,6 +148,13 @@ pub(crate) enum Cluster {
     ///
     /// Every node runs on a directory that `carnetd init --join` made, naming all of them. If it was interrupted, repeat
     /// it with the same members.
+    ///
+    /// Needed besides --member: the admin endpoint of one of the nodes (--admin-endpoints), who founds (--pki DIR with
+    /// --as, an admin's; the roots' seeds are taken from DIR), and --country unless the prefix is letters:
+    ///
+    ///   carnet --pki pki --as admin-ops-root --admin-endpoints 10.0.0.1:7103 cluster init --country CN
+    ///   --member 1=10.0.0.1:7101,10.0.0.1:7102 --member 2=10.0.0.2:7101,10.0.0.2:7102
+    ///   --member 3=10.0.0.3:7101,10.0.0.3:7102
     Init {
         /// A voter as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
         #[arg(long = "member", required = true, value_parser = member)]

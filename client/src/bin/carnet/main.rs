@@ -43,7 +43,10 @@ Exit codes:
   6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded
 
 Times are RFC 3339, a date (2026-06-01) or relative (+30d, -2h). Digests are 64 hexadecimal digits or a file.
-Codes may carry hyphens and the two check digits of a label.";
+Codes: country 2, enterprise 4, model 6, serial 17 characters; under a prefix of digits all are digits, under one of
+letters 0-9 and A-Z. A model code is the first 12 (86-0001-000002), a robot's code all 29
+(86-0001-000002-00000000000000042). Hyphens are optional, and so are the two check digits that a label has behind it
+(ISO/IEC 7064 MOD 97-10); given, they are checked. `carnet robot get CODE` shows the code with its hyphens.";
 
 #[derive(Debug, Parser)]
 #[command(name = "carnet", version, about = "A federated registry of humanoid robots", after_help = AFTER_HELP)]
@@ -69,9 +72,16 @@ enum Noun {
     #[command(subcommand)]
     Key(office::Key),
     /// Type approvals.
+    ///
+    /// A model's code has 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002. Under a prefix of digits all
+    /// are digits, under one of letters 0-9 and A-Z. Hyphens are optional.
     #[command(subcommand)]
     Model(office::Model),
     /// Robots: register, look up, life cycle, holds.
+    ///
+    /// A robot's code has 29 characters: prefix 2, enterprise 4, model 6, serial 17, as 86-0001-000002-00000000000000042.
+    /// Hyphens are optional. A label has two check digits behind it (ISO/IEC 7064 MOD 97-10 over the 29, letters as 10 to
+    /// 35): with them it is 31 characters, and they are checked.
     #[command(subcommand)]
     Robot(robot::Robot),
     /// The exporting side of a transfer between countries.
@@ -257,6 +267,23 @@ mod tests {
         ] {
             assert!(help.contains(line), "{line}");
         }
+    }
+
+    /// An example in a help text that is refused helps nobody.
+    #[test]
+    fn the_codes_in_the_help_are_codes() {
+        let help = Cli::command().render_long_help().to_string();
+        let example = "86-0001-000002-00000000000000042";
+        assert!(help.contains(example), "{help}");
+        let code = crate::parse::code(example).expect("a code");
+        assert_eq!(code.display_form(), example);
+        let labelled = code.with_suffix();
+        assert_eq!(labelled.chars().filter(|c| *c != '-').count(), 31);
+        assert_eq!(crate::parse::code(&labelled), Ok(code));
+        let wrong = format!("{}{}", &labelled[..labelled.len() - 1], 'X');
+        assert!(crate::parse::code(&wrong).is_err());
+        let model = carnet_domain::code::ModelId::parse("86-0001-000002");
+        assert_eq!(model, Ok(code.model_id()));
     }
 
     #[test]

@@ -241,12 +241,12 @@ pub(crate) enum Model {
     Approve(Box<Approve>),
     /// Shows a type approval.
     Get {
-        /// Prefix, enterprise and model code.
+        /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
         id: ModelId,
     },
     /// Suspends, reinstates or withdraws an approval.
     Status {
-        /// Prefix, enterprise and model code.
+        /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
         id: ModelId,
         /// approved, suspended or withdrawn.
         #[arg(value_parser = parse::approval_status)]
@@ -261,7 +261,7 @@ pub(crate) enum Model {
 
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
-    /// Prefix, enterprise and model code.
+    /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
     id: ModelId,
     /// Product name.
     #[arg(long)]

@@ -28,7 +28,7 @@ pub(crate) enum Recall {
     },
     /// Records that a robot's recall was remedied.
     Remedy {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         /// The recall.

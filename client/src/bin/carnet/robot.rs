@@ -28,7 +28,7 @@ pub(crate) enum Robot {
     Import(ImportArgs),
     /// Sets a code aside before the robot is made.
     Reserve {
-        /// The code.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) enum Robot {
     },
     /// Shows a robot.
     Get {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         /// Take what the node asked knows, even without a leader; it may lack the newest writes.
@@ -54,13 +54,13 @@ pub(crate) enum Robot {
     },
     /// Shows every leaf of a robot in this registry's log, oldest first.
     History {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
     },
     /// A life-cycle action.
     Act {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         /// Refuse if the record has changed since this sequence.
@@ -76,7 +76,7 @@ pub(crate) enum Robot {
     Hold(Hold),
     /// Writes the robot's signed identity record (COSE_Sign1) to a file.
     Record {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         /// Where to.
@@ -95,7 +95,7 @@ pub(crate) enum Hold {
 
 #[derive(Debug, Args)]
 pub(crate) struct HoldArgs {
-    /// The robot.
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
     #[arg(value_parser = parse::code)]
     code: Code,
     /// owner-hold, sale-lock, regulator-stop, theft, lost, evidence-freeze or review.
@@ -110,7 +110,7 @@ pub(crate) struct HoldArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Register {
-    /// The code.
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
     #[arg(value_parser = parse::code)]
     code: Code,
     #[command(flatten)]

@@ -244,7 +244,7 @@ fn shown(verdict: &Verdict) -> Value {
 pub(crate) enum Evidence {
     /// Saves everything a verdict needs in one file that is verified without a network.
     Save {
-        /// The robot.
+        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
         /// Where to.

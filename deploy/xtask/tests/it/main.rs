@@ -2,6 +2,7 @@
 
 mod layers;
 mod tidy;
+mod unused;
 
 use std::path::Path;
 

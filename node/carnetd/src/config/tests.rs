@@ -48,6 +48,28 @@ fn what_is_dumped_is_taken_again_unchanged() {
     assert_eq!(config, again);
 }
 
+/// The example is the manual that operators read: it names every setting, and changes none.
+#[test]
+fn the_example_has_every_setting_at_its_default() {
+    let example = Config::parse(EXAMPLE, Path::new(FILE)).expect("a configuration");
+    let least = Config::parse(LEAST, Path::new(FILE)).expect("a configuration");
+    let same = Config {
+        node: least.node.clone(),
+        listen: least.listen.clone(),
+        ..example.clone()
+    };
+    assert_eq!(same, least);
+    let key = |line: &str| line.split_once(" = ").map(|(key, _)| key.trim().to_owned());
+    let dumped: Vec<String> = example.dump().lines().filter_map(key).collect();
+    let named: Vec<String> = EXAMPLE.lines().filter_map(key).collect();
+    let forgotten: Vec<&String> = dumped.iter().filter(|key| !named.contains(key)).collect();
+    assert_eq!(forgotten, Vec::<&String>::new());
+    assert!(
+        named.contains(&"# free_mib_min".to_owned()),
+        "it has no default"
+    );
+}
+
 #[test]
 fn a_relative_path_starts_from_the_folder_of_the_file() {
     let config = Config::parse(LEAST, Path::new(FILE)).expect("a configuration");
