@@ -130,6 +130,22 @@ impl Run {
         given_up
     }
 
+    /// Waits until so many more operations have ended with an answer. `false`: power was cut before, and a node does not live
+    /// on what it was left, which ends the run.
+    ///
+    /// # Errors
+    /// As [`Self::answers`].
+    pub async fn goes_on(&mut self, more: usize) -> Result<bool, Broken> {
+        let ended = self.answers_or_end(more).await?;
+        match ended {
+            Some(how) if self.cuts.is_empty() => Err(Broken::new(how)),
+            ended => {
+                self.crippled = ended;
+                Ok(self.crippled.is_none())
+            }
+        }
+    }
+
     /// Cuts the power of every node at once, under load, starts them on what their disks kept, and waits until so many
     /// more operations have ended with an answer. `false`: a node does not live on what it was left, which ends the run.
     ///
@@ -142,8 +158,7 @@ impl Run {
         for id in cut {
             self.registry.start_node(id)?;
         }
-        self.crippled = self.answers_or_end(more).await?;
-        Ok(self.crippled.is_none())
+        self.goes_on(more).await
     }
 
     /// Fills the disk of a node, under load, but for so many bytes.

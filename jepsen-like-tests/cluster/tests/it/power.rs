@@ -23,8 +23,7 @@ pub(crate) fn on_disks() -> Plan {
 /// Writes for a while and loses power, again and again, for as long as every node lives on what it was left.
 pub(crate) async fn lose_power(run: &mut Run) -> Result<(), Broken> {
     for _ in 0..CUTS {
-        run.answers(400).await?;
-        if !run.cut_power(100).await? {
+        if !run.goes_on(400).await? || !run.cut_power(100).await? {
             break;
         }
     }
