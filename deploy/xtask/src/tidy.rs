@@ -37,6 +37,10 @@ const IMPURE: &[&str] = &[
 const HIDES_OVERFLOW: &[&str] = &["saturating_", "wrapping_", "overflowing_"];
 const SATURATES: &str = "// saturates: ";
 
+/// Where the bounds of what comes in stand, and who tries them beside the tests.
+const LIMITS: &str = "proto/domain/src/limits.rs";
+const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
+
 /// Unfinished work, in every source.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 
@@ -95,12 +99,15 @@ pub enum Fault {
     Headless,
     /// A manifest does not take the lints of the workspace.
     Unlinted,
+    /// A limit that no test and no attack names: nobody would notice if it were gone.
+    Untested(String),
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}: ", self.path, self.line)?;
-        match self.fault {
+        match &self.fault {
+            Fault::Untested(name) => write!(out, "`{name}`: no test and no attack names it"),
             Fault::Impure(word) => write!(out, "`{word}` in a pure crate"),
             Fault::HidesOverflow(word) => write!(
                 out,
@@ -117,7 +124,49 @@ impl fmt::Display for Finding {
 
 /// Every fault in `tree`, file by file.
 pub fn check(tree: &[Text]) -> Vec<Finding> {
-    tree.iter().flat_map(check_text).collect()
+    let each = tree.iter().flat_map(check_text);
+    each.chain(untested_limits(tree)).collect()
+}
+
+/// Constants of the limits that stand in no test of ours, and in none of the hostile walks.
+fn untested_limits(tree: &[Text]) -> Vec<Finding> {
+    let Some(limits) = tree.iter().find(|text| text.path == LIMITS) else {
+        return Vec::new();
+    };
+    let tests: Vec<String> = tree
+        .iter()
+        .filter(|text| is_source(&text.path) && text.path != LIMITS)
+        .map(|text| {
+            let code = code_only(&text.content);
+            if text.path.starts_with(ATTACKS) {
+                code
+            } else {
+                split_tests(&text.path, &code).1
+            }
+        })
+        .collect();
+    let named = |name: &str| tests.iter().any(|test| names(test, name));
+    let lines = limits.content.lines().enumerate();
+    let constants = lines.filter_map(|(at, line)| {
+        let name = line.strip_prefix("pub const ")?.split(':').next()?;
+        (!named(name)).then(|| Finding {
+            path: limits.path.clone(),
+            line: at + 1,
+            fault: Fault::Untested(name.to_owned()),
+        })
+    });
+    constants.collect()
+}
+
+/// Whether a text uses a name: to import it is not to use it.
+fn names(text: &str, name: &str) -> bool {
+    let mut imports = false;
+    text.lines().any(|line| {
+        imports |= line.trim_start().starts_with("use ");
+        let found = !imports && stands_in(line, name);
+        imports &= !line.contains(';');
+        found
+    })
 }
 
 /// Sources so long that one may ask whether they are two things.

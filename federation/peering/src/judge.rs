@@ -8,7 +8,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Canonical, DecodeError};
 use carnet_domain::entry::{MailBatch, MailItem};
-use carnet_domain::foreign::prove;
+use carnet_domain::foreign::{Unproven, prove};
 use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::merkle::{ProofError, verify_consistency, verify_inclusion};
 use carnet_domain::time::TimeMs;
@@ -172,10 +172,16 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
         if found != expected {
             return Err(Doubt::Gap { expected, found });
         }
-        prove(&item.proven, size, &root).map_err(|fault| Doubt::Item {
-            sequence: found,
-            fault,
-        })?;
+        match prove(&item.proven, size, &root) {
+            // What cannot be read is the peer's own word as well, and is answered like everything that it says.
+            Ok(_) | Err(Unproven::Unreadable { .. }) => {}
+            Err(broken @ Unproven::Broken(_)) => {
+                return Err(Doubt::Item {
+                    sequence: found,
+                    fault: broken.to_string(),
+                });
+            }
+        }
     }
     let cursor = first.sequence + batch.items.len() as u64;
     if cursor <= at.cursor {

@@ -457,8 +457,8 @@ impl Evidence {
         checkpoint: &VerifiedCheckpoint,
         proven: &ProvenLeaf,
     ) -> Result<Proven, EvidenceError> {
-        let leaf =
-            prove(proven, checkpoint.size(), checkpoint.root()).map_err(EvidenceError::Robot)?;
+        let leaf = prove(proven, checkpoint.size(), checkpoint.root())
+            .map_err(|why| EvidenceError::Robot(why.to_string()))?;
         known_version(leaf.leaf())?;
         if leaf.leaf().key != Subject::robot(&self.code).key() {
             return Err(EvidenceError::Robot(
@@ -505,7 +505,7 @@ impl Evidence {
                 detail: detail.to_owned(),
             };
             let proven = prove(shown, checkpoint.size(), checkpoint.root())
-                .map_err(|detail| broken(&detail))?;
+                .map_err(|why| broken(&why.to_string()))?;
             known_version(proven.leaf())?;
             if before.is_some_and(|before| shown.index <= before) {
                 return Err(broken("not in the order of the log"));

@@ -8,7 +8,7 @@ use crate::accord::Peer;
 use crate::checkpoint::{Origin, open};
 use crate::code::{Code, Prefix};
 use crate::command::Command;
-use crate::custody::{Chain, Folded, Link, Step, Written, fold, follow};
+use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
 use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical, DecodeError, DecodeFault};
@@ -65,75 +65,120 @@ impl Proven {
     }
 }
 
+/// Why there is no [`Proven`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unproven {
+    /// The proof does not hold: nobody's statement. Another node of the peer may prove it.
+    Broken(String),
+    /// The registry's own bytes under its own checkpoint, and not a leaf that is known here. It says nothing else later.
+    Unreadable {
+        /// Hash of the bytes.
+        hash: Digest,
+        /// Index of the leaf.
+        index: u64,
+        /// What is wrong with them.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for Unproven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(why) => f.write_str(why),
+            Self::Unreadable { index, why, .. } => write!(f, "leaf {index}: {why}"),
+        }
+    }
+}
+
 /// Proves a leaf under a checkpoint's size and root.
 ///
 /// # Errors
 /// What does not hold, in words.
-pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, String> {
+pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Unproven> {
+    let index = leaf.index;
     let hash = leaf_bytes_hash(&leaf.leaf.0);
-    verify_inclusion(&hash, leaf.index, size, &leaf.path, root)
-        .map_err(|error| format!("inclusion of leaf {}: {error}", leaf.index))?;
-    let decoded =
-        Leaf::from_bytes(&leaf.leaf.0).map_err(|error| format!("leaf {}: {error}", leaf.index))?;
+    verify_inclusion(&hash, index, size, &leaf.path, root)
+        .map_err(|error| Unproven::Broken(format!("inclusion of leaf {index}: {error}")))?;
+    let decoded = Leaf::from_bytes(&leaf.leaf.0).map_err(|error| Unproven::Unreadable {
+        hash,
+        index,
+        why: error.to_string(),
+    })?;
     let slots = leaf
         .disclosed
         .clone()
         .verify(&decoded.record_root)
-        .map_err(|error| format!("slots of leaf {}: {error}", leaf.index))?;
+        .map_err(|error| Unproven::Broken(format!("slots of leaf {index}: {error}")))?;
     Ok(Proven {
         leaf: decoded,
         hash,
-        index: leaf.index,
+        index,
         slots,
     })
 }
 
-/// Proves that no custody step follows a leaf of a subject under the checkpoint, and which status the subject has there.
-/// A correction or an alarm may follow; the leaves in between are shown.
+/// What a registry's own log shows of the time after a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// No custody step follows; the map shows this status.
+    NoStep(u8),
+    /// A custody step follows.
+    Step,
+    /// So many leaves follow that they are not shown: more than [`LATER_LEAVES_MAX`].
+    Buried(u64),
+}
+
+/// Proves what follows a leaf of a subject under the checkpoint. A correction or an alarm may follow; the leaves in between
+/// are shown, unless they are too many.
 ///
 /// # Errors
-/// What does not hold, in words.
+/// What does not hold, in words. Nothing is proven then.
 pub fn prove_newest(
     proof: &NewestProof,
-    key: &Digest,
-    leaf: &Digest,
+    (leaf, hash): (&Leaf, &Digest),
     size: u64,
     root: &Digest,
-) -> Result<u8, String> {
+) -> Result<Since, String> {
     let head = &proof.map_head;
     if head.index.checked_add(1) != Some(size) {
         return Err("the map head is not the last leaf under the checkpoint".into());
     }
-    if proof.later.len() > LATER_LEAVES_MAX {
-        return Err(format!(
-            "{} leaves follow it, allowed are {LATER_LEAVES_MAX}",
-            proof.later.len()
-        ));
-    }
-    let hash = leaf_bytes_hash(&head.leaf.0);
-    verify_inclusion(&hash, head.index, size, &head.path, root)
+    let head_hash = leaf_bytes_hash(&head.leaf.0);
+    verify_inclusion(&head_hash, head.index, size, &head.path, root)
         .map_err(|error| format!("inclusion of the map head: {error}"))?;
     let decoded = Leaf::from_bytes(&head.leaf.0).map_err(|error| format!("map head: {error}"))?;
     if decoded.kind != Kind::MapHead {
         return Err("the last leaf under the checkpoint is no map head".into());
     }
-    let mut newest = *leaf;
+    let (key, value) = (&leaf.key, &proof.value);
+    match proof.proof.verify(&decoded.record_root, key) {
+        Ok(MapAnswer::Present(shown)) if shown == value.digest() => {}
+        Ok(_) => return Err("the map shows another value".into()),
+        Err(error) => return Err(format!("map proof: {error}")),
+    }
+    let after = value.seq.checked_sub(leaf.seq);
+    if let Some(after) = after.filter(|after| *after > LATER_LEAVES_MAX as u64)
+        && proof.later.is_empty()
+    {
+        return Ok(Since::Buried(after));
+    }
+    let (mut newest, mut steps) = (*hash, false);
     for bytes in &proof.later {
         let later = Leaf::from_bytes(&bytes.0).map_err(|error| format!("later leaf: {error}"))?;
-        if later.key != *key || later.prev != newest || later.kind == Kind::Custody {
-            return Err("a leaf after it does not follow, or is a custody step".into());
+        if later.key != *key || later.prev != newest {
+            return Err("a leaf after it does not follow".into());
         }
+        steps |= later.kind == Kind::Custody;
         newest = leaf_bytes_hash(&bytes.0);
     }
-    match proof.proof.verify(&decoded.record_root, key) {
-        Ok(MapAnswer::Present(value))
-            if value == proof.value.digest() && proof.value.leaf_hash == newest =>
-        {
-            Ok(proof.value.status)
-        }
-        Ok(_) => Err("the map shows another newest leaf".into()),
-        Err(error) => Err(format!("map proof: {error}")),
+    if value.leaf_hash != newest {
+        return Err("the map shows another newest leaf".into());
     }
+    Ok(if steps {
+        Since::Step
+    } else {
+        Since::NoStep(value.status)
+    })
 }
 
 /// Body and identity parts, as far as disclosed.
@@ -280,23 +325,34 @@ impl<L: Ledger> Run<'_, L> {
             let detail = format!("item {} has no successor", item.sequence);
             return Ok(refused(Reason::EvidenceBroken, detail));
         };
-        let proven = match prove(&item.proven, size, root) {
-            Ok(proven) => proven,
-            Err(detail) => return Ok(refused(Reason::EvidenceBroken, detail)),
-        };
         let from = Sender {
             prefix: batch.peer,
             origin: *origin,
             peer,
         };
-        let believed = self.believe(&from, &proven, item, size, root);
+        let proven = match prove(&item.proven, size, root) {
+            Ok(proven) => Ok(proven),
+            Err(Unproven::Unreadable { hash, index, why }) => Err((index, hash, why)),
+            Err(Unproven::Broken(detail)) => return Ok(refused(Reason::EvidenceBroken, detail)),
+        };
+        let believed = match &proven {
+            Ok(proven) => self.believe(&from, proven, item, size, root),
+            Err((_, _, why)) => no(Reason::Malformed, format!("its leaf: {why}")),
+        };
         let events = match believed.and_then(fitting) {
             Ok(events) => events,
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Refused(rejection)) if rejection.reason == Reason::EvidenceBroken => {
                 return Ok(ItemAnswer::Refused { rejection });
             }
-            Err(Stop::Refused(rejection)) => self.doubt(&from, &proven, &rejection),
+            // Proven, so its registry says nothing else later: it is answered with a number, and the feed goes on.
+            Err(Stop::Refused(rejection)) => {
+                let evidence = match &proven {
+                    Ok(proven) => from.reference(proven),
+                    Err((index, hash, _)) => from.reference_to(*index, *hash),
+                };
+                doubt(&from, evidence, &rejection)
+            }
         };
         let authorised = Authorised::whole(&Envelope::Foreign {
             origin: origin.to_string(),
@@ -310,7 +366,9 @@ impl<L: Ledger> Run<'_, L> {
         if let Some(peer) = self.ledger.peer(&batch.peer)? {
             self.ledger.put_peer(Peer { cursor, ..peer })?;
         }
-        self.cancel_refused(&proven)?;
+        if let Ok(proven) = &proven {
+            self.cancel_refused(proven)?;
+        }
         Ok(answer)
     }
 
@@ -362,17 +420,6 @@ impl<L: Ledger> Run<'_, L> {
             .map(drop)
     }
 
-    /// A statement that contradicts what is known here changes nothing but is kept, and shown to its sender.
-    fn doubt(&self, from: &Sender, proven: &Proven, rejection: &Rejection) -> Vec<Event> {
-        let mut event = Event::new(
-            Kind::Nack,
-            rejection,
-            After::Peer(Box::new(from.peer.clone())),
-        );
-        event.evidence = vec![from.reference(proven)];
-        vec![event]
-    }
-
     fn believe(
         &self,
         from: &Sender,
@@ -396,7 +443,10 @@ impl<L: Ledger> Run<'_, L> {
         };
         match Code::parse(&text) {
             Ok(code) if Subject::robot(&code).key() == proven.leaf.key => Ok(Some(code)),
-            Ok(_) => broken("slot 0 names another robot than the leaf's key"),
+            Ok(_) => no(
+                Reason::Malformed,
+                "slot 0 names another robot than the leaf's key",
+            ),
             Err(_) => Ok(None),
         }
     }
@@ -410,23 +460,14 @@ impl<L: Ledger> Run<'_, L> {
         root: &Digest,
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
-            return broken("a custody leaf without a code");
+            shown::<String, _>(proven, slot::CODE)?;
+            return no(Reason::Malformed, "a custody leaf without a code");
         };
-        let link = match proven.slots.get::<Link>(slot::CUSTODY) {
-            Ok(Some(link)) => link,
-            // The leaf is proven, so these bytes are what its registry said, and it says nothing else later: it is
-            // answered, and the feed goes on.
-            Err(SlotError::Decode { source, .. }) => {
-                return no(Reason::Malformed, format!("its link: {source}"));
-            }
-            _ => return broken("a custody leaf without its link"),
+        let Some(link) = shown::<Link, _>(proven, slot::CUSTODY)? else {
+            return no(Reason::Malformed, "a custody leaf without its link");
         };
-        let command = match proven.slots.get::<Command>(slot::EVENT) {
-            Ok(Some(command)) => command,
-            Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
-                return no(Reason::Malformed, format!("its event: {source}"));
-            }
-            _ => return broken("a custody leaf without its event"),
+        let Some(command) = shown::<Command, _>(proven, slot::EVENT)? else {
+            return no(Reason::Malformed, "a custody leaf without its event");
         };
         if link.epoch > EPOCH_FOREIGN_MAX {
             return no(
@@ -499,12 +540,24 @@ impl<L: Ledger> Run<'_, L> {
             let Some(newest) = &item.newest else {
                 return broken("a departure without proof that it is the newest leaf");
             };
-            match prove_newest(newest, &proven.leaf.key, &proven.hash, size, root) {
-                Ok(status) if u64::from(status) == RobotStatus::Departed.number() => {}
-                Ok(status) => {
-                    return broken(format!("after the departure the map shows status {status}"));
+            let since = prove_newest(newest, (&proven.leaf, &proven.hash), size, root);
+            match since.or_else(broken)? {
+                Since::NoStep(status) if u64::from(status) == RobotStatus::Departed.number() => {}
+                Since::NoStep(status) => {
+                    let detail = format!("after the departure the map shows status {status}");
+                    return no(Reason::NotReleased, detail);
                 }
-                Err(detail) => return broken(detail),
+                Since::Step => {
+                    return no(Reason::NotReleased, "a custody step follows the departure");
+                }
+                Since::Buried(after) => {
+                    return no(
+                        Reason::RecordFull,
+                        format!(
+                            "{after} leaves follow the departure, at most {LATER_LEAVES_MAX} are read"
+                        ),
+                    );
+                }
             }
         }
         let chain = match fold(me, &here.chain, &written, self.planted.custody) {
@@ -543,6 +596,14 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
+        }
+        // Each step that is followed is a leaf of the robot, and a departure is read with the leaves behind it: while it is
+        // under way, nobody else adds to them.
+        if let Phase::Released { .. } = here.chain.phase {
+            return no(
+                Reason::NotInCustody,
+                format!("{} is under way", code.display_form()),
+            );
         }
         let responsible = here.chain.responsible_abroad();
         if responsible.is_none()
@@ -594,7 +655,10 @@ impl<L: Ledger> Run<'_, L> {
                     ..
                 } = command
                 else {
-                    return broken("an offer whose event is no declaration of export");
+                    return no(
+                        Reason::Malformed,
+                        "an offer whose event is no declaration of export",
+                    );
                 };
                 Some(Transfer {
                     id,
@@ -900,11 +964,36 @@ struct Sender {
 
 impl Sender {
     fn reference(&self, proven: &Proven) -> EvidenceRef {
+        self.reference_to(proven.index, proven.hash)
+    }
+
+    fn reference_to(&self, index: u64, leaf: Digest) -> EvidenceRef {
+        let origin = self.origin.to_string();
         EvidenceRef {
-            origin: self.origin.to_string(),
-            index: proven.index,
-            leaf: proven.hash,
+            origin,
+            index,
+            leaf,
         }
+    }
+}
+
+/// A statement that contradicts what is known here changes nothing but is kept, and shown to its sender.
+fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Event> {
+    let after = After::Peer(Box::new(from.peer.clone()));
+    let mut event = Event::new(Kind::Nack, rejection, after);
+    event.evidence = vec![evidence];
+    vec![event]
+}
+
+/// What a proven leaf says in a slot that its registry must show. Hidden, it is not proven what is there; whatever is
+/// there was said for good.
+fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
+    match proven.slots.get::<T>(slot) {
+        Ok(value) => Ok(value),
+        Err(SlotError::Decode { source, .. }) => {
+            no(Reason::Malformed, format!("slot {slot}: {source}"))
+        }
+        Err(hidden) => broken(hidden.to_string()),
     }
 }
 
@@ -933,6 +1022,10 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
         // Proven bytes: their registry says nothing else later.
         SlotError::Decode { slot, source } => {
             no(Reason::Malformed, format!("slot {slot}: {source}"))
+        }
+        // Shown to be null is not hidden.
+        SlotError::Hidden(slot) if matches!(proven.slots.get::<Digest>(slot), Ok(None)) => {
+            no(Reason::Malformed, format!("slot {slot} is null"))
         }
         hidden => broken(format!("the robot is not disclosed: {hidden}")),
     })

@@ -78,7 +78,8 @@ pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
 /// The most versions of agreements kept of one peer.
 pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 
-/// The most leaves that follow a departure and are shown with it.
+/// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
+/// less: each hold once, an end, a claim.
 pub const LATER_LEAVES_MAX: usize = 512;
 /// The most items of one mailbox batch.
 pub const MAIL_ITEMS_MAX: usize = 4_096;
@@ -115,6 +116,7 @@ const _: () = assert!(
     ROBOT_BYTES_MAX + crate::command::COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024
         <= MAIL_ITEM_BYTES_MAX
 );
+const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
 const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::entry::ENTRY_BYTES_MAX / 2);
 const _: () = assert!(
     BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX

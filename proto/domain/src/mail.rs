@@ -12,6 +12,7 @@ use crate::entry::{
 };
 use crate::event::slot;
 use crate::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
+use crate::limits::LATER_LEAVES_MAX;
 use crate::map::{self, MapFault, MapValue, Page, PagePath, Pages, RobotStatus};
 use crate::merkle::{Nodes, consistency_proof, inclusion_proof};
 
@@ -216,16 +217,25 @@ fn newest<R: Reader>(
 ) -> Result<NewestProof, MailError<R::Fault>> {
     let (mut record, mut leaf, mut index) = (departure.0.clone(), departure.1.clone(), departure.2);
     let mut later = Vec::new();
-    while let Some(seq) = leaf.seq.checked_add(1)
-        && let Some(next) = stored
+    let last = last_seq(stored, &leaf, size)?;
+    // saturates: the last is not below the first
+    if last.saturating_sub(leaf.seq) > LATER_LEAVES_MAX as u64 {
+        // Too many to show: the map's value alone says how many there are.
+        let newest = stored
             .0
-            .leaf_of(&leaf.key, seq)
-            .map_err(MailError::Store)?
-            .filter(|next| *next < size)
+            .leaf_of(&leaf.key, last)
+            .map_err(MailError::Store)?;
+        index = newest.ok_or(MailError::LeafMissing(index))?;
+        record = stored.leaf(index)?;
+        leaf = decoded(&record, index)?;
+    }
+    while leaf.seq < last
+        && let Some(seq) = leaf.seq.checked_add(1)
     {
-        record = stored.leaf(next)?;
-        leaf = decoded(&record, next)?;
-        index = next;
+        let next = stored.0.leaf_of(&leaf.key, seq).map_err(MailError::Store)?;
+        index = next.ok_or(MailError::LeafMissing(index))?;
+        record = stored.leaf(index)?;
+        leaf = decoded(&record, index)?;
         later.push(record.leaf.clone());
     }
     let proof = map::prove(stored, &leaf.key).map_err(|fault| match fault {
@@ -243,6 +253,39 @@ fn newest<R: Reader>(
             path: inclusion_proof(stored, head, size)?,
         },
     })
+}
+
+/// The `seq` of a subject's newest leaf below `size`, from one of its leaves on: looked up in steps that double, then halve,
+/// so that it costs as much to find a million leaves as to find forty.
+fn last_seq<R: Reader>(
+    stored: &Stored<'_, R>,
+    leaf: &Leaf,
+    size: u64,
+) -> Result<u64, MailError<R::Fault>> {
+    let is_there = |seq: u64| {
+        let found = stored.0.leaf_of(&leaf.key, seq);
+        found.map(|found| found.is_some_and(|index| index < size))
+    };
+    let (mut last, mut step) = (leaf.seq, 1_u64);
+    let mut doubles = true;
+    while step > 0 {
+        let further = last.checked_add(step);
+        let found = match further {
+            Some(seq) => is_there(seq).map_err(MailError::Store)?,
+            None => false,
+        };
+        if found {
+            last = further.unwrap_or(last);
+        } else {
+            doubles = false;
+        }
+        step = if doubles {
+            step.checked_mul(2).unwrap_or(0)
+        } else {
+            step / 2
+        };
+    }
+    Ok(last)
 }
 
 fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {

@@ -157,3 +157,33 @@ fn a_long_source_is_a_note() {
     assert_eq!(notes(&tree), ["client/src/lib.rs has 601 lines"]);
     assert!(check(&tree).is_empty(), "a note is no finding");
 }
+
+#[test]
+fn a_limit_that_nothing_tries_is_reported() {
+    let text = |path: &str, content: &str| Text {
+        path: path.to_owned(),
+        content: content.to_owned(),
+    };
+    let tree = [
+        text(
+            "proto/domain/src/limits.rs",
+            "//! L.\npub const A_MAX: u64 = 1;\npub const B_MAX: u64 = 2;\npub const C_MAX: u64 = 3;\n",
+        ),
+        // To ship it, to import it or to speak of it is not to try it.
+        text(
+            "proto/domain/src/lib.rs",
+            "//! D.\nfn f() -> u64 { C_MAX }\n",
+        ),
+        text(
+            "proto/domain/tests/it/main.rs",
+            "//! T.\nuse d::{\n    A_MAX, C_MAX,\n};\n// C_MAX\nfn t() { tries(A_MAX); }\n",
+        ),
+        text(
+            "jepsen-like-tests/hostile/src/lib.rs",
+            "//! H.\nconst ALL: &[u64] = &[B_MAX];\n",
+        ),
+    ];
+    let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+    let expected = "proto/domain/src/limits.rs:4: `C_MAX`: no test and no attack names it";
+    assert_eq!(reported, [expected]);
+}

@@ -290,6 +290,9 @@ fn admissible<L: Ledger>(
             ),
         );
     }
+    if action == ActionKind::Correct {
+        not_under_way(robot)?;
+    }
     let sequence = robot.head.map_or(0, |head| head.seq);
     if expected.is_some_and(|expected| expected != sequence) {
         return no(
@@ -342,6 +345,19 @@ fn admissible<L: Ledger>(
             Reason::TransitionNotAllowed,
             format!("{} in state {}", action.name(), robot.state.name()),
         ),
+    }
+}
+
+/// A departure is read with the leaves behind it, of which there is a bounded number: while a robot is under way, nothing is
+/// written of it that could be written over and over. Notes wait until it has arrived; an alarm is raised once by each who
+/// may, and lifted then.
+fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
+    match &robot.custody.phase {
+        Phase::Released { transfer, to, .. } if !robot.state.is_final() => no(
+            Reason::TransferOpen,
+            format!("transfer {transfer} to {to} is under way"),
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -726,6 +742,7 @@ pub(super) fn lift_hold<L: Ledger>(
     cx.allow(CommandKind::LiftHold, Some(&code.enterprise_id()))?;
     let robot = known(ledger, code)?;
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    not_under_way(&robot)?;
     let mut after = robot;
     let count = after.holds.len();
     after.holds.retain(|hold| {

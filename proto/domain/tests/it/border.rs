@@ -789,19 +789,20 @@ fn a_registry_that_was_rolled_back_is_not_believed() {
 }
 
 #[test]
-fn a_correction_after_the_departure_does_not_stop_the_mail() {
+fn an_alarm_after_the_departure_does_not_stop_the_mail() {
     let (mut a, mut b) = two();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
     mail(&mut a, &mut b, "done");
     b.must("customs", permit(&b, 1, vec![]));
     mail(&mut b, &mut a, "done");
     a.must("customs", depart(1));
-    let correct = Action::Correct {
-        corrects: 0,
-        note: "the site was misspelt".into(),
+    let stolen = Command::SetHold {
+        code: a.code(1),
+        kind: HoldKind::Theft,
+        reason: "the lorry is missing".into(),
     };
-    a.must("registrar", act(&a, 1, correct));
-    mail(&mut a, &mut b, "done");
+    a.must("registrar", stolen);
+    mail(&mut a, &mut b, "done; nothing");
     check(&mut b, "customs", admit(1), "done");
 }
 

@@ -17,10 +17,11 @@ use carnet_domain::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{HoldKind, State};
 use carnet_domain::limits::{
-    AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
-    EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, IDENTITY_PARTS_MAX,
-    MODELS_OF_RECALL_MAX, NAME_BYTES_MAX, PARTS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
-    RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX,
+    AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, DETAIL_BYTES_MAX, ENTRY_LEAF_BYTES_MAX,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX,
+    IDENTITY_PARTS_MAX, MAIL_ITEM_BYTES_MAX, MODELS_OF_RECALL_MAX, NAME_BYTES_MAX, PARTS_MAX,
+    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX,
+    TEXT_BYTES_MAX,
 };
 use carnet_domain::record::{
     Before, Hold, Holder, Part, PartType, Predicate, Recall, RecallNotice, RecallStatus, Robot,
@@ -648,9 +649,9 @@ fn the_words_of_a_refusal_are_cut() {
     let ItemAnswer::Refused { rejection } = a.command("regulator", unknown) else {
         panic!("there is no such recall");
     };
-    assert!(rejection.detail.len() <= TEXT_BYTES_MAX);
+    assert!(rejection.detail.len() <= DETAIL_BYTES_MAX);
     let cut = carnet_domain::rejection::Rejection::new(rejection.reason, "é".repeat(10_000));
-    assert_eq!(cut.detail.len(), TEXT_BYTES_MAX);
+    assert_eq!(cut.detail.len(), DETAIL_BYTES_MAX);
 }
 
 /// Robot 1 with every list full but that of its holds, and the holds.
@@ -736,6 +737,8 @@ fn the_fullest_record_fits_into_a_mail_item_and_an_entry() {
     let within = |batch: &MailBatch| {
         let size = batch.to_bytes().len();
         assert!(size <= ENTRY_BYTES_MAX / 2, "{size}");
+        let items = batch.items.iter().map(|item| item.to_bytes().len());
+        assert!(items.max() <= Some(MAIL_ITEM_BYTES_MAX));
     };
     let batch = waiting(&mut a, &b);
     within(&batch);

@@ -11,15 +11,17 @@ use carnet_domain::entry::{
 };
 use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreement, beginning, text, transfer};
+use carnet_domain::kit::{Country, agreement, befriend, beginning, text, transfer};
 use carnet_domain::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX,
-    ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX, HOLDS_MAX, MODELS_OF_ENTERPRISE_MAX,
-    MODELS_OF_RECALL_MAX, PEERS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
-    RECALLS_OF_ROBOT_MAX, UNSEALED_MAX,
+    CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX,
+    FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX, MAP_CHANGES_MAX,
+    MODELS_OF_ENTERPRISE_MAX, MODELS_OF_RECALL_MAX, PEERS_MAX, RECALL_BINDS_MAX,
+    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX,
+    ROOT_SIGNATURES_MAX, UNSEALED_MAX,
 };
 use carnet_domain::map::RobotStatus;
 use carnet_domain::record::{
@@ -27,7 +29,7 @@ use carnet_domain::record::{
 };
 use carnet_domain::time::{DurationMs, TimeMs};
 
-use crate::border::{depart, export, permit, prefix, two};
+use crate::border::{admit, depart, export, permit, prefix, two};
 use crate::rules::act;
 
 fn robot(country: &Country, code: &Code) -> Robot {
@@ -50,7 +52,11 @@ fn take(country: &mut Country, batch: MailBatch) -> String {
 
 /// What the newest leaf of a country says of a foreign statement that it did not believe.
 fn nacked(country: &Country) -> String {
-    let Ok(record) = country.ledger.leaf(country.registry().tree.size() - 1);
+    said_at(country, country.registry().tree.size() - 1)
+}
+
+fn said_at(country: &Country, index: u64) -> String {
+    let Ok(record) = country.ledger.leaf(index);
     let record = record.expect("a log has leaves");
     let leaf = Leaf::from_bytes(&record.leaf.0).expect("our own leaf");
     if leaf.kind != Kind::Nack {
@@ -110,12 +116,14 @@ fn a_departure_that_a_custody_step_follows_is_not_believed() {
     let to = b.prefix;
     a.forge(forged_after_departure(&a, Kind::Custody), &to);
     let batch = lies(&mut a, &b);
+    let size = b.registry().tree.size();
+    assert_eq!(take(&mut b, batch), "done; nothing", "the feed goes on");
     assert_eq!(
-        take(&mut b, batch),
-        "EvidenceBroken: a leaf after it does not follow, or is a custody step"
+        said_at(&b, size),
+        "NotReleased: a custody step follows the departure"
     );
     let Ok(loose) = b.ledger.loose_chain(&a.code(1));
-    assert_eq!(loose.expect("asked").chain.phase.name(), "Permitted");
+    assert_ne!(loose.expect("asked").chain.phase.name(), "InTransit");
     // What may follow a departure does not stop it.
     let (mut a, mut b) = departed();
     a.forge(forged_after_departure(&a, Kind::Incident), &to);
@@ -595,6 +603,120 @@ fn models_of_an_enterprise_are_counted() {
         format!("RecordFull: {MODELS_OF_ENTERPRISE_MAX} models of {id}")
     );
     a.must("registrar", a.approval("0003", "300001"));
+    // One leaf changes the standing of all of them, and of nothing else; and is read again.
+    let suspend = Command::SetEnterpriseStatus {
+        id,
+        status: carnet_domain::record::EnterpriseStatus::Suspended,
+        reason: "x".into(),
+    };
+    a.must("registrar", suspend);
+    let Ok(leaf) = a.ledger.leaf(a.registry().tree.size() - 1);
+    let leaf = leaf.expect("written");
+    assert_eq!(leaf.map.len(), MAP_CHANGES_MAX);
+    assert!(LeafRecord::from_bytes(&leaf.to_bytes()).is_ok());
+}
+
+/// A foreign recall whose clause has no limit, with robots of its model here.
+#[test]
+fn a_foreign_recall_binds_a_bounded_number_of_robots_by_itself() {
+    for (count, expected) in [
+        (RECALL_BINDS_MAX, RecallStatus::InForce),
+        (RECALL_BINDS_MAX + 1, RecallStatus::Proposed),
+    ] {
+        let (mut a, mut b) = two();
+        let mut unlimited = agreement(a.prefix, b.prefix, 2);
+        for clause in &mut unlimited.clauses {
+            clause.recall_count_max = u32::MAX;
+        }
+        let statement = signed(&a, &b, &unlimited);
+        assert_eq!(text(&b.state(&statement)), "done");
+        let template = robot(&a, &a.code(1));
+        for serial in 1..=count {
+            let mut robot = template.clone();
+            robot.identity.code = a.code(serial);
+            let Ok(()) = b.ledger.put_robot(robot);
+        }
+        a.must("maker", opened(&a, 1));
+        a.deliver(&mut b);
+        let Ok(recall) = b.ledger.recall("R-1");
+        assert_eq!(recall.map(|recall| recall.status), Some(expected));
+    }
+}
+
+/// Whether a value is read from its own bytes.
+fn is_read<T: Canonical>(value: &T) -> bool {
+    T::from_bytes(&value.to_bytes()).is_ok()
+}
+
+#[test]
+fn lists_are_read_up_to_their_bounds() {
+    let mut a = Country::new("86");
+    let b = Country::unborn("49");
+    let roles = |count| match a.accreditation("0001") {
+        Command::AccreditEnterprise {
+            code,
+            name,
+            maker,
+            valid_from,
+            valid_to,
+            ..
+        } => Command::AccreditEnterprise {
+            code,
+            name,
+            maker,
+            roles: vec![carnet_domain::policy::Role::Owner; count],
+            valid_from,
+            valid_to,
+        },
+        other => other,
+    };
+    let documents = |count| Command::Admit {
+        transfer: transfer(1),
+        place: String::new(),
+        importer: Digest::ZERO,
+        documents: vec![Digest::ZERO; count],
+    };
+    let conditions = |count| {
+        let conditions = vec![carnet_domain::command::Condition::Inspection {}; count];
+        permit(&b, 1, conditions)
+    };
+    let signatures = |count| Signed {
+        bytes: Blob(Vec::new()),
+        signatures: vec![a.root_signatures(b"x")[0].clone(); count],
+    };
+    let signers = |count| {
+        let mut genesis = a.genesis();
+        genesis.signers = vec![genesis.signers[0].clone(); count];
+        genesis
+    };
+    for (bound, read) in [
+        (
+            ROLES_MAX,
+            &(|n| is_read(&roles(n))) as &dyn Fn(usize) -> bool,
+        ),
+        (DOCUMENTS_MAX, &|n| is_read(&documents(n))),
+        (CONDITIONS_MAX, &|n| is_read(&conditions(n))),
+        (ROOT_SIGNATURES_MAX, &|n| is_read(&signatures(n))),
+        (FIRST_SIGNERS_MAX, &|n| is_read(&signers(n))),
+    ] {
+        assert!(read(0) && read(bound) && !read(bound + 1), "{bound}");
+    }
+    a.close();
+    let item = one_item();
+    let mail = |count| MailBatch {
+        peer: a.prefix,
+        checkpoint: a.registry().checkpoint,
+        consistency: Vec::new(),
+        items: vec![item.clone(); count],
+    };
+    assert!(is_read(&mail(MAIL_ITEMS_MAX)) && !is_read(&mail(MAIL_ITEMS_MAX + 1)));
+}
+
+/// Some item of some mailbox.
+fn one_item() -> carnet_domain::entry::MailItem {
+    let (mut a, b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    lies(&mut a, &b).items.swap_remove(0)
 }
 
 #[test]
@@ -960,4 +1082,238 @@ fn the_rest_of_a_request_is_judged_when_it_is_executed() {
     // And all is as it was for who asks in time.
     let texts = answers(&mut a, &request);
     assert!(count(&texts, "done") > done);
+}
+
+/// Everything that one country has for another, batch by batch, as it is handed over: honest mail, read from its bytes.
+fn deliver_all(from: &mut Country, to: &mut Country) {
+    for _ in 0..100 {
+        from.close();
+        let Ok(peer) = to.ledger.peer(&from.prefix);
+        let peer = peer.expect("a peer");
+        let batch = from.mail(&to.prefix, peer.size_seen, peer.cursor);
+        let batch = batch.expect("a closed log has mail");
+        if batch.items.is_empty() {
+            return;
+        }
+        let batch = MailBatch::from_bytes(&batch.to_bytes()).expect("within every bound");
+        let answers = take(to, batch);
+        assert!(!answers.contains("Evidence"), "{answers}");
+    }
+    panic!("the mail of {} has no end", from.prefix);
+}
+
+fn phase(country: &Country, code: &Code) -> String {
+    let Ok(robot) = country.ledger.robot(code);
+    let Ok(loose) = country.ledger.loose_chain(code);
+    let chain = robot.map(|r| r.custody).or(loose.map(|l| l.chain));
+    chain.expect("known").phase.name().to_owned()
+}
+
+/// Robot 2 crosses, whatever was said of robot 1.
+fn robot_2_crosses(a: &mut Country, b: &mut Country) {
+    a.must("maker", a.register(2));
+    a.must("customs", a.declare(2, transfer(2), &b.prefix));
+    deliver_all(a, b);
+    b.must("customs", permit(b, 2, vec![]));
+    deliver_all(b, a);
+    a.must("customs", depart(2));
+    deliver_all(a, b);
+    b.must("customs", admit(2));
+    deliver_all(b, a);
+    assert_eq!(phase(b, &a.code(2)), "Here");
+    assert_eq!(phase(a, &a.code(2)), "Gone");
+}
+
+/// A departure with more leaves behind it than are read stops no other robot; the registrar is shown why it did not arrive.
+#[test]
+fn a_buried_departure_stops_no_feed() {
+    for (count, arrived, said) in [
+        (LATER_LEAVES_MAX, "InTransit", "Foreign".to_owned()),
+        (
+            LATER_LEAVES_MAX + 1,
+            "Permitted",
+            format!(
+                "RecordFull: {} leaves follow the departure, at most {LATER_LEAVES_MAX} are read",
+                LATER_LEAVES_MAX + 1
+            ),
+        ),
+    ] {
+        let (mut a, mut b) = departed();
+        let to = b.prefix;
+        for _ in 0..count {
+            a.forge(forged_after_departure(&a, Kind::Incident), &to);
+        }
+        let size = b.registry().tree.size();
+        deliver_all(&mut a, &mut b);
+        assert_eq!(said_at(&b, size), said);
+        assert_eq!(phase(&b, &a.code(1)), arrived);
+        robot_2_crosses(&mut a, &mut b);
+        let answer = text(&b.command("customs", admit(1)));
+        assert_eq!(answer == "done", arrived == "InTransit", "{answer}");
+    }
+}
+
+/// How many leaves follow is the registry's word, not the follower's guess.
+#[test]
+fn a_departure_is_buried_only_by_its_own_map() {
+    let (mut a, b) = departed();
+    let to = b.prefix;
+    a.forge(forged_after_departure(&a, Kind::Incident), &to);
+    let good = lies(&mut a, &b);
+    for broken in ["hidden", "counted up"] {
+        let (mut b, mut batch) = (b.clone(), good.clone());
+        let newest = batch.items[0].newest.as_mut().expect("a departure");
+        newest.later.clear();
+        if broken == "counted up" {
+            newest.value.seq += LATER_LEAVES_MAX as u64 + 1;
+        }
+        let answer = take(&mut b, batch);
+        assert!(
+            answer.starts_with("EvidenceBroken: the map shows"),
+            "{answer}"
+        );
+    }
+}
+
+/// Nobody can bury the departure of a robot that is under way: not its own offices, and no third country.
+#[test]
+fn of_a_robot_under_way_nothing_is_said_over_and_over() {
+    let (mut a, mut b) = departed();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    let code = a.code(1);
+    let head = |a: &Country| robot(a, &code).head.expect("it has leaves").seq;
+    let before = head(&a);
+    let correct = |a: &Country| {
+        let note = Action::Correct {
+            corrects: 0,
+            note: "x".into(),
+        };
+        act(a, 1, note)
+    };
+    let (set, lift) = (
+        Command::SetHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: "x".into(),
+        },
+        Command::LiftHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: "x".into(),
+        },
+    );
+    let under_way = format!("TransferOpen: transfer {} to 49 is under way", transfer(1));
+    assert_eq!(text(&a.command("registrar", correct(&a))), under_way);
+    a.must("registrar", set.clone());
+    assert_eq!(text(&a.command("registrar", lift.clone())), under_way);
+    let answer = text(&a.command("registrar", set));
+    assert!(answer.starts_with("HoldExists"), "{answer}");
+    // 81 says again and again that it has accepted the robot from 49.
+    for number in 0..20 {
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        let link = Link {
+            step: Step::Accept,
+            transfer: Some(transfer(100 + number)),
+            epoch: 2,
+            from: Some(b.prefix),
+            to: c.prefix,
+            prev: Digest::ZERO,
+            agreement_version: Some(1),
+        };
+        slots.set(slot::CUSTODY, &link);
+        slots.set(slot::EVENT, &permit(&c, 100 + number, vec![]));
+        let forged = Forged {
+            kind: Kind::Custody.number(),
+            subject: Subject::robot(&code),
+            slots,
+            status: RobotStatus::Departed.number() as u8,
+        };
+        c.forge(forged, &a.prefix);
+    }
+    let batch = lies(&mut c, &a);
+    assert_eq!(batch.items.len(), 20);
+    take(&mut a, batch);
+    let said = format!("NotInCustody: {} is under way", code.display_form());
+    assert_eq!(nacked(&a), said);
+    assert_eq!(head(&a), before + 1, "the alarm alone");
+    deliver_all(&mut a, &mut b);
+    b.must("customs", admit(1));
+    deliver_all(&mut b, &mut a);
+    // It has arrived.
+    a.must("registrar", lift);
+    a.must("registrar", correct(&a));
+}
+
+/// What a lying registry can write into a leaf of its own log, each proven like a true one.
+#[test]
+fn no_proven_leaf_stops_a_feed() {
+    let bytes = |text: &str| Some(text.to_owned().to_bytes());
+    type Change = (&'static str, fn(&mut Forged, Option<Vec<u8>>));
+    let changes: [Change; 9] = [
+        ("no code", |f, _| f.slots.values[0] = None),
+        ("another's code", |f, x| f.slots.values[0] = x),
+        ("no link", |f, _| f.slots.values[12] = None),
+        ("a link that is none", |f, x| f.slots.values[12] = x),
+        ("no event", |f, _| f.slots.values[10] = None),
+        ("an event that is none", |f, x| f.slots.values[10] = x),
+        ("an offer that declares nothing", |f, _| {
+            let what = Command::WithdrawRecall {
+                number: "x".into(),
+                reason: "x".into(),
+            };
+            f.slots.set(slot::EVENT, &what);
+        }),
+        ("a robot without a state", |f, _| f.slots.values[8] = None),
+        ("a kind that nobody knows", |f, _| f.kind = 999),
+    ];
+    for (name, change) in changes {
+        let (mut a, mut b) = two();
+        let (code, to) = (a.code(1), b.prefix);
+        // A true offer, taken from a copy of the country, as a template.
+        let mut copy = a.clone();
+        copy.must("customs", copy.declare(1, transfer(1), &to));
+        let Ok(record) = copy.ledger.leaf(copy.registry().tree.size() - 1);
+        let values = record.expect("the offer").values.into_iter();
+        let mut slots = Slots::new();
+        let values: Vec<_> = values.map(|value| value.map(|value| value.0)).collect();
+        slots.values = values.try_into().expect("a leaf has 16 slots");
+        let mut forged = Forged {
+            kind: Kind::Custody.number(),
+            subject: Subject::robot(&code),
+            slots,
+            status: RobotStatus::InForce.number() as u8,
+        };
+        change(&mut forged, bytes(a.code(9).as_str()));
+        a.forge(forged, &to);
+        let batch = lies(&mut a, &b);
+        assert_eq!(take(&mut b, batch), "done", "{name}");
+        let said = nacked(&b);
+        assert!(said.starts_with("Malformed: "), "{name}: {said}");
+        let Ok(known) = b.ledger.transfer(&transfer(1));
+        assert_eq!(known, None, "{name}");
+        robot_2_crosses(&mut a, &mut b);
+    }
+}
+
+/// What is hidden is not proven: another node of the peer may show it, so nothing is consumed.
+#[test]
+fn a_custody_leaf_that_hides_what_it_says_is_not_consumed() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let good = lies(&mut a, &b);
+    for hidden in [slot::CODE, slot::CUSTODY, slot::EVENT, slot::STATE] {
+        let mut batch = good.clone();
+        let proven = &mut batch.items[0].proven;
+        let Ok(record) = a.ledger.leaf(proven.index);
+        let shown: Vec<u8> = (0..16).filter(|slot| *slot != hidden).collect();
+        proven.disclosed = carnet_domain::mail::disclose(&record.expect("the offer"), &shown);
+        let answer = take(&mut b, batch);
+        assert!(answer.starts_with("EvidenceBroken: "), "{hidden}: {answer}");
+        let Ok(peer) = b.ledger.peer(&a.prefix);
+        assert_eq!(peer.map(|peer| peer.cursor), Some(0), "{hidden}");
+    }
+    assert_eq!(take(&mut b, good), "done");
+    assert_eq!(phase(&b, &a.code(1)), "Asked");
 }
