@@ -25,7 +25,6 @@ use carnet_store::identity::{Run, StoreId};
 use carnet_store::log::{RaftLog, Vote};
 use carnet_wire::raft::v1::Envelope;
 use openraft::ServerState;
-use openraft::async_runtime::Instant as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -35,6 +34,7 @@ use crate::error::Fatal;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::settings::Settings;
+use crate::status::quorum_silence;
 use crate::types::{RaftStoredMembership, Types, our_vote};
 
 /// The farthest a message may move this node's term at once. Elections raise it by one; a term near the last one would
@@ -103,11 +103,7 @@ impl Ground {
             committed: Arc::clone(&metrics.committed_membership_config),
             effective: Arc::clone(&metrics.membership_config),
             vote: our_vote(&metrics.vote),
-            silence: metrics
-                .last_quorum_acked
-                .as_ref()
-                .filter(|_| metrics.state == ServerState::Leader)
-                .map(|acked| acked.elapsed()),
+            silence: quorum_silence(metrics).filter(|_| metrics.state == ServerState::Leader),
         }
     }
 

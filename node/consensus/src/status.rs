@@ -143,9 +143,18 @@ pub(crate) fn status(metrics: &Metrics) -> Status {
             .flatten()
             .filter_map(|(node, heard)| Some((*node, heard.as_ref()?.elapsed())))
             .collect(),
-        quorum_silence: metrics
-            .last_quorum_acked
-            .as_ref()
-            .map(|acked| acked.elapsed()),
+        quorum_silence: quorum_silence(metrics),
     }
+}
+
+/// How long ago a quorum last answered this node. A leader that is a quorum by itself is asked by nobody and heard at once:
+/// the core renews the time only when somebody else answers.
+pub(crate) fn quorum_silence(metrics: &Metrics) -> Option<Duration> {
+    let configurations = metrics.membership_config.membership().get_joint_config();
+    let alone = |voters: &BTreeSet<u64>| voters.len() == 1 && voters.contains(&metrics.id);
+    if metrics.state == ServerState::Leader && configurations.iter().all(alone) {
+        return Some(Duration::ZERO);
+    }
+    let acked = metrics.last_quorum_acked.as_ref();
+    acked.map(|acked| acked.elapsed())
 }

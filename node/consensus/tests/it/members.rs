@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use carnet_consensus::{AdminError, Fatal, Retired, Role, StartError};
 use carnet_store::identity::StoreId;
 use carnet_store::log::{LogState, RaftLog};
@@ -827,6 +827,36 @@ async fn a_node_whose_log_went_back_is_told_so_and_takes_part_no_more() {
         .propose(Bytes::from_static(b"x=2"))
         .await;
     done.expect("the others serve");
+}
+
+/// The leader's word alone ends no follower: it looks at its log first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_did_not_go_back_goes_on_whatever_it_is_told() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("x", "1").await;
+    quiet(&cluster, &[1, 2, 3]).await;
+    let leader = cluster.leader().await;
+    let told = *cluster.followers(leader).first().expect("a follower");
+    let last = cluster.nodes[&told].log.state().last.expect("a log");
+    let speaker = Speaker::of(&cluster, leader);
+    let mut body = BytesMut::new();
+    // The vote of the leader, and the last record that it says was acknowledged: exactly the last there is.
+    body.put_u64(cluster.handle(leader).status().standing.term);
+    body.put_u64(leader);
+    body.put_u8(1);
+    body.put_u64(last.term);
+    body.put_u64(last.node);
+    body.put_u64(last.index);
+    let envelope = speaker.envelope(told, body.freeze());
+    let channel = cluster.channel(leader, told);
+    let answer = speaker.send(channel, Rpc::WentBack, envelope).await;
+    answer.expect("it was heard");
+    let asked = speaker.ask(cluster.channel(leader, told), told, Rpc::Clock, 0);
+    asked
+        .await
+        .expect("it takes part: who has stopped answers nobody");
+    let done = cluster.put("x", "2").await;
+    cluster.applied(done.position.index, [told]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

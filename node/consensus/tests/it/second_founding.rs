@@ -2,6 +2,7 @@
 //! leader or its quorum away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use bytes::BufMut;
 use carnet_consensus::{AdminError, Member, Retired};
@@ -10,6 +11,9 @@ use tonic::Code;
 
 use crate::cluster::{Cluster, member};
 use crate::speaker::{Rpc, Speaker};
+
+/// Longer than any node of a test waits for a leader.
+const ELECTION_AND_MORE: Duration = Duration::from_millis(1_000);
 
 fn members(nodes: std::ops::RangeInclusive<u64>) -> BTreeMap<u64, Member> {
     nodes.map(|node| (node, member(node))).collect()
@@ -67,6 +71,57 @@ async fn a_stranger_deposes_no_leader_that_is_heard() {
     cluster.put("x", "1").await;
     let leader = cluster.leader().await;
     let term = cluster.handle(leader).status().standing.term;
+    a_stranger_is_refused(&cluster, leader, term).await;
+    let now = cluster.handle(leader).status().standing;
+    assert_eq!((now.term, now.leader), (term, Some(leader)));
+}
+
+/// A follower is no leader that hears its quorum: what keeps the stranger out is that it noted its leader's heartbeats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_leads_no_follower_that_hears_its_leader() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    let term = cluster.handle(leader).status().standing.term;
+    for follower in cluster.followers(leader) {
+        a_stranger_is_refused(&cluster, follower, term).await;
+        let now = cluster.handle(follower).status().standing;
+        assert_eq!((now.term, now.leader), (term, Some(leader)));
+    }
+}
+
+/// Nobody else answers the only voter, so nothing renews what it last heard of its quorum: it is that quorum. With learners
+/// it is heard, but not by a quorum.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_deposes_no_only_voter() {
+    for learners in [0, 2] {
+        let mut cluster = Cluster::founded(1, |_| ()).await;
+        for node in 2..2 + learners {
+            cluster.start(node).await;
+            let added = cluster.handle(1).add_learner(node, member(node)).await;
+            added.expect("added");
+        }
+        // What it heard when it was elected counts no more then, and no write renews it.
+        let begun = Instant::now();
+        while begun.elapsed() < ELECTION_AND_MORE {
+            cluster.put("x", "1").await;
+        }
+        let term = cluster.handle(1).status().standing.term;
+        a_stranger_is_refused(&cluster, 1, term).await;
+        let status = cluster.handle(1).status();
+        assert_eq!(status.quorum_silence, Some(Duration::ZERO));
+        let now = status.standing;
+        assert_eq!(
+            (now.term, now.leader),
+            (term, Some(1)),
+            "{learners} learners"
+        );
+        cluster.put("x", "2").await;
+    }
+}
+
+/// A node refuses an append of somebody it does not know: it has a leader.
+async fn a_stranger_is_refused(cluster: &Cluster, asked: u64, term: u64) {
     let stranger = Speaker {
         node: 9,
         store: StoreId([0x99; 16]),
@@ -81,9 +136,9 @@ async fn a_stranger_deposes_no_leader_that_is_heard() {
         body.put_u8(0);
         body.put_u8(0);
         body.put_u32(0);
-        let envelope = stranger.envelope(leader, body.freeze());
+        let envelope = stranger.envelope(asked, body.freeze());
         let sent = stranger
-            .send(cluster.channel(9, leader), Rpc::Append, envelope)
+            .send(cluster.channel(9, asked), Rpc::Append, envelope)
             .await;
         let refused = sent.expect_err("refused");
         assert_eq!(refused.code(), Code::PermissionDenied);
@@ -92,8 +147,6 @@ async fn a_stranger_deposes_no_leader_that_is_heard() {
             "{refused:?}"
         );
     }
-    let now = cluster.handle(leader).status().standing;
-    assert_eq!((now.term, now.leader), (term, Some(leader)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
