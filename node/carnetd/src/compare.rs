@@ -6,7 +6,7 @@
 //! Before a head is signed, a majority of the voters must have come to the same root. So no root of a diverged leader is
 //! ever signed, and a replica that applies a signed head with another root than its own knows that it is the odd one out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,8 +43,8 @@ pub struct Comparer {
 /// Points at which somebody differs.
 #[derive(Default)]
 struct Noticed {
-    /// Undecided, and since when on the monotonic clock.
-    undecided: BTreeMap<Point, Duration>,
+    /// The least one that is not settled, and since when on the monotonic clock any was not.
+    unsettled: Option<(Point, Duration)>,
     /// Decided against another, and said so.
     told: BTreeSet<Point>,
 }
@@ -56,6 +56,8 @@ pub struct Compare {
     pub agreed_size: u64,
     /// The newest digest of the whole content, and the voters that have the same.
     pub content: Option<(Mark, Vec<u64>)>,
+    /// At what replicas differ while nobody knows a majority.
+    pub unsettled: Option<String>,
 }
 
 impl Comparer {
@@ -120,9 +122,14 @@ impl Comparer {
             let voters = heard.agreeing((mark.size, Compared::Content), &voters);
             (mark, voters)
         });
+        let unsettled = heard.unsettled(&voters).map(|at| {
+            let (size, what, said) = (at.0, at.1.name(), heard.describe(at));
+            format!("replicas differ, being settled: the {what} at size {size}: {said}")
+        });
         Compare {
             agreed_size,
             content,
+            unsettled,
         }
     }
 
@@ -168,14 +175,13 @@ impl Comparer {
         let now = self.node.clock.monotonic();
         let heard = self.heard();
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        let Noticed { undecided, told } = &mut *noticed;
+        let Noticed { unsettled, told } = &mut *noticed;
         let verdicts = heard.verdicts(&voters);
-        let is_kept = |at: &Point| verdicts.iter().any(|(point, _)| point == at);
-        undecided.retain(|at, _| is_kept(at));
-        told.retain(is_kept);
+        told.retain(|at| verdicts.iter().any(|(point, _)| point == at));
         for (at, verdict) in verdicts {
             let why = match verdict {
-                Verdict::Open => continue,
+                // Nobody is condemned by what is not known.
+                Verdict::Open | Verdict::Differing => continue,
                 Verdict::Agreed => {
                     if heard.differs(at) && told.insert(at) {
                         let (size, what, said) = (at.0, at.1.name(), heard.describe(at));
@@ -190,13 +196,6 @@ impl Comparer {
                 }
                 Verdict::Minority => "a majority of the voters agrees on another",
                 Verdict::NoMajority => "no majority of the voters agrees on any",
-                Verdict::Differing => {
-                    let since = *undecided.entry(at).or_insert(now);
-                    if now.saturating_sub(since) < self.node.config.compare.undecided() {
-                        continue;
-                    }
-                    "no majority of the voters agrees on any, and those who could decide it are silent"
-                }
             };
             let (size, what) = (at.0, at.1.name());
             let said = heard.describe(at);
@@ -206,6 +205,27 @@ impl Comparer {
             )));
             return;
         }
+        *unsettled = match (heard.unsettled(&voters), *unsettled) {
+            (None, None) => None,
+            (None, Some(_)) => {
+                info!(
+                    "what differed between the replicas is settled: this one is with the majority"
+                );
+                None
+            }
+            (Some(at), Some((_, since))) => Some((at, since)),
+            (Some(at), None) => {
+                let (size, what, said) = (at.0, at.1.name(), heard.describe(at));
+                warn!(
+                    size,
+                    what, said, "replicas differ, and no majority is known yet: being settled"
+                );
+                Some((at, now))
+            }
+        };
+        let long = |since| now.saturating_sub(since) >= self.node.config.compare.undecided();
+        self.node
+            .doubt(unsettled.is_some_and(|(_, since)| long(since)));
     }
 
     /// Begins to digest a state that is due, if there is one and none is being digested.

@@ -185,8 +185,8 @@ pub struct CompareConfig {
     /// Milliseconds between two rounds of questions to the other voters while something is not compared yet; 500, range
     /// 50 to 600,000. Higher finds a difference later, and above some 60 seals one may go unseen until the daily digest.
     pub every_ms: u64,
-    /// Milliseconds after which a difference stops this node although a voter that could decide it is silent; 10,000,
-    /// range 100 to 600,000. Two replicas that differ serve until then.
+    /// Milliseconds after which a node that differs from another answers no linearizable reads while no majority is known;
+    /// 10,000, range 100 to 600,000. It stops for good only when a majority is against it.
     pub undecided_ms: u64,
     /// Seconds of log time between two digests of the whole content; 86,400, the first seal after each midnight UTC; 0:
     /// never; at most 31,536,000. The same on every node, or their digests are of other sizes and say nothing. It reads

@@ -51,6 +51,8 @@ pub struct Node {
     waiting: AtomicUsize,
     /// Whether the others have taken this process in, once.
     open: AtomicBool,
+    /// Another replica has another state, and no majority is known.
+    doubted: AtomicBool,
 }
 
 /// An answer and where it stands.
@@ -84,7 +86,13 @@ impl Node {
             time: Timekeeper::default(),
             waiting: AtomicUsize::new(0),
             open: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
         }
+    }
+
+    /// Notes whether this node's state is in doubt: another replica has another one, and no majority is known.
+    pub fn doubt(&self, doubted: bool) {
+        self.doubted.store(doubted, Ordering::Relaxed);
     }
 
     /// Prefix of the jurisdiction.
@@ -233,11 +241,16 @@ impl Node {
     /// Waits until this node's state is at least as new as every write that was acknowledged before now.
     ///
     /// # Errors
-    /// No leader with a quorum, or this node lags.
+    /// No leader with a quorum, this node lags, or its state is in doubt.
     pub async fn linearize(&self) -> Result<u64, ApiError> {
         #[cfg(feature = "planted")]
         if self.config.planted == Some(crate::planted::Planted::FollowerServesLocalRead) {
             return Ok(self.state.progress().borrow().applied);
+        }
+        if self.doubted.load(Ordering::Relaxed) {
+            return Err(ApiError::unavailable(
+                "this node's state differs from another's, and no majority is known yet",
+            ));
         }
         match self.raft.read_index().await {
             Ok(permit) => Ok(permit.index()),

@@ -21,16 +21,17 @@ pub enum Verdict {
     Agreed,
     /// Nothing is known yet, or nothing differs so far.
     Open,
-    /// Something differs, and a voter that has not answered yet could make a majority.
+    /// Something differs, no majority is known, and not every voter has said what it has. That condemns nobody: one against
+    /// one, a healthy node looks no better than the odd one.
     Differing,
     /// A majority of the voters agrees on something else: this node's state is wrong.
     Minority,
-    /// Something differs and no majority can come about any more: nobody can say whose state is right.
+    /// Every voter has said what it has, and no majority has the same: nobody can say whose state is right.
     NoMajority,
 }
 
 /// What the nodes have said of themselves, as one of them has heard it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ballots {
     own: u64,
     said: BTreeMap<Point, BTreeMap<u64, Said>>,
@@ -115,14 +116,10 @@ impl Ballots {
             return Verdict::Open;
         };
         let mut votes: BTreeMap<&Bytes, usize> = BTreeMap::new();
-        let mut silent = 0;
-        for voter in voters {
-            match self.digest(at, *voter) {
-                Some(digest) => *votes.entry(digest).or_default() += 1,
-                None if self.will_say(at, *voter) => silent += 1,
-                None => {}
-            }
+        for digest in voters.iter().filter_map(|voter| self.digest(at, *voter)) {
+            *votes.entry(digest).or_default() += 1;
         }
+        let known = votes.values().sum::<usize>();
         let quorum = voters.len() / 2 + 1;
         let most = votes.iter().find(|(_, count)| **count >= quorum);
         let differing = votes.keys().any(|other| *other != digest);
@@ -132,9 +129,22 @@ impl Ballots {
             None if !differing => Verdict::Open,
             // Without a vote it does not count, so the voters' quarrel says nothing about it.
             None if !voters.contains(&own) => Verdict::Open,
-            None if votes.values().any(|count| count + silent >= quorum) => Verdict::Differing,
+            None if known < voters.len() => Verdict::Differing,
             None => Verdict::NoMajority,
         }
+    }
+
+    /// The least point at which somebody differs from this node and nobody is condemned yet. Settled too is what lies below
+    /// a content that a majority has: whatever was written differently, that majority is the state of the registry.
+    pub fn unsettled(&self, voters: &BTreeSet<u64>) -> Option<Point> {
+        let settled =
+            self.said.keys().rev().find(|at| {
+                at.1 == Compared::Content && self.verdict(**at, voters) == Verdict::Agreed
+            });
+        let above = |at: &&Point| settled.is_none_or(|settled| at.0 > settled.0);
+        let mut open = self.said.keys().filter(above);
+        open.find(|at| self.verdict(**at, voters) == Verdict::Differing)
+            .copied()
     }
 
     /// The voters that have the same digest at a point as this node, itself included.
@@ -317,19 +327,51 @@ mod tests {
     }
 
     #[test]
-    fn unknown_counts_for_nobody_and_is_not_waited_for() {
+    fn unknown_counts_for_nobody_and_condemns_nobody() {
         for (letters, expected) in [
-            ("ab?", Verdict::NoMajority),
-            ("ab>", Verdict::NoMajority),
+            ("ab?", Verdict::Differing),
+            ("ab>", Verdict::Differing),
             ("ab.", Verdict::Differing),
             ("abb?.", Verdict::Differing),
-            ("abb??", Verdict::NoMajority),
+            ("abb??", Verdict::Differing),
+            ("abc?", Verdict::Differing),
+            ("abbb?", Verdict::Minority),
+            ("aaab?", Verdict::Agreed),
             ("a??", Verdict::Open),
             ("a..", Verdict::Open),
             ("?bb", Verdict::Open),
         ] {
             check(letters, expected);
         }
+    }
+
+    #[test]
+    fn a_content_that_a_majority_has_settles_what_was_written_before_it() {
+        let voters = BTreeSet::from([1, 2, 3]);
+        let content = |size, text| [mark(Compared::Content, size, Some(text))];
+        let mut ballots = Ballots::new(1);
+        ballots.hear_own(&[said('a')]);
+        ballots.hear(2, &[said('?')]);
+        assert_eq!(ballots.unsettled(&voters), None, "nobody differs");
+        ballots.hear(3, &[said('b')]);
+        assert_eq!(ballots.unsettled(&voters), Some(AT));
+        // One of before says nothing of it.
+        ballots.hear_own(&content(SIZE - 1, "x"));
+        ballots.hear(2, &content(SIZE - 1, "x"));
+        assert_eq!(ballots.unsettled(&voters), Some(AT));
+        ballots.hear_own(&content(SIZE, "x"));
+        ballots.hear(3, &content(SIZE, "y"));
+        assert_eq!(ballots.unsettled(&voters), Some(AT), "one against one");
+        let whole = (SIZE, Compared::Content);
+        assert_eq!(ballots.verdict(whole, &voters), Verdict::Differing);
+        let mut lost = ballots.clone();
+        ballots.hear(2, &content(SIZE, "x"));
+        assert_eq!(ballots.verdict(whole, &voters), Verdict::Agreed);
+        assert_eq!(ballots.unsettled(&voters), None);
+        lost.hear(2, &content(SIZE, "y"));
+        assert_eq!(lost.verdict(whole, &voters), Verdict::Minority);
+        lost.hear(2, &content(SIZE, "z"));
+        assert_eq!(lost.verdict(whole, &voters), Verdict::NoMajority);
     }
 
     #[test]

@@ -242,6 +242,14 @@ impl Admin for AdminService {
             ClockVerdict::Disagreement => ("disagreement", 0),
         };
         let room = self.node.raft.room().borrow().clone();
+        let compare = self.comparer.status();
+        let low = room.low.iter();
+        let low = low.map(|(node, space)| format!("node {node}: {space}"));
+        let refusal = self.node.refusal().map(|refusal| refusal.to_string());
+        let warnings = low
+            .chain(refusal)
+            .chain(compare.unsettled.clone())
+            .collect();
         let peers = match &registry {
             Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
             None => Vec::new(),
@@ -288,7 +296,7 @@ impl Admin for AdminService {
                         .into(),
                 }),
             skip_files: self.skip_files(),
-            compare: Some(compare_status(self.comparer.status())),
+            compare: Some(compare_status(compare)),
             ceiling_ms: progress.ceiling.as_ms(),
             clocks: clocks.offsets.iter().map(voter_clock).collect(),
             clock_verdict: verdict.into(),
@@ -300,12 +308,7 @@ impl Admin for AdminService {
             refuses: room.refusal.clone().unwrap_or_default(),
             disk_free: room.own.as_ref().map_or(0, |space| space.free_bytes),
             disk_watermark: room.own.as_ref().map_or(0, |space| space.watermark_bytes),
-            warnings: room
-                .low
-                .iter()
-                .map(|(node, space)| format!("node {node}: {space}"))
-                .chain(self.node.refusal().map(|refusal| refusal.to_string()))
-                .collect(),
+            warnings,
             committed: raft.committed.unwrap_or(0),
             progress: member_progress(&raft),
             joint: raft.joint,
