@@ -398,7 +398,7 @@ impl World {
     }
 
     fn take(&mut self, batch: MailBatch) {
-        self.target.apply(Body::Foreign { batch });
+        self.enter(Body::Foreign { batch }, Attack::Mail);
         let (_, cursor) = self.position();
         let stuck = self.liar.ledger.mailbox(&self.target.prefix, cursor);
         if let Some((sequence, _)) = stuck.first() {
@@ -506,10 +506,28 @@ impl World {
         let mut request = extreme_that(&honest.to_bytes(), &mut self.random, accepts)
             .unwrap_or_else(|| honest.clone());
         if self.random.one_in(3) {
-            // What no decoder lets through is applied too: the rules do not rest on the edge.
             request.first_item = *self.random.pick(&[9_999, 10_000, u32::MAX - 1, u32::MAX]);
         }
-        self.target.apply(Body::Actor { request });
+        self.enter(Body::Actor { request }, Attack::Request);
+    }
+
+    /// An entry with this body, whether or not a decoder lets it through. If none does, the rules meet it all the same, for
+    /// they do not rest on the edge, but in a copy of the country: a replica never applies it, and a country that did would
+    /// publish the heads of another log.
+    fn enter(&mut self, body: Body, attack: Attack) {
+        if Body::from_bytes(&body.to_bytes()).is_ok() {
+            self.target.apply(body);
+            return;
+        }
+        self.target.clone().apply(body.clone());
+        let entry = Entry {
+            stamp: Stamp {
+                at: self.target.clock,
+                seed: EntrySeed(Digest::ZERO.0),
+            },
+            body,
+        };
+        self.log_raw(entry.to_bytes(), attack);
     }
 
     /// A leaf as an honest step would write it, made extreme and proven again.
@@ -736,20 +754,7 @@ impl World {
             Err(_) => body,
             Ok(changed) => changed,
         };
-        // A text that the decoder refuses never reaches apply: it would be stored and not read again.
-        match Body::from_bytes(&body.to_bytes()) {
-            Ok(body) => drop(self.target.apply(body)),
-            Err(_) => {
-                let entry = Entry {
-                    stamp: Stamp {
-                        at: self.target.clock,
-                        seed: EntrySeed(Digest::ZERO.0),
-                    },
-                    body,
-                };
-                self.log_raw(entry.to_bytes(), Attack::Housekeeping);
-            }
-        }
+        self.enter(body, Attack::Housekeeping);
     }
 }
 
