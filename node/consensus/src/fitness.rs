@@ -56,7 +56,7 @@ pub(crate) struct Fitness {
     pub(crate) applied_next: u64,
 }
 
-/// Records that a voter may lack and still be handed leadership.
+/// Records that a node may lack and still get a vote, or be handed leadership.
 pub(crate) const NEARLY_UP_TO_DATE: u64 = 10_000;
 
 /// The voter that would lead better than this node: hindered less, and with nearly all of the log. One that is behind a record

@@ -22,6 +22,7 @@ use crate::codec::Body;
 use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::{Connector, Purpose};
 use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
+use crate::fitness::NEARLY_UP_TO_DATE;
 use crate::forward::{ForwardHandler, Forwarded};
 use crate::gate::{Belongs, Gate};
 use crate::going_on;
@@ -44,8 +45,6 @@ use crate::types::{Runtime, Types};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
 const LEARNER_PATIENCE: u32 = 6;
-/// Records that a node may lack and still become a voter.
-const LAG_MAX: u64 = 10_000;
 
 /// Where a node's consensus begins.
 #[derive(Debug, Clone, Copy)]
@@ -525,7 +524,12 @@ impl Handle {
             let text = format!("node {absent}, which is to get a vote, does not answer");
             return refused(Obstacle::NotThere, text);
         }
-        let near = |voter: &&u64| known.lag.get(*voter).is_none_or(|lag| *lag <= LAG_MAX);
+        let near = |voter: &&u64| {
+            known
+                .lag
+                .get(*voter)
+                .is_none_or(|lag| *lag <= NEARLY_UP_TO_DATE)
+        };
         let there = voters.difference(&silent).filter(near).count();
         if there <= voters.len() / 2 {
             let text = format!(
@@ -638,7 +642,7 @@ impl Handle {
                 let there = self.plane.peers.identify(to, member, self.patience).await;
                 match there {
                     Err(_) => Some((Obstacle::NotThere, "does not answer".to_owned())),
-                    Ok(_) if lag > LAG_MAX => {
+                    Ok(_) if lag > NEARLY_UP_TO_DATE => {
                         Some((Obstacle::Behind, "is far behind in the log".to_owned()))
                     }
                     Ok(_) => None,

@@ -161,8 +161,8 @@ async fn a_follower_that_stands_still_alone_keeps_the_log_and_catches_up() {
     cluster.handle(alone).read_index().await.expect("a quorum");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_stands_still_alone_can_hand_over_and_what_was_under_way_is_applied() {
+/// Three nodes of which the leader alone stands before a record: the leader, and the others.
+async fn leader_alone_stands() -> (Cluster, u64, Vec<u64>) {
     let cluster = Cluster::founded(3, |_| ()).await;
     cluster.put("kept", "yes").await;
     let leader = cluster.leader().await;
@@ -176,6 +176,12 @@ async fn a_leader_that_stands_still_alone_can_hand_over_and_what_was_under_way_i
         matches!(under_way, Err(ProposeError::Unknown(_))),
         "{under_way:?}"
     );
+    (cluster, leader, spared)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stands_still_alone_can_hand_over_and_what_was_under_way_is_applied() {
+    let (cluster, leader, spared) = leader_alone_stands().await;
     let heir = spared[0];
     let asked = cluster.handle(leader).transfer_leadership(heir).await;
     asked.expect("asked");
@@ -203,19 +209,7 @@ async fn a_leader_that_stands_still_alone_can_hand_over_and_what_was_under_way_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_stands_still_alone_hands_over_by_itself() {
-    let cluster = Cluster::founded(3, |_| ()).await;
-    cluster.put("kept", "yes").await;
-    let leader = cluster.leader().await;
-    let spared: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    poison(&cluster, &spared);
-    let under_way = cluster
-        .handle(leader)
-        .propose(Bytes::from_static(POISON))
-        .await;
-    assert!(
-        matches!(under_way, Err(ProposeError::Unknown(_))),
-        "{under_way:?}"
-    );
+    let (cluster, leader, spared) = leader_alone_stands().await;
     let unseated = cluster
         .handle(leader)
         .wait_status(|status| status.standing.role != Role::Leader, PATIENCE);

@@ -29,24 +29,16 @@ use carnet_domain::record::{
 };
 use carnet_domain::time::{DurationMs, TimeMs};
 
-use crate::border::{admit, depart, export, permit, prefix, two};
+use crate::border::{admit, depart, export, permit, prefix, two, waiting};
 use crate::rules::act;
 use crate::values::d;
 
-fn robot(country: &Country, code: &Code) -> Robot {
+pub(crate) fn robot(country: &Country, code: &Code) -> Robot {
     let Ok(robot) = country.ledger.robot(code);
     robot.expect("the robot has a record here")
 }
 
-fn waiting(from: &mut Country, to: &Country) -> MailBatch {
-    from.close();
-    let Ok(peer) = to.ledger.peer(&from.prefix);
-    let peer = peer.expect("mail goes between peers");
-    from.mail(&to.prefix, peer.size_seen, peer.cursor)
-        .expect("a closed log has mail")
-}
-
-fn take(country: &mut Country, batch: MailBatch) -> String {
+pub(crate) fn take(country: &mut Country, batch: MailBatch) -> String {
     let answer = country.apply(Body::Foreign { batch });
     answer.items.iter().map(text).collect::<Vec<_>>().join("; ")
 }

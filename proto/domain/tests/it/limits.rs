@@ -23,18 +23,12 @@ use carnet_domain::limits::{
     RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX, ROOT_SIGNATURES_MAX, UNSEALED_MAX,
 };
 use carnet_domain::map::RobotStatus;
-use carnet_domain::record::{
-    Hold, Model, Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity,
-};
+use carnet_domain::record::{Hold, Model, Predicate, Recall, RecallNotice, RecallStatus, Severity};
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
+use crate::bounds::{robot, take};
 use crate::rules::act;
-
-fn robot(country: &Country, code: &Code) -> Robot {
-    let Ok(robot) = country.ledger.robot(code);
-    robot.expect("the robot has a record here")
-}
 
 /// Mail as a registry that lies hands it over: every slot of every leaf.
 fn lies(from: &mut Country, to: &Country) -> MailBatch {
@@ -42,11 +36,6 @@ fn lies(from: &mut Country, to: &Country) -> MailBatch {
     let Ok(peer) = to.ledger.peer(&from.prefix);
     let peer = peer.expect("mail goes between peers");
     from.lying_mail(&to.prefix, peer.size_seen, peer.cursor)
-}
-
-fn take(country: &mut Country, batch: MailBatch) -> String {
-    let answer = country.apply(Body::Foreign { batch });
-    answer.items.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// What the newest leaf of a country says of a foreign statement that it did not believe.
