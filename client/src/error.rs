@@ -188,7 +188,7 @@ mod tests {
         };
         assert_eq!(unknown.effect(), Effect::Unknown);
         assert!(!unknown.is_retryable());
-        let refused = ClientError::Refused(Rejection::new(Reason::CodeExists, "86…"));
+        let refused = ClientError::Refused(Rejection::from(Reason::CodeExists));
         assert_eq!(refused.effect(), Effect::None);
         assert_eq!(refused.reason(), "CODE_EXISTS");
         assert_eq!(

@@ -204,7 +204,7 @@ impl State {
 
 fn refused(reason: Reason) -> Answer {
     let items = vec![ItemAnswer::Refused {
-        rejection: Rejection::new(reason, ""),
+        rejection: Rejection::from(reason),
     }];
     Answer {
         at: TimeMs(1_000),

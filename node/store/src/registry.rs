@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use carnet_domain::accord::Signed;
 use carnet_domain::code::Prefix;
 use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical, DecodeError};
+use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
 use carnet_domain::machine;
 use carnet_domain::rejection::{Reason, Rejection};
@@ -715,7 +715,7 @@ impl<E: StateEngine> RegistryState<E> {
             Ok(entry) => machine::apply_with(overlay, &entry, self.planted),
             #[cfg(not(feature = "planted"))]
             Ok(entry) => machine::apply(overlay, &entry),
-            Err(error) => Ok(malformed(&error)),
+            Err(_) => Ok(malformed()),
         }
     }
 
@@ -770,8 +770,8 @@ fn first_index(records: &[LogRecord]) -> Option<u64> {
 }
 
 /// An entry that is not canonical is answered alike on every replica and changes nothing.
-fn malformed(error: &DecodeError) -> Answer {
-    let rejection = Rejection::new(Reason::Malformed, format!("log entry: {error}"));
+fn malformed() -> Answer {
+    let rejection = Rejection::from(Reason::Malformed);
     Answer {
         at: TimeMs(0),
         size: 0,

@@ -294,6 +294,16 @@ pub enum Condition {
 }
 crate::canonical_variants!(Condition { 1 => Inspection {}, 2 => FirmwareAtLeast { build }, 3 => Document { digest } });
 
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inspection {} => write!(f, "an inspection report must be shown"),
+            Self::FirmwareAtLeast { build } => write!(f, "firmware of at least build {build}"),
+            Self::Document { digest } => write!(f, "document {digest} must be shown"),
+        }
+    }
+}
+
 /// Number of a transfer: 16 bytes drawn by the declarant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TransferId(pub [u8; 16]);

@@ -16,7 +16,7 @@ use crate::code::Prefix;
 use crate::command::TransferId;
 use crate::digest::Digest;
 use crate::limits::{EPOCH_FOREIGN_MAX, Epoch, next_epoch};
-use crate::rejection::{Reason, Rejection, refuse};
+use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
 use crate::time::TimeMs;
 
 /// A step of the chain. Accept, Refuse and Detain are side leaves: they move no link.
@@ -318,10 +318,13 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             chain.link,
             *agreement_version,
         ),
-        (Act::Offer { .. }, Phase::Offered { transfer, .. }) => {
-            refuse(Reason::TransferOpen, format!("transfer {transfer}"))
-        }
-        (Act::Offer { .. }, _) => refuse(Reason::NotInCustody, whereabouts(chain)),
+        (Act::Offer { .. }, Phase::Offered { transfer, .. }) => refuse(
+            Reason::TransferOpen,
+            Detail::Transfer {
+                transfer: *transfer,
+            },
+        ),
+        (Act::Offer { .. }, _) => refuse(Reason::NotInCustody, at(chain)),
 
         (
             Act::Cancel,
@@ -341,7 +344,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             *agreement_version,
         ),
-        (Act::Cancel, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+        (Act::Cancel, _) => refuse(Reason::TransferEnded, at(chain)),
 
         (
             Act::Depart,
@@ -353,7 +356,10 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             },
         ) => refuse(
             Reason::NotAccepted,
-            format!("transfer {transfer} waits for {to}"),
+            Detail::WaitsFor {
+                transfer: *transfer,
+                to: *to,
+            },
         ),
         (
             Act::Depart,
@@ -363,7 +369,9 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             },
         ) if permit.depart_by < now => refuse(
             Reason::DeadlinePassed,
-            format!("departure was permitted until {}", permit.depart_by),
+            Detail::PermittedUntil {
+                until: permit.depart_by,
+            },
         ),
         (
             Act::Depart,
@@ -383,11 +391,14 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             *agreement_version,
         ),
-        (Act::Depart, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+        (Act::Depart, _) => refuse(Reason::TransferEnded, at(chain)),
 
         (Act::Accept, Phase::Asked { offer_until, .. }) if *offer_until < now => refuse(
             Reason::DeadlinePassed,
-            format!("the offer stood until {offer_until}"),
+            Detail::OfferedUntil {
+                until: *offer_until,
+                now,
+            },
         ),
         (
             Act::Accept,
@@ -425,7 +436,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             *agreement_version,
         ),
-        (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+        (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, at(chain)),
 
         (
             Act::Admit,
@@ -462,12 +473,12 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *agreement_version,
         ),
         (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
-            refuse(Reason::NotReleased, whereabouts(chain))
+            refuse(Reason::NotReleased, at(chain))
         }
         (Act::Admit | Act::Return, Phase::Here {} | Phase::Offered { .. }) => {
-            refuse(Reason::AlreadyAdmitted, whereabouts(chain))
+            refuse(Reason::AlreadyAdmitted, at(chain))
         }
-        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, at(chain)),
     }
 }
 
@@ -477,7 +488,13 @@ fn one_more(chain: &Chain) -> Result<u64, Rejection> {
     // Nor beyond what a peer believes: it would nack the link, and a robot under way would be nowhere.
     match next_epoch(chain.epoch).filter(|next| *next <= EPOCH_FOREIGN_MAX) {
         Some(next) => Ok(next),
-        None => refuse(Reason::RecordFull, format!("epoch {EPOCH_FOREIGN_MAX}")),
+        None => {
+            let detail = Detail::Full {
+                what: Counted::Epochs,
+                max: EPOCH_FOREIGN_MAX,
+            };
+            refuse(Reason::RecordFull, detail)
+        }
     }
 }
 
@@ -496,15 +513,66 @@ pub struct Written {
     pub deadline: TimeMs,
 }
 
+/// Why a link is doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Written by neither party.
+    NeitherParty,
+    /// A transfer without an exporter.
+    NoExporter,
+    /// The accept names another offer.
+    AcceptOfAnother,
+    /// The admission names another departure.
+    AdmitOfAnother,
+    /// The return names another departure.
+    ReturnOfAnother,
+    /// Admitted or returned without our departure.
+    WithoutOurDeparture,
+    /// Offered by another country while we are responsible.
+    OfferedWhileOurs,
+    /// Offered by a country that has not admitted it.
+    OfferedWithoutAdmission,
+    /// The departure names another offer.
+    DepartOfAnother,
+    /// Departed after the permit had run out.
+    PermitRunOut,
+    /// Departed without our permit.
+    WithoutOurPermit,
+}
+crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit });
+
+impl Doubt {
+    /// As words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NeitherParty => "written by neither party",
+            Self::NoExporter => "a transfer without an exporter",
+            Self::AcceptOfAnother => "the accept names another offer",
+            Self::AdmitOfAnother => "the admission names another departure",
+            Self::ReturnOfAnother => "the return names another departure",
+            Self::WithoutOurDeparture => "admitted or returned without our departure",
+            Self::OfferedWhileOurs => "offered by another country while we are responsible",
+            Self::OfferedWithoutAdmission => "offered by a country that has not admitted it",
+            Self::DepartOfAnother => "the departure names another offer",
+            Self::PermitRunOut => "departed after the permit had run out",
+            Self::WithoutOurPermit => "departed without our permit",
+        }
+    }
+}
+
 /// What became of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart within one step; a box would be one allocation a step"
+)]
 pub enum Folded {
     /// The chain moved.
     Moved(Chain),
     /// Seen before, or overtaken: nothing changes.
     Replay,
     /// It contradicts what is known; nothing changes, and it is shown.
-    Doubtful(&'static str),
+    Doubtful(Doubt),
 }
 
 /// Faults that can be planted to show that the suite catches them. All off in what ships.
@@ -522,7 +590,7 @@ pub struct Planted {
 pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
     let link = &written.link;
     if written.writer != link.writer() {
-        return Folded::Doubtful("written by neither party");
+        return Folded::Doubtful(Doubt::NeitherParty);
     }
     let Some(transfer) = link.transfer else {
         return if written.writer == me
@@ -536,7 +604,7 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
         };
     };
     let Some(from) = link.from else {
-        return Folded::Doubtful("a transfer without an exporter");
+        return Folded::Doubtful(Doubt::NoExporter);
     };
     let version = link.agreement_version.unwrap_or(0);
     if from == me {
@@ -624,7 +692,7 @@ fn fold_as_exporter(
             },
         ) if *open == transfer => {
             if *offer != link.prev {
-                return Folded::Doubtful("the accept names another offer");
+                return Folded::Doubtful(Doubt::AcceptOfAnother);
             }
             if permit.is_some() {
                 return Folded::Replay;
@@ -696,7 +764,7 @@ fn fold_as_exporter(
             },
         ) if *open == transfer => {
             if *depart != link.prev {
-                return Folded::Doubtful("the admission names another departure");
+                return Folded::Doubtful(Doubt::AdmitOfAnother);
             }
             moved(
                 chain,
@@ -718,14 +786,14 @@ fn fold_as_exporter(
             },
         ) if *open == transfer => {
             if *depart != link.prev || Some(link.epoch) != next_epoch(chain.epoch) {
-                return Folded::Doubtful("the return names another departure");
+                return Folded::Doubtful(Doubt::ReturnOfAnother);
             }
             moved(chain, w, link.epoch, Phase::Here {})
         }
         (Step::Admit | Step::Return, Phase::Offered { .. } | Phase::Here {})
             if w.writer != me && link.epoch >= chain.epoch =>
         {
-            Folded::Doubtful("admitted or returned without our departure")
+            Folded::Doubtful(Doubt::WithoutOurDeparture)
         }
         _ => Folded::Replay,
     }
@@ -749,10 +817,10 @@ fn fold_as_importer(
         (Step::Offer, Phase::Here {} | Phase::Offered { .. } | Phase::InTransit { .. })
             if fresh && !planted.epoch_not_strict =>
         {
-            Folded::Doubtful("offered by another country while we are responsible")
+            Folded::Doubtful(Doubt::OfferedWhileOurs)
         }
         (Step::Offer, Phase::Released { .. }) if fresh && !planted.epoch_not_strict => {
-            Folded::Doubtful("offered by a country that has not admitted it")
+            Folded::Doubtful(Doubt::OfferedWithoutAdmission)
         }
         (Step::Offer, _) if fresh => {
             let phase = Phase::Asked {
@@ -838,10 +906,10 @@ fn fold_as_importer(
             },
         ) if *open == transfer => {
             if *offer != link.prev || link.epoch != chain.epoch {
-                return Folded::Doubtful("the departure names another offer");
+                return Folded::Doubtful(Doubt::DepartOfAnother);
             }
             if *depart_by < w.at {
-                return Folded::Doubtful("departed after the permit had run out");
+                return Folded::Doubtful(Doubt::PermitRunOut);
             }
             let phase = Phase::InTransit {
                 transfer,
@@ -852,7 +920,7 @@ fn fold_as_importer(
             moved(chain, w, chain.epoch, phase)
         }
         (Step::Depart, Phase::Asked { transfer: open, .. }) if *open == transfer => {
-            Folded::Doubtful("departed without our permit")
+            Folded::Doubtful(Doubt::WithoutOurPermit)
         }
         (
             Step::Admit,
@@ -896,33 +964,120 @@ fn moved_to(w: &Written, epoch: u64, phase: Phase) -> Folded {
     })
 }
 
-fn whereabouts(chain: &Chain) -> String {
-    match &chain.phase {
-        Phase::Elsewhere {} => "the robot is not here and no transfer is open".into(),
-        Phase::Here {} => "the robot is in custody here".into(),
+/// Where a robot stands in its chain, as a rejection names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Not here, and no transfer is open.
+    Elsewhere {},
+    /// In custody here.
+    Here {},
+    /// Offered to another country.
+    Offered {
+        /// The transfer.
+        transfer: TransferId,
+        /// To whom.
+        to: Prefix,
+        /// Whether its permit came.
+        permitted: bool,
+    },
+    /// Departed.
+    Released {
+        /// The transfer.
+        transfer: TransferId,
+        /// To whom.
+        to: Prefix,
+    },
+    /// Admitted by the other country, or moved on from there.
+    Gone {
+        /// The transfer.
+        transfer: TransferId,
+        /// Where it is.
+        to: Prefix,
+    },
+    /// Offered to us.
+    Asked {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom.
+        from: Prefix,
+    },
+    /// Permitted by us.
+    Permitted {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom it was offered.
+        from: Prefix,
+    },
+    /// Released to us.
+    InTransit {
+        /// The transfer.
+        transfer: TransferId,
+        /// By whom.
+        from: Prefix,
+    },
+}
+crate::canonical_variants!(Whereabouts {
+    0 => Elsewhere {},
+    1 => Here {},
+    2 => Offered { transfer, to, permitted },
+    3 => Released { transfer, to },
+    4 => Gone { transfer, to },
+    5 => Asked { transfer, from },
+    6 => Permitted { transfer, from },
+    7 => InTransit { transfer, from },
+});
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Elsewhere {} => write!(f, "the robot is not here and no transfer is open"),
+            Self::Here {} => write!(f, "the robot is in custody here"),
+            Self::Offered {
+                transfer,
+                to,
+                permitted,
+            } => {
+                let state = if *permitted {
+                    "permitted"
+                } else {
+                    "waiting for its permit"
+                };
+                write!(f, "transfer {transfer} to {to} is open, {state}")
+            }
+            Self::Released { transfer, to } => write!(f, "transfer {transfer}: departed to {to}"),
+            Self::Gone { transfer, to } => write!(f, "transfer {transfer}: admitted by {to}"),
+            Self::Asked { transfer, from } => {
+                write!(f, "transfer {transfer} from {from} waits for our permit")
+            }
+            Self::Permitted { transfer, from } => {
+                write!(f, "transfer {transfer}: {from} has not released the robot")
+            }
+            Self::InTransit { transfer, from } => {
+                write!(f, "transfer {transfer} from {from} is in transit")
+            }
+        }
+    }
+}
+
+fn at(chain: &Chain) -> Detail {
+    let whereabouts = match chain.phase {
+        Phase::Elsewhere {} => Whereabouts::Elsewhere {},
+        Phase::Here {} => Whereabouts::Here {},
         Phase::Offered {
             transfer,
             to,
-            permit,
+            ref permit,
             ..
-        } => {
-            let state = if permit.is_some() {
-                "permitted"
-            } else {
-                "waiting for its permit"
-            };
-            format!("transfer {transfer} to {to} is open, {state}")
-        }
-        Phase::Released { transfer, to, .. } => format!("transfer {transfer}: departed to {to}"),
-        Phase::Gone { transfer, to, .. } => format!("transfer {transfer}: admitted by {to}"),
-        Phase::Asked { transfer, from, .. } => {
-            format!("transfer {transfer} from {from} waits for our permit")
-        }
-        Phase::Permitted { transfer, from, .. } => {
-            format!("transfer {transfer}: {from} has not released the robot")
-        }
-        Phase::InTransit { transfer, from, .. } => {
-            format!("transfer {transfer} from {from} is in transit")
-        }
-    }
+        } => Whereabouts::Offered {
+            transfer,
+            to,
+            permitted: permit.is_some(),
+        },
+        Phase::Released { transfer, to, .. } => Whereabouts::Released { transfer, to },
+        Phase::Gone { transfer, to, .. } => Whereabouts::Gone { transfer, to },
+        Phase::Asked { transfer, from, .. } => Whereabouts::Asked { transfer, from },
+        Phase::Permitted { transfer, from, .. } => Whereabouts::Permitted { transfer, from },
+        Phase::InTransit { transfer, from, .. } => Whereabouts::InTransit { transfer, from },
+    };
+    Detail::Chain { whereabouts }
 }

@@ -15,9 +15,9 @@ use crate::ledger::Ledger;
 use crate::limits::MODELS_OF_ENTERPRISE_MAX;
 use crate::policy::{Permission, Relation, Role, permission};
 use crate::record::{
-    ApprovalStatus, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Signer,
+    ApprovalStatus, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Setter, Signer,
 };
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Detail, Listed, Reason, Rejection};
 use crate::signature::PublicKey;
 use crate::time::TimeMs;
 
@@ -51,7 +51,7 @@ pub(crate) fn fitting<F>(events: Vec<Event>) -> Decided<F> {
 }
 
 /// A lawful "no".
-pub(crate) fn no<T, F>(reason: Reason, detail: impl Into<String>) -> Result<T, Stop<F>> {
+pub(crate) fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
     Err(Stop::Refused(Rejection::new(reason, detail)))
 }
 
@@ -85,14 +85,13 @@ impl Context<'_> {
         self.registry.prefix
     }
 
-    /// Who signed, as it stands in holds and details.
-    pub fn actor(&self) -> String {
-        format!(
-            "{} {} at {}",
-            self.signer.role.word(),
-            self.signer.holder,
-            self.me()
-        )
+    /// Who signed, as the setter of a hold.
+    pub fn actor(&self) -> Setter {
+        Setter {
+            prefix: self.me(),
+            party: self.signer.holder.clone(),
+            role: self.signer.role,
+        }
     }
 
     fn relation_to(&self, owner: &EnterpriseId) -> Relation {
@@ -108,16 +107,18 @@ impl Context<'_> {
         match permission(self.signer.role, kind) {
             Permission::No => no(
                 Reason::RoleNotAllowed,
-                format!("{} may not {}", self.signer.role.word(), kind.name()),
+                Detail::RoleMayNot {
+                    role: self.signer.role,
+                    command: kind,
+                },
             ),
             found if found.covers(relation) => Ok(()),
             _ => no(
                 Reason::NotYours,
-                format!(
-                    "{} is not of {}",
-                    owner.map(ToString::to_string).unwrap_or_default(),
-                    self.signer.holder
-                ),
+                Detail::NotOf {
+                    owner: owner.copied(),
+                    holder: self.signer.holder.clone(),
+                },
             ),
         }
     }
@@ -244,19 +245,20 @@ fn accredit<L: Ledger>(
     a: Accreditation<'_>,
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::AccreditEnterprise, None)?;
-    let id = EnterpriseId::new(cx.me(), *a.code)
-        .or_else(|error| no(Reason::PrefixNotOurs, error.to_string()))?;
+    let id = EnterpriseId::new(cx.me(), *a.code).or_else(|_| {
+        no(
+            Reason::PrefixNotOurs,
+            Detail::EnterpriseCode { code: *a.code },
+        )
+    })?;
     if ledger.enterprise(&id).or_fault()?.is_some() {
-        return no(Reason::EnterpriseExists, id.to_string());
+        return no(Reason::EnterpriseExists, Detail::Enterprise { id });
     }
     if has_twins(a.roles) {
-        return no(Reason::Malformed, "a role is named twice");
+        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
     }
     if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
-        return no(
-            Reason::EnterpriseLacksRole,
-            "an enterprise is accredited for roles of enterprises only",
-        );
+        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
     }
     let enterprise = Enterprise {
         id,
@@ -284,12 +286,15 @@ fn set_enterprise_status<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::SetEnterpriseStatus, None)?;
     let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-        return no(Reason::EnterpriseUnknown, id.to_string());
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
     };
     if enterprise.status == EnterpriseStatus::StruckOff {
         return no(
             Reason::EnterpriseNotActive,
-            format!("{id} is struck off for ever"),
+            Detail::EnterpriseIs {
+                id: *id,
+                status: enterprise.status,
+            },
         );
     }
     let after = After::Enterprise(Enterprise {
@@ -316,11 +321,11 @@ fn add_signer<L: Ledger>(
     let (right, detail) = match holder {
         Holder::Office { .. } => (
             cx.signer.role == Role::Admin && !role.is_enterprise(),
-            "offices are added by an admin",
+            Detail::OfficesByAdmin {},
         ),
         Holder::Enterprise { .. } => (
             cx.signer.role == Role::Registrar && role.is_enterprise(),
-            "signers of enterprises are added by a registrar",
+            Detail::PartiesByRegistrar {},
         ),
     };
     if !right {
@@ -328,19 +333,19 @@ fn add_signer<L: Ledger>(
     }
     if let Holder::Enterprise { id } = holder {
         let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-            return no(Reason::EnterpriseUnknown, id.to_string());
+            return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
         };
         standing::<L::Fault>(&enterprise, cx.now)?;
         if !enterprise.roles.contains(&role) {
             return no(
                 Reason::EnterpriseLacksRole,
-                format!("{id} is not accredited as {}", role.word()),
+                Detail::NotAccreditedAs { id: *id, role },
             );
         }
     }
     let id = public.key_id();
     if ledger.signer(&id).or_fault()?.is_some() {
-        return no(Reason::SignerExists, id.to_string());
+        return no(Reason::SignerExists, Detail::Key { key: id });
     }
     let signer = Signer {
         id,
@@ -367,12 +372,17 @@ fn retire_signer<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::RetireSigner, None)?;
     let Some(signer) = ledger.signer(&public.key_id()).or_fault()? else {
-        return no(Reason::SignerUnknown, public.key_id().to_string());
+        return no(
+            Reason::SignerUnknown,
+            Detail::Key {
+                key: public.key_id(),
+            },
+        );
     };
     if signer.retired.is_some() {
         return no(
             Reason::SignerNotActive,
-            format!("{} is retired already", signer.id),
+            Detail::RetiredAlready { key: signer.id },
         );
     }
     let kind = signer_kind(&signer.holder);
@@ -396,14 +406,21 @@ fn standing<F>(enterprise: &Enterprise, now: TimeMs) -> Result<(), Stop<F>> {
     if enterprise.status != EnterpriseStatus::Active {
         return no(
             Reason::EnterpriseNotActive,
-            format!("{} is {}", enterprise.id, enterprise.status.name()),
+            Detail::EnterpriseIs {
+                id: enterprise.id,
+                status: enterprise.status,
+            },
         );
     }
     if now < enterprise.valid_from || enterprise.valid_to <= now {
         let (from, to) = (enterprise.valid_from, enterprise.valid_to);
         return no(
             Reason::EnterpriseNotActive,
-            format!("{} is accredited from {from} to {to}", enterprise.id),
+            Detail::AccreditedFrom {
+                id: enterprise.id,
+                from,
+                to,
+            },
         );
     }
     Ok(())
@@ -420,35 +437,37 @@ fn approve_model<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::ApproveModel, None)?;
     if id.prefix() != cx.me() {
-        return no(
-            Reason::PrefixNotOurs,
-            format!("{id} stands under {}", id.prefix()),
-        );
+        return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
     }
     let Some(enterprise) = ledger.enterprise(&id.enterprise_id()).or_fault()? else {
-        return no(Reason::EnterpriseUnknown, id.enterprise_id().to_string());
+        return no(
+            Reason::EnterpriseUnknown,
+            Detail::Enterprise {
+                id: id.enterprise_id(),
+            },
+        );
     };
     standing::<L::Fault>(&enterprise, cx.now)?;
     if ledger.model(id).or_fault()?.is_some() {
-        return no(Reason::ModelExists, id.to_string());
+        return no(Reason::ModelExists, Detail::Model { id: *id });
     }
     if !(1..=5).contains(&facts.level) || !(1..=4).contains(&facts.safety_class) {
         return no(
             Reason::Malformed,
-            format!(
-                "level {} and safety class {}: levels are 1 to 5, safety classes 1 to 4",
-                facts.level, facts.safety_class
-            ),
+            Detail::LevelOrClass {
+                level: facts.level,
+                safety_class: facts.safety_class,
+            },
         );
     }
     let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
     if models.len() >= MODELS_OF_ENTERPRISE_MAX {
         return no(
             Reason::RecordFull,
-            format!(
-                "{MODELS_OF_ENTERPRISE_MAX} models of {}",
-                id.enterprise_id()
-            ),
+            Detail::ModelsOf {
+                id: id.enterprise_id(),
+                max: MODELS_OF_ENTERPRISE_MAX as u64,
+            },
         );
     }
     let model = Model {
@@ -471,12 +490,15 @@ fn set_model_status<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::SetModelStatus, None)?;
     let Some(model) = ledger.model(id).or_fault()? else {
-        return no(Reason::ModelUnknown, id.to_string());
+        return no(Reason::ModelUnknown, Detail::Model { id: *id });
     };
     if model.status == ApprovalStatus::Withdrawn {
         return no(
             Reason::ModelNotApproved,
-            format!("{id} is withdrawn for ever"),
+            Detail::ModelIs {
+                id: *id,
+                status: model.status,
+            },
         );
     }
     let after = After::Model(Model { status, ..model });
@@ -492,6 +514,6 @@ pub(crate) fn known<L: Ledger>(
 ) -> Result<crate::record::Robot, Stop<L::Fault>> {
     match ledger.robot(code).or_fault()? {
         Some(robot) => Ok(robot),
-        None => no(Reason::RobotUnknown, code.display_form()),
+        None => no(Reason::RobotUnknown, Detail::Code { code: *code }),
     }
 }

@@ -21,7 +21,7 @@ use crate::record::{
     ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity,
     Model, Part, Pending, Recall, RecallStatus, Robot, Signer,
 };
-use crate::rejection::{Reason, Rejection, refuse};
+use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
 use crate::signature::PublicKey;
 use crate::time::TimeMs;
 use crate::transfer::Transfer;
@@ -129,22 +129,25 @@ impl Event {
         let robot = |robot: &Robot| {
             let lists = [
                 (
-                    "identity parts",
+                    Counted::IdentityParts,
                     robot.identity_parts.len(),
                     IDENTITY_PARTS_MAX,
                 ),
-                ("parts", robot.parts.len(), PARTS_MAX),
-                ("AI models", robot.ai_models.len(), AI_MODELS_MAX),
-                ("holds", robot.holds.len(), HOLDS_MAX),
-                ("owed recalls", robot.owed.len(), RECALLS_OF_ROBOT_MAX),
+                (Counted::Parts, robot.parts.len(), PARTS_MAX),
+                (Counted::AiModels, robot.ai_models.len(), AI_MODELS_MAX),
+                (Counted::Holds, robot.holds.len(), HOLDS_MAX),
+                (Counted::OwedRecalls, robot.owed.len(), RECALLS_OF_ROBOT_MAX),
                 (
-                    "remedied recalls",
+                    Counted::RemediedRecalls,
                     robot.remedied.len(),
                     RECALLS_OF_ROBOT_MAX,
                 ),
             ];
             match lists.into_iter().find(|(_, count, max)| count > max) {
-                Some((what, _, max)) => refuse(Reason::RecordFull, format!("{max} {what}")),
+                Some((what, _, max)) => {
+                    let max = max as u64;
+                    refuse(Reason::RecordFull, Detail::Full { what, max })
+                }
                 None => Ok(()),
             }
         };

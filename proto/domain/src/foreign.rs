@@ -23,14 +23,14 @@ use crate::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_has
 use crate::ledger::Ledger;
 use crate::lifecycle::HoldKind;
 use crate::limits::{
-    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, LATER_LEAVES_MAX, RECALL_BINDS_MAX,
-    RECALLS_OF_MODEL_MAX,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
+    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
 };
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::map::{MapAnswer, RobotStatus};
 use crate::merkle::{verify_consistency, verify_inclusion};
 use crate::record::{Ended, Hold, Recall, RecallStatus, Robot};
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Counted, Detail, Lacking, Reason, Rejection};
 use crate::time::TimeMs;
 use crate::transfer::{Ending, Transfer};
 
@@ -198,7 +198,7 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
     match proven.slots.get::<T>(slot) {
         Ok(value) => Ok(value),
         Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
-            no(Reason::Malformed, format!("slot {slot}: {source}"))
+            no(Reason::Malformed, Detail::Slot { slot })
         }
         Err(_) => Ok(None),
     }
@@ -207,9 +207,12 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
 impl<L: Ledger> Run<'_, L> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
     pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
-        let all = |reason, detail: String| vec![refused(reason, detail); batch.items.len().max(1)];
+        let all = |reason, detail: Detail| vec![refused(reason, detail); batch.items.len().max(1)];
         let Some(peer) = self.ledger.peer(&batch.peer)? else {
-            return Ok(all(Reason::PeerUnknown, batch.peer.to_string()));
+            return Ok(all(
+                Reason::PeerUnknown,
+                Detail::Prefix { prefix: batch.peer },
+            ));
         };
         let origin = Origin {
             prefix: batch.peer,
@@ -217,7 +220,7 @@ impl<L: Ledger> Run<'_, L> {
         };
         let checkpoint = match open(&batch.checkpoint, &peer.bundle.log_key, &origin) {
             Ok(checkpoint) => checkpoint,
-            Err(error) => return Ok(all(Reason::EvidenceBroken, format!("checkpoint: {error}"))),
+            Err(_) => return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {})),
         };
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         if size == peer.size_seen && root != peer.root_seen {
@@ -226,17 +229,20 @@ impl<L: Ledger> Run<'_, L> {
         if size < peer.size_seen {
             return Ok(all(
                 Reason::EvidenceBroken,
-                format!("checkpoint of size {size}, seen was {}", peer.size_seen),
+                Detail::Smaller {
+                    size,
+                    seen: peer.size_seen,
+                },
             ));
         }
         if 0 < peer.size_seen && peer.size_seen < size {
             let (old, old_root) = (peer.size_seen, peer.root_seen);
-            if let Err(error) = verify_consistency(old, &old_root, size, &root, &batch.consistency)
-            {
-                return Ok(all(
-                    Reason::EvidenceBroken,
-                    format!("consistency from {old} to {size}: {error}"),
-                ));
+            if verify_consistency(old, &old_root, size, &root, &batch.consistency).is_err() {
+                let detail = Detail::Inconsistent {
+                    from: old,
+                    to: size,
+                };
+                return Ok(all(Reason::EvidenceBroken, detail));
             }
         }
         self.ledger.put_peer(Peer {
@@ -248,10 +254,7 @@ impl<L: Ledger> Run<'_, L> {
         for item in &batch.items {
             if self.is_spent() {
                 // The cursor stays before what is left; the follower sends it again.
-                answers.push(refused(
-                    Reason::EntryFull,
-                    "apply the rest in another entry",
-                ));
+                answers.push(refused(Reason::EntryFull, Detail::NOTHING));
                 break;
             }
             let answer = self.mail_item(batch, &origin, item, size, &root)?;
@@ -273,12 +276,14 @@ impl<L: Ledger> Run<'_, L> {
         size: u64,
         root: Digest,
     ) -> Result<Vec<ItemAnswer>, L::Fault> {
-        let detail = format!(
-            "{} showed two roots of size {size}: {} and {root}",
-            batch.peer, peer.root_seen
-        );
+        let fork = Fork {
+            peer: batch.peer,
+            size,
+            seen: peer.root_seen,
+            shown: root,
+        };
         if !peer.quarantined {
-            let what = detail.clone();
+            let what = fork.clone();
             let event = Event::new(
                 Kind::ForkEvidence,
                 &what,
@@ -298,6 +303,12 @@ impl<L: Ledger> Run<'_, L> {
             });
             self.record(event, &authorised)?;
         }
+        let detail = Detail::TwoRoots {
+            peer: fork.peer,
+            size,
+            seen: fork.seen,
+            shown: root,
+        };
         Ok(vec![refused(Reason::PeerQuarantined, detail)])
     }
 
@@ -310,7 +321,10 @@ impl<L: Ledger> Run<'_, L> {
         root: &Digest,
     ) -> Result<ItemAnswer, L::Fault> {
         let Some(peer) = self.ledger.peer(&batch.peer)? else {
-            return Ok(refused(Reason::PeerUnknown, batch.peer.to_string()));
+            return Ok(refused(
+                Reason::PeerUnknown,
+                Detail::Prefix { prefix: batch.peer },
+            ));
         };
         if item.sequence < peer.cursor {
             return Ok(ItemAnswer::Nothing {});
@@ -318,11 +332,16 @@ impl<L: Ledger> Run<'_, L> {
         if peer.cursor < item.sequence {
             return Ok(refused(
                 Reason::EvidenceGap,
-                format!("item {}, expected {}", item.sequence, peer.cursor),
+                Detail::ItemExpected {
+                    item: item.sequence,
+                    expected: peer.cursor,
+                },
             ));
         }
         let Some(cursor) = item.sequence.checked_add(1) else {
-            let detail = format!("item {} has no successor", item.sequence);
+            let detail = Detail::NoSuccessor {
+                item: item.sequence,
+            };
             return Ok(refused(Reason::EvidenceBroken, detail));
         };
         let from = Sender {
@@ -332,12 +351,15 @@ impl<L: Ledger> Run<'_, L> {
         };
         let proven = match prove(&item.proven, size, root) {
             Ok(proven) => Ok(proven),
-            Err(Unproven::Unreadable { hash, index, why }) => Err((index, hash, why)),
-            Err(Unproven::Broken(detail)) => return Ok(refused(Reason::EvidenceBroken, detail)),
+            Err(Unproven::Unreadable { hash, index, .. }) => Err((index, hash)),
+            Err(Unproven::Broken(_)) => {
+                let index = item.proven.index;
+                return Ok(refused(Reason::EvidenceBroken, Detail::NotProven { index }));
+            }
         };
         let believed = match &proven {
             Ok(proven) => self.believe(&from, proven, item, size, root),
-            Err((_, _, why)) => no(Reason::Malformed, format!("its leaf: {why}")),
+            Err((index, _)) => no(Reason::Malformed, Detail::Unreadable { index: *index }),
         };
         let events = match believed.and_then(fitting) {
             Ok(events) => events,
@@ -349,7 +371,7 @@ impl<L: Ledger> Run<'_, L> {
             Err(Stop::Refused(rejection)) => {
                 let evidence = match &proven {
                     Ok(proven) => from.reference(proven),
-                    Err((index, hash, _)) => from.reference_to(*index, *hash),
+                    Err((index, hash)) => from.reference_to(*index, *hash),
                 };
                 doubt(&from, evidence, &rejection)
             }
@@ -443,10 +465,7 @@ impl<L: Ledger> Run<'_, L> {
         };
         match Code::parse(&text) {
             Ok(code) if Subject::robot(&code).key() == proven.leaf.key => Ok(Some(code)),
-            Ok(_) => no(
-                Reason::Malformed,
-                "slot 0 names another robot than the leaf's key",
-            ),
+            Ok(_) => lacks(Lacking::Subject),
             Err(_) => Ok(None),
         }
     }
@@ -461,21 +480,21 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
             shown::<String, _>(proven, slot::CODE)?;
-            return no(Reason::Malformed, "a custody leaf without a code");
+            return lacks(Lacking::Code);
         };
         let Some(link) = shown::<Link, _>(proven, slot::CUSTODY)? else {
-            return no(Reason::Malformed, "a custody leaf without its link");
+            return lacks(Lacking::Link);
         };
         let Some(command) = shown::<Command, _>(proven, slot::EVENT)? else {
-            return no(Reason::Malformed, "a custody leaf without its event");
+            return lacks(Lacking::Event);
         };
         if link.epoch > EPOCH_FOREIGN_MAX {
             return no(
                 Reason::Malformed,
-                format!(
-                    "epoch {}, believed are at most {EPOCH_FOREIGN_MAX}",
-                    link.epoch
-                ),
+                Detail::EpochAbove {
+                    epoch: link.epoch,
+                    max: EPOCH_FOREIGN_MAX,
+                },
             );
         }
         let Some(id) = link.transfer else {
@@ -508,19 +527,20 @@ impl<L: Ledger> Run<'_, L> {
             if link.epoch > EPOCH_FIRST_MAX {
                 return no(
                     Reason::Malformed,
-                    format!(
-                        "epoch {}, of a robot unknown here at most {EPOCH_FIRST_MAX} is believed",
-                        link.epoch
-                    ),
+                    Detail::EpochFirst {
+                        epoch: link.epoch,
+                        max: EPOCH_FIRST_MAX,
+                    },
                 );
             }
         } else if too_far_ahead(link.epoch, here.chain.epoch) {
             return no(
                 Reason::Malformed,
-                format!(
-                    "epoch {}, known here is {}: at most {EPOCH_STEP_MAX} lie between",
-                    link.epoch, here.chain.epoch
-                ),
+                Detail::EpochAhead {
+                    epoch: link.epoch,
+                    known: here.chain.epoch,
+                    max: EPOCH_STEP_MAX,
+                },
             );
         }
         if link.from != Some(me) && link.to != me {
@@ -529,45 +549,42 @@ impl<L: Ledger> Run<'_, L> {
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
                 Reason::NotInCustody,
-                format!(
-                    "{} offers {} without showing its chain",
-                    from.prefix,
-                    code.display_form()
-                ),
+                Detail::OffersWithoutChain {
+                    peer: from.prefix,
+                    code,
+                },
             );
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
-                return broken("a departure without proof that it is the newest leaf");
+                return broken(Detail::Lacks {
+                    what: Lacking::NewestProof,
+                });
             };
             let since = prove_newest(newest, (&proven.leaf, &proven.hash), size, root);
-            match since.or_else(broken)? {
+            let index = proven.index;
+            match since.or_else(|_| broken(Detail::NotNewest { index }))? {
                 Since::NoStep(status) if u64::from(status) == RobotStatus::Departed.number() => {}
                 Since::NoStep(status) => {
-                    let detail = format!("after the departure the map shows status {status}");
-                    return no(Reason::NotReleased, detail);
+                    return no(Reason::NotReleased, Detail::MapStatus { status });
                 }
-                Since::Step => {
-                    return no(Reason::NotReleased, "a custody step follows the departure");
-                }
-                Since::Buried(after) => {
-                    return no(
-                        Reason::RecordFull,
-                        format!(
-                            "{after} leaves follow the departure, at most {LATER_LEAVES_MAX} are read"
-                        ),
-                    );
+                Since::Step => return no(Reason::NotReleased, Detail::StepFollows {}),
+                Since::Buried(leaves) => {
+                    let max = LATER_LEAVES_MAX as u64;
+                    return no(Reason::RecordFull, Detail::Buried { leaves, max });
                 }
             }
         }
         let chain = match fold(me, &here.chain, &written, self.planted.custody) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
-            Folded::Doubtful(why) => return no(Reason::TransferEnded, why),
+            Folded::Doubtful(doubt) => {
+                return no(Reason::TransferEnded, Detail::Doubtful { doubt });
+            }
         };
         let transfer = self.transfer_after(from, proven, &code, &link, &command, &movement)?;
         let Some(transfer) = transfer else {
-            return no(Reason::TransferUnknown, id.to_string());
+            return no(Reason::TransferUnknown, Detail::Transfer { transfer: id });
         };
         let mut after = Held { chain, ..here }.after(&code);
         if let (After::Robot(robot), Step::Return) = (&mut after, link.step) {
@@ -600,19 +617,13 @@ impl<L: Ledger> Run<'_, L> {
         // Each step that is followed is a leaf of the robot, and a departure is read with the leaves behind it: while it is
         // under way, nobody else adds to them.
         if let Phase::Released { .. } = here.chain.phase {
-            return no(
-                Reason::NotInCustody,
-                format!("{} is under way", code.display_form()),
-            );
+            return no(Reason::NotInCustody, Detail::UnderWay { code: *code });
         }
         let responsible = here.chain.responsible_abroad();
         if responsible.is_none()
             || (responsible != movement.from && responsible != Some(movement.to))
         {
-            return no(
-                Reason::NotInCustody,
-                format!("neither country has {}", code.display_form()),
-            );
+            return no(Reason::NotInCustody, Detail::NeitherHas { code: *code });
         }
         let what = movement.clone();
         let chain = follow(&here.chain, written).unwrap_or(here.chain);
@@ -655,10 +666,7 @@ impl<L: Ledger> Run<'_, L> {
                     ..
                 } = command
                 else {
-                    return no(
-                        Reason::Malformed,
-                        "an offer whose event is no declaration of export",
-                    );
+                    return lacks(Lacking::Declaration);
                 };
                 Some(Transfer {
                     id,
@@ -741,16 +749,15 @@ impl<L: Ledger> Run<'_, L> {
         if here.chain.is_responsible() {
             return no(
                 Reason::NotInCustody,
-                format!(
-                    "{} ended {} which is in our responsibility",
-                    from.prefix,
-                    code.display_form()
-                ),
+                Detail::EndedOurs {
+                    peer: from.prefix,
+                    code,
+                },
             );
         }
         if code.prefix() == self.registry.prefix && here.robot.is_none() {
             // Nobody else can know of a code of ours that was never registered, and nobody else may burn one.
-            return no(Reason::RobotUnknown, code.display_form());
+            return no(Reason::RobotUnknown, Detail::Code { code });
         }
         let claim = !issuer && !held_there;
         // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
@@ -820,30 +827,50 @@ impl<L: Ledger> Run<'_, L> {
         else {
             return Ok(Vec::new());
         };
-        let setter = format!("registry {}", from.prefix);
         let Some(command) = said::<Command, _>(proven, slot::EVENT)? else {
             return Ok(Vec::new());
+        };
+        let Some(theirs) = said::<Standing, _>(proven, slot::STATE)? else {
+            return Ok(Vec::new());
+        };
+        // The leaf shows the holds after it: those of this kind that were set there stand here too, under their setters.
+        let said = |kind| {
+            let holds = theirs.holds.iter();
+            holds.filter(move |hold| hold.kind == kind && hold.setter.prefix == from.prefix)
         };
         match &command {
             Command::SetHold {
                 kind: kind @ (HoldKind::Theft | HoldKind::Lost),
-                reason,
                 ..
             } => {
-                let stands = |hold: &Hold| hold.kind == *kind && hold.setter == setter;
-                if robot.holds.iter().any(stands) {
+                let is_new = |hold: &&Hold| {
+                    let mut known = robot.holds.iter();
+                    !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
+                };
+                let new: Vec<Hold> = said(*kind).filter(is_new).cloned().collect();
+                if new.is_empty() {
                     return Ok(Vec::new());
                 }
-                robot.holds.push(Hold {
-                    kind: *kind,
-                    setter,
-                    reason: reason.clone(),
-                    since: proven.leaf.t_ms,
-                });
+                robot.holds.extend(new);
+                // A country that shows many setters must not use up what the offices here may need.
+                let reported = |hold: &&Hold| {
+                    hold.setter.prefix == from.prefix
+                        && matches!(hold.kind, HoldKind::Theft | HoldKind::Lost)
+                };
+                if robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
+                    return no(
+                        Reason::RecordFull,
+                        Detail::Full {
+                            what: Counted::Holds,
+                            max: HOLDS_OF_PEER_MAX as u64,
+                        },
+                    );
+                }
             }
-            Command::LiftHold { kind, .. } => robot
-                .holds
-                .retain(|hold| !(hold.kind == *kind && hold.setter == setter)),
+            Command::LiftHold { kind, .. } => robot.holds.retain(|hold| {
+                let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
+                !theirs_once || said(*kind).any(|stands| stands.setter == hold.setter)
+            }),
             _ => return Ok(Vec::new()),
         }
         let mut event = Event::new(Kind::Foreign, &command, After::Robot(Box::new(robot)));
@@ -865,7 +892,7 @@ impl<L: Ledger> Run<'_, L> {
         if !own {
             return no(
                 Reason::PrefixNotOurs,
-                format!("{} recalls models that are not its own", from.prefix),
+                Detail::NotItsModels { peer: from.prefix },
             );
         }
         let in_order = theirs
@@ -874,10 +901,7 @@ impl<L: Ledger> Run<'_, L> {
             .zip(theirs.models.iter().skip(1))
             .all(|(a, b)| a < b);
         if !in_order || theirs.models.is_empty() {
-            return no(
-                Reason::Malformed,
-                "a recall names at least one model, each once and ascending",
-            );
+            return no(Reason::Malformed, Detail::ModelsInOrder {});
         }
         let known = self.ledger.recall(&theirs.notice.number).or_fault()?;
         // Counted when it comes, and when one that had ended comes again.
@@ -889,7 +913,10 @@ impl<L: Ledger> Run<'_, L> {
                 if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
                     return no(
                         Reason::RecordFull,
-                        format!("{RECALLS_OF_MODEL_MAX} recalls name {model}"),
+                        Detail::RecallsOfModel {
+                            model: *model,
+                            max: RECALLS_OF_MODEL_MAX as u64,
+                        },
                     );
                 }
             }
@@ -898,7 +925,12 @@ impl<L: Ledger> Run<'_, L> {
             .as_ref()
             .is_some_and(|known| known.issuer != from.prefix)
         {
-            return no(Reason::RecallExists, theirs.notice.number.clone());
+            return no(
+                Reason::RecallExists,
+                Detail::Recall {
+                    number: theirs.notice.number.clone(),
+                },
+            );
         }
         // A recall is amended, not moved: the models it named before stay the ones it is found by.
         if known
@@ -907,7 +939,9 @@ impl<L: Ledger> Run<'_, L> {
         {
             return no(
                 Reason::RecallExists,
-                format!("{} names other models", theirs.notice.number),
+                Detail::OtherModels {
+                    number: theirs.notice.number.clone(),
+                },
             );
         }
         let status = match theirs.status {
@@ -955,6 +989,25 @@ impl<L: Ledger> Run<'_, L> {
     }
 }
 
+/// What the leaf of a fork says: two roots of one size, both signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// Whose log.
+    pub peer: Prefix,
+    /// The size.
+    pub size: u64,
+    /// The root that was seen before.
+    pub seen: Digest,
+    /// The root that was shown.
+    pub shown: Digest,
+}
+crate::canonical_struct!(Fork {
+    peer,
+    size: Index,
+    seen,
+    shown
+});
+
 /// Who sent a batch.
 struct Sender {
     prefix: Prefix,
@@ -990,10 +1043,8 @@ fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Eve
 fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
     match proven.slots.get::<T>(slot) {
         Ok(value) => Ok(value),
-        Err(SlotError::Decode { source, .. }) => {
-            no(Reason::Malformed, format!("slot {slot}: {source}"))
-        }
-        Err(hidden) => broken(hidden.to_string()),
+        Err(SlotError::Decode { .. }) => no(Reason::Malformed, Detail::Slot { slot }),
+        Err(_) => broken(Detail::Hidden { slot }),
     }
 }
 
@@ -1009,25 +1060,28 @@ fn has_value_out_of_bounds(error: &DecodeError) -> bool {
     matches!(error.fault, DecodeFault::Above { .. })
 }
 
-fn broken<T, F>(detail: impl Into<String>) -> Result<T, Stop<F>> {
+/// A proven leaf without what one of its kind has: its registry says nothing else later.
+fn lacks<T, F>(what: Lacking) -> Result<T, Stop<F>> {
+    no(Reason::Malformed, Detail::Lacks { what })
+}
+
+fn broken<T, F>(detail: Detail) -> Result<T, Stop<F>> {
     no(Reason::EvidenceBroken, detail)
 }
 
-fn no<T, F>(reason: Reason, detail: impl Into<String>) -> Result<T, Stop<F>> {
+fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
     Err(Stop::Refused(Rejection::new(reason, detail)))
 }
 
 fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
     robot_of_slots(code, &proven.slots).or_else(|error| match error {
         // Proven bytes: their registry says nothing else later.
-        SlotError::Decode { slot, source } => {
-            no(Reason::Malformed, format!("slot {slot}: {source}"))
-        }
+        SlotError::Decode { slot, .. } => no(Reason::Malformed, Detail::Slot { slot }),
         // Shown to be null is not hidden.
         SlotError::Hidden(slot) if matches!(proven.slots.get::<Digest>(slot), Ok(None)) => {
-            no(Reason::Malformed, format!("slot {slot} is null"))
+            no(Reason::Malformed, Detail::NullSlot { slot })
         }
-        hidden => broken(format!("the robot is not disclosed: {hidden}")),
+        _ => broken(Detail::NotDisclosed {}),
     })
 }
 

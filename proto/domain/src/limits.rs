@@ -29,8 +29,6 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const LIST_COUNT_MAX: usize = 1_024;
 /// The most bytes of the name of an office, of a recall's number, of a part's lot.
 pub const NAME_BYTES_MAX: usize = 128;
-/// The most bytes of the words beside a rejection; more is cut.
-pub const DETAIL_BYTES_MAX: usize = TEXT_BYTES_MAX;
 
 /// The most parts that carry identity, of one robot.
 pub const IDENTITY_PARTS_MAX: usize = 16;
@@ -40,6 +38,8 @@ pub const PARTS_MAX: usize = 64;
 pub const AI_MODELS_MAX: usize = 32;
 /// The most holds on one robot.
 pub const HOLDS_MAX: usize = 32;
+/// The most reports of theft and loss on one robot here by another registry.
+pub const HOLDS_OF_PEER_MAX: usize = 8;
 /// The most recalls that name one model and have not ended.
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.
@@ -100,6 +100,7 @@ pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const UNSEALED_MAX: u64 = 1 << 20;
 
 const _: () = assert!(EPOCH_FOREIGN_MAX < EPOCH_MAX);
+const _: () = assert!(HOLDS_OF_PEER_MAX < HOLDS_MAX);
 const _: () = assert!(EPOCH_STEP_MAX < EPOCH_FIRST_MAX);
 const _: () = assert!(RECALLS_OF_MODEL_BY_PARTIES_MAX < RECALLS_OF_MODEL_MAX);
 // A record with every list full and every text at its bound: part 34 + lot, hold two texts and twenty bytes.

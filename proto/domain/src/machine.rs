@@ -23,14 +23,16 @@ use crate::entry::{
     ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request,
     SESSIONS_PER_SUBJECT_MAX, Session, StoredAnswer,
 };
-use crate::envelope::{Authority, Envelope, SignedHeader, VerifiedItems, verify_header_in_log};
+use crate::envelope::{
+    Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
+};
 use crate::event::{After, Effect, Event, slot, slots};
 use crate::leaf::{EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_seed, slot_names};
 use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{UNSEALED_MAX, next_own};
 use crate::map::MapValue;
 use crate::record::{Ended, Head, Signer};
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Detail, Reason, Rejection};
 use crate::time::TimeMs;
 use meter::Metered;
 
@@ -131,7 +133,10 @@ pub fn apply_with<L: Ledger>(
     let now = if time::is_about_time(&entry.body) {
         log_time
     } else if entry.stamp.at > registry.ceiling {
-        let detail = format!("stamp {}, ceiling {}", entry.stamp.at, registry.ceiling);
+        let detail = Detail::Stamp {
+            stamp: entry.stamp.at,
+            ceiling: registry.ceiling,
+        };
         return Ok(refused_entry(
             &registry,
             Rejection::new(Reason::ClockAhead, detail),
@@ -193,7 +198,7 @@ fn refused_entry(registry: &Registry, rejection: Rejection) -> Answer {
     }
 }
 
-pub(crate) fn refused(reason: Reason, detail: impl Into<String>) -> ItemAnswer {
+pub(crate) fn refused(reason: Reason, detail: Detail) -> ItemAnswer {
     ItemAnswer::Refused {
         rejection: Rejection::new(reason, detail),
     }
@@ -240,25 +245,25 @@ impl<L: Ledger> Run<'_, L> {
         };
         let header = match SignedHeader::from_bytes(&request.header.0) {
             Ok(header) => header,
-            Err(error) => {
-                return Ok(all(Rejection::new(
-                    Reason::Malformed,
-                    format!("header: {error}"),
-                )));
-            }
+            // Which byte is wrong depends on what this binary knows: said at the edge, not in what is committed.
+            Err(_) => return Ok(all(Reason::Malformed.into())),
         };
         let (me, incarnation) = (self.registry.prefix, self.registry.incarnation);
         if header.prefix != me || header.incarnation != incarnation {
-            let detail = format!(
-                "meant for {}/{}, this is {me}/{incarnation}",
-                header.prefix, header.incarnation
-            );
+            let detail = Detail::MeantFor {
+                prefix: header.prefix,
+                incarnation: header.incarnation,
+                here: me,
+                incarnation_here: incarnation,
+            };
             return Ok(all(Rejection::new(Reason::WrongAudience, detail)));
         }
         let Some(session) = self.ledger.session(header.session)? else {
             return Ok(all(Rejection::new(
                 Reason::SessionUnknown,
-                header.session.to_string(),
+                Detail::Session {
+                    session: header.session,
+                },
             )));
         };
         let digest = sha256(&[&request.header.0, &request.signature.0]);
@@ -268,8 +273,10 @@ impl<L: Ledger> Run<'_, L> {
             .filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup);
         let mut done = Vec::new();
         if let Some(stored) = stored {
-            let mismatch =
-                || Rejection::new(Reason::IdempotencyMismatch, header.sequence.to_string());
+            let request_number = Detail::Request {
+                request: header.sequence,
+            };
+            let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
             done = match Answer::from_bytes(&stored.answer.0) {
                 Ok(answer) if stored.request == digest => answer.items,
                 _ => return Ok(all(mismatch())),
@@ -301,24 +308,27 @@ impl<L: Ledger> Run<'_, L> {
         (header, digest): (&SignedHeader, Digest),
         done: &mut Vec<ItemAnswer>,
     ) -> Result<Result<(), Rejection>, L::Fault> {
-        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
         let window = session.highest.checked_sub(ANSWERS_PER_SESSION);
         if window.is_some_and(|below| header.sequence <= below) {
-            let detail = format!(
-                "request {}, the newest is {}",
-                header.sequence, session.highest
-            );
+            let detail = Detail::RequestBelow {
+                request: header.sequence,
+                newest: session.highest,
+            };
             return no(Reason::SessionExpired, detail);
         }
         if header.not_after < self.now {
-            let detail = format!("until {}, it is {}", header.not_after, self.now);
+            let detail = Detail::ValidUntil {
+                until: header.not_after,
+                now: self.now,
+            };
             return no(Reason::CommandExpired, detail);
         }
         let Some(signer) = self.ledger.signer(&header.key)? else {
-            return no(Reason::SignerUnknown, header.key.to_string());
+            return no(Reason::SignerUnknown, Detail::Key { key: header.key });
         };
         if signer.retired.is_some() || signer.compromised_after.is_some() {
-            return no(Reason::SignerNotActive, header.key.to_string());
+            return no(Reason::SignerNotActive, Detail::Key { key: header.key });
         }
         let known = self
             .ledger
@@ -335,11 +345,11 @@ impl<L: Ledger> Run<'_, L> {
         let items = match verified {
             Ok(items) => items,
             Err(error) => {
-                let reason = match error {
-                    crate::envelope::EnvelopeError::Signature(_) => Reason::BadSignature,
-                    _ => Reason::Malformed,
-                };
-                return no(reason, error.to_string());
+                return Ok(Err(match error {
+                    EnvelopeError::Signature(_) => Reason::BadSignature.into(),
+                    EnvelopeError::Items(_) => Rejection::new(Reason::Malformed, Detail::Items {}),
+                    _ => Reason::Malformed.into(),
+                }));
             }
         };
         self.items(&signer, header, &items, done)?;
@@ -359,31 +369,30 @@ impl<L: Ledger> Run<'_, L> {
         let all = (items.first_item()..).zip(items.items().iter().zip(items.authorities()));
         for (index, (item, authority)) in all.skip(answers.len()) {
             if self.is_spent() {
-                answers.push(refused(Reason::EntryFull, ""));
+                answers.push(refused(Reason::EntryFull, Detail::NOTHING));
                 continue;
             }
             // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
             if COMMAND_BYTES_MAX < item.0.len() {
-                let detail = format!(
-                    "a command of {} bytes, allowed are {COMMAND_BYTES_MAX}",
-                    item.0.len()
-                );
+                let detail = Detail::Bytes {
+                    size: item.0.len() as u64,
+                    max: COMMAND_BYTES_MAX as u64,
+                };
                 answers.push(refused(Reason::Malformed, detail));
                 continue;
             }
             let command = match (kind, Command::from_bytes(&item.0)) {
                 (Some(kind), Ok(command)) if command.kind() == kind => command,
                 (_, Ok(command)) => {
-                    let detail = format!(
-                        "the header says {}, the item is {}",
-                        header.kind,
-                        command.name()
-                    );
+                    let detail = Detail::HeaderKind {
+                        header: header.kind,
+                        item: command.kind(),
+                    };
                     answers.push(refused(Reason::Malformed, detail));
                     continue;
                 }
-                (_, Err(error)) => {
-                    answers.push(refused(Reason::Malformed, error.to_string()));
+                (_, Err(_)) => {
+                    answers.push(refused(Reason::Malformed, Detail::NOTHING));
                     continue;
                 }
             };

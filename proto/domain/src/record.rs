@@ -13,7 +13,7 @@ use crate::limits::{
     Name, PARTS_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::policy::Role;
-use crate::rejection::{Reason, Rejection, refuse};
+use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
 use crate::signature::{KeyId, PublicKey};
 use crate::time::TimeMs;
 
@@ -474,14 +474,36 @@ crate::canonical_struct!(Recall {
     head
 });
 
+/// Who set a hold, and so who lifts it: in which country, which party, in which role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setter {
+    /// The registry it was set in.
+    pub prefix: Prefix,
+    /// The enterprise or office, whoever of its signers it was.
+    pub party: Holder,
+    /// In which role.
+    pub role: Role,
+}
+crate::canonical_struct!(Setter {
+    prefix,
+    party,
+    role
+});
+
+impl std::fmt::Display for Setter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} at {}", self.role.word(), self.party, self.prefix)
+    }
+}
+
 /// A hold that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// Which.
     pub kind: HoldKind,
-    /// Who set it: prefix, holder.
-    pub setter: String,
-    /// Why.
+    /// Who set it.
+    pub setter: Setter,
+    /// Why, in the setter's words; empty for one that a step of the life cycle sets.
     pub reason: String,
     /// When.
     pub since: TimeMs,
@@ -683,7 +705,11 @@ impl Robot {
         while self.ai_models.len() >= AI_MODELS_MAX {
             let oldest = self.ai_models.remove(0);
             let Some(before) = self.ai_models_before.and(&oldest) else {
-                return refuse(Reason::RecordFull, "2^48 AI models");
+                let detail = Detail::Full {
+                    what: Counted::AiModels,
+                    max: SEQUENCE_MAX,
+                };
+                return refuse(Reason::RecordFull, detail);
             };
             self.ai_models_before = before;
         }

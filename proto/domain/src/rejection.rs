@@ -1,9 +1,15 @@
-//! Every lawful "no" of `decide`: numbered in order of precedence, never renumbered, published as a vector.
+//! Every lawful "no" of `decide`: declared in order of precedence, numbered for good, published as a vector.
 //!
-//! The first that holds is answered. Refusals at ingress (syntax, certificate, limits) are not here: they are not
-//! committed and consume no number.
+//! The first that holds is answered. The order of declaration and the number are two things: a reason that comes later
+//! takes its place among the others, and the next free number. Refusals at ingress (syntax, certificate, limits) are not
+//! here: they are not committed and consume no number.
+//!
+//! What is committed is the number with typed arguments, [`Detail`]; text, remedy and [`std::fmt::Display`] are for
+//! whoever shows it, and stand in no log, record or hash.
 
-use crate::limits::DETAIL_BYTES_MAX;
+mod detail;
+
+pub use detail::{Counted, Detail, Ending, Lacking, Listed};
 
 macro_rules! reasons {
     ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {
@@ -101,17 +107,21 @@ reasons! {
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
-    /// What exactly, in words: the code, the state, the place and time of the first admission. Deterministic.
-    pub detail: String,
+    /// What exactly: the code, the state, the place and time of the first admission.
+    pub detail: Detail,
 }
 crate::canonical_struct!(Rejection { reason, detail });
 
 impl Rejection {
-    /// A rejection with its detail, cut to [`DETAIL_BYTES_MAX`]: it is stored, and parts of it come from outside.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        let mut detail = detail.into();
-        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
+    /// A rejection with what it stands on.
+    pub fn new(reason: Reason, detail: Detail) -> Self {
         Self { reason, detail }
+    }
+}
+
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason, Detail::NOTHING)
     }
 }
 
@@ -132,6 +142,6 @@ impl std::fmt::Display for Rejection {
 }
 
 /// `Err` with a rejection, for early return.
-pub fn refuse<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Rejection> {
+pub fn refuse<T>(reason: Reason, detail: Detail) -> Result<T, Rejection> {
     Err(Rejection::new(reason, detail))
 }

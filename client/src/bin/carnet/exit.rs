@@ -328,7 +328,7 @@ mod tests {
         }
         table += "\n# lawful refusals\n";
         for reason in Reason::ALL {
-            let refused = ClientError::Refused(Rejection::new(*reason, ""));
+            let refused = ClientError::Refused(Rejection::from(*reason));
             table += &row(&Failed::from(refused));
         }
         if let Some(path) = std::env::var_os("CARNET_WRITE_ERRORS") {
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn a_refusal_at_the_edge_reads_as_the_one_in_the_log() {
         for reason in Reason::ALL {
-            let refused = Failed::from(ClientError::Refused(Rejection::new(*reason, "")));
+            let refused = Failed::from(ClientError::Refused(Rejection::from(*reason)));
             let edge = Failed::from(ClientError::Api(ApiError::Rejected {
                 number: reason.number(),
                 text: text(),

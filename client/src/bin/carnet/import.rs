@@ -590,8 +590,8 @@ mod tests {
     #[test]
     fn a_resumed_import_passes_over_what_is_there() {
         let mut refusals = Refusals::new(None, true).expect("no file");
-        refusals.add(2, CODE_1, &Rejection::new(Reason::CodeExists, ""));
-        refusals.add(3, CODE_2, &Rejection::new(Reason::ModelNotApproved, ""));
+        refusals.add(2, CODE_1, &Rejection::from(Reason::CodeExists));
+        refusals.add(3, CODE_2, &Rejection::from(Reason::ModelNotApproved));
         assert_eq!((refusals.already, refusals.count), (1, 1));
         assert_eq!(refusals.shown[0]["line"], "3");
     }

@@ -76,7 +76,7 @@ fn part(part: &Part) -> Value {
 }
 
 fn hold(hold: &Hold) -> Value {
-    json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter, "reason": hold.reason, "since": time(hold.since)})
+    json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter.to_string(), "reason": hold.reason, "since": time(hold.since)})
 }
 
 /// Adds where the value was read.

@@ -183,7 +183,7 @@ async fn a_gap_in_the_state_begins_anew_from_its_cursor() {
             let mut first = batch.clone();
             first.items.truncate(1);
             country.apply(Body::Foreign { batch: first });
-            let rejection = Rejection::new(Reason::EvidenceGap, "item 0, expected 1");
+            let rejection = Rejection::from(Reason::EvidenceGap);
             Ok(vec![ItemAnswer::Refused { rejection }; batch.items.len()])
         })
     }));
@@ -199,7 +199,7 @@ async fn a_gap_in_the_state_begins_anew_from_its_cursor() {
 async fn a_refusal_without_progress_waits() {
     let (a, b, lines) = two();
     *b.instead.lock().unwrap() = Some(Box::new(|_, _, batch| {
-        let rejection = Rejection::new(Reason::EvidenceBroken, "no");
+        let rejection = Rejection::from(Reason::EvidenceBroken);
         Some(Ok(vec![
             ItemAnswer::Refused { rejection };
             batch.items.len()

@@ -14,7 +14,7 @@ use crate::leaf::{Kind, Subject};
 use crate::ledger::Ledger;
 use crate::lifecycle::{ActionKind, blocks, blocks_departure, next};
 use crate::record::{Head, Robot};
-use crate::rejection::Reason;
+use crate::rejection::{Detail, Ending, Reason};
 use crate::time::TimeMs;
 use crate::transfer::Transfer;
 
@@ -58,15 +58,17 @@ impl Held {
 fn the_transfer<L: Ledger>(ledger: &L, id: &TransferId) -> Result<Transfer, Stop<L::Fault>> {
     match ledger.transfer(id).or_fault()? {
         Some(transfer) => Ok(transfer),
-        None => no(Reason::TransferUnknown, id.to_string()),
+        None => no(Reason::TransferUnknown, Detail::Transfer { transfer: *id }),
     }
 }
 
 /// A peer that new offers and permits may concern.
 fn open_peer<L: Ledger>(ledger: &L, prefix: &Prefix) -> Result<Peer, Stop<L::Fault>> {
     match ledger.peer(prefix).or_fault()? {
-        None => no(Reason::PeerUnknown, prefix.to_string()),
-        Some(peer) if peer.quarantined => no(Reason::PeerQuarantined, prefix.to_string()),
+        None => no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
+        Some(peer) if peer.quarantined => {
+            no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
+        }
         Some(peer) => Ok(peer),
     }
 }
@@ -84,13 +86,11 @@ fn clause_for<F>(
         .agreement(cx.now)
         .filter(|agreement| agreement.version == version)
     else {
-        let newest = peer
-            .agreement(cx.now)
-            .map_or("none".to_owned(), |a| format!("version {}", a.version));
-        return no(
-            Reason::NoAgreement,
-            format!("asked for version {version}, in force is {newest}"),
-        );
+        let detail = Detail::AgreementInForce {
+            asked: version,
+            newest: peer.agreement(cx.now).map(|newest| newest.version),
+        };
+        return no(Reason::NoAgreement, detail);
     };
     let code = &robot.identity.code;
     if code.prefix() == recogniser {
@@ -107,17 +107,21 @@ fn clause_for<F>(
         Some(clause) if clause.purposes.contains(&purpose) => Ok(clause.number),
         Some(clause) => no(
             Reason::ClauseExcludes,
-            format!("clause {} does not name {}", clause.number, purpose.name()),
+            Detail::ClausePurpose {
+                clause: clause.number,
+                purpose,
+            },
         ),
         None => no(
             Reason::ClauseExcludes,
-            format!(
-                "no clause of {} version {version} by which {recogniser} accepts {} at level {} and safety class {}",
-                agreement.id,
-                code.model_id(),
-                robot.level,
-                robot.safety_class
-            ),
+            Detail::NoClause {
+                agreement: agreement.id.clone(),
+                version,
+                recogniser,
+                model: code.model_id(),
+                level: robot.level,
+                safety_class: robot.safety_class,
+            },
         ),
     }
 }
@@ -171,14 +175,17 @@ pub(super) fn declare_export<L: Ledger>(
         papers,
     } = command
     else {
-        return no(Reason::Malformed, "not a declaration of export");
+        return no(Reason::Malformed, Detail::NOTHING);
     };
     cx.allow(CommandKind::DeclareExport, Some(&code.enterprise_id()))?;
     let robot = known(ledger, code)?;
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
-            format!("{} is {}", code.display_form(), robot.state.name()),
+            Detail::RobotIs {
+                code: *code,
+                state: robot.state,
+            },
         );
     }
     let act = Act::Offer {
@@ -195,12 +202,11 @@ pub(super) fn declare_export<L: Ledger>(
     {
         return no(
             Reason::Held,
-            format!(
-                "{} set by {} on {}",
-                hold.kind.name(),
-                hold.setter,
-                hold.since
-            ),
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
         );
     }
     let owed = recalls_owed(ledger, &robot)?;
@@ -210,31 +216,38 @@ pub(super) fn declare_export<L: Ledger>(
     {
         return no(
             Reason::RecallOpen,
-            format!(
-                "recall {} ({})",
-                recall.notice.number,
-                recall.notice.severity.name()
-            ),
+            Detail::RecallOpen {
+                number: recall.notice.number.clone(),
+                severity: recall.notice.severity,
+            },
         );
     }
     if next(Some(robot.state), ActionKind::DeclareExport).is_none() {
         return no(
             Reason::TransitionNotAllowed,
-            format!("DeclareExport in state {}", robot.state.name()),
+            Detail::ActionIn {
+                action: ActionKind::DeclareExport,
+                state: robot.state,
+            },
         );
     }
     let peer = open_peer(ledger, to)?;
     let clause = clause_for::<L::Fault>(cx, &peer, *agreement_version, *to, &robot, *purpose)?;
     if ledger.transfer(transfer).or_fault()?.is_some() {
-        return no(Reason::TransferExists, transfer.to_string());
+        return no(
+            Reason::TransferExists,
+            Detail::Transfer {
+                transfer: *transfer,
+            },
+        );
     }
     if *offer_until < cx.now {
         return no(
             Reason::DeadlinePassed,
-            format!(
-                "the offer would stand until {offer_until}, it is {}",
-                cx.now
-            ),
+            Detail::OfferedUntil {
+                until: *offer_until,
+                now: cx.now,
+            },
         );
     }
     let record = Transfer {
@@ -281,10 +294,11 @@ fn at_step<L: Ledger>(
     if ours(&transfer) != cx.me() {
         return no(
             Reason::TransferUnknown,
-            format!(
-                "{id} goes from {} to {}; this step is not ours",
-                transfer.from, transfer.to
-            ),
+            Detail::GoesFrom {
+                transfer: *id,
+                from: transfer.from,
+                to: transfer.to,
+            },
         );
     }
     if let Some(ending) = &transfer.ending {
@@ -293,27 +307,19 @@ fn at_step<L: Ledger>(
         } else {
             Reason::TransferEnded
         };
-        let place = if ending.place.is_empty() {
-            String::new()
-        } else {
-            format!(" at {}", ending.place)
-        };
         return no(
             reason,
-            format!(
-                "{}{place} on {} (leaf {})",
-                ending.step.name(),
-                ending.at,
-                ending.leaf
-            ),
+            Detail::TransferEnding {
+                step: ending.step,
+                place: ending.place.clone(),
+                at: ending.at,
+                leaf: ending.leaf,
+            },
         );
     }
     let held = held(ledger, &transfer.code)?;
     if held.chain.open_transfer().is_some_and(|open| open != *id) {
-        return no(
-            Reason::TransferEnded,
-            "another transfer of the robot is open",
-        );
+        return no(Reason::TransferEnded, Detail::AnotherTransfer {});
     }
     Ok((transfer, held))
 }
@@ -357,10 +363,7 @@ pub(super) fn permit_import<L: Ledger>(
     let peer = open_peer(ledger, &transfer.from)?;
     if transfer.code.prefix() != cx.me() {
         let Some(robot) = &transfer.robot else {
-            return no(
-                Reason::EvidenceBroken,
-                "the offer did not disclose the robot",
-            );
+            return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
         };
         transfer.clause = clause_for::<L::Fault>(
             cx,
@@ -375,7 +378,10 @@ pub(super) fn permit_import<L: Ledger>(
     if depart_by < cx.now {
         return no(
             Reason::DeadlinePassed,
-            format!("departure would be due {depart_by}, it is {}", cx.now),
+            Detail::DepartureDue {
+                due: depart_by,
+                now: cx.now,
+            },
         );
     }
     transfer.depart_by = depart_by;
@@ -426,23 +432,30 @@ pub(super) fn depart<L: Ledger>(
     cx.allow(CommandKind::Depart, None)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
     let Some(robot) = held.robot.as_ref() else {
-        return no(Reason::RobotUnknown, transfer.code.display_form());
+        return no(
+            Reason::RobotUnknown,
+            Detail::Code {
+                code: transfer.code,
+            },
+        );
     };
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
-            format!("{} is {}", transfer.code.display_form(), robot.state.name()),
+            Detail::RobotIs {
+                code: transfer.code,
+                state: robot.state,
+            },
         );
     }
     if let Some(hold) = robot.holds.iter().find(|hold| blocks_departure(hold.kind)) {
         return no(
             Reason::Held,
-            format!(
-                "{} set by {} on {}",
-                hold.kind.name(),
-                hold.setter,
-                hold.since
-            ),
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
         );
     }
     let owed = recalls_owed(ledger, robot)?;
@@ -452,11 +465,10 @@ pub(super) fn depart<L: Ledger>(
     {
         return no(
             Reason::RecallOpen,
-            format!(
-                "recall {} ({})",
-                recall.notice.number,
-                recall.notice.severity.name()
-            ),
+            Detail::RecallOpen {
+                number: recall.notice.number.clone(),
+                severity: recall.notice.severity,
+            },
         );
     }
     let link = propose(cx.me(), &held.chain, &Act::Depart, cx.now)?;
@@ -482,16 +494,14 @@ fn refuse_ended<L: Ledger>(
     let identities = robot.map(Robot::identities).unwrap_or_default();
     for identity in std::iter::once(code).chain(identities) {
         if let Some(end) = ledger.ended(&identity).or_fault()?.filter(|end| !end.claim) {
-            let name = end.code.display_form();
-            return no(
-                Reason::IdentityEnded,
-                format!(
-                    "{name} was {} at {} on {}",
-                    end.state.name(),
-                    end.by,
-                    end.at
-                ),
-            );
+            let detail = Detail::Ended {
+                what: Ending::Any,
+                code: end.code,
+                state: end.state,
+                by: end.by,
+                at: end.at,
+            };
+            return no(Reason::IdentityEnded, detail);
         }
     }
     Ok(())
@@ -530,26 +540,25 @@ pub(super) fn admit<L: Ledger>(
                 .or_fault()?
                 .filter(|other| *other != code)
             {
-                return no(
-                    Reason::BodyExists,
-                    format!("the body or a part is that of {}", other.display_form()),
-                );
+                return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
             }
         }
     }
     let link = propose(cx.me(), &held.chain, &Act::Admit, cx.now)?;
     let Some(disclosed) = transfer.robot.take() else {
-        return no(
-            Reason::EvidenceBroken,
-            "the release did not disclose the robot",
-        );
+        return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
     if let Some(condition) = transfer
         .conditions
         .iter()
         .find_map(|c| unmet(c, &disclosed, documents))
     {
-        return no(Reason::ConditionUnmet, format!("{condition:?}"));
+        return no(
+            Reason::ConditionUnmet,
+            Detail::Condition {
+                condition: condition.clone(),
+            },
+        );
     }
     let owner = if transfer.purpose == Purpose::PermanentExport {
         *importer

@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::lifecycle::ActionKind;
 use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
 use crate::record::{Recall, RecallNotice, RecallStatus, Robot, Severity};
-use crate::rejection::Reason;
+use crate::rejection::{Detail, Listed, Reason};
 
 /// Every recall that a robot owes a remedy for.
 pub(super) fn recalls_owed<L: Ledger>(
@@ -54,26 +54,31 @@ pub(super) fn open<L: Ledger>(
 ) -> Decided<L::Fault> {
     let Some(first) = models.first() else {
         cx.allow(CommandKind::OpenRecall, None)?;
-        return no(Reason::PredicateEmpty, notice.number.clone());
+        return no(Reason::PredicateEmpty, named(&notice.number));
     };
     cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
     if has_twins(models) {
-        return no(Reason::Malformed, "a model is named twice");
+        return no(
+            Reason::Malformed,
+            Detail::Twice {
+                what: Listed::Model,
+            },
+        );
     }
     for model in models {
         cx.allow(CommandKind::OpenRecall, Some(&model.enterprise_id()))?;
         if model.prefix() != cx.me() {
             return no(
                 Reason::PrefixNotOurs,
-                format!("{model} stands under {}", model.prefix()),
+                Detail::ModelStandsUnder { id: *model },
             );
         }
         if ledger.model(model).or_fault()?.is_none() {
-            return no(Reason::ModelUnknown, model.to_string());
+            return no(Reason::ModelUnknown, Detail::Model { id: *model });
         }
     }
     if ledger.recall(&notice.number).or_fault()?.is_some() {
-        return no(Reason::RecallExists, notice.number.clone());
+        return no(Reason::RecallExists, named(&notice.number));
     }
     // An enterprise cannot use up what the regulator may need.
     let max = if cx.signer.role.is_enterprise() {
@@ -83,7 +88,13 @@ pub(super) fn open<L: Ledger>(
     };
     for model in models {
         if ledger.recalls_of(model).or_fault()?.len() >= max {
-            return no(Reason::RecordFull, format!("{max} recalls name {model}"));
+            return no(
+                Reason::RecordFull,
+                Detail::RecallsOfModel {
+                    model: *model,
+                    max: max as u64,
+                },
+            );
         }
     }
     let mut models = models.to_vec();
@@ -105,6 +116,12 @@ pub(super) fn open<L: Ledger>(
     ])
 }
 
+fn named(number: &str) -> Detail {
+    Detail::Recall {
+        number: number.to_owned(),
+    }
+}
+
 pub(super) fn withdraw<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -120,7 +137,7 @@ pub(super) fn withdraw<L: Ledger>(
     let Some(recall) =
         recall.filter(|recall| recall.issuer == cx.me() && recall.status == RecallStatus::InForce)
     else {
-        return no(Reason::RecallUnknown, number);
+        return no(Reason::RecallUnknown, named(number));
     };
     let models = recall.models.clone();
     let after = After::Recall(Recall {
@@ -147,15 +164,18 @@ pub(super) fn remedy<L: Ledger>(
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
-            format!("{} is {}", code.display_form(), robot.state.name()),
+            Detail::RobotIs {
+                code: *code,
+                state: robot.state,
+            },
         );
     }
     if !robot.custody.in_custody() {
-        return no(Reason::NotInCustody, code.display_form());
+        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
     }
     let owed = recalls_owed(ledger, &robot)?;
     if !owed.iter().any(|recall| recall.notice.number == number) {
-        return no(Reason::RecallUnknown, number);
+        return no(Reason::RecallUnknown, named(number));
     }
     let mut after = robot;
     after.owed.retain(|owed| owed != number);

@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
 use crate::policy::Role;
 use crate::record::{ApprovalStatus, Before, Hold, Identity, Pending, Robot};
-use crate::rejection::Reason;
+use crate::rejection::{Detail, Ending, Reason};
 use crate::time::TimeMs;
 
 /// What must hold of the maker and the model before a code comes to life.
@@ -29,33 +29,45 @@ fn market_access<L: Ledger>(
     if code.prefix() != cx.me() {
         return no(
             Reason::PrefixNotOurs,
-            format!("{} stands under {}", code.display_form(), code.prefix()),
+            Detail::CodeStandsUnder { code: *code },
         );
     }
     let Some(enterprise) = ledger.enterprise(&owner).or_fault()? else {
-        return no(Reason::EnterpriseUnknown, owner.to_string());
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: owner });
     };
     standing::<L::Fault>(&enterprise, cx.now)?;
     if !enterprise.roles.contains(&role) {
         return no(
             Reason::EnterpriseLacksRole,
-            format!("{owner} is not accredited as {}", role.word()),
+            Detail::NotAccreditedAs { id: owner, role },
         );
     }
     let Some(model) = ledger.model(&code.model_id()).or_fault()? else {
-        return no(Reason::ModelUnknown, code.model_id().to_string());
+        return no(
+            Reason::ModelUnknown,
+            Detail::Model {
+                id: code.model_id(),
+            },
+        );
     };
     if model.status != ApprovalStatus::Approved {
         return no(
             Reason::ModelNotApproved,
-            format!("{} is {}", model.id, model.status.name()),
+            Detail::ModelIs {
+                id: model.id,
+                status: model.status,
+            },
         );
     }
     if made.is_some_and(|made| made < model.production_from || model.production_to < made) {
         let (from, to) = (model.production_from, model.production_to);
         return no(
             Reason::OutsideProduction,
-            format!("{} is produced from {from} to {to}", model.id),
+            Detail::ProducedFrom {
+                id: model.id,
+                from,
+                to,
+            },
         );
     }
     Ok((model.facts.level, model.facts.safety_class))
@@ -63,19 +75,19 @@ fn market_access<L: Ledger>(
 
 fn refuse_ended<L: Ledger>(
     ledger: &L,
-    what: &str,
+    what: Ending,
     identity: &Digest,
 ) -> Result<(), Stop<L::Fault>> {
     match ledger.ended(identity).or_fault()? {
         Some(end) => no(
             Reason::IdentityEnded,
-            format!(
-                "{what}: {} was {} at {} on {}",
-                end.code.display_form(),
-                end.state.name(),
-                end.by,
-                end.at
-            ),
+            Detail::Ended {
+                what,
+                code: end.code,
+                state: end.state,
+                by: end.by,
+                at: end.at,
+            },
         ),
         None => Ok(()),
     }
@@ -95,9 +107,9 @@ pub(super) fn reserve<L: Ledger>(
         Role::Manufacturer,
         None,
     )?;
-    refuse_ended(ledger, "code", &Subject::robot(code).key())?;
+    refuse_ended(ledger, Ending::Code, &Subject::robot(code).key())?;
     if ledger.robot(code).or_fault()?.is_some() {
-        return no(Reason::CodeExists, code.display_form());
+        return no(Reason::CodeExists, Detail::Code { code: *code });
     }
     let robot = Robot {
         identity: Identity {
@@ -173,10 +185,10 @@ pub(super) fn register<L: Ledger>(
         role,
         Some(r.manufactured),
     )?;
-    refuse_ended(ledger, "code", &Subject::robot(&r.code).key())?;
-    refuse_ended(ledger, "body", &r.body)?;
+    refuse_ended(ledger, Ending::Code, &Subject::robot(&r.code).key())?;
+    refuse_ended(ledger, Ending::Body, &r.body)?;
     for part in &r.identity_parts {
-        refuse_ended(ledger, "identity part", &part.identity)?;
+        refuse_ended(ledger, Ending::IdentityPart, &part.identity)?;
     }
     let current = ledger.robot(&r.code).or_fault()?;
     let action = if r.prototype {
@@ -185,30 +197,23 @@ pub(super) fn register<L: Ledger>(
         ActionKind::Register
     };
     let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
-        return no(Reason::CodeExists, r.code.display_form());
+        return no(Reason::CodeExists, Detail::Code { code: r.code });
     };
     if let Some(other) = ledger.part_holder(&r.body).or_fault()? {
-        return no(
-            Reason::BodyExists,
-            format!("the body is that of {}", other.display_form()),
-        );
+        return no(Reason::BodyExists, Detail::BodyOf { code: other });
     }
     let mut named = std::collections::BTreeSet::from([r.body]);
     for part in r.identity_parts.iter().chain(&r.parts) {
         if !named.insert(part.identity) {
-            return no(
-                Reason::PartInUse,
-                format!("a {} is named twice", part.kind.word()),
-            );
+            return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
         if let Some(other) = ledger.part_holder(&part.identity).or_fault()? {
             return no(
                 Reason::PartInUse,
-                format!(
-                    "a {} is fitted in {}",
-                    part.kind.word(),
-                    other.display_form()
-                ),
+                Detail::FittedIn {
+                    part: part.kind,
+                    code: other,
+                },
             );
         }
     }
@@ -259,11 +264,10 @@ fn admissible<L: Ledger>(
     if robot.state.is_final() && action != ActionKind::Correct {
         return no(
             Reason::StateFinal,
-            format!(
-                "{} is {}",
-                robot.identity.code.display_form(),
-                robot.state.name()
-            ),
+            Detail::RobotIs {
+                code: robot.identity.code,
+                state: robot.state,
+            },
         );
     }
     let at_border = matches!(robot.custody.phase, Phase::InTransit { .. })
@@ -284,10 +288,9 @@ fn admissible<L: Ledger>(
     {
         return no(
             Reason::NotInCustody,
-            format!(
-                "custody of {} is elsewhere",
-                robot.identity.code.display_form()
-            ),
+            Detail::Elsewhere {
+                code: robot.identity.code,
+            },
         );
     }
     if action == ActionKind::Correct {
@@ -295,17 +298,20 @@ fn admissible<L: Ledger>(
     }
     let sequence = robot.head.map_or(0, |head| head.seq);
     if expected.is_some_and(|expected| expected != sequence) {
-        return no(
-            Reason::SequenceMismatch,
-            format!("the record stands at sequence {sequence}"),
-        );
+        return no(Reason::SequenceMismatch, Detail::StandsAt { sequence });
     }
     let free = matches!(
         action,
         ActionKind::ChangeHold | ActionKind::RecordIncident | ActionKind::Correct
     );
     if let (Phase::Offered { transfer, to, .. }, false) = (&robot.custody.phase, free) {
-        return no(Reason::TransferOpen, format!("transfer {transfer} to {to}"));
+        return no(
+            Reason::TransferOpen,
+            Detail::TransferTo {
+                transfer: *transfer,
+                to: *to,
+            },
+        );
     }
     let conflicts = matches!(
         action,
@@ -317,12 +323,11 @@ fn admissible<L: Ledger>(
     if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
         return no(
             Reason::Held,
-            format!(
-                "{} set by {} on {}",
-                hold.kind.name(),
-                hold.setter,
-                hold.since
-            ),
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
         );
     }
     let owed = recalls_owed(ledger, robot)?;
@@ -332,18 +337,20 @@ fn admissible<L: Ledger>(
     {
         return no(
             Reason::RecallOpen,
-            format!(
-                "recall {} ({})",
-                recall.notice.number,
-                recall.notice.severity.name()
-            ),
+            Detail::RecallOpen {
+                number: recall.notice.number.clone(),
+                severity: recall.notice.severity,
+            },
         );
     }
     match next(Some(robot.state), action) {
         Some(to) => Ok(to),
         None => no(
             Reason::TransitionNotAllowed,
-            format!("{} in state {}", action.name(), robot.state.name()),
+            Detail::ActionIn {
+                action,
+                state: robot.state,
+            },
         ),
     }
 }
@@ -355,7 +362,10 @@ fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
     match &robot.custody.phase {
         Phase::Released { transfer, to, .. } if !robot.state.is_final() => no(
             Reason::TransferOpen,
-            format!("transfer {transfer} to {to} is under way"),
+            Detail::TransferUnderWay {
+                transfer: *transfer,
+                to: *to,
+            },
         ),
         _ => Ok(()),
     }
@@ -364,7 +374,7 @@ fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
 /// A request for ownership waits for its second party: what would decide over its head waits too.
 pub(super) fn no_ownership_request<F>(robot: &Robot) -> Result<(), Stop<F>> {
     match robot.pending {
-        Pending::Ownership { .. } => no(Reason::TransferOpen, "a request for ownership is open"),
+        Pending::Ownership { .. } => no(Reason::TransferOpen, Detail::OwnershipOpen {}),
         _ => Ok(()),
     }
 }
@@ -385,22 +395,38 @@ fn may_enter_market<L: Ledger>(
         Role::Manufacturer
     };
     let Some(enterprise) = ledger.enterprise(&code.enterprise_id()).or_fault()? else {
-        return no(Reason::EnterpriseUnknown, code.enterprise_id().to_string());
+        return no(
+            Reason::EnterpriseUnknown,
+            Detail::Enterprise {
+                id: code.enterprise_id(),
+            },
+        );
     };
     standing::<L::Fault>(&enterprise, cx.now)?;
     if !enterprise.roles.contains(&role) {
         return no(
             Reason::EnterpriseLacksRole,
-            format!("{} is not accredited as {}", enterprise.id, role.word()),
+            Detail::NotAccreditedAs {
+                id: enterprise.id,
+                role,
+            },
         );
     }
     match ledger.model(&code.model_id()).or_fault()? {
         Some(model) if model.status == ApprovalStatus::Approved => Ok(()),
         Some(model) => no(
             Reason::ModelNotApproved,
-            format!("{} is {}", model.id, model.status.name()),
+            Detail::ModelIs {
+                id: model.id,
+                status: model.status,
+            },
         ),
-        None => no(Reason::ModelUnknown, code.model_id().to_string()),
+        None => no(
+            Reason::ModelUnknown,
+            Detail::Model {
+                id: code.model_id(),
+            },
+        ),
     }
 }
 
@@ -453,7 +479,7 @@ pub(super) fn act<L: Ledger>(
             release_code,
         } => {
             if let Pending::Ownership { .. } = robot.pending {
-                return no(Reason::TransferOpen, "a request for ownership is open");
+                return no(Reason::TransferOpen, Detail::OwnershipOpen {});
             }
             after.pending = Pending::Ownership {
                 owner: *owner,
@@ -468,23 +494,20 @@ pub(super) fn act<L: Ledger>(
                 by,
             } = &robot.pending
             else {
-                return no(Reason::NothingPending, "no request for ownership is open");
+                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
             };
             if *by == cx.signer.id {
-                return no(
-                    Reason::SecondPartyRequired,
-                    "the request was signed with the same key",
-                );
+                return no(Reason::SecondPartyRequired, Detail::SameKey {});
             }
             if crate::digest::sha256(&[release_code.as_bytes()]) != *expected {
-                return no(Reason::ReleaseCodeWrong, "");
+                return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
             }
             after.owner = *owner;
             after.pending = Pending::Nothing {};
         }
         Action::EndOwnershipRequest { .. } => {
             let Pending::Ownership { .. } = robot.pending else {
-                return no(Reason::NothingPending, "no request for ownership is open");
+                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
             };
             after.pending = Pending::Nothing {};
         }
@@ -496,7 +519,7 @@ pub(super) fn act<L: Ledger>(
         }
         Action::WithdrawEndOfLife { .. } => {
             let Pending::EndOfLife { .. } = robot.pending else {
-                return no(Reason::NothingPending, "no end of life is declared");
+                return no(Reason::NothingPending, Detail::NoEndDeclared {});
             };
             after.pending = Pending::Nothing {};
             after
@@ -505,18 +528,18 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ConfirmEndOfLife {} => {
             let Pending::EndOfLife { outcome, by, .. } = robot.pending else {
-                return no(Reason::NothingPending, "no end of life is declared");
+                return no(Reason::NothingPending, Detail::NoEndDeclared {});
             };
             if by == cx.signer.id {
-                return no(
-                    Reason::SecondPartyRequired,
-                    "the declaration was signed with the same key",
-                );
+                return no(Reason::SecondPartyRequired, Detail::SameKey {});
             }
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
                     Reason::TransitionNotAllowed,
-                    format!("{} from {}", outcome.name(), robot.state.name()),
+                    Detail::EndFrom {
+                        outcome,
+                        state: robot.state,
+                    },
                 );
             };
             after.state = end;
@@ -615,7 +638,10 @@ fn role_fits<F>(cx: &Context<'_>, action: &Action) -> Result<(), Stop<F>> {
     } else {
         no(
             Reason::RoleNotAllowed,
-            format!("{} may not {}", role.word(), action.name()),
+            Detail::RoleMayNotAct {
+                role,
+                action: action.kind(),
+            },
         )
     }
 }
@@ -629,7 +655,10 @@ fn declare_end<F>(
     if end_state(after.state, outcome).is_none() {
         return no(
             Reason::TransitionNotAllowed,
-            format!("{} from {}", outcome.name(), after.state.name()),
+            Detail::EndFrom {
+                outcome,
+                state: after.state,
+            },
         );
     }
     after.pending = Pending::EndOfLife {
@@ -640,7 +669,7 @@ fn declare_end<F>(
     after.holds.push(Hold {
         kind: HoldKind::EndOfLifePending,
         setter: cx.actor(),
-        reason: format!("{} declared", outcome.name()),
+        reason: String::new(),
         since: cx.now,
     });
     Ok(())
@@ -652,7 +681,7 @@ fn replace_part<L: Ledger>(
     removed: &Digest,
     fitted: &crate::record::Part,
 ) -> Result<Vec<Effect>, Stop<L::Fault>> {
-    refuse_ended(ledger, "part", &fitted.identity)?;
+    refuse_ended(ledger, Ending::Part, &fitted.identity)?;
     let list = if fitted.kind.carries_identity() {
         &mut after.identity_parts
     } else {
@@ -664,13 +693,16 @@ fn replace_part<L: Ledger>(
     else {
         return no(
             Reason::NothingPending,
-            format!("no such {} is fitted", fitted.kind.word()),
+            Detail::NotFitted { part: fitted.kind },
         );
     };
     if let Some(other) = ledger.part_holder(&fitted.identity).or_fault()? {
         return no(
             Reason::PartInUse,
-            format!("fitted in {}", other.display_form()),
+            Detail::FittedIn {
+                part: fitted.kind,
+                code: other,
+            },
         );
     }
     *place = fitted.clone();
@@ -700,23 +732,17 @@ pub(super) fn set_hold<L: Ledger>(
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
     if abroad && !matches!(kind, HoldKind::Theft | HoldKind::Lost) {
-        return no(
-            Reason::NotInCustody,
-            format!("custody of {} is elsewhere", code.display_form()),
-        );
+        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
     }
     if kind == HoldKind::EndOfLifePending {
-        return no(
-            Reason::TransitionNotAllowed,
-            "an end of life is declared by a recycler, not set as a hold",
-        );
+        return no(Reason::TransitionNotAllowed, Detail::EndIsNoHold {});
     }
     if robot
         .holds
         .iter()
         .any(|hold| hold.kind == kind && hold.setter == cx.actor())
     {
-        return no(Reason::HoldExists, kind.name());
+        return no(Reason::HoldExists, Detail::Hold { kind });
     }
     let mut after = robot;
     after.holds.push(Hold {
@@ -749,7 +775,7 @@ pub(super) fn lift_hold<L: Ledger>(
         !(hold.kind == kind && hold.setter == cx.actor() && kind != HoldKind::EndOfLifePending)
     });
     if after.holds.len() == count {
-        return no(Reason::HoldUnknown, kind.name());
+        return no(Reason::HoldUnknown, Detail::Hold { kind });
     }
     let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
     if matches!(kind, HoldKind::Theft | HoldKind::Lost) {

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
 use crate::merkle::Frontier;
 use crate::record::Signer;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Counted, Detail, Listed, Reason, Rejection};
 
 /// Class 3: root-signed bytes.
 pub(super) fn authorised(signed: &Signed) -> Authorised {
@@ -27,24 +27,21 @@ pub(super) fn authorised(signed: &Signed) -> Authorised {
 
 /// The first entry of a log must be its genesis; nothing else is answered before.
 pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Fault> {
-    let refuse = |reason, detail: &str| Answer {
+    let refuse = |reason, detail: Detail| Answer {
         at: entry.stamp.at,
         size: 0,
         session: None,
         items: vec![refused(reason, detail)],
     };
     let Body::Root { signed } = &entry.body else {
-        return Ok(refuse(Reason::NotInitialised, ""));
+        return Ok(refuse(Reason::NotInitialised, Detail::NOTHING));
     };
     let genesis = match Statement::from_bytes(&signed.bytes.0) {
         Ok(Statement::Genesis { genesis }) => genesis,
         Ok(_) => {
-            return Ok(refuse(
-                Reason::NotInitialised,
-                "the first statement is the genesis",
-            ));
+            return Ok(refuse(Reason::NotInitialised, Detail::FirstIsGenesis {}));
         }
-        Err(error) => return Ok(refuse(Reason::Malformed, &error.to_string())),
+        Err(_) => return Ok(refuse(Reason::Malformed, Detail::NOTHING)),
     };
     if !signed_by_roots(
         &genesis.roots,
@@ -52,12 +49,12 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         &signed.bytes.0,
         &signed.signatures,
     ) {
-        return Ok(refuse(Reason::StatementUnsigned, "genesis"));
+        return Ok(refuse(Reason::StatementUnsigned, Detail::NOTHING));
     }
     if genesis.time > LOG_TIME_MAX {
         return Ok(refuse(
             Reason::Malformed,
-            "the genesis is beyond the last log time",
+            Detail::BeyondTime { to: genesis.time },
         ));
     }
     let registry = first_state(&genesis);
@@ -145,7 +142,7 @@ impl<L: Ledger> Run<'_, L> {
     pub(super) fn root_statement(&mut self, signed: &Signed) -> Result<ItemAnswer, L::Fault> {
         let statement = match Statement::from_bytes(&signed.bytes.0) {
             Ok(statement) => statement,
-            Err(error) => return Ok(refused(Reason::Malformed, error.to_string())),
+            Err(_) => return Ok(refused(Reason::Malformed, Detail::NOTHING)),
         };
         if !signed_by_roots(
             &self.registry.roots,
@@ -153,10 +150,17 @@ impl<L: Ledger> Run<'_, L> {
             &signed.bytes.0,
             &signed.signatures,
         ) {
-            return Ok(refused(Reason::StatementUnsigned, statement.name()));
+            return Ok(refused(
+                Reason::StatementUnsigned,
+                Detail::Statement {
+                    number: statement.number(),
+                },
+            ));
         }
         let event = match &statement {
-            Statement::Genesis { .. } => return Ok(refused(Reason::AlreadyInitialised, "")),
+            Statement::Genesis { .. } => {
+                return Ok(refused(Reason::AlreadyInitialised, Detail::NOTHING));
+            }
             Statement::Recognise {
                 bundle,
                 fingerprint,
@@ -182,38 +186,48 @@ impl<L: Ledger> Run<'_, L> {
         signed: &Signed,
         fingerprint: &Digest,
     ) -> Result<Result<Event, Rejection>, L::Fault> {
-        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
         let bundle = match Bundle::from_bytes(&signed.bytes.0) {
             Ok(bundle) => bundle,
-            Err(error) => return no(Reason::Malformed, format!("bundle: {error}")),
+            Err(_) => return no(Reason::Malformed, Detail::NOTHING),
         };
         if bundle.fingerprint() != *fingerprint {
             return no(
                 Reason::StatementUnsigned,
-                format!("the bundle's fingerprint is {}", bundle.fingerprint()),
+                Detail::Fingerprint {
+                    digest: bundle.fingerprint(),
+                },
             );
         }
         let Some(primary) = bundle.primary() else {
-            return no(Reason::Malformed, "the bundle names no prefix".into());
+            return no(Reason::Malformed, Detail::NoPrefix {});
         };
         if signed.bytes.0.len() > BUNDLE_BYTES_MAX {
             return no(
                 Reason::Malformed,
-                format!(
-                    "a bundle of {} bytes, allowed are {BUNDLE_BYTES_MAX}",
-                    signed.bytes.0.len()
-                ),
+                Detail::Bytes {
+                    size: signed.bytes.0.len() as u64,
+                    max: BUNDLE_BYTES_MAX as u64,
+                },
             );
         }
         if has_twins(&bundle.prefixes) || has_twins(&bundle.roots) {
             return no(
                 Reason::Malformed,
-                "the bundle names a prefix or a root twice".into(),
+                Detail::Twice {
+                    what: Listed::PrefixOrRoot,
+                },
             );
         }
         let known = self.ledger.peer(&primary)?;
         if known.is_none() && self.ledger.peers()?.len() >= PEERS_MAX {
-            return no(Reason::RecordFull, format!("{PEERS_MAX} peers"));
+            return no(
+                Reason::RecordFull,
+                Detail::Full {
+                    what: Counted::Peers,
+                    max: PEERS_MAX as u64,
+                },
+            );
         }
         // A known peer's new bundle is signed by the roots that are pinned; a new peer's by its own, which two people
         // compared.
@@ -223,21 +237,28 @@ impl<L: Ledger> Run<'_, L> {
                 (&p.bundle.roots, p.bundle.threshold)
             });
         if !signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures) {
-            return no(Reason::StatementUnsigned, format!("bundle of {primary}"));
+            return no(
+                Reason::StatementUnsigned,
+                Detail::BundleOf { peer: primary },
+            );
         }
         if bundle.valid_to < self.now {
             return no(
                 Reason::StatementStale,
-                format!("the bundle was valid until {}", bundle.valid_to),
+                Detail::Over {
+                    until: bundle.valid_to,
+                },
             );
         }
         if let Some(peer) = &known
             && bundle.sequence <= peer.bundle.sequence
         {
-            let (new, old) = (bundle.sequence, peer.bundle.sequence);
             return no(
                 Reason::StatementStale,
-                format!("bundle sequence {new}, known is {old}"),
+                Detail::SequenceKnown {
+                    new: bundle.sequence,
+                    known: peer.bundle.sequence,
+                },
             );
         }
         for prefix in &bundle.prefixes {
@@ -246,7 +267,7 @@ impl<L: Ledger> Run<'_, L> {
                 peer.bundle.primary() != Some(primary) && peer.bundle.prefixes.contains(prefix)
             });
             if ours || taken {
-                return no(Reason::PrefixOverlap, prefix.to_string());
+                return no(Reason::PrefixOverlap, Detail::Prefix { prefix: *prefix });
             }
         }
         let peer = match known {
@@ -275,18 +296,18 @@ impl<L: Ledger> Run<'_, L> {
         statement: &Statement,
         signed: &Signed,
     ) -> Result<Result<Event, Rejection>, L::Fault> {
-        let no = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
         let agreement = match Agreement::from_bytes(&signed.bytes.0) {
             Ok(agreement) => agreement,
-            Err(error) => return no(Reason::Malformed, format!("agreement: {error}")),
+            Err(_) => return no(Reason::Malformed, Detail::NOTHING),
         };
         if signed.bytes.0.len() > AGREEMENT_BYTES_MAX {
             return no(
                 Reason::Malformed,
-                format!(
-                    "an agreement of {} bytes, allowed are {AGREEMENT_BYTES_MAX}",
-                    signed.bytes.0.len()
-                ),
+                Detail::Bytes {
+                    size: signed.bytes.0.len() as u64,
+                    max: AGREEMENT_BYTES_MAX as u64,
+                },
             );
         }
         let me = self.registry.prefix;
@@ -296,12 +317,12 @@ impl<L: Ledger> Run<'_, L> {
             (a, b) => {
                 return no(
                     Reason::PeerUnknown,
-                    format!("the agreement is between {a} and {b}"),
+                    Detail::AgreementBetween { one: a, other: b },
                 );
             }
         };
         let Some(peer) = self.ledger.peer(&other)? else {
-            return no(Reason::PeerUnknown, other.to_string());
+            return no(Reason::PeerUnknown, Detail::Prefix { prefix: other });
         };
         let bytes = &signed.bytes.0;
         let ours = signed_by_roots(
@@ -320,7 +341,7 @@ impl<L: Ledger> Run<'_, L> {
             let missing = if ours { other } else { me };
             return no(
                 Reason::StatementUnsigned,
-                format!("the agreement lacks the roots of {missing}"),
+                Detail::LacksRoots { of: missing },
             );
         }
         let newest = peer
@@ -333,15 +354,15 @@ impl<L: Ledger> Run<'_, L> {
         if agreement.version <= newest {
             return no(
                 Reason::StatementStale,
-                format!("version {}, known is {newest}", agreement.version),
+                Detail::VersionKnown {
+                    new: agreement.version,
+                    known: newest,
+                },
             );
         }
         if agreement.effective_to <= agreement.effective_from || agreement.effective_to <= self.now
         {
-            return no(
-                Reason::StatementStale,
-                "the agreement is never in force".into(),
-            );
+            return no(Reason::StatementStale, Detail::NeverInForce {});
         }
         let mut peer = peer;
         // What has run out makes way, then what a newer version stands before for all its time, the oldest first; what
@@ -357,7 +378,10 @@ impl<L: Ledger> Run<'_, L> {
             let Some(oldest) = oldest else {
                 return no(
                     Reason::RecordFull,
-                    format!("{AGREEMENTS_OF_PEER_MAX} agreements with {other}"),
+                    Detail::AgreementsWith {
+                        peer: other,
+                        max: AGREEMENTS_OF_PEER_MAX as u64,
+                    },
                 );
             };
             peer.agreements.remove(oldest);
@@ -381,15 +405,13 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Result<Event, Rejection>, L::Fault> {
         for mut peer in self.ledger.peers()? {
             if peer.agreements.iter().any(|agreement| agreement.id == id) {
-                if peer
-                    .suspended
-                    .iter()
-                    .any(|(known, known_version)| known == id && version <= *known_version)
-                {
-                    return Ok(Err(Rejection::new(
-                        Reason::StatementStale,
-                        format!("suspension {version} of {id}"),
-                    )));
+                let newest = peer.suspended.iter().find(|(known, _)| known == id);
+                if let Some((_, known)) = newest.filter(|(_, known)| version <= *known) {
+                    let detail = Detail::VersionKnown {
+                        new: version,
+                        known: *known,
+                    };
+                    return Ok(Err(Rejection::new(Reason::StatementStale, detail)));
                 }
                 peer.suspended.retain(|(known, _)| known != id);
                 peer.suspended.push((id.to_owned(), version));
@@ -400,6 +422,7 @@ impl<L: Ledger> Run<'_, L> {
                 )));
             }
         }
-        Ok(Err(Rejection::new(Reason::NoAgreement, id)))
+        let detail = Detail::Agreement { id: id.to_owned() };
+        Ok(Err(Rejection::new(Reason::NoAgreement, detail)))
     }
 }

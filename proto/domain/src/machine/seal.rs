@@ -12,7 +12,7 @@ use crate::leaf::{Expansion, Kind, Subject, leaf_seed};
 use crate::ledger::Ledger;
 use crate::map::{self, MapFault, Page, PagePath, Pages};
 use crate::record::{Model, ModelStanding, RecallStatus};
-use crate::rejection::Reason;
+use crate::rejection::{Detail, Reason};
 use crate::signature::Signature;
 
 /// Leaves read at once, so that memory stays bounded however late a seal is.
@@ -229,13 +229,10 @@ impl<L: Ledger> Run<'_, L> {
             .as_ref()
             .is_none_or(|published| published.size < size);
         let Some(sealed) = sealed.filter(|_| newer) else {
-            return Ok(refused(Reason::NotSealed, format!("size {size}")));
+            return Ok(refused(Reason::NotSealed, Detail::Size { size }));
         };
         let Some(text) = signed(&self.registry, size, root, signature) else {
-            return Ok(refused(
-                Reason::BadSignature,
-                format!("checkpoint of size {size}"),
-            ));
+            return Ok(refused(Reason::BadSignature, Detail::Size { size }));
         };
         self.registry.published = Some(sealed);
         self.registry.checkpoint = text;

@@ -15,7 +15,7 @@ use crate::entry::{
 use crate::event::{After, Effect, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
-use crate::rejection::{Reason, Rejection, refuse};
+use crate::rejection::{Detail, Reason, Rejection, refuse};
 use crate::time::TimeMs;
 
 /// Whether an entry is about log time itself: it is not held down by the ceiling, and its stamp counts for nothing.
@@ -38,15 +38,17 @@ impl<L: Ledger> Run<'_, L> {
         readings: &[ClockReading],
     ) -> Result<ItemAnswer, L::Fault> {
         if readings.len() > READINGS_MAX {
-            let detail = format!("{} readings, allowed are {READINGS_MAX}", readings.len());
+            let detail = Detail::Count {
+                count: readings.len() as u64,
+                max: READINGS_MAX as u64,
+            };
             return Ok(refused(Reason::Malformed, detail));
         }
         if !readings.is_sorted_by(|one, next| one.node < next.node) {
-            let detail = "the readings are not of different nodes, ascending";
-            return Ok(refused(Reason::Malformed, detail));
+            return Ok(refused(Reason::Malformed, Detail::ReadingsOrder {}));
         }
         if to > LOG_TIME_MAX {
-            return Ok(refused(Reason::Malformed, beyond(to)));
+            return Ok(refused(Reason::Malformed, Detail::BeyondTime { to }));
         }
         let confirming: BTreeSet<u64> = readings
             .iter()
@@ -54,17 +56,16 @@ impl<L: Ledger> Run<'_, L> {
             .map(|reading| reading.node)
             .collect();
         if !self.ledger.voters()?.have_quorum(&confirming) {
-            let seen: Vec<String> = readings
-                .iter()
-                .map(|reading| format!("node {} reads {}", reading.node, reading.at))
-                .collect();
-            let detail = format!("{to}: {}", seen.join(", "));
+            let detail = Detail::ClocksSay {
+                to,
+                readings: readings.to_vec(),
+            };
             return Ok(refused(Reason::ClocksDisagree, detail));
         }
         let log_time = self.registry.log_time;
         // saturates: no time is later than the last instant
         if to > log_time.saturating_add(ADVANCE_MAX) {
-            let detail = format!("log time {log_time}, a quorum of clocks reads {to}");
+            let detail = Detail::ClocksAhead { log_time, to };
             return Ok(refused(Reason::TimeNeedsRoots, detail));
         }
         self.set_time(log_time.max(to), to);
@@ -86,22 +87,19 @@ impl<L: Ledger> Run<'_, L> {
         let log_time = self.registry.log_time;
         let next = self.registry.time_statements.checked_add(1);
         if cluster != self.registry.cluster {
-            return refuse(Reason::WrongAudience, "the statement names another cluster");
+            return refuse(Reason::WrongAudience, Detail::OtherCluster {});
         }
         if next != Some(number) {
-            let done = self.registry.time_statements;
+            let applied = self.registry.time_statements;
             return refuse(
                 Reason::StatementStale,
-                format!("time statement {number}, {done} were applied"),
+                Detail::TimeNumber { number, applied },
             );
         }
         // The roots decided on what they saw. Log time goes on while they sign, but not for ever.
         let apart = from.since(log_time).max(log_time.since(from));
         if apart > ADVANCE_MAX {
-            return refuse(
-                Reason::StatementStale,
-                format!("from {from}, log time is {log_time}"),
-            );
+            return refuse(Reason::StatementStale, Detail::TimeFrom { from, log_time });
         }
         let moves = match statement {
             Statement::RepairTime { .. } => to < log_time && to < from,
@@ -110,11 +108,11 @@ impl<L: Ledger> Run<'_, L> {
         if !moves {
             return refuse(
                 Reason::StatementStale,
-                format!("from {from} to {to}, log time is {log_time}"),
+                Detail::TimeFromTo { from, to, log_time },
             );
         }
         if to > LOG_TIME_MAX {
-            return refuse(Reason::Malformed, beyond(to));
+            return refuse(Reason::Malformed, Detail::BeyondTime { to });
         }
         self.registry.time_statements = number;
         self.set_time(to, to);
@@ -129,8 +127,4 @@ impl<L: Ledger> Run<'_, L> {
         // saturates: no stamp is later than the last instant
         self.registry.ceiling = confirmed.saturating_add(CEILING_AHEAD);
     }
-}
-
-fn beyond(to: TimeMs) -> String {
-    format!("{to} is beyond the last log time, {LOG_TIME_MAX}")
 }

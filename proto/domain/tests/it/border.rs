@@ -9,6 +9,8 @@ use carnet_domain::kit::{Country, befriend, text, transfer};
 use carnet_domain::leaf::Subject;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{HoldKind, State};
+use carnet_domain::policy::Role;
+use carnet_domain::record::{Holder, Setter};
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::rules::{act, check, scrap};
@@ -263,7 +265,7 @@ fn deadlines_are_judged_by_the_log_time_of_who_acts() {
         &mut b,
         "customs",
         late,
-        "DeadlinePassed: the offer stood until …",
+        "DeadlinePassed: the offer stands until …",
     );
     let mut c = Country::with_market("81");
     befriend(&mut a, &mut c);
@@ -292,7 +294,7 @@ fn deadlines_are_judged_by_the_log_time_of_who_acts() {
         &mut a,
         "customs",
         past,
-        "DeadlinePassed: the offer would stand until …",
+        "DeadlinePassed: the offer stands until …",
     );
 }
 
@@ -328,7 +330,7 @@ fn conditions_are_judged_at_admission() {
     mail(&mut b, &mut a, "done");
     a.must("customs", depart(1));
     mail(&mut a, &mut b, "done");
-    check(&mut b, "customs", admit(1), "ConditionUnmet: Document …");
+    check(&mut b, "customs", admit(1), "ConditionUnmet: document …");
     let with_papers = Command::Admit {
         transfer: transfer(1),
         place: "harbour".into(),
@@ -415,7 +417,13 @@ fn holds_that_do_not_stop_a_departure_travel_with_the_robot() {
         holds,
         [(
             HoldKind::OwnerHold,
-            "regulator office regulator/hq at 86".to_owned()
+            Setter {
+                prefix: a.prefix,
+                party: Holder::Office {
+                    name: "regulator/hq".into()
+                },
+                role: Role::Regulator,
+            }
         )]
     );
 }
@@ -825,12 +833,45 @@ fn the_issuers_theft_report_reaches_the_custodian_and_is_lifted_by_the_issuer() 
     check(&mut a, "regulator", set(HoldKind::Theft), "done");
     mail(&mut a, &mut b, "done");
     let home = home(&b, 2);
-    let held = "Held: Theft set by registry 86 on …";
+    let held = "Held: Theft set by regulator office regulator/hq at 86 on …";
     check(&mut b, "customs", home.clone(), held);
     check(&mut b, "regulator", lift.clone(), "HoldUnknown: Theft");
     check(&mut a, "regulator", lift, "done");
     mail(&mut a, &mut b, "done");
     check(&mut b, "customs", home, "done");
+}
+
+/// Two offices of the issuer report the same robot. One takes its report back; the other's goes on blocking.
+#[test]
+fn a_report_of_the_issuer_is_lifted_abroad_by_the_office_that_set_it() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let reason = || "reported".to_owned();
+    let kind = HoldKind::Lost;
+    let set = || Command::SetHold {
+        code,
+        kind,
+        reason: reason(),
+    };
+    let lift = || Command::LiftHold {
+        code,
+        kind,
+        reason: reason(),
+    };
+    a.must("regulator", set());
+    a.must("customs", set());
+    a.must("regulator", lift());
+    mail(&mut a, &mut b, "done; done; done");
+    let setters = |b: &Country| -> Vec<String> {
+        let Ok(robot) = b.ledger.robot(&code);
+        let holds = robot.expect("admitted").holds.into_iter();
+        holds.map(|hold| hold.setter.to_string()).collect()
+    };
+    assert_eq!(setters(&b), ["customs office customs/hq at 86"]);
+    a.must("customs", lift());
+    mail(&mut a, &mut b, "done");
+    assert_eq!(setters(&b), [""; 0]);
 }
 
 /// The declaration by which robot 1 of `86` goes home.

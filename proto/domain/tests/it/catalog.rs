@@ -1,11 +1,13 @@
 //! The published tables: life cycle, rejections, commands. Made from the code and compared; `CARNET_VECTORS=write` writes
 //! them anew.
 
+use std::collections::BTreeSet;
+
 use carnet_domain::command::CommandKind;
 use carnet_domain::kit::{Country, samples};
 use carnet_domain::lifecycle::{ActionKind, HoldKind, State, blocks, blocks_departure, next};
 use carnet_domain::policy::{MATRIX, Role, permission};
-use carnet_domain::rejection::Reason;
+use carnet_domain::rejection::{Detail, Reason};
 use serde_json::{Value, json};
 
 /// Compares a published file with what the code makes, or writes it.
@@ -63,10 +65,11 @@ fn holds() {
 
 #[test]
 fn rejections() {
-    let rows: Vec<Value> = Reason::ALL
-        .iter()
-        .map(|reason| {
+    let reasons: Vec<Value> = (1..)
+        .zip(Reason::ALL)
+        .map(|(precedence, reason)| {
             json!({
+                "precedence": precedence,
                 "number": reason.number(),
                 "name": reason.name(),
                 "text": reason.text(),
@@ -74,13 +77,30 @@ fn rejections() {
             })
         })
         .collect();
-    check_json("rejections.json", &json!(rows));
+    let details: Vec<Value> = Detail::TABLE
+        .iter()
+        .map(|(number, name, arguments)| {
+            let arguments = arguments.iter();
+            let arguments = arguments.map(|(name, of)| json!({ "name": name, "type": of }));
+            json!({
+                "number": number,
+                "name": name,
+                "arguments": arguments.collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    check_json(
+        "rejections.json",
+        &json!({ "reasons": reasons, "details": details }),
+    );
 }
 
 #[test]
-fn rejections_are_numbered_in_order() {
-    let numbers: Vec<u64> = Reason::ALL.iter().map(|reason| reason.number()).collect();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+fn every_number_of_a_rejection_is_used_once() {
+    let reasons: BTreeSet<u64> = Reason::ALL.iter().map(|reason| reason.number()).collect();
+    assert_eq!(reasons.len(), Reason::ALL.len());
+    let details: BTreeSet<u64> = Detail::TABLE.iter().map(|(number, ..)| *number).collect();
+    assert_eq!(details.len(), Detail::TABLE.len());
 }
 
 #[test]

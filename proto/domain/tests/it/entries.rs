@@ -42,7 +42,7 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     other.header = Blob(header.to_bytes());
     assert_eq!(
         send(&mut x, other),
-        "IdempotencyMismatch: 2; IdempotencyMismatch: 2"
+        "IdempotencyMismatch: request 2; IdempotencyMismatch: request 2"
     );
 }
 
@@ -208,10 +208,7 @@ fn a_command_signed_by_another_key_is_refused() {
     let register = [x.register(2)];
     let header = x.header("maker", &register);
     let request = x.part("rival", &header, &register, 0, 1);
-    assert_eq!(
-        send(&mut x, request),
-        "BadSignature: the command signature does not verify"
-    );
+    assert_eq!(send(&mut x, request), "BadSignature");
 }
 
 #[test]
@@ -245,7 +242,7 @@ fn a_registry_begins_once_and_with_its_genesis() {
     let mut unsigned = x.sign_statement(&genesis);
     unsigned.signatures.pop();
     let answer = x.apply(Body::Root { signed: unsigned });
-    assert_eq!(text(&answer.items[0]), "StatementUnsigned: genesis");
+    assert_eq!(text(&answer.items[0]), "StatementUnsigned");
     assert_eq!(text(&x.state(&genesis)), "done");
     assert_eq!(text(&x.state(&genesis)), "AlreadyInitialised");
 }
@@ -278,7 +275,7 @@ fn bundles_are_signed_newer_and_without_overlap() {
     assert_eq!(text(&x.state(&recognise(&first, &other))), "done");
     assert_eq!(
         text(&x.state(&recognise(&first, &other))),
-        "StatementStale: bundle sequence 2, known is 2"
+        "StatementStale: sequence 2, known is 2"
     );
     let mut ours = other.bundle_of(3);
     ours.prefixes.push(x.prefix);
@@ -296,7 +293,7 @@ fn bundles_are_signed_newer_and_without_overlap() {
     let mut unsigned = x.sign_statement(&recognise(&other.bundle_of(4), &other));
     unsigned.signatures.truncate(1);
     let answer = x.apply(Body::Root { signed: unsigned });
-    assert_eq!(text(&answer.items[0]), "StatementUnsigned: Recognise");
+    assert_eq!(text(&answer.items[0]), "StatementUnsigned: statement 2");
     let agree = carnet_domain::kit::agreement(x.prefix, other.prefix, 1);
     let bytes = agree.to_bytes();
     let one_side = Statement::Agree {

@@ -27,7 +27,7 @@ use carnet_domain::record::{Hold, Model, Predicate, Recall, RecallNotice, Recall
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
-use crate::bounds::{robot, take};
+use crate::bounds::{robot, setter, take};
 use crate::rules::act;
 
 /// Mail as a registry that lies hands it over: every slot of every leaf.
@@ -165,10 +165,7 @@ fn leaves_that_wait_for_a_seal_are_bounded() {
     b.must("customs", b.declare(7, transfer(7), &a.prefix));
     unsealed(&mut a, UNSEALED_MAX);
     let answers = b.deliver(&mut a);
-    assert_eq!(
-        text(&answers[0]),
-        "EntryFull: apply the rest in another entry"
-    );
+    assert_eq!(text(&answers[0]), "EntryFull");
     a.close();
     let answers = b.deliver(&mut a);
     assert_eq!(text(&answers[0]), "done");
@@ -192,12 +189,9 @@ fn a_command_is_read_up_to_its_bytes() {
     let over = COMMAND_BYTES_MAX + 1;
     assert_eq!(
         answer(over),
-        format!("Malformed: a command of {over} bytes, allowed are {COMMAND_BYTES_MAX}")
+        format!("Malformed: {over} bytes, allowed are {COMMAND_BYTES_MAX}")
     );
-    assert_eq!(
-        answer(COMMAND_BYTES_MAX),
-        "Malformed: byte 0: expected an array, found initial byte 0x59"
-    );
+    assert_eq!(answer(COMMAND_BYTES_MAX), "Malformed");
 }
 
 /// Robot 1 of `86` is at `49`, which offers it home with an epoch.
@@ -282,7 +276,7 @@ fn an_issuers_hold_is_counted_with_the_others() {
         let mut full = robot(b, &code);
         let hold = |i: usize| Hold {
             kind: HoldKind::SaleLock,
-            setter: format!("somebody {i}"),
+            setter: setter(&format!("somebody {i}")),
             reason: "why".into(),
             since: TimeMs(1),
         };
@@ -356,7 +350,7 @@ fn a_foreign_recall_keeps_the_models_that_it_is_found_by() {
     tell_recall(&mut a, &to, &moved);
     let batch = lies(&mut a, &b);
     assert_eq!(take(&mut b, batch), "done");
-    assert_eq!(nacked(&b), "RecallExists: R-1 names other models");
+    assert_eq!(nacked(&b), "RecallExists: recall R-1 names other models");
     let Ok(known) = b.ledger.recall("R-1");
     assert_eq!(known.map(|recall| recall.models), Some(vec![one]));
 }
@@ -450,7 +444,7 @@ fn peers_are_counted() {
 fn a_bundle_names_each_prefix_and_root_once() {
     let mut a = Country::new("86");
     let b = Country::unborn("49");
-    let twins = "Malformed: the bundle names a prefix or a root twice";
+    let twins = "Malformed: a prefix or a root is named twice";
     let twice = bundle(&b, |bundle| bundle.prefixes.push(bundle.prefixes[0]));
     assert_eq!(text(&a.state(&twice)), twins);
     let twice = bundle(&b, |bundle| bundle.roots.push(bundle.roots[0]));
@@ -482,7 +476,7 @@ fn a_bundle_has_at_most_its_bytes() {
     let over = BUNDLE_BYTES_MAX + 1;
     assert_eq!(
         answer(over),
-        format!("Malformed: a bundle of {over} bytes, allowed are {BUNDLE_BYTES_MAX}")
+        format!("Malformed: {over} bytes, allowed are {BUNDLE_BYTES_MAX}")
     );
     assert_eq!(answer(BUNDLE_BYTES_MAX), "done");
 }
@@ -529,7 +523,7 @@ fn an_agreement_has_at_most_its_bytes() {
     let over = AGREEMENT_BYTES_MAX + 1;
     assert_eq!(
         answer(over),
-        format!("Malformed: an agreement of {over} bytes, allowed are {AGREEMENT_BYTES_MAX}")
+        format!("Malformed: {over} bytes, allowed are {AGREEMENT_BYTES_MAX}")
     );
     assert_eq!(answer(AGREEMENT_BYTES_MAX), "done");
 }
@@ -719,9 +713,15 @@ fn a_genesis_beyond_the_last_log_time_is_none() {
     };
     assert_eq!(
         born_at(TimeMs(LOG_TIME_MAX.0 + 1)),
-        "Malformed: the genesis is beyond the last log time"
+        format!(
+            "Malformed: {} is beyond the last log time",
+            TimeMs(LOG_TIME_MAX.0 + 1)
+        )
     );
-    assert_eq!(born_at(TimeMs::MAX), born_at(TimeMs(LOG_TIME_MAX.0 + 1)));
+    assert_eq!(
+        born_at(TimeMs::MAX),
+        format!("Malformed: {} is beyond the last log time", TimeMs::MAX)
+    );
     assert_eq!(born_at(LOG_TIME_MAX), "done");
     assert_eq!(born_at(beginning()), "done");
     assert!(LOG_TIME_MAX.checked_add(ADVANCE_MAX).is_some());
@@ -752,7 +752,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     let answers = a.apply(Body::Actor { request }).items;
     let refused = answers
         .iter()
-        .take_while(|a| text(a) == "RecallUnknown: none");
+        .take_while(|a| text(a) == "RecallUnknown: recall none");
     let most = ENTRY_ROWS_MAX as usize / RECALLS_OF_MODEL_MAX;
     let count = refused.count();
     assert!(0 < count && count <= most, "{count} of {most}");
@@ -842,7 +842,7 @@ fn a_recall_that_was_withdrawn_is_counted_no_more() {
     a.must("maker", withdrawn(1_000));
     a.must("regulator", opened(&a, 4_000));
     let answer = text(&a.command("regulator", opened(&a, 1_000)));
-    assert_eq!(answer, "RecallExists: R-1000");
+    assert_eq!(answer, "RecallExists: recall R-1000");
 }
 
 #[test]
@@ -896,7 +896,7 @@ fn a_robot_is_remedied_more_often_than_its_record_names() {
     assert!(listed.len() <= RECALLS_OF_ROBOT_MAX, "{}", listed.len());
     assert!(listed.contains(&"R-0".to_owned()), "still open: {listed:?}");
     let answer = text(&a.command("maker", remedied(0)));
-    assert_eq!(answer, "RecallUnknown: R-0", "it is not owed again");
+    assert_eq!(answer, "RecallUnknown: recall R-0", "it is not owed again");
     // Recalls of another registry that nobody here has heard of yet may still come.
     let mut full = robot(&a, &code);
     full.remedied = (0..RECALLS_OF_ROBOT_MAX)
@@ -925,7 +925,7 @@ fn an_entry_reads_no_more_bytes_than_a_constant() {
     };
     let request = a.request("maker", &vec![remedied; 4_000]);
     let texts = answers(&mut a, &request);
-    let read = count(&texts, "RecallUnknown: none");
+    let read = count(&texts, "RecallUnknown: recall none");
     let most = ENTRY_READ_BYTES_MAX as usize / size + 1;
     assert!(0 < read && read <= most, "{read} of {most}");
     assert_eq!(texts[3_999], "EntryFull");
@@ -938,7 +938,7 @@ fn too_much(a: &mut Country) -> Request {
     let mut large = robot(a, &a.code(1));
     let hold = |i: usize| Hold {
         kind: HoldKind::Lost,
-        setter: format!("{i:0512}"),
+        setter: setter(&format!("{i:0128}")),
         reason: "x".repeat(512),
         since: TimeMs(1),
     };
@@ -1152,11 +1152,9 @@ fn a_departure_is_buried_only_by_its_own_map() {
         if broken == "counted up" {
             newest.value.seq += LATER_LEAVES_MAX as u64 + 1;
         }
-        let answer = take(&mut b, batch);
-        assert!(
-            answer.starts_with("EvidenceBroken: the map shows"),
-            "{answer}"
-        );
+        let index = batch.items[0].proven.index;
+        let said = format!("EvidenceBroken: leaf {index} is not proven to be the newest");
+        assert_eq!(take(&mut b, batch), said, "{broken}");
     }
 }
 

@@ -270,7 +270,7 @@ fn an_enterprise_that_is_suspended_or_out_of_time_does_nothing() {
         &mut x,
         "registrar",
         status(EnterpriseStatus::Active),
-        "EnterpriseNotActive: 860001 is struck off for ever",
+        "EnterpriseNotActive: 860001 is StruckOff",
     );
 }
 
@@ -327,7 +327,7 @@ fn production_has_a_period_and_an_approval() {
         &mut x,
         "registrar",
         suspend(ApprovalStatus::Approved),
-        "ModelNotApproved: 860001100002 is withdrawn for ever",
+        "ModelNotApproved: 860001100002 is Withdrawn",
     );
     let again = x.approval("0001", "100002");
     check(&mut x, "registrar", again, "ModelExists: 860001100002");
@@ -516,7 +516,7 @@ fn ownership_changes_by_two_parties_and_never_by_silence() {
         &mut x,
         "buyer",
         approve("1234"),
-        "SecondPartyRequired: the request was signed with the same key",
+        "SecondPartyRequired: the first step was signed with the same key",
     );
     check(&mut x, "owner", approve("4321"), "ReleaseCodeWrong");
     check(&mut x, "owner", end.clone(), "done");
@@ -593,7 +593,7 @@ fn an_end_of_life_takes_two_signers_and_may_be_withdrawn_before() {
         &mut x,
         "registrar",
         confirm.clone(),
-        "SecondPartyRequired: the declaration was signed with the same key",
+        "SecondPartyRequired: the first step was signed with the same key",
     );
     let stock = act(&x, 1, Action::Stock {});
     check(&mut x, "maker", stock, "Held: EndOfLifePending set by …");
@@ -668,7 +668,7 @@ fn parts_are_replaced_one_for_one_and_never_from_a_scrapped_robot() {
         &mut x,
         "service",
         replace(old.identity, &taken),
-        "PartInUse: fitted in 86-0001-100002-00000000000000002",
+        "PartInUse: a battery is fitted in 86-0001-100002-00000000000000002",
     );
     check(&mut x, "service", replace(old.identity, &fitted), "done");
     check(
@@ -707,7 +707,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
         "NotYours: 860001 is not of enterprise 860003",
     );
     check(&mut x, "maker", recall.clone(), "done");
-    check(&mut x, "maker", recall, "RecallExists: R-1");
+    check(&mut x, "maker", recall, "RecallExists: recall R-1");
     let sale = |serial| act(&Country::unborn("86"), serial, sell());
     check(&mut x, "dealer", sale(1), "RecallOpen: recall R-1 (Remedy)");
     let export = x.declare(
@@ -722,7 +722,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
         report: Digest::ZERO,
     };
     check(&mut x, "service", remedy(1), "done");
-    check(&mut x, "service", remedy(1), "RecallUnknown: R-1");
+    check(&mut x, "service", remedy(1), "RecallUnknown: recall R-1");
     check(&mut x, "dealer", sale(1), "done");
     check(&mut x, "dealer", sale(2), "RecallOpen…");
     let withdraw = Command::WithdrawRecall {
@@ -730,7 +730,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
         reason: "no defect".into(),
     };
     check(&mut x, "maker", withdraw.clone(), "done");
-    check(&mut x, "maker", withdraw, "RecallUnknown: R-1");
+    check(&mut x, "maker", withdraw, "RecallUnknown: recall R-1");
     check(&mut x, "dealer", sale(2), "done");
 }
 
@@ -772,7 +772,7 @@ fn a_recall_names_approved_models_of_its_maker() {
     if let Command::OpenRecall { models, .. } = &mut empty {
         models.clear();
     }
-    check(&mut x, "registrar", empty, "PredicateEmpty: R-1");
+    check(&mut x, "registrar", empty, "PredicateEmpty: recall R-1");
     let abroad = samples::recall(&Country::unborn("49"), "R-1", Severity::Advisory);
     check(
         &mut x,
