@@ -461,9 +461,11 @@ fn copy(from: &dyn Snapshot, mut to: Box<dyn SnapshotSink>) -> io::Result<Box<dy
 mod tests {
     use carnet_store::identity::StoreId;
     use carnet_store::log::{DiskLog, DiskLogOptions, MemoryLog};
+    use carnet_store::machine::LogPosition;
     use openraft::testing::log::{StoreBuilder, Suite};
 
     use super::*;
+    use crate::codec::entry_of;
     use crate::log_store::LogStore;
     use crate::testing::RegisterMachine;
 
@@ -508,5 +510,102 @@ mod tests {
     #[tokio::test]
     async fn the_log_in_memory_passes_the_suite_of_openraft() {
         Suite::test_all(InMemory).await.expect("passes");
+    }
+
+    fn record(index: u64, proposal: &'static str) -> LogRecord {
+        LogRecord {
+            position: LogPosition {
+                term: 1,
+                node: 1,
+                index,
+            },
+            payload: Payload::Entry(Bytes::from(proposal)),
+        }
+    }
+
+    const POISON: &str = "poison=1";
+
+    /// Six records of which the third is one that a machine may stumble at.
+    fn six() -> Vec<LogRecord> {
+        let proposals = ["a=0", "a=1", POISON, "a=3", "a=4", "a=5"];
+        (0..)
+            .zip(proposals)
+            .map(|(at, one)| record(at, one))
+            .collect()
+    }
+
+    /// A machine that stands before the third of five records, of which the log holds all.
+    async fn stands() -> (Machine, RegisterMachine) {
+        let log = Arc::new(MemoryLog::new());
+        log.append(six(), Box::new(|_| ())).expect("appended");
+        let registers = RegisterMachine::new();
+        registers.stumble_at(POISON.as_bytes());
+        let state = Arc::new(registers.clone());
+        let opened = Machine::open(state, log, FirstFault::default(), Work::Threads);
+        let mut machine = opened.expect("opens");
+        apply(&mut machine, 0..5).await;
+        let before = machine
+            .stands()
+            .borrow()
+            .as_ref()
+            .map(|stands| stands.position.index);
+        assert_eq!(before, Some(2));
+        (machine, registers)
+    }
+
+    async fn apply(machine: &mut Machine, indices: std::ops::Range<usize>) {
+        let entries = six().into_iter().skip(indices.start).take(indices.len());
+        let entries = entries.map(|record| Ok((entry_of(record).expect("readable"), None)));
+        let applied = machine.apply(futures::stream::iter(entries)).await;
+        applied.expect("applied, or kept back");
+    }
+
+    /// The snapshot of a machine that applied so many of the six.
+    fn snapshot_of(count: usize) -> Arc<dyn Snapshot> {
+        let other = RegisterMachine::new();
+        let applied = other.apply(six().into_iter().take(count).collect());
+        applied.expect("applied");
+        other.snapshot().expect("held")
+    }
+
+    async fn install(machine: &mut Machine, snapshot: Arc<dyn Snapshot>) {
+        let meta = meta_of(snapshot.applied().clone()).expect("readable");
+        let installed = machine.install_snapshot(&meta, SnapshotData::Held(snapshot));
+        installed.await.expect("installed");
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_holds_all_that_was_kept_back_brings_a_machine_on() {
+        let (mut machine, registers) = stands().await;
+        install(&mut machine, snapshot_of(5)).await;
+        assert!(machine.stands().borrow().is_none(), "it goes on");
+        apply(&mut machine, 5..6).await;
+        assert_eq!(registers.register("a").as_deref(), Some(&b"5"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_back_and_is_not_in_a_snapshot_is_applied_after_it() {
+        let (mut machine, registers) = stands().await;
+        // It holds the record before which the machine stood, and not the two behind it.
+        install(&mut machine, snapshot_of(3)).await;
+        apply(&mut machine, 5..6).await;
+        machine.go_on().await.expect("applied");
+        assert!(machine.stands().borrow().is_none(), "it goes on");
+        assert_eq!(registers.register("a").as_deref(), Some(&b"5"[..]));
+        let applied: Vec<u64> = registers.history_from(3).into_keys().collect();
+        assert_eq!(applied, [3, 4, 5], "each once, in order");
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_of_something_else_than_announced_is_not_installed_as_that() {
+        let (mut machine, _) = stands().await;
+        let announced = meta_of(snapshot_of(6).applied().clone()).expect("readable");
+        let held = SnapshotData::Held(snapshot_of(5));
+        let refused = machine.install_snapshot(&announced, held).await;
+        let refused = refused.expect_err("another position");
+        assert!(
+            refused.to_string().contains("was announced as"),
+            "{refused}"
+        );
     }
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod compare;
 mod failing_disk;
 mod founding;
+mod impostors;
 mod liars;
 mod members;
 mod refusals;

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use carnet_store::identity::StoreId;
+use carnet_store::machine::{Applied, LogPosition, SnapshotFile};
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_client::RaftClient;
 use tonic::Status;
@@ -79,12 +80,64 @@ pub(crate) fn vote_body(
 
 /// An append without records, under a committed vote.
 pub(crate) fn append_body(term: u64, leader: u64) -> Bytes {
+    append_under(term, leader, true)
+}
+
+/// An append without records.
+pub(crate) fn append_under(term: u64, leader: u64, committed: bool) -> Bytes {
     let mut body = BytesMut::new();
-    put_vote(&mut body, term, leader, true);
+    put_vote(&mut body, term, leader, committed);
     body.put_u8(0);
     body.put_u8(0);
     body.put_u32(0);
     body.freeze()
+}
+
+fn put_position(to: &mut BytesMut, position: Option<LogPosition>) {
+    to.put_u8(u8::from(position.is_some()));
+    if let Some(at) = position {
+        to.put_u64(at.term);
+        to.put_u64(at.node);
+        to.put_u64(at.index);
+    }
+}
+
+/// The first part of a snapshot: under which vote, what it holds, and the sizes of its files by name.
+pub(crate) fn snapshot_header(
+    (term, leader, committed): (u64, u64, bool),
+    holds: &Applied,
+    files: &[SnapshotFile],
+) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_u8(0);
+    put_vote(&mut body, term, leader, committed);
+    put_position(&mut body, holds.last);
+    put_position(&mut body, holds.membership.as_ref().map(|(at, _)| *at));
+    put_counted(
+        &mut body,
+        holds.membership.as_ref().map_or(&[], |(_, bytes)| bytes),
+    );
+    body.put_u32(u32::try_from(files.len()).expect("few"));
+    for file in files {
+        put_counted(&mut body, file.name.as_bytes());
+        body.put_u64(file.size);
+    }
+    body.freeze()
+}
+
+/// The whole of a snapshot's first file.
+pub(crate) fn snapshot_piece(bytes: &[u8]) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_u8(1);
+    body.put_u32(0);
+    body.put_u64(0);
+    put_counted(&mut body, bytes);
+    body.freeze()
+}
+
+fn put_counted(to: &mut BytesMut, bytes: &[u8]) {
+    to.put_u32(u32::try_from(bytes.len()).expect("short"));
+    to.put_slice(bytes);
 }
 
 /// A transfer of leadership to a node.
@@ -129,16 +182,7 @@ impl Speaker {
                 vote_body(term, self.node, Some((term, self.node, 1 << 40)), true)
             }
             Rpc::Append => append_body(term, self.node),
-            Rpc::Snapshot => {
-                let mut body = BytesMut::new();
-                body.put_u8(0);
-                put_vote(&mut body, term, self.node, true);
-                body.put_u8(0);
-                body.put_u8(0);
-                body.put_u32(0);
-                body.put_u32(0);
-                body.freeze()
-            }
+            Rpc::Snapshot => snapshot_header((term, self.node, true), &Applied::default(), &[]),
             Rpc::TransferLeader => transfer_body(term, self.node, self.node),
             Rpc::Forward => Bytes::from_static(&[0; 8]),
             Rpc::Compare => Bytes::from_static(&[0; 16]),

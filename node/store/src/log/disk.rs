@@ -681,4 +681,78 @@ mod tests {
         let kept = Sentinel::open(&path).expect("opens").life().start;
         assert_eq!(kept, count.now(), "what is shown is on the disk");
     }
+
+    fn position(index: u64) -> LogPosition {
+        LogPosition {
+            term: 1,
+            node: 1,
+            index,
+        }
+    }
+
+    fn record(index: u64) -> LogRecord {
+        LogRecord {
+            position: position(index),
+            payload: crate::machine::Payload::Blank,
+        }
+    }
+
+    /// What a failed sync left on the disk is unknown: a later one that succeeds would report it as written.
+    #[test]
+    fn after_a_write_that_failed_nothing_is_written() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = StoreId([7; 16]);
+        DiskLog::create(directory.path(), store).expect("made");
+        let open = DiskLog::open(directory.path(), store, DiskLogOptions::default());
+        let log = open.expect("opens");
+        let (done, wait) = sync_channel(1);
+        let report: Synced =
+            Box::new(move |result| SyncSender::send(&done, result).expect("waited for"));
+        let records = (0..9).map(record).collect();
+        log.append(records, report).expect("taken");
+        wait.recv().expect("answered").expect("synced");
+        let before = log.state();
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        log.shared.poison("sync of the raft log", &full);
+        log.shared.poison("a later one", &io::Error::other("later"));
+
+        let unheard = || -> Synced { Box::new(|result| panic!("reported: {result:?}")) };
+        let vote = Vote {
+            term: 2,
+            node: 1,
+            committed: false,
+        };
+        let outcomes = [
+            log.append(vec![record(9)], unheard()),
+            log.save_vote(vote, unheard()),
+            log.save_committed(position(5)),
+            log.truncate_after(Some(position(6)), unheard()),
+            log.purge(position(3), unheard()),
+        ];
+        for outcome in outcomes {
+            match outcome {
+                Err(StorageFault::Io { what, source, .. }) => {
+                    assert_eq!(what, "sync of the raft log", "the first cause");
+                    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(log.state(), before);
+    }
+
+    #[test]
+    fn a_sync_that_ends_after_a_truncation_names_nothing_that_is_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(SENTINEL);
+        let mut guarded = Guarded {
+            sentinel: Sentinel::create(&path, StoreId([7; 16])).expect("made"),
+            epoch: 1,
+            poisoned: None,
+        };
+        guarded.raise((position(9), 99), 0).expect("nothing to do");
+        assert_eq!(guarded.sentinel.mark().last, None);
+        guarded.raise((position(4), 44), 1).expect("written");
+        assert_eq!(guarded.sentinel.mark().last, Some((position(4), 44)));
+    }
 }

@@ -362,3 +362,35 @@ fn opens_copy(directory: &Path) -> Result<Vec<LogRecord>, StorageFault> {
     }
     open(copy.path()).and_then(|log| log.read(0, u64::MAX, usize::MAX))
 }
+
+/// A disk that forgot its last write of the log, and not of the sentinel beside it.
+#[test]
+fn a_synced_vote_that_is_gone_is_missed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path());
+    let before: Vec<(PathBuf, Vec<u8>)> = segments(directory.path())
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).expect("read")))
+        .collect();
+    let log = open(directory.path()).expect("opens");
+    let later = Vote {
+        term: 3,
+        node: 1,
+        committed: false,
+    };
+    synced(|done| log.save_vote(later, done)).expect("voted");
+    drop(log);
+    for path in segments(directory.path()) {
+        fs::remove_file(path).expect("removed");
+    }
+    for (path, bytes) in before {
+        fs::write(path, bytes).expect("written");
+    }
+    match open(directory.path()) {
+        Err(StorageFault::Corrupt { detail, .. }) => {
+            assert!(detail.starts_with("vote"), "{detail}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it would vote twice in term 3"),
+    }
+}
