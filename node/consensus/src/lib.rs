@@ -47,6 +47,7 @@ mod state_machine;
 mod status;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tied;
 mod timekeeper;
 mod twins;
 mod types;

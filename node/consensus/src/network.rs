@@ -49,6 +49,7 @@ use crate::messages::{
 use crate::pace::{Conflict, Paces};
 use crate::settings::Settings;
 use crate::state_machine::{PIECE_BYTES, SnapshotData};
+use crate::tied::tied;
 use crate::types::{RaftVote, Types, log_id, our_vote, position, raft_vote};
 
 /// Largest message on the Raft plane in bytes.
@@ -560,6 +561,8 @@ impl NetStreamAppend<Types> for Peer {
                     peers.envelope(node, store, append_body(request))
                 }
             });
+            // Whatever ends this session ends its requests: the next one draws from the same source.
+            let (requests, tie) = tied(requests);
             let mut client = self
                 .peers
                 .client(self.node, &self.member, self.purpose)
@@ -582,12 +585,12 @@ impl NetStreamAppend<Types> for Peer {
                         );
                     }
                 };
-            let state = Some((self, answers, flight));
+            let state = Some((self, answers, flight, tie));
             let results = stream::unfold(state, move |state| async move {
-                let (peer, mut answers, flight) = state?;
+                let (peer, mut answers, flight, tie) = state?;
                 let result = peer.next_answer(&mut answers, &flight, patience).await?;
                 let going_on = matches!(result, Ok(Ok(_)));
-                Some((result, going_on.then_some((peer, answers, flight))))
+                Some((result, going_on.then_some((peer, answers, flight, tie))))
             });
             // Asked once more after its end, an unfold panics.
             Ok(results.fuse().boxed())

@@ -47,7 +47,25 @@ struct Liar {
     speaker: Speaker,
     appends: AtomicU64,
     heartbeats: AtomicU64,
+    /// Streams of appends that have not ended.
+    open: AtomicU64,
     beat: Notify,
+}
+
+/// One stream of appends.
+struct Open(Arc<Liar>);
+
+impl Open {
+    fn of(liar: &Arc<Liar>) -> Open {
+        liar.open.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(liar))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<Envelope, Status>> + Send + 'static>>;
@@ -124,9 +142,10 @@ impl Raft for Service {
             return nothing();
         }
         let once = liar.lie == Lie::NothingMatches;
+        let open = Open::of(&liar);
         let answers = request
             .into_inner()
-            .map(move |frame| Some(Ok(liar.lied(&frame.ok()?)?)))
+            .map(move |frame| Some(Ok(open.0.lied(&frame.ok()?)?)))
             .take_while(|answer| std::future::ready(answer.is_some()))
             .filter_map(std::future::ready);
         Ok(Response::new(if once {
@@ -182,6 +201,9 @@ const HEARTBEATS: u64 = 25;
 /// Attempts before the pauses have grown to a heartbeat and more, and those under way.
 const ATTEMPTS_AT_FIRST: u64 = 12;
 
+/// Streams that may be open at a time: one of replication, one heartbeat, and one of each that is ending.
+const OPEN_AT_ONCE: u64 = 4;
+
 /// A cluster of three loses a follower to a liar. Until the liar has had many heartbeats, the others write; then the
 /// attempts at replication are counted.
 async fn attempts_stay_few(lie: Lie) {
@@ -205,6 +227,7 @@ async fn attempts_stay_few(lie: Lie) {
         },
         appends: AtomicU64::new(0),
         heartbeats: AtomicU64::new(0),
+        open: AtomicU64::new(0),
         beat: Notify::new(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -225,9 +248,15 @@ async fn attempts_stay_few(lie: Lie) {
         liar.appends.load(Ordering::Relaxed),
         liar.heartbeats.load(Ordering::Relaxed),
     );
+    assert!(appends > 0, "{lie:?}: nobody tries to replicate to it");
     assert!(
         appends <= heartbeats + ATTEMPTS_AT_FIRST,
         "{lie:?}: {appends} attempts in {heartbeats} heartbeats"
+    );
+    let open = liar.open.load(Ordering::Relaxed);
+    assert!(
+        open <= OPEN_AT_ONCE,
+        "{lie:?}: {open} streams are still sent to"
     );
     let standing = cluster.handle(leader).status().standing;
     assert_eq!(standing.leader, Some(leader), "{lie:?}: it leads still");
