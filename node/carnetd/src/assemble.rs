@@ -44,7 +44,8 @@ use crate::node::Node;
 use crate::planted::Planted;
 use crate::refusal;
 use crate::run_error::RunError;
-use crate::sequencer::{self, Signer};
+use crate::sequencer;
+use crate::signer::Signer;
 use crate::skip_files::SkipFiles;
 use crate::timekeeper;
 use crate::tls::{
@@ -289,6 +290,7 @@ pub async fn assemble(
     } = home;
     info!(store = %identity.store, count = settings.count.now(), ?join, "data directory opened");
     let cluster = identity.cluster;
+    let signer = Signer::open(&config, cluster, Arc::clone(&keyring))?;
     let state = RegistryState::open(state)?.content_every(config.compare.content_every_ms());
     judge_genesis(state.registry()?.as_ref(), identity)?;
     #[cfg(feature = "planted")]
@@ -334,7 +336,7 @@ pub async fn assemble(
     let verifier = Arc::new(Verifier::new(
         Arc::clone(&node),
         Arc::clone(&gateway),
-        Arc::clone(&keyring),
+        keyring,
         &passport_chain,
     )?);
 
@@ -414,7 +416,6 @@ pub async fn assemble(
         // A service that ends would end the node.
         std::future::pending::<Result<(), RunError>>().await
     });
-    let signer = Signer::new(&node.config, cluster, keyring);
     let keeping = Arc::clone(&node);
     tasks.spawn(async move {
         timekeeper::run(keeping).await;

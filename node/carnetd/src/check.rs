@@ -28,6 +28,7 @@ use crate::exit::Exit;
 use crate::keyring::{KeyRole, read_key, read_secret};
 use crate::refusal;
 use crate::run_error::RunError;
+use crate::signer;
 use crate::tls::{KeyFiles, PlaneTls, TlsError, TrustedRoots, read_roots};
 
 /// A certificate that ends within this is worth a note.
@@ -256,6 +257,7 @@ impl Report {
         judged(storage(read_retired(data).map(drop)));
         if let Some(owner) = owner {
             judged(storage(home::look(data, owner).map(drop)));
+            judged(storage(signer::look(data, owner.cluster)));
         }
     }
 

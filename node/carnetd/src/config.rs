@@ -159,7 +159,7 @@ pub struct StorageConfig {
     pub cache_mib: u64,
     /// MiB of all write buffers together; 128, range 8 to 65,536. Lower flushes smaller files more often.
     pub write_buffer_mib: u64,
-    /// MiB that must be free on the file systems of log and state: the watermark. Range 0 (never low) to 1,048,576; if it
+    /// MiB that must be free on the file systems of `data_dir`, log and state: the watermark. Range 0 (never low) to 1,048,576; if it
     /// is not set, a tenth of the file system, at most 2048 in production and 64 in a sandbox. A node below it says so in
     /// its status; when the voters that have room are no quorum, the leader refuses commands and mail, which did not
     /// happen, until there is room again. Purging, snapshots, reads, seals and membership go on.
@@ -176,6 +176,10 @@ pub struct SealConfig {
     pub waiting_ms: u64,
     /// Milliseconds between two seals while there are new leaves and nobody waits; 2000, from `waiting_ms` to 60,000.
     pub busy_ms: u64,
+    /// Milliseconds after which a leader that could not sign and publish what is sealed says so in its status and hands
+    /// leadership over, as long as the keyring may take for one signature; 10,000, range 100 to 600,000. Lower moves
+    /// leadership because of a slow disk or hardware module.
+    pub unsigned_ms: u64,
 }
 
 /// `[compare]`: how a replica whose state came out differently is found. It stops, with exit code 7.
@@ -359,6 +363,11 @@ impl SealConfig {
     pub fn busy(&self) -> Duration {
         Duration::from_millis(self.busy_ms)
     }
+
+    /// As a duration.
+    pub fn unsigned(&self) -> Duration {
+        Duration::from_millis(self.unsigned_ms)
+    }
 }
 
 impl CompareConfig {
@@ -415,6 +424,7 @@ impl Default for SealConfig {
         Self {
             waiting_ms: 200,
             busy_ms: 2000,
+            unsigned_ms: 10_000,
         }
     }
 }

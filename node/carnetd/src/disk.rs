@@ -1,5 +1,7 @@
 //! The room on the file systems that this node writes to: read here, judged in consensus.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use carnet_consensus::{DiskSpace, Space};
@@ -22,11 +24,11 @@ pub(crate) struct DataDisk {
 }
 
 impl DataDisk {
-    /// The disks of the log and of the state.
+    /// The disks of the log, of the state, and of the small files beside them, without which nothing is signed.
     pub(crate) fn new(config: &Config) -> Self {
         let data = &config.node.data_dir;
         Self {
-            folders: vec![data.join("log"), data.join("state")],
+            folders: vec![data.join("log"), data.join("state"), data.clone()],
             watermark: config.storage.free_mib_min.map(|mib| mib << 20),
             watermark_max: match config.node.profile {
                 Profile::Production => WATERMARK_BYTES_MAX,
@@ -55,9 +57,14 @@ impl DataDisk {
 impl DiskSpace for DataDisk {
     fn read(&self) -> Result<Space, String> {
         let mut fullest: Option<Space> = None;
+        let mut systems = BTreeSet::new();
         for folder in &self.folders {
-            let found = rustix::fs::statvfs(folder)
-                .map_err(|error| format!("{}: {error}", folder.display()))?;
+            let shown = |error: std::io::Error| format!("{}: {error}", folder.display());
+            // Read twice, one file system may differ from itself: it goes by its first folder.
+            if !systems.insert(std::fs::metadata(folder).map_err(shown)?.dev()) {
+                continue;
+            }
+            let found = rustix::fs::statvfs(folder).map_err(|error| shown(error.into()))?;
             // What an unprivileged user may still write: blocks kept back for root are no room for us.
             let space = Space {
                 free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
@@ -107,6 +114,16 @@ mod tests {
         let all = disk(Some(u64::MAX), &path).read().expect("a folder");
         assert!(all.is_low(), "{all:?}");
         assert_eq!(all.path, path);
+    }
+
+    #[test]
+    fn log_state_and_the_small_files_beside_them_are_watched() {
+        let text = "[node]\nprefix = \"86\"\nid = 1\ndata_dir = \"/d\"\npki_dir = \"/p\"\n\
+                    [listen]\nraft = \"[::1]:1\"\nclient = \"[::1]:2\"\nadmin = \"[::1]:3\"\nfederation = \"[::1]:4\"\n";
+        let config = Config::parse(text, Path::new("node.toml")).expect("a configuration");
+        let watched = DataDisk::new(&config).folders;
+        let expected = ["/d/log", "/d/state", "/d"].map(PathBuf::from);
+        assert_eq!(watched, expected);
     }
 
     #[test]

@@ -16,10 +16,12 @@ pub mod keyring;
 pub mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod publication;
 pub mod reader;
 pub mod refusal;
 pub mod run_error;
 pub mod sequencer;
+pub mod signer;
 pub mod skip_files;
 pub mod timekeeper;
 pub mod tls;

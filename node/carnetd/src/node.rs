@@ -21,6 +21,7 @@ use rand::RngCore;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::publication::Publication;
 use crate::timekeeper::{self, Timekeeper};
 
 /// What a node says that no quorum has taken in since it was started.
@@ -47,6 +48,8 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     /// What it remembers about log time.
     pub time: Timekeeper,
+    /// What keeps it from publishing.
+    pub publication: Publication,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
     /// Whether the others have taken this process in, once.
@@ -84,6 +87,7 @@ impl Node {
             raft,
             clock,
             time: Timekeeper::default(),
+            publication: Publication::default(),
             waiting: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             doubted: AtomicBool::new(false),

@@ -1,201 +1,29 @@
 //! Seals, signs and publishes: what the leader does between a committed leaf and a published checkpoint.
 //!
-//! The signer rules of every keyring stand here: re-read from disk the leaves since the last signed size, fold them on
-//! the edge stored then, compare with the sealed root; the last leaf is our own map head; the size is above our own
-//! last signed one, which is synced to disk before the signature leaves. A size that was sealed and not signed is
-//! skipped for ever once a newer one is signed.
-//!
-//! The head signed last may be signed again, and no other of its size: a crash may have come before its signature left,
-//! and every node may have had that crash. It would stay unpublished until somebody writes.
+//! What may be signed is the signer's business. A node that does not lead lets its signer follow what is published.
 
-#[cfg(test)]
-mod tests;
-
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer, Registry, Sealed};
-use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
-use carnet_domain::merkle::Frontier;
-use carnet_store::directory::Replacement;
-use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 use tracing::{debug, warn};
 
+use crate::check::chain;
 use crate::compare::Comparer;
-use crate::config::Config;
-use crate::keyring::{KeyRole, Keyring};
 use crate::node::{Committed, Node};
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
-
-/// A point at which a test may end the process: nothing at all without the feature `planted`.
-macro_rules! crash_point {
-    ($planted:expr, $point:ident) => {
-        #[cfg(feature = "planted")]
-        Planted::$point.crash($planted);
-    };
-}
-
-/// Leaves read at once, so that memory stays bounded however much is to be signed.
-const LEAVES_READ_MAX: usize = 1_024;
-
-/// The largest size that this node signed, and the right edge of the tree there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct LastSigned {
-    cluster: [u8; 16],
-    tree: Frontier,
-}
-carnet_domain::canonical_struct!(LastSigned { cluster, tree });
-
-/// Why a sealed size is not signed.
-#[derive(Debug, thiserror::Error)]
-pub enum SignRefused {
-    /// The disk failed.
-    #[error("the leaves cannot be read")]
-    Storage(#[from] StorageFault),
-    /// A rule of the signer does not hold: never sign, call a person.
-    #[error("not signed: {0}")]
-    Rule(String),
-    /// The keyring refused.
-    #[error("the keyring refused")]
-    Keyring(#[from] crate::keyring::SignError),
-}
-
-/// The signer of checkpoints on one node.
-pub struct Signer {
-    path: PathBuf,
-    cluster: [u8; 16],
-    keyring: Arc<dyn Keyring>,
-    #[cfg(feature = "planted")]
-    planted: Option<Planted>,
-}
-
-impl Signer {
-    /// Signs for a cluster, and keeps its last signed size in the data directory.
-    pub fn new(config: &Config, cluster: [u8; 16], keyring: Arc<dyn Keyring>) -> Self {
-        Self {
-            path: config.node.data_dir.join("last-signed"),
-            cluster,
-            keyring,
-            #[cfg(feature = "planted")]
-            planted: config.planted,
-        }
-    }
-
-    fn last(&self) -> Result<Frontier, SignRefused> {
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Frontier::new());
-            }
-            Err(error) => {
-                return Err(SignRefused::Rule(format!(
-                    "{}: {error}",
-                    self.path.display()
-                )));
-            }
-        };
-        let last = LastSigned::from_bytes(&bytes)
-            .map_err(|error| SignRefused::Rule(format!("{}: {error}", self.path.display())))?;
-        if last.cluster != self.cluster {
-            return Err(SignRefused::Rule(
-                "the last signed size is another cluster's".into(),
-            ));
-        }
-        Ok(last.tree)
-    }
-
-    /// Keeps what is about to be signed, durably.
-    fn keep(&self, tree: Frontier) -> Result<(), StorageFault> {
-        let signed = LastSigned {
-            cluster: self.cluster,
-            tree,
-        };
-        let replacement = Replacement::write(&self.path, &signed.to_bytes())?;
-        crash_point!(self.planted, CrashInSizeKept);
-        replacement.put_in_place()
-    }
-
-    /// Judges a sealed size by the signer rules and signs it.
-    ///
-    /// # Errors
-    /// A rule does not hold, or disk or keyring failed.
-    pub async fn sign(
-        &self,
-        records: Records<'_>,
-        registry: &Registry,
-        sealed: &Sealed,
-    ) -> Result<Body, SignRefused> {
-        let last = self.last()?;
-        let tree = judge(&records, &last, sealed)?;
-        crash_point!(self.planted, CrashBeforeSizeKept);
-        if tree != last {
-            self.keep(tree)?;
-        }
-        crash_point!(self.planted, CrashBeforeSignature);
-        let origin = Origin {
-            prefix: registry.prefix,
-            incarnation: registry.incarnation,
-        };
-        let body = Checkpoint {
-            origin,
-            size: sealed.size,
-            root: sealed.root,
-        }
-        .body();
-        let signature = self.keyring.sign(KeyRole::Log, body.as_bytes()).await?;
-        crash_point!(self.planted, CrashBeforePublish);
-        Ok(Body::Publish {
-            size: sealed.size,
-            root: sealed.root,
-            signature,
-        })
-    }
-}
-
-/// The tree at a sealed size, if it may be signed after the one signed last.
-fn judge(records: &Records<'_>, last: &Frontier, sealed: &Sealed) -> Result<Frontier, SignRefused> {
-    let refuse = |why: String| Err(SignRefused::Rule(why));
-    if sealed.size < last.size() {
-        let (size, last) = (sealed.size, last.size());
-        return refuse(format!("size {size} is below the last signed {last}"));
-    }
-    let mut tree = last.clone();
-    while tree.size() < sealed.size {
-        let leaves = records.leaves(tree.size(), sealed.size, LEAVES_READ_MAX)?;
-        if leaves.is_empty() {
-            return refuse(format!("leaf {} is not on disk", tree.size()));
-        }
-        for leaf in &leaves {
-            tree.append(leaf_bytes_hash(&leaf.leaf.0));
-        }
-    }
-    // Read by itself: it may be the head signed last, and no leaf new.
-    let newest = records.leaf(sealed.size.saturating_sub(1))?;
-    let head = newest.and_then(|leaf| Leaf::from_bytes(&leaf.leaf.0).ok());
-    if !head.is_some_and(|head| head.kind == Kind::MapHead && head.record_root == sealed.map_root) {
-        return refuse("the last leaf is not the sealed map head".into());
-    }
-    if tree.root() != sealed.root {
-        let (found, root) = (tree.root(), sealed.root);
-        return refuse(format!(
-            "the leaves on disk have root {found}, sealed is {root}"
-        ));
-    }
-    Ok(tree)
-}
+use crate::publication::Whose;
+use crate::signer::{SignRefused, Signer, crash_point};
 
 /// Runs until the node stops: seals and publishes while this node leads.
-pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
+pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
     let mut progress = node.state.progress();
     let mut sealed_at = node.clock.monotonic();
     let mut answered = 0;
-    let mut doubted = 0;
+    let mut follow_at = Duration::ZERO;
     let pause = node.config.seal.waiting();
     loop {
         // Woken by what was applied; the interval only bounds how late a seal may be.
@@ -203,8 +31,12 @@ pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
         if node.raft.standing().borrow().role == carnet_consensus::Role::Stopped {
             return;
         }
-        if !node.seems_leader() {
-            continue;
+        // Another voter is to lead as long as this one cannot sign; consensus finds one, if there is one.
+        let patience = node.config.seal.unsigned();
+        if node.publication.hinders(node.clock.monotonic(), patience) {
+            node.raft.cannot_sign();
+        } else {
+            node.raft.can_sign();
         }
         let registry = match node.state.registry() {
             Ok(Some(registry)) => registry,
@@ -214,19 +46,23 @@ pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
                 continue;
             }
         };
-        if let Some(sealed) = to_publish(&registry, answered) {
-            if !comparer.confirms(&sealed).await {
-                if doubted < sealed.size {
-                    doubted = sealed.size;
-                    warn!(
-                        size = doubted,
-                        "not signed yet: no majority of the voters has come to this root"
-                    );
+        if !node.seems_leader() {
+            follow(&node, &mut signer, &registry, &mut follow_at).await;
+            continue;
+        }
+        if let Some(sealed) = to_publish(&registry) {
+            node.publication.waits(node.clock.monotonic(), sealed.size);
+            if answered < sealed.size {
+                if !comparer.confirms(&sealed).await {
+                    let why = "no majority of the voters has come to this root";
+                    failed(&node, sealed.size, Whose::Cluster, why.to_owned());
+                    // Not sealed anew meanwhile: followers that lag would never have come to the newest size in time.
+                    continue;
                 }
-                // Not sealed anew meanwhile: followers that lag would never have come to the newest size in time.
-                continue;
+                publish(&node, &mut signer, &registry, sealed, &mut answered).await;
             }
-            publish(&node, &signer, &registry, sealed, &mut answered).await;
+        } else {
+            node.publication.rests();
         }
         let now = node.clock.monotonic();
         if seal_is_due(&node, &registry, now.saturating_sub(sealed_at)) {
@@ -238,6 +74,49 @@ pub async fn run(node: Arc<Node>, signer: Signer, comparer: Arc<Comparer>) {
                 Err(error) => debug!(%error, "not sealed"),
             }
         }
+    }
+}
+
+/// Lets the signer of a node that does not lead judge what is published.
+async fn follow(node: &Node, signer: &mut Signer, registry: &Registry, again_at: &mut Duration) {
+    let Some(published) = &registry.published else {
+        return node.publication.rests();
+    };
+    if node.clock.monotonic() < *again_at {
+        return;
+    }
+    loop {
+        let now = node.clock.monotonic();
+        let records = Records(node.state.engine());
+        match signer.follow(&records, published, now) {
+            // It may be called upon to lead in the middle of it.
+            Ok(true) if node.seems_leader() => return,
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return node.publication.rests(),
+            Err(error) => {
+                node.publication.waits(now, published.size);
+                failed(node, published.size, whose(&error), chain(&error));
+                *again_at = now.saturating_add(node.config.seal.unsigned());
+                return;
+            }
+        }
+    }
+}
+
+/// Notes why a size is not published, for the status and now and then for the log.
+fn failed(node: &Node, size: u64, whose: Whose, why: String) {
+    let (now, patience) = (node.clock.monotonic(), node.config.seal.unsigned());
+    let shown = why.clone();
+    if node.publication.failed(now, patience, whose, why) {
+        warn!(size, error = %shown, "checkpoint not signed");
+    }
+}
+
+/// Whose fault a failure of the signer is.
+fn whose(error: &SignRefused) -> Whose {
+    match error {
+        SignRefused::Keyring(_) | SignRefused::Silent(_) => Whose::Keyring,
+        SignRefused::Leaves(_) | SignRefused::Keep(_) | SignRefused::Rule(_) => Whose::Node,
     }
 }
 
@@ -268,8 +147,8 @@ fn has_peers(node: &Node) -> bool {
         .is_ok_and(|peers| !peers.is_empty())
 }
 
-/// The newest sealed size, unless it is published or `answered` says that the log answered that already.
-fn to_publish(registry: &Registry, answered: u64) -> Option<Sealed> {
+/// The newest sealed size, unless it is published.
+fn to_publish(registry: &Registry) -> Option<Sealed> {
     let published = registry
         .published
         .as_ref()
@@ -277,13 +156,13 @@ fn to_publish(registry: &Registry, answered: u64) -> Option<Sealed> {
     registry
         .sealed
         .clone()
-        .filter(|sealed| published < sealed.size && answered < sealed.size)
+        .filter(|sealed| published < sealed.size)
 }
 
-/// Signs and publishes a sealed size.
+/// Signs and publishes a sealed size. `answered` becomes its size if the log answered: it is not proposed again.
 async fn publish(
     node: &Node,
-    signer: &Signer,
+    signer: &mut Signer,
     registry: &Registry,
     sealed: Sealed,
     answered: &mut u64,
@@ -292,20 +171,25 @@ async fn publish(
     let records = Records(node.state.engine());
     let body = match signer.sign(records, registry, &sealed).await {
         Ok(body) => body,
-        Err(error) => {
-            warn!(size, %error, "checkpoint not signed");
-            return;
-        }
+        Err(error) => return failed(node, size, whose(&error), chain(&error)),
     };
     match propose(node, body).await {
         Ok(committed) => {
             *answered = size;
-            if let Some(ItemAnswer::Refused { rejection }) = committed.answer.items.first() {
-                warn!(size, %rejection, "checkpoint not published");
+            match committed.answer.items.first() {
+                // The keyring of this node may hold another key than the log's.
+                Some(ItemAnswer::Refused { rejection }) => {
+                    let why = format!("the log refuses the signature: {rejection}");
+                    failed(node, size, Whose::Keyring, why);
+                }
+                _ => node.publication.succeeded(),
             }
         }
         // Proposed again while it is the newest, unless it turns out to be published.
-        Err(error) => debug!(size, %error, "checkpoint not published"),
+        Err(error) => {
+            let why = format!("the log does not take the signature: {error}");
+            failed(node, size, Whose::Cluster, why);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether another voter would lead better, for a reason other than the clock.
 //!
-//! A leader that cannot apply what is committed, or whose disk is nearly full, still has its quorum: Raft keeps it. Each voter
-//! says with its clock what hinders it, and how far it has applied. A leader that is hindered more than another voter hands
+//! A leader that cannot apply what is committed, cannot sign what is sealed, or whose disk is nearly full, still has its
+//! quorum: Raft keeps it. Each voter says with its clock what hinders it, and how far it has applied. A leader that is hindered more than another voter hands
 //! over to that one; whoever is hindered does not campaign while such a voter is there.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(crate) enum Hindrance {
     None,
     /// Its disk is nearly full.
     LowDisk,
+    /// It cannot sign what is sealed: writes are taken, and none gets a proof.
+    CannotSign,
     /// For a whole round it has applied nothing of what is committed.
     Slow,
     /// Its state machine stands still before a record.
@@ -31,6 +33,7 @@ impl Hindrance {
         [
             Hindrance::None,
             Hindrance::LowDisk,
+            Hindrance::CannotSign,
             Hindrance::Slow,
             Hindrance::Stands,
         ]
@@ -42,6 +45,7 @@ impl Hindrance {
         match self {
             Hindrance::None => "nothing",
             Hindrance::LowDisk => "its disk is nearly full",
+            Hindrance::CannotSign => "it cannot sign what is sealed",
             Hindrance::Slow => "it applies nothing of what is committed",
             Hindrance::Stands => "its state machine stands still before a record",
         }
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn leadership_goes_to_whoever_is_hindered_less_and_has_the_log() {
-        use Hindrance::{LowDisk, None as Nothing, Slow, Stands};
+        use Hindrance::{CannotSign, LowDisk, None as Nothing, Slow, Stands};
         check((Nothing, 9), &[(2, Nothing, 9), (3, Nothing, 9)], &[], None);
         check(
             (LowDisk, 9),
@@ -143,6 +147,20 @@ mod tests {
         );
         check((LowDisk, 9), &[(2, LowDisk, 9), (3, LowDisk, 9)], &[], None);
         check((LowDisk, 9), &[(2, Stands, 9), (3, Slow, 9)], &[], None);
+        check(
+            (CannotSign, 9),
+            &[(2, LowDisk, 9), (3, Nothing, 9)],
+            &[],
+            Some(3),
+        );
+        check((CannotSign, 9), &[(2, LowDisk, 9)], &[], Some(2));
+        check(
+            (CannotSign, 9),
+            &[(2, CannotSign, 9), (3, Slow, 9)],
+            &[],
+            None,
+        );
+        check((LowDisk, 9), &[(2, CannotSign, 9)], &[], None);
         check((Slow, 9), &[(2, Stands, 9), (3, LowDisk, 9)], &[], Some(3));
         check(
             (LowDisk, 9),
@@ -168,7 +186,7 @@ mod tests {
             let read = Hindrance::from_byte(byte);
             assert_eq!(read.map(Hindrance::to_byte), read.map(|_| byte));
         }
-        assert_eq!(Hindrance::from_byte(3), Some(Hindrance::Stands));
-        assert_eq!(Hindrance::from_byte(4), None);
+        assert_eq!(Hindrance::from_byte(4), Some(Hindrance::Stands));
+        assert_eq!(Hindrance::from_byte(5), None);
     }
 }

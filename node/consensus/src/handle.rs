@@ -1,7 +1,7 @@
 //! The handle: all that the rest of a node sees of consensus.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -166,6 +166,7 @@ impl Consensus {
             receiving: AsyncMutex::new(()),
             campaigns: AtomicBool::new(true),
             progress: Mutex::default(),
+            cannot_sign: AtomicBool::new(false),
         });
         tokio::spawn(twins::ask(
             Arc::downgrade(&plane),
@@ -821,6 +822,16 @@ impl Handle {
             fault = self.faults.noted() => Fatal::Storage(fault),
             why = core => why.unwrap_or_else(|| Fatal::Core("the core is gone".to_owned())),
         }
+    }
+
+    /// From now on this node says that it could not sign what is sealed: another voter is to lead, if one can.
+    pub fn cannot_sign(&self) {
+        self.plane.cannot_sign.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it says that it could.
+    pub fn can_sign(&self) {
+        self.plane.cannot_sign.store(false, Ordering::Relaxed);
     }
 
     /// The voters' clocks as they were last compared; they are every few seconds.

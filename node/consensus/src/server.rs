@@ -66,6 +66,8 @@ pub(crate) struct Plane {
     /// Whether this node asks for votes when it loses its leader.
     pub(crate) campaigns: AtomicBool,
     pub(crate) progress: Mutex<Progress>,
+    /// Whether this node says that it could not sign what is sealed.
+    pub(crate) cannot_sign: AtomicBool,
 }
 
 /// How far this node had applied at the last look.
@@ -172,10 +174,11 @@ impl Plane {
             .unwrap_or_else(PoisonError::into_inner)
             .slow;
         Fitness {
-            hindrance: match (slow, low) {
-                (true, _) => Hindrance::Slow,
-                (false, true) => Hindrance::LowDisk,
-                (false, false) => Hindrance::None,
+            hindrance: match (slow, self.cannot_sign.load(Ordering::Relaxed), low) {
+                (true, _, _) => Hindrance::Slow,
+                (_, true, _) => Hindrance::CannotSign,
+                (_, _, true) => Hindrance::LowDisk,
+                _ => Hindrance::None,
             },
             applied_next: applied.map_or(0, |applied| applied.index.saturating_add(1)),
         }

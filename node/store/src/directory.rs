@@ -27,7 +27,7 @@ use crate::fault::StorageFault;
 use crate::identity::Identity;
 
 /// Version of the layout above.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 const LOCK: &str = "LOCK";
 const CREATING: &str = "CREATING";
@@ -98,7 +98,7 @@ impl Directory {
         make_state(&directory.state_path(0))?;
         directory.name_current(first)?;
         let stored = (LAYOUT_VERSION, Blob(identity.to_bytes()));
-        write_atomically(&root.join(IDENTITY), &sealed(stored.to_bytes()))?;
+        write_atomically(&root.join(IDENTITY), &with_check(stored.to_bytes()))?;
         let marker = root.join(CREATING);
         std::fs::remove_file(&marker).map_err(io("remove", &marker))?;
         sync_directory(root)?;
@@ -352,7 +352,7 @@ fn check_identity(root: &Path, expected: Identity) -> Result<(), StorageFault> {
         detail,
     };
     let bytes = read(&root.join(IDENTITY))?;
-    let body = unsealed(&bytes).ok_or_else(|| corrupt("its check does not match".into()))?;
+    let body = without_check(&bytes).ok_or_else(|| corrupt("its check does not match".into()))?;
     let (version, Blob(body)) =
         <(u32, Blob)>::from_bytes(body).map_err(|e| corrupt(e.to_string()))?;
     if version != LAYOUT_VERSION {
@@ -406,13 +406,17 @@ fn parse_current(text: &[u8]) -> Option<Current> {
     (text == current_line(current)).then_some(current)
 }
 
-fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+/// Small stored bytes with their CRC-32 behind them, big-endian.
+#[must_use]
+pub fn with_check(mut body: Vec<u8>) -> Vec<u8> {
     let check = crc32fast::hash(&body);
     body.extend(check.to_be_bytes());
     body
 }
 
-fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
+/// What was given to [`with_check`]; `None` if the bytes are not what it gave back.
+#[must_use]
+pub fn without_check(bytes: &[u8]) -> Option<&[u8]> {
     let (body, check) = bytes.split_last_chunk::<4>()?;
     (crc32fast::hash(body).to_be_bytes() == *check).then_some(body)
 }

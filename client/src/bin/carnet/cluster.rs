@@ -169,10 +169,10 @@ pub(crate) enum Cluster {
         #[arg(long, default_value = "60s", value_parser = parse::duration)]
         seal_idle: DurationMs,
     },
-    /// Shows every node, and whether the cluster takes writes.
+    /// Shows every node, and whether the cluster takes writes and publishes them.
     ///
-    /// `state` is `ok`, `warning`, or `degraded`: then writes are refused, `why` says which code and reason, and the exit
-    /// code is 6. Give every node's admin endpoint: what is not asked is not known.
+    /// `state` is `ok`, `warning`, or `degraded`: then writes are refused or nothing is published, `why` says which code
+    /// and reason, and the exit code is 6. Give every node's admin endpoint: what is not asked is not known.
     Status {
         /// Everything a node knows, not only the overview.
         #[arg(long)]

@@ -11,6 +11,9 @@ use crate::{Outcome, view};
 /// A node that lacks more log entries than this is worth a look.
 const LAG_MAX: u64 = 10_000;
 
+/// The one finding that degrades a cluster and leaves its writes alone: they wait for a proof that does not come.
+const NOT_PUBLISHED: &str = "NOT_PUBLISHED";
+
 /// What one endpoint answered.
 pub(crate) struct Asked {
     pub(crate) endpoint: String,
@@ -64,12 +67,12 @@ struct Finding {
     text: String,
 }
 
-/// Whether a cluster takes writes.
+/// Whether a cluster takes writes and publishes them.
 #[derive(Debug, PartialEq, Eq)]
 struct Health {
     /// Why it does not; empty if it does.
     degraded: Vec<Finding>,
-    /// What does not stop writes.
+    /// What stops neither.
     warnings: Vec<Finding>,
 }
 
@@ -146,6 +149,10 @@ impl Health {
         if !leader.refuses.is_empty() {
             self.degrade("NO_ROOM", leader.refuses.clone());
         }
+        if !leader.unpublished.is_empty() {
+            let text = format!("node {node} leads: {}", leader.unpublished);
+            self.degrade(NOT_PUBLISHED, text);
+        }
         for warning in &leader.warnings {
             self.warn("DISK_LOW", warning.clone());
         }
@@ -179,6 +186,10 @@ impl Health {
                 self.warn("STANDS_STILL", text);
             }
         }
+        if !leads && !status.unpublished.is_empty() {
+            let text = format!("node {node} could not lead: {}", status.unpublished);
+            self.warn("CANNOT_SIGN", text);
+        }
         if status.clock_verdict == "off" {
             let behind = status.clock_behind_ms;
             let text = format!(
@@ -210,7 +221,10 @@ impl Health {
 
     fn why(&self) -> Vec<Value> {
         let row = |finding: &Finding, stops_writes| json!({"code": finding.code, "stops_writes": stops_writes, "text": finding.text});
-        let degraded = self.degraded.iter().map(|finding| row(finding, true));
+        let degraded = self
+            .degraded
+            .iter()
+            .map(|finding| row(finding, finding.code != NOT_PUBLISHED));
         let warnings = self.warnings.iter().map(|finding| row(finding, false));
         degraded.chain(warnings).collect()
     }
@@ -338,6 +352,12 @@ mod tests {
             leader.warnings = vec!["node 2: 1 MiB".into(), "node 3: 1 MiB".into()];
         });
         check(&disks, "degraded NO_ROOM DISK_LOW DISK_LOW", 6);
+        let unsigned = three(|leader| leader.unpublished = "size 7: no key".into());
+        check(&unsigned, "degraded NOT_PUBLISHED", 6);
+        assert_eq!(
+            shown(&unsigned, false).value["why"][0]["stops_writes"],
+            false
+        );
         let poisoned = three(|leader| leader.stands_still = Some(StandsStill::default()));
         check(&poisoned, "degraded STANDS_STILL", 6);
         let follower = || GetStatusResponse {
@@ -389,6 +409,12 @@ mod tests {
             ..node(2, "follower")
         });
         check(&off, "warning STANDS_STILL CLOCK_OFF", 0);
+        let mut unable = three(|_| {});
+        unable[1].answer = Ok(GetStatusResponse {
+            unpublished: "size 7: no key".into(),
+            ..node(2, "follower")
+        });
+        check(&unable, "warning CANNOT_SIGN", 0);
     }
 
     /// A leader that was cut off believes in itself for a while.

@@ -394,6 +394,7 @@ pub(crate) fn status(
         "stands_still": value.stands_still.as_ref().map(stands_still),
         "skip_files": value.skip_files.iter().map(|file| json!({"name": file.name, "verdict": file.verdict})).collect::<Vec<_>>(),
         "refuses": value.refuses,
+        "unpublished": value.unpublished,
         "disk_free": value.disk_free.to_string(),
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
@@ -458,6 +459,7 @@ pub(crate) fn status_row(
         "writes_refused": value.writes_refused,
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
         "refuses": value.refuses,
+        "unpublished": value.unpublished,
         "warnings": value.warnings,
     })
 }

@@ -145,7 +145,9 @@ pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
     line(format_args!(
         "[storage]\ncache_mib = 32\nwrite_buffer_mib = 16"
     ));
-    line(format_args!("[seal]\nwaiting_ms = 100\nbusy_ms = 500"));
+    line(format_args!(
+        "[seal]\nwaiting_ms = 100\nbusy_ms = 500\nunsigned_ms = 3000"
+    ));
     line(format_args!(
         "[compare]\nevery_ms = {}\nundecided_ms = 5000\ncontent_every_s = {}",
         of.plan.compare_every_ms, of.plan.content_every_s

@@ -172,6 +172,93 @@ async fn damage_that_a_running_node_meets_ends_it_for_good() -> Result<(), Broke
     Ok(())
 }
 
+/// The folder beside log and state takes no new file: writes go on, and nothing could be signed. Once, nothing was ever
+/// published again, and nobody said so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_cannot_keep_what_it_signs_says_so_and_hands_over() -> Result<(), Broken> {
+    let test = "a_leader_that_cannot_keep_what_it_signs_says_so_and_hands_over";
+    let Some(programs) = programs(test) else {
+        return Ok(());
+    };
+    let mut run = Run::start(&programs, Plan::of("XA"), LoadPlan::default()).await?;
+    let unable = run.registry.leader().await?;
+    let unfinished = run.registry.data(unable).join("last-signed.new");
+    std::os::unix::fs::symlink("/dev/full", &unfinished)
+        .map_err(Broken::at(unfinished.display().to_string()))?;
+    until("another node leads", || async {
+        let leader = run.registry.leader().await.map_err(|e| e.to_string())?;
+        match leader == unable {
+            true => Err(format!("node {leader} leads")),
+            false => Ok(()),
+        }
+    })
+    .await?;
+    let size = run.registry.status(unable).await?.tree_size;
+    until(
+        "what was written is published, and the node says what it lacks",
+        || async {
+            let look = run
+                .registry
+                .status(unable)
+                .await
+                .map_err(|e| e.to_string())?;
+            let said = look.unpublished.contains("No space left on device");
+            match said && size <= look.published_size {
+                true => Ok(()),
+                false => Err(format!(
+                    "{} of {size}: {:?}",
+                    look.published_size, look.unpublished
+                )),
+            }
+        },
+    )
+    .await?;
+    std::fs::remove_file(&unfinished).map_err(Broken::at("remove"))?;
+    until("the node could lead again", || async {
+        let look = run
+            .registry
+            .status(unable)
+            .await
+            .map_err(|e| e.to_string())?;
+        match look.unpublished.is_empty() {
+            true => Ok(()),
+            false => Err(look.unpublished),
+        }
+    })
+    .await?;
+    run.answers(100).await?;
+    let least = Least {
+        faults: Vec::new(),
+        ..Least::of("none", 0)
+    };
+    hold(&run.judge(least).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_last_signed_size_is_found_at_the_start() -> Result<(), Broken> {
+    let test = "a_damaged_last_signed_size_is_found_at_the_start";
+    let Some(programs) = programs(test) else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    let leader = registry.leader().await?;
+    registry.stop(leader).await?;
+    let path = registry.data(leader).join("last-signed");
+    let read = std::fs::read(&path).map_err(Broken::at(path.display().to_string()));
+    let mut bytes = read?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).map_err(Broken::at("write"))?;
+    registry.start_node(leader)?;
+    let code = registry.exit_code(leader).await?;
+    assert_eq!(code, Some(exit::CORRUPT), "{}", registry.log_end(leader));
+    let last = last_line(&registry, leader);
+    assert!(last.contains("corrupt last signed size"), "{last}");
+    assert!(last.contains("retire the node"), "{last}");
+    Ok(())
+}
+
 /// The log may lie on the disk that is full: `/dev/full` takes nothing, as such a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_cannot_be_written_changes_no_exit_code() -> Result<(), Broken> {

@@ -314,6 +314,10 @@ impl Admin for AdminService {
             joint: raft.joint,
             quorum_lost: self.quorum_lost(&raft),
             clock_ms: self.node.clock.wall().as_ms(),
+            unpublished: self.node.publication.said(
+                self.node.clock.monotonic(),
+                self.node.config.seal.unsigned(),
+            ),
         }))
     }
 

@@ -132,6 +132,7 @@ impl Judge {
             seal.busy_ms,
             seal.waiting_ms.min(60_000)..=60_000,
         );
+        self.range("seal.unsigned_ms", seal.unsigned_ms, 100..=600_000);
         let compare = &config.compare;
         self.range("compare.every_ms", compare.every_ms, 50..=600_000);
         self.range("compare.undecided_ms", compare.undecided_ms, 100..=600_000);

@@ -105,6 +105,7 @@ write_buffer_mib = 128
 [seal]
 waiting_ms = 200
 busy_ms = 2000
+unsigned_ms = 10000
 
 [compare]
 every_ms = 500

@@ -288,3 +288,20 @@ async fn a_snapshot_brings_a_node_past_the_record_before_which_it_stood() {
         Some(&b"59"[..])
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_cannot_sign_hands_over_and_leads_again_once_it_can() {
+    let cluster = Cluster::founded(3, |_| ()).await;
+    cluster.put("kept", "yes").await;
+    let leader = cluster.leader().await;
+    let others: Vec<u64> = cluster.followers(leader).into_iter().collect();
+    cluster.handle(leader).cannot_sign();
+    cluster.handle(others[0]).cannot_sign();
+    // One voter alone can.
+    cluster.leader_of(others[1]).await;
+    cluster.put("after", "yes").await;
+    cluster.handle(leader).can_sign();
+    cluster.handle(others[1]).cannot_sign();
+    cluster.leader_of(leader).await;
+    cluster.put("after", "again").await;
+}
