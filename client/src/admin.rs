@@ -9,6 +9,7 @@ use carnet_domain::entry::Answer;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_client::AdminClient;
 use carnet_wire::limits;
+use carnet_wire::status::ApiError;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
@@ -106,7 +107,8 @@ impl Admin {
             .net
             .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
             .await
-            .outcome?;
+            .outcome
+            .map_err(none_leads)?;
         answer(&response.answer)
     }
 
@@ -151,7 +153,8 @@ impl Admin {
             .net
             .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
             .await
-            .outcome?;
+            .outcome
+            .map_err(none_leads)?;
         answer(&response.answer)
     }
 
@@ -218,7 +221,8 @@ impl Admin {
             .net
             .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
             .await
-            .outcome?;
+            .outcome
+            .map_err(none_leads)?;
         Ok((response.leader, response.term))
     }
 
@@ -233,7 +237,7 @@ impl Admin {
                 make(admin(channel))
             })
             .await;
-        Ok(called.outcome?.log_index)
+        Ok(called.outcome.map_err(none_leads)?.log_index)
     }
 
     fn only(&self, endpoint: &str) -> Net {
@@ -242,6 +246,19 @@ impl Admin {
             Arc::clone(&self.dial),
             self.net.deadline,
         )
+    }
+}
+
+/// Only a leader makes changes, and where its admin port is nobody tells: a node knows the others' client addresses.
+fn none_leads(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Api(ApiError::NotLeader {
+            leader: Some(address),
+        }) => ClientError::Usage(format!(
+            "none of the nodes asked leads; the one whose clients call {address} does: give the admin endpoints of all nodes \
+             (--admin-endpoints)"
+        )),
+        other => other,
     }
 }
 

@@ -112,17 +112,6 @@ impl Ground {
         [&self.committed, &self.effective]
     }
 
-    /// Whose this node is, as it tells somebody who asks.
-    pub(crate) fn belongs(&self, asker: &Sender) -> Belongs {
-        if self.stores(asker.node).contains(&asker.store) {
-            Belongs::WithAsker
-        } else if self.is_founded() {
-            Belongs::Elsewhere
-        } else {
-            Belongs::Nowhere
-        }
-    }
-
     pub(crate) fn is_founded(&self) -> bool {
         self.configurations()
             .iter()
@@ -140,9 +129,12 @@ impl Ground {
 /// Whether a node knows a configuration, and the asker in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Belongs {
+    /// Nowhere yet, and it was made to join the asker.
     Nowhere,
     WithAsker,
     Elsewhere,
+    /// Nowhere yet, and it was made to join others.
+    ToOthers,
 }
 
 impl Body for Belongs {
@@ -151,6 +143,7 @@ impl Body for Belongs {
             Belongs::Nowhere => 0,
             Belongs::WithAsker => 1,
             Belongs::Elsewhere => 2,
+            Belongs::ToOthers => 3,
         });
     }
 
@@ -159,6 +152,7 @@ impl Body for Belongs {
             0 => Ok(Belongs::Nowhere),
             1 => Ok(Belongs::WithAsker),
             2 => Ok(Belongs::Elsewhere),
+            3 => Ok(Belongs::ToOthers),
             _ => Err(Undecodable("whom a node belongs to")),
         }
     }
@@ -226,8 +220,8 @@ pub(crate) enum Refusal {
 }
 
 /// What an operator does about a store that was refused for its count.
-const WAY_OUT: &str = "If this is the right disk, somebody else showed its certificate: revoke that, retire this node id, and \
-                       join with a new one";
+const WAY_OUT: &str = "If this is the right disk, somebody else runs on a copy of it, or has this node's key: stop that, retire \
+                       this node id, and join with a new one";
 
 /// The first byte of the details of a status whose addressee must stop.
 const RETIRED: u8 = 1;
@@ -363,6 +357,19 @@ impl Gate {
             }
             refusal.to_status()
         })
+    }
+
+    /// Whose this node is, as it tells somebody who asks.
+    pub(crate) fn belongs(&self, ground: &Ground, asker: &Sender) -> Belongs {
+        if ground.stores(asker.node).contains(&asker.store) {
+            Belongs::WithAsker
+        } else if ground.is_founded() {
+            Belongs::Elsewhere
+        } else if self.join.contains(&asker.node) {
+            Belongs::Nowhere
+        } else {
+            Belongs::ToOthers
+        }
     }
 
     /// Whether a frame is meant for this store.

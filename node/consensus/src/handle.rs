@@ -403,6 +403,9 @@ impl Handle {
         match asked.await {
             Ok((_, Belongs::WithAsker)) => Ok("it knows this node as a member".to_owned()),
             Ok((_, Belongs::Nowhere)) => Ok("it belongs to no cluster either".to_owned()),
+            Ok((_, Belongs::ToOthers)) => {
+                Ok("it belongs to no cluster either, and was made to join others".to_owned())
+            }
             Ok((_, Belongs::Elsewhere)) => {
                 Ok("it belongs to a cluster of which this node is no member".to_owned())
             }
@@ -452,6 +455,14 @@ impl Handle {
                          take this one in"
                     );
                     return refused(Obstacle::OtherCluster, text);
+                }
+                // It would refuse every record, and be a member all the same.
+                Ok((_, Belongs::ToOthers)) => {
+                    let text = format!(
+                        "node {node} was made to join others: node {}, which leads, is not among those that it was told",
+                        plane.peers.node
+                    );
+                    return refused(Obstacle::NotJoined, text);
                 }
                 Ok((store, _)) => store,
                 Err(error) => {

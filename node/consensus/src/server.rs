@@ -593,7 +593,7 @@ impl RaftPlane for RaftService {
             return Err(Status::invalid_argument("a body where none is expected"));
         }
         // The frame around the answer says which store; the body, to whom it belongs.
-        let belongs = self.0.ground().belongs(&sender);
+        let belongs = self.0.gate.belongs(&self.0.ground(), &sender);
         Ok(self.0.answer(&sender, belongs.to_body()))
     }
 

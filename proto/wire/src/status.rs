@@ -39,6 +39,8 @@ pub enum Obstacle {
     NotMember,
     /// The node does not answer.
     NotThere,
+    /// The node was made to join others.
+    NotJoined,
     /// The node has not caught up with what is committed.
     Behind,
     /// The voters asked for would have no quorum.
@@ -59,7 +61,7 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AlreadyFounded,
         Self::Retired,
         Self::OtherStore,
@@ -67,6 +69,7 @@ impl Obstacle {
         Self::OtherCluster,
         Self::NotMember,
         Self::NotThere,
+        Self::NotJoined,
         Self::Behind,
         Self::NoQuorum,
         Self::Unfinished,
@@ -87,6 +90,7 @@ impl Obstacle {
             Self::OtherCluster => "OTHER_CLUSTER",
             Self::NotMember => "NOT_A_MEMBER",
             Self::NotThere => "NODE_SILENT",
+            Self::NotJoined => "NOT_JOINED",
             Self::Behind => "NODE_BEHIND",
             Self::NoQuorum => "NO_QUORUM_AFTER",
             Self::Unfinished => "CHANGE_UNFINISHED",
@@ -119,6 +123,10 @@ impl Obstacle {
             }
             Self::NotThere => {
                 "Start the node and see that its Raft address can be reached from the leader, then repeat."
+            }
+            Self::NotJoined => {
+                "Empty the new node's directory and make it again with all present voters (carnetd init --join), or ask for it \
+                 while a node leads that it was made to join."
             }
             Self::Behind => {
                 "Wait until the node's lag is small (carnet cluster status), then repeat."

@@ -367,6 +367,29 @@ async fn a_node_that_holds_nothing_gets_no_vote() {
     assert_eq!(handle.status().voters, four);
 }
 
+/// Once, it became a member that refused every record, and the caller was told half a minute later that nobody knew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_made_to_join_others_is_not_taken_in() {
+    let mut cluster = Cluster::founded(3, |settings| {
+        if settings.node == 4 {
+            settings.join = BTreeSet::from([9]);
+        }
+    })
+    .await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    let handle = cluster.handle(leader).clone();
+    cluster.start(4).await;
+    let before = cluster.nodes[&leader].log.state().last;
+    let added = handle.add_learner(4, member(4)).await;
+    assert!(
+        matches!(&added, Err(AdminError::Refused(Obstacle::NotJoined, why)) if why.contains("made to join others")),
+        "{added:?}"
+    );
+    assert!(!handle.status().members.contains_key(&4));
+    assert_eq!(cluster.nodes[&leader].log.state().last, before);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joint_change_that_was_interrupted_is_finished_by_whoever_leads() {
     let mut cluster = Cluster::founded(3, |_| ()).await;
