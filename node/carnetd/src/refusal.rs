@@ -26,11 +26,11 @@ pub fn judge(data: &Path) -> Result<(), StorageFault> {
         Err(unread) => unread.to_string(),
     };
     Err(StorageFault::Foreign(format!(
-        "the others refused this store for good ({}): {}. Retire this node (`carnet cluster \
-         voters` without it, with `--retire`) and make a new one under an id that was never used: runbook \
-         copies-and-exit-code-4. Only if you know that the refusal was a mistake of theirs, remove the file",
+        "the others refused this store for good: {}. If another process runs on the same store, that one is the node: delete \
+         this directory. Otherwise the node is to be replaced by a new one under an id that was never used. Runbook \
+         copies-and-exit-code-4; what they said is kept in {}",
+        said.trim_end(),
         path.display(),
-        said.trim_end()
     )))
 }
 

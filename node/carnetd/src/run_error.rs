@@ -106,7 +106,7 @@ fn of_storage(fault: &StorageFault) -> Exit {
         StorageFault::Foreign(_) => Exit::Refused,
         StorageFault::Diverged(_) => Exit::Diverged,
         StorageFault::Invariant(_) => Exit::Invariant,
-        // A full disk too: when there is room again, a start helps.
+        // A full disk too: when there is room again, a start helps. And a process that has not ended yet will.
         _ => Exit::Failed,
     }
 }
@@ -179,6 +179,7 @@ mod tests {
             },
             1,
         );
+        check(|| StorageFault::Busy("data/state".into()), 1);
         check(|| StorageFault::Foreign("another cluster".into()), 4);
         check(
             || StorageFault::Corrupt {

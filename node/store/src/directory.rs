@@ -337,10 +337,7 @@ fn lock(root: &Path) -> Result<File, StorageFault> {
         .map_err(io("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StorageFault::Foreign(format!(
-            "{} is open in another process",
-            root.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(StorageFault::Busy(root.display().to_string())),
         Err(TryLockError::Error(error)) => Err(io("lock", &path)(error)),
     }
 }

@@ -39,6 +39,9 @@ pub enum StorageFault {
     /// The directory belongs to another cluster or node, or to a newer binary.
     #[error("{0}")]
     Foreign(String),
+    /// Another process has the directory open: one that has not ended yet, or one too many.
+    #[error("{0} is open in another process")]
+    Busy(String),
     /// This replica's state is not the one that the others signed: stop, and never serve it again.
     #[error("diverged: {0}")]
     Diverged(String),
