@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use carnet_consensus::{ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
+use carnet_consensus::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
 use carnet_domain::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::time::{DurationMs, TimeMs};
@@ -56,7 +56,7 @@ impl Timekeeper {
             if why.is_empty() {
                 info!("log time goes on");
             } else {
-                warn!(%why, "log time stands still: writes are refused");
+                warn!(%why, "log time cannot go on: writes are refused");
             }
             refusal.clone_from(&why);
         }
@@ -174,6 +174,10 @@ async fn lift_now(node: &Node) -> Result<(), ApiError> {
     let term = node.raft.standing().borrow().term;
     let confirmed = match node.raft.confirmed_time(PATIENCE).await {
         Ok(confirmed) => confirmed,
+        // Nothing is known of clocks then: voters are missing, and it is they who have to come back.
+        Err(clocks) if clocks.verdict == ClockVerdict::Unknown => {
+            return Err(ApiError::unavailable(node.time.refuse(absence(&clocks))));
+        }
         Err(clocks) => return stands(disagreement(&clocks)),
     };
     let committed = match node
@@ -209,24 +213,32 @@ fn evidence(confirmed: ConfirmedTime) -> Body {
     }
 }
 
+fn absence(clocks: &Clocks) -> String {
+    format!(
+        "no quorum of the voters answers: {} did, in time for their clocks to be compared",
+        listed(clocks)
+    )
+}
+
 fn disagreement(clocks: &Clocks) -> String {
-    let mut seen: Vec<String> = Vec::new();
-    for clock in &clocks.offsets {
-        seen.push(format!(
-            "node {} {:+} ms over {} ms",
-            clock.node, clock.offset_ms, clock.round_trip_ms
-        ));
-    }
-    match clocks.verdict {
-        ClockVerdict::Unknown => format!(
-            "too few voters answered when they were asked for their clocks ({})",
-            seen.join(", ")
-        ),
-        _ => format!(
-            "no quorum of voters' clocks agrees within {TOLERANCE_MS} ms; beside this node's clock: {}",
-            seen.join(", ")
-        ),
-    }
+    format!(
+        "no quorum of voters' clocks agrees within {TOLERANCE_MS} ms; beside this node's clock: {}",
+        listed(clocks)
+    )
+}
+
+fn listed(clocks: &Clocks) -> String {
+    let one = |clock: &ClockOffset| {
+        let ClockOffset {
+            node,
+            offset_ms,
+            round_trip_ms,
+            ..
+        } = clock;
+        format!("node {node} ({offset_ms:+} ms over {round_trip_ms} ms)")
+    };
+    let seen: Vec<String> = clocks.offsets.iter().map(one).collect();
+    seen.join(", ")
 }
 
 fn refused(rejection: &Rejection) -> String {

@@ -110,9 +110,14 @@ async fn drafted(
     let statement = statement(change);
     let backwards = matches!(statement, Statement::RepairTime { .. });
     if change.from == to || backwards != (to < change.from) {
+        let from = change.from;
+        let nothing = if backwards {
+            "not ahead of it: there is nothing to set back"
+        } else {
+            "not behind it: there is nothing to move on"
+        };
         return Err(Failed::usage(format!(
-            "log time is {}; from there to {to} is not what the verb says (this machine reads {here})",
-            change.from
+            "asked for is {to} (this machine reads {here}), and log time is {from}, {nothing}"
         )));
     }
     let readings: Vec<Reading> = asked.iter().map(Reading::of).collect();
