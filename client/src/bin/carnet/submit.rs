@@ -6,7 +6,7 @@ use carnet_domain::encoding::Canonical;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
-use crate::exit::Failed;
+use crate::exit::{self, Failed};
 use crate::parse::{Committed, hyphened};
 use crate::{Outcome, view};
 
@@ -16,7 +16,7 @@ pub(crate) struct Write {
     /// Show what would be sent, and send nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Answer only when a signed checkpoint covers the change.
+    /// Answer only when a signed checkpoint covers the change; exit code 6 if none did in time, though it is committed.
     #[arg(long)]
     pub(crate) published: bool,
 }
@@ -60,10 +60,28 @@ pub(crate) async fn through(
     };
     let mut value = view::done(&submitted.single()?);
     value["log_index"] = submitted.position.log_index.to_string().into();
-    if let Some(checkpoint) = &submitted.checkpoint {
-        value["checkpoint"] = checkpoint.clone().into();
+    if !write.published {
+        return Ok(merge(value, extra).into());
     }
-    Ok(merge(value, extra).into())
+    Ok(published(merge(value, extra), submitted.checkpoint.clone()))
+}
+
+/// What was committed, and whether a signed checkpoint covers it too.
+fn published(mut value: Value, checkpoint: Option<String>) -> Outcome {
+    value["published"] = checkpoint.is_some().into();
+    match checkpoint {
+        Some(checkpoint) => {
+            value["checkpoint"] = checkpoint.into();
+            value.into()
+        }
+        None => {
+            value["not_published"] = "it is committed and stands; no signed checkpoint covers it yet: carnet cluster status says \
+                                      why, and carnet log checkpoint shows the newest"
+                .into();
+            let code = exit::NOT_SERVED;
+            Outcome { value, code }
+        }
+    }
 }
 
 /// The outcome was lost: what the records show of it.
@@ -112,4 +130,29 @@ pub(crate) fn commitment(name: &str, committed: &Committed) -> Value {
     );
     out.insert(format!("{name}_salt"), salt.into());
     Value::Object(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once, it said "done" of a change that no checkpoint covered, after the wait for one had run out.
+    #[test]
+    fn a_change_that_is_not_covered_is_not_called_published() {
+        let done = || json!({"done": true});
+        let covered = published(done(), Some("note".to_owned()));
+        assert_eq!(
+            (covered.code, &covered.value["published"]),
+            (0, &json!(true))
+        );
+        assert_eq!(covered.value["checkpoint"], "note");
+        let waits = published(done(), None);
+        assert_eq!(waits.code, exit::NOT_SERVED);
+        assert_eq!(
+            (&waits.value["done"], &waits.value["published"]),
+            (&json!(true), &json!(false))
+        );
+        let why = waits.value["not_published"].as_str().expect("a text");
+        assert!(why.starts_with("it is committed and stands"), "{why}");
+    }
 }
