@@ -432,6 +432,9 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
         if let Some(refused) = crate::tls::refused_chain(error) {
             return Failure::Connect(format!("the server's certificate is refused: {refused}"));
         }
+        if let Some(refused) = crate::tls::refused_by_server(error) {
+            return Failure::Connect(format!("the server refuses this certificate: {refused}"));
+        }
         if error.downcast_ref::<tonic::ConnectError>().is_some() {
             return Failure::Connect(deepest(error));
         }

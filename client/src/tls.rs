@@ -188,25 +188,46 @@ impl ClientTls {
 
 /// Finds the reason for which a chain was refused inside a transport error, if that is why a connection failed.
 pub fn refused_chain<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e ChainError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<ChainError>() {
-            return Some(found);
+    causes(error).find_map(|error| match error.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+            other.0.downcast_ref()
         }
-        if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) =
-            error.downcast_ref()
-        {
-            return other.0.downcast_ref();
-        }
-        next = match error
+        _ => error.downcast_ref::<ChainError>(),
+    })
+}
+
+/// What a server said when it refused this side's certificate, if that is why a connection failed. It then took no request.
+pub fn refused_by_server(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use rustls::AlertDescription as Alert;
+    causes(error).find_map(|error| match error.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => match alert {
+            Alert::CertificateExpired => Some("it is expired, or not valid yet"),
+            Alert::CertificateRevoked => Some("it is revoked"),
+            Alert::UnknownCA => Some("it ends in no root that is known there"),
+            Alert::CertificateRequired => Some("none was shown"),
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateUnknown
+            | Alert::AccessDenied => Some("it is not of a kind that is let in there"),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// An error, and what it came from; through errors of the operating system too, which hide it.
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        match error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref)
         {
             Some(inner) => Some(inner),
             None => error.source(),
-        };
-    }
-    None
+        }
+    })
 }
 
 fn provider() -> CryptoProvider {

@@ -171,8 +171,9 @@ pub(crate) enum Cluster {
     },
     /// Shows every node, and whether the cluster takes writes and publishes them.
     ///
-    /// `state` is `ok`, `warning`, or `degraded`: then writes are refused or nothing is published, `why` says which code
-    /// and reason, and the exit code is 6. Give every node's admin endpoint: what is not asked is not known.
+    /// `state` is `ok`, `warning`, `degraded` (writes are refused or nothing is published; exit code 6) or `unknown` (no
+    /// leader told; exit code 1), and `why` says which codes and reasons. Give every node's admin endpoint: the leader says
+    /// whom it does not hear, and nothing of how the others are.
     Status {
         /// Everything a node knows, not only the overview.
         #[arg(long)]

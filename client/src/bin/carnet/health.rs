@@ -11,6 +11,9 @@ use crate::{Outcome, view};
 /// A node that lacks more log entries than this is worth a look.
 const LAG_MAX: u64 = 10_000;
 
+/// A member that has not answered its leader for so long, in milliseconds, is called silent: many heartbeats.
+const SILENT_MS: u64 = 5_000;
+
 /// The one finding that degrades a cluster and leaves its writes alone: they wait for a proof that does not come.
 const NOT_PUBLISHED: &str = "NOT_PUBLISHED";
 
@@ -37,18 +40,20 @@ impl Asked {
     }
 }
 
-/// Asks every endpoint for the state of its node.
+/// Asks every endpoint for the state of its node, all at once: what they say is then of one moment.
 pub(crate) async fn ask(admin: &Admin, with_digest: bool) -> Vec<Asked> {
-    let mut asked = Vec::new();
-    for endpoint in admin.endpoints() {
-        let answer = admin.status(endpoint, with_digest).await;
-        asked.push(Asked {
-            endpoint: endpoint.clone(),
-            at: wall_time(),
-            answer: answer.map_err(|error| chain(&error)),
-        });
-    }
-    asked
+    let one = |endpoint: &String| {
+        let endpoint = endpoint.clone();
+        async move {
+            let answer = admin.status(&endpoint, with_digest).await;
+            Asked {
+                at: wall_time(),
+                answer: answer.map_err(|error| chain(&error)),
+                endpoint,
+            }
+        }
+    };
+    futures::future::join_all(admin.endpoints().iter().map(one)).await
 }
 
 /// The node that leads: of several that believe it, the one of the newest term.
@@ -72,6 +77,8 @@ struct Finding {
 struct Health {
     /// Why it does not; empty if it does.
     degraded: Vec<Finding>,
+    /// Why that is not known; empty if it is.
+    unknown: Vec<Finding>,
     /// What stops neither.
     warnings: Vec<Finding>,
 }
@@ -80,6 +87,7 @@ impl Health {
     fn of(asked: &[Asked]) -> Self {
         let mut health = Self {
             degraded: Vec::new(),
+            unknown: Vec::new(),
             warnings: Vec::new(),
         };
         let leader = leader(asked);
@@ -87,17 +95,11 @@ impl Health {
             Some(leader) => health.of_leader(leader),
             None => health.without_leader(asked),
         }
-        let silent: Vec<&Asked> = asked.iter().filter(|one| one.answer.is_err()).collect();
-        for one in &silent {
-            health.warn("NODE_SILENT", format!("{} does not answer", one.endpoint));
-        }
-        if asked.len() <= silent.len() * 2 {
-            let text = format!(
-                "{} of {} endpoints do not answer",
-                silent.len(),
-                asked.len()
-            );
-            health.degrade("NO_QUORUM", text);
+        for one in asked {
+            if let Err(error) = &one.answer {
+                let text = format!("{} does not answer: {error}", one.endpoint);
+                health.warn("ENDPOINT_SILENT", text);
+            }
         }
         for status in asked.iter().filter_map(Asked::status) {
             let leads = leader.is_some_and(|leader| leader.node == status.node);
@@ -110,6 +112,10 @@ impl Health {
         self.degraded.push(Finding { code, text });
     }
 
+    fn cannot_tell(&mut self, code: &'static str, text: String) {
+        self.unknown.push(Finding { code, text });
+    }
+
     fn warn(&mut self, code: &'static str, text: String) {
         self.warnings.push(Finding { code, text });
     }
@@ -118,7 +124,8 @@ impl Health {
         let answered = || asked.iter().filter_map(Asked::status);
         let by_term = answered().max_by_key(|status| (status.term, status.leader));
         let Some(newest) = by_term else {
-            return;
+            let text = "no endpoint answers: the nodes may serve others".to_owned();
+            return self.cannot_tell("NOBODY_ANSWERS", text);
         };
         let node = newest.leader;
         if newest.voters.is_empty() {
@@ -126,14 +133,12 @@ impl Health {
             self.degrade("NO_CLUSTER", text);
         } else if node == 0 {
             self.degrade("NO_LEADER", "no node leads".to_owned());
-        } else if asked.iter().any(|one| one.answer.is_err()) {
-            let text = format!("node {node}, which leads by the others' word, does not answer");
-            self.degrade("NO_LEADER", text);
         } else {
             let text = format!(
-                "node {node} leads and was not asked: whether it takes writes is not known"
+                "node {node} leads by the others' word, and did not answer or was not asked: give the admin endpoints of all \
+                 nodes, or ask again"
             );
-            self.warn("LEADER_NOT_ASKED", text);
+            self.cannot_tell("LEADER_NOT_HEARD", text);
         }
     }
 
@@ -143,7 +148,8 @@ impl Health {
             let text = format!("node {node} leads and hears no quorum of the voters");
             self.degrade("NO_QUORUM", text);
         }
-        if !leader.writes_refused.is_empty() {
+        // Without a quorum there is none of their clocks either.
+        if !leader.writes_refused.is_empty() && !leader.quorum_lost {
             self.degrade("TIME_STANDS_STILL", leader.writes_refused.clone());
         }
         if !leader.refuses.is_empty() {
@@ -163,7 +169,12 @@ impl Health {
         }
         for member in &leader.progress {
             let (node, term) = (member.node, leader.term);
-            if !member.heard {
+            let silence_ms = member.silence_ms.filter(|ms| *ms > SILENT_MS);
+            if let Some(silence_ms) = silence_ms {
+                let seconds = silence_ms / 1_000;
+                let text = format!("node {node} has not answered the leader for {seconds} s");
+                self.warn("NODE_SILENT", text);
+            } else if !member.heard {
                 let text = format!("node {node} has acknowledged nothing in term {term}");
                 self.warn("NODE_BEHIND", text);
             } else if member.lag > LAG_MAX {
@@ -186,6 +197,14 @@ impl Health {
                 self.warn("STANDS_STILL", text);
             }
         }
+        if !status.unavailable.is_empty() {
+            let text = format!("node {node}: {}", status.unavailable);
+            self.warn("NODE_UNAVAILABLE", text);
+        }
+        if !status.unsettled.is_empty() {
+            let text = format!("node {node}: {}", status.unsettled);
+            self.warn("REPLICAS_DIFFER", text);
+        }
         if !leads && !status.unpublished.is_empty() {
             let text = format!("node {node} could not lead: {}", status.unpublished);
             self.warn("CANNOT_SIGN", text);
@@ -204,29 +223,37 @@ impl Health {
     }
 
     fn word(&self) -> &'static str {
-        match (self.degraded.is_empty(), self.warnings.is_empty()) {
-            (false, _) => "degraded",
-            (true, false) => "warning",
-            (true, true) => "ok",
+        if !self.degraded.is_empty() {
+            "degraded"
+        } else if !self.unknown.is_empty() {
+            "unknown"
+        } else if !self.warnings.is_empty() {
+            "warning"
+        } else {
+            "ok"
         }
     }
 
     fn code(&self) -> u8 {
-        if self.degraded.is_empty() {
-            0
-        } else {
-            exit::NOT_SERVED
+        match self.word() {
+            "degraded" => exit::NOT_SERVED,
+            "unknown" => exit::ERROR,
+            _ => 0,
         }
     }
 
     fn why(&self) -> Vec<Value> {
-        let row = |finding: &Finding, stops_writes| json!({"code": finding.code, "stops_writes": stops_writes, "text": finding.text});
+        let row = |finding: &Finding, stops_writes: Option<bool>| json!({"code": finding.code, "stops_writes": stops_writes, "text": finding.text});
         let degraded = self
             .degraded
             .iter()
-            .map(|finding| row(finding, finding.code != NOT_PUBLISHED));
-        let warnings = self.warnings.iter().map(|finding| row(finding, false));
-        degraded.chain(warnings).collect()
+            .map(|finding| row(finding, Some(finding.code != NOT_PUBLISHED)));
+        let unknown = self.unknown.iter().map(|finding| row(finding, None));
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|finding| row(finding, Some(false)));
+        degraded.chain(unknown).chain(warnings).collect()
     }
 }
 
@@ -272,6 +299,7 @@ mod tests {
             heard: true,
             acknowledged: 50,
             lag: 0,
+            silence_ms: Some(300),
         };
         GetStatusResponse {
             node,
@@ -315,6 +343,7 @@ mod tests {
         let codes: Vec<&str> = health
             .degraded
             .iter()
+            .chain(&health.unknown)
             .chain(&health.warnings)
             .map(|finding| finding.code)
             .collect();
@@ -329,22 +358,20 @@ mod tests {
         check(&three(|_| {}), "ok", 0);
         let down = || Err("no connection".to_owned());
         let one_down = asked(vec![Ok(node(1, "leader")), down(), Ok(node(3, "follower"))]);
-        check(&one_down, "warning NODE_SILENT", 0);
-        check(
-            &asked(vec![Ok(node(2, "follower"))]),
-            "warning LEADER_NOT_ASKED",
-            0,
-        );
+        check(&one_down, "warning ENDPOINT_SILENT", 0);
+        // The leader hears a quorum, whoever else can be asked from here.
+        let two_down = asked(vec![down(), Ok(node(1, "leader")), down()]);
+        check(&two_down, "warning ENDPOINT_SILENT ENDPOINT_SILENT", 0);
     }
 
     /// Once, it ended with 0 while every write was refused.
     #[test]
     fn a_cluster_that_refuses_writes_is_degraded_and_says_why() {
-        check(
-            &three(|leader| leader.quorum_lost = true),
-            "degraded NO_QUORUM",
-            6,
-        );
+        let alone = three(|leader| {
+            leader.quorum_lost = true;
+            leader.writes_refused = "nobody tells its clock".into();
+        });
+        check(&alone, "degraded NO_QUORUM", 6);
         let clocks = three(|leader| leader.writes_refused = "no quorum of clocks".into());
         check(&clocks, "degraded TIME_STANDS_STILL", 6);
         let disks = three(|leader| {
@@ -372,21 +399,7 @@ mod tests {
         );
         check(
             &asked(vec![Ok(follower()), down(), down()]),
-            "degraded NO_LEADER NO_QUORUM NODE_SILENT NODE_SILENT",
-            6,
-        );
-        check(
-            &asked(vec![down(), down()]),
-            "degraded NO_QUORUM NODE_SILENT NODE_SILENT",
-            6,
-        );
-        check(
-            &asked(vec![
-                down(),
-                Ok(node(2, "follower")),
-                Ok(node(3, "follower")),
-            ]),
-            "degraded NO_LEADER NODE_SILENT",
+            "degraded NO_LEADER ENDPOINT_SILENT ENDPOINT_SILENT",
             6,
         );
         let empty = GetStatusResponse {
@@ -394,6 +407,35 @@ mod tests {
             ..follower()
         };
         check(&asked(vec![Ok(empty)]), "degraded NO_CLUSTER", 6);
+    }
+
+    /// Once, an expired certificate of whoever asked was called a lost quorum.
+    #[test]
+    fn what_nobody_told_is_not_called_an_outage() {
+        let down = || Err("no connection".to_owned());
+        let follower = || Ok(node(2, "follower"));
+        let nobody = "unknown NOBODY_ANSWERS ENDPOINT_SILENT ENDPOINT_SILENT";
+        check(&asked(vec![down(), down()]), nobody, 1);
+        check(&asked(vec![follower()]), "unknown LEADER_NOT_HEARD", 1);
+        let without = asked(vec![down(), follower(), Ok(node(3, "follower"))]);
+        check(&without, "unknown LEADER_NOT_HEARD ENDPOINT_SILENT", 1);
+        assert!(shown(&without, false).value["why"][0]["stops_writes"].is_null());
+    }
+
+    /// Once, a voter that was dead and not asked was not missed: one failure more would have stopped the country.
+    #[test]
+    fn a_member_that_the_leader_does_not_hear_is_missed() {
+        let mut leader = node(1, "leader");
+        leader.progress[1].silence_ms = Some(5_001);
+        let asked_two = asked(vec![Ok(leader), Ok(node(2, "follower"))]);
+        check(&asked_two, "warning NODE_SILENT", 0);
+        let mut apart = three(|_| {});
+        apart[2].answer = Ok(GetStatusResponse {
+            unavailable: "not yet with the others".into(),
+            unsettled: "replicas differ".into(),
+            ..node(3, "follower")
+        });
+        check(&apart, "warning NODE_UNAVAILABLE REPLICAS_DIFFER", 0);
     }
 
     #[test]

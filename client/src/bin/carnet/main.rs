@@ -35,7 +35,7 @@ use crate::output::Format;
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  error
+  1  error; cluster status: unknown, no leader told
   2  the call makes no sense; nothing was sent
   3  not found
   4  the verdict is INVALID

@@ -395,6 +395,8 @@ pub(crate) fn status(
         "skip_files": value.skip_files.iter().map(|file| json!({"name": file.name, "verdict": file.verdict})).collect::<Vec<_>>(),
         "refuses": value.refuses,
         "unpublished": value.unpublished,
+        "unavailable": value.unavailable,
+        "unsettled": value.unsettled,
         "disk_free": value.disk_free.to_string(),
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
@@ -460,6 +462,8 @@ pub(crate) fn status_row(
         "quarantined_peers": value.peers.iter().filter(|peer| peer.quarantined).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
         "refuses": value.refuses,
         "unpublished": value.unpublished,
+        "unavailable": value.unavailable,
+        "unsettled": value.unsettled,
         "warnings": value.warnings,
     })
 }

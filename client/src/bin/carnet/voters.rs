@@ -258,6 +258,7 @@ mod tests {
                     heard: true,
                     acknowledged: 90,
                     lag: 0,
+                    silence_ms: None,
                 })
                 .collect(),
             ..GetStatusResponse::default()

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use carnet_consensus::{AdminError, ClockOffset, ClockVerdict, Member, Role, Status as RaftStatus};
 use carnet_domain::accord::{Signed, Statement};
@@ -94,9 +95,14 @@ fn member_progress(raft: &RaftStatus) -> Vec<pb::MemberProgress> {
             heard: acknowledged.is_some(),
             acknowledged: acknowledged.unwrap_or(0),
             lag: raft.lag.get(node).copied().unwrap_or(u64::MAX),
+            silence_ms: raft.silence.get(node).map(in_ms),
         }
     });
     progress.collect()
+}
+
+fn in_ms(duration: &Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a change of voters does to the members.
@@ -245,11 +251,9 @@ impl Admin for AdminService {
         let compare = self.comparer.status();
         let low = room.low.iter();
         let low = low.map(|(node, space)| format!("node {node}: {space}"));
-        let refusal = self.node.refusal().map(|refusal| refusal.to_string());
-        let warnings = low
-            .chain(refusal)
-            .chain(compare.unsettled.clone())
-            .collect();
+        let warnings = low.collect();
+        let unavailable = self.node.refusal().map(|refusal| refusal.to_string());
+        let unsettled = compare.unsettled.clone();
         let peers = match &registry {
             Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
             None => Vec::new(),
@@ -314,6 +318,8 @@ impl Admin for AdminService {
             joint: raft.joint,
             quorum_lost: self.quorum_lost(&raft),
             clock_ms: self.node.clock.wall().as_ms(),
+            unavailable: unavailable.unwrap_or_default(),
+            unsettled: unsettled.unwrap_or_default(),
             unpublished: self.node.publication.said(
                 self.node.clock.monotonic(),
                 self.node.config.seal.unsigned(),
