@@ -6,6 +6,9 @@
 //! Before a head is signed, a majority of the voters must have come to the same root. So no root of a diverged leader is
 //! ever signed, and a replica that applies a signed head with another root than its own knows that it is the odd one out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

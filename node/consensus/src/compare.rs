@@ -135,12 +135,13 @@ impl Ballots {
     }
 
     /// The least point at which somebody differs from this node and nobody is condemned yet. Settled too is what lies below
-    /// a content that a majority has: whatever was written differently, that majority is the state of the registry.
+    /// a content or a digest of all writes that a majority has: both tell of everything before them.
     pub fn unsettled(&self, voters: &BTreeSet<u64>) -> Option<Point> {
-        let settled =
-            self.said.keys().rev().find(|at| {
-                at.1 == Compared::Content && self.verdict(**at, voters) == Verdict::Agreed
-            });
+        let settled = self
+            .said
+            .keys()
+            .rev()
+            .find(|at| at.1 != Compared::Root && self.verdict(**at, voters) == Verdict::Agreed);
         let above = |at: &&Point| settled.is_none_or(|settled| at.0 > settled.0);
         let mut open = self.said.keys().filter(above);
         open.find(|at| self.verdict(**at, voters) == Verdict::Differing)
@@ -372,6 +373,34 @@ mod tests {
         assert_eq!(lost.verdict(whole, &voters), Verdict::Minority);
         lost.hear(2, &content(SIZE, "z"));
         assert_eq!(lost.verdict(whole, &voters), Verdict::NoMajority);
+    }
+
+    /// The digest of writes is of all writes, so the next seal tells of this one too.
+    #[test]
+    fn a_later_seal_settles_what_a_voter_does_not_know_any_more() {
+        let voters = BTreeSet::from([1, 2, 3]);
+        let next = |text| [mark(Compared::Writes, SIZE + 1, Some(text))];
+        for (own, said_next, verdict) in
+            [('a', "x", Verdict::Agreed), ('b', "y", Verdict::Minority)]
+        {
+            let mut ballots = Ballots::new(1);
+            ballots.hear_own(&[said(own)]);
+            ballots.hear(2, &[said('?')]);
+            ballots.hear(3, &[said(if own == 'a' { 'b' } else { 'a' })]);
+            assert_eq!(ballots.unsettled(&voters), Some(AT));
+            ballots.hear_own(&next(said_next));
+            ballots.hear(2, &next("x"));
+            if own == 'b' {
+                assert_eq!(ballots.unsettled(&voters), Some(AT), "one against one");
+                ballots.hear(3, &next("x"));
+            } else {
+                assert_eq!(ballots.unsettled(&voters), None);
+                ballots.hear(3, &next("y"));
+                assert_eq!(ballots.unsettled(&voters), None);
+            }
+            let at = (SIZE + 1, Compared::Writes);
+            assert_eq!(ballots.verdict(at, &voters), verdict);
+        }
     }
 
     #[test]

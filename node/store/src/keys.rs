@@ -3,6 +3,7 @@
 //! ```text
 //! meta        "registry"                                    → Registry
 //!             "skipped/" ‖ log index u64                    → Skipped
+//!             "written"                                     → digests of all writes, now and at the newest seal
 //! robots      code 19                                       → Robot
 //! index       'p' ‖ identity 32                             → code 19
 //!             'm' ‖ model id 12                             → how many robots of the model have a record, u64
@@ -36,6 +37,9 @@ use carnet_domain::signature::KeyId;
 
 /// Key of the registry in `meta`.
 pub const REGISTRY: &[u8] = b"registry";
+
+/// Key of the digests of writes in `meta`.
+pub const WRITTEN: &[u8] = b"written";
 
 /// What the keys of skipped log entries in `meta` begin with.
 pub const SKIPPED: &[u8] = b"skipped/";

@@ -62,8 +62,8 @@ pub struct Finished {
     pub batch: Batch,
     /// The registry after them.
     pub registry: Option<Registry>,
-    /// The digest of writes it was given, with its own. The registry is not in it: how often it is written depends on
-    /// how the log was cut.
+    /// The digest of writes it was given, with its own. The registry is not in it but at seals: how often it is written
+    /// depends on how the log was cut.
     pub written: Written,
 }
 
@@ -125,6 +125,11 @@ impl<'a> Overlay<'a> {
     /// Says who votes at the entries that are applied from here on.
     pub fn set_voters(&mut self, voters: Voters) {
         self.voters = voters;
+    }
+
+    /// The record that was applied is complete.
+    pub(crate) fn end_record(&mut self) {
+        self.written.end_record();
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

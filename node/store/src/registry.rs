@@ -204,11 +204,7 @@ impl<E: StateEngine> RegistryState<E> {
         let applied = applied::load(&engine)?;
         let progress = progress_of(registry.as_ref(), &applied);
         let skipped = Records(&engine).all_skipped()?;
-        // What was written since the last seal is known only if nothing was written before.
-        let written = match applied.last {
-            None => Written::from_here(),
-            Some(_) => Written::unknown(),
-        };
+        let written = Written::load(&engine)?;
         let state = Self {
             engine,
             inner: Mutex::new(Inner {
@@ -393,7 +389,7 @@ impl<E: StateEngine> RegistryState<E> {
             inner.sealed_views.clear();
             inner.stands = None;
             self.reread_skipped()?;
-            inner.written = Written::unknown();
+            inner.written = Written::load(&self.engine)?;
             self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
             *locked(&self.marks) = Marks::default();
@@ -513,6 +509,7 @@ impl<E: StateEngine> RegistryState<E> {
         let computed = guarded(|| {
             let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
             machine::skip(&mut overlay, order)?;
+            overlay.end_record();
             let Finished {
                 mut batch,
                 registry,
@@ -582,6 +579,7 @@ impl<E: StateEngine> RegistryState<E> {
                     Bytes::from(answer.to_bytes())
                 }
             });
+            overlay.end_record();
         }
         let Finished {
             batch,
@@ -619,10 +617,18 @@ impl<E: StateEngine> RegistryState<E> {
             }
         }
         applied::store(&mut computed.batch, applied);
+        let sealed = newly_sealed(inner.registry.as_ref(), computed.registry.as_ref());
+        if let (Some(_), Some(registry)) = (&sealed, &computed.registry) {
+            let registry = to_stored(registry);
+            computed.written.seal(&registry);
+        }
+        computed.written.store(&mut computed.batch);
         self.engine.write(computed.batch)?;
         let before = std::mem::replace(&mut inner.registry, computed.registry);
         inner.written = computed.written;
-        self.mark_seal(before.as_ref(), inner, applied)?;
+        if let Some(sealed) = sealed {
+            self.mark_seal(before.as_ref(), &sealed, inner, applied)?;
+        }
         self.keep_views(inner)?;
         Ok(Ok(computed.answers))
     }
@@ -648,31 +654,18 @@ impl<E: StateEngine> RegistryState<E> {
         }
     }
 
-    /// Notes what there is to compare, if the batch that was just written ended with a seal.
+    /// Notes what there is to compare, after a batch that ended with a seal.
     fn mark_seal(
         &self,
         before: Option<&Registry>,
-        inner: &mut Inner,
+        sealed: &Sealed,
+        inner: &Inner,
         applied: &Applied,
     ) -> Result<(), StorageFault> {
-        let before = before.and_then(|registry| registry.sealed.as_ref());
-        let Some(registry) = &inner.registry else {
-            return Ok(());
-        };
-        let Some(sealed) = registry.sealed.as_ref() else {
-            return Ok(());
-        };
-        if before.is_some_and(|before| before.size == sealed.size) {
-            return Ok(());
-        }
         let index = applied.last.map_or(0, |position| position.index);
-        let stored = to_stored(registry);
-        inner
-            .written
-            .note(Family::Meta, keys::REGISTRY, Some(&stored));
-        let writes = inner.written.digest();
-        inner.written = Written::from_here();
+        let writes = inner.written.at_seal();
         locked(&self.marks).seal(sealed.size, index, sealed.root.0, writes);
+        let before = before.and_then(|registry| registry.sealed.as_ref());
         if content_is_due(before, sealed, self.content_every_ms) {
             let content = ContentToDigest {
                 size: sealed.size,
@@ -684,12 +677,13 @@ impl<E: StateEngine> RegistryState<E> {
         Ok(())
     }
 
-    /// After a start or a snapshot: the newest sealed root is known, what was written before it is not.
+    /// After a start or a snapshot: the newest seal is known.
     fn mark_what_is_there(&self, inner: &Inner, applied: &Applied) {
         let sealed = inner.registry.as_ref().and_then(|it| it.sealed.as_ref());
         if let Some(sealed) = sealed {
             let index = applied.last.map_or(0, |position| position.index);
-            locked(&self.marks).seal(sealed.size, index, sealed.root.0, None);
+            let writes = inner.written.at_seal();
+            locked(&self.marks).seal(sealed.size, index, sealed.root.0, writes);
         }
     }
 
@@ -808,6 +802,13 @@ fn progress_of(registry: Option<&Registry>, applied: &Applied) -> Progress {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The seal with which a batch ended, if it did.
+fn newly_sealed(before: Option<&Registry>, after: Option<&Registry>) -> Option<Sealed> {
+    let size = |registry: Option<&Registry>| Some(registry?.sealed.as_ref()?.size);
+    let sealed = after?.sealed.as_ref()?;
+    (size(before) != Some(sealed.size)).then(|| sealed.clone())
 }
 
 /// Whether a seal is the first of a period of log time. Every replica with the same period says the same of it.

@@ -59,6 +59,57 @@ async fn a_leader_that_writes_one_byte_differently_stops() -> Result<(), Broken>
     Ok(())
 }
 
+/// Once, a replica that had just started did not know what it wrote: one word stood against one, and nobody stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_replica_errs_just_after_another_was_restarted_and_it_alone_stops() -> Result<(), Broken>
+{
+    let test = "one_replica_errs_just_after_another_was_restarted_and_it_alone_stops";
+    let Some(programs) = planted_programs(test) else {
+        return Ok(());
+    };
+    let (odd, restarted) = (3, 2);
+    for leader in [odd, 1] {
+        // Nothing else is written here: the restarted node seals nothing of its own before the mark.
+        let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+        registry.kill(odd)?;
+        registry.start_node_with(odd, &["--planted", "one-replica-differs"])?;
+        if registry.ready().await? != leader {
+            let admin = registry.admin(&[1, 2, 3], PATIENT)?;
+            let led = admin.transfer_leadership(leader).await;
+            led.map_err(Broken::at("leadership is handed over"))?;
+        }
+        let before = register(&registry, MARKED_SERIAL + 1, None).await?;
+        known(&registry, odd).await?;
+        registry.stop(restarted).await?;
+        registry.start_node(restarted)?;
+        registry.ready().await?;
+        write_the_mark(&registry).await?;
+        let code = registry.exit_code(odd).await?;
+        let said = registry.log_end(odd);
+        assert_eq!(code, DIVERGED, "{said}");
+        assert!(said.contains("digest of the writes"), "{said}");
+        let after = register(&registry, MARKED_SERIAL + 2, None).await?;
+        registry.ready().await?;
+        assert_eq!(registry.running(), [1, 2]);
+        for id in registry.running() {
+            let client = registry.client(MANUFACTURER, &[id])?;
+            let client = client.build().map_err(Broken::at("client"))?;
+            for code in [before, marked(&registry)?, after] {
+                let read = client.robot(&code).await;
+                read.map_err(Broken::at(format!("{code} at node {id}")))?;
+            }
+        }
+        let content = async |id| {
+            registry
+                .status_with_digest(id)
+                .await
+                .map(|s| s.state_digest)
+        };
+        assert_eq!(content(1).await?, content(2).await?);
+    }
+    Ok(())
+}
+
 /// Nobody is asked here: the signed head itself says that this replica is the odd one out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_with_other_roots_stops_at_the_next_signed_head() -> Result<(), Broken> {
@@ -130,7 +181,7 @@ async fn start_planted(run: &mut Run, odd: u64, fault: &str) -> Result<(), Broke
     known(&run.registry, odd).await
 }
 
-/// Waits until a node has agreed with a majority on what it wrote between two seals.
+/// Waits until a node has agreed with a majority on what it wrote.
 async fn known(registry: &Jurisdiction, id: u64) -> Result<(), Broken> {
     let published = registry.status(id).await?.published_size;
     compared(registry, id, |status| {
@@ -156,19 +207,40 @@ async fn compared(
     .await
 }
 
-/// Registers the robot of which a planted replica writes one byte differently.
+fn robot(registry: &Jurisdiction, serial: u32) -> Result<Code, Broken> {
+    let text = format!("{}{serial:017}", model_id(registry)?);
+    Code::parse(&text).map_err(Broken::at(text))
+}
+
+/// The robot of which a planted replica writes one byte differently.
+fn marked(registry: &Jurisdiction) -> Result<Code, Broken> {
+    robot(registry, MARKED_SERIAL)
+}
+
+/// Registers it.
 async fn write_the_mark(registry: &Jurisdiction) -> Result<(), Broken> {
-    let text = format!("{}{MARKED_SERIAL:017}", model_id(registry)?);
-    let code = Code::parse(&text).map_err(Broken::at(text))?;
+    register(registry, MARKED_SERIAL, Some(MARK))
+        .await
+        .map(drop)
+}
+
+async fn register(
+    registry: &Jurisdiction,
+    serial: u32,
+    site: Option<&str>,
+) -> Result<Code, Broken> {
+    let code = robot(registry, serial)?;
     let mut registration = registration(code, 1);
-    registration.site = MARK.to_owned();
+    if let Some(site) = site {
+        registration.site = site.to_owned();
+    }
     let client = registry.client(MANUFACTURER, &registry.running())?;
     let client = client.build().map_err(Broken::at("client"))?;
     let submitted = client.submit(&[Command::Register { registration }]).await;
-    let submitted = submitted.map_err(Broken::at("the marked robot"))?;
+    let submitted = submitted.map_err(Broken::at(format!("robot {code}")))?;
     let done = submitted.outcomes().all(|outcome| outcome.is_ok());
-    assert!(done, "the marked robot was refused");
-    Ok(())
+    assert!(done, "robot {code} was refused");
+    Ok(code)
 }
 
 /// The node stops with its own exit code and an alarm that names what differs, and at every start again; the others serve.

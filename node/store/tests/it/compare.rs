@@ -20,6 +20,7 @@ use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::machine::{LogRecord, Payload, Snapshot, StateMachine};
 use carnet_store::memory::MemoryEngine;
+use carnet_store::records::to_stored;
 use carnet_store::registry::RegistryState;
 
 use crate::bench::{Disk, files_of, position};
@@ -217,47 +218,55 @@ fn one_byte_that_comes_back_differently_differs_at_the_seal_after_it_is_written_
     assert_ne!(of(Compared::Writes, &worn), of(Compared::Writes, &sound));
 }
 
+/// Once, a replica that had just started did not know what it wrote, and with one odd replica there was no majority.
 #[test]
-fn after_a_start_the_root_is_known_and_the_writes_until_the_next_seal_are_not() {
-    let country = country();
-    let records = records(&country);
+fn a_restart_between_any_two_records_changes_no_mark() {
+    let records = records(&country());
     let whole = marks(MemoryEngine::new(), &records, 1);
-    let engine = MemoryEngine::new();
-    // Into the last interval.
-    let (before, after) = records.split_at(records.len() - 3);
-    apply(
-        &RegistryState::open(engine.clone()).expect("opens"),
-        before,
-        4,
-    );
-    let state = RegistryState::open(engine).expect("opens again");
-    let [.., (last, _)] = of(Compared::Root, &whole)[..2] else {
-        panic!("two seals before it");
-    };
-    let at_start = state.marks(0).expect("marks");
-    assert_eq!(
-        of(Compared::Root, &at_start),
-        of(Compared::Root, &whole)[1..2]
-    );
-    assert_eq!(of(Compared::Writes, &at_start), [(last, None)]);
-    apply(&state, after, 4);
-    let then = state.marks(last).expect("marks");
-    assert_eq!(of(Compared::Root, &then), of(Compared::Root, &whole)[2..]);
-    let newest = of(Compared::Root, &then)[0].0;
-    assert_eq!(of(Compared::Writes, &then), [(newest, None)]);
+    let seals: Vec<u64> = whole
+        .iter()
+        .filter(|mark| mark.what == Compared::Root)
+        .map(|mark| mark.index)
+        .collect();
+    for at in 0..=records.len() {
+        let (before, after) = records.split_at(at);
+        let engine = MemoryEngine::new();
+        apply(
+            &RegistryState::open(engine.clone()).expect("opens"),
+            before,
+            4,
+        );
+        let state = RegistryState::open(engine).expect("opens again");
+        // The newest seal is known at once, those before it are not.
+        let passed = seals.iter().filter(|seal| **seal <= at as u64).count();
+        let known = passed.saturating_sub(1);
+        let at_start = state.marks(0).expect("marks");
+        apply(&state, after, 4);
+        let then = state.marks(0).expect("marks");
+        for what in [Compared::Root, Compared::Writes] {
+            let whole = of(what, &whole);
+            assert_eq!(of(what, &at_start), whole[known..passed], "{what:?}, {at}");
+            assert_eq!(of(what, &then), whole[known..], "{what:?}, {at}");
+        }
+    }
+}
 
-    // From here on it was there.
-    let mut country = country;
-    country.advance(DurationMs::from_days(1));
-    let seal = records_after(&mut country, records.len());
-    let whole = {
-        let state = RegistryState::open(MemoryEngine::new()).expect("opens");
-        apply(&state, &self::records(&country), 1);
-        state.marks(newest).expect("marks")
-    };
-    apply(&state, &seal, 1);
-    assert_eq!(state.marks(newest).expect("marks"), whole);
-    assert!(whole.iter().all(|mark| mark.digest.is_some()));
+#[test]
+fn a_restart_on_disk_changes_no_mark() {
+    let records = records(&country());
+    let whole = marks(MemoryEngine::new(), &records, 1);
+    let (before, after) = records.split_at(records.len() - 3);
+    let disk = Disk::new();
+    let state = RegistryState::open(disk.create()).expect("opens");
+    apply(&state, before, 4);
+    state.engine().sync().expect("synced");
+    drop(state);
+    let engine = disk.open().expect("the directory");
+    let state = RegistryState::open(engine).expect("opens again");
+    apply(&state, after, 4);
+    let then = state.marks(0).expect("marks");
+    let newest = |marks: &[Mark]| of(Compared::Writes, marks).pop().expect("a seal");
+    assert_eq!(newest(&then), newest(&whole));
 }
 
 /// One more seal, and the records since the first so many.
@@ -269,7 +278,7 @@ fn records_after(country: &mut Country, count: usize) -> Vec<LogRecord> {
 }
 
 #[test]
-fn after_a_snapshot_only_the_root_is_known() {
+fn a_snapshot_brings_the_digest_of_all_writes() {
     let mut country = country();
     let log = records(&country);
     let giver = RegistryState::open(MemoryEngine::new()).expect("opens");
@@ -282,28 +291,56 @@ fn after_a_snapshot_only_the_root_is_known() {
         sink.write(name, 0, body).expect("a piece");
     }
     sink.finish().expect("whole");
-    let given = giver.marks(0).expect("marks");
-    let taken = taker.marks(0).expect("marks");
-    let (size, root) = of(Compared::Root, &given).pop().expect("a seal");
-    assert_eq!(of(Compared::Root, &taken), [(size, root)]);
-    assert_eq!(of(Compared::Writes, &taken), [(size, None)]);
-    let mut done = log.len();
-    let mut newest = || {
-        let more = records_after(&mut country, done);
-        done += more.len();
-        apply(&giver, &more, 1);
-        apply(&taker, &more, 1);
-        let [given, taken] = [&giver, &taker].map(|state| state.marks(size).expect("marks"));
-        let writes = [&given, &taken].map(|marks| of(Compared::Writes, marks).pop());
-        assert_eq!(of(Compared::Root, &given), of(Compared::Root, &taken));
-        writes.map(|writes| writes.expect("a seal").1)
+    let newest = |state: &RegistryState<MemoryEngine>| {
+        let marks = state.marks(0).expect("marks");
+        [Compared::Root, Compared::Writes].map(|what| of(what, &marks).pop().expect("a seal"))
     };
-    let [given, taken] = newest();
-    assert!(given.is_some());
-    assert_eq!(taken, None, "it was not there when the interval began");
-    let [given, taken] = newest();
-    assert!(given.is_some());
-    assert_eq!(given, taken);
+    assert_eq!(newest(&taker), newest(&giver));
+    assert_eq!(taker.marks(0).expect("marks").len(), 2);
+    let more = records_after(&mut country, log.len());
+    apply(&giver, &more, 1);
+    apply(&taker, &more, 1);
+    assert_eq!(newest(&taker), newest(&giver));
+    assert!(newest(&taker).iter().all(|(_, digest)| digest.is_some()));
+}
+
+/// What differed once differs at every later seal, although nothing more is written differently.
+#[test]
+fn a_difference_is_seen_at_every_later_seal() {
+    let mut country = country();
+    let log = records(&country);
+    let states = [(); 2].map(|()| RegistryState::open(MemoryEngine::new()).expect("opens"));
+    let [sound, odd] = &states;
+    let (before, after) = log.split_at(log.len() - 20);
+    states
+        .iter()
+        .for_each(|state| drop(apply(state, before, 3)));
+    // How many robots of the model there are: no leaf tells of it.
+    let key = keys::count_of_model(&country.model("0001", "100002"));
+    let count = odd.engine().get(Family::Index, &key).expect("read");
+    assert!(count.is_some());
+    let mut worn = Batch::default();
+    worn.put(Family::Index, key.clone(), to_stored(&999_u64));
+    odd.engine().write(worn).expect("written");
+    states.iter().for_each(|state| drop(apply(state, after, 3)));
+    // Sound again.
+    let mut mended = Batch::default();
+    let right = sound.engine().get(Family::Index, &key).expect("read");
+    mended.put(Family::Index, key, right.expect("a count"));
+    odd.engine().write(mended).expect("written");
+    for _ in 0..2 {
+        let done = country.entries.len();
+        let more = records_after(&mut country, done);
+        states.iter().for_each(|state| drop(apply(state, &more, 1)));
+        let newest = |what| {
+            let of_state = |state| of(what, &RegistryState::marks(state, 0).expect("marks")).pop();
+            [of_state(sound), of_state(odd)]
+        };
+        let [sound, odd] = newest(Compared::Root);
+        assert_eq!(sound, odd);
+        let [sound, odd] = newest(Compared::Writes);
+        assert_ne!(sound, odd);
+    }
 }
 
 // ---- a signed head with another root ----
