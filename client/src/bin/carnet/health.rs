@@ -14,6 +14,10 @@ const LAG_MAX: u64 = 10_000;
 /// A member that has not answered its leader for so long, in milliseconds, is called silent: many heartbeats.
 const SILENT_MS: u64 = 5_000;
 
+/// Log time that is further ahead than this, in milliseconds, was not moved by clocks that are right now: two of them agree
+/// within two seconds.
+const AHEAD_MS_MAX: u64 = 4_000;
+
 /// The one finding that degrades a cluster and leaves its writes alone: they wait for a proof that does not come.
 const NOT_PUBLISHED: &str = "NOT_PUBLISHED";
 
@@ -159,6 +163,13 @@ impl Health {
             let text = format!("node {node} leads: {}", leader.unpublished);
             self.degrade(NOT_PUBLISHED, text);
         }
+        if let Some(ahead_ms) = ahead_ms(leader).filter(|ahead_ms| *ahead_ms > AHEAD_MS_MAX) {
+            let text = format!(
+                "log time is {ahead_ms} ms ahead of what a quorum of clocks reads, and stands still until they have come up to it; \
+                 writes go on, with deadlines judged by it: wait, or have the roots set it back (runbook time)"
+            );
+            self.warn("LOG_TIME_AHEAD", text);
+        }
         for warning in &leader.warnings {
             self.warn("DISK_LOW", warning.clone());
         }
@@ -255,6 +266,15 @@ impl Health {
             .map(|finding| row(finding, Some(false)));
         degraded.chain(unknown).chain(warnings).collect()
     }
+}
+
+/// How far log time is ahead of what a quorum of the voters' clocks reads; `None` if it is not, or no quorum agrees.
+fn ahead_ms(status: &GetStatusResponse) -> Option<u64> {
+    if !matches!(status.clock_verdict.as_str(), "agreed" | "off") {
+        return None;
+    }
+    let now_ms = status.clock_ms.checked_add_signed(status.clock_behind_ms)?;
+    status.log_time_ms.checked_sub(now_ms)
 }
 
 /// `carnet cluster status`: how every node is, and whether the cluster takes writes.
@@ -451,6 +471,26 @@ mod tests {
             ..node(2, "follower")
         });
         check(&off, "warning STANDS_STILL CLOCK_OFF", 0);
+        let ahead = |log_time_ms, behind, verdict: &str| {
+            three(|leader| {
+                leader.log_time_ms = log_time_ms;
+                leader.clock_ms = 1_000_000;
+                leader.clock_behind_ms = behind;
+                leader.clock_verdict = verdict.into();
+            })
+        };
+        check(&ahead(1_004_000, 0, "agreed"), "ok", 0);
+        check(&ahead(1_004_001, 0, "agreed"), "warning LOG_TIME_AHEAD", 0);
+        check(&ahead(1_004_001, 1, "agreed"), "ok", 0);
+        check(
+            &ahead(1_000_000, -4_001, "off"),
+            "warning LOG_TIME_AHEAD CLOCK_OFF",
+            0,
+        );
+        check(&ahead(999_999, 0, "agreed"), "ok", 0);
+        // Nobody knows by which clock.
+        check(&ahead(u64::MAX, 0, "disagreement"), "ok", 0);
+        check(&ahead(u64::MAX, i64::MIN, "off"), "warning CLOCK_OFF", 0);
         let mut unable = three(|_| {});
         unable[1].answer = Ok(GetStatusResponse {
             unpublished: "size 7: no key".into(),

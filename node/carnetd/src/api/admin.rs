@@ -436,11 +436,10 @@ impl AdminService {
         Err(ApiError::invalid("genesis", fault))
     }
 
-    /// A leader alone is its own quorum.
+    /// Never of a leader that is its own quorum: it has always just heard itself.
     fn quorum_lost(&self, raft: &RaftStatus) -> bool {
         let [_, longest] = self.node.config.raft.election();
         raft.standing.role == Role::Leader
-            && raft.voters.len() > 1
             && raft.quorum_silence.is_some_and(|silence| silence > longest)
     }
 
