@@ -10,6 +10,7 @@ use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, ItemAnswer};
 use carnet_domain::leaf::LEAF_VERSION;
 use carnet_domain::policy::Query;
+use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_store::artefact::content_digest;
 use carnet_store::identity::StoreId;
 use carnet_store::records::Records;
@@ -38,6 +39,8 @@ pub struct AdminService {
 
 /// Fewer voters are taken only from a caller who says that they are meant.
 const VOTERS_MIN: usize = 3;
+/// The farthest that a genesis may have been made from this node's clock.
+const GENESIS_AGE_MAX: DurationMs = DurationMs::from_secs(600);
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -103,6 +106,19 @@ fn member_progress(raft: &RaftStatus) -> Vec<pb::MemberProgress> {
 
 fn in_ms(duration: &Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Log time begins with the genesis, and what it says stands in the log for ever: of two clocks that differ one is wrong.
+fn judge_genesis_time(made: TimeMs, here: TimeMs) -> Result<(), ApiError> {
+    if made.since(here).max(here.since(made)) <= GENESIS_AGE_MAX {
+        return Ok(());
+    }
+    let minutes = GENESIS_AGE_MAX.as_ms() / 60_000;
+    let text = format!(
+        "it was made at {made}, and the clock of this node reads {here}: log time begins with it, so more than {minutes} \
+         minutes are not taken. Set the clock that is wrong, and make it again"
+    );
+    Err(ApiError::invalid("genesis", text))
 }
 
 /// What a change of voters does to the members.
@@ -423,7 +439,7 @@ impl AdminService {
         let named = (genesis.cluster, genesis.incarnation);
         let ours = (self.node.cluster, self.node.incarnation);
         if named == ours {
-            return Ok(());
+            return judge_genesis_time(genesis.time, self.node.clock.wall());
         }
         let text = |(cluster, incarnation): ([u8; 16], u64)| {
             format!("cluster {} incarnation {incarnation}", hex::encode(cluster))
@@ -487,6 +503,23 @@ mod tests {
             acknowledged: BTreeMap::new(),
             silence: BTreeMap::new(),
             quorum_silence: None,
+        }
+    }
+
+    /// Once, the clock of whoever founded was written into the log as it was: a year ahead, and every command was refused.
+    #[test]
+    fn a_genesis_of_another_hour_is_not_taken() {
+        let here = TimeMs::from_ms(1_780_000_000_000);
+        let apart = |ms: u64| [here.as_ms() - ms, here.as_ms() + ms].map(TimeMs::from_ms);
+        for made in apart(GENESIS_AGE_MAX.as_ms()) {
+            judge_genesis_time(made, here).expect("near enough");
+        }
+        for made in apart(GENESIS_AGE_MAX.as_ms() + 1) {
+            let refused = judge_genesis_time(made, here).expect_err("another hour");
+            assert!(
+                refused.to_string().contains("clock that is wrong"),
+                "{refused}"
+            );
         }
     }
 
