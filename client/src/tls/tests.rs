@@ -60,6 +60,10 @@ impl Country {
 
     /// A server that shows the certificate of node 1 on a plane and asks for one in return.
     fn server(&self, plane: Plane) -> ServerConfig {
+        self.server_at(plane, NOW)
+    }
+
+    fn server_at(&self, plane: Plane, now: TimeMs) -> ServerConfig {
         let stem = self.directory.join(format!("nodes/1/{plane}"));
         let chain = read_chain(&stem.with_extension("crt")).expect("a chain");
         let key = PrivateKeyDer::from_pem_file(stem.with_extension("key")).expect("a key");
@@ -69,7 +73,7 @@ impl Country {
             .add(roots.of(self.prefix)[0].der().clone())
             .expect("a root");
         let provider = Arc::new(provider());
-        let time = Arc::new(ClockTime(Arc::new(|| NOW)));
+        let time = Arc::new(ClockTime(Arc::new(move || now)));
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), Arc::clone(&provider));
         ServerConfig::builder_with_details(provider, time)
@@ -161,6 +165,35 @@ async fn every_other_server_is_refused_with_its_reason() {
         answer.starts_with("the certificate presented: expired at 2027-06-01"),
         "{answer}"
     );
+}
+
+/// With TLS 1.3 a client is connected before its certificate is judged: it learns of it with its first read. Once, that was
+/// an answer that was lost.
+#[tokio::test]
+async fn a_certificate_that_the_server_refuses_is_no_lost_answer() {
+    use tokio::io::AsyncReadExt;
+
+    let ours = country("86");
+    let config = ours
+        .client(NOW)
+        .config(ours.expected(Plane::Client, None))
+        .expect("a configuration");
+    let late = TimeMs::of_date(2027, 7, 1).expect("a date");
+    let acceptor = TlsAcceptor::from(Arc::new(ours.server_at(Plane::Client, late)));
+    let connector = TlsConnector::from(Arc::new(config));
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    let name = ServerName::try_from("unused.example").expect("a name");
+    let (theirs, connected) = tokio::join!(acceptor.accept(here), connector.connect(name, there));
+    theirs.expect_err("it is expired");
+    let mut connected = connected.expect("not judged yet");
+    let error = connected.read(&mut [0]).await.expect_err("refused");
+    assert_eq!(
+        refused_by_server(&error),
+        Some("it is expired, or not valid yet")
+    );
+    assert!(refused_chain(&error).is_none(), "the server's is good");
+    let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    assert_eq!(refused_by_server(&lost), None);
 }
 
 #[test]
