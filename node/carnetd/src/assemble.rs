@@ -500,7 +500,10 @@ impl Running {
         let damage = self.node.state.engine().damage().clone();
         let outcome = tokio::select! {
             biased;
-            () = stop => Ok(()),
+            () = stop => {
+                raft.leave_office().await;
+                Ok(())
+            }
             fatal = raft.fatal() => Err(fatal.into()),
             // A read that met damage was answered with an error; nothing that comes after it can be believed.
             damage = damage.noted() => Err(RunError::Fault(damage)),

@@ -45,6 +45,8 @@ use crate::types::{Runtime, Types};
 
 /// How many times the patience for a proposal an added learner may take to catch up before the caller is told.
 const LEARNER_PATIENCE: u32 = 6;
+/// The longest that a node which is to stop waits for another to lead.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a node's consensus begins.
 #[derive(Debug, Clone, Copy)]
@@ -681,6 +683,31 @@ impl Handle {
             Err(_) => Err(AdminError::Unknown(format!(
                 "node {to} was told to take over, and nobody else leads yet"
             ))),
+        }
+    }
+
+    /// Hands leadership over before this node stops, if it leads and another voter is there with nearly all of the log:
+    /// without that nobody leads for as long as an election waits. Takes a few seconds at most.
+    pub async fn leave_office(&self) {
+        let known = self.status();
+        if known.standing.role != Role::Leader {
+            return;
+        }
+        let others = known.voters.iter().filter(|voter| **voter != known.node);
+        let near = others.filter_map(|voter| {
+            let lag = known
+                .lag
+                .get(voter)
+                .filter(|lag| **lag <= NEARLY_UP_TO_DATE)?;
+            Some((*lag, known.silence.get(voter)?, *voter))
+        });
+        let Some((_, _, heir)) = near.min() else {
+            return;
+        };
+        match tokio::time::timeout(LEAVE_PATIENCE, self.hand_over(heir)).await {
+            Ok(Ok(led)) => tracing::info!(leader = led.leader, "leadership is handed over"),
+            Ok(Err(error)) => tracing::warn!(heir, %error, "leadership is not handed over"),
+            Err(_) => tracing::warn!(heir, "leadership is not handed over in time"),
         }
     }
 

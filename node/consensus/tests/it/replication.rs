@@ -259,3 +259,34 @@ async fn a_forwarded_request_keeps_the_callers_identity() {
         "a leader passes nothing on: {own:?}"
     );
 }
+
+/// Without that a country waits for an election whenever its leader's machine is maintained.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_to_stop_sees_to_it_that_another_leads() {
+    let mut cluster = Cluster::founded(3, |_| ()).await;
+    let last = cluster.put("x", "1").await.position.index;
+    cluster.applied(last, 1..=3).await;
+    let leader = cluster.leader().await;
+    // Of the others one is away: it is no heir.
+    let away = *cluster.followers(leader).first().expect("a follower");
+    let heir = *cluster.followers(leader).last().expect("a follower");
+    cluster.stop(away).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let term = cluster.handle(leader).status().standing.term;
+    // It is not known at once that it is away, and it holds as much of the log.
+    while cluster.handle(leader).status().standing.leader == Some(leader) {
+        assert!(tokio::time::Instant::now() < deadline, "it leads still");
+        cluster.put("x", "2").await;
+        cluster.handle(leader).leave_office().await;
+    }
+    cluster.leader_of(heir).await;
+    let led = cluster.handle(heir).status().standing;
+    assert_eq!(led.term, term + 1, "without an election that failed");
+    // One that does not lead has nothing to leave, and one alone nobody to leave it to.
+    cluster.handle(leader).leave_office().await;
+    assert_eq!(cluster.handle(heir).status().standing, led);
+    let single = Cluster::founded(1, |_| ()).await;
+    single.leader_of(1).await;
+    single.handle(1).leave_office().await;
+    assert_eq!(single.handle(1).status().standing.role, Role::Leader);
+}
