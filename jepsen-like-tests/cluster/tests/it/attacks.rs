@@ -135,7 +135,7 @@ async fn a_client_that_lies_beside_its_signature_stops_nobody() -> Result<(), Br
         "at most 9999 is allowed here, found 4294967295",
         "the items are not those under the signature",
         "at most 281474976710656 is allowed here, found 18446744073709551615",
-        "at most 512 is allowed here, found 513",
+        "Malformed (9)",
     ];
     for (words, expected) in words.iter().zip(expected) {
         assert!(words.contains(expected), "{words}");
