@@ -71,8 +71,10 @@ fn records(program: &Program) -> Vec<LogRecord> {
         payload: Payload::Entry(Bytes::from(logged.bytes.clone())),
     });
     // Who votes, first: only they confirm a time. The beginning of a membership record is all that a state reads of it.
-    let mut voters = vec![1, 0, 0, 0, 1, 0, 0, 0, VOTERS.len() as u8];
+    let mut voters = vec![3, 0, 0, 0, 1, 0, 0, 0, VOTERS.len() as u8];
     voters.extend(VOTERS.iter().flat_map(|voter| voter.to_be_bytes()));
+    voters.extend([0, 0, 0, VOTERS.len() as u8]);
+    voters.extend(VOTERS.iter().flat_map(|member| member.to_be_bytes()));
     let founding = LogRecord {
         position: LogPosition {
             term: 1,
@@ -112,7 +114,7 @@ pub fn at_once(program: &Program) -> Result<Outcome, Fault> {
 
 /// What ingress does with a request whose signature is good.
 fn note<E: StateEngine>(state: &RegistryState<E>, keys: &[PublicKey], entry: &Entry) {
-    let Body::Actor { request } = &entry.body else {
+    let Body::Actor { request, .. } = &entry.body else {
         return;
     };
     let Ok(header) = SignedHeader::from_bytes(&request.header.0) else {

@@ -228,7 +228,11 @@ impl Node {
     /// time are this node's own, and equal bytes of theirs are another step.
     fn not_skipped(&self, body: &Body) -> Result<(), ApiError> {
         match body {
-            Body::Seal {} | Body::Publish { .. } | Body::AdvanceTime { .. } => Ok(()),
+            Body::Seal {}
+            | Body::Publish { .. }
+            | Body::AdvanceTime { .. }
+            | Body::Rule { .. }
+            | Body::RaiseLevel { .. } => Ok(()),
             Body::Root { .. }
             | Body::OpenSession { .. }
             | Body::Actor { .. }
@@ -324,9 +328,12 @@ impl Node {
 fn is_load(body: &Body) -> bool {
     match body {
         Body::OpenSession { .. } | Body::Actor { .. } | Body::Foreign { .. } => true,
-        Body::Root { .. } | Body::AdvanceTime { .. } | Body::Seal {} | Body::Publish { .. } => {
-            false
-        }
+        Body::Root { .. }
+        | Body::AdvanceTime { .. }
+        | Body::Seal {}
+        | Body::Publish { .. }
+        | Body::Rule { .. }
+        | Body::RaiseLevel { .. } => false,
     }
 }
 

@@ -8,8 +8,8 @@
 //! vote       term u64 | node u64 | committed u8
 //! text       length u32 | UTF-8
 //! entry      position | kind u8 (0 blank, 1 membership, 2 entry) | length u32 | bytes
-//! membership version u8 = 2 | configs u32 of (voters u32 of u64) | members u32 of
-//!            (u64 node | text raft | text api | store 16 bytes)
+//! membership version u8 = 3 | configs u32 of (voters u32 of u64) | members u32 of u64 node
+//!            | per member, in that order: text raft | text api | store 16 bytes
 //! ```
 //! Payloads are slices of the frame they came in: nothing is copied.
 
@@ -31,7 +31,7 @@ use crate::types::{Proposal, RaftEntry, RaftMembership, log_id, position};
 /// Version of every body on the wire.
 pub(crate) const BODY_VERSION: u32 = 1;
 
-const MEMBERSHIP_VERSION: u8 = 2;
+const MEMBERSHIP_VERSION: u8 = 3;
 
 /// Highest term that is read from a message: a term near the last number would leave no room for the next election.
 pub(crate) const TERM_MAX: u64 = 1 << 48;
@@ -248,10 +248,8 @@ impl Body for RaftMembership {
             }
         }
         put_count(to, self.nodes().count());
-        for (id, member) in self.nodes() {
-            to.put_u64(*id);
-            member.encode(to);
-        }
+        self.nodes().for_each(|(id, _)| to.put_u64(*id));
+        self.nodes().for_each(|(_, member)| member.encode(to));
     }
 
     fn decode(from: &mut Bytes) -> Result<Self, Undecodable> {
@@ -266,9 +264,13 @@ impl Body for RaftMembership {
             }
             configs.push(voters);
         }
-        let mut members = BTreeMap::new();
+        let mut ids = Vec::new();
         for _ in 0..take_count(from, 32)? {
-            members.insert(take_u64(from)?, Member::decode(from)?);
+            ids.push(take_u64(from)?);
+        }
+        let mut members = BTreeMap::new();
+        for id in ids {
+            members.insert(id, Member::decode(from)?);
         }
         if configs.is_empty() && members.is_empty() {
             return Ok(RaftMembership::default());
@@ -419,10 +421,10 @@ mod tests {
 
     #[test]
     fn a_membership_keeps_its_bytes() {
-        let pinned = "020000000200000002000000000000000100000000000000020000000100000000000000020000000300000000000000\
-                      0100000006613a3730303000000006613a37303031616161616161616161616161616161610000000000000002000000\
-                      06623a3730303000000006623a3730303162626262626262626262626262626262000000000000000900000006633a37\
-                      30303000000006633a3730303163636363636363636363636363636363";
+        let pinned = "0300000002000000020000000000000001000000000000000200000001000000000000000200000003000000000000\
+                      00010000000000000002000000000000000900000006613a3730303000000006613a37303031616161616161616161\
+                      6161616161616100000006623a3730303000000006623a373030316262626262626262626262626262626200000006\
+                      633a3730303000000006633a3730303163636363636363636363636363636363";
         let found: String = membership()
             .to_body()
             .iter()
@@ -458,9 +460,11 @@ mod tests {
     }
 
     #[test]
-    fn the_store_reads_the_voters_of_a_membership() {
-        let voters = carnet_store::membership::voters(&membership().to_body());
-        assert_eq!(voters.0, vec![BTreeSet::from([1, 2]), BTreeSet::from([2])]);
+    fn the_store_reads_the_voters_and_members_of_a_membership() {
+        let members = carnet_store::membership::members(&membership().to_body());
+        let sets = vec![BTreeSet::from([1, 2]), BTreeSet::from([2])];
+        assert_eq!(members.voters.0, sets);
+        assert_eq!(members.all, BTreeSet::from([1, 2, 9]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
+use carnet_domain::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
 use carnet_domain::ledger::{Ledger, LooseChain};
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::Node;
@@ -49,7 +49,7 @@ pub struct Overlay<'a> {
     cleared: Vec<Ranges>,
     registry: Option<Registry>,
     registry_changed: bool,
-    voters: Voters,
+    members: Members,
     seen: Mutex<Seen>,
     written: Written,
     #[cfg(feature = "planted")]
@@ -102,7 +102,7 @@ impl<'a> Overlay<'a> {
             cleared: vec![Ranges::new(); Family::ALL.len()],
             registry,
             registry_changed: false,
-            voters: Voters::default(),
+            members: Members::default(),
             seen: Mutex::default(),
             written,
             #[cfg(feature = "planted")]
@@ -122,9 +122,9 @@ impl<'a> Overlay<'a> {
         self.registry.as_ref()
     }
 
-    /// Says who votes at the entries that are applied from here on.
-    pub fn set_voters(&mut self, voters: Voters) {
-        self.voters = voters;
+    /// Says who votes, and who is a member, at the entries that are applied from here on.
+    pub fn set_members(&mut self, members: Members) {
+        self.members = members;
     }
 
     /// The record that was applied is complete.
@@ -359,8 +359,8 @@ impl Ledger for Overlay<'_> {
         Ok(())
     }
 
-    fn voters(&self) -> Result<Voters, StorageFault> {
-        Ok(self.voters.clone())
+    fn members(&self) -> Result<Members, StorageFault> {
+        Ok(self.members.clone())
     }
 
     reads! {

@@ -21,6 +21,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
+use carnet_domain::level::Level;
 use carnet_domain::machine;
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::skip::{self, OrderForEntry, entry_digest};
@@ -564,14 +565,14 @@ impl<E: StateEngine> RegistryState<E> {
             overlay = overlay.differing(self.differs);
         }
         if let Some(membership) = membership {
-            overlay.set_voters(membership::voters(membership));
+            overlay.set_members(membership::members(membership));
         }
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
             answers.push(match &record.payload {
                 Payload::Blank => Bytes::new(),
                 Payload::Membership(bytes) => {
-                    overlay.set_voters(membership::voters(bytes));
+                    overlay.set_members(membership::members(bytes));
                     Bytes::new()
                 }
                 Payload::Entry(bytes) => {
@@ -693,7 +694,8 @@ impl<E: StateEngine> RegistryState<E> {
         at: LogPosition,
         bytes: &[u8],
     ) -> Result<Answer, StorageFault> {
-        let entry = Entry::from_bytes(bytes);
+        let level = overlay.known_registry().map(|registry| registry.level);
+        let entry = Entry::from_bytes_at(bytes, level.unwrap_or(Level::FIRST));
         if let (Ok(entry), Some(registry)) = (&entry, overlay.known_registry())
             && let Some(found) = machine::contradiction(registry, &entry.body)
         {

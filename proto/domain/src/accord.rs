@@ -104,7 +104,7 @@ pub struct Bundle {
     /// Valid until.
     pub valid_to: TimeMs,
 }
-crate::canonical_struct!(Bundle {
+crate::canonical_struct!(Bundle @ 1 {
     name,
     prefixes: List<BUNDLE_LIST_MAX>,
     sequence: Sequence,
@@ -203,7 +203,7 @@ pub struct Agreement {
     /// Clauses, ascending by number.
     pub clauses: Vec<Clause>,
 }
-crate::canonical_struct!(Agreement {
+crate::canonical_struct!(Agreement @ 1 {
     id: Name,
     version,
     parties,
@@ -282,7 +282,7 @@ pub struct Genesis {
     /// Admin and registrar keys.
     pub signers: Vec<FirstSigner>,
 }
-crate::canonical_struct!(Genesis {
+crate::canonical_struct!(Genesis @ 1 {
     prefix,
     country,
     incarnation: Sequence,
@@ -354,7 +354,7 @@ pub enum Statement {
         change: TimeChange,
     },
 }
-crate::canonical_variants!(Statement {
+crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
     2 => Recognise { bundle, fingerprint },
     3 => Agree { agreement },
@@ -385,7 +385,7 @@ pub struct Peer {
     /// Suspended agreements: name and version of the suspension.
     pub suspended: Vec<(String, u32)>,
 }
-crate::canonical_struct!(Peer {
+crate::canonical_struct!(Peer @ 1 {
     bundle,
     since,
     quarantined,

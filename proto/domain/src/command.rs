@@ -561,7 +561,7 @@ pub enum Command {
         report: Digest,
     },
 }
-crate::canonical_variants!(Command {
+crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
     3 => AddSigner { public, holder, role },

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use crate::level::Level;
 use crate::limits::{Bound, LIST_COUNT_MAX, TEXT_BYTES_MAX, Text, list};
 
 /// The most elements an array may have (a bulk request has at most 10,000 items).
@@ -223,16 +224,28 @@ pub struct Decoder<'a> {
     all: &'a [u8],
     at: usize,
     depth: u32,
+    level: Level,
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads from the first byte.
+    /// Reads from the first byte everything that this binary knows: at the edges, and what this registry wrote itself.
     pub fn new(all: &'a [u8]) -> Self {
+        Self::at(all, Level::KNOWN)
+    }
+
+    /// Reads from the first byte what a registry at a feature level knows: whatever comes in through its log.
+    pub fn at(all: &'a [u8], level: Level) -> Self {
         Self {
             all,
             at: 0,
             depth: 0,
+            level,
         }
+    }
+
+    /// Whether a variant or version that exists since a level is known here.
+    pub fn knows(&self, since: Level) -> bool {
+        since <= self.level
     }
 
     /// The position of the next byte.
@@ -484,12 +497,20 @@ pub trait Canonical: Sized {
         e.finish()
     }
 
-    /// The value of exactly these bytes.
+    /// The value of exactly these bytes, by everything that this binary knows.
     ///
     /// # Errors
     /// As [`Canonical::decode`], and when bytes follow the value.
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut d = Decoder::new(bytes);
+        Self::from_bytes_at(bytes, Level::KNOWN)
+    }
+
+    /// The value of exactly these bytes, by what a feature level knows.
+    ///
+    /// # Errors
+    /// As [`Canonical::from_bytes`]; what came with a higher level is as unknown as what nobody knows.
+    fn from_bytes_at(bytes: &[u8], level: Level) -> Result<Self, DecodeError> {
+        let mut d = Decoder::at(bytes, level);
         let value = Self::decode(&mut d)?;
         d.finish()?;
         Ok(value)
@@ -626,21 +647,53 @@ macro_rules! canonical_field {
     };
 }
 
+/// Reads the version that a value begins with, if its schema names one.
+#[doc(hidden)]
+pub fn version(d: &mut Decoder<'_>, name: &str, known: &[u64]) -> Result<(), DecodeError> {
+    for version in known {
+        let at = d.clone();
+        let found = d.uint()?;
+        if found != *version {
+            return Err(at.invalid(format_args!("{found} is not a version of {name}")));
+        }
+    }
+    Ok(())
+}
+
+/// The version of a schema as a list: none, or the one it names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! canonical_version {
+    () => {
+        &[]
+    };
+    ($version:literal) => {
+        &[$version]
+    };
+}
+
 /// Implements [`Canonical`] for a struct as an array of its fields in the order listed. A field may name its bound, a type
-/// of [`crate::limits`], after a colon.
+/// of [`crate::limits`], after a colon. With `@ 1` after the name the array begins with that version.
 #[macro_export]
 macro_rules! canonical_struct {
-    ($name:ident { $($field:ident $(: $bound:ty)?),* $(,)? }) => {
+    ($name:ident $(@ $version:literal)? { $($field:ident $(: $bound:ty)?),* $(,)? }) => {
         impl $crate::encoding::Canonical for $name {
             fn encode(&self, e: &mut $crate::encoding::Encoder) {
-                e.array([$(stringify!($field)),*].len());
+                const FIELDS: &[&str] = &[$(stringify!($field)),*];
+                const VERSION: &[u64] = $crate::canonical_version!($($version)?);
+                const COUNT: usize = VERSION.len() + FIELDS.len();
+                e.array(COUNT);
+                VERSION.iter().for_each(|version| e.uint(*version));
                 $( $crate::encoding::Canonical::encode(&self.$field, e); )*
             }
             fn decode(
                 d: &mut $crate::encoding::Decoder<'_>,
             ) -> Result<Self, $crate::encoding::DecodeError> {
                 const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                d.array_of(FIELDS.len())?;
+                const VERSION: &[u64] = $crate::canonical_version!($($version)?);
+                const COUNT: usize = VERSION.len() + FIELDS.len();
+                d.array_of(COUNT)?;
+                $crate::encoding::version(d, stringify!($name), VERSION)?;
                 $( let $field = $crate::canonical_field!(d $(, $bound)?); )*
                 d.leave();
                 Ok(Self { $($field),* })
@@ -649,10 +702,11 @@ macro_rules! canonical_struct {
     };
 }
 
-/// Implements [`Canonical`] for an enum without payload as an unsigned integer, and gives it `number` and `ALL`.
+/// Implements [`Canonical`] for an enum without payload as an unsigned integer, and gives it `number` and `ALL`. A variant
+/// may say from which feature level on it exists: `9 => New since 2`.
 #[macro_export]
 macro_rules! canonical_enum {
-    ($name:ident { $($number:literal => $variant:ident),* $(,)? }) => {
+    ($name:ident { $($number:literal => $variant:ident $(since $level:literal)?),* $(,)? }) => {
         impl $name {
             /// Every value, in the order of the numbers.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -687,19 +741,33 @@ macro_rules! canonical_enum {
             ) -> Result<Self, $crate::encoding::DecodeError> {
                 let at = d.clone();
                 let number = d.uint()?;
-                Self::from_number(number).ok_or_else(|| {
-                    at.invalid(format_args!("{number} is no {}", stringify!($name)))
-                })
+                match number {
+                    $($number if d.knows($crate::level::Level::since(&[$($level)?])) => {
+                        Ok(Self::$variant)
+                    })*
+                    _ => Err(at.invalid(format_args!(
+                        "{number} is not a valid {}", stringify!($name)
+                    ))),
+                }
             }
         }
     };
 }
 
 /// Implements [`Canonical`] for an enum whose variants have named fields, as an array `[number, fields…]`. A field may name
-/// its bound as in [`canonical_struct`].
+/// its bound, the enum its version, as in [`canonical_struct`]; a variant may say from which feature level on it exists:
+/// `9 => New { … } since 2`.
 #[macro_export]
 macro_rules! canonical_variants {
-    ($name:ident { $($number:literal => $variant:ident { $($field:ident $(: $bound:ty)?),* $(,)? }),* $(,)? }) => {
+    ($name:ident @ $version:literal { $($variants:tt)* }) => {
+        $crate::canonical_variants!(&[$version], $name { $($variants)* });
+    };
+    ($name:ident { $($variants:tt)* }) => {
+        $crate::canonical_variants!(&[], $name { $($variants)* });
+    };
+    ($version:expr, $name:ident {
+        $($number:literal => $variant:ident { $($field:ident $(: $bound:ty)?),* $(,)? } $(since $level:literal)?),* $(,)?
+    }) => {
         impl $name {
             /// The number of the variant in canonical bytes; never reused.
             pub fn number(&self) -> u64 {
@@ -716,8 +784,10 @@ macro_rules! canonical_variants {
                 match self {
                     $(Self::$variant { $($field),* } => {
                         const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                        const COUNT: usize = 1 + FIELDS.len();
+                        const VERSION: &[u64] = $version;
+                        const COUNT: usize = 1 + VERSION.len() + FIELDS.len();
                         e.array(COUNT);
+                        VERSION.iter().for_each(|version| e.uint(*version));
                         e.uint($number);
                         $( $crate::encoding::Canonical::encode($field, e); )*
                     })*
@@ -728,11 +798,13 @@ macro_rules! canonical_variants {
             ) -> Result<Self, $crate::encoding::DecodeError> {
                 let at = d.clone();
                 let count = d.array()?;
+                const VERSION: &[u64] = $version;
+                $crate::encoding::version(d, stringify!($name), VERSION)?;
                 let number = d.uint()?;
                 let value = match number {
-                    $($number => {
+                    $($number if d.knows($crate::level::Level::since(&[$($level)?])) => {
                         const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                        const COUNT: usize = 1 + FIELDS.len();
+                        const COUNT: usize = 1 + VERSION.len() + FIELDS.len();
                         if count != COUNT {
                             return Err(at.fault($crate::encoding::DecodeFault::Length {
                                 expected: COUNT as u64,
@@ -743,7 +815,7 @@ macro_rules! canonical_variants {
                         Self::$variant { $($field),* }
                     })*
                     _ => return Err(at.invalid(format_args!(
-                        "{number} is no {}", stringify!($name)
+                        "{number} is not a valid {}", stringify!($name)
                     ))),
                 };
                 d.leave();

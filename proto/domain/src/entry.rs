@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical, Encoder};
 use crate::envelope::ITEM_COUNT_MAX;
 use crate::leaf::{Disclosure, EntrySeed, SLOT_COUNT};
+use crate::level::Level;
 use crate::limits::{
     BUNDLE_LIST_MAX, Epoch, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX, MAP_CHANGES_MAX, Maybe,
     Sequence, Text, UpTo,
@@ -29,7 +30,7 @@ pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
 pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
 /// A clock that was read over a longer round trip says nothing.
 pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
-/// Readings of one [`Body::AdvanceTime`].
+/// Readings of one [`Body::AdvanceTime`], members of one [`Body::RaiseLevel`].
 pub const READINGS_MAX: usize = 64;
 /// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
 pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
@@ -80,6 +81,25 @@ impl Voters {
         !self.0.is_empty() && self.0.iter().all(majority)
     }
 }
+
+/// Who belongs to the Raft cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Members {
+    /// Those who vote.
+    pub voters: Voters,
+    /// All of them, learners too.
+    pub all: BTreeSet<u64>,
+}
+
+/// Which feature level a member's binary knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knows {
+    /// The member.
+    pub node: u64,
+    /// The highest level that it knows.
+    pub level: Level,
+}
+crate::canonical_struct!(Knows { node, level });
 
 /// What the leader adds to a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +212,7 @@ pub struct MailBatch {
     /// Items in order.
     pub items: Vec<MailItem>,
 }
-crate::canonical_struct!(MailBatch {
+crate::canonical_struct!(MailBatch @ 1 {
     peer,
     checkpoint: Text<NOTE_BYTES_MAX>,
     consistency: List<RANGE_PROOF_COUNT_MAX>,
@@ -242,6 +262,20 @@ pub enum Body {
         /// The log key's signature over the checkpoint.
         signature: Signature,
     },
+    /// Runs a published rule, whose outcome every replica computes.
+    Rule {
+        /// Which.
+        number: u16,
+        /// Where the rule's scan stands; an entry that names another place does nothing.
+        cursor: u64,
+    },
+    /// Raises the feature level, once every member knows the higher one.
+    RaiseLevel {
+        /// The next level.
+        to: Level,
+        /// What each member knows, ascending by node.
+        seen: Vec<Knows>,
+    },
 }
 crate::canonical_variants!(Body {
     1 => Root { signed },
@@ -251,6 +285,8 @@ crate::canonical_variants!(Body {
     5 => Foreign { batch },
     6 => Seal {},
     7 => Publish { size: Index, root, signature },
+    8 => Rule { number, cursor: Sequence },
+    9 => RaiseLevel { to, seen: List<READINGS_MAX> },
 });
 
 /// One entry of the log.
@@ -339,7 +375,7 @@ pub struct Session {
     /// The highest request number seen.
     pub highest: u64,
 }
-crate::canonical_struct!(Session {
+crate::canonical_struct!(Session @ 1 {
     id: Sequence,
     subject,
     nonce,
@@ -357,7 +393,7 @@ pub struct StoredAnswer {
     /// Canonical answer.
     pub answer: Blob,
 }
-crate::canonical_struct!(StoredAnswer {
+crate::canonical_struct!(StoredAnswer @ 1 {
     sequence: Sequence,
     request,
     answer
@@ -409,6 +445,8 @@ pub struct Registry {
     pub seal_idle: DurationMs,
     /// The right edge of the tree.
     pub tree: Frontier,
+    /// The feature level: what this log may hold.
+    pub level: Level,
     /// Newest map head leaf.
     pub map_head: Option<crate::record::Head>,
     /// Newest leaf about the jurisdiction.
@@ -424,7 +462,7 @@ pub struct Registry {
     /// The next session number.
     pub next_session: u64,
 }
-crate::canonical_struct!(Registry {
+crate::canonical_struct!(Registry @ 1 {
     prefix,
     country,
     incarnation: Sequence,
@@ -437,6 +475,7 @@ crate::canonical_struct!(Registry {
     time_statements,
     seal_idle,
     tree,
+    level,
     map_head,
     own_head,
     sealed,

@@ -21,6 +21,7 @@ use crate::event::{
 };
 use crate::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::ledger::Ledger;
+use crate::level::Level;
 use crate::lifecycle::HoldKind;
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
@@ -95,15 +96,29 @@ impl std::fmt::Display for Unproven {
 /// # Errors
 /// What does not hold, in words.
 pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Unproven> {
+    prove_at(leaf, size, root, Level::KNOWN)
+}
+
+/// Proves a leaf under a checkpoint's size and root, and reads it by what a feature level knows.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_at(
+    leaf: &ProvenLeaf,
+    size: u64,
+    root: &Digest,
+    level: Level,
+) -> Result<Proven, Unproven> {
     let index = leaf.index;
     let hash = leaf_bytes_hash(&leaf.leaf.0);
     verify_inclusion(&hash, index, size, &leaf.path, root)
         .map_err(|error| Unproven::Broken(format!("inclusion of leaf {index}: {error}")))?;
-    let decoded = Leaf::from_bytes(&leaf.leaf.0).map_err(|error| Unproven::Unreadable {
-        hash,
-        index,
-        why: error.to_string(),
-    })?;
+    let decoded =
+        Leaf::from_bytes_at(&leaf.leaf.0, level).map_err(|error| Unproven::Unreadable {
+            hash,
+            index,
+            why: error.to_string(),
+        })?;
     let slots = leaf
         .disclosed
         .clone()
@@ -113,7 +128,7 @@ pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Unpr
         leaf: decoded,
         hash,
         index,
-        slots,
+        slots: slots.at(level),
     })
 }
 
@@ -136,8 +151,8 @@ pub enum Since {
 pub fn prove_newest(
     proof: &NewestProof,
     (leaf, hash): (&Leaf, &Digest),
-    size: u64,
-    root: &Digest,
+    (size, root): (u64, &Digest),
+    level: Level,
 ) -> Result<Since, String> {
     let head = &proof.map_head;
     if head.index.checked_add(1) != Some(size) {
@@ -146,7 +161,8 @@ pub fn prove_newest(
     let head_hash = leaf_bytes_hash(&head.leaf.0);
     verify_inclusion(&head_hash, head.index, size, &head.path, root)
         .map_err(|error| format!("inclusion of the map head: {error}"))?;
-    let decoded = Leaf::from_bytes(&head.leaf.0).map_err(|error| format!("map head: {error}"))?;
+    let decoded =
+        Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
     if decoded.kind != Kind::MapHead {
         return Err("the last leaf under the checkpoint is no map head".into());
     }
@@ -164,7 +180,8 @@ pub fn prove_newest(
     }
     let (mut newest, mut steps) = (*hash, false);
     for bytes in &proof.later {
-        let later = Leaf::from_bytes(&bytes.0).map_err(|error| format!("later leaf: {error}"))?;
+        let later =
+            Leaf::from_bytes_at(&bytes.0, level).map_err(|error| format!("later leaf: {error}"))?;
         if later.key != *key || later.prev != newest {
             return Err("a leaf after it does not follow".into());
         }
@@ -349,7 +366,7 @@ impl<L: Ledger> Run<'_, L> {
             origin: *origin,
             peer,
         };
-        let proven = match prove(&item.proven, size, root) {
+        let proven = match prove_at(&item.proven, size, root, self.registry.level) {
             Ok(proven) => Ok(proven),
             Err(Unproven::Unreadable { hash, index, .. }) => Err((index, hash)),
             Err(Unproven::Broken(_)) => {
@@ -561,7 +578,12 @@ impl<L: Ledger> Run<'_, L> {
                     what: Lacking::NewestProof,
                 });
             };
-            let since = prove_newest(newest, (&proven.leaf, &proven.hash), size, root);
+            let since = prove_newest(
+                newest,
+                (&proven.leaf, &proven.hash),
+                (size, root),
+                self.registry.level,
+            );
             let index = proven.index;
             match since.or_else(|_| broken(Detail::NotNewest { index }))? {
                 Since::NoStep(status) if u64::from(status) == RobotStatus::Departed.number() => {}

@@ -7,7 +7,7 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::custody::Chain;
 use crate::digest::Digest;
-use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
+use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
 use crate::record::{Ended, Enterprise, Model, Recall, Robot, Signer};
@@ -23,8 +23,8 @@ pub trait Ledger {
     fn registry(&self) -> Result<Option<Registry>, Self::Fault>;
     /// Replaces the registry.
     fn put_registry(&mut self, registry: Registry) -> Result<(), Self::Fault>;
-    /// Who votes at this entry, by the memberships that stand before it in the log.
-    fn voters(&self) -> Result<Voters, Self::Fault>;
+    /// Who votes, and who is a member, at this entry, by the memberships that stand before it in the log.
+    fn members(&self) -> Result<Members, Self::Fault>;
 
     /// A robot.
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Self::Fault>;
@@ -152,4 +152,4 @@ pub struct LooseChain {
     /// Newest leaf of the robot in this log, if there is one.
     pub head: Option<crate::record::Head>,
 }
-crate::canonical_struct!(LooseChain { chain, head });
+crate::canonical_struct!(LooseChain @ 1 { chain, head });

@@ -10,6 +10,7 @@
 
 #[deny(clippy::indexing_slicing)]
 pub mod encoding;
+pub mod level;
 #[deny(clippy::indexing_slicing)]
 pub mod limits;
 

@@ -5,6 +5,7 @@
 //! stamp is a value in the entry.
 
 mod custody;
+mod level;
 mod meter;
 mod root;
 mod seal;
@@ -77,6 +78,8 @@ pub mod rule {
     pub const MAP_HEAD: u16 = 1;
     /// An exporter's Cancel after the importer's refusal.
     pub const CANCEL_AFTER_REFUSAL: u16 = 2;
+    /// The feature level was raised.
+    pub const RAISE_LEVEL: u16 = 3;
 }
 
 /// Faults that a test of the tests can plant: a value like any other, all off in what ships.
@@ -88,6 +91,8 @@ pub struct Planted {
     pub panic_at_mark: bool,
     /// A seal appends another map head than the map has: the tree of this replica gets roots of its own.
     pub other_root: bool,
+    /// This binary takes itself to know one level more than it does.
+    pub overrates_itself: bool,
     /// Faults of the custody chain.
     pub custody: crate::custody::Planted,
 }
@@ -168,6 +173,8 @@ pub fn apply_with<L: Ledger>(
             root,
             signature,
         } => (None, vec![run.publish(*size, root, signature)?]),
+        Body::Rule { number, .. } => (None, vec![run.rule(*number)]),
+        Body::RaiseLevel { to, seen } => (None, vec![run.raise_level(*to, seen)?]),
     };
     let grew = first_leaf < run.registry.tree.size();
     if grew && !matches!(entry.body, Body::Seal {}) {
@@ -243,7 +250,7 @@ impl<L: Ledger> Run<'_, L> {
         let all = |rejection: Rejection| {
             vec![ItemAnswer::Refused { rejection }; request.items.len().max(1)]
         };
-        let header = match SignedHeader::from_bytes(&request.header.0) {
+        let header = match SignedHeader::from_bytes_at(&request.header.0, self.registry.level) {
             Ok(header) => header,
             // Which byte is wrong depends on what this binary knows: said at the edge, not in what is committed.
             Err(_) => return Ok(all(Reason::Malformed.into())),
@@ -381,7 +388,8 @@ impl<L: Ledger> Run<'_, L> {
                 answers.push(refused(Reason::Malformed, detail));
                 continue;
             }
-            let command = match (kind, Command::from_bytes(&item.0)) {
+            let read = Command::from_bytes_at(&item.0, self.registry.level);
+            let command = match (kind, read) {
                 (Some(kind), Ok(command)) if command.kind() == kind => command,
                 (_, Ok(command)) => {
                     let detail = Detail::HeaderKind {

@@ -10,7 +10,7 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, Encoder};
-use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
+use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer, Voters};
 use crate::ledger::{Ledger, LooseChain};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
@@ -23,7 +23,7 @@ use crate::transfer::Transfer;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryLedger {
     registry: Option<Registry>,
-    voters: Voters,
+    members: Members,
     robots: BTreeMap<Code, Robot>,
     part_holders: BTreeMap<Digest, Code>,
     counts: BTreeMap<ModelId, u64>,
@@ -50,14 +50,23 @@ impl MemoryLedger {
     /// Nothing: the state before a genesis, in a cluster whose voters are 1, 2 and 3.
     pub fn new() -> Self {
         Self {
-            voters: Voters(vec![BTreeSet::from([1, 2, 3])]),
+            members: Members {
+                voters: Voters(vec![BTreeSet::from([1, 2, 3])]),
+                all: BTreeSet::from([1, 2, 3]),
+            },
             ..Self::default()
         }
     }
 
-    /// Says who votes from here on.
+    /// Says who votes, and who is a member, from here on.
+    pub fn set_members(&mut self, members: Members) {
+        self.members = members;
+    }
+
+    /// Says who votes, among the members there are.
     pub fn set_voters(&mut self, voters: Voters) {
-        self.voters = voters;
+        self.members.all.extend(voters.0.iter().flatten());
+        self.members.voters = voters;
     }
 
     /// The mailbox for a peer from a sequence on: sequence and own leaf index, ascending.
@@ -152,8 +161,8 @@ impl Ledger for MemoryLedger {
         self.registry = Some(registry);
         Ok(())
     }
-    fn voters(&self) -> Result<Voters, Infallible> {
-        Ok(self.voters.clone())
+    fn members(&self) -> Result<Members, Infallible> {
+        Ok(self.members.clone())
     }
 
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Infallible> {

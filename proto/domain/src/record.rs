@@ -162,7 +162,7 @@ pub struct Enterprise {
     /// Newest leaf.
     pub head: Option<Head>,
 }
-crate::canonical_struct!(Enterprise {
+crate::canonical_struct!(Enterprise @ 1 {
     id,
     name,
     maker,
@@ -216,7 +216,7 @@ pub struct Signer {
     /// After a compromise: the last leaf index whose statements stand.
     pub compromised_after: Option<u64>,
 }
-crate::canonical_struct!(Signer {
+crate::canonical_struct!(Signer @ 1 {
     id,
     public,
     holder,
@@ -303,7 +303,7 @@ pub struct Model {
     /// Newest leaf.
     pub head: Option<Head>,
 }
-crate::canonical_struct!(Model {
+crate::canonical_struct!(Model @ 1 {
     id,
     facts,
     production_from,
@@ -464,7 +464,7 @@ pub struct Recall {
     /// Newest leaf.
     pub head: Option<Head>,
 }
-crate::canonical_struct!(Recall {
+crate::canonical_struct!(Recall @ 1 {
     notice,
     models: List<MODELS_OF_RECALL_MAX>,
     remedy,
@@ -655,7 +655,7 @@ pub struct Robot {
     /// Newest leaf.
     pub head: Option<Head>,
 }
-crate::canonical_struct!(Robot {
+crate::canonical_struct!(Robot @ 1 {
     identity,
     identity_parts: List<IDENTITY_PARTS_MAX>,
     parts: List<PARTS_MAX>,
@@ -741,7 +741,7 @@ pub struct Ended {
     /// Said by a registry that did not prove its custody: refuses new registrations only, changes nothing else.
     pub claim: bool,
 }
-crate::canonical_struct!(Ended {
+crate::canonical_struct!(Ended @ 1 {
     code,
     state,
     by,

@@ -99,6 +99,8 @@ reasons! {
     64 ClocksDisagree "No quorum of the voters' clocks stands within two seconds of the time asked for.", "Set the nodes' clocks; `carnet cluster status` shows each.";
     65 TimeNeedsRoots "Log time moves by more than an hour only by a statement of the roots.", "Check the nodes' clocks, then `carnet cluster time advance` (runbook `time.md`).";
     66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
+    68 LevelRefused "The feature level asked for is not the next, or a member does not know it.", "Bring every member to a version that knows the level.";
+    69 RuleUnknown "No published rule of this number runs by an entry at this feature level.", "Raise the feature level.";
     67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the same request again: what was done keeps its answer, the rest is executed.";
 }
 

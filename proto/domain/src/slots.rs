@@ -11,6 +11,7 @@
 use crate::digest::{Digest, sha256, sha256_four};
 use crate::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::leaf::{Expansion, LeafSeed, SubjectType};
+use crate::level::Level;
 
 /// How many slots a record has.
 pub const SLOT_COUNT: usize = 16;
@@ -344,13 +345,13 @@ impl Disclosure {
                 found,
             });
         }
-        Ok(DisclosedSlots(self))
+        Ok(DisclosedSlots(self, Level::KNOWN))
     }
 }
 
 /// Slots that belong to the record root they were verified against. Only [`Disclosure::verify`] makes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DisclosedSlots(Disclosure);
+pub struct DisclosedSlots(Disclosure, Level);
 
 /// Why a slot has no value to give.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -373,13 +374,19 @@ pub enum SlotError {
 }
 
 impl DisclosedSlots {
+    /// The same slots, read by what a feature level knows.
+    #[must_use]
+    pub fn at(self, level: Level) -> Self {
+        Self(self.0, level)
+    }
+
     /// The value of a slot; `None` when the slot was disclosed and is null.
     ///
     /// # Errors
     /// When the slot is hidden, or holds another type.
     pub fn get<T: Canonical>(&self, slot: u8) -> Result<Option<T>, SlotError> {
         self.bytes(slot)?
-            .map(T::from_bytes)
+            .map(|bytes| T::from_bytes_at(bytes, self.1))
             .transpose()
             .map_err(|source| SlotError::Decode { slot, source })
     }

@@ -68,7 +68,7 @@ pub struct Transfer {
     /// How it ended.
     pub ending: Option<Ending>,
 }
-crate::canonical_struct!(Transfer {
+crate::canonical_struct!(Transfer @ 1 {
     id,
     code,
     from,

@@ -11,7 +11,7 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::Digest;
 use crate::encoding::Canonical;
-use crate::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer, Voters};
+use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
 use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::map::{Page, PagePath};
@@ -81,7 +81,7 @@ macro_rules! encoded {
 }
 
 small!(
-    Registry, Voters, Code, Ended, Signer, Session, LooseChain, Head
+    Registry, Members, Code, Ended, Signer, Session, LooseChain, Head
 );
 encoded!(Robot, Enterprise, Model, Recall, Transfer, Peer);
 
@@ -149,7 +149,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 
     one_row! {
         registry() -> Option<Registry>;
-        voters() -> Voters;
+        members() -> Members;
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
         ended(identity: &Digest) -> Option<Ended>;

@@ -11,6 +11,7 @@ use crate::envelope::Envelope;
 use crate::event::{After, Event};
 use crate::leaf::Kind;
 use crate::ledger::Ledger;
+use crate::level::Level;
 use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
 use crate::merkle::Frontier;
 use crate::record::Signer;
@@ -36,7 +37,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     let Body::Root { signed } = &entry.body else {
         return Ok(refuse(Reason::NotInitialised, Detail::NOTHING));
     };
-    let genesis = match Statement::from_bytes(&signed.bytes.0) {
+    let genesis = match Statement::from_bytes_at(&signed.bytes.0, Level::FIRST) {
         Ok(Statement::Genesis { genesis }) => genesis,
         Ok(_) => {
             return Ok(refuse(Reason::NotInitialised, Detail::FirstIsGenesis {}));
@@ -127,6 +128,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         time_statements: 0,
         seal_idle: genesis.seal_idle,
         tree: Frontier::new(),
+        level: Level::FIRST,
         map_head: None,
         own_head: None,
         sealed: None,
@@ -140,7 +142,7 @@ fn first_state(genesis: &Genesis) -> Registry {
 impl<L: Ledger> Run<'_, L> {
     /// A later statement of our roots.
     pub(super) fn root_statement(&mut self, signed: &Signed) -> Result<ItemAnswer, L::Fault> {
-        let statement = match Statement::from_bytes(&signed.bytes.0) {
+        let statement = match Statement::from_bytes_at(&signed.bytes.0, self.registry.level) {
             Ok(statement) => statement,
             Err(_) => return Ok(refused(Reason::Malformed, Detail::NOTHING)),
         };
@@ -187,7 +189,7 @@ impl<L: Ledger> Run<'_, L> {
         fingerprint: &Digest,
     ) -> Result<Result<Event, Rejection>, L::Fault> {
         let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
-        let bundle = match Bundle::from_bytes(&signed.bytes.0) {
+        let bundle = match Bundle::from_bytes_at(&signed.bytes.0, self.registry.level) {
             Ok(bundle) => bundle,
             Err(_) => return no(Reason::Malformed, Detail::NOTHING),
         };

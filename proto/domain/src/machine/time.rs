@@ -55,7 +55,7 @@ impl<L: Ledger> Run<'_, L> {
             .filter(|reading| reading.confirms(to))
             .map(|reading| reading.node)
             .collect();
-        if !self.ledger.voters()?.have_quorum(&confirming) {
+        if !self.ledger.members()?.voters.have_quorum(&confirming) {
             let detail = Detail::ClocksSay {
                 to,
                 readings: readings.to_vec(),

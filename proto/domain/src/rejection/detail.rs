@@ -10,6 +10,7 @@ use crate::command::{CommandKind, Condition, Purpose, TransferId};
 use crate::custody::{Doubt, Step, Whereabouts};
 use crate::digest::Digest;
 use crate::entry::{ClockReading, READINGS_MAX};
+use crate::level::Level;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State};
 use crate::limits::List;
 use crate::policy::Role;
@@ -180,6 +181,11 @@ details! {
     147 ReadingsOrder {} "the readings are not of different nodes, ascending";
     148 Count { count: u64, max: u64 } "{count}, allowed are {max}";
     149 ClocksAhead { log_time: TimeMs, to: TimeMs } "log time {log_time}, a quorum of clocks reads {to}";
+
+    150 LevelIs { level: Level, to: Level } "the level is {level}, asked for is {to}";
+    151 MemberKnows { node: u64, level: Option<Level> }
+        "node {node} knows {}", level.map_or("nothing that it said".to_owned(), |level| format!("level {level}"));
+    152 Rule { number: u16 } "rule {number}";
 
     160 Full { what: Counted, max: u64 } "{max} {}", what.word();
     161 RecallsOfModel { model: ModelId, max: u64 } "{max} recalls name {model}";

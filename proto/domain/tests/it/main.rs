@@ -11,6 +11,7 @@ mod code;
 mod entries;
 mod envelope;
 mod leaf;
+mod levels;
 mod limits;
 mod mail;
 mod map;

@@ -1,0 +1,59 @@
+//! The feature level, and the published rules that an entry runs.
+
+use std::collections::BTreeMap;
+
+use super::{Authorised, Run, refused, rule};
+use crate::entry::{ItemAnswer, Knows};
+use crate::event::{After, Event};
+use crate::leaf::Kind;
+use crate::ledger::Ledger;
+use crate::level::Level;
+use crate::rejection::{Detail, Reason};
+
+impl<L: Ledger> Run<'_, L> {
+    /// Raises the feature level by one, if every member said that it knows the next.
+    ///
+    /// # Panics
+    /// When every member knows the level and this binary does not: it must not apply the entry, nor anything after it.
+    pub(super) fn raise_level(
+        &mut self,
+        to: Level,
+        seen: &[Knows],
+    ) -> Result<ItemAnswer, L::Fault> {
+        let from = self.registry.level;
+        if from.next() != Some(to) {
+            let detail = Detail::LevelIs { level: from, to };
+            return Ok(refused(Reason::LevelRefused, detail));
+        }
+        if !seen.is_sorted_by(|one, next| one.node < next.node) {
+            return Ok(refused(Reason::Malformed, Detail::ReadingsOrder {}));
+        }
+        let said: BTreeMap<u64, Level> = seen.iter().map(|one| (one.node, one.level)).collect();
+        let members = self.ledger.members()?.all;
+        let knows = |node: &u64| said.get(node).copied();
+        if let Some(node) = members.iter().find(|node| knows(node) < Some(to)) {
+            let (node, level) = (*node, knows(node));
+            return Ok(refused(
+                Reason::LevelRefused,
+                Detail::MemberKnows { node, level },
+            ));
+        }
+        if members.is_empty() {
+            return Ok(refused(Reason::LevelRefused, Detail::NOTHING));
+        }
+        assert!(
+            to <= Level::KNOWN || self.planted.overrates_itself,
+            "the feature level {to} is known to this binary"
+        );
+        self.registry.level = to;
+        let after = After::Jurisdiction(self.registry.prefix);
+        let event = Event::new(Kind::Policy, &to, after);
+        let authorised = Authorised::system(rule::RAISE_LEVEL, &to);
+        self.record_all(vec![event], &authorised)
+    }
+
+    /// Runs a published rule. None runs by an entry at the levels there are.
+    pub(super) fn rule(&self, number: u16) -> ItemAnswer {
+        refused(Reason::RuleUnknown, Detail::Rule { number })
+    }
+}
