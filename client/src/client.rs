@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use carnet_domain::time::TimeMs;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::entry::SessionOpening;
+use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_client::RegistryClient;
@@ -197,29 +199,50 @@ impl Client {
     }
 
     async fn open_session(&self) -> Result<OpenSession, ClientError> {
-        // One nonce over all attempts: a repetition opens the same session, so not knowing the outcome does no harm.
-        let nonce: [u8; 16] = rand::rng().random();
-        let make = |channel| {
-            let mut client = registry(channel);
-            let request = pb::OpenSessionRequest {
-                nonce: Bytes::copy_from_slice(&nonce),
-            };
-            async move { client.open_session(Request::new(request)).await }
+        let Some(signer) = &self.0.signer else {
+            return Err(no_key());
         };
-        let response = self
-            .0
-            .net
-            .call(Intent::Read, self.0.net.attempt, &make)
-            .await
-            .outcome?;
+        let response = self.ask_for_session(Default::default()).await?;
         let prefix = carnet_wire::convert::prefix("prefix", &response.prefix)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        self.saw_log_time(TimeMs(response.log_time_ms));
+        // One nonce over all attempts: a repetition opens the same session, so not knowing the outcome does no harm.
+        let opening = SessionOpening {
+            prefix,
+            incarnation: response.incarnation,
+            key: signer.public().key_id(),
+            subject: response.subject,
+            nonce: rand::rng().random(),
+            not_after: self.now().saturating_add(lifetime()),
+        };
+        let opening = opening.to_bytes();
+        let signature = signer
+            .sign(&SessionOpening::signing_bytes(&opening))
+            .await?;
+        let request = pb::OpenSessionRequest {
+            opening: opening.into(),
+            signature: Bytes::copy_from_slice(&signature.0),
+        };
+        let response = self.ask_for_session(request).await?;
         self.saw_log_time(TimeMs(response.log_time_ms));
         Ok(OpenSession {
             id: response.session,
             prefix,
             incarnation: response.incarnation,
         })
+    }
+
+    async fn ask_for_session(
+        &self,
+        request: pb::OpenSessionRequest,
+    ) -> Result<pb::OpenSessionResponse, ClientError> {
+        let make = |channel| {
+            let mut client = registry(channel);
+            let request = request.clone();
+            async move { client.open_session(Request::new(request)).await }
+        };
+        let net = &self.0.net;
+        net.call(Intent::Read, net.attempt, &make).await.outcome
     }
 
     pub(crate) fn saw_log_time(&self, at: TimeMs) {
@@ -462,4 +485,13 @@ fn seen_of(failure: &Failure) -> Seen {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a signed request or opening may be under way.
+pub(crate) fn lifetime() -> DurationMs {
+    DurationMs(limits::COMMAND_LIFETIME.as_millis() as u64)
+}
+
+pub(crate) fn no_key() -> ClientError {
+    ClientError::Usage("no key to sign commands with (--actor-key)".into())
 }

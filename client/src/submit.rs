@@ -8,12 +8,12 @@ use carnet_domain::entry::{self, Answer, ItemAnswer};
 use carnet_domain::envelope::{SignedHeader, item_root};
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::signature::Signature;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::time::TimeMs;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use tonic::Request;
 
-use crate::client::{Client, Position, registry};
+use crate::client::{Client, Position, lifetime, no_key, registry};
 use crate::error::ClientError;
 use crate::retry::Intent;
 use crate::session::OpenSession;
@@ -171,19 +171,16 @@ impl Client {
         items: &[Blob],
     ) -> Result<Signed, ClientError> {
         let Some(signer) = &self.0.signer else {
-            return Err(ClientError::Usage(
-                "no key to sign commands with (--actor-key)".into(),
-            ));
+            return Err(no_key());
         };
         let (session, sequence) = self.number().await?;
-        let lifetime = DurationMs(limits::COMMAND_LIFETIME.as_millis() as u64);
         let header = SignedHeader {
             prefix: session.prefix,
             incarnation: session.incarnation,
             key: signer.public().key_id(),
             session: session.id,
             sequence,
-            not_after: self.now().saturating_add(lifetime),
+            not_after: self.now().saturating_add(lifetime()),
             kind: kind.number() as u16,
             item_count: u32::try_from(items.len()).map_err(|_| too_many(items.len()))?,
             item_root: item_root(items.iter().map(|item| item.0.as_slice())),

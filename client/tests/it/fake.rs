@@ -235,10 +235,16 @@ type Answered<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Registry for Node {
-    async fn open_session(&self, _: Request<OpenSessionRequest>) -> Answered<OpenSessionResponse> {
+    async fn open_session(
+        &self,
+        request: Request<OpenSessionRequest>,
+    ) -> Answered<OpenSessionResponse> {
         let mut state = self.state();
-        state.sessions += 1;
-        let session = state.sessions;
+        let mut session = 0;
+        if !request.get_ref().opening.is_empty() {
+            state.sessions += 1;
+            session = state.sessions;
+        }
         Ok(Response::new(OpenSessionResponse {
             session,
             prefix: "86".into(),

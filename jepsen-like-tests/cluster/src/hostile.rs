@@ -14,7 +14,7 @@ use carnet_domain::code::Prefix;
 use carnet_domain::command::Command;
 use carnet_domain::digest::sha256;
 use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, Request};
+use carnet_domain::entry::{Answer, Request, SessionOpening};
 use carnet_domain::envelope::{SignedHeader, item_root};
 use carnet_domain::signature::{PublicKey, SecretKey};
 use carnet_domain::time::{DurationMs, TimeMs};
@@ -59,16 +59,30 @@ impl Attacker {
             .channel(&of.client_address(node), server)
             .map_err(Broken::at(who))?;
         let mut client = RegistryClient::new(channel);
-        let nonce = sha256(&[who.as_bytes(), &node.to_be_bytes()]).0[..16].to_vec();
+        let key = carnet_client::pki::read_seed(&file("actor.key")).map_err(Broken::at(who))?;
+        let nonce = sha256(&[who.as_bytes(), &node.to_be_bytes()]);
+        let asked = client.open_session(registry::OpenSessionRequest::default());
+        let asked = asked.await.map_err(Broken::at("ask for a session"))?;
+        let opening = SessionOpening {
+            prefix: of.prefix(),
+            incarnation: 0,
+            key: key.public().key_id(),
+            subject: asked.into_inner().subject,
+            nonce: std::array::from_fn(|at| nonce.0[at]),
+            not_after: wall_time().saturating_add(DurationMs::from_secs(600)),
+        };
+        let opening = opening.to_bytes();
+        let signature = key.sign(&SessionOpening::signing_bytes(&opening));
         let opened = client
             .open_session(registry::OpenSessionRequest {
-                nonce: nonce.into(),
+                opening: opening.into(),
+                signature: signature.0.to_vec().into(),
             })
             .await
             .map_err(Broken::at("open a session"))?;
         Ok(Self {
             client,
-            key: carnet_client::pki::read_seed(&file("actor.key")).map_err(Broken::at(who))?,
+            key,
             prefix: of.prefix(),
             session: opened.into_inner().session,
             sequence: 0,

@@ -411,7 +411,7 @@ impl World {
             0 => {
                 let (who, command) = self.some_command();
                 let request = self.target.request(who, &[command]);
-                Body::Actor { request }
+                self.target.client_body(request)
             }
             1 => Body::Foreign { batch: self.mail() },
             _ => Body::Seal {},
@@ -445,7 +445,7 @@ impl World {
             Some(command) => {
                 let count = if self.random.one_in(4) { 3 } else { 1 };
                 let request = self.target.request(who, &vec![command; count]);
-                self.target.apply(Body::Actor { request });
+                self.target.ask(request);
             }
             // Signed all the same: the item is refused, the request is not.
             None => {
@@ -463,7 +463,7 @@ impl World {
             ..header
         };
         let request = self.signed(who, &header, items.into_iter().map(Blob).collect());
-        self.target.apply(Body::Actor { request });
+        self.target.ask(request);
     }
 
     fn signed(&self, who: &str, header: &SignedHeader, items: Vec<Blob>) -> Request {
@@ -485,9 +485,9 @@ impl World {
         let (first, count) = *self.random.pick(&[(0, 4), (1, 2), (3, 1)]);
         let request = self.target.part(who, &header, &commands, first, count);
         let again = self.random.one_in(3).then(|| request.clone());
-        self.target.apply(Body::Actor { request });
+        self.target.ask(request);
         if let Some(request) = again {
-            self.target.apply(Body::Actor { request });
+            self.target.ask(request);
         }
     }
 
@@ -508,7 +508,8 @@ impl World {
         if self.random.one_in(3) {
             request.first_item = *self.random.pick(&[9_999, 10_000, u32::MAX - 1, u32::MAX]);
         }
-        self.enter(Body::Actor { request }, Attack::Request);
+        let body = self.target.client_body(request);
+        self.enter(body, Attack::Request);
     }
 
     /// An entry with this body, whether or not a decoder lets it through. If none does, the rules meet it all the same, for
@@ -730,10 +731,25 @@ impl World {
     fn attack_housekeeping(&mut self) {
         let registry = self.target.registry();
         let body = match self.random.below(3) {
-            0 => Body::OpenSession {
-                subject: "x".repeat(*self.random.pick(&[0, 1, 512, 513, 4_096])),
-                nonce: [self.random.below(3) as u8; 16],
-            },
+            0 => {
+                let (who, _) = self.some_command();
+                let nonce = [self.random.below(3) as u8; 16];
+                let long = "x".repeat(*self.random.pick(&[0, 1, 512, 513, 4_096]));
+                let name = if self.random.one_in(2) { who } else { &long };
+                let mut body = self.target.opening_under(name, who, nonce);
+                if let Body::OpenSession {
+                    subject, signature, ..
+                } = &mut body
+                {
+                    if self.random.one_in(4) {
+                        *subject = long.clone();
+                    }
+                    if self.random.one_in(3) {
+                        signature.0[0] ^= 1;
+                    }
+                }
+                body
+            }
             1 => {
                 let sizes = [
                     0,

@@ -6,11 +6,12 @@
 use carnet_domain::command::CommandKind;
 use carnet_domain::digest::sha256;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::Request;
+use carnet_domain::entry::{Request, SessionOpening};
 use carnet_domain::envelope::{SignedHeader, verify_header};
 use carnet_domain::machine::signature_digest;
 use carnet_domain::policy::{Permission, Query, may_query, permission};
 use carnet_domain::record::{Holder, Signer};
+use carnet_domain::signature::Signature;
 use carnet_store::records::Records;
 use carnet_trust::chain::VerifiedClient;
 use carnet_wire::status::ApiError;
@@ -107,6 +108,37 @@ pub fn verify(
         }
         Err(error) => Err(ApiError::invalid("request.signature", error)),
     }
+}
+
+/// Verifies the opening of a session before it is proposed, as [`verify`] does a request.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_opening(
+    node: &Node,
+    caller: &VerifiedClient,
+    opening: &[u8],
+    signature: &Signature,
+) -> Result<(), ApiError> {
+    let said =
+        SessionOpening::from_bytes(opening).map_err(|error| ApiError::invalid("opening", error))?;
+    if said.subject != caller.name().to_string() {
+        return Err(ApiError::denied("the opening names another certificate"));
+    }
+    let signer = Records(node.state.engine())
+        .signer(&said.key)
+        .map_err(ApiError::internal)?;
+    // This node may lag behind the key's addition: apply decides.
+    let Some(signer) = signer else {
+        return Ok(());
+    };
+    belongs(caller, &signer)?;
+    carnet_domain::signature::verify(
+        &signer.public,
+        &SessionOpening::signing_bytes(opening),
+        signature,
+    )
+    .map_err(|error| ApiError::invalid("signature", error))
 }
 
 /// The certificate and the signing key must be of the same enterprise, or both of an office with the same role.

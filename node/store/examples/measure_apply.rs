@@ -128,7 +128,10 @@ impl Bench {
             }
             let entries = requests
                 .into_iter()
-                .map(|request| self.entry(Body::Actor { request }))
+                .map(|request| {
+                    let body = self.country.client_body(request);
+                    self.entry(body)
+                })
                 .collect();
             let (took, answers) = self.apply(entries)?;
             applying += took;
@@ -190,7 +193,8 @@ impl Bench {
         let prepared = self.country.entries[already..].iter();
         let prepared = prepared.map(Canonical::to_bytes).collect();
         self.apply(prepared)?;
-        let entry = self.entry(Body::Actor { request });
+        let body = self.country.client_body(request);
+        let entry = self.entry(body);
         let size = entry.len();
         let (took, answers) = self.apply(vec![entry])?;
         let full = |item: &&ItemAnswer| matches!(item, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull);

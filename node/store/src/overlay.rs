@@ -600,6 +600,10 @@ impl Ledger for Overlay<'_> {
         Ok(())
     }
 
+    fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, StorageFault> {
+        Records(self).subtree(0, index)
+    }
+
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
         Pages::page(&Records(self), path)
     }

@@ -47,6 +47,8 @@ pub mod tag {
     pub const PART: &str = "carnet-part/1";
     /// Signed command header.
     pub const COMMAND: &str = "carnet-command/1";
+    /// Signed opening of a session.
+    pub const SESSION: &str = "carnet-session/1";
     /// Custody tag sent to all peers.
     pub const CUSTODY_TAG: &str = "carnet-custody-tag/1";
     /// Root-signed statement of a jurisdiction (bundle, agreement, genesis, key event).
@@ -63,11 +65,12 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 9] = [
+    pub const STRINGS: [&str; 10] = [
         KEY,
         MAP_VALUE,
         PART,
         COMMAND,
+        SESSION,
         CUSTODY_TAG,
         ROOT_STATEMENT,
         SKIP,

@@ -8,7 +8,7 @@ use crate::accord::Signed;
 use crate::checkpoint::NOTE_BYTES_MAX;
 use crate::code::Prefix;
 use crate::digest::Digest;
-use crate::encoding::{Blob, Canonical, Encoder};
+use crate::encoding::{Blob, Canonical, Encoder, tag};
 use crate::envelope::ITEM_COUNT_MAX;
 use crate::leaf::{Disclosure, EntrySeed, SLOT_COUNT};
 use crate::level::Level;
@@ -18,8 +18,9 @@ use crate::limits::{
 };
 use crate::map::{MapProof, MapValue};
 use crate::merkle::{Frontier, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
+use crate::record::Holder;
 use crate::rejection::Rejection;
-use crate::signature::{PublicKey, Signature};
+use crate::signature::{KeyId, PublicKey, Signature};
 use crate::time::{DurationMs, TimeMs};
 
 /// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
@@ -219,6 +220,38 @@ crate::canonical_struct!(MailBatch @ 1 {
     items: List<MAIL_ITEMS_MAX>
 });
 
+/// What a client signs to open a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOpening {
+    /// The registry meant.
+    pub prefix: Prefix,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The key that signs; the session belongs to its party.
+    pub key: KeyId,
+    /// The certificate's subject under which the session is used.
+    pub subject: String,
+    /// 16 bytes drawn by the client, so that a repeated request opens one session.
+    pub nonce: [u8; 16],
+    /// Ignored after this log time.
+    pub not_after: TimeMs,
+}
+crate::canonical_struct!(SessionOpening @ 1 {
+    prefix,
+    incarnation: Sequence,
+    key,
+    subject,
+    nonce,
+    not_after
+});
+
+impl SessionOpening {
+    /// The bytes under the signature, of an opening's canonical bytes.
+    pub fn signing_bytes(opening: &[u8]) -> Vec<u8> {
+        [tag::SESSION.as_bytes(), opening].concat()
+    }
+}
+
 /// What an entry does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -236,13 +269,17 @@ pub enum Body {
     },
     /// Opens a session.
     OpenSession {
-        /// Subject of the client's certificate.
+        /// Subject of the client's certificate, by the node that was asked.
         subject: String,
-        /// 16 bytes drawn by the client, so that a repeated request opens one session.
-        nonce: [u8; 16],
+        /// Canonical bytes of a [`SessionOpening`].
+        opening: Blob,
+        /// Signature of the opening's key over `"carnet-session/1" ‖ opening`.
+        signature: Signature,
     },
     /// Commands of an actor.
     Actor {
+        /// Subject of the client's certificate, by the node that was asked.
+        subject: String,
         /// The request.
         request: Request,
     },
@@ -280,8 +317,8 @@ pub enum Body {
 crate::canonical_variants!(Body {
     1 => Root { signed },
     2 => AdvanceTime { to, readings },
-    3 => OpenSession { subject, nonce },
-    4 => Actor { request },
+    3 => OpenSession { subject, opening, signature },
+    4 => Actor { subject, request },
     5 => Foreign { batch },
     6 => Seal {},
     7 => Publish { size: Index, root, signature },
@@ -303,7 +340,7 @@ impl Entry {
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
     pub fn to_bytes_at_once(&self) -> Vec<u8> {
         let items = match &self.body {
-            Body::Actor { request } => request.items.as_slice(),
+            Body::Actor { request, .. } => request.items.as_slice(),
             _ => &[],
         };
         let grown = |room: usize, item: &Blob| {
@@ -366,8 +403,10 @@ crate::canonical_struct!(Answer {
 pub struct Session {
     /// Its number.
     pub id: u64,
-    /// Subject of the certificate that opened it.
+    /// Subject of the certificate that opened it; requests come under no other.
     pub subject: String,
+    /// Whose key opened it; requests are signed by no other party's.
+    pub party: Holder,
     /// The nonce it was opened with.
     pub nonce: [u8; 16],
     /// When.
@@ -378,25 +417,40 @@ pub struct Session {
 crate::canonical_struct!(Session @ 1 {
     id: Sequence,
     subject,
+    party,
     nonce,
     opened,
     highest: Sequence
 });
 
-/// A stored answer: the request it belongs to, and the answer's bytes.
+/// What is kept of an answer, by which it is given again: which items were done is a bit each, where their leaves stand and
+/// with which sequence is said where it changes, and the leaves' hashes are read from the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// Number of the request in its session.
     pub sequence: u64,
     /// SHA-256 of header and signature.
     pub request: Digest,
-    /// Canonical answer.
-    pub answer: Blob,
+    /// How many items were answered.
+    pub count: u32,
+    /// Where the leaves of the items done stand: from an item done on, the index of its last leaf; the next one done has the
+    /// next, and so on to the next run. One entry makes one run.
+    pub runs: Vec<(u32, u64)>,
+    /// The sequences of the items' subjects: that of an item done, and of those after it up to the next that is named.
+    pub sequences: Vec<(u32, u64)>,
+    /// One bit an item, set when it was done; the first item is the highest bit of the first byte.
+    pub done: Blob,
+    /// Items refused: the item's place and why. What was neither done nor refused changed nothing.
+    pub refused: Vec<(u32, Rejection)>,
 }
 crate::canonical_struct!(StoredAnswer @ 1 {
     sequence: Sequence,
     request,
-    answer
+    count,
+    runs: List<{ ITEM_COUNT_MAX as usize }>,
+    sequences: List<{ ITEM_COUNT_MAX as usize }>,
+    done,
+    refused: List<{ ITEM_COUNT_MAX as usize }>
 });
 
 /// A sealed size, waiting for its signature.

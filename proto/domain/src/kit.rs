@@ -20,7 +20,7 @@ use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
 use crate::entry::{
     ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Registry, Request,
-    Session, Stamp,
+    Session, SessionOpening, Stamp,
 };
 use crate::envelope::{SignedHeader, item_root};
 use crate::leaf::{EntrySeed, leaf_bytes_hash};
@@ -460,16 +460,58 @@ impl Country {
         self.clock = self.clock.saturating_add(STEP);
     }
 
+    /// The entry by which somebody opens a session, under a certificate of the same name.
+    pub fn opening(&self, name: &str, nonce: [u8; 16]) -> Body {
+        self.opening_under(name, name, nonce)
+    }
+
+    /// The entry by which somebody opens a session under a certificate with this subject.
+    pub fn opening_under(&self, subject: &str, name: &str, nonce: [u8; 16]) -> Body {
+        let key = self.key(name);
+        let registry = self.registry();
+        let opening = SessionOpening {
+            prefix: registry.prefix,
+            incarnation: registry.incarnation,
+            key: key.public().key_id(),
+            subject: subject.to_owned(),
+            nonce,
+            not_after: TimeMs::MAX,
+        };
+        let opening = opening.to_bytes();
+        Body::OpenSession {
+            subject: subject.to_owned(),
+            signature: key.sign(&SessionOpening::signing_bytes(&opening)),
+            opening: Blob(opening),
+        }
+    }
+
+    /// The entry of a request that came under the certificate which opened its session.
+    pub fn client_body(&self, request: Request) -> Body {
+        let header = SignedHeader::from_bytes(&request.header.0).ok();
+        let session = header.and_then(|header| {
+            let Ok(session) = self.ledger.session(header.session);
+            session
+        });
+        Body::Actor {
+            subject: session.map(|session| session.subject).unwrap_or_default(),
+            request,
+        }
+    }
+
+    /// A request, applied under the certificate which opened its session.
+    pub fn ask(&mut self, request: Request) -> Answer {
+        let body = self.client_body(request);
+        self.apply(body)
+    }
+
     /// The open session of somebody.
     pub fn session(&mut self, name: &str) -> u64 {
         if let Some((session, _)) = self.sessions.get(name) {
             return *session;
         }
         let nonce = sha256(&[name.as_bytes()]);
-        let answer = self.apply(Body::OpenSession {
-            subject: name.to_owned(),
-            nonce: std::array::from_fn(|i| nonce.0[i]),
-        });
+        let opening = self.opening(name, std::array::from_fn(|i| nonce.0[i]));
+        let answer = self.apply(opening);
         let id = answer.session.unwrap_or_default();
         self.sessions.insert(name.to_owned(), (id, 0));
         id
@@ -557,7 +599,7 @@ impl Country {
     /// When the answer is not one item.
     pub fn command(&mut self, name: &str, command: Command) -> ItemAnswer {
         let request = self.request(name, &[command]);
-        let mut answer = self.apply(Body::Actor { request });
+        let mut answer = self.ask(request);
         assert!(answer.items.len() == 1, "one command has one answer");
         answer.items.swap_remove(0)
     }

@@ -135,6 +135,8 @@ pub trait Ledger {
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
     /// The subtrees of the tree that the leaf at `index` completed: itself first, then ascending by level.
     fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), Self::Fault>;
+    /// The hash of the leaf at `index`, as the tree has it.
+    fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, Self::Fault>;
     /// A page of the map.
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
     /// Replaces a page of the map.

@@ -9,6 +9,7 @@ mod level;
 mod meter;
 mod root;
 mod seal;
+mod session;
 mod skip;
 mod time;
 
@@ -21,8 +22,7 @@ use crate::decide::{Context, Stop, decide, fitting};
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical};
 use crate::entry::{
-    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request,
-    SESSIONS_PER_SUBJECT_MAX, Session, StoredAnswer,
+    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request, Session,
 };
 use crate::envelope::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
@@ -164,8 +164,12 @@ pub fn apply_with<L: Ledger>(
     let (session, items) = match &entry.body {
         Body::Root { signed } => (None, vec![run.root_statement(signed)?]),
         Body::AdvanceTime { to, readings } => (None, vec![run.advance_time(*to, readings)?]),
-        Body::OpenSession { subject, nonce } => run.open_session(subject, nonce)?,
-        Body::Actor { request } => (None, run.request(request)?),
+        Body::OpenSession {
+            subject,
+            opening,
+            signature,
+        } => run.open_session(subject, opening, signature)?,
+        Body::Actor { subject, request } => (None, run.request(subject, request)?),
         Body::Foreign { batch } => (None, run.foreign(batch)?),
         Body::Seal {} => (None, vec![run.seal()?]),
         Body::Publish {
@@ -217,36 +221,8 @@ impl<L: Ledger> Run<'_, L> {
         self.ledger.is_spent() || self.registry.unsealed >= UNSEALED_MAX
     }
 
-    fn open_session(
-        &mut self,
-        subject: &str,
-        nonce: &[u8; 16],
-    ) -> Result<(Option<u64>, Vec<ItemAnswer>), L::Fault> {
-        let open = self.ledger.sessions_of(subject)?;
-        if let Some(session) = open.iter().find(|session| session.nonce == *nonce) {
-            return Ok((Some(session.id), vec![ItemAnswer::Nothing {}]));
-        }
-        if open.len() >= SESSIONS_PER_SUBJECT_MAX {
-            // The oldest makes way: a client that lost its session cannot be locked out for ever.
-            if let Some(oldest) = open.iter().min_by_key(|session| session.id) {
-                self.ledger.close_session(oldest.id)?;
-            }
-        }
-        let id = self.registry.next_session;
-        self.registry.next_session = next_own(id);
-        let session = Session {
-            id,
-            subject: subject.to_owned(),
-            nonce: *nonce,
-            opened: self.now,
-            highest: 0,
-        };
-        self.ledger.put_session(session)?;
-        Ok((Some(id), vec![ItemAnswer::Nothing {}]))
-    }
-
     /// A request of an actor: exactly once per session and number.
-    fn request(&mut self, request: &Request) -> Result<Vec<ItemAnswer>, L::Fault> {
+    fn request(&mut self, subject: &str, request: &Request) -> Result<Vec<ItemAnswer>, L::Fault> {
         let all = |rejection: Rejection| {
             vec![ItemAnswer::Refused { rejection }; request.items.len().max(1)]
         };
@@ -284,10 +260,10 @@ impl<L: Ledger> Run<'_, L> {
                 request: header.sequence,
             };
             let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
-            done = match Answer::from_bytes(&stored.answer.0) {
-                Ok(answer) if stored.request == digest => answer.items,
-                _ => return Ok(all(mismatch())),
-            };
+            if stored.request != digest {
+                return Ok(all(mismatch()));
+            }
+            done = self.told_before(&stored)?;
             let Some(executed) = done.iter().position(found_no_room) else {
                 return Ok(done);
             };
@@ -299,7 +275,7 @@ impl<L: Ledger> Run<'_, L> {
             done.truncate(executed);
         }
         let rest = request.items.len().saturating_sub(done.len()).max(1); // saturates: compared above
-        match self.execute(session, request, (&header, digest), &mut done)? {
+        match self.execute(session, (subject, request), (&header, digest), &mut done)? {
             Ok(()) => {}
             Err(rejection) => done.extend(vec![ItemAnswer::Refused { rejection }; rest]),
         }
@@ -311,7 +287,7 @@ impl<L: Ledger> Run<'_, L> {
     fn execute(
         &mut self,
         session: Session,
-        request: &Request,
+        (subject, request): (&str, &Request),
         (header, digest): (&SignedHeader, Digest),
         done: &mut Vec<ItemAnswer>,
     ) -> Result<Result<(), Rejection>, L::Fault> {
@@ -337,6 +313,10 @@ impl<L: Ledger> Run<'_, L> {
         if signer.retired.is_some() || signer.compromised_after.is_some() {
             return no(Reason::SignerNotActive, Detail::Key { key: header.key });
         }
+        if session.subject != subject || session.party != signer.holder {
+            let session = session.id;
+            return no(Reason::SessionNotYours, Detail::Session { session });
+        }
         let known = self
             .ledger
             .verified_before(&signature_digest(&signer, &digest));
@@ -360,7 +340,8 @@ impl<L: Ledger> Run<'_, L> {
             }
         };
         self.items(&signer, header, &items, done)?;
-        self.remember(session, header, request.first_item, digest, done)?;
+        let stored = session::stored(header.sequence, digest, done);
+        self.remember(session, request.first_item, stored)?;
         Ok(Ok(()))
     }
 
@@ -455,36 +436,6 @@ impl<L: Ledger> Run<'_, L> {
             };
         }
         Ok(answer)
-    }
-
-    fn remember(
-        &mut self,
-        session: Session,
-        header: &SignedHeader,
-        first_item: u32,
-        request: Digest,
-        answers: &[ItemAnswer],
-    ) -> Result<(), L::Fault> {
-        let answer = Answer {
-            at: self.now,
-            size: self.registry.tree.size(),
-            session: None,
-            items: answers.to_vec(),
-        };
-        let stored = StoredAnswer {
-            sequence: header.sequence,
-            request,
-            answer: Blob(answer.to_bytes()),
-        };
-        self.ledger
-            .put_answer(session.id, place(header.sequence), first_item, stored)?;
-        if session.highest < header.sequence {
-            self.ledger.put_session(Session {
-                highest: header.sequence,
-                ..session
-            })?;
-        }
-        Ok(())
     }
 
     /// Turns one event into one leaf and all its writes.
@@ -792,7 +743,7 @@ fn place(sequence: u64) -> u32 {
 /// The bytes kept of an entry's authorisation: its body, where an item that stands in slot 10 of a leaf of its own is not
 /// kept a second time, but as no bytes at all. [`whole_envelope`] puts it back.
 fn kept_envelope(body: &Body, told: &[u32]) -> Vec<u8> {
-    let Body::Actor { request } = body else {
+    let Body::Actor { subject, request } = body else {
         return body.to_bytes();
     };
     let items = (request.first_item..).zip(&request.items);
@@ -807,13 +758,14 @@ fn kept_envelope(body: &Body, told: &[u32]) -> Vec<u8> {
         first_item: request.first_item,
         range_proof: request.range_proof.clone(),
     };
-    Body::Actor { request }.to_bytes()
+    let subject = subject.clone();
+    Body::Actor { subject, request }.to_bytes()
 }
 
 /// The body of an entry as it was proposed, of what is kept of it and the leaves that it wrote; `None` when a leaf is
 /// missing.
 pub fn whole_envelope(mut kept: Body, leaves: &[LeafRecord]) -> Option<Body> {
-    if let Body::Actor { request } = &mut kept {
+    if let Body::Actor { request, .. } = &mut kept {
         for (index, item) in (request.first_item..).zip(&mut request.items) {
             // No command has no bytes.
             if item.0.is_empty() {

@@ -371,6 +371,9 @@ impl Ledger for MemoryLedger {
         self.nodes.extend(nodes);
         Ok(())
     }
+    fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(self.nodes.get(&(0, index)).copied())
+    }
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
         Ok(self.pages.get(path).cloned())
     }

@@ -40,6 +40,7 @@ reasons! {
     5 CommandExpired "The command's time limit had passed at log time.", "Sign it anew.";
     6 SignerUnknown "The signing key is not enrolled.", "Have the key added: of an enterprise by a registrar, of an office by an admin.";
     7 SignerNotActive "The signing key was retired or reported compromised.", "Sign with an active key; a key that is retired needs nothing more.";
+    70 SessionNotYours "The session belongs to another certificate or another party.", "Open a session of your own.";
     8 BadSignature "The signature does not verify under the enrolled key.", "Sign the exact bytes with the enrolled key.";
     9 Malformed "An item is not a canonical command of the kind the header names.", "Encode the items canonically.";
     10 RoleNotAllowed "The actor's role may not give this command.", "Ask an actor with the right role.";

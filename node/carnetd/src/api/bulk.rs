@@ -74,6 +74,7 @@ pub async fn submit(
             ),
         ));
     }
+    let subject = caller.name().to_string();
     let parts = parts(&header_bytes, signature, items);
     if let Some(first) = parts.first() {
         ingress::verify(&node, &caller, &header, first)?;
@@ -81,10 +82,14 @@ pub async fn submit(
     Ok(stream::iter(parts)
         .map(move |part| {
             let node = Arc::clone(&node);
+            let subject = subject.clone();
             async move {
                 let first_item = part.first_item;
                 let committed = node
-                    .propose(Body::Actor { request: part })
+                    .propose(Body::Actor {
+                        subject,
+                        request: part,
+                    })
                     .await
                     .map_err(|error| error.to_status())?;
                 let position = Some(node.position(committed.log_index));

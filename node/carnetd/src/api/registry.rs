@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use carnet_domain::code::{EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
-use carnet_domain::encoding::Canonical;
+use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Body, ItemAnswer, Request as ActorRequest};
 use carnet_domain::leaf::Subject;
 use carnet_domain::merkle::consistency_proof;
 use carnet_domain::policy::{Permission, Query};
+use carnet_domain::signature::Signature;
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::records::Records;
@@ -48,6 +49,10 @@ fn malformed(field: &str, error: impl std::fmt::Display) -> Status {
     ApiError::invalid(field, error.to_string()).to_status()
 }
 
+fn no_genesis() -> Status {
+    status(ApiError::unavailable("the registry has no genesis yet"))
+}
+
 #[tonic::async_trait]
 impl Registry for RegistryService {
     async fn open_session(
@@ -57,24 +62,42 @@ impl Registry for RegistryService {
         let caller = ingress::caller(request.extensions())
             .map_err(status)?
             .clone();
-        let nonce = convert::array::<16>("nonce", &request.get_ref().nonce).map_err(status)?;
+        let message = request.into_inner();
+        if message.opening.is_empty() {
+            // Whoever signs an opening asks before what the registry is called and how late it is there.
+            let registry = self.node.state.registry().map_err(storage)?;
+            let registry = registry.ok_or_else(no_genesis)?;
+            return Ok(Response::new(pb::OpenSessionResponse {
+                session: 0,
+                prefix: registry.prefix.to_string(),
+                incarnation: registry.incarnation,
+                log_time_ms: registry.log_time.as_ms(),
+                position: None,
+                subject: caller.name().to_string(),
+            }));
+        }
+        let signature = convert::array::<64>("signature", &message.signature).map_err(status)?;
+        let signature = Signature(signature);
+        ingress::verify_opening(&self.node, &caller, &message.opening, &signature)
+            .map_err(status)?;
         let body = Body::OpenSession {
             subject: caller.name().to_string(),
-            nonce,
+            opening: Blob(message.opening.to_vec()),
+            signature,
         };
         let committed = self.node.propose(body).await.map_err(status)?;
         let Some(session) = committed.answer.session else {
             return Err(status(refusal(&committed)));
         };
         let registry = self.node.state.registry().map_err(storage)?;
-        let registry = registry
-            .ok_or_else(|| status(ApiError::unavailable("the registry has no genesis yet")))?;
+        let registry = registry.ok_or_else(no_genesis)?;
         Ok(Response::new(pb::OpenSessionResponse {
             session,
             prefix: registry.prefix.to_string(),
             incarnation: registry.incarnation,
             log_time_ms: committed.answer.at.as_ms(),
             position: Some(self.node.position(committed.log_index)),
+            subject: caller.name().to_string(),
         }))
     }
 
@@ -95,7 +118,10 @@ impl Registry for RegistryService {
         ingress::verify(&self.node, &caller, &header, &actor).map_err(status)?;
         let committed = self
             .node
-            .propose(Body::Actor { request: actor })
+            .propose(Body::Actor {
+                subject: caller.name().to_string(),
+                request: actor,
+            })
             .await
             .map_err(status)?;
         let mut response = pb::SubmitResponse {

@@ -4,9 +4,10 @@ use carnet_domain::command::Command;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Blob;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, Session, StoredAnswer};
+use carnet_domain::entry::{Session, StoredAnswer};
 use carnet_domain::kit::Country;
 use carnet_domain::ledger::Ledger;
+use carnet_domain::record::Holder;
 use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::compare::Mark;
@@ -62,6 +63,9 @@ fn session(id: u64) -> Session {
     Session {
         id,
         subject: "maker".into(),
+        party: Holder::Office {
+            name: "registrar/hq".into(),
+        },
         nonce: [7; 16],
         opened: TimeMs::EPOCH,
         highest: 9,
@@ -72,7 +76,11 @@ fn answer(sequence: u64) -> StoredAnswer {
     StoredAnswer {
         sequence,
         request: Digest::ZERO,
-        answer: Blob(vec![9; 20]),
+        count: 1,
+        runs: vec![(0, 0)],
+        sequences: vec![(0, 1)],
+        done: Blob(vec![0x80]),
+        refused: Vec::new(),
     }
 }
 
@@ -195,17 +203,14 @@ fn an_overlay_reads_around_what_it_cleared() {
 fn records() -> Vec<LogRecord> {
     let mut country = Country::with_market("86");
     for n in 0..32 {
-        let open = Body::OpenSession {
-            subject: "maker".into(),
-            nonce: [n; 16],
-        };
+        let open = country.opening("maker", [n; 16]);
         let session = country.apply(open).session.expect("a session");
         for serial in [1, 2] {
             let commands: [Command; 1] = [country.register(u32::from(n) * 10 + serial)];
             let mut header = country.header("maker", &commands);
             header.session = session;
             let request = country.part("maker", &header, &commands, 0, 1);
-            country.apply(Body::Actor { request });
+            country.ask(request);
         }
         if n % 10 == 9 {
             country.advance(DurationMs::from_ms(60_000));

@@ -81,15 +81,17 @@ macro_rules! encoded {
 }
 
 small!(
-    Registry, Members, Code, Ended, Signer, Session, LooseChain, Head
+    Registry, Members, Code, Digest, Ended, Signer, Session, LooseChain, Head
 );
-encoded!(Robot, Enterprise, Model, Recall, Transfer, Peer);
-
-impl Row for StoredAnswer {
-    fn bytes(&self) -> usize {
-        self.answer.0.len()
-    }
-}
+encoded!(
+    Robot,
+    Enterprise,
+    Model,
+    Recall,
+    Transfer,
+    Peer,
+    StoredAnswer
+);
 
 impl Row for LeafRecord {
     fn bytes(&self) -> usize {
@@ -164,6 +166,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
         head_of(key: &Digest) -> Option<Head>;
+        leaf_hash(index: u64) -> Option<Digest>;
         page(path: &PagePath) -> Option<Page>;
     }
 

@@ -58,7 +58,7 @@ fn envelopes(country: &Country, index: u64, record: &LeafRecord) -> Vec<Envelope
             let Ok(all) = country.ledger.leaves(record.envelope, u64::MAX, usize::MAX);
             let of_entry = |leaf: &LeafRecord| leaf.envelope == record.envelope && leaf.class == 0;
             let all: Vec<LeafRecord> = all.into_iter().filter(of_entry).collect();
-            let Some(Body::Actor { request }) = whole_envelope(kept, &all) else {
+            let Some(Body::Actor { request, .. }) = whole_envelope(kept, &all) else {
                 panic!("leaf {index} has no whole envelope");
             };
             vec![Envelope::Actor {

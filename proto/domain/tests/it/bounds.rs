@@ -84,7 +84,7 @@ fn a_request_that_begins_at_the_last_number_is_refused() {
         let mut request = a.request("owner", std::slice::from_ref(&retire));
         request.first_item = first;
         let bytes = request.to_bytes();
-        let answer = a.apply(Body::Actor { request });
+        let answer = a.ask(request);
         assert_eq!(
             text(&answer.items[0]),
             "Malformed: the items are not those under the signature",
@@ -731,7 +731,7 @@ fn an_entry_does_no_more_than_a_constant() {
     let request = a.request("registrar", &commands);
     assert!(request.to_bytes().len() <= ENTRY_BYTES_MAX);
     let before = a.registry().tree.size();
-    let answer = a.apply(Body::Actor { request });
+    let answer = a.ask(request);
     let written = a.registry().tree.size() - before;
     assert_eq!(text(&answer.items[0]), "done");
     assert_eq!(text(&answer.items[1_999]), "EntryFull");

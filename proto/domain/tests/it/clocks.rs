@@ -72,7 +72,8 @@ fn steps_of_one_clock_move_nothing_more_than_the_ceiling() {
         x.clock = now.saturating_add(DurationMs(step * 400_000));
         let register = x.register(step as u32 + 1);
         let request = x.request_unrenewed("maker", &[register]);
-        refused(&mut x, Body::Actor { request }, "ClockAhead");
+        let body = x.client_body(request);
+        refused(&mut x, body, "ClockAhead");
         // A minority confirms nothing, however often.
         let alone = advance(x.clock, &[(1, 0, 0), (2, -400_000, 1), (3, -400_000, 1)]);
         refused(&mut x, alone, "ClocksDisagree");

@@ -3,7 +3,8 @@
 use carnet_domain::checkpoint::{Checkpoint, Origin};
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Body, Request};
+use carnet_domain::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
+use carnet_domain::envelope::SignedHeader;
 use carnet_domain::kit::{Country, text};
 use carnet_domain::leaf::Leaf;
 use carnet_domain::ledger::Ledger;
@@ -14,7 +15,7 @@ use crate::rules::{check, market};
 use crate::values::d;
 
 fn send(country: &mut Country, request: Request) -> String {
-    let answer = country.apply(Body::Actor { request });
+    let answer = country.ask(request);
     let texts: Vec<String> = answer.items.iter().map(text).collect();
     texts.join("; ")
 }
@@ -24,15 +25,11 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     let mut x = market();
     let commands = [x.register(2), x.register(2)];
     let request = x.request("maker", &commands);
-    let first = x.apply(Body::Actor {
-        request: request.clone(),
-    });
+    let first = x.ask(request.clone());
     assert_eq!(first.items.len(), 2);
     let size = x.registry().tree.size();
     x.advance(DurationMs::from_days(3)); // Past the time limit too: the outcome is known.
-    let again = x.apply(Body::Actor {
-        request: request.clone(),
-    });
+    let again = x.ask(request.clone());
     assert_eq!(again.items, first.items);
     assert_eq!(x.registry().tree.size(), size);
     let mut other = request;
@@ -99,9 +96,8 @@ fn an_answer_stands_until_the_request_that_takes_its_place_and_is_never_anothers
 fn an_item_is_kept_once_and_the_envelope_is_whole_with_its_leaves() {
     let mut x = market();
     let commands = [x.register(2), x.register(3), x.register(2)];
-    let body = Body::Actor {
-        request: x.request("maker", &commands),
-    };
+    let request = x.request("maker", &commands);
+    let body = x.client_body(request);
     let first = x.registry().tree.size();
     let answer = x.apply(body.clone());
     let texts: Vec<String> = answer.items.iter().map(text).collect();
@@ -126,10 +122,7 @@ fn an_item_is_kept_once_and_the_envelope_is_whole_with_its_leaves() {
 fn a_subject_has_sixteen_sessions_and_the_oldest_makes_way() {
     let mut x = market();
     let open = |x: &mut Country, nonce: u8| {
-        let body = Body::OpenSession {
-            subject: "maker".into(),
-            nonce: [nonce; 16],
-        };
+        let body = x.opening("maker", [nonce; 16]);
         x.apply(body).session.expect("a session")
     };
     let first = x.session("maker");
@@ -399,4 +392,99 @@ fn only_another_root_of_the_same_size_signed_by_the_log_is_a_contradiction() {
     // What is neither the newest sealed size nor the published one is a latecomer, whatever it says.
     x.publish().expect("sealed");
     assert_eq!(contradicted(&x, "log", old.size, other), None, "forgotten");
+}
+
+/// A session that was opened with one key served whoever could name its number.
+#[test]
+fn a_session_is_opened_by_a_signed_word_for_one_subject_and_one_party() {
+    let mut x = market();
+    let open = |x: &mut Country, body: Body| {
+        let answer = x.apply(body);
+        (answer.session, text(&answer.items[0]))
+    };
+    let honest = x.opening("maker", [1; 16]);
+    let changed = |change: &dyn Fn(&mut String, &mut SessionOpening)| {
+        let Body::OpenSession {
+            mut subject,
+            opening,
+            ..
+        } = honest.clone()
+        else {
+            panic!("an opening");
+        };
+        let mut opening = SessionOpening::from_bytes(&opening.0).expect("an opening");
+        change(&mut subject, &mut opening);
+        let bytes = opening.to_bytes();
+        let key = x.key("maker");
+        Body::OpenSession {
+            subject,
+            signature: key.sign(&SessionOpening::signing_bytes(&bytes)),
+            opening: Blob(bytes),
+        }
+    };
+    let elsewhere = changed(&|_, opening| opening.incarnation += 1);
+    let late = changed(&|_, opening| opening.not_after = TimeMs(1));
+    let moved = changed(&|subject, _| *subject = "rival".into());
+    let stranger = x.key("stranger").public().key_id();
+    let unknown = changed(&|_, opening| opening.key = stranger);
+    let rival = x.key("rival").public().key_id();
+    let forged = changed(&|_, opening| opening.key = rival);
+    for (body, expected) in [
+        (elsewhere, "WrongAudience: meant for 86/1, this is 86/0"),
+        (late, "CommandExpired: "),
+        (unknown, "SignerUnknown: "),
+        (forged, "BadSignature"),
+        (moved, "SessionNotYours"),
+    ] {
+        let (session, said) = open(&mut x, body);
+        assert_eq!(session, None, "{said}");
+        assert!(said.starts_with(expected), "{said}");
+    }
+    let mut broken = honest.clone();
+    if let Body::OpenSession { opening, .. } = &mut broken {
+        opening.0.push(0);
+    }
+    assert_eq!(open(&mut x, broken), (None, "Malformed".to_owned()));
+    let (session, _) = open(&mut x, honest.clone());
+    let session = session.expect("opened");
+    assert_eq!(open(&mut x, honest).0, Some(session), "repeated");
+
+    // Another certificate, and another party's signer, under the same session.
+    let commands = [x.register(2)];
+    let mut header = x.header("maker", &commands);
+    header.session = session;
+    let request = x.part("maker", &header, &commands, 0, 1);
+    let not_yours = format!("SessionNotYours: session {session}");
+    let stolen = Body::Actor {
+        subject: "rival".into(),
+        request: request.clone(),
+    };
+    assert_eq!(text(&x.apply(stolen).items[0]), not_yours);
+    let mut others = x.header("registrar", &commands);
+    others.session = session;
+    let others = x.part("registrar", &others, &commands, 0, 1);
+    assert_eq!(send(&mut x, others), not_yours);
+    assert_eq!(send(&mut x, request), "done");
+}
+
+/// An answer took fifty bytes an item.
+#[test]
+fn an_answer_is_kept_in_a_bit_an_item() {
+    let mut x = market();
+    let commands: Vec<_> = (2..=1_001).map(|serial| x.register(serial)).collect();
+    let mut commands = commands;
+    commands[500] = x.register(1);
+    let request = x.request("maker", &commands);
+    let header = SignedHeader::from_bytes(&request.header.0).expect("a header");
+    let first = x.ask(request.clone());
+    let place = (header.sequence % ANSWERS_PER_SESSION) as u32;
+    let Ok(stored) = x.ledger.answer(header.session, place, 0);
+    let stored = stored.expect("kept");
+    assert_eq!(stored.runs.len(), 1);
+    let size = stored.to_bytes().len();
+    assert!(size < 1_000 / 8 + 160, "{size} bytes");
+    let size = x.registry().tree.size();
+    let again = x.ask(request);
+    assert_eq!(again.items, first.items);
+    assert_eq!(x.registry().tree.size(), size);
 }

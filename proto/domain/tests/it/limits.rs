@@ -184,7 +184,7 @@ fn a_command_is_read_up_to_its_bytes() {
         request.header = Blob(header.to_bytes());
         request.signature = a.key("maker").sign(&header.signing_bytes());
         request.items = vec![item];
-        text(&a.apply(Body::Actor { request }).items[0])
+        text(&a.ask(request).items[0])
     };
     let over = COMMAND_BYTES_MAX + 1;
     assert_eq!(
@@ -749,7 +749,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     };
     let commands = vec![remedied; 10_000];
     let request = a.request("maker", &commands);
-    let answers = a.apply(Body::Actor { request }).items;
+    let answers = a.ask(request).items;
     let refused = answers
         .iter()
         .take_while(|a| text(a) == "RecallUnknown: recall none");
@@ -958,7 +958,7 @@ fn too_much(a: &mut Country) -> Request {
 
 fn answers(a: &mut Country, request: &Request) -> Vec<String> {
     let request = request.clone();
-    let answer = a.apply(Body::Actor { request });
+    let answer = a.ask(request);
     answer.items.iter().map(text).collect()
 }
 
@@ -975,9 +975,7 @@ fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
     let mut asked = 0;
     while executed < 2_500 {
         let from = a.registry().tree.size();
-        let answer = a.apply(Body::Actor {
-            request: request.clone(),
-        });
+        let answer = a.ask(request.clone());
         let texts: Vec<String> = answer.items.iter().map(text).collect();
         let done = count(&texts, "done");
         assert!(done > executed, "{done} after {executed}");
@@ -993,9 +991,7 @@ fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
         let kept = a.ledger.envelope(from).expect("kept");
         let kept = Body::from_bytes(kept).expect("our own body");
         let whole = carnet_domain::machine::whole_envelope(kept, &leaves).expect("every leaf");
-        let expected = Body::Actor {
-            request: request.clone(),
-        };
+        let expected = a.client_body(request.clone());
         assert!(whole == expected, "the envelope of the entry at {from}");
         executed = done;
         asked += 1;
@@ -1003,19 +999,19 @@ fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
     assert!(asked > 1, "one entry had room for all");
     // Each exactly once, and what is answered stays answered.
     assert_eq!(a.registry().tree.size() - before, 2_500);
-    let last = a.apply(Body::Actor {
-        request: request.clone(),
-    });
-    let indices: Vec<u64> = last
-        .items
-        .iter()
-        .map(|item| match item {
-            ItemAnswer::Done { leaf_index, .. } => *leaf_index,
-            other => panic!("{}", text(other)),
-        })
-        .collect();
-    let expected: Vec<u64> = (before..before + 2_500).collect();
-    assert_eq!(indices, expected);
+    let last = a.ask(request.clone());
+    let leaf = |leaf_index: u64| {
+        let Ok(record) = a.ledger.leaf(leaf_index);
+        let bytes = record.expect("written").leaf.0;
+        let leaf = Leaf::from_bytes(&bytes).expect("our own leaf");
+        ItemAnswer::Done {
+            leaf_index,
+            leaf_hash: carnet_domain::leaf::leaf_bytes_hash(&bytes),
+            sequence: leaf.seq,
+        }
+    };
+    let expected: Vec<ItemAnswer> = (before..before + 2_500).map(leaf).collect();
+    assert!(last.items == expected, "each item's own leaf");
     assert_eq!(a.registry().tree.size() - before, 2_500);
 }
 

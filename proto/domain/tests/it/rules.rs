@@ -827,7 +827,16 @@ fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
     check(&mut x, "registrar", retire, "SignerNotActive…");
     let register = x.register(2);
     check(&mut x, "maker", register.clone(), "SignerNotActive…");
-    check(&mut x, "nobody", register, "SignerUnknown…");
+    // Whose key is not enrolled opens no session, and has no use for another's.
+    let opening = x.opening("nobody", [7; 16]);
+    let said = text(&x.apply(opening).items[0]);
+    assert!(said.starts_with("SignerUnknown: "), "{said}");
+    let commands = [register];
+    let mut header = x.header("nobody", &commands);
+    (header.session, header.sequence) = (x.session("registrar"), 900);
+    let request = x.part("nobody", &header, &commands, 0, 1);
+    let said = text(&x.ask(request).items[0]);
+    assert!(said.starts_with("SignerUnknown: "), "{said}");
 }
 
 /// Everything that was applied, applied again to an empty ledger.
