@@ -375,6 +375,7 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
 mod tests {
     use super::*;
     use carnet_domain::code::Code;
+    use carnet_domain::record::RecallId;
 
     fn reserve(serial: u32) -> Command {
         Command::Reserve {
@@ -397,10 +398,14 @@ mod tests {
         );
     }
 
+    fn recall(number: &str) -> RecallId {
+        RecallId::parse(&format!("86/{number}")).expect("issuer and number")
+    }
+
     #[test]
     fn one_request_has_one_kind() {
         let other = Command::WithdrawRecall {
-            number: "R1".into(),
+            recall: recall("R1"),
             reason: String::new(),
         };
         assert_eq!(
@@ -412,7 +417,7 @@ mod tests {
     #[test]
     fn requests_are_cut_at_the_byte_limit() {
         let long = |n: u32| Command::WithdrawRecall {
-            number: n.to_string(),
+            recall: recall(&n.to_string()),
             reason: "x".repeat(100_000),
         };
         let cuts = cuts((0..100).map(long).collect());

@@ -81,7 +81,10 @@ impl ClientError {
             Self::Api(error) => error.is_retryable() && error.effect() == Effect::None,
             Self::Refused(rejection) => matches!(
                 rejection.reason,
-                Reason::SessionUnknown | Reason::CommandExpired | Reason::SequenceMismatch
+                Reason::SessionUnknown
+                    | Reason::SessionNotYours
+                    | Reason::CommandExpired
+                    | Reason::SequenceMismatch
             ),
             Self::Usage(_)
             | Self::Tls(_)

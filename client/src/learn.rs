@@ -29,14 +29,14 @@ impl Client {
             Command::Register { registration } => {
                 found(self.robot(&registration.code).await)?.map(|robot| {
                     let identity = &robot.value.identity;
-                    identity.body == registration.body
+                    identity.body == registration.body.identity()
                         && identity.manufactured == registration.manufactured
                 })
             }
             Command::ApproveModel { id, facts, .. } => {
                 found(self.model(id).await)?.map(|model| model.value.facts == *facts)
             }
-            Command::OpenRecall { notice, models, .. } => found(self.recall(&notice.number).await)?
+            Command::OpenRecall { notice, models, .. } => found(self.recall(&notice.id).await)?
                 .map(|recall| recall.value.notice == *notice && recall.value.models == *models),
             Command::DeclareExport {
                 code, transfer, to, ..

@@ -25,6 +25,7 @@ mod client;
 mod clock;
 mod dial;
 mod error;
+pub mod identity;
 mod learn;
 mod picker;
 pub mod pki;

@@ -6,7 +6,7 @@ use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{LeafRecord, Movement, Registry};
-use carnet_domain::record::{Enterprise, Model, Recall, Robot};
+use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
 use carnet_domain::transfer::Transfer;
 use carnet_wire::convert;
 use carnet_wire::limits;
@@ -103,8 +103,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::robot`].
-    pub async fn recall(&self, number: &str) -> Result<At<Recall>, ClientError> {
-        self.record(newest(RecordKind::Recall, number.to_owned()))
+    pub async fn recall(&self, id: &RecallId) -> Result<At<Recall>, ClientError> {
+        self.record(newest(RecordKind::Recall, id.to_string()))
             .await
     }
 

@@ -297,9 +297,10 @@ pub(crate) fn has_expired(answer: &Answer) -> bool {
 pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
     answer.items.iter().find_map(|item| match item {
         ItemAnswer::Refused { rejection } => match rejection.reason {
-            Reason::SessionUnknown | Reason::SessionExpired | Reason::WrongAudience => {
-                Some(rejection)
-            }
+            Reason::SessionUnknown
+            | Reason::SessionExpired
+            | Reason::SessionNotYours
+            | Reason::WrongAudience => Some(rejection),
             _ => None,
         },
         ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,

@@ -58,7 +58,7 @@ pub struct EvidenceFile {
     pub custodians: Vec<FileParty>,
     /// Agreements, each signed by the roots of both parties.
     pub agreements: Vec<Signed>,
-    /// Names of suspended agreements.
+    /// Suspended agreements, as `name:version`.
     pub suspended: Vec<String>,
     /// Primary prefixes of registries that showed two histories.
     pub quarantined: Vec<Prefix>,

@@ -358,7 +358,7 @@ pub struct Input {
     pub custodians: Vec<EvidenceInput>,
     /// Agreements between verifier and issuer, all versions known.
     pub agreements: Vec<Agreement>,
-    /// Names of those that are suspended: they permit no new import.
+    /// Those that are suspended, as `name:version`: they permit no new import.
     pub suspended: Vec<String>,
     /// The oldest head of the verifier's own log that counts as fresh; [`OWN_AGE_MAX`] unless it says otherwise.
     pub own_age_max: DurationMs,

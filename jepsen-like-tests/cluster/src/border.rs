@@ -5,6 +5,7 @@
 
 mod accord;
 
+pub(crate) use accord::AGREEMENT;
 pub use accord::carnet;
 
 use carnet_domain::policy::Role;

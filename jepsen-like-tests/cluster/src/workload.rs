@@ -7,13 +7,12 @@ use std::time::Duration;
 use carnet_client::{Client, ClientError, Effect};
 use carnet_domain::code::Code;
 use carnet_domain::command::{Action, Command, Registration};
-use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::LeafRecord;
 use carnet_domain::event::{Software, slot};
 use carnet_domain::leaf::Leaf;
 use carnet_domain::merkle::leaf_hash;
-use carnet_domain::record::{Firmware, IdentifierScheme, Maker, PartType, part_identity};
+use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::time::TimeMs;
 use carnet_wire::status::ApiError;
@@ -365,9 +364,12 @@ pub fn registration(code: Code, value: u32) -> Registration {
     let maker = Maker {
         scheme: IdentifierScheme::Name,
         country: "XA".to_owned(),
-        identifier: "HARNESS ROBOTICS".to_owned(),
+        identifier: "HARNESS-ROBOTICS".to_owned(),
     };
-    let body: Digest = part_identity(PartType::Body, &maker, code.serial().as_str());
+    let body = BodyName {
+        maker,
+        serial: code.serial().to_string(),
+    };
     Registration {
         code,
         body,

@@ -15,12 +15,12 @@ use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Body, Entry, MailBatch, Request, Stamp};
 use carnet_domain::envelope::{SignedHeader, item_root};
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreement, befriend, samples, transfer};
+use carnet_domain::kit::{Country, agreed, agreement, befriend, samples, transfer};
 use carnet_domain::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::machine;
 use carnet_domain::signature::{PublicKey, Signature};
-use carnet_domain::time::DurationMs;
+use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::extremes::{extreme_bytes, extreme_that};
 use crate::seeded::Seeded;
@@ -320,7 +320,7 @@ impl World {
             to,
             purpose: Purpose::PermanentExport,
             offer_until: tomorrow(from),
-            agreement_version: 1,
+            agreement: agreed(from.prefix, to),
             papers: Papers::default(),
         };
         let (liar, target) = (self.liar.prefix, self.target.prefix);
@@ -358,8 +358,9 @@ impl World {
                 let admit = Command::Admit {
                     transfer: transfer(of),
                     place: "harbour".into(),
-                    importer: sha256(&[b"importer"]),
+                    importer: sha256(&[b"importer"]).into(),
                     documents: Vec::new(),
+                    countersignature: None,
                 };
                 (admit, !exporter_lies)
             }
@@ -714,8 +715,10 @@ impl World {
             }
             _ => {
                 let honest = Statement::Suspend {
-                    id: "49-99".into(),
-                    version: 1,
+                    peer: self.liar.prefix,
+                    agreement: agreed(self.liar.prefix, self.target.prefix),
+                    number: 1,
+                    until: TimeMs::MAX,
                     reason: "x".into(),
                 };
                 let decodes = |bytes: &[u8]| Statement::from_bytes(bytes).ok();

@@ -206,7 +206,11 @@ impl Verifier {
                 .map(|peer| peer.agreements.clone())
                 .unwrap_or_default(),
             suspended: owner
-                .map(|peer| peer.suspended.iter().map(|(id, _)| id.clone()).collect())
+                .map(|peer| {
+                    let suspended = peer.suspended.iter();
+                    let suspended = suspended.filter(|suspension| now < suspension.until);
+                    suspended.map(|one| one.agreement.to_string()).collect()
+                })
                 .unwrap_or_default(),
             own_age_max: OWN_AGE_MAX,
         };

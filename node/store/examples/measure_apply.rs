@@ -14,6 +14,7 @@ use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
 use carnet_domain::kit::Country;
+use carnet_domain::kit::samples::recall_id;
 use carnet_domain::leaf::EntrySeed;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
@@ -171,7 +172,7 @@ impl Bench {
                 ..Predicate::all()
             };
             let notice = RecallNotice {
-                number,
+                id: recall_id(&self.country, &number),
                 severity: Severity::Advisory,
                 predicate,
             };
@@ -186,7 +187,7 @@ impl Bench {
         }
         let remedied = Command::RemedyRecall {
             code,
-            number: "x".into(),
+            recall: recall_id(&self.country, "x"),
             report: Digest::ZERO,
         };
         let request = self.country.request("maker", &vec![remedied; 4_100]);

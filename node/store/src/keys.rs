@@ -10,8 +10,8 @@
 //! enterprises enterprise id 6                               → Enterprise
 //! models      model id 12                                   → Model
 //! offices     key id 16                                     → Signer
-//! recalls     'n' ‖ number                                  → Recall
-//!             'm' ‖ model id 12 ‖ number                    → (empty)
+//! recalls     'n' ‖ issuer 2 ‖ number                       → Recall
+//!             'm' ‖ model id 12 ‖ issuer 2 ‖ number         → (empty)
 //! transfers   't' ‖ transfer 16                             → Transfer
 //!             'c' ‖ code 19                                 → LooseChain
 //!             'v' ‖ code 19 ‖ ordinal u32                   → Movement
@@ -25,7 +25,8 @@
 //! map         page path                                     → page
 //! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
 //! peers       prefix 2                                      → Peer
-//! ended       identity 32                                   → Ended
+//! ended       'i' ‖ identity 32                             → Ends
+//!             'c' ‖ peer 2 ‖ identity 32                    → Ended
 //! ```
 //! Numbers are big-endian, so that order is kept. `entries`, `envelopes` and `tree` are only ever appended to in the
 //! order of their keys: their files never overlap, so that compaction moves them down without rewriting a byte.
@@ -33,6 +34,7 @@
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::record::RecallId;
 use carnet_domain::signature::KeyId;
 
 /// Key of the registry in `meta`.
@@ -93,14 +95,25 @@ pub fn signer(id: &KeyId) -> Vec<u8> {
     id.0.to_vec()
 }
 
-/// `recalls` by number.
-pub fn recall(number: &str) -> Vec<u8> {
-    join(&[b"n", number.as_bytes()])
+/// `recalls`.
+pub fn recall(id: &RecallId) -> Vec<u8> {
+    recall_named(&[id.issuer.as_str().as_bytes(), id.number.as_bytes()].concat())
 }
 
-/// `recalls` of a model: the bound below its numbers; with a number, the key.
-pub fn recall_of(model: &ModelId, number: &str) -> Vec<u8> {
-    join(&[b"m", model.as_str().as_bytes(), number.as_bytes()])
+/// `recalls`, by issuer and number as they end the keys of [`recall_of`].
+pub fn recall_named(issuer_and_number: &[u8]) -> Vec<u8> {
+    join(&[b"n", issuer_and_number])
+}
+
+/// `recalls`: what the keys of all recalls of a model begin with.
+pub fn recalls_of(model: &ModelId) -> Vec<u8> {
+    join(&[b"m", model.as_str().as_bytes()])
+}
+
+/// `recalls` of a model.
+pub fn recall_of(model: &ModelId, id: &RecallId) -> Vec<u8> {
+    let (issuer, number) = (id.issuer.as_str(), id.number.as_bytes());
+    join(&[&recalls_of(model), issuer.as_bytes(), number])
 }
 
 /// `transfers` by number.
@@ -186,9 +199,14 @@ pub fn peer(prefix: &Prefix) -> Vec<u8> {
     prefix.as_str().as_bytes().to_vec()
 }
 
-/// `ended`.
-pub fn ended(identity: &Digest) -> Vec<u8> {
-    identity.0.to_vec()
+/// `ended`: what is known of the end of an identity.
+pub fn ends(identity: &Digest) -> Vec<u8> {
+    join(&[b"i", &identity.0])
+}
+
+/// `ended`: a peer's claim.
+pub fn claim(peer: &Prefix, identity: &Digest) -> Vec<u8> {
+    join(&[b"c", peer.as_str().as_bytes(), &identity.0])
 }
 
 /// The first key after all keys that begin with `prefix`, or `None` if there is none.

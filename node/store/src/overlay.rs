@@ -16,7 +16,9 @@ use carnet_domain::entry::{LeafRecord, Members, Movement, Registry, Session, Sto
 use carnet_domain::ledger::{Ledger, LooseChain};
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::Node;
-use carnet_domain::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use carnet_domain::record::{
+    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
+};
 use carnet_domain::signature::KeyId;
 use carnet_domain::transfer::Transfer;
 
@@ -367,10 +369,11 @@ impl Ledger for Overlay<'_> {
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
         count_of_model(model: &ModelId) -> u64;
-        ended(identity: &Digest) -> Option<Ended>;
+        ends(identity: &Digest) -> Option<Ends>;
+        claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
-        recall(number: &str) -> Option<Recall>;
+        recall(id: &RecallId) -> Option<Recall>;
         recalls_of(model: &ModelId) -> Vec<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
@@ -422,8 +425,18 @@ impl Ledger for Overlay<'_> {
         Ok(())
     }
 
-    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), StorageFault> {
-        self.put(Family::Ended, keys::ended(identity), &ended);
+    fn put_ends(&mut self, identity: &Digest, ends: Ends) -> Result<(), StorageFault> {
+        self.put(Family::Ended, keys::ends(identity), &ends);
+        Ok(())
+    }
+
+    fn put_claim(
+        &mut self,
+        peer: &Prefix,
+        identity: &Digest,
+        claim: Ended,
+    ) -> Result<(), StorageFault> {
+        self.put(Family::Ended, keys::claim(peer, identity), &claim);
         Ok(())
     }
 
@@ -455,15 +468,11 @@ impl Ledger for Overlay<'_> {
         for model in &recall.models {
             self.set(
                 Family::Recalls,
-                keys::recall_of(model, &recall.notice.number),
+                keys::recall_of(model, &recall.notice.id),
                 place.clone(),
             );
         }
-        self.put(
-            Family::Recalls,
-            keys::recall(&recall.notice.number),
-            &recall,
-        );
+        self.put(Family::Recalls, keys::recall(&recall.notice.id), &recall);
         Ok(())
     }
 

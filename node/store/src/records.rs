@@ -12,7 +12,9 @@ use carnet_domain::leaf::leaf_bytes_hash;
 use carnet_domain::ledger::LooseChain;
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::Nodes;
-use carnet_domain::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use carnet_domain::record::{
+    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
+};
 use carnet_domain::signature::KeyId;
 use carnet_domain::transfer::Transfer;
 
@@ -139,9 +141,14 @@ impl<'a> Records<'a> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Whether an identity has ended.
-    pub fn ended(&self, identity: &Digest) -> Result<Option<Ended>, StorageFault> {
-        self.one(Family::Ended, &keys::ended(identity))
+    /// What is known of the end of an identity.
+    pub fn ends(&self, identity: &Digest) -> Result<Option<Ends>, StorageFault> {
+        self.one(Family::Ended, &keys::ends(identity))
+    }
+
+    /// A peer's claim that an identity ended.
+    pub fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, StorageFault> {
+        self.one(Family::Ended, &keys::claim(peer, identity))
     }
 
     /// An enterprise.
@@ -175,26 +182,26 @@ impl<'a> Records<'a> {
     }
 
     /// A recall.
-    pub fn recall(&self, number: &str) -> Result<Option<Recall>, StorageFault> {
-        self.one(Family::Recalls, &keys::recall(number))
+    pub fn recall(&self, id: &RecallId) -> Result<Option<Recall>, StorageFault> {
+        self.one(Family::Recalls, &keys::recall(id))
     }
 
-    /// All recalls, ascending by number.
+    /// All recalls, ascending.
     pub fn recalls(&self, count_max: usize) -> Result<Vec<Recall>, StorageFault> {
         self.all(Family::Recalls, b"n", count_max)
     }
 
     /// Recalls that name a model and have not ended.
     pub fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, StorageFault> {
-        let prefix = keys::recall_of(model, "");
+        let prefix = keys::recalls_of(model);
         let end = keys::after_prefix(&prefix);
         let mut out = Vec::new();
         for (key, _) in self
             .0
             .scan(Family::Recalls, &prefix, end.as_deref(), usize::MAX)?
         {
-            let number = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
-            out.extend(self.recall(&number)?);
+            let named = keys::recall_named(&key[prefix.len()..]);
+            out.extend(self.one(Family::Recalls, &named)?);
         }
         Ok(out)
     }

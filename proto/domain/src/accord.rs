@@ -12,7 +12,7 @@ use crate::limits::{
     MODELS_OF_RECALL_MAX, Name, ROOT_SIGNATURES_MAX, Sequence,
 };
 use crate::policy::Role;
-use crate::record::{Holder, Severity};
+use crate::record::{AgreementRef, Holder, Severity};
 use crate::signature::{PublicKey, Signature, verify};
 use crate::time::{DurationMs, TimeMs};
 
@@ -213,6 +213,14 @@ crate::canonical_struct!(Agreement @ 1 {
 });
 
 impl Agreement {
+    /// Its name and version.
+    pub fn reference(&self) -> AgreementRef {
+        AgreementRef {
+            id: self.id.clone(),
+            version: self.version,
+        }
+    }
+
     /// Whether it is in force at a time.
     pub fn in_force(&self, at: TimeMs) -> bool {
         self.effective_from <= at && at < self.effective_to
@@ -334,12 +342,16 @@ pub enum Statement {
         /// The agreement.
         agreement: Signed,
     },
-    /// An agreement is suspended: no new offers and permits.
+    /// A version of an agreement is suspended for a time: no new offers and permits.
     Suspend {
-        /// The agreement's name.
-        id: String,
-        /// Counts up, so that an old suspension cannot be replayed.
-        version: u32,
+        /// With which peer it was made.
+        peer: Prefix,
+        /// Which.
+        agreement: AgreementRef,
+        /// Counts up for this version, so that an old suspension cannot be replayed.
+        number: u32,
+        /// It is suspended until then, by log time; a time that has passed ends the suspension.
+        until: TimeMs,
         /// Why.
         reason: String,
     },
@@ -358,9 +370,25 @@ crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
     2 => Recognise { bundle, fingerprint },
     3 => Agree { agreement },
-    4 => Suspend { id: Name, version, reason },
+    4 => Suspend { peer, agreement, number, until, reason },
     5 => AdvanceTime { change },
     6 => RepairTime { change },
+});
+
+/// A suspension of one version of an agreement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Which version.
+    pub agreement: AgreementRef,
+    /// Number of the suspension; the next has a higher one.
+    pub number: u32,
+    /// Until when.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(Suspension {
+    agreement,
+    number,
+    until
 });
 
 /// A peer, as replicated state.
@@ -380,10 +408,10 @@ pub struct Peer {
     pub root_seen: Digest,
     /// How many items stand in our mailbox for it.
     pub outbox: u64,
-    /// Agreements with it, newest version last.
+    /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
-    /// Suspended agreements: name and version of the suspension.
-    pub suspended: Vec<(String, u32)>,
+    /// The newest suspension of each version that was ever suspended, ascending.
+    pub suspended: Vec<Suspension>,
 }
 crate::canonical_struct!(Peer @ 1 {
     bundle,
@@ -398,16 +426,24 @@ crate::canonical_struct!(Peer @ 1 {
 });
 
 impl Peer {
-    /// The newest agreement in force at a time and not suspended.
-    pub fn agreement(&self, at: TimeMs) -> Option<&Agreement> {
-        self.agreements
-            .iter()
-            .rev()
-            .find(|a| a.in_force(at) && !self.suspended.iter().any(|(id, _)| *id == a.id))
+    /// Whether a version is suspended at a time.
+    pub fn is_suspended(&self, agreement: &AgreementRef, at: TimeMs) -> bool {
+        let mut suspended = self.suspended.iter();
+        suspended.any(|suspension| suspension.agreement == *agreement && at < suspension.until)
     }
 
-    /// One version, which governs a transfer to its end.
-    pub fn agreement_version(&self, version: u32) -> Option<&Agreement> {
-        self.agreements.iter().rev().find(|a| a.version == version)
+    /// The newest version of an agreement that is in force at a time, unless that version is suspended.
+    pub fn newest(&self, id: &str, at: TimeMs) -> Option<&Agreement> {
+        let versions = self.agreements.iter().filter(|a| a.id == id);
+        let newest = versions.rev().find(|a| a.in_force(at))?;
+        (!self.is_suspended(&newest.reference(), at)).then_some(newest)
+    }
+
+    /// An agreement in force at a time and not suspended: that with the highest version.
+    pub fn agreement(&self, at: TimeMs) -> Option<&Agreement> {
+        let in_force = self.agreements.iter().filter(|a| a.in_force(at));
+        in_force
+            .filter(|a| !self.is_suspended(&a.reference(), at))
+            .max_by_key(|a| a.version)
     }
 }

@@ -7,13 +7,14 @@ use crate::digest::Digest;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::limits::{
     CONDITIONS_MAX, DOCUMENTS_MAX, IDENTITY_PARTS_MAX, Index, List, MODELS_OF_RECALL_MAX, Maybe,
-    Name, PARTS_MAX, ROLES_MAX, Sequence,
+    PARTS_MAX, ROLES_MAX, Sequence,
 };
 use crate::policy::Role;
 use crate::record::{
-    ApprovalStatus, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts, Part, RecallNotice,
+    AgreementRef, ApprovalStatus, BodyName, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts,
+    PartName, PartyName, RecallId, RecallNotice,
 };
-use crate::signature::PublicKey;
+use crate::signature::{PublicKey, Signature};
 use crate::time::TimeMs;
 
 /// The longest free text in a command, in bytes.
@@ -74,27 +75,27 @@ crate::canonical_enum!(CommandKind {
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall,
 });
 
-/// A life-cycle action and its payload. Personal values stand as commitments.
+/// A life-cycle action and its payload. Persons stand as commitments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Put in stock.
     Stock {},
     /// Sold to a first owner.
     Sell {
-        /// Commitment to the owner.
-        owner: Digest,
+        /// The owner.
+        owner: PartyName,
     },
     /// Put into use.
     Deploy {
-        /// Commitment to the operator.
-        operator: Digest,
+        /// The operator.
+        operator: PartyName,
         /// Usage scenario.
         scenario: String,
     },
     /// Moved to another use.
     Redeploy {
-        /// Commitment to the operator.
-        operator: Digest,
+        /// The operator.
+        operator: PartyName,
         /// Usage scenario.
         scenario: String,
     },
@@ -118,7 +119,7 @@ pub enum Action {
         /// Identity of the part removed.
         removed: Digest,
         /// The part fitted.
-        fitted: Part,
+        fitted: PartName,
     },
     /// Inspected.
     Inspect {
@@ -152,8 +153,8 @@ pub enum Action {
     },
     /// Ownership asked for.
     RequestOwnership {
-        /// Commitment to the gaining owner.
-        owner: Digest,
+        /// The gaining owner.
+        owner: PartyName,
         /// SHA-256 of the release code the seller gave.
         release_code: Digest,
     },
@@ -333,8 +334,8 @@ impl TransferId {
 pub struct Registration {
     /// The code.
     pub code: Code,
-    /// Body identity.
-    pub body: Digest,
+    /// The body.
+    pub body: BodyName,
     /// When made.
     pub manufactured: TimeMs,
     /// Where made.
@@ -346,9 +347,9 @@ pub struct Registration {
     /// Filed by an importer because the maker's country has no registry.
     pub importers_filing: bool,
     /// Parts that carry identity.
-    pub identity_parts: Vec<Part>,
+    pub identity_parts: Vec<PartName>,
     /// Other tracked parts.
-    pub parts: Vec<Part>,
+    pub parts: Vec<PartName>,
     /// The robot's own key.
     pub robot_key: Option<PublicKey>,
     /// Firmware.
@@ -482,8 +483,8 @@ pub enum Command {
         purpose: Purpose,
         /// The offer stands until then.
         offer_until: TimeMs,
-        /// Version of the agreement it rests on.
-        agreement_version: u32,
+        /// The agreement it rests on, and its version.
+        agreement: AgreementRef,
         /// Papers.
         papers: Papers,
     },
@@ -523,10 +524,12 @@ pub enum Command {
         transfer: TransferId,
         /// Office of entry.
         place: String,
-        /// Commitment to the importer of record.
-        importer: Digest,
+        /// The importer of record.
+        importer: PartyName,
         /// Documents shown at the border.
         documents: Vec<Digest>,
+        /// The robot's own signature over its admission. None at level 1.
+        countersignature: Option<Signature>,
     },
     /// Sends a robot in transit back.
     Return {
@@ -546,8 +549,8 @@ pub enum Command {
     },
     /// Withdraws a recall.
     WithdrawRecall {
-        /// Its number.
-        number: String,
+        /// Which.
+        recall: RecallId,
         /// Why.
         reason: String,
     },
@@ -556,7 +559,7 @@ pub enum Command {
         /// The robot.
         code: Code,
         /// The recall.
-        number: String,
+        recall: RecallId,
         /// Digest of the report.
         report: Digest,
     },
@@ -573,16 +576,16 @@ crate::canonical_variants!(Command @ 1 {
     12 => Act { code, expected_sequence: Maybe<Sequence>, action },
     13 => SetHold { code, kind, reason },
     14 => LiftHold { code, kind, reason },
-    20 => DeclareExport { code, transfer, to, purpose, offer_until, agreement_version, papers },
+    20 => DeclareExport { code, transfer, to, purpose, offer_until, agreement, papers },
     21 => CancelExport { transfer, reason },
     22 => PermitImport { transfer, depart_by, conditions: List<CONDITIONS_MAX> },
     23 => RefuseImport { transfer, reason },
     24 => Depart { transfer, place },
-    25 => Admit { transfer, place, importer, documents: List<DOCUMENTS_MAX> },
+    25 => Admit { transfer, place, importer, documents: List<DOCUMENTS_MAX>, countersignature },
     26 => Return { transfer, reason },
     30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
-    31 => WithdrawRecall { number: Name, reason },
-    32 => RemedyRecall { code, number: Name, report },
+    31 => WithdrawRecall { recall, reason },
+    32 => RemedyRecall { code, recall, report },
 });
 
 impl Command {

@@ -16,6 +16,7 @@ use crate::code::Prefix;
 use crate::command::TransferId;
 use crate::digest::Digest;
 use crate::limits::{EPOCH_FOREIGN_MAX, Epoch, next_epoch};
+use crate::record::AgreementRef;
 use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
 use crate::time::TimeMs;
 
@@ -60,8 +61,8 @@ pub struct Link {
     pub to: Prefix,
     /// Leaf hash of the previous link, whoever wrote it.
     pub prev: Digest,
-    /// Version of the agreement; none at registration.
-    pub agreement_version: Option<u32>,
+    /// The agreement and its version, which govern the transfer to its end; none at registration.
+    pub agreement: Option<AgreementRef>,
 }
 crate::canonical_struct!(Link {
     step,
@@ -70,7 +71,7 @@ crate::canonical_struct!(Link {
     from,
     to,
     prev,
-    agreement_version
+    agreement
 });
 
 impl Link {
@@ -83,7 +84,7 @@ impl Link {
             from: None,
             to: me,
             prev: Digest::ZERO,
-            agreement_version: None,
+            agreement: None,
         }
     }
 
@@ -121,8 +122,8 @@ pub enum Phase {
         to: Prefix,
         /// Leaf hash of the Offer.
         offer: Digest,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
         /// The permit, once it came.
         permit: Option<Permit>,
     },
@@ -134,8 +135,8 @@ pub enum Phase {
         to: Prefix,
         /// Leaf hash of the Depart.
         depart: Digest,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
     },
     /// Admitted by the other country, or moved on from there.
     Gone {
@@ -156,8 +157,8 @@ pub enum Phase {
         offer: Digest,
         /// The offer stands until then, by our log time.
         offer_until: TimeMs,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
     },
     /// We permitted the import.
     Permitted {
@@ -169,8 +170,8 @@ pub enum Phase {
         offer: Digest,
         /// Departure at the latest.
         depart_by: TimeMs,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
     },
     /// Released to us: we are responsible, not yet in custody.
     InTransit {
@@ -180,19 +181,19 @@ pub enum Phase {
         from: Prefix,
         /// Leaf hash of the Depart.
         depart: Digest,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
     },
 }
 crate::canonical_variants!(Phase {
     0 => Elsewhere {},
     1 => Here {},
-    2 => Offered { transfer, to, offer, agreement_version, permit },
-    3 => Released { transfer, to, depart, agreement_version },
+    2 => Offered { transfer, to, offer, agreement, permit },
+    3 => Released { transfer, to, depart, agreement },
     4 => Gone { transfer, to, admit },
-    5 => Asked { transfer, from, offer, offer_until, agreement_version },
-    6 => Permitted { transfer, from, offer, depart_by, agreement_version },
-    7 => InTransit { transfer, from, depart, agreement_version },
+    5 => Asked { transfer, from, offer, offer_until, agreement },
+    6 => Permitted { transfer, from, offer, depart_by, agreement },
+    7 => InTransit { transfer, from, depart, agreement },
 });
 
 /// The chain of one robot as one registry knows it.
@@ -268,8 +269,8 @@ pub enum Act {
         transfer: TransferId,
         /// To whom.
         to: Prefix,
-        /// Version of the agreement.
-        agreement_version: u32,
+        /// The agreement and its version.
+        agreement: AgreementRef,
     },
     /// Ends the offer.
     Cancel,
@@ -290,7 +291,7 @@ pub enum Act {
 /// # Errors
 /// A lawful "no", with the step that stands in the way.
 pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link, Rejection> {
-    let link = |step, transfer: TransferId, epoch, from, to, prev, version| {
+    let link = |step, transfer: TransferId, epoch, from, to, prev, agreement| {
         Ok(Link {
             step,
             transfer: Some(transfer),
@@ -298,7 +299,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             from: Some(from),
             to,
             prev,
-            agreement_version: Some(version),
+            agreement: Some(agreement),
         })
     };
     match (act, &chain.phase) {
@@ -306,7 +307,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             Act::Offer {
                 transfer,
                 to,
-                agreement_version,
+                agreement,
             },
             Phase::Here {},
         ) => link(
@@ -316,7 +317,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             me,
             *to,
             chain.link,
-            *agreement_version,
+            agreement.clone(),
         ),
         (Act::Offer { .. }, Phase::Offered { transfer, .. }) => refuse(
             Reason::TransferOpen,
@@ -332,7 +333,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 to,
                 offer,
-                agreement_version,
+                agreement,
                 ..
             },
         ) => link(
@@ -342,7 +343,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             me,
             *to,
             *offer,
-            *agreement_version,
+            agreement.clone(),
         ),
         (Act::Cancel, _) => refuse(Reason::TransferEnded, at(chain)),
 
@@ -379,7 +380,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 to,
                 offer,
-                agreement_version,
+                agreement,
                 ..
             },
         ) => link(
@@ -389,7 +390,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             me,
             *to,
             *offer,
-            *agreement_version,
+            agreement.clone(),
         ),
         (Act::Depart, _) => refuse(Reason::TransferEnded, at(chain)),
 
@@ -406,7 +407,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 from,
                 offer,
-                agreement_version,
+                agreement,
                 ..
             },
         ) => link(
@@ -416,7 +417,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *from,
             me,
             *offer,
-            *agreement_version,
+            agreement.clone(),
         ),
         (
             Act::Refuse,
@@ -424,7 +425,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 from,
                 offer,
-                agreement_version,
+                agreement,
                 ..
             },
         ) => link(
@@ -434,7 +435,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *from,
             me,
             *offer,
-            *agreement_version,
+            agreement.clone(),
         ),
         (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, at(chain)),
 
@@ -444,7 +445,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 from,
                 depart,
-                agreement_version,
+                agreement,
             },
         ) => link(
             Step::Admit,
@@ -453,7 +454,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *from,
             me,
             *depart,
-            *agreement_version,
+            agreement.clone(),
         ),
         (
             Act::Return,
@@ -461,7 +462,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer,
                 from,
                 depart,
-                agreement_version,
+                agreement,
             },
         ) => link(
             Step::Return,
@@ -470,7 +471,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *from,
             me,
             *depart,
-            *agreement_version,
+            agreement.clone(),
         ),
         (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
             refuse(Reason::NotReleased, at(chain))
@@ -538,8 +539,10 @@ pub enum Doubt {
     PermitRunOut,
     /// Departed without our permit.
     WithoutOurPermit,
+    /// A transfer without an agreement.
+    NoAgreement,
 }
-crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit });
+crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement });
 
 impl Doubt {
     /// As words.
@@ -556,6 +559,7 @@ impl Doubt {
             Self::DepartOfAnother => "the departure names another offer",
             Self::PermitRunOut => "departed after the permit had run out",
             Self::WithoutOurPermit => "departed without our permit",
+            Self::NoAgreement => "a transfer without an agreement",
         }
     }
 }
@@ -606,14 +610,16 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
     let Some(from) = link.from else {
         return Folded::Doubtful(Doubt::NoExporter);
     };
-    let version = link.agreement_version.unwrap_or(0);
+    let Some(agreement) = &link.agreement else {
+        return Folded::Doubtful(Doubt::NoAgreement);
+    };
     if from == me {
-        return fold_as_exporter(me, chain, written, transfer, version, planted);
+        return fold_as_exporter(me, chain, written, transfer, agreement, planted);
     }
     if link.to != me {
         return Folded::Replay;
     }
-    fold_as_importer(chain, written, transfer, from, version, planted)
+    fold_as_importer(chain, written, transfer, from, agreement, planted)
 }
 
 /// Follows a robot that is abroad over a step between two others, so that only the country that has it may offer it:
@@ -656,7 +662,7 @@ fn fold_as_exporter(
     chain: &Chain,
     w: &Written,
     transfer: TransferId,
-    version: u32,
+    agreement: &AgreementRef,
     planted: Planted,
 ) -> Folded {
     let link = &w.link;
@@ -676,7 +682,7 @@ fn fold_as_exporter(
                 transfer,
                 to: link.to,
                 offer: w.leaf,
-                agreement_version: version,
+                agreement: agreement.clone(),
                 permit: None,
             };
             moved(chain, w, link.epoch, phase)
@@ -687,7 +693,7 @@ fn fold_as_exporter(
                 transfer: open,
                 to,
                 offer,
-                agreement_version,
+                agreement,
                 permit,
             },
         ) if *open == transfer => {
@@ -705,7 +711,7 @@ fn fold_as_exporter(
                 transfer,
                 to: *to,
                 offer: *offer,
-                agreement_version: *agreement_version,
+                agreement: agreement.clone(),
                 permit,
             };
             Folded::Moved(Chain {
@@ -742,7 +748,7 @@ fn fold_as_exporter(
                 transfer: open,
                 to,
                 offer,
-                agreement_version,
+                agreement,
                 permit: Some(_),
             },
         ) if *open == transfer && *offer == link.prev => {
@@ -750,7 +756,7 @@ fn fold_as_exporter(
                 transfer,
                 to: *to,
                 depart: w.leaf,
-                agreement_version: *agreement_version,
+                agreement: agreement.clone(),
             };
             moved(chain, w, chain.epoch, phase)
         }
@@ -804,7 +810,7 @@ fn fold_as_importer(
     w: &Written,
     transfer: TransferId,
     from: Prefix,
-    version: u32,
+    agreement: &AgreementRef,
     planted: Planted,
 ) -> Folded {
     let link = &w.link;
@@ -828,7 +834,7 @@ fn fold_as_importer(
                 from,
                 offer: w.leaf,
                 offer_until: w.deadline,
-                agreement_version: version,
+                agreement: agreement.clone(),
             };
             moved(chain, w, link.epoch, phase)
         }
@@ -837,7 +843,7 @@ fn fold_as_importer(
             Phase::Asked {
                 transfer: open,
                 offer,
-                agreement_version,
+                agreement,
                 ..
             },
         ) if *open == transfer && *offer == link.prev => {
@@ -846,7 +852,7 @@ fn fold_as_importer(
                 from,
                 offer: *offer,
                 depart_by: w.deadline,
-                agreement_version: *agreement_version,
+                agreement: agreement.clone(),
             };
             // A planted fault: the border admits under the accept it holds, as if the release had come.
             let phase = if planted.admit_without_release {
@@ -854,7 +860,7 @@ fn fold_as_importer(
                     transfer,
                     from,
                     depart: *offer,
-                    agreement_version: version,
+                    agreement: agreement.clone(),
                 }
             } else {
                 phase
@@ -901,7 +907,7 @@ fn fold_as_importer(
                 transfer: open,
                 offer,
                 depart_by,
-                agreement_version,
+                agreement,
                 ..
             },
         ) if *open == transfer => {
@@ -915,7 +921,7 @@ fn fold_as_importer(
                 transfer,
                 from,
                 depart: w.leaf,
-                agreement_version: *agreement_version,
+                agreement: agreement.clone(),
             };
             moved(chain, w, chain.epoch, phase)
         }

@@ -15,7 +15,8 @@ use crate::ledger::Ledger;
 use crate::limits::MODELS_OF_ENTERPRISE_MAX;
 use crate::policy::{Permission, Relation, Role, permission};
 use crate::record::{
-    ApprovalStatus, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Setter, Signer,
+    ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Party,
+    PartyName, Setter, Signer,
 };
 use crate::rejection::{Detail, Listed, Reason, Rejection};
 use crate::signature::PublicKey;
@@ -92,6 +93,11 @@ impl Context<'_> {
             party: self.signer.holder.clone(),
             role: self.signer.role,
         }
+    }
+
+    /// A party that the command names; a person's desk is who signed.
+    pub(crate) fn party(&self, named: &PartyName) -> Party {
+        named.at(Desk::of(self.me(), &self.signer.holder), self.now)
     }
 
     fn relation_to(&self, owner: &EnterpriseId) -> Relation {
@@ -209,16 +215,23 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             place,
             importer,
             documents,
-        } => border::admit(ledger, cx, command, transfer, place, importer, documents),
+            countersignature,
+        } => {
+            if countersignature.is_some() {
+                // Nobody would have verified it.
+                return no(Reason::Malformed, Detail::NOTHING);
+            }
+            border::admit(ledger, cx, command, transfer, place, importer, documents)
+        }
         Command::Return { transfer, .. } => border::send_back(ledger, cx, command, transfer),
         Command::OpenRecall {
             notice,
             models,
             remedy,
         } => recall::open(ledger, cx, command, notice, models, remedy),
-        Command::WithdrawRecall { number, .. } => recall::withdraw(ledger, cx, command, number),
-        Command::RemedyRecall { code, number, .. } => {
-            recall::remedy(ledger, cx, command, code, number)
+        Command::WithdrawRecall { recall, .. } => recall::withdraw(ledger, cx, command, recall),
+        Command::RemedyRecall { code, recall, .. } => {
+            recall::remedy(ledger, cx, command, code, recall)
         }
     }
 }

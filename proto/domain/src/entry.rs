@@ -13,8 +13,8 @@ use crate::envelope::ITEM_COUNT_MAX;
 use crate::leaf::{Disclosure, EntrySeed, SLOT_COUNT};
 use crate::level::Level;
 use crate::limits::{
-    BUNDLE_LIST_MAX, Epoch, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX, MAP_CHANGES_MAX, Maybe,
-    Sequence, Text, UpTo,
+    BUNDLE_LIST_MAX, CHAIN_MAX, Epoch, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX,
+    MAP_CHANGES_MAX, Maybe, Sequence, Text, UpTo,
 };
 use crate::map::{MapProof, MapValue};
 use crate::merkle::{Frontier, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
@@ -162,12 +162,26 @@ pub struct MailItem {
     pub proven: ProvenLeaf,
     /// For a departure: the map value of the robot and its proof, showing that the departure is the newest leaf.
     pub newest: Option<NewestProof>,
+    /// Leaves of other registries that lead to this one, oldest first, each as its registry's peers would be handed it.
+    /// None at level 1: whoever needs the chain must know the other registries itself.
+    pub chain: Vec<ChainLeaf>,
 }
 crate::canonical_struct!(MailItem {
     sequence: Sequence,
     proven,
-    newest
+    newest,
+    chain: List<CHAIN_MAX>
 });
+
+/// A custody leaf of a third registry, with the checkpoint it is proven under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainLeaf {
+    /// The checkpoint, a signed note; its origin line names the registry.
+    pub checkpoint: String,
+    /// The leaf.
+    pub proven: ProvenLeaf,
+}
+crate::canonical_struct!(ChainLeaf { checkpoint: Text<NOTE_BYTES_MAX>, proven });
 
 /// Proof that no custody step of its subject follows a leaf: the leaves after it, the map value of the last, the path to
 /// the map root, and the map-head leaf.

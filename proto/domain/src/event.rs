@@ -13,13 +13,13 @@ use crate::leaf::{DisclosedSlots, SlotError};
 use crate::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::lifecycle::{HoldKind, State};
 use crate::limits::{
-    AI_MODELS_MAX, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, ListOf, Maybe, Name,
-    PARTS_MAX, RECALLS_OF_ROBOT_MAX,
+    AI_MODELS_MAX, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, Maybe, PARTS_MAX,
+    RECALLS_OF_ROBOT_MAX,
 };
 use crate::map::{RobotStatus, SubjectStatus};
 use crate::record::{
     ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity,
-    Model, Part, Pending, Recall, RecallStatus, Robot, Signer,
+    Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
 };
 use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
 use crate::signature::PublicKey;
@@ -54,8 +54,10 @@ pub enum Effect {
     Part(Digest, Option<Code>),
     /// Code, body and identity parts of the record end with this state.
     End(State),
-    /// An identity ends by another registry's word.
+    /// An identity ends by another registry's proven word.
     Ended(Digest, Box<Ended>),
+    /// Another registry claims that an identity ended.
+    Claim(Digest, Box<Ended>),
     /// A custody step of another registry goes into the trail.
     Movement(Code, Box<Movement>),
     /// A transfer moved.
@@ -167,7 +169,7 @@ impl Event {
             After::Model(model) => Subject::model(&model.id),
             After::Signer(signer) => Subject::new(SubjectType::Office, signer.id.to_string()),
             After::Recall(recall) => {
-                Subject::new(SubjectType::Recall, recall.notice.number.clone())
+                Subject::new(SubjectType::Recall, recall.notice.id.to_string())
             }
             After::Peer(peer) => Subject::new(
                 SubjectType::Peer,
@@ -195,9 +197,9 @@ pub mod slot {
     pub const IDENTITY_PARTS: u8 = 4;
     /// Robot key.
     pub const ROBOT_KEY: u8 = 5;
-    /// Owner (commitment).
+    /// Owner, holder of record, importer of record.
     pub const OWNER: u8 = 6;
-    /// Operator (commitment) and scenario.
+    /// Operator and scenario.
     pub const USE: u8 = 7;
     /// State, holds, owed and remedied recalls.
     pub const STATE: u8 = 8;
@@ -247,11 +249,27 @@ impl Canonical for IdentityParts {
     }
 }
 
+/// Slot 6.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// The owner.
+    pub owner: Option<Party>,
+    /// Holder of record.
+    pub holder: Option<Party>,
+    /// Importer of record.
+    pub importer: Option<Party>,
+}
+crate::canonical_struct!(Holding {
+    owner,
+    holder,
+    importer
+});
+
 /// Slot 7.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
-    /// Commitment to the operator.
-    pub operator: Digest,
+    /// The operator.
+    pub operator: Option<Party>,
     /// Usage scenario.
     pub scenario: String,
 }
@@ -265,15 +283,15 @@ pub struct Standing {
     /// Holds.
     pub holds: Vec<Hold>,
     /// Recalls owed.
-    pub owed: Vec<String>,
+    pub owed: Vec<RecallId>,
     /// Recalls remedied.
-    pub remedied: Vec<String>,
+    pub remedied: Vec<RecallId>,
 }
 crate::canonical_struct!(Standing {
     state,
     holds: List<HOLDS_MAX>,
-    owed: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
-    remedied: ListOf<Name, RECALLS_OF_ROBOT_MAX>
+    owed: List<RECALLS_OF_ROBOT_MAX>,
+    remedied: List<RECALLS_OF_ROBOT_MAX>
 });
 
 /// Slot 9.
@@ -377,11 +395,18 @@ fn robot_slots(slots: &mut Slots, robot: &Robot, event: &Event) {
     );
     slots.set(slot::IDENTITY_PARTS, &robot.identity_parts);
     slots.set(slot::ROBOT_KEY, &robot.robot_key);
-    slots.set(slot::OWNER, &robot.owner);
+    slots.set(
+        slot::OWNER,
+        &Holding {
+            owner: robot.owner.clone(),
+            holder: robot.holder.clone(),
+            importer: robot.importer.clone(),
+        },
+    );
     slots.set(
         slot::USE,
         &Use {
-            operator: robot.operator,
+            operator: robot.operator.clone(),
             scenario: robot.scenario.clone(),
         },
     );
@@ -431,6 +456,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         slots.get(slot)?.ok_or(SlotError::Hidden(slot))
     }
     let made: Manufacture = need(slots, slot::MANUFACTURE)?;
+    let holding: Holding = need(slots, slot::OWNER)?;
     let used: Use = need(slots, slot::USE)?;
     let standing: Standing = need(slots, slot::STATE)?;
     let software: Software = need(slots, slot::SOFTWARE)?;
@@ -456,7 +482,9 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         ai_models_before: software.ai_models_before,
         level: software.level,
         safety_class: software.safety_class,
-        owner: need(slots, slot::OWNER)?,
+        owner: holding.owner,
+        holder: holding.holder,
+        importer: holding.importer,
         operator: used.operator,
         scenario: used.scenario,
         state: standing.state,

@@ -91,7 +91,7 @@ impl std::fmt::Display for Unproven {
     }
 }
 
-/// Proves a leaf under a checkpoint's size and root.
+/// Proves a leaf under a checkpoint's size and root, and reads it by everything that this binary knows.
 ///
 /// # Errors
 /// What does not hold, in words.
@@ -361,6 +361,13 @@ impl<L: Ledger> Run<'_, L> {
             };
             return Ok(refused(Reason::EvidenceBroken, detail));
         };
+        if !item.chain.is_empty() {
+            // At this level nobody sends one, and what is not looked at is not believed either.
+            let detail = Detail::Lacks {
+                what: Lacking::NoChain,
+            };
+            return Ok(refused(Reason::EvidenceBroken, detail));
+        }
         let from = Sender {
             prefix: batch.peer,
             origin: *origin,
@@ -683,7 +690,7 @@ impl<L: Ledger> Run<'_, L> {
                 let Command::DeclareExport {
                     purpose,
                     offer_until,
-                    agreement_version,
+                    agreement,
                     papers,
                     ..
                 } = command
@@ -697,7 +704,7 @@ impl<L: Ledger> Run<'_, L> {
                     to: self.registry.prefix,
                     purpose: *purpose,
                     epoch: link.epoch,
-                    agreement_version: *agreement_version,
+                    agreement: agreement.clone(),
                     clause: 0,
                     offer_until: *offer_until,
                     papers: papers.clone(),
@@ -757,12 +764,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(Vec::new());
         }
         let code_key = Subject::robot(&code).key();
-        if self
-            .ledger
-            .ended(&code_key)
-            .or_fault()?
-            .is_some_and(|end| !end.claim)
-        {
+        if self.has_proven_end(&code_key)? {
             return Ok(Vec::new());
         }
         let here = held(&self.ledger, &code)?;
@@ -784,27 +786,27 @@ impl<L: Ledger> Run<'_, L> {
         let claim = !issuer && !held_there;
         // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
         // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
-        if claim && self.ledger.ended(&code_key).or_fault()?.is_some() {
+        let before = self.ledger.claim(&from.prefix, &code_key);
+        if claim && before.or_fault()?.is_some() {
             return Ok(Vec::new());
         }
-        let ended = |claim| {
-            Box::new(Ended {
+        let ended = |identity, claim| {
+            let said = Box::new(Ended {
                 code,
                 state: standing.state,
                 by: from.prefix,
                 at: proven.leaf.t_ms,
                 leaf: proven.hash,
-                claim,
-            })
+            });
+            if claim {
+                Effect::Claim(identity, said)
+            } else {
+                Effect::Ended(identity, said)
+            }
         };
-        let mut effects = vec![Effect::Ended(code_key, ended(claim))];
+        let mut effects = vec![ended(code_key, claim)];
         for identity in part_identity_list(proven)? {
-            if self
-                .ledger
-                .ended(&identity)
-                .or_fault()?
-                .is_some_and(|end| !end.claim)
-            {
+            if self.has_proven_end(&identity)? {
                 continue;
             }
             // A body that has an earlier record here is not ended by another's word unless that record is this robot's.
@@ -813,7 +815,7 @@ impl<L: Ledger> Run<'_, L> {
                 .part_holder(&identity)
                 .or_fault()?
                 .is_some_and(|holder| holder != code);
-            effects.push(Effect::Ended(identity, ended(claim || other)));
+            effects.push(ended(identity, claim || other));
         }
         let what = standing.state;
         let after = match here.robot {
@@ -833,6 +835,11 @@ impl<L: Ledger> Run<'_, L> {
         event.evidence = vec![from.reference(proven)];
         event.effects = effects;
         Ok(vec![event])
+    }
+
+    fn has_proven_end(&self, identity: &Digest) -> Result<bool, Stop<L::Fault>> {
+        let ends = self.ledger.ends(identity).or_fault()?;
+        Ok(ends.is_some_and(|ends| ends.proven.is_some()))
     }
 
     /// A theft or loss that the issuer reports of a robot here.
@@ -906,7 +913,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(Vec::new());
         };
         let prefixes = &from.peer.bundle.prefixes;
-        let own = theirs.issuer == from.prefix
+        let own = theirs.notice.id.issuer == from.prefix
             && theirs
                 .models
                 .iter()
@@ -925,7 +932,7 @@ impl<L: Ledger> Run<'_, L> {
         if !in_order || theirs.models.is_empty() {
             return no(Reason::Malformed, Detail::ModelsInOrder {});
         }
-        let known = self.ledger.recall(&theirs.notice.number).or_fault()?;
+        let known = self.ledger.recall(&theirs.notice.id).or_fault()?;
         // Counted when it comes, and when one that had ended comes again.
         let counted = known
             .as_ref()
@@ -943,17 +950,6 @@ impl<L: Ledger> Run<'_, L> {
                 }
             }
         }
-        if known
-            .as_ref()
-            .is_some_and(|known| known.issuer != from.prefix)
-        {
-            return no(
-                Reason::RecallExists,
-                Detail::Recall {
-                    number: theirs.notice.number.clone(),
-                },
-            );
-        }
         // A recall is amended, not moved: the models it named before stay the ones it is found by.
         if known
             .as_ref()
@@ -962,7 +958,7 @@ impl<L: Ledger> Run<'_, L> {
             return no(
                 Reason::RecallExists,
                 Detail::OtherModels {
-                    number: theirs.notice.number.clone(),
+                    recall: theirs.notice.id.clone(),
                 },
             );
         }

@@ -31,8 +31,8 @@ use crate::memory::MemoryLedger;
 use crate::merkle::range_proof;
 use crate::policy::Role;
 use crate::record::{
-    Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, Part, PartType, Severity,
-    part_identity,
+    AgreementRef, BodyName, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName,
+    PartType, Severity,
 };
 use crate::signature::SecretKey;
 use crate::time::{DurationMs, TimeMs};
@@ -326,14 +326,18 @@ impl Country {
     /// The registration of a robot with a body, two identity parts and a battery of its own.
     pub fn registration(&self, serial: u32) -> Registration {
         let maker = self.maker("0001");
-        let part = |kind: PartType| Part {
+        let part = |kind: PartType| PartName {
             kind,
-            identity: part_identity(kind, &maker, &format!("S{serial}")),
+            maker: maker.clone(),
+            serial: format!("S{serial}"),
             lot: "L1".into(),
         };
         Registration {
             code: self.code(serial),
-            body: part_identity(PartType::Body, &maker, &format!("S{serial}")),
+            body: BodyName {
+                maker: maker.clone(),
+                serial: format!("S{serial}"),
+            },
             manufactured: beginning(),
             site: "plant".into(),
             origin: "XX".into(),
@@ -365,7 +369,7 @@ impl Country {
             purpose: Purpose::PermanentExport,
             // saturates: a time of the kit
             offer_until: self.clock.saturating_add(DurationMs::from_days(1)),
-            agreement_version: 1,
+            agreement: agreed(self.prefix, *to),
             papers: Papers {
                 office_of_export: "port".into(),
                 office_of_entry: "harbour".into(),
@@ -757,13 +761,21 @@ pub fn agreement(a: Prefix, b: Prefix, version: u32) -> Agreement {
         recall_count_max: 1_000,
     };
     Agreement {
-        id: format!("{}-{}", a.min(b), a.max(b)),
+        id: agreed(a, b).id,
         version,
         parties: (a.min(b), a.max(b)),
         effective_from: TimeMs::EPOCH,
         // saturates: a time of the kit
         effective_to: beginning().saturating_add(DurationMs::from_days(3_650)),
         clauses: vec![clause(1, a, b), clause(2, b, a)],
+    }
+}
+
+/// The first version of the agreement of two countries of the kit.
+pub fn agreed(a: Prefix, b: Prefix) -> AgreementRef {
+    AgreementRef {
+        id: format!("{}-{}", a.min(b), a.max(b)),
+        version: 1,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
-use crate::record::{Ended, Enterprise, Model, Recall, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use crate::signature::KeyId;
 use crate::transfer::Transfer;
 
@@ -41,10 +41,19 @@ pub trait Ledger {
     /// How many robots of a model have a record here: kept as a number, not counted each time.
     fn count_of_model(&self, model: &ModelId) -> Result<u64, Self::Fault>;
 
-    /// Whether a code (by its subject key), body or part has ended.
-    fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;
-    /// Ends a code, body or part.
-    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), Self::Fault>;
+    /// What is known of the end of a code (by its subject key), body or part.
+    fn ends(&self, identity: &Digest) -> Result<Option<Ends>, Self::Fault>;
+    /// Replaces it.
+    fn put_ends(&mut self, identity: &Digest, ends: Ends) -> Result<(), Self::Fault>;
+    /// The claim of a peer that a code, body or part has ended.
+    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;
+    /// Replaces it.
+    fn put_claim(
+        &mut self,
+        peer: &Prefix,
+        identity: &Digest,
+        claim: Ended,
+    ) -> Result<(), Self::Fault>;
 
     /// An enterprise.
     fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Self::Fault>;
@@ -62,10 +71,10 @@ pub trait Ledger {
     fn put_signer(&mut self, signer: Signer) -> Result<(), Self::Fault>;
 
     /// A recall.
-    fn recall(&self, number: &str) -> Result<Option<Recall>, Self::Fault>;
+    fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Self::Fault>;
     /// Replaces a recall and its place under each of its models; a withdrawn one leaves it.
     fn put_recall(&mut self, recall: Recall) -> Result<(), Self::Fault>;
-    /// The recalls that name a model and have not ended (in force, or proposed), ascending by number: what has ended is
+    /// The recalls that name a model and have not ended (in force, or proposed), ascending: what has ended is
     /// neither read again with every action on a robot, nor counted.
     fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Self::Fault>;
 

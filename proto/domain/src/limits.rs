@@ -30,6 +30,8 @@ pub const LIST_COUNT_MAX: usize = 1_024;
 /// The most bytes of the name of an office, of a recall's number, of a part's lot.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// The most bytes of the identifier of a maker, and of a serial.
+pub const IDENTIFIER_BYTES_MAX: usize = 64;
 /// The most parts that carry identity, of one robot.
 pub const IDENTITY_PARTS_MAX: usize = 16;
 /// The most other parts of one robot.
@@ -81,6 +83,8 @@ pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 /// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
 /// less: each hold once, an end, a claim.
 pub const LATER_LEAVES_MAX: usize = 512;
+/// The most leaves of other registries that travel with a mailbox item.
+pub const CHAIN_MAX: usize = 64;
 /// The most items of one mailbox batch.
 pub const MAIL_ITEMS_MAX: usize = 4_096;
 /// The most bytes of a robot's record.
@@ -118,6 +122,12 @@ const _: () = assert!(
         <= MAIL_ITEM_BYTES_MAX
 );
 const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
+// A registration with every list full and every text at its bound fits into one command.
+const _: () = assert!(
+    (1 + IDENTITY_PARTS_MAX + PARTS_MAX) * (2 * IDENTIFIER_BYTES_MAX + NAME_BYTES_MAX + 24)
+        + 4 * TEXT_BYTES_MAX
+        <= crate::command::COMMAND_BYTES_MAX
+);
 const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::entry::ENTRY_BYTES_MAX / 2);
 const _: () = assert!(
     BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX
@@ -193,6 +203,44 @@ impl<const MAX: usize> Bound<String> for Text<MAX> {
         let at = d.clone();
         let text = d.text()?;
         within(&at, text.len(), MAX)?;
+        Ok(text.to_owned())
+    }
+}
+
+/// Identifier of a maker or a serial in its one written form: 1 to 64 of `0-9A-Z`, with single `-` inside.
+pub struct Identifier;
+
+impl Bound<String> for Identifier {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        within(&at, text.len(), IDENTIFIER_BYTES_MAX)?;
+        if !is_identifier(text) {
+            return Err(at.invalid("not 1 to 64 of 0-9A-Z with single - inside"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// Whether a text is an [`Identifier`].
+pub fn is_identifier(text: &str) -> bool {
+    let one = |piece: &str| {
+        let mut letters = piece.bytes();
+        !piece.is_empty() && letters.all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    };
+    text.len() <= IDENTIFIER_BYTES_MAX && text.split('-').all(one)
+}
+
+/// A country as ISO 3166-1 writes it: two letters `A-Z`.
+pub struct Alpha2;
+
+impl Bound<String> for Alpha2 {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        if text.len() != 2 || !text.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Err(at.invalid("not two letters A-Z"));
+        }
         Ok(text.to_owned())
     }
 }

@@ -620,15 +620,21 @@ impl<L: Ledger> Run<'_, L> {
                             by: self.registry.prefix,
                             at: self.now,
                             leaf: head.leaf_hash,
-                            claim: false,
                         };
                         for identity in std::iter::once(subject.key()).chain(robot.identities()) {
-                            self.ledger.put_ended(&identity, ended.clone())?;
+                            self.end(&identity, ended.clone())?;
                         }
                     }
                 }
-                Effect::Ended(identity, ended) => {
-                    self.ledger.put_ended(identity, (**ended).clone())?
+                Effect::Ended(identity, ended) => self.end(identity, (**ended).clone())?,
+                Effect::Claim(identity, claim) => {
+                    let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
+                    if let Err(place) = ends.claimed_by.binary_search(&claim.by) {
+                        ends.claimed_by.insert(place, claim.by);
+                        self.ledger.put_ends(identity, ends)?;
+                    }
+                    self.ledger
+                        .put_claim(&claim.by, identity, (**claim).clone())?;
                 }
                 Effect::Movement(code, movement) => {
                     self.ledger.push_movement(code, (**movement).clone())?
@@ -657,6 +663,12 @@ impl<L: Ledger> Run<'_, L> {
             }
         }
         Ok(map)
+    }
+
+    fn end(&mut self, identity: &Digest, ended: Ended) -> Result<(), L::Fault> {
+        let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
+        ends.proven = Some(ended);
+        self.ledger.put_ends(identity, ends)
     }
 
     /// Puts a leaf into a peer's mailbox, if it is a peer.

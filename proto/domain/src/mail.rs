@@ -158,6 +158,7 @@ pub fn batch<R: Reader>(
             sequence,
             proven,
             newest,
+            chain: Vec::new(),
         };
         match bytes_left.checked_sub(item.to_bytes().len()) {
             Some(left) => bytes_left = left,

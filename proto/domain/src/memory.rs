@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, LooseChain};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
 use crate::merkle::Node;
-use crate::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
 use crate::signature::KeyId;
 use crate::transfer::Transfer;
 
@@ -27,11 +27,12 @@ pub struct MemoryLedger {
     robots: BTreeMap<Code, Robot>,
     part_holders: BTreeMap<Digest, Code>,
     counts: BTreeMap<ModelId, u64>,
-    ended: BTreeMap<Digest, Ended>,
+    ends: BTreeMap<Digest, Ends>,
+    claims: BTreeMap<(Prefix, Digest), Ended>,
     enterprises: BTreeMap<EnterpriseId, Enterprise>,
     models: BTreeMap<ModelId, Model>,
     signers: BTreeMap<KeyId, Signer>,
-    recalls: BTreeMap<String, Recall>,
+    recalls: BTreeMap<RecallId, Recall>,
     loose_chains: BTreeMap<Code, LooseChain>,
     transfers: BTreeMap<TransferId, Transfer>,
     movements: BTreeMap<Code, Vec<Movement>>,
@@ -116,7 +117,8 @@ impl MemoryLedger {
         table(&mut e, self.robots.iter());
         table(&mut e, self.part_holders.iter());
         table(&mut e, self.counts.iter());
-        table(&mut e, self.ended.iter());
+        table(&mut e, self.ends.iter());
+        table(&mut e, self.claims.iter());
         table(&mut e, self.enterprises.iter());
         table(&mut e, self.models.iter());
         table(&mut e, self.signers.iter());
@@ -194,11 +196,23 @@ impl Ledger for MemoryLedger {
         Ok(self.counts.get(model).copied().unwrap_or(0))
     }
 
-    fn ended(&self, identity: &Digest) -> Result<Option<Ended>, Infallible> {
-        Ok(self.ended.get(identity).cloned())
+    fn ends(&self, identity: &Digest) -> Result<Option<Ends>, Infallible> {
+        Ok(self.ends.get(identity).cloned())
     }
-    fn put_ended(&mut self, identity: &Digest, ended: Ended) -> Result<(), Infallible> {
-        self.ended.insert(*identity, ended);
+    fn put_ends(&mut self, identity: &Digest, ends: Ends) -> Result<(), Infallible> {
+        self.ends.insert(*identity, ends);
+        Ok(())
+    }
+    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, Infallible> {
+        Ok(self.claims.get(&(*peer, *identity)).cloned())
+    }
+    fn put_claim(
+        &mut self,
+        peer: &Prefix,
+        identity: &Digest,
+        claim: Ended,
+    ) -> Result<(), Infallible> {
+        self.claims.insert((*peer, *identity), claim);
         Ok(())
     }
 
@@ -231,11 +245,11 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    fn recall(&self, number: &str) -> Result<Option<Recall>, Infallible> {
-        Ok(self.recalls.get(number).cloned())
+    fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Infallible> {
+        Ok(self.recalls.get(id).cloned())
     }
     fn put_recall(&mut self, recall: Recall) -> Result<(), Infallible> {
-        self.recalls.insert(recall.notice.number.clone(), recall);
+        self.recalls.insert(recall.notice.id.clone(), recall);
         Ok(())
     }
     fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Infallible> {

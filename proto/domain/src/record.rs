@@ -9,8 +9,9 @@ use crate::digest::{Digest, sha256};
 use crate::encoding::{Canonical, Encoder, tag};
 use crate::lifecycle::{EndOfLife, HoldKind, State};
 use crate::limits::{
-    AI_MODELS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, ListOf, MODELS_OF_RECALL_MAX, Maybe,
-    Name, PARTS_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX, SEQUENCE_MAX, Sequence,
+    AI_MODELS_MAX, Alpha2, HOLDS_MAX, IDENTITY_PARTS_MAX, Identifier, Index, List,
+    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, PEERS_MAX, RECALLS_OF_MODEL_MAX,
+    RECALLS_OF_ROBOT_MAX, ROLES_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::policy::Role;
 use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -52,13 +53,13 @@ pub struct Maker {
     pub scheme: IdentifierScheme,
     /// ISO 3166-1 alpha-2 country, upper case.
     pub country: String,
-    /// The identifier, trimmed, upper case.
+    /// The identifier, in its one written form.
     pub identifier: String,
 }
 crate::canonical_struct!(Maker {
     scheme,
-    country,
-    identifier
+    country: Alpha2,
+    identifier: Identifier
 });
 
 /// What kind of part.
@@ -130,6 +131,61 @@ crate::canonical_struct!(Part {
     lot: Name
 });
 
+/// A body as a registration names it: whoever reads it hashes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyName {
+    /// Who made it.
+    pub maker: Maker,
+    /// Its serial, in its one written form.
+    pub serial: String,
+}
+crate::canonical_struct!(BodyName {
+    maker,
+    serial: Identifier
+});
+
+impl BodyName {
+    /// Its identity.
+    pub fn identity(&self) -> Digest {
+        part_identity(PartType::Body, &self.maker, &self.serial)
+    }
+}
+
+/// A part as a command names it: whoever reads it hashes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartName {
+    /// What it is.
+    pub kind: PartType,
+    /// Who made it.
+    pub maker: Maker,
+    /// Its serial, in its one written form.
+    pub serial: String,
+    /// Its lot, or empty.
+    pub lot: String,
+}
+crate::canonical_struct!(PartName {
+    kind,
+    maker,
+    serial: Identifier,
+    lot: Name
+});
+
+impl PartName {
+    /// Its identity.
+    pub fn identity(&self) -> Digest {
+        part_identity(self.kind, &self.maker, &self.serial)
+    }
+
+    /// The part as a record keeps it.
+    pub fn part(&self) -> Part {
+        Part {
+            kind: self.kind,
+            identity: self.identity(),
+            lot: self.lot.clone(),
+        }
+    }
+}
+
 /// Whether an enterprise may act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EnterpriseStatus {
@@ -195,6 +251,140 @@ impl std::fmt::Display for Holder {
             Self::Enterprise { id } => write!(f, "enterprise {id}"),
             Self::Office { name } => write!(f, "office {name}"),
         }
+    }
+}
+
+/// Where a natural person's mandate lies: who acts for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Desk {
+    /// An enterprise: a dealer.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country: a registrar, a customs office.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+}
+crate::canonical_variants!(Desk { 1 => Enterprise { id }, 2 => Office { prefix, name: Name } });
+
+impl Desk {
+    /// The desk of a signer of the registry `here`.
+    pub fn of(here: Prefix, holder: &Holder) -> Self {
+        match holder {
+            Holder::Enterprise { id } => Self::Enterprise { id: *id },
+            Holder::Office { name } => Self::Office {
+                prefix: here,
+                name: name.clone(),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { prefix, name } => write!(f, "office {name} of {prefix}"),
+        }
+    }
+}
+
+/// Who owns, holds, operates or imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+    /// A natural person, of whom only a commitment is known, through the desk that has their mandate.
+    Person {
+        /// Commitment to the person.
+        commitment: Digest,
+        /// Who acts for them.
+        desk: Desk,
+        /// Since when, by log time.
+        since: TimeMs,
+    },
+}
+crate::canonical_variants!(Party {
+    1 => Enterprise { id },
+    2 => Office { prefix, name: Name },
+    3 => Person { commitment, desk, since },
+});
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { prefix, name } => write!(f, "office {name} of {prefix}"),
+            Self::Person {
+                commitment, desk, ..
+            } => write!(f, "person {commitment} at {desk}"),
+        }
+    }
+}
+
+/// A party as a command names it. The desk of a person is who gives the command, from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartyName {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+    /// A natural person.
+    Person {
+        /// Commitment to the person.
+        commitment: Digest,
+    },
+}
+crate::canonical_variants!(PartyName {
+    1 => Enterprise { id },
+    2 => Office { prefix, name: Name },
+    3 => Person { commitment },
+});
+
+impl PartyName {
+    /// The party, a person through `desk` since `since`.
+    pub fn at(&self, desk: Desk, since: TimeMs) -> Party {
+        match self {
+            Self::Enterprise { id } => Party::Enterprise { id: *id },
+            Self::Office { prefix, name } => Party::Office {
+                prefix: *prefix,
+                name: name.clone(),
+            },
+            Self::Person { commitment } => Party::Person {
+                commitment: *commitment,
+                desk,
+                since,
+            },
+        }
+    }
+}
+
+impl From<Digest> for PartyName {
+    fn from(commitment: Digest) -> Self {
+        Self::Person { commitment }
     }
 }
 
@@ -323,7 +513,7 @@ pub struct ModelStanding {
     pub level: u8,
     /// Safety class.
     pub safety_class: u8,
-    /// Recalls in force, by number.
+    /// Recalls in force, ascending.
     pub recalls: Vec<RecallNotice>,
 }
 crate::canonical_struct!(ModelStanding {
@@ -408,18 +598,75 @@ impl Predicate {
     }
 }
 
+/// Which recall, in the world: the registry that issued it, and its number there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecallId {
+    /// The registry that issued it.
+    pub issuer: Prefix,
+    /// Its number there.
+    pub number: String,
+}
+crate::canonical_struct!(RecallId {
+    issuer,
+    number: Name
+});
+
+impl RecallId {
+    /// From `issuer/number`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (issuer, number) = text.split_once('/')?;
+        Some(Self {
+            issuer: Prefix::parse(issuer).ok()?,
+            number: number.to_owned(),
+        })
+    }
+}
+
+impl std::fmt::Display for RecallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.issuer, self.number)
+    }
+}
+
+/// Which agreement with a peer, and which version of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgreementRef {
+    /// The agreement's name.
+    pub id: String,
+    /// Which version.
+    pub version: u32,
+}
+crate::canonical_struct!(AgreementRef { id: Name, version });
+
+impl AgreementRef {
+    /// From `name:version`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, version) = text.rsplit_once(':')?;
+        Some(Self {
+            id: id.to_owned(),
+            version: version.parse().ok()?,
+        })
+    }
+}
+
+impl std::fmt::Display for AgreementRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.id, self.version)
+    }
+}
+
 /// A recall as others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecallNotice {
-    /// Its number.
-    pub number: String,
+    /// Which.
+    pub id: RecallId,
     /// How grave.
     pub severity: Severity,
     /// Which robots.
     pub predicate: Predicate,
 }
 crate::canonical_struct!(RecallNotice {
-    number: Name,
+    id,
     severity,
     predicate
 });
@@ -455,8 +702,6 @@ pub struct Recall {
     pub models: Vec<ModelId>,
     /// What to do.
     pub remedy: String,
-    /// The registry that issued it.
-    pub issuer: Prefix,
     /// Log time it was opened (here, for a foreign one: applied).
     pub opened: TimeMs,
     /// Whether it binds.
@@ -468,7 +713,6 @@ crate::canonical_struct!(Recall @ 1 {
     notice,
     models: List<MODELS_OF_RECALL_MAX>,
     remedy,
-    issuer,
     opened,
     status,
     head
@@ -572,8 +816,8 @@ pub enum Pending {
     },
     /// Ownership was asked for.
     Ownership {
-        /// Commitment to the gaining owner.
-        owner: Digest,
+        /// The gaining owner.
+        owner: Party,
         /// SHA-256 of the seller's release code.
         release_code: Digest,
         /// Who asked.
@@ -632,20 +876,24 @@ pub struct Robot {
     pub level: u8,
     /// Safety class.
     pub safety_class: u8,
-    /// Commitment to the owner; zero before the first sale.
-    pub owner: Digest,
-    /// Commitment to the operator; zero while there is none.
-    pub operator: Digest,
+    /// The owner; none before the first sale.
+    pub owner: Option<Party>,
+    /// Holder of record: the maker, then who had it put in stock, then who it was sold to.
+    pub holder: Option<Party>,
+    /// Importer of record of the newest admission for good.
+    pub importer: Option<Party>,
+    /// The operator; none while there is none.
+    pub operator: Option<Party>,
     /// Usage scenario.
     pub scenario: String,
     /// Life-cycle state.
     pub state: State,
     /// Holds, in the order they were set.
     pub holds: Vec<Hold>,
-    /// Recalls owed and not remedied, by number, ascending. Written when an attribute changes or a remedy is recorded.
-    pub owed: Vec<String>,
-    /// Recalls remedied, by number, ascending.
-    pub remedied: Vec<String>,
+    /// Recalls owed and not remedied, ascending. Written when an attribute changes or a remedy is recorded.
+    pub owed: Vec<RecallId>,
+    /// Recalls remedied, ascending.
+    pub remedied: Vec<RecallId>,
     /// A step that waits for its second party.
     pub pending: Pending,
     /// Custody here.
@@ -666,12 +914,14 @@ crate::canonical_struct!(Robot @ 1 {
     level,
     safety_class,
     owner,
+    holder,
+    importer,
     operator,
     scenario,
     state,
     holds: List<HOLDS_MAX>,
-    owed: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
-    remedied: ListOf<Name, RECALLS_OF_ROBOT_MAX>,
+    owed: List<RECALLS_OF_ROBOT_MAX>,
+    remedied: List<RECALLS_OF_ROBOT_MAX>,
     pending,
     custody,
     custody_secret,
@@ -681,7 +931,7 @@ crate::canonical_struct!(Robot @ 1 {
 impl Robot {
     /// Whether a recall in force matches it, or matched it once, and was not remedied.
     pub fn owes(&self, recall: &Recall) -> bool {
-        let number = &recall.notice.number;
+        let id = &recall.notice.id;
         let matches = || {
             recall.models.contains(&self.identity.code.model_id())
                 && recall.notice.predicate.matches(
@@ -692,8 +942,8 @@ impl Robot {
                 )
         };
         recall.status == RecallStatus::InForce
-            && !self.remedied.contains(number)
-            && (self.owed.contains(number) || matches())
+            && !self.remedied.contains(id)
+            && (self.owed.contains(id) || matches())
     }
 
     /// Names a new AI model. The oldest makes way to [`Before`] when there are [`AI_MODELS_MAX`]: a robot is trained more
@@ -725,7 +975,8 @@ impl Robot {
     }
 }
 
-/// Proof that a code, body or part has ended, and who said so.
+/// That a code, body or part has ended, and who says so. What a registry says without proof of its custody is a claim: it
+/// refuses new registrations and changes nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The code it belonged to.
@@ -738,14 +989,21 @@ pub struct Ended {
     pub at: TimeMs,
     /// The leaf of that registry.
     pub leaf: Digest,
-    /// Said by a registry that did not prove its custody: refuses new registrations only, changes nothing else.
-    pub claim: bool,
 }
 crate::canonical_struct!(Ended @ 1 {
     code,
     state,
     by,
     at,
-    leaf,
-    claim
+    leaf
 });
+
+/// What is known of the end of one identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ends {
+    /// Its proven end.
+    pub proven: Option<Ended>,
+    /// Peers that claim one, ascending; each claim is kept by peer and identity.
+    pub claimed_by: Vec<Prefix>,
+}
+crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<PEERS_MAX> });

@@ -59,7 +59,7 @@ pub fn slot_names(subject: SubjectType) -> [Option<&'static str>; SLOT_COUNT] {
                 Some("manufacture, declared country of origin, importer's filing"),
                 Some("identity parts (root)"),
                 Some("robot key"),
-                Some("owner"),
+                Some("owner, holder of record, importer of record"),
                 Some("operator, site, scenario"),
                 Some("state, holds, owed recalls"),
                 Some("level, safety class, software and AI models"),

@@ -6,7 +6,7 @@ use crate::custody::Step;
 use crate::digest::Digest;
 use crate::entry::EvidenceRef;
 use crate::limits::{CONDITIONS_MAX, Epoch, List};
-use crate::record::Robot;
+use crate::record::{AgreementRef, Robot};
 use crate::time::TimeMs;
 
 /// How a transfer ended.
@@ -43,8 +43,8 @@ pub struct Transfer {
     pub purpose: Purpose,
     /// Epoch of the offer.
     pub epoch: u64,
-    /// Version of the agreement that governs it to its end.
-    pub agreement_version: u32,
+    /// The agreement that governs it to its end, and its version.
+    pub agreement: AgreementRef,
     /// The clause that covers it.
     pub clause: u16,
     /// The offer stands until then.
@@ -75,7 +75,7 @@ crate::canonical_struct!(Transfer @ 1 {
     to,
     purpose,
     epoch: Epoch,
-    agreement_version,
+    agreement,
     clause,
     offer_until,
     papers,

@@ -14,7 +14,7 @@ use carnet_domain::code::{Code, ModelId};
 use carnet_domain::command::{Command, Registration};
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
-use carnet_domain::record::Firmware;
+use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::time::TimeMs;
 use carnet_wire::etcd::kv_client::KvClient;
 use carnet_wire::etcd::request_op::Request as Op;
@@ -113,7 +113,14 @@ impl Records {
         let code = code.unwrap_or_else(|error| unreachable!("a number is a serial: {error}"));
         let mut registration = Registration {
             code,
-            body: sha256(&[b"bench", code.as_str().as_bytes()]),
+            body: BodyName {
+                maker: Maker {
+                    scheme: IdentifierScheme::Name,
+                    country: "XX".into(),
+                    identifier: "BENCH".into(),
+                },
+                serial: code.serial().to_string(),
+            },
             manufactured: TimeMs(wall_time().as_ms() / 86_400_000 * 86_400_000),
             site: String::new(),
             origin: "XX".into(),

@@ -4,6 +4,7 @@ use carnet_client::wall_time;
 use carnet_domain::code::{Code, Prefix};
 use carnet_domain::command::{Command, Condition, Papers, Purpose, TransferId};
 use carnet_domain::digest::Digest;
+use carnet_domain::record::AgreementRef;
 use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::parse::{self, When};
-use crate::submit::{self, Write, commitment, merge};
+use crate::submit::{self, Write, merge, party};
 use crate::{Outcome, view};
 
 fn transfer_id(text: &str) -> Result<TransferId, String> {
@@ -81,9 +82,9 @@ pub(crate) struct Declare {
     /// The offer stands until then.
     #[arg(long, default_value = "+30d")]
     offer_until: When,
-    /// Version of the agreement; default is the newest in force.
-    #[arg(long)]
-    agreement_version: Option<u32>,
+    /// The agreement as name:version; default is the newest in force.
+    #[arg(long, value_parser = parse::agreement)]
+    agreement: Option<AgreementRef>,
     /// The transfer's number; default is drawn at random.
     #[arg(long, value_parser = transfer_id)]
     transfer: Option<TransferId>,
@@ -136,22 +137,22 @@ pub(crate) async fn export(verb: Export, settings: &Settings) -> Result<Outcome,
 
 async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome, Failed> {
     let client = settings.client()?;
-    let agreement_version = match declare.agreement_version {
-        Some(version) => version,
+    let agreement = match declare.agreement {
+        Some(agreement) => agreement,
         None => {
             let peer = client.peer(declare.to).await.map_err(|error| {
                 let mut failed = Failed::from(error);
-                failed.next = "Name the agreement's version with --agreement-version.".into();
+                failed.next = "Name the agreement and its version with --agreement.".into();
                 failed
             });
             let peer = peer?.value;
             let agreement = peer.agreement(wall_time()).ok_or_else(|| {
                 Failed::usage(format!(
-                    "no agreement with {} is in force; name one with --agreement-version",
+                    "no agreement with {} is in force; name one with --agreement",
                     declare.to
                 ))
             })?;
-            agreement.version
+            agreement.reference()
         }
     };
     let transfer = declare
@@ -163,7 +164,7 @@ async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome
         to: declare.to,
         purpose: declare.purpose,
         offer_until: declare.offer_until.resolve(),
-        agreement_version,
+        agreement: agreement.clone(),
         papers: Papers {
             mrn: declare.mrn,
             commodity: declare.commodity,
@@ -175,7 +176,7 @@ async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome
     let extra = json!({
         "transfer": transfer.to_string(),
         "code": declare.code.to_string(),
-        "agreement_version": agreement_version,
+        "agreement": agreement.to_string(),
     });
     submit::through(&client, declare.write, command, extra).await
 }
@@ -215,7 +216,7 @@ pub(crate) enum Import {
         /// Office of entry.
         #[arg(long)]
         place: String,
-        /// Importer of record: a name (kept as a salted commitment) or a commitment.
+        /// Importer of record: a person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         importer: String,
         /// Documents shown: digests or files.
@@ -274,14 +275,14 @@ pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome,
             documents,
             write,
         } => {
-            let committed = parse::commit(&importer);
-            let extra = commitment("importer", &committed);
+            let (importer, extra) = party("importer", &importer)?;
             let documents = digests(&documents)?;
             let command = Command::Admit {
                 transfer,
                 place,
-                importer: committed.commitment,
+                importer,
                 documents,
+                countersignature: None,
             };
             (command, transfer, write, extra)
         }

@@ -19,10 +19,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
-use carnet_client::{BulkEvent, BulkReport, pki};
+use carnet_client::{BulkEvent, BulkReport, identity, pki};
 use carnet_domain::command::{Command, Registration};
 use carnet_domain::entry::ItemAnswer;
-use carnet_domain::record::{Firmware, IdentifierScheme, Maker, PartType, part_identity};
+use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::rejection::{Reason, Rejection};
 use carnet_domain::signature::PublicKey;
 use clap::Args;
@@ -33,9 +33,10 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{self, Failed};
+use crate::office::identifier;
 use crate::output::{Format, say};
 use crate::parse;
-use crate::robot::{firmware, part_text, serial, sort_parts};
+use crate::robot::{firmware, part_text, sort_parts};
 
 /// Bad rows and refusals that are shown one by one; more are counted.
 const SHOWN_MAX: usize = 20;
@@ -123,7 +124,8 @@ impl Row {
         let maker = Maker {
             scheme,
             country: required("maker_country", self.maker_country, &defaults.country)?,
-            identifier: required("maker_id", self.maker_id, &defaults.id)?,
+            identifier: identifier(scheme, &required("maker_id", self.maker_id, &defaults.id)?)
+                .map_err(|fault| field("maker_id", fault))?,
         };
         let body_serial = filled(self.body_serial).unwrap_or_else(|| code.serial().to_string());
         let parts = filled(self.parts).unwrap_or_default();
@@ -153,7 +155,11 @@ impl Row {
         };
         Ok(Registration {
             code,
-            body: part_identity(PartType::Body, &maker, &serial(&body_serial)),
+            body: BodyName {
+                maker: maker.clone(),
+                serial: identity::canonical(&body_serial)
+                    .map_err(|fault| field("body_serial", fault))?,
+            },
             manufactured: parse::instant(&self.manufactured)
                 .map_err(|fault| field("manufactured", fault))?,
             site: filled(self.site).unwrap_or_default(),

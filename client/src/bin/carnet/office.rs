@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carnet_client::pki;
+use carnet_client::{identity, pki};
 use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelId};
 use carnet_domain::command::Command;
 use carnet_domain::policy::Role;
@@ -33,13 +33,23 @@ pub(crate) struct MakerArgs {
     pub(crate) maker_id: String,
 }
 
+/// The one written form of a maker's identifier.
+pub(crate) fn identifier(scheme: IdentifierScheme, text: &str) -> Result<String, String> {
+    match scheme {
+        IdentifierScheme::Name => identity::canonical_name(text),
+        IdentifierScheme::Lei | IdentifierScheme::National => identity::canonical(text),
+    }
+}
+
 impl MakerArgs {
-    pub(crate) fn maker(&self) -> Maker {
-        Maker {
+    /// # Errors
+    /// The identifier has no written form.
+    pub(crate) fn maker(&self) -> Result<Maker, String> {
+        Ok(Maker {
             scheme: self.maker_scheme,
             country: self.maker_country.trim().to_ascii_uppercase(),
-            identifier: self.maker_id.trim().to_ascii_uppercase(),
-        }
+            identifier: identifier(self.maker_scheme, &self.maker_id)?,
+        })
     }
 }
 
@@ -101,7 +111,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             let command = Command::AccreditEnterprise {
                 code,
                 name,
-                maker: maker.maker(),
+                maker: maker.maker().map_err(Failed::usage)?,
                 roles,
                 valid_from,
                 valid_to,

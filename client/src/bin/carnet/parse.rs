@@ -8,6 +8,7 @@ use carnet_domain::code::Code;
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::leaf::personal_commitment;
 use carnet_domain::policy::Role;
+use carnet_domain::record::AgreementRef;
 use carnet_domain::time::{DurationMs, TimeMs};
 use rand::Rng;
 
@@ -41,6 +42,11 @@ impl When {
             Self::Before(by) => wall_time().saturating_sub(by),
         }
     }
+}
+
+/// An agreement as `name:version`.
+pub(crate) fn agreement(text: &str) -> Result<AgreementRef, String> {
+    AgreementRef::parse(text).ok_or_else(|| format!("{text:?}: write NAME:VERSION"))
 }
 
 impl FromStr for When {

@@ -1,8 +1,8 @@
 //! Recalls: opened, withdrawn, remedied robot by robot.
 
-use carnet_domain::code::{Code, ModelId};
+use carnet_domain::code::{Code, ModelId, Prefix};
 use carnet_domain::command::Command;
-use carnet_domain::record::{Predicate, RecallNotice, Severity};
+use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ pub(crate) enum Recall {
     Open(Box<Open>),
     /// Withdraws a recall.
     Withdraw {
-        /// Its number.
-        number: String,
+        /// Its number, or issuer/number.
+        recall: String,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -31,8 +31,8 @@ pub(crate) enum Recall {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
         code: Code,
-        /// The recall.
-        number: String,
+        /// The recall: issuer/number, or the number of one of this registry.
+        recall: String,
         /// Report: digest or file.
         #[arg(long)]
         report: String,
@@ -41,8 +41,8 @@ pub(crate) enum Recall {
     },
     /// Shows a recall.
     Get {
-        /// Its number.
-        number: String,
+        /// Its number, or issuer/number.
+        recall: String,
     },
     /// Lists recalls.
     List {
@@ -90,6 +90,22 @@ pub(crate) struct Open {
     write: Write,
 }
 
+/// The registry spoken to: it issues the recalls that are named by number alone.
+fn own(settings: &Settings) -> Result<Prefix, Failed> {
+    let prefix = settings.prefix();
+    prefix.ok_or_else(|| Failed::usage("which registry is meant? say --prefix"))
+}
+
+fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
+    match RecallId::parse(text) {
+        Some(id) => Ok(id),
+        None => Ok(RecallId {
+            issuer: own(settings)?,
+            number: text.to_owned(),
+        }),
+    }
+}
+
 pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Recall::Open(open) => {
@@ -108,7 +124,10 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             models.sort();
             models.dedup();
             let notice = RecallNotice {
-                number: open.number,
+                id: RecallId {
+                    issuer: own(settings)?,
+                    number: open.number,
+                },
                 severity: open.severity,
                 predicate,
             };
@@ -120,41 +139,44 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             submit::one(settings, write, command, json!({"recall": number})).await
         }
         Recall::Withdraw {
-            number,
+            recall,
             reason,
             write,
         } => {
-            let extra = json!({"recall": number});
+            let recall = named(&recall, settings)?;
+            let extra = json!({"recall": recall.to_string()});
             submit::one(
                 settings,
                 write,
-                Command::WithdrawRecall { number, reason },
+                Command::WithdrawRecall { recall, reason },
                 extra,
             )
             .await
         }
         Recall::Remedy {
             code,
-            number,
+            recall,
             report,
             write,
         } => {
             let report = parse::digest_of(&report)?;
-            let extra = json!({"code": code.to_string(), "recall": number});
+            let recall = named(&recall, settings)?;
+            let extra = json!({"code": code.to_string(), "recall": recall.to_string()});
             submit::one(
                 settings,
                 write,
                 Command::RemedyRecall {
                     code,
-                    number,
+                    recall,
                     report,
                 },
                 extra,
             )
             .await
         }
-        Recall::Get { number } => {
-            let found = settings.client()?.recall(&number).await?;
+        Recall::Get { recall } => {
+            let id = named(&recall, settings)?;
+            let found = settings.client()?.recall(&id).await?;
             Ok(view::at(view::recall(&found.value), found.position).into())
         }
         Recall::List { model } => {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use carnet_client::identity;
 use carnet_domain::code::Code;
 use carnet_domain::command::{Action, Command, Registration};
 use carnet_domain::digest::sha256;
 use carnet_domain::lifecycle::{EndOfLife, HoldKind};
-use carnet_domain::record::{Firmware, Maker, Part, PartType, part_identity};
+use carnet_domain::record::{BodyName, Firmware, Maker, PartName, PartType};
 use carnet_domain::signature::PublicKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::import::{self, ImportArgs};
 use crate::office::MakerArgs;
 use crate::output::Format;
 use crate::parse::{self, When};
-use crate::submit::{self, Write, commitment, merge};
+use crate::submit::{self, Write, merge, party};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -155,30 +156,24 @@ pub(crate) struct PartText {
 }
 
 impl PartText {
-    pub(crate) fn part(&self, maker: &Maker) -> Part {
-        Part {
+    pub(crate) fn part(&self, maker: &Maker) -> PartName {
+        PartName {
             kind: self.kind,
-            identity: part_identity(self.kind, maker, &serial(&self.serial)),
+            maker: maker.clone(),
+            serial: self.serial.clone(),
             lot: self.lot.clone(),
         }
     }
-}
-
-/// Serials are compared trimmed and in upper case.
-pub(crate) fn serial(text: &str) -> String {
-    text.trim().to_ascii_uppercase()
 }
 
 pub(crate) fn part_text(text: &str) -> Result<PartText, String> {
     let mut pieces = text.splitn(3, ':');
     let kind = parse::part_type(pieces.next().unwrap_or_default())?;
     let serial = pieces.next().filter(|serial| !serial.trim().is_empty());
-    let serial = serial
-        .ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?
-        .to_owned();
+    let serial = serial.ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?;
     Ok(PartText {
         kind,
-        serial,
+        serial: identity::canonical(serial)?,
         lot: pieces.next().unwrap_or_default().to_owned(),
     })
 }
@@ -197,7 +192,7 @@ pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
 }
 
 /// Parts sorted into those that carry identity and the others.
-pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<Part>, Vec<Part>) {
+pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<PartName>, Vec<PartName>) {
     parts
         .iter()
         .map(|part| part.part(maker))
@@ -210,7 +205,7 @@ pub(crate) enum Act {
     Stock,
     /// Sold to a first owner.
     Sell {
-        /// A name (kept as a salted commitment) or a commitment.
+        /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         owner: String,
     },
@@ -279,7 +274,7 @@ pub(crate) enum Act {
     },
     /// Ownership asked for by the gaining side.
     RequestOwnership {
-        /// A name (kept as a salted commitment) or a commitment.
+        /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         owner: String,
         /// The release code that the seller gave.
@@ -326,7 +321,7 @@ pub(crate) enum Act {
 
 #[derive(Debug, Args)]
 pub(crate) struct Use {
-    /// A name (kept as a salted commitment) or a commitment.
+    /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
     #[arg(long)]
     operator: String,
     /// Usage scenario.
@@ -355,29 +350,16 @@ impl Act {
         match self {
             Self::Stock => plain(Action::Stock {}),
             Self::Sell { owner } => {
-                let committed = parse::commit(&owner);
-                Ok((
-                    Action::Sell {
-                        owner: committed.commitment,
-                    },
-                    commitment("owner", &committed),
-                ))
+                let (owner, kept) = party("owner", &owner)?;
+                Ok((Action::Sell { owner }, kept))
             }
             Self::Deploy(Use { operator, scenario }) => {
-                let committed = parse::commit(&operator);
-                let action = Action::Deploy {
-                    operator: committed.commitment,
-                    scenario,
-                };
-                Ok((action, commitment("operator", &committed)))
+                let (operator, kept) = party("operator", &operator)?;
+                Ok((Action::Deploy { operator, scenario }, kept))
             }
             Self::Redeploy(Use { operator, scenario }) => {
-                let committed = parse::commit(&operator);
-                let action = Action::Redeploy {
-                    operator: committed.commitment,
-                    scenario,
-                };
-                Ok((action, commitment("operator", &committed)))
+                let (operator, kept) = party("operator", &operator)?;
+                Ok((Action::Redeploy { operator, scenario }, kept))
             }
             Self::BeginMaintenance { note } => plain(Action::BeginMaintenance { note }),
             Self::CompleteMaintenance(Report { report }) => plain(Action::CompleteMaintenance {
@@ -391,7 +373,7 @@ impl Act {
                 fitted,
                 maker,
             } => {
-                let fitted = fitted.part(&maker.maker());
+                let fitted = fitted.part(&maker.maker().map_err(Failed::usage)?);
                 plain(Action::ReplacePart {
                     removed: parse::digest_of(&removed)?,
                     fitted,
@@ -424,13 +406,12 @@ impl Act {
                 owner,
                 release_code,
             } => {
-                let committed = parse::commit(&owner);
-                let release_code = sha256(&[release_code.as_bytes()]);
+                let (owner, kept) = party("owner", &owner)?;
                 let action = Action::RequestOwnership {
-                    owner: committed.commitment,
-                    release_code,
+                    owner,
+                    release_code: sha256(&[release_code.as_bytes()]),
                 };
-                Ok((action, commitment("owner", &committed)))
+                Ok((action, kept))
             }
             Self::ApproveOwnership { release_code } => {
                 plain(Action::ApproveOwnership { release_code })
@@ -468,7 +449,13 @@ pub(crate) async fn run(
     match verb {
         Robot::Register(register) => {
             let (write, registration) = registration(*register)?;
-            let extra = json!({"code": registration.code.to_string(), "label": registration.code.with_suffix()});
+            let body = &registration.body;
+            let extra = json!({
+                "code": registration.code.to_string(),
+                "label": registration.code.with_suffix(),
+                "maker": body.maker.identifier,
+                "body_serial": body.serial,
+            });
             submit::one(settings, write, Command::Register { registration }, extra).await
         }
         Robot::Import(args) => import::run(args, settings, format).await,
@@ -579,7 +566,7 @@ async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome
 }
 
 fn registration(register: Register) -> Result<(Write, Registration), Failed> {
-    let maker = register.maker.maker();
+    let maker = register.maker.maker().map_err(Failed::usage)?;
     let body_serial = register
         .body_serial
         .unwrap_or_else(|| register.code.serial().to_string());
@@ -594,7 +581,10 @@ fn registration(register: Register) -> Result<(Write, Registration), Failed> {
     };
     let registration = Registration {
         code: register.code,
-        body: part_identity(PartType::Body, &maker, &serial(&body_serial)),
+        body: BodyName {
+            maker: maker.clone(),
+            serial: identity::canonical(&body_serial).map_err(Failed::usage)?,
+        },
         manufactured: register.manufactured.resolve(),
         site: register.site,
         origin: register

@@ -1,13 +1,15 @@
 //! One command submitted and shown; the options that every write has.
 
 use carnet_client::{Client, ClientError, Effect, Trace};
+use carnet_domain::code::{EnterpriseId, Prefix};
 use carnet_domain::command::Command;
 use carnet_domain::encoding::Canonical;
+use carnet_domain::record::PartyName;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::{self, Failed};
-use crate::parse::{Committed, hyphened};
+use crate::parse::{self, Committed, hyphened};
 use crate::{Outcome, view};
 
 /// Options of every write.
@@ -120,8 +122,30 @@ pub(crate) fn merge(mut value: Value, extra: Value) -> Value {
     value
 }
 
+/// A party as people write it, and what they should keep: `enterprise/ID`, `office/PREFIX/NAME`, or a person's name (kept as a
+/// salted commitment) or commitment.
+pub(crate) fn party(field: &str, text: &str) -> Result<(PartyName, Value), Failed> {
+    if let Some(id) = text.strip_prefix("enterprise/") {
+        let id = EnterpriseId::parse(id).map_err(Failed::usage)?;
+        return Ok((PartyName::Enterprise { id }, json!({})));
+    }
+    if let Some(office) = text.strip_prefix("office/") {
+        let named = office.split_once('/');
+        let (prefix, name) =
+            named.ok_or_else(|| Failed::usage(format!("{text:?}: write office/PREFIX/NAME")))?;
+        let office = PartyName::Office {
+            prefix: Prefix::parse(prefix).map_err(Failed::usage)?,
+            name: name.to_owned(),
+        };
+        return Ok((office, json!({})));
+    }
+    let committed = parse::commit(text);
+    let person = PartyName::from(committed.commitment);
+    Ok((person, commitment(field, &committed)))
+}
+
 /// A commitment with what opens it, to be kept by whoever gave the value.
-pub(crate) fn commitment(name: &str, committed: &Committed) -> Value {
+fn commitment(name: &str, committed: &Committed) -> Value {
     let salt = committed.salt.map(hex::encode);
     let mut out = serde_json::Map::new();
     out.insert(

@@ -11,7 +11,7 @@ use carnet_domain::code::{ModelId, Prefix};
 use carnet_domain::command::Purpose;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::record::Severity;
+use carnet_domain::record::{AgreementRef, Severity};
 use carnet_domain::signature::{PublicKey, SecretKey, verify};
 use carnet_domain::time::DurationMs;
 use carnet_trust::bundle::{of_file, to_file, verify_bundle};
@@ -303,13 +303,20 @@ pub(crate) enum Agreement {
         /// The file.
         file: PathBuf,
     },
-    /// Suspends an agreement: no new offers and permits. Immediate.
+    /// Suspends a version of an agreement: no new offers and permits. Immediate.
     Suspend {
-        /// Its name.
-        id: String,
-        /// Counts up with every suspension.
+        /// The agreement and its version, as name:version.
+        #[arg(value_parser = parse::agreement)]
+        agreement: AgreementRef,
+        /// With which country.
+        #[arg(long)]
+        peer: Prefix,
+        /// Counts up with every suspension of this version.
         #[arg(long, default_value = "1")]
-        version: u32,
+        number: u32,
+        /// Until when; a time that has passed ends the suspension.
+        #[arg(long, default_value = "+365d")]
+        until: When,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -496,16 +503,20 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
             state(settings, &Statement::Agree { agreement: signed }, value).await
         }
         Agreement::Suspend {
-            id,
-            version,
+            agreement,
+            peer,
+            number,
+            until,
             reason,
         } => {
-            let value = json!({"agreement": id, "reason": reason});
+            let value = json!({"agreement": agreement.to_string(), "reason": reason});
             state(
                 settings,
                 &Statement::Suspend {
-                    id,
-                    version,
+                    peer,
+                    agreement,
+                    number,
+                    until: until.resolve(),
                     reason,
                 },
                 value,

@@ -57,7 +57,7 @@ pub(crate) struct PinArgs {
     /// The verifier's own country; default is --prefix, else the first one pinned.
     #[arg(long)]
     own: Option<Prefix>,
-    /// An agreement known to be suspended.
+    /// An agreement known to be suspended, as name:version.
     #[arg(long)]
     suspended: Vec<String>,
     /// The oldest head of our own log that counts as fresh.

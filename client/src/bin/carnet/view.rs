@@ -13,7 +13,7 @@ use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{LeafRecord, Movement};
 use carnet_domain::event::{Standing, slot};
 use carnet_domain::leaf::{Leaf, leaf_bytes_hash};
-use carnet_domain::record::{Enterprise, Head, Hold, Model, Part, Recall, Robot};
+use carnet_domain::record::{Enterprise, Head, Hold, Model, Part, Party, Recall, RecallId, Robot};
 use carnet_domain::signature::PublicKey;
 use carnet_domain::time::TimeMs;
 use carnet_domain::transfer::Transfer;
@@ -42,14 +42,6 @@ fn print(digest: &Digest) -> String {
 /// One signature of a root.
 pub(crate) fn signature(root: &PublicKey, verifies: bool) -> Value {
     json!({"root": key_print(root), "verifies": verifies})
-}
-
-fn digest(value: &Digest) -> Value {
-    if *value == Digest::ZERO {
-        Value::Null
-    } else {
-        value.to_string().into()
-    }
 }
 
 fn models(models: &[ModelId]) -> Value {
@@ -144,16 +136,18 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "display": identity.code.display_form(),
         "state": hyphened(value.state.name()),
         "holds": value.holds.iter().map(hold).collect::<Vec<_>>(),
-        "recalls_owed": value.owed,
-        "recalls_remedied": value.remedied,
+        "recalls_owed": named(&value.owed),
+        "recalls_remedied": named(&value.remedied),
         "custody": custody(&value.custody),
         "pending": hyphened(value.pending.name()),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
         "level": value.level,
         "safety_class": value.safety_class,
         "scenario": value.scenario,
-        "owner_commitment": digest(&value.owner),
-        "operator_commitment": digest(&value.operator),
+        "owner": party(&value.owner),
+        "holder": party(&value.holder),
+        "importer": party(&value.importer),
+        "operator": party(&value.operator),
         "manufactured": time(identity.manufactured),
         "site": identity.site,
         "origin": identity.origin,
@@ -199,13 +193,20 @@ fn custody(chain: &Chain) -> Value {
     out
 }
 
+fn party(party: &Option<Party>) -> Option<String> {
+    party.as_ref().map(ToString::to_string)
+}
+
+fn named(recalls: &[RecallId]) -> Vec<String> {
+    recalls.iter().map(ToString::to_string).collect()
+}
+
 pub(crate) fn recall(value: &Recall) -> Value {
     let predicate = &value.notice.predicate;
     json!({
-        "number": value.notice.number,
+        "recall": value.notice.id.to_string(),
         "severity": hyphened(value.notice.severity.name()),
         "status": hyphened(value.status.name()),
-        "issuer": value.issuer.to_string(),
         "models": models(&value.models),
         "remedy": value.remedy,
         "serial_from": predicate.serial_from,
@@ -237,7 +238,7 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "step": hyphened(value.step.name()),
         "step_at": time(value.step_at),
         "epoch": value.epoch.to_string(),
-        "agreement_version": value.agreement_version,
+        "agreement": value.agreement.to_string(),
         "clause": value.clause,
         "offer_until": time(value.offer_until),
         "depart_by": time(value.depart_by),

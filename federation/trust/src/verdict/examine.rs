@@ -283,7 +283,8 @@ impl<'a> Case<'a> {
         let (me, other) = (self.input.verifier, issuer.primary());
         let input = self.input;
         let suspended = |a: &Agreement| {
-            self.purpose == Purpose::ImportPermit && input.suspended.contains(&a.id)
+            self.purpose == Purpose::ImportPermit
+                && input.suspended.contains(&a.reference().to_string())
         };
         let between = |a: &Agreement| {
             let (one, two) = a.parties;

@@ -147,17 +147,17 @@ impl Case<'_> {
         clause: Option<&Clause>,
     ) {
         for notice in &model.recalls {
-            if shown.remedied.contains(&notice.number) {
+            if shown.remedied.contains(&notice.id) {
                 continue;
             }
-            let owed = shown.owed.contains(&notice.number);
+            let owed = shown.owed.contains(&notice.id);
             let matched = if owed {
                 Ok(true)
             } else {
                 self.matches(notice, robot)
             };
-            let (number, severity) = (&notice.number, notice.severity.name());
-            let detail = format!("recall {number}, {severity}");
+            let (id, severity) = (&notice.id, notice.severity.name());
+            let detail = format!("recall {id}, {severity}");
             match matched {
                 Ok(false) => {}
                 Err(hidden) => {

@@ -64,7 +64,14 @@ fn at_home_cases() -> Vec<Case> {
     a.must("maker", a.register(4));
     let fourth = a.code(4);
     act(&mut a, "maker", fourth, Action::Stock {});
-    act(&mut a, "dealer", fourth, Action::Sell { owner: nothing() });
+    act(
+        &mut a,
+        "dealer",
+        fourth,
+        Action::Sell {
+            owner: nothing().into(),
+        },
+    );
     act(
         &mut a,
         "owner",
@@ -103,7 +110,7 @@ fn abroad_cases() -> Vec<Case> {
     }
     out.push(("admitted, clause for transit only", changed, now));
     let mut changed = input.clone();
-    changed.suspended = vec![changed.agreements[0].id.clone()];
+    changed.suspended = vec![changed.agreements[0].reference().to_string()];
     out.push(("admitted, agreement suspended", changed, now));
     let mut changed = input.clone();
     changed.issuer = None;
@@ -300,7 +307,7 @@ fn recall_cases() -> Vec<Case> {
             "service",
             Command::RemedyRecall {
                 code,
-                number: number.into(),
+                recall: recall_id(number),
                 report: nothing(),
             },
         );

@@ -9,7 +9,7 @@ use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::ItemAnswer;
 use carnet_domain::kit::{self, Country, befriend, transfer};
 use carnet_domain::lifecycle::{EndOfLife, HoldKind};
-use carnet_domain::record::{Predicate, RecallNotice, Severity};
+use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
@@ -62,9 +62,14 @@ pub(crate) fn scrap(country: &mut Country, code: Code) {
     act(country, "registrar", code, Action::ConfirmEndOfLife {});
 }
 
+/// A recall that `86` issued.
+pub(crate) fn recall_id(number: &str) -> RecallId {
+    RecallId::parse(&format!("86/{number}")).expect("issuer and number")
+}
+
 pub(crate) fn recall(number: &str, severity: Severity, predicate: Predicate) -> RecallNotice {
     RecallNotice {
-        number: number.into(),
+        id: recall_id(number),
         severity,
         predicate,
     }
@@ -89,7 +94,7 @@ pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
             to,
             purpose,
             offer_until,
-            agreement_version,
+            agreement,
             papers,
             ..
         } => Command::DeclareExport {
@@ -98,7 +103,7 @@ pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
             to,
             purpose,
             offer_until,
-            agreement_version,
+            agreement,
             papers,
         },
         other => other,
@@ -134,8 +139,9 @@ pub(crate) fn admit(b: &mut Country, number: u8) {
         Command::Admit {
             transfer: transfer(number),
             place: "harbour".into(),
-            importer: sha256(&[b"importer of record"]),
+            importer: sha256(&[b"importer of record"]).into(),
             documents: Vec::new(),
+            countersignature: None,
         },
     );
 }

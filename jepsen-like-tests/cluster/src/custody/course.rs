@@ -93,6 +93,7 @@ mod tests {
     use carnet_domain::code::{Code, Prefix};
     use carnet_domain::command::{Papers, Purpose, TransferId};
     use carnet_domain::digest::Digest;
+    use carnet_domain::record::AgreementRef;
     use carnet_domain::time::TimeMs;
     use carnet_domain::transfer::Ending;
 
@@ -111,7 +112,7 @@ mod tests {
             to: Prefix::parse("XB").expect("a prefix"),
             purpose: Purpose::PermanentExport,
             epoch: 1,
-            agreement_version: 1,
+            agreement: AgreementRef::parse("XA-XB:1").expect("name and version"),
             clause: 0,
             offer_until: TimeMs(0),
             papers: Papers::default(),

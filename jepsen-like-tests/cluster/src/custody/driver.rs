@@ -10,6 +10,7 @@ use carnet_domain::code::Code;
 use carnet_domain::command::{Command, Papers, Purpose, TransferId};
 use carnet_domain::custody::{Chain, Phase, Step};
 use carnet_domain::digest::Digest;
+use carnet_domain::record::AgreementRef;
 use carnet_domain::rejection::Reason;
 use carnet_domain::time::DurationMs;
 use carnet_domain::transfer::Transfer;
@@ -19,7 +20,7 @@ use rand::rngs::StdRng;
 
 use super::course::{Course, Next, next};
 use super::{Asked, Came, Claim, Recorder, lock};
-use crate::border::{Border, CUSTOMS, Side};
+use crate::border::{AGREEMENT, Border, CUSTOMS, Side};
 use crate::patience::{Broken, until};
 
 /// The longest a call may take before its outcome is unknown: shorter than an election, so that answers are lost.
@@ -31,7 +32,13 @@ const PATIENT: Duration = Duration::from_secs(6);
 /// Offers and permits stand longer than any run.
 const STANDS: DurationMs = DurationMs::from_days(30);
 /// The version of the agreement of every border of the harness.
-pub(super) const AGREEMENT_VERSION: u32 = 1;
+/// What the countries of the harness agreed on.
+pub(super) fn agreed() -> AgreementRef {
+    AgreementRef {
+        id: AGREEMENT.to_owned(),
+        version: 1,
+    }
+}
 /// Of a hundred steps, so many are asked for by two officers at the same time.
 const TWICE_PERCENT: u8 = 20;
 /// Of a hundred steps, so many are asked for by an officer who hangs up: the answer is lost, the step may be written.
@@ -273,8 +280,9 @@ impl Driver {
             Step::Admit => Command::Admit {
                 transfer,
                 place,
-                importer: Digest([7; 32]),
+                importer: Digest([7; 32]).into(),
                 documents: Vec::new(),
+                countersignature: None,
             },
             Step::Return => Command::Return { transfer, reason },
             Step::Offer | Step::Register | Step::Detain => Command::DeclareExport {
@@ -283,7 +291,7 @@ impl Driver {
                 to: self.prefixes[usize::from(from == Side::A)],
                 purpose: Purpose::PermanentExport,
                 offer_until: stands_until,
-                agreement_version: AGREEMENT_VERSION,
+                agreement: agreed(),
                 papers: Papers::default(),
             },
         }

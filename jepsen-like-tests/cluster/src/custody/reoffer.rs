@@ -11,7 +11,7 @@ use carnet_domain::time::DurationMs;
 use carnet_domain::transfer::Transfer;
 use carnet_wire::status::ApiError;
 
-use super::driver::{AGREEMENT_VERSION, Desks};
+use super::driver::{Desks, agreed};
 use super::run::register;
 use crate::border::{Border, Side};
 use crate::patience::{Broken, until};
@@ -82,7 +82,7 @@ fn offer(border: &Border, code: Code, transfer: TransferId) -> Command {
         to: border.at(Side::B).prefix(),
         purpose: Purpose::PermanentExport,
         offer_until: carnet_client::wall_time().saturating_add(STANDS),
-        agreement_version: AGREEMENT_VERSION,
+        agreement: agreed(),
         papers: Papers::default(),
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
             maker: Maker {
                 scheme: IdentifierScheme::Name,
                 country: "XA".to_owned(),
-                identifier: "HARNESS ROBOTICS".to_owned(),
+                identifier: "HARNESS-ROBOTICS".to_owned(),
             },
             roles: vec![Role::Manufacturer],
             valid_from: from,

@@ -15,7 +15,7 @@ use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{ItemAnswer, MailBatch};
 use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, befriend, transfer};
+use carnet_domain::kit::{Country, agreed, befriend, transfer};
 use carnet_domain::leaf::{Kind, Slots, Subject};
 use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::policy::Role;
@@ -161,7 +161,7 @@ fn epoch_at_the_end() -> (Country, MailBatch) {
         to: victim,
         purpose: Purpose::PermanentExport,
         offer_until: liar.clock,
-        agreement_version: 1,
+        agreement: agreed(liar.prefix, victim),
         papers: Papers::default(),
     };
     let link = Link {
@@ -171,7 +171,7 @@ fn epoch_at_the_end() -> (Country, MailBatch) {
         from: Some(liar.prefix),
         to: victim,
         prev: Digest::ZERO,
-        agreement_version: Some(1),
+        agreement: Some(agreed(liar.prefix, victim)),
     };
     let mut slots = Slots::new();
     slots.set(slot::CODE, &code.as_str().to_owned());

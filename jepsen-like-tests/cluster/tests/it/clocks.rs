@@ -12,7 +12,7 @@ use carnet_cluster::patience::until;
 use carnet_cluster::programs;
 use carnet_domain::code::Code;
 use carnet_domain::command::{Command, Registration};
-use carnet_domain::record::{Firmware, IdentifierScheme, Maker, PartType, part_identity};
+use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 
 /// What stamps may be ahead of a quorum's clocks: ten seconds of ceiling, two of disagreement, and as many for the
 /// machine to be slow between two looks at a clock.
@@ -57,12 +57,15 @@ impl Country {
         let maker = Maker {
             scheme: IdentifierScheme::Name,
             country: "XA".to_owned(),
-            identifier: "HARNESS ROBOTICS".to_owned(),
+            identifier: "HARNESS-ROBOTICS".to_owned(),
         };
         Ok(Command::Register {
             registration: Registration {
                 code: Code::parse(&text).map_err(Broken::at(text.clone()))?,
-                body: part_identity(PartType::Body, &maker, &format!("S{serial}")),
+                body: BodyName {
+                    maker,
+                    serial: format!("S{serial}"),
+                },
                 manufactured: wall_time(),
                 site: "plant".to_owned(),
                 origin: "XA".to_owned(),

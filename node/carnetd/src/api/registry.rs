@@ -10,6 +10,7 @@ use carnet_domain::entry::{Body, ItemAnswer, Request as ActorRequest};
 use carnet_domain::leaf::Subject;
 use carnet_domain::merkle::consistency_proof;
 use carnet_domain::policy::{Permission, Query};
+use carnet_domain::record::RecallId;
 use carnet_domain::signature::Signature;
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
@@ -194,10 +195,14 @@ impl Registry for RegistryService {
                     .map_err(storage)?
                     .map(|record| record.to_bytes())
             }
-            pb::RecordKind::Recall => records
-                .recall(name)
-                .map_err(storage)?
-                .map(|record| record.to_bytes()),
+            pb::RecordKind::Recall => {
+                let id = RecallId::parse(name)
+                    .ok_or_else(|| malformed("name", "issuer/number is needed"))?;
+                records
+                    .recall(&id)
+                    .map_err(storage)?
+                    .map(|record| record.to_bytes())
+            }
             pb::RecordKind::Transfer => {
                 let id = TransferId::parse(name)
                     .ok_or_else(|| malformed("name", "32 hexadecimal digits are needed"))?;

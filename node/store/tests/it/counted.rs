@@ -2,6 +2,7 @@
 
 use carnet_domain::digest::Digest;
 use carnet_domain::kit::Country;
+use carnet_domain::kit::samples::recall_id;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::record::{Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity};
 use carnet_domain::time::TimeMs;
@@ -63,7 +64,7 @@ fn robots_of_a_model_are_counted_as_they_come() {
 fn found(read: &dyn KvRead, country: &Country, model: &str) -> Vec<String> {
     let recalls = Records(read).recalls_of(&country.model("0001", model));
     let recalls = recalls.expect("a read").into_iter();
-    recalls.map(|recall| recall.notice.number).collect()
+    recalls.map(|recall| recall.notice.id.number).collect()
 }
 
 fn put(engine: &dyn StateEngine, recall: &Recall, statuses: &[RecallStatus]) {
@@ -84,13 +85,12 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
     let country = Country::unborn("86");
     let recall = |number: &str, models: &[&str]| Recall {
         notice: RecallNotice {
-            number: number.into(),
+            id: recall_id(&country, number),
             severity: Severity::Remedy,
             predicate: Predicate::all(),
         },
         models: models.iter().map(|m| country.model("0001", m)).collect(),
         remedy: "x".into(),
-        issuer: country.prefix,
         opened: TimeMs(0),
         status: InForce,
         head: None,
@@ -104,7 +104,12 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
         put(engine, &a, &[Withdrawn]);
         assert_eq!(found(engine, &country, "100002"), ["B"]);
         assert!(found(engine, &country, "100003").is_empty());
-        assert!(Records(engine).recall("A").expect("a read").is_some());
+        assert!(
+            Records(engine)
+                .recall(&recall_id(&country, "A"))
+                .expect("a read")
+                .is_some()
+        );
         // Another registry may take a withdrawal back, within one entry too.
         put(engine, &b, &[Withdrawn, InForce]);
         put(engine, &a, &[InForce, Withdrawn]);

@@ -13,7 +13,7 @@ use crate::event::{After, Effect, Event, LinkWritten};
 use crate::leaf::{Kind, Subject};
 use crate::ledger::Ledger;
 use crate::lifecycle::{ActionKind, blocks, blocks_departure, next};
-use crate::record::{Head, Robot};
+use crate::record::{AgreementRef, Head, PartyName, Robot};
 use crate::rejection::{Detail, Ending, Reason};
 use crate::time::TimeMs;
 use crate::transfer::Transfer;
@@ -77,18 +77,16 @@ fn open_peer<L: Ledger>(ledger: &L, prefix: &Prefix) -> Result<Peer, Stop<L::Fau
 fn clause_for<F>(
     cx: &Context<'_>,
     peer: &Peer,
-    version: u32,
+    named: &AgreementRef,
     recogniser: Prefix,
     robot: &Robot,
     purpose: Purpose,
 ) -> Result<u16, Stop<F>> {
-    let Some(agreement) = peer
-        .agreement(cx.now)
-        .filter(|agreement| agreement.version == version)
-    else {
+    let newest = peer.newest(&named.id, cx.now);
+    let Some(agreement) = newest.filter(|newest| newest.version == named.version) else {
         let detail = Detail::AgreementInForce {
-            asked: version,
-            newest: peer.agreement(cx.now).map(|newest| newest.version),
+            asked: named.clone(),
+            newest: newest.map(|newest| newest.version),
         };
         return no(Reason::NoAgreement, detail);
     };
@@ -115,8 +113,7 @@ fn clause_for<F>(
         None => no(
             Reason::ClauseExcludes,
             Detail::NoClause {
-                agreement: agreement.id.clone(),
-                version,
+                agreement: agreement.reference(),
                 recogniser,
                 model: code.model_id(),
                 level: robot.level,
@@ -171,7 +168,7 @@ pub(super) fn declare_export<L: Ledger>(
         to,
         purpose,
         offer_until,
-        agreement_version,
+        agreement,
         papers,
     } = command
     else {
@@ -191,7 +188,7 @@ pub(super) fn declare_export<L: Ledger>(
     let act = Act::Offer {
         transfer: *transfer,
         to: *to,
-        agreement_version: *agreement_version,
+        agreement: agreement.clone(),
     };
     let link = propose(cx.me(), &robot.custody, &act, cx.now)?;
     no_ownership_request::<L::Fault>(&robot)?;
@@ -217,7 +214,7 @@ pub(super) fn declare_export<L: Ledger>(
         return no(
             Reason::RecallOpen,
             Detail::RecallOpen {
-                number: recall.notice.number.clone(),
+                recall: recall.notice.id.clone(),
                 severity: recall.notice.severity,
             },
         );
@@ -232,7 +229,7 @@ pub(super) fn declare_export<L: Ledger>(
         );
     }
     let peer = open_peer(ledger, to)?;
-    let clause = clause_for::<L::Fault>(cx, &peer, *agreement_version, *to, &robot, *purpose)?;
+    let clause = clause_for::<L::Fault>(cx, &peer, agreement, *to, &robot, *purpose)?;
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -257,7 +254,7 @@ pub(super) fn declare_export<L: Ledger>(
         to: *to,
         purpose: *purpose,
         epoch: link.epoch,
-        agreement_version: *agreement_version,
+        agreement: agreement.clone(),
         clause,
         offer_until: *offer_until,
         papers: papers.clone(),
@@ -368,7 +365,7 @@ pub(super) fn permit_import<L: Ledger>(
         transfer.clause = clause_for::<L::Fault>(
             cx,
             &peer,
-            transfer.agreement_version,
+            &transfer.agreement,
             cx.me(),
             robot,
             transfer.purpose,
@@ -466,7 +463,7 @@ pub(super) fn depart<L: Ledger>(
         return no(
             Reason::RecallOpen,
             Detail::RecallOpen {
-                number: recall.notice.number.clone(),
+                recall: recall.notice.id.clone(),
                 severity: recall.notice.severity,
             },
         );
@@ -493,7 +490,8 @@ fn refuse_ended<L: Ledger>(
     let code = Subject::robot(&transfer.code).key();
     let identities = robot.map(Robot::identities).unwrap_or_default();
     for identity in std::iter::once(code).chain(identities) {
-        if let Some(end) = ledger.ended(&identity).or_fault()?.filter(|end| !end.claim) {
+        let ends = ledger.ends(&identity).or_fault()?;
+        if let Some(end) = ends.and_then(|ends| ends.proven) {
             let detail = Detail::Ended {
                 what: Ending::Any,
                 code: end.code,
@@ -526,7 +524,7 @@ pub(super) fn admit<L: Ledger>(
     command: &Command,
     id: &TransferId,
     place: &str,
-    importer: &Digest,
+    importer: &PartyName,
     documents: &[Digest],
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::Admit, None)?;
@@ -560,13 +558,15 @@ pub(super) fn admit<L: Ledger>(
             },
         );
     }
-    let owner = if transfer.purpose == Purpose::PermanentExport {
-        *importer
+    let (owner, importer) = if transfer.purpose == Purpose::PermanentExport {
+        let importer = Some(cx.party(importer));
+        (importer.clone(), importer)
     } else {
-        disclosed.owner
+        (disclosed.owner.clone(), disclosed.importer.clone())
     };
     let here = Robot {
         owner,
+        importer,
         custody: held.chain,
         head: held.head,
         ..disclosed

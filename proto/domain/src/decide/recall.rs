@@ -8,7 +8,7 @@ use crate::leaf::Kind;
 use crate::ledger::Ledger;
 use crate::lifecycle::ActionKind;
 use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
-use crate::record::{Recall, RecallNotice, RecallStatus, Robot, Severity};
+use crate::record::{Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
 use crate::rejection::{Detail, Listed, Reason};
 
 /// Every recall that a robot owes a remedy for.
@@ -54,9 +54,13 @@ pub(super) fn open<L: Ledger>(
 ) -> Decided<L::Fault> {
     let Some(first) = models.first() else {
         cx.allow(CommandKind::OpenRecall, None)?;
-        return no(Reason::PredicateEmpty, named(&notice.number));
+        return no(Reason::PredicateEmpty, named(&notice.id));
     };
     cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
+    if notice.id.issuer != cx.me() {
+        let prefix = notice.id.issuer;
+        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
+    }
     if has_twins(models) {
         return no(
             Reason::Malformed,
@@ -77,8 +81,8 @@ pub(super) fn open<L: Ledger>(
             return no(Reason::ModelUnknown, Detail::Model { id: *model });
         }
     }
-    if ledger.recall(&notice.number).or_fault()?.is_some() {
-        return no(Reason::RecallExists, named(&notice.number));
+    if ledger.recall(&notice.id).or_fault()?.is_some() {
+        return no(Reason::RecallExists, named(&notice.id));
     }
     // An enterprise cannot use up what the regulator may need.
     let max = if cx.signer.role.is_enterprise() {
@@ -103,7 +107,6 @@ pub(super) fn open<L: Ledger>(
         notice: notice.clone(),
         models: models.clone(),
         remedy: remedy.to_owned(),
-        issuer: cx.me(),
         opened: cx.now,
         status: RecallStatus::InForce,
         head: None,
@@ -116,9 +119,9 @@ pub(super) fn open<L: Ledger>(
     ])
 }
 
-fn named(number: &str) -> Detail {
+fn named(recall: &RecallId) -> Detail {
     Detail::Recall {
-        number: number.to_owned(),
+        recall: recall.clone(),
     }
 }
 
@@ -126,18 +129,18 @@ pub(super) fn withdraw<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     command: &Command,
-    number: &str,
+    id: &RecallId,
 ) -> Decided<L::Fault> {
-    let recall = ledger.recall(number).or_fault()?;
+    let recall = ledger.recall(id).or_fault()?;
     let owner = recall
         .as_ref()
         .and_then(|recall| recall.models.first())
         .map(ModelId::enterprise_id);
     cx.allow(CommandKind::WithdrawRecall, owner.as_ref())?;
-    let Some(recall) =
-        recall.filter(|recall| recall.issuer == cx.me() && recall.status == RecallStatus::InForce)
-    else {
-        return no(Reason::RecallUnknown, named(number));
+    let Some(recall) = recall.filter(|recall| {
+        recall.notice.id.issuer == cx.me() && recall.status == RecallStatus::InForce
+    }) else {
+        return no(Reason::RecallUnknown, named(id));
     };
     let models = recall.models.clone();
     let after = After::Recall(Recall {
@@ -157,7 +160,7 @@ pub(super) fn remedy<L: Ledger>(
     cx: &Context<'_>,
     command: &Command,
     code: &Code,
-    number: &str,
+    id: &RecallId,
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::RemedyRecall, Some(&code.enterprise_id()))?;
     let robot = known(ledger, code)?;
@@ -174,15 +177,15 @@ pub(super) fn remedy<L: Ledger>(
         return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
     }
     let owed = recalls_owed(ledger, &robot)?;
-    if !owed.iter().any(|recall| recall.notice.number == number) {
-        return no(Reason::RecallUnknown, named(number));
+    if !owed.iter().any(|recall| recall.notice.id == *id) {
+        return no(Reason::RecallUnknown, named(id));
     }
     let mut after = robot;
-    after.owed.retain(|owed| owed != number);
+    after.owed.retain(|owed| owed != id);
     if after.remedied.len() >= RECALLS_OF_ROBOT_MAX {
         forget_ended(ledger, &mut after.remedied)?;
     }
-    after.remedied.push(number.to_owned());
+    after.remedied.push(id.clone());
     after.remedied.sort();
     Ok(vec![Event::new(
         Kind::Recall,
@@ -193,14 +196,14 @@ pub(super) fn remedy<L: Ledger>(
 
 /// Takes recalls out of a list that are known here to have ended: nobody asks any more whether they were remedied, and
 /// every leaf that said so stays. One that is not known here may come yet.
-fn forget_ended<L: Ledger>(ledger: &L, numbers: &mut Vec<String>) -> Result<(), Stop<L::Fault>> {
+fn forget_ended<L: Ledger>(ledger: &L, ids: &mut Vec<RecallId>) -> Result<(), Stop<L::Fault>> {
     let mut kept = Vec::new();
-    for number in numbers.drain(..) {
-        let recall = ledger.recall(&number).or_fault()?;
+    for id in ids.drain(..) {
+        let recall = ledger.recall(&id).or_fault()?;
         if recall.is_none_or(|recall| !recall.status.has_ended()) {
-            kept.push(number);
+            kept.push(id);
         }
     }
-    *numbers = kept;
+    *ids = kept;
     Ok(())
 }

@@ -11,7 +11,9 @@ use crate::leaf::{Kind, Subject};
 use crate::ledger::Ledger;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
 use crate::policy::Role;
-use crate::record::{ApprovalStatus, Before, Hold, Identity, Pending, Robot};
+use crate::record::{
+    ApprovalStatus, Before, Hold, Holder, Identity, PartName, Party, Pending, RecallId, Robot,
+};
 use crate::rejection::{Detail, Ending, Reason};
 use crate::time::TimeMs;
 
@@ -78,7 +80,14 @@ fn refuse_ended<L: Ledger>(
     what: Ending,
     identity: &Digest,
 ) -> Result<(), Stop<L::Fault>> {
-    match ledger.ended(identity).or_fault()? {
+    let Some(ends) = ledger.ends(identity).or_fault()? else {
+        return Ok(());
+    };
+    let end = match (ends.proven, ends.claimed_by.first()) {
+        (None, Some(peer)) => ledger.claim(peer, identity).or_fault()?,
+        (proven, _) => proven,
+    };
+    match end {
         Some(end) => no(
             Reason::IdentityEnded,
             Detail::Ended {
@@ -151,8 +160,10 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         ai_models_before: Before::NOTHING,
         level,
         safety_class,
-        owner: Digest::ZERO,
-        operator: Digest::ZERO,
+        owner: None,
+        holder: None,
+        importer: None,
+        operator: None,
         scenario: String::new(),
         state: State::Reserved,
         holds: Vec::new(),
@@ -186,8 +197,11 @@ pub(super) fn register<L: Ledger>(
         Some(r.manufactured),
     )?;
     refuse_ended(ledger, Ending::Code, &Subject::robot(&r.code).key())?;
-    refuse_ended(ledger, Ending::Body, &r.body)?;
-    for part in &r.identity_parts {
+    let body = r.body.identity();
+    let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
+    let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
+    refuse_ended(ledger, Ending::Body, &body)?;
+    for part in &identity_parts {
         refuse_ended(ledger, Ending::IdentityPart, &part.identity)?;
     }
     let current = ledger.robot(&r.code).or_fault()?;
@@ -199,11 +213,11 @@ pub(super) fn register<L: Ledger>(
     let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
         return no(Reason::CodeExists, Detail::Code { code: r.code });
     };
-    if let Some(other) = ledger.part_holder(&r.body).or_fault()? {
+    if let Some(other) = ledger.part_holder(&body).or_fault()? {
         return no(Reason::BodyExists, Detail::BodyOf { code: other });
     }
-    let mut named = std::collections::BTreeSet::from([r.body]);
-    for part in r.identity_parts.iter().chain(&r.parts) {
+    let mut named = std::collections::BTreeSet::from([body]);
+    for part in identity_parts.iter().chain(&parts) {
         if !named.insert(part.identity) {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
@@ -220,16 +234,19 @@ pub(super) fn register<L: Ledger>(
     let robot = Robot {
         identity: Identity {
             code: r.code,
-            body: r.body,
+            body,
             manufactured: r.manufactured,
             site: r.site.clone(),
             origin: r.origin.clone(),
             importers_filing: r.importers_filing,
         },
-        identity_parts: r.identity_parts.clone(),
-        parts: r.parts.clone(),
+        identity_parts,
+        parts,
         robot_key: r.robot_key,
         firmware: r.firmware.clone(),
+        holder: Some(Party::Enterprise {
+            id: r.code.enterprise_id(),
+        }),
         state,
         head: current.and_then(|robot| robot.head),
         ..blank(r.code, level, safety_class)
@@ -338,7 +355,7 @@ fn admissible<L: Ledger>(
         return no(
             Reason::RecallOpen,
             Detail::RecallOpen {
-                number: recall.notice.number.clone(),
+                recall: recall.notice.id.clone(),
                 severity: recall.notice.severity,
             },
         );
@@ -452,8 +469,12 @@ pub(super) fn act<L: Ledger>(
     let mut effects = Vec::new();
     let mut corrects = None;
     match action {
-        Action::Stock {}
-        | Action::BeginMaintenance { .. }
+        Action::Stock {} => {
+            if let Holder::Enterprise { id } = cx.signer.holder {
+                after.holder = Some(Party::Enterprise { id });
+            }
+        }
+        Action::BeginMaintenance { .. }
         | Action::CompleteMaintenance { .. }
         | Action::Repair { .. }
         | Action::Inspect { .. }
@@ -461,18 +482,21 @@ pub(super) fn act<L: Ledger>(
         | Action::Retire { .. }
         | Action::ReturnToService { .. } => {}
         Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
-        Action::Sell { owner } => after.owner = *owner,
+        Action::Sell { owner } => {
+            after.owner = Some(cx.party(owner));
+            after.holder.clone_from(&after.owner);
+        }
         Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
-            after.operator = *operator;
+            after.operator = Some(cx.party(operator));
             after.scenario.clone_from(scenario);
         }
         Action::UpdateSoftware { firmware } => {
-            after.owed = owed_numbers(ledger, &robot)?;
+            after.owed = owed_ids(ledger, &robot)?;
             after.firmware = firmware.clone();
         }
         Action::ReplacePart { removed, fitted } => {
-            after.owed = owed_numbers(ledger, &robot)?;
-            effects = replace_part(ledger, &mut after, removed, fitted)?;
+            after.owed = owed_ids(ledger, &robot)?;
+            effects = replace_part(ledger, &mut after, removed, &fitted.part())?;
         }
         Action::RequestOwnership {
             owner,
@@ -482,7 +506,7 @@ pub(super) fn act<L: Ledger>(
                 return no(Reason::TransferOpen, Detail::OwnershipOpen {});
             }
             after.pending = Pending::Ownership {
-                owner: *owner,
+                owner: cx.party(owner),
                 release_code: *release_code,
                 by: cx.signer.id,
             };
@@ -502,7 +526,7 @@ pub(super) fn act<L: Ledger>(
             if crate::digest::sha256(&[release_code.as_bytes()]) != *expected {
                 return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
             }
-            after.owner = *owner;
+            after.owner = Some(owner.clone());
             after.pending = Pending::Nothing {};
         }
         Action::EndOwnershipRequest { .. } => {
@@ -712,10 +736,10 @@ fn replace_part<L: Ledger>(
     ])
 }
 
-fn owed_numbers<L: Ledger>(ledger: &L, robot: &Robot) -> Result<Vec<String>, Stop<L::Fault>> {
+fn owed_ids<L: Ledger>(ledger: &L, robot: &Robot) -> Result<Vec<RecallId>, Stop<L::Fault>> {
     Ok(recalls_owed(ledger, robot)?
         .into_iter()
-        .map(|recall| recall.notice.number)
+        .map(|recall| recall.notice.id)
         .collect())
 }
 

@@ -177,6 +177,7 @@ impl Country {
                 leaf: this.leaf,
             },
             newest,
+            chain: Vec::new(),
         }
     }
 }

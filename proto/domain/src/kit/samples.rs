@@ -7,7 +7,8 @@ use crate::kit::{Country, transfer};
 use crate::lifecycle::{EndOfLife, HoldKind};
 use crate::policy::Role;
 use crate::record::{
-    ApprovalStatus, EnterpriseStatus, Firmware, Part, PartType, Predicate, RecallNotice, Severity,
+    ApprovalStatus, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartName, PartType,
+    PartyName, Predicate, RecallId, RecallNotice, Severity,
 };
 use crate::time::TimeMs;
 
@@ -85,8 +86,9 @@ pub fn commands(country: &Country) -> Vec<Command> {
         Command::Admit {
             transfer: id,
             place: "harbour".into(),
-            importer: d("importer"),
+            importer: d("importer").into(),
             documents: vec![d("paper")],
+            countersignature: None,
         },
         Command::Return {
             transfer: id,
@@ -94,22 +96,30 @@ pub fn commands(country: &Country) -> Vec<Command> {
         },
         recall(country, "R-1", Severity::StopUse),
         Command::WithdrawRecall {
-            number: "R-1".into(),
+            recall: recall_id(country, "R-1"),
             reason: reason.clone(),
         },
         Command::RemedyRecall {
             code,
-            number: "R-1".into(),
+            recall: recall_id(country, "R-1"),
             report: d("report"),
         },
     ]
+}
+
+/// A recall that the country issued.
+pub fn recall_id(country: &Country, number: &str) -> RecallId {
+    RecallId {
+        issuer: country.prefix,
+        number: number.into(),
+    }
 }
 
 /// A recall of every robot of the approved model.
 pub fn recall(country: &Country, number: &str, severity: Severity) -> Command {
     Command::OpenRecall {
         notice: RecallNotice {
-            number: number.into(),
+            id: recall_id(country, number),
             severity,
             predicate: Predicate::all(),
         },
@@ -118,22 +128,34 @@ pub fn recall(country: &Country, number: &str, severity: Severity) -> Command {
     }
 }
 
+/// A battery that the kit's registrations do not name.
+pub fn battery(serial: &str) -> PartName {
+    PartName {
+        kind: PartType::Battery,
+        maker: Maker {
+            scheme: IdentifierScheme::Lei,
+            country: "XX".into(),
+            identifier: "5493001KJTIIGC8Y1R12".into(),
+        },
+        serial: serial.into(),
+        lot: "L2".into(),
+    }
+}
+
 /// One of every action.
 pub fn actions() -> Vec<Action> {
     let report = d("report");
     let reason = "why".to_owned();
-    let use_ = |scenario: &str| (d("operator"), scenario.to_owned());
+    let use_ = |scenario: &str| (PartyName::from(d("operator")), scenario.to_owned());
     let (operator, scenario) = use_("warehouse");
-    let part = Part {
-        kind: PartType::Battery,
-        identity: d("new battery"),
-        lot: "L2".into(),
-    };
+    let part = battery("NEW");
     vec![
         Action::Stock {},
-        Action::Sell { owner: d("owner") },
+        Action::Sell {
+            owner: d("owner").into(),
+        },
         Action::Deploy {
-            operator,
+            operator: operator.clone(),
             scenario: scenario.clone(),
         },
         Action::Redeploy { operator, scenario },
@@ -167,7 +189,7 @@ pub fn actions() -> Vec<Action> {
             },
         },
         Action::RequestOwnership {
-            owner: d("gaining"),
+            owner: d("gaining").into(),
             release_code: crate::digest::sha256(&[b"1234"]),
         },
         Action::ApproveOwnership {

@@ -221,7 +221,7 @@ impl World {
                     &Act::Offer {
                         transfer: TransferId(transfer),
                         to: prefix(to),
-                        agreement_version: 1,
+                        agreement: super::agreed(prefix(me), prefix(to)),
                     },
                 )?;
             }

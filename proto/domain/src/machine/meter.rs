@@ -16,7 +16,7 @@ use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
-use crate::record::{Ended, Enterprise, Head, Model, Recall, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
 use crate::signature::KeyId;
 use crate::transfer::Transfer;
 
@@ -90,6 +90,7 @@ encoded!(
     Recall,
     Transfer,
     Peer,
+    Ends,
     StoredAnswer
 );
 
@@ -154,11 +155,12 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         members() -> Members;
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
-        ended(identity: &Digest) -> Option<Ended>;
+        ends(identity: &Digest) -> Option<Ends>;
+        claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
         enterprise(id: &EnterpriseId) -> Option<Enterprise>;
         model(id: &ModelId) -> Option<Model>;
         signer(id: &KeyId) -> Option<Signer>;
-        recall(number: &str) -> Option<Recall>;
+        recall(id: &RecallId) -> Option<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
         peer(prefix: &Prefix) -> Option<Peer>;
@@ -182,7 +184,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_registry(registry: Registry);
         put_robot(robot: Robot);
         put_part_holder(identity: &Digest, holder: Option<&Code>);
-        put_ended(identity: &Digest, ended: Ended);
+        put_ends(identity: &Digest, ends: Ends);
+        put_claim(peer: &Prefix, identity: &Digest, claim: Ended);
         put_enterprise(enterprise: Enterprise);
         put_model(model: Model);
         put_signer(signer: Signer);
@@ -229,7 +232,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kit::Country;
+    use crate::kit::{Country, samples};
     use crate::record::{Predicate, RecallNotice, RecallStatus, Severity};
     use crate::time::TimeMs;
 
@@ -237,13 +240,12 @@ mod tests {
         let models = (100_002..).map(|number| country.model("0001", &number.to_string()));
         Recall {
             notice: RecallNotice {
-                number: number.into(),
+                id: samples::recall_id(country, number),
                 severity: Severity::Remedy,
                 predicate: Predicate::all(),
             },
             models: models.take(count).collect(),
             remedy: "x".into(),
-            issuer: country.prefix,
             opened: TimeMs(0),
             status: RecallStatus::InForce,
             head: None,

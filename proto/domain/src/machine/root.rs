@@ -2,7 +2,10 @@
 
 use super::meter::Metered;
 use super::{Authorised, Planted, Run, refused};
-use crate::accord::{Agreement, Bundle, Genesis, Peer, Signed, Statement, signed_by_roots};
+use crate::accord::{
+    Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
+};
+use crate::code::Prefix;
 use crate::decide::has_twins;
 use crate::digest::Digest;
 use crate::encoding::Canonical;
@@ -168,7 +171,20 @@ impl<L: Ledger> Run<'_, L> {
                 fingerprint,
             } => self.recognise(&statement, bundle, fingerprint)?,
             Statement::Agree { agreement } => self.agree(&statement, agreement)?,
-            Statement::Suspend { id, version, .. } => self.suspend(&statement, id, *version)?,
+            Statement::Suspend {
+                peer,
+                agreement,
+                number,
+                until,
+                ..
+            } => {
+                let suspension = Suspension {
+                    agreement: agreement.clone(),
+                    number: *number,
+                    until: *until,
+                };
+                self.suspend(&statement, peer, suspension)?
+            }
             Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
                 self.change_time(&statement, change)
             }
@@ -299,7 +315,7 @@ impl<L: Ledger> Run<'_, L> {
         signed: &Signed,
     ) -> Result<Result<Event, Rejection>, L::Fault> {
         let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
-        let agreement = match Agreement::from_bytes(&signed.bytes.0) {
+        let agreement = match Agreement::from_bytes_at(&signed.bytes.0, self.registry.level) {
             Ok(agreement) => agreement,
             Err(_) => return no(Reason::Malformed, Detail::NOTHING),
         };
@@ -388,10 +404,14 @@ impl<L: Ledger> Run<'_, L> {
             };
             peer.agreements.remove(oldest);
         }
-        // A suspension whose agreement is gone from the list suspends nothing.
+        let place = peer
+            .agreements
+            .partition_point(|a| (&a.id, a.version) < (&agreement.id, agreement.version));
+        peer.agreements.insert(place, agreement);
+        // A suspension whose version is gone from the list suspends nothing.
+        let kept: Vec<_> = peer.agreements.iter().map(Agreement::reference).collect();
         peer.suspended
-            .retain(|(id, _)| *id == agreement.id || peer.agreements.iter().any(|a| a.id == *id));
-        peer.agreements.push(agreement);
+            .retain(|suspension| kept.contains(&suspension.agreement));
         Ok(Ok(Event::new(
             Kind::Agreement,
             statement,
@@ -402,29 +422,39 @@ impl<L: Ledger> Run<'_, L> {
     fn suspend(
         &self,
         statement: &Statement,
-        id: &str,
-        version: u32,
+        peer: &Prefix,
+        suspension: Suspension,
     ) -> Result<Result<Event, Rejection>, L::Fault> {
-        for mut peer in self.ledger.peers()? {
-            if peer.agreements.iter().any(|agreement| agreement.id == id) {
-                let newest = peer.suspended.iter().find(|(known, _)| known == id);
-                if let Some((_, known)) = newest.filter(|(_, known)| version <= *known) {
-                    let detail = Detail::VersionKnown {
-                        new: version,
-                        known: *known,
-                    };
-                    return Ok(Err(Rejection::new(Reason::StatementStale, detail)));
-                }
-                peer.suspended.retain(|(known, _)| known != id);
-                peer.suspended.push((id.to_owned(), version));
-                return Ok(Ok(Event::new(
-                    Kind::Agreement,
-                    statement,
-                    After::Peer(Box::new(peer)),
-                )));
-            }
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
+        let Some(mut peer) = self.ledger.peer(peer)? else {
+            return no(Reason::PeerUnknown, Detail::Prefix { prefix: *peer });
+        };
+        let named = &suspension.agreement;
+        if !peer.agreements.iter().any(|a| a.reference() == *named) {
+            let agreement = named.clone();
+            return no(Reason::NoAgreement, Detail::Agreement { agreement });
         }
-        let detail = Detail::Agreement { id: id.to_owned() };
-        Ok(Err(Rejection::new(Reason::NoAgreement, detail)))
+        let places = &mut peer.suspended;
+        match places.binary_search_by(|known| known.agreement.cmp(named)) {
+            Ok(at) => {
+                let Some(known) = places.get_mut(at) else {
+                    unreachable!("a search finds what is there");
+                };
+                if suspension.number <= known.number {
+                    let detail = Detail::VersionKnown {
+                        new: suspension.number,
+                        known: known.number,
+                    };
+                    return no(Reason::StatementStale, detail);
+                }
+                *known = suspension;
+            }
+            Err(at) => places.insert(at, suspension),
+        }
+        Ok(Ok(Event::new(
+            Kind::Agreement,
+            statement,
+            After::Peer(Box::new(peer)),
+        )))
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn standing<L: Ledger>(
     let mut enterprise = ledger.enterprise(&owner)?;
     match event.map(|event| &event.after) {
         Some(After::Recall(recall)) => {
-            recalls.retain(|other| other.notice.number != recall.notice.number);
+            recalls.retain(|other| other.notice.id != recall.notice.id);
             if recall.models.contains(&model.id) {
                 recalls.push(recall.clone());
             }
@@ -54,7 +54,7 @@ pub(super) fn standing<L: Ledger>(
         .filter(|recall| recall.status == RecallStatus::InForce)
         .map(|recall| recall.notice)
         .collect();
-    recalls.sort_by(|a, b| a.number.cmp(&b.number));
+    recalls.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(ModelStanding {
         approval: model.status,
         enterprise: enterprise.map_or(crate::record::EnterpriseStatus::StruckOff, |e| e.status),

@@ -14,7 +14,9 @@ use crate::level::Level;
 use crate::lifecycle::{ActionKind, EndOfLife, HoldKind, State};
 use crate::limits::List;
 use crate::policy::Role;
-use crate::record::{ApprovalStatus, EnterpriseStatus, Holder, PartType, Setter, Severity};
+use crate::record::{
+    AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
+};
 use crate::signature::KeyId;
 use crate::time::TimeMs;
 
@@ -108,9 +110,9 @@ details! {
     64 SameKey {} "the first step was signed with the same key";
     65 HoldStands { kind: HoldKind, setter: Setter, since: TimeMs } "{} set by {setter} on {since}", kind.name();
     66 Hold { kind: HoldKind } "{}", kind.name();
-    67 RecallOpen { number: String, severity: Severity } "recall {number} ({})", severity.name();
-    68 Recall { number: String } "recall {number}";
-    69 OtherModels { number: String } "recall {number} names other models";
+    67 RecallOpen { recall: RecallId, severity: Severity } "recall {recall} ({})", severity.name();
+    68 Recall { recall: RecallId } "recall {recall}";
+    69 OtherModels { recall: RecallId } "recall {recall} names other models";
     70 NotItsModels { peer: Prefix } "{peer} recalls models that are not its own";
 
     80 TransferTo { transfer: TransferId, to: Prefix } "transfer {transfer} to {to}";
@@ -128,12 +130,12 @@ details! {
     90 AnotherTransfer {} "another transfer of the robot is open";
     91 NotDisclosed {} "the robot is not disclosed";
     92 Condition { condition: Condition } "{condition}";
-    93 AgreementInForce { asked: u32, newest: Option<u32> }
-        "asked for version {asked}, in force is {}", newest.map_or("none".to_owned(), |v| format!("version {v}"));
+    93 AgreementInForce { asked: AgreementRef, newest: Option<u32> }
+        "asked for {asked}, in force is {}", newest.map_or("none".to_owned(), |v| format!("version {v}"));
     94 ClausePurpose { clause: u16, purpose: Purpose } "clause {clause} does not name {}", purpose.name();
-    95 NoClause { agreement: String, version: u32, recogniser: Prefix, model: ModelId, level: u8, safety_class: u8 }
-        "no clause of {agreement} version {version} by which {recogniser} accepts {model} at level {level} and safety class {safety_class}";
-    96 Agreement { id: String } "{id}";
+    95 NoClause { agreement: AgreementRef, recogniser: Prefix, model: ModelId, level: u8, safety_class: u8 }
+        "no clause of {agreement} by which {recogniser} accepts {model} at level {level} and safety class {safety_class}";
+    96 Agreement { agreement: AgreementRef } "{agreement}";
     97 TransferUnderWay { transfer: TransferId, to: Prefix } "transfer {transfer} to {to} is under way";
     98 UnderWay { code: Code } "{} is under way", code.display_form();
 
@@ -277,9 +279,11 @@ pub enum Lacking {
     NewestProof,
     /// An offer whose event is no declaration of export.
     Declaration,
+    /// A chain of other registries' leaves, which no item has at this feature level.
+    NoChain,
 }
 crate::canonical_enum!(Lacking {
-    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration,
+    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration, 7 => NoChain,
 });
 
 impl Lacking {
@@ -291,6 +295,7 @@ impl Lacking {
             Self::Event => "a custody leaf without its event",
             Self::NewestProof => "a departure without proof that it is the newest leaf",
             Self::Declaration => "an offer whose event is no declaration of export",
+            Self::NoChain => "an item with leaves of other registries, at a level that knows none",
         }
     }
 }

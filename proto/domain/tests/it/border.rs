@@ -5,12 +5,13 @@ use carnet_domain::command::{Action, Command, Condition};
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Body, MailBatch};
-use carnet_domain::kit::{Country, befriend, text, transfer};
+use carnet_domain::kit::samples::recall_id;
+use carnet_domain::kit::{Country, agreed, befriend, text, transfer};
 use carnet_domain::leaf::Subject;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{HoldKind, State};
 use carnet_domain::policy::Role;
-use carnet_domain::record::{Holder, Setter};
+use carnet_domain::record::{Ends, Holder, Setter};
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::rules::{act, check, scrap};
@@ -51,8 +52,9 @@ pub(crate) fn admit(number: u8) -> Command {
     Command::Admit {
         transfer: transfer(number),
         place: "harbour".into(),
-        importer: sha256(&[b"importer of record"]),
+        importer: sha256(&[b"importer of record"]).into(),
         documents: Vec::new(),
+        countersignature: None,
     }
 }
 
@@ -334,8 +336,9 @@ fn conditions_are_judged_at_admission() {
     let with_papers = Command::Admit {
         transfer: transfer(1),
         place: "harbour".into(),
-        importer: Digest::ZERO,
+        importer: Digest::ZERO.into(),
         documents: vec![paper],
+        countersignature: None,
     };
     check(&mut b, "customs", with_papers, "done");
 }
@@ -434,27 +437,58 @@ fn offers_need_a_peer_and_a_clause_in_force() {
     let nobody = a.declare(1, transfer(1), &prefix("81"));
     check(&mut a, "customs", nobody, "PeerUnknown: 81");
     let mut other_version = a.declare(1, transfer(1), &b.prefix);
-    if let Command::DeclareExport {
-        agreement_version, ..
-    } = &mut other_version
-    {
-        *agreement_version = 2;
+    if let Command::DeclareExport { agreement, .. } = &mut other_version {
+        agreement.version = 2;
     }
     check(
         &mut a,
         "customs",
         other_version,
-        "NoAgreement: asked for version 2, in force is version 1",
+        "NoAgreement: asked for 49-86:2, in force is version 1",
     );
+    let suspend = |number, until| carnet_domain::accord::Statement::Suspend {
+        peer: b.prefix,
+        agreement: agreed(a.prefix, b.prefix),
+        number,
+        until,
+        reason: "dispute".into(),
+    };
+    let (first, late) = (suspend(1, tomorrow(&a)), suspend(1, TimeMs::MAX));
+    let over = suspend(2, TimeMs(0));
+    assert_eq!(text(&a.state(&first)), "done");
+    assert!(text(&a.state(&late)).starts_with("StatementStale"));
+    let offer = a.declare(1, transfer(1), &b.prefix);
+    check(&mut a, "customs", offer.clone(), "NoAgreement…");
+    assert_eq!(text(&a.state(&over)), "done");
+    check(&mut a, "customs", offer, "done");
+}
+
+/// Only the version named is suspended; the next, once in force, is not.
+#[test]
+fn a_suspension_ends_and_is_of_one_version() {
+    let (mut a, mut b) = two();
+    let until = tomorrow(&a);
     let suspend = carnet_domain::accord::Statement::Suspend {
-        id: "49-86".into(),
-        version: 1,
+        peer: b.prefix,
+        agreement: agreed(a.prefix, b.prefix),
+        number: 1,
+        until,
         reason: "dispute".into(),
     };
     assert_eq!(text(&a.state(&suspend)), "done");
-    assert!(text(&a.state(&suspend)).starts_with("StatementStale"));
-    let offer = a.declare(1, transfer(1), &b.prefix);
-    check(&mut a, "customs", offer, "NoAgreement…");
+    let mut second = a.declare(1, transfer(1), &b.prefix);
+    check(&mut a, "customs", second.clone(), "NoAgreement…");
+    let newer = carnet_domain::kit::agreement(a.prefix, b.prefix, 2);
+    agree(&mut a, &mut b, &newer);
+    if let Command::DeclareExport { agreement, .. } = &mut second {
+        agreement.version = 2;
+    }
+    check(&mut a, "customs", second, "done");
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let peer = peer.expect("a peer");
+    let first = agreed(a.prefix, b.prefix);
+    assert!(peer.is_suspended(&first, TimeMs(until.0 - 1)));
+    assert!(!peer.is_suspended(&first, until));
 }
 
 #[test]
@@ -476,18 +510,18 @@ fn a_recall_crosses_the_border_and_binds_within_its_clause() {
         to: a.prefix,
         purpose: carnet_domain::command::Purpose::PermanentExport,
         offer_until: tomorrow(&b),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
     };
     check(
         &mut b,
         "customs",
         back.clone(),
-        "RecallOpen: recall R-1 (StopUse)",
+        "RecallOpen: recall 86/R-1 (StopUse)",
     );
     let remedy = Command::RemedyRecall {
         code: a.code(1),
-        number: "R-1".into(),
+        recall: recall_id(&a, "R-1"),
         report: Digest::ZERO,
     };
     check(&mut b, "service", remedy.clone(), "done");
@@ -507,11 +541,8 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     agree(&mut a, &mut b, &strict);
     a.must("maker", a.register(1));
     let version = |mut command| {
-        if let Command::DeclareExport {
-            agreement_version, ..
-        } = &mut command
-        {
-            *agreement_version = 2;
+        if let Command::DeclareExport { agreement, .. } = &mut command {
+            agreement.version = 2;
         }
         command
     };
@@ -526,7 +557,7 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
         carnet_domain::kit::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
     a.must("maker", recall);
     mail(&mut a, &mut b, "done");
-    let Ok(recall) = b.ledger.recall("R-1");
+    let Ok(recall) = b.ledger.recall(&recall_id(&a, "R-1"));
     let status = recall.map(|recall| recall.status);
     assert_eq!(status, Some(carnet_domain::record::RecallStatus::Proposed));
 }
@@ -574,17 +605,12 @@ fn an_end_of_life_abroad_ends_code_and_body_everywhere() {
         let registration = a.registration(1);
         for identity in [
             Subject::robot(&code).key(),
-            registration.body,
-            registration.identity_parts[0].identity,
+            registration.body.identity(),
+            registration.identity_parts[0].identity(),
         ] {
-            let Ok(ended) = country.ledger.ended(&identity);
-            let ended = ended.map(|end| (end.state, end.claim));
-            assert_eq!(
-                ended,
-                Some((State::Scrapped, false)),
-                "at {}",
-                country.prefix
-            );
+            let Ok(ends) = country.ledger.ends(&identity);
+            let ended = ends.and_then(|ends| ends.proven).map(|end| end.state);
+            assert_eq!(ended, Some(State::Scrapped), "at {}", country.prefix);
         }
     }
     // The body may not come back under another code, at home or abroad.
@@ -632,12 +658,12 @@ fn an_end_of_life_by_a_country_that_never_had_the_robot_is_a_claim() {
     let code = c.code(5);
     scrap(&mut c, code);
     mail(&mut c, &mut a, "nothing; done");
-    let Ok(body) = a.ledger.ended(&a.registration(1).body);
-    assert_eq!(
-        body.map(|end| end.claim),
-        Some(true),
-        "an alarm, not an end"
-    );
+    let Ok(body) = a.ledger.ends(&a.registration(1).body.identity());
+    let claimed = Ends {
+        proven: None,
+        claimed_by: vec![c.prefix],
+    };
+    assert_eq!(body, Some(claimed), "an alarm, not an end");
     let Ok(robot) = a.ledger.robot(&a.code(1));
     assert_eq!(robot.map(|robot| robot.state), Some(State::Manufactured));
 }
@@ -656,7 +682,7 @@ fn another_country_cannot_burn_a_code_of_ours() {
     let Ok(()) = b.ledger.put_robot(forged);
     scrap(&mut b, code);
     mail(&mut b, &mut a, "nothing; done");
-    let Ok(ended) = a.ledger.ended(&Subject::robot(&code).key());
+    let Ok(ended) = a.ledger.ends(&Subject::robot(&code).key());
     assert_eq!(ended, None);
     let register = a.register(77);
     check(&mut a, "maker", register, "done");
@@ -673,7 +699,7 @@ fn what_ended_in_transit_is_neither_admitted_nor_sent_back() {
         to: a.prefix,
         purpose: carnet_domain::command::Purpose::PermanentExport,
         offer_until: tomorrow(&b),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
     };
     check(&mut b, "customs", home, "done");
@@ -714,7 +740,7 @@ fn travel(from: &mut Country, to: &mut Country, number: u8) {
         to: to.prefix,
         purpose: carnet_domain::command::Purpose::PermanentExport,
         offer_until: tomorrow(from),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
     };
     from.must("customs", offer);
@@ -768,7 +794,7 @@ fn a_robot_goes_home_before_it_goes_on() {
         &mut b,
         "customs",
         onward,
-        "ClauseExcludes: no clause of 49-81 version 1…",
+        "ClauseExcludes: no clause of 49-81:1 …",
     );
     travel(&mut b, &mut a, 3);
     export(&mut a, &mut c, 1, 4);
@@ -882,7 +908,7 @@ fn home(from: &Country, number: u8) -> Command {
         to: prefix("86"),
         purpose: carnet_domain::command::Purpose::PermanentExport,
         offer_until: tomorrow(from),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
     }
 }
@@ -892,12 +918,9 @@ fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let old = a.registration(1).parts[0].clone();
-    let fitted = carnet_domain::record::Part {
-        identity: sha256(&[b"new battery"]),
-        ..old.clone()
-    };
+    let fitted = carnet_domain::kit::samples::battery("NEW");
     let replace = Action::ReplacePart {
-        removed: old.identity,
+        removed: old.identity(),
         fitted: fitted.clone(),
     };
     let replace = act(&a, 1, replace);
@@ -907,8 +930,8 @@ fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
         let Ok(holder) = a.ledger.part_holder(&identity);
         holder
     };
-    assert_eq!(holder(old.identity), None);
-    assert_eq!(holder(fitted.identity), Some(a.code(1)));
+    assert_eq!(holder(old.identity()), None);
+    assert_eq!(holder(fitted.identity()), Some(a.code(1)));
 }
 
 /// The batch that is waiting for `to`.

@@ -12,7 +12,8 @@ use carnet_domain::encoding::{Blob, Canonical, Decoder, Encoder};
 use carnet_domain::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
 use carnet_domain::event::{Standing, slot};
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreement, befriend, text, transfer};
+use carnet_domain::kit::samples::{self, recall_id};
+use carnet_domain::kit::{Country, agreed, agreement, befriend, text, transfer};
 use carnet_domain::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{HoldKind, State};
@@ -25,8 +26,8 @@ use carnet_domain::limits::{
 };
 use carnet_domain::policy::Role;
 use carnet_domain::record::{
-    Before, Hold, Holder, Part, PartType, Predicate, Recall, RecallNotice, RecallStatus, Robot,
-    Setter, Severity,
+    Before, Ends, Hold, Holder, Part, PartName, PartType, Predicate, Recall, RecallId,
+    RecallNotice, RecallStatus, Robot, Setter, Severity,
 };
 use carnet_domain::rejection::Rejection;
 use carnet_domain::time::{DurationMs, TimeMs};
@@ -71,7 +72,7 @@ fn offer(from: &Country, to: &Country, code: Code, number: u8) -> Command {
         to: to.prefix,
         purpose: Purpose::PermanentExport,
         offer_until: from.clock.saturating_add(DurationMs::from_days(1)),
-        agreement_version: 1,
+        agreement: agreed(from.prefix, to.prefix),
         papers: Papers::default(),
     }
 }
@@ -169,7 +170,7 @@ fn offered_with_epoch(epoch: u64) -> (Country, Country, String) {
             from: Some(b.prefix),
             to: a.prefix,
             prev: Digest::ZERO,
-            agreement_version: Some(1),
+            agreement: Some(agreed(prefix("86"), prefix("49"))),
         },
     );
     let to = a.prefix;
@@ -297,7 +298,7 @@ fn our_own_epochs_end_with_a_refusal() {
     let export = Act::Offer {
         transfer: transfer(1),
         to: prefix("49"),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
     };
     let last = propose(me, &here(EPOCH_FOREIGN_MAX - 1), &export, TimeMs(0));
     assert_eq!(last.expect("the last epoch").epoch, EPOCH_FOREIGN_MAX);
@@ -309,7 +310,7 @@ fn our_own_epochs_end_with_a_refusal() {
                 transfer: transfer(1),
                 from: prefix("49"),
                 depart: d("depart"),
-                agreement_version: 1,
+                agreement: agreed(prefix("86"), prefix("49")),
             },
             ..here(epoch)
         };
@@ -332,7 +333,7 @@ fn our_own_epochs_end_with_a_refusal() {
                         from: Some(prefix(from)),
                         to: prefix(to),
                         prev: d("depart"),
-                        agreement_version: Some(1),
+                        agreement: Some(agreed(prefix("86"), prefix("49"))),
                     };
                     let written = Written {
                         writer: link.writer(),
@@ -493,9 +494,10 @@ fn an_issuers_holds_are_few_and_its_words_are_bounded() {
 #[test]
 fn a_recall_names_each_model_once_and_not_too_many() {
     let mut a = Country::with_market("86");
+    let id = recall_id(&a, "R-1");
     let recall = |models| Command::OpenRecall {
         notice: RecallNotice {
-            number: "R-1".into(),
+            id: id.clone(),
             severity: Severity::StopUse,
             predicate: Predicate::all(),
         },
@@ -516,10 +518,13 @@ fn a_recall_names_each_model_once_and_not_too_many() {
 #[test]
 fn recalls_of_a_model_are_counted_and_the_last_are_for_the_regulator() {
     let mut a = Country::with_market("86");
-    let model = a.model("0001", "100002");
+    let (model, issuer) = (a.model("0001", "100002"), a.prefix);
     let recall = |number: usize| Command::OpenRecall {
         notice: RecallNotice {
-            number: format!("R-{number}"),
+            id: RecallId {
+                issuer,
+                number: format!("R-{number}"),
+            },
             severity: Severity::Advisory,
             predicate: Predicate::all(),
         },
@@ -546,24 +551,23 @@ fn a_foreign_recall_that_names_a_model_37000_times_is_answered() {
     let models = [vec![model; 37_000], vec![model; 2], Vec::new()];
     let to = b.prefix;
     for (at, models) in models.into_iter().enumerate() {
-        let number = format!("R-{at}");
+        let id = recall_id(&a, &format!("R-{at}"));
         let recall = Recall {
             notice: RecallNotice {
-                number: number.clone(),
+                id: id.clone(),
                 severity: Severity::StopUse,
                 predicate: Predicate::all(),
             },
             models,
             remedy: "x".into(),
-            issuer: a.prefix,
             opened: TimeMs(0),
             status: RecallStatus::InForce,
             head: None,
         };
         let mut slots = Slots::new();
-        slots.set(slot::CODE, &number);
+        slots.set(slot::CODE, &id.to_string());
         slots.set(slot::MODEL, &recall);
-        let subject = Subject::new(SubjectType::Recall, number.clone());
+        let subject = Subject::new(SubjectType::Recall, id.to_string());
         a.forge(
             Forged {
                 kind: Kind::Recall.number(),
@@ -574,9 +578,9 @@ fn a_foreign_recall_that_names_a_model_37000_times_is_answered() {
             &to,
         );
         let batch = waiting(&mut a, &b);
-        assert_eq!(take(&mut b, batch), "done", "{number}");
-        assert_eq!(newest_kind(&b), Kind::Nack, "{number}");
-        let Ok(known) = b.ledger.recall(&number);
+        assert_eq!(take(&mut b, batch), "done", "{id}");
+        assert_eq!(newest_kind(&b), Kind::Nack, "{id}");
+        let Ok(known) = b.ledger.recall(&id);
         assert_eq!(known, None);
     }
 }
@@ -601,7 +605,7 @@ fn a_clause_without_limit_binds_no_more_than_is_counted() {
         "maker",
         Command::OpenRecall {
             notice: RecallNotice {
-                number: "R-1".into(),
+                id: recall_id(&a, "R-1"),
                 severity: Severity::Remedy,
                 predicate: Predicate::all(),
             },
@@ -611,7 +615,7 @@ fn a_clause_without_limit_binds_no_more_than_is_counted() {
     );
     let batch = waiting(&mut a, &b);
     believe(&mut b, batch);
-    let Ok(recall) = b.ledger.recall("R-1");
+    let Ok(recall) = b.ledger.recall(&recall_id(&a, "R-1"));
     assert_eq!(recall.map(|r| r.status), Some(RecallStatus::InForce));
 }
 
@@ -631,10 +635,11 @@ fn a_text_or_a_list_beyond_its_bound_is_malformed() {
     let answer = long(TEXT_BYTES_MAX + 1);
     assert_eq!(answer, "Malformed");
     let mut fitted = |identity: usize, other: usize| {
-        let part = |kind, i: usize| Part {
+        let part = |kind, i: usize| PartName {
             kind,
-            identity: sha256(&[kind.word().as_bytes(), &i.to_be_bytes()]),
+            serial: format!("P{i}"),
             lot: "L".into(),
+            ..samples::battery("P")
         };
         let registration = Registration {
             identity_parts: (0..identity).map(|i| part(PartType::Torso, i)).collect(),
@@ -665,7 +670,7 @@ pub(crate) fn setter(office: &str) -> Setter {
 fn a_refusal_holds_no_words_of_its_own() {
     let mut a = Country::with_market("86");
     let unknown = Command::WithdrawRecall {
-        number: "é".repeat(NAME_BYTES_MAX / 2),
+        recall: recall_id(&a, &"é".repeat(NAME_BYTES_MAX / 2)),
         reason: String::new(),
     };
     let ItemAnswer::Refused { rejection } = a.command("regulator", unknown) else {
@@ -676,6 +681,8 @@ fn a_refusal_holds_no_words_of_its_own() {
     bytes.uint(52);
     bytes.array(2);
     bytes.uint(68);
+    bytes.array(2);
+    bytes.text("86");
     bytes.text(&"é".repeat(NAME_BYTES_MAX / 2));
     assert_eq!(rejection.to_bytes(), bytes.finish());
     assert_eq!(Rejection::from_bytes(&rejection.to_bytes()), Ok(rejection));
@@ -703,8 +710,12 @@ fn full_robot(country: &Country) -> (Robot, Vec<Hold>) {
     full.ai_models = (0..AI_MODELS_MAX)
         .map(|i| sha256(&[&i.to_be_bytes()]))
         .collect();
-    full.remedied = (0..RECALLS_OF_ROBOT_MAX).map(|i| name("R", i)).collect();
-    full.owed = (0..RECALLS_OF_ROBOT_MAX).map(|i| name("S", i)).collect();
+    full.remedied = (0..RECALLS_OF_ROBOT_MAX)
+        .map(|i| recall_id(country, &name("R", i)))
+        .collect();
+    full.owed = (0..RECALLS_OF_ROBOT_MAX)
+        .map(|i| recall_id(country, &name("S", i)))
+        .collect();
     let holds = (0..HOLDS_MAX).map(|i| Hold {
         kind: HoldKind::Lost,
         setter: setter(&name("office", i)),
@@ -882,4 +893,79 @@ fn a_third_country_that_repeats_claims_keeps_no_robot_from_arriving() {
     assert_eq!(written, 1, "one leaf for all of them");
     a.deliver(&mut b);
     b.must("customs", admit(1));
+}
+
+/// Two registries each say, of a robot that neither has, that it was scrapped.
+#[test]
+fn a_claim_stands_beside_another_registrys_and_replaces_only_its_own() {
+    let (mut a, mut b) = two();
+    let mut third = Country::with_market("81");
+    befriend(&mut a, &mut third);
+    let code = Code::parse("33000110000200000000000000009").expect("a code");
+    let body = a.registration(5).body.identity();
+    let mut leaves = Vec::new();
+    for liar in [&mut third, &mut b] {
+        for at in 1..=3_u64 {
+            let mut slots = Slots::new();
+            slots.set(slot::CODE, &code.as_str().to_owned());
+            slots.set(slot::BODY, &body);
+            let standing = Standing {
+                state: State::Scrapped,
+                holds: vec![],
+                owed: vec![],
+                remedied: vec![],
+            };
+            slots.set(slot::STATE, &standing);
+            slots.set(slot::EVENT, &at);
+            let forged = Forged {
+                kind: Kind::LifeCycle.number(),
+                subject: Subject::robot(&code),
+                slots,
+                status: 5,
+            };
+            liar.forge(forged, &a.prefix);
+        }
+        liar.deliver(&mut a);
+        let Ok(claim) = a.ledger.claim(&liar.prefix, &body);
+        leaves.push(claim.map(|claim| (claim.by, claim.leaf)));
+    }
+    let Ok(ends) = a.ledger.ends(&body);
+    let claimed = Ends {
+        proven: None,
+        claimed_by: vec![b.prefix, third.prefix],
+    };
+    assert_eq!(ends, Some(claimed));
+    assert!(leaves.iter().all(Option::is_some) && leaves[0] != leaves[1]);
+    // The first registry's word was not touched by the second's.
+    let Ok(first) = a.ledger.claim(&third.prefix, &body);
+    assert_eq!(first.map(|claim| (claim.by, claim.leaf)), leaves[0]);
+    let answer = text(&a.command("maker", a.register(5)));
+    assert!(answer.starts_with("IdentityEnded: body: "), "{answer}");
+}
+
+/// `81` opens a recall under the number that `86` uses later.
+#[test]
+fn a_recalls_number_is_its_issuers_alone() {
+    let (mut a, mut b) = two();
+    let mut third = Country::with_market("81");
+    befriend(&mut b, &mut third);
+    let open = |country: &Country, severity| samples::recall(country, "R-1", severity);
+    third.must("maker", open(&third, Severity::Advisory));
+    third.deliver(&mut b);
+    a.must("maker", open(&a, Severity::StopUse));
+    a.deliver(&mut b);
+    let recall = |issuer: &Country| {
+        let Ok(recall) = b.ledger.recall(&recall_id(issuer, "R-1"));
+        recall.map(|recall| (recall.notice.severity, recall.status))
+    };
+    let binding = |severity| Some((severity, RecallStatus::InForce));
+    assert_eq!(recall(&third), binding(Severity::Advisory));
+    assert_eq!(recall(&a), binding(Severity::StopUse));
+    // Nobody opens a recall in another's name.
+    let mut squatted = open(&b, Severity::Advisory);
+    if let Command::OpenRecall { notice, .. } = &mut squatted {
+        notice.id = recall_id(&a, "R-2");
+    }
+    let answer = text(&b.command("maker", squatted));
+    assert_eq!(answer, "PrefixNotOurs: 86");
 }

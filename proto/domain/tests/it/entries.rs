@@ -33,8 +33,7 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     assert_eq!(again.items, first.items);
     assert_eq!(x.registry().tree.size(), size);
     let mut other = request;
-    let mut header =
-        carnet_domain::envelope::SignedHeader::from_bytes(&other.header.0).expect("a header");
+    let mut header = SignedHeader::from_bytes(&other.header.0).expect("a header");
     header.not_after = TimeMs::MAX;
     other.header = Blob(header.to_bytes());
     assert_eq!(

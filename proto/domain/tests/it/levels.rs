@@ -1,16 +1,20 @@
-//! Versions and the feature level: what a registry does not know yet is unknown to it, whatever the binary knows.
+//! Versions and the feature level: what a registry does not know yet is unknown to it, whatever the binary knows; and the
+//! places that a later level fills are empty now.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use carnet_domain::command::Command;
 use carnet_domain::encoding::{Canonical, Encoder};
-use carnet_domain::entry::{Body, Entry, Knows, Stamp};
-use carnet_domain::kit::{Country, text};
+use carnet_domain::entry::{Body, ChainLeaf, Entry, Knows, Stamp};
+use carnet_domain::kit::{Country, text, transfer};
 use carnet_domain::leaf::{EntrySeed, Kind, Leaf};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::level::Level;
 use carnet_domain::machine::{Planted, apply_with};
 use carnet_domain::record::Robot;
+use carnet_domain::signature::Signature;
+
+use crate::border::{admit, depart, permit, two};
 
 fn level(number: u16) -> Level {
     Level::new(number).expect("a level")
@@ -191,4 +195,38 @@ fn no_rule_runs_by_an_entry_yet() {
         let expected = format!("RuleUnknown: rule {number}");
         assert_eq!(text(&x.apply(body).items[0]), expected);
     }
+}
+
+#[test]
+fn places_of_a_later_level_are_empty() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.close();
+    let mut batch = a.mail(&b.prefix, 0, 0).expect("a closed log has mail");
+    let honest = batch.clone();
+    let first = batch.items[0].proven.clone();
+    batch.items[0].chain.push(ChainLeaf {
+        checkpoint: batch.checkpoint.clone(),
+        proven: first,
+    });
+    let answer = b.apply(Body::Foreign { batch });
+    assert_eq!(
+        text(&answer.items[0]),
+        "EvidenceBroken: an item with leaves of other registries, at a level that knows none"
+    );
+    let answer = b.apply(Body::Foreign { batch: honest });
+    assert_eq!(text(&answer.items[0]), "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    a.deliver(&mut b);
+    let mut signed = admit(1);
+    if let Command::Admit {
+        countersignature, ..
+    } = &mut signed
+    {
+        *countersignature = Some(Signature([7; 64]));
+    }
+    assert_eq!(text(&b.command("customs", signed)), "Malformed");
+    b.must("customs", admit(1));
 }

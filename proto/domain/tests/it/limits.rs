@@ -7,23 +7,28 @@ use carnet_domain::custody::{Link, Step};
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{
-    ADVANCE_MAX, Body, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, Request,
+    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, MailItem,
+    Request,
 };
 use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreement, befriend, beginning, text, transfer};
+use carnet_domain::kit::samples::recall_id;
+use carnet_domain::kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
 use carnet_domain::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::limits::{
-    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX,
-    CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX, EPOCH_FOREIGN_MAX,
-    FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX, MAP_CHANGES_MAX,
-    MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
-    RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX, ROOT_SIGNATURES_MAX, UNSEALED_MAX,
+    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
+    CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
+    EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX,
+    MAP_CHANGES_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, RECALL_BINDS_MAX,
+    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX,
+    ROOT_SIGNATURES_MAX, UNSEALED_MAX,
 };
 use carnet_domain::map::RobotStatus;
-use carnet_domain::record::{Hold, Model, Predicate, Recall, RecallNotice, RecallStatus, Severity};
+use carnet_domain::record::{
+    Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
+};
 use carnet_domain::time::{DurationMs, TimeMs};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
@@ -80,7 +85,7 @@ fn forged_after_departure(a: &Country, kind: Kind) -> Forged {
             from: Some(a.prefix),
             to: prefix("49"),
             prev: robot(a, &code).custody.link,
-            agreement_version: Some(1),
+            agreement: Some(agreed(prefix("86"), prefix("49"))),
         };
         slots.set(slot::CUSTODY, &cancel);
         let what = Command::CancelExport {
@@ -208,7 +213,7 @@ fn offered_home(known: u64, epoch: u64) -> String {
         to: a.prefix,
         purpose: carnet_domain::command::Purpose::PermanentExport,
         offer_until: b.clock.saturating_add(DurationMs::from_days(1)),
-        agreement_version: 1,
+        agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
     };
     // A registry that keeps the rules would not write what is above the bound; a record as it would be is shown.
@@ -235,7 +240,7 @@ fn offered_home(known: u64, epoch: u64) -> String {
         from: Some(b.prefix),
         to: a.prefix,
         prev: Digest::ZERO,
-        agreement_version: Some(1),
+        agreement: Some(agreed(prefix("86"), prefix("49"))),
     };
     slots.set(slot::CUSTODY, &link);
     let to = a.prefix;
@@ -309,13 +314,12 @@ fn an_issuers_hold_is_counted_with_the_others() {
 fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::code::ModelId>) -> Recall {
     Recall {
         notice: RecallNotice {
-            number: number.into(),
+            id: recall_id(a, number),
             severity: Severity::StopUse,
             predicate: Predicate::all(),
         },
         models,
         remedy: "x".into(),
-        issuer: a.prefix,
         opened: TimeMs(0),
         status: RecallStatus::InForce,
         head: None,
@@ -323,13 +327,13 @@ fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::code::ModelId>) 
 }
 
 fn tell_recall(a: &mut Country, to: &Prefix, recall: &Recall) {
-    let number = recall.notice.number.clone();
+    let name = recall.notice.id.to_string();
     let mut slots = Slots::new();
-    slots.set(slot::CODE, &number);
+    slots.set(slot::CODE, &name);
     slots.set(slot::MODEL, recall);
     let forged = Forged {
         kind: Kind::Recall.number(),
-        subject: Subject::new(SubjectType::Recall, number),
+        subject: Subject::new(SubjectType::Recall, name),
         slots,
         status: 1,
     };
@@ -350,8 +354,8 @@ fn a_foreign_recall_keeps_the_models_that_it_is_found_by() {
     tell_recall(&mut a, &to, &moved);
     let batch = lies(&mut a, &b);
     assert_eq!(take(&mut b, batch), "done");
-    assert_eq!(nacked(&b), "RecallExists: recall R-1 names other models");
-    let Ok(known) = b.ledger.recall("R-1");
+    assert_eq!(nacked(&b), "RecallExists: recall 86/R-1 names other models");
+    let Ok(known) = b.ledger.recall(&recall_id(&a, "R-1"));
     assert_eq!(known.map(|recall| recall.models), Some(vec![one]));
 }
 
@@ -541,15 +545,18 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
     let suspended = |a: &Country| -> Vec<String> {
         let Ok(peer) = a.ledger.peer(&b.prefix);
         let suspended = peer.expect("a peer").suspended;
-        suspended.into_iter().map(|(id, _)| id).collect()
+        let names = suspended.into_iter().map(|one| one.agreement.id);
+        names.collect()
     };
     for number in 0..40 {
         let one = brief(&a, number);
         let statement = signed(&a, &b, &one);
         assert_eq!(text(&a.state(&statement)), "done", "{number}");
         let suspend = Statement::Suspend {
-            id: one.id.clone(),
-            version: 1,
+            peer: b.prefix,
+            agreement: one.reference(),
+            number: 1,
+            until: TimeMs::MAX,
             reason: "x".into(),
         };
         assert_eq!(text(&a.state(&suspend)), "done", "{number}");
@@ -620,7 +627,7 @@ fn a_foreign_recall_binds_a_bounded_number_of_robots_by_itself() {
         }
         a.must("maker", opened(&a, 1));
         a.deliver(&mut b);
-        let Ok(recall) = b.ledger.recall("R-1");
+        let Ok(recall) = b.ledger.recall(&recall_id(&a, "R-1"));
         assert_eq!(recall.map(|recall| recall.status), Some(expected));
     }
 }
@@ -655,8 +662,9 @@ fn lists_are_read_up_to_their_bounds() {
     let documents = |count| Command::Admit {
         transfer: transfer(1),
         place: String::new(),
-        importer: Digest::ZERO,
+        importer: Digest::ZERO.into(),
         documents: vec![Digest::ZERO; count],
+        countersignature: None,
     };
     let conditions = |count| {
         let conditions = vec![carnet_domain::command::Condition::Inspection {}; count];
@@ -692,10 +700,21 @@ fn lists_are_read_up_to_their_bounds() {
         items: vec![item.clone(); count],
     };
     assert!(is_read(&mail(MAIL_ITEMS_MAX)) && !is_read(&mail(MAIL_ITEMS_MAX + 1)));
+    let chained = |count| {
+        let leaf = ChainLeaf {
+            checkpoint: String::new(),
+            proven: item.proven.clone(),
+        };
+        MailItem {
+            chain: vec![leaf; count],
+            ..item.clone()
+        }
+    };
+    assert!(is_read(&chained(CHAIN_MAX)) && !is_read(&chained(CHAIN_MAX + 1)));
 }
 
 /// Some item of some mailbox.
-fn one_item() -> carnet_domain::entry::MailItem {
+fn one_item() -> MailItem {
     let (mut a, b) = two();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
     lies(&mut a, &b).items.swap_remove(0)
@@ -744,7 +763,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     many_recalls(&mut a);
     let remedied = Command::RemedyRecall {
         code: a.code(1),
-        number: "none".into(),
+        recall: recall_id(&a, "none"),
         report: Digest::ZERO,
     };
     let commands = vec![remedied; 10_000];
@@ -752,7 +771,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     let answers = a.ask(request).items;
     let refused = answers
         .iter()
-        .take_while(|a| text(a) == "RecallUnknown: recall none");
+        .take_while(|a| text(a) == "RecallUnknown: recall 86/none");
     let most = ENTRY_ROWS_MAX as usize / RECALLS_OF_MODEL_MAX;
     let count = refused.count();
     assert!(0 < count && count <= most, "{count} of {most}");
@@ -801,7 +820,7 @@ fn a_version_that_a_newer_one_replaced_makes_way() {
 fn opened(a: &Country, number: usize) -> Command {
     Command::OpenRecall {
         notice: RecallNotice {
-            number: format!("R-{number}"),
+            id: recall_id(a, &format!("R-{number}")),
             severity: Severity::Remedy,
             predicate: Predicate::all(),
         },
@@ -810,9 +829,9 @@ fn opened(a: &Country, number: usize) -> Command {
     }
 }
 
-fn withdrawn(number: usize) -> Command {
+fn withdrawn(a: &Country, number: usize) -> Command {
     Command::WithdrawRecall {
-        number: format!("R-{number}"),
+        recall: recall_id(a, &format!("R-{number}")),
         reason: "x".into(),
     }
 }
@@ -822,7 +841,7 @@ fn a_recall_that_was_withdrawn_is_counted_no_more() {
     let mut a = Country::with_market("86");
     for number in 0..RECALLS_OF_MODEL_MAX + 10 {
         a.must("maker", opened(&a, number));
-        a.must("maker", withdrawn(number));
+        a.must("maker", withdrawn(&a, number));
     }
     for number in 1_000..1_000 + RECALLS_OF_MODEL_BY_PARTIES_MAX {
         a.must("maker", opened(&a, number));
@@ -839,10 +858,10 @@ fn a_recall_that_was_withdrawn_is_counted_no_more() {
     let answer = text(&a.command("regulator", opened(&a, 4_000)));
     let full = format!("RecordFull: {RECALLS_OF_MODEL_MAX} recalls name {model}");
     assert_eq!(answer, full);
-    a.must("maker", withdrawn(1_000));
+    a.must("maker", withdrawn(&a, 1_000));
     a.must("regulator", opened(&a, 4_000));
     let answer = text(&a.command("regulator", opened(&a, 1_000)));
-    assert_eq!(answer, "RecallExists: recall R-1000");
+    assert_eq!(answer, "RecallExists: recall 86/R-1000");
 }
 
 #[test]
@@ -879,9 +898,11 @@ fn a_robot_is_remedied_more_often_than_its_record_names() {
     let mut a = Country::with_market("86");
     a.must("maker", a.register(1));
     let code = a.code(1);
+    let issuer = a.prefix;
+    let id = |number: String| RecallId { issuer, number };
     let remedied = |number: usize| Command::RemedyRecall {
         code,
-        number: format!("R-{number}"),
+        recall: id(format!("R-{number}")),
         report: Digest::ZERO,
     };
     // The first stays open, the others end once they are remedied.
@@ -889,18 +910,24 @@ fn a_robot_is_remedied_more_often_than_its_record_names() {
         a.must("maker", opened(&a, number));
         a.must("maker", remedied(number));
         if number > 0 {
-            a.must("maker", withdrawn(number));
+            a.must("maker", withdrawn(&a, number));
         }
     }
     let listed = robot(&a, &code).remedied;
     assert!(listed.len() <= RECALLS_OF_ROBOT_MAX, "{}", listed.len());
-    assert!(listed.contains(&"R-0".to_owned()), "still open: {listed:?}");
+    assert!(
+        listed.contains(&id("R-0".to_owned())),
+        "still open: {listed:?}"
+    );
     let answer = text(&a.command("maker", remedied(0)));
-    assert_eq!(answer, "RecallUnknown: recall R-0", "it is not owed again");
+    assert_eq!(
+        answer, "RecallUnknown: recall 86/R-0",
+        "it is not owed again"
+    );
     // Recalls of another registry that nobody here has heard of yet may still come.
     let mut full = robot(&a, &code);
     full.remedied = (0..RECALLS_OF_ROBOT_MAX)
-        .map(|i| format!("T-{i}"))
+        .map(|i| id(format!("T-{i}")))
         .collect();
     let Ok(()) = a.ledger.put_robot(full);
     a.must("maker", opened(&a, 1_000));
@@ -920,12 +947,12 @@ fn an_entry_reads_no_more_bytes_than_a_constant() {
     let size = robot(&a, &code).to_bytes().len();
     let remedied = Command::RemedyRecall {
         code,
-        number: "none".into(),
+        recall: recall_id(&a, "none"),
         report: Digest::ZERO,
     };
     let request = a.request("maker", &vec![remedied; 4_000]);
     let texts = answers(&mut a, &request);
-    let read = count(&texts, "RecallUnknown: recall none");
+    let read = count(&texts, "RecallUnknown: recall 86/none");
     let most = ENTRY_READ_BYTES_MAX as usize / size + 1;
     assert!(0 < read && read <= most, "{read} of {most}");
     assert_eq!(texts[3_999], "EntryFull");
@@ -944,7 +971,7 @@ fn too_much(a: &mut Country) -> Request {
     };
     large.holds = (0..HOLDS_MAX).map(hold).collect();
     large.remedied = (0..RECALLS_OF_ROBOT_MAX)
-        .map(|i| format!("{i:0128}"))
+        .map(|i| recall_id(a, &format!("{i:0128}")))
         .collect();
     let Ok(()) = a.ledger.put_robot(large);
     let incident = Action::RecordIncident {
@@ -1199,7 +1226,7 @@ fn of_a_robot_under_way_nothing_is_said_over_and_over() {
             from: Some(b.prefix),
             to: c.prefix,
             prev: Digest::ZERO,
-            agreement_version: Some(1),
+            agreement: Some(agreed(b.prefix, c.prefix)),
         };
         slots.set(slot::CUSTODY, &link);
         slots.set(slot::EVENT, &permit(&c, 100 + number, vec![]));
@@ -1239,7 +1266,10 @@ fn no_proven_leaf_stops_a_feed() {
         ("an event that is none", |f, x| f.slots.values[10] = x),
         ("an offer that declares nothing", |f, _| {
             let what = Command::WithdrawRecall {
-                number: "x".into(),
+                recall: RecallId {
+                    issuer: prefix("86"),
+                    number: "x".into(),
+                },
                 reason: "x".into(),
             };
             f.slots.set(slot::EVENT, &what);

@@ -29,7 +29,7 @@ fn link(from: &str, to: &str) -> Link {
         from: Some(prefix(from)),
         to: prefix(to),
         prev: carnet_domain::digest::Digest::ZERO,
-        agreement_version: Some(1),
+        agreement: Some(carnet_domain::kit::agreed(prefix(from), prefix(to))),
     }
 }
 

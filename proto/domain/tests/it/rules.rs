@@ -9,10 +9,14 @@ use carnet_domain::kit::{Country, samples, text};
 use carnet_domain::leaf::{Kind, Leaf, Subject};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_domain::limits::IDENTIFIER_BYTES_MAX;
 use carnet_domain::machine;
 use carnet_domain::memory::MemoryLedger;
 use carnet_domain::policy::Role;
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder, Part, PartType, Severity};
+use carnet_domain::record::{
+    ApprovalStatus, Desk, EnterpriseStatus, Holder, PartName, PartType, Party, Severity,
+    part_identity,
+};
 use carnet_domain::time::{DurationMs, TimeMs};
 use proptest::prelude::*;
 
@@ -66,13 +70,13 @@ pub(crate) fn market() -> Country {
 
 fn sell() -> Action {
     Action::Sell {
-        owner: sha256(&[b"owner"]),
+        owner: sha256(&[b"owner"]).into(),
     }
 }
 
 fn deploy() -> Action {
     Action::Deploy {
-        operator: sha256(&[b"operator"]),
+        operator: sha256(&[b"operator"]).into(),
         scenario: "warehouse".into(),
     }
 }
@@ -154,8 +158,8 @@ fn a_code_a_body_and_a_part_are_registered_once() {
 fn one_registration_does_not_name_an_identity_twice() {
     let mut x = market();
     let mut twice = x.registration(2);
-    twice.identity_parts[1].identity = twice.identity_parts[0].identity;
-    let refused = "PartInUse: a torso is named twice";
+    twice.identity_parts[1] = twice.identity_parts[0].clone();
+    let refused = "PartInUse: a compute is named twice";
     check(
         &mut x,
         "maker",
@@ -479,7 +483,7 @@ fn ownership_changes_by_two_parties_and_never_by_silence() {
         &x,
         1,
         Action::RequestOwnership {
-            owner: sha256(&[b"gaining"]),
+            owner: sha256(&[b"gaining"]).into(),
             release_code: sha256(&[b"1234"]),
         },
     );
@@ -529,10 +533,10 @@ fn ownership_changes_by_two_parties_and_never_by_silence() {
     x.must("buyer", request);
     x.advance(DurationMs::from_days(500));
     let Ok(robot) = x.ledger.robot(&x.code(1));
-    assert_eq!(robot.expect("a robot").owner, sha256(&[b"owner"]));
+    assert_eq!(person(robot.expect("a robot").owner), sha256(&[b"owner"]));
     check(&mut x, "owner", approve("1234"), "done");
     let Ok(robot) = x.ledger.robot(&x.code(1));
-    assert_eq!(robot.expect("a robot").owner, sha256(&[b"gaining"]));
+    assert_eq!(person(robot.expect("a robot").owner), sha256(&[b"gaining"]));
 }
 
 #[test]
@@ -545,7 +549,7 @@ fn an_open_request_for_ownership_blocks_what_conflicts() {
             &x,
             1,
             Action::RequestOwnership {
-                owner: sha256(&[b"gaining"]),
+                owner: sha256(&[b"gaining"]).into(),
                 release_code: sha256(&[b"1234"]),
             },
         ),
@@ -642,12 +646,8 @@ fn parts_are_replaced_one_for_one_and_never_from_a_scrapped_robot() {
     let mut x = market();
     x.must("maker", x.register(2));
     let old = x.registration(1).parts[0].clone();
-    let fitted = Part {
-        kind: PartType::Battery,
-        identity: sha256(&[b"new"]),
-        lot: "L2".into(),
-    };
-    let replace = |removed, fitted: &Part| {
+    let fitted = samples::battery("NEW");
+    let replace = |removed, fitted: &PartName| {
         act(
             &Country::unborn("86"),
             1,
@@ -660,36 +660,36 @@ fn parts_are_replaced_one_for_one_and_never_from_a_scrapped_robot() {
     check(
         &mut x,
         "service",
-        replace(fitted.identity, &fitted),
+        replace(fitted.identity(), &fitted),
         "NothingPending: no such battery is fitted",
     );
     let taken = x.registration(2).parts[0].clone();
     check(
         &mut x,
         "service",
-        replace(old.identity, &taken),
+        replace(old.identity(), &taken),
         "PartInUse: a battery is fitted in 86-0001-100002-00000000000000002",
     );
-    check(&mut x, "service", replace(old.identity, &fitted), "done");
+    check(&mut x, "service", replace(old.identity(), &fitted), "done");
     check(
         &mut x,
         "service",
-        replace(old.identity, &fitted),
+        replace(old.identity(), &fitted),
         "NothingPending…",
     );
     // The old battery is free, so is that of a scrapped robot; its torso is not.
     let code = x.code(2);
     let torso = x.registration(2).identity_parts[1].clone();
     scrap(&mut x, code);
-    let own = x.registration(1).identity_parts[1].identity;
+    let own = x.registration(1).identity_parts[1].identity();
     check(
         &mut x,
         "service",
         replace(own, &torso),
         "IdentityEnded: part: 86-0001-100002-00000000000000002 was Scrapped at 86 on …",
     );
-    check(&mut x, "service", replace(fitted.identity, &old), "done");
-    check(&mut x, "service", replace(old.identity, &taken), "done");
+    check(&mut x, "service", replace(fitted.identity(), &old), "done");
+    check(&mut x, "service", replace(old.identity(), &taken), "done");
 }
 
 #[test]
@@ -707,30 +707,41 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
         "NotYours: 860001 is not of enterprise 860003",
     );
     check(&mut x, "maker", recall.clone(), "done");
-    check(&mut x, "maker", recall, "RecallExists: recall R-1");
+    check(&mut x, "maker", recall, "RecallExists: recall 86/R-1");
     let sale = |serial| act(&Country::unborn("86"), serial, sell());
-    check(&mut x, "dealer", sale(1), "RecallOpen: recall R-1 (Remedy)");
+    check(
+        &mut x,
+        "dealer",
+        sale(1),
+        "RecallOpen: recall 86/R-1 (Remedy)",
+    );
     let export = x.declare(
         1,
         carnet_domain::kit::transfer(1),
         &crate::border::prefix("49"),
     );
-    check(&mut x, "customs", export, "RecallOpen: recall R-1 (Remedy)");
+    check(
+        &mut x,
+        "customs",
+        export,
+        "RecallOpen: recall 86/R-1 (Remedy)",
+    );
+    let recall = samples::recall_id(&x, "R-1");
     let remedy = |serial| Command::RemedyRecall {
         code: Country::unborn("86").code(serial),
-        number: "R-1".into(),
+        recall: recall.clone(),
         report: Digest::ZERO,
     };
     check(&mut x, "service", remedy(1), "done");
-    check(&mut x, "service", remedy(1), "RecallUnknown: recall R-1");
+    check(&mut x, "service", remedy(1), "RecallUnknown: recall 86/R-1");
     check(&mut x, "dealer", sale(1), "done");
     check(&mut x, "dealer", sale(2), "RecallOpen…");
     let withdraw = Command::WithdrawRecall {
-        number: "R-1".into(),
+        recall: samples::recall_id(&x, "R-1"),
         reason: "no defect".into(),
     };
     check(&mut x, "maker", withdraw.clone(), "done");
-    check(&mut x, "maker", withdraw, "RecallUnknown: recall R-1");
+    check(&mut x, "maker", withdraw, "RecallUnknown: recall 86/R-1");
     check(&mut x, "dealer", sale(2), "done");
 }
 
@@ -744,21 +755,17 @@ fn a_recall_once_matched_is_owed_after_the_attribute_changes() {
     }
     x.must("maker", recall);
     let replace = Action::ReplacePart {
-        removed: x.registration(1).parts[0].identity,
-        fitted: Part {
-            kind: PartType::Battery,
-            identity: sha256(&[b"new"]),
-            lot: "L2".into(),
-        },
+        removed: x.registration(1).parts[0].identity(),
+        fitted: samples::battery("NEW"),
     };
     x.must("service", act(&x, 1, replace));
     let sale = act(&x, 1, sell());
-    let open = "RecallOpen: recall R-1 (StopUse)";
+    let open = "RecallOpen: recall 86/R-1 (StopUse)";
     check(&mut x, "dealer", sale.clone(), open);
     x.must(
         "maker",
         Command::WithdrawRecall {
-            number: "R-1".into(),
+            recall: samples::recall_id(&x, "R-1"),
             reason: "no defect".into(),
         },
     );
@@ -772,12 +779,17 @@ fn a_recall_names_approved_models_of_its_maker() {
     if let Command::OpenRecall { models, .. } = &mut empty {
         models.clear();
     }
-    check(&mut x, "registrar", empty, "PredicateEmpty: recall R-1");
+    check(&mut x, "registrar", empty, "PredicateEmpty: recall 86/R-1");
     let abroad = samples::recall(&Country::unborn("49"), "R-1", Severity::Advisory);
+    check(&mut x, "registrar", abroad, "PrefixNotOurs: 49");
+    let mut theirs = samples::recall(&x, "R-1", Severity::Advisory);
+    if let Command::OpenRecall { models, .. } = &mut theirs {
+        *models = vec![Country::unborn("49").model("0001", "100002")];
+    }
     check(
         &mut x,
         "registrar",
-        abroad,
+        theirs,
         "PrefixNotOurs: 490001100002 stands under 49",
     );
 }
@@ -986,4 +998,98 @@ proptest! {
         }
         prop_assert_eq!(replay(&x.entries).digest(), x.ledger.digest());
     }
+}
+
+/// Six spellings of a serial were six robots: a spelling is now one, and every other is no value.
+#[test]
+fn an_identity_has_one_spelling() {
+    let mut x = market();
+    let good = x.registration(2);
+    let spelt = |serial: &str| {
+        let mut registration = good.clone();
+        registration.body.serial = serial.into();
+        Command::Register { registration }
+    };
+    let long = "A".repeat(IDENTIFIER_BYTES_MAX + 1);
+    for other in [
+        "",
+        "s2",
+        " S2",
+        "S2 ",
+        "S--2",
+        "-S2",
+        "S2-",
+        "S\u{2010}2",
+        "\u{ff33}2",
+        "S_2",
+        "S.2",
+        &long,
+    ] {
+        check(&mut x, "maker", spelt(other), "Malformed");
+    }
+    for (country, identifier) in [
+        ("xx", "A"),
+        ("XXX", "A"),
+        ("X1", "A"),
+        ("XX", "a"),
+        ("XX", "A B"),
+    ] {
+        let mut registration = good.clone();
+        registration.parts[0].maker.country = country.into();
+        registration.parts[0].maker.identifier = identifier.into();
+        check(
+            &mut x,
+            "maker",
+            Command::Register { registration },
+            "Malformed",
+        );
+    }
+    let longest = spelt(&long[1..]).to_bytes();
+    assert!(Command::from_bytes(&longest).is_ok(), "the longest");
+    check(&mut x, "maker", spelt("S-2"), "done");
+    // The digest is the domain's own: nobody names the hash of another spelling.
+    let Ok(robot) = x.ledger.robot(&x.code(2));
+    let body = robot.map(|robot| robot.identity.body);
+    let maker = good.body.maker.clone();
+    assert_eq!(body, Some(part_identity(PartType::Body, &maker, "S-2")));
+}
+
+fn person(party: Option<Party>) -> Digest {
+    match party {
+        Some(Party::Person { commitment, .. }) => commitment,
+        other => panic!("no person: {other:?}"),
+    }
+}
+
+/// Holder of record: the maker, who puts it in stock, who buys it. A person stands behind the desk that sold.
+#[test]
+fn a_robot_has_a_holder_of_record_and_a_person_has_a_desk() {
+    let mut x = market();
+    let dealer = |x: &Country| match x.ledger.signer(&x.key("dealer").public().key_id()) {
+        Ok(Some(signer)) => signer.holder,
+        Ok(None) => panic!("the dealer signs"),
+    };
+    let Holder::Enterprise { id } = dealer(&x) else {
+        panic!("a dealer is an enterprise");
+    };
+    let held = |x: &Country| {
+        let Ok(robot) = x.ledger.robot(&x.code(1));
+        let robot = robot.expect("registered");
+        (robot.owner, robot.holder)
+    };
+    let maker = x.code(1).enterprise_id();
+    assert_eq!(held(&x), (None, Some(Party::Enterprise { id: maker })));
+    x.must("dealer", act(&x, 1, Action::Stock {}));
+    assert_eq!(held(&x), (None, Some(Party::Enterprise { id })));
+    x.must("dealer", act(&x, 1, sell()));
+    let buyer = Some(Party::Person {
+        commitment: sha256(&[b"owner"]),
+        desk: Desk::Enterprise { id },
+        since: x.registry().log_time,
+    });
+    assert_eq!(held(&x), (buyer.clone(), buyer));
+    // What slot 6 says is read back the same, by a country that it is shown to.
+    let Ok(robot) = x.ledger.robot(&x.code(1));
+    let stored = robot.expect("sold").to_bytes();
+    assert!(carnet_domain::record::Robot::from_bytes(&stored).is_ok());
 }

@@ -1,6 +1,7 @@
 //! The roots' order to skip a log entry: who may give it, about what, and the one leaf that it leaves.
 
 use carnet_domain::accord::{RootSignature, Signed, Statement, root_signing_bytes};
+use carnet_domain::code::Prefix;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::Body;
@@ -11,7 +12,9 @@ use carnet_domain::leaf::{Kind, Leaf, Subject};
 use carnet_domain::ledger::Ledger;
 use carnet_domain::machine;
 use carnet_domain::memory::MemoryLedger;
+use carnet_domain::record::AgreementRef;
 use carnet_domain::skip::{SIGNATURES_MAX, Skip, entry_digest, judge};
+use carnet_domain::time::TimeMs;
 
 const AT: u64 = 77;
 const POISON: &[u8] = b"not even canonical";
@@ -225,8 +228,10 @@ fn an_order_and_a_statement_of_the_roots_are_never_taken_for_each_other() {
     }
     // A statement is no order, even with an order's signatures over it.
     let statement = Statement::Suspend {
-        id: "86-49".into(),
-        version: 1,
+        peer: Prefix::parse("49").expect("a prefix"),
+        agreement: AgreementRef::parse("49-86:1").expect("name and version"),
+        number: 1,
+        until: TimeMs::MAX,
         reason: "why".into(),
     }
     .to_bytes();

@@ -173,8 +173,9 @@ impl Federation {
             (8, Some(transfer)) => Some(Command::Admit {
                 transfer,
                 place: "harbour".into(),
-                importer: sha256(&[b"importer"]),
+                importer: sha256(&[b"importer"]).into(),
                 documents: Vec::new(),
+                countersignature: None,
             }),
             (9, Some(transfer)) if dice.below(3) == 0 => Some(Command::Return {
                 transfer,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use carnet_client::identity;
 use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix};
 use carnet_domain::command::Command;
 use carnet_domain::policy::Role;
@@ -78,7 +79,7 @@ fn country(prefix: &str, mut makers: Vec<Makers>) -> Result<Country, String> {
     let recycler = Maker {
         scheme: IdentifierScheme::Name,
         country: home(prefix).into(),
-        identifier: "DEMO RECYCLING".into(),
+        identifier: "DEMO-RECYCLING".into(),
     };
     out.enterprises.push(accredit(
         "0002",
@@ -92,7 +93,7 @@ fn country(prefix: &str, mut makers: Vec<Makers>) -> Result<Country, String> {
         let maker = Maker {
             scheme: IdentifierScheme::Name,
             country: alpha2.clone(),
-            identifier: name.trim().to_uppercase(),
+            identifier: identity::canonical_name(&name)?,
         };
         let (legal, role) = if domestic(&alpha2) {
             (name.clone(), Role::Manufacturer)

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use carnet_client::Client;
 use carnet_domain::code::{Code, ModelId};
 use carnet_domain::command::{Command, Registration};
-use carnet_domain::digest::Digest;
-use carnet_domain::record::{Firmware, Maker, PartType, part_identity};
+use carnet_domain::record::{BodyName, Firmware, Maker, RecallId};
 use carnet_domain::time::TimeMs;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -324,7 +323,8 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         world.must(stage, "86-regulator", &arguments)?;
         let begun = Instant::now();
         let client = world.client("49", "regulator-hq-rita")?;
-        while client.recall("86-2026-001").await.is_err() {
+        let id = RecallId::parse("86/86-2026-001").ok_or("not the name of a recall")?;
+        while client.recall(&id).await.is_err() {
             if PATIENCE < begun.elapsed() {
                 return Err("the recall did not arrive".to_owned());
             }
@@ -336,8 +336,8 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
             &code,
             "--to",
             "86",
-            "--agreement-version",
-            "1",
+            "--agreement",
+            "86-49:1",
         ];
         world.note(stage, "49-customs", &arguments);
         let said = refused(world.ask("49-customs", &arguments)?, "RecallOpen")?;
@@ -586,7 +586,7 @@ fn offline(
     world.ask("49-regulator", &arguments)
 }
 
-fn registration(code: Code, body: Digest) -> Command {
+fn registration(code: Code, body: BodyName) -> Command {
     Command::Register {
         registration: Registration {
             code,
@@ -630,7 +630,10 @@ async fn kill_leader(
                 let serial = format!("{:017}", writer * 1_000_000 + at);
                 let code =
                     Code::parse(&format!("{model}{serial}")).map_err(|error| error.to_string())?;
-                let body = part_identity(PartType::Body, &maker, &serial);
+                let body = BodyName {
+                    maker: maker.clone(),
+                    serial,
+                };
                 if client.submit_one(registration(code, body)).await.is_ok() {
                     acknowledged.lock().await.insert(code);
                 }
@@ -743,7 +746,10 @@ async fn again(
     maker: &Maker,
 ) -> Result<String, String> {
     let code = Code::parse(code).map_err(|error| error.to_string())?;
-    let body = part_identity(PartType::Body, maker, code.serial().as_str());
+    let body = BodyName {
+        maker: maker.clone(),
+        serial: code.serial().to_string(),
+    };
     let mut said = Vec::new();
     for (prefix, _, name) in COUNTRIES {
         let client = world.client(prefix, "manufacturer-0001-bot")?;
@@ -756,7 +762,10 @@ async fn again(
             vec![other]
         };
         for again in tries {
-            said.push(format!("{name}: {}", ended(&client, again, body).await?));
+            said.push(format!(
+                "{name}: {}",
+                ended(&client, again, body.clone()).await?
+            ));
         }
     }
     stage.command("the SDK: Client::submit_one(Command::Register { … })".to_owned());
@@ -764,10 +773,10 @@ async fn again(
 }
 
 /// The refusal of a registration, once the end of life has arrived.
-async fn ended(client: &Client, code: Code, body: Digest) -> Result<String, String> {
+async fn ended(client: &Client, code: Code, body: BodyName) -> Result<String, String> {
     let begun = Instant::now();
     loop {
-        match client.submit_one(registration(code, body)).await {
+        match client.submit_one(registration(code, body.clone())).await {
             Err(error) if error.to_string().contains("IdentityEnded") => {
                 return Ok("IdentityEnded".to_owned());
             }

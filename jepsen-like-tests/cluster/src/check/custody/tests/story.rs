@@ -3,6 +3,7 @@
 use carnet_domain::command::{Papers, Purpose};
 use carnet_domain::custody::{Chain, Link, Phase};
 use carnet_domain::entry::Movement;
+use carnet_domain::record::AgreementRef;
 use carnet_domain::time::TimeMs;
 use carnet_domain::transfer::Ending;
 
@@ -128,7 +129,7 @@ impl Story {
             from: Some(prefix(Side::A)),
             to: prefix(Side::B),
             prev: leaf(prev),
-            agreement_version: Some(1),
+            agreement: AgreementRef::parse("XA-XB:1"),
         };
         let leaf = self.write(side, link);
         self.ask(side, step, transfer, Came::Written(leaf));
@@ -150,7 +151,7 @@ impl Story {
                 to: prefix(Side::B),
                 purpose: Purpose::PermanentExport,
                 epoch: 0,
-                agreement_version: 1,
+                agreement: AgreementRef::parse("XA-XB:1").expect("name and version"),
                 clause: 0,
                 offer_until: TimeMs(0),
                 papers: Papers::default(),
