@@ -27,8 +27,8 @@ pub fn judge(data: &Path) -> Result<(), StorageFault> {
     };
     Err(StorageFault::Foreign(format!(
         "the others refused this store for good: {}. If another process runs on the same store, that one is the node: delete \
-         this directory. Otherwise the node is to be replaced by a new one under an id that was never used. Runbook \
-         copies-and-exit-code-4; what they said is kept in {}",
+         this directory. Otherwise the node is to be replaced by a new one under an id that was never used. What \
+         they said is kept in {}",
         said.trim_end(),
         path.display(),
     )))

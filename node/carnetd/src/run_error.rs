@@ -92,7 +92,7 @@ fn way_out(why: &Fatal) -> &'static str {
         Fatal::Copy { .. } => {
             "This process has stopped; another runs, or ran, on the same store. Only if you know that this directory is the \
              copy: delete it, and the other goes on. Otherwise stop the other too, retire the id, and make a new node: one \
-             of the two has forgotten what the other promised. Runbook copies-and-exit-code-4"
+             of the two has forgotten what the other promised"
         }
         Fatal::LogWentBack { .. } => "Runbook copies-and-exit-code-4",
         // No other is kept as a refusal.

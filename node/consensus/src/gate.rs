@@ -220,8 +220,7 @@ pub(crate) enum Refusal {
 }
 
 /// What an operator does about a store that was refused for its count.
-const WAY_OUT: &str = "If this is the right disk, somebody else runs on a copy of it, or has this node's key: stop that, retire \
-                       this node id, and join with a new one";
+const WAY_OUT: &str = "See the runbook copies-and-exit-code-4";
 
 /// The first byte of the details of a status whose addressee must stop.
 const RETIRED: u8 = 1;

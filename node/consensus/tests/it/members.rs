@@ -577,7 +577,7 @@ async fn a_copy_taken_while_the_process_ran_is_behind_it_when_the_process_is_gon
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
     assert!(refused.message().contains("runs on a copy"), "{refused:?}");
     assert!(
-        refused.message().contains("retire this node id"),
+        refused.message().contains("copies-and-exit-code-4"),
         "{refused:?}"
     );
     // The disk itself begins above what it showed, and nobody else answers at its address.
