@@ -10,7 +10,7 @@ use carnet_domain::entry::{LeafRecord, Registry};
 use carnet_domain::machine::standing_now;
 use carnet_domain::mail;
 use carnet_domain::map::{Page, PagePath, Pages};
-use carnet_domain::record::{Head, Model, ModelStanding};
+use carnet_domain::record::{Model, ModelStanding};
 use carnet_store::engine::KvRead;
 use carnet_store::fault::StorageFault;
 use carnet_store::overlay::{Overlay, Verified};
@@ -55,8 +55,9 @@ impl mail::Reader for MomentReader<'_> {
         self.records().leaf(index)
     }
 
-    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, StorageFault> {
-        self.records().leaf_of(key, seq)
+    fn newest_of(&self, code: &Code) -> Result<Option<u64>, StorageFault> {
+        let head = self.records().head_of_robot(code)?;
+        Ok(head.map(|head| head.leaf_index))
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
@@ -69,10 +70,6 @@ impl mail::Reader for MomentReader<'_> {
 }
 
 impl evidence::Reader for MomentReader<'_> {
-    fn head_of(&self, key: &Digest) -> Result<Option<Head>, StorageFault> {
-        self.records().head_of(key)
-    }
-
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, StorageFault> {
         let Some(model) = self.records().model(id)? else {
             return Ok(None);

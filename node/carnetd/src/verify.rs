@@ -11,7 +11,7 @@ use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{Code, Prefix};
 use carnet_domain::custody::Step;
 use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::Registry;
+use carnet_domain::entry::{LeafRecord, Registry};
 use carnet_domain::event::slot;
 use carnet_domain::leaf::{Subject, SubjectType};
 use carnet_domain::passport::{self, IdentityRecord};
@@ -93,12 +93,9 @@ impl Verifier {
             let Some(robot) = records.robot(code).map_err(storage)? else {
                 return Ok(None);
             };
-            let key = Subject::robot(code).key();
             // The first leaf of a robot registered here is its registration, or its reservation.
-            let Some(first) = records.leaf_of(&key, 0).map_err(storage)? else {
-                return Ok(None);
-            };
-            let Some(leaf) = records.leaf(first).map_err(storage)? else {
+            let history = records.history(robot.head, 0, 1).map_err(storage)?;
+            let Some((_, leaf)) = history.into_iter().next() else {
                 return Ok(None);
             };
             let hash = carnet_domain::leaf::leaf_bytes_hash(&leaf.leaf.0);
@@ -326,20 +323,20 @@ impl Verifier {
         let key = Subject::new(SubjectType::Peer, peer.as_str()).key();
         let (mut bundle, mut agreements) = (None, Vec::new());
         let storage = |error: StorageFault| ApiError::internal(error);
-        for seq in 0.. {
-            let Some(index) = records.leaf_of(&key, seq).map_err(storage)? else {
-                break;
-            };
-            let Some(leaf) = records.leaf(index).map_err(storage)? else {
-                break;
-            };
+        let newest = records.head_of(&key).map_err(storage)?;
+        // From the newest backwards.
+        let take = |_, leaf: LeafRecord| {
             let event = leaf.values.get(usize::from(slot::EVENT)).cloned().flatten();
             match event.and_then(|event| Statement::from_bytes(&event.0).ok()) {
-                Some(Statement::Recognise { bundle: signed, .. }) => bundle = Some(signed),
+                Some(Statement::Recognise { bundle: signed, .. }) if bundle.is_none() => {
+                    bundle = Some(signed);
+                }
                 Some(Statement::Agree { agreement }) => agreements.push(agreement),
                 _ => {}
             }
-        }
+        };
+        records.back_from(newest, 0, take).map_err(storage)?;
+        agreements.reverse();
         Ok((bundle, agreements))
     }
 

@@ -1,12 +1,13 @@
 //! Measures `apply` over RocksDB, without a network: `cargo run --release --example measure_apply -- [FOLDER] [THOUSANDS]`.
 //!
 //! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
-//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record. Then
-//! an entry that does nothing and reads as much as it can: every item reads all recalls of a model, and is refused.
+//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record, and what
+//! a robot takes on disk. Then an entry that does nothing and reads as much as it can: every item reads all recalls of a
+//! model, and is refused.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use carnet_domain::command::{Command, TEXT_BYTES_MAX};
@@ -21,6 +22,9 @@ use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
 use carnet_domain::machine::signature_digest;
 use carnet_domain::record::{Predicate, RecallNotice, Severity};
 use carnet_domain::rejection::Reason;
+use carnet_store::artefact::StateEngine;
+use carnet_store::engine::KvRead;
+use carnet_store::families::Family;
 use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::registry::RegistryState;
@@ -210,6 +214,45 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Bytes a robot: of keys and values by family, and of files after everything was written out.
+    fn sizes(&self, root: &Path, robots: u32) -> Result<(), Failure> {
+        let engine = self.state.engine();
+        engine.sync()?;
+        let each = |bytes: u64| bytes as f64 / f64::from(robots);
+        for family in Family::ALL {
+            let (mut from, mut bytes) = (Vec::new(), 0);
+            loop {
+                let page = engine.scan(*family, &from, None, 1_000)?;
+                let sizes = page.iter().map(|(key, value)| key.len() + value.len());
+                bytes += sizes.sum::<usize>() as u64;
+                match page.into_iter().next_back() {
+                    Some((last, _)) => from = [&last[..], &[0]].concat(),
+                    None => break,
+                }
+            }
+            if each(bytes) >= 1.0 {
+                println!("{:>8.1} bytes a robot in {}", each(bytes), family.name());
+            }
+        }
+        println!("{:>8.1} bytes a robot in files", each(size_of(root)?));
+        Ok(())
+    }
+}
+
+fn size_of(folder: &Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += match metadata.is_dir() {
+            true => size_of(&entry.path())?,
+            false => metadata.len(),
+        };
+    }
+    Ok(bytes)
+}
+
 fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     let identity = Identity {
         cluster: [1; 16],
@@ -230,6 +273,7 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     let market = market.collect();
     bench.apply(market)?;
     let count = count as usize;
+    let robots_before = bench.serial;
     for (items, known) in [
         (PART_COUNT, true),
         (1, true),
@@ -238,5 +282,6 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     ] {
         bench.measure(if items == 1 { count / 4 } else { count }, items, known)?;
     }
+    bench.sizes(root, bench.serial - robots_before)?;
     bench.reads_much()
 }

@@ -14,22 +14,25 @@
 //!             'm' ‖ model id 12 ‖ issuer 2 ‖ number         → (empty)
 //! transfers   't' ‖ transfer 16                             → Transfer
 //!             'c' ‖ code 19                                 → LooseChain
-//!             'v' ‖ code 19 ‖ ordinal u32                   → Movement
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
 //!             'a' ‖ session u64 ‖ place u32 ‖ item u32      → StoredAnswer
 //! entries     leaf index u64                                → LeafRecord
 //! envelopes   leaf index u64                                → envelope of the entry whose first leaf this is
-//! history     subject key 32 ‖ seq u64                      → leaf index u64
-//! tree        leaf index u64                                → hashes of the subtrees it completed, itself first
+//! heads       subject key 32 of a signing key or a peer     → Head of its newest leaf
+//! tree        tile level u8 ‖ tile index u64                → up to 256 hashes of subtrees: see below
 //! map         page path                                     → page
 //! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
 //! peers       prefix 2                                      → Peer
 //! ended       'i' ‖ identity 32                             → Ends
 //!             'c' ‖ peer 2 ‖ identity 32                    → Ended
 //! ```
-//! Numbers are big-endian, so that order is kept. `entries`, `envelopes` and `tree` are only ever appended to in the
-//! order of their keys: their files never overlap, so that compaction moves them down without rewriting a byte.
+//! Every value begins with a version byte. Numbers are big-endian, so that order is kept. `entries` and `envelopes` are
+//! only ever appended to in the order of their keys: their files never overlap, so that compaction moves them down without
+//! rewriting a byte.
+//!
+//! Tile `n` of level `L` holds the hashes of the complete subtrees of 256^L leaves from the one with index 256·n on, as
+//! in C2SP tlog-tiles. Whatever lies between two such levels is computed.
 
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
@@ -126,11 +129,6 @@ pub fn loose(code: &Code) -> Vec<u8> {
     join(&[b"c", &code.to_key()])
 }
 
-/// `transfers`: a movement of a robot.
-pub fn movement(code: &Code, ordinal: u32) -> Vec<u8> {
-    join(&[b"v", &code.to_key(), &ordinal.to_be_bytes()])
-}
-
 /// `sessions`.
 pub fn session(id: u64) -> Vec<u8> {
     join(&[b"s", &id.to_be_bytes()])
@@ -165,9 +163,9 @@ pub fn leaf(index: u64) -> Vec<u8> {
     index.to_be_bytes().to_vec()
 }
 
-/// `history`: a leaf of a subject.
-pub fn history(key: &Digest, seq: u64) -> Vec<u8> {
-    join(&[&key.0, &seq.to_be_bytes()])
+/// `heads`: the newest leaf of a signing key or a peer.
+pub fn head(key: &Digest) -> Vec<u8> {
+    key.0.to_vec()
 }
 
 /// `envelopes`: the envelope of the entry whose first leaf is at `index`.
@@ -175,18 +173,24 @@ pub fn envelope(index: u64) -> Vec<u8> {
     index.to_be_bytes().to_vec()
 }
 
-/// `tree`: the subtrees that a leaf completed.
-pub fn completed(index: u64) -> Vec<u8> {
-    index.to_be_bytes().to_vec()
+/// Levels of the tree between two levels of tiles: a tile has `2^8` places.
+pub const TILE_LEVELS: u8 = 8;
+/// Hashes in a full tile.
+pub const TILE_COUNT: u64 = 1 << TILE_LEVELS;
+
+/// `tree`: a tile.
+pub fn tile(level: u8, index: u64) -> Vec<u8> {
+    join(&[&[level], &index.to_be_bytes()])
 }
 
-/// The leaf that completed a subtree; `None` above any tree there can be.
-pub fn completing_leaf(level: u8, index: u64) -> Option<u64> {
-    let end = index.checked_add(1)?;
-    let end = end
-        .checked_shl(u32::from(level))
-        .filter(|shifted| shifted >> level == end)?;
-    Some(end - 1)
+/// Where the hashes under a complete subtree stand: level and index of their tile, the first of them in it, and how many.
+/// `None` above any tree there can be.
+pub fn hashes_under(level: u8, index: u64) -> Option<(u8, u64, usize, usize)> {
+    let count = 1u64 << (level % TILE_LEVELS);
+    let first = index.checked_mul(count)?;
+    let (tile, place) = (first / TILE_COUNT, first % TILE_COUNT);
+    let level = level / TILE_LEVELS;
+    Some((level, tile, place as usize, count as usize))
 }
 
 /// `mailboxes`.
@@ -230,7 +234,8 @@ mod tests {
         assert!(leaf(1) < leaf(256));
         assert!(leaf(255) < leaf(256));
         assert!(envelope(255) < envelope(256));
-        assert!(completed(255) < completed(256));
+        assert!(tile(0, 255) < tile(0, 256));
+        assert!(tile(0, u64::MAX) < tile(1, 0));
         assert!(answer(1, 2, 3) < answer(1, 3, 0));
     }
 
@@ -261,13 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn a_subtree_is_completed_by_its_last_leaf() {
-        assert_eq!(completing_leaf(0, 5), Some(5));
-        assert_eq!(completing_leaf(1, 0), Some(1));
-        assert_eq!(completing_leaf(3, 2), Some(23));
-        assert_eq!(completing_leaf(63, 1), None);
-        assert_eq!(completing_leaf(64, 0), None);
-        assert_eq!(completing_leaf(0, u64::MAX), None);
+    fn a_subtree_is_computed_from_the_hashes_of_one_tile() {
+        assert_eq!(hashes_under(0, 5), Some((0, 0, 5, 1)));
+        assert_eq!(hashes_under(0, 256), Some((0, 1, 0, 1)));
+        assert_eq!(hashes_under(7, 1), Some((0, 0, 128, 128)));
+        assert_eq!(hashes_under(7, 2), Some((0, 1, 0, 128)));
+        assert_eq!(hashes_under(8, 3), Some((1, 0, 3, 1)));
+        assert_eq!(hashes_under(10, 65), Some((1, 1, 4, 4)));
+        assert_eq!(hashes_under(7, u64::MAX), None);
+        assert_eq!(hashes_under(8, u64::MAX), Some((1, u64::MAX / 256, 255, 1)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod rocks;
 pub mod state;
 
 pub mod keys;
+mod leaves;
 pub mod overlay;
 pub mod records;
 pub mod registry;

@@ -12,8 +12,8 @@ use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
-use carnet_domain::ledger::{Ledger, LooseChain};
+use carnet_domain::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
+use carnet_domain::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::Node;
 use carnet_domain::record::{
@@ -27,7 +27,8 @@ use crate::engine::{Batch, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
-use crate::records::{Records, to_stored};
+use crate::leaves;
+use crate::records::{Records, plain_to_stored, to_stored};
 
 /// Answers whether this node has verified a signature before.
 pub trait Verified: Send + Sync {
@@ -259,6 +260,37 @@ impl<'a> Overlay<'a> {
         self.changes[family as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
     }
 
+    /// Puts the hash of a subtree into its place at the end of its tile. The tile grows where it stands: it is neither read
+    /// from the base nor written again for every leaf. Only the hash is noted, since where a batch ends is each replica's
+    /// own business.
+    fn put_in_tile(&mut self, node: &Node) -> Result<(), StorageFault> {
+        let level = node.level / keys::TILE_LEVELS;
+        let (tile, place) = (node.index / keys::TILE_COUNT, node.index % keys::TILE_COUNT);
+        let key = keys::tile(level, tile);
+        let position = keys::tile(level, node.index);
+        self.written
+            .note(Family::Tree, &position, Some(&node.hash.0));
+        if !matches!(self.changes[Family::Tree as usize].get(&key), Some(Some(_))) {
+            let before = match place {
+                0 => plain_to_stored(&[]),
+                _ => self.base.get(Family::Tree, &key)?.unwrap_or_default(),
+            };
+            self.changes[Family::Tree as usize].insert(key.clone(), Some(before));
+        }
+        let Some(Some(grown)) = self.changes[Family::Tree as usize].get_mut(&key) else {
+            return Err(StorageFault::Invariant("a tile was put and is gone".into()));
+        };
+        // The version, and the hashes before this one.
+        if grown.len() as u64 != 1 + 32 * place {
+            return Err(StorageFault::Corrupt {
+                what: "tree",
+                detail: format!("tile {tile} of level {level} does not end before place {place}"),
+            });
+        }
+        grown.extend(node.hash.0);
+        Ok(())
+    }
+
     fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
         self.set(family, key, Some(to_stored(record)));
     }
@@ -384,6 +416,7 @@ impl Ledger for Overlay<'_> {
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
         leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
+        map_changes(from: u64, to: u64, count_max: usize) -> Vec<MapChanges>;
         head_of(key: &Digest) -> Option<Head>;
     }
 
@@ -464,7 +497,7 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), StorageFault> {
-        let place = (!recall.status.has_ended()).then(Vec::new);
+        let place = (!recall.status.has_ended()).then(|| plain_to_stored(&[]));
         for model in &recall.models {
             self.set(
                 Family::Recalls,
@@ -498,24 +531,6 @@ impl Ledger for Overlay<'_> {
         Ok(())
     }
 
-    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), StorageFault> {
-        let from = keys::movement(code, 0);
-        // Nearly every movement is a robot's first, and a look-up of one key costs less than a search for the last.
-        let newest = match self.get(Family::Transfers, &from)? {
-            None => None,
-            Some(_) => {
-                let end = keys::after_prefix(&from[..from.len() - 4]);
-                self.last(Family::Transfers, &from, end.as_deref())?
-            }
-        };
-        let ordinal = match newest.as_ref().and_then(|(key, _)| key.last_chunk::<4>()) {
-            Some(bytes) => u32::from_be_bytes(*bytes).saturating_add(1),
-            None => 0,
-        };
-        self.put(Family::Transfers, keys::movement(code, ordinal), &movement);
-        Ok(())
-    }
-
     fn put_peer(&mut self, peer: Peer) -> Result<(), StorageFault> {
         let Some(primary) = peer.bundle.primary() else {
             return Err(StorageFault::Invariant("a peer without a prefix".into()));
@@ -528,7 +543,7 @@ impl Ledger for Overlay<'_> {
         self.set(
             Family::Mailboxes,
             keys::mail(peer, sequence),
-            Some(leaf_index.to_be_bytes().to_vec()),
+            Some(plain_to_stored(&leaf_index.to_be_bytes())),
         );
         Ok(())
     }
@@ -539,7 +554,7 @@ impl Ledger for Overlay<'_> {
             self.set(
                 Family::Sessions,
                 keys::session_of(&session.subject, session.id),
-                Some(Vec::new()),
+                Some(plain_to_stored(&[])),
             );
         }
         self.put(Family::Sessions, keys::session(session.id), &session);
@@ -578,34 +593,28 @@ impl Ledger for Overlay<'_> {
         Ok(())
     }
 
-    fn append(
-        &mut self,
-        index: u64,
-        key: &Digest,
-        seq: u64,
-        record: LeafRecord,
-    ) -> Result<(), StorageFault> {
-        self.set(
-            Family::History,
-            keys::history(key, seq),
-            Some(index.to_be_bytes().to_vec()),
-        );
-        self.put(Family::Entries, keys::leaf(index), &record);
+    fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), StorageFault> {
+        let stored = leaves::to_stored(index, &record);
+        self.set(Family::Entries, keys::leaf(index), Some(stored));
+        Ok(())
+    }
+
+    fn put_head(&mut self, key: &Digest, head: Head) -> Result<(), StorageFault> {
+        self.put(Family::Heads, keys::head(key), &head);
         Ok(())
     }
 
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), StorageFault> {
-        self.set(Family::Envelopes, keys::envelope(index), Some(envelope));
+        let stored = Some(plain_to_stored(&envelope));
+        self.set(Family::Envelopes, keys::envelope(index), stored);
         Ok(())
     }
 
-    fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), StorageFault> {
-        let hashes: Vec<[u8; 32]> = complete.iter().map(|node| node.hash.0).collect();
-        self.set(
-            Family::Tree,
-            keys::completed(index),
-            Some(hashes.as_flattened().to_vec()),
-        );
+    fn put_nodes(&mut self, _: u64, complete: &[Node]) -> Result<(), StorageFault> {
+        let of_tiles = |node: &&Node| node.level.is_multiple_of(keys::TILE_LEVELS);
+        for node in complete.iter().filter(of_tiles) {
+            self.put_in_tile(node)?;
+        }
         Ok(())
     }
 
@@ -621,7 +630,7 @@ impl Ledger for Overlay<'_> {
         self.set(
             Family::Map,
             path.to_bytes(),
-            page.map(|page| page.to_bytes()),
+            page.map(|page| plain_to_stored(&page.to_bytes())),
         );
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Typed reads over the engine: every record of a registry by its key.
 //!
-//! A value is a version byte and canonical bytes. A newer version than this binary knows stops the node, by name.
+//! A value is a version byte and what belongs to the family, nearly always a record in canonical bytes. A newer version
+//! than this binary knows stops the node, by name.
+
+use std::collections::VecDeque;
 
 use carnet_domain::accord::Peer;
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
@@ -8,20 +11,21 @@ use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Canonical, Encoder};
 use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
-use carnet_domain::leaf::leaf_bytes_hash;
-use carnet_domain::ledger::LooseChain;
+use carnet_domain::ledger::{LooseChain, MapChanges};
 use carnet_domain::map::{Page, PagePath, Pages};
-use carnet_domain::merkle::Nodes;
+use carnet_domain::merkle::{Nodes, tree_root};
 use carnet_domain::record::{
     Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::signature::KeyId;
+use carnet_domain::trail::{self, TrailError, trail};
 use carnet_domain::transfer::Transfer;
 
 use crate::engine::KvRead;
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
+use crate::leaves;
 use crate::skips::Skipped;
 
 /// Version byte of every record.
@@ -40,18 +44,30 @@ pub fn to_stored(record: &impl Canonical) -> Vec<u8> {
     e.finish()
 }
 
+/// The stored form of what is no record: an index entry, a tile, a page, an envelope.
+pub fn plain_to_stored(value: &[u8]) -> Vec<u8> {
+    [&[RECORD_VERSION], value].concat()
+}
+
 /// The record of its stored form.
 ///
 /// # Errors
 /// A newer version, or bytes that are not canonical.
 pub fn of_stored<T: Canonical>(family: Family, bytes: &[u8]) -> Result<T, StorageFault> {
+    let bytes = plain_of_stored(family, bytes)?;
+    T::from_bytes(bytes).map_err(|error| StorageFault::Corrupt {
+        what: family.name(),
+        detail: error.to_string(),
+    })
+}
+
+/// What stands behind the version.
+///
+/// # Errors
+/// A newer version, or no byte at all.
+pub fn plain_of_stored(family: Family, bytes: &[u8]) -> Result<&[u8], StorageFault> {
     match bytes.split_first() {
-        Some((&RECORD_VERSION, rest)) => {
-            T::from_bytes(rest).map_err(|error| StorageFault::Corrupt {
-                what: family.name(),
-                detail: error.to_string(),
-            })
-        }
+        Some((&RECORD_VERSION, rest)) => Ok(rest),
         Some((version, _)) => Err(StorageFault::Foreign(format!(
             "a record in {} has version {version}, this binary knows {RECORD_VERSION}; use a newer binary",
             family.name()
@@ -233,14 +249,19 @@ impl<'a> Records<'a> {
             .collect()
     }
 
-    /// The trail of a robot, oldest first.
+    /// The trail of a robot, oldest first: its newest [`MOVEMENTS_MAX`] custody steps.
     pub fn movements(&self, code: &Code) -> Result<Vec<Movement>, StorageFault> {
-        let prefix = keys::movement(code, 0);
-        self.all(
-            Family::Transfers,
-            &prefix[..prefix.len() - 4],
-            MOVEMENTS_MAX,
-        )
+        let Some(registry) = self.registry()? else {
+            return Ok(Vec::new());
+        };
+        let newest = self.head_of_robot(code)?.and_then(|head| head.step);
+        trail(self, registry.prefix, newest, MOVEMENTS_MAX).map_err(|error| match error {
+            TrailError::Store(fault) => fault,
+            other => StorageFault::Corrupt {
+                what: "entries",
+                detail: other.to_string(),
+            },
+        })
     }
 
     /// A peer.
@@ -269,7 +290,10 @@ impl<'a> Records<'a> {
         )?;
         pairs
             .iter()
-            .map(|(key, value)| Ok((number(&key[2..])?, number(value)?)))
+            .map(|(key, value)| {
+                let leaf_index = plain_of_stored(Family::Mailboxes, value)?;
+                Ok((number(&key[2..])?, number(leaf_index)?))
+            })
             .collect()
     }
 
@@ -305,7 +329,14 @@ impl<'a> Records<'a> {
 
     /// A leaf.
     pub fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
-        self.one(Family::Entries, &keys::leaf(index))
+        let stored = self.stored_leaf(index)?;
+        let record = stored.map(|stored| leaves::of_stored(self, index, &stored));
+        record.transpose()
+    }
+
+    /// The stored form of a leaf.
+    pub(crate) fn stored_leaf(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.0.get(Family::Entries, &keys::leaf(index))
     }
 
     /// Up to `count_max` leaves with `from <= index < to`, ascending. A hole ends them early.
@@ -315,6 +346,28 @@ impl<'a> Records<'a> {
         to: u64,
         count_max: usize,
     ) -> Result<Vec<LeafRecord>, StorageFault> {
+        self.each_leaf(from, to, count_max, |index, stored| {
+            leaves::of_stored(self, index, stored)
+        })
+    }
+
+    /// As [`Self::leaves`], of each only what it changes in the state map.
+    pub fn map_changes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<MapChanges>, StorageFault> {
+        self.each_leaf(from, to, count_max, leaves::map_of_stored)
+    }
+
+    fn each_leaf<T>(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+        of: impl Fn(u64, &[u8]) -> Result<T, StorageFault>,
+    ) -> Result<Vec<T>, StorageFault> {
         let end = keys::leaf(to);
         let pairs = self
             .0
@@ -322,61 +375,99 @@ impl<'a> Records<'a> {
         (from..)
             .zip(&pairs)
             .take_while(|(index, (key, _))| *key == keys::leaf(*index))
-            .map(|(_, (_, value))| of_stored(Family::Entries, value))
+            .map(|(index, (_, value))| of(index, value))
             .collect()
     }
 
-    /// Index of a leaf of a subject.
-    pub fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, StorageFault> {
-        self.0
-            .get(Family::History, &keys::history(key, seq))?
-            .map(|value| number(&value))
-            .transpose()
+    /// The newest leaf of a signing key or a peer, by the subject's key; all other records name their own.
+    pub fn head_of(&self, key: &Digest) -> Result<Option<Head>, StorageFault> {
+        self.one(Family::Heads, &keys::head(key))
     }
 
-    /// The newest leaf of a subject.
-    pub fn head_of(&self, key: &Digest) -> Result<Option<Head>, StorageFault> {
-        let from = keys::history(key, 0);
-        let end = keys::after_prefix(&from[..from.len() - 8]);
-        let Some((found, value)) = self.0.last(Family::History, &from, end.as_deref())? else {
-            return Ok(None);
-        };
-        let (seq, leaf_index) = (number(&found[found.len() - 8..])?, number(&value)?);
-        let Some(leaf) = self.leaf(leaf_index)? else {
-            return Err(StorageFault::Corrupt {
+    /// The newest leaf of a robot, with or without a record here.
+    pub fn head_of_robot(&self, code: &Code) -> Result<Option<Head>, StorageFault> {
+        if let Some(head) = self.robot(code)?.and_then(|robot| robot.head) {
+            return Ok(Some(head));
+        }
+        Ok(self.loose_chain(code)?.and_then(|loose| loose.head))
+    }
+
+    /// Leaves of a subject from its `seq` on, by its newest: at most `count_max`, ascending, each with its index. Reads
+    /// from the newest backwards, so it costs what follows, too.
+    pub fn history(
+        &self,
+        newest: Option<Head>,
+        from_seq: u64,
+        count_max: usize,
+    ) -> Result<Vec<(u64, LeafRecord)>, StorageFault> {
+        let mut found = VecDeque::new();
+        self.back_from(newest, from_seq, |index, record| {
+            if found.len() == count_max {
+                found.pop_back();
+            }
+            found.push_front((index, record));
+        })?;
+        Ok(found.into())
+    }
+
+    /// Gives the leaves of a subject from its newest back to its `seq`, one at a time.
+    pub fn back_from(
+        &self,
+        newest: Option<Head>,
+        to_seq: u64,
+        mut take: impl FnMut(u64, LeafRecord),
+    ) -> Result<(), StorageFault> {
+        let mut next = newest.map(|head| (head.seq, head.leaf_index));
+        while let Some((seq, index)) = next.filter(|(seq, _)| *seq >= to_seq) {
+            let record = self.leaf(index)?.ok_or_else(|| StorageFault::Corrupt {
                 what: "entries",
-                detail: format!("no leaf {leaf_index}"),
-            });
-        };
-        Ok(Some(Head {
-            seq,
-            leaf_index,
-            leaf_hash: leaf_bytes_hash(&leaf.leaf.0),
-        }))
+                detail: format!("no leaf {index}"),
+            })?;
+            let before = record.before;
+            next = before.and_then(|before| Some((seq.checked_sub(1)?, before)));
+            take(index, record);
+        }
+        Ok(())
     }
 
     /// The hash of a complete subtree; `None` if the tree has not got so far.
     pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
-        let Some(leaf) = keys::completing_leaf(level, index) else {
+        let Some((level, tile, place, count)) = keys::hashes_under(level, index) else {
             return Ok(None);
         };
-        let Some(bytes) = self.0.get(Family::Tree, &keys::completed(leaf))? else {
+        let Some(stored) = self.0.get(Family::Tree, &keys::tile(level, tile))? else {
             return Ok(None);
         };
-        let (hashes, _) = bytes.as_chunks::<32>();
-        let hash = hashes
-            .get(usize::from(level))
-            .ok_or_else(|| StorageFault::Corrupt {
-                what: "tree",
-                detail: format!("leaf {leaf} completes no subtree of level {level}"),
-            })?;
-        Ok(Some(Digest(*hash)))
+        let hashes = tile_of_stored(&stored)?;
+        let under = hashes.get(place..).and_then(|rest| rest.get(..count));
+        Ok(under.map(|hashes| {
+            let hashes: Vec<Digest> = hashes.iter().map(|hash| Digest(*hash)).collect();
+            tree_root(&hashes)
+        }))
     }
 
     /// The envelope of the entry whose first leaf is at `index`.
     pub fn envelope(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.0.get(Family::Envelopes, &keys::envelope(index))
+        let found = self.0.get(Family::Envelopes, &keys::envelope(index))?;
+        found
+            .map(|bytes| plain_of_stored(Family::Envelopes, &bytes).map(<[u8]>::to_vec))
+            .transpose()
     }
+}
+
+/// The hashes of a stored tile.
+///
+/// # Errors
+/// A newer version, or bytes that are no tile.
+pub(crate) fn tile_of_stored(stored: &[u8]) -> Result<&[[u8; 32]], StorageFault> {
+    let (hashes, rest) = plain_of_stored(Family::Tree, stored)?.as_chunks::<32>();
+    if rest.is_empty() && !hashes.is_empty() && hashes.len() as u64 <= keys::TILE_COUNT {
+        return Ok(hashes);
+    }
+    Err(StorageFault::Corrupt {
+        what: "tree",
+        detail: format!("a tile of {} bytes", stored.len()),
+    })
 }
 
 /// A big-endian number.
@@ -386,6 +477,18 @@ fn number(bytes: &[u8]) -> Result<u64, StorageFault> {
         detail: format!("{} bytes for a number", bytes.len()),
     })?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+impl trail::Reader for Records<'_> {
+    type Fault = StorageFault;
+
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
+        Records::leaf(self, index)
+    }
+
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
+        Records::transfer(self, id)
+    }
 }
 
 impl Nodes for Records<'_> {
@@ -407,7 +510,8 @@ impl Pages for Records<'_> {
         let found = self.0.get(Family::Map, &path.to_bytes())?;
         found
             .map(|bytes| {
-                Page::from_bytes(&bytes).map_err(|error| StorageFault::Corrupt {
+                let page = plain_of_stored(Family::Map, &bytes)?;
+                Page::from_bytes(page).map_err(|error| StorageFault::Corrupt {
                     what: "map",
                     detail: error.to_string(),
                 })

@@ -9,19 +9,20 @@ use carnet_domain::accord::{Statement, signed_by_roots};
 use carnet_domain::checkpoint::{Origin, open};
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, LeafRecord, Registry, Sealed};
+use carnet_domain::entry::{Body, Registry, Sealed};
 use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::map::{self, MapFault, WalkFault};
-use carnet_domain::merkle::Frontier;
+use carnet_domain::merkle::{Frontier, Node};
 
 use crate::artefact::corrupt;
 use crate::engine::KvRead;
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
-use crate::records::{Records, of_stored};
+use crate::leaves;
+use crate::records::{Records, tile_of_stored};
 
-/// Leaves and rows of the tree read at once.
+/// Leaves and tiles read at once.
 const PAGE_COUNT: usize = 256;
 
 /// Judges a received state by its roots, and by what this node knew before.
@@ -110,7 +111,7 @@ fn born(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
     Ok(())
 }
 
-/// Every leaf, in order; the tree over them; and its root at each of the sizes that were promised.
+/// Every leaf, in order; the tree over them, tile by tile; and its root at each of the sizes that were promised.
 fn tree(
     content: &dyn KvRead,
     registry: &Registry,
@@ -118,30 +119,21 @@ fn tree(
 ) -> Result<(), StorageFault> {
     let size = registry.tree.size();
     let mut grown = Frontier::new();
+    let mut tiles = Tiles::default();
     while grown.size() < size {
         let from = grown.size();
         let to = size.min(from + PAGE_COUNT as u64);
-        let rows = |family, low: Vec<u8>, high: Vec<u8>| {
-            content.scan(family, &low, Some(&high), PAGE_COUNT)
-        };
-        let leaves = rows(Family::Entries, keys::leaf(from), keys::leaf(to))?;
-        let nodes = rows(Family::Tree, keys::completed(from), keys::completed(to))?;
-        let expected = (to - from) as usize;
-        if leaves.len() != expected || nodes.len() != expected {
+        let (low, high) = (keys::leaf(from), keys::leaf(to));
+        let leaves = content.scan(Family::Entries, &low, Some(&high), PAGE_COUNT)?;
+        if leaves.len() != (to - from) as usize {
             return Err(corrupt(format!("leaves are missing from index {from} on")));
         }
-        for ((index, leaf), node) in (from..).zip(&leaves).zip(&nodes) {
-            if leaf.0 != keys::leaf(index) || node.0 != keys::completed(index) {
+        for (index, leaf) in (from..).zip(&leaves) {
+            if leaf.0 != keys::leaf(index) {
                 return Err(corrupt(format!("leaf {index} is missing")));
             }
-            let record: LeafRecord = of_stored(Family::Entries, &leaf.1)?;
-            let complete = grown.append(leaf_bytes_hash(&record.leaf.0));
-            let hashes: Vec<[u8; 32]> = complete.iter().map(|node| node.hash.0).collect();
-            if hashes.as_flattened() != node.1 {
-                return Err(corrupt(format!(
-                    "the tree at leaf {index} is not the one over its leaves"
-                )));
-            }
+            let record = leaves::of_stored(&Records(content), index, &leaf.1)?;
+            tiles.take(content, &grown.append(leaf_bytes_hash(&record.leaf.0)))?;
             for mark in marks.iter().flatten() {
                 if mark.size == grown.size() && mark.root != grown.root() {
                     return Err(corrupt(format!(
@@ -152,6 +144,7 @@ fn tree(
             }
         }
     }
+    tiles.end(content)?;
     if grown != registry.tree {
         return Err(corrupt(
             "the tree's edge is not the one over its leaves".into(),
@@ -161,6 +154,77 @@ fn tree(
         return Err(corrupt(format!(
             "size {} was sealed, and it has {size} leaves",
             mark.size
+        )));
+    }
+    Ok(())
+}
+
+/// The tiles over the leaves so far: of each level the one that grows, with its index.
+#[derive(Default)]
+struct Tiles(Vec<(u64, Vec<[u8; 32]>)>);
+
+impl Tiles {
+    /// Takes the subtrees that a leaf completed; compares each tile that is full with the one received.
+    fn take(&mut self, content: &dyn KvRead, complete: &[Node]) -> Result<(), StorageFault> {
+        for node in complete {
+            if !node.level.is_multiple_of(keys::TILE_LEVELS) {
+                continue;
+            }
+            let level = usize::from(node.level / keys::TILE_LEVELS);
+            if self.0.len() <= level {
+                self.0.push((0, Vec::new()));
+            }
+            let (index, hashes) = &mut self.0[level];
+            hashes.push(node.hash.0);
+            if hashes.len() as u64 == keys::TILE_COUNT {
+                compare(content, level, *index, hashes)?;
+                *index += 1;
+                hashes.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the tiles that are not full, and finds none beyond them.
+    fn end(&self, content: &dyn KvRead) -> Result<(), StorageFault> {
+        let mut expected = 0;
+        for (level, (index, hashes)) in self.0.iter().enumerate() {
+            expected += *index as usize;
+            if !hashes.is_empty() {
+                expected += 1;
+                compare(content, level, *index, hashes)?;
+            }
+        }
+        let (mut from, mut found) = (Vec::new(), 0);
+        loop {
+            let page = content.scan(Family::Tree, &from, None, PAGE_COUNT)?;
+            found += page.len();
+            match page.last() {
+                Some((last, _)) => from = [&last[..], &[0]].concat(),
+                None => break,
+            }
+        }
+        match found == expected {
+            true => Ok(()),
+            false => Err(corrupt(format!(
+                "it has {found} tiles, and its leaves make {expected}"
+            ))),
+        }
+    }
+}
+
+/// Compares the tile received with the one over the leaves.
+fn compare(
+    content: &dyn KvRead,
+    level: usize,
+    index: u64,
+    hashes: &[[u8; 32]],
+) -> Result<(), StorageFault> {
+    let key = keys::tile(level as u8, index);
+    let stored = content.get(Family::Tree, &key)?.unwrap_or_default();
+    if stored.is_empty() || tile_of_stored(&stored)? != hashes {
+        return Err(corrupt(format!(
+            "tile {index} of level {level} of the tree is not the one over its leaves"
         )));
     }
     Ok(())

@@ -348,7 +348,7 @@ pub struct Entry {
     /// What it does.
     pub body: Body,
 }
-crate::canonical_struct!(Entry { stamp, body });
+crate::canonical_struct!(Entry @ 1 { stamp, body });
 
 impl Entry {
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
@@ -570,6 +570,10 @@ pub struct LeafRecord {
     pub envelope: u64,
     /// Class 0: 0-based index of its item among all items signed. Else 0.
     pub item: u32,
+    /// Index of the leaf before it of the same subject.
+    pub before: Option<u64>,
+    /// Index of the newest leaf of the subject before this one that tells of a custody step; of a robot only.
+    pub step_before: Option<u64>,
 }
 crate::canonical_struct!(LeafRecord {
     leaf,
@@ -578,7 +582,9 @@ crate::canonical_struct!(LeafRecord {
     map: List<MAP_CHANGES_MAX>,
     class,
     envelope: Index,
-    item
+    item,
+    before: Maybe<Index>,
+    step_before: Maybe<Index>
 });
 
 /// A custody movement, as shown in the trail of a robot.
@@ -621,7 +627,7 @@ crate::canonical_struct!(Movement {
     leaf_index: Index
 });
 
-/// Who signed, for slot 14 and for evidence lists: origin line, leaf index, leaf hash.
+/// A leaf of another log, for slot 14 and for evidence lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvidenceRef {
     /// Origin line of the log.
@@ -630,9 +636,15 @@ pub struct EvidenceRef {
     pub index: u64,
     /// Leaf hash.
     pub leaf: Digest,
+    /// When that log recorded it; `None` where its bytes cannot be read here.
+    pub at: Option<TimeMs>,
+    /// The custody link that it carries, if it is a custody step.
+    pub link: Option<crate::custody::Link>,
 }
 crate::canonical_struct!(EvidenceRef {
     origin,
     index: Index,
-    leaf
+    leaf,
+    at,
+    link
 });

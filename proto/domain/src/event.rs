@@ -8,7 +8,7 @@ use crate::custody::Phase;
 use crate::custody::{Chain, Link};
 use crate::digest::Digest;
 use crate::encoding::{Canonical, DecodeError, Decoder, Encoder};
-use crate::entry::{EvidenceRef, Movement};
+use crate::entry::EvidenceRef;
 use crate::leaf::{DisclosedSlots, SlotError};
 use crate::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::lifecycle::{HoldKind, State};
@@ -58,8 +58,6 @@ pub enum Effect {
     Ended(Digest, Box<Ended>),
     /// Another registry claims that an identity ended.
     Claim(Digest, Box<Ended>),
-    /// A custody step of another registry goes into the trail.
-    Movement(Code, Box<Movement>),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -92,8 +90,10 @@ pub struct Event {
     pub what: Vec<u8>,
     /// The record after.
     pub after: After,
-    /// Custody step, if it is one.
+    /// Custody step of our own, if it is one.
     pub link: Option<LinkWritten>,
+    /// Whether it tells of a custody step of another registry, named by the evidence.
+    pub foreign_step: bool,
     /// Foreign leaves it rests on: slot 14.
     pub evidence: Vec<EvidenceRef>,
     /// The leaf index that it corrects.
@@ -110,6 +110,7 @@ impl Event {
             what: what.to_bytes(),
             after,
             link: None,
+            foreign_step: false,
             evidence: Vec::new(),
             corrects: None,
             effects: Vec::new(),
@@ -121,6 +122,11 @@ impl Event {
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self
+    }
+
+    /// Whether the leaf is part of the trail of a robot.
+    pub fn is_custody_step(&self) -> bool {
+        self.link.is_some() || self.foreign_step
     }
 
     /// Refuses a record that has gathered more than is kept: what is written must be read again, here and by a peer.

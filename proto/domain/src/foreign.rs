@@ -12,9 +12,7 @@ use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
 use crate::digest::Digest;
 use crate::encoding::{Blob, Canonical, DecodeError, DecodeFault};
-use crate::entry::{
-    EvidenceRef, ItemAnswer, MailBatch, MailItem, Movement, NewestProof, ProvenLeaf,
-};
+use crate::entry::{EvidenceRef, ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::envelope::Envelope;
 use crate::event::{
     After, Effect, Event, IdentityParts, LinkWritten, Standing, robot_of_slots, slot,
@@ -395,7 +393,7 @@ impl<L: Ledger> Run<'_, L> {
             Err(Stop::Refused(rejection)) => {
                 let evidence = match &proven {
                     Ok(proven) => from.reference(proven),
-                    Err((index, hash)) => from.reference_to(*index, *hash),
+                    Err((index, hash)) => from.unread(*index, *hash),
                 };
                 doubt(&from, evidence, &rejection)
             }
@@ -526,19 +524,6 @@ impl<L: Ledger> Run<'_, L> {
         };
         let me = self.registry.prefix;
         let (deadline, place) = terms(&command);
-        let movement = Movement {
-            step: link.step,
-            transfer: link.transfer,
-            epoch: link.epoch,
-            from: link.from,
-            to: link.to,
-            writer: from.prefix,
-            at: proven.leaf.t_ms,
-            seen: self.now,
-            place: place.clone(),
-            leaf: proven.hash,
-            leaf_index: proven.index,
-        };
         let here = held(&self.ledger, &code)?;
         let written = Written {
             writer: from.prefix,
@@ -568,7 +553,7 @@ impl<L: Ledger> Run<'_, L> {
             );
         }
         if link.from != Some(me) && link.to != me {
-            return self.third_party(from, proven, &code, here, &written, movement);
+            return self.third_party(from, proven, &code, here, &written, &command);
         }
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
@@ -611,7 +596,7 @@ impl<L: Ledger> Run<'_, L> {
                 return no(Reason::TransferEnded, Detail::Doubtful { doubt });
             }
         };
-        let transfer = self.transfer_after(from, proven, &code, &link, &command, &movement)?;
+        let transfer = self.transfer_after(from, proven, &code, &link, &command, &place)?;
         let Some(transfer) = transfer else {
             return no(Reason::TransferUnknown, Detail::Transfer { transfer: id });
         };
@@ -623,10 +608,8 @@ impl<L: Ledger> Run<'_, L> {
         }
         let mut event = Event::new(Kind::Foreign, &command, after);
         event.evidence = vec![from.reference(proven)];
-        event.effects = vec![
-            Effect::Transfer(Box::new(transfer)),
-            Effect::Movement(code, Box::new(movement)),
-        ];
+        event.foreign_step = true;
+        event.effects = vec![Effect::Transfer(Box::new(transfer))];
         Ok(vec![event])
     }
 
@@ -638,7 +621,7 @@ impl<L: Ledger> Run<'_, L> {
         code: &Code,
         here: Held,
         written: &Written,
-        movement: Movement,
+        command: &Command,
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
@@ -650,16 +633,15 @@ impl<L: Ledger> Run<'_, L> {
         }
         let responsible = here.chain.responsible_abroad();
         if responsible.is_none()
-            || (responsible != movement.from && responsible != Some(movement.to))
+            || (responsible != written.link.from && responsible != Some(written.link.to))
         {
             return no(Reason::NotInCustody, Detail::NeitherHas { code: *code });
         }
-        let what = movement.clone();
         let chain = follow(&here.chain, written).unwrap_or(here.chain);
         let after = Held { chain, ..here }.after(code);
-        let mut event = Event::new(Kind::Foreign, &what, after);
+        let mut event = Event::new(Kind::Foreign, command, after);
         event.evidence = vec![from.reference(proven)];
-        event.effects = vec![Effect::Movement(*code, Box::new(movement))];
+        event.foreign_step = true;
         Ok(vec![event])
     }
 
@@ -670,7 +652,7 @@ impl<L: Ledger> Run<'_, L> {
         code: &Code,
         link: &Link,
         command: &Command,
-        movement: &Movement,
+        place: &str,
     ) -> Result<Option<Transfer>, Stop<L::Fault>> {
         let Some(id) = link.transfer else {
             return Ok(None);
@@ -680,7 +662,7 @@ impl<L: Ledger> Run<'_, L> {
         let ending = || {
             Some(Ending {
                 step: link.step,
-                place: movement.place.clone(),
+                place: place.to_owned(),
                 at: proven.leaf.t_ms,
                 leaf: proven.hash,
             })
@@ -1035,15 +1017,25 @@ struct Sender {
 
 impl Sender {
     fn reference(&self, proven: &Proven) -> EvidenceRef {
-        self.reference_to(proven.index, proven.hash)
+        let link = match proven.leaf.kind {
+            Kind::Custody => proven.slots.get(slot::CUSTODY).unwrap_or_default(),
+            _ => None,
+        };
+        EvidenceRef {
+            at: Some(proven.leaf.t_ms),
+            link,
+            ..self.unread(proven.index, proven.hash)
+        }
     }
 
-    fn reference_to(&self, index: u64, leaf: Digest) -> EvidenceRef {
-        let origin = self.origin.to_string();
+    /// To a leaf whose bytes say nothing here.
+    fn unread(&self, index: u64, leaf: Digest) -> EvidenceRef {
         EvidenceRef {
-            origin,
+            origin: self.origin.to_string(),
             index,
             leaf,
+            at: None,
+            link: None,
         }
     }
 }

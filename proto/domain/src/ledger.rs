@@ -7,7 +7,7 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::custody::Chain;
 use crate::digest::Digest;
-use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
+use crate::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
 use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
@@ -90,8 +90,6 @@ pub trait Ledger {
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
     /// Replaces a transfer.
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
-    /// Adds to the trail of a robot.
-    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), Self::Fault>;
 
     /// A peer.
     fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Self::Fault>;
@@ -130,16 +128,19 @@ pub trait Ledger {
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
     /// Up to `count_max` leaves with `from <= index < to`, ascending.
     fn leaves(&self, from: u64, to: u64, count_max: usize) -> Result<Vec<LeafRecord>, Self::Fault>;
-    /// Appends a leaf; `key` and `seq` place it in its subject's history.
-    fn append(
-        &mut self,
-        index: u64,
-        key: &Digest,
-        seq: u64,
-        record: LeafRecord,
-    ) -> Result<(), Self::Fault>;
-    /// The newest leaf of a subject, by its key.
+    /// As [`Ledger::leaves`], of each only what it changes in the state map.
+    fn map_changes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<MapChanges>, Self::Fault>;
+    /// Appends a leaf.
+    fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), Self::Fault>;
+    /// The newest leaf of a signing key or a peer, by the subject's key; all other records name their own.
     fn head_of(&self, key: &Digest) -> Result<Option<crate::record::Head>, Self::Fault>;
+    /// Replaces it.
+    fn put_head(&mut self, key: &Digest, head: crate::record::Head) -> Result<(), Self::Fault>;
     /// Keeps the envelope of the entry whose first leaf is at `index`; see [`crate::machine::whole_envelope`].
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
     /// The subtrees of the tree that the leaf at `index` completed: itself first, then ascending by level.
@@ -154,6 +155,9 @@ pub trait Ledger {
     /// Whether this node has verified exactly this signature before (at ingress). Saves work, never changes an answer.
     fn verified_before(&self, what: &Digest) -> bool;
 }
+
+/// What a leaf changes in the state map: keys and digests of their values.
+pub type MapChanges = Vec<(Digest, Digest)>;
 
 /// Custody of a robot without a record here.
 #[derive(Debug, Clone, PartialEq, Eq)]

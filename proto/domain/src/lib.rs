@@ -53,6 +53,7 @@ pub mod slots;
 #[deny(clippy::indexing_slicing)]
 pub mod mail;
 pub mod memory;
+pub mod trail;
 
 #[expect(
     clippy::arithmetic_side_effects,

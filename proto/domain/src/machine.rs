@@ -470,23 +470,25 @@ impl<L: Ledger> Run<'_, L> {
                 "a slot that the published table calls null is null"
             );
         }
-        let (head, leaf) = self.leaf(
+        let (mut head, leaf) = self.leaf(
             event.kind,
             &subject,
             before,
             slots.root_under(&expansion),
             expansion.auth(authorised.class, &authorised.digest),
         );
+        if event.is_custody_step() {
+            head.step = Some(head.leaf_index);
+        }
         let values = slots
             .values
             .into_iter()
             .map(|value| value.map(Blob))
             .collect();
-        self.take_custody(&mut event, &head)?;
+        self.take_custody(&mut event, &head);
         let map = self.after_effects(&event, &subject, &head)?;
-        self.put_after(event.after, head)?;
+        self.put_after(event.after, &subject, head)?;
         self.append(
-            &subject,
             head,
             LeafRecord {
                 leaf: Blob(leaf),
@@ -496,6 +498,8 @@ impl<L: Ledger> Run<'_, L> {
                 class: authorised.class,
                 envelope: self.first_leaf,
                 item: authorised.item,
+                before: before.map(|head| head.leaf_index),
+                step_before: before.and_then(|head| head.step),
             },
         )?;
         self.registry.unsealed = next_own(self.registry.unsealed);
@@ -531,28 +535,23 @@ impl<L: Ledger> Run<'_, L> {
             seq: leaf.seq,
             leaf_index: self.registry.tree.size(),
             leaf_hash: crate::leaf::leaf_bytes_hash(&bytes),
+            step: before.and_then(|head| head.step),
         };
         (head, bytes)
     }
 
     /// Appends the leaf to the tree.
-    pub(crate) fn append(
-        &mut self,
-        subject: &Subject,
-        head: Head,
-        record: LeafRecord,
-    ) -> Result<(), L::Fault> {
+    pub(crate) fn append(&mut self, head: Head, record: LeafRecord) -> Result<(), L::Fault> {
         assert!(
             head.leaf_index == self.registry.tree.size(),
             "a leaf is appended at the edge of the tree"
         );
         let complete = self.registry.tree.append(head.leaf_hash);
         self.ledger.put_nodes(head.leaf_index, &complete)?;
-        self.ledger
-            .append(head.leaf_index, &subject.key(), head.seq, record)
+        self.ledger.append(head.leaf_index, record)
     }
 
-    fn put_after(&mut self, after: After, head: Head) -> Result<(), L::Fault> {
+    fn put_after(&mut self, after: After, subject: &Subject, head: Head) -> Result<(), L::Fault> {
         let newest = Some(head);
         match after {
             After::Robot(mut robot) => {
@@ -579,8 +578,12 @@ impl<L: Ledger> Run<'_, L> {
                 recall.head = newest;
                 self.ledger.put_recall(recall)
             }
-            After::Signer(signer) => self.ledger.put_signer(signer),
+            After::Signer(signer) => {
+                self.ledger.put_head(&subject.key(), head)?;
+                self.ledger.put_signer(signer)
+            }
             After::Peer(peer) => {
+                self.ledger.put_head(&subject.key(), head)?;
                 // Mailboxes may have moved while the leaf was told to peers: only what the event is about is replaced.
                 let outbox = match peer.bundle.primary() {
                     Some(prefix) => self
@@ -635,9 +638,6 @@ impl<L: Ledger> Run<'_, L> {
                     }
                     self.ledger
                         .put_claim(&claim.by, identity, (**claim).clone())?;
-                }
-                Effect::Movement(code, movement) => {
-                    self.ledger.push_movement(code, (**movement).clone())?
                 }
                 Effect::Transfer(transfer) => {
                     let mut transfer = (**transfer).clone();

@@ -3,7 +3,7 @@
 //!
 //! Pure: leaves, tree and map are read through [`Reader`]. What the receiver makes of it is in `foreign`.
 
-use crate::code::Prefix;
+use crate::code::{Code, Prefix};
 use crate::custody::Link;
 use crate::digest::Digest;
 use crate::encoding::{Canonical, DecodeError};
@@ -27,11 +27,11 @@ pub trait Reader {
     /// When it cannot be read.
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
 
-    /// The index of a subject's leaf by the subject's key and the leaf's `seq`; `None` if there is none.
+    /// The index of the newest leaf about a robot; `None` if there is none.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, Self::Fault>;
+    fn newest_of(&self, code: &Code) -> Result<Option<u64>, Self::Fault>;
 
     /// The hash of a complete subtree of the tree; `None` if it is not stored.
     ///
@@ -204,6 +204,12 @@ fn link_of(record: &LeafRecord) -> Result<Option<Link>, DecodeError> {
     }
 }
 
+/// The code of the robot that a leaf is about.
+fn code_of(record: &LeafRecord) -> Option<Code> {
+    let value = record.values.get(usize::from(slot::CODE))?.as_ref()?;
+    Code::parse(&String::from_bytes(&value.0).ok()?).ok()
+}
+
 /// Whether a leaf is our own departure of a robot.
 fn departs(leaf: &Leaf, link: Option<&Link>, me: Prefix) -> bool {
     let depart = |link: &Link| link.step == crate::custody::Step::Depart && link.from == Some(me);
@@ -218,26 +224,30 @@ fn newest<R: Reader>(
 ) -> Result<NewestProof, MailError<R::Fault>> {
     let (mut record, mut leaf, mut index) = (departure.0.clone(), departure.1.clone(), departure.2);
     let mut later = Vec::new();
-    let last = last_seq(stored, &leaf, size)?;
-    // saturates: the last is not below the first
-    if last.saturating_sub(leaf.seq) > LATER_LEAVES_MAX as u64 {
-        // Too many to show: the map's value alone says how many there are.
-        let newest = stored
-            .0
-            .leaf_of(&leaf.key, last)
-            .map_err(MailError::Store)?;
-        index = newest.ok_or(MailError::LeafMissing(index))?;
-        record = stored.leaf(index)?;
-        leaf = decoded(&record, index)?;
+    // From the newest leaf back to the departure. A ledger in memory may hold more than is published, a view does not.
+    let mut next = match code_of(&record) {
+        Some(code) => stored.0.newest_of(&code).map_err(MailError::Store)?,
+        None => None,
+    };
+    while let Some(at) = next.filter(|at| *at >= size) {
+        next = stored.leaf(at)?.before;
     }
-    while leaf.seq < last
-        && let Some(seq) = leaf.seq.checked_add(1)
-    {
-        let next = stored.0.leaf_of(&leaf.key, seq).map_err(MailError::Store)?;
-        index = next.ok_or(MailError::LeafMissing(index))?;
-        record = stored.leaf(index)?;
-        leaf = decoded(&record, index)?;
-        later.push(record.leaf.clone());
+    if let Some(at) = next.filter(|at| *at > departure.2) {
+        index = at;
+        record = stored.leaf(at)?;
+        leaf = decoded(&record, at)?;
+    }
+    let behind = leaf.seq.checked_sub(departure.1.seq);
+    // Where there are too many to show, the map's value alone says how many.
+    if behind.is_some_and(|behind| behind <= LATER_LEAVES_MAX as u64) {
+        let mut shown = (record.clone(), index);
+        while shown.1 > departure.2 {
+            let before = shown.0.before.filter(|before| *before < shown.1);
+            let before = before.ok_or(MailError::LeafMissing(shown.1))?;
+            later.push(shown.0.leaf);
+            shown = (stored.leaf(before)?, before);
+        }
+        later.reverse();
     }
     let proof = map::prove(stored, &leaf.key).map_err(|fault| match fault {
         MapFault::Store(error) => error,
@@ -254,39 +264,6 @@ fn newest<R: Reader>(
             path: inclusion_proof(stored, head, size)?,
         },
     })
-}
-
-/// The `seq` of a subject's newest leaf below `size`, from one of its leaves on: looked up in steps that double, then halve,
-/// so that it costs as much to find a million leaves as to find forty.
-fn last_seq<R: Reader>(
-    stored: &Stored<'_, R>,
-    leaf: &Leaf,
-    size: u64,
-) -> Result<u64, MailError<R::Fault>> {
-    let is_there = |seq: u64| {
-        let found = stored.0.leaf_of(&leaf.key, seq);
-        found.map(|found| found.is_some_and(|index| index < size))
-    };
-    let (mut last, mut step) = (leaf.seq, 1_u64);
-    let mut doubles = true;
-    while step > 0 {
-        let further = last.checked_add(step);
-        let found = match further {
-            Some(seq) => is_there(seq).map_err(MailError::Store)?,
-            None => false,
-        };
-        if found {
-            last = further.unwrap_or(last);
-        } else {
-            doubles = false;
-        }
-        step = if doubles {
-            step.checked_mul(2).unwrap_or(0)
-        } else {
-            step / 2
-        };
-    }
-    Ok(last)
 }
 
 fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {

@@ -11,12 +11,14 @@ use crate::command::TransferId;
 use crate::digest::{Digest, sha256};
 use crate::encoding::{Blob, Canonical, Encoder};
 use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer, Voters};
-use crate::ledger::{Ledger, LooseChain};
+use crate::leaf::{Leaf, Subject, leaf_bytes_hash};
+use crate::ledger::{Ledger, LooseChain, MapChanges};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
 use crate::merkle::Node;
 use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
 use crate::signature::KeyId;
+use crate::trail::{self, trail};
 use crate::transfer::Transfer;
 
 /// All records of one registry. Reading never fails.
@@ -35,7 +37,7 @@ pub struct MemoryLedger {
     recalls: BTreeMap<RecallId, Recall>,
     loose_chains: BTreeMap<Code, LooseChain>,
     transfers: BTreeMap<TransferId, Transfer>,
-    movements: BTreeMap<Code, Vec<Movement>>,
+    heads: BTreeMap<Digest, Head>,
     peers: BTreeMap<Prefix, Peer>,
     mailboxes: BTreeMap<(Prefix, u64), u64>,
     sessions: BTreeMap<u64, Session>,
@@ -80,8 +82,46 @@ impl MemoryLedger {
     }
 
     /// The trail of a robot, in the order its steps were seen.
-    pub fn movements(&self, code: &Code) -> &[Movement] {
-        self.movements.get(code).map_or(&[], Vec::as_slice)
+    ///
+    /// # Panics
+    /// When a leaf of it is damaged.
+    pub fn movements(&self, code: &Code) -> Vec<Movement> {
+        let Some(me) = self.registry.as_ref().map(|registry| registry.prefix) else {
+            return Vec::new();
+        };
+        let newest = self.head_of_robot(code).and_then(|head| head.step);
+        trail(self, me, newest, usize::MAX).expect("the leaves of a trail tell of custody steps")
+    }
+
+    /// The newest leaf of a robot, with or without a record here.
+    pub fn head_of_robot(&self, code: &Code) -> Option<Head> {
+        let robot = self.robots.get(code).and_then(|robot| robot.head);
+        let loose = || self.loose_chains.get(code).and_then(|loose| loose.head);
+        robot.or_else(loose)
+    }
+
+    /// The newest leaf of any subject, by its key, those among them that no rule wrote.
+    pub fn last_leaf(&self, key: &Digest) -> Option<Head> {
+        let range = (*key, 0)..=(*key, u64::MAX);
+        let ((_, seq), leaf_index) = self.histories.range(range).next_back()?;
+        let record = self.leaves.get(leaf_index)?;
+        Some(Head {
+            seq: *seq,
+            leaf_index: *leaf_index,
+            leaf_hash: leaf_bytes_hash(&record.leaf.0),
+            step: None,
+        })
+    }
+
+    /// The index of a subject's leaf, by the subject's key and the leaf's `seq`.
+    pub fn leaf_of(&self, key: &Digest, seq: u64) -> Option<u64> {
+        self.histories.get(&(*key, seq)).copied()
+    }
+
+    /// Appends a leaf, in its place in the history of its subject.
+    pub(crate) fn append_as(&mut self, index: u64, key: Digest, seq: u64, record: LeafRecord) {
+        self.leaves.insert(index, record);
+        self.histories.insert((key, seq), index);
     }
 
     /// Leaf indices of a subject, by its key, oldest first.
@@ -125,7 +165,7 @@ impl MemoryLedger {
         table(&mut e, self.recalls.iter());
         table(&mut e, self.loose_chains.iter());
         table(&mut e, self.transfers.iter());
-        table(&mut e, self.movements.iter());
+        table(&mut e, self.heads.iter());
         table(&mut e, self.peers.iter());
         table(&mut e, self.mailboxes.iter());
         table(&mut e, self.sessions.iter());
@@ -281,10 +321,6 @@ impl Ledger for MemoryLedger {
         self.transfers.insert(transfer.id, transfer);
         Ok(())
     }
-    fn push_movement(&mut self, code: &Code, movement: Movement) -> Result<(), Infallible> {
-        self.movements.entry(*code).or_default().push(movement);
-        Ok(())
-    }
 
     fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Infallible> {
         Ok(self.peers.get(prefix).cloned())
@@ -351,28 +387,27 @@ impl Ledger for MemoryLedger {
             .map(|(_, record)| record.clone())
             .collect())
     }
-    fn append(
-        &mut self,
-        index: u64,
-        key: &Digest,
-        seq: u64,
-        record: LeafRecord,
-    ) -> Result<(), Infallible> {
-        self.leaves.insert(index, record);
-        self.histories.insert((*key, seq), index);
+    fn map_changes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<MapChanges>, Infallible> {
+        let Ok(leaves) = Ledger::leaves(self, from, to, count_max);
+        Ok(leaves.into_iter().map(|leaf| leaf.map).collect())
+    }
+    fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), Infallible> {
+        let leaf = Leaf::from_bytes(&record.leaf.0);
+        let leaf = leaf.expect("invariant: the rules append leaves that decode");
+        self.append_as(index, leaf.key, leaf.seq, record);
         Ok(())
     }
     fn head_of(&self, key: &Digest) -> Result<Option<Head>, Infallible> {
-        let range = (*key, 0)..=(*key, u64::MAX);
-        let newest = self.histories.range(range).next_back();
-        Ok(newest.and_then(|((_, seq), leaf_index)| {
-            let record = self.leaves.get(leaf_index)?;
-            Some(Head {
-                seq: *seq,
-                leaf_index: *leaf_index,
-                leaf_hash: crate::leaf::leaf_bytes_hash(&record.leaf.0),
-            })
-        }))
+        Ok(self.heads.get(key).copied())
+    }
+    fn put_head(&mut self, key: &Digest, head: Head) -> Result<(), Infallible> {
+        self.heads.insert(*key, head);
+        Ok(())
     }
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Infallible> {
         self.envelopes.insert(index, envelope);
@@ -404,13 +439,25 @@ impl Ledger for MemoryLedger {
     }
 }
 
+impl trail::Reader for MemoryLedger {
+    type Fault = Infallible;
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
+        Ok(self.leaves.get(&index).cloned())
+    }
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        Ok(self.transfers.get(id).cloned())
+    }
+}
+
 impl Reader for MemoryLedger {
     type Fault = Infallible;
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
         Ok(self.leaves.get(&index).cloned())
     }
-    fn leaf_of(&self, key: &Digest, seq: u64) -> Result<Option<u64>, Infallible> {
-        Ok(self.histories.get(&(*key, seq)).copied())
+    fn newest_of(&self, code: &Code) -> Result<Option<u64>, Infallible> {
+        // A leaf that no rule wrote is in no record, and in the log nonetheless.
+        let newest = self.last_leaf(&Subject::robot(code).key());
+        Ok(newest.map(|head| head.leaf_index))
     }
     fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Infallible> {
         Ok(self.nodes.get(&(level, index)).copied())

@@ -27,11 +27,14 @@ pub struct Head {
     pub leaf_index: u64,
     /// Its hash.
     pub leaf_hash: Digest,
+    /// Index of the newest leaf of the subject, up to this one, that tells of a custody step; of a robot only.
+    pub step: Option<u64>,
 }
 crate::canonical_struct!(Head {
     seq: Sequence,
     leaf_index: Index,
-    leaf_hash
+    leaf_hash,
+    step: Maybe<Index>
 });
 
 /// A world-wide identifier of an enterprise.

@@ -12,7 +12,7 @@ use carnet_domain::mail::{self, disclose, map_value_of};
 use carnet_domain::map::{self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages};
 use carnet_domain::memory::MemoryLedger;
 use carnet_domain::merkle::{Nodes, inclusion_proof};
-use carnet_domain::record::{Head, Model, ModelStanding};
+use carnet_domain::record::{Model, ModelStanding};
 
 use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, ModelProof, RobotProof};
 
@@ -21,12 +21,6 @@ const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
 
 /// What evidence is built from: a registry's records, tree and map at exactly the published size.
 pub trait Reader: mail::Reader {
-    /// The newest leaf of a subject, by its key.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault>;
-
     /// A model with its standing (`machine::standing_now`).
     ///
     /// # Errors
@@ -145,9 +139,8 @@ fn robot_proof<R: Reader>(
     let MapAnswer::Present(digest) = answer else {
         return Ok(RobotProof::Absent { proof });
     };
-    let head = stored.0.head_of(&key).map_err(BuildError::Store)?;
-    let index = match head {
-        Some(head) if head.leaf_index < size => head.leaf_index,
+    let index = match stored.0.newest_of(code).map_err(BuildError::Store)? {
+        Some(index) if index < size => index,
         _ => return Err(BuildError::Moved("robot")),
     };
     let record = stored.leaf(index)?;
@@ -255,10 +248,6 @@ impl<R: Reader> Pages for Stored<'_, R> {
 
 /// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
 impl Reader for MemoryLedger {
-    fn head_of(&self, key: &Digest) -> Result<Option<Head>, Self::Fault> {
-        carnet_domain::ledger::Ledger::head_of(self, key)
-    }
-
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
         let Some(model) = carnet_domain::ledger::Ledger::model(self, id)? else {
             return Ok(None);
@@ -270,7 +259,7 @@ impl Reader for MemoryLedger {
     fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
         let registry = carnet_domain::ledger::Ledger::registry(self)?;
         let me = registry.map(|registry| registry.prefix);
-        let movements = self.movements(code).iter();
+        let movements = self.movements(code).into_iter();
         let own = movements.filter(|movement| Some(movement.writer) == me);
         Ok(own.map(|own| (own.step, own.leaf_index)).collect())
     }

@@ -7,7 +7,6 @@ use carnet_domain::code::{EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::entry::{Body, ItemAnswer, Request as ActorRequest};
-use carnet_domain::leaf::Subject;
 use carnet_domain::merkle::consistency_proof;
 use carnet_domain::policy::{Permission, Query};
 use carnet_domain::record::RecallId;
@@ -351,19 +350,17 @@ impl Registry for RegistryService {
         let size = convert::page_size(message.page_size).map_err(status)?;
         let index = self.node.linearize().await.map_err(status)?;
         let records = Records(self.node.state.engine());
-        let key = Subject::robot(&code).key();
-        let mut leaves = Vec::new();
-        let mut sequence = message.from_sequence;
-        while leaves.len() < size {
-            let Some(at) = records.leaf_of(&key, sequence).map_err(storage)? else {
-                sequence = 0;
-                break;
-            };
-            if let Some(leaf) = records.leaf(at).map_err(storage)? {
-                leaves.push(leaf.to_bytes().into());
-            }
-            sequence += 1;
-        }
+        let newest = records.head_of_robot(&code).map_err(storage)?;
+        let leaves = records
+            .history(newest, message.from_sequence, size)
+            .map_err(storage)?;
+        let end = message.from_sequence.saturating_add(leaves.len() as u64);
+        let sequence = match newest {
+            Some(head) if end <= head.seq => end,
+            _ => 0,
+        };
+        let leaves = leaves.iter().map(|(_, leaf)| leaf.to_bytes().into());
+        let leaves = leaves.collect();
         let position = Some(self.node.position(index));
         Ok(Response::new(pb::ListHistoryResponse {
             leaves,

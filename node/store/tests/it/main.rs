@@ -14,4 +14,5 @@ mod poisoned;
 mod refusals;
 mod roots;
 mod sessions;
+mod trail;
 mod voters;

@@ -4,6 +4,7 @@ use carnet_domain::checkpoint::{Checkpoint, Origin};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::Registry;
 use carnet_domain::kit::Country;
+use carnet_domain::mail::Reader;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead};
 use carnet_store::families::Family;
@@ -126,7 +127,7 @@ fn a_true_state_is_taken() {
 
 #[test]
 fn a_leaf_in_the_place_of_another_is_noticed() {
-    refused("the tree at leaf 7", |engine| {
+    refused("the root of size", |engine| {
         let other = row(engine, Family::Entries, &keys::leaf(8));
         put(engine, Family::Entries, keys::leaf(7), other);
     });
@@ -142,12 +143,62 @@ fn a_missing_leaf_is_noticed() {
 }
 
 #[test]
-fn a_node_of_the_tree_that_is_not_over_its_leaves_is_noticed() {
-    refused("the tree at leaf 5", |engine| {
-        let mut node = row(engine, Family::Tree, &keys::completed(5));
-        node[0] ^= 1;
-        put(engine, Family::Tree, keys::completed(5), node);
+fn a_tile_of_the_tree_that_is_not_over_its_leaves_is_noticed() {
+    refused("corrupt", |engine| {
+        let mut tile = row(engine, Family::Tree, &keys::tile(0, 0));
+        tile[1 + 32 * 5] ^= 1;
+        put(engine, Family::Tree, keys::tile(0, 0), tile);
     });
+    refused("corrupt", |engine| {
+        let mut tile = row(engine, Family::Tree, &keys::tile(0, 0));
+        tile.truncate(tile.len() - 32);
+        put(engine, Family::Tree, keys::tile(0, 0), tile);
+    });
+    refused("corrupt", |engine| {
+        let mut batch = Batch::default();
+        batch.delete(Family::Tree, keys::tile(0, 0));
+        engine.write(batch).expect("written");
+    });
+    refused("it has 2 tiles, and its leaves make 1", |engine| {
+        let tile = row(engine, Family::Tree, &keys::tile(0, 0));
+        put(engine, Family::Tree, keys::tile(0, 1), tile);
+    });
+}
+
+#[test]
+fn a_tree_of_several_tiles_is_read_as_the_one_in_memory() {
+    let mut country = Country::with_market("86");
+    let commands: Vec<_> = (1..=600).map(|serial| country.register(serial)).collect();
+    for part in commands.chunks(97) {
+        let request = country.request("maker", part);
+        country.ask(request);
+    }
+    country.close();
+    let (engine, state) = replica(&country, usize::MAX);
+    let size = country.registry().tree.size();
+    assert!(size > 512, "three tiles");
+    let records = Records(&engine);
+    for level in 0..12u8 {
+        for index in 0..=size >> level {
+            let stored = records.subtree(level, index).expect("a read");
+            let Ok(known) = Reader::node(&country.ledger, level, index);
+            assert_eq!(stored, known, "level {level}, index {index}");
+        }
+    }
+    // Cut into batches in another way, the tiles are the same; and they pass as a snapshot.
+    let alone = MemoryEngine::default();
+    let one_by_one = RegistryState::open(alone.clone()).expect("opens");
+    for record in crate::roots::records(&country, usize::MAX) {
+        one_by_one.apply(vec![record]).expect("applies");
+    }
+    assert_eq!(
+        content_digest(&alone).expect("a digest"),
+        content_digest(&engine).expect("a digest")
+    );
+    let files = files_of(&*engine.snapshot().expect("a snapshot"));
+    let (_, new) = replica(&country, 0);
+    receive(&new, &files).expect("taken");
+    drop(state);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Country {
         let index = registry.tree.size();
         let seed: [u8; 32] = sha256(&[b"carnet-kit-forged/", &index.to_be_bytes()]).0;
         let key = forged.subject.key();
-        let Ok(before) = self.ledger.head_of(&key);
+        let before = self.ledger.last_leaf(&key);
         let (seq, prev) = before.map_or((0, Digest::ZERO), |head| (head.seq + 1, head.leaf_hash));
         // By hand, so that a kind that does not exist can be written too.
         let mut e = Encoder::new();
@@ -77,8 +77,10 @@ impl Country {
             class: 0,
             envelope: index,
             item: 0,
+            before: before.map(|head| head.leaf_index),
+            step_before: None,
         };
-        let Ok(()) = self.ledger.append(index, &key, seq, record);
+        self.ledger.append_as(index, key, seq, record);
         registry.unsealed += 1;
         let Ok(()) = self.ledger.put_registry(registry);
         let Ok(peer) = self.ledger.peer(to);
@@ -146,7 +148,7 @@ impl Country {
             .filter(|leaf| leaf.kind == Kind::Custody)
             .and_then(|leaf| {
                 let (mut last, mut at, mut later) = (leaf.clone(), index, Vec::new());
-                while let Ok(Some(next)) = self.ledger.leaf_of(&last.key, last.seq + 1)
+                while let Some(next) = self.ledger.leaf_of(&last.key, last.seq + 1)
                     && next < size
                 {
                     let bytes = record(next).leaf;

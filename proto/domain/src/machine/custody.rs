@@ -1,8 +1,7 @@
-//! Custody beside `decide`: a step that was written moves the chain, ends its transfer and enters the trail.
+//! Custody beside `decide`: a step that was written moves the chain and ends its transfer.
 
 use super::Run;
 use crate::custody::{Chain, Folded, Step, Written, fold};
-use crate::entry::Movement;
 use crate::event::{After, Event};
 use crate::ledger::Ledger;
 use crate::record::Head;
@@ -10,9 +9,9 @@ use crate::transfer::{Ending, Transfer};
 
 impl<L: Ledger> Run<'_, L> {
     /// Moves the chain of the record over the step that the leaf carries.
-    pub(super) fn take_custody(&mut self, event: &mut Event, head: &Head) -> Result<(), L::Fault> {
+    pub(super) fn take_custody(&self, event: &mut Event, head: &Head) {
         let Some(written) = &event.link else {
-            return Ok(());
+            return;
         };
         let me = self.registry.prefix;
         let step = Written {
@@ -22,10 +21,10 @@ impl<L: Ledger> Run<'_, L> {
             at: self.now,
             deadline: written.deadline,
         };
-        let (code, chain) = match &mut event.after {
-            After::Robot(robot) => (robot.identity.code, &mut robot.custody),
-            After::Loose(code, chain, _) => (*code, chain),
-            _ => return Ok(()),
+        let chain = match &mut event.after {
+            After::Robot(robot) => &mut robot.custody,
+            After::Loose(_, chain, _) => chain,
+            _ => return,
         };
         match fold(me, chain, &step, self.planted.custody) {
             Folded::Moved(next) => *chain = next,
@@ -43,20 +42,6 @@ impl<L: Ledger> Run<'_, L> {
                 };
             }
         }
-        let movement = Movement {
-            step: written.link.step,
-            transfer: written.link.transfer,
-            epoch: written.link.epoch,
-            from: written.link.from,
-            to: written.link.to,
-            writer: me,
-            at: self.now,
-            seen: self.now,
-            place: written.place.clone(),
-            leaf: head.leaf_hash,
-            leaf_index: head.leaf_index,
-        };
-        self.ledger.push_movement(&code, movement)
     }
 
     /// Marks a transfer as ended by one of our own steps.

@@ -11,8 +11,8 @@ use crate::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::command::TransferId;
 use crate::digest::Digest;
 use crate::encoding::Canonical;
-use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer};
-use crate::ledger::{Ledger, LooseChain};
+use crate::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
+use crate::ledger::{Ledger, LooseChain, MapChanges};
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::map::{Page, PagePath};
 use crate::merkle::Node;
@@ -102,6 +102,13 @@ impl Row for LeafRecord {
     }
 }
 
+impl Row for MapChanges {
+    /// A key and a digest each.
+    fn bytes(&self) -> usize {
+        self.len().saturating_mul(64) // saturates: what is spent stays spent
+    }
+}
+
 impl Row for Page {
     /// Sixteen hashes, or keys and values.
     fn bytes(&self) -> usize {
@@ -178,6 +185,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         peers() -> Vec<Peer>;
         sessions_of(subject: &str) -> Vec<Session>;
         leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
+        map_changes(from: u64, to: u64, count_max: usize) -> Vec<MapChanges>;
     }
 
     writes! {
@@ -191,8 +199,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_signer(signer: Signer);
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
-        push_movement(code: &Code, movement: Movement);
         put_peer(peer: Peer);
+        put_head(key: &Digest, head: Head);
         post(peer: &Prefix, sequence: u64, leaf_index: u64);
         put_session(session: Session);
         close_session(id: u64);
@@ -212,16 +220,10 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         self.ledger.put_recall(recall)
     }
 
-    fn append(
-        &mut self,
-        index: u64,
-        key: &Digest,
-        seq: u64,
-        record: LeafRecord,
-    ) -> Result<(), L::Fault> {
+    fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), L::Fault> {
         self.count(1);
         add(&self.leaf_bytes, record.bytes());
-        self.ledger.append(index, key, seq, record)
+        self.ledger.append(index, record)
     }
 
     fn verified_before(&self, what: &Digest) -> bool {

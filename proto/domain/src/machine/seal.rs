@@ -149,7 +149,7 @@ impl<L: Ledger> Run<'_, L> {
         let mut changes = BTreeMap::new();
         let (mut from, to) = (from, self.registry.tree.size());
         while from < to {
-            let leaves = self.ledger.leaves(from, to, LEAVES_READ_MAX)?;
+            let leaves = self.ledger.map_changes(from, to, LEAVES_READ_MAX)?;
             assert!(
                 !leaves.is_empty(),
                 "leaf {from} of {to} is missing on this replica"
@@ -157,7 +157,7 @@ impl<L: Ledger> Run<'_, L> {
             from = from
                 .checked_add(leaves.len() as u64)
                 .expect("leaves lie below the size of the tree");
-            changes.extend(leaves.into_iter().flat_map(|leaf| leaf.map));
+            changes.extend(leaves.into_iter().flatten());
         }
         let mut map_root = self.update_map(&changes)?;
         if self.planted.other_root {
@@ -170,7 +170,6 @@ impl<L: Ledger> Run<'_, L> {
         let auth = Expansion::of(&seed).auth(authorised.class, &authorised.digest);
         let (head, leaf) = self.leaf(Kind::MapHead, &subject, before, map_root, auth);
         self.append(
-            &subject,
             head,
             LeafRecord {
                 leaf: Blob(leaf),
@@ -180,6 +179,8 @@ impl<L: Ledger> Run<'_, L> {
                 class: authorised.class,
                 envelope: head.leaf_index,
                 item: 0,
+                before: before.map(|head| head.leaf_index),
+                step_before: None,
             },
         )?;
         self.registry.map_head = Some(head);

@@ -270,7 +270,7 @@ fn offers_have_dense_epochs(a: &Country, b: &Country, seed: u64, step: usize) {
         let code = a.code(serial);
         let mut steps: Vec<(u64, u8, Prefix)> = Vec::new();
         for country in [a, b] {
-            let own = country.ledger.movements(&code).iter();
+            let own = country.ledger.movements(&code).into_iter();
             for movement in own.filter(|m| m.writer == country.prefix) {
                 let order = match movement.step {
                     Step::Register | Step::Return => 0,

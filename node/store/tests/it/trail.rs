@@ -1,0 +1,122 @@
+//! History and trail of a robot are read from its leaves, and are those of the ledger in memory.
+
+use carnet_domain::command::Command;
+use carnet_domain::digest::sha256;
+use carnet_domain::encoding::Canonical;
+use carnet_domain::kit::{Country, befriend, transfer};
+use carnet_domain::leaf::{Subject, SubjectType};
+use carnet_domain::time::DurationMs;
+use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
+use carnet_store::memory::MemoryEngine;
+use carnet_store::records::Records;
+use carnet_store::registry::RegistryState;
+
+/// A robot of `86` that went to `49`, and one that was refused there.
+fn travels() -> [Country; 2] {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    a.must("maker", a.register(1));
+    a.must("maker", a.register(2));
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.must("customs", a.declare(2, transfer(2), &b.prefix));
+    a.deliver(&mut b);
+    let permit = Command::PermitImport {
+        transfer: transfer(1),
+        depart_by: b.clock.saturating_add(DurationMs::from_days(1)),
+        conditions: Vec::new(),
+    };
+    b.must("customs", permit);
+    let refuse = Command::RefuseImport {
+        transfer: transfer(2),
+        reason: "no papers".into(),
+    };
+    b.must("customs", refuse);
+    b.deliver(&mut a);
+    let depart = Command::Depart {
+        transfer: transfer(1),
+        place: "port".into(),
+    };
+    a.must("customs", depart);
+    a.deliver(&mut b);
+    let admit = Command::Admit {
+        transfer: transfer(1),
+        place: "harbour".into(),
+        importer: sha256(&[b"importer of record"]).into(),
+        documents: Vec::new(),
+        countersignature: None,
+    };
+    b.must("customs", admit);
+    b.deliver(&mut a);
+    a.close();
+    b.close();
+    [a, b]
+}
+
+fn replica(country: &Country) -> MemoryEngine {
+    let engine = MemoryEngine::default();
+    let state = RegistryState::open(engine.clone()).expect("opens");
+    let records = (1..).zip(&country.entries).map(|(index, entry)| LogRecord {
+        position: LogPosition {
+            term: 1,
+            node: 1,
+            index,
+        },
+        payload: Payload::Entry(entry.to_bytes().into()),
+    });
+    state.apply(records.collect()).expect("applies");
+    engine
+}
+
+#[test]
+fn the_trail_of_a_robot_is_read_from_its_leaves() {
+    let issuer = Country::unborn("86");
+    for (country, expected) in travels().iter().zip([
+        [
+            "Register, Offer, Accept, Depart, Admit",
+            "Register, Offer, Refuse, Cancel",
+        ],
+        ["Offer, Accept, Depart, Admit", "Offer, Refuse, Cancel"],
+    ]) {
+        let engine = replica(country);
+        for (serial, expected) in (1..).zip(expected) {
+            let code = issuer.code(serial);
+            let found = Records(&engine).movements(&code).expect("a trail");
+            let steps: Vec<&str> = found.iter().map(|step| step.step.name()).collect();
+            assert_eq!(steps.join(", "), expected, "{serial} in {}", country.prefix);
+            assert_eq!(found, country.ledger.movements(&code));
+            for step in &found {
+                assert!(step.writer != country.prefix || step.at == step.seen);
+                assert_ne!(step.leaf, carnet_domain::digest::Digest::ZERO);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_of_the_history_is_found_from_the_newest_leaf() {
+    for country in &travels() {
+        let engine = replica(country);
+        let records = Records(&engine);
+        let code = Country::unborn("86").code(1);
+        let all = country.ledger.history(&Subject::robot(&code).key());
+        assert!(all.len() > 3, "{all:?}");
+        let newest = records.head_of_robot(&code).expect("a read");
+        for from in 0..=all.len() {
+            for count in 1..=all.len() {
+                let page = records.history(newest, from as u64, count).expect("a page");
+                let page: Vec<u64> = page.iter().map(|(index, _)| *index).collect();
+                let expected: Vec<u64> = all.iter().skip(from).take(count).copied().collect();
+                assert_eq!(page, expected, "{count} from {from}");
+            }
+        }
+        // Of a peer, whose record names no leaf.
+        for other in ["49", "86"] {
+            let key = Subject::new(SubjectType::Peer, other).key();
+            let newest = records.head_of(&key).expect("a read");
+            let page = records.history(newest, 0, usize::MAX).expect("a page");
+            let page: Vec<u64> = page.iter().map(|(index, _)| *index).collect();
+            assert_eq!(page, country.ledger.history(&key), "peer {other}");
+        }
+    }
+}
