@@ -108,7 +108,7 @@ impl Written {
     /// The disk failed, or the value is not canonical.
     pub(crate) fn load(read: &(impl KvRead + ?Sized)) -> Result<Self, StorageFault> {
         let links = match read.get(Family::Meta, keys::WRITTEN)? {
-            Some(bytes) => of_stored(Family::Meta, &bytes)?,
+            Some(bytes) => of_stored(Family::Meta, keys::WRITTEN, &bytes)?,
             None => Links::default(),
         };
         let record = None;

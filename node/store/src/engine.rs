@@ -67,6 +67,12 @@ pub trait KvRead: Send + Sync {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Option<Pair>, StorageFault>;
+
+    /// Told of a value read here that is not what was written: whoever reads may answer an error and go on, the process
+    /// must not.
+    fn damaged(&self, fault: &StorageFault) {
+        let _ = fault;
+    }
 }
 
 /// An engine: reads of the newest state, atomic writes, and views that do not move.

@@ -104,6 +104,14 @@ impl FirstFault {
         fault
     }
 
+    /// As [`Self::note`], of damage; no other fault is remembered.
+    pub(crate) fn note_damage(&self, fault: &StorageFault) {
+        if let StorageFault::Corrupt { what, detail } = fault {
+            let detail = detail.clone();
+            self.note(StorageFault::Corrupt { what, detail });
+        }
+    }
+
     /// The first fault, if there was one.
     #[must_use]
     pub fn get(&self) -> Option<Arc<StorageFault>> {

@@ -10,9 +10,11 @@
 //!         · index of the earlier leaf that holds the value in the same slot
 //! key     null is the key of the leaf
 //! entry, before, step
-//!         how far back: the first leaf of the entry (0 is itself), the leaf before of the same subject, the newest custody
-//!         step before; null for none
+//!         how far back: the first leaf of the entry (0 is itself); of the same subject the leaf before and the newest
+//!         custody step before; null for none
 //! ```
+
+use std::fmt;
 
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
@@ -23,7 +25,8 @@ use carnet_domain::limits::{Bound, List, MAP_CHANGES_MAX};
 
 use crate::families::Family;
 use crate::fault::StorageFault;
-use crate::records::{Records, plain_of_stored, plain_to_stored};
+use crate::keys;
+use crate::records::{self, Records, plain_of_stored, plain_to_stored};
 
 /// Values shorter than this are stored again rather than referred to.
 const REFERRED_SIZE_MIN: usize = 6;
@@ -174,7 +177,7 @@ pub(crate) fn of_stored(
     let leaf = match &parsed.head {
         Head::Bytes(bytes) => bytes.clone(),
         Head::Parts { leaf, prev, .. } => {
-            let prev = match (prev, parsed.before) {
+            let prev = match (prev, parsed.links.before) {
                 (Some(prev), _) => *prev,
                 (None, None) => Digest::ZERO,
                 (None, Some(before)) => records
@@ -197,8 +200,8 @@ pub(crate) fn of_stored(
         class: parsed.class,
         envelope: parsed.envelope,
         item: parsed.item,
-        before: parsed.before,
-        step_before: parsed.step_before,
+        before: parsed.links.before,
+        step_before: parsed.links.step_before,
     })
 }
 
@@ -240,16 +243,21 @@ struct Parsed<'a> {
     class: u8,
     item: u32,
     envelope: u64,
+    links: Links,
+}
+
+/// Indices of earlier leaves of the same subject.
+struct Links {
     before: Option<u64>,
     step_before: Option<u64>,
 }
 
 impl<'a> Parsed<'a> {
     fn of(index: u64, stored: &'a [u8]) -> Result<Self, StorageFault> {
-        let bytes = plain_of_stored(Family::Entries, stored)?;
+        let bytes = plain_of_stored(Family::Entries, &keys::leaf(index), stored)?;
         let mut d = Decoder::new(bytes);
         let parsed = Self::decode(index, &mut d).and_then(|parsed| d.finish().map(|()| parsed));
-        parsed.map_err(|error| corrupt(index, error.to_string()))
+        parsed.map_err(|error| corrupt(index, error))
     }
 
     fn decode(index: u64, d: &mut Decoder<'a>) -> Result<Self, DecodeError> {
@@ -265,15 +273,11 @@ impl<'a> Parsed<'a> {
         d.leave();
         let map = <List<MAP_CHANGES_MAX> as Bound<_>>::read(d)?;
         let (class, item) = (u8::decode(d)?, u32::decode(d)?);
-        let mut back = || {
-            let distance = Option::<u64>::decode(d)?;
-            let to = distance.map(|distance| {
-                let to = index.checked_sub(distance);
-                to.ok_or_else(|| d.invalid("a leaf before the first"))
-            });
-            to.transpose()
+        let envelope = decode_back(index, d)?;
+        let links = Links {
+            before: decode_earlier(index, d)?,
+            step_before: decode_earlier(index, d)?,
         };
-        let (envelope, before, step_before) = (back()?, back()?, back()?);
         let parsed = Self {
             index,
             head,
@@ -283,8 +287,7 @@ impl<'a> Parsed<'a> {
             class,
             item,
             envelope: envelope.unwrap_or(index),
-            before,
-            step_before,
+            links,
         };
         d.leave();
         Ok(parsed)
@@ -365,10 +368,29 @@ impl<'a> Parsed<'a> {
     }
 }
 
-fn corrupt(index: u64, detail: String) -> StorageFault {
-    StorageFault::Corrupt {
-        what: "entries",
-        detail: format!("leaf {index}: {detail}"),
+/// Damage of the leaf at `index`.
+pub(crate) fn corrupt(index: u64, detail: impl fmt::Display) -> StorageFault {
+    let detail = format!("leaf {index}: {detail}");
+    records::corrupt(Family::Entries, &keys::leaf(index), detail)
+}
+
+/// The index that stands as a distance back.
+fn decode_back(index: u64, d: &mut Decoder<'_>) -> Result<Option<u64>, DecodeError> {
+    let at = d.clone();
+    let distance = Option::<u64>::decode(d)?;
+    let to = distance.map(|distance| {
+        let to = index.checked_sub(distance);
+        to.ok_or_else(|| at.invalid("a leaf before the first"))
+    });
+    to.transpose()
+}
+
+/// As [`decode_back`], and never the leaf itself: whoever follows it comes to an end.
+fn decode_earlier(index: u64, d: &mut Decoder<'_>) -> Result<Option<u64>, DecodeError> {
+    let at = d.clone();
+    match decode_back(index, d)? {
+        Some(to) if to == index => Err(at.invalid("a leaf that is before itself")),
+        to => Ok(to),
     }
 }
 
@@ -424,7 +446,6 @@ fn decode_slot<'a>(d: &mut Decoder<'a>) -> Result<Slot<'a>, DecodeError> {
 mod tests {
     use super::*;
     use crate::engine::{Batch, KvEngine, KvRead};
-    use crate::keys;
     use crate::memory::MemoryEngine;
     use crate::registry::RegistryState;
     use carnet_domain::kit::Country;
@@ -520,6 +541,41 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    /// Whoever follows leaves backwards comes to an end, whatever is stored.
+    #[test]
+    fn a_leaf_that_names_itself_or_a_later_one_as_earlier_is_damage() {
+        let country = country();
+        let engine = replica(&country);
+        let size = country.registry().tree.size();
+        let Ok(all) = country.ledger.leaves(0, size, usize::MAX);
+        let named = (0u64..).zip(all).find(|(_, leaf)| leaf.before.is_some());
+        let (at, known) = named.expect("a leaf that names the one before");
+        let stored = |index: u64, record: &LeafRecord| {
+            let stored = to_stored(index, record);
+            Parsed::of(index, &stored).map(drop)
+        };
+        stored(at, &known).expect("sound");
+        let itself = Some(at);
+        for other in [
+            LeafRecord {
+                before: itself,
+                ..known.clone()
+            },
+            LeafRecord {
+                step_before: itself,
+                ..known.clone()
+            },
+        ] {
+            let fault = stored(at, &other).expect_err("damage").to_string();
+            assert!(fault.contains("before itself"), "{fault}");
+        }
+        // Further back than the first leaf.
+        let bytes = engine.get(Family::Entries, &keys::leaf(at));
+        let bytes = bytes.expect("a read").expect("a row");
+        let fault = Parsed::of(0, &bytes).map(drop).expect_err("damage");
+        assert!(fault.to_string().contains("before the first"), "{fault}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
 use crate::leaves;
-use crate::records::{Records, plain_to_stored, to_stored};
+use crate::records::{self, Records, plain_to_stored, to_stored};
 
 /// Answers whether this node has verified a signature before.
 pub trait Verified: Send + Sync {
@@ -282,10 +282,10 @@ impl<'a> Overlay<'a> {
         };
         // The version, and the hashes before this one.
         if grown.len() as u64 != 1 + 32 * place {
-            return Err(StorageFault::Corrupt {
-                what: "tree",
-                detail: format!("tile {tile} of level {level} does not end before place {place}"),
-            });
+            let detail = format!("a tile that does not end before place {place}");
+            let fault = records::corrupt(Family::Tree, &key, detail);
+            self.base.damaged(&fault);
+            return Err(fault);
         }
         grown.extend(node.hash.0);
         Ok(())
@@ -369,6 +369,10 @@ impl KvRead for Overlay<'_> {
             (Some(below), Some(above)) => Some(if below.0 < above.0 { above } else { below }),
             (one, other) => one.or(other),
         })
+    }
+
+    fn damaged(&self, fault: &StorageFault) {
+        self.base.damaged(fault);
     }
 }
 
@@ -623,7 +627,14 @@ impl Ledger for Overlay<'_> {
     }
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
-        Pages::page(&Records(self), path)
+        let found = Pages::page(&Records(self), path)?;
+        // The rules ask only for what the page above speaks of.
+        if found.is_none() && *path != PagePath::ROOT {
+            let fault = records::corrupt(Family::Map, &path.to_bytes(), "it is missing");
+            self.base.damaged(&fault);
+            return Err(fault);
+        }
+        Ok(found)
     }
 
     fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), StorageFault> {
@@ -637,5 +648,62 @@ impl Ledger for Overlay<'_> {
 
     fn verified_before(&self, what: &Digest) -> bool {
         self.verified.knows(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::memory::MemoryEngine;
+
+    struct NothingVerified;
+
+    impl Verified for NothingVerified {
+        fn knows(&self, _: &Digest) -> bool {
+            false
+        }
+    }
+
+    /// The digest of what is written by this.
+    fn digest(act: impl FnOnce(&mut Overlay<'_>)) -> Bytes {
+        let engine = MemoryEngine::new();
+        let mut overlay = Overlay::noting(&engine, &NothingVerified, None, Written::nothing());
+        act(&mut overlay);
+        let mut written = overlay.finish().written;
+        written.seal(b"registry");
+        written.at_seal().expect("everything was seen")
+    }
+
+    /// The first `count` leaves of a tree, the one at `other` with another hash; put into tiles.
+    fn tree(count: u64, other: Option<u64>) -> Bytes {
+        digest(|overlay| {
+            let mut frontier = carnet_domain::merkle::Frontier::new();
+            for index in 0..count {
+                let hash = Digest([u8::from(other == Some(index)); 32]);
+                let complete = frontier.append(hash);
+                overlay.put_nodes(index, &complete).expect("a write");
+            }
+        })
+    }
+
+    #[test]
+    fn a_difference_in_any_family_differs_in_the_digest_of_writes() {
+        let mut all = vec![digest(|_| {})];
+        for family in Family::ALL {
+            let value = |value: u8| Some(vec![1, value]);
+            all.push(digest(|it| it.set(*family, b"key".to_vec(), value(1))));
+            all.push(digest(|it| it.set(*family, b"key".to_vec(), value(2))));
+            all.push(digest(|it| it.set(*family, b"kez".to_vec(), value(1))));
+            all.push(digest(|it| it.set(*family, b"key".to_vec(), None)));
+            let both = (b"kex".to_vec(), b"key".to_vec());
+            all.push(digest(|it| it.clear(*family, both.0, both.1)));
+        }
+        // The hash of any leaf, and with it that of the subtree of 256 that it is in.
+        all.extend([None, Some(0), Some(255), Some(256)].map(|other| tree(257, other)));
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[..at].contains(one), "number {at} is as one before it");
+        }
     }
 }

@@ -4,12 +4,13 @@
 //! than this binary knows stops the node, by name.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use carnet_domain::accord::Peer;
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
 use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, Encoder};
+use carnet_domain::encoding::{Canonical, Decoder, Encoder};
 use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
 use carnet_domain::ledger::{LooseChain, MapChanges};
 use carnet_domain::map::{Page, PagePath, Pages};
@@ -21,7 +22,7 @@ use carnet_domain::signature::KeyId;
 use carnet_domain::trail::{self, TrailError, trail};
 use carnet_domain::transfer::Transfer;
 
-use crate::engine::KvRead;
+use crate::engine::{KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
@@ -52,30 +53,60 @@ pub fn plain_to_stored(value: &[u8]) -> Vec<u8> {
 /// The record of its stored form.
 ///
 /// # Errors
-/// A newer version, or bytes that are not canonical.
-pub fn of_stored<T: Canonical>(family: Family, bytes: &[u8]) -> Result<T, StorageFault> {
-    let bytes = plain_of_stored(family, bytes)?;
-    T::from_bytes(bytes).map_err(|error| StorageFault::Corrupt {
-        what: family.name(),
-        detail: error.to_string(),
-    })
+/// As [`plain_of_stored`], or bytes that are not canonical.
+pub fn of_stored<T: Canonical>(
+    family: Family,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<T, StorageFault> {
+    let bytes = plain_of_stored(family, key, bytes)?;
+    T::from_bytes(bytes).map_err(|error| corrupt(family, key, error))
 }
 
 /// What stands behind the version.
 ///
 /// # Errors
-/// A newer version, or no byte at all.
-pub fn plain_of_stored(family: Family, bytes: &[u8]) -> Result<&[u8], StorageFault> {
+/// Another version, or no byte at all. A newer program writes another version only from a level on that the registry's own
+/// record tells of: in any other record it is damage.
+pub fn plain_of_stored<'b>(
+    family: Family,
+    key: &[u8],
+    bytes: &'b [u8],
+) -> Result<&'b [u8], StorageFault> {
     match bytes.split_first() {
         Some((&RECORD_VERSION, rest)) => Ok(rest),
-        Some((version, _)) => Err(StorageFault::Foreign(format!(
-            "a record in {} has version {version}, this binary knows {RECORD_VERSION}; use a newer binary",
-            family.name()
-        ))),
-        None => Err(StorageFault::Corrupt {
-            what: family.name(),
-            detail: "an empty record".into(),
-        }),
+        Some((version, _)) if *version > RECORD_VERSION && key == keys::REGISTRY => {
+            Err(StorageFault::Foreign(format!(
+                "the registry's record has version {version}, this binary knows {RECORD_VERSION}; use a newer binary"
+            )))
+        }
+        Some((version, _)) => Err(corrupt(
+            family,
+            key,
+            format!("version {version} was never written"),
+        )),
+        None => Err(corrupt(family, key, "an empty record")),
+    }
+}
+
+/// Of an index entry, whose key says everything.
+fn nothing_of_stored(family: Family, key: &[u8], bytes: &[u8]) -> Result<(), StorageFault> {
+    match plain_of_stored(family, key, bytes)? {
+        [] => Ok(()),
+        rest => Err(corrupt(
+            family,
+            key,
+            format!("{} bytes too many", rest.len()),
+        )),
+    }
+}
+
+/// Damage of the value of a key.
+pub(crate) fn corrupt(family: Family, key: &[u8], detail: impl fmt::Display) -> StorageFault {
+    let shown: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    StorageFault::Corrupt {
+        what: family.name(),
+        detail: format!("key {shown}: {detail}"),
     }
 }
 
@@ -86,8 +117,27 @@ impl<'a> Records<'a> {
     fn one<T: Canonical>(&self, family: Family, key: &[u8]) -> Result<Option<T>, StorageFault> {
         self.0
             .get(family, key)?
-            .map(|bytes| of_stored(family, &bytes))
+            .map(|bytes| self.told(of_stored(family, key, &bytes)))
             .transpose()
+    }
+
+    /// Tells of damage before it is answered.
+    fn told<T>(&self, found: Result<T, StorageFault>) -> Result<T, StorageFault> {
+        if let Err(fault) = &found {
+            self.0.damaged(fault);
+        }
+        found
+    }
+
+    fn of_pairs<T: Canonical>(
+        &self,
+        family: Family,
+        pairs: &[Pair],
+    ) -> Result<Vec<T>, StorageFault> {
+        let records = pairs
+            .iter()
+            .map(|(key, value)| self.told(of_stored(family, key, value)));
+        records.collect()
     }
 
     fn all<T: Canonical>(
@@ -98,10 +148,7 @@ impl<'a> Records<'a> {
     ) -> Result<Vec<T>, StorageFault> {
         let end = keys::after_prefix(prefix);
         let pairs = self.0.scan(family, prefix, end.as_deref(), count_max)?;
-        pairs
-            .iter()
-            .map(|(_, value)| of_stored(family, value))
-            .collect()
+        self.of_pairs(family, &pairs)
     }
 
     /// The registry.
@@ -140,10 +187,7 @@ impl<'a> Records<'a> {
         let pairs = self
             .0
             .scan(Family::Robots, &low, end.as_deref(), count_max)?;
-        pairs
-            .iter()
-            .map(|(_, value)| of_stored(Family::Robots, value))
-            .collect()
+        self.of_pairs(Family::Robots, &pairs)
     }
 
     /// The robot that a body or part is fitted in.
@@ -212,10 +256,11 @@ impl<'a> Records<'a> {
         let prefix = keys::recalls_of(model);
         let end = keys::after_prefix(&prefix);
         let mut out = Vec::new();
-        for (key, _) in self
+        for (key, value) in self
             .0
             .scan(Family::Recalls, &prefix, end.as_deref(), usize::MAX)?
         {
+            self.told(nothing_of_stored(Family::Recalls, &key, &value))?;
             let named = keys::recall_named(&key[prefix.len()..]);
             out.extend(self.one(Family::Recalls, &named)?);
         }
@@ -243,10 +288,7 @@ impl<'a> Records<'a> {
         let pairs = self
             .0
             .scan(Family::Transfers, &low, end.as_deref(), count_max)?;
-        pairs
-            .iter()
-            .map(|(_, value)| of_stored(Family::Transfers, value))
-            .collect()
+        self.of_pairs(Family::Transfers, &pairs)
     }
 
     /// The trail of a robot, oldest first: its newest [`MOVEMENTS_MAX`] custody steps.
@@ -255,13 +297,14 @@ impl<'a> Records<'a> {
             return Ok(Vec::new());
         };
         let newest = self.head_of_robot(code)?.and_then(|head| head.step);
-        trail(self, registry.prefix, newest, MOVEMENTS_MAX).map_err(|error| match error {
+        let found = trail(self, registry.prefix, newest, MOVEMENTS_MAX);
+        self.told(found.map_err(|error| match error {
             TrailError::Store(fault) => fault,
             other => StorageFault::Corrupt {
-                what: "entries",
+                what: Family::Entries.name(),
                 detail: other.to_string(),
             },
-        })
+        }))
     }
 
     /// A peer.
@@ -291,8 +334,12 @@ impl<'a> Records<'a> {
         pairs
             .iter()
             .map(|(key, value)| {
-                let leaf_index = plain_of_stored(Family::Mailboxes, value)?;
-                Ok((number(&key[2..])?, number(leaf_index)?))
+                let found = plain_of_stored(Family::Mailboxes, key, value);
+                let found = found.and_then(|index| number(Family::Mailboxes, key, index));
+                Ok((
+                    number(Family::Mailboxes, key, &key[2..])?,
+                    self.told(found)?,
+                ))
             })
             .collect()
     }
@@ -308,11 +355,13 @@ impl<'a> Records<'a> {
         let prefix = &key[..key.len() - 8];
         let end = keys::after_prefix(prefix);
         let mut out = Vec::new();
-        for (key, _) in self
+        for (key, value) in self
             .0
             .scan(Family::Sessions, prefix, end.as_deref(), usize::MAX)?
         {
-            out.extend(self.session(number(&key[key.len() - 8..])?)?);
+            self.told(nothing_of_stored(Family::Sessions, &key, &value))?;
+            let id = number(Family::Sessions, &key, &key[key.len() - 8..])?;
+            out.extend(self.session(id)?);
         }
         Ok(out)
     }
@@ -330,8 +379,14 @@ impl<'a> Records<'a> {
     /// A leaf.
     pub fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
         let stored = self.stored_leaf(index)?;
-        let record = stored.map(|stored| leaves::of_stored(self, index, &stored));
+        let record = stored.map(|stored| self.told(leaves::of_stored(self, index, &stored)));
         record.transpose()
+    }
+
+    /// A leaf that something stored speaks of.
+    fn leaf_there(&self, index: u64) -> Result<LeafRecord, StorageFault> {
+        let found = self.leaf(index)?;
+        self.told(found.ok_or_else(|| leaves::corrupt(index, "it is missing")))
     }
 
     /// The stored form of a leaf.
@@ -351,14 +406,19 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// As [`Self::leaves`], of each only what it changes in the state map.
+    /// As [`Self::leaves`], of each only what it changes in the state map; a hole is damage.
     pub fn map_changes(
         &self,
         from: u64,
         to: u64,
         count_max: usize,
     ) -> Result<Vec<MapChanges>, StorageFault> {
-        self.each_leaf(from, to, count_max, leaves::map_of_stored)
+        let found = self.each_leaf(from, to, count_max, leaves::map_of_stored)?;
+        let missing = from.saturating_add(found.len() as u64);
+        match missing < to && found.len() < count_max {
+            true => self.told(Err(leaves::corrupt(missing, "it is missing"))),
+            false => Ok(found),
+        }
     }
 
     fn each_leaf<T>(
@@ -375,7 +435,7 @@ impl<'a> Records<'a> {
         (from..)
             .zip(&pairs)
             .take_while(|(index, (key, _))| *key == keys::leaf(*index))
-            .map(|(index, (_, value))| of(index, value))
+            .map(|(index, (_, value))| self.told(of(index, value)))
             .collect()
     }
 
@@ -419,10 +479,7 @@ impl<'a> Records<'a> {
     ) -> Result<(), StorageFault> {
         let mut next = newest.map(|head| (head.seq, head.leaf_index));
         while let Some((seq, index)) = next.filter(|(seq, _)| *seq >= to_seq) {
-            let record = self.leaf(index)?.ok_or_else(|| StorageFault::Corrupt {
-                what: "entries",
-                detail: format!("no leaf {index}"),
-            })?;
+            let record = self.leaf_there(index)?;
             let before = record.before;
             next = before.and_then(|before| Some((seq.checked_sub(1)?, before)));
             take(index, record);
@@ -438,7 +495,7 @@ impl<'a> Records<'a> {
         let Some(stored) = self.0.get(Family::Tree, &keys::tile(level, tile))? else {
             return Ok(None);
         };
-        let hashes = tile_of_stored(&stored)?;
+        let hashes = self.told(tile_of_stored(level, tile, &stored))?;
         let under = hashes.get(place..).and_then(|rest| rest.get(..count));
         Ok(under.map(|hashes| {
             let hashes: Vec<Digest> = hashes.iter().map(|hash| Digest(*hash)).collect();
@@ -448,9 +505,19 @@ impl<'a> Records<'a> {
 
     /// The envelope of the entry whose first leaf is at `index`.
     pub fn envelope(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
-        let found = self.0.get(Family::Envelopes, &keys::envelope(index))?;
+        let key = keys::envelope(index);
+        let found = self.0.get(Family::Envelopes, &key)?;
         found
-            .map(|bytes| plain_of_stored(Family::Envelopes, &bytes).map(<[u8]>::to_vec))
+            .map(|bytes| {
+                let envelope = plain_of_stored(Family::Envelopes, &key, &bytes);
+                self.told(envelope.and_then(|envelope| {
+                    // Not decoded here, but whole.
+                    let mut d = Decoder::new(envelope);
+                    let whole = d.skip().and_then(|_| d.finish());
+                    whole.map_err(|error| corrupt(Family::Envelopes, &key, error))?;
+                    Ok(envelope.to_vec())
+                }))
+            })
             .transpose()
     }
 }
@@ -459,23 +526,24 @@ impl<'a> Records<'a> {
 ///
 /// # Errors
 /// A newer version, or bytes that are no tile.
-pub(crate) fn tile_of_stored(stored: &[u8]) -> Result<&[[u8; 32]], StorageFault> {
-    let (hashes, rest) = plain_of_stored(Family::Tree, stored)?.as_chunks::<32>();
+pub(crate) fn tile_of_stored(
+    level: u8,
+    index: u64,
+    stored: &[u8],
+) -> Result<&[[u8; 32]], StorageFault> {
+    let key = keys::tile(level, index);
+    let (hashes, rest) = plain_of_stored(Family::Tree, &key, stored)?.as_chunks::<32>();
     if rest.is_empty() && !hashes.is_empty() && hashes.len() as u64 <= keys::TILE_COUNT {
         return Ok(hashes);
     }
-    Err(StorageFault::Corrupt {
-        what: "tree",
-        detail: format!("a tile of {} bytes", stored.len()),
-    })
+    let detail = format!("a tile of {} bytes", stored.len());
+    Err(corrupt(Family::Tree, &key, detail))
 }
 
 /// A big-endian number.
-fn number(bytes: &[u8]) -> Result<u64, StorageFault> {
-    let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| StorageFault::Corrupt {
-        what: "index",
-        detail: format!("{} bytes for a number", bytes.len()),
-    })?;
+fn number(family: Family, key: &[u8], bytes: &[u8]) -> Result<u64, StorageFault> {
+    let bytes = <[u8; 8]>::try_from(bytes);
+    let bytes = bytes.map_err(|_| corrupt(family, key, "not a number of 8 bytes"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -507,14 +575,14 @@ impl Pages for Records<'_> {
     type Fault = StorageFault;
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
-        let found = self.0.get(Family::Map, &path.to_bytes())?;
+        let key = path.to_bytes();
+        let found = self.0.get(Family::Map, &key)?;
         found
             .map(|bytes| {
-                let page = plain_of_stored(Family::Map, &bytes)?;
-                Page::from_bytes(page).map_err(|error| StorageFault::Corrupt {
-                    what: "map",
-                    detail: error.to_string(),
-                })
+                let page = plain_of_stored(Family::Map, &key, &bytes);
+                self.told(page.and_then(|page| {
+                    Page::from_bytes(page).map_err(|error| corrupt(Family::Map, &key, error))
+                }))
             })
             .transpose()
     }

@@ -345,6 +345,10 @@ impl KvRead for View {
     ) -> Result<Option<Pair>, StorageFault> {
         self.read(|opened, options| last(opened, options, family, from, to))
     }
+
+    fn damaged(&self, fault: &StorageFault) {
+        self.0.borrow_owner().damage.note_damage(fault);
+    }
 }
 
 fn get(
@@ -423,10 +427,7 @@ impl Opened {
     /// Tells damage to the process besides the reader.
     fn unreadable(&self, what: &'static str, error: rocksdb::Error) -> StorageFault {
         let found = fault(what)(error);
-        if let StorageFault::Corrupt { what, detail } = &found {
-            let detail = detail.clone();
-            self.damage.note(StorageFault::Corrupt { what, detail });
-        }
+        self.damage.note_damage(&found);
         found
     }
 

@@ -222,7 +222,7 @@ fn compare(
 ) -> Result<(), StorageFault> {
     let key = keys::tile(level as u8, index);
     let stored = content.get(Family::Tree, &key)?.unwrap_or_default();
-    if stored.is_empty() || tile_of_stored(&stored)? != hashes {
+    if stored.is_empty() || tile_of_stored(level as u8, index, &stored)? != hashes {
         return Err(corrupt(format!(
             "tile {index} of level {level} of the tree is not the one over its leaves"
         )));

@@ -161,6 +161,10 @@ impl KvRead for SwappableEngine {
     ) -> Result<Option<Pair>, StorageFault> {
         self.current().last(family, from, to)
     }
+
+    fn damaged(&self, fault: &StorageFault) {
+        self.damage().note_damage(fault);
+    }
 }
 
 impl KvEngine for SwappableEngine {

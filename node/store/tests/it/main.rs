@@ -15,4 +15,5 @@ mod refusals;
 mod roots;
 mod sessions;
 mod trail;
+mod values;
 mod voters;

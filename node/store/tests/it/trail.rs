@@ -12,7 +12,7 @@ use carnet_store::records::Records;
 use carnet_store::registry::RegistryState;
 
 /// A robot of `86` that went to `49`, and one that was refused there.
-fn travels() -> [Country; 2] {
+pub(crate) fn travels() -> [Country; 2] {
     let mut a = Country::with_market("86");
     let mut b = Country::with_market("49");
     befriend(&mut a, &mut b);
@@ -53,7 +53,7 @@ fn travels() -> [Country; 2] {
     [a, b]
 }
 
-fn replica(country: &Country) -> MemoryEngine {
+pub(crate) fn replica(country: &Country) -> MemoryEngine {
     let engine = MemoryEngine::default();
     let state = RegistryState::open(engine.clone()).expect("opens");
     let records = (1..).zip(&country.entries).map(|(index, entry)| LogRecord {
