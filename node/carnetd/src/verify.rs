@@ -11,7 +11,7 @@ use carnet_domain::checkpoint::Origin;
 use carnet_domain::code::{Code, Prefix};
 use carnet_domain::custody::Step;
 use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{LeafRecord, Registry};
+use carnet_domain::entry::Registry;
 use carnet_domain::event::slot;
 use carnet_domain::leaf::{Subject, SubjectType};
 use carnet_domain::passport::{self, IdentityRecord};
@@ -37,6 +37,8 @@ use crate::run_error::RunError;
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;
+/// Most statements of the roots about a peer that are read for a file, the newest first.
+const STATEMENTS_READ_MAX: usize = 1_000;
 /// How long our own next checkpoint may take.
 const OWN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one peer may take to answer an inquiry.
@@ -324,8 +326,11 @@ impl Verifier {
         let (mut bundle, mut agreements) = (None, Vec::new());
         let storage = |error: StorageFault| ApiError::internal(error);
         let newest = records.head_of(&key).map_err(storage)?;
+        let stated = records
+            .trail_back(newest, STATEMENTS_READ_MAX)
+            .map_err(storage)?;
         // From the newest backwards.
-        let take = |_, leaf: LeafRecord| {
+        for leaf in stated {
             let event = leaf.values.get(usize::from(slot::EVENT)).cloned().flatten();
             match event.and_then(|event| Statement::from_bytes(&event.0).ok()) {
                 Some(Statement::Recognise { bundle: signed, .. }) if bundle.is_none() => {
@@ -334,8 +339,7 @@ impl Verifier {
                 Some(Statement::Agree { agreement }) => agreements.push(agreement),
                 _ => {}
             }
-        };
-        records.back_from(newest, 0, take).map_err(storage)?;
+        }
         agreements.reverse();
         Ok((bundle, agreements))
     }

@@ -1,7 +1,7 @@
 //! The stored form of a leaf: what the event, the entry before and the tree say already is not stored again.
 //!
 //! ```text
-//! leaf    [ head, seed, [slot × 16], [[key or null, value]…], class, item, entry, before, step ]
+//! leaf    [ head, seed, [slot × 16], [[key or null, value]…], class, item, entry, before, jump, step ]
 //! head    [ v, kind, key, seq, prev, t_ms, record_root, auth ]    as in the leaf, but
 //!           key   letter of the subject, where slot 0 holds its name (here, not in an earlier leaf)
 //!           prev  null, where it is the hash of the leaf before, which stands in the tree; or zero without one
@@ -9,9 +9,9 @@
 //! slot    null · the bytes of the value · [offset, length] of the value in the bytes of slot 10
 //!         · index of the earlier leaf that holds the value in the same slot
 //! key     null is the key of the leaf
-//! entry, before, step
-//!         how far back: the first leaf of the entry (0 is itself); of the same subject the leaf before and the newest
-//!         custody step before; null for none
+//! entry, before, jump, step
+//!         how far back: the first leaf of the entry (0 is itself); of the same subject the leaf before, the leaf jumped to
+//!         and the newest leaf of its trail before; null for none
 //! ```
 
 use std::fmt;
@@ -36,7 +36,7 @@ const REFERRED_DEPTH_MAX: usize = 16;
 /// The stored form of the leaf at `index`.
 pub(crate) fn to_stored(index: u64, record: &LeafRecord) -> Vec<u8> {
     let mut e = Encoder::with_capacity(1_024);
-    e.array(9);
+    e.array(10);
     let leaf = Leaf::from_bytes(&record.leaf.0).ok();
     match &leaf {
         Some(leaf) => encode_head(&mut e, leaf, record),
@@ -58,6 +58,7 @@ pub(crate) fn to_stored(index: u64, record: &LeafRecord) -> Vec<u8> {
     e.uint(u64::from(record.item));
     back(&mut e, index, Some(record.envelope));
     back(&mut e, index, record.before);
+    back(&mut e, index, record.jump);
     back(&mut e, index, record.step_before);
     plain_to_stored(&e.finish())
 }
@@ -201,8 +202,14 @@ pub(crate) fn of_stored(
         envelope: parsed.envelope,
         item: parsed.item,
         before: parsed.links.before,
+        jump: parsed.links.jump,
         step_before: parsed.links.step_before,
     })
+}
+
+/// The earlier leaves of its subject that the leaf at `index` names, without reading anything else.
+pub(crate) fn links_of_stored(index: u64, stored: &[u8]) -> Result<Links, StorageFault> {
+    Ok(Parsed::of(index, stored)?.links)
 }
 
 /// What the leaf at `index` changes in the state map, without reading anything else.
@@ -247,9 +254,10 @@ struct Parsed<'a> {
 }
 
 /// Indices of earlier leaves of the same subject.
-struct Links {
-    before: Option<u64>,
-    step_before: Option<u64>,
+pub(crate) struct Links {
+    pub(crate) before: Option<u64>,
+    pub(crate) jump: Option<u64>,
+    pub(crate) step_before: Option<u64>,
 }
 
 impl<'a> Parsed<'a> {
@@ -261,7 +269,7 @@ impl<'a> Parsed<'a> {
     }
 
     fn decode(index: u64, d: &mut Decoder<'a>) -> Result<Self, DecodeError> {
-        d.array_of(9)?;
+        d.array_of(10)?;
         let head = decode_head(d)?;
         let seed = d.bytes_of()?;
         let count = d.array()?;
@@ -276,6 +284,7 @@ impl<'a> Parsed<'a> {
         let envelope = decode_back(index, d)?;
         let links = Links {
             before: decode_earlier(index, d)?,
+            jump: decode_earlier(index, d)?,
             step_before: decode_earlier(index, d)?,
         };
         let parsed = Self {
@@ -511,7 +520,7 @@ mod tests {
         // A later row that refers, slot by slot, to the robot's leaf, and one that refers to that.
         let referring = |at: u64, to: u64| {
             let mut e = Encoder::new();
-            e.array(9);
+            e.array(10);
             e.bytes(&record.leaf.0);
             e.bytes(&record.seed);
             e.array(SLOT_COUNT);
@@ -522,7 +531,7 @@ mod tests {
             e.array(0);
             e.uint(0);
             e.uint(0);
-            (0..3).for_each(|_| e.null());
+            (0..4).for_each(|_| e.null());
             let mut batch = Batch::default();
             let value = plain_to_stored(&e.finish());
             batch.put(Family::Entries, keys::leaf(at), value);
@@ -547,20 +556,25 @@ mod tests {
     #[test]
     fn a_leaf_that_names_itself_or_a_later_one_as_earlier_is_damage() {
         let country = country();
-        let engine = replica(&country);
-        let size = country.registry().tree.size();
-        let Ok(all) = country.ledger.leaves(0, size, usize::MAX);
-        let named = (0u64..).zip(all).find(|(_, leaf)| leaf.before.is_some());
-        let (at, known) = named.expect("a leaf that names the one before");
+        let at = country.registry().tree.size() - 1;
+        let Ok(found) = country.ledger.leaf(at);
+        let known = LeafRecord {
+            before: Some(0),
+            ..found.expect("a leaf")
+        };
         let stored = |index: u64, record: &LeafRecord| {
             let stored = to_stored(index, record);
-            Parsed::of(index, &stored).map(drop)
+            links_of_stored(index, &stored).map(drop)
         };
         stored(at, &known).expect("sound");
         let itself = Some(at);
         for other in [
             LeafRecord {
                 before: itself,
+                ..known.clone()
+            },
+            LeafRecord {
+                jump: itself,
                 ..known.clone()
             },
             LeafRecord {
@@ -572,9 +586,8 @@ mod tests {
             assert!(fault.contains("before itself"), "{fault}");
         }
         // Further back than the first leaf.
-        let bytes = engine.get(Family::Entries, &keys::leaf(at));
-        let bytes = bytes.expect("a read").expect("a row");
-        let fault = Parsed::of(0, &bytes).map(drop).expect_err("damage");
+        let bytes = to_stored(at, &known);
+        let fault = links_of_stored(0, &bytes).map(drop).expect_err("damage");
         assert!(fault.to_string().contains("before the first"), "{fault}");
     }
 

@@ -3,7 +3,6 @@
 //! A value is a version byte and what belongs to the family, nearly always a record in canonical bytes. A newer version
 //! than this binary knows stops the node, by name.
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use carnet_domain::accord::Peer;
@@ -16,7 +15,7 @@ use carnet_domain::ledger::{LooseChain, MapChanges};
 use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::merkle::{Nodes, tree_root};
 use carnet_domain::record::{
-    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
+    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer, jump_from,
 };
 use carnet_domain::signature::KeyId;
 use carnet_domain::trail::{self, TrailError, trail};
@@ -32,7 +31,7 @@ use crate::skips::Skipped;
 /// Version byte of every record.
 pub const RECORD_VERSION: u8 = 1;
 /// The most movements of one robot that are read at once.
-pub const MOVEMENTS_MAX: usize = 10_000;
+pub const MOVEMENTS_MAX: usize = 1_000;
 
 /// The most skipped entries that a node compares proposals with.
 pub const SKIPPED_MAX: usize = 16;
@@ -452,39 +451,72 @@ impl<'a> Records<'a> {
         Ok(self.loose_chain(code)?.and_then(|loose| loose.head))
     }
 
-    /// Leaves of a subject from its `seq` on, by its newest: at most `count_max`, ascending, each with its index. Reads
-    /// from the newest backwards, so it costs what follows, too.
+    /// Leaves of a subject from its `seq` on, by its newest: at most `count_max`, ascending, each with its index.
     pub fn history(
         &self,
         newest: Option<Head>,
         from_seq: u64,
         count_max: usize,
     ) -> Result<Vec<(u64, LeafRecord)>, StorageFault> {
-        let mut found = VecDeque::new();
-        self.back_from(newest, from_seq, |index, record| {
-            if found.len() == count_max {
-                found.pop_back();
-            }
-            found.push_front((index, record));
-        })?;
-        Ok(found.into())
-    }
-
-    /// Gives the leaves of a subject from its newest back to its `seq`, one at a time.
-    pub fn back_from(
-        &self,
-        newest: Option<Head>,
-        to_seq: u64,
-        mut take: impl FnMut(u64, LeafRecord),
-    ) -> Result<(), StorageFault> {
-        let mut next = newest.map(|head| (head.seq, head.leaf_index));
-        while let Some((seq, index)) = next.filter(|(seq, _)| *seq >= to_seq) {
+        let newest = newest.filter(|newest| from_seq <= newest.seq);
+        let (Some(newest), Some(further)) = (newest, count_max.checked_sub(1)) else {
+            return Ok(Vec::new());
+        };
+        let mut seq = newest.seq.min(from_seq.saturating_add(further as u64));
+        let mut index = self.index_of(&newest, seq)?;
+        let mut found = Vec::new();
+        loop {
             let record = self.leaf_there(index)?;
             let before = record.before;
-            next = before.and_then(|before| Some((seq.checked_sub(1)?, before)));
-            take(index, record);
+            found.push((index, record));
+            if seq == from_seq {
+                break;
+            }
+            seq -= 1;
+            index = self.earlier(index, before)?;
         }
-        Ok(())
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Index of a subject's leaf by its `seq`, which is not above that of its newest: by jumps, and by steps back where a
+    /// jump leads too far.
+    fn index_of(&self, newest: &Head, seq: u64) -> Result<u64, StorageFault> {
+        let (mut at, mut index) = (newest.seq, newest.leaf_index);
+        while at > seq {
+            let stored = self.stored_leaf(index)?;
+            let stored = stored.ok_or_else(|| leaves::corrupt(index, "it is missing"));
+            let links = stored.and_then(|stored| leaves::links_of_stored(index, &stored));
+            let links = self.told(links)?;
+            let (to, earlier) = match jump_from(at) {
+                Some(to) if to >= seq => (to, links.jump),
+                _ => (at - 1, links.before),
+            };
+            index = self.earlier(index, earlier)?;
+            at = to;
+        }
+        Ok(index)
+    }
+
+    fn earlier(&self, index: u64, earlier: Option<u64>) -> Result<u64, StorageFault> {
+        let missing = || leaves::corrupt(index, "it names no leaf before it");
+        self.told(earlier.ok_or_else(missing))
+    }
+
+    /// Leaves of a subject's trail from the newest backwards, at most `count_max`.
+    pub fn trail_back(
+        &self,
+        newest: Option<Head>,
+        count_max: usize,
+    ) -> Result<Vec<LeafRecord>, StorageFault> {
+        let mut next = newest.and_then(|newest| newest.step);
+        let mut found = Vec::new();
+        while let Some(index) = next.filter(|_| found.len() < count_max) {
+            let record = self.leaf_there(index)?;
+            next = record.step_before;
+            found.push(record);
+        }
+        Ok(found)
     }
 
     /// The hash of a complete subtree; `None` if the tree has not got so far.

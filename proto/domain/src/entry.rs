@@ -572,7 +572,9 @@ pub struct LeafRecord {
     pub item: u32,
     /// Index of the leaf before it of the same subject.
     pub before: Option<u64>,
-    /// Index of the newest leaf of the subject before this one that tells of a custody step; of a robot only.
+    /// Index of the leaf that it jumps to ([`crate::record::jump_from`]).
+    pub jump: Option<u64>,
+    /// Index of the newest leaf of the subject's trail before this one ([`crate::record::Head::step`]).
     pub step_before: Option<u64>,
 }
 crate::canonical_struct!(LeafRecord {
@@ -584,6 +586,7 @@ crate::canonical_struct!(LeafRecord {
     envelope: Index,
     item,
     before: Maybe<Index>,
+    jump: Maybe<Index>,
     step_before: Maybe<Index>
 });
 

@@ -124,9 +124,10 @@ impl Event {
         self
     }
 
-    /// Whether the leaf is part of the trail of a robot.
-    pub fn is_custody_step(&self) -> bool {
-        self.link.is_some() || self.foreign_step
+    /// Whether the leaf is one of the trail of its subject: custody steps of a robot, what the roots stated of a peer.
+    pub fn is_of_trail(&self) -> bool {
+        let of_roots = matches!(self.kind, Kind::TrustList | Kind::Agreement);
+        self.link.is_some() || self.foreign_step || of_roots
     }
 
     /// Refuses a record that has gathered more than is kept: what is written must be read again, here and by a peer.

@@ -32,7 +32,7 @@ use crate::leaf::{EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_
 use crate::ledger::{Ledger, LooseChain};
 use crate::limits::{UNSEALED_MAX, next_own};
 use crate::map::MapValue;
-use crate::record::{Ended, Head, Signer};
+use crate::record::{Ended, Head, Jumps, Signer};
 use crate::rejection::{Detail, Reason, Rejection};
 use crate::time::TimeMs;
 use meter::Metered;
@@ -477,7 +477,7 @@ impl<L: Ledger> Run<'_, L> {
             slots.root_under(&expansion),
             expansion.auth(authorised.class, &authorised.digest),
         );
-        if event.is_custody_step() {
+        if event.is_of_trail() {
             head.step = Some(head.leaf_index);
         }
         let values = slots
@@ -499,6 +499,7 @@ impl<L: Ledger> Run<'_, L> {
                 envelope: self.first_leaf,
                 item: authorised.item,
                 before: before.map(|head| head.leaf_index),
+                jump: head.jumps.nearest(),
                 step_before: before.and_then(|head| head.step),
             },
         )?;
@@ -536,6 +537,9 @@ impl<L: Ledger> Run<'_, L> {
             leaf_index: self.registry.tree.size(),
             leaf_hash: crate::leaf::leaf_bytes_hash(&bytes),
             step: before.and_then(|head| head.step),
+            jumps: before.map_or_else(Jumps::default, |head| {
+                head.jumps.after(head.seq, head.leaf_index)
+            }),
         };
         (head, bytes)
     }

@@ -16,7 +16,7 @@ use crate::ledger::{Ledger, LooseChain, MapChanges};
 use crate::mail::Reader;
 use crate::map::{Page, PageMap, PagePath};
 use crate::merkle::Node;
-use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Head, Jumps, Model, Recall, RecallId, Robot, Signer};
 use crate::signature::KeyId;
 use crate::trail::{self, trail};
 use crate::transfer::Transfer;
@@ -110,6 +110,7 @@ impl MemoryLedger {
             leaf_index: *leaf_index,
             leaf_hash: leaf_bytes_hash(&record.leaf.0),
             step: None,
+            jumps: Jumps::default(),
         })
     }
 

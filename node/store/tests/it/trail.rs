@@ -1,11 +1,17 @@
 //! History and trail of a robot are read from its leaves, and are those of the ledger in memory.
 
-use carnet_domain::command::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use carnet_domain::command::{Action, Command};
 use carnet_domain::digest::sha256;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::kit::{Country, befriend, transfer};
-use carnet_domain::leaf::{Subject, SubjectType};
+use carnet_domain::leaf::{Kind, Leaf, Subject, SubjectType};
+use carnet_domain::record::Firmware;
 use carnet_domain::time::DurationMs;
+use carnet_store::engine::{KvRead, Pair};
+use carnet_store::families::Family;
+use carnet_store::fault::StorageFault;
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::records::Records;
@@ -110,13 +116,98 @@ fn a_page_of_the_history_is_found_from_the_newest_leaf() {
                 assert_eq!(page, expected, "{count} from {from}");
             }
         }
-        // Of a peer, whose record names no leaf.
+        // Of a peer, whose record names no leaf. Its trail is what the roots stated of it, the newest first.
         for other in ["49", "86"] {
             let key = Subject::new(SubjectType::Peer, other).key();
             let newest = records.head_of(&key).expect("a read");
             let page = records.history(newest, 0, usize::MAX).expect("a page");
             let page: Vec<u64> = page.iter().map(|(index, _)| *index).collect();
             assert_eq!(page, country.ledger.history(&key), "peer {other}");
+            let stated = records.trail_back(newest, usize::MAX).expect("a trail");
+            let stated = stated
+                .iter()
+                .map(|leaf| Leaf::from_bytes(&leaf.leaf.0).expect("a leaf"));
+            let stated: Vec<Kind> = stated.map(|leaf| leaf.kind).collect();
+            match *other == *country.prefix.as_str() {
+                true => assert!(stated.is_empty(), "{stated:?}"),
+                false => assert_eq!(stated, [Kind::Agreement, Kind::TrustList]),
+            }
         }
+    }
+}
+
+/// Counts the leaves that are read.
+struct Counted<'a> {
+    engine: &'a MemoryEngine,
+    leaves: AtomicUsize,
+}
+
+impl KvRead for Counted<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        if family == Family::Entries {
+            self.leaves.fetch_add(1, Ordering::Relaxed);
+        }
+        self.engine.get(family, key)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        self.engine.scan(family, from, to, count_max)
+    }
+
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        self.engine.last(family, from, to)
+    }
+}
+
+#[test]
+fn a_long_history_is_not_read_to_find_a_page_of_it() {
+    let mut country = Country::with_market("86");
+    country.must("maker", country.register(1));
+    let code = country.code(1);
+    let update = |build| Command::Act {
+        code,
+        expected_sequence: None,
+        action: Action::UpdateSoftware {
+            firmware: Firmware {
+                family: "fw".into(),
+                build,
+            },
+        },
+    };
+    let updates: Vec<Command> = (1..=1_100).map(update).collect();
+    for part in updates.chunks(100) {
+        let request = country.request("maker", part);
+        country.ask(request);
+    }
+    let engine = replica(&country);
+    let all = country.ledger.history(&Subject::robot(&code).key());
+    assert!(all.len() > 0x400, "{} leaves", all.len());
+    let read = Counted {
+        engine: &engine,
+        leaves: AtomicUsize::new(0),
+    };
+    let newest = Records(&read).head_of_robot(&code).expect("a read");
+    for seq in 0..all.len() {
+        read.leaves.store(0, Ordering::Relaxed);
+        let page = Records(&read)
+            .history(newest, seq as u64, 3)
+            .expect("a page");
+        let page: Vec<u64> = page.iter().map(|(index, _)| *index).collect();
+        let expected: Vec<u64> = all.iter().skip(seq).take(3).copied().collect();
+        assert_eq!(page, expected, "from {seq}");
+        // Three digits: 15 jumps and steps back in the first, twice as many in the second, three times in the third.
+        let count = read.leaves.load(Ordering::Relaxed);
+        assert!(count <= 90 + 3, "{count} leaves read from {seq}");
     }
 }

@@ -78,6 +78,7 @@ impl Country {
             envelope: index,
             item: 0,
             before: before.map(|head| head.leaf_index),
+            jump: None,
             step_before: None,
         };
         self.ledger.append_as(index, key, seq, record);

@@ -180,6 +180,7 @@ impl<L: Ledger> Run<'_, L> {
                 envelope: head.leaf_index,
                 item: 0,
                 before: before.map(|head| head.leaf_index),
+                jump: head.jumps.nearest(),
                 step_before: None,
             },
         )?;
