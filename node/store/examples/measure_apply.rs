@@ -3,14 +3,14 @@
 //! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
 //! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record, and what
 //! a robot takes on disk. Then an entry that does nothing and reads as much as it can: every item reads all recalls of a
-//! model, and is refused.
+//! model, and is refused. Before that, how long it takes to find a leaf of a robot that has many.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use carnet_domain::command::{Command, TEXT_BYTES_MAX};
+use carnet_domain::command::{Action, Command, TEXT_BYTES_MAX};
 use carnet_domain::digest::{Digest, sha256};
 use carnet_domain::encoding::Canonical;
 use carnet_domain::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
@@ -20,13 +20,14 @@ use carnet_domain::leaf::EntrySeed;
 use carnet_domain::ledger::Ledger;
 use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
 use carnet_domain::machine::signature_digest;
-use carnet_domain::record::{Predicate, RecallNotice, Severity};
+use carnet_domain::record::{Firmware, Predicate, RecallNotice, Severity};
 use carnet_domain::rejection::Reason;
 use carnet_store::artefact::StateEngine;
 use carnet_store::engine::KvRead;
 use carnet_store::families::Family;
 use carnet_store::identity::{Identity, StoreId};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
+use carnet_store::records::Records;
 use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
 use carnet_store::state::SwappableEngine;
@@ -37,6 +38,8 @@ const PART_COUNT: usize = 250;
 const RUN_COUNT: usize = 16;
 /// Records between two seals.
 const SEAL_COUNT: usize = 4_000;
+/// Leaves of the robot about which much is written.
+const LEAVES_OF_ROBOT_COUNT: u32 = 20_000;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -240,6 +243,52 @@ impl Bench {
     }
 }
 
+/// How long it takes to find leaves of a robot with many.
+fn finds_leaves(bench: &mut Bench) -> Result<(), Failure> {
+    let already = bench.country.entries.len();
+    let serial = u32::MAX;
+    bench.country.must("maker", bench.country.register(serial));
+    let code = bench.country.code(serial);
+    let update = |build| Command::Act {
+        code,
+        expected_sequence: None,
+        action: Action::UpdateSoftware {
+            firmware: Firmware {
+                family: "fw".into(),
+                build,
+            },
+        },
+    };
+    let updates: Vec<Command> = (1..LEAVES_OF_ROBOT_COUNT).map(update).collect();
+    for part in updates.chunks(PART_COUNT) {
+        let request = bench.country.request("maker", part);
+        bench.country.ask(request);
+    }
+    let entries = bench.country.entries[already..].iter();
+    let entries = entries.map(Canonical::to_bytes).collect();
+    bench.apply(entries)?;
+    let records = Records(bench.state.engine());
+    let newest = records.head_of_robot(&code)?;
+    let mut took = Vec::new();
+    for seq in 0..LEAVES_OF_ROBOT_COUNT {
+        let begun = Instant::now();
+        let page = records.history(newest, u64::from(seq), 1)?;
+        took.push(begun.elapsed());
+        if page.len() != 1 {
+            return Err("no such leaf".into());
+        }
+    }
+    let first = took[0];
+    took.sort_unstable();
+    println!(
+        "one of {LEAVES_OF_ROBOT_COUNT} leaves of a robot: first {:.0} µs, half of them within {:.0} µs, the last {:.0} µs",
+        first.as_secs_f64() * 1e6,
+        took[took.len() / 2].as_secs_f64() * 1e6,
+        took[took.len() - 1].as_secs_f64() * 1e6,
+    );
+    Ok(())
+}
+
 fn size_of(folder: &Path) -> Result<u64, Failure> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -283,5 +332,6 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
         bench.measure(if items == 1 { count / 4 } else { count }, items, known)?;
     }
     bench.sizes(root, bench.serial - robots_before)?;
+    finds_leaves(&mut bench)?;
     bench.reads_much()
 }
