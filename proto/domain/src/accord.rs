@@ -439,11 +439,13 @@ impl Peer {
         (!self.is_suspended(&newest.reference(), at)).then_some(newest)
     }
 
-    /// An agreement in force at a time and not suspended: that with the highest version.
+    /// Of the newest versions in force at a time and not suspended that with the highest number. A version that is suspended
+    /// brings no older one back.
     pub fn agreement(&self, at: TimeMs) -> Option<&Agreement> {
-        let in_force = self.agreements.iter().filter(|a| a.in_force(at));
-        in_force
-            .filter(|a| !self.is_suspended(&a.reference(), at))
-            .max_by_key(|a| a.version)
+        let newest = self.agreements.iter().filter(|a| {
+            self.newest(&a.id, at)
+                .is_some_and(|newest| newest.version == a.version)
+        });
+        newest.max_by_key(|a| a.version)
     }
 }

@@ -290,11 +290,15 @@ impl<'a> Case<'a> {
             let (one, two) = a.parties;
             (one == me && issuer.owns(&two)) || (two == me && issuer.owns(&one))
         };
-        let in_force = input
-            .agreements
-            .iter()
-            .filter(|a| between(a) && a.in_force(self.now) && !suspended(a));
-        let Some(agreement) = in_force.max_by_key(|a| a.version) else {
+        let in_force = || {
+            let all = input.agreements.iter();
+            all.filter(|a| between(a) && a.in_force(self.now))
+        };
+        // A version that is suspended brings no older one back.
+        let is_newest =
+            |a: &&Agreement| !in_force().any(|other| other.id == a.id && a.version < other.version);
+        let usable = in_force().filter(|a| is_newest(a) && !suspended(a));
+        let Some(agreement) = usable.max_by_key(|a| a.version) else {
             self.unknown(
                 ReasonCode::NoAgreement,
                 format!("no agreement between {me} and {other} is in force"),

@@ -113,6 +113,12 @@ fn abroad_cases() -> Vec<Case> {
     changed.suspended = vec![changed.agreements[0].reference().to_string()];
     out.push(("admitted, agreement suspended", changed, now));
     let mut changed = input.clone();
+    let mut newer = changed.agreements[0].clone();
+    newer.version += 1;
+    changed.suspended = vec![newer.reference().to_string()];
+    changed.agreements.push(newer);
+    out.push(("admitted, newer version suspended", changed, now));
+    let mut changed = input.clone();
     changed.issuer = None;
     out.push(("admitted, issuer not pinned", changed, now));
     let mut changed = input.clone();

@@ -489,6 +489,20 @@ fn a_suspension_ends_and_is_of_one_version() {
     let first = agreed(a.prefix, b.prefix);
     assert!(peer.is_suspended(&first, TimeMs(until.0 - 1)));
     assert!(!peer.is_suspended(&first, until));
+    // The newer one suspended: the older does not come back, and is not suspended any more either.
+    let suspend = carnet_domain::accord::Statement::Suspend {
+        peer: b.prefix,
+        agreement: newer.reference(),
+        number: 1,
+        until: TimeMs(until.0 + 2),
+        reason: "dispute".into(),
+    };
+    assert_eq!(text(&a.state(&suspend)), "done");
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let peer = peer.expect("a peer");
+    assert!(peer.agreement(until).is_none(), "neither");
+    let after = peer.agreement(TimeMs(until.0 + 2));
+    assert_eq!(after.map(|agreement| agreement.version), Some(2));
 }
 
 #[test]
