@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use carnet_domain::code::{Code, ModelId, Prefix};
+use carnet_domain::code::{Code, ModelId};
 use carnet_domain::custody::Step;
 use carnet_domain::digest::Digest;
 use carnet_domain::entry::{LeafRecord, Registry};
@@ -22,7 +22,6 @@ use carnet_trust::evidence;
 #[derive(Clone, Copy)]
 pub struct MomentReader<'a> {
     view: &'a dyn KvRead,
-    prefix: Prefix,
 }
 
 impl<'a> MomentReader<'a> {
@@ -30,7 +29,6 @@ impl<'a> MomentReader<'a> {
     pub fn of(published: &'a Published) -> Self {
         Self {
             view: published.view.as_ref(),
-            prefix: published.registry.prefix,
         }
     }
 
@@ -80,11 +78,9 @@ impl evidence::Reader for MomentReader<'_> {
     }
 
     fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, StorageFault> {
-        let movements = self.records().movements(code)?;
-        let own = movements
-            .iter()
-            .filter(|movement| movement.writer == self.prefix);
-        Ok(own.map(|step| (step.step, step.leaf_index)).collect())
+        // One more than evidence shows: the newest may be the robot's own leaf.
+        self.records()
+            .border_steps(code, evidence::CHAIN_COUNT_MAX + 1)
     }
 }
 

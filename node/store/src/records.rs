@@ -4,10 +4,12 @@
 //! than this binary knows stops the node, by name.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use carnet_domain::accord::Peer;
 use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::command::TransferId;
+use carnet_domain::custody::Step;
 use carnet_domain::digest::Digest;
 use carnet_domain::encoding::{Canonical, Decoder, Encoder};
 use carnet_domain::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
@@ -18,7 +20,7 @@ use carnet_domain::record::{
     Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer, jump_from,
 };
 use carnet_domain::signature::KeyId;
-use carnet_domain::trail::{self, TrailError, trail};
+use carnet_domain::trail::{self, TrailError, trail, walk};
 use carnet_domain::transfer::Transfer;
 
 use crate::engine::{KvRead, Pair};
@@ -32,6 +34,8 @@ use crate::skips::Skipped;
 pub const RECORD_VERSION: u8 = 1;
 /// The most movements of one robot that are read at once.
 pub const MOVEMENTS_MAX: usize = 1_000;
+/// Steps of a trail that are looked through for those that crossed a border.
+pub const STEPS_READ_MAX: usize = 10_000;
 
 /// The most skipped entries that a node compares proposals with.
 pub const SKIPPED_MAX: usize = 16;
@@ -297,13 +301,36 @@ impl<'a> Records<'a> {
         };
         let newest = self.head_of_robot(code)?.and_then(|head| head.step);
         let found = trail(self, registry.prefix, newest, MOVEMENTS_MAX);
-        self.told(found.map_err(|error| match error {
-            TrailError::Store(fault) => fault,
-            other => StorageFault::Corrupt {
-                what: Family::Entries.name(),
-                detail: other.to_string(),
-            },
-        }))
+        self.told(found.map_err(of_trail))
+    }
+
+    /// The newest steps by which this registry let a robot go or took it over: which, and its leaf; oldest first, at most
+    /// `wanted` of them. Offers and what becomes of them may be many more; of all steps the newest [`STEPS_READ_MAX`] are
+    /// looked through.
+    pub fn border_steps(
+        &self,
+        code: &Code,
+        wanted: usize,
+    ) -> Result<Vec<(Step, u64)>, StorageFault> {
+        let Some(registry) = self.registry()? else {
+            return Ok(Vec::new());
+        };
+        let newest = self.head_of_robot(code)?.and_then(|head| head.step);
+        let (mut found, mut read) = (Vec::new(), 0);
+        let walked = walk(self, registry.prefix, newest, |movement| {
+            read += 1;
+            let crosses = matches!(movement.step, Step::Depart | Step::Admit | Step::Return);
+            if crosses && movement.writer == registry.prefix {
+                found.push((movement.step, movement.leaf_index));
+            }
+            match found.len() < wanted && read < STEPS_READ_MAX {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        self.told(walked.map_err(of_trail))?;
+        found.reverse();
+        Ok(found)
     }
 
     /// A peer.
@@ -577,6 +604,16 @@ fn number(family: Family, key: &[u8], bytes: &[u8]) -> Result<u64, StorageFault>
     let bytes = <[u8; 8]>::try_from(bytes);
     let bytes = bytes.map_err(|_| corrupt(family, key, "not a number of 8 bytes"))?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+fn of_trail(error: TrailError<StorageFault>) -> StorageFault {
+    match error {
+        TrailError::Store(fault) => fault,
+        other => StorageFault::Corrupt {
+            what: Family::Entries.name(),
+            detail: other.to_string(),
+        },
+    }
 }
 
 impl trail::Reader for Records<'_> {

@@ -1,6 +1,8 @@
 //! The trail of a robot: the custody steps that its leaves in this log tell of, own and foreign. It is read from the
 //! leaves; nothing is stored for it but where the one before stands.
 
+use std::ops::ControlFlow;
+
 use crate::checkpoint::Origin;
 use crate::code::Prefix;
 use crate::command::{Command, TransferId};
@@ -64,16 +66,40 @@ pub fn trail<R: Reader>(
     count_max: usize,
 ) -> Result<Vec<Movement>, TrailError<R::Fault>> {
     let mut found = Vec::new();
+    walk(reader, me, newest, |movement| {
+        if found.len() < count_max {
+            found.push(movement);
+        }
+        match found.len() < count_max {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    found.reverse();
+    Ok(found)
+}
+
+/// Shows the custody steps from leaf `newest` backwards, newest first, until `see` has seen enough.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn walk<R: Reader>(
+    reader: &R,
+    me: Prefix,
+    newest: Option<u64>,
+    mut see: impl FnMut(Movement) -> ControlFlow<()>,
+) -> Result<(), TrailError<R::Fault>> {
     let mut next = newest;
-    while let Some(index) = next.filter(|_| found.len() < count_max) {
+    while let Some(index) = next {
         let record = reader.leaf(index).map_err(TrailError::Store)?;
         let record = record.ok_or(TrailError::LeafMissing(index))?;
-        found.push(movement(reader, me, index, &record)?);
+        if see(movement(reader, me, index, &record)?).is_break() {
+            break;
+        }
         // Only what is earlier, so that this ends.
         next = record.step_before.filter(|earlier| *earlier < index);
     }
-    found.reverse();
-    Ok(found)
+    Ok(())
 }
 
 fn movement<R: Reader>(

@@ -27,8 +27,8 @@ pub trait Reader: mail::Reader {
     /// When it cannot be read.
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault>;
 
-    /// Custody steps of a robot that this registry itself wrote, with their leaf indices, oldest first: its movements
-    /// whose writer it is.
+    /// The newest steps by which this registry itself let a robot go or took it over (Depart, Admit, Return), with their leaf
+    /// indices, oldest first: at least [`CHAIN_COUNT_MAX`] and one more, if there were so many. Other steps may be among them.
     ///
     /// # Errors
     /// When it cannot be read.

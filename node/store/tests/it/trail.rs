@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use carnet_domain::command::{Action, Command};
+use carnet_domain::command::{Action, Command, TransferId};
+use carnet_domain::custody::Step;
 use carnet_domain::digest::sha256;
 use carnet_domain::encoding::Canonical;
 use carnet_domain::kit::{Country, befriend, transfer};
@@ -210,4 +211,31 @@ fn a_long_history_is_not_read_to_find_a_page_of_it() {
         let count = read.leaves.load(Ordering::Relaxed);
         assert!(count <= 90 + 3, "{count} leaves read from {seq}");
     }
+}
+
+/// Offers that come to nothing cost nobody anything: however many there are, the step that crossed the border is found.
+#[test]
+fn an_admission_is_found_however_often_the_robot_is_offered() {
+    let [a, mut b] = travels();
+    let code = a.code(1);
+    for number in 0u16..600 {
+        let mut id = [0xee; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        let mut offer = b.declare(1, TransferId(id), &a.prefix);
+        if let Command::DeclareExport { code: named, .. } = &mut offer {
+            *named = code;
+        }
+        b.must("customs", offer);
+        let cancel = Command::CancelExport {
+            transfer: TransferId(id),
+            reason: "x".into(),
+        };
+        b.must("customs", cancel);
+    }
+    let engine = replica(&b);
+    let steps = Records(&engine).border_steps(&code, 9).expect("a trail");
+    let steps: Vec<Step> = steps.into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [Step::Admit]);
+    let none = Records(&engine).border_steps(&code, 0).expect("a trail");
+    assert!(none.len() <= 1);
 }
