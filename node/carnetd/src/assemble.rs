@@ -498,12 +498,14 @@ impl Running {
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let raft = self.node.raft.clone();
         let damage = self.node.state.engine().damage().clone();
+        // Whatever is found while leadership is handed over counts as what is found before.
+        let leaving = async {
+            stop.await;
+            raft.leave_office().await;
+        };
         let outcome = tokio::select! {
             biased;
-            () = stop => {
-                raft.leave_office().await;
-                Ok(())
-            }
+            () = leaving => Ok(()),
             fatal = raft.fatal() => Err(fatal.into()),
             // A read that met damage was answered with an error; nothing that comes after it can be believed.
             damage = damage.noted() => Err(RunError::Fault(damage)),
