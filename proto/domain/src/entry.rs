@@ -445,6 +445,8 @@ pub struct StoredAnswer {
     pub sequence: u64,
     /// SHA-256 of header and signature.
     pub request: Digest,
+    /// Log time of the entry that answered it.
+    pub at: TimeMs,
     /// How many items were answered.
     pub count: u32,
     /// Where the leaves of the items done stand: from an item done on, the index of its last leaf; the next one done has the
@@ -460,6 +462,7 @@ pub struct StoredAnswer {
 crate::canonical_struct!(StoredAnswer @ 1 {
     sequence: Sequence,
     request,
+    at,
     count,
     runs: List<{ ITEM_COUNT_MAX as usize }>,
     sequences: List<{ ITEM_COUNT_MAX as usize }>,

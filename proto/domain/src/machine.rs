@@ -110,6 +110,8 @@ pub(crate) struct Run<'a, L: Ledger> {
     first_leaf: u64,
     /// Items whose bytes stand in slot 10 of a leaf of theirs, ascending.
     told: Vec<u32>,
+    /// When a request that is told its answers again was answered.
+    told_at: Option<TimeMs>,
     pub(crate) planted: Planted,
 }
 
@@ -158,6 +160,7 @@ pub fn apply_with<L: Ledger>(
         ordinal: 0,
         first_leaf,
         told: Vec::new(),
+        told_at: None,
         planted,
     };
     run.registry.log_time = now;
@@ -186,7 +189,7 @@ pub fn apply_with<L: Ledger>(
         run.ledger.put_envelope(first_leaf, kept)?;
     }
     let answer = Answer {
-        at: run.now,
+        at: run.told_at.unwrap_or(run.now),
         size: run.registry.tree.size(),
         session,
         items,
@@ -249,6 +252,14 @@ impl<L: Ledger> Run<'_, L> {
                 },
             )));
         };
+        // Before anything of it is told: its answers are its subject's.
+        if session.subject != subject {
+            let session = session.id;
+            return Ok(all(Rejection::new(
+                Reason::SessionNotYours,
+                Detail::Session { session },
+            )));
+        }
         let digest = sha256(&[&request.header.0, &request.signature.0]);
         let stored = self
             .ledger
@@ -260,18 +271,16 @@ impl<L: Ledger> Run<'_, L> {
                 request: header.sequence,
             };
             let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
-            if stored.request != digest {
+            // Cut otherwise, an item would be answered for another one, and one item could ask for the answers of thousands.
+            if stored.request != digest || stored.count as usize != request.items.len() {
                 return Ok(all(mismatch()));
             }
             done = self.told_before(&stored)?;
             let Some(executed) = done.iter().position(found_no_room) else {
+                self.told_at = Some(stored.at);
                 return Ok(done);
             };
-            // What found no room in its entry was not executed, and has no answer yet. Cut otherwise, the rest could name
-            // items of another part.
-            if done.len() != request.items.len() {
-                return Ok(all(mismatch()));
-            }
+            // What found no room in its entry was not executed, and has no answer yet.
             done.truncate(executed);
         }
         let rest = request.items.len().saturating_sub(done.len()).max(1); // saturates: compared above
@@ -340,7 +349,7 @@ impl<L: Ledger> Run<'_, L> {
             }
         };
         self.items(&signer, header, &items, done)?;
-        let stored = session::stored(header.sequence, digest, done);
+        let stored = session::stored((header.sequence, digest, self.now), done);
         self.remember(session, request.first_item, stored)?;
         Ok(Ok(()))
     }

@@ -76,6 +76,7 @@ fn answer(sequence: u64) -> StoredAnswer {
     StoredAnswer {
         sequence,
         request: Digest::ZERO,
+        at: TimeMs::EPOCH,
         count: 1,
         runs: vec![(0, 0)],
         sequences: vec![(0, 1)],

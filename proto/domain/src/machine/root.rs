@@ -70,6 +70,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         ordinal: 0,
         first_leaf: 0,
         told: Vec::new(),
+        told_at: None,
         planted: Planted::default(),
     };
     let statement = Statement::Genesis {

@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::limits::next_own;
 use crate::rejection::{Detail, Reason};
 use crate::signature::{Signature, verify};
+use crate::time::TimeMs;
 
 impl<L: Ledger> Run<'_, L> {
     /// Opens a session for the certificate's subject and the party of the key that signed. Repeated with one nonce it is
@@ -138,7 +139,10 @@ fn is_done(bits: &[u8], item: u32) -> bool {
 }
 
 /// What is kept of the answers to a request's items.
-pub(super) fn stored(sequence: u64, request: Digest, answers: &[ItemAnswer]) -> StoredAnswer {
+pub(super) fn stored(
+    (sequence, request, at): (u64, Digest, TimeMs),
+    answers: &[ItemAnswer],
+) -> StoredAnswer {
     let mut done = vec![0; answers.len().div_ceil(8)];
     let (mut runs, mut sequences, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let (mut last, mut last_sequence) = (None, None);
@@ -167,6 +171,7 @@ pub(super) fn stored(sequence: u64, request: Digest, answers: &[ItemAnswer]) -> 
     StoredAnswer {
         sequence,
         request,
+        at,
         count: u32::try_from(answers.len()).expect("a request has at most 10,000 items"),
         runs,
         sequences,

@@ -39,6 +39,7 @@ pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::F
         ordinal: 0,
         first_leaf,
         told: Vec::new(),
+        told_at: None,
         planted: Planted::default(),
     };
     let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));

@@ -30,8 +30,16 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     let size = x.registry().tree.size();
     x.advance(DurationMs::from_days(3)); // Past the time limit too: the outcome is known.
     let again = x.ask(request.clone());
-    assert_eq!(again.items, first.items);
+    assert_eq!((again.at, &again.items), (first.at, &first.items));
     assert_eq!(x.registry().tree.size(), size);
+    // With fewer items, or more: one item is not to ask for the answers of thousands.
+    for count in [1, 3] {
+        let mut cut = request.clone();
+        let items = cut.items.iter().cycle().take(count).cloned().collect();
+        cut.items = items;
+        let refused = send(&mut x, cut);
+        assert!(refused.starts_with("IdempotencyMismatch"), "{refused}");
+    }
     let mut other = request;
     let mut header = SignedHeader::from_bytes(&other.header.0).expect("a header");
     header.not_after = TimeMs::MAX;
@@ -463,7 +471,13 @@ fn a_session_is_opened_by_a_signed_word_for_one_subject_and_one_party() {
     others.session = session;
     let others = x.part("registrar", &others, &commands, 0, 1);
     assert_eq!(send(&mut x, others), not_yours);
-    assert_eq!(send(&mut x, request), "done");
+    assert_eq!(send(&mut x, request.clone()), "done");
+    // Nor are its answers told to another.
+    let stolen = Body::Actor {
+        subject: "rival".into(),
+        request,
+    };
+    assert_eq!(text(&x.apply(stolen).items[0]), not_yours);
 }
 
 /// An answer took fifty bytes an item.
