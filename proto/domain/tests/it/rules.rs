@@ -1029,7 +1029,7 @@ fn an_identity_has_one_spelling() {
     }
     for (country, identifier) in [
         ("xx", "A"),
-        ("XXX", "A"),
+        ("CHN", "A"),
         ("X1", "A"),
         ("XX", "a"),
         ("XX", "A B"),
