@@ -4,6 +4,9 @@
 //! for as long as the other side reads. All sessions with a peer draw from one source, so a body that outlives its session
 //! takes records out of the next one, and their acknowledgement comes where nobody listens any more: the follower has
 //! them, and the leader never learns of it.
+//!
+//! Seen after the restart of a follower whose new process was still being asked about: it had applied everything, and
+//! lacked two thousand records by its leader's word for as long as nobody wrote.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
