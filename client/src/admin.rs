@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::accord::Signed;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::Answer;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::entry::Answer;
+use carnet_domain::record::accord::Signed;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_client::AdminClient;
 use carnet_wire::limits;

@@ -1,9 +1,9 @@
 //! Many commands: cut into signed requests, streamed, resumed after a broken stream, answered one by one.
 
 use bytes::Bytes;
-use carnet_domain::command::{Command, CommandKind};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, ItemAnswer};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::machine::entry::{Answer, ItemAnswer};
+use carnet_domain::rules::command::{Command, CommandKind};
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
@@ -374,7 +374,7 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::code::Code;
+    use carnet_domain::bytes::code::Code;
     use carnet_domain::record::RecallId;
 
     fn reserve(serial: u32) -> Command {

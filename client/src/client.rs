@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::SessionOpening;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::machine::entry::SessionOpening;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_client::RegistryClient;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::time::TimeMs;
 
 /// The time of this machine.
 pub fn wall_time() -> TimeMs {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use carnet_domain::code::Prefix;
+use carnet_domain::bytes::code::Prefix;
 use carnet_trust::identity::Plane;
 use tonic::transport::Channel;
 

@@ -1,6 +1,6 @@
 //! What a caller must know of a failure: what happened, whether the write took effect, and what to do next.
 
-use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::status::{ApiError, Effect};
 
 use crate::signer::SignerError;

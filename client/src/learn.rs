@@ -1,6 +1,6 @@
 //! What can be learned by reading after the outcome of a write was lost.
 
-use carnet_domain::command::Command;
+use carnet_domain::rules::command::Command;
 use carnet_wire::status::ApiError;
 
 use crate::client::Client;

@@ -27,10 +27,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use carnet_domain::code::Prefix;
-use carnet_domain::policy::Role;
-use carnet_domain::signature::{PublicKey, SecretKey};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::rules::policy::Role;
 use carnet_trust::chain::{self, ChainError};
 use carnet_trust::identity::{
     CaName, ClientName, ClusterId, Identity, Label, NodeId, NodeName, PassportName, Plane,

@@ -1,13 +1,13 @@
 //! Reads that come back as domain values.
 
-use carnet_domain::accord::Peer;
-use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
-use carnet_domain::command::TransferId;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Movement, Registry};
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::entry::{LeafRecord, Movement, Registry};
+use carnet_domain::record::accord::Peer;
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
-use carnet_domain::transfer::Transfer;
+use carnet_domain::rules::command::TransferId;
 use carnet_wire::convert;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use carnet_domain::code::Prefix;
+use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
 /// A session that the registry has opened for us.

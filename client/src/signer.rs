@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use carnet_domain::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 
 use crate::pki::{self, PkiError};
 

@@ -1,14 +1,14 @@
 //! One signed request of few commands.
 
 use bytes::Bytes;
-use carnet_domain::command::{Command, CommandKind};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{self, Answer, ItemAnswer};
-use carnet_domain::envelope::{SignedHeader, item_root};
-use carnet_domain::rejection::{Reason, Rejection};
-use carnet_domain::signature::Signature;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::Signature;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::machine::entry::{self, Answer, ItemAnswer};
+use carnet_domain::rules::command::{Command, CommandKind};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use tonic::Request;

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{ChainError, verify_node};
 pub use carnet_trust::identity::{NodeId, Plane};
 use carnet_trust::roots::PinnedRoots;

@@ -4,11 +4,11 @@
 use std::io;
 use std::path::Path;
 
-use carnet_domain::checkpoint::{NoteError, Origin, open};
-use carnet_domain::code::Code;
-use carnet_domain::digest::Digest;
-use carnet_domain::merkle::{ProofError, verify_consistency};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::log::checkpoint::{NoteError, Origin, open};
+use carnet_domain::log::merkle::{ProofError, verify_consistency};
 use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
 use carnet_trust::offline::{FileError, Pins, Report, verify_file};
 use carnet_trust::verdict::Purpose;
@@ -214,10 +214,10 @@ impl Pin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::checkpoint::Checkpoint;
-    use carnet_domain::code::Prefix;
-    use carnet_domain::merkle::{leaf_hash, node_hash};
-    use carnet_domain::signature::SecretKey;
+    use carnet_domain::bytes::code::Prefix;
+    use carnet_domain::bytes::signature::SecretKey;
+    use carnet_domain::log::checkpoint::Checkpoint;
+    use carnet_domain::log::merkle::{leaf_hash, node_hash};
 
     fn key() -> SecretKey {
         SecretKey::from_seed(&[3; 32])

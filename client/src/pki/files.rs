@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use carnet_domain::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_trust::identity::{ClusterId, IdentityError};
 use carnet_trust::roots::{PinnedRoots, RootCertificate};
 use rustls_pki_types::CertificateDer;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carnet_domain::code::Prefix;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::identity::{CaName, ClusterId, Identity, PassportName, Plane, passport_eku_arcs};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,

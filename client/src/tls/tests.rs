@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carnet_domain::policy::Role;
+use carnet_domain::rules::policy::Role;
 use carnet_trust::identity::ClientName;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;

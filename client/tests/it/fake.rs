@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_client::tls::TlsError;
 use carnet_client::{Backoff, Client, ClientBuilder, Dial, FileSigner};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, ItemAnswer, Request as Signed};
-use carnet_domain::envelope::{SignedHeader, verify_header};
-use carnet_domain::rejection::{Reason, Rejection};
-use carnet_domain::signature::{PublicKey, SecretKey, Signature};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::machine::entry::{Answer, ItemAnswer, Request as Signed};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
 use carnet_wire::registry::v1::*;
 use carnet_wire::status::ApiError;
@@ -172,7 +172,7 @@ impl State {
                 .items(first, items.clone(), &[])
                 .map_err(|e| Status::invalid_argument(e.to_string()))?;
         }
-        let digest = carnet_domain::digest::sha256(&[header, &signature.0]);
+        let digest = carnet_domain::bytes::digest::sha256(&[header, &signature.0]);
         if let Some((seen, answer)) = self.answers.get(&(session, sequence, first)) {
             let same = *seen == digest;
             return Ok(if same {
@@ -185,7 +185,7 @@ impl State {
             self.executed += 1;
             ItemAnswer::Done {
                 leaf_index: self.executed,
-                leaf_hash: carnet_domain::digest::sha256(&[&item.0]),
+                leaf_hash: carnet_domain::bytes::digest::sha256(&[&item.0]),
                 sequence: 0,
             }
         });

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use carnet_client::{ApiError, BulkEvent, ClientError, Effect, wall_time};
-use carnet_domain::code::Code;
-use carnet_domain::command::Command;
-use carnet_domain::rejection::Reason;
-use carnet_domain::time::DurationMs;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::rejection::Reason;
 
 use crate::fake::{Fake, Mood};
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use carnet_domain::accord::Peer;
-use carnet_domain::code::Prefix;
-use carnet_domain::entry::{ItemAnswer, MailBatch};
-use carnet_domain::rejection::Reason;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
+use carnet_domain::record::accord::Peer;
+use carnet_domain::rules::rejection::Reason;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{FEDERATION_BATCH_BYTES_MAX, FRAME_BYTES_MAX, REQUEST_TIMEOUT};
@@ -175,7 +175,7 @@ enum Broken {
     #[error("the log forked: two heads of size {0} with different roots, both signed")]
     Fork(u64),
     #[error("refused here: {0}")]
-    Refused(carnet_domain::rejection::Rejection),
+    Refused(carnet_domain::rules::rejection::Rejection),
     #[error("not applied: {0}")]
     Home(#[from] HomeError),
     #[error("items that were applied before")]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use carnet_domain::accord::Peer;
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::entry::{ItemAnswer, MailBatch};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
+use carnet_domain::record::accord::Peer;
 use tokio::sync::watch;
 
 /// The node, as peering sees it. Time arrives as values.

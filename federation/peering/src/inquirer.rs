@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};

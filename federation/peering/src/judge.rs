@@ -2,16 +2,16 @@
 //!
 //! The replicated state judges all of it again. This keeps what is broken out of the Raft log.
 
-use carnet_domain::accord::Bundle;
-use carnet_domain::checkpoint::{NoteError, Origin, open};
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, DecodeError};
-use carnet_domain::entry::{MailBatch, MailItem};
-use carnet_domain::foreign::{Unproven, prove};
-use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
-use carnet_domain::merkle::{ProofError, verify_consistency, verify_inclusion};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Canonical, DecodeError};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::foreign::{Unproven, prove};
+use carnet_domain::log::checkpoint::{NoteError, Origin, open};
+use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::log::merkle::{ProofError, verify_consistency, verify_inclusion};
+use carnet_domain::machine::entry::{MailBatch, MailItem};
+use carnet_domain::record::accord::Bundle;
 use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;
 
 /// How far a peer's log and mailbox have been applied here.

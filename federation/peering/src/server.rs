@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::checkpoint::Origin;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_server::{Federation, FederationServer};
 use carnet_wire::limits::{
@@ -45,7 +45,7 @@ const BATCHES_READY_MAX: usize = 1;
 /// What checkpoint and consistency proof take of a batch at most, in bytes.
 const HEAD_BYTES_MAX: usize = 72 * 1024;
 const _: () = assert!(
-    carnet_domain::checkpoint::NOTE_BYTES_MAX + 64 * 34 + FRAME_BYTES_MAX <= HEAD_BYTES_MAX
+    carnet_domain::log::checkpoint::NOTE_BYTES_MAX + 64 * 34 + FRAME_BYTES_MAX <= HEAD_BYTES_MAX
 );
 
 /// Who calls: the jurisdiction whose certificate the connection proved. The wiring of the port puts it into the

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 
 use crate::judge::SeenHead;
 

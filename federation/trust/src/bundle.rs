@@ -5,12 +5,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carnet_domain::accord::{Bundle, Signed, signed_by_roots};
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, DecodeError};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Canonical, DecodeError};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::accord::{Bundle, Signed, signed_by_roots};
 
 /// The largest bundle file in bytes.
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;

@@ -2,8 +2,8 @@
 //!
 //! Nothing here decides; [`crate::chain`] does.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::X509Certificate;

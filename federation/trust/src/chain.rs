@@ -13,9 +13,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::signature::PublicKey;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{
     EndEntityCert, Error as PathError, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter,

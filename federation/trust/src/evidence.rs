@@ -10,21 +10,21 @@
 //! [`build`] makes it from a registry's records, [`Evidence::verify`] turns it into a [`ProvenEvidence`], which nothing
 //! else can make. What the proven facts mean for a purpose is in `verdict`.
 
-use carnet_domain::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
-use carnet_domain::code::Code;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Canonical, DecodeError};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, DecodeError};
-use carnet_domain::entry::{ProvenHead, ProvenLeaf};
-use carnet_domain::event::{Manufacture, Other, Software, Standing, slot};
-use carnet_domain::foreign::{Proven, prove};
-use carnet_domain::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
+use carnet_domain::custody::foreign::{Proven, prove};
 use carnet_domain::limits::{List, Text};
-use carnet_domain::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
-use carnet_domain::merkle::verify_inclusion;
+use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
+use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
+use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
+use carnet_domain::log::merkle::verify_inclusion;
+use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::ModelStanding;
-use carnet_domain::signature::PublicKey;
-use carnet_domain::time::TimeMs;
+use carnet_domain::record::event::{Manufacture, Other, Software, Standing, slot};
 
 mod build;
 

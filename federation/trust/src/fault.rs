@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 
 use crate::chain::{CERTIFICATE_BYTES_MAX, CHAIN_COUNT_MAX};
 use crate::identity::{ClusterId, IdentityError, NodeId, Plane};

@@ -14,9 +14,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, Prefix};
 use carnet_domain::canonical_enum;
-use carnet_domain::code::{EnterpriseCode, EnterpriseId, Prefix};
-use carnet_domain::policy::Role;
+use carnet_domain::rules::policy::Role;
 
 /// The longest identity, in bytes.
 pub const IDENTITY_BYTES_MAX: usize = 160;

@@ -12,13 +12,13 @@
 
 use std::fmt;
 
-use carnet_domain::accord::{Agreement, Signed, signed_by_roots};
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical, DecodeError};
-use carnet_domain::map::RobotStatus;
-use carnet_domain::signature::PublicKey;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::map::RobotStatus;
+use carnet_domain::record::accord::{Agreement, Signed, signed_by_roots};
 
 use crate::bundle::{BundleError, PinnedBundle};
 use crate::evidence::{ProvenEvidence, parse};
@@ -300,7 +300,7 @@ impl Opening<'_> {
             };
             (code, Value::Invalid, format!("bundle: {error}"))
         };
-        let claimed = carnet_domain::accord::Bundle::from_bytes(&signed.bytes.0)
+        let claimed = carnet_domain::record::accord::Bundle::from_bytes(&signed.bytes.0)
             .map_err(|error| broken(BundleError::Decode(error)))?;
         let primary = claimed
             .primary()

@@ -9,12 +9,12 @@
 
 use std::fmt;
 
-use carnet_domain::accord::Agreement;
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::lifecycle::State;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::Text;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::accord::Agreement;
+use carnet_domain::rules::lifecycle::State;
 
 use crate::bundle::PinnedBundle;
 

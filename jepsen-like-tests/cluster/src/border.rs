@@ -8,7 +8,7 @@ mod accord;
 pub(crate) use accord::AGREEMENT;
 pub use accord::carnet;
 
-use carnet_domain::policy::Role;
+use carnet_domain::rules::policy::Role;
 
 use crate::jurisdiction::{Jurisdiction, Plan};
 use crate::patience::Broken;

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use carnet_client::{Client, ClientError};
-use carnet_domain::code::Code;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::leaf::Leaf;
-use carnet_domain::merkle::leaf_hash;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::leaf::Leaf;
+use carnet_domain::log::merkle::leaf_hash;
 
 use crate::check::{Violation, robots_linearizable};
 use crate::history::{FinalState, Operation, Outcome};

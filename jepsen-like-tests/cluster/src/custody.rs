@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::TransferId;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::{Chain, Link, Step};
-use carnet_domain::digest::Digest;
-use carnet_domain::entry::Movement;
-use carnet_domain::rejection::Reason;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::machine::entry::Movement;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::command::TransferId;
+use carnet_domain::rules::rejection::Reason;
 
 use crate::border::Side;
 use crate::history::Moment;

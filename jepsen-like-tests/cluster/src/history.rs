@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since the run began, on the monotonic clock of the harness.
@@ -187,7 +187,7 @@ impl Default for Recorder {
 
 /// A digest as hexadecimal text.
 mod digest_text {
-    use carnet_domain::digest::Digest;
+    use carnet_domain::bytes::digest::Digest;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use carnet_client::tls::{ClientTls, ExpectedServer, Plane};
 use carnet_client::wall_time;
-use carnet_domain::accord::{
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::machine::entry::{Answer, Request, SessionOpening};
+use carnet_domain::record::accord::{
     Bundle, KeyringKind, RootSignature, Signed, Statement, root_signing_bytes,
 };
-use carnet_domain::code::Prefix;
-use carnet_domain::command::Command;
-use carnet_domain::digest::sha256;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, Request, SessionOpening};
-use carnet_domain::envelope::{SignedHeader, item_root};
-use carnet_domain::signature::{PublicKey, SecretKey};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::Command;
 use carnet_wire::federation::v1 as federation;
 use carnet_wire::federation::v1::federation_server::{Federation, FederationServer};
 use carnet_wire::registry::v1 as registry;

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use carnet_client::admin::{Admin, GetStatusResponse, Member};
 use carnet_client::{Client, ClientBuilder, Identity};
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{ModelId, Prefix};
-use carnet_domain::policy::Role;
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::code::{ModelId, Prefix};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::rules::policy::Role;
 
 use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network, RAFT_PORT};
 use crate::clocks::{self, Shift, Shim};

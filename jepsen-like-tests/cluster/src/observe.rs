@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use carnet_client::admin::{Admin, GetStatusResponse};
 use carnet_client::{Client, advance};
-use carnet_domain::checkpoint::{Origin, open};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::log::checkpoint::{Origin, open};
 use tokio::task::JoinSet;
 
 use crate::check::{Head, Look, Proofs};

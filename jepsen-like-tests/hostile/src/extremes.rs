@@ -1,7 +1,7 @@
 //! Makes canonical bytes extreme: one integer, length or repetition at a time, at the level of the encoding, so that
 //! every type that there is or will be is walked without being named.
 
-use carnet_domain::encoding::{Encoder, well_formed};
+use carnet_domain::bytes::encoding::{Encoder, well_formed};
 use carnet_domain::limits::{
     AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, CONDITIONS_MAX,
     DOCUMENTS_MAX, EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX,
@@ -309,7 +309,7 @@ pub fn extreme_that<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::encoding::Canonical;
+    use carnet_domain::bytes::encoding::Canonical;
     use carnet_domain::kit::Country;
 
     #[test]

@@ -7,20 +7,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use carnet_domain::accord::{Agreement, Bundle, Signed, Statement};
-use carnet_domain::code::Prefix;
-use carnet_domain::command::{Action, Command, Papers, Purpose};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Body, Entry, MailBatch, Request, Stamp};
-use carnet_domain::envelope::{SignedHeader, item_root};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::{PublicKey, Signature};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::forge::Forged;
 use carnet_domain::kit::{Country, agreed, agreement, befriend, samples, transfer};
-use carnet_domain::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
-use carnet_domain::ledger::Ledger;
+use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
-use carnet_domain::signature::{PublicKey, Signature};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
+use carnet_domain::record::accord::{Agreement, Bundle, Signed, Statement};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
 
 use crate::extremes::{extreme_bytes, extreme_that};
 use crate::seeded::Seeded;
@@ -586,7 +586,7 @@ impl World {
                 "registrar",
                 Command::SetHold {
                     code,
-                    kind: carnet_domain::lifecycle::HoldKind::Theft,
+                    kind: carnet_domain::rules::lifecycle::HoldKind::Theft,
                     reason: "stolen".into(),
                 },
             ),
@@ -597,7 +597,7 @@ impl World {
             (
                 "recycler",
                 act(Action::DeclareEndOfLife {
-                    outcome: carnet_domain::lifecycle::EndOfLife::Scrapped,
+                    outcome: carnet_domain::rules::lifecycle::EndOfLife::Scrapped,
                     certificate: sha256(&[b"certificate"]),
                 }),
             ),
@@ -637,13 +637,14 @@ impl World {
             .as_deref()
             .and_then(|bytes| String::from_bytes(bytes).ok());
         let kind = Leaf::from_bytes(&record.leaf.0).map_or(12, |leaf| leaf.kind.number());
-        let subject = match carnet_domain::code::Code::parse(name.as_deref().unwrap_or_default()) {
-            Ok(code) => Subject::robot(&code),
-            Err(_) => Subject::new(
-                carnet_domain::leaf::SubjectType::Recall,
-                name.unwrap_or_default(),
-            ),
-        };
+        let subject =
+            match carnet_domain::bytes::code::Code::parse(name.as_deref().unwrap_or_default()) {
+                Ok(code) => Subject::robot(&code),
+                Err(_) => Subject::new(
+                    carnet_domain::log::leaf::SubjectType::Recall,
+                    name.unwrap_or_default(),
+                ),
+            };
         // A leaf without slots, as a map head, has at least a name to be changed.
         if slots.values.iter().all(Option::is_none) {
             slots.set(0, &subject.name);

@@ -7,15 +7,15 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use carnet_domain::digest::sha256;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Answer, Body, Entry};
-use carnet_domain::envelope::{SignedHeader, verify_header};
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::kit::VOTERS;
 use carnet_domain::limits::ROBOT_BYTES_MAX;
+use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine;
+use carnet_domain::machine::entry::{Answer, Body, Entry};
 use carnet_domain::memory::MemoryLedger;
-use carnet_domain::signature::PublicKey;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;

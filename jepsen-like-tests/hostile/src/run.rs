@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use carnet_domain::entry::{Answer, ItemAnswer};
-use carnet_domain::rejection::Reason;
+use carnet_domain::machine::entry::{Answer, ItemAnswer};
+use carnet_domain::rules::rejection::Reason;
 
 use crate::program::{Attack, Program, play};
 use crate::replicas::{answer, apart, at_once, rules_alone};

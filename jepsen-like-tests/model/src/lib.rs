@@ -8,8 +8,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
+use carnet_domain::bytes::digest::sha256;
 use carnet_domain::custody::Phase;
-use carnet_domain::digest::sha256;
 use carnet_domain::kit::world::{Move, Rules, World};
 use stateright::{Checker, Model, Property};
 

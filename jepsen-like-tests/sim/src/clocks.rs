@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_consensus::{Clock, Handle, Role};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::kit::{Country, beginning};
+use carnet_domain::log::leaf::EntrySeed;
+use carnet_domain::machine::entry::{
     Answer, Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, Entry, ItemAnswer, Registry, Stamp,
 };
-use carnet_domain::kit::{Country, beginning};
-use carnet_domain::leaf::EntrySeed;
-use carnet_domain::time::{DurationMs, TimeMs};
 use carnet_store::records::Records;
 
 use crate::history::Shared;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_consensus::{Handle, ProposeError, Role};
-use carnet_domain::code::Code;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::Answer;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::kit::Country;
+use carnet_domain::machine::entry::Answer;
 use carnet_store::applied;
 use carnet_store::engine::{KvRead, Pair};
 use carnet_store::families::Family;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use carnet_consensus::{
     ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings, SpaceProbe,
 };
-use carnet_domain::code::Prefix;
-use carnet_domain::entry::Registry;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::machine::entry::Registry;
 use carnet_store::fault::StorageFault;
 use carnet_store::home::{self, Home, Owner};
 use carnet_store::identity::{Identity, StoreId, read_retired};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use carnet_consensus::DiskSpace;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_store::fault::StorageFault;
 use carnet_store::home::{self, Owner};
 use carnet_store::identity::read_retired;

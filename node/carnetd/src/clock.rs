@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::time::TimeMs;
 
 /// Where time comes from: the machine in production, a test's own numbers elsewhere.
 pub trait Clock: Send + Sync + 'static {

@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carnet_domain::code::Prefix;
+use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
 pub use self::paths::PkiPaths;

@@ -3,15 +3,15 @@
 //! The same table and the same verification run again in `apply`, on every replica; ingress only refuses early and
 //! remembers what it verified. Refusals here are not committed and consume no number.
 
-use carnet_domain::command::CommandKind;
-use carnet_domain::digest::sha256;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Request, SessionOpening};
-use carnet_domain::envelope::{SignedHeader, verify_header};
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::Signature;
+use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::signature_digest;
-use carnet_domain::policy::{Permission, Query, may_query, permission};
 use carnet_domain::record::{Holder, Signer};
-use carnet_domain::signature::Signature;
+use carnet_domain::rules::command::CommandKind;
+use carnet_domain::rules::policy::{Permission, Query, may_query, permission};
 use carnet_store::records::Records;
 use carnet_trust::chain::VerifiedClient;
 use carnet_wire::status::ApiError;
@@ -133,7 +133,7 @@ pub fn verify_opening(
         return Ok(());
     };
     belongs(caller, &signer)?;
-    carnet_domain::signature::verify(
+    carnet_domain::bytes::signature::verify(
         &signer.public,
         &SessionOpening::signing_bytes(opening),
         signature,
@@ -165,7 +165,7 @@ fn belongs(caller: &VerifiedClient, signer: &Signer) -> Result<(), ApiError> {
 pub fn may_see(
     caller: &VerifiedClient,
     permission: Permission,
-    owner: Option<carnet_domain::code::EnterpriseId>,
+    owner: Option<carnet_domain::bytes::code::EnterpriseId>,
 ) -> Result<(), ApiError> {
     match permission {
         Permission::Any => Ok(()),

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use carnet_domain::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 use futures::future::BoxFuture;
 use zeroize::Zeroizing;
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_consensus::{Handle, ProposeError, Proposed, ReadError};
-use carnet_domain::code::Prefix;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Answer, Body, Entry, Stamp};
-use carnet_domain::leaf::EntrySeed;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::leaf::EntrySeed;
+use carnet_domain::machine::entry::{Answer, Body, Entry, Stamp};
 use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_store::state::SwappableEngine;
 use carnet_wire::registry::v1 as pb;
@@ -346,7 +346,7 @@ pub fn propose_error(error: ProposeError) -> ApiError {
         ProposeError::TooLarge { size } => ApiError::TooLarge {
             text: format!(
                 "a log entry of {size} bytes, allowed are {}",
-                carnet_domain::entry::ENTRY_BYTES_MAX
+                carnet_domain::machine::entry::ENTRY_BYTES_MAX
             ),
         },
         ProposeError::Overloaded => ApiError::Overloaded {

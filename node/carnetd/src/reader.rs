@@ -3,13 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use carnet_domain::code::{Code, ModelId};
+use carnet_domain::bytes::code::{Code, ModelId};
 use carnet_domain::custody::Step;
-use carnet_domain::digest::Digest;
-use carnet_domain::entry::{LeafRecord, Registry};
+use carnet_domain::custody::mail;
+use carnet_domain::log::map::{Page, PagePath, Pages};
+use carnet_domain::machine::entry::{LeafRecord, Registry};
 use carnet_domain::machine::standing_now;
-use carnet_domain::mail;
-use carnet_domain::map::{Page, PagePath, Pages};
 use carnet_domain::record::{Model, ModelStanding};
 use carnet_store::engine::KvRead;
 use carnet_store::fault::StorageFault;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::entry::{Body, ItemAnswer, Registry, Sealed};
+use carnet_domain::machine::entry::{Body, ItemAnswer, Registry, Sealed};
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 use tracing::{debug, warn};

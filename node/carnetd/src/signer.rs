@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, Registry, Sealed};
-use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
-use carnet_domain::merkle::Frontier;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::log::merkle::Frontier;
+use carnet_domain::machine::entry::{Body, Registry, Sealed};
 use carnet_store::directory::{Replacement, with_check, without_check};
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::accord::Signed;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::skip::SkipError;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::order::SkipError;
+use carnet_domain::record::accord::Signed;
 use carnet_store::artefact::StateEngine;
 use carnet_store::registry::RegistryState;
 use carnet_store::skips::{OrderError, OrderStanding};

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use carnet_consensus::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
-use carnet_domain::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
-use carnet_domain::rejection::{Reason, Rejection};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::machine::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::status::{ApiError, Effect};
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::{debug, info, warn};

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::PinnedRoots;

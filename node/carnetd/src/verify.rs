@@ -6,16 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::accord::{Bundle, KeyringKind, Peer, Signed, Statement};
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::Registry;
-use carnet_domain::event::slot;
-use carnet_domain::leaf::{Subject, SubjectType};
-use carnet_domain::passport::{self, IdentityRecord};
-use carnet_domain::time::TimeMs;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::{Subject, SubjectType};
+use carnet_domain::log::passport::{self, IdentityRecord};
+use carnet_domain::machine::entry::Registry;
+use carnet_domain::record::accord::{Bundle, KeyringKind, Peer, Signed, Statement};
+use carnet_domain::record::event::slot;
 use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
@@ -100,9 +100,9 @@ impl Verifier {
             let Some((_, leaf)) = history.into_iter().next() else {
                 return Ok(None);
             };
-            let hash = carnet_domain::leaf::leaf_bytes_hash(&leaf.leaf.0);
-            let decoded = carnet_domain::encoding::Canonical::from_bytes(&leaf.leaf.0);
-            let decoded: carnet_domain::leaf::Leaf = decoded.map_err(ApiError::internal)?;
+            let hash = carnet_domain::log::leaf::leaf_bytes_hash(&leaf.leaf.0);
+            let decoded = carnet_domain::bytes::encoding::Canonical::from_bytes(&leaf.leaf.0);
+            let decoded: carnet_domain::log::leaf::Leaf = decoded.map_err(ApiError::internal)?;
             IdentityRecord {
                 version: 1,
                 code: *code,

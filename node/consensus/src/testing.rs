@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use carnet_domain::skip::entry_digest;
+use carnet_domain::machine::order::entry_digest;
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::fault::StorageFault;
 use carnet_store::machine::{

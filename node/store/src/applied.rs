@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::canonical_struct;
-use carnet_domain::encoding::{Blob, Canonical};
 
 use crate::engine::{Batch, KvRead};
 use crate::families::Family;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use carnet_domain::bytes::encoding::{ARRAY_COUNT_MAX, Blob, Canonical};
 use carnet_domain::canonical_struct;
-use carnet_domain::encoding::{ARRAY_COUNT_MAX, Blob, Canonical};
 use carnet_domain::limits::List;
 
 use crate::engine::{KvEngine, KvRead};

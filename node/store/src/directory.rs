@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 
 use crate::fault::StorageFault;
 use crate::identity::Identity;

@@ -34,11 +34,11 @@
 //! Tile `n` of level `L` holds the hashes of the complete subtrees of 256^L leaves from the one with index 256·n on, as
 //! in C2SP tlog-tiles. Whatever lies between two such levels is computed.
 
-use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
-use carnet_domain::command::TransferId;
-use carnet_domain::digest::{Digest, sha256};
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::record::RecallId;
-use carnet_domain::signature::KeyId;
+use carnet_domain::rules::command::TransferId;
 
 /// Key of the registry in `meta`.
 pub const REGISTRY: &[u8] = b"registry";

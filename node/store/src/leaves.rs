@@ -16,12 +16,12 @@
 
 use std::fmt;
 
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
-use carnet_domain::entry::LeafRecord;
-use carnet_domain::event::slot;
-use carnet_domain::leaf::{Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
 use carnet_domain::limits::{Bound, List, MAP_CHANGES_MAX};
+use carnet_domain::log::leaf::{Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType};
+use carnet_domain::machine::entry::LeafRecord;
+use carnet_domain::record::event::slot;
 
 use crate::families::Family;
 use crate::fault::StorageFault;
@@ -458,7 +458,7 @@ mod tests {
     use crate::memory::MemoryEngine;
     use crate::registry::RegistryState;
     use carnet_domain::kit::Country;
-    use carnet_domain::ledger::Ledger;
+    use carnet_domain::record::ledger::Ledger;
 
     /// A country's log as one replica stores it.
     fn replica(country: &Country) -> MemoryEngine {

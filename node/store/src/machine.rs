@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
 
 use crate::compare::Mark;
 use crate::fault::StorageFault;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::entry::{Members, Voters};
+use carnet_domain::machine::entry::{Members, Voters};
 
 /// Who votes by a membership record, one set, or both while a change is under way; and every member. Nobody, for bytes that
 /// are none.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use sha2::{Digest, Sha256};
 
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::encoding::Canonical;
 
 use crate::applied;
 use crate::artefact::{

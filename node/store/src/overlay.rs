@@ -7,20 +7,20 @@ use std::collections::btree_map::Range;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carnet_domain::accord::Peer;
-use carnet_domain::code::{Code, EnterpriseId, ModelId, Prefix};
-use carnet_domain::command::TransferId;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
-use carnet_domain::ledger::{Ledger, LooseChain, MapChanges};
-use carnet_domain::map::{Page, PagePath, Pages};
-use carnet_domain::merkle::Node;
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::log::map::{Page, PagePath, Pages};
+use carnet_domain::log::merkle::Node;
+use carnet_domain::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
+use carnet_domain::record::accord::Peer;
+use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
     Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
 };
-use carnet_domain::signature::KeyId;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::rules::command::TransferId;
 
 use crate::compare::Written;
 use crate::engine::{Batch, KvRead, Pair};
@@ -679,7 +679,7 @@ mod tests {
     /// The first `count` leaves of a tree, the one at `other` with another hash; put into tiles.
     fn tree(count: u64, other: Option<u64>) -> Bytes {
         digest(|overlay| {
-            let mut frontier = carnet_domain::merkle::Frontier::new();
+            let mut frontier = carnet_domain::log::merkle::Frontier::new();
             for index in 0..count {
                 let hash = Digest([u8::from(other == Some(index)); 32]);
                 let complete = frontier.append(hash);

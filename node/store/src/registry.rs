@@ -16,16 +16,16 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use carnet_domain::accord::Signed;
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
-use carnet_domain::level::Level;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::level::Level;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::machine;
-use carnet_domain::rejection::{Reason, Rejection};
-use carnet_domain::skip::{self, OrderForEntry, entry_digest};
-use carnet_domain::time::TimeMs;
+use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
+use carnet_domain::machine::order::{self, OrderForEntry, entry_digest};
+use carnet_domain::record::accord::Signed;
+use carnet_domain::rules::rejection::{Reason, Rejection};
 
 use crate::applied;
 use crate::artefact::{StateEngine, StateSink, content_digest_paced};

@@ -5,14 +5,14 @@
 //! page, and both must be what the registry says it sealed, signed and published. The leaves are read once, a page of them
 //! at a time.
 
-use carnet_domain::accord::{Statement, signed_by_roots};
-use carnet_domain::checkpoint::{Origin, open};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, Registry, Sealed};
-use carnet_domain::leaf::{Kind, Leaf, leaf_bytes_hash};
-use carnet_domain::map::{self, MapFault, WalkFault};
-use carnet_domain::merkle::{Frontier, Node};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::checkpoint::{Origin, open};
+use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::log::map::{self, MapFault, WalkFault};
+use carnet_domain::log::merkle::{Frontier, Node};
+use carnet_domain::machine::entry::{Body, Registry, Sealed};
+use carnet_domain::record::accord::{Statement, signed_by_roots};
 
 use crate::artefact::corrupt;
 use crate::engine::KvRead;

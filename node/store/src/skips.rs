@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use carnet_domain::accord::Signed;
-use carnet_domain::code::Prefix;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Body, Entry};
-use carnet_domain::skip::{Skip, SkipError};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::machine::entry::{Body, Entry};
+use carnet_domain::machine::order::{Skip, SkipError};
+use carnet_domain::record::accord::Signed;
 
 use crate::fault::StorageFault;
 use crate::guard;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::encoding::Canonical;
 
 use crate::applied;
 use crate::artefact::{

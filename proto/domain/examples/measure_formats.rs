@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use carnet_domain::code::Code;
-use carnet_domain::digest::{Digest, sha256, sha256_four, sha256_pair};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::leaf::{EntrySeed, Expansion, Kind, Leaf, Slots, Subject, leaf_seed};
-use carnet_domain::map::{PageMap, prove, update};
-use carnet_domain::merkle::{Frontier, inclusion_proof, verify_inclusion};
-use carnet_domain::signature::{Backend, ParsedKey, PublicKey, SecretKey, verify_with};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256, sha256_four, sha256_pair};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::{Backend, ParsedKey, PublicKey, SecretKey, verify_with};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::leaf::{EntrySeed, Expansion, Kind, Leaf, Slots, Subject, leaf_seed};
+use carnet_domain::log::map::{PageMap, prove, update};
+use carnet_domain::log::merkle::{Frontier, inclusion_proof, verify_inclusion};
 
 fn main() {
     let code = Code::parse("86000110000200000000000000042").expect("a code");
@@ -94,7 +94,7 @@ fn main() {
 
 fn tree(size: u64) {
     let leaves: Vec<Digest> = (0..size).map(|i| sha256(&[&i.to_be_bytes()])).collect();
-    let root = carnet_domain::merkle::tree_root(&leaves);
+    let root = carnet_domain::log::merkle::tree_root(&leaves);
     let proof = inclusion_proof(&leaves[..], 12_345, size).expect("in memory");
     print("inclusion in 2^20 verified", 100_000, |_| {
         verify_inclusion(&leaves[12_345], 12_345, size, &proof, &root)
@@ -119,7 +119,7 @@ fn map(count: u64, batch: u64) {
         "{:>9} ns  map insert, {batch} at once into {count} keys",
         took / batch
     );
-    let root = carnet_domain::map::root(&pages).expect("in memory");
+    let root = carnet_domain::log::map::root(&pages).expect("in memory");
     let key = sha256(&[&7u64.to_be_bytes()]);
     print("map proof made", 20_000, |_| prove(&pages, &key));
     let proof = prove(&pages, &key).expect("in memory");

@@ -12,13 +12,18 @@
 //! here or abroad and proven. Both are total and deterministic; a replayed link is a no-op. No timer moves custody:
 //! deadlines are compared with the time inside signed leaves only.
 
-use crate::code::Prefix;
-use crate::command::TransferId;
-use crate::digest::Digest;
+pub mod foreign;
+pub mod mail;
+#[allow(clippy::indexing_slicing)]
+pub mod trail;
+
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
 use crate::limits::{EPOCH_FOREIGN_MAX, Epoch, next_epoch};
 use crate::record::AgreementRef;
-use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
-use crate::time::TimeMs;
+use crate::rules::command::TransferId;
+use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
 /// A step of the chain. Accept, Refuse and Detain are side leaves: they move no link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,33 +9,33 @@ pub mod world;
 
 use std::collections::BTreeMap;
 
-use crate::accord::{
-    Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
-    root_signing_bytes,
-};
-use crate::checkpoint::{Checkpoint, Origin};
-use crate::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
-use crate::command::{Command, Papers, Purpose, Registration, TransferId};
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Blob, Canonical};
-use crate::entry::{
+use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Blob, Canonical};
+use crate::bytes::signature::SecretKey;
+use crate::bytes::time::{DurationMs, TimeMs};
+use crate::custody::mail::{self, MailError};
+use crate::log::authority::{SignedHeader, item_root};
+use crate::log::checkpoint::{Checkpoint, Origin};
+use crate::log::leaf::{EntrySeed, leaf_bytes_hash};
+use crate::log::merkle::range_proof;
+use crate::machine;
+use crate::machine::entry::{
     ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Registry, Request,
     Session, SessionOpening, Stamp,
 };
-use crate::envelope::{SignedHeader, item_root};
-use crate::leaf::{EntrySeed, leaf_bytes_hash};
-use crate::ledger::Ledger;
-use crate::machine;
-use crate::mail::{self, MailError};
 use crate::memory::MemoryLedger;
-use crate::merkle::range_proof;
-use crate::policy::Role;
+use crate::record::accord::{
+    Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
+    root_signing_bytes,
+};
+use crate::record::ledger::Ledger;
 use crate::record::{
     AgreementRef, BodyName, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName,
     PartType, Severity,
 };
-use crate::signature::SecretKey;
-use crate::time::{DurationMs, TimeMs};
+use crate::rules::command::{Command, Papers, Purpose, Registration, TransferId};
+use crate::rules::policy::Role;
 
 /// How far the clock moves with each entry.
 pub const STEP: DurationMs = DurationMs(1_000);

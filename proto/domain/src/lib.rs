@@ -8,52 +8,21 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-#[deny(clippy::indexing_slicing)]
-pub mod encoding;
-pub mod level;
+pub mod bytes;
 #[deny(clippy::indexing_slicing)]
 pub mod limits;
 
-pub mod code;
-pub mod digest;
-pub mod signature;
-pub mod time;
+pub mod log;
 
-pub mod accord;
-#[deny(clippy::indexing_slicing)]
-pub mod command;
 #[deny(clippy::indexing_slicing)]
 pub mod custody;
-#[deny(clippy::indexing_slicing)]
-pub mod decide;
-#[deny(clippy::indexing_slicing)]
-pub mod entry;
-pub mod event;
-#[deny(clippy::indexing_slicing)]
-pub mod foreign;
-pub mod ledger;
-pub mod lifecycle;
+pub mod record;
+pub mod rules;
+
 #[deny(clippy::indexing_slicing)]
 pub mod machine;
-pub mod policy;
-pub mod record;
-pub mod rejection;
-pub mod skip;
-pub mod transfer;
 
-pub mod checkpoint;
-#[deny(clippy::indexing_slicing)]
-pub mod envelope;
-pub mod leaf;
-pub mod map;
-pub mod merkle;
-pub mod passport;
-pub mod slots;
-
-#[deny(clippy::indexing_slicing)]
-pub mod mail;
 pub mod memory;
-pub mod trail;
 
 #[expect(
     clippy::arithmetic_side_effects,

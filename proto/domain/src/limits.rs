@@ -4,9 +4,9 @@
 //! A field of a canonical value states its bound in its schema (`canonical_struct!(Link { …, epoch: Epoch, … })`), so that
 //! bytes outside of it never become a value. What a schema leaves out has the bounds of every text and every list:
 //! [`TEXT_BYTES_MAX`] and [`LIST_COUNT_MAX`]. What a record gathers over time is bounded before it is written: by
-//! [`crate::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
+//! [`crate::record::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
 
-use crate::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
+use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
 
 /// The highest epoch that a record or a link can carry.
 pub const EPOCH_MAX: u64 = 1 << 32;
@@ -118,7 +118,7 @@ const _: () = assert!(
 );
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.
 const _: () = assert!(
-    ROBOT_BYTES_MAX + crate::command::COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024
+    ROBOT_BYTES_MAX + crate::rules::command::COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024
         <= MAIL_ITEM_BYTES_MAX
 );
 const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
@@ -126,12 +126,12 @@ const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
 const _: () = assert!(
     (1 + IDENTITY_PARTS_MAX + PARTS_MAX) * (2 * IDENTIFIER_BYTES_MAX + NAME_BYTES_MAX + 24)
         + 4 * TEXT_BYTES_MAX
-        <= crate::command::COMMAND_BYTES_MAX
+        <= crate::rules::command::COMMAND_BYTES_MAX
 );
-const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::entry::ENTRY_BYTES_MAX / 2);
+const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::machine::entry::ENTRY_BYTES_MAX / 2);
 const _: () = assert!(
     BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX
-        <= crate::entry::ENTRY_BYTES_MAX
+        <= crate::machine::entry::ENTRY_BYTES_MAX
 );
 
 /// How a field is read when its schema names a bound: the type of the bound reads the value of the field.

@@ -5,8 +5,10 @@
 //! stamp is a value in the entry.
 
 mod custody;
+pub mod entry;
 mod level;
 mod meter;
+pub mod order;
 mod root;
 mod seal;
 mod session;
@@ -17,24 +19,26 @@ pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
 pub use time::is_about_time;
 
-use crate::command::{COMMAND_BYTES_MAX, Command, CommandKind};
-use crate::decide::{Context, Stop, decide, fitting};
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Blob, Canonical};
-use crate::entry::{
-    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request, Session,
-};
-use crate::envelope::{
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Blob, Canonical};
+use crate::bytes::time::TimeMs;
+use crate::limits::{UNSEALED_MAX, next_own};
+use crate::log::authority::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
 };
-use crate::event::{After, Effect, Event, slot, slots};
-use crate::leaf::{EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_seed, slot_names};
-use crate::ledger::{Ledger, LooseChain};
-use crate::limits::{UNSEALED_MAX, next_own};
-use crate::map::MapValue;
+use crate::log::leaf::{
+    EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_seed, slot_names,
+};
+use crate::log::map::MapValue;
+use crate::machine::entry::{
+    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request, Session,
+};
+use crate::record::event::{After, Effect, Event, slot, slots};
+use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::{Ended, Head, Jumps, Signer};
-use crate::rejection::{Detail, Reason, Rejection};
-use crate::time::TimeMs;
+use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
+use crate::rules::decide::{Context, Stop, decide, fitting};
+use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 
 /// How a leaf was authorised: class and digest D.
@@ -544,7 +548,7 @@ impl<L: Ledger> Run<'_, L> {
         let head = Head {
             seq: leaf.seq,
             leaf_index: self.registry.tree.size(),
-            leaf_hash: crate::leaf::leaf_bytes_hash(&bytes),
+            leaf_hash: crate::log::leaf::leaf_bytes_hash(&bytes),
             step: before.and_then(|head| head.step),
             jumps: before.map_or_else(Jumps::default, |head| {
                 head.jumps.after(head.seq, head.leaf_index)
@@ -606,7 +610,7 @@ impl<L: Ledger> Run<'_, L> {
                     None => peer.outbox,
                 };
                 self.ledger
-                    .put_peer(crate::accord::Peer { outbox, ..*peer })
+                    .put_peer(crate::record::accord::Peer { outbox, ..*peer })
             }
             After::Jurisdiction(_) => {
                 self.registry.own_head = newest;
@@ -685,14 +689,22 @@ impl<L: Ledger> Run<'_, L> {
     }
 
     /// Puts a leaf into a peer's mailbox, if it is a peer.
-    fn tell(&mut self, prefix: &crate::code::Prefix, leaf_index: u64) -> Result<(), L::Fault> {
+    fn tell(
+        &mut self,
+        prefix: &crate::bytes::code::Prefix,
+        leaf_index: u64,
+    ) -> Result<(), L::Fault> {
         match self.ledger.peer(prefix)? {
             Some(peer) => self.post(peer, leaf_index),
             None => Ok(()),
         }
     }
 
-    fn post(&mut self, mut peer: crate::accord::Peer, leaf_index: u64) -> Result<(), L::Fault> {
+    fn post(
+        &mut self,
+        mut peer: crate::record::accord::Peer,
+        leaf_index: u64,
+    ) -> Result<(), L::Fault> {
         let Some(primary) = peer.bundle.primary() else {
             return Ok(());
         };
@@ -702,7 +714,7 @@ impl<L: Ledger> Run<'_, L> {
     }
 
     fn map_value(&self, event: &Event, head: &Head) -> Result<MapValue, L::Fault> {
-        use crate::event::{
+        use crate::record::event::{
             enterprise_status, loose_status, model_status, recall_status, robot_status,
         };
         let (status, facts) = match &event.after {
@@ -732,7 +744,7 @@ impl<L: Ledger> Run<'_, L> {
     /// The map value of a model whose standing changed by an event about something else.
     fn model_value_with(
         &self,
-        id: &crate::code::ModelId,
+        id: &crate::bytes::code::ModelId,
         event: &Event,
     ) -> Result<Option<(Digest, MapValue)>, L::Fault> {
         let Some(model) = self.ledger.model(id)? else {
@@ -742,7 +754,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(None);
         };
         let facts = seal::standing(&self.ledger, &model, Some(event))?.digest();
-        let status = crate::event::model_status(model.status).number();
+        let status = crate::record::event::model_status(model.status).number();
         let value = MapValue {
             status: u8::try_from(status).unwrap_or(u8::MAX),
             seq: head.seq,

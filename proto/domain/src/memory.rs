@@ -5,21 +5,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use crate::accord::Peer;
-use crate::code::{Code, EnterpriseId, ModelId, Prefix};
-use crate::command::TransferId;
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Blob, Canonical, Encoder};
-use crate::entry::{LeafRecord, Members, Movement, Registry, Session, StoredAnswer, Voters};
-use crate::leaf::{Leaf, Subject, leaf_bytes_hash};
-use crate::ledger::{Ledger, LooseChain, MapChanges};
-use crate::mail::Reader;
-use crate::map::{Page, PageMap, PagePath};
-use crate::merkle::Node;
+use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Blob, Canonical, Encoder};
+use crate::bytes::signature::KeyId;
+use crate::custody::mail::Reader;
+use crate::custody::trail::{self, trail};
+use crate::log::leaf::{Leaf, Subject, leaf_bytes_hash};
+use crate::log::map::{Page, PageMap, PagePath};
+use crate::log::merkle::Node;
+use crate::machine::entry::{
+    LeafRecord, Members, Movement, Registry, Session, StoredAnswer, Voters,
+};
+use crate::record::accord::Peer;
+use crate::record::ledger::{Ledger, LooseChain, MapChanges};
+use crate::record::transfer::Transfer;
 use crate::record::{Ended, Ends, Enterprise, Head, Jumps, Model, Recall, RecallId, Robot, Signer};
-use crate::signature::KeyId;
-use crate::trail::{self, trail};
-use crate::transfer::Transfer;
+use crate::rules::command::TransferId;
 
 /// All records of one registry. Reading never fails.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

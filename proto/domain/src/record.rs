@@ -3,20 +3,25 @@
 //!
 //! Values only: what may be done with them is in `decide`, how they change in `event`.
 
-use crate::code::{Code, EnterpriseId, ModelId, Prefix};
+pub mod accord;
+pub mod event;
+pub mod ledger;
+pub mod transfer;
+
+use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
+use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::time::TimeMs;
 use crate::custody::Chain;
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
-use crate::lifecycle::{EndOfLife, HoldKind, State};
 use crate::limits::{
     AI_MODELS_MAX, Alpha2, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Identifier, Index, List, ListOf,
     MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, PEERS_MAX, RECALLS_OF_MODEL_MAX,
     RECALLS_OF_ROBOT_MAX, ROLES_MAX, SEQUENCE_MAX, Sequence,
 };
-use crate::policy::Role;
-use crate::rejection::{Counted, Detail, Reason, Rejection, refuse};
-use crate::signature::{KeyId, PublicKey};
-use crate::time::TimeMs;
+use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
+use crate::rules::policy::Role;
+use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
 /// The newest leaf of a subject in this log: what the next leaf names as `prev`, and what the map shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Protobuf fields to domain values and back: parsed once, here, with the path of the field in the error.
 
 use bytes::Bytes;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::signature::Signature;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::Signature;
 
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::status::ApiError;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carnet_client::{Client, wall_time};
-use carnet_domain::code::{Code, ModelId};
-use carnet_domain::command::{Command, Registration};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::code::{Code, ModelId};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
-use carnet_domain::time::TimeMs;
+use carnet_domain::rules::command::{Command, Registration};
 use carnet_wire::etcd::kv_client::KvClient;
 use carnet_wire::etcd::request_op::Request as Op;
 use carnet_wire::etcd::{PutRequest, RequestOp, TxnRequest};
@@ -136,7 +136,7 @@ impl Records {
         };
         // A text of more than 255 bytes has two more bytes of length.
         let short = self.size.saturating_sub(registration.to_bytes().len() + 2);
-        registration.site = "x".repeat(short.min(carnet_domain::command::TEXT_BYTES_MAX));
+        registration.site = "x".repeat(short.min(carnet_domain::rules::command::TEXT_BYTES_MAX));
         registration
     }
 }

@@ -1,10 +1,10 @@
 //! Robots that cross a border: both sides of a transfer, and what is seen of it.
 
 use carnet_client::wall_time;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::{Command, Condition, Papers, Purpose, TransferId};
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::record::AgreementRef;
+use carnet_domain::rules::command::{Command, Condition, Papers, Purpose, TransferId};
 use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::{Value, json};

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use carnet_client::admin::Admin;
 use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions};
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::sha256;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
 use serde::Deserialize;
 
 use crate::exit::{Failed, chain};
@@ -321,7 +321,7 @@ impl Settings {
     }
 
     /// Where pinned log heads are kept.
-    pub(crate) fn pin_file(&self, origin: &carnet_domain::checkpoint::Origin) -> PathBuf {
+    pub(crate) fn pin_file(&self, origin: &carnet_domain::log::checkpoint::Origin) -> PathBuf {
         self.state_dir.join(format!(
             "pins/{}-{}.checkpoint",
             origin.prefix, origin.incarnation

@@ -2,7 +2,7 @@
 
 use carnet_client::pki::PkiError;
 use carnet_client::{ApiError, ClientError, Effect, Obstacle};
-use carnet_domain::rejection::Reason;
+use carnet_domain::rules::rejection::Reason;
 
 /// 1: anything that is not one of the others.
 pub(crate) const ERROR: u8 = 1;
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use carnet_client::tls::TlsError;
     use carnet_client::{PinError, SignerError};
-    use carnet_domain::rejection::Rejection;
+    use carnet_domain::rules::rejection::Rejection;
 
     fn text() -> String {
         "x".to_owned()

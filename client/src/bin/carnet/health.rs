@@ -2,7 +2,7 @@
 
 use carnet_client::admin::{Admin, GetStatusResponse};
 use carnet_client::wall_time;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::time::TimeMs;
 use serde_json::{Value, json};
 
 use crate::exit::{self, Failed, chain};

@@ -20,11 +20,11 @@ use std::io::{BufRead, BufReader, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use carnet_client::{BulkEvent, BulkReport, identity, pki};
-use carnet_domain::command::{Command, Registration};
-use carnet_domain::entry::ItemAnswer;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
-use carnet_domain::rejection::{Reason, Rejection};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::rules::command::{Command, Registration};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::wall_time;
-use carnet_domain::accord::{Signed, Statement, TimeChange};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::accord::{Signed, Statement, TimeChange};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -280,7 +280,7 @@ fn preview(
 }
 
 fn read_draft(path: &Path) -> Result<(Signed, Statement), Failed> {
-    let wrong = |error: carnet_domain::encoding::DecodeError| {
+    let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
         Failed::usage(format!("{}: {}", path.display(), chain(&error)))
     };
     let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;

@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(crate::parse::code(&labelled), Ok(code));
         let wrong = format!("{}{}", &labelled[..labelled.len() - 1], 'X');
         assert!(crate::parse::code(&wrong).is_err());
-        let model = carnet_domain::code::ModelId::parse("86-0001-000002");
+        let model = carnet_domain::bytes::code::ModelId::parse("86-0001-000002");
         assert_eq!(model, Ok(code.model_id()));
     }
 

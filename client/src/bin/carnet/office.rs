@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use carnet_client::{identity, pki};
-use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelId};
-use carnet_domain::command::Command;
-use carnet_domain::policy::Role;
+use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
 };
-use carnet_domain::signature::PublicKey;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
 use serde_json::json;
 

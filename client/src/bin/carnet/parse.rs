@@ -4,12 +4,12 @@ use std::path::Path;
 use std::str::FromStr;
 
 use carnet_client::wall_time;
-use carnet_domain::code::Code;
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::leaf::personal_commitment;
-use carnet_domain::policy::Role;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::personal_commitment;
 use carnet_domain::record::AgreementRef;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::policy::Role;
 use rand::Rng;
 
 use crate::exit::Failed;
@@ -128,9 +128,9 @@ by_name! {
     severity -> carnet_domain::record::Severity;
     part_type -> carnet_domain::record::PartType;
     identifier_scheme -> carnet_domain::record::IdentifierScheme;
-    hold_kind -> carnet_domain::lifecycle::HoldKind;
-    end_of_life -> carnet_domain::lifecycle::EndOfLife;
-    purpose -> carnet_domain::command::Purpose;
+    hold_kind -> carnet_domain::rules::lifecycle::HoldKind;
+    end_of_life -> carnet_domain::rules::lifecycle::EndOfLife;
+    purpose -> carnet_domain::rules::command::Purpose;
 }
 
 /// `StopUse` as `stop-use`.

@@ -1,8 +1,8 @@
 //! Recalls: opened, withdrawn, remedied robot by robot.
 
-use carnet_domain::code::{Code, ModelId, Prefix};
-use carnet_domain::command::Command;
+use carnet_domain::bytes::code::{Code, ModelId, Prefix};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
+use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 

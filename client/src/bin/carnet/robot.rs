@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use carnet_client::identity;
-use carnet_domain::code::Code;
-use carnet_domain::command::{Action, Command, Registration};
-use carnet_domain::digest::sha256;
-use carnet_domain::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{BodyName, Firmware, Maker, PartName, PartType};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::rules::command::{Action, Command, Registration};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 

@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_domain::accord::{RootSignature, Signed};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::signature::verify;
-use carnet_domain::skip::{Skip, signing_bytes};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::verify;
+use carnet_domain::machine::order::{Skip, signing_bytes};
+use carnet_domain::record::accord::{RootSignature, Signed};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -163,7 +163,7 @@ fn combine(copies: &[PathBuf]) -> Result<(Signed, Skip), Failed> {
 }
 
 fn read_order(path: &Path) -> Result<(Signed, Skip), Failed> {
-    let wrong = |error: carnet_domain::encoding::DecodeError| {
+    let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
         Failed::usage(format!(
             "{}: not an order to skip an entry: {error}",
             path.display()

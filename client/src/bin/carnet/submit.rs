@@ -1,10 +1,10 @@
 //! One command submitted and shown; the options that every write has.
 
 use carnet_client::{Client, ClientError, Effect, Trace};
-use carnet_domain::code::{EnterpriseId, Prefix};
-use carnet_domain::command::Command;
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::code::{EnterpriseId, Prefix};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::record::PartyName;
+use carnet_domain::rules::command::Command;
 use serde_json::{Value, json};
 
 use crate::context::Settings;

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::{pki, wall_time};
-use carnet_domain::accord::{
+use carnet_domain::bytes::code::{ModelId, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey, verify};
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::accord::{
     Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
     Statement, root_signing_bytes,
 };
-use carnet_domain::code::{ModelId, Prefix};
-use carnet_domain::command::Purpose;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
 use carnet_domain::record::{AgreementRef, Severity};
-use carnet_domain::signature::{PublicKey, SecretKey, verify};
-use carnet_domain::time::DurationMs;
+use carnet_domain::rules::command::Purpose;
 use carnet_trust::bundle::{of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -435,7 +435,7 @@ fn clause(text: &str) -> Result<Clause, String> {
 }
 
 fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
-    let wrong = |error: carnet_domain::encoding::DecodeError| {
+    let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
         Failed::usage(format!("{}: {error}", path.display()))
     };
     let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;

@@ -4,19 +4,19 @@ use carnet_client::admin::{
     CompareStatus, GetStatusResponse, Member, PeerStatus, StandsStill, VoterClock,
 };
 use carnet_client::{Done, Position};
-use carnet_domain::accord::{Agreement, Bundle, Peer};
-use carnet_domain::code::ModelId;
-use carnet_domain::command::{Action, Command, Condition};
+use carnet_domain::bytes::code::ModelId;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::{Chain, Phase};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{LeafRecord, Movement};
-use carnet_domain::event::{Standing, slot};
-use carnet_domain::leaf::{Leaf, leaf_bytes_hash};
+use carnet_domain::log::leaf::{Leaf, leaf_bytes_hash};
+use carnet_domain::machine::entry::{LeafRecord, Movement};
+use carnet_domain::record::accord::{Agreement, Bundle, Peer};
+use carnet_domain::record::event::{Standing, slot};
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Head, Hold, Model, Part, Party, Recall, RecallId, Robot};
-use carnet_domain::signature::PublicKey;
-use carnet_domain::time::TimeMs;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_trust::roots::Fingerprint;
 use serde_json::{Value, json};
 

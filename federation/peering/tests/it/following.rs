@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::entry::{Body, ItemAnswer};
 use carnet_domain::kit::{Country, befriend};
-use carnet_domain::rejection::{Reason, Rejection};
+use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_peering::home::HomeError;
 
 use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};
@@ -245,7 +245,7 @@ async fn a_tampered_leaf_is_refused_and_shown() {
 async fn a_checkpoint_of_another_key_is_refused_and_shown() {
     let (a, b, lines) = two();
     *a.tamper.lock().unwrap() = Some(Box::new(|batch| {
-        let head = carnet_domain::checkpoint::peek(&batch.checkpoint).unwrap();
+        let head = carnet_domain::log::checkpoint::peek(&batch.checkpoint).unwrap();
         let stranger = Country::unborn("86").key("stranger");
         batch.checkpoint = head.sign(&stranger).into_text();
     }));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::code::Code;
+use carnet_domain::bytes::code::Code;
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
 use carnet_trust::evidence;
@@ -91,7 +91,7 @@ async fn without_any_evidence_there_is_none() {
     asked.lines.cut(ENDPOINT, true);
     let error = asked.ask().await.unwrap_err();
     assert!(matches!(error, InquireError::NoAnswer { .. }), "{error}");
-    let stranger = carnet_domain::code::Prefix::parse("81").unwrap();
+    let stranger = carnet_domain::bytes::code::Prefix::parse("81").unwrap();
     let purpose = InquiryPurpose::parse("x").unwrap();
     let patience = Duration::from_secs(60);
     let error = asked

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::MailBatch;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::kit::{Country, befriend};
+use carnet_domain::machine::entry::MailBatch;
 use carnet_peering::home::Home;
 use carnet_peering::server::{
     Caller, FederationService, FollowStream, INQUIRY_BURST, STREAMS_PER_PEER_MAX,
@@ -145,11 +145,11 @@ async fn the_first_batch_comes_at_once_and_consistency_begins_where_items_were_s
     assert_eq!(sequences(&third), [2]);
     let later = *served.world.published.borrow();
     let root = |batch: &MailBatch| {
-        carnet_domain::checkpoint::peek(&batch.checkpoint)
+        carnet_domain::log::checkpoint::peek(&batch.checkpoint)
             .unwrap()
             .root
     };
-    let proven = carnet_domain::merkle::verify_consistency(
+    let proven = carnet_domain::log::merkle::verify_consistency(
         size,
         &root(&second),
         later,

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use carnet_domain::accord::Peer;
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, ItemAnswer, MailBatch};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::mail::{self, MailError};
 use carnet_domain::kit::{Country, befriend};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::mail::{self, MailError};
-use carnet_domain::time::TimeMs;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
+use carnet_domain::record::accord::Peer;
+use carnet_domain::record::ledger::Ledger;
 use carnet_peering::follower::{Dialer, Follower, Pauses};
 use carnet_peering::home::{Home, HomeError, Outgoing, Wanted};
 use carnet_peering::server::{Caller, FederationService};
@@ -84,7 +84,7 @@ impl World {
         for serial in serials {
             let register = country.register(serial);
             country.must("maker", register);
-            let number = carnet_domain::command::TransferId(std::array::from_fn(|at| {
+            let number = carnet_domain::rules::command::TransferId(std::array::from_fn(|at| {
                 serial.to_be_bytes().get(at).copied().unwrap_or(7)
             }));
             let declare = country.declare(serial, number, &to);

@@ -1,17 +1,19 @@
 //! Building evidence from a registry's records, tree and map. Reads; judges nothing.
 
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, ModelId};
+use carnet_domain::bytes::code::{Code, ModelId};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Canonical, DecodeError};
 use carnet_domain::custody::Step;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Canonical, DecodeError};
-use carnet_domain::entry::{LeafRecord, ProvenHead, ProvenLeaf};
-use carnet_domain::event::{model_status, slot};
-use carnet_domain::leaf::{Leaf, Subject};
-use carnet_domain::mail::{self, disclose, map_value_of};
-use carnet_domain::map::{self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages};
+use carnet_domain::custody::mail::{self, disclose, map_value_of};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::{Leaf, Subject};
+use carnet_domain::log::map::{
+    self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages,
+};
+use carnet_domain::log::merkle::{Nodes, inclusion_proof};
+use carnet_domain::machine::entry::{LeafRecord, ProvenHead, ProvenLeaf};
 use carnet_domain::memory::MemoryLedger;
-use carnet_domain::merkle::{Nodes, inclusion_proof};
+use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::{Model, ModelStanding};
 
 use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, ModelProof, RobotProof};
@@ -249,7 +251,7 @@ impl<R: Reader> Pages for Stored<'_, R> {
 /// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
 impl Reader for MemoryLedger {
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
-        let Some(model) = carnet_domain::ledger::Ledger::model(self, id)? else {
+        let Some(model) = carnet_domain::record::ledger::Ledger::model(self, id)? else {
             return Ok(None);
         };
         let standing = carnet_domain::machine::standing_now(self, &model)?;
@@ -257,7 +259,7 @@ impl Reader for MemoryLedger {
     }
 
     fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
-        let registry = carnet_domain::ledger::Ledger::registry(self)?;
+        let registry = carnet_domain::record::ledger::Ledger::registry(self)?;
         let me = registry.map(|registry| registry.prefix);
         let movements = self.movements(code).into_iter();
         let own = movements.filter(|movement| Some(movement.writer) == me);

@@ -3,10 +3,10 @@
 //! A registry is believed about custody only for its own steps. So the issuer's "departed to X" leads to X's evidence,
 //! which must show its own admission of the same transfer and epoch, naming the departure's leaf.
 
-use carnet_domain::code::Prefix;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::digest::Digest;
-use carnet_domain::map::RobotStatus;
+use carnet_domain::log::map::RobotStatus;
 
 use super::ReasonCode;
 use crate::bundle::PinnedBundle;

@@ -1,10 +1,10 @@
 //! How a verdict comes about: every input is opened, the robot is located, every fact argues for a value.
 
-use carnet_domain::accord::{Agreement, Clause, KeyringKind};
-use carnet_domain::event::Standing;
-use carnet_domain::lifecycle::State;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ModelStanding;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::record::accord::{Agreement, Clause, KeyringKind};
+use carnet_domain::record::event::Standing;
+use carnet_domain::rules::lifecycle::State;
 
 use super::custody::Party;
 use super::{
@@ -76,7 +76,7 @@ pub(super) struct Case<'a> {
     pub(super) notes: Vec<Reason>,
     pub(super) clause: Option<ClauseUsed>,
     pub(super) state: Option<State>,
-    pub(super) custodian: Option<carnet_domain::code::Prefix>,
+    pub(super) custodian: Option<carnet_domain::bytes::code::Prefix>,
     /// Heads in the order issuer, custodians; `None` for what could not be opened.
     pub(super) heads: Vec<Option<CheckpointUsed>>,
 }
@@ -407,7 +407,7 @@ impl<'a> Case<'a> {
 
 /// What evidence that does not hold argues for.
 fn weight(error: &EvidenceError) -> (ReasonCode, Value) {
-    use carnet_domain::checkpoint::NoteError;
+    use carnet_domain::log::checkpoint::NoteError;
     match error {
         EvidenceError::Unsupported { .. } => (ReasonCode::Unsupported, Value::Indeterminate),
         // A log that was restored since our bundle: the bundle is what is missing.

@@ -1,10 +1,10 @@
 //! Which facts stand in the way of which purpose: tables, nothing else.
 
-use carnet_domain::command;
-use carnet_domain::decide::blocked_by_recall;
-use carnet_domain::lifecycle::{ActionKind, HoldKind, State, blocks};
-use carnet_domain::map::RobotStatus;
+use carnet_domain::log::map::RobotStatus;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Severity};
+use carnet_domain::rules::command;
+use carnet_domain::rules::decide::blocked_by_recall;
+use carnet_domain::rules::lifecycle::{ActionKind, HoldKind, State, blocks};
 
 use super::{Purpose, ReasonCode, Value};
 

@@ -1,9 +1,9 @@
 //! What the proven facts argue for: the robot's end, approval and maker, state and holds, recalls, and where it is.
 
-use carnet_domain::accord::Clause;
-use carnet_domain::event::{Manufacture, Other, Software, Standing};
-use carnet_domain::leaf::SlotError;
-use carnet_domain::map::RobotStatus;
+use carnet_domain::log::leaf::SlotError;
+use carnet_domain::log::map::RobotStatus;
+use carnet_domain::record::accord::Clause;
+use carnet_domain::record::event::{Manufacture, Other, Software, Standing};
 use carnet_domain::record::{ModelStanding, RecallNotice};
 
 use super::custody::{Located, Lost, Party, locate};

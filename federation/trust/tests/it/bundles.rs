@@ -1,10 +1,10 @@
 //! Bundles: pinned by what two people compared, replaced only by newer ones of the same roots.
 
-use carnet_domain::accord::{Bundle, Signed};
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::sha256;
-use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::kit::Country;
+use carnet_domain::record::accord::{Bundle, Signed};
 use carnet_trust::bundle::{BundleError, PinnedBundle, of_file, to_file, verify_bundle};
 
 use crate::story::nothing;

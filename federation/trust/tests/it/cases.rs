@@ -1,11 +1,11 @@
 //! Every situation that a verdict distinguishes, each with its input and the verifier's time.
 
-use carnet_domain::command::{Action, Command};
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{Country, befriend, transfer};
-use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX};
 
@@ -106,7 +106,7 @@ fn abroad_cases() -> Vec<Case> {
     out.push(("admitted, no clause", changed, now));
     let mut changed = input.clone();
     for clause in &mut changed.agreements[0].clauses {
-        clause.purposes = vec![carnet_domain::command::Purpose::Transit];
+        clause.purposes = vec![carnet_domain::rules::command::Purpose::Transit];
     }
     out.push(("admitted, clause for transit only", changed, now));
     let mut changed = input.clone();

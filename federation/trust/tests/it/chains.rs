@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{verify_client, verify_node, verify_passport_chain, verify_peer};
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::{Fingerprint, PinnedRoots};

@@ -1,12 +1,12 @@
 //! Evidence by itself: its frozen layout, what the builder refuses, and what each field is checked against.
 
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::ProvenHead;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::kit::Country;
-use carnet_domain::map::{MapEnd, MapProof, MapValue};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::map::{MapEnd, MapProof, MapValue};
+use carnet_domain::machine::entry::ProvenHead;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, ModelStanding};
 use carnet_trust::evidence::{
     BuildError, EVIDENCE_VERSION, Evidence, ModelProof, Published, RobotProof,
@@ -209,7 +209,7 @@ fn records_of_another_moment_give_no_evidence() {
         &mut ahead,
         "regulator",
         code,
-        carnet_domain::lifecycle::HoldKind::Theft,
+        carnet_domain::rules::lifecycle::HoldKind::Theft,
     );
     assert_eq!(built(&ahead, size), Err(BuildError::Moved("robot")));
     // Neither is a map that was sealed since.

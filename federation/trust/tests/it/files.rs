@@ -1,10 +1,10 @@
 //! Evidence files: the same verdict as online, and no byte of one can be changed.
 
-use carnet_domain::accord::Signed;
-use carnet_domain::code::Code;
-use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::kit::Country;
-use carnet_domain::time::TimeMs;
+use carnet_domain::record::accord::Signed;
 use carnet_trust::evidence::Evidence;
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Pin, Pins, Report, verify_file,

@@ -1,7 +1,7 @@
 //! Makes certificates for tests, above all wrong ones. Nothing here is ever shipped.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::identity::{Plane, passport_eku_arcs};
 use carnet_trust::roots::{PinnedRoots, RootCertificate};
 use rcgen::{

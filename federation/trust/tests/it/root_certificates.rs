@@ -1,8 +1,8 @@
 //! Root certificates and pins: what is refused, and why.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::sha256;
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate};
 use rcgen::PKCS_ECDSA_P256_SHA256;
 use x509_parser::prelude::{FromDer, X509Certificate};

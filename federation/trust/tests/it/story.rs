@@ -1,16 +1,16 @@
 //! Registries in memory with a robot on its way between them, and the evidence each gives.
 
-use carnet_domain::accord::{Agreement, Bundle, Signed};
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::Code;
-use carnet_domain::command::{Action, Command};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::ItemAnswer;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{self, Country, befriend, transfer};
-use carnet_domain::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::machine::entry::ItemAnswer;
+use carnet_domain::record::accord::{Agreement, Bundle, Signed};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use carnet_domain::encoding::Canonical;
-use carnet_domain::time::DurationMs;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_trust::verdict::{Input, Purpose, ReasonCode, Value, Verdict, judge};
 
 use crate::cases::cases;

@@ -78,7 +78,7 @@ pub fn covered(operations: &[Operation], coverage: &Coverage, needed: &Needed) -
 mod tests {
     use super::*;
     use crate::history::Version;
-    use carnet_domain::digest::Digest;
+    use carnet_domain::bytes::digest::Digest;
 
     fn write(began: u64) -> Operation {
         let version = Version {

@@ -10,11 +10,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::TransferId;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
-use carnet_domain::digest::Digest;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::command::TransferId;
 
 use super::{Findings, Violation};
 use crate::border::Side;

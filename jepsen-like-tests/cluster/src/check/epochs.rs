@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::command::TransferId;
-use carnet_domain::entry::Movement;
+use carnet_domain::machine::entry::Movement;
+use carnet_domain::rules::command::TransferId;
 
 use super::{Findings, Violation};
 
@@ -31,10 +31,10 @@ pub fn epochs_stay_burned(country: &str, trail: &[Movement]) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
-    use carnet_domain::code::Prefix;
+    use carnet_domain::bytes::code::Prefix;
+    use carnet_domain::bytes::digest::Digest;
+    use carnet_domain::bytes::time::TimeMs;
     use carnet_domain::custody::Step;
-    use carnet_domain::digest::Digest;
-    use carnet_domain::time::TimeMs;
 
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::digest::Digest;
-use carnet_domain::merkle::verify_consistency;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::log::merkle::verify_consistency;
 
 use super::{Findings, Violation};
 
@@ -82,7 +82,7 @@ fn never_back(heads: &[Head], findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::merkle::{leaf_hash, node_hash, tree_root};
+    use carnet_domain::log::merkle::{leaf_hash, node_hash, tree_root};
 
     fn leaves(count: u64) -> Vec<Digest> {
         (0..count).map(|n| leaf_hash(&n.to_be_bytes())).collect()

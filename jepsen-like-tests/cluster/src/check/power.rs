@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
 
 use super::{Findings, Violation};
 use crate::history::{FinalState, Moment, Operation, Outcome};

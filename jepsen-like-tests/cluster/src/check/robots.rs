@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
 
 use super::{Findings, Violation};
 use crate::history::{Asked, FinalState, FinalVersion, Moment, Operation, Outcome, Refusal};

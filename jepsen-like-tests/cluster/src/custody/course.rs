@@ -1,7 +1,7 @@
 //! What becomes of one transfer: pure, from what both countries show of it.
 
 use carnet_domain::custody::Step;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::record::transfer::Transfer;
 use rand::Rng;
 
 /// How a transfer is meant to go.
@@ -90,12 +90,12 @@ pub(super) fn next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::code::{Code, Prefix};
-    use carnet_domain::command::{Papers, Purpose, TransferId};
-    use carnet_domain::digest::Digest;
+    use carnet_domain::bytes::code::{Code, Prefix};
+    use carnet_domain::bytes::digest::Digest;
+    use carnet_domain::bytes::time::TimeMs;
     use carnet_domain::record::AgreementRef;
-    use carnet_domain::time::TimeMs;
-    use carnet_domain::transfer::Ending;
+    use carnet_domain::record::transfer::Ending;
+    use carnet_domain::rules::command::{Papers, Purpose, TransferId};
 
     /// A transfer as one country shows it: its newest step, and whether that ended it.
     fn shown(step: Step, over: bool) -> Transfer {

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use carnet_client::{Client, ClientError, Effect, wall_time};
-use carnet_domain::code::Code;
-use carnet_domain::command::{Command, Papers, Purpose, TransferId};
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::{Chain, Phase, Step};
-use carnet_domain::digest::Digest;
 use carnet_domain::record::AgreementRef;
-use carnet_domain::rejection::Reason;
-use carnet_domain::time::DurationMs;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
+use carnet_domain::rules::rejection::Reason;
 use carnet_wire::status::ApiError;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -103,7 +103,7 @@ pub(super) struct Driver {
     /// Somebody else, who asks for the same thing now and then.
     pub(super) colleague: Desks,
     pub(super) recorder: Arc<Recorder>,
-    pub(super) prefixes: [carnet_domain::code::Prefix; 2],
+    pub(super) prefixes: [carnet_domain::bytes::code::Prefix; 2],
     pub(super) robots: Vec<(Code, Side)>,
     pub(super) random: Mutex<StdRng>,
 }

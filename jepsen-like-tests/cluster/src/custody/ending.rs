@@ -1,15 +1,15 @@
 //! What both countries have at the end: everything a checker judges by.
 
 use carnet_client::{Client, ClientError};
-use carnet_domain::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::Link;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::LeafRecord;
-use carnet_domain::event::slot;
-use carnet_domain::leaf::Kind;
-use carnet_domain::leaf::Leaf;
-use carnet_domain::merkle::leaf_hash;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::log::leaf::Kind;
+use carnet_domain::log::leaf::Leaf;
+use carnet_domain::log::merkle::leaf_hash;
+use carnet_domain::machine::entry::LeafRecord;
+use carnet_domain::record::event::slot;
+use carnet_domain::record::transfer::Transfer;
 use carnet_wire::limits::PAGE_SIZE_MAX;
 use carnet_wire::status::ApiError;
 

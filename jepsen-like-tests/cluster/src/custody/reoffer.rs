@@ -4,11 +4,11 @@
 //! the second offer for an old one, whatever number its transfer has.
 
 use carnet_client::{Client, ClientError};
-use carnet_domain::code::Code;
-use carnet_domain::command::{Command, Papers, Purpose, TransferId};
-use carnet_domain::entry::Movement;
-use carnet_domain::time::DurationMs;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::machine::entry::Movement;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use carnet_wire::status::ApiError;
 
 use super::driver::{Desks, agreed};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use carnet_domain::code::Code;
-use carnet_domain::transfer::Transfer;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::record::transfer::Transfer;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -276,7 +276,7 @@ pub(super) async fn register(
         .collect::<Result<Vec<Code>, Broken>>()?;
     let commands: Vec<_> = codes
         .iter()
-        .map(|code| carnet_domain::command::Command::Register {
+        .map(|code| carnet_domain::rules::command::Command::Register {
             registration: registration(*code, 1),
         })
         .collect();

@@ -1,17 +1,17 @@
 //! The beginning of a registry, and the little business that every workload needs.
 
 use carnet_client::wall_time;
-use carnet_domain::accord::{
+use carnet_domain::bytes::code::{EnterpriseId, ModelId};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::machine::entry::{Answer, ItemAnswer};
+use carnet_domain::record::accord::{
     FirstSigner, Genesis, RootSignature, Signed, Statement, root_signing_bytes,
 };
-use carnet_domain::code::{EnterpriseId, ModelId};
-use carnet_domain::command::Command;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Answer, ItemAnswer};
-use carnet_domain::policy::Role;
 use carnet_domain::record::{Form, Holder, IdentifierScheme, Maker, ModelFacts};
-use carnet_domain::signature::SecretKey;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
 
 use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, layout};
 use crate::patience::Broken;

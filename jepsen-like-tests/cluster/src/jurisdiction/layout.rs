@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use carnet_client::{FileSigner, Signer};
-use carnet_domain::signature::PublicKey;
+use carnet_domain::bytes::signature::PublicKey;
 
 use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR};
 use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, RAFT_PORT};

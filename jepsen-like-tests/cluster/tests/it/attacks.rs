@@ -7,18 +7,18 @@ use carnet_cluster::hostile::{Attacker, HostilePeer};
 use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan, REGISTRAR};
 use carnet_cluster::patience::until;
 use carnet_cluster::programs;
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::{Action, Command, Papers, Purpose};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{ItemAnswer, MailBatch};
-use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
 use carnet_domain::kit::{Country, agreed, befriend, transfer};
-use carnet_domain::leaf::{Kind, Slots, Subject};
-use carnet_domain::lifecycle::HoldKind;
-use carnet_domain::policy::Role;
+use carnet_domain::log::leaf::{Kind, Slots, Subject};
+use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
+use carnet_domain::record::event::slot;
+use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
+use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_domain::rules::policy::Role;
 
 const NODES: [u64; 3] = [1, 2, 3];
 
@@ -29,7 +29,7 @@ async fn serves(of: &mut Jurisdiction, number: u8) -> Result<(), Broken> {
         .client(ADMIN, &NODES)?
         .build()
         .map_err(Broken::at("admin"))?;
-    let public = carnet_domain::signature::SecretKey::from_seed(&[number; 32]).public();
+    let public = carnet_domain::bytes::signature::SecretKey::from_seed(&[number; 32]).public();
     let add = Command::AddSigner {
         public,
         holder: carnet_domain::record::Holder::Office {

@@ -10,9 +10,9 @@ use carnet_cluster::clocks::{Shift, Shim};
 use carnet_cluster::jurisdiction::{Jurisdiction, MANUFACTURER, Plan, firmware_family, model_id};
 use carnet_cluster::patience::until;
 use carnet_cluster::programs;
-use carnet_domain::code::Code;
-use carnet_domain::command::{Command, Registration};
+use carnet_domain::bytes::code::Code;
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
+use carnet_domain::rules::command::{Command, Registration};
 
 /// What stamps may be ahead of a quorum's clocks: ten seconds of ceiling, two of disagreement, and as many for the
 /// machine to be slow between two looks at a clock.

@@ -13,8 +13,8 @@ use carnet_cluster::process::Process;
 use carnet_cluster::programs;
 use carnet_cluster::run::{Least, Run};
 use carnet_cluster::workload::LoadPlan;
-use carnet_domain::code::Code;
-use carnet_domain::command::Command;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::rules::command::Command;
 use carnet_wire::status::ApiError;
 
 use crate::faults::hold;

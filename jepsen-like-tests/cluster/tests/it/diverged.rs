@@ -9,8 +9,8 @@ use carnet_cluster::patience::until;
 use carnet_cluster::run::{Least, Run};
 use carnet_cluster::workload::{LoadPlan, registration};
 use carnet_cluster::{planted_programs, programs};
-use carnet_domain::code::Code;
-use carnet_domain::command::Command;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::rules::command::Command;
 
 use crate::faults::hold;
 

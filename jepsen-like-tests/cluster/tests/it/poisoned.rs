@@ -11,20 +11,20 @@ use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan, REGI
 use carnet_cluster::patience::until;
 use carnet_cluster::planted_programs;
 use carnet_cluster::workload::registration;
-use carnet_domain::accord::Signed;
-use carnet_domain::checkpoint;
-use carnet_domain::code::Code;
-use carnet_domain::command::Command;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{LeafRecord, Registry};
-use carnet_domain::leaf::{Kind, Leaf, Subject};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::HoldKind;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::checkpoint;
+use carnet_domain::log::leaf::{Kind, Leaf, Subject};
+use carnet_domain::log::merkle::verify_consistency;
 use carnet_domain::machine;
+use carnet_domain::machine::entry::{LeafRecord, Registry};
+use carnet_domain::machine::order::{Skip, judge};
 use carnet_domain::memory::MemoryLedger;
-use carnet_domain::merkle::verify_consistency;
-use carnet_domain::skip::{Skip, judge};
+use carnet_domain::record::accord::Signed;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::lifecycle::HoldKind;
 use serde_json::Value;
 
 /// How long a caller that is refused at once is made to wait at the most; nothing depends on its length.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_consensus::{AdminError, ClockOffset, ClockVerdict, Member, Role, Status as RaftStatus};
-use carnet_domain::accord::{Signed, Statement};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, ItemAnswer};
-use carnet_domain::leaf::LEAF_VERSION;
-use carnet_domain::policy::Query;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::LEAF_VERSION;
+use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::accord::{Signed, Statement};
+use carnet_domain::rules::policy::Query;
 use carnet_store::artefact::content_digest;
 use carnet_store::identity::StoreId;
 use carnet_store::records::Records;

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Blob;
-use carnet_domain::entry::{Body, Request};
-use carnet_domain::leaf::leaf_bytes_hash;
-use carnet_domain::merkle::{Nodes, range_proof};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::log::leaf::leaf_bytes_hash;
+use carnet_domain::log::merkle::{Nodes, range_proof};
+use carnet_domain::machine::entry::{Body, Request};
 use carnet_trust::chain::VerifiedClient;
 use carnet_wire::convert;
 use carnet_wire::limits::{BULK_BYTES_MAX, ITEMS_MAX};
@@ -27,7 +27,7 @@ const PART_BYTES_MAX: usize = 128 * 1024;
 const PART_COUNT_MAX: usize = 512;
 /// Log entries of one request under way at a time.
 const PARTS_UNDER_WAY: usize = 4;
-const _: () = assert!(PART_BYTES_MAX * 2 < carnet_domain::entry::ENTRY_BYTES_MAX);
+const _: () = assert!(PART_BYTES_MAX * 2 < carnet_domain::machine::entry::ENTRY_BYTES_MAX);
 
 /// Reads the whole request, judges it, and answers part by part in order.
 ///
@@ -106,7 +106,7 @@ pub async fn submit(
 /// Cuts items into parts, each with the proof that it stands at its place under the signed root.
 fn parts(
     header: &[u8],
-    signature: carnet_domain::signature::Signature,
+    signature: carnet_domain::bytes::signature::Signature,
     items: Vec<Blob>,
 ) -> Vec<Request> {
     let hashes: Vec<Digest> = items.iter().map(|item| leaf_bytes_hash(&item.0)).collect();
@@ -150,7 +150,7 @@ impl Levels {
         while let Some(last) = levels.last().filter(|last| 1 < last.len()) {
             let next = last
                 .chunks_exact(2)
-                .map(|pair| carnet_domain::merkle::node_hash(&pair[0], &pair[1]))
+                .map(|pair| carnet_domain::log::merkle::node_hash(&pair[0], &pair[1]))
                 .collect();
             levels.push(next);
         }
@@ -169,9 +169,9 @@ impl Nodes for Levels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::envelope::item_root;
-    use carnet_domain::merkle::verify_range;
-    use carnet_domain::signature::Signature;
+    use carnet_domain::bytes::signature::Signature;
+    use carnet_domain::log::authority::item_root;
+    use carnet_domain::log::merkle::verify_range;
 
     #[test]
     fn every_part_stands_under_the_signed_root() {

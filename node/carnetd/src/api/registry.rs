@@ -3,14 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use carnet_domain::code::{EnterpriseId, ModelId, Prefix};
-use carnet_domain::command::TransferId;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Body, ItemAnswer, Request as ActorRequest};
-use carnet_domain::merkle::consistency_proof;
-use carnet_domain::policy::{Permission, Query};
+use carnet_domain::bytes::code::{EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::Signature;
+use carnet_domain::log::merkle::consistency_proof;
+use carnet_domain::machine::entry::{Body, ItemAnswer, Request as ActorRequest};
 use carnet_domain::record::RecallId;
-use carnet_domain::signature::Signature;
+use carnet_domain::rules::command::TransferId;
+use carnet_domain::rules::policy::{Permission, Query};
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::records::Records;

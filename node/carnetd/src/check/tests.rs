@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
-use carnet_domain::code::Prefix;
+use carnet_domain::bytes::code::Prefix;
 use tempfile::TempDir;
 
 use super::*;

@@ -5,9 +5,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use carnet_domain::accord::Peer;
-use carnet_domain::code::Prefix;
-use carnet_domain::encoding::Blob;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::record::accord::Peer;
 use carnet_trust::roots::{PinnedRoots, RootCertificate, RootError};
 use tracing::{info, warn};
 

@@ -106,7 +106,7 @@ async fn a_signature_verifies_under_the_key_of_its_role_only() {
         let signature = keyring.sign(role, b"bytes").await.expect("a signature");
         for other in KeyRole::ALL {
             let key = keyring.public(other);
-            let verified = carnet_domain::signature::verify(&key, b"bytes", &signature);
+            let verified = carnet_domain::bytes::signature::verify(&key, b"bytes", &signature);
             assert_eq!(verified.is_ok(), role == other, "{role} under {other}");
         }
     }

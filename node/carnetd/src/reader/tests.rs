@@ -1,11 +1,11 @@
 //! The stored view and the ledger in memory show a peer the same bytes.
 
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::code::Prefix;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::MailBatch;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::custody::mail;
 use carnet_domain::kit::{Country, MAIL_BYTES_MAX, befriend, transfer};
-use carnet_domain::mail;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::machine::entry::MailBatch;
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::{Published, RegistryState};
@@ -26,7 +26,7 @@ fn country() -> Country {
 }
 
 fn apply(state: &RegistryState<MemoryEngine>, country: &Country, from: usize) {
-    let record = |(index, entry): (usize, &carnet_domain::entry::Entry)| LogRecord {
+    let record = |(index, entry): (usize, &carnet_domain::machine::entry::Entry)| LogRecord {
         position: LogPosition {
             term: 1,
             node: 1,

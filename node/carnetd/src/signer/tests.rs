@@ -1,8 +1,8 @@
 //! What a signer signs after a crash, and what it never signs.
 
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 use carnet_domain::kit::Country;
-use carnet_domain::signature::{PublicKey, SecretKey, Signature};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;
@@ -57,7 +57,7 @@ impl Bench {
         let register = self.country.register(serial);
         self.country.must("maker", register);
         self.country.seal();
-        let record = |(at, entry): (usize, &carnet_domain::entry::Entry)| LogRecord {
+        let record = |(at, entry): (usize, &carnet_domain::machine::entry::Entry)| LogRecord {
             position: LogPosition {
                 term: 1,
                 node: 1,

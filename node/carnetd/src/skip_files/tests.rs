@@ -1,8 +1,8 @@
 //! Which files of the folder are read, and what is said of the others.
 
-use carnet_domain::accord::Signed;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::skip::Skip;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::machine::order::Skip;
+use carnet_domain::record::accord::Signed;
 use carnet_store::memory::MemoryEngine;
 
 use super::*;
@@ -11,7 +11,7 @@ fn put(folder: &Path, name: &str, log_index: u64) {
     let order = Skip {
         cluster: [7; 16],
         log_index,
-        entry: carnet_domain::digest::Digest::ZERO,
+        entry: carnet_domain::bytes::digest::Digest::ZERO,
     };
     let signed = Signed {
         bytes: Blob(order.to_bytes()),

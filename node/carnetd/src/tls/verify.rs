@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use carnet_domain::code::Prefix;
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{
     self, ChainError, Fault, VerifiedClient, VerifiedNode, VerifiedPeer, Whose,
 };

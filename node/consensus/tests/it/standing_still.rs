@@ -49,7 +49,10 @@ async fn a_cluster_that_stands_still_refuses_by_name_votes_and_goes_on_where_it_
     }
     let index = stands(&cluster.nodes[&leader]).await;
     let named = cluster.handle(leader).stands_before().expect("a record");
-    assert_eq!(named.digest, carnet_domain::skip::entry_digest(POISON));
+    assert_eq!(
+        named.digest,
+        carnet_domain::machine::order::entry_digest(POISON)
+    );
 
     let refused = cluster.handle(leader).propose(Bytes::from_static(b"a=1"));
     let refused = refused.await;

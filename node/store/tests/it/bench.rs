@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_store::applied;
 use carnet_store::artefact::{Manifest, StateEngine};
 use carnet_store::engine::{Batch, KvRead};

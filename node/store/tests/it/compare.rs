@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::command::{Action, Command};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Answer, Body, ItemAnswer};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::kit::{Country, text};
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::machine::entry::{Answer, Body, ItemAnswer};
 use carnet_domain::record::Firmware;
-use carnet_domain::rejection::Reason;
-use carnet_domain::time::DurationMs;
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::rejection::Reason;
 use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};

@@ -1,11 +1,11 @@
 //! What the rules ask for with every action is kept as such: how many robots a model has, which recalls have not ended.
 
-use carnet_domain::digest::Digest;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::kit::Country;
 use carnet_domain::kit::samples::recall_id;
-use carnet_domain::ledger::Ledger;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity};
-use carnet_domain::time::TimeMs;
 use carnet_store::artefact::StateEngine;
 use carnet_store::engine::KvRead;
 use carnet_store::overlay::{Overlay, Verified};

@@ -1,6 +1,6 @@
 //! Whose a data directory is, who may open it, and what a crash in the middle leaves.
 
-use carnet_domain::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_store::applied;
 use carnet_store::artefact::StateEngine;
 use carnet_store::directory::{Current, Directory, LAYOUT_VERSION, write_atomically};

@@ -1,6 +1,6 @@
 //! What both engines promise.
 
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_store::applied;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine};

@@ -1,10 +1,10 @@
 //! A received state is held to its roots before it replaces anything.
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::Registry;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::custody::mail::Reader;
 use carnet_domain::kit::Country;
-use carnet_domain::mail::Reader;
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::machine::entry::Registry;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead};
 use carnet_store::families::Family;

@@ -1,14 +1,14 @@
 //! A closed session leaves no answer behind, and closing it costs the same however many it had.
 
-use carnet_domain::command::Command;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::Blob;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Session, StoredAnswer};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::Country;
-use carnet_domain::ledger::Ledger;
+use carnet_domain::machine::entry::{Session, StoredAnswer};
 use carnet_domain::record::Holder;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::Command;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::compare::Mark;
 use carnet_store::engine::{Batch, KvRead, Pair};

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use carnet_domain::command::{Action, Command, TransferId};
+use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_domain::custody::Step;
-use carnet_domain::digest::sha256;
-use carnet_domain::encoding::Canonical;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::kit::{Country, befriend, transfer};
-use carnet_domain::leaf::{Kind, Leaf, Subject, SubjectType};
+use carnet_domain::log::leaf::{Kind, Leaf, Subject, SubjectType};
 use carnet_domain::record::Firmware;
-use carnet_domain::time::DurationMs;
+use carnet_domain::rules::command::{Action, Command};
 use carnet_store::engine::{KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
@@ -94,7 +94,7 @@ fn the_trail_of_a_robot_is_read_from_its_leaves() {
             assert_eq!(found, country.ledger.movements(&code));
             for step in &found {
                 assert!(step.writer != country.prefix || step.at == step.seen);
-                assert_ne!(step.leaf, carnet_domain::digest::Digest::ZERO);
+                assert_ne!(step.leaf, carnet_domain::bytes::digest::Digest::ZERO);
             }
         }
     }

@@ -1,16 +1,16 @@
 //! What stands in the state database, value by value: none is read when it is damaged, each is sent to a new replica, and each
 //! counts when replicas compare.
 
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::{Action, Command};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::Session;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::kit::{Country, samples};
-use carnet_domain::lifecycle::EndOfLife;
-use carnet_domain::map::{PagePath, Pages};
+use carnet_domain::log::map::{PagePath, Pages};
+use carnet_domain::machine::entry::Session;
 use carnet_domain::record::Severity;
-use carnet_domain::signature::KeyId;
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::EndOfLife;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
 use carnet_store::families::Family;

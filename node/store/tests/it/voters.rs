@@ -1,11 +1,11 @@
 //! Who may confirm a time at an entry: the voters of the membership that stands before it in the log.
 
 use bytes::Bytes;
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Answer, Body, ClockReading, Entry, Stamp};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{Country, beginning, text};
-use carnet_domain::leaf::EntrySeed;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::EntrySeed;
+use carnet_domain::machine::entry::{Answer, Body, ClockReading, Entry, Stamp};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;

@@ -5,17 +5,17 @@
 
 use std::convert::Infallible;
 
-use crate::code::Prefix;
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Blob, Canonical, Encoder};
-use crate::entry::{LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Blob, Canonical, Encoder};
+use crate::custody::mail::{Reader, disclose};
 use crate::kit::Country;
-use crate::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
-use crate::ledger::Ledger;
-use crate::mail::{Reader, disclose};
-use crate::map::{self, MapValue, Page, PagePath, Pages};
+use crate::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
+use crate::log::map::{self, MapValue, Page, PagePath, Pages};
+use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
+use crate::machine::entry::{LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
 use crate::memory::MemoryLedger;
-use crate::merkle::{Nodes, consistency_proof, inclusion_proof};
+use crate::record::ledger::Ledger;
 
 /// A leaf to be forged.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl Country {
     ///
     /// # Panics
     /// Before the genesis, and when `to` is no peer.
-    pub fn forge(&mut self, mut forged: Forged, to: &crate::code::Prefix) {
+    pub fn forge(&mut self, mut forged: Forged, to: &crate::bytes::code::Prefix) {
         // The bytes of null are no value: who reads the leaf finds nothing there, and so must who is handed it in memory.
         for value in &mut forged.slots.values {
             value.take_if(|bytes| bytes.as_slice() == [0xf6]);
@@ -157,7 +157,7 @@ impl Country {
                     at = next;
                     later.push(bytes);
                 }
-                let value = crate::mail::map_value_of(&record(at), &last, at)?;
+                let value = crate::custody::mail::map_value_of(&record(at), &last, at)?;
                 let proof = map::prove(&stored, &last.key).ok()?;
                 let Ok(head_path) = inclusion_proof(&stored, size - 1, size);
                 Some(NewestProof {

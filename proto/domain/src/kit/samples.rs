@@ -1,16 +1,16 @@
 //! One of every command and action, in the order of their numbers: what catalogues, vectors and attacks begin with.
 
-use crate::code::Prefix;
-use crate::command::{Action, Command, Condition};
-use crate::digest::Digest;
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
 use crate::kit::{Country, transfer};
-use crate::lifecycle::{EndOfLife, HoldKind};
-use crate::policy::Role;
 use crate::record::{
     ApprovalStatus, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartName, PartType,
     PartyName, Predicate, RecallId, RecallNotice, Severity,
 };
-use crate::time::TimeMs;
+use crate::rules::command::{Action, Command, Condition};
+use crate::rules::lifecycle::{EndOfLife, HoldKind};
+use crate::rules::policy::Role;
 
 /// One of every command, about robot 1 of the country.
 ///
@@ -190,7 +190,7 @@ pub fn actions() -> Vec<Action> {
         },
         Action::RequestOwnership {
             owner: d("gaining").into(),
-            release_code: crate::digest::sha256(&[b"1234"]),
+            release_code: crate::bytes::digest::sha256(&[b"1234"]),
         },
         Action::ApproveOwnership {
             release_code: "1234".into(),
@@ -221,5 +221,5 @@ pub fn actions() -> Vec<Action> {
 }
 
 fn d(name: &str) -> Digest {
-    crate::digest::sha256(&[name.as_bytes()])
+    crate::bytes::digest::sha256(&[name.as_bytes()])
 }

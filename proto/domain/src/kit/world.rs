@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::code::Prefix;
-use crate::command::TransferId;
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Canonical, Encoder};
+use crate::bytes::time::{DurationMs, TimeMs};
 use crate::custody::{
     Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, follow, propose,
 };
-use crate::digest::{Digest, sha256};
-use crate::encoding::{Canonical, Encoder};
-use crate::time::{DurationMs, TimeMs};
+use crate::rules::command::TransferId;
 
 /// The registries, the issuer of the robot's code first.
 pub const PREFIXES: [&str; 4] = ["86", "49", "81", "33"];

@@ -2,10 +2,10 @@
 
 use super::Run;
 use crate::custody::{Chain, Folded, Step, Written, fold};
-use crate::event::{After, Event};
-use crate::ledger::Ledger;
 use crate::record::Head;
-use crate::transfer::{Ending, Transfer};
+use crate::record::event::{After, Event};
+use crate::record::ledger::Ledger;
+use crate::record::transfer::{Ending, Transfer};
 
 impl<L: Ledger> Run<'_, L> {
     /// Moves the chain of the record over the step that the leaf carries.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Authorised, Run, refused, rule};
-use crate::entry::{ItemAnswer, Knows};
-use crate::event::{After, Event};
-use crate::leaf::Kind;
-use crate::ledger::Ledger;
-use crate::level::Level;
-use crate::rejection::{Detail, Reason};
+use crate::bytes::level::Level;
+use crate::log::leaf::Kind;
+use crate::machine::entry::{ItemAnswer, Knows};
+use crate::record::event::{After, Event};
+use crate::record::ledger::Ledger;
+use crate::rules::rejection::{Detail, Reason};
 
 impl<L: Ledger> Run<'_, L> {
     /// Raises the feature level by one, if every member said that it knows the next.

@@ -6,19 +6,19 @@
 
 use std::cell::Cell;
 
-use crate::accord::Peer;
-use crate::code::{Code, EnterpriseId, ModelId, Prefix};
-use crate::command::TransferId;
-use crate::digest::Digest;
-use crate::encoding::Canonical;
-use crate::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
-use crate::ledger::{Ledger, LooseChain, MapChanges};
+use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::Canonical;
+use crate::bytes::signature::KeyId;
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
-use crate::map::{Page, PagePath};
-use crate::merkle::Node;
+use crate::log::map::{Page, PagePath};
+use crate::log::merkle::Node;
+use crate::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
+use crate::record::accord::Peer;
+use crate::record::ledger::{Ledger, LooseChain, MapChanges};
+use crate::record::transfer::Transfer;
 use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
-use crate::signature::KeyId;
-use crate::transfer::Transfer;
+use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.
 pub(crate) struct Metered<'a, L> {
@@ -234,9 +234,9 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::time::TimeMs;
     use crate::kit::{Country, samples};
     use crate::record::{Predicate, RecallNotice, RecallStatus, Severity};
-    use crate::time::TimeMs;
 
     fn recall(country: &Country, number: &str, count: usize) -> Recall {
         let models = (100_002..).map(|number| country.model("0001", &number.to_string()));

@@ -2,23 +2,23 @@
 
 use super::meter::Metered;
 use super::{Authorised, Planted, Run, refused};
-use crate::accord::{
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::Canonical;
+use crate::bytes::level::Level;
+use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
+use crate::log::authority::Envelope;
+use crate::log::leaf::Kind;
+use crate::log::merkle::Frontier;
+use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX, Registry};
+use crate::record::Signer;
+use crate::record::accord::{
     Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
 };
-use crate::code::Prefix;
-use crate::decide::has_twins;
-use crate::digest::Digest;
-use crate::encoding::Canonical;
-use crate::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX, Registry};
-use crate::envelope::Envelope;
-use crate::event::{After, Event};
-use crate::leaf::Kind;
-use crate::ledger::Ledger;
-use crate::level::Level;
-use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
-use crate::merkle::Frontier;
-use crate::record::Signer;
-use crate::rejection::{Counted, Detail, Listed, Reason, Rejection};
+use crate::record::event::{After, Event};
+use crate::record::ledger::Ledger;
+use crate::rules::decide::has_twins;
+use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection};
 
 /// Class 3: root-signed bytes.
 pub(super) fn authorised(signed: &Signed) -> Authorised {

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::{Authorised, Run, refused, rule};
-use crate::checkpoint::{Checkpoint, Origin, open};
-use crate::digest::Digest;
-use crate::encoding::Blob;
-use crate::entry::{Body, ItemAnswer, LeafRecord, Registry, Sealed};
-use crate::event::{After, Event};
-use crate::leaf::{Expansion, Kind, Subject, leaf_seed};
-use crate::ledger::Ledger;
-use crate::map::{self, MapFault, Page, PagePath, Pages};
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::Blob;
+use crate::bytes::signature::Signature;
+use crate::log::checkpoint::{Checkpoint, Origin, open};
+use crate::log::leaf::{Expansion, Kind, Subject, leaf_seed};
+use crate::log::map::{self, MapFault, Page, PagePath, Pages};
+use crate::machine::entry::{Body, ItemAnswer, LeafRecord, Registry, Sealed};
+use crate::record::event::{After, Event};
+use crate::record::ledger::Ledger;
 use crate::record::{Model, ModelStanding, RecallStatus};
-use crate::rejection::{Detail, Reason};
-use crate::signature::Signature;
+use crate::rules::rejection::{Detail, Reason};
 
 /// Leaves read at once, so that memory stays bounded however late a seal is.
 const LEAVES_READ_MAX: usize = 1_024;

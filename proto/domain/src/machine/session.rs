@@ -1,14 +1,13 @@
 //! Sessions: opened by a signed word, and what is kept of their answers.
 
 use super::{Run, place, refused};
-use crate::digest::Digest;
-use crate::encoding::{Blob, Canonical};
-use crate::entry::{ItemAnswer, SESSIONS_PER_SUBJECT_MAX, Session, SessionOpening, StoredAnswer};
-use crate::ledger::Ledger;
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::{Blob, Canonical};
+use crate::bytes::signature::{Signature, verify};
 use crate::limits::next_own;
-use crate::rejection::{Detail, Reason};
-use crate::signature::{Signature, verify};
-use crate::time::TimeMs;
+use crate::rules::rejection::{Detail, Reason};
+use crate::bytes::signature::{Signature, verify};
+use crate::bytes::time::TimeMs;
 
 impl<L: Ledger> Run<'_, L> {
     /// Opens a session for the certificate's subject and the party of the key that signed. Repeated with one nonce it is

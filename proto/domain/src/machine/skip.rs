@@ -2,13 +2,13 @@
 
 use super::meter::Metered;
 use super::{Planted, Run, root};
-use crate::accord::Signed;
-use crate::encoding::{Blob, Canonical};
-use crate::entry::Body;
-use crate::event::{After, Event};
-use crate::leaf::Kind;
-use crate::ledger::Ledger;
-use crate::skip::OrderForEntry;
+use crate::bytes::encoding::{Blob, Canonical};
+use crate::log::leaf::Kind;
+use crate::machine::entry::Body;
+use crate::machine::order::OrderForEntry;
+use crate::record::accord::Signed;
+use crate::record::event::{After, Event};
+use crate::record::ledger::Ledger;
 
 /// Applies the entry that `order` is about: one leaf about the jurisdiction, at the log time there is. Nothing of the
 /// entry is read.

@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 
 use super::{Run, refused};
-use crate::accord::{Statement, TimeChange};
-use crate::encoding::Canonical;
-use crate::entry::{
+use crate::bytes::encoding::Canonical;
+use crate::bytes::time::TimeMs;
+use crate::log::leaf::Kind;
+use crate::machine::entry::{
     ADVANCE_MAX, Body, CEILING_AHEAD, ClockReading, ItemAnswer, LOG_TIME_MAX, READINGS_MAX,
 };
-use crate::event::{After, Effect, Event};
-use crate::leaf::Kind;
-use crate::ledger::Ledger;
-use crate::rejection::{Detail, Reason, Rejection, refuse};
-use crate::time::TimeMs;
+use crate::record::accord::{Statement, TimeChange};
+use crate::record::event::{After, Effect, Event};
+use crate::record::ledger::Ledger;
+use crate::rules::rejection::{Detail, Reason, Rejection, refuse};
 
 /// Whether an entry is about log time itself: it is not held down by the ceiling, and its stamp counts for nothing.
 pub fn is_about_time(body: &Body) -> bool {

@@ -1,16 +1,16 @@
 //! Every leaf of a log commits to what authorised it by the published formula, and fills no slot that the published
 //! table calls null. Both are computed here a second time, from what is stored.
 
-use carnet_domain::checkpoint::Origin;
-use carnet_domain::command::Command;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{Body, LeafRecord};
-use carnet_domain::envelope::Envelope;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::kit::{Country, transfer};
-use carnet_domain::leaf::{Kind, Leaf, Subject, SubjectType, slot_names};
-use carnet_domain::ledger::Ledger;
+use carnet_domain::log::authority::Envelope;
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::{Kind, Leaf, Subject, SubjectType, slot_names};
+use carnet_domain::machine::entry::{Body, LeafRecord};
 use carnet_domain::machine::{rule, whole_envelope};
 use carnet_domain::record::Severity;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::Command;
 
 use crate::border::{export, offer_batch, two, waiting};
 
@@ -85,7 +85,7 @@ fn envelopes(country: &Country, index: u64, record: &LeafRecord) -> Vec<Envelope
                 path: Vec::new(),
                 disclosed: None,
             };
-            let of_item = |item: carnet_domain::entry::MailItem| Envelope::Foreign {
+            let of_item = |item: carnet_domain::machine::entry::MailItem| Envelope::Foreign {
                 origin: origin.to_string(),
                 checkpoint: checkpoint.clone(),
                 index: item.proven.index,

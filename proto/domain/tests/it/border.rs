@@ -1,18 +1,18 @@
 //! Custody between registries, over the whole path: signed command, entry, leaf, mailbox, proof, and back.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::command::{Action, Command, Condition};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Body, MailBatch};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::samples::recall_id;
 use carnet_domain::kit::{Country, agreed, befriend, text, transfer};
-use carnet_domain::leaf::Subject;
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::{HoldKind, State};
-use carnet_domain::policy::Role;
+use carnet_domain::log::leaf::Subject;
+use carnet_domain::machine::entry::{Body, MailBatch};
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Ends, Holder, Setter};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{Action, Command, Condition};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
 
 use crate::rules::{act, check, scrap};
 
@@ -357,7 +357,7 @@ fn a_hold_set_after_the_offer_stops_the_departure() {
             false => Command::LiftHold { code, kind, reason },
         }
     };
-    fn a_code() -> carnet_domain::code::Code {
+    fn a_code() -> carnet_domain::bytes::code::Code {
         Country::unborn("86").code(1)
     }
     check(&mut a, "regulator", theft(true), "done");
@@ -446,7 +446,7 @@ fn offers_need_a_peer_and_a_clause_in_force() {
         other_version,
         "NoAgreement: asked for 49-86:2, in force is version 1",
     );
-    let suspend = |number, until| carnet_domain::accord::Statement::Suspend {
+    let suspend = |number, until| carnet_domain::record::accord::Statement::Suspend {
         peer: b.prefix,
         agreement: agreed(a.prefix, b.prefix),
         number,
@@ -468,7 +468,7 @@ fn offers_need_a_peer_and_a_clause_in_force() {
 fn a_suspension_ends_and_is_of_one_version() {
     let (mut a, mut b) = two();
     let until = tomorrow(&a);
-    let suspend = carnet_domain::accord::Statement::Suspend {
+    let suspend = carnet_domain::record::accord::Statement::Suspend {
         peer: b.prefix,
         agreement: agreed(a.prefix, b.prefix),
         number: 1,
@@ -522,7 +522,7 @@ fn a_recall_crosses_the_border_and_binds_within_its_clause() {
         code: a.code(1),
         transfer: transfer(9),
         to: a.prefix,
-        purpose: carnet_domain::command::Purpose::PermanentExport,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
         offer_until: tomorrow(&b),
         agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
@@ -577,9 +577,9 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
 }
 
 /// An agreement signed by both, stated in both logs.
-fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::accord::Agreement) {
-    use carnet_domain::accord::{Signed, Statement};
-    use carnet_domain::encoding::Blob;
+fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::record::accord::Agreement) {
+    use carnet_domain::bytes::encoding::Blob;
+    use carnet_domain::record::accord::{Signed, Statement};
     let bytes = agreement.to_bytes();
     let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
     for country in [a, b] {
@@ -711,7 +711,7 @@ fn what_ended_in_transit_is_neither_admitted_nor_sent_back() {
         code,
         transfer: transfer(2),
         to: a.prefix,
-        purpose: carnet_domain::command::Purpose::PermanentExport,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
         offer_until: tomorrow(&b),
         agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
@@ -752,7 +752,7 @@ fn travel(from: &mut Country, to: &mut Country, number: u8) {
         code: Country::unborn("86").code(1),
         transfer: transfer(number),
         to: to.prefix,
-        purpose: carnet_domain::command::Purpose::PermanentExport,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
         offer_until: tomorrow(from),
         agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
@@ -785,10 +785,10 @@ fn a_country_may_not_offer_what_it_never_had() {
     let size = a.registry().tree.size();
     mail(&mut c, &mut a, "done");
     let Ok(leaf) = a.ledger.leaf(size);
-    let leaf = leaf.and_then(|leaf| carnet_domain::leaf::Leaf::from_bytes(&leaf.leaf.0).ok());
+    let leaf = leaf.and_then(|leaf| carnet_domain::log::leaf::Leaf::from_bytes(&leaf.leaf.0).ok());
     assert_eq!(
         leaf.map(|leaf| leaf.kind),
-        Some(carnet_domain::leaf::Kind::Nack)
+        Some(carnet_domain::log::leaf::Kind::Nack)
     );
     assert_eq!(phase(&a, 1, "86"), "Gone 1");
     let permitted = permit(&a, 2, vec![]);
@@ -920,7 +920,7 @@ fn home(from: &Country, number: u8) -> Command {
         code: Country::unborn("86").code(1),
         transfer: transfer(number),
         to: prefix("86"),
-        purpose: carnet_domain::command::Purpose::PermanentExport,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
         offer_until: tomorrow(from),
         agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),

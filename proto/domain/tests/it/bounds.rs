@@ -1,22 +1,16 @@
 //! What comes in cannot stop a replica, overflow a number, or make a record grow without bound. Each test is an input that
 //! once did.
 
-use carnet_domain::accord::{Signed, Statement};
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::{Action, COMMAND_BYTES_MAX, Command, Papers, Purpose, Registration};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical, Decoder, Encoder};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{
     Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, propose,
 };
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical, Decoder, Encoder};
-use carnet_domain::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
-use carnet_domain::event::{Standing, slot};
 use carnet_domain::kit::forge::Forged;
 use carnet_domain::kit::samples::{self, recall_id};
 use carnet_domain::kit::{Country, agreed, agreement, befriend, text, transfer};
-use carnet_domain::leaf::{Kind, Slots, Subject, SubjectType};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::{HoldKind, State};
 use carnet_domain::limits::{
     AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
     EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, HOLDS_OF_PEER_MAX,
@@ -24,13 +18,21 @@ use carnet_domain::limits::{
     RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX,
     TEXT_BYTES_MAX,
 };
-use carnet_domain::policy::Role;
+use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
+use carnet_domain::machine::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
+use carnet_domain::record::accord::{Signed, Statement};
+use carnet_domain::record::event::{Standing, slot};
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     Before, Ends, Hold, Holder, Part, PartName, PartType, Predicate, Recall, RecallId,
     RecallNotice, RecallStatus, Robot, Setter, Severity,
 };
-use carnet_domain::rejection::Rejection;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{
+    Action, COMMAND_BYTES_MAX, Command, Papers, Purpose, Registration,
+};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::Rejection;
 
 use crate::border::{admit, depart, export, permit, prefix, two, waiting};
 use crate::rules::act;
@@ -60,7 +62,7 @@ fn believe(country: &mut Country, batch: MailBatch) {
 fn newest_kind(country: &Country) -> Kind {
     let Ok(leaf) = country.ledger.leaf(country.registry().tree.size() - 1);
     let bytes = leaf.expect("a log has leaves").leaf.0;
-    carnet_domain::leaf::Leaf::from_bytes(&bytes)
+    carnet_domain::log::leaf::Leaf::from_bytes(&bytes)
         .expect("our own leaf")
         .kind
 }
@@ -843,7 +845,7 @@ fn an_office_name_that_fits_makes_a_setter_that_fits() {
         Command::AddSigner {
             public,
             holder,
-            role: carnet_domain::policy::Role::Regulator,
+            role: carnet_domain::rules::policy::Role::Regulator,
         },
     );
     let hold = Command::SetHold {

@@ -1,12 +1,12 @@
 //! One value ⇔ one byte string, for every type of the formats; and bytes that are refused, with the reason.
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::encoding::{Blob, Canonical, well_formed};
-use carnet_domain::leaf::{EntrySeed, Kind, Subject, SubjectType};
-use carnet_domain::map::{MapEnd, MapProof, MapValue, RobotStatus, SubjectStatus};
-use carnet_domain::merkle::Frontier;
-use carnet_domain::signature::{PublicKey, SecretKey};
-use carnet_domain::time::DurationMs;
+use carnet_domain::bytes::encoding::{Blob, Canonical, well_formed};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::log::leaf::{EntrySeed, Kind, Subject, SubjectType};
+use carnet_domain::log::map::{MapEnd, MapProof, MapValue, RobotStatus, SubjectStatus};
+use carnet_domain::log::merkle::Frontier;
 use proptest::prelude::*;
 
 use crate::values::{self, one_form};
@@ -46,7 +46,7 @@ proptest! {
         one_form(&EntrySeed(seed));
         one_form(&leaf.t_ms);
         one_form(&DurationMs(t));
-        prop_assert!(leaf.to_bytes().len() <= carnet_domain::leaf::LEAF_BYTES_MAX);
+        prop_assert!(leaf.to_bytes().len() <= carnet_domain::log::leaf::LEAF_BYTES_MAX);
     }
 
     #[test]
@@ -104,13 +104,13 @@ proptest! {
         if well_formed(&bytes).is_ok() {
             prop_assert!(!bytes.is_empty());
         }
-        let _ = carnet_domain::leaf::Leaf::from_bytes(&bytes);
-        let _ = carnet_domain::leaf::Disclosure::from_bytes(&bytes);
-        let _ = carnet_domain::envelope::Envelope::from_bytes(&bytes);
-        let _ = carnet_domain::map::Page::from_bytes(&bytes);
-        let _ = carnet_domain::map::PagePath::from_bytes(&bytes);
-        let _ = carnet_domain::passport::parse(&bytes);
-        let _ = carnet_domain::checkpoint::peek(&String::from_utf8_lossy(&bytes));
+        let _ = carnet_domain::log::leaf::Leaf::from_bytes(&bytes);
+        let _ = carnet_domain::log::leaf::Disclosure::from_bytes(&bytes);
+        let _ = carnet_domain::log::authority::Envelope::from_bytes(&bytes);
+        let _ = carnet_domain::log::map::Page::from_bytes(&bytes);
+        let _ = carnet_domain::log::map::PagePath::from_bytes(&bytes);
+        let _ = carnet_domain::log::passport::parse(&bytes);
+        let _ = carnet_domain::log::checkpoint::peek(&String::from_utf8_lossy(&bytes));
         let _ = PublicKey::from_bytes(&bytes);
     }
 }
@@ -226,6 +226,6 @@ fn bytes_that_are_not_canonical_are_refused_with_their_place() {
 fn slots_refuse_a_second_form_of_null() {
     let mut bytes = vec![0x90, 0x41, 0xf6];
     bytes.extend([0xf6; 15]);
-    let found = carnet_domain::leaf::Slots::from_bytes(&bytes).map_err(|e| e.to_string());
+    let found = carnet_domain::log::leaf::Slots::from_bytes(&bytes).map_err(|e| e.to_string());
     assert_eq!(found, Err("byte 1: null inside a byte string".to_owned()));
 }

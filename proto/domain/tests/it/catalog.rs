@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::command::CommandKind;
 use carnet_domain::kit::{Country, samples};
-use carnet_domain::lifecycle::{ActionKind, HoldKind, State, blocks, blocks_departure, next};
-use carnet_domain::policy::{MATRIX, Role, permission};
-use carnet_domain::rejection::{Detail, Reason};
+use carnet_domain::rules::command::CommandKind;
+use carnet_domain::rules::lifecycle::{
+    ActionKind, HoldKind, State, blocks, blocks_departure, next,
+};
+use carnet_domain::rules::policy::{MATRIX, Role, permission};
+use carnet_domain::rules::rejection::{Detail, Reason};
 use serde_json::{Value, json};
 
 /// Compares a published file with what the code makes, or writes it.
@@ -118,8 +120,8 @@ fn commands() {
             json!({
                 "number": kind.number(),
                 "name": kind.name(),
-                "roles_on_any_subject": roles(carnet_domain::policy::Permission::Any),
-                "roles_on_their_own": roles(carnet_domain::policy::Permission::Own),
+                "roles_on_any_subject": roles(carnet_domain::rules::policy::Permission::Any),
+                "roles_on_their_own": roles(carnet_domain::rules::policy::Permission::Own),
             })
         })
         .collect();

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carnet_domain::checkpoint::{Checkpoint, NoteLine, Origin, open, peek};
-use carnet_domain::digest::sha256;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::log::checkpoint::{Checkpoint, NoteLine, Origin, open, peek};
 
 use crate::values::{d, flips, key};
 

@@ -1,16 +1,16 @@
 //! Log time: its ceiling, what lifts it, and what the roots alone may do.
 
-use carnet_domain::accord::{Statement, TimeChange};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::kit::{Country, text};
+use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
+use carnet_domain::machine;
+use carnet_domain::machine::entry::{
     Body, CEILING_AHEAD, ClockReading, Entry, ItemAnswer, LOG_TIME_MAX, READINGS_MAX, Stamp, Voters,
 };
-use carnet_domain::kit::{Country, text};
-use carnet_domain::leaf::{EntrySeed, Kind, Leaf};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::machine;
-use carnet_domain::rejection::Reason;
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::record::accord::{Statement, TimeChange};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::rejection::Reason;
 
 use crate::rules::market;
 

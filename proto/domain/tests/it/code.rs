@@ -1,6 +1,6 @@
 //! Codes: both schemes, both forms, precise errors, keys that keep the order, check digits.
 
-use carnet_domain::code::{
+use carnet_domain::bytes::code::{
     CODE_KEY_LEN, Code, EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix, Scheme, Serial,
 };
 use proptest::prelude::*;

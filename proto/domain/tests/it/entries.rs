@@ -1,15 +1,15 @@
 //! Entries: sessions and exactly-once, signatures, stamps, statements of the roots, sealing and publishing.
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
-use carnet_domain::envelope::SignedHeader;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{Country, text};
-use carnet_domain::leaf::Leaf;
-use carnet_domain::ledger::Ledger;
+use carnet_domain::log::authority::SignedHeader;
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::log::leaf::Leaf;
+use carnet_domain::machine::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::record::ledger::Ledger;
 
 use crate::rules::{check, market};
 use crate::values::d;
@@ -236,7 +236,7 @@ fn a_registry_begins_once_and_with_its_genesis() {
     let mut x = Country::unborn("86");
     let answer = x.apply(Body::Seal {});
     assert_eq!(text(&answer.items[0]), "NotInitialised");
-    let genesis = carnet_domain::accord::Statement::Genesis {
+    let genesis = carnet_domain::record::accord::Statement::Genesis {
         genesis: x.genesis(),
     };
     let mut unsigned = x.sign_statement(&genesis);
@@ -249,9 +249,9 @@ fn a_registry_begins_once_and_with_its_genesis() {
 
 #[test]
 fn bundles_are_signed_newer_and_without_overlap() {
-    use carnet_domain::accord::{Signed, Statement};
+    use carnet_domain::record::accord::{Signed, Statement};
     let (mut x, other) = (Country::new("86"), Country::new("49"));
-    let recognise = |bundle: &carnet_domain::accord::Bundle, by: &Country| {
+    let recognise = |bundle: &carnet_domain::record::accord::Bundle, by: &Country| {
         let bytes = bundle.to_bytes();
         Statement::Recognise {
             fingerprint: bundle.fingerprint(),

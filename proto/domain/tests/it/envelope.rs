@@ -1,11 +1,11 @@
 //! Envelopes: one signature over thousands of items, one item shown alone, nothing exchanged unnoticed.
 
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::envelope::{Envelope, SignedHeader, item_root, verify_header};
-use carnet_domain::leaf::{Expansion, leaf_bytes_hash};
-use carnet_domain::merkle::range_proof;
-use carnet_domain::signature::Signature;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::Signature;
+use carnet_domain::log::authority::{Envelope, SignedHeader, item_root, verify_header};
+use carnet_domain::log::leaf::{Expansion, leaf_bytes_hash};
+use carnet_domain::log::merkle::range_proof;
 
 use crate::values::{d, flips, key};
 
@@ -17,12 +17,12 @@ fn items(count: u64) -> Vec<Blob> {
 
 fn header(items: &[Blob]) -> SignedHeader {
     SignedHeader {
-        prefix: carnet_domain::code::Prefix::new("86").expect("a prefix"),
+        prefix: carnet_domain::bytes::code::Prefix::new("86").expect("a prefix"),
         incarnation: 0,
         key: key("maker").public().key_id(),
         session: 7,
         sequence: 1,
-        not_after: carnet_domain::time::TimeMs(1_800_000_000_000),
+        not_after: carnet_domain::bytes::time::TimeMs(1_800_000_000_000),
         kind: 4,
         item_count: items.len() as u32,
         item_root: item_root(items.iter().map(|item| &item.0[..])),

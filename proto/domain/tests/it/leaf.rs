@@ -1,8 +1,8 @@
 //! Leaves and slots: the formulas of the design, written out a second time; hiding, showing, tampering.
 
-use carnet_domain::digest::{Digest, keystream, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::leaf::{
+use carnet_domain::bytes::digest::{Digest, keystream, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::leaf::{
     Disclosure, EntrySeed, Expansion, GROUPS, GroupView, SlotError, SlotView, Slots, Subject,
     SubjectType, leaf_seed, personal_commitment, slot_names,
 };
@@ -56,7 +56,7 @@ fn the_formulas_are_those_of_the_design() {
     let value = "a name".to_owned();
     let expected = sha256(&[&[0x06], &[9; 16], &value.to_bytes()]);
     assert_eq!(personal_commitment(&[9; 16], &value), expected);
-    let subject = Subject::new(carnet_domain::leaf::SubjectType::Robot, "86");
+    let subject = Subject::new(carnet_domain::log::leaf::SubjectType::Robot, "86");
     assert_eq!(subject.key(), sha256(&[b"carnet-key/1R86"]));
 }
 
@@ -137,7 +137,7 @@ fn every_flipped_bit_of_a_leaf_changes_its_hash() {
     let leaf = crate::vectors::sample_leaf();
     let hash = leaf.hash();
     for other in flips(&leaf.to_bytes()) {
-        assert_ne!(carnet_domain::leaf::leaf_bytes_hash(&other), hash);
+        assert_ne!(carnet_domain::log::leaf::leaf_bytes_hash(&other), hash);
     }
 }
 

@@ -3,16 +3,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use carnet_domain::command::Command;
-use carnet_domain::encoding::{Canonical, Encoder};
-use carnet_domain::entry::{Body, ChainLeaf, Entry, Knows, Stamp};
+use carnet_domain::bytes::encoding::{Canonical, Encoder};
+use carnet_domain::bytes::level::Level;
+use carnet_domain::bytes::signature::Signature;
 use carnet_domain::kit::{Country, text, transfer};
-use carnet_domain::leaf::{EntrySeed, Kind, Leaf};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::level::Level;
+use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
+use carnet_domain::machine::entry::{Body, ChainLeaf, Entry, Knows, Stamp};
 use carnet_domain::machine::{Planted, apply_with};
 use carnet_domain::record::Robot;
-use carnet_domain::signature::Signature;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::Command;
 
 use crate::border::{admit, depart, permit, two};
 

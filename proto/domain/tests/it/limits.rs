@@ -1,22 +1,13 @@
 //! Rules that no other test would miss: each test here fails when the one rule that it is named after is taken out.
 
-use carnet_domain::accord::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::command::{Action, COMMAND_BYTES_MAX, Command};
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::{
-    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, MailItem,
-    Request,
-};
-use carnet_domain::event::slot;
 use carnet_domain::kit::forge::Forged;
 use carnet_domain::kit::samples::recall_id;
 use carnet_domain::kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
-use carnet_domain::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::HoldKind;
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
@@ -25,11 +16,20 @@ use carnet_domain::limits::{
     RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX,
     ROOT_SIGNATURES_MAX, UNSEALED_MAX,
 };
-use carnet_domain::map::RobotStatus;
+use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
+use carnet_domain::log::map::RobotStatus;
+use carnet_domain::machine::entry::{
+    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, MailItem,
+    Request,
+};
+use carnet_domain::record::accord::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
 };
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{Action, COMMAND_BYTES_MAX, Command};
+use carnet_domain::rules::lifecycle::HoldKind;
 
 use crate::border::{admit, depart, export, permit, prefix, two};
 use crate::bounds::{robot, setter, take};
@@ -57,7 +57,8 @@ fn said_at(country: &Country, index: u64) -> String {
     }
     let what = record.values[usize::from(slot::EVENT)].as_ref();
     let what = what.expect("a nack says why");
-    let rejection = carnet_domain::rejection::Rejection::from_bytes(&what.0).expect("a rejection");
+    let rejection =
+        carnet_domain::rules::rejection::Rejection::from_bytes(&what.0).expect("a rejection");
     format!("{}: {}", rejection.reason.name(), rejection.detail)
 }
 
@@ -183,9 +184,9 @@ fn a_command_is_read_up_to_its_bytes() {
         let item = Blob(Blob(vec![0; bytes - 3]).to_bytes());
         assert_eq!(item.0.len(), bytes);
         let mut request = a.request("maker", &[a.register(1)]);
-        let mut header = carnet_domain::envelope::SignedHeader::from_bytes(&request.header.0)
+        let mut header = carnet_domain::log::authority::SignedHeader::from_bytes(&request.header.0)
             .expect("the kit's own header");
-        header.item_root = carnet_domain::envelope::item_root([item.0.as_slice()]);
+        header.item_root = carnet_domain::log::authority::item_root([item.0.as_slice()]);
         request.header = Blob(header.to_bytes());
         request.signature = a.key("maker").sign(&header.signing_bytes());
         request.items = vec![item];
@@ -211,7 +212,7 @@ fn offered_home(known: u64, epoch: u64) -> String {
         code,
         transfer: transfer(2),
         to: a.prefix,
-        purpose: carnet_domain::command::Purpose::PermanentExport,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
         offer_until: b.clock.saturating_add(DurationMs::from_days(1)),
         agreement: agreed(prefix("86"), prefix("49")),
         papers: Default::default(),
@@ -311,7 +312,7 @@ fn an_issuers_hold_is_counted_with_the_others() {
     assert_eq!(robot(&b, &code).holds.len(), HOLDS_MAX);
 }
 
-fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::code::ModelId>) -> Recall {
+fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::bytes::code::ModelId>) -> Recall {
     Recall {
         notice: RecallNotice {
             id: recall_id(a, number),
@@ -408,7 +409,7 @@ fn peers_are_counted() {
     let b = Country::unborn("49");
     let two_letters = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |two| format!("{one}{two}")));
     let prefixes = two_letters.filter_map(|name| Prefix::parse(&name).ok());
-    let one = |prefix: Prefix| carnet_domain::accord::Peer {
+    let one = |prefix: Prefix| carnet_domain::record::accord::Peer {
         bundle: Bundle {
             prefixes: vec![prefix],
             ..b.bundle_of(1)
@@ -567,7 +568,7 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
     assert!(!kept.contains(&"brief 0".to_owned()), "{kept:?}");
     let Ok(peer) = a.ledger.peer(&b.prefix);
     let stored = peer.expect("a peer").to_bytes();
-    assert!(carnet_domain::accord::Peer::from_bytes(&stored).is_ok());
+    assert!(carnet_domain::record::accord::Peer::from_bytes(&stored).is_ok());
 }
 
 #[test]
@@ -653,7 +654,7 @@ fn lists_are_read_up_to_their_bounds() {
             code,
             name,
             maker,
-            roles: vec![carnet_domain::policy::Role::Owner; count],
+            roles: vec![carnet_domain::rules::policy::Role::Owner; count],
             valid_from,
             valid_to,
         },
@@ -667,7 +668,7 @@ fn lists_are_read_up_to_their_bounds() {
         countersignature: None,
     };
     let conditions = |count| {
-        let conditions = vec![carnet_domain::command::Condition::Inspection {}; count];
+        let conditions = vec![carnet_domain::rules::command::Condition::Inspection {}; count];
         permit(&b, 1, conditions)
     };
     let signatures = |count| Signed {
@@ -1033,7 +1034,7 @@ fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
         let leaf = Leaf::from_bytes(&bytes).expect("our own leaf");
         ItemAnswer::Done {
             leaf_index,
-            leaf_hash: carnet_domain::leaf::leaf_bytes_hash(&bytes),
+            leaf_hash: carnet_domain::log::leaf::leaf_bytes_hash(&bytes),
             sequence: leaf.seq,
         }
     };
@@ -1317,7 +1318,8 @@ fn a_custody_leaf_that_hides_what_it_says_is_not_consumed() {
         let proven = &mut batch.items[0].proven;
         let Ok(record) = a.ledger.leaf(proven.index);
         let shown: Vec<u8> = (0..16).filter(|slot| *slot != hidden).collect();
-        proven.disclosed = carnet_domain::mail::disclose(&record.expect("the offer"), &shown);
+        proven.disclosed =
+            carnet_domain::custody::mail::disclose(&record.expect("the offer"), &shown);
         let answer = take(&mut b, batch);
         assert!(answer.starts_with("EvidenceBroken: "), "{hidden}: {answer}");
         let Ok(peer) = b.ledger.peer(&a.prefix);

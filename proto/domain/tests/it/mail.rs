@@ -1,18 +1,19 @@
 //! Mailbox batches: what is shown to whom, and where a batch ends.
 
+use carnet_domain::custody::mail::{MailError, batch, slots_shown};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::entry::MailBatch;
 use carnet_domain::kit::{Country, befriend, transfer};
-use carnet_domain::leaf::Kind;
-use carnet_domain::ledger::Ledger;
-use carnet_domain::mail::{MailError, batch, slots_shown};
+use carnet_domain::log::leaf::Kind;
+use carnet_domain::machine::entry::MailBatch;
+use carnet_domain::record::ledger::Ledger;
 
 use crate::border::{admit, depart, permit, prefix, two};
 
 /// Mailbox sequence and slots shown of each item.
 fn shown(batch: &MailBatch) -> Vec<(u64, Vec<u8>)> {
-    let slots =
-        |item: &carnet_domain::entry::MailItem| item.proven.disclosed.shown().collect::<Vec<u8>>();
+    let slots = |item: &carnet_domain::machine::entry::MailItem| {
+        item.proven.disclosed.shown().collect::<Vec<u8>>()
+    };
     let items = batch.items.iter();
     items.map(|item| (item.sequence, slots(item))).collect()
 }
@@ -28,7 +29,7 @@ fn link(from: &str, to: &str) -> Link {
         epoch: 1,
         from: Some(prefix(from)),
         to: prefix(to),
-        prev: carnet_domain::digest::Digest::ZERO,
+        prev: carnet_domain::bytes::digest::Digest::ZERO,
         agreement: Some(carnet_domain::kit::agreed(prefix(from), prefix(to))),
     }
 }
@@ -122,7 +123,7 @@ fn a_batch_is_bounded_and_goes_on_where_it_ended() {
     };
     assert_eq!(sequences(&part(0, 0)), [0], "at least one");
     assert_eq!(sequences(&part(1, usize::MAX)), [1, 2, 3]);
-    let one = carnet_domain::encoding::Canonical::to_bytes(&part(0, 0).items[0]).len();
+    let one = carnet_domain::bytes::encoding::Canonical::to_bytes(&part(0, 0).items[0]).len();
     assert_eq!(sequences(&part(0, 2 * one + one / 2)), [0, 1]);
     a.deliver(&mut b);
     let Ok(peer) = b.ledger.peer(&a.prefix);
@@ -136,9 +137,9 @@ fn a_theft_goes_to_every_peer_without_the_owner() {
     befriend(&mut a, &mut c);
     a.must(
         "regulator",
-        carnet_domain::command::Command::SetHold {
+        carnet_domain::rules::command::Command::SetHold {
             code: a.code(1),
-            kind: carnet_domain::lifecycle::HoldKind::Theft,
+            kind: carnet_domain::rules::lifecycle::HoldKind::Theft,
             reason: "reported".into(),
         },
     );

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::map::{
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::map::{
     MapAnswer, MapEnd, MapFault, MapProof, MapValue, Page, PageMap, PagePath, WalkFault, prove,
     recompute, root, update,
 };

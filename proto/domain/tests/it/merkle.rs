@@ -1,7 +1,7 @@
 //! The tree against the definition of RFC 6962, exhaustively for small sizes; and every way to bend a proof.
 
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::merkle::{
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::log::merkle::{
     Frontier, Node, Nodes, consistency_proof, inclusion_proof, leaf_hash, range_proof, root_at,
     tree_root, verify_consistency, verify_inclusion, verify_range,
 };
@@ -196,8 +196,9 @@ fn bend(proof: &[Digest], refused: impl Fn(&[Digest]) -> bool) {
 #[test]
 fn positions_that_no_tree_has_are_refused() {
     let root = d("root");
-    let text =
-        |found: Result<(), carnet_domain::merkle::ProofError>| found.map_err(|e| e.to_string());
+    let text = |found: Result<(), carnet_domain::log::merkle::ProofError>| {
+        found.map_err(|e| e.to_string())
+    };
     let why = |a: u64, b: u64| Err(format!("positions {a} and {b} do not fit a tree"));
     assert_eq!(text(verify_inclusion(&root, 0, 0, &[], &root)), why(0, 0));
     assert_eq!(text(verify_inclusion(&root, 5, 5, &[], &root)), why(5, 5));

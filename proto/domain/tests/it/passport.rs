@@ -1,8 +1,8 @@
 //! Signed records: one encoding, every flipped bit refused, other COSE objects refused.
 
-use carnet_domain::code::Code;
-use carnet_domain::passport::{IdentityRecord, assemble, parse, sign, to_be_signed};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::passport::{IdentityRecord, assemble, parse, sign, to_be_signed};
 use proptest::prelude::*;
 
 use crate::values::{self, d, key, neighbours};

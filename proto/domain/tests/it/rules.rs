@@ -1,23 +1,23 @@
 //! The rules of one registry: each test is a command and the answer expected, over the whole path of a signed entry.
 
-use carnet_domain::code::Code;
-use carnet_domain::command::{Action, Command};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::Canonical;
-use carnet_domain::entry::{Entry, ItemAnswer};
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{Country, samples, text};
-use carnet_domain::leaf::{Kind, Leaf, Subject};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::limits::IDENTIFIER_BYTES_MAX;
+use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
+use carnet_domain::machine::entry::{Entry, ItemAnswer};
 use carnet_domain::memory::MemoryLedger;
-use carnet_domain::policy::Role;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ApprovalStatus, Desk, EnterpriseStatus, Holder, PartName, PartType, Party, Severity,
     part_identity,
 };
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_domain::rules::policy::Role;
 use proptest::prelude::*;
 
 /// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning.
@@ -349,8 +349,8 @@ fn a_reserved_code_is_not_in_service_and_is_registered_once() {
         "CodeExists: 86-0001-100002-00000000000000005",
     );
     let Ok(robot) = x.ledger.robot(&x.code(5));
-    let status = carnet_domain::event::robot_status(&robot.expect("reserved"));
-    assert_eq!(status, carnet_domain::map::RobotStatus::Reserved);
+    let status = carnet_domain::record::event::robot_status(&robot.expect("reserved"));
+    assert_eq!(status, carnet_domain::log::map::RobotStatus::Reserved);
     let stock = act(&x, 5, Action::Stock {});
     check(
         &mut x,

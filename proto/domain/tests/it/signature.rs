@@ -1,6 +1,6 @@
 //! One rule for Ed25519: crafted keys and signatures on which verifiers are known to differ, and both back ends on all.
 
-use carnet_domain::signature::{
+use carnet_domain::bytes::signature::{
     Backend, BadSignature, KeyError, ParsedKey, PublicKey, SecretKey, Signature, verify,
     verify_cofactored, verify_with,
 };
@@ -311,7 +311,7 @@ fn keys_on_which_verifiers_differ_are_not_enrolled() {
 
 #[test]
 fn decoding_enrolls_every_time_it_matters() {
-    use carnet_domain::encoding::Canonical;
+    use carnet_domain::bytes::encoding::Canonical;
     // Two keys that share the place in the memory of enrolled keys, a weak one between them.
     let good = key("key").public();
     let encode = |bytes: [u8; 32]| bytes.to_bytes();
@@ -347,7 +347,7 @@ fn every_flipped_bit_is_refused_by_both_back_ends() {
 #[test]
 fn key_ids_are_those_of_the_design() {
     let public = key("key").public();
-    let digest = carnet_domain::digest::sha256(&[b"carnet-key-id/1", public.as_bytes()]);
+    let digest = carnet_domain::bytes::digest::sha256(&[b"carnet-key-id/1", public.as_bytes()]);
     assert_eq!(public.key_id().0, digest.0[..16]);
 }
 

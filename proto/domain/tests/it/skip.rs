@@ -1,20 +1,20 @@
 //! The roots' order to skip a log entry: who may give it, about what, and the one leaf that it leaves.
 
-use carnet_domain::accord::{RootSignature, Signed, Statement, root_signing_bytes};
-use carnet_domain::code::Prefix;
-use carnet_domain::digest::Digest;
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::entry::Body;
-use carnet_domain::envelope::Envelope;
-use carnet_domain::event::slot;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::kit::Country;
-use carnet_domain::leaf::{Kind, Leaf, Subject};
-use carnet_domain::ledger::Ledger;
+use carnet_domain::log::authority::Envelope;
+use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::machine::order::{SIGNATURES_MAX, Skip, entry_digest, judge};
 use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::AgreementRef;
-use carnet_domain::skip::{SIGNATURES_MAX, Skip, entry_digest, judge};
-use carnet_domain::time::TimeMs;
+use carnet_domain::record::accord::{RootSignature, Signed, Statement, root_signing_bytes};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
 
 const AT: u64 = 77;
 const POISON: &[u8] = b"not even canonical";

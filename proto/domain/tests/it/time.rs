@@ -1,6 +1,6 @@
 //! Instants: RFC 3339 both ways, the calendar over its whole range, arithmetic that never wraps.
 
-use carnet_domain::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use proptest::prelude::*;
 
 fn check(text: &str, expected: &str) {

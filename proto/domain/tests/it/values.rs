@@ -2,14 +2,14 @@
 
 use std::fmt::Debug;
 
-use carnet_domain::code::{Code, ModelId, Prefix};
-use carnet_domain::digest::{Digest, sha256};
-use carnet_domain::encoding::{Blob, Canonical};
-use carnet_domain::envelope::{Envelope, SignedHeader};
-use carnet_domain::leaf::{Kind, Leaf, Slots};
-use carnet_domain::passport::IdentityRecord;
-use carnet_domain::signature::{KeyId, SecretKey, Signature};
-use carnet_domain::time::TimeMs;
+use carnet_domain::bytes::code::{Code, ModelId, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::{KeyId, SecretKey, Signature};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::authority::{Envelope, SignedHeader};
+use carnet_domain::log::leaf::{Kind, Leaf, Slots};
+use carnet_domain::log::passport::IdentityRecord;
 use proptest::prelude::*;
 
 /// A digest that names itself.
@@ -25,7 +25,7 @@ pub(crate) fn key(name: &str) -> SecretKey {
 pub(crate) fn one_form<T: Canonical + Debug + PartialEq>(value: &T) {
     let bytes = value.to_bytes();
     assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(value));
-    assert_eq!(carnet_domain::encoding::well_formed(&bytes), Ok(()));
+    assert_eq!(carnet_domain::bytes::encoding::well_formed(&bytes), Ok(()));
     for other in neighbours(&bytes) {
         if let Ok(found) = T::from_bytes(&other) {
             assert_ne!(found, *value, "two byte strings for one value");
@@ -126,7 +126,7 @@ pub(crate) fn item() -> impl Strategy<Value = Vec<u8>> {
     ];
     scalar.prop_recursive(3, 12, 4, |inner| {
         proptest::collection::vec(inner, 0..4).prop_map(|parts| {
-            let mut e = carnet_domain::encoding::Encoder::new();
+            let mut e = carnet_domain::bytes::encoding::Encoder::new();
             e.array(parts.len());
             parts.iter().for_each(|part| e.raw(part));
             e.finish()

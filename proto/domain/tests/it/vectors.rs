@@ -1,20 +1,22 @@
 //! The published vectors: made from the code, compared byte for byte. `CARNET_VECTORS=write` writes them anew.
 
-use carnet_domain::checkpoint::{Checkpoint, Origin};
-use carnet_domain::code::{Code, Prefix};
-use carnet_domain::digest::{Digest, keystream};
-use carnet_domain::encoding::{Blob, Canonical, tag};
-use carnet_domain::envelope::{Envelope, SignedHeader, item_root};
-use carnet_domain::leaf::{
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::{Digest, keystream};
+use carnet_domain::bytes::encoding::{Blob, Canonical, tag};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::authority::{Envelope, SignedHeader, item_root};
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::log::leaf::{
     EntrySeed, Expansion, GROUPS, Kind, Leaf, Slots, Subject, SubjectType, leaf_bytes_hash,
     leaf_seed, personal_commitment, slot_names,
 };
-use carnet_domain::map::{MapAnswer, MapValue, PageMap, RobotStatus, SubjectStatus, prove, update};
-use carnet_domain::merkle::{
+use carnet_domain::log::map::{
+    MapAnswer, MapValue, PageMap, RobotStatus, SubjectStatus, prove, update,
+};
+use carnet_domain::log::merkle::{
     consistency_proof, inclusion_proof, leaf_hash, range_proof, tree_root,
 };
-use carnet_domain::passport;
-use carnet_domain::time::TimeMs;
+use carnet_domain::log::passport;
 use serde_json::{Value, json};
 
 use crate::values::{d, key};

@@ -1,16 +1,16 @@
 //! Random walks: custody alone over three registries, and whole registries over signed entries and proven mail; every
 //! invariant after every step.
 
-use carnet_domain::code::Prefix;
-use carnet_domain::command::Command;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::{Phase, Step};
-use carnet_domain::digest::sha256;
-use carnet_domain::entry::Body;
 use carnet_domain::kit::world::{Fault, Move, Rules, World};
 use carnet_domain::kit::{Country, befriend};
-use carnet_domain::ledger::Ledger;
-use carnet_domain::lifecycle::HoldKind;
-use carnet_domain::time::DurationMs;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::lifecycle::HoldKind;
 use proptest::prelude::*;
 
 use crate::rules::replay;
@@ -258,10 +258,10 @@ impl Federation {
     }
 }
 
-fn number(transfers: u16) -> carnet_domain::command::TransferId {
+fn number(transfers: u16) -> carnet_domain::rules::command::TransferId {
     let mut id = [0x7f; 16];
     id[..2].copy_from_slice(&transfers.to_be_bytes());
-    carnet_domain::command::TransferId(id)
+    carnet_domain::rules::command::TransferId(id)
 }
 
 /// C3 and C6, over what the two wrote themselves: the links of the chain, sorted by epoch, each name the one before.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use carnet_client::identity;
-use carnet_domain::code::{EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix};
-use carnet_domain::command::Command;
-use carnet_domain::policy::Role;
+use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::{Form, IdentifierScheme, Maker, ModelFacts};
-use carnet_domain::time::TimeMs;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
 use serde::Deserialize;
 
 /// A row of the file; an empty cell means that no source was read.

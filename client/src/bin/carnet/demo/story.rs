@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use carnet_client::Client;
-use carnet_domain::code::{Code, ModelId};
-use carnet_domain::command::{Command, Registration};
+use carnet_domain::bytes::code::{Code, ModelId};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::{BodyName, Firmware, Maker, RecallId};
-use carnet_domain::time::TimeMs;
+use carnet_domain::rules::command::{Command, Registration};
 use serde_json::Value;
 use tokio::sync::Mutex;
 

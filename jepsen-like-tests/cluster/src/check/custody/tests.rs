@@ -3,8 +3,8 @@
 mod story;
 
 use carnet_domain::custody::Phase;
-use carnet_domain::entry::Movement;
-use carnet_domain::rejection::Reason;
+use carnet_domain::machine::entry::Movement;
+use carnet_domain::rules::rejection::Reason;
 
 use self::story::{ROBOT, Story, id, leaf};
 use super::*;

@@ -10,11 +10,11 @@ fn peer(prefix: &str, certificates: Vec<Blob>) -> Peer {
     bundle.certificates = certificates;
     Peer {
         bundle,
-        since: carnet_domain::time::TimeMs(0),
+        since: carnet_domain::bytes::time::TimeMs(0),
         quarantined: false,
         cursor: 0,
         size_seen: 0,
-        root_seen: carnet_domain::digest::Digest::ZERO,
+        root_seen: carnet_domain::bytes::digest::Digest::ZERO,
         outbox: 0,
         agreements: Vec::new(),
         suspended: Vec::new(),

@@ -1,0 +1,11 @@
+//! Bytes, and the values that everything else is made of: canonical encoding and the feature level that decides what it
+//! reads, digests, signatures, codes, times.
+
+#[deny(clippy::indexing_slicing)]
+pub mod encoding;
+pub mod level;
+
+pub mod code;
+pub mod digest;
+pub mod signature;
+pub mod time;

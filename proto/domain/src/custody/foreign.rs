@@ -1,0 +1,1117 @@
+//! What another registry said, proven: whether it is believed here, and what it changes.
+//!
+//! A foreign registry is believed only for custody of robots it is responsible for, and for identity, approval and
+//! recall of codes of its own prefix; within the limits of a clause in force. A statement that changes nothing appends
+//! nothing; one that changes something appends one leaf of ours that names it in slot 14.
+
+use crate::bytes::code::{Code, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
+use crate::bytes::level::Level;
+use crate::bytes::time::TimeMs;
+use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
+use crate::limits::{
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
+    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
+};
+use crate::log::authority::Envelope;
+use crate::log::checkpoint::{Origin, open};
+use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
+use crate::log::map::{MapAnswer, RobotStatus};
+use crate::log::merkle::{verify_consistency, verify_inclusion};
+use crate::machine::entry::{
+    EvidenceRef, ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf,
+};
+use crate::machine::{Authorised, Run, refused, rule};
+use crate::record::accord::Peer;
+use crate::record::event::{
+    After, Effect, Event, IdentityParts, LinkWritten, Standing, robot_of_slots, slot,
+};
+use crate::record::ledger::Ledger;
+use crate::record::transfer::{Ending, Transfer};
+use crate::record::{Ended, Hold, Recall, RecallStatus, Robot};
+use crate::rules::command::Command;
+use crate::rules::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
+use crate::rules::lifecycle::HoldKind;
+use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
+
+/// A leaf that is included under a peer's checkpoint, with its slots opened. Only [`prove`] makes one.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    leaf: Leaf,
+    hash: Digest,
+    index: u64,
+    slots: DisclosedSlots,
+}
+
+impl Proven {
+    /// The leaf.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> Digest {
+        self.hash
+    }
+
+    /// Its index.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Its slots.
+    pub fn slots(&self) -> &DisclosedSlots {
+        &self.slots
+    }
+}
+
+/// Why there is no [`Proven`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unproven {
+    /// The proof does not hold: nobody's statement. Another node of the peer may prove it.
+    Broken(String),
+    /// The registry's own bytes under its own checkpoint, and not a leaf that is known here. It says nothing else later.
+    Unreadable {
+        /// Hash of the bytes.
+        hash: Digest,
+        /// Index of the leaf.
+        index: u64,
+        /// What is wrong with them.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for Unproven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(why) => f.write_str(why),
+            Self::Unreadable { index, why, .. } => write!(f, "leaf {index}: {why}"),
+        }
+    }
+}
+
+/// Proves a leaf under a checkpoint's size and root, and reads it by everything that this binary knows.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Unproven> {
+    prove_at(leaf, size, root, Level::KNOWN)
+}
+
+/// Proves a leaf under a checkpoint's size and root, and reads it by what a feature level knows.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_at(
+    leaf: &ProvenLeaf,
+    size: u64,
+    root: &Digest,
+    level: Level,
+) -> Result<Proven, Unproven> {
+    let index = leaf.index;
+    let hash = leaf_bytes_hash(&leaf.leaf.0);
+    verify_inclusion(&hash, index, size, &leaf.path, root)
+        .map_err(|error| Unproven::Broken(format!("inclusion of leaf {index}: {error}")))?;
+    let decoded =
+        Leaf::from_bytes_at(&leaf.leaf.0, level).map_err(|error| Unproven::Unreadable {
+            hash,
+            index,
+            why: error.to_string(),
+        })?;
+    let slots = leaf
+        .disclosed
+        .clone()
+        .verify(&decoded.record_root)
+        .map_err(|error| Unproven::Broken(format!("slots of leaf {index}: {error}")))?;
+    Ok(Proven {
+        leaf: decoded,
+        hash,
+        index,
+        slots: slots.at(level),
+    })
+}
+
+/// What a registry's own log shows of the time after a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// No custody step follows; the map shows this status.
+    NoStep(u8),
+    /// A custody step follows.
+    Step,
+    /// So many leaves follow that they are not shown: more than [`LATER_LEAVES_MAX`].
+    Buried(u64),
+}
+
+/// Proves what follows a leaf of a subject under the checkpoint. A correction or an alarm may follow; the leaves in between
+/// are shown, unless they are too many.
+///
+/// # Errors
+/// What does not hold, in words. Nothing is proven then.
+pub fn prove_newest(
+    proof: &NewestProof,
+    (leaf, hash): (&Leaf, &Digest),
+    (size, root): (u64, &Digest),
+    level: Level,
+) -> Result<Since, String> {
+    let head = &proof.map_head;
+    if head.index.checked_add(1) != Some(size) {
+        return Err("the map head is not the last leaf under the checkpoint".into());
+    }
+    let head_hash = leaf_bytes_hash(&head.leaf.0);
+    verify_inclusion(&head_hash, head.index, size, &head.path, root)
+        .map_err(|error| format!("inclusion of the map head: {error}"))?;
+    let decoded =
+        Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
+    if decoded.kind != Kind::MapHead {
+        return Err("the last leaf under the checkpoint is no map head".into());
+    }
+    let (key, value) = (&leaf.key, &proof.value);
+    match proof.proof.verify(&decoded.record_root, key) {
+        Ok(MapAnswer::Present(shown)) if shown == value.digest() => {}
+        Ok(_) => return Err("the map shows another value".into()),
+        Err(error) => return Err(format!("map proof: {error}")),
+    }
+    let after = value.seq.checked_sub(leaf.seq);
+    if let Some(after) = after.filter(|after| *after > LATER_LEAVES_MAX as u64)
+        && proof.later.is_empty()
+    {
+        return Ok(Since::Buried(after));
+    }
+    let (mut newest, mut steps) = (*hash, false);
+    for bytes in &proof.later {
+        let later =
+            Leaf::from_bytes_at(&bytes.0, level).map_err(|error| format!("later leaf: {error}"))?;
+        if later.key != *key || later.prev != newest {
+            return Err("a leaf after it does not follow".into());
+        }
+        steps |= later.kind == Kind::Custody;
+        newest = leaf_bytes_hash(&bytes.0);
+    }
+    if value.leaf_hash != newest {
+        return Err("the map shows another newest leaf".into());
+    }
+    Ok(if steps {
+        Since::Step
+    } else {
+        Since::NoStep(value.status)
+    })
+}
+
+/// Body and identity parts, as far as disclosed.
+fn part_identity_list<F>(proven: &Proven) -> Result<Vec<Digest>, Stop<F>> {
+    let body = said::<Digest, F>(proven, slot::BODY)?;
+    let parts = said::<IdentityParts, F>(proven, slot::IDENTITY_PARTS)?;
+    let parts = parts.map(|parts| parts.0).unwrap_or_default();
+    Ok(body
+        .into_iter()
+        .chain(parts.into_iter().map(|part| part.identity))
+        .collect())
+}
+
+/// What a proven leaf says in a slot, as far as it is shown and of the type that this version knows. A value beyond a
+/// bound is not passed over: its sender is told.
+fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
+    match proven.slots.get::<T>(slot) {
+        Ok(value) => Ok(value),
+        Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
+            no(Reason::Malformed, Detail::Slot { slot })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+impl<L: Ledger> Run<'_, L> {
+    /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
+    pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let all = |reason, detail: Detail| vec![refused(reason, detail); batch.items.len().max(1)];
+        let Some(peer) = self.ledger.peer(&batch.peer)? else {
+            return Ok(all(
+                Reason::PeerUnknown,
+                Detail::Prefix { prefix: batch.peer },
+            ));
+        };
+        let origin = Origin {
+            prefix: batch.peer,
+            incarnation: peer.bundle.incarnation,
+        };
+        let checkpoint = match open(&batch.checkpoint, &peer.bundle.log_key, &origin) {
+            Ok(checkpoint) => checkpoint,
+            Err(_) => return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {})),
+        };
+        let (size, root) = (checkpoint.size(), *checkpoint.root());
+        if size == peer.size_seen && root != peer.root_seen {
+            return self.fork(peer, batch, &origin, size, root);
+        }
+        if size < peer.size_seen {
+            return Ok(all(
+                Reason::EvidenceBroken,
+                Detail::Smaller {
+                    size,
+                    seen: peer.size_seen,
+                },
+            ));
+        }
+        if 0 < peer.size_seen && peer.size_seen < size {
+            let (old, old_root) = (peer.size_seen, peer.root_seen);
+            if verify_consistency(old, &old_root, size, &root, &batch.consistency).is_err() {
+                let detail = Detail::Inconsistent {
+                    from: old,
+                    to: size,
+                };
+                return Ok(all(Reason::EvidenceBroken, detail));
+            }
+        }
+        self.ledger.put_peer(Peer {
+            size_seen: size,
+            root_seen: root,
+            ..peer
+        })?;
+        let mut answers = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            if self.is_spent() {
+                // The cursor stays before what is left; the follower sends it again.
+                answers.push(refused(Reason::EntryFull, Detail::NOTHING));
+                break;
+            }
+            let answer = self.mail_item(batch, &origin, item, size, &root)?;
+            let stop = matches!(&answer, ItemAnswer::Refused { rejection } if rejection.reason != Reason::EvidenceGap);
+            answers.push(answer);
+            if stop {
+                break;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Two notes of one size with different roots, both signed: evidence, kept for ever, and quarantine.
+    fn fork(
+        &mut self,
+        peer: Peer,
+        batch: &MailBatch,
+        origin: &Origin,
+        size: u64,
+        root: Digest,
+    ) -> Result<Vec<ItemAnswer>, L::Fault> {
+        let fork = Fork {
+            peer: batch.peer,
+            size,
+            seen: peer.root_seen,
+            shown: root,
+        };
+        if !peer.quarantined {
+            let what = fork.clone();
+            let event = Event::new(
+                Kind::ForkEvidence,
+                &what,
+                After::Peer(Box::new(Peer {
+                    quarantined: true,
+                    ..peer
+                })),
+            )
+            .effect(Effect::TellAll);
+            let authorised = Authorised::whole(&Envelope::Foreign {
+                origin: origin.to_string(),
+                checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
+                index: size,
+                leaf: None,
+                path: Vec::new(),
+                disclosed: None,
+            });
+            self.record(event, &authorised)?;
+        }
+        let detail = Detail::TwoRoots {
+            peer: fork.peer,
+            size,
+            seen: fork.seen,
+            shown: root,
+        };
+        Ok(vec![refused(Reason::PeerQuarantined, detail)])
+    }
+
+    fn mail_item(
+        &mut self,
+        batch: &MailBatch,
+        origin: &Origin,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let Some(peer) = self.ledger.peer(&batch.peer)? else {
+            return Ok(refused(
+                Reason::PeerUnknown,
+                Detail::Prefix { prefix: batch.peer },
+            ));
+        };
+        if item.sequence < peer.cursor {
+            return Ok(ItemAnswer::Nothing {});
+        }
+        if peer.cursor < item.sequence {
+            return Ok(refused(
+                Reason::EvidenceGap,
+                Detail::ItemExpected {
+                    item: item.sequence,
+                    expected: peer.cursor,
+                },
+            ));
+        }
+        let Some(cursor) = item.sequence.checked_add(1) else {
+            let detail = Detail::NoSuccessor {
+                item: item.sequence,
+            };
+            return Ok(refused(Reason::EvidenceBroken, detail));
+        };
+        if !item.chain.is_empty() {
+            // At this level nobody sends one, and what is not looked at is not believed either.
+            let detail = Detail::Lacks {
+                what: Lacking::NoChain,
+            };
+            return Ok(refused(Reason::EvidenceBroken, detail));
+        }
+        let from = Sender {
+            prefix: batch.peer,
+            origin: *origin,
+            peer,
+        };
+        let proven = match prove_at(&item.proven, size, root, self.registry.level) {
+            Ok(proven) => Ok(proven),
+            Err(Unproven::Unreadable { hash, index, .. }) => Err((index, hash)),
+            Err(Unproven::Broken(_)) => {
+                let index = item.proven.index;
+                return Ok(refused(Reason::EvidenceBroken, Detail::NotProven { index }));
+            }
+        };
+        let believed = match &proven {
+            Ok(proven) => self.believe(&from, proven, item, size, root),
+            Err((index, _)) => no(Reason::Malformed, Detail::Unreadable { index: *index }),
+        };
+        let events = match believed.and_then(fitting) {
+            Ok(events) => events,
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Refused(rejection)) if rejection.reason == Reason::EvidenceBroken => {
+                return Ok(ItemAnswer::Refused { rejection });
+            }
+            // Proven, so its registry says nothing else later: it is answered with a number, and the feed goes on.
+            Err(Stop::Refused(rejection)) => {
+                let evidence = match &proven {
+                    Ok(proven) => from.reference(proven),
+                    Err((index, hash)) => from.unread(*index, *hash),
+                };
+                doubt(&from, evidence, &rejection)
+            }
+        };
+        let authorised = Authorised::whole(&Envelope::Foreign {
+            origin: origin.to_string(),
+            checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
+            index: item.proven.index,
+            leaf: Some(item.proven.leaf.clone()),
+            path: item.proven.path.clone(),
+            disclosed: Some(item.proven.disclosed.clone()),
+        });
+        let answer = self.record_all(events, &authorised)?;
+        if let Some(peer) = self.ledger.peer(&batch.peer)? {
+            self.ledger.put_peer(Peer { cursor, ..peer })?;
+        }
+        if let Ok(proven) = &proven {
+            self.cancel_refused(proven)?;
+        }
+        Ok(answer)
+    }
+
+    /// The importer refused: our own Cancel follows at once, by a published rule.
+    fn cancel_refused(&mut self, proven: &Proven) -> Result<(), L::Fault> {
+        let Ok(Some(link)) = proven.slots.get::<Link>(slot::CUSTODY) else {
+            return Ok(());
+        };
+        let Some(id) = link.transfer.filter(|_| link.step == Step::Refuse) else {
+            return Ok(());
+        };
+        let Some(transfer) = self
+            .ledger
+            .transfer(&id)?
+            .filter(|t| t.refused.is_some() && t.ending.is_none())
+        else {
+            return Ok(());
+        };
+        let code = transfer.code;
+        let here = match held(&self.ledger, &code) {
+            Ok(here) => here,
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Refused(_)) => return Ok(()),
+        };
+        let Some(cancel) = cancel_after_refusal(self.registry.prefix, &here.chain, self.now) else {
+            return Ok(());
+        };
+        let to = transfer.to;
+        let what = Command::CancelExport {
+            transfer: id,
+            reason: transfer.refused.clone().unwrap_or_default(),
+        };
+        let mut event = Event::new(Kind::Custody, &what, here.after(&code));
+        event.evidence = transfer.evidence.iter().cloned().collect();
+        event.link = Some(LinkWritten {
+            link: cancel,
+            deadline: TimeMs(0),
+            place: String::new(),
+        });
+        event.effects = vec![
+            Effect::Transfer(Box::new(Transfer {
+                step: Step::Cancel,
+                step_at: self.now,
+                ..transfer
+            })),
+            Effect::Tell(to),
+        ];
+        self.record(event, &Authorised::system(rule::CANCEL_AFTER_REFUSAL, &id))
+            .map(drop)
+    }
+
+    fn believe(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        match proven.leaf.kind {
+            Kind::Custody => self.custody_step(from, proven, item, size, root),
+            Kind::LifeCycle | Kind::Foreign => self.end_of_life(from, proven),
+            Kind::Hold => self.issuers_hold(from, proven),
+            Kind::Recall => self.recall(from, proven),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn subject_code(proven: &Proven) -> Result<Option<Code>, Stop<L::Fault>> {
+        let Ok(Some(text)) = proven.slots.get::<String>(slot::CODE) else {
+            return Ok(None);
+        };
+        match Code::parse(&text) {
+            Ok(code) if Subject::robot(&code).key() == proven.leaf.key => Ok(Some(code)),
+            Ok(_) => lacks(Lacking::Subject),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn custody_step(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            shown::<String, _>(proven, slot::CODE)?;
+            return lacks(Lacking::Code);
+        };
+        let Some(link) = shown::<Link, _>(proven, slot::CUSTODY)? else {
+            return lacks(Lacking::Link);
+        };
+        let Some(command) = shown::<Command, _>(proven, slot::EVENT)? else {
+            return lacks(Lacking::Event);
+        };
+        if link.epoch > EPOCH_FOREIGN_MAX {
+            return no(
+                Reason::Malformed,
+                Detail::EpochAbove {
+                    epoch: link.epoch,
+                    max: EPOCH_FOREIGN_MAX,
+                },
+            );
+        }
+        let Some(id) = link.transfer else {
+            return Ok(Vec::new());
+        };
+        let me = self.registry.prefix;
+        let (deadline, place) = terms(&command);
+        let here = held(&self.ledger, &code)?;
+        let written = Written {
+            writer: from.prefix,
+            link: link.clone(),
+            leaf: proven.hash,
+            at: proven.leaf.t_ms,
+            deadline,
+        };
+        if here.chain == Chain::unknown() {
+            if link.epoch > EPOCH_FIRST_MAX {
+                return no(
+                    Reason::Malformed,
+                    Detail::EpochFirst {
+                        epoch: link.epoch,
+                        max: EPOCH_FIRST_MAX,
+                    },
+                );
+            }
+        } else if too_far_ahead(link.epoch, here.chain.epoch) {
+            return no(
+                Reason::Malformed,
+                Detail::EpochAhead {
+                    epoch: link.epoch,
+                    known: here.chain.epoch,
+                    max: EPOCH_STEP_MAX,
+                },
+            );
+        }
+        if link.from != Some(me) && link.to != me {
+            return self.third_party(from, proven, &code, here, &written, &command);
+        }
+        if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
+            return no(
+                Reason::NotInCustody,
+                Detail::OffersWithoutChain {
+                    peer: from.prefix,
+                    code,
+                },
+            );
+        }
+        if link.step == Step::Depart {
+            let Some(newest) = &item.newest else {
+                return broken(Detail::Lacks {
+                    what: Lacking::NewestProof,
+                });
+            };
+            let since = prove_newest(
+                newest,
+                (&proven.leaf, &proven.hash),
+                (size, root),
+                self.registry.level,
+            );
+            let index = proven.index;
+            match since.or_else(|_| broken(Detail::NotNewest { index }))? {
+                Since::NoStep(status) if u64::from(status) == RobotStatus::Departed.number() => {}
+                Since::NoStep(status) => {
+                    return no(Reason::NotReleased, Detail::MapStatus { status });
+                }
+                Since::Step => return no(Reason::NotReleased, Detail::StepFollows {}),
+                Since::Buried(leaves) => {
+                    let max = LATER_LEAVES_MAX as u64;
+                    return no(Reason::RecordFull, Detail::Buried { leaves, max });
+                }
+            }
+        }
+        let chain = match fold(me, &here.chain, &written, self.planted.custody) {
+            Folded::Moved(chain) => chain,
+            Folded::Replay => return Ok(Vec::new()),
+            Folded::Doubtful(doubt) => {
+                return no(Reason::TransferEnded, Detail::Doubtful { doubt });
+            }
+        };
+        let transfer = self.transfer_after(from, proven, &code, &link, &command, &place)?;
+        let Some(transfer) = transfer else {
+            return no(Reason::TransferUnknown, Detail::Transfer { transfer: id });
+        };
+        let mut after = Held { chain, ..here }.after(&code);
+        if let (After::Robot(robot), Step::Return) = (&mut after, link.step) {
+            robot
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        }
+        let mut event = Event::new(Kind::Foreign, &command, after);
+        event.evidence = vec![from.reference(proven)];
+        event.foreign_step = true;
+        event.effects = vec![Effect::Transfer(Box::new(transfer))];
+        Ok(vec![event])
+    }
+
+    /// A step between two others, about a code of ours: it enters the trail.
+    fn third_party(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        code: &Code,
+        here: Held,
+        written: &Written,
+        command: &Command,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        if code.prefix() != self.registry.prefix || here.robot.is_none() {
+            return Ok(Vec::new());
+        }
+        // Each step that is followed is a leaf of the robot, and a departure is read with the leaves behind it: while it is
+        // under way, nobody else adds to them.
+        if let Phase::Released { .. } = here.chain.phase {
+            return no(Reason::NotInCustody, Detail::UnderWay { code: *code });
+        }
+        let responsible = here.chain.responsible_abroad();
+        if responsible.is_none()
+            || (responsible != written.link.from && responsible != Some(written.link.to))
+        {
+            return no(Reason::NotInCustody, Detail::NeitherHas { code: *code });
+        }
+        let chain = follow(&here.chain, written).unwrap_or(here.chain);
+        let after = Held { chain, ..here }.after(code);
+        let mut event = Event::new(Kind::Foreign, command, after);
+        event.evidence = vec![from.reference(proven)];
+        event.foreign_step = true;
+        Ok(vec![event])
+    }
+
+    fn transfer_after(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        code: &Code,
+        link: &Link,
+        command: &Command,
+        place: &str,
+    ) -> Result<Option<Transfer>, Stop<L::Fault>> {
+        let Some(id) = link.transfer else {
+            return Ok(None);
+        };
+        let known = self.ledger.transfer(&id).or_fault()?;
+        let evidence = Some(from.reference(proven));
+        let ending = || {
+            Some(Ending {
+                step: link.step,
+                place: place.to_owned(),
+                at: proven.leaf.t_ms,
+                leaf: proven.hash,
+            })
+        };
+        let transfer = match (link.step, known) {
+            (Step::Offer, None) => {
+                let Command::DeclareExport {
+                    purpose,
+                    offer_until,
+                    agreement,
+                    papers,
+                    ..
+                } = command
+                else {
+                    return lacks(Lacking::Declaration);
+                };
+                Some(Transfer {
+                    id,
+                    code: *code,
+                    from: from.prefix,
+                    to: self.registry.prefix,
+                    purpose: *purpose,
+                    epoch: link.epoch,
+                    agreement: agreement.clone(),
+                    clause: 0,
+                    offer_until: *offer_until,
+                    papers: papers.clone(),
+                    conditions: Vec::new(),
+                    depart_by: TimeMs(0),
+                    refused: None,
+                    step: Step::Offer,
+                    step_at: proven.leaf.t_ms,
+                    robot: Some(disclosed_robot(code, proven)?),
+                    evidence,
+                    ending: None,
+                })
+            }
+            (Step::Offer, Some(_)) | (_, None) => None,
+            (step, Some(transfer)) => {
+                let mut transfer = Transfer {
+                    step,
+                    step_at: proven.leaf.t_ms,
+                    evidence,
+                    ..transfer
+                };
+                match command {
+                    Command::PermitImport {
+                        depart_by,
+                        conditions,
+                        ..
+                    } => {
+                        transfer.depart_by = *depart_by;
+                        transfer.conditions.clone_from(conditions);
+                    }
+                    Command::RefuseImport { reason, .. } => transfer.refused = Some(reason.clone()),
+                    _ => {}
+                }
+                match step {
+                    Step::Depart => transfer.robot = Some(disclosed_robot(code, proven)?),
+                    Step::Admit | Step::Return | Step::Cancel => {
+                        // What we refused ended here already; the cancel only answers it.
+                        transfer.ending = transfer.ending.or_else(ending);
+                    }
+                    _ => {}
+                }
+                Some(transfer)
+            }
+        };
+        Ok(transfer)
+    }
+
+    /// End of life abroad: final for the code if the sender proved its custody, else a claim.
+    fn end_of_life(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            return Ok(Vec::new());
+        };
+        let Some(standing) = said::<Standing, _>(proven, slot::STATE)? else {
+            return Ok(Vec::new());
+        };
+        if !standing.state.is_end_of_life() {
+            return Ok(Vec::new());
+        }
+        let code_key = Subject::robot(&code).key();
+        if self.has_proven_end(&code_key)? {
+            return Ok(Vec::new());
+        }
+        let here = held(&self.ledger, &code)?;
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let held_there = here.chain.responsible_abroad() == Some(from.prefix);
+        if here.chain.is_responsible() {
+            return no(
+                Reason::NotInCustody,
+                Detail::EndedOurs {
+                    peer: from.prefix,
+                    code,
+                },
+            );
+        }
+        if code.prefix() == self.registry.prefix && here.robot.is_none() {
+            // Nobody else can know of a code of ours that was never registered, and nobody else may burn one.
+            return no(Reason::RobotUnknown, Detail::Code { code });
+        }
+        let claim = !issuer && !held_there;
+        // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
+        // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
+        let before = self.ledger.claim(&from.prefix, &code_key);
+        if claim && before.or_fault()?.is_some() {
+            return Ok(Vec::new());
+        }
+        let ended = |identity, claim| {
+            let said = Box::new(Ended {
+                code,
+                state: standing.state,
+                by: from.prefix,
+                at: proven.leaf.t_ms,
+                leaf: proven.hash,
+            });
+            if claim {
+                Effect::Claim(identity, said)
+            } else {
+                Effect::Ended(identity, said)
+            }
+        };
+        let mut effects = vec![ended(code_key, claim)];
+        for identity in part_identity_list(proven)? {
+            if self.has_proven_end(&identity)? {
+                continue;
+            }
+            // A body that has an earlier record here is not ended by another's word unless that record is this robot's.
+            let other = self
+                .ledger
+                .part_holder(&identity)
+                .or_fault()?
+                .is_some_and(|holder| holder != code);
+            effects.push(ended(identity, claim || other));
+        }
+        let what = standing.state;
+        let after = match here.robot {
+            Some(robot) if !claim => {
+                effects.push(Effect::TellAll);
+                After::Robot(Box::new(Robot {
+                    state: standing.state,
+                    pending: crate::record::Pending::Nothing {},
+                    custody: here.chain,
+                    ..robot
+                }))
+            }
+            robot => Held { robot, ..here }.after(&code),
+        };
+        let kind = if claim { Kind::Incident } else { Kind::Foreign };
+        let mut event = Event::new(kind, &what, after);
+        event.evidence = vec![from.reference(proven)];
+        event.effects = effects;
+        Ok(vec![event])
+    }
+
+    fn has_proven_end(&self, identity: &Digest) -> Result<bool, Stop<L::Fault>> {
+        let ends = self.ledger.ends(identity).or_fault()?;
+        Ok(ends.is_some_and(|ends| ends.proven.is_some()))
+    }
+
+    /// A theft or loss that the issuer reports of a robot here.
+    fn issuers_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(code) = Self::subject_code(proven)? else {
+            return Ok(Vec::new());
+        };
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let Some(mut robot) = self
+            .ledger
+            .robot(&code)
+            .or_fault()?
+            .filter(|r| issuer && r.custody.in_custody())
+        else {
+            return Ok(Vec::new());
+        };
+        let Some(command) = said::<Command, _>(proven, slot::EVENT)? else {
+            return Ok(Vec::new());
+        };
+        let Some(theirs) = said::<Standing, _>(proven, slot::STATE)? else {
+            return Ok(Vec::new());
+        };
+        // The leaf shows the holds after it: those of this kind that were set there stand here too, under their setters.
+        let said = |kind| {
+            let holds = theirs.holds.iter();
+            holds.filter(move |hold| hold.kind == kind && hold.setter.prefix == from.prefix)
+        };
+        match &command {
+            Command::SetHold {
+                kind: kind @ (HoldKind::Theft | HoldKind::Lost),
+                ..
+            } => {
+                let is_new = |hold: &&Hold| {
+                    let mut known = robot.holds.iter();
+                    !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
+                };
+                let new: Vec<Hold> = said(*kind).filter(is_new).cloned().collect();
+                if new.is_empty() {
+                    return Ok(Vec::new());
+                }
+                robot.holds.extend(new);
+                // A country that shows many setters must not use up what the offices here may need.
+                let reported = |hold: &&Hold| {
+                    hold.setter.prefix == from.prefix
+                        && matches!(hold.kind, HoldKind::Theft | HoldKind::Lost)
+                };
+                if robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
+                    return no(
+                        Reason::RecordFull,
+                        Detail::Full {
+                            what: Counted::Holds,
+                            max: HOLDS_OF_PEER_MAX as u64,
+                        },
+                    );
+                }
+            }
+            Command::LiftHold { kind, .. } => robot.holds.retain(|hold| {
+                let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
+                !theirs_once || said(*kind).any(|stands| stands.setter == hold.setter)
+            }),
+            _ => return Ok(Vec::new()),
+        }
+        let mut event = Event::new(Kind::Foreign, &command, After::Robot(Box::new(robot)));
+        event.evidence = vec![from.reference(proven)];
+        Ok(vec![event])
+    }
+
+    /// A recall of the sender's own models: binds by itself within the clause's limits, else waits for the regulator.
+    fn recall(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let Some(theirs) = said::<Recall, _>(proven, slot::MODEL)? else {
+            return Ok(Vec::new());
+        };
+        let prefixes = &from.peer.bundle.prefixes;
+        let own = theirs.notice.id.issuer == from.prefix
+            && theirs
+                .models
+                .iter()
+                .all(|model| prefixes.contains(&model.prefix()));
+        if !own {
+            return no(
+                Reason::PrefixNotOurs,
+                Detail::NotItsModels { peer: from.prefix },
+            );
+        }
+        let in_order = theirs
+            .models
+            .iter()
+            .zip(theirs.models.iter().skip(1))
+            .all(|(a, b)| a < b);
+        if !in_order || theirs.models.is_empty() {
+            return no(Reason::Malformed, Detail::ModelsInOrder {});
+        }
+        let known = self.ledger.recall(&theirs.notice.id).or_fault()?;
+        // Counted when it comes, and when one that had ended comes again.
+        let counted = known
+            .as_ref()
+            .is_some_and(|known| !known.status.has_ended());
+        if !counted && !theirs.status.has_ended() {
+            for model in &theirs.models {
+                if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
+                    return no(
+                        Reason::RecordFull,
+                        Detail::RecallsOfModel {
+                            model: *model,
+                            max: RECALLS_OF_MODEL_MAX as u64,
+                        },
+                    );
+                }
+            }
+        }
+        // A recall is amended, not moved: the models it named before stay the ones it is found by.
+        if known
+            .as_ref()
+            .is_some_and(|known| known.models != theirs.models)
+        {
+            return no(
+                Reason::RecallExists,
+                Detail::OtherModels {
+                    recall: theirs.notice.id.clone(),
+                },
+            );
+        }
+        let status = match theirs.status {
+            RecallStatus::InForce if self.binds(from, &theirs)? => RecallStatus::InForce,
+            RecallStatus::InForce => RecallStatus::Proposed,
+            other => other,
+        };
+        let recall = Recall {
+            status,
+            opened: self.now,
+            head: known.and_then(|known| known.head),
+            ..theirs
+        };
+        let what = recall.notice.clone();
+        let models = recall.models.clone();
+        let mut event = Event::new(Kind::Foreign, &what, After::Recall(recall));
+        event.evidence = vec![from.reference(proven)];
+        event.effects = vec![Effect::Standing(models)];
+        Ok(vec![event])
+    }
+
+    fn binds(&self, from: &Sender, recall: &Recall) -> Result<bool, Stop<L::Fault>> {
+        let Some(agreement) = from.peer.agreement(self.now) else {
+            return Ok(false);
+        };
+        let limits = agreement
+            .clauses
+            .iter()
+            .filter(|clause| {
+                clause.recogniser == self.registry.prefix && clause.issuer == from.prefix
+            })
+            .find(|clause| recall.notice.severity <= clause.recall_severity_max);
+        let Some(clause) = limits else {
+            return Ok(false);
+        };
+        let mut left = u64::from(clause.recall_count_max.min(RECALL_BINDS_MAX));
+        for model in &recall.models {
+            let count = self.ledger.count_of_model(model).or_fault()?;
+            let Some(rest) = left.checked_sub(count) else {
+                return Ok(false);
+            };
+            left = rest;
+        }
+        Ok(true)
+    }
+}
+
+/// What the leaf of a fork says: two roots of one size, both signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// Whose log.
+    pub peer: Prefix,
+    /// The size.
+    pub size: u64,
+    /// The root that was seen before.
+    pub seen: Digest,
+    /// The root that was shown.
+    pub shown: Digest,
+}
+crate::canonical_struct!(Fork {
+    peer,
+    size: Index,
+    seen,
+    shown
+});
+
+/// Who sent a batch.
+struct Sender {
+    prefix: Prefix,
+    origin: Origin,
+    peer: Peer,
+}
+
+impl Sender {
+    fn reference(&self, proven: &Proven) -> EvidenceRef {
+        let link = match proven.leaf.kind {
+            Kind::Custody => proven.slots.get(slot::CUSTODY).unwrap_or_default(),
+            _ => None,
+        };
+        EvidenceRef {
+            at: Some(proven.leaf.t_ms),
+            link,
+            ..self.unread(proven.index, proven.hash)
+        }
+    }
+
+    /// To a leaf whose bytes say nothing here.
+    fn unread(&self, index: u64, leaf: Digest) -> EvidenceRef {
+        EvidenceRef {
+            origin: self.origin.to_string(),
+            index,
+            leaf,
+            at: None,
+            link: None,
+        }
+    }
+}
+
+/// A statement that contradicts what is known here changes nothing but is kept, and shown to its sender.
+fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Event> {
+    let after = After::Peer(Box::new(from.peer.clone()));
+    let mut event = Event::new(Kind::Nack, rejection, after);
+    event.evidence = vec![evidence];
+    vec![event]
+}
+
+/// What a proven leaf says in a slot that its registry must show. Hidden, it is not proven what is there; whatever is
+/// there was said for good.
+fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
+    match proven.slots.get::<T>(slot) {
+        Ok(value) => Ok(value),
+        Err(SlotError::Decode { .. }) => no(Reason::Malformed, Detail::Slot { slot }),
+        Err(_) => broken(Detail::Hidden { slot }),
+    }
+}
+
+/// Whether a step lies further above what is known of a robot than a chain that was followed can.
+fn too_far_ahead(epoch: u64, known: u64) -> bool {
+    epoch
+        .checked_sub(known)
+        .is_some_and(|ahead| ahead > EPOCH_STEP_MAX)
+}
+
+/// Whether bytes are of the expected type but for a number, text or list above its bound.
+fn has_value_out_of_bounds(error: &DecodeError) -> bool {
+    matches!(error.fault, DecodeFault::Above { .. })
+}
+
+/// A proven leaf without what one of its kind has: its registry says nothing else later.
+fn lacks<T, F>(what: Lacking) -> Result<T, Stop<F>> {
+    no(Reason::Malformed, Detail::Lacks { what })
+}
+
+fn broken<T, F>(detail: Detail) -> Result<T, Stop<F>> {
+    no(Reason::EvidenceBroken, detail)
+}
+
+fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
+    Err(Stop::Refused(Rejection::new(reason, detail)))
+}
+
+fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
+    robot_of_slots(code, &proven.slots).or_else(|error| match error {
+        // Proven bytes: their registry says nothing else later.
+        SlotError::Decode { slot, .. } => no(Reason::Malformed, Detail::Slot { slot }),
+        // Shown to be null is not hidden.
+        SlotError::Hidden(slot) if matches!(proven.slots.get::<Digest>(slot), Ok(None)) => {
+            no(Reason::Malformed, Detail::NullSlot { slot })
+        }
+        _ => broken(Detail::NotDisclosed {}),
+    })
+}
+
+/// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
+fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
+    code.prefix() == from || here.chain.responsible_abroad() == Some(from)
+}
+
+/// The deadline and the place that a custody step's event names.
+fn terms(command: &Command) -> (TimeMs, String) {
+    match command {
+        Command::DeclareExport {
+            offer_until,
+            papers,
+            ..
+        } => (*offer_until, papers.office_of_export.clone()),
+        Command::PermitImport { depart_by, .. } => (*depart_by, String::new()),
+        Command::Depart { place, .. } | Command::Admit { place, .. } => (TimeMs(0), place.clone()),
+        _ => (TimeMs(0), String::new()),
+    }
+}

@@ -1,0 +1,296 @@
+//! A mailbox handed to its peer: own leaves, opened as far as the peer may see, proven under the newest published
+//! checkpoint.
+//!
+//! Pure: leaves, tree and map are read through [`Reader`]. What the receiver makes of it is in `foreign`.
+
+use crate::bytes::code::{Code, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::{Canonical, DecodeError};
+use crate::custody::Link;
+use crate::limits::LATER_LEAVES_MAX;
+use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
+use crate::log::map::{self, MapFault, MapValue, Page, PagePath, Pages, RobotStatus};
+use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
+use crate::machine::entry::{
+    LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf, Registry,
+};
+use crate::record::event::slot;
+
+/// What a batch is made from: the log, its tree and its map, as they are stored.
+pub trait Reader {
+    /// How the medium fails.
+    type Fault;
+
+    /// A leaf of this log.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
+
+    /// The index of the newest leaf about a robot; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn newest_of(&self, code: &Code) -> Result<Option<u64>, Self::Fault>;
+
+    /// The hash of a complete subtree of the tree; `None` if it is not stored.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Self::Fault>;
+
+    /// A page of the map; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
+}
+
+/// Why there is no batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailError<F> {
+    /// The medium failed.
+    #[error("the log cannot be read")]
+    Store(#[source] F),
+    /// No checkpoint was published yet.
+    #[error("no checkpoint is published")]
+    NothingPublished,
+    /// The follower knows a larger log than was ever published here: one of the two was rolled back.
+    #[error("the follower knows {known} leaves, published are {published}")]
+    FollowerAhead {
+        /// What the follower knows.
+        known: u64,
+        /// What is published.
+        published: u64,
+    },
+    /// A leaf below the published size is not stored.
+    #[error("leaf {0} is missing")]
+    LeafMissing(u64),
+    /// A subtree below the published size is not stored.
+    #[error("node {1} of level {0} is missing")]
+    NodeMissing(u8, u64),
+    /// A page of the map is not stored.
+    #[error("the map page at {0:?} is missing")]
+    PageMissing(PagePath),
+    /// A stored leaf does not decode.
+    #[error("leaf {index} is damaged")]
+    LeafDamaged {
+        /// Its index.
+        index: u64,
+        /// Where and why.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// Slots of a custody step that its two parties show each other: all.
+const PARTIES: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+/// Slots of a custody step that others see: without owner, operator, personal part and secret.
+const BYSTANDERS: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
+/// Slots of an end of life, a hold, a recall, a change of approval or standing.
+const NOTICE: &[u8] = &[0, 1, 2, 4, 8, 10, 12, 14];
+
+/// Which slots of a leaf of this kind are shown to a peer. `link` is its slot 12.
+pub fn slots_shown(kind: Kind, link: Option<&Link>, to: &Prefix) -> &'static [u8] {
+    match (kind, link) {
+        (Kind::Custody, Some(link)) if link.to == *to || link.from == Some(*to) => PARTIES,
+        (Kind::Custody, _) => BYSTANDERS,
+        _ => NOTICE,
+    }
+}
+
+/// Items of the mailbox for the peer `to`, proven under the published checkpoint of `registry`.
+///
+/// `items` are mailbox sequence and own leaf index, ascending; `known_size` is the largest size of this log that the
+/// peer verified (0 for none). The batch ends before the first item that is not yet published, before a departure
+/// while the map stands at a size that is not yet published, and once `bytes_max` is reached; its first item is always
+/// taken. `registry` and what `reader` reads must be of one moment.
+///
+/// # Errors
+/// Nothing is published, the follower is ahead, or the log cannot be read.
+pub fn batch<R: Reader>(
+    reader: &R,
+    registry: &Registry,
+    to: &Prefix,
+    known_size: u64,
+    items: impl IntoIterator<Item = (u64, u64)>,
+    bytes_max: usize,
+) -> Result<MailBatch, MailError<R::Fault>> {
+    let published = registry
+        .published
+        .as_ref()
+        .ok_or(MailError::NothingPublished)?;
+    let size = published.size;
+    if size < known_size {
+        return Err(MailError::FollowerAhead {
+            known: known_size,
+            published: size,
+        });
+    }
+    let map_is_published = registry.sealed.as_ref().map(|sealed| sealed.size) == Some(size);
+    let stored = Stored(reader);
+    let mut out = MailBatch {
+        peer: registry.prefix,
+        checkpoint: registry.checkpoint.clone(),
+        consistency: consistency_proof(&stored, known_size, size)?,
+        items: Vec::new(),
+    };
+    let mut bytes_left = bytes_max;
+    for (sequence, index) in items {
+        if size <= index {
+            break;
+        }
+        let record = stored.leaf(index)?;
+        let leaf = decoded(&record, index)?;
+        let link = link_of(&record).map_err(|source| MailError::LeafDamaged { index, source })?;
+        let newest = match departs(&leaf, link.as_ref(), registry.prefix) {
+            true if !map_is_published => break,
+            true => Some(newest(&stored, (&record, &leaf, index), size)?),
+            false => None,
+        };
+        let proven = ProvenLeaf {
+            index,
+            path: inclusion_proof(&stored, index, size)?,
+            disclosed: disclose(&record, slots_shown(leaf.kind, link.as_ref(), to)),
+            leaf: record.leaf,
+        };
+        let item = MailItem {
+            sequence,
+            proven,
+            newest,
+            chain: Vec::new(),
+        };
+        match bytes_left.checked_sub(item.to_bytes().len()) {
+            Some(left) => bytes_left = left,
+            None if out.items.is_empty() => bytes_left = 0,
+            None => break,
+        }
+        out.items.push(item);
+    }
+    Ok(out)
+}
+
+/// The slots of a stored leaf, some shown, the others behind their hashes.
+pub fn disclose(record: &LeafRecord, shown: &[u8]) -> Disclosure {
+    let mut slots = Slots::new();
+    for (slot, value) in slots.values.iter_mut().zip(&record.values) {
+        *slot = value.as_ref().map(|value| value.0.clone());
+    }
+    debug_assert!(record.values.len() <= SLOT_COUNT, "a leaf has 16 slots");
+    slots.disclose(&record.seed, shown)
+}
+
+/// What the map shows of a stored leaf's subject while the leaf is its newest; `None` when the leaf changed no value of
+/// that form (only models have facts).
+pub fn map_value_of(record: &LeafRecord, leaf: &Leaf, index: u64) -> Option<MapValue> {
+    let (_, digest) = record.map.iter().find(|(key, _)| *key == leaf.key)?;
+    let leaf_hash = leaf_bytes_hash(&record.leaf.0);
+    RobotStatus::ALL
+        .iter()
+        .map(|status| MapValue {
+            status: status.number() as u8,
+            seq: leaf.seq,
+            leaf_index: index,
+            leaf_hash,
+            facts: Digest::ZERO,
+        })
+        .find(|value| value.digest() == *digest)
+}
+
+fn link_of(record: &LeafRecord) -> Result<Option<Link>, DecodeError> {
+    match record.values.get(usize::from(slot::CUSTODY)) {
+        Some(Some(bytes)) => Link::from_bytes(&bytes.0).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The code of the robot that a leaf is about.
+fn code_of(record: &LeafRecord) -> Option<Code> {
+    let value = record.values.get(usize::from(slot::CODE))?.as_ref()?;
+    Code::parse(&String::from_bytes(&value.0).ok()?).ok()
+}
+
+/// Whether a leaf is our own departure of a robot.
+fn departs(leaf: &Leaf, link: Option<&Link>, me: Prefix) -> bool {
+    let depart = |link: &Link| link.step == crate::custody::Step::Depart && link.from == Some(me);
+    leaf.kind == Kind::Custody && link.is_some_and(depart)
+}
+
+/// The proof that no custody step follows the departure of a robot; leaves after it (corrections, alarms) are shown.
+fn newest<R: Reader>(
+    stored: &Stored<'_, R>,
+    departure: (&LeafRecord, &Leaf, u64),
+    size: u64,
+) -> Result<NewestProof, MailError<R::Fault>> {
+    let (mut record, mut leaf, mut index) = (departure.0.clone(), departure.1.clone(), departure.2);
+    let mut later = Vec::new();
+    // From the newest leaf back to the departure. A ledger in memory may hold more than is published, a view does not.
+    let mut next = match code_of(&record) {
+        Some(code) => stored.0.newest_of(&code).map_err(MailError::Store)?,
+        None => None,
+    };
+    while let Some(at) = next.filter(|at| *at >= size) {
+        next = stored.leaf(at)?.before;
+    }
+    if let Some(at) = next.filter(|at| *at > departure.2) {
+        index = at;
+        record = stored.leaf(at)?;
+        leaf = decoded(&record, at)?;
+    }
+    let behind = leaf.seq.checked_sub(departure.1.seq);
+    // Where there are too many to show, the map's value alone says how many.
+    if behind.is_some_and(|behind| behind <= LATER_LEAVES_MAX as u64) {
+        let mut shown = (record.clone(), index);
+        while shown.1 > departure.2 {
+            let before = shown.0.before.filter(|before| *before < shown.1);
+            let before = before.ok_or(MailError::LeafMissing(shown.1))?;
+            later.push(shown.0.leaf);
+            shown = (stored.leaf(before)?, before);
+        }
+        later.reverse();
+    }
+    let proof = map::prove(stored, &leaf.key).map_err(|fault| match fault {
+        MapFault::Store(error) => error,
+        MapFault::Missing(path) => MailError::PageMissing(path),
+    })?;
+    let head = size.checked_sub(1).ok_or(MailError::NothingPublished)?;
+    Ok(NewestProof {
+        later,
+        value: map_value_of(&record, &leaf, index).ok_or(MailError::LeafMissing(index))?,
+        proof,
+        map_head: ProvenHead {
+            index: head,
+            leaf: stored.leaf(head)?.leaf,
+            path: inclusion_proof(stored, head, size)?,
+        },
+    })
+}
+
+fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {
+    Leaf::from_bytes(&record.leaf.0).map_err(|source| MailError::LeafDamaged { index, source })
+}
+
+/// The reader as tree and map ask it, with what must be there insisted on.
+struct Stored<'a, R>(&'a R);
+
+impl<R: Reader> Stored<'_, R> {
+    fn leaf(&self, index: u64) -> Result<LeafRecord, MailError<R::Fault>> {
+        let found = self.0.leaf(index).map_err(MailError::Store)?;
+        found.ok_or(MailError::LeafMissing(index))
+    }
+}
+
+impl<R: Reader> Nodes for Stored<'_, R> {
+    type Fault = MailError<R::Fault>;
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
+        let found = self.0.node(level, index).map_err(MailError::Store)?;
+        found.ok_or(MailError::NodeMissing(level, index))
+    }
+}
+
+impl<R: Reader> Pages for Stored<'_, R> {
+    type Fault = MailError<R::Fault>;
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        self.0.page(path).map_err(MailError::Store)
+    }
+}

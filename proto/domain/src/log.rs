@@ -1,0 +1,12 @@
+//! The log: a leaf with its slots, who authorised it, the tree over all leaves, the map of what is, signed heads, and the
+//! signed record of one robot.
+
+#[deny(clippy::indexing_slicing)]
+pub mod authority;
+pub mod leaf;
+pub mod slots;
+
+pub mod checkpoint;
+pub mod map;
+pub mod merkle;
+pub mod passport;

@@ -1,0 +1,656 @@
+//! What stands in the Raft log of a registry, and what it answers: canonical bytes that every replica reads alike.
+//!
+//! The leader adds a stamp (time and seed); everything else was signed or proven by somebody.
+
+use std::collections::BTreeSet;
+
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::{Blob, Canonical, Encoder, tag};
+use crate::bytes::level::Level;
+use crate::bytes::signature::{KeyId, PublicKey, Signature};
+use crate::bytes::time::{DurationMs, TimeMs};
+use crate::limits::{
+    BUNDLE_LIST_MAX, CHAIN_MAX, Epoch, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX,
+    MAP_CHANGES_MAX, Maybe, Sequence, Text, UpTo,
+};
+use crate::log::authority::ITEM_COUNT_MAX;
+use crate::log::checkpoint::NOTE_BYTES_MAX;
+use crate::log::leaf::{Disclosure, EntrySeed, SLOT_COUNT};
+use crate::log::map::{MapProof, MapValue};
+use crate::log::merkle::{Frontier, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
+use crate::record::Holder;
+use crate::record::accord::Signed;
+use crate::rules::rejection::Rejection;
+
+/// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
+pub const CEILING_AHEAD: DurationMs = DurationMs(10_000);
+/// The furthest that a quorum of clocks may move log time at once; further needs the roots.
+pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
+/// Two clocks agree that are at most this far apart.
+pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
+/// A clock that was read over a longer round trip says nothing.
+pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
+/// Readings of one [`Body::AdvanceTime`], members of one [`Body::RaiseLevel`].
+pub const READINGS_MAX: usize = 64;
+/// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
+pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
+/// Sessions that one certificate subject may have open.
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
+/// Answers that a session keeps; a lower request number is refused and never executed.
+pub const ANSWERS_PER_SESSION: u64 = 1_024;
+/// The largest log entry, in bytes.
+pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::bytes::encoding::ARRAY_COUNT_MAX);
+
+/// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The voter.
+    pub node: u64,
+    /// Its clock.
+    pub at: TimeMs,
+    /// The round trip over which it was read; the reading is wrong by at most half of it.
+    pub round_trip: DurationMs,
+}
+crate::canonical_struct!(ClockReading {
+    node,
+    at,
+    round_trip
+});
+
+impl ClockReading {
+    /// Whether the clock, wherever in its error it stands, agrees with `to`.
+    pub fn confirms(&self, to: TimeMs) -> bool {
+        let apart = self.at.since(to).as_ms().max(to.since(self.at).as_ms());
+        let error = self.round_trip.as_ms() / 2;
+        self.round_trip <= ROUND_TRIP_MAX
+            && apart
+                .checked_add(error)
+                .is_some_and(|apart| apart <= CLOCKS_AGREE.as_ms())
+    }
+}
+
+/// Who votes in the Raft cluster: one set of node ids, or both sets while a change of members is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Voters(pub Vec<BTreeSet<u64>>);
+
+impl Voters {
+    /// Whether `nodes` hold a majority in every set. Nobody is no quorum.
+    pub fn have_quorum(&self, nodes: &BTreeSet<u64>) -> bool {
+        let majority = |set: &BTreeSet<u64>| set.len() / 2 < set.intersection(nodes).count();
+        !self.0.is_empty() && self.0.iter().all(majority)
+    }
+}
+
+/// Who belongs to the Raft cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Members {
+    /// Those who vote.
+    pub voters: Voters,
+    /// All of them, learners too.
+    pub all: BTreeSet<u64>,
+}
+
+/// Which feature level a member's binary knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knows {
+    /// The member.
+    pub node: u64,
+    /// The highest level that it knows.
+    pub level: Level,
+}
+crate::canonical_struct!(Knows { node, level });
+
+/// What the leader adds to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The leader's clock; log time is the largest stamp so far. One above the ceiling is refused.
+    pub at: TimeMs,
+    /// Random: from it come the salts of every leaf of the entry.
+    pub seed: EntrySeed,
+}
+crate::canonical_struct!(Stamp { at, seed });
+
+/// A part of a bulk request, or a whole single command, under one actor signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Canonical bytes of the signed header.
+    pub header: Blob,
+    /// The actor's signature over them.
+    pub signature: Signature,
+    /// 0-based index of the first item of this part.
+    pub first_item: u32,
+    /// Canonical items.
+    pub items: Vec<Blob>,
+    /// Range proof of the items to the header's item root; empty when the part is the whole.
+    pub range_proof: Vec<Digest>,
+}
+crate::canonical_struct!(Request {
+    header,
+    signature,
+    first_item: UpTo<{ ITEM_COUNT_MAX as u64 - 1 }>,
+    items: List<{ ITEM_COUNT_MAX as usize }>,
+    range_proof: List<RANGE_PROOF_COUNT_MAX>
+});
+
+/// A leaf of a peer with what proves and opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenLeaf {
+    /// Its index in the peer's log.
+    pub index: u64,
+    /// Its bytes.
+    pub leaf: Blob,
+    /// Inclusion path under the checkpoint it came with.
+    pub path: Vec<Digest>,
+    /// Its slots, as far as disclosed.
+    pub disclosed: Disclosure,
+}
+crate::canonical_struct!(ProvenLeaf {
+    index: Index,
+    leaf,
+    path: List<PROOF_COUNT_MAX>,
+    disclosed
+});
+
+/// One item of a peer's mailbox for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailItem {
+    /// Its place in the mailbox, from 0, without gaps.
+    pub sequence: u64,
+    /// The leaf.
+    pub proven: ProvenLeaf,
+    /// For a departure: the map value of the robot and its proof, showing that the departure is the newest leaf.
+    pub newest: Option<NewestProof>,
+    /// Leaves of other registries that lead to this one, oldest first, each as its registry's peers would be handed it.
+    /// None at level 1: whoever needs the chain must know the other registries itself.
+    pub chain: Vec<ChainLeaf>,
+}
+crate::canonical_struct!(MailItem {
+    sequence: Sequence,
+    proven,
+    newest,
+    chain: List<CHAIN_MAX>
+});
+
+/// A custody leaf of a third registry, with the checkpoint it is proven under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainLeaf {
+    /// The checkpoint, a signed note; its origin line names the registry.
+    pub checkpoint: String,
+    /// The leaf.
+    pub proven: ProvenLeaf,
+}
+crate::canonical_struct!(ChainLeaf { checkpoint: Text<NOTE_BYTES_MAX>, proven });
+
+/// Proof that no custody step of its subject follows a leaf: the leaves after it, the map value of the last, the path to
+/// the map root, and the map-head leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestProof {
+    /// Bytes of the subject's leaves after the one proven, oldest first; each names the one before as `prev`.
+    pub later: Vec<Blob>,
+    /// The value in the map.
+    pub value: MapValue,
+    /// The path to the map root.
+    pub proof: MapProof,
+    /// The map-head leaf: the last under the checkpoint; its record root is the map root.
+    pub map_head: ProvenHead,
+}
+crate::canonical_struct!(NewestProof {
+    later: List<LATER_LEAVES_MAX>,
+    value,
+    proof,
+    map_head
+});
+
+/// A map-head leaf and its inclusion path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenHead {
+    /// Its index: the checkpoint's size less one.
+    pub index: u64,
+    /// Its bytes.
+    pub leaf: Blob,
+    /// Inclusion path.
+    pub path: Vec<Digest>,
+}
+crate::canonical_struct!(ProvenHead { index: Index, leaf, path: List<PROOF_COUNT_MAX> });
+
+/// What a peer's mailbox handed over at once, under one checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailBatch {
+    /// Primary prefix of the peer.
+    pub peer: Prefix,
+    /// Its checkpoint, a signed note.
+    pub checkpoint: String,
+    /// Consistency proof from the largest size we know of.
+    pub consistency: Vec<Digest>,
+    /// Items in order.
+    pub items: Vec<MailItem>,
+}
+crate::canonical_struct!(MailBatch @ 1 {
+    peer,
+    checkpoint: Text<NOTE_BYTES_MAX>,
+    consistency: List<RANGE_PROOF_COUNT_MAX>,
+    items: List<MAIL_ITEMS_MAX>
+});
+
+/// What a client signs to open a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOpening {
+    /// The registry meant.
+    pub prefix: Prefix,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The key that signs; the session belongs to its party.
+    pub key: KeyId,
+    /// The certificate's subject under which the session is used.
+    pub subject: String,
+    /// 16 bytes drawn by the client, so that a repeated request opens one session.
+    pub nonce: [u8; 16],
+    /// Ignored after this log time.
+    pub not_after: TimeMs,
+}
+crate::canonical_struct!(SessionOpening @ 1 {
+    prefix,
+    incarnation: Sequence,
+    key,
+    subject,
+    nonce,
+    not_after
+});
+
+impl SessionOpening {
+    /// The bytes under the signature, of an opening's canonical bytes.
+    pub fn signing_bytes(opening: &[u8]) -> Vec<u8> {
+        [tag::SESSION.as_bytes(), opening].concat()
+    }
+}
+
+/// What an entry does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A statement of the jurisdiction's roots; the first is the genesis.
+    Root {
+        /// The statement and its signatures.
+        signed: Signed,
+    },
+    /// Raises the ceiling of stamps, on the evidence of a quorum of voters' clocks. Its own stamp counts for nothing.
+    AdvanceTime {
+        /// What a quorum reads.
+        to: TimeMs,
+        /// What each voter's clock read, ascending by node.
+        readings: Vec<ClockReading>,
+    },
+    /// Opens a session.
+    OpenSession {
+        /// Subject of the client's certificate, by the node that was asked.
+        subject: String,
+        /// Canonical bytes of a [`SessionOpening`].
+        opening: Blob,
+        /// Signature of the opening's key over `"carnet-session/1" ‖ opening`.
+        signature: Signature,
+    },
+    /// Commands of an actor.
+    Actor {
+        /// Subject of the client's certificate, by the node that was asked.
+        subject: String,
+        /// The request.
+        request: Request,
+    },
+    /// Items of a peer's mailbox, with their evidence.
+    Foreign {
+        /// The batch.
+        batch: MailBatch,
+    },
+    /// Appends the map head and closes the tree at this size.
+    Seal {},
+    /// Publishes the signature of a sealed size.
+    Publish {
+        /// Tree size.
+        size: u64,
+        /// Tree root.
+        root: Digest,
+        /// The log key's signature over the checkpoint.
+        signature: Signature,
+    },
+    /// Runs a published rule, whose outcome every replica computes.
+    Rule {
+        /// Which.
+        number: u16,
+        /// Where the rule's scan stands; an entry that names another place does nothing.
+        cursor: u64,
+    },
+    /// Raises the feature level, once every member knows the higher one.
+    RaiseLevel {
+        /// The next level.
+        to: Level,
+        /// What each member knows, ascending by node.
+        seen: Vec<Knows>,
+    },
+}
+crate::canonical_variants!(Body {
+    1 => Root { signed },
+    2 => AdvanceTime { to, readings },
+    3 => OpenSession { subject, opening, signature },
+    4 => Actor { subject, request },
+    5 => Foreign { batch },
+    6 => Seal {},
+    7 => Publish { size: Index, root, signature },
+    8 => Rule { number, cursor: Sequence },
+    9 => RaiseLevel { to, seen: List<READINGS_MAX> },
+});
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The leader's stamp.
+    pub stamp: Stamp,
+    /// What it does.
+    pub body: Body,
+}
+crate::canonical_struct!(Entry @ 1 { stamp, body });
+
+impl Entry {
+    /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
+    pub fn to_bytes_at_once(&self) -> Vec<u8> {
+        let items = match &self.body {
+            Body::Actor { request, .. } => request.items.as_slice(),
+            _ => &[],
+        };
+        let grown = |room: usize, item: &Blob| {
+            // saturates: only room
+            room.saturating_add(item.0.len()).saturating_add(8)
+        };
+        let mut e = Encoder::with_capacity(items.iter().fold(1_024, grown));
+        self.encode(&mut e);
+        e.finish()
+    }
+}
+
+/// The fate of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemAnswer {
+    /// Done: the last leaf it wrote.
+    Done {
+        /// Index of the leaf.
+        leaf_index: u64,
+        /// Its hash.
+        leaf_hash: Digest,
+        /// Sequence of the subject after it.
+        sequence: u64,
+    },
+    /// A lawful "no".
+    Refused {
+        /// Why.
+        rejection: Rejection,
+    },
+    /// Nothing to do: a replay, or no leaf was needed.
+    Nothing {},
+}
+crate::canonical_variants!(ItemAnswer {
+    1 => Done { leaf_index: Index, leaf_hash, sequence: Sequence },
+    2 => Refused { rejection },
+    3 => Nothing {},
+});
+
+/// The answer to an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Log time of the entry (of its first execution, for a repeated request).
+    pub at: TimeMs,
+    /// Tree size after it.
+    pub size: u64,
+    /// The session opened, for `OpenSession`.
+    pub session: Option<u64>,
+    /// One an item, in order.
+    pub items: Vec<ItemAnswer>,
+}
+crate::canonical_struct!(Answer {
+    at,
+    size: Index,
+    session: Maybe<Sequence>,
+    items: List<{ ITEM_COUNT_MAX as usize }>
+});
+
+/// A client's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub id: u64,
+    /// Subject of the certificate that opened it; requests come under no other.
+    pub subject: String,
+    /// Whose key opened it; requests are signed by no other party's.
+    pub party: Holder,
+    /// The nonce it was opened with.
+    pub nonce: [u8; 16],
+    /// When.
+    pub opened: TimeMs,
+    /// The highest request number seen.
+    pub highest: u64,
+}
+crate::canonical_struct!(Session @ 1 {
+    id: Sequence,
+    subject,
+    party,
+    nonce,
+    opened,
+    highest: Sequence
+});
+
+/// What is kept of an answer, by which it is given again: which items were done is a bit each, where their leaves stand and
+/// with which sequence is said where it changes, and the leaves' hashes are read from the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Number of the request in its session.
+    pub sequence: u64,
+    /// SHA-256 of header and signature.
+    pub request: Digest,
+    /// Log time of the entry that answered it.
+    pub at: TimeMs,
+    /// How many items were answered.
+    pub count: u32,
+    /// Where the leaves of the items done stand: from an item done on, the index of its last leaf; the next one done has the
+    /// next, and so on to the next run. One entry makes one run.
+    pub runs: Vec<(u32, u64)>,
+    /// The sequences of the items' subjects: that of an item done, and of those after it up to the next that is named.
+    pub sequences: Vec<(u32, u64)>,
+    /// One bit an item, set when it was done; the first item is the highest bit of the first byte.
+    pub done: Blob,
+    /// Items refused: the item's place and why. What was neither done nor refused changed nothing.
+    pub refused: Vec<(u32, Rejection)>,
+}
+crate::canonical_struct!(StoredAnswer @ 1 {
+    sequence: Sequence,
+    request,
+    at,
+    count,
+    runs: List<{ ITEM_COUNT_MAX as usize }>,
+    sequences: List<{ ITEM_COUNT_MAX as usize }>,
+    done,
+    refused: List<{ ITEM_COUNT_MAX as usize }>
+});
+
+/// A sealed size, waiting for its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Tree size; the last leaf is the map head.
+    pub size: u64,
+    /// Tree root.
+    pub root: Digest,
+    /// Map root.
+    pub map_root: Digest,
+    /// Log time of the seal.
+    pub at: TimeMs,
+}
+crate::canonical_struct!(Sealed {
+    size: Index,
+    root,
+    map_root,
+    at
+});
+
+/// State of the registry as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Primary prefix.
+    pub prefix: Prefix,
+    /// ISO 3166-1 alpha-2 country.
+    pub country: String,
+    /// Incarnation of the log.
+    pub incarnation: u64,
+    /// Identity of the cluster.
+    pub cluster: [u8; 16],
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Log time: never goes back, but by a statement of the roots.
+    pub log_time: TimeMs,
+    /// A stamp above it is refused and moves nothing.
+    pub ceiling: TimeMs,
+    /// How many statements of the roots about time were applied; the next has the next number.
+    pub time_statements: u64,
+    /// Seal after this long without a leaf.
+    pub seal_idle: DurationMs,
+    /// The right edge of the tree.
+    pub tree: Frontier,
+    /// The feature level: what this log may hold.
+    pub level: Level,
+    /// Newest map head leaf.
+    pub map_head: Option<crate::record::Head>,
+    /// Newest leaf about the jurisdiction.
+    pub own_head: Option<crate::record::Head>,
+    /// The newest sealed size.
+    pub sealed: Option<Sealed>,
+    /// Leaves other than map heads since then.
+    pub unsealed: u64,
+    /// The newest published size.
+    pub published: Option<Sealed>,
+    /// Its checkpoint, a signed note; empty before the first.
+    pub checkpoint: String,
+    /// The next session number.
+    pub next_session: u64,
+}
+crate::canonical_struct!(Registry @ 1 {
+    prefix,
+    country,
+    incarnation: Sequence,
+    cluster,
+    roots: List<BUNDLE_LIST_MAX>,
+    threshold,
+    log_key,
+    log_time,
+    ceiling,
+    time_statements,
+    seal_idle,
+    tree,
+    level,
+    map_head,
+    own_head,
+    sealed,
+    unsealed: Sequence,
+    published,
+    checkpoint: Text<NOTE_BYTES_MAX>,
+    next_session: Sequence,
+});
+
+/// A leaf as this registry keeps it: its bytes and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafRecord {
+    /// Canonical bytes of the leaf.
+    pub leaf: Blob,
+    /// Seed of its salts.
+    pub seed: [u8; 32],
+    /// Canonical values of its sixteen slots; `None` stands for null.
+    pub values: Vec<Option<Blob>>,
+    /// What it changes in the state map: key and value digest.
+    pub map: Vec<(Digest, Digest)>,
+    /// Class of its authorisation.
+    pub class: u8,
+    /// Index of the first leaf of its entry: where the envelope is kept.
+    pub envelope: u64,
+    /// Class 0: 0-based index of its item among all items signed. Else 0.
+    pub item: u32,
+    /// Index of the leaf before it of the same subject.
+    pub before: Option<u64>,
+    /// Index of the leaf that it jumps to ([`crate::record::jump_from`]).
+    pub jump: Option<u64>,
+    /// Index of the newest leaf of the subject's trail before this one ([`crate::record::Head::step`]).
+    pub step_before: Option<u64>,
+}
+crate::canonical_struct!(LeafRecord {
+    leaf,
+    seed,
+    values: List<SLOT_COUNT>,
+    map: List<MAP_CHANGES_MAX>,
+    class,
+    envelope: Index,
+    item,
+    before: Maybe<Index>,
+    jump: Maybe<Index>,
+    step_before: Maybe<Index>
+});
+
+/// A custody movement, as shown in the trail of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Which step.
+    pub step: crate::custody::Step,
+    /// The transfer.
+    pub transfer: Option<crate::rules::command::TransferId>,
+    /// Epoch.
+    pub epoch: u64,
+    /// Exporter.
+    pub from: Option<Prefix>,
+    /// Importer.
+    pub to: Prefix,
+    /// Who wrote it.
+    pub writer: Prefix,
+    /// Log time of the writer.
+    pub at: TimeMs,
+    /// When it was seen here.
+    pub seen: TimeMs,
+    /// Office, or empty.
+    pub place: String,
+    /// Hash of the writer's leaf.
+    pub leaf: Digest,
+    /// Index of that leaf in the writer's log.
+    pub leaf_index: u64,
+}
+crate::canonical_struct!(Movement {
+    step,
+    transfer,
+    epoch: Epoch,
+    from,
+    to,
+    writer,
+    at,
+    seen,
+    place,
+    leaf,
+    leaf_index: Index
+});
+
+/// A leaf of another log, for slot 14 and for evidence lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRef {
+    /// Origin line of the log.
+    pub origin: String,
+    /// Leaf index there.
+    pub index: u64,
+    /// Leaf hash.
+    pub leaf: Digest,
+    /// When that log recorded it; `None` where its bytes cannot be read here.
+    pub at: Option<TimeMs>,
+    /// The custody link that it carries, if it is a custody step.
+    pub link: Option<crate::custody::Link>,
+}
+crate::canonical_struct!(EvidenceRef {
+    origin,
+    index: Index,
+    leaf,
+    at,
+    link
+});

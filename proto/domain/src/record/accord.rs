@@ -1,0 +1,451 @@
+//! What two jurisdictions sign about each other: trust bundles, recognition agreements, and the statements that a
+//! jurisdiction's own roots make in its log.
+//!
+//! Data and the count of root signatures. Who is to be believed, and what a clause means for a verdict, is in `trust`.
+
+use crate::bytes::code::{ModelId, Prefix};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Blob, Canonical, tag};
+use crate::bytes::signature::{PublicKey, Signature, verify};
+use crate::bytes::time::{DurationMs, TimeMs};
+use crate::limits::{
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Index, List,
+    MODELS_OF_RECALL_MAX, Name, ROOT_SIGNATURES_MAX, Sequence,
+};
+use crate::record::{AgreementRef, Holder, Severity};
+use crate::rules::command::Purpose;
+use crate::rules::policy::Role;
+
+/// A signature by one of the roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootSignature {
+    /// The root key.
+    pub root: PublicKey,
+    /// Over `"carnet-root/1" ‖ bytes`; in an order to skip an entry over `"carnet-skip/1" ‖ bytes`.
+    pub signature: Signature,
+}
+crate::canonical_struct!(RootSignature { root, signature });
+
+/// The bytes that a root signs for a statement, bundle or agreement.
+pub fn root_signing_bytes(bytes: &[u8]) -> Vec<u8> {
+    [tag::ROOT_STATEMENT.as_bytes(), bytes].concat()
+}
+
+/// Whether at least `threshold` different ones of `roots` signed `bytes`.
+pub fn signed_by_roots(
+    roots: &[PublicKey],
+    threshold: u8,
+    bytes: &[u8],
+    signatures: &[RootSignature],
+) -> bool {
+    threshold_signed(roots, threshold, &root_signing_bytes(bytes), signatures)
+}
+
+/// As [`signed_by_roots`], for a message that has its own domain string in front.
+pub(crate) fn threshold_signed(
+    roots: &[PublicKey],
+    threshold: u8,
+    message: &[u8],
+    signatures: &[RootSignature],
+) -> bool {
+    if signatures.len() > ROOT_SIGNATURES_MAX {
+        return false;
+    }
+    let mut good = std::collections::BTreeSet::new();
+    for s in signatures {
+        // A root that signed already is not verified again.
+        if roots.contains(&s.root)
+            && !good.contains(&s.root)
+            && verify(&s.root, message, &s.signature).is_ok()
+        {
+            good.insert(s.root);
+        }
+    }
+    threshold > 0 && usize::from(threshold) <= good.len()
+}
+
+/// How a jurisdiction keeps its log key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyringKind {
+    /// Every node holds the whole key: verdicts show SINGLE_KEY.
+    File,
+    /// In a hardware module.
+    Hsm,
+    /// Shares over the nodes.
+    Threshold,
+}
+crate::canonical_enum!(KeyringKind { 1 => File, 2 => Hsm, 3 => Threshold });
+
+/// Everything another country needs to believe this one: exported, compared out of band, pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Name of the jurisdiction.
+    pub name: String,
+    /// Its prefixes; the first is the primary one.
+    pub prefixes: Vec<Prefix>,
+    /// Counts up with every change; a lower one is refused.
+    pub sequence: u64,
+    /// Incarnation of its log.
+    pub incarnation: u64,
+    /// How it keeps its log key.
+    pub keyring: KeyringKind,
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many of them sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Root certificates, DER.
+    pub certificates: Vec<Blob>,
+    /// Federation endpoints, `host:port`.
+    pub endpoints: Vec<String>,
+    /// How often to fetch it anew.
+    pub refresh: DurationMs,
+    /// Valid until.
+    pub valid_to: TimeMs,
+}
+crate::canonical_struct!(Bundle @ 1 {
+    name,
+    prefixes: List<BUNDLE_LIST_MAX>,
+    sequence: Sequence,
+    incarnation: Sequence,
+    keyring,
+    roots: List<BUNDLE_LIST_MAX>,
+    threshold,
+    log_key,
+    certificates: List<BUNDLE_LIST_MAX>,
+    endpoints: List<BUNDLE_LIST_MAX>,
+    refresh,
+    valid_to,
+});
+
+impl Bundle {
+    /// What two people compare out of band.
+    pub fn fingerprint(&self) -> Digest {
+        sha256(&[&self.to_bytes()])
+    }
+
+    /// The prefix in origin lines and certificates.
+    pub fn primary(&self) -> Option<Prefix> {
+        self.prefixes.first().copied()
+    }
+}
+
+/// Bytes with the signatures of roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Canonical bytes of the bundle, agreement or statement.
+    pub bytes: Blob,
+    /// Signatures over them.
+    pub signatures: Vec<RootSignature>,
+}
+crate::canonical_struct!(Signed { bytes, signatures: List<ROOT_SIGNATURES_MAX> });
+
+/// What one party recognises of the other's robots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// Its number in the agreement; verdicts cite it.
+    pub number: u16,
+    /// Who recognises.
+    pub recogniser: Prefix,
+    /// Whose codes.
+    pub issuer: Prefix,
+    /// Models; empty for all.
+    pub models: Vec<ModelId>,
+    /// Intelligence levels accepted.
+    pub levels: Vec<u8>,
+    /// Safety classes accepted.
+    pub safety_classes: Vec<u8>,
+    /// Purposes accepted.
+    pub purposes: Vec<Purpose>,
+    /// The oldest checkpoint that still counts as fresh.
+    pub checkpoint_age_max: DurationMs,
+    /// The gravest recall of the issuer that binds by itself.
+    pub recall_severity_max: Severity,
+    /// The most robots here that one recall may bind by itself.
+    pub recall_count_max: u32,
+}
+crate::canonical_struct!(Clause {
+    number,
+    recogniser,
+    issuer,
+    models: List<MODELS_OF_RECALL_MAX>,
+    levels: List<BUNDLE_LIST_MAX>,
+    safety_classes: List<BUNDLE_LIST_MAX>,
+    purposes: List<BUNDLE_LIST_MAX>,
+    checkpoint_age_max,
+    recall_severity_max,
+    recall_count_max,
+});
+
+impl Clause {
+    /// Whether it covers robots of this model, level and safety class.
+    pub fn covers(&self, model: &ModelId, level: u8, safety_class: u8) -> bool {
+        (self.models.is_empty() || self.models.contains(model))
+            && self.levels.contains(&level)
+            && self.safety_classes.contains(&safety_class)
+    }
+}
+
+/// A recognition agreement of two jurisdictions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// Its name, the same in all versions.
+    pub id: String,
+    /// Counts up from 1.
+    pub version: u32,
+    /// The parties, ascending.
+    pub parties: (Prefix, Prefix),
+    /// In force from.
+    pub effective_from: TimeMs,
+    /// In force until.
+    pub effective_to: TimeMs,
+    /// Clauses, ascending by number.
+    pub clauses: Vec<Clause>,
+}
+crate::canonical_struct!(Agreement @ 1 {
+    id: Name,
+    version,
+    parties,
+    effective_from,
+    effective_to,
+    clauses: List<CLAUSES_MAX>
+});
+
+impl Agreement {
+    /// Its name and version.
+    pub fn reference(&self) -> AgreementRef {
+        AgreementRef {
+            id: self.id.clone(),
+            version: self.version,
+        }
+    }
+
+    /// Whether it is in force at a time.
+    pub fn in_force(&self, at: TimeMs) -> bool {
+        self.effective_from <= at && at < self.effective_to
+    }
+
+    /// Whether it is asked instead of an older one from `now` on, as long as that would be in force.
+    pub fn replaces(&self, older: &Self, now: TimeMs) -> bool {
+        self.id == older.id
+            && self.version > older.version
+            && self.effective_from <= now
+            && self.effective_to >= older.effective_to
+    }
+
+    /// The first clause by which `recogniser` accepts such a robot of `issuer`.
+    pub fn clause(
+        &self,
+        recogniser: Prefix,
+        issuer: Prefix,
+        model: &ModelId,
+        level: u8,
+        safety_class: u8,
+    ) -> Option<&Clause> {
+        self.clauses.iter().find(|c| {
+            c.recogniser == recogniser && c.issuer == issuer && c.covers(model, level, safety_class)
+        })
+    }
+}
+
+/// A first signer, named by the genesis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstSigner {
+    /// The key.
+    pub public: PublicKey,
+    /// Whose.
+    pub holder: Holder,
+    /// In which role.
+    pub role: Role,
+}
+crate::canonical_struct!(FirstSigner {
+    public,
+    holder,
+    role
+});
+
+/// The first leaf of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Genesis {
+    /// The jurisdiction's primary prefix.
+    pub prefix: Prefix,
+    /// ISO 3166-1 alpha-2 country.
+    pub country: String,
+    /// Incarnation of the log.
+    pub incarnation: u64,
+    /// Identity of the cluster, drawn by `carnet pki init`; the certificates of its nodes and their data directories
+    /// carry the same.
+    pub cluster: [u8; 16],
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many of them sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Log time begins here.
+    pub time: TimeMs,
+    /// Seal after this long without a leaf.
+    pub seal_idle: DurationMs,
+    /// Admin and registrar keys.
+    pub signers: Vec<FirstSigner>,
+}
+crate::canonical_struct!(Genesis @ 1 {
+    prefix,
+    country,
+    incarnation: Sequence,
+    cluster,
+    roots: List<BUNDLE_LIST_MAX>,
+    threshold,
+    log_key,
+    time,
+    seal_idle,
+    signers: List<FIRST_SIGNERS_MAX>
+});
+
+/// A change of log time by the roots. Applied once: the number is used up, and log time must stand near `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeChange {
+    /// The cluster it is meant for.
+    pub cluster: [u8; 16],
+    /// One above the number of such statements applied so far.
+    pub number: u64,
+    /// Log time as the roots saw it; when it is applied it may be up to an hour off.
+    pub from: TimeMs,
+    /// Log time after it.
+    pub to: TimeMs,
+}
+crate::canonical_struct!(TimeChange {
+    cluster,
+    number,
+    from,
+    to
+});
+
+/// What a jurisdiction's own roots state in its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// The beginning.
+    Genesis {
+        /// What it says.
+        genesis: Genesis,
+    },
+    /// Another country is a peer, by this bundle of its roots.
+    Recognise {
+        /// The bundle, signed by the other country's roots.
+        bundle: Signed,
+        /// What the two people compared.
+        fingerprint: Digest,
+    },
+    /// An agreement, signed by both countries' roots.
+    Agree {
+        /// The agreement.
+        agreement: Signed,
+    },
+    /// A version of an agreement is suspended for a time: no new offers and permits.
+    Suspend {
+        /// With which peer it was made.
+        peer: Prefix,
+        /// Which.
+        agreement: AgreementRef,
+        /// Counts up for this version, so that an old suspension cannot be replayed.
+        number: u32,
+        /// It is suspended until then, by log time; a time that has passed ends the suspension.
+        until: TimeMs,
+        /// Why.
+        reason: String,
+    },
+    /// Log time goes on to a later time, further than a quorum of clocks may move it: after a long outage.
+    AdvanceTime {
+        /// Which.
+        change: TimeChange,
+    },
+    /// Log time falls back: a quorum of clocks ran ahead. What has ended meanwhile stays ended.
+    RepairTime {
+        /// Which.
+        change: TimeChange,
+    },
+}
+crate::canonical_variants!(Statement @ 1 {
+    1 => Genesis { genesis },
+    2 => Recognise { bundle, fingerprint },
+    3 => Agree { agreement },
+    4 => Suspend { peer, agreement, number, until, reason },
+    5 => AdvanceTime { change },
+    6 => RepairTime { change },
+});
+
+/// A suspension of one version of an agreement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Which version.
+    pub agreement: AgreementRef,
+    /// Number of the suspension; the next has a higher one.
+    pub number: u32,
+    /// Until when.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(Suspension {
+    agreement,
+    number,
+    until
+});
+
+/// A peer, as replicated state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its bundle.
+    pub bundle: Bundle,
+    /// When it became a peer, by our log time.
+    pub since: TimeMs,
+    /// Its log forked: no new offers and permits.
+    pub quarantined: bool,
+    /// The next mailbox sequence that we expect of it.
+    pub cursor: u64,
+    /// The largest size of its log that we applied something under.
+    pub size_seen: u64,
+    /// Root under that size, against which a fork shows.
+    pub root_seen: Digest,
+    /// How many items stand in our mailbox for it.
+    pub outbox: u64,
+    /// Agreements with it, by name and version, ascending.
+    pub agreements: Vec<Agreement>,
+    /// The newest suspension of each version that was ever suspended, ascending.
+    pub suspended: Vec<Suspension>,
+}
+crate::canonical_struct!(Peer @ 1 {
+    bundle,
+    since,
+    quarantined,
+    cursor: Sequence,
+    size_seen: Index,
+    root_seen,
+    outbox: Sequence,
+    agreements: List<AGREEMENTS_OF_PEER_MAX>,
+    suspended: List<AGREEMENTS_OF_PEER_MAX>,
+});
+
+impl Peer {
+    /// Whether a version is suspended at a time.
+    pub fn is_suspended(&self, agreement: &AgreementRef, at: TimeMs) -> bool {
+        let mut suspended = self.suspended.iter();
+        suspended.any(|suspension| suspension.agreement == *agreement && at < suspension.until)
+    }
+
+    /// The newest version of an agreement that is in force at a time, unless that version is suspended.
+    pub fn newest(&self, id: &str, at: TimeMs) -> Option<&Agreement> {
+        let versions = self.agreements.iter().filter(|a| a.id == id);
+        let newest = versions.rev().find(|a| a.in_force(at))?;
+        (!self.is_suspended(&newest.reference(), at)).then_some(newest)
+    }
+
+    /// Of the newest versions in force at a time and not suspended that with the highest number. A version that is suspended
+    /// brings no older one back.
+    pub fn agreement(&self, at: TimeMs) -> Option<&Agreement> {
+        let newest = self.agreements.iter().filter(|a| {
+            self.newest(&a.id, at)
+                .is_some_and(|newest| newest.version == a.version)
+        });
+        newest.max_by_key(|a| a.version)
+    }
+}

@@ -1,0 +1,170 @@
+//! What the rules read and write, as a trait: the store implements it over its engine, tests over maps.
+//!
+//! No rule is here and no key layout: a `Ledger` fetches and carries.
+
+use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::signature::KeyId;
+use crate::custody::Chain;
+use crate::log::map::{Page, PagePath};
+use crate::log::merkle::Node;
+use crate::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
+use crate::record::accord::Peer;
+use crate::record::transfer::Transfer;
+use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use crate::rules::command::TransferId;
+
+/// Read and write access to the records of one registry. Writes are seen by later reads and committed together.
+pub trait Ledger {
+    /// How the medium fails; never a lawful "no".
+    type Fault;
+
+    /// The registry, or `None` before its genesis.
+    fn registry(&self) -> Result<Option<Registry>, Self::Fault>;
+    /// Replaces the registry.
+    fn put_registry(&mut self, registry: Registry) -> Result<(), Self::Fault>;
+    /// Who votes, and who is a member, at this entry, by the memberships that stand before it in the log.
+    fn members(&self) -> Result<Members, Self::Fault>;
+
+    /// A robot.
+    fn robot(&self, code: &Code) -> Result<Option<Robot>, Self::Fault>;
+    /// Replaces a robot, and its secondary keys.
+    fn put_robot(&mut self, robot: Robot) -> Result<(), Self::Fault>;
+    /// The robot that a body or part is fitted in.
+    fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Self::Fault>;
+    /// Notes or frees a body or part.
+    fn put_part_holder(
+        &mut self,
+        identity: &Digest,
+        holder: Option<&Code>,
+    ) -> Result<(), Self::Fault>;
+    /// How many robots of a model have a record here: kept as a number, not counted each time.
+    fn count_of_model(&self, model: &ModelId) -> Result<u64, Self::Fault>;
+
+    /// What is known of the end of a code (by its subject key), body or part.
+    fn ends(&self, identity: &Digest) -> Result<Option<Ends>, Self::Fault>;
+    /// Replaces it.
+    fn put_ends(&mut self, identity: &Digest, ends: Ends) -> Result<(), Self::Fault>;
+    /// The claim of a peer that a code, body or part has ended.
+    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;
+    /// Replaces it.
+    fn put_claim(
+        &mut self,
+        peer: &Prefix,
+        identity: &Digest,
+        claim: Ended,
+    ) -> Result<(), Self::Fault>;
+
+    /// An enterprise.
+    fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Self::Fault>;
+    /// Replaces an enterprise.
+    fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Self::Fault>;
+    /// A model.
+    fn model(&self, id: &ModelId) -> Result<Option<Model>, Self::Fault>;
+    /// Replaces a model.
+    fn put_model(&mut self, model: Model) -> Result<(), Self::Fault>;
+    /// Models of an enterprise, ascending.
+    fn models_of(&self, id: &EnterpriseId) -> Result<Vec<Model>, Self::Fault>;
+    /// A signing key.
+    fn signer(&self, id: &KeyId) -> Result<Option<Signer>, Self::Fault>;
+    /// Replaces a signing key.
+    fn put_signer(&mut self, signer: Signer) -> Result<(), Self::Fault>;
+
+    /// A recall.
+    fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Self::Fault>;
+    /// Replaces a recall and its place under each of its models; a withdrawn one leaves it.
+    fn put_recall(&mut self, recall: Recall) -> Result<(), Self::Fault>;
+    /// The recalls that name a model and have not ended (in force, or proposed), ascending: what has ended is
+    /// neither read again with every action on a robot, nor counted.
+    fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Self::Fault>;
+
+    /// Custody of a robot that has no record here (asked for, permitted, in transit).
+    fn loose_chain(&self, code: &Code) -> Result<Option<LooseChain>, Self::Fault>;
+    /// Replaces or removes it.
+    fn put_loose_chain(
+        &mut self,
+        code: &Code,
+        chain: Option<LooseChain>,
+    ) -> Result<(), Self::Fault>;
+    /// A transfer.
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
+    /// Replaces a transfer.
+    fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
+
+    /// A peer.
+    fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Self::Fault>;
+    /// Replaces a peer.
+    fn put_peer(&mut self, peer: Peer) -> Result<(), Self::Fault>;
+    /// All peers, ascending by prefix.
+    fn peers(&self) -> Result<Vec<Peer>, Self::Fault>;
+    /// Puts an own leaf into a peer's mailbox.
+    fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Self::Fault>;
+
+    /// A session.
+    fn session(&self, id: u64) -> Result<Option<Session>, Self::Fault>;
+    /// Replaces a session.
+    fn put_session(&mut self, session: Session) -> Result<(), Self::Fault>;
+    /// Sessions that a subject has open.
+    fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Self::Fault>;
+    /// Closes a session and forgets its answers.
+    fn close_session(&mut self, id: u64) -> Result<(), Self::Fault>;
+    /// The answer in a place of a session's ring; it may be an older request's.
+    fn answer(
+        &self,
+        session: u64,
+        place: u32,
+        first_item: u32,
+    ) -> Result<Option<StoredAnswer>, Self::Fault>;
+    /// Stores an answer in its place, over the older one.
+    fn put_answer(
+        &mut self,
+        session: u64,
+        place: u32,
+        first_item: u32,
+        answer: StoredAnswer,
+    ) -> Result<(), Self::Fault>;
+
+    /// A leaf of this log.
+    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
+    /// Up to `count_max` leaves with `from <= index < to`, ascending.
+    fn leaves(&self, from: u64, to: u64, count_max: usize) -> Result<Vec<LeafRecord>, Self::Fault>;
+    /// As [`Ledger::leaves`], of each only what it changes in the state map.
+    fn map_changes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<MapChanges>, Self::Fault>;
+    /// Appends a leaf.
+    fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), Self::Fault>;
+    /// The newest leaf of a signing key or a peer, by the subject's key; all other records name their own.
+    fn head_of(&self, key: &Digest) -> Result<Option<crate::record::Head>, Self::Fault>;
+    /// Replaces it.
+    fn put_head(&mut self, key: &Digest, head: crate::record::Head) -> Result<(), Self::Fault>;
+    /// Keeps the envelope of the entry whose first leaf is at `index`; see [`crate::machine::whole_envelope`].
+    fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
+    /// The subtrees of the tree that the leaf at `index` completed: itself first, then ascending by level.
+    fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), Self::Fault>;
+    /// The hash of the leaf at `index`, as the tree has it.
+    fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, Self::Fault>;
+    /// A page of the map.
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
+    /// Replaces a page of the map.
+    fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), Self::Fault>;
+
+    /// Whether this node has verified exactly this signature before (at ingress). Saves work, never changes an answer.
+    fn verified_before(&self, what: &Digest) -> bool;
+}
+
+/// What a leaf changes in the state map: keys and digests of their values.
+pub type MapChanges = Vec<(Digest, Digest)>;
+
+/// Custody of a robot without a record here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LooseChain {
+    /// The chain.
+    pub chain: Chain,
+    /// Newest leaf of the robot in this log, if there is one.
+    pub head: Option<crate::record::Head>,
+}
+crate::canonical_struct!(LooseChain @ 1 { chain, head });

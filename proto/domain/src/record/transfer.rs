@@ -1,0 +1,90 @@
+//! One transfer of a robot between two countries, as either of them keeps it.
+
+use crate::bytes::code::{Code, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
+use crate::custody::Step;
+use crate::limits::{CONDITIONS_MAX, Epoch, List};
+use crate::machine::entry::EvidenceRef;
+use crate::record::{AgreementRef, Robot};
+use crate::rules::command::{Condition, Papers, Purpose, TransferId};
+
+/// How a transfer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Admit, Return, Cancel or Refuse.
+    pub step: Step,
+    /// Where.
+    pub place: String,
+    /// When, by the writer's log time.
+    pub at: TimeMs,
+    /// The writer's leaf.
+    pub leaf: Digest,
+}
+crate::canonical_struct!(Ending {
+    step,
+    place,
+    at,
+    leaf
+});
+
+/// One transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Its number.
+    pub id: TransferId,
+    /// The robot.
+    pub code: Code,
+    /// The exporter.
+    pub from: Prefix,
+    /// The importer.
+    pub to: Prefix,
+    /// Why.
+    pub purpose: Purpose,
+    /// Epoch of the offer.
+    pub epoch: u64,
+    /// The agreement that governs it to its end, and its version.
+    pub agreement: AgreementRef,
+    /// The clause that covers it.
+    pub clause: u16,
+    /// The offer stands until then.
+    pub offer_until: TimeMs,
+    /// Papers.
+    pub papers: Papers,
+    /// Conditions of the permit.
+    pub conditions: Vec<Condition>,
+    /// Departure at the latest; zero before the permit.
+    pub depart_by: TimeMs,
+    /// The importer's reason, if it refused.
+    pub refused: Option<String>,
+    /// The newest step.
+    pub step: Step,
+    /// When that was, by its writer's log time.
+    pub step_at: TimeMs,
+    /// The robot as the exporter disclosed it (at the importer only).
+    pub robot: Option<Robot>,
+    /// The newest leaf of the other party about it: what our next step rests on.
+    pub evidence: Option<EvidenceRef>,
+    /// How it ended.
+    pub ending: Option<Ending>,
+}
+crate::canonical_struct!(Transfer @ 1 {
+    id,
+    code,
+    from,
+    to,
+    purpose,
+    epoch: Epoch,
+    agreement,
+    clause,
+    offer_until,
+    papers,
+    conditions: List<CONDITIONS_MAX>,
+    depart_by,
+    refused,
+    step,
+    step_at,
+    robot,
+    evidence,
+    ending,
+});

@@ -1,0 +1,599 @@
+//! What actors ask of a registry: one canonical item a command. Parsed once at the edge; malformed stops there.
+//!
+//! Says nothing of whether it is allowed.
+
+use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::signature::{PublicKey, Signature};
+use crate::bytes::time::TimeMs;
+use crate::limits::{
+    CONDITIONS_MAX, DOCUMENTS_MAX, IDENTITY_PARTS_MAX, Index, List, MODELS_OF_RECALL_MAX, Maybe,
+    PARTS_MAX, ROLES_MAX, Sequence,
+};
+use crate::record::{
+    AgreementRef, ApprovalStatus, BodyName, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts,
+    PartName, PartyName, RecallId, RecallNotice,
+};
+use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
+use crate::rules::policy::Role;
+
+/// The longest free text in a command, in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// The most bytes of one command.
+pub const COMMAND_BYTES_MAX: usize = TEXT_BYTES_MAX * 64;
+
+/// Which command; stands in the signed header, so that a signature for one is never used for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CommandKind {
+    /// Accredits an enterprise.
+    AccreditEnterprise,
+    /// Suspends, reinstates or strikes off an enterprise.
+    SetEnterpriseStatus,
+    /// Enrols a signing key.
+    AddSigner,
+    /// Retires a signing key, or reports it compromised.
+    RetireSigner,
+    /// Approves a model.
+    ApproveModel,
+    /// Suspends, reinstates or withdraws an approval.
+    SetModelStatus,
+    /// Sets codes aside.
+    Reserve,
+    /// Registers a robot.
+    Register,
+    /// A life-cycle action.
+    Act,
+    /// Sets a hold.
+    SetHold,
+    /// Lifts a hold.
+    LiftHold,
+    /// Custody step 1 at the exporter.
+    DeclareExport,
+    /// Ends an offer.
+    CancelExport,
+    /// Custody step 2 at the importer.
+    PermitImport,
+    /// Refuses an offer.
+    RefuseImport,
+    /// Custody step 3 at the exporter.
+    Depart,
+    /// Custody step 4 at the importer.
+    Admit,
+    /// Sends a robot in transit back.
+    Return,
+    /// Opens a recall.
+    OpenRecall,
+    /// Withdraws a recall.
+    WithdrawRecall,
+    /// Records that a recall was remedied.
+    RemedyRecall,
+}
+crate::canonical_enum!(CommandKind {
+    1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
+    6 => SetModelStatus, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
+    20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
+    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall,
+});
+
+/// A life-cycle action and its payload. Persons stand as commitments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Put in stock.
+    Stock {},
+    /// Sold to a first owner.
+    Sell {
+        /// The owner.
+        owner: PartyName,
+    },
+    /// Put into use.
+    Deploy {
+        /// The operator.
+        operator: PartyName,
+        /// Usage scenario.
+        scenario: String,
+    },
+    /// Moved to another use.
+    Redeploy {
+        /// The operator.
+        operator: PartyName,
+        /// Usage scenario.
+        scenario: String,
+    },
+    /// Maintenance begins.
+    BeginMaintenance {
+        /// What for.
+        note: String,
+    },
+    /// Maintenance is complete.
+    CompleteMaintenance {
+        /// Digest of the report.
+        report: Digest,
+    },
+    /// Repaired.
+    Repair {
+        /// Digest of the report.
+        report: Digest,
+    },
+    /// A part replaced: the one removed and the one fitted.
+    ReplacePart {
+        /// Identity of the part removed.
+        removed: Digest,
+        /// The part fitted.
+        fitted: PartName,
+    },
+    /// Inspected.
+    Inspect {
+        /// Digest of the report.
+        report: Digest,
+        /// Whether it passed.
+        passed: bool,
+    },
+    /// An incident.
+    RecordIncident {
+        /// 1 (slight) to 4 (fatal).
+        severity: u8,
+        /// Where.
+        place: String,
+        /// Digest of the findings.
+        findings: Digest,
+    },
+    /// Training: data set and model, and where.
+    RecordTraining {
+        /// Digest of the data set.
+        data_set: Digest,
+        /// Digest of the model that came out.
+        model: Digest,
+        /// Where it happened.
+        place: String,
+    },
+    /// Firmware changed.
+    UpdateSoftware {
+        /// The new firmware.
+        firmware: Firmware,
+    },
+    /// Ownership asked for.
+    RequestOwnership {
+        /// The gaining owner.
+        owner: PartyName,
+        /// SHA-256 of the release code the seller gave.
+        release_code: Digest,
+    },
+    /// Ownership given.
+    ApproveOwnership {
+        /// The release code.
+        release_code: String,
+    },
+    /// The request ends without a change.
+    EndOwnershipRequest {
+        /// Why.
+        reason: String,
+    },
+    /// Taken out of use.
+    Retire {
+        /// Why.
+        reason: String,
+    },
+    /// Back from retirement.
+    ReturnToService {
+        /// Digest of the inspection report.
+        report: Digest,
+    },
+    /// End of life declared.
+    DeclareEndOfLife {
+        /// How it ends.
+        outcome: EndOfLife,
+        /// Digest of the destruction certificate.
+        certificate: Digest,
+    },
+    /// The declaration withdrawn.
+    WithdrawEndOfLife {
+        /// Why.
+        reason: String,
+    },
+    /// End of life confirmed by a second signer.
+    ConfirmEndOfLife {},
+    /// Registered in error.
+    Annul {
+        /// Why.
+        reason: String,
+    },
+    /// An earlier leaf corrected.
+    Correct {
+        /// The leaf index corrected.
+        corrects: u64,
+        /// What is true instead.
+        note: String,
+    },
+}
+crate::canonical_variants!(Action {
+    4 => Stock {},
+    5 => Sell { owner },
+    6 => Deploy { operator, scenario },
+    7 => Redeploy { operator, scenario },
+    8 => BeginMaintenance { note },
+    9 => CompleteMaintenance { report },
+    10 => Repair { report },
+    11 => ReplacePart { removed, fitted },
+    12 => Inspect { report, passed },
+    13 => RecordIncident { severity, place, findings },
+    14 => RecordTraining { data_set, model, place },
+    15 => UpdateSoftware { firmware },
+    16 => RequestOwnership { owner, release_code },
+    17 => ApproveOwnership { release_code },
+    18 => EndOwnershipRequest { reason },
+    19 => Retire { reason },
+    20 => ReturnToService { report },
+    21 => DeclareEndOfLife { outcome, certificate },
+    22 => WithdrawEndOfLife { reason },
+    23 => ConfirmEndOfLife {},
+    24 => Annul { reason },
+    25 => Correct { corrects: Index, note },
+});
+
+impl Action {
+    /// Its kind in the life-cycle table; the numbers are the same.
+    pub fn kind(&self) -> ActionKind {
+        ActionKind::from_number(self.number()).unwrap_or(ActionKind::Correct)
+    }
+}
+
+/// Why a robot crosses a border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Sold or moved for good.
+    PermanentExport,
+    /// Comes back by a deadline.
+    TemporaryAdmission,
+    /// Goes for repair and returns.
+    RepairAndReturn,
+    /// Shown at an exhibition.
+    Exhibition,
+    /// Passes through.
+    Transit,
+}
+crate::canonical_enum!(Purpose {
+    1 => PermanentExport, 2 => TemporaryAdmission, 3 => RepairAndReturn, 4 => Exhibition, 5 => Transit,
+});
+
+/// Papers of the national customs procedures: Carnet refers to the declaration, it does not replace it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Papers {
+    /// Movement reference number, or empty.
+    pub mrn: String,
+    /// Commodity code, or empty.
+    pub commodity: String,
+    /// Office of export.
+    pub office_of_export: String,
+    /// Office of entry.
+    pub office_of_entry: String,
+    /// Digests of documents.
+    pub documents: Vec<Digest>,
+}
+crate::canonical_struct!(Papers {
+    mrn,
+    commodity,
+    office_of_export,
+    office_of_entry,
+    documents: List<DOCUMENTS_MAX>
+});
+
+/// A condition of a permit, judged at admission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// An inspection report must be shown.
+    Inspection {},
+    /// Firmware of at least this build.
+    FirmwareAtLeast {
+        /// The build.
+        build: u32,
+    },
+    /// A document must be shown.
+    Document {
+        /// Its digest.
+        digest: Digest,
+    },
+}
+crate::canonical_variants!(Condition { 1 => Inspection {}, 2 => FirmwareAtLeast { build }, 3 => Document { digest } });
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inspection {} => write!(f, "an inspection report must be shown"),
+            Self::FirmwareAtLeast { build } => write!(f, "firmware of at least build {build}"),
+            Self::Document { digest } => write!(f, "document {digest} must be shown"),
+        }
+    }
+}
+
+/// Number of a transfer: 16 bytes drawn by the declarant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TransferId(pub [u8; 16]);
+crate::canonical_struct_of_one!(TransferId);
+
+impl std::fmt::Display for TransferId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl TransferId {
+    /// From 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        // Digits only: a number may have a sign before it, which would give one transfer two names.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(text, 16)
+            .ok()
+            .map(|number| Self(number.to_be_bytes()))
+    }
+}
+
+/// Everything a registration states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The code.
+    pub code: Code,
+    /// The body.
+    pub body: BodyName,
+    /// When made.
+    pub manufactured: TimeMs,
+    /// Where made.
+    pub site: String,
+    /// Declared country of origin, alpha-2.
+    pub origin: String,
+    /// A prototype under development.
+    pub prototype: bool,
+    /// Filed by an importer because the maker's country has no registry.
+    pub importers_filing: bool,
+    /// Parts that carry identity.
+    pub identity_parts: Vec<PartName>,
+    /// Other tracked parts.
+    pub parts: Vec<PartName>,
+    /// The robot's own key.
+    pub robot_key: Option<PublicKey>,
+    /// Firmware.
+    pub firmware: Firmware,
+}
+crate::canonical_struct!(Registration {
+    code,
+    body,
+    manufactured,
+    site,
+    origin,
+    prototype,
+    importers_filing,
+    identity_parts: List<IDENTITY_PARTS_MAX>,
+    parts: List<PARTS_MAX>,
+    robot_key,
+    firmware,
+});
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Accredits an enterprise under the registry's prefix.
+    AccreditEnterprise {
+        /// The code allotted.
+        code: EnterpriseCode,
+        /// Legal name.
+        name: String,
+        /// World-wide identifier.
+        maker: Maker,
+        /// Roles.
+        roles: Vec<Role>,
+        /// From.
+        valid_from: TimeMs,
+        /// To.
+        valid_to: TimeMs,
+    },
+    /// Changes an enterprise's standing.
+    SetEnterpriseStatus {
+        /// Which.
+        id: EnterpriseId,
+        /// To what.
+        status: EnterpriseStatus,
+        /// Why.
+        reason: String,
+    },
+    /// Enrols a signing key.
+    AddSigner {
+        /// The key.
+        public: PublicKey,
+        /// Whose.
+        holder: Holder,
+        /// In which role.
+        role: Role,
+    },
+    /// Retires a signing key.
+    RetireSigner {
+        /// The key.
+        public: PublicKey,
+        /// The last leaf index whose statements stand, if it was compromised.
+        compromised_after: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// Approves a model.
+    ApproveModel {
+        /// Its code.
+        id: ModelId,
+        /// Its facts.
+        facts: ModelFacts,
+        /// Production from.
+        production_from: TimeMs,
+        /// Production to.
+        production_to: TimeMs,
+    },
+    /// Changes an approval.
+    SetModelStatus {
+        /// Which.
+        id: ModelId,
+        /// To what.
+        status: ApprovalStatus,
+        /// Why.
+        reason: String,
+    },
+    /// Sets a code aside.
+    Reserve {
+        /// The code.
+        code: Code,
+    },
+    /// Registers a robot.
+    Register {
+        /// What is stated.
+        registration: Registration,
+    },
+    /// A life-cycle action.
+    Act {
+        /// The robot.
+        code: Code,
+        /// The record's sequence the actor saw, for optimistic concurrency.
+        expected_sequence: Option<u64>,
+        /// What is done.
+        action: Action,
+    },
+    /// Sets a hold.
+    SetHold {
+        /// The robot.
+        code: Code,
+        /// Which.
+        kind: HoldKind,
+        /// Why.
+        reason: String,
+    },
+    /// Lifts a hold.
+    LiftHold {
+        /// The robot.
+        code: Code,
+        /// Which.
+        kind: HoldKind,
+        /// Why.
+        reason: String,
+    },
+    /// Custody step 1.
+    DeclareExport {
+        /// The robot.
+        code: Code,
+        /// Number of the transfer.
+        transfer: TransferId,
+        /// To which country.
+        to: Prefix,
+        /// Why.
+        purpose: Purpose,
+        /// The offer stands until then.
+        offer_until: TimeMs,
+        /// The agreement it rests on, and its version.
+        agreement: AgreementRef,
+        /// Papers.
+        papers: Papers,
+    },
+    /// Ends an offer.
+    CancelExport {
+        /// The transfer.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    },
+    /// Custody step 2.
+    PermitImport {
+        /// The transfer.
+        transfer: TransferId,
+        /// Departure at the latest.
+        depart_by: TimeMs,
+        /// Conditions.
+        conditions: Vec<Condition>,
+    },
+    /// Refuses an offer.
+    RefuseImport {
+        /// The transfer.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    },
+    /// Custody step 3.
+    Depart {
+        /// The transfer.
+        transfer: TransferId,
+        /// Office of exit.
+        place: String,
+    },
+    /// Custody step 4.
+    Admit {
+        /// The transfer.
+        transfer: TransferId,
+        /// Office of entry.
+        place: String,
+        /// The importer of record.
+        importer: PartyName,
+        /// Documents shown at the border.
+        documents: Vec<Digest>,
+        /// The robot's own signature over its admission. None at level 1.
+        countersignature: Option<Signature>,
+    },
+    /// Sends a robot in transit back.
+    Return {
+        /// The transfer.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    },
+    /// Opens a recall.
+    OpenRecall {
+        /// Number, severity, predicate.
+        notice: RecallNotice,
+        /// The models it touches.
+        models: Vec<ModelId>,
+        /// What to do.
+        remedy: String,
+    },
+    /// Withdraws a recall.
+    WithdrawRecall {
+        /// Which.
+        recall: RecallId,
+        /// Why.
+        reason: String,
+    },
+    /// Records that a recall was remedied.
+    RemedyRecall {
+        /// The robot.
+        code: Code,
+        /// The recall.
+        recall: RecallId,
+        /// Digest of the report.
+        report: Digest,
+    },
+}
+crate::canonical_variants!(Command @ 1 {
+    1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
+    2 => SetEnterpriseStatus { id, status, reason },
+    3 => AddSigner { public, holder, role },
+    4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
+    5 => ApproveModel { id, facts, production_from, production_to },
+    6 => SetModelStatus { id, status, reason },
+    10 => Reserve { code },
+    11 => Register { registration },
+    12 => Act { code, expected_sequence: Maybe<Sequence>, action },
+    13 => SetHold { code, kind, reason },
+    14 => LiftHold { code, kind, reason },
+    20 => DeclareExport { code, transfer, to, purpose, offer_until, agreement, papers },
+    21 => CancelExport { transfer, reason },
+    22 => PermitImport { transfer, depart_by, conditions: List<CONDITIONS_MAX> },
+    23 => RefuseImport { transfer, reason },
+    24 => Depart { transfer, place },
+    25 => Admit { transfer, place, importer, documents: List<DOCUMENTS_MAX>, countersignature },
+    26 => Return { transfer, reason },
+    30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
+    31 => WithdrawRecall { recall, reason },
+    32 => RemedyRecall { code, recall, report },
+});
+
+impl Command {
+    /// Its kind; the numbers are the same.
+    pub fn kind(&self) -> CommandKind {
+        match CommandKind::from_number(self.number()) {
+            Some(kind) => kind,
+            None => unreachable!("every command number is a kind; a test compares the tables"),
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Whether a command is allowed, and what it changes: pure, total, deterministic.
+//!
+//! The first reason in precedence is answered. Reads go through a [`Ledger`]; nothing is written here.
+
+mod border;
+mod recall;
+mod robot;
+
+use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::bytes::signature::PublicKey;
+use crate::bytes::time::TimeMs;
+use crate::limits::MODELS_OF_ENTERPRISE_MAX;
+use crate::log::leaf::Kind;
+use crate::machine::entry::Registry;
+use crate::record::event::{After, Effect, Event};
+use crate::record::ledger::Ledger;
+use crate::record::{
+    ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Party,
+    PartyName, Setter, Signer,
+};
+use crate::rules::command::{Command, CommandKind};
+use crate::rules::policy::{Permission, Relation, Role, permission};
+use crate::rules::rejection::{Detail, Listed, Reason, Rejection};
+
+pub(crate) use border::{Held, cancel_after_refusal, held};
+pub use recall::blocked_by_recall;
+
+/// Why there are no events: a lawful "no", or the medium failed.
+#[derive(Debug)]
+pub enum Stop<F> {
+    /// A lawful "no".
+    Refused(Rejection),
+    /// The medium failed.
+    Fault(F),
+}
+
+impl<F> From<Rejection> for Stop<F> {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+/// Events, or why not.
+pub type Decided<F> = Result<Vec<Event>, Stop<F>>;
+
+/// Events whose records can be kept; see [`Event::fits`].
+pub(crate) fn fitting<F>(events: Vec<Event>) -> Decided<F> {
+    for event in &events {
+        event.fits()?;
+    }
+    Ok(events)
+}
+
+/// A lawful "no".
+pub(crate) fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
+    Err(Stop::Refused(Rejection::new(reason, detail)))
+}
+
+/// Carries a fault of the medium through `?`.
+pub(crate) trait OrFault<T, F> {
+    /// The value, or the fault as a stop.
+    fn or_fault(self) -> Result<T, Stop<F>>;
+}
+
+impl<T, F> OrFault<T, F> for Result<T, F> {
+    fn or_fault(self) -> Result<T, Stop<F>> {
+        self.map_err(Stop::Fault)
+    }
+}
+
+/// What a decision stands on beside the records: the registry, log time, the signer, and the next leaf index.
+pub struct Context<'a> {
+    /// The registry.
+    pub registry: &'a Registry,
+    /// Log time of the entry.
+    pub now: TimeMs,
+    /// Who signed; active at this entry.
+    pub signer: &'a Signer,
+    /// Index of the next leaf.
+    pub next_leaf: u64,
+}
+
+impl Context<'_> {
+    /// This registry's prefix.
+    pub fn me(&self) -> Prefix {
+        self.registry.prefix
+    }
+
+    /// Who signed, as the setter of a hold.
+    pub fn actor(&self) -> Setter {
+        Setter {
+            prefix: self.me(),
+            party: self.signer.holder.clone(),
+            role: self.signer.role,
+        }
+    }
+
+    /// A party that the command names; a person's desk is who signed.
+    pub(crate) fn party(&self, named: &PartyName) -> Party {
+        named.at(Desk::of(self.me(), &self.signer.holder), self.now)
+    }
+
+    fn relation_to(&self, owner: &EnterpriseId) -> Relation {
+        match &self.signer.holder {
+            Holder::Enterprise { id } if id == owner => Relation::Own,
+            _ => Relation::Other,
+        }
+    }
+
+    /// Refuses a signer whose role may not give the command, or not on this subject.
+    fn allow<F>(&self, kind: CommandKind, owner: Option<&EnterpriseId>) -> Result<(), Stop<F>> {
+        let relation = owner.map_or(Relation::Other, |owner| self.relation_to(owner));
+        match permission(self.signer.role, kind) {
+            Permission::No => no(
+                Reason::RoleNotAllowed,
+                Detail::RoleMayNot {
+                    role: self.signer.role,
+                    command: kind,
+                },
+            ),
+            found if found.covers(relation) => Ok(()),
+            _ => no(
+                Reason::NotYours,
+                Detail::NotOf {
+                    owner: owner.copied(),
+                    holder: self.signer.holder.clone(),
+                },
+            ),
+        }
+    }
+}
+
+/// Judges one command.
+///
+/// # Errors
+/// A lawful "no" with the first reason in precedence, or a fault of the medium.
+pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Decided<L::Fault> {
+    match command {
+        Command::AccreditEnterprise {
+            code,
+            name,
+            maker,
+            roles,
+            valid_from,
+            valid_to,
+        } => accredit(
+            ledger,
+            cx,
+            command,
+            Accreditation {
+                code,
+                name,
+                maker,
+                roles,
+                from: *valid_from,
+                to: *valid_to,
+            },
+        ),
+        Command::SetEnterpriseStatus { id, status, .. } => {
+            set_enterprise_status(ledger, cx, command, id, *status)
+        }
+        Command::AddSigner {
+            public,
+            holder,
+            role,
+        } => add_signer(ledger, cx, command, public, holder, *role),
+        Command::RetireSigner {
+            public,
+            compromised_after,
+            ..
+        } => retire_signer(ledger, cx, command, public, *compromised_after),
+        Command::ApproveModel {
+            id,
+            facts,
+            production_from,
+            production_to,
+        } => approve_model(
+            ledger,
+            cx,
+            command,
+            id,
+            facts,
+            *production_from,
+            *production_to,
+        ),
+        Command::SetModelStatus { id, status, .. } => {
+            set_model_status(ledger, cx, command, id, *status)
+        }
+        Command::Reserve { code } => robot::reserve(ledger, cx, command, code),
+        Command::Register { registration } => robot::register(ledger, cx, command, registration),
+        Command::Act {
+            code,
+            expected_sequence,
+            action,
+        } => robot::act(ledger, cx, command, code, *expected_sequence, action),
+        Command::SetHold { code, kind, reason } => {
+            robot::set_hold(ledger, cx, command, code, *kind, reason)
+        }
+        Command::LiftHold { code, kind, .. } => robot::lift_hold(ledger, cx, command, code, *kind),
+        Command::DeclareExport { .. } => border::declare_export(ledger, cx, command),
+        Command::CancelExport { transfer, .. } => {
+            border::cancel_export(ledger, cx, command, transfer)
+        }
+        Command::PermitImport {
+            transfer,
+            depart_by,
+            conditions,
+        } => border::permit_import(ledger, cx, command, transfer, *depart_by, conditions),
+        Command::RefuseImport { transfer, reason } => {
+            border::refuse_import(ledger, cx, command, transfer, reason)
+        }
+        Command::Depart { transfer, place } => border::depart(ledger, cx, command, transfer, place),
+        Command::Admit {
+            transfer,
+            place,
+            importer,
+            documents,
+            countersignature,
+        } => {
+            if countersignature.is_some() {
+                // Nobody would have verified it.
+                return no(Reason::Malformed, Detail::NOTHING);
+            }
+            border::admit(ledger, cx, command, transfer, place, importer, documents)
+        }
+        Command::Return { transfer, .. } => border::send_back(ledger, cx, command, transfer),
+        Command::OpenRecall {
+            notice,
+            models,
+            remedy,
+        } => recall::open(ledger, cx, command, notice, models, remedy),
+        Command::WithdrawRecall { recall, .. } => recall::withdraw(ledger, cx, command, recall),
+        Command::RemedyRecall { code, recall, .. } => {
+            recall::remedy(ledger, cx, command, code, recall)
+        }
+    }
+}
+
+/// Whether something is named twice.
+pub(crate) fn has_twins<T: Ord>(list: &[T]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    !list.iter().all(|one| seen.insert(one))
+}
+
+struct Accreditation<'a> {
+    code: &'a EnterpriseCode,
+    name: &'a str,
+    maker: &'a Maker,
+    roles: &'a [Role],
+    from: TimeMs,
+    to: TimeMs,
+}
+
+fn accredit<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    a: Accreditation<'_>,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::AccreditEnterprise, None)?;
+    let id = EnterpriseId::new(cx.me(), *a.code).or_else(|_| {
+        no(
+            Reason::PrefixNotOurs,
+            Detail::EnterpriseCode { code: *a.code },
+        )
+    })?;
+    if ledger.enterprise(&id).or_fault()?.is_some() {
+        return no(Reason::EnterpriseExists, Detail::Enterprise { id });
+    }
+    if has_twins(a.roles) {
+        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
+    }
+    if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
+        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
+    }
+    let enterprise = Enterprise {
+        id,
+        name: a.name.to_owned(),
+        maker: a.maker.clone(),
+        roles: a.roles.to_vec(),
+        valid_from: a.from,
+        valid_to: a.to,
+        status: EnterpriseStatus::Active,
+        head: None,
+    };
+    Ok(vec![Event::new(
+        Kind::Enterprise,
+        command,
+        After::Enterprise(enterprise),
+    )])
+}
+
+fn set_enterprise_status<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &EnterpriseId,
+    status: EnterpriseStatus,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::SetEnterpriseStatus, None)?;
+    let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+    };
+    if enterprise.status == EnterpriseStatus::StruckOff {
+        return no(
+            Reason::EnterpriseNotActive,
+            Detail::EnterpriseIs {
+                id: *id,
+                status: enterprise.status,
+            },
+        );
+    }
+    let after = After::Enterprise(Enterprise {
+        status,
+        ..enterprise
+    });
+    Ok(vec![
+        Event::new(Kind::Enterprise, command, after)
+            .effect(Effect::StandingOf(*id))
+            .effect(Effect::TellAll),
+    ])
+}
+
+fn add_signer<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    public: &PublicKey,
+    holder: &Holder,
+    role: Role,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::AddSigner, None)?;
+    // Offices are the administrator's, enterprises the registrar's.
+    let (right, detail) = match holder {
+        Holder::Office { .. } => (
+            cx.signer.role == Role::Admin && !role.is_enterprise(),
+            Detail::OfficesByAdmin {},
+        ),
+        Holder::Enterprise { .. } => (
+            cx.signer.role == Role::Registrar && role.is_enterprise(),
+            Detail::PartiesByRegistrar {},
+        ),
+    };
+    if !right {
+        return no(Reason::RoleNotAllowed, detail);
+    }
+    if let Holder::Enterprise { id } = holder {
+        let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+            return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+        };
+        standing::<L::Fault>(&enterprise, cx.now)?;
+        if !enterprise.roles.contains(&role) {
+            return no(
+                Reason::EnterpriseLacksRole,
+                Detail::NotAccreditedAs { id: *id, role },
+            );
+        }
+    }
+    let id = public.key_id();
+    if ledger.signer(&id).or_fault()?.is_some() {
+        return no(Reason::SignerExists, Detail::Key { key: id });
+    }
+    let signer = Signer {
+        id,
+        public: *public,
+        holder: holder.clone(),
+        role,
+        added: cx.next_leaf,
+        retired: None,
+        compromised_after: None,
+    };
+    Ok(vec![Event::new(
+        signer_kind(holder),
+        command,
+        After::Signer(signer),
+    )])
+}
+
+fn retire_signer<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    public: &PublicKey,
+    compromised_after: Option<u64>,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::RetireSigner, None)?;
+    let Some(signer) = ledger.signer(&public.key_id()).or_fault()? else {
+        return no(
+            Reason::SignerUnknown,
+            Detail::Key {
+                key: public.key_id(),
+            },
+        );
+    };
+    if signer.retired.is_some() {
+        return no(
+            Reason::SignerNotActive,
+            Detail::RetiredAlready { key: signer.id },
+        );
+    }
+    let kind = signer_kind(&signer.holder);
+    let after = After::Signer(Signer {
+        retired: Some(cx.next_leaf),
+        compromised_after,
+        ..signer
+    });
+    Ok(vec![Event::new(kind, command, after)])
+}
+
+fn signer_kind(holder: &Holder) -> Kind {
+    match holder {
+        Holder::Enterprise { .. } => Kind::Enterprise,
+        Holder::Office { .. } => Kind::Office,
+    }
+}
+
+/// Refuses an enterprise that may not act at `now`.
+fn standing<F>(enterprise: &Enterprise, now: TimeMs) -> Result<(), Stop<F>> {
+    if enterprise.status != EnterpriseStatus::Active {
+        return no(
+            Reason::EnterpriseNotActive,
+            Detail::EnterpriseIs {
+                id: enterprise.id,
+                status: enterprise.status,
+            },
+        );
+    }
+    if now < enterprise.valid_from || enterprise.valid_to <= now {
+        let (from, to) = (enterprise.valid_from, enterprise.valid_to);
+        return no(
+            Reason::EnterpriseNotActive,
+            Detail::AccreditedFrom {
+                id: enterprise.id,
+                from,
+                to,
+            },
+        );
+    }
+    Ok(())
+}
+
+fn approve_model<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &ModelId,
+    facts: &ModelFacts,
+    production_from: TimeMs,
+    production_to: TimeMs,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::ApproveModel, None)?;
+    if id.prefix() != cx.me() {
+        return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
+    }
+    let Some(enterprise) = ledger.enterprise(&id.enterprise_id()).or_fault()? else {
+        return no(
+            Reason::EnterpriseUnknown,
+            Detail::Enterprise {
+                id: id.enterprise_id(),
+            },
+        );
+    };
+    standing::<L::Fault>(&enterprise, cx.now)?;
+    if ledger.model(id).or_fault()?.is_some() {
+        return no(Reason::ModelExists, Detail::Model { id: *id });
+    }
+    if !(1..=5).contains(&facts.level) || !(1..=4).contains(&facts.safety_class) {
+        return no(
+            Reason::Malformed,
+            Detail::LevelOrClass {
+                level: facts.level,
+                safety_class: facts.safety_class,
+            },
+        );
+    }
+    let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
+    if models.len() >= MODELS_OF_ENTERPRISE_MAX {
+        return no(
+            Reason::RecordFull,
+            Detail::ModelsOf {
+                id: id.enterprise_id(),
+                max: MODELS_OF_ENTERPRISE_MAX as u64,
+            },
+        );
+    }
+    let model = Model {
+        id: *id,
+        facts: facts.clone(),
+        production_from,
+        production_to,
+        status: ApprovalStatus::Approved,
+        head: None,
+    };
+    Ok(vec![Event::new(Kind::Model, command, After::Model(model))])
+}
+
+fn set_model_status<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &ModelId,
+    status: ApprovalStatus,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::SetModelStatus, None)?;
+    let Some(model) = ledger.model(id).or_fault()? else {
+        return no(Reason::ModelUnknown, Detail::Model { id: *id });
+    };
+    if model.status == ApprovalStatus::Withdrawn {
+        return no(
+            Reason::ModelNotApproved,
+            Detail::ModelIs {
+                id: *id,
+                status: model.status,
+            },
+        );
+    }
+    let after = After::Model(Model { status, ..model });
+    Ok(vec![
+        Event::new(Kind::Model, command, after).effect(Effect::TellAll),
+    ])
+}
+
+/// The robot with this code, or a refusal.
+pub(crate) fn known<L: Ledger>(
+    ledger: &L,
+    code: &Code,
+) -> Result<crate::record::Robot, Stop<L::Fault>> {
+    match ledger.robot(code).or_fault()? {
+        Some(robot) => Ok(robot),
+        None => no(Reason::RobotUnknown, Detail::Code { code: *code }),
+    }
+}

@@ -1,0 +1,627 @@
+//! The custody steps of 03 as commands: the chain is judged by `custody`, the rest (holds, recalls, clauses, papers)
+//! here.
+
+use super::recall::{blocked_by_recall, recalls_owed};
+use super::robot::no_ownership_request;
+use super::{Context, Decided, OrFault, Stop, known, no};
+use crate::bytes::code::{Code, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
+use crate::custody::{Act, Chain, Link, Phase, Step, propose};
+use crate::log::leaf::{Kind, Subject};
+use crate::record::accord::Peer;
+use crate::record::event::{After, Effect, Event, LinkWritten};
+use crate::record::ledger::Ledger;
+use crate::record::transfer::Transfer;
+use crate::record::{AgreementRef, Head, PartyName, Robot};
+use crate::rules::command::{Command, CommandKind, Condition, Purpose, TransferId};
+use crate::rules::lifecycle::{ActionKind, blocks, blocks_departure, next};
+use crate::rules::rejection::{Detail, Ending, Reason};
+
+/// Custody of a robot as this registry knows it, with its record if there is one.
+pub(crate) struct Held {
+    pub(crate) chain: Chain,
+    pub(crate) robot: Option<Robot>,
+    pub(crate) head: Option<Head>,
+}
+
+pub(crate) fn held<L: Ledger>(ledger: &L, code: &Code) -> Result<Held, Stop<L::Fault>> {
+    if let Some(robot) = ledger.robot(code).or_fault()? {
+        return Ok(Held {
+            chain: robot.custody.clone(),
+            head: robot.head,
+            robot: Some(robot),
+        });
+    }
+    let loose = ledger.loose_chain(code).or_fault()?;
+    let (chain, head) = loose.map_or((Chain::unknown(), None), |loose| (loose.chain, loose.head));
+    Ok(Held {
+        chain,
+        robot: None,
+        head,
+    })
+}
+
+impl Held {
+    /// The record after a step that changes nothing but custody.
+    pub(crate) fn after(self, code: &Code) -> After {
+        match self.robot {
+            Some(robot) => After::Robot(Box::new(Robot {
+                custody: self.chain,
+                ..robot
+            })),
+            None => After::Loose(*code, self.chain, self.head),
+        }
+    }
+}
+
+fn the_transfer<L: Ledger>(ledger: &L, id: &TransferId) -> Result<Transfer, Stop<L::Fault>> {
+    match ledger.transfer(id).or_fault()? {
+        Some(transfer) => Ok(transfer),
+        None => no(Reason::TransferUnknown, Detail::Transfer { transfer: *id }),
+    }
+}
+
+/// A peer that new offers and permits may concern.
+fn open_peer<L: Ledger>(ledger: &L, prefix: &Prefix) -> Result<Peer, Stop<L::Fault>> {
+    match ledger.peer(prefix).or_fault()? {
+        None => no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
+        Some(peer) if peer.quarantined => {
+            no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
+        }
+        Some(peer) => Ok(peer),
+    }
+}
+
+/// The number of the clause by which `recogniser` accepts the robot for the purpose.
+fn clause_for<F>(
+    cx: &Context<'_>,
+    peer: &Peer,
+    named: &AgreementRef,
+    recogniser: Prefix,
+    robot: &Robot,
+    purpose: Purpose,
+) -> Result<u16, Stop<F>> {
+    let newest = peer.newest(&named.id, cx.now);
+    let Some(agreement) = newest.filter(|newest| newest.version == named.version) else {
+        let detail = Detail::AgreementInForce {
+            asked: named.clone(),
+            newest: newest.map(|newest| newest.version),
+        };
+        return no(Reason::NoAgreement, detail);
+    };
+    let code = &robot.identity.code;
+    if code.prefix() == recogniser {
+        return Ok(0); // Its own robot comes home: no clause is needed.
+    }
+    let clause = agreement.clause(
+        recogniser,
+        code.prefix(),
+        &code.model_id(),
+        robot.level,
+        robot.safety_class,
+    );
+    match clause {
+        Some(clause) if clause.purposes.contains(&purpose) => Ok(clause.number),
+        Some(clause) => no(
+            Reason::ClauseExcludes,
+            Detail::ClausePurpose {
+                clause: clause.number,
+                purpose,
+            },
+        ),
+        None => no(
+            Reason::ClauseExcludes,
+            Detail::NoClause {
+                agreement: agreement.reference(),
+                recogniser,
+                model: code.model_id(),
+                level: robot.level,
+                safety_class: robot.safety_class,
+            },
+        ),
+    }
+}
+
+fn step_event(
+    command: &Command,
+    after: After,
+    link: Link,
+    deadline: TimeMs,
+    place: &str,
+    mut transfer: Transfer,
+    now: TimeMs,
+) -> Event {
+    let counterpart = if link.writer() == transfer.from {
+        transfer.to
+    } else {
+        transfer.from
+    };
+    transfer.step = link.step;
+    transfer.step_at = now;
+    let issuer = transfer.code.prefix();
+    let mut event = Event::new(Kind::Custody, command, after);
+    event.evidence = transfer.evidence.iter().cloned().collect();
+    event.link = Some(LinkWritten {
+        link,
+        deadline,
+        place: place.to_owned(),
+    });
+    event
+        .effects
+        .push(Effect::Transfer(Box::new(transfer.clone())));
+    event.effects.push(Effect::Tell(counterpart));
+    if issuer != transfer.from && issuer != transfer.to {
+        event.effects.push(Effect::Tell(issuer));
+    }
+    event
+}
+
+pub(super) fn declare_export<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+) -> Decided<L::Fault> {
+    let Command::DeclareExport {
+        code,
+        transfer,
+        to,
+        purpose,
+        offer_until,
+        agreement,
+        papers,
+    } = command
+    else {
+        return no(Reason::Malformed, Detail::NOTHING);
+    };
+    cx.allow(CommandKind::DeclareExport, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    if robot.state.is_final() {
+        return no(
+            Reason::StateFinal,
+            Detail::RobotIs {
+                code: *code,
+                state: robot.state,
+            },
+        );
+    }
+    let act = Act::Offer {
+        transfer: *transfer,
+        to: *to,
+        agreement: agreement.clone(),
+    };
+    let link = propose(cx.me(), &robot.custody, &act, cx.now)?;
+    no_ownership_request::<L::Fault>(&robot)?;
+    if let Some(hold) = robot
+        .holds
+        .iter()
+        .find(|h| blocks(h.kind, ActionKind::DeclareExport) || blocks_departure(h.kind))
+    {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
+    let owed = recalls_owed(ledger, &robot)?;
+    if let Some(recall) = owed
+        .iter()
+        .find(|r| blocked_by_recall(r.notice.severity, ActionKind::DeclareExport))
+    {
+        return no(
+            Reason::RecallOpen,
+            Detail::RecallOpen {
+                recall: recall.notice.id.clone(),
+                severity: recall.notice.severity,
+            },
+        );
+    }
+    if next(Some(robot.state), ActionKind::DeclareExport).is_none() {
+        return no(
+            Reason::TransitionNotAllowed,
+            Detail::ActionIn {
+                action: ActionKind::DeclareExport,
+                state: robot.state,
+            },
+        );
+    }
+    let peer = open_peer(ledger, to)?;
+    let clause = clause_for::<L::Fault>(cx, &peer, agreement, *to, &robot, *purpose)?;
+    if ledger.transfer(transfer).or_fault()?.is_some() {
+        return no(
+            Reason::TransferExists,
+            Detail::Transfer {
+                transfer: *transfer,
+            },
+        );
+    }
+    if *offer_until < cx.now {
+        return no(
+            Reason::DeadlinePassed,
+            Detail::OfferedUntil {
+                until: *offer_until,
+                now: cx.now,
+            },
+        );
+    }
+    let record = Transfer {
+        id: *transfer,
+        code: *code,
+        from: cx.me(),
+        to: *to,
+        purpose: *purpose,
+        epoch: link.epoch,
+        agreement: agreement.clone(),
+        clause,
+        offer_until: *offer_until,
+        papers: papers.clone(),
+        conditions: Vec::new(),
+        depart_by: TimeMs(0),
+        refused: None,
+        step: Step::Offer,
+        step_at: cx.now,
+        robot: None,
+        evidence: None,
+        ending: None,
+    };
+    let after = After::Robot(Box::new(robot));
+    let place = papers.office_of_export.clone();
+    Ok(vec![step_event(
+        command,
+        after,
+        link,
+        *offer_until,
+        &place,
+        record,
+        cx.now,
+    )])
+}
+
+/// Custody that a step of ours rests on, and the transfer it belongs to.
+fn at_step<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    id: &TransferId,
+    ours: fn(&Transfer) -> Prefix,
+) -> Result<(Transfer, Held), Stop<L::Fault>> {
+    let transfer = the_transfer(ledger, id)?;
+    if ours(&transfer) != cx.me() {
+        return no(
+            Reason::TransferUnknown,
+            Detail::GoesFrom {
+                transfer: *id,
+                from: transfer.from,
+                to: transfer.to,
+            },
+        );
+    }
+    if let Some(ending) = &transfer.ending {
+        let reason = if ending.step == Step::Admit {
+            Reason::AlreadyAdmitted
+        } else {
+            Reason::TransferEnded
+        };
+        return no(
+            reason,
+            Detail::TransferEnding {
+                step: ending.step,
+                place: ending.place.clone(),
+                at: ending.at,
+                leaf: ending.leaf,
+            },
+        );
+    }
+    let held = held(ledger, &transfer.code)?;
+    if held.chain.open_transfer().is_some_and(|open| open != *id) {
+        return no(Reason::TransferEnded, Detail::AnotherTransfer {});
+    }
+    Ok((transfer, held))
+}
+
+pub(super) fn cancel_export<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+) -> Decided<L::Fault> {
+    let owner = ledger
+        .transfer(id)
+        .or_fault()?
+        .map(|transfer| transfer.code.enterprise_id());
+    cx.allow(CommandKind::CancelExport, owner.as_ref())?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
+    let link = propose(cx.me(), &held.chain, &Act::Cancel, cx.now)?;
+    let code = transfer.code;
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        TimeMs(0),
+        "",
+        transfer,
+        cx.now,
+    )])
+}
+
+pub(super) fn permit_import<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+    depart_by: TimeMs,
+    conditions: &[Condition],
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::PermitImport, None)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
+    let peer = open_peer(ledger, &transfer.from)?;
+    if transfer.code.prefix() != cx.me() {
+        let Some(robot) = &transfer.robot else {
+            return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
+        };
+        transfer.clause = clause_for::<L::Fault>(
+            cx,
+            &peer,
+            &transfer.agreement,
+            cx.me(),
+            robot,
+            transfer.purpose,
+        )?;
+    }
+    let link = propose(cx.me(), &held.chain, &Act::Accept, cx.now)?;
+    if depart_by < cx.now {
+        return no(
+            Reason::DeadlinePassed,
+            Detail::DepartureDue {
+                due: depart_by,
+                now: cx.now,
+            },
+        );
+    }
+    transfer.depart_by = depart_by;
+    transfer.conditions = conditions.to_vec();
+    let code = transfer.code;
+    let place = transfer.papers.office_of_entry.clone();
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        depart_by,
+        &place,
+        transfer,
+        cx.now,
+    )])
+}
+
+pub(super) fn refuse_import<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::RefuseImport, None)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let link = propose(cx.me(), &held.chain, &Act::Refuse, cx.now)?;
+    transfer.refused = Some(reason.to_owned());
+    let code = transfer.code;
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        TimeMs(0),
+        "",
+        transfer,
+        cx.now,
+    )])
+}
+
+pub(super) fn depart<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+    place: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::Depart, None)?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
+    let Some(robot) = held.robot.as_ref() else {
+        return no(
+            Reason::RobotUnknown,
+            Detail::Code {
+                code: transfer.code,
+            },
+        );
+    };
+    if robot.state.is_final() {
+        return no(
+            Reason::StateFinal,
+            Detail::RobotIs {
+                code: transfer.code,
+                state: robot.state,
+            },
+        );
+    }
+    if let Some(hold) = robot.holds.iter().find(|hold| blocks_departure(hold.kind)) {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
+    let owed = recalls_owed(ledger, robot)?;
+    if let Some(recall) = owed
+        .iter()
+        .find(|r| blocked_by_recall(r.notice.severity, ActionKind::Depart))
+    {
+        return no(
+            Reason::RecallOpen,
+            Detail::RecallOpen {
+                recall: recall.notice.id.clone(),
+                severity: recall.notice.severity,
+            },
+        );
+    }
+    let link = propose(cx.me(), &held.chain, &Act::Depart, cx.now)?;
+    let code = transfer.code;
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        TimeMs(0),
+        place,
+        transfer,
+        cx.now,
+    )])
+}
+
+/// An identity whose end is proven is never admitted; a mere claim does not stop it.
+fn refuse_ended<L: Ledger>(
+    ledger: &L,
+    transfer: &Transfer,
+    robot: Option<&Robot>,
+) -> Result<(), Stop<L::Fault>> {
+    let code = Subject::robot(&transfer.code).key();
+    let identities = robot.map(Robot::identities).unwrap_or_default();
+    for identity in std::iter::once(code).chain(identities) {
+        let ends = ledger.ends(&identity).or_fault()?;
+        if let Some(end) = ends.and_then(|ends| ends.proven) {
+            let detail = Detail::Ended {
+                what: Ending::Any,
+                code: end.code,
+                state: end.state,
+                by: end.by,
+                at: end.at,
+            };
+            return no(Reason::IdentityEnded, detail);
+        }
+    }
+    Ok(())
+}
+
+fn unmet<'a>(
+    condition: &'a Condition,
+    robot: &Robot,
+    documents: &[Digest],
+) -> Option<&'a Condition> {
+    let met = match condition {
+        Condition::Inspection {} => !documents.is_empty(),
+        Condition::FirmwareAtLeast { build } => *build <= robot.firmware.build,
+        Condition::Document { digest } => documents.contains(digest),
+    };
+    (!met).then_some(condition)
+}
+
+pub(super) fn admit<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+    place: &str,
+    importer: &PartyName,
+    documents: &[Digest],
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::Admit, None)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let code = transfer.code;
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
+    if let Some(robot) = &transfer.robot {
+        for identity in robot.identities() {
+            if let Some(other) = ledger
+                .part_holder(&identity)
+                .or_fault()?
+                .filter(|other| *other != code)
+            {
+                return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
+            }
+        }
+    }
+    let link = propose(cx.me(), &held.chain, &Act::Admit, cx.now)?;
+    let Some(disclosed) = transfer.robot.take() else {
+        return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
+    };
+    if let Some(condition) = transfer
+        .conditions
+        .iter()
+        .find_map(|c| unmet(c, &disclosed, documents))
+    {
+        return no(
+            Reason::ConditionUnmet,
+            Detail::Condition {
+                condition: condition.clone(),
+            },
+        );
+    }
+    let (owner, importer) = if transfer.purpose == Purpose::PermanentExport {
+        let importer = Some(cx.party(importer));
+        (importer.clone(), importer)
+    } else {
+        (disclosed.owner.clone(), disclosed.importer.clone())
+    };
+    let here = Robot {
+        owner,
+        importer,
+        custody: held.chain,
+        head: held.head,
+        ..disclosed
+    };
+    let fitted: Vec<Digest> = fitted_in(&here);
+    let removed = held.robot.as_ref().map(fitted_in).unwrap_or_default();
+    let mut parts = Vec::new();
+    for identity in removed.iter().filter(|part| !fitted.contains(part)) {
+        parts.push(Effect::Part(*identity, None));
+    }
+    for identity in fitted {
+        // A part that a robot here holds stays with it, whatever another country says.
+        if ledger.part_holder(&identity).or_fault()?.is_none() {
+            parts.push(Effect::Part(identity, Some(code)));
+        }
+    }
+    let after = After::Robot(Box::new(here));
+    let mut event = step_event(command, after, link, TimeMs(0), place, transfer, cx.now);
+    event.effects.extend(parts);
+    Ok(vec![event])
+}
+
+/// Body, identity parts and other parts.
+fn fitted_in(robot: &Robot) -> Vec<Digest> {
+    let others = robot.parts.iter().map(|part| part.identity);
+    robot.identities().into_iter().chain(others).collect()
+}
+
+pub(super) fn send_back<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::Return, None)?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    // What ended in transit stays where it ended: nothing follows.
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
+    let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
+    let code = transfer.code;
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        TimeMs(0),
+        "",
+        transfer,
+        cx.now,
+    )])
+}
+
+/// The exporter's answer to a refusal: its own Cancel, which burns the epoch.
+pub(crate) fn cancel_after_refusal(me: Prefix, chain: &Chain, now: TimeMs) -> Option<Link> {
+    match chain.phase {
+        Phase::Offered { .. } => propose(me, chain, &Act::Cancel, now).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,209 @@
+//! Recalls: opened and withdrawn by number, binding at their commit, remedied robot by robot.
+
+use super::{Context, Decided, OrFault, Stop, has_twins, known, no};
+use crate::bytes::code::{Code, ModelId};
+use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
+use crate::log::leaf::Kind;
+use crate::record::event::{After, Effect, Event};
+use crate::record::ledger::Ledger;
+use crate::record::{Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
+use crate::rules::command::{Command, CommandKind};
+use crate::rules::lifecycle::ActionKind;
+use crate::rules::rejection::{Detail, Listed, Reason};
+
+/// Every recall that a robot owes a remedy for.
+pub(super) fn recalls_owed<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+) -> Result<Vec<Recall>, Stop<L::Fault>> {
+    let recalls = ledger
+        .recalls_of(&robot.identity.code.model_id())
+        .or_fault()?;
+    Ok(recalls
+        .into_iter()
+        .filter(|recall| robot.owes(recall))
+        .collect())
+}
+
+/// Whether an open recall of this severity blocks an action: a remedy owed blocks transfer and export, stop-use also
+/// operation.
+pub fn blocked_by_recall(severity: Severity, action: ActionKind) -> bool {
+    use ActionKind as A;
+    let transfer = matches!(
+        action,
+        A::Sell | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport
+    );
+    let operation = matches!(
+        action,
+        A::Deploy | A::Redeploy | A::CompleteMaintenance | A::ReturnToService | A::Depart
+    );
+    match severity {
+        Severity::Advisory => false,
+        Severity::Remedy => transfer,
+        Severity::StopUse => transfer || operation,
+    }
+}
+
+pub(super) fn open<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    notice: &RecallNotice,
+    models: &[ModelId],
+    remedy: &str,
+) -> Decided<L::Fault> {
+    let Some(first) = models.first() else {
+        cx.allow(CommandKind::OpenRecall, None)?;
+        return no(Reason::PredicateEmpty, named(&notice.id));
+    };
+    cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
+    if notice.id.issuer != cx.me() {
+        let prefix = notice.id.issuer;
+        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
+    }
+    if has_twins(models) {
+        return no(
+            Reason::Malformed,
+            Detail::Twice {
+                what: Listed::Model,
+            },
+        );
+    }
+    for model in models {
+        cx.allow(CommandKind::OpenRecall, Some(&model.enterprise_id()))?;
+        if model.prefix() != cx.me() {
+            return no(
+                Reason::PrefixNotOurs,
+                Detail::ModelStandsUnder { id: *model },
+            );
+        }
+        if ledger.model(model).or_fault()?.is_none() {
+            return no(Reason::ModelUnknown, Detail::Model { id: *model });
+        }
+    }
+    if ledger.recall(&notice.id).or_fault()?.is_some() {
+        return no(Reason::RecallExists, named(&notice.id));
+    }
+    // An enterprise cannot use up what the regulator may need.
+    let max = if cx.signer.role.is_enterprise() {
+        RECALLS_OF_MODEL_BY_PARTIES_MAX
+    } else {
+        RECALLS_OF_MODEL_MAX
+    };
+    for model in models {
+        if ledger.recalls_of(model).or_fault()?.len() >= max {
+            return no(
+                Reason::RecordFull,
+                Detail::RecallsOfModel {
+                    model: *model,
+                    max: max as u64,
+                },
+            );
+        }
+    }
+    let mut models = models.to_vec();
+    models.sort();
+    let recall = Recall {
+        notice: notice.clone(),
+        models: models.clone(),
+        remedy: remedy.to_owned(),
+        opened: cx.now,
+        status: RecallStatus::InForce,
+        head: None,
+    };
+    let event = Event::new(Kind::Recall, command, After::Recall(recall));
+    Ok(vec![
+        event
+            .effect(Effect::Standing(models))
+            .effect(Effect::TellAll),
+    ])
+}
+
+fn named(recall: &RecallId) -> Detail {
+    Detail::Recall {
+        recall: recall.clone(),
+    }
+}
+
+pub(super) fn withdraw<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &RecallId,
+) -> Decided<L::Fault> {
+    let recall = ledger.recall(id).or_fault()?;
+    let owner = recall
+        .as_ref()
+        .and_then(|recall| recall.models.first())
+        .map(ModelId::enterprise_id);
+    cx.allow(CommandKind::WithdrawRecall, owner.as_ref())?;
+    let Some(recall) = recall.filter(|recall| {
+        recall.notice.id.issuer == cx.me() && recall.status == RecallStatus::InForce
+    }) else {
+        return no(Reason::RecallUnknown, named(id));
+    };
+    let models = recall.models.clone();
+    let after = After::Recall(Recall {
+        status: RecallStatus::Withdrawn,
+        ..recall
+    });
+    let event = Event::new(Kind::Recall, command, after);
+    Ok(vec![
+        event
+            .effect(Effect::Standing(models))
+            .effect(Effect::TellAll),
+    ])
+}
+
+pub(super) fn remedy<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    id: &RecallId,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::RemedyRecall, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    if robot.state.is_final() {
+        return no(
+            Reason::StateFinal,
+            Detail::RobotIs {
+                code: *code,
+                state: robot.state,
+            },
+        );
+    }
+    if !robot.custody.in_custody() {
+        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
+    }
+    let owed = recalls_owed(ledger, &robot)?;
+    if !owed.iter().any(|recall| recall.notice.id == *id) {
+        return no(Reason::RecallUnknown, named(id));
+    }
+    let mut after = robot;
+    after.owed.retain(|owed| owed != id);
+    if after.remedied.len() >= RECALLS_OF_ROBOT_MAX {
+        forget_ended(ledger, &mut after.remedied)?;
+    }
+    after.remedied.push(id.clone());
+    after.remedied.sort();
+    Ok(vec![Event::new(
+        Kind::Recall,
+        command,
+        After::Robot(Box::new(after)),
+    )])
+}
+
+/// Takes recalls out of a list that are known here to have ended: nobody asks any more whether they were remedied, and
+/// every leaf that said so stays. One that is not known here may come yet.
+fn forget_ended<L: Ledger>(ledger: &L, ids: &mut Vec<RecallId>) -> Result<(), Stop<L::Fault>> {
+    let mut kept = Vec::new();
+    for id in ids.drain(..) {
+        let recall = ledger.recall(&id).or_fault()?;
+        if recall.is_none_or(|recall| !recall.status.has_ended()) {
+            kept.push(id);
+        }
+    }
+    *ids = kept;
+    Ok(())
+}

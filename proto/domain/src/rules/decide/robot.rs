@@ -1,0 +1,809 @@
+//! Registration, life-cycle actions and holds.
+
+use super::recall::{blocked_by_recall, recalls_owed};
+use super::{Context, Decided, OrFault, Stop, known, no, standing};
+use crate::bytes::code::Code;
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
+use crate::custody::{Chain, Link, Phase};
+use crate::log::leaf::{Kind, Subject};
+use crate::record::event::{After, Effect, Event, LinkWritten};
+use crate::record::ledger::Ledger;
+use crate::record::{
+    ApprovalStatus, Before, Hold, Holder, Identity, PartName, Party, Pending, RecallId, Robot,
+};
+use crate::rules::command::{Action, Command, CommandKind, Registration};
+use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
+use crate::rules::policy::Role;
+use crate::rules::rejection::{Detail, Ending, Reason};
+
+/// What must hold of the maker and the model before a code comes to life.
+fn market_access<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    kind: CommandKind,
+    code: &Code,
+    role: Role,
+    made: Option<TimeMs>,
+) -> Result<(u8, u8), Stop<L::Fault>> {
+    let owner = code.enterprise_id();
+    cx.allow(kind, Some(&owner))?;
+    if code.prefix() != cx.me() {
+        return no(
+            Reason::PrefixNotOurs,
+            Detail::CodeStandsUnder { code: *code },
+        );
+    }
+    let Some(enterprise) = ledger.enterprise(&owner).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: owner });
+    };
+    standing::<L::Fault>(&enterprise, cx.now)?;
+    if !enterprise.roles.contains(&role) {
+        return no(
+            Reason::EnterpriseLacksRole,
+            Detail::NotAccreditedAs { id: owner, role },
+        );
+    }
+    let Some(model) = ledger.model(&code.model_id()).or_fault()? else {
+        return no(
+            Reason::ModelUnknown,
+            Detail::Model {
+                id: code.model_id(),
+            },
+        );
+    };
+    if model.status != ApprovalStatus::Approved {
+        return no(
+            Reason::ModelNotApproved,
+            Detail::ModelIs {
+                id: model.id,
+                status: model.status,
+            },
+        );
+    }
+    if made.is_some_and(|made| made < model.production_from || model.production_to < made) {
+        let (from, to) = (model.production_from, model.production_to);
+        return no(
+            Reason::OutsideProduction,
+            Detail::ProducedFrom {
+                id: model.id,
+                from,
+                to,
+            },
+        );
+    }
+    Ok((model.facts.level, model.facts.safety_class))
+}
+
+fn refuse_ended<L: Ledger>(
+    ledger: &L,
+    what: Ending,
+    identity: &Digest,
+) -> Result<(), Stop<L::Fault>> {
+    let Some(ends) = ledger.ends(identity).or_fault()? else {
+        return Ok(());
+    };
+    let end = match (ends.proven, ends.claimed_by.first()) {
+        (None, Some(peer)) => ledger.claim(peer, identity).or_fault()?,
+        (proven, _) => proven,
+    };
+    match end {
+        Some(end) => no(
+            Reason::IdentityEnded,
+            Detail::Ended {
+                what,
+                code: end.code,
+                state: end.state,
+                by: end.by,
+                at: end.at,
+            },
+        ),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn reserve<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+) -> Decided<L::Fault> {
+    let (level, safety_class) = market_access(
+        ledger,
+        cx,
+        CommandKind::Reserve,
+        code,
+        Role::Manufacturer,
+        None,
+    )?;
+    refuse_ended(ledger, Ending::Code, &Subject::robot(code).key())?;
+    if ledger.robot(code).or_fault()?.is_some() {
+        return no(Reason::CodeExists, Detail::Code { code: *code });
+    }
+    let robot = Robot {
+        identity: Identity {
+            code: *code,
+            body: Digest::ZERO,
+            manufactured: TimeMs(0),
+            site: String::new(),
+            origin: String::new(),
+            importers_filing: false,
+        },
+        state: State::Reserved,
+        ..blank(*code, level, safety_class)
+    };
+    Ok(vec![Event::new(
+        Kind::LifeCycle,
+        command,
+        After::Robot(Box::new(robot)),
+    )])
+}
+
+fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
+    Robot {
+        identity: Identity {
+            code,
+            body: Digest::ZERO,
+            manufactured: TimeMs(0),
+            site: String::new(),
+            origin: String::new(),
+            importers_filing: false,
+        },
+        identity_parts: Vec::new(),
+        parts: Vec::new(),
+        robot_key: None,
+        firmware: crate::record::Firmware {
+            family: String::new(),
+            build: 0,
+        },
+        ai_models: Vec::new(),
+        ai_models_before: Before::NOTHING,
+        level,
+        safety_class,
+        owner: None,
+        holder: None,
+        importer: None,
+        operator: None,
+        scenario: String::new(),
+        state: State::Reserved,
+        holds: Vec::new(),
+        owed: Vec::new(),
+        remedied: Vec::new(),
+        pending: Pending::Nothing {},
+        custody: Chain::unknown(),
+        custody_secret: Digest::ZERO,
+        head: None,
+    }
+}
+
+pub(super) fn register<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    registration: &Registration,
+) -> Decided<L::Fault> {
+    let r = registration;
+    let role = if r.importers_filing {
+        Role::Importer
+    } else {
+        Role::Manufacturer
+    };
+    let (level, safety_class) = market_access(
+        ledger,
+        cx,
+        CommandKind::Register,
+        &r.code,
+        role,
+        Some(r.manufactured),
+    )?;
+    refuse_ended(ledger, Ending::Code, &Subject::robot(&r.code).key())?;
+    let body = r.body.identity();
+    let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
+    let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
+    refuse_ended(ledger, Ending::Body, &body)?;
+    for part in &identity_parts {
+        refuse_ended(ledger, Ending::IdentityPart, &part.identity)?;
+    }
+    let current = ledger.robot(&r.code).or_fault()?;
+    let action = if r.prototype {
+        ActionKind::RegisterPrototype
+    } else {
+        ActionKind::Register
+    };
+    let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
+        return no(Reason::CodeExists, Detail::Code { code: r.code });
+    };
+    if let Some(other) = ledger.part_holder(&body).or_fault()? {
+        return no(Reason::BodyExists, Detail::BodyOf { code: other });
+    }
+    let mut named = std::collections::BTreeSet::from([body]);
+    for part in identity_parts.iter().chain(&parts) {
+        if !named.insert(part.identity) {
+            return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
+        }
+        if let Some(other) = ledger.part_holder(&part.identity).or_fault()? {
+            return no(
+                Reason::PartInUse,
+                Detail::FittedIn {
+                    part: part.kind,
+                    code: other,
+                },
+            );
+        }
+    }
+    let robot = Robot {
+        identity: Identity {
+            code: r.code,
+            body,
+            manufactured: r.manufactured,
+            site: r.site.clone(),
+            origin: r.origin.clone(),
+            importers_filing: r.importers_filing,
+        },
+        identity_parts,
+        parts,
+        robot_key: r.robot_key,
+        firmware: r.firmware.clone(),
+        holder: Some(Party::Enterprise {
+            id: r.code.enterprise_id(),
+        }),
+        state,
+        head: current.and_then(|robot| robot.head),
+        ..blank(r.code, level, safety_class)
+    };
+    let fitted: Vec<Digest> = robot
+        .identities()
+        .into_iter()
+        .chain(robot.parts.iter().map(|part| part.identity))
+        .collect();
+    let mut event = Event::new(Kind::Register, command, After::Robot(Box::new(robot)));
+    event.link = Some(LinkWritten {
+        link: Link::register(cx.me()),
+        deadline: TimeMs(0),
+        place: r.site.clone(),
+    });
+    event.effects.extend(
+        fitted
+            .into_iter()
+            .map(|identity| Effect::Part(identity, Some(r.code))),
+    );
+    Ok(vec![event])
+}
+
+/// What every action on a robot needs: it lives, it is here, nothing blocks it.
+fn admissible<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+    expected: Option<u64>,
+    action: ActionKind,
+) -> Result<State, Stop<L::Fault>> {
+    if robot.state.is_final() && action != ActionKind::Correct {
+        return no(
+            Reason::StateFinal,
+            Detail::RobotIs {
+                code: robot.identity.code,
+                state: robot.state,
+            },
+        );
+    }
+    let at_border = matches!(robot.custody.phase, Phase::InTransit { .. })
+        && matches!(
+            action,
+            ActionKind::RecordIncident
+                | ActionKind::DeclareEndOfLife
+                | ActionKind::ConfirmEndOfLife
+                | ActionKind::ChangeHold
+        );
+    // The issuer may report a robot abroad stolen or lost; its custodian is told.
+    let report = action == ActionKind::ChangeHold && robot.identity.code.prefix() == cx.me();
+    if !robot.custody.in_custody()
+        && !at_border
+        && !report
+        && robot.state != State::Reserved
+        && action != ActionKind::Correct
+    {
+        return no(
+            Reason::NotInCustody,
+            Detail::Elsewhere {
+                code: robot.identity.code,
+            },
+        );
+    }
+    if action == ActionKind::Correct {
+        not_under_way(robot)?;
+    }
+    let sequence = robot.head.map_or(0, |head| head.seq);
+    if expected.is_some_and(|expected| expected != sequence) {
+        return no(Reason::SequenceMismatch, Detail::StandsAt { sequence });
+    }
+    let free = matches!(
+        action,
+        ActionKind::ChangeHold | ActionKind::RecordIncident | ActionKind::Correct
+    );
+    if let (Phase::Offered { transfer, to, .. }, false) = (&robot.custody.phase, free) {
+        return no(
+            Reason::TransferOpen,
+            Detail::TransferTo {
+                transfer: *transfer,
+                to: *to,
+            },
+        );
+    }
+    let conflicts = matches!(
+        action,
+        ActionKind::Sell | ActionKind::DeclareEndOfLife | ActionKind::Annul
+    );
+    if conflicts {
+        no_ownership_request(robot)?;
+    }
+    if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
+    let owed = recalls_owed(ledger, robot)?;
+    if let Some(recall) = owed
+        .iter()
+        .find(|recall| blocked_by_recall(recall.notice.severity, action))
+    {
+        return no(
+            Reason::RecallOpen,
+            Detail::RecallOpen {
+                recall: recall.notice.id.clone(),
+                severity: recall.notice.severity,
+            },
+        );
+    }
+    match next(Some(robot.state), action) {
+        Some(to) => Ok(to),
+        None => no(
+            Reason::TransitionNotAllowed,
+            Detail::ActionIn {
+                action,
+                state: robot.state,
+            },
+        ),
+    }
+}
+
+/// A departure is read with the leaves behind it, of which there is a bounded number: while a robot is under way, nothing is
+/// written of it that could be written over and over. Notes wait until it has arrived; an alarm is raised once by each who
+/// may, and lifted then.
+fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
+    match &robot.custody.phase {
+        Phase::Released { transfer, to, .. } if !robot.state.is_final() => no(
+            Reason::TransferOpen,
+            Detail::TransferUnderWay {
+                transfer: *transfer,
+                to: *to,
+            },
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// A request for ownership waits for its second party: what would decide over its head waits too.
+pub(super) fn no_ownership_request<F>(robot: &Robot) -> Result<(), Stop<F>> {
+    match robot.pending {
+        Pending::Ownership { .. } => no(Reason::TransferOpen, Detail::OwnershipOpen {}),
+        _ => Ok(()),
+    }
+}
+
+/// No code, no market access: a domestic model must be approved and its maker in good standing.
+fn may_enter_market<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+) -> Result<(), Stop<L::Fault>> {
+    let code = &robot.identity.code;
+    if code.prefix() != cx.me() {
+        return Ok(()); // Admitted under a clause of an agreement; its approval is the issuer's.
+    }
+    let role = if robot.identity.importers_filing {
+        Role::Importer
+    } else {
+        Role::Manufacturer
+    };
+    let Some(enterprise) = ledger.enterprise(&code.enterprise_id()).or_fault()? else {
+        return no(
+            Reason::EnterpriseUnknown,
+            Detail::Enterprise {
+                id: code.enterprise_id(),
+            },
+        );
+    };
+    standing::<L::Fault>(&enterprise, cx.now)?;
+    if !enterprise.roles.contains(&role) {
+        return no(
+            Reason::EnterpriseLacksRole,
+            Detail::NotAccreditedAs {
+                id: enterprise.id,
+                role,
+            },
+        );
+    }
+    match ledger.model(&code.model_id()).or_fault()? {
+        Some(model) if model.status == ApprovalStatus::Approved => Ok(()),
+        Some(model) => no(
+            Reason::ModelNotApproved,
+            Detail::ModelIs {
+                id: model.id,
+                status: model.status,
+            },
+        ),
+        None => no(
+            Reason::ModelUnknown,
+            Detail::Model {
+                id: code.model_id(),
+            },
+        ),
+    }
+}
+
+pub(super) fn act<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    expected: Option<u64>,
+    action: &Action,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::Act, Some(&code.enterprise_id()))?;
+    role_fits::<L::Fault>(cx, action)?;
+    let robot = known(ledger, code)?;
+    if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
+        may_enter_market(ledger, cx, &robot)?;
+    }
+    let to = admissible(ledger, cx, &robot, expected, action.kind())?;
+    let mut after = Robot {
+        state: to,
+        ..robot.clone()
+    };
+    let mut effects = Vec::new();
+    let mut corrects = None;
+    match action {
+        Action::Stock {} => {
+            if let Holder::Enterprise { id } = cx.signer.holder {
+                after.holder = Some(Party::Enterprise { id });
+            }
+        }
+        Action::BeginMaintenance { .. }
+        | Action::CompleteMaintenance { .. }
+        | Action::Repair { .. }
+        | Action::Inspect { .. }
+        | Action::RecordIncident { .. }
+        | Action::Retire { .. }
+        | Action::ReturnToService { .. } => {}
+        Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
+        Action::Sell { owner } => {
+            after.owner = Some(cx.party(owner));
+            after.holder.clone_from(&after.owner);
+        }
+        Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
+            after.operator = Some(cx.party(operator));
+            after.scenario.clone_from(scenario);
+        }
+        Action::UpdateSoftware { firmware } => {
+            after.owed = owed_ids(ledger, &robot)?;
+            after.firmware = firmware.clone();
+        }
+        Action::ReplacePart { removed, fitted } => {
+            after.owed = owed_ids(ledger, &robot)?;
+            effects = replace_part(ledger, &mut after, removed, &fitted.part())?;
+        }
+        Action::RequestOwnership {
+            owner,
+            release_code,
+        } => {
+            if let Pending::Ownership { .. } = robot.pending {
+                return no(Reason::TransferOpen, Detail::OwnershipOpen {});
+            }
+            after.pending = Pending::Ownership {
+                owner: cx.party(owner),
+                release_code: *release_code,
+                by: cx.signer.id,
+            };
+        }
+        Action::ApproveOwnership { release_code } => {
+            let Pending::Ownership {
+                owner,
+                release_code: expected,
+                by,
+            } = &robot.pending
+            else {
+                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
+            };
+            if *by == cx.signer.id {
+                return no(Reason::SecondPartyRequired, Detail::SameKey {});
+            }
+            if crate::bytes::digest::sha256(&[release_code.as_bytes()]) != *expected {
+                return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
+            }
+            after.owner = Some(owner.clone());
+            after.pending = Pending::Nothing {};
+        }
+        Action::EndOwnershipRequest { .. } => {
+            let Pending::Ownership { .. } = robot.pending else {
+                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
+            };
+            after.pending = Pending::Nothing {};
+        }
+        Action::DeclareEndOfLife {
+            outcome,
+            certificate,
+        } => {
+            declare_end(cx, &mut after, *outcome, *certificate)?;
+        }
+        Action::WithdrawEndOfLife { .. } => {
+            let Pending::EndOfLife { .. } = robot.pending else {
+                return no(Reason::NothingPending, Detail::NoEndDeclared {});
+            };
+            after.pending = Pending::Nothing {};
+            after
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        }
+        Action::ConfirmEndOfLife {} => {
+            let Pending::EndOfLife { outcome, by, .. } = robot.pending else {
+                return no(Reason::NothingPending, Detail::NoEndDeclared {});
+            };
+            if by == cx.signer.id {
+                return no(Reason::SecondPartyRequired, Detail::SameKey {});
+            }
+            let Some(end) = end_state(robot.state, outcome) else {
+                return no(
+                    Reason::TransitionNotAllowed,
+                    Detail::EndFrom {
+                        outcome,
+                        state: robot.state,
+                    },
+                );
+            };
+            after.state = end;
+            after.pending = Pending::Nothing {};
+            after
+                .holds
+                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+            effects.extend([Effect::End(end), Effect::TellAll]);
+            // Parts that carry no identity may serve on; the others end with the robot.
+            effects.extend(
+                robot
+                    .parts
+                    .iter()
+                    .map(|part| Effect::Part(part.identity, None)),
+            );
+        }
+        Action::Annul { .. } => {
+            effects.extend(
+                robot
+                    .identities()
+                    .into_iter()
+                    .map(|identity| Effect::Part(identity, None)),
+            );
+            effects.extend(
+                robot
+                    .parts
+                    .iter()
+                    .map(|part| Effect::Part(part.identity, None)),
+            );
+        }
+        Action::Correct {
+            corrects: index, ..
+        } => corrects = Some(*index),
+    }
+    let kind = match action {
+        Action::RequestOwnership { .. }
+        | Action::ApproveOwnership { .. }
+        | Action::EndOwnershipRequest { .. } => Kind::Ownership,
+        Action::RecordIncident { .. } => Kind::Incident,
+        _ => Kind::LifeCycle,
+    };
+    if matches!(
+        action,
+        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. }
+    ) {
+        effects.push(Effect::TellAll);
+    }
+    let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
+    event.effects = effects;
+    event.corrects = corrects;
+    Ok(vec![event])
+}
+
+/// Which roles may take which action, where the matrix alone is too coarse.
+fn role_fits<F>(cx: &Context<'_>, action: &Action) -> Result<(), Stop<F>> {
+    let role = cx.signer.role;
+    let fits = match action {
+        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. } => {
+            matches!(role, Role::Recycler | Role::Registrar)
+        }
+        Action::ConfirmEndOfLife {} => matches!(role, Role::Registrar | Role::Owner),
+        Action::Annul { .. } | Action::Correct { .. } => matches!(role, Role::Registrar),
+        Action::Stock {} => matches!(
+            role,
+            Role::Manufacturer | Role::Importer | Role::Dealer | Role::Registrar
+        ),
+        Action::Sell { .. } => matches!(role, Role::Manufacturer | Role::Importer | Role::Dealer),
+        Action::BeginMaintenance { .. }
+        | Action::CompleteMaintenance { .. }
+        | Action::Repair { .. }
+        | Action::ReplacePart { .. } => {
+            matches!(
+                role,
+                Role::ServiceProvider | Role::Manufacturer | Role::Importer
+            )
+        }
+        Action::RequestOwnership { .. }
+        | Action::ApproveOwnership { .. }
+        | Action::EndOwnershipRequest { .. } => {
+            matches!(
+                role,
+                Role::Owner | Role::Dealer | Role::Registrar | Role::Operator
+            )
+        }
+        Action::Deploy { .. } | Action::Redeploy { .. } | Action::Retire { .. } => {
+            !matches!(role, Role::Recycler | Role::Regulator)
+        }
+        Action::Inspect { .. }
+        | Action::ReturnToService { .. }
+        | Action::RecordIncident { .. }
+        | Action::RecordTraining { .. }
+        | Action::UpdateSoftware { .. } => !matches!(role, Role::Recycler),
+    };
+    if fits {
+        Ok(())
+    } else {
+        no(
+            Reason::RoleNotAllowed,
+            Detail::RoleMayNotAct {
+                role,
+                action: action.kind(),
+            },
+        )
+    }
+}
+
+fn declare_end<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    outcome: EndOfLife,
+    certificate: Digest,
+) -> Result<(), Stop<F>> {
+    if end_state(after.state, outcome).is_none() {
+        return no(
+            Reason::TransitionNotAllowed,
+            Detail::EndFrom {
+                outcome,
+                state: after.state,
+            },
+        );
+    }
+    after.pending = Pending::EndOfLife {
+        outcome,
+        by: cx.signer.id,
+        certificate,
+    };
+    after.holds.push(Hold {
+        kind: HoldKind::EndOfLifePending,
+        setter: cx.actor(),
+        reason: String::new(),
+        since: cx.now,
+    });
+    Ok(())
+}
+
+fn replace_part<L: Ledger>(
+    ledger: &L,
+    after: &mut Robot,
+    removed: &Digest,
+    fitted: &crate::record::Part,
+) -> Result<Vec<Effect>, Stop<L::Fault>> {
+    refuse_ended(ledger, Ending::Part, &fitted.identity)?;
+    let list = if fitted.kind.carries_identity() {
+        &mut after.identity_parts
+    } else {
+        &mut after.parts
+    };
+    let Some(place) = list
+        .iter_mut()
+        .find(|part| part.identity == *removed && part.kind == fitted.kind)
+    else {
+        return no(
+            Reason::NothingPending,
+            Detail::NotFitted { part: fitted.kind },
+        );
+    };
+    if let Some(other) = ledger.part_holder(&fitted.identity).or_fault()? {
+        return no(
+            Reason::PartInUse,
+            Detail::FittedIn {
+                part: fitted.kind,
+                code: other,
+            },
+        );
+    }
+    *place = fitted.clone();
+    Ok(vec![
+        Effect::Part(*removed, None),
+        Effect::Part(fitted.identity, Some(after.identity.code)),
+    ])
+}
+
+fn owed_ids<L: Ledger>(ledger: &L, robot: &Robot) -> Result<Vec<RecallId>, Stop<L::Fault>> {
+    Ok(recalls_owed(ledger, robot)?
+        .into_iter()
+        .map(|recall| recall.notice.id)
+        .collect())
+}
+
+pub(super) fn set_hold<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    kind: HoldKind,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::SetHold, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
+    if abroad && !matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
+    }
+    if kind == HoldKind::EndOfLifePending {
+        return no(Reason::TransitionNotAllowed, Detail::EndIsNoHold {});
+    }
+    if robot
+        .holds
+        .iter()
+        .any(|hold| hold.kind == kind && hold.setter == cx.actor())
+    {
+        return no(Reason::HoldExists, Detail::Hold { kind });
+    }
+    let mut after = robot;
+    after.holds.push(Hold {
+        kind,
+        setter: cx.actor(),
+        reason: reason.to_owned(),
+        since: cx.now,
+    });
+    let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
+    if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        event.effects.push(Effect::TellAll);
+    }
+    Ok(vec![event])
+}
+
+pub(super) fn lift_hold<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    code: &Code,
+    kind: HoldKind,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::LiftHold, Some(&code.enterprise_id()))?;
+    let robot = known(ledger, code)?;
+    admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    not_under_way(&robot)?;
+    let mut after = robot;
+    let count = after.holds.len();
+    after.holds.retain(|hold| {
+        !(hold.kind == kind && hold.setter == cx.actor() && kind != HoldKind::EndOfLifePending)
+    });
+    if after.holds.len() == count {
+        return no(Reason::HoldUnknown, Detail::Hold { kind });
+    }
+    let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
+    if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+        event.effects.push(Effect::TellAll);
+    }
+    Ok(vec![event])
+}

@@ -1,0 +1,341 @@
+//! What a rejection stands on: numbers and typed arguments, and the words that whoever shows them makes of them.
+//!
+//! Nothing committed or hashed holds words of a program: two binaries may say the same thing differently. A text among
+//! the arguments is one that was in the log before (a name, a place).
+
+use std::fmt;
+
+use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::level::Level;
+use crate::bytes::signature::KeyId;
+use crate::bytes::time::TimeMs;
+use crate::custody::{Doubt, Step, Whereabouts};
+use crate::limits::List;
+use crate::machine::entry::{ClockReading, READINGS_MAX};
+use crate::record::{
+    AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
+};
+use crate::rules::command::{CommandKind, Condition, Purpose, TransferId};
+use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State};
+use crate::rules::policy::Role;
+
+macro_rules! details {
+    ($($number:literal $name:ident { $($field:ident: $type:ty $([$bound:ty])?),* } $text:literal $(, $arg:expr)*;)*) => {
+        /// What exactly a rejection stands on. The number of a variant is stable; the text beside it is for people.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Detail { $(
+            #[doc = concat!("`", $text, "`")]
+            $name { $(
+                #[doc = concat!("A ", stringify!($type), ".")]
+                $field: $type,
+            )* }
+        ),* }
+        crate::canonical_variants!(Detail { $($number => $name { $($field $(: $bound)?),* }),* });
+
+        impl Detail {
+            /// Number, name and arguments (name, type) of every variant, as published.
+            pub const TABLE: &'static [(u64, &'static str, &'static [(&'static str, &'static str)])] = &[
+                $(($number, stringify!($name), &[$((stringify!($field), stringify!($type))),*])),*
+            ];
+        }
+
+        impl fmt::Display for Detail {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$name { $($field),* } => write!(f, $text $(, $arg)*)),* }
+            }
+        }
+    };
+}
+
+details! {
+    0 Nothing {} "";
+    1 Code { code: Code } "{}", code.display_form();
+    2 Enterprise { id: EnterpriseId } "{id}";
+    3 Model { id: ModelId } "{id}";
+    4 Key { key: KeyId } "{key}";
+    5 Prefix { prefix: Prefix } "{prefix}";
+    6 Transfer { transfer: TransferId } "transfer {transfer}";
+    7 Session { session: u64 } "session {session}";
+    8 Request { request: u64 } "request {request}";
+    9 Size { size: u64 } "size {size}";
+    10 Slot { slot: u8 } "slot {slot}";
+    11 NullSlot { slot: u8 } "slot {slot} is null";
+    12 Hidden { slot: u8 } "slot {slot} is not shown";
+
+    20 MeantFor { prefix: Prefix, incarnation: u64, here: Prefix, incarnation_here: u64 }
+        "meant for {prefix}/{incarnation}, this is {here}/{incarnation_here}";
+    21 RequestBelow { request: u64, newest: u64 } "request {request}, the newest is {newest}";
+    22 ValidUntil { until: TimeMs, now: TimeMs } "until {until}, it is {now}";
+    23 Stamp { stamp: TimeMs, ceiling: TimeMs } "stamp {stamp}, ceiling {ceiling}";
+    24 HeaderKind { header: u16, item: CommandKind } "the header says {header}, the item is {}", item.name();
+    25 Bytes { size: u64, max: u64 } "{size} bytes, allowed are {max}";
+    26 Items {} "the items are not those under the signature";
+
+    30 RoleMayNot { role: Role, command: CommandKind } "{} may not {}", role.word(), command.name();
+    31 RoleMayNotAct { role: Role, action: ActionKind } "{} may not {}", role.word(), action.name();
+    32 NotOf { owner: Option<EnterpriseId>, holder: Holder } "{} is not of {holder}", shown(owner);
+    33 OfficesByAdmin {} "offices are added by an admin";
+    34 PartiesByRegistrar {} "signers of enterprises are added by a registrar";
+    35 CodeStandsUnder { code: Code } "{} stands under {}", code.display_form(), code.prefix();
+    36 ModelStandsUnder { id: ModelId } "{id} stands under {}", id.prefix();
+    37 EnterpriseCode { code: EnterpriseCode } "{code}";
+    38 EnterpriseIs { id: EnterpriseId, status: EnterpriseStatus } "{id} is {}", status.name();
+    39 AccreditedFrom { id: EnterpriseId, from: TimeMs, to: TimeMs } "{id} is accredited from {from} to {to}";
+    40 NotAccreditedAs { id: EnterpriseId, role: Role } "{id} is not accredited as {}", role.word();
+    41 RolesOfEnterprises {} "an enterprise is accredited for roles of enterprises only";
+    42 RetiredAlready { key: KeyId } "{key} is retired already";
+    43 ModelIs { id: ModelId, status: ApprovalStatus } "{id} is {}", status.name();
+    44 ProducedFrom { id: ModelId, from: TimeMs, to: TimeMs } "{id} is produced from {from} to {to}";
+    45 LevelOrClass { level: u8, safety_class: u8 }
+        "level {level} and safety class {safety_class}: levels are 1 to 5, safety classes 1 to 4";
+    46 Twice { what: Listed } "{} is named twice", what.word();
+    47 ModelsInOrder {} "a recall names at least one model, each once and ascending";
+
+    50 Ended { what: Ending, code: Code, state: State, by: Prefix, at: TimeMs }
+        "{}{} was {} at {by} on {at}", what.word(), code.display_form(), state.name();
+    51 BodyOf { code: Code } "the body is that of {}", code.display_form();
+    52 BodyOrPartOf { code: Code } "the body or a part is that of {}", code.display_form();
+    53 PartTwice { part: PartType } "a {} is named twice", part.word();
+    54 FittedIn { part: PartType, code: Code } "a {} is fitted in {}", part.word(), code.display_form();
+    55 NotFitted { part: PartType } "no such {} is fitted", part.word();
+    56 RobotIs { code: Code, state: State } "{} is {}", code.display_form(), state.name();
+    57 StandsAt { sequence: u64 } "the record stands at sequence {sequence}";
+    58 ActionIn { action: ActionKind, state: State } "{} in state {}", action.name(), state.name();
+    59 EndFrom { outcome: EndOfLife, state: State } "{} from {}", outcome.name(), state.name();
+    60 EndIsNoHold {} "an end of life is declared by a recycler, not set as a hold";
+    61 OwnershipOpen {} "a request for ownership is open";
+    62 NoOwnershipRequest {} "no request for ownership is open";
+    63 NoEndDeclared {} "no end of life is declared";
+    64 SameKey {} "the first step was signed with the same key";
+    65 HoldStands { kind: HoldKind, setter: Setter, since: TimeMs } "{} set by {setter} on {since}", kind.name();
+    66 Hold { kind: HoldKind } "{}", kind.name();
+    67 RecallOpen { recall: RecallId, severity: Severity } "recall {recall} ({})", severity.name();
+    68 Recall { recall: RecallId } "recall {recall}";
+    69 OtherModels { recall: RecallId } "recall {recall} names other models";
+    70 NotItsModels { peer: Prefix } "{peer} recalls models that are not its own";
+
+    80 TransferTo { transfer: TransferId, to: Prefix } "transfer {transfer} to {to}";
+    81 WaitsFor { transfer: TransferId, to: Prefix } "transfer {transfer} waits for {to}";
+    82 Chain { whereabouts: Whereabouts } "{whereabouts}";
+    83 Doubtful { doubt: Doubt } "{}", doubt.text();
+    84 Elsewhere { code: Code } "custody of {} is elsewhere", code.display_form();
+    85 PermittedUntil { until: TimeMs } "departure was permitted until {until}";
+    86 OfferedUntil { until: TimeMs, now: TimeMs } "the offer stands until {until}, it is {now}";
+    87 DepartureDue { due: TimeMs, now: TimeMs } "departure would be due {due}, it is {now}";
+    88 GoesFrom { transfer: TransferId, from: Prefix, to: Prefix }
+        "{transfer} goes from {from} to {to}; this step is not ours";
+    89 TransferEnding { step: Step, place: String, at: TimeMs, leaf: Digest }
+        "{}{}{place} on {at} (leaf {leaf})", step.name(), if place.is_empty() { "" } else { " at " };
+    90 AnotherTransfer {} "another transfer of the robot is open";
+    91 NotDisclosed {} "the robot is not disclosed";
+    92 Condition { condition: Condition } "{condition}";
+    93 AgreementInForce { asked: AgreementRef, newest: Option<u32> }
+        "asked for {asked}, in force is {}", newest.map_or("none".to_owned(), |v| format!("version {v}"));
+    94 ClausePurpose { clause: u16, purpose: Purpose } "clause {clause} does not name {}", purpose.name();
+    95 NoClause { agreement: AgreementRef, recogniser: Prefix, model: ModelId, level: u8, safety_class: u8 }
+        "no clause of {agreement} by which {recogniser} accepts {model} at level {level} and safety class {safety_class}";
+    96 Agreement { agreement: AgreementRef } "{agreement}";
+    97 TransferUnderWay { transfer: TransferId, to: Prefix } "transfer {transfer} to {to} is under way";
+    98 UnderWay { code: Code } "{} is under way", code.display_form();
+
+    110 EpochAbove { epoch: u64, max: u64 } "epoch {epoch}, believed are at most {max}";
+    111 EpochFirst { epoch: u64, max: u64 }
+        "epoch {epoch}, of a robot unknown here at most {max} is believed";
+    112 EpochAhead { epoch: u64, known: u64, max: u64 }
+        "epoch {epoch}, known here is {known}: at most {max} lie between";
+    113 OffersWithoutChain { peer: Prefix, code: Code } "{peer} offers {} without showing its chain", code.display_form();
+    114 NeitherHas { code: Code } "neither country has {}", code.display_form();
+    115 EndedOurs { peer: Prefix, code: Code }
+        "{peer} ended {} which is in our responsibility", code.display_form();
+    116 TwoRoots { peer: Prefix, size: u64, seen: Digest, shown: Digest }
+        "{peer} showed two roots of size {size}: {seen} and {shown}";
+    117 Checkpoint {} "the checkpoint is not one that the peer signed";
+    118 Smaller { size: u64, seen: u64 } "checkpoint of size {size}, seen was {seen}";
+    119 Inconsistent { from: u64, to: u64 } "consistency from {from} to {to}";
+    120 ItemExpected { item: u64, expected: u64 } "item {item}, expected {expected}";
+    121 NotProven { index: u64 } "leaf {index} is not proven";
+    122 NotNewest { index: u64 } "leaf {index} is not proven to be the newest";
+    123 MapStatus { status: u8 } "after the departure the map shows status {status}";
+    124 Lacks { what: Lacking } "{}", what.text();
+    125 NoSuccessor { item: u64 } "item {item} has no successor";
+    126 Unreadable { index: u64 } "leaf {index} is not one that is known here";
+    127 StepFollows {} "a custody step follows the departure";
+    128 Buried { leaves: u64, max: u64 } "{leaves} leaves follow the departure, at most {max} are read";
+
+    130 Statement { number: u64 } "statement {number}";
+    131 FirstIsGenesis {} "the first statement is the genesis";
+    132 BeyondTime { to: TimeMs } "{to} is beyond the last log time";
+    133 Fingerprint { digest: Digest } "the bundle's fingerprint is {digest}";
+    134 NoPrefix {} "the bundle names no prefix";
+    135 BundleOf { peer: Prefix } "bundle of {peer}";
+    136 Over { until: TimeMs } "it was valid until {until}";
+    137 SequenceKnown { new: u64, known: u64 } "sequence {new}, known is {known}";
+    138 AgreementBetween { one: Prefix, other: Prefix } "the agreement is between {one} and {other}";
+    139 LacksRoots { of: Prefix } "the agreement lacks the roots of {of}";
+    140 VersionKnown { new: u32, known: u32 } "version {new}, known is {known}";
+    141 NeverInForce {} "the agreement is never in force";
+    142 OtherCluster {} "the statement names another cluster";
+    143 TimeNumber { number: u64, applied: u64 } "time statement {number}, {applied} were applied";
+    144 TimeFrom { from: TimeMs, log_time: TimeMs } "from {from}, log time is {log_time}";
+    145 TimeFromTo { from: TimeMs, to: TimeMs, log_time: TimeMs } "from {from} to {to}, log time is {log_time}";
+    146 ClocksSay { to: TimeMs, readings: Vec<ClockReading> [List<READINGS_MAX>] } "{to}: {}", spoken(readings);
+    147 ReadingsOrder {} "the readings are not of different nodes, ascending";
+    148 Count { count: u64, max: u64 } "{count}, allowed are {max}";
+    149 ClocksAhead { log_time: TimeMs, to: TimeMs } "log time {log_time}, a quorum of clocks reads {to}";
+
+    150 LevelIs { level: Level, to: Level } "the level is {level}, asked for is {to}";
+    151 MemberKnows { node: u64, level: Option<Level> }
+        "node {node} knows {}", level.map_or("nothing that it said".to_owned(), |level| format!("level {level}"));
+    152 Rule { number: u16 } "rule {number}";
+
+    160 Full { what: Counted, max: u64 } "{max} {}", what.word();
+    161 RecallsOfModel { model: ModelId, max: u64 } "{max} recalls name {model}";
+    162 ModelsOf { id: EnterpriseId, max: u64 } "{max} models of {id}";
+    163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
+}
+
+impl Detail {
+    /// Nothing to add to the reason.
+    pub const NOTHING: Self = Self::Nothing {};
+
+    /// Whether there is nothing to add to the reason.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::NOTHING
+    }
+}
+
+fn shown(owner: &Option<EnterpriseId>) -> String {
+    owner.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+fn spoken(readings: &[ClockReading]) -> String {
+    let one = |reading: &ClockReading| format!("node {} reads {}", reading.node, reading.at);
+    readings.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What is named twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// A role of an enterprise.
+    Role,
+    /// A model of a recall.
+    Model,
+    /// A prefix or a root key of a bundle.
+    PrefixOrRoot,
+}
+crate::canonical_enum!(Listed { 1 => Role, 2 => Model, 3 => PrefixOrRoot });
+
+impl Listed {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Role => "a role",
+            Self::Model => "a model",
+            Self::PrefixOrRoot => "a prefix or a root",
+        }
+    }
+}
+
+/// Which identity has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The code, the body or a part: not said which.
+    Any,
+    /// The code.
+    Code,
+    /// The body.
+    Body,
+    /// A part that carries identity.
+    IdentityPart,
+    /// A part to be fitted.
+    Part,
+}
+crate::canonical_enum!(Ending { 0 => Any, 1 => Code, 2 => Body, 3 => IdentityPart, 4 => Part });
+
+impl Ending {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Code => "code: ",
+            Self::Body => "body: ",
+            Self::IdentityPart => "identity part: ",
+            Self::Part => "part: ",
+        }
+    }
+}
+
+/// What a proven leaf of a peer lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Slot 0 names another robot than the leaf's key.
+    Subject,
+    /// A custody leaf without a code.
+    Code,
+    /// A custody leaf without its link.
+    Link,
+    /// A custody leaf without its event.
+    Event,
+    /// A departure without proof that it is the newest leaf.
+    NewestProof,
+    /// An offer whose event is no declaration of export.
+    Declaration,
+    /// A chain of other registries' leaves, which no item has at this feature level.
+    NoChain,
+}
+crate::canonical_enum!(Lacking {
+    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration, 7 => NoChain,
+});
+
+impl Lacking {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Subject => "slot 0 names another robot than the leaf's key",
+            Self::Code => "a custody leaf without a code",
+            Self::Link => "a custody leaf without its link",
+            Self::Event => "a custody leaf without its event",
+            Self::NewestProof => "a departure without proof that it is the newest leaf",
+            Self::Declaration => "an offer whose event is no declaration of export",
+            Self::NoChain => "an item with leaves of other registries, at a level that knows none",
+        }
+    }
+}
+
+/// What a record holds as much of as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Epochs of a chain.
+    Epochs,
+    /// Parts that carry identity.
+    IdentityParts,
+    /// Other parts.
+    Parts,
+    /// AI models, those among them that the record no longer names.
+    AiModels,
+    /// Holds.
+    Holds,
+    /// Recalls owed.
+    OwedRecalls,
+    /// Recalls remedied.
+    RemediedRecalls,
+    /// Peers of a registry.
+    Peers,
+}
+crate::canonical_enum!(Counted {
+    1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
+    8 => Peers,
+});
+
+impl Counted {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Epochs => "epochs",
+            Self::IdentityParts => "identity parts",
+            Self::Parts => "parts",
+            Self::AiModels => "AI models",
+            Self::Holds => "holds",
+            Self::OwedRecalls => "owed recalls",
+            Self::RemediedRecalls => "remedied recalls",
+            Self::Peers => "peers",
+        }
+    }
+}
