@@ -319,7 +319,7 @@ impl<E: StateEngine> RegistryState<E> {
     /// Why this node does not follow it.
     pub fn judge_order(&self, signed: &Signed) -> Result<OrderStanding, OrderError> {
         let inner = self.lock()?;
-        let order = skip::judge(signed, inner.registry.as_ref())?;
+        let order = order::judge(signed, inner.registry.as_ref())?;
         let log_index = order.skip().log_index;
         let applied = applied::load(&self.engine)?.last;
         if applied.is_some_and(|last| log_index <= last.index) {
@@ -492,7 +492,7 @@ impl<E: StateEngine> RegistryState<E> {
             entry_digest(entry)
         };
         orders.iter().find_map(|signed| {
-            let order = skip::judge(signed, inner.registry.as_ref()).ok()?;
+            let order = order::judge(signed, inner.registry.as_ref()).ok()?;
             order.for_entry(index, &digest).ok()
         })
     }
