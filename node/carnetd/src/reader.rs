@@ -4,6 +4,7 @@
 mod tests;
 
 use carnet_domain::bytes::code::{Code, ModelId};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::mail;
 use carnet_domain::log::map::{Page, PagePath, Pages};

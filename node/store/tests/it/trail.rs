@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use carnet_domain::rules::command::{Action, Command, TransferId};
-use carnet_domain::custody::Step;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::custody::Step;
 use carnet_domain::kit::{Country, befriend, transfer};
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, SubjectType};
 use carnet_domain::record::Firmware;
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_store::engine::{KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;

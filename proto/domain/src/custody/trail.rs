@@ -3,9 +3,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::log::checkpoint::Origin;
 use crate::bytes::code::Prefix;
-use crate::rules::command::{Command, TransferId};
+use crate::bytes::encoding::{Canonical, DecodeError};
 use crate::custody::{Link, Step};
 use crate::log::checkpoint::Origin;
 use crate::log::leaf::{Kind, Leaf, leaf_bytes_hash};

@@ -4,10 +4,13 @@ use super::{Run, place, refused};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::bytes::signature::{Signature, verify};
-use crate::limits::next_own;
-use crate::rules::rejection::{Detail, Reason};
-use crate::bytes::signature::{Signature, verify};
 use crate::bytes::time::TimeMs;
+use crate::limits::next_own;
+use crate::machine::entry::{
+    ItemAnswer, SESSIONS_PER_SUBJECT_MAX, Session, SessionOpening, StoredAnswer,
+};
+use crate::record::ledger::Ledger;
+use crate::rules::rejection::{Detail, Reason};
 
 impl<L: Ledger> Run<'_, L> {
     /// Opens a session for the certificate's subject and the party of the key that signed. Repeated with one nonce it is

@@ -490,7 +490,7 @@ fn a_suspension_ends_and_is_of_one_version() {
     assert!(peer.is_suspended(&first, TimeMs(until.0 - 1)));
     assert!(!peer.is_suspended(&first, until));
     // The newer one suspended: the older does not come back, and is not suspended any more either.
-    let suspend = carnet_domain::accord::Statement::Suspend {
+    let suspend = carnet_domain::record::accord::Statement::Suspend {
         peer: b.prefix,
         agreement: newer.reference(),
         number: 1,
