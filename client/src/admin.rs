@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::machine::entry::Answer;
-use carnet_domain::record::accord::Signed;
+use carnet_domain::record::peer::Signed;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_client::AdminClient;
 use carnet_wire::limits;

@@ -3,8 +3,10 @@
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::machine::entry::{LeafRecord, Movement, Registry};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::custody::movement::Movement;
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::record::peer::Peer;
+use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
 use carnet_domain::rules::command::TransferId;

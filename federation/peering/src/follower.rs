@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::record::peer::Peer;
 use carnet_domain::rules::rejection::Reason;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;

@@ -7,7 +7,7 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::record::peer::Peer;
 use tokio::sync::watch;
 
 /// The node, as peering sees it. Time arrives as values.

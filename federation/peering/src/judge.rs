@@ -11,7 +11,7 @@ use carnet_domain::log::checkpoint::{NoteError, Origin, open};
 use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::log::merkle::{ProofError, verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::{MailBatch, MailItem};
-use carnet_domain::record::accord::Bundle;
+use carnet_domain::record::peer::Bundle;
 use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;
 
 /// How far a peer's log and mailbox have been applied here.

@@ -10,7 +10,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, DecodeError};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::record::accord::{Bundle, Signed, signed_by_roots};
+use carnet_domain::record::peer::{Bundle, Signed, signed_by_roots};
 
 /// The largest bundle file in bytes.
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;

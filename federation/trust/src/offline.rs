@@ -18,7 +18,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::map::RobotStatus;
-use carnet_domain::record::accord::{Agreement, Signed, signed_by_roots};
+use carnet_domain::record::peer::{Agreement, Signed, signed_by_roots};
 
 use crate::bundle::{BundleError, PinnedBundle};
 use crate::evidence::{ProvenEvidence, parse};
@@ -300,7 +300,7 @@ impl Opening<'_> {
             };
             (code, Value::Invalid, format!("bundle: {error}"))
         };
-        let claimed = carnet_domain::record::accord::Bundle::from_bytes(&signed.bytes.0)
+        let claimed = carnet_domain::record::peer::Bundle::from_bytes(&signed.bytes.0)
             .map_err(|error| broken(BundleError::Decode(error)))?;
         let primary = claimed
             .primary()

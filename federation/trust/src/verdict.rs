@@ -13,7 +13,7 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::Text;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::record::accord::Agreement;
+use carnet_domain::record::peer::Agreement;
 use carnet_domain::rules::lifecycle::State;
 
 use crate::bundle::PinnedBundle;

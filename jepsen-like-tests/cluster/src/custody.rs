@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::{Chain, Link, Step};
-use carnet_domain::machine::entry::Movement;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::rejection::Reason;

@@ -14,7 +14,7 @@ use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::machine::entry::{Answer, Request, SessionOpening};
-use carnet_domain::record::accord::{
+use carnet_domain::record::peer::{
     Bundle, KeyringKind, RootSignature, Signed, Statement, root_signing_bytes,
 };
 use carnet_domain::rules::command::Command;

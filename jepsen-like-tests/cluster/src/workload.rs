@@ -10,7 +10,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::merkle::leaf_hash;
-use carnet_domain::machine::entry::LeafRecord;
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::event::{Software, slot};
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::rules::command::{Action, Command, Registration};

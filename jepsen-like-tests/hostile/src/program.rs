@@ -18,8 +18,8 @@ use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
-use carnet_domain::record::accord::{Agreement, Bundle, Signed, Statement};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement};
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
 
 use crate::extremes::{extreme_bytes, extreme_that};

@@ -14,8 +14,9 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{Country, beginning};
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{
-    Answer, Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, Entry, ItemAnswer, Registry, Stamp,
+    Answer, Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, Entry, ItemAnswer, Stamp,
 };
+use carnet_domain::record::registry::Registry;
 use carnet_store::records::Records;
 
 use crate::history::Shared;

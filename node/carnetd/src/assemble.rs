@@ -9,7 +9,7 @@ use carnet_consensus::{
     ConnectError, Connector, Consensus, Handle, Member, PeerNode, Purpose, Settings, SpaceProbe,
 };
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::machine::entry::Registry;
+use carnet_domain::record::registry::Registry;
 use carnet_store::fault::StorageFault;
 use carnet_store::home::{self, Home, Owner};
 use carnet_store::identity::{Identity, StoreId, read_retired};

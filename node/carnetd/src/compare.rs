@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carnet_consensus::{Ballots, Point, Role, Verdict};
-use carnet_domain::machine::entry::Sealed;
+use carnet_domain::record::registry::Sealed;
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::directory::write_atomically;
 use carnet_store::machine::StateMachine;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::record::accord::Peer;
+use carnet_domain::record::peer::Peer;
 use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::machine::entry::{Body, ItemAnswer, Registry, Sealed};
+use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 use tracing::{debug, warn};

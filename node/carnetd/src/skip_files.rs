@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::machine::order::SkipError;
-use carnet_domain::record::accord::Signed;
+use carnet_domain::record::peer::Signed;
 use carnet_store::artefact::StateEngine;
 use carnet_store::registry::RegistryState;
 use carnet_store::skips::{OrderError, OrderStanding};

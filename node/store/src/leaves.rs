@@ -20,7 +20,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
 use carnet_domain::limits::{Bound, List, MAP_CHANGES_MAX};
 use carnet_domain::log::leaf::{Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType};
-use carnet_domain::machine::entry::LeafRecord;
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::event::slot;
 
 use crate::families::Family;

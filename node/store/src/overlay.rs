@@ -11,15 +11,17 @@ use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::log::head::Head;
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::Node;
-use carnet_domain::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::entry::Members;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
+use carnet_domain::record::peer::Peer;
+use carnet_domain::record::registry::Registry;
+use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{
-    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer,
-};
+use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use carnet_domain::rules::command::TransferId;
 
 use crate::compare::Written;

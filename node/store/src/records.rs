@@ -11,16 +11,18 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, Decoder, Encoder};
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::custody::Step;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::trail::{self, TrailError, trail, walk};
+use carnet_domain::log::head::{Head, jump_from};
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::{Nodes, tree_root};
-use carnet_domain::machine::entry::{LeafRecord, Movement, Registry, Session, StoredAnswer};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::ledger::{LooseChain, MapChanges};
+use carnet_domain::record::peer::Peer;
+use carnet_domain::record::registry::Registry;
+use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{
-    Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer, jump_from,
-};
+use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use carnet_domain::rules::command::TransferId;
 
 use crate::engine::{KvRead, Pair};

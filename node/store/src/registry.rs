@@ -22,9 +22,10 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::machine;
-use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer, Registry, Sealed};
+use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer};
 use carnet_domain::machine::order::{self, OrderForEntry, entry_digest};
-use carnet_domain::record::accord::Signed;
+use carnet_domain::record::peer::Signed;
+use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 
 use crate::applied;

@@ -11,8 +11,9 @@ use carnet_domain::log::checkpoint::{Origin, open};
 use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::log::map::{self, MapFault, WalkFault};
 use carnet_domain::log::merkle::{Frontier, Node};
-use carnet_domain::machine::entry::{Body, Registry, Sealed};
-use carnet_domain::record::accord::{Statement, signed_by_roots};
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::peer::{Statement, signed_by_roots};
+use carnet_domain::record::registry::{Registry, Sealed};
 
 use crate::artefact::corrupt;
 use crate::engine::KvRead;

@@ -10,7 +10,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::machine::entry::{Body, Entry};
 use carnet_domain::machine::order::{Skip, SkipError};
-use carnet_domain::record::accord::Signed;
+use carnet_domain::record::peer::Signed;
 
 use crate::fault::StorageFault;
 use crate::guard;

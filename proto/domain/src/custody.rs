@@ -14,6 +14,7 @@
 
 pub mod foreign;
 pub mod mail;
+pub mod movement;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;
 

@@ -21,15 +21,17 @@ use crate::log::leaf::{EntrySeed, leaf_bytes_hash};
 use crate::log::merkle::range_proof;
 use crate::machine;
 use crate::machine::entry::{
-    ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Registry, Request,
-    Session, SessionOpening, Stamp,
+    ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Request, SessionOpening,
+    Stamp,
 };
 use crate::memory::MemoryLedger;
-use crate::record::accord::{
+use crate::record::ledger::Ledger;
+use crate::record::peer::{
     Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
     root_signing_bytes,
 };
-use crate::record::ledger::Ledger;
+use crate::record::registry::Registry;
+use crate::record::session::Session;
 use crate::record::{
     AgreementRef, BodyName, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName,
     PartType, Severity,

@@ -7,6 +7,8 @@ pub mod leaf;
 pub mod slots;
 
 pub mod checkpoint;
+pub mod head;
 pub mod map;
 pub mod merkle;
 pub mod passport;
+pub mod stored;

@@ -26,16 +26,18 @@ use crate::limits::{UNSEALED_MAX, next_own};
 use crate::log::authority::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
 };
+use crate::log::head::{Head, Jumps};
 use crate::log::leaf::{
     EntrySeed, Expansion, Kind, LEAF_VERSION, Leaf, Subject, leaf_seed, slot_names,
 };
 use crate::log::map::MapValue;
-use crate::machine::entry::{
-    ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, LeafRecord, Registry, Request, Session,
-};
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, Request};
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
-use crate::record::{Ended, Head, Jumps, Signer};
+use crate::record::registry::Registry;
+use crate::record::session::Session;
+use crate::record::{Ended, Signer};
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
 use crate::rules::rejection::{Detail, Reason, Rejection};
@@ -610,7 +612,7 @@ impl<L: Ledger> Run<'_, L> {
                     None => peer.outbox,
                 };
                 self.ledger
-                    .put_peer(crate::record::accord::Peer { outbox, ..*peer })
+                    .put_peer(crate::record::peer::Peer { outbox, ..*peer })
             }
             After::Jurisdiction(_) => {
                 self.registry.own_head = newest;
@@ -702,7 +704,7 @@ impl<L: Ledger> Run<'_, L> {
 
     fn post(
         &mut self,
-        mut peer: crate::record::accord::Peer,
+        mut peer: crate::record::peer::Peer,
         leaf_index: u64,
     ) -> Result<(), L::Fault> {
         let Some(primary) = peer.bundle.primary() else {

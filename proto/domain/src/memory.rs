@@ -10,17 +10,20 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, Encoder};
 use crate::bytes::signature::KeyId;
 use crate::custody::mail::Reader;
+use crate::custody::movement::Movement;
 use crate::custody::trail::{self, trail};
+use crate::log::head::{Head, Jumps};
 use crate::log::leaf::{Leaf, Subject, leaf_bytes_hash};
 use crate::log::map::{Page, PageMap, PagePath};
 use crate::log::merkle::Node;
-use crate::machine::entry::{
-    LeafRecord, Members, Movement, Registry, Session, StoredAnswer, Voters,
-};
-use crate::record::accord::Peer;
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::{Members, Voters};
 use crate::record::ledger::{Ledger, LooseChain, MapChanges};
+use crate::record::peer::Peer;
+use crate::record::registry::Registry;
+use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Head, Jumps, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// All records of one registry. Reading never fails.

@@ -12,7 +12,7 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::checkpoint::{Origin, peek};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::record::Holder;
-use carnet_domain::record::accord::{FirstSigner, Genesis, Statement};
+use carnet_domain::record::peer::{FirstSigner, Genesis, Statement};
 use carnet_domain::rules::policy::Role;
 use carnet_trust::chain::verify_client;
 use carnet_trust::identity::{ClientName, NodeId, Plane};

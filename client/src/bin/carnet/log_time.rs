@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::wall_time;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::record::accord::{Signed, Statement, TimeChange};
+use carnet_domain::record::peer::{Signed, Statement, TimeChange};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::verify;
 use carnet_domain::machine::order::{Skip, signing_bytes};
-use carnet_domain::record::accord::{RootSignature, Signed};
+use carnet_domain::record::peer::{RootSignature, Signed};
 use clap::Subcommand;
 use serde_json::{Value, json};
 

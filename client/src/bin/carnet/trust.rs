@@ -8,7 +8,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, verify};
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::accord::{
+use carnet_domain::record::peer::{
     Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
     Statement, root_signing_bytes,
 };

@@ -6,7 +6,7 @@ use carnet_client::wall_time;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::accord::Bundle;
+use carnet_domain::record::peer::Bundle;
 use carnet_trust::bundle::of_file;
 use carnet_trust::offline::{Pin, Pins, Report, verify_file};
 use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};

@@ -11,7 +11,8 @@ use carnet_domain::log::map::{
     self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages,
 };
 use carnet_domain::log::merkle::{Nodes, inclusion_proof};
-use carnet_domain::machine::entry::{LeafRecord, ProvenHead, ProvenLeaf};
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::{Model, ModelStanding};

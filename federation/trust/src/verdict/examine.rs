@@ -2,8 +2,8 @@
 
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ModelStanding;
-use carnet_domain::record::accord::{Agreement, Clause, KeyringKind};
 use carnet_domain::record::event::Standing;
+use carnet_domain::record::peer::{Agreement, Clause, KeyringKind};
 use carnet_domain::rules::lifecycle::State;
 
 use super::custody::Party;

@@ -2,8 +2,8 @@
 
 use carnet_domain::log::leaf::SlotError;
 use carnet_domain::log::map::RobotStatus;
-use carnet_domain::record::accord::Clause;
 use carnet_domain::record::event::{Manufacture, Other, Software, Standing};
+use carnet_domain::record::peer::Clause;
 use carnet_domain::record::{ModelStanding, RecallNotice};
 
 use super::custody::{Located, Lost, Party, locate};

@@ -7,7 +7,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::kit::{self, Country, befriend, transfer};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::accord::{Agreement, Bundle, Signed};
+use carnet_domain::record::peer::{Agreement, Bundle, Signed};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};

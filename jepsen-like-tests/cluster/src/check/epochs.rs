@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::machine::entry::Movement;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::rules::command::TransferId;
 
 use super::{Findings, Violation};

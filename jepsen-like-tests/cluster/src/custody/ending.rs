@@ -7,7 +7,7 @@ use carnet_domain::custody::Link;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::merkle::leaf_hash;
-use carnet_domain::machine::entry::LeafRecord;
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::transfer::Transfer;
 use carnet_wire::limits::PAGE_SIZE_MAX;

@@ -6,7 +6,7 @@
 use carnet_client::{Client, ClientError};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::machine::entry::Movement;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use carnet_wire::status::ApiError;

@@ -6,7 +6,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
-use carnet_domain::record::accord::{
+use carnet_domain::record::peer::{
     FirstSigner, Genesis, RootSignature, Signed, Statement, root_signing_bytes,
 };
 use carnet_domain::record::{Form, Holder, IdentifierScheme, Maker, ModelFacts};

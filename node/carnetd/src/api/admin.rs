@@ -9,7 +9,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::LEAF_VERSION;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
-use carnet_domain::record::accord::{Signed, Statement};
+use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::rules::policy::Query;
 use carnet_store::artefact::content_digest;
 use carnet_store::identity::StoreId;

@@ -10,7 +10,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::mail::{self, MailError};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
-use carnet_domain::record::accord::Peer;
+use carnet_domain::record::peer::Peer;
 use carnet_peering::home::{Home, HomeError, Outgoing, Wanted};
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Blob;
-use carnet_domain::record::accord::Peer;
+use carnet_domain::record::peer::Peer;
 use carnet_trust::roots::{PinnedRoots, RootCertificate, RootError};
 use tracing::{info, warn};
 

@@ -2,7 +2,7 @@
 
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::machine::order::Skip;
-use carnet_domain::record::accord::Signed;
+use carnet_domain::record::peer::Signed;
 use carnet_store::memory::MemoryEngine;
 
 use super::*;

@@ -9,6 +9,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
+use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
@@ -19,15 +20,13 @@ use crate::log::checkpoint::{Origin, open};
 use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
-use crate::machine::entry::{
-    EvidenceRef, ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf,
-};
+use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::machine::{Authorised, Run, refused, rule};
-use crate::record::accord::Peer;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, LinkWritten, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
+use crate::record::peer::Peer;
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{Ended, Hold, Recall, RecallStatus, Robot};
 use crate::rules::command::Command;

@@ -11,10 +11,10 @@ use crate::limits::LATER_LEAVES_MAX;
 use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
 use crate::log::map::{self, MapFault, MapValue, Page, PagePath, Pages, RobotStatus};
 use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
-use crate::machine::entry::{
-    LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf, Registry,
-};
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
 use crate::record::event::slot;
+use crate::record::registry::Registry;
 
 /// What a batch is made from: the log, its tree and its map, as they are stored.
 pub trait Reader {

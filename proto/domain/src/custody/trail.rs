@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use crate::bytes::code::Prefix;
 use crate::bytes::encoding::{Canonical, DecodeError};
+use crate::custody::movement::{EvidenceRef, Movement};
 use crate::custody::{Link, Step};
 use crate::log::checkpoint::Origin;
 use crate::log::leaf::{Kind, Leaf, leaf_bytes_hash};
-use crate::machine::entry::{EvidenceRef, LeafRecord, Movement};
+use crate::log::stored::LeafRecord;
 use crate::record::event::slot;
 use crate::record::transfer::Transfer;
 use crate::rules::command::{Command, TransferId};
@@ -54,7 +55,7 @@ pub enum TrailError<F> {
     NoStep(u64),
 }
 
-/// The custody steps from leaf `newest` ([`crate::record::Head::step`]) backwards, at most `count_max` of them, oldest
+/// The custody steps from leaf `newest` ([`crate::log::head::Head::step`]) backwards, at most `count_max` of them, oldest
 /// first. `me` is the primary prefix of this registry.
 ///
 /// # Errors

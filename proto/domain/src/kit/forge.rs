@@ -13,7 +13,8 @@ use crate::kit::Country;
 use crate::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
 use crate::log::map::{self, MapValue, Page, PagePath, Pages};
 use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
-use crate::machine::entry::{LeafRecord, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
 use crate::memory::MemoryLedger;
 use crate::record::ledger::Ledger;
 

@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::custody::{Chain, Folded, Step, Written, fold};
-use crate::record::Head;
+use crate::log::head::Head;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::transfer::{Ending, Transfer};

@@ -11,13 +11,17 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::signature::KeyId;
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
+use crate::log::head::Head;
 use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
-use crate::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
-use crate::record::accord::Peer;
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::Members;
 use crate::record::ledger::{Ledger, LooseChain, MapChanges};
+use crate::record::peer::Peer;
+use crate::record::registry::Registry;
+use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Head, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.

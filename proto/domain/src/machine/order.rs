@@ -16,8 +16,8 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, tag};
 use crate::bytes::signature::SecretKey;
 use crate::log::leaf::EntrySeed;
-use crate::machine::entry::Registry;
-use crate::record::accord::{RootSignature, Signed, threshold_signed};
+use crate::record::peer::{RootSignature, Signed, threshold_signed};
+use crate::record::registry::Registry;
 
 /// Signatures that one order may carry; more are refused before any is verified.
 pub const SIGNATURES_MAX: usize = 16;

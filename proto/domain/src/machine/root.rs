@@ -10,13 +10,14 @@ use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MA
 use crate::log::authority::Envelope;
 use crate::log::leaf::Kind;
 use crate::log::merkle::Frontier;
-use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX, Registry};
+use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX};
 use crate::record::Signer;
-use crate::record::accord::{
-    Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
-};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
+use crate::record::peer::{
+    Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
+};
+use crate::record::registry::Registry;
 use crate::rules::decide::has_twins;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection};
 

@@ -9,9 +9,11 @@ use crate::bytes::signature::Signature;
 use crate::log::checkpoint::{Checkpoint, Origin, open};
 use crate::log::leaf::{Expansion, Kind, Subject, leaf_seed};
 use crate::log::map::{self, MapFault, Page, PagePath, Pages};
-use crate::machine::entry::{Body, ItemAnswer, LeafRecord, Registry, Sealed};
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::{Body, ItemAnswer};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
+use crate::record::registry::{Registry, Sealed};
 use crate::record::{Model, ModelStanding, RecallStatus};
 use crate::rules::rejection::{Detail, Reason};
 

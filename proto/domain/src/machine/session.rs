@@ -6,10 +6,9 @@ use crate::bytes::encoding::{Blob, Canonical};
 use crate::bytes::signature::{Signature, verify};
 use crate::bytes::time::TimeMs;
 use crate::limits::next_own;
-use crate::machine::entry::{
-    ItemAnswer, SESSIONS_PER_SUBJECT_MAX, Session, SessionOpening, StoredAnswer,
-};
+use crate::machine::entry::{ItemAnswer, SESSIONS_PER_SUBJECT_MAX, SessionOpening};
 use crate::record::ledger::Ledger;
+use crate::record::session::{Session, StoredAnswer};
 use crate::rules::rejection::{Detail, Reason};
 
 impl<L: Ledger> Run<'_, L> {

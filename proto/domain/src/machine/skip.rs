@@ -6,9 +6,9 @@ use crate::bytes::encoding::{Blob, Canonical};
 use crate::log::leaf::Kind;
 use crate::machine::entry::Body;
 use crate::machine::order::OrderForEntry;
-use crate::record::accord::Signed;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
+use crate::record::peer::Signed;
 
 /// Applies the entry that `order` is about: one leaf about the jurisdiction, at the log time there is. Nothing of the
 /// entry is read.

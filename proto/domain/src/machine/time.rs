@@ -13,9 +13,9 @@ use crate::log::leaf::Kind;
 use crate::machine::entry::{
     ADVANCE_MAX, Body, CEILING_AHEAD, ClockReading, ItemAnswer, LOG_TIME_MAX, READINGS_MAX,
 };
-use crate::record::accord::{Statement, TimeChange};
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
+use crate::record::peer::{Statement, TimeChange};
 use crate::rules::rejection::{Detail, Reason, Rejection, refuse};
 
 /// Whether an entry is about log time itself: it is not held down by the ceiling, and its stamp counts for nothing.

@@ -8,20 +8,21 @@ use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder};
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::Phase;
+use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Link};
 use crate::limits::{
     AI_MODELS_MAX, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, Maybe, PARTS_MAX,
     RECALLS_OF_ROBOT_MAX,
 };
+use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
-use crate::machine::entry::EvidenceRef;
-use crate::record::accord::Peer;
+use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Head, Hold, Identity,
-    Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
+    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Hold, Identity, Model,
+    Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};

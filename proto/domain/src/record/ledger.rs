@@ -8,8 +8,11 @@ use crate::bytes::signature::KeyId;
 use crate::custody::Chain;
 use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
-use crate::machine::entry::{LeafRecord, Members, Registry, Session, StoredAnswer};
-use crate::record::accord::Peer;
+use crate::log::stored::LeafRecord;
+use crate::machine::entry::Members;
+use crate::record::peer::Peer;
+use crate::record::registry::Registry;
+use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
 use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
@@ -138,9 +141,9 @@ pub trait Ledger {
     /// Appends a leaf.
     fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), Self::Fault>;
     /// The newest leaf of a signing key or a peer, by the subject's key; all other records name their own.
-    fn head_of(&self, key: &Digest) -> Result<Option<crate::record::Head>, Self::Fault>;
+    fn head_of(&self, key: &Digest) -> Result<Option<crate::log::head::Head>, Self::Fault>;
     /// Replaces it.
-    fn put_head(&mut self, key: &Digest, head: crate::record::Head) -> Result<(), Self::Fault>;
+    fn put_head(&mut self, key: &Digest, head: crate::log::head::Head) -> Result<(), Self::Fault>;
     /// Keeps the envelope of the entry whose first leaf is at `index`; see [`crate::machine::whole_envelope`].
     fn put_envelope(&mut self, index: u64, envelope: Vec<u8>) -> Result<(), Self::Fault>;
     /// The subtrees of the tree that the leaf at `index` completed: itself first, then ascending by level.
@@ -165,6 +168,6 @@ pub struct LooseChain {
     /// The chain.
     pub chain: Chain,
     /// Newest leaf of the robot in this log, if there is one.
-    pub head: Option<crate::record::Head>,
+    pub head: Option<crate::log::head::Head>,
 }
 crate::canonical_struct!(LooseChain @ 1 { chain, head });

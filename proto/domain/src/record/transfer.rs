@@ -4,8 +4,8 @@ use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::Step;
+use crate::custody::movement::EvidenceRef;
 use crate::limits::{CONDITIONS_MAX, Epoch, List};
-use crate::machine::entry::EvidenceRef;
 use crate::record::{AgreementRef, Robot};
 use crate::rules::command::{Condition, Papers, Purpose, TransferId};
 

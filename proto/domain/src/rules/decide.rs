@@ -11,9 +11,9 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::limits::MODELS_OF_ENTERPRISE_MAX;
 use crate::log::leaf::Kind;
-use crate::machine::entry::Registry;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
+use crate::record::registry::Registry;
 use crate::record::{
     ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Party,
     PartyName, Setter, Signer,

@@ -446,7 +446,7 @@ fn offers_need_a_peer_and_a_clause_in_force() {
         other_version,
         "NoAgreement: asked for 49-86:2, in force is version 1",
     );
-    let suspend = |number, until| carnet_domain::record::accord::Statement::Suspend {
+    let suspend = |number, until| carnet_domain::record::peer::Statement::Suspend {
         peer: b.prefix,
         agreement: agreed(a.prefix, b.prefix),
         number,
@@ -468,7 +468,7 @@ fn offers_need_a_peer_and_a_clause_in_force() {
 fn a_suspension_ends_and_is_of_one_version() {
     let (mut a, mut b) = two();
     let until = tomorrow(&a);
-    let suspend = carnet_domain::record::accord::Statement::Suspend {
+    let suspend = carnet_domain::record::peer::Statement::Suspend {
         peer: b.prefix,
         agreement: agreed(a.prefix, b.prefix),
         number: 1,
@@ -490,7 +490,7 @@ fn a_suspension_ends_and_is_of_one_version() {
     assert!(peer.is_suspended(&first, TimeMs(until.0 - 1)));
     assert!(!peer.is_suspended(&first, until));
     // The newer one suspended: the older does not come back, and is not suspended any more either.
-    let suspend = carnet_domain::record::accord::Statement::Suspend {
+    let suspend = carnet_domain::record::peer::Statement::Suspend {
         peer: b.prefix,
         agreement: newer.reference(),
         number: 1,
@@ -577,9 +577,9 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
 }
 
 /// An agreement signed by both, stated in both logs.
-fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::record::accord::Agreement) {
+fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::record::peer::Agreement) {
     use carnet_domain::bytes::encoding::Blob;
-    use carnet_domain::record::accord::{Signed, Statement};
+    use carnet_domain::record::peer::{Signed, Statement};
     let bytes = agreement.to_bytes();
     let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
     for country in [a, b] {

@@ -20,9 +20,9 @@ use carnet_domain::limits::{
 };
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
-use carnet_domain::record::accord::{Signed, Statement};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::{
     Before, Ends, Hold, Holder, Part, PartName, PartType, Predicate, Recall, RecallId,
     RecallNotice, RecallStatus, Robot, Setter, Severity,

@@ -8,8 +8,8 @@ use carnet_domain::machine;
 use carnet_domain::machine::entry::{
     Body, CEILING_AHEAD, ClockReading, Entry, ItemAnswer, LOG_TIME_MAX, READINGS_MAX, Stamp, Voters,
 };
-use carnet_domain::record::accord::{Statement, TimeChange};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Statement, TimeChange};
 use carnet_domain::rules::rejection::Reason;
 
 use crate::rules::market;

@@ -236,7 +236,7 @@ fn a_registry_begins_once_and_with_its_genesis() {
     let mut x = Country::unborn("86");
     let answer = x.apply(Body::Seal {});
     assert_eq!(text(&answer.items[0]), "NotInitialised");
-    let genesis = carnet_domain::record::accord::Statement::Genesis {
+    let genesis = carnet_domain::record::peer::Statement::Genesis {
         genesis: x.genesis(),
     };
     let mut unsigned = x.sign_statement(&genesis);
@@ -249,9 +249,9 @@ fn a_registry_begins_once_and_with_its_genesis() {
 
 #[test]
 fn bundles_are_signed_newer_and_without_overlap() {
-    use carnet_domain::record::accord::{Signed, Statement};
+    use carnet_domain::record::peer::{Signed, Statement};
     let (mut x, other) = (Country::new("86"), Country::new("49"));
-    let recognise = |bundle: &carnet_domain::record::accord::Bundle, by: &Country| {
+    let recognise = |bundle: &carnet_domain::record::peer::Bundle, by: &Country| {
         let bytes = bundle.to_bytes();
         Statement::Recognise {
             fingerprint: bundle.fingerprint(),

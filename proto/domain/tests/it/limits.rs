@@ -18,13 +18,13 @@ use carnet_domain::limits::{
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{
-    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, LeafRecord, MailBatch, MailItem,
-    Request,
+    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, MailBatch, MailItem, Request,
 };
-use carnet_domain::record::accord::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
 use carnet_domain::record::{
     Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
 };
@@ -409,7 +409,7 @@ fn peers_are_counted() {
     let b = Country::unborn("49");
     let two_letters = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |two| format!("{one}{two}")));
     let prefixes = two_letters.filter_map(|name| Prefix::parse(&name).ok());
-    let one = |prefix: Prefix| carnet_domain::record::accord::Peer {
+    let one = |prefix: Prefix| carnet_domain::record::peer::Peer {
         bundle: Bundle {
             prefixes: vec![prefix],
             ..b.bundle_of(1)
@@ -568,7 +568,7 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
     assert!(!kept.contains(&"brief 0".to_owned()), "{kept:?}");
     let Ok(peer) = a.ledger.peer(&b.prefix);
     let stored = peer.expect("a peer").to_bytes();
-    assert!(carnet_domain::record::accord::Peer::from_bytes(&stored).is_ok());
+    assert!(carnet_domain::record::peer::Peer::from_bytes(&stored).is_ok());
 }
 
 #[test]

@@ -12,9 +12,9 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::machine::order::{SIGNATURES_MAX, Skip, entry_digest, judge};
 use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::AgreementRef;
-use carnet_domain::record::accord::{RootSignature, Signed, Statement, root_signing_bytes};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{RootSignature, Signed, Statement, root_signing_bytes};
 
 const AT: u64 = 77;
 const POISON: &[u8] = b"not even canonical";

@@ -3,7 +3,7 @@
 mod story;
 
 use carnet_domain::custody::Phase;
-use carnet_domain::machine::entry::Movement;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::rules::rejection::Reason;
 
 use self::story::{ROBOT, Story, id, leaf};

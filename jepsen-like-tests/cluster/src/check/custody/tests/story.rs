@@ -1,8 +1,8 @@
 //! A good history, told step by step, for others to spoil.
 
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::{Chain, Link, Phase};
-use carnet_domain::machine::entry::Movement;
 use carnet_domain::record::AgreementRef;
 use carnet_domain::record::transfer::Ending;
 use carnet_domain::rules::command::{Papers, Purpose};

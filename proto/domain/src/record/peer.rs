@@ -12,9 +12,36 @@ use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Index, List,
     MODELS_OF_RECALL_MAX, Name, ROOT_SIGNATURES_MAX, Sequence,
 };
-use crate::record::{AgreementRef, Holder, Severity};
+use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
 use crate::rules::policy::Role;
+
+/// Which agreement with a peer, and which version of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgreementRef {
+    /// The agreement's name.
+    pub id: String,
+    /// Which version.
+    pub version: u32,
+}
+crate::canonical_struct!(AgreementRef { id: Name, version });
+
+impl AgreementRef {
+    /// From `name:version`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, version) = text.rsplit_once(':')?;
+        Some(Self {
+            id: id.to_owned(),
+            version: version.parse().ok()?,
+        })
+    }
+}
+
+impl std::fmt::Display for AgreementRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.id, self.version)
+    }
+}
 
 /// A signature by one of the roots.
 #[derive(Debug, Clone, PartialEq, Eq)]

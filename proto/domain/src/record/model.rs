@@ -1,0 +1,124 @@
+//! A type approval, and what the map shows of a model.
+
+use super::{EnterpriseStatus, RecallNotice};
+use crate::bytes::code::ModelId;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
+use crate::bytes::time::TimeMs;
+use crate::limits::{List, RECALLS_OF_MODEL_MAX};
+use crate::log::head::Head;
+
+/// Shape of a robot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// Walks on two legs.
+    Bipedal,
+    /// Rolls on wheels.
+    Wheeled,
+    /// Anything else, or not known.
+    Other,
+}
+crate::canonical_enum!(Form { 1 => Bipedal, 2 => Wheeled, 3 => Other });
+
+/// Whether a type approval stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApprovalStatus {
+    /// In force.
+    Approved,
+    /// Suspended.
+    Suspended,
+    /// Withdrawn for ever.
+    Withdrawn,
+}
+crate::canonical_enum!(ApprovalStatus { 1 => Approved, 2 => Suspended, 3 => Withdrawn });
+
+/// Facts of a model. Zero means "not stated" in every number but the level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Product name.
+    pub name: String,
+    /// Certificate number of the approval.
+    pub certificate: String,
+    /// Shape.
+    pub form: Form,
+    /// Intelligence level, 1 to 5.
+    pub level: u8,
+    /// Safety class, 1 to 4.
+    pub safety_class: u8,
+    /// Standing height in cm.
+    pub height_cm: u32,
+    /// Mass in kg.
+    pub mass_kg: u32,
+    /// Degrees of freedom, a lower bound.
+    pub degrees_of_freedom: u32,
+    /// Battery energy in Wh.
+    pub battery_wh: u32,
+    /// Firmware family.
+    pub firmware_family: String,
+}
+crate::canonical_struct!(ModelFacts {
+    name,
+    certificate,
+    form,
+    level,
+    safety_class,
+    height_cm,
+    mass_kg,
+    degrees_of_freedom,
+    battery_wh,
+    firmware_family,
+});
+
+/// A type approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its code.
+    pub id: ModelId,
+    /// Its facts.
+    pub facts: ModelFacts,
+    /// Production may begin.
+    pub production_from: TimeMs,
+    /// Production must end.
+    pub production_to: TimeMs,
+    /// Whether it stands.
+    pub status: ApprovalStatus,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Model @ 1 {
+    id,
+    facts,
+    production_from,
+    production_to,
+    status,
+    head
+});
+
+/// What the map shows of a model: its approval, its maker's standing, and every recall in force that touches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStanding {
+    /// The approval.
+    pub approval: ApprovalStatus,
+    /// Its maker.
+    pub enterprise: EnterpriseStatus,
+    /// Intelligence level.
+    pub level: u8,
+    /// Safety class.
+    pub safety_class: u8,
+    /// Recalls in force, ascending.
+    pub recalls: Vec<RecallNotice>,
+}
+crate::canonical_struct!(ModelStanding {
+    approval,
+    enterprise,
+    level,
+    safety_class,
+    recalls: List<RECALLS_OF_MODEL_MAX>
+});
+
+impl ModelStanding {
+    /// The digest that stands in the map.
+    pub fn digest(&self) -> Digest {
+        sha256(&[&self.to_bytes()])
+    }
+}

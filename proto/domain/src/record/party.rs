@@ -1,0 +1,217 @@
+//! Who owns, holds, operates, imports; who signs; who set a hold.
+
+use crate::bytes::code::{EnterpriseId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::time::TimeMs;
+use crate::limits::{Index, Maybe, Name};
+use crate::rules::policy::Role;
+
+/// Whom a signing key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of the state, by its name: `registrar/hq`, `customs/hamburg`.
+    Office {
+        /// Which.
+        name: String,
+    },
+}
+crate::canonical_variants!(Holder { 1 => Enterprise { id }, 2 => Office { name: Name } });
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { name } => write!(f, "office {name}"),
+        }
+    }
+}
+
+/// Where a natural person's mandate lies: who acts for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Desk {
+    /// An enterprise: a dealer.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country: a registrar, a customs office.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+}
+crate::canonical_variants!(Desk { 1 => Enterprise { id }, 2 => Office { prefix, name: Name } });
+
+impl Desk {
+    /// The desk of a signer of the registry `here`.
+    pub fn of(here: Prefix, holder: &Holder) -> Self {
+        match holder {
+            Holder::Enterprise { id } => Self::Enterprise { id: *id },
+            Holder::Office { name } => Self::Office {
+                prefix: here,
+                name: name.clone(),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { prefix, name } => write!(f, "office {name} of {prefix}"),
+        }
+    }
+}
+
+/// Who owns, holds, operates or imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+    /// A natural person, of whom only a commitment is known, through the desk that has their mandate.
+    Person {
+        /// Commitment to the person.
+        commitment: Digest,
+        /// Who acts for them.
+        desk: Desk,
+        /// Since when, by log time.
+        since: TimeMs,
+    },
+}
+crate::canonical_variants!(Party {
+    1 => Enterprise { id },
+    2 => Office { prefix, name: Name },
+    3 => Person { commitment, desk, since },
+});
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { prefix, name } => write!(f, "office {name} of {prefix}"),
+            Self::Person {
+                commitment, desk, ..
+            } => write!(f, "person {commitment} at {desk}"),
+        }
+    }
+}
+
+/// A party as a command names it. The desk of a person is who gives the command, from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartyName {
+    /// An enterprise.
+    Enterprise {
+        /// Which.
+        id: EnterpriseId,
+    },
+    /// An office of a country.
+    Office {
+        /// Of which country.
+        prefix: Prefix,
+        /// Its name.
+        name: String,
+    },
+    /// A natural person.
+    Person {
+        /// Commitment to the person.
+        commitment: Digest,
+    },
+}
+crate::canonical_variants!(PartyName {
+    1 => Enterprise { id },
+    2 => Office { prefix, name: Name },
+    3 => Person { commitment },
+});
+
+impl PartyName {
+    /// The party, a person through `desk` since `since`.
+    pub fn at(&self, desk: Desk, since: TimeMs) -> Party {
+        match self {
+            Self::Enterprise { id } => Party::Enterprise { id: *id },
+            Self::Office { prefix, name } => Party::Office {
+                prefix: *prefix,
+                name: name.clone(),
+            },
+            Self::Person { commitment } => Party::Person {
+                commitment: *commitment,
+                desk,
+                since,
+            },
+        }
+    }
+}
+
+impl From<Digest> for PartyName {
+    fn from(commitment: Digest) -> Self {
+        Self::Person { commitment }
+    }
+}
+
+/// A key that may sign commands. Its validity counts in leaf indices, not in clock time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The key's identifier.
+    pub id: KeyId,
+    /// The key.
+    pub public: PublicKey,
+    /// Whose it is.
+    pub holder: Holder,
+    /// In which role it signs.
+    pub role: Role,
+    /// Leaf index of its addition.
+    pub added: u64,
+    /// Leaf index of its retirement.
+    pub retired: Option<u64>,
+    /// After a compromise: the last leaf index whose statements stand.
+    pub compromised_after: Option<u64>,
+}
+crate::canonical_struct!(Signer @ 1 {
+    id,
+    public,
+    holder,
+    role,
+    added: Index,
+    retired: Maybe<Index>,
+    compromised_after: Maybe<Index>
+});
+
+/// Who set a hold, and so who lifts it: in which country, which party, in which role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setter {
+    /// The registry it was set in.
+    pub prefix: Prefix,
+    /// The enterprise or office, whoever of its signers it was.
+    pub party: Holder,
+    /// In which role.
+    pub role: Role,
+}
+crate::canonical_struct!(Setter {
+    prefix,
+    party,
+    role
+});
+
+impl std::fmt::Display for Setter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} at {}", self.role.word(), self.party, self.prefix)
+    }
+}

@@ -1,0 +1,97 @@
+//! The registry as a whole: who it is, its time, its tree, what it sealed and published.
+
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::level::Level;
+use crate::bytes::signature::PublicKey;
+use crate::bytes::time::{DurationMs, TimeMs};
+use crate::limits::{BUNDLE_LIST_MAX, Index, List, Sequence, Text};
+use crate::log::checkpoint::NOTE_BYTES_MAX;
+use crate::log::head::Head;
+use crate::log::merkle::Frontier;
+
+/// A sealed size, waiting for its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Tree size; the last leaf is the map head.
+    pub size: u64,
+    /// Tree root.
+    pub root: Digest,
+    /// Map root.
+    pub map_root: Digest,
+    /// Log time of the seal.
+    pub at: TimeMs,
+}
+crate::canonical_struct!(Sealed {
+    size: Index,
+    root,
+    map_root,
+    at
+});
+
+/// State of the registry as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Primary prefix.
+    pub prefix: Prefix,
+    /// ISO 3166-1 alpha-2 country.
+    pub country: String,
+    /// Incarnation of the log.
+    pub incarnation: u64,
+    /// Identity of the cluster.
+    pub cluster: [u8; 16],
+    /// Root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many sign.
+    pub threshold: u8,
+    /// Log key.
+    pub log_key: PublicKey,
+    /// Log time: never goes back, but by a statement of the roots.
+    pub log_time: TimeMs,
+    /// A stamp above it is refused and moves nothing.
+    pub ceiling: TimeMs,
+    /// How many statements of the roots about time were applied; the next has the next number.
+    pub time_statements: u64,
+    /// Seal after this long without a leaf.
+    pub seal_idle: DurationMs,
+    /// The right edge of the tree.
+    pub tree: Frontier,
+    /// The feature level: what this log may hold.
+    pub level: Level,
+    /// Newest map head leaf.
+    pub map_head: Option<Head>,
+    /// Newest leaf about the jurisdiction.
+    pub own_head: Option<Head>,
+    /// The newest sealed size.
+    pub sealed: Option<Sealed>,
+    /// Leaves other than map heads since then.
+    pub unsealed: u64,
+    /// The newest published size.
+    pub published: Option<Sealed>,
+    /// Its checkpoint, a signed note; empty before the first.
+    pub checkpoint: String,
+    /// The next session number.
+    pub next_session: u64,
+}
+crate::canonical_struct!(Registry @ 1 {
+    prefix,
+    country,
+    incarnation: Sequence,
+    cluster,
+    roots: List<BUNDLE_LIST_MAX>,
+    threshold,
+    log_key,
+    log_time,
+    ceiling,
+    time_statements,
+    seal_idle,
+    tree,
+    level,
+    map_head,
+    own_head,
+    sealed,
+    unsealed: Sequence,
+    published,
+    checkpoint: Text<NOTE_BYTES_MAX>,
+    next_session: Sequence,
+});

@@ -1,0 +1,283 @@
+//! One robot, and that one has ended.
+
+use super::{Part, Party, Recall, RecallId, RecallStatus, Setter};
+use crate::bytes::code::{Code, Prefix};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::time::TimeMs;
+use crate::custody::Chain;
+use crate::limits::{
+    AI_MODELS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX, RECALLS_OF_ROBOT_MAX,
+    SEQUENCE_MAX, Sequence,
+};
+use crate::log::head::Head;
+use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
+use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
+
+/// A hold that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Which.
+    pub kind: HoldKind,
+    /// Who set it.
+    pub setter: Setter,
+    /// Why, in the setter's words; empty for one that a step of the life cycle sets.
+    pub reason: String,
+    /// When.
+    pub since: TimeMs,
+}
+crate::canonical_struct!(Hold {
+    kind,
+    setter,
+    reason,
+    since
+});
+
+/// Firmware of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    /// Family.
+    pub family: String,
+    /// Build number; recalls range over it.
+    pub build: u32,
+}
+crate::canonical_struct!(Firmware { family, build });
+
+/// What a list no longer names: how many there were, and the digest that commits to them in order,
+/// `SHA-256(digest before ‖ the one that left)`, from zero on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// How many.
+    pub count: u64,
+    /// The digest over them.
+    pub digest: Digest,
+}
+crate::canonical_struct!(Before {
+    count: Sequence,
+    digest
+});
+
+impl Before {
+    /// Nothing has left the list.
+    pub const NOTHING: Self = Self {
+        count: 0,
+        digest: Digest::ZERO,
+    };
+
+    /// With one more; `None` when there are too many to count.
+    pub fn and(self, left: &Digest) -> Option<Self> {
+        let count = self.count.checked_add(1)?;
+        (count <= SEQUENCE_MAX).then(|| Self {
+            count,
+            digest: sha256(&[&self.digest.0, &left.0]),
+        })
+    }
+}
+
+/// A step that waits for its second party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing.
+    Nothing {},
+    /// An end of life was declared.
+    EndOfLife {
+        /// How it ends.
+        outcome: EndOfLife,
+        /// Who declared.
+        by: KeyId,
+        /// Digest of the destruction certificate.
+        certificate: Digest,
+    },
+    /// Ownership was asked for.
+    Ownership {
+        /// The gaining owner.
+        owner: Party,
+        /// SHA-256 of the seller's release code.
+        release_code: Digest,
+        /// Who asked.
+        by: KeyId,
+    },
+}
+crate::canonical_variants!(Pending {
+    0 => Nothing {},
+    1 => EndOfLife { outcome, by, certificate },
+    2 => Ownership { owner, release_code, by },
+});
+
+/// What never changes of a robot: the identity that the code's issuer vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The code.
+    pub code: Code,
+    /// Body identity.
+    pub body: Digest,
+    /// When made.
+    pub manufactured: TimeMs,
+    /// Where made.
+    pub site: String,
+    /// Declared country of origin, alpha-2.
+    pub origin: String,
+    /// Filed by an importer because the maker's country has no registry.
+    pub importers_filing: bool,
+}
+crate::canonical_struct!(Identity {
+    code,
+    body,
+    manufactured,
+    site,
+    origin,
+    importers_filing
+});
+
+/// One robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Robot {
+    /// What never changes.
+    pub identity: Identity,
+    /// Parts that carry identity.
+    pub identity_parts: Vec<Part>,
+    /// Other tracked parts.
+    pub parts: Vec<Part>,
+    /// The robot's own key.
+    pub robot_key: Option<PublicKey>,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Digests of its newest AI models, the newest last.
+    pub ai_models: Vec<Digest>,
+    /// Count and digest of the older ones; each stands in the leaf that recorded it.
+    pub ai_models_before: Before,
+    /// Intelligence level and safety class, as approved.
+    pub level: u8,
+    /// Safety class.
+    pub safety_class: u8,
+    /// The owner; none before the first sale.
+    pub owner: Option<Party>,
+    /// Holder of record: the maker, then who had it put in stock, then who it was sold to.
+    pub holder: Option<Party>,
+    /// Importer of record of the newest admission for good.
+    pub importer: Option<Party>,
+    /// The operator; none while there is none.
+    pub operator: Option<Party>,
+    /// Usage scenario.
+    pub scenario: String,
+    /// Life-cycle state.
+    pub state: State,
+    /// Holds, in the order they were set.
+    pub holds: Vec<Hold>,
+    /// Recalls owed and not remedied, ascending. Written when an attribute changes or a remedy is recorded.
+    pub owed: Vec<RecallId>,
+    /// Recalls remedied, ascending.
+    pub remedied: Vec<RecallId>,
+    /// A step that waits for its second party.
+    pub pending: Pending,
+    /// Custody here.
+    pub custody: Chain,
+    /// Drawn at registration, handed over with each offer.
+    pub custody_secret: Digest,
+    /// Newest leaf.
+    pub head: Option<Head>,
+}
+crate::canonical_struct!(Robot @ 1 {
+    identity,
+    identity_parts: List<IDENTITY_PARTS_MAX>,
+    parts: List<PARTS_MAX>,
+    robot_key,
+    firmware,
+    ai_models: List<AI_MODELS_MAX>,
+    ai_models_before,
+    level,
+    safety_class,
+    owner,
+    holder,
+    importer,
+    operator,
+    scenario,
+    state,
+    holds: List<HOLDS_MAX>,
+    owed: List<RECALLS_OF_ROBOT_MAX>,
+    remedied: List<RECALLS_OF_ROBOT_MAX>,
+    pending,
+    custody,
+    custody_secret,
+    head,
+});
+
+impl Robot {
+    /// Whether a recall in force matches it, or matched it once, and was not remedied.
+    pub fn owes(&self, recall: &Recall) -> bool {
+        let id = &recall.notice.id;
+        let matches = || {
+            recall.models.contains(&self.identity.code.model_id())
+                && recall.notice.predicate.matches(
+                    &self.identity.code,
+                    self.firmware.build,
+                    self.identity.manufactured,
+                    &self.parts,
+                )
+        };
+        recall.status == RecallStatus::InForce
+            && !self.remedied.contains(id)
+            && (self.owed.contains(id) || matches())
+    }
+
+    /// Names a new AI model. The oldest makes way to [`Before`] when there are [`AI_MODELS_MAX`]: a robot is trained more
+    /// often than its record could say, and every training stays in its leaf.
+    ///
+    /// # Errors
+    /// [`Reason::RecordFull`] after 2^48 of them.
+    pub fn add_ai_model(&mut self, model: Digest) -> Result<(), Rejection> {
+        while self.ai_models.len() >= AI_MODELS_MAX {
+            let oldest = self.ai_models.remove(0);
+            let Some(before) = self.ai_models_before.and(&oldest) else {
+                let detail = Detail::Full {
+                    what: Counted::AiModels,
+                    max: SEQUENCE_MAX,
+                };
+                return refuse(Reason::RecordFull, detail);
+            };
+            self.ai_models_before = before;
+        }
+        self.ai_models.push(model);
+        Ok(())
+    }
+
+    /// Every identity that ends with the robot: body and identity-bearing parts.
+    pub fn identities(&self) -> Vec<Digest> {
+        std::iter::once(self.identity.body)
+            .chain(self.identity_parts.iter().map(|p| p.identity))
+            .collect()
+    }
+}
+
+/// That a code, body or part has ended, and who says so. What a registry says without proof of its custody is a claim: it
+/// refuses new registrations and changes nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The code it belonged to.
+    pub code: Code,
+    /// Which end.
+    pub state: State,
+    /// The registry that recorded it.
+    pub by: Prefix,
+    /// When that registry recorded it.
+    pub at: TimeMs,
+    /// The leaf of that registry.
+    pub leaf: Digest,
+}
+crate::canonical_struct!(Ended @ 1 {
+    code,
+    state,
+    by,
+    at,
+    leaf
+});
+
+/// What is known of the end of one identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ends {
+    /// Its proven end.
+    pub proven: Option<Ended>,
+    /// Peers that claim one, ascending; each claim is kept by peer and identity.
+    pub claimed_by: Vec<Prefix>,
+}
+crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<PEERS_MAX> });
