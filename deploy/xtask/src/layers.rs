@@ -45,11 +45,12 @@ const CLIENT: &str = "carnet-client";
 const XTASK: &str = "carnet-xtask";
 const MODEL: &str = "carnet-model";
 const SIM: &str = "carnet-sim";
+const KIT: &str = "carnet-kit";
 const HOSTILE: &str = "carnet-hostile";
 const CLUSTER: &str = "carnet-cluster";
 
 /// Everything but the command line and the harness of real processes.
-const SERVER: &[&str] = &[DOMAIN, WIRE, STORE, CONSENSUS, TRUST, PEERING, CARNETD];
+const SERVER_AND_KIT: &[&str] = &[DOMAIN, WIRE, STORE, CONSENSUS, TRUST, PEERING, CARNETD, KIT];
 
 /// The rooms, in the order of the overview.
 pub const ROOMS: &[Room] = &[
@@ -57,7 +58,7 @@ pub const ROOMS: &[Room] = &[
         package: DOMAIN,
         folder: "proto/domain",
         ours: &[],
-        ours_in_tests: &[],
+        ours_in_tests: &[KIT],
         closed: Some(&[
             "sha2",
             "chacha20",
@@ -73,13 +74,13 @@ pub const ROOMS: &[Room] = &[
         ]),
     },
     room(WIRE, "proto/wire", &[DOMAIN], &[]),
-    room(STORE, "node/store", &[DOMAIN], &[]),
+    room(STORE, "node/store", &[DOMAIN], &[KIT]),
     room(CONSENSUS, "node/consensus", &[DOMAIN, STORE, WIRE], &[]),
     Room {
         package: TRUST,
         folder: "federation/trust",
         ours: &[DOMAIN],
-        ours_in_tests: &[],
+        ours_in_tests: &[KIT],
         closed: Some(&[
             "base64",
             "x509-parser",
@@ -88,27 +89,33 @@ pub const ROOMS: &[Room] = &[
             "thiserror",
         ]),
     },
-    room(PEERING, "federation/peering", &[DOMAIN, WIRE, TRUST], &[]),
+    room(
+        PEERING,
+        "federation/peering",
+        &[DOMAIN, WIRE, TRUST],
+        &[KIT],
+    ),
     room(
         CARNETD,
         "node/carnetd",
         &[DOMAIN, WIRE, STORE, CONSENSUS, TRUST, PEERING],
-        &[CLIENT],
+        &[CLIENT, KIT],
     ),
     room(CLIENT, "client", &[DOMAIN, WIRE, TRUST], &[]),
-    room(MODEL, "jepsen-like-tests/model", SERVER, &[]),
-    room(SIM, "jepsen-like-tests/sim", SERVER, &[]),
+    room(KIT, "jepsen-like-tests/kit", &[DOMAIN, TRUST], &[]),
+    room(MODEL, "jepsen-like-tests/model", SERVER_AND_KIT, &[]),
+    room(SIM, "jepsen-like-tests/sim", SERVER_AND_KIT, &[]),
     room(
         HOSTILE,
         "jepsen-like-tests/hostile",
-        &[DOMAIN, TRUST, STORE],
+        &[DOMAIN, TRUST, STORE, KIT],
         &[],
     ),
     room(
         CLUSTER,
         "jepsen-like-tests/cluster",
         &[DOMAIN, WIRE, CLIENT],
-        &[],
+        &[KIT],
     ),
     room(XTASK, "deploy/xtask", &[], &[]),
 ];

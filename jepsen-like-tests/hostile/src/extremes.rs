@@ -310,7 +310,7 @@ pub fn extreme_that<T>(
 mod tests {
     use super::*;
     use carnet_domain::bytes::encoding::Canonical;
-    use carnet_domain::kit::Country;
+    use carnet_kit::Country;
 
     #[test]
     fn a_value_is_written_as_it_was_read() {

@@ -12,8 +12,6 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreed, agreement, befriend, samples, transfer};
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
@@ -21,6 +19,8 @@ use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement};
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
+use carnet_kit::forge::Forged;
+use carnet_kit::{Country, agreed, agreement, befriend, samples, transfer};
 
 use crate::extremes::{extreme_bytes, extreme_that};
 use crate::seeded::Seeded;

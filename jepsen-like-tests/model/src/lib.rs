@@ -1,6 +1,6 @@
 //! Exhaustive model checking of custody and mailbox: every order of every step of a few registries and one robot.
 //!
-//! The transitions are those of `carnet_domain::kit::world`, which calls `custody::{propose, fold, follow}` as a registry
+//! The transitions are those of `carnet_kit::world`, which calls `custody::{propose, fold, follow}` as a registry
 //! does; nothing of the protocol is written down a second time here. Mail may come late, never, twice and, in one
 //! variant, in any order; clocks may pass every deadline; a crash changes nothing, because a registry keeps no custody
 //! outside the batch that carries its applied index.
@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::custody::Phase;
-use carnet_domain::kit::world::{Move, Rules, World};
+use carnet_kit::world::{Move, Rules, World};
 use stateright::{Checker, Model, Property};
 
 /// A world that can be fingerprinted.

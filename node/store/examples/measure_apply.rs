@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::kit::Country;
-use carnet_domain::kit::samples::recall_id;
 use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
@@ -22,6 +20,8 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Firmware, Predicate, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command, TEXT_BYTES_MAX};
 use carnet_domain::rules::rejection::Reason;
+use carnet_kit::Country;
+use carnet_kit::samples::recall_id;
 use carnet_store::artefact::StateEngine;
 use carnet_store::engine::KvRead;
 use carnet_store::families::Family;

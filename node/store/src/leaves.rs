@@ -457,8 +457,8 @@ mod tests {
     use crate::engine::{Batch, KvEngine, KvRead};
     use crate::memory::MemoryEngine;
     use crate::registry::RegistryState;
-    use carnet_domain::kit::Country;
     use carnet_domain::record::ledger::Ledger;
+    use carnet_kit::Country;
 
     /// A country's log as one replica stores it.
     fn replica(country: &Country) -> MemoryEngine {

@@ -8,7 +8,7 @@
 
 use std::time::Instant;
 
-use carnet_domain::kit::world::{Fault, Rules, World};
+use carnet_kit::world::{Fault, Rules, World};
 
 fn main() {
     let rules = Rules {

@@ -21,11 +21,3 @@ pub mod rules;
 
 #[deny(clippy::indexing_slicing)]
 pub mod machine;
-
-pub mod memory;
-
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "what tests play with: its numbers are its own, and nothing that ships uses it"
-)]
-pub mod kit;

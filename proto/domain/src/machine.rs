@@ -7,7 +7,7 @@
 mod custody;
 pub mod entry;
 mod level;
-mod meter;
+pub mod meter;
 pub mod order;
 mod root;
 mod seal;

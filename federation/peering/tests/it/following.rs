@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::kit::{Country, befriend};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
+use carnet_kit::{Country, befriend};
 use carnet_peering::home::HomeError;
 
 use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};

@@ -1,7 +1,7 @@
 //! A log that shows two histories.
 
-use carnet_domain::kit::Country;
-use carnet_domain::kit::befriend;
+use carnet_kit::Country;
+use carnet_kit::befriend;
 
 use crate::world::{ENDPOINT, Lines, Running, World, settle, until};
 

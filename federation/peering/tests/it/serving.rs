@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::kit::{Country, befriend};
 use carnet_domain::machine::entry::MailBatch;
+use carnet_kit::{Country, befriend};
 use carnet_peering::home::Home;
 use carnet_peering::server::{
     Caller, FederationService, FollowStream, INQUIRY_BURST, STREAMS_PER_PEER_MAX,

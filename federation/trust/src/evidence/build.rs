@@ -13,7 +13,6 @@ use carnet_domain::log::map::{
 use carnet_domain::log::merkle::{Nodes, inclusion_proof};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
-use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::{Model, ModelStanding};
 
@@ -246,24 +245,5 @@ impl<R: Reader> Pages for Stored<'_, R> {
     type Fault = BuildError<R::Fault>;
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
         self.0.page(path).map_err(BuildError::Store)
-    }
-}
-
-/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
-impl Reader for MemoryLedger {
-    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
-        let Some(model) = carnet_domain::record::ledger::Ledger::model(self, id)? else {
-            return Ok(None);
-        };
-        let standing = carnet_domain::machine::standing_now(self, &model)?;
-        Ok(Some((model, standing)))
-    }
-
-    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
-        let registry = carnet_domain::record::ledger::Ledger::registry(self)?;
-        let me = registry.map(|registry| registry.prefix);
-        let movements = self.movements(code).into_iter();
-        let own = movements.filter(|movement| Some(movement.writer) == me);
-        Ok(own.map(|own| (own.step, own.leaf_index)).collect())
     }
 }

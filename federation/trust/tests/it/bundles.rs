@@ -3,8 +3,8 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::kit::Country;
 use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_kit::Country;
 use carnet_trust::bundle::{BundleError, PinnedBundle, of_file, to_file, verify_bundle};
 
 use crate::story::nothing;

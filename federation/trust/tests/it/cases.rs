@@ -2,10 +2,10 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{Country, befriend, transfer};
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX};
 
@@ -135,7 +135,7 @@ fn abroad_cases() -> Vec<Case> {
     out.push(("admitted, issuer showed two histories", changed, now));
     let mut changed = input.clone();
     let mut bundle = a.bundle_of(2);
-    bundle.valid_to = carnet_domain::kit::beginning();
+    bundle.valid_to = carnet_kit::beginning();
     changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
     out.push(("admitted, issuer's bundle expired", changed, now));
 

@@ -3,11 +3,11 @@
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::kit::Country;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::map::{MapEnd, MapProof, MapValue};
 use carnet_domain::machine::entry::ProvenHead;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, ModelStanding};
+use carnet_kit::Country;
 use carnet_trust::evidence::{
     BuildError, EVIDENCE_VERSION, Evidence, ModelProof, Published, RobotProof,
     SLOTS_FOR_AUTHORITIES, build,

@@ -3,8 +3,8 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::kit::Country;
 use carnet_domain::record::peer::Signed;
+use carnet_kit::Country;
 use carnet_trust::evidence::Evidence;
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Pin, Pins, Report, verify_file,

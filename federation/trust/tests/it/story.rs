@@ -4,13 +4,13 @@ use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{self, Country, befriend, transfer};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::peer::{Agreement, Bundle, Signed};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
+use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};
@@ -156,7 +156,7 @@ pub(crate) fn export(a: &mut Country, b: &mut Country, code: Code, number: u8) {
 
 pub(crate) fn done(answers: &[ItemAnswer]) {
     for answer in answers {
-        let text = kit::text(answer);
+        let text = carnet_kit::text(answer);
         assert!(
             matches!(text.as_str(), "done" | "nothing"),
             "a delivery was answered: {text}"
@@ -205,7 +205,7 @@ pub(crate) fn given(country: &mut Country, code: Code) -> EvidenceInput {
 }
 
 pub(crate) fn agreement(a: &Country, b: &Country) -> Agreement {
-    kit::agreement(a.prefix, b.prefix, 1)
+    carnet_kit::agreement(a.prefix, b.prefix, 1)
 }
 
 /// The agreement with the signatures of both countries' roots.

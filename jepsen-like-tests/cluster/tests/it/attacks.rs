@@ -11,14 +11,14 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::{Country, agreed, befriend, transfer};
 use carnet_domain::log::leaf::{Kind, Slots, Subject};
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::policy::Role;
+use carnet_kit::forge::Forged;
+use carnet_kit::{Country, agreed, befriend, transfer};
 
 const NODES: [u64; 3] = [1, 2, 3];
 

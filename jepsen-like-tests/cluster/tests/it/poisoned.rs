@@ -20,12 +20,12 @@ use carnet_domain::log::merkle::verify_consistency;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine;
 use carnet_domain::machine::order::{Skip, judge};
-use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Signed;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::memory::MemoryLedger;
 use serde_json::Value;
 
 /// How long a caller that is refused at once is made to wait at the most; nothing depends on its length.

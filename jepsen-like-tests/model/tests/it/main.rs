@@ -1,6 +1,6 @@
 //! The protocol holds in every order of steps, and each planted fault is found.
 
-use carnet_domain::kit::world::{Fault, Rules, World};
+use carnet_kit::world::{Fault, Rules, World};
 use carnet_model::{Explored, counterexample, holds};
 
 const TWO: Rules = Rules {

@@ -1,8 +1,8 @@
 //! Replicas in one process, and what each makes of the others' marks.
 
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::kit::Country;
 use carnet_domain::machine::entry::Entry;
+use carnet_kit::Country;
 use carnet_store::engine::{Batch, KvEngine};
 use carnet_store::families::Family;
 use carnet_store::keys;

@@ -3,9 +3,9 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::mail;
-use carnet_domain::kit::{Country, MAIL_BYTES_MAX, befriend, transfer};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::MailBatch;
+use carnet_kit::{Country, MAIL_BYTES_MAX, befriend, transfer};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::{Published, RegistryState};

@@ -2,7 +2,7 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
-use carnet_domain::kit::Country;
+use carnet_kit::Country;
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;

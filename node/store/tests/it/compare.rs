@@ -6,12 +6,12 @@ use std::sync::Arc;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::kit::{Country, text};
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer};
 use carnet_domain::record::Firmware;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::rejection::Reason;
+use carnet_kit::{Country, text};
 use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
@@ -441,7 +441,7 @@ fn the_whole_content_is_due_at_the_first_seal_of_each_period_on_every_replica() 
         // Days go by only where somebody may confirm the time.
         let voters = LogRecord {
             position: position(0),
-            payload: crate::voters::membership(&[&carnet_domain::kit::VOTERS]),
+            payload: crate::voters::membership(&[&carnet_kit::VOTERS]),
         };
         state.apply(vec![voters]).expect("applied");
         let mut found = Vec::new();

@@ -2,10 +2,10 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::kit::Country;
-use carnet_domain::kit::samples::recall_id;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity};
+use carnet_kit::Country;
+use carnet_kit::samples::recall_id;
 use carnet_store::artefact::StateEngine;
 use carnet_store::engine::KvRead;
 use carnet_store::overlay::{Overlay, Verified};

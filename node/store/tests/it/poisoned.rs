@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::kit::{Country, befriend, transfer};
 use carnet_domain::machine::entry::{Body, Entry};
 use carnet_domain::machine::order::{Skip, entry_digest};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Signed;
+use carnet_kit::{Country, befriend, transfer};
 use carnet_store::artefact::{StateEngine, StateSink, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
 use carnet_store::families::Family;

@@ -2,9 +2,9 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::mail::Reader;
-use carnet_domain::kit::Country;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::record::registry::Registry;
+use carnet_kit::Country;
 use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead};
 use carnet_store::families::Family;

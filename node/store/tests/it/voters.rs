@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{Country, beginning, text};
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, ClockReading, Entry, Stamp};
+use carnet_kit::{Country, beginning, text};
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;

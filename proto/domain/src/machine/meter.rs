@@ -25,7 +25,7 @@ use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Sig
 use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.
-pub(crate) struct Metered<'a, L> {
+pub struct Metered<'a, L> {
     ledger: &'a mut L,
     rows: Cell<u64>,
     read_bytes: Cell<u64>,
@@ -33,13 +33,24 @@ pub(crate) struct Metered<'a, L> {
 }
 
 impl<'a, L> Metered<'a, L> {
-    pub(crate) fn new(ledger: &'a mut L) -> Self {
+    /// Nothing counted yet.
+    pub fn new(ledger: &'a mut L) -> Self {
         Self {
             ledger,
             rows: Cell::new(0),
             read_bytes: Cell::new(0),
             leaf_bytes: Cell::new(0),
         }
+    }
+
+    /// Rows read, searched and written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.get()
+    }
+
+    /// Bytes read so far, of what can be large.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes.get()
     }
 
     /// Whether the entry has done as much as one entry may.
@@ -232,66 +243,5 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 
     fn verified_before(&self, what: &Digest) -> bool {
         self.ledger.verified_before(what)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bytes::time::TimeMs;
-    use crate::kit::{Country, samples};
-    use crate::record::{Predicate, RecallNotice, RecallStatus, Severity};
-
-    fn recall(country: &Country, number: &str, count: usize) -> Recall {
-        let models = (100_002..).map(|number| country.model("0001", &number.to_string()));
-        Recall {
-            notice: RecallNotice {
-                id: samples::recall_id(country, number),
-                severity: Severity::Remedy,
-                predicate: Predicate::all(),
-            },
-            models: models.take(count).collect(),
-            remedy: "x".into(),
-            opened: TimeMs(0),
-            status: RecallStatus::InForce,
-            head: None,
-        }
-    }
-
-    /// Rows, and whether bytes were counted, of one access.
-    fn cost<T>(
-        ledger: &mut crate::memory::MemoryLedger,
-        access: impl FnOnce(&mut Metered<'_, crate::memory::MemoryLedger>) -> T,
-    ) -> (u64, u64) {
-        let mut metered = Metered::new(ledger);
-        access(&mut metered);
-        (metered.rows.get(), metered.read_bytes.get())
-    }
-
-    #[test]
-    fn an_access_costs_what_it_moves() {
-        let mut country = Country::with_market("86");
-        country.must("maker", country.register(1));
-        let (code, model) = (country.code(1), country.model("0001", "100002"));
-        let three = ["A", "B", "C"].map(|number| recall(&country, number, 5));
-        let bytes: usize = three.iter().map(|recall| recall.to_bytes().len()).sum();
-        let Ok(Some(robot)) = country.ledger.robot(&code) else {
-            panic!("registered");
-        };
-        let ledger = &mut country.ledger;
-        assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (1, 0), "a search");
-        for recall in three {
-            assert_eq!(cost(ledger, |l| l.put_recall(recall)), (5, 0));
-        }
-        assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (3, bytes as u64));
-        let robot_bytes = robot.to_bytes().len() as u64;
-        assert_eq!(cost(ledger, |l| l.robot(&code)), (1, robot_bytes));
-        assert_eq!(cost(ledger, |l| l.count_of_model(&model)), (1, 0));
-        assert_eq!(cost(ledger, |l| l.put_robot(robot)), (1, 0));
-        let nobody = Country::unborn("49").prefix;
-        assert_eq!(cost(ledger, |l| l.peer(&nobody)), (1, 0));
-        assert_eq!(cost(ledger, |l| l.peers()), (1, 0));
-        let (rows, read) = cost(ledger, |l| l.leaves(0, 4, 4));
-        assert!(rows == 4 && read > 4 * 64, "{rows} rows, {read} bytes");
     }
 }

@@ -2,7 +2,6 @@
 //! table calls null. Both are computed here a second time, from what is stored.
 
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::kit::{Country, transfer};
 use carnet_domain::log::authority::Envelope;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, SubjectType, slot_names};
@@ -12,6 +11,7 @@ use carnet_domain::machine::{rule, whole_envelope};
 use carnet_domain::record::Severity;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
+use carnet_kit::{Country, transfer};
 
 use crate::border::{export, offer_batch, two, waiting};
 
@@ -29,7 +29,7 @@ fn story() -> [Country; 2] {
     b.must("customs", refuse);
     b.deliver(&mut a);
     a.deliver(&mut b);
-    let recall = carnet_domain::kit::samples::recall(&a, "R-1", Severity::Advisory);
+    let recall = carnet_kit::samples::recall(&a, "R-1", Severity::Advisory);
     a.must("maker", recall);
     a.deliver(&mut b);
     // The same robot is offered in one history and not in the other.

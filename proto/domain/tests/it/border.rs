@@ -4,8 +4,6 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::samples::recall_id;
-use carnet_domain::kit::{Country, agreed, befriend, text, transfer};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::machine::entry::{Body, MailBatch};
 use carnet_domain::record::ledger::Ledger;
@@ -13,6 +11,8 @@ use carnet_domain::record::{Ends, Holder, Setter};
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
+use carnet_kit::samples::recall_id;
+use carnet_kit::{Country, agreed, befriend, text, transfer};
 
 use crate::rules::{act, check, scrap};
 
@@ -478,7 +478,7 @@ fn a_suspension_ends_and_is_of_one_version() {
     assert_eq!(text(&a.state(&suspend)), "done");
     let mut second = a.declare(1, transfer(1), &b.prefix);
     check(&mut a, "customs", second.clone(), "NoAgreement…");
-    let newer = carnet_domain::kit::agreement(a.prefix, b.prefix, 2);
+    let newer = carnet_kit::agreement(a.prefix, b.prefix, 2);
     agree(&mut a, &mut b, &newer);
     if let Command::DeclareExport { agreement, .. } = &mut second {
         agreement.version = 2;
@@ -509,8 +509,7 @@ fn a_suspension_ends_and_is_of_one_version() {
 fn a_recall_crosses_the_border_and_binds_within_its_clause() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
-    let recall =
-        |severity| carnet_domain::kit::samples::recall(&Country::unborn("86"), "R-1", severity);
+    let recall = |severity| carnet_kit::samples::recall(&Country::unborn("86"), "R-1", severity);
     check(
         &mut a,
         "maker",
@@ -548,7 +547,7 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     let mut a = Country::with_market("86");
     let mut b = Country::with_market("49");
     befriend(&mut a, &mut b);
-    let mut strict = carnet_domain::kit::agreement(a.prefix, b.prefix, 2);
+    let mut strict = carnet_kit::agreement(a.prefix, b.prefix, 2);
     for clause in &mut strict.clauses {
         clause.recall_count_max = 0;
     }
@@ -567,8 +566,7 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     a.must("customs", depart(1));
     mail(&mut a, &mut b, "done");
     b.must("customs", admit(1));
-    let recall =
-        carnet_domain::kit::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
+    let recall = carnet_kit::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
     a.must("maker", recall);
     mail(&mut a, &mut b, "done");
     let Ok(recall) = b.ledger.recall(&recall_id(&a, "R-1"));
@@ -932,7 +930,7 @@ fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let old = a.registration(1).parts[0].clone();
-    let fitted = carnet_domain::kit::samples::battery("NEW");
+    let fitted = carnet_kit::samples::battery("NEW");
     let replace = Action::ReplacePart {
         removed: old.identity(),
         fitted: fitted.clone(),

@@ -8,9 +8,6 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{
     Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, propose,
 };
-use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::samples::{self, recall_id};
-use carnet_domain::kit::{Country, agreed, agreement, befriend, text, transfer};
 use carnet_domain::limits::{
     AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
     EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, HOLDS_MAX, HOLDS_OF_PEER_MAX,
@@ -33,6 +30,9 @@ use carnet_domain::rules::command::{
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Rejection;
+use carnet_kit::forge::Forged;
+use carnet_kit::samples::{self, recall_id};
+use carnet_kit::{Country, agreed, agreement, befriend, text, transfer};
 
 use crate::border::{admit, depart, export, permit, prefix, two, waiting};
 use crate::rules::act;

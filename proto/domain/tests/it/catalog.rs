@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::kit::{Country, samples};
 use carnet_domain::rules::command::CommandKind;
 use carnet_domain::rules::lifecycle::{
     ActionKind, HoldKind, State, blocks, blocks_departure, next,
 };
 use carnet_domain::rules::policy::{MATRIX, Role, permission};
 use carnet_domain::rules::rejection::{Detail, Reason};
+use carnet_kit::{Country, samples};
 use serde_json::{Value, json};
 
 /// Compares a published file with what the code makes, or writes it.

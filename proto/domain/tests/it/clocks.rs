@@ -2,7 +2,6 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{Country, text};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{
@@ -11,6 +10,7 @@ use carnet_domain::machine::entry::{
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Statement, TimeChange};
 use carnet_domain::rules::rejection::Reason;
+use carnet_kit::{Country, text};
 
 use crate::rules::market;
 
@@ -293,7 +293,7 @@ fn a_statement_about_time_takes_the_threshold_of_the_roots() {
 fn a_repair_is_no_error_for_a_peer() {
     let mut a = Country::with_market("86");
     let mut b = Country::with_market("49");
-    carnet_domain::kit::befriend(&mut a, &mut b);
+    carnet_kit::befriend(&mut a, &mut b);
     a.deliver(&mut b);
     a.advance(DurationMs(3_000_000));
     let ahead = a.registry().log_time;

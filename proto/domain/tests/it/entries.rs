@@ -3,13 +3,13 @@
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{Country, text};
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::Leaf;
 use carnet_domain::machine::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
 use carnet_domain::record::ledger::Ledger;
+use carnet_kit::{Country, text};
 
 use crate::rules::{check, market};
 use crate::values::d;
@@ -294,7 +294,7 @@ fn bundles_are_signed_newer_and_without_overlap() {
     unsigned.signatures.truncate(1);
     let answer = x.apply(Body::Root { signed: unsigned });
     assert_eq!(text(&answer.items[0]), "StatementUnsigned: statement 2");
-    let agree = carnet_domain::kit::agreement(x.prefix, other.prefix, 1);
+    let agree = carnet_kit::agreement(x.prefix, other.prefix, 1);
     let bytes = agree.to_bytes();
     let one_side = Statement::Agree {
         agreement: Signed {

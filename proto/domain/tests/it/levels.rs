@@ -6,13 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
-use carnet_domain::kit::{Country, text, transfer};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
 use carnet_domain::machine::entry::{Body, ChainLeaf, Entry, Knows, Stamp};
 use carnet_domain::machine::{Planted, apply_with};
 use carnet_domain::record::Robot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
+use carnet_kit::{Country, text, transfer};
 
 use crate::border::{admit, depart, permit, two};
 

@@ -5,9 +5,6 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::kit::forge::Forged;
-use carnet_domain::kit::samples::recall_id;
-use carnet_domain::kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
@@ -30,6 +27,9 @@ use carnet_domain::record::{
 };
 use carnet_domain::rules::command::{Action, COMMAND_BYTES_MAX, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::forge::Forged;
+use carnet_kit::samples::recall_id;
+use carnet_kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
 use crate::bounds::{robot, setter, take};

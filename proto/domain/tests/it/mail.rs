@@ -2,10 +2,10 @@
 
 use carnet_domain::custody::mail::{MailError, batch, slots_shown};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::kit::{Country, befriend, transfer};
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::MailBatch;
 use carnet_domain::record::ledger::Ledger;
+use carnet_kit::{Country, befriend, transfer};
 
 use crate::border::{admit, depart, permit, prefix, two};
 
@@ -30,7 +30,7 @@ fn link(from: &str, to: &str) -> Link {
         from: Some(prefix(from)),
         to: prefix(to),
         prev: carnet_domain::bytes::digest::Digest::ZERO,
-        agreement: Some(carnet_domain::kit::agreed(prefix(from), prefix(to))),
+        agreement: Some(carnet_kit::agreed(prefix(from), prefix(to))),
     }
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod mail;
 mod map;
 mod merkle;
+mod meter;
 mod passport;
 mod rules;
 mod signature;

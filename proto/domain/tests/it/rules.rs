@@ -4,12 +4,10 @@ use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::kit::{Country, samples, text};
 use carnet_domain::limits::IDENTIFIER_BYTES_MAX;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{Entry, ItemAnswer};
-use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ApprovalStatus, Desk, EnterpriseStatus, Holder, PartName, PartType, Party, Severity,
@@ -18,6 +16,8 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::policy::Role;
+use carnet_kit::memory::MemoryLedger;
+use carnet_kit::{Country, samples, text};
 use proptest::prelude::*;
 
 /// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning.
@@ -715,11 +715,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
         sale(1),
         "RecallOpen: recall 86/R-1 (Remedy)",
     );
-    let export = x.declare(
-        1,
-        carnet_domain::kit::transfer(1),
-        &crate::border::prefix("49"),
-    );
+    let export = x.declare(1, carnet_kit::transfer(1), &crate::border::prefix("49"));
     check(
         &mut x,
         "customs",

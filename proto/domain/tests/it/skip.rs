@@ -4,17 +4,17 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::kit::Country;
 use carnet_domain::log::authority::Envelope;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::machine::order::{SIGNATURES_MAX, Skip, entry_digest, judge};
-use carnet_domain::memory::MemoryLedger;
 use carnet_domain::record::AgreementRef;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{RootSignature, Signed, Statement, root_signing_bytes};
+use carnet_kit::Country;
+use carnet_kit::memory::MemoryLedger;
 
 const AT: u64 = 77;
 const POISON: &[u8] = b"not even canonical";
@@ -223,7 +223,7 @@ fn an_order_and_a_statement_of_the_roots_are_never_taken_for_each_other() {
         signed_by(&country, &skip, &["root-0", "root-1", "root-2"]),
     ] {
         let answer = country.apply(Body::Root { signed });
-        let text = carnet_domain::kit::text(&answer.items[0]);
+        let text = carnet_kit::text(&answer.items[0]);
         assert!(text.starts_with("Malformed"), "{text}");
     }
     // A statement is no order, even with an order's signatures over it.

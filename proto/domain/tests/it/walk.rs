@@ -5,12 +5,12 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::{Phase, Step};
-use carnet_domain::kit::world::{Fault, Move, Rules, World};
-use carnet_domain::kit::{Country, befriend};
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::world::{Fault, Move, Rules, World};
+use carnet_kit::{Country, befriend};
 use proptest::prelude::*;
 
 use crate::rules::replay;

@@ -1,12 +1,10 @@
 //! Whose certificates are believed on the federation plane.
 
-use carnet_domain::kit;
-
 use super::*;
 use crate::forge::Country;
 
 fn peer(prefix: &str, certificates: Vec<Blob>) -> Peer {
-    let mut bundle = kit::Country::unborn(prefix).bundle_of(1);
+    let mut bundle = carnet_kit::Country::unborn(prefix).bundle_of(1);
     bundle.certificates = certificates;
     Peer {
         bundle,

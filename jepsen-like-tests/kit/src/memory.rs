@@ -5,26 +5,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
-use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::{Blob, Canonical, Encoder};
-use crate::bytes::signature::KeyId;
-use crate::custody::mail::Reader;
-use crate::custody::movement::Movement;
-use crate::custody::trail::{self, trail};
-use crate::log::head::{Head, Jumps};
-use crate::log::leaf::{Leaf, Subject, leaf_bytes_hash};
-use crate::log::map::{Page, PageMap, PagePath};
-use crate::log::merkle::Node;
-use crate::log::stored::LeafRecord;
-use crate::machine::entry::{Members, Voters};
-use crate::record::ledger::{Ledger, LooseChain, MapChanges};
-use crate::record::peer::Peer;
-use crate::record::registry::Registry;
-use crate::record::session::{Session, StoredAnswer};
-use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
-use crate::rules::command::TransferId;
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
+use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::custody::Step;
+use carnet_domain::custody::mail::Reader;
+use carnet_domain::custody::movement::Movement;
+use carnet_domain::custody::trail::{self, trail};
+use carnet_domain::log::head::{Head, Jumps};
+use carnet_domain::log::leaf::{Leaf, Subject, leaf_bytes_hash};
+use carnet_domain::log::map::{Page, PageMap, PagePath};
+use carnet_domain::log::merkle::Node;
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::entry::{Members, Voters};
+use carnet_domain::machine::standing_now;
+use carnet_domain::record::ModelStanding;
+use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
+use carnet_domain::record::peer::Peer;
+use carnet_domain::record::registry::Registry;
+use carnet_domain::record::session::{Session, StoredAnswer};
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use carnet_domain::rules::command::TransferId;
+use carnet_trust::evidence;
 
 /// All records of one registry. Reading never fails.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -470,5 +474,24 @@ impl Reader for MemoryLedger {
     }
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
         Ok(self.pages.get(path).cloned())
+    }
+}
+
+/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
+impl evidence::Reader for MemoryLedger {
+    fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
+        let Some(model) = Ledger::model(self, id)? else {
+            return Ok(None);
+        };
+        let standing = standing_now(self, &model)?;
+        Ok(Some((model, standing)))
+    }
+
+    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
+        let registry = Ledger::registry(self)?;
+        let me = registry.map(|registry| registry.prefix);
+        let movements = self.movements(code).into_iter();
+        let own = movements.filter(|movement| Some(movement.writer) == me);
+        Ok(own.map(|own| (own.step, own.leaf_index)).collect())
     }
 }

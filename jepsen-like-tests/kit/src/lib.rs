@@ -4,40 +4,41 @@
 //! Nothing that ships uses this module: its keys are public.
 
 pub mod forge;
+pub mod memory;
 pub mod samples;
 pub mod world;
 
 use std::collections::BTreeMap;
 
-use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
-use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::{Blob, Canonical};
-use crate::bytes::signature::SecretKey;
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::custody::mail::{self, MailError};
-use crate::log::authority::{SignedHeader, item_root};
-use crate::log::checkpoint::{Checkpoint, Origin};
-use crate::log::leaf::{EntrySeed, leaf_bytes_hash};
-use crate::log::merkle::range_proof;
-use crate::machine;
-use crate::machine::entry::{
+use crate::memory::MemoryLedger;
+use carnet_domain::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::mail::{self, MailError};
+use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::log::leaf::{EntrySeed, leaf_bytes_hash};
+use carnet_domain::log::merkle::range_proof;
+use carnet_domain::machine;
+use carnet_domain::machine::entry::{
     ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Request, SessionOpening,
     Stamp,
 };
-use crate::memory::MemoryLedger;
-use crate::record::ledger::Ledger;
-use crate::record::peer::{
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{
     Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
     root_signing_bytes,
 };
-use crate::record::registry::Registry;
-use crate::record::session::Session;
-use crate::record::{
+use carnet_domain::record::registry::Registry;
+use carnet_domain::record::session::Session;
+use carnet_domain::record::{
     AgreementRef, BodyName, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName,
     PartType, Severity,
 };
-use crate::rules::command::{Command, Papers, Purpose, Registration, TransferId};
-use crate::rules::policy::Role;
+use carnet_domain::rules::command::{Command, Papers, Purpose, Registration, TransferId};
+use carnet_domain::rules::policy::Role;
 
 /// How far the clock moves with each entry.
 pub const STEP: DurationMs = DurationMs(1_000);

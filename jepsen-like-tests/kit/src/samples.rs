@@ -1,16 +1,16 @@
 //! One of every command and action, in the order of their numbers: what catalogues, vectors and attacks begin with.
 
-use crate::bytes::code::Prefix;
-use crate::bytes::digest::Digest;
-use crate::bytes::time::TimeMs;
-use crate::kit::{Country, transfer};
-use crate::record::{
+use crate::{Country, transfer};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartName, PartType,
     PartyName, Predicate, RecallId, RecallNotice, Severity,
 };
-use crate::rules::command::{Action, Command, Condition};
-use crate::rules::lifecycle::{EndOfLife, HoldKind};
-use crate::rules::policy::Role;
+use carnet_domain::rules::command::{Action, Command, Condition};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::rules::policy::Role;
 
 /// One of every command, about robot 1 of the country.
 ///
@@ -190,7 +190,7 @@ pub fn actions() -> Vec<Action> {
         },
         Action::RequestOwnership {
             owner: d("gaining").into(),
-            release_code: crate::bytes::digest::sha256(&[b"1234"]),
+            release_code: carnet_domain::bytes::digest::sha256(&[b"1234"]),
         },
         Action::ApproveOwnership {
             release_code: "1234".into(),
@@ -221,5 +221,5 @@ pub fn actions() -> Vec<Action> {
 }
 
 fn d(name: &str) -> Digest {
-    crate::bytes::digest::sha256(&[name.as_bytes()])
+    carnet_domain::bytes::digest::sha256(&[name.as_bytes()])
 }

@@ -5,18 +5,18 @@
 
 use std::convert::Infallible;
 
-use crate::bytes::code::Prefix;
-use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::{Blob, Canonical, Encoder};
-use crate::custody::mail::{Reader, disclose};
-use crate::kit::Country;
-use crate::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
-use crate::log::map::{self, MapValue, Page, PagePath, Pages};
-use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
-use crate::log::stored::LeafRecord;
-use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::Country;
 use crate::memory::MemoryLedger;
-use crate::record::ledger::Ledger;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
+use carnet_domain::custody::mail::{Reader, disclose};
+use carnet_domain::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
+use carnet_domain::log::map::{self, MapValue, Page, PagePath, Pages};
+use carnet_domain::log::merkle::{Nodes, consistency_proof, inclusion_proof};
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use carnet_domain::record::ledger::Ledger;
 
 /// A leaf to be forged.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Country {
     ///
     /// # Panics
     /// Before the genesis, and when `to` is no peer.
-    pub fn forge(&mut self, mut forged: Forged, to: &crate::bytes::code::Prefix) {
+    pub fn forge(&mut self, mut forged: Forged, to: &carnet_domain::bytes::code::Prefix) {
         // The bytes of null are no value: who reads the leaf finds nothing there, and so must who is handed it in memory.
         for value in &mut forged.slots.values {
             value.take_if(|bytes| bytes.as_slice() == [0xf6]);
@@ -158,7 +158,7 @@ impl Country {
                     at = next;
                     later.push(bytes);
                 }
-                let value = crate::custody::mail::map_value_of(&record(at), &last, at)?;
+                let value = carnet_domain::custody::mail::map_value_of(&record(at), &last, at)?;
                 let proof = map::prove(&stored, &last.key).ok()?;
                 let Ok(head_path) = inclusion_proof(&stored, size - 1, size);
                 Some(NewestProof {

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::bytes::code::Prefix;
-use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::{Canonical, Encoder};
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::custody::{
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Canonical, Encoder};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::{
     Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, follow, propose,
 };
-use crate::rules::command::TransferId;
+use carnet_domain::rules::command::TransferId;
 
 /// The registries, the issuer of the robot's code first.
 pub const PREFIXES: [&str; 4] = ["86", "49", "81", "33"];
