@@ -13,7 +13,7 @@ use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
-use crate::submit::{Signed, has_expired, lost_session};
+use crate::submit::{Signed, expired, lost_session};
 
 /// How often a request is signed anew for a fresh session before the caller is told.
 const SESSIONS_TRIED_MAX: u32 = 3;
@@ -114,7 +114,8 @@ impl Client {
         observe: &mut impl FnMut(BulkEvent<'_>),
     ) -> Result<(), ClientError> {
         for tried in 1.. {
-            let signed = self.sign(batch.kind, &batch.items).await?;
+            let parts = part_items(&batch.items);
+            let signed = self.sign(batch.kind, &batch.items, parts).await?;
             report.requests += 1;
             let mut job = Job {
                 batch,
@@ -127,7 +128,14 @@ impl Client {
             match end {
                 Ok(End::Complete) => return Ok(()),
                 // Nothing was executed, and log time is known now.
-                Ok(End::Expired) => {}
+                Ok(End::Expired(_)) if !tries.uncertain => {}
+                // A part after the first may have been executed by the attempt that broke off.
+                Ok(End::Expired(text)) => {
+                    return Err(ClientError::UnknownOutcome {
+                        attempts: tries.attempts,
+                        last: text,
+                    });
+                }
                 Ok(End::LostSession(text)) => {
                     self.forget_session(signed.session.id)?;
                     if tries.uncertain
@@ -225,8 +233,11 @@ impl Client {
             if let Some(rejection) = lost_session(&answer) {
                 return Ok(Ok(End::LostSession(rejection.to_string())));
             }
-            if job.sign_again && job.count_answered() == 0 && has_expired(&answer) {
-                return Ok(Ok(End::Expired));
+            if job.sign_again
+                && job.count_answered() == 0
+                && let Some(rejection) = expired(&answer)
+            {
+                return Ok(Ok(End::Expired(rejection.to_string())));
             }
             report.position = Position::of(next.position)?;
             job.take(next.first_item as usize, answer, report, observe)?;
@@ -239,8 +250,8 @@ impl Client {
 
 enum End {
     Complete,
-    /// Its time was over before any of it was executed.
-    Expired,
+    /// Its time was over before any of this attempt was executed.
+    Expired(String),
     LostSession(String),
 }
 
@@ -291,6 +302,19 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Items a part: as many as [`limits::BULK_PART_ITEMS_MAX`], or half as often as every part needs to stay within
+/// [`limits::BULK_PART_BYTES_MAX`].
+fn part_items(items: &[Blob]) -> u32 {
+    let fits = |part: &[Blob]| {
+        let bytes: usize = part.iter().map(|item| item.0.len()).sum();
+        bytes <= limits::BULK_PART_BYTES_MAX
+    };
+    let halves = std::iter::successors(Some(limits::BULK_PART_ITEMS_MAX), |size| Some(size / 2));
+    let mut sizes = halves.take_while(|size| *size > 1);
+    let found = sizes.find(|size| items.chunks(*size as usize).all(fits));
+    found.unwrap_or(1)
 }
 
 /// Header and signature in the first message, then items in messages of bounded size. Deterministic, so that a

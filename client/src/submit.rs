@@ -140,8 +140,9 @@ impl Client {
             );
             return Err(ClientError::Usage(text));
         }
+        let whole = u32::try_from(items.len()).map_err(|_| too_many(items.len()))?;
         for tried in 1.. {
-            let signed = self.sign(kind, &items).await?;
+            let signed = self.sign(kind, &items, whole).await?;
             let (submitted, uncertain) = self.send(&signed, &items, wait).await?;
             match lost_session(&submitted.answer) {
                 // Refused without having been executed, unless an attempt before it was.
@@ -157,18 +158,19 @@ impl Client {
                     });
                 }
                 // Log time is ahead of this machine's clock, and known now. Nothing was executed.
-                _ if tried == 1 && !uncertain && has_expired(&submitted.answer) => {}
+                _ if tried == 1 && !uncertain && expired(&submitted.answer).is_some() => {}
                 _ => return Ok(submitted),
             }
         }
         unreachable!("the loop ends by its own count")
     }
 
-    /// Takes a number and signs.
+    /// Takes a number and signs a request that may be cut into parts of `part_items` items.
     pub(crate) async fn sign(
         &self,
         kind: CommandKind,
         items: &[Blob],
+        part_items: u32,
     ) -> Result<Signed, ClientError> {
         let Some(signer) = &self.0.signer else {
             return Err(no_key());
@@ -183,6 +185,7 @@ impl Client {
             not_after: self.now().saturating_add(lifetime()),
             kind: kind.number() as u16,
             item_count: u32::try_from(items.len()).map_err(|_| too_many(items.len()))?,
+            part_items,
             item_root: item_root(items.iter().map(|item| item.0.as_slice())),
         };
         let signature = signer.sign(&header.signing_bytes()).await?;
@@ -285,12 +288,13 @@ pub(crate) fn for_each_item(mut answer: Answer, count: usize) -> Result<Answer, 
 }
 
 /// Whether the request was refused as a whole because its time is over: log time says so, whatever this machine's clock.
-pub(crate) fn has_expired(answer: &Answer) -> bool {
-    let first = answer.items.first();
-    first.is_some_and(|item| match item {
-        ItemAnswer::Refused { rejection } => rejection.reason == Reason::CommandExpired,
-        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => false,
-    })
+pub(crate) fn expired(answer: &Answer) -> Option<&Rejection> {
+    match answer.items.first()? {
+        ItemAnswer::Refused { rejection } => {
+            Some(rejection).filter(|rejection| rejection.reason == Reason::CommandExpired)
+        }
+        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,
+    }
 }
 
 /// The rejection that tells that the session is of no use any more.

@@ -292,13 +292,13 @@ impl Registry for Node {
         request: Request<Streaming<BulkRequest>>,
     ) -> Answered<Self::SubmitBulkStream> {
         let mut messages = request.into_inner();
-        let mut parts: Vec<Vec<Blob>> = Vec::new();
+        let mut items: Vec<Blob> = Vec::new();
         let (mut header, mut signature) = (Bytes::new(), Bytes::new());
         while let Some(message) = messages.message().await? {
             if !message.header.is_empty() {
                 (header, signature) = (message.header, message.signature);
             }
-            parts.push(carnet_wire::convert::blobs(&message.items));
+            items.extend(carnet_wire::convert::blobs(&message.items));
         }
         let signature = carnet_wire::convert::signature("signature", &signature)?;
         let mut state = self.state();
@@ -317,11 +317,13 @@ impl Registry for Node {
                 refused,
             )]))));
         }
+        let signed = SignedHeader::from_bytes(&header)
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
         let mut out = Vec::new();
         let mut first = 0;
-        for items in parts {
+        for items in items.chunks(signed.part_items.max(1) as usize) {
             let count = items.len() as u32;
-            let answer = state.execute(&header, &signature, first, items)?;
+            let answer = state.execute(&header, &signature, first, items.to_vec())?;
             out.push(Ok(BulkResponse {
                 first_item: first,
                 answer: answer.to_bytes().into(),

@@ -211,6 +211,21 @@ async fn a_session_lost_after_an_answer_was_lost_is_not_repeated() {
     );
 }
 
+/// A part after the first may have been executed, and a new number would execute it twice.
+#[tokio::test]
+async fn a_bulk_whose_time_is_over_after_an_answer_was_lost_is_not_repeated() {
+    let ahead = wall_time().saturating_add(DurationMs(1_800_000));
+    let fake = Fake::start(&["a"]);
+    fake.moods([Mood::LoseAnswer, Mood::Expired(ahead)]);
+    let client = fake.client(&["a"]);
+    let failure = client
+        .submit_bulk([reserve(1)], |_| {})
+        .await
+        .expect_err("unknown");
+    assert_eq!(failure.source.effect(), Effect::Unknown);
+    assert_eq!(fake.state().executed, 1);
+}
+
 #[tokio::test]
 async fn a_bulk_resumes_and_reports_every_command_once() {
     let fake = Fake::start(&["a", "b"]);

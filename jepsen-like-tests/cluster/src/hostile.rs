@@ -104,6 +104,7 @@ impl Attacker {
                 .first()
                 .map_or(0, |command| command.kind().number() as u16),
             item_count: items.len() as u32,
+            part_items: items.len() as u32,
             item_root: item_root(items.iter().map(Vec::as_slice)),
         }
     }

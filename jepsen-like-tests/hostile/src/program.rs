@@ -460,6 +460,7 @@ impl World {
         let header = self.target.header(who, std::slice::from_ref(like));
         let header = SignedHeader {
             item_count: items.len() as u32,
+            part_items: items.len() as u32,
             item_root: item_root(items.iter().map(Vec::as_slice)),
             ..header
         };

@@ -531,8 +531,18 @@ impl Country {
         session
     }
 
-    /// A header for commands of one kind, with the next number of the signer's session.
+    /// A header for commands of one kind that come as one part, with the next number of the signer's session.
     pub fn header(&mut self, name: &str, commands: &[Command]) -> SignedHeader {
+        self.header_in_parts(name, commands, commands.len())
+    }
+
+    /// As [`Country::header`], in parts of so many items.
+    pub fn header_in_parts(
+        &mut self,
+        name: &str,
+        commands: &[Command],
+        part_items: usize,
+    ) -> SignedHeader {
         let session = self.session(name);
         let sequence = self.sessions.get_mut(name).map_or(0, |(_, next)| {
             *next += 1;
@@ -555,6 +565,7 @@ impl Country {
                 .first()
                 .map_or(0, |command| command.kind().number() as u16),
             item_count: commands.len() as u32,
+            part_items: part_items as u32,
             item_root: item_root(items.iter().map(Vec::as_slice)),
         }
     }

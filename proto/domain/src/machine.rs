@@ -277,7 +277,7 @@ impl<L: Ledger> Run<'_, L> {
                 request: header.sequence,
             };
             let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
-            // Cut otherwise, an item would be answered for another one, and one item could ask for the answers of thousands.
+            // Of the same part only: one item could ask for the answers of thousands.
             if stored.request != digest || stored.count as usize != request.items.len() {
                 return Ok(all(mismatch()));
             }
@@ -349,7 +349,9 @@ impl<L: Ledger> Run<'_, L> {
             Err(error) => {
                 return Ok(Err(match error {
                     EnvelopeError::Signature(_) => Reason::BadSignature.into(),
-                    EnvelopeError::Items(_) => Rejection::new(Reason::Malformed, Detail::Items {}),
+                    EnvelopeError::Items(_) | EnvelopeError::Part { .. } => {
+                        Rejection::new(Reason::Malformed, Detail::Items {})
+                    }
                     _ => Reason::Malformed.into(),
                 }));
             }

@@ -13,6 +13,11 @@ pub const ITEMS_MAX: u32 = ITEM_COUNT_MAX;
 pub const BULK_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The most bytes of items in one message of a bulk stream: one message becomes at least one log entry.
 pub const BULK_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of items in one part of a bulk request, which becomes one log entry: far below the entry's limit, so that a
+/// follower's apply is never long. One item alone may be larger.
+pub const BULK_PART_BYTES_MAX: usize = 128 * 1024;
+/// Items in one part of a bulk request.
+pub const BULK_PART_ITEMS_MAX: u32 = 512;
 /// The most bytes of items that one `Submit` carries; more goes through `SubmitBulk`.
 pub const SUBMIT_BYTES_MAX: usize = 256 * 1024;
 /// The largest log entry, in bytes.
@@ -75,6 +80,7 @@ const _: () = assert!(ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX);
 const _: () =
     assert!(RAFT_APPEND_BYTES_MAX + ENTRY_BYTES_MAX + FRAME_BYTES_MAX <= RAFT_MESSAGE_BYTES_MAX);
 const _: () = assert!(BULK_MESSAGE_BYTES_MAX <= ENTRY_BYTES_MAX / 2);
+const _: () = assert!(BULK_PART_BYTES_MAX <= BULK_MESSAGE_BYTES_MAX);
 const _: () = assert!(SUBMIT_BYTES_MAX <= ENTRY_BYTES_MAX / 2);
 const _: () = assert!(BULK_MESSAGE_BYTES_MAX + FRAME_BYTES_MAX <= CLIENT_REQUEST_BYTES_MAX);
 const _: () = assert!(FEDERATION_PART_BYTES_MAX <= FEDERATION_BATCH_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Bulk requests: a stream under one signature, cut at the edge into log entries of whole items.
+//! Bulk requests: a stream under one signature, cut into log entries where its signer said.
 //!
 //! Each entry is atomic, the whole is not and says so: each answer names the first item it speaks of.
 
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::merkle::{Nodes, range_proof};
 use carnet_domain::machine::entry::{Body, Request};
 use carnet_trust::chain::VerifiedClient;
 use carnet_wire::convert;
-use carnet_wire::limits::{BULK_BYTES_MAX, ITEMS_MAX};
+use carnet_wire::limits::{BULK_BYTES_MAX, BULK_MESSAGE_BYTES_MAX, BULK_PART_ITEMS_MAX, ITEMS_MAX};
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use futures::stream::{self, Stream, StreamExt};
@@ -21,13 +22,8 @@ use tonic::{Status, Streaming};
 use crate::ingress;
 use crate::node::Node;
 
-/// Bytes of items in one log entry: far below the entry's limit, so that a follower's apply is never long.
-const PART_BYTES_MAX: usize = 128 * 1024;
-/// Items in one log entry.
-const PART_COUNT_MAX: usize = 512;
 /// Log entries of one request under way at a time.
 const PARTS_UNDER_WAY: usize = 4;
-const _: () = assert!(PART_BYTES_MAX * 2 < carnet_domain::machine::entry::ENTRY_BYTES_MAX);
 
 /// Reads the whole request, judges it, and answers part by part in order.
 ///
@@ -75,7 +71,7 @@ pub async fn submit(
         ));
     }
     let subject = caller.name().to_string();
-    let parts = parts(&header_bytes, signature, items);
+    let parts = parts(&header_bytes, &header, signature, items)?;
     if let Some(first) = parts.first() {
         ingress::verify(&node, &caller, &header, first)?;
     }
@@ -103,42 +99,48 @@ pub async fn submit(
         .buffered(PARTS_UNDER_WAY))
 }
 
-/// Cuts items into parts, each with the proof that it stands at its place under the signed root.
+/// Cuts items into the parts that the header says, each with the proof that it stands at its place under the signed root.
+///
+/// # Errors
+/// Parts of no item, or larger than an entry may be.
 fn parts(
-    header: &[u8],
+    bytes: &[u8],
+    header: &SignedHeader,
     signature: carnet_domain::bytes::signature::Signature,
     items: Vec<Blob>,
-) -> Vec<Request> {
+) -> Result<Vec<Request>, ApiError> {
+    let size = header.part_items;
+    if size == 0 || BULK_PART_ITEMS_MAX < size {
+        let text = format!("parts of {size} items, allowed are 1 to {BULK_PART_ITEMS_MAX}");
+        return Err(ApiError::invalid("header.part_items", text));
+    }
     let hashes: Vec<Digest> = items.iter().map(|item| leaf_bytes_hash(&item.0)).collect();
     let tree = Levels::of(&hashes);
     let total = hashes.len() as u64;
     let mut out = Vec::new();
-    let mut rest = items.into_iter().peekable();
-    let mut first = 0u64;
-    while rest.peek().is_some() {
-        let mut part = Vec::new();
-        let mut size = 0;
-        while let Some(next) = rest.peek() {
-            if !part.is_empty()
-                && (PART_BYTES_MAX < size + next.0.len() || part.len() == PART_COUNT_MAX)
-            {
-                break;
-            }
-            size += next.0.len();
-            part.extend(rest.next());
+    for (first, part) in (0..)
+        .step_by(size as usize)
+        .zip(items.chunks(size as usize))
+    {
+        let bytes_of_part: usize = part.iter().map(|item| item.0.len()).sum();
+        if BULK_MESSAGE_BYTES_MAX < bytes_of_part {
+            let text = format!(
+                "the {} items from {first} on have {bytes_of_part} bytes, at most {BULK_MESSAGE_BYTES_MAX} fit into one \
+                 part: sign smaller parts",
+                part.len()
+            );
+            return Err(ApiError::invalid("header.part_items", text));
         }
-        let count = part.len() as u64;
-        let Ok(range_proof) = range_proof(&tree, first, count, total);
+        let Ok(range_proof) = range_proof(&tree, u64::from(first), part.len() as u64, total);
         out.push(Request {
-            header: Blob(header.to_vec()),
+            header: Blob(bytes.to_vec()),
             signature,
-            first_item: u32::try_from(first).unwrap_or(u32::MAX),
-            items: part,
+            first_item: first,
+            items: part.to_vec(),
             range_proof,
         });
-        first += count;
     }
-    out
+    Ok(out)
 }
 
 /// Every complete subtree of a request's item tree, so that cutting it costs one hash a node.
@@ -173,32 +175,46 @@ mod tests {
     use carnet_domain::log::authority::item_root;
     use carnet_domain::log::merkle::verify_range;
 
+    fn header(items: &[Blob], part_items: u32) -> SignedHeader {
+        SignedHeader {
+            prefix: "86".parse().expect("a prefix"),
+            incarnation: 0,
+            key: carnet_domain::bytes::signature::KeyId([0; 16]),
+            session: 1,
+            sequence: 1,
+            not_after: carnet_domain::bytes::time::TimeMs(0),
+            kind: 10,
+            item_count: items.len() as u32,
+            part_items,
+            item_root: item_root(items.iter().map(|item| item.0.as_slice())),
+        }
+    }
+
     #[test]
     fn every_part_stands_under_the_signed_root() {
         let items: Vec<Blob> = (0..1_500u32)
             .map(|n| Blob(vec![0x1a, 0, 1, (n >> 8) as u8, n as u8]))
             .collect();
-        let root = item_root(items.iter().map(|item| item.0.as_slice()));
-        let parts = parts(b"header", Signature([0; 64]), items.clone());
-        assert_eq!(
-            parts.iter().map(|part| part.items.len()).sum::<usize>(),
-            items.len()
-        );
-        assert!(1 < parts.len());
+        let header = header(&items, 400);
+        let parts = parts(b"header", &header, Signature([0; 64]), items).expect("parts");
+        let counts: Vec<_> = parts.iter().map(|part| part.items.len()).collect();
+        assert_eq!(counts, [400, 400, 400, 300]);
         for part in parts {
-            let hashes: Vec<Digest> = part
-                .items
-                .iter()
-                .map(|item| leaf_bytes_hash(&item.0))
-                .collect();
-            verify_range(
-                &hashes,
-                u64::from(part.first_item),
-                1_500,
-                &part.range_proof,
-                &root,
-            )
-            .expect("a part of the whole");
+            let leaf = |item: &Blob| leaf_bytes_hash(&item.0);
+            let hashes: Vec<Digest> = part.items.iter().map(leaf).collect();
+            let first = u64::from(part.first_item);
+            verify_range(&hashes, first, 1_500, &part.range_proof, &header.item_root)
+                .expect("a part of the whole");
+        }
+    }
+
+    #[test]
+    fn parts_of_none_of_too_many_and_of_too_many_bytes_are_refused() {
+        let items = vec![Blob(vec![0; BULK_MESSAGE_BYTES_MAX / 2]); 3];
+        for (part_items, fits) in [(0, false), (1, true), (2, true), (3, false), (513, false)] {
+            let header = header(&items, part_items);
+            let found = parts(b"header", &header, Signature([0; 64]), items.clone());
+            assert_eq!(found.is_ok(), fits, "{part_items}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Authorisation envelopes: who wanted an entry, in bytes that an auditor can check again.
 //!
 //! ```text
-//! header      CBOR[prefix, incarnation, key id, session, sequence, not_after, kind, item count, item_root]
+//! header      CBOR[1, prefix, incarnation, key id, session, sequence, not_after, kind, item count, part items, item_root]
 //! signed      "carnet-command/1" ‖ header
 //! class 0     [0, header, signature, first item, items, range proof to item_root]
 //! class 1     [1, peer origin, checkpoint, index, leaf, path, disclosed slots]; where the checkpoint alone is the
@@ -48,11 +48,14 @@ pub struct SignedHeader {
     pub kind: u16,
     /// How many items.
     pub item_count: u32,
+    /// Items in one part, 1 to [`ITEM_COUNT_MAX`]: part k holds the items from `k · part_items` on, the last part what is
+    /// left. Whoever signs says where a request may be cut, so that no item comes in two parts.
+    pub part_items: u32,
     /// RFC 6962 root of the canonical items.
     pub item_root: Digest,
 }
 
-canonical_struct!(SignedHeader {
+canonical_struct!(SignedHeader @ 1 {
     prefix,
     incarnation: Sequence,
     key,
@@ -61,6 +64,7 @@ canonical_struct!(SignedHeader {
     not_after,
     kind,
     item_count,
+    part_items,
     item_root
 });
 
@@ -68,6 +72,13 @@ impl SignedHeader {
     /// The bytes under the signature: `"carnet-command/1" ‖ CBOR(header)`.
     pub fn signing_bytes(&self) -> Vec<u8> {
         signing_bytes(&self.to_bytes())
+    }
+
+    /// How many items the part has that begins at `first_item`; `None` when none does.
+    pub fn part_at(&self, first_item: u32) -> Option<u32> {
+        let left = self.item_count.checked_sub(first_item)?;
+        let begins = first_item.checked_rem(self.part_items) == Some(0);
+        (begins && left > 0).then(|| left.min(self.part_items))
     }
 }
 
@@ -205,6 +216,20 @@ pub enum EnvelopeError {
         #[source]
         source: DecodeError,
     },
+    /// The request is not cut there.
+    #[error(
+        "{count} items from {first} on are no part of {item_count} items in parts of {part_items}"
+    )]
+    Part {
+        /// 0-based index of the first item.
+        first: u32,
+        /// How many came.
+        count: u64,
+        /// How many were signed.
+        item_count: u32,
+        /// How many a part has.
+        part_items: u32,
+    },
     /// The items are not those that were signed.
     #[error("the items are not those under the signature")]
     Items(#[source] ProofError),
@@ -327,12 +352,13 @@ impl VerifiedHeader {
             return Err(EnvelopeError::ItemCount(items.len() as u64));
         }
         // Judged before anything is counted from it: it stands beside the signature, not under it.
-        let end = u64::from(first_item).checked_add(items.len() as u64);
-        if end.is_none_or(|end| end > u64::from(self.header.item_count)) {
-            return Err(EnvelopeError::Items(ProofError::Positions {
-                first: u64::from(first_item),
-                second: u64::from(self.header.item_count),
-            }));
+        if self.header.part_at(first_item).map(u64::from) != Some(items.len() as u64) {
+            return Err(EnvelopeError::Part {
+                first: first_item,
+                count: items.len() as u64,
+                item_count: self.header.item_count,
+                part_items: self.header.part_items,
+            });
         }
         for (index, item) in (first_item..).zip(&items) {
             crate::bytes::encoding::well_formed(&item.0)

@@ -9,6 +9,7 @@ use carnet_domain::log::leaf::Leaf;
 use carnet_domain::machine::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::{Action, Command};
 use carnet_kit::{Country, text};
 
 use crate::rules::{check, market};
@@ -171,9 +172,9 @@ fn what_is_late_or_meant_for_another_registry_is_refused() {
 #[test]
 fn only_what_was_signed_is_executed() {
     let mut x = market();
-    let commands = [x.register(2), x.register(3), x.register(4)];
-    let header = x.header("maker", &commands);
-    let good = x.part("maker", &header, &commands, 1, 2);
+    let commands = [x.register(2), x.register(3), x.register(4), x.register(5)];
+    let header = x.header_in_parts("maker", &commands, 2);
+    let good = x.part("maker", &header, &commands, 2, 2);
     let mut item = good.clone();
     item.items[0] = Blob(x.register(9).to_bytes());
     assert!(
@@ -190,16 +191,64 @@ fn only_what_was_signed_is_executed() {
     assert!(send(&mut x, signature).starts_with("BadSignature"));
     let mut swapped = x.header("maker", &commands);
     swapped.kind = 12;
-    let swapped = x.part("maker", &swapped, &commands, 0, 1);
+    let swapped = x.part("maker", &swapped, &commands, 0, 4);
     assert_eq!(
         send(&mut x, swapped),
-        "Malformed: the header says 12, the item is Register"
+        ["Malformed: the header says 12, the item is Register"; 4].join("; ")
     );
     assert_eq!(send(&mut x, good), "done; done");
     let Ok(second) = x.ledger.robot(&x.code(2));
     assert_eq!(second, None, "only the part that came is done");
-    let first = x.part("maker", &header, &commands, 0, 1);
-    assert_eq!(send(&mut x, first), "done");
+    let first = x.part("maker", &header, &commands, 0, 2);
+    assert_eq!(send(&mut x, first), "done; done");
+}
+
+/// Corrections may be said over and over: one item that came in two parts would be written twice.
+#[test]
+fn no_item_comes_in_two_parts() {
+    let mut x = market();
+    let code = x.code(1);
+    let note = |note: &str| {
+        let corrects = 0;
+        let note = note.to_owned();
+        let action = Action::Correct { corrects, note };
+        let expected_sequence = None;
+        Command::Act {
+            code,
+            expected_sequence,
+            action,
+        }
+    };
+    let commands = ["a", "b", "c", "d", "e"].map(note);
+    let header = x.header_in_parts("registrar", &commands, 2);
+    let whole = x.part("registrar", &header, &commands, 2, 2);
+    let first = send(&mut x, whole.clone());
+    let size = x.registry().tree.size();
+    for (first, count) in [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (3, 2),
+        (1, 2),
+        (0, 4),
+        (0, 5),
+        (0, 1),
+    ] {
+        let cut = x.part("registrar", &header, &commands, first, count);
+        let said = send(&mut x, cut);
+        let none = said.starts_with("Malformed: the items are not those under the signature");
+        let other = said.starts_with("IdempotencyMismatch");
+        assert!(none || (other && first == 2), "{first} {count}: {said}");
+    }
+    assert_eq!(x.registry().tree.size(), size, "nothing is written twice");
+    assert_eq!(send(&mut x, whole), first);
+    let last = x.part("registrar", &header, &commands, 4, 1);
+    assert_eq!(send(&mut x, last), "done");
+    let mut none = header;
+    none.part_items = 0;
+    none.sequence += 1;
+    let none = x.part("registrar", &none, &commands, 0, 5);
+    assert!(send(&mut x, none).starts_with("Malformed"));
 }
 
 #[test]

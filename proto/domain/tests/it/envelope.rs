@@ -25,6 +25,7 @@ fn header(items: &[Blob]) -> SignedHeader {
         not_after: carnet_domain::bytes::time::TimeMs(1_800_000_000_000),
         kind: 4,
         item_count: items.len() as u32,
+        part_items: items.len() as u32,
         item_root: item_root(items.iter().map(|item| &item.0[..])),
     }
 }
@@ -39,7 +40,9 @@ fn signed(header: &SignedHeader) -> (Vec<u8>, Signature) {
 /// What becomes of items `first..end` of a request of `count`.
 fn check(count: u64, first: usize, end: usize, expected: &str) {
     let all = items(count);
-    let (bytes, signature) = signed(&header(&all));
+    let mut header = header(&all);
+    header.part_items = (end - first) as u32;
+    let (bytes, signature) = signed(&header);
     let hashes: Vec<Digest> = all.iter().map(|item| leaf_bytes_hash(&item.0)).collect();
     let proof = range_proof(&hashes[..], first as u64, (end - first) as u64, count);
     let proof = proof.expect("in memory");

@@ -148,9 +148,10 @@ pub(crate) fn header() -> impl Strategy<Value = SignedHeader> {
         time(),
         any::<u16>(),
         any::<u32>(),
+        any::<u32>(),
     );
     (prefix(), any::<[u8; 16]>(), numbers, digest()).prop_map(|(prefix, key, n, item_root)| {
-        let (incarnation, session, sequence, not_after, kind, item_count) = n;
+        let (incarnation, session, sequence, not_after, kind, item_count, part_items) = n;
         SignedHeader {
             prefix,
             incarnation,
@@ -160,6 +161,7 @@ pub(crate) fn header() -> impl Strategy<Value = SignedHeader> {
             not_after,
             kind,
             item_count,
+            part_items,
             item_root,
         }
     })

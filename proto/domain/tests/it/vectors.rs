@@ -144,7 +144,8 @@ fn header() {
             "fields": {
                 "prefix": header.prefix.as_str(), "incarnation": header.incarnation, "key": header.key.to_string(),
                 "session": header.session, "sequence": header.sequence, "not_after": header.not_after.as_ms(),
-                "kind": header.kind, "item_count": header.item_count, "item_root": hex(header.item_root),
+                "kind": header.kind, "item_count": header.item_count,
+                "part_items": header.part_items, "item_root": hex(header.item_root),
             },
             "seed": hex(d("vector actor")), "public_key": secret.public().to_string(),
             "items": items.iter().map(hex).collect::<Vec<_>>(),
@@ -164,6 +165,7 @@ fn sample_header(items: &[Vec<u8>]) -> SignedHeader {
         not_after: TimeMs(1_779_264_060_000),
         kind: 4,
         item_count: items.len() as u32,
+        part_items: 2,
         item_root: item_root(items.iter().map(|item| &item[..])),
     }
 }
