@@ -65,8 +65,6 @@ impl Planted {
             no_dedup: self == Self::NoDedup,
             panic_at_mark: self == Self::PanicAtAMarkedEntry,
             other_root: self == Self::OneReplicaHasOtherRoots,
-            // It takes a level that nobody knows: `domain` alone plants it.
-            overrates_itself: false,
             custody: custody::Planted {
                 epoch_not_strict: self == Self::EpochNotStrict,
                 cancel_keeps_epoch: self == Self::CancelKeepsEpoch,

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, Decoder, Encoder};
+use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::movement::Movement;
@@ -34,6 +35,8 @@ use crate::skips::Skipped;
 
 /// Version byte of every record.
 pub const RECORD_VERSION: u8 = 1;
+/// The version of the registry's record in its own bytes: the one record that is read before the level is known.
+const REGISTRY_VERSION: u64 = 1;
 /// The most movements of one robot that are read at once.
 pub const MOVEMENTS_MAX: usize = 1_000;
 /// Steps of a trail that are looked through for those that crossed a border.
@@ -91,6 +94,27 @@ pub fn plain_of_stored<'b>(
             format!("version {version} was never written"),
         )),
         None => Err(corrupt(family, key, "an empty record")),
+    }
+}
+
+/// The version that a record names in its own bytes: the first of its elements.
+fn version_of(bytes: &[u8]) -> Option<u64> {
+    let mut decoder = Decoder::new(bytes);
+    decoder.array().ok()?;
+    decoder.uint().ok()
+}
+
+/// Whether this binary knows the feature level that a registry stands at.
+///
+/// # Errors
+/// [`StorageFault::Foreign`]: it must not serve, nor apply what comes.
+pub fn knows_level(registry: &Registry) -> Result<(), StorageFault> {
+    match registry.level {
+        level if level <= Level::KNOWN => Ok(()),
+        level => Err(StorageFault::Foreign(format!(
+            "the registry stands at feature level {level}, this binary knows {}; use a newer binary",
+            Level::KNOWN
+        ))),
     }
 }
 
@@ -158,7 +182,22 @@ impl<'a> Records<'a> {
 
     /// The registry.
     pub fn registry(&self) -> Result<Option<Registry>, StorageFault> {
-        self.one(Family::Meta, keys::REGISTRY)
+        let Some(bytes) = self.0.get(Family::Meta, keys::REGISTRY)? else {
+            return Ok(None);
+        };
+        let plain = plain_of_stored(Family::Meta, keys::REGISTRY, &bytes)?;
+        let version = version_of(plain);
+        if version.is_some_and(|version| version > REGISTRY_VERSION) {
+            return Err(StorageFault::Foreign(format!(
+                "the registry's record has version {}, this binary knows {REGISTRY_VERSION}; use a newer binary",
+                version.unwrap_or_default()
+            )));
+        }
+        let read = Registry::from_bytes(plain);
+        let read = read.map_err(|error| corrupt(Family::Meta, keys::REGISTRY, error));
+        let registry = self.told(read)?;
+        knows_level(&registry)?;
+        Ok(Some(registry))
     }
 
     /// A log entry that the roots had skipped.

@@ -41,7 +41,7 @@ use crate::machine::{
 };
 use crate::membership;
 use crate::overlay::{Finished, Overlay, Verified};
-use crate::records::{Records, to_stored};
+use crate::records::{Records, knows_level, to_stored};
 use crate::roots;
 use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
 
@@ -707,13 +707,16 @@ impl<E: StateEngine> RegistryState<E> {
             *locked(&self.diverged) = Some(why.clone());
             return Err(StorageFault::Diverged(why));
         }
-        match entry {
+        let answer = match entry {
             #[cfg(feature = "planted")]
-            Ok(entry) => machine::apply_with(overlay, &entry, self.planted),
+            Ok(entry) => machine::apply_with(overlay, &entry, self.planted)?,
             #[cfg(not(feature = "planted"))]
-            Ok(entry) => machine::apply(overlay, &entry),
-            Err(_) => Ok(malformed()),
-        }
+            Ok(entry) => machine::apply(overlay, &entry)?,
+            Err(_) => malformed(),
+        };
+        // Nothing of the batch is written: a newer binary goes on before this entry.
+        overlay.known_registry().map_or(Ok(()), knows_level)?;
+        Ok(answer)
     }
 
     /// After a batch: keeps the view of a new seal, and serves proofs from the view that was published.

@@ -97,8 +97,6 @@ pub struct Planted {
     pub panic_at_mark: bool,
     /// A seal appends another map head than the map has: the tree of this replica gets roots of its own.
     pub other_root: bool,
-    /// This binary takes itself to know one level more than it does.
-    pub overrates_itself: bool,
     /// Faults of the custody chain.
     pub custody: crate::custody::Planted,
 }

@@ -9,6 +9,7 @@ mod directory;
 mod engines;
 mod home;
 mod install;
+mod levels;
 mod model;
 mod poisoned;
 mod refusals;

@@ -59,7 +59,10 @@ fn replica(country: &Country, count: usize) -> (MemoryEngine, RegistryState<Memo
     (engine, state)
 }
 
-fn receive(state: &RegistryState<MemoryEngine>, files: &Files) -> Result<(), StorageFault> {
+pub(crate) fn receive(
+    state: &RegistryState<MemoryEngine>,
+    files: &Files,
+) -> Result<(), StorageFault> {
     let mut sink = state.receive()?;
     for (name, body) in files {
         for (piece, bytes) in body.chunks(4096).enumerate() {

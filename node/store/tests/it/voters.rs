@@ -1,5 +1,7 @@
 //! Who may confirm a time at an entry: the voters of the membership that stands before it in the log.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -10,7 +12,7 @@ use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;
 
-/// A membership record as the consensus crate begins it; its members are not read here.
+/// A membership record as the consensus crate begins it, of voters alone.
 pub(crate) fn membership(sets: &[&[u64]]) -> Payload {
     let mut bytes = vec![1];
     bytes.extend((sets.len() as u32).to_be_bytes());
@@ -18,7 +20,9 @@ pub(crate) fn membership(sets: &[&[u64]]) -> Payload {
         bytes.extend((set.len() as u32).to_be_bytes());
         bytes.extend(set.iter().flat_map(|voter| voter.to_be_bytes()));
     }
-    bytes.extend(0u32.to_be_bytes());
+    let members: BTreeSet<u64> = sets.iter().flat_map(|set| set.iter().copied()).collect();
+    bytes.extend((members.len() as u32).to_be_bytes());
+    bytes.extend(members.iter().flat_map(|member| member.to_be_bytes()));
     Payload::Membership(Bytes::from(bytes))
 }
 

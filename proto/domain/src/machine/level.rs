@@ -12,9 +12,7 @@ use crate::rules::rejection::{Detail, Reason};
 
 impl<L: Ledger> Run<'_, L> {
     /// Raises the feature level by one, if every member said that it knows the next.
-    ///
-    /// # Panics
-    /// When every member knows the level and this binary does not: it must not apply the entry, nor anything after it.
+    /// Whoever keeps the ledger commits no level that its binary does not know, and nothing after it.
     pub(super) fn raise_level(
         &mut self,
         to: Level,
@@ -41,10 +39,6 @@ impl<L: Ledger> Run<'_, L> {
         if members.is_empty() {
             return Ok(refused(Reason::LevelRefused, Detail::NOTHING));
         }
-        assert!(
-            to <= Level::KNOWN || self.planted.overrates_itself,
-            "the feature level {to} is known to this binary"
-        );
         self.registry.level = to;
         let after = After::Jurisdiction(self.registry.prefix);
         let event = Event::new(Kind::Policy, &to, after);

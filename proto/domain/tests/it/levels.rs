@@ -90,22 +90,6 @@ fn raise(to: u16, seen: &[(u64, u16)]) -> Body {
     }
 }
 
-fn planted(x: &mut Country, body: Body) -> String {
-    let entry = Entry {
-        stamp: Stamp {
-            at: x.registry().log_time,
-            seed: EntrySeed([9; 32]),
-        },
-        body,
-    };
-    let planted = Planted {
-        overrates_itself: true,
-        ..Planted::default()
-    };
-    let Ok(answer) = apply_with(&mut x.ledger, &entry, planted);
-    text(&answer.items[0])
-}
-
 #[test]
 fn the_level_is_raised_by_one_when_every_member_knows_it() {
     let mut x = Country::with_market("86");
@@ -135,7 +119,10 @@ fn the_level_is_raised_by_one_when_every_member_knows_it() {
         assert!(no(raise(2, twice)).starts_with("Malformed"), "{twice:?}");
     }
     let size = x.registry().tree.size();
-    assert_eq!(planted(&mut x, raise(2, &[(1, 3), (2, 2), (3, 2)])), "done");
+    assert_eq!(
+        text(&x.apply(raise(2, &[(1, 3), (2, 2), (3, 2)])).items[0]),
+        "done"
+    );
     assert_eq!(x.registry().level, level(2));
     assert_eq!(x.registry().tree.size(), size + 1);
     let Ok(record) = x.ledger.leaf(size);
@@ -143,7 +130,7 @@ fn the_level_is_raised_by_one_when_every_member_knows_it() {
     assert_eq!(leaf.kind, Kind::Policy);
     // Once: the next is 3.
     assert_eq!(
-        planted(&mut x, raise(2, &all)),
+        text(&x.apply(raise(2, &all)).items[0]),
         "LevelRefused: the level is 2, asked for is 2"
     );
 }
@@ -161,30 +148,7 @@ fn a_learner_that_does_not_know_the_level_keeps_it_down() {
         "LevelRefused: node 9 knows nothing that it said"
     );
     let all = raise(2, &[(1, 2), (2, 2), (3, 2), (9, 2)]);
-    assert_eq!(planted(&mut x, all), "done");
-}
-
-/// All others know the level and this binary does not: it stops before the entry and changes nothing.
-#[test]
-fn a_binary_that_does_not_know_the_level_stops_before_it() {
-    let mut x = Country::with_market("86");
-    let before = x.ledger.digest();
-    let known = Level::KNOWN.number() + 1;
-    let all = [(1, known), (2, known), (3, known)];
-    let entry = Entry {
-        stamp: Stamp {
-            at: x.registry().log_time,
-            seed: EntrySeed([9; 32]),
-        },
-        body: raise(known, &all),
-    };
-    let mut ledger = x.ledger.clone();
-    let applied = catch_unwind(AssertUnwindSafe(|| {
-        carnet_domain::machine::apply(&mut ledger, &entry)
-    }));
-    assert!(applied.is_err());
-    assert_eq!(ledger.digest(), before);
-    x.close();
+    assert_eq!(text(&x.apply(all).items[0]), "done");
 }
 
 #[test]
