@@ -108,8 +108,8 @@ fn neither_a_state_nor_a_snapshot_of_a_newer_level_is_opened() {
         stored[2] = 2;
     };
     let another_byte = |stored: &mut Vec<u8>| stored[0] += 1;
-    let lies: [&dyn Fn(&mut Vec<u8>); 3] = [&another_level, &another_form, &another_byte];
-    for lie in lies {
+    type Lie<'a> = &'a dyn Fn(&mut Vec<u8>);
+    for lie in [&another_level as Lie<'_>, &another_form, &another_byte] {
         let engine = MemoryEngine::default();
         let state = RegistryState::open(engine.clone()).expect("opens");
         state.apply(records(&country)).expect("applies");

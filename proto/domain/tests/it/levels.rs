@@ -1,14 +1,11 @@
 //! Versions and the feature level: what a registry does not know yet is unknown to it, whatever the binary knows; and the
 //! places that a later level fills are empty now.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
-use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
-use carnet_domain::machine::entry::{Body, ChainLeaf, Entry, Knows, Stamp};
-use carnet_domain::machine::{Planted, apply_with};
+use carnet_domain::log::leaf::{Kind, Leaf};
+use carnet_domain::machine::entry::{Body, ChainLeaf, Knows};
 use carnet_domain::record::Robot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
