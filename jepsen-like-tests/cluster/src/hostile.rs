@@ -89,6 +89,11 @@ impl Attacker {
         })
     }
 
+    /// Signs with a key from here on that nobody enrolled.
+    pub fn takes_another_key(&mut self) {
+        self.key = SecretKey::from_seed(&[0xee; 32]);
+    }
+
     /// The header of a request as an honest client would sign it.
     pub fn header(&mut self, commands: &[Command]) -> SignedHeader {
         self.sequence += 1;

@@ -3,15 +3,17 @@
 //! The same table and the same verification run again in `apply`, on every replica; ingress only refuses early and
 //! remembers what it verified. Refusals here are not committed and consume no number.
 
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::signature::Signature;
+use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::signature_digest;
 use carnet_domain::record::{Holder, Signer};
 use carnet_domain::rules::command::CommandKind;
 use carnet_domain::rules::policy::{Permission, Query, may_query, permission};
+use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_store::records::Records;
 use carnet_trust::chain::VerifiedClient;
 use carnet_wire::status::ApiError;
@@ -78,25 +80,18 @@ pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, Api
 
 /// Verifies a request's signature before it is proposed, and remembers it for `apply`.
 ///
-/// A key that is not enrolled, or belongs to another than the caller, is refused here; anything else that `apply`
-/// refuses by number is left to it, so that the refusal is committed.
+/// A key that is not enrolled, or belongs to another than the caller, is refused here, so that nothing without a good
+/// signature comes into the log; anything else that `apply` refuses by number is left to it, and the refusal is committed.
 ///
 /// # Errors
-/// Not allowed, malformed, or a fault of the store.
-pub fn verify(
+/// Not allowed, malformed, no leader to ask whether the key is enrolled, or a fault of the store.
+pub async fn verify(
     node: &Node,
     caller: &VerifiedClient,
     header: &SignedHeader,
     request: &Request,
 ) -> Result<(), ApiError> {
-    let fault = |error: carnet_store::fault::StorageFault| ApiError::internal(error);
-    let Some(signer) = Records(node.state.engine())
-        .signer(&header.key)
-        .map_err(fault)?
-    else {
-        // This node may lag behind the key's addition: apply decides, and its answer is committed.
-        return Ok(());
-    };
+    let signer = signer(node, (header.prefix, header.incarnation), &header.key).await?;
     belongs(caller, &signer)?;
     match verify_header(&request.header.0, &request.signature, &signer.public) {
         Ok(_) => {
@@ -114,7 +109,7 @@ pub fn verify(
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_opening(
+pub async fn verify_opening(
     node: &Node,
     caller: &VerifiedClient,
     opening: &[u8],
@@ -125,13 +120,7 @@ pub fn verify_opening(
     if said.subject != caller.name().to_string() {
         return Err(ApiError::denied("the opening names another certificate"));
     }
-    let signer = Records(node.state.engine())
-        .signer(&said.key)
-        .map_err(ApiError::internal)?;
-    // This node may lag behind the key's addition: apply decides.
-    let Some(signer) = signer else {
-        return Ok(());
-    };
+    let signer = signer(node, (said.prefix, said.incarnation), &said.key).await?;
     belongs(caller, &signer)?;
     carnet_domain::bytes::signature::verify(
         &signer.public,
@@ -139,6 +128,46 @@ pub fn verify_opening(
         signature,
     )
     .map_err(|error| ApiError::invalid("signature", error))
+}
+
+/// The record of a key, as new as every write that was acknowledged before the call: this node may lag behind the key's
+/// addition. What is meant for another registry is no unknown key.
+async fn signer(node: &Node, meant: (Prefix, u64), key: &KeyId) -> Result<Signer, ApiError> {
+    let read = || {
+        let found = Records(node.state.engine()).signer(key);
+        found.map_err(ApiError::internal)
+    };
+    if let Some(signer) = read()? {
+        return Ok(signer);
+    }
+    node.linearize().await?;
+    if let Some(signer) = read()? {
+        return Ok(signer);
+    }
+    let registry = node.state.registry().map_err(ApiError::internal)?;
+    let here = registry.map(|registry| (registry.prefix, registry.incarnation));
+    let rejection = match here {
+        Some((here, incarnation_here)) if meant != (here, incarnation_here) => {
+            let (prefix, incarnation) = meant;
+            let detail = Detail::MeantFor {
+                prefix,
+                incarnation,
+                here,
+                incarnation_here,
+            };
+            Rejection::new(Reason::WrongAudience, detail)
+        }
+        _ => Rejection::new(Reason::SignerUnknown, Detail::Key { key: *key }),
+    };
+    Err(rejected(&rejection))
+}
+
+/// A lawful "no" to a call that has no answer to carry it.
+pub fn rejected(rejection: &Rejection) -> ApiError {
+    ApiError::Rejected {
+        number: rejection.reason.number(),
+        text: rejection.to_string(),
+    }
 }
 
 /// The certificate and the signing key must be of the same enterprise, or both of an office with the same role.

@@ -73,7 +73,7 @@ pub async fn submit(
     let subject = caller.name().to_string();
     let parts = parts(&header_bytes, &header, signature, items)?;
     if let Some(first) = parts.first() {
-        ingress::verify(&node, &caller, &header, first)?;
+        ingress::verify(&node, &caller, &header, first).await?;
     }
     Ok(stream::iter(parts)
         .map(move |part| {

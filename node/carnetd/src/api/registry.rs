@@ -79,6 +79,7 @@ impl Registry for RegistryService {
         let signature = convert::array::<64>("signature", &message.signature).map_err(status)?;
         let signature = Signature(signature);
         ingress::verify_opening(&self.node, &caller, &message.opening, &signature)
+            .await
             .map_err(status)?;
         let body = Body::OpenSession {
             subject: caller.name().to_string(),
@@ -108,14 +109,16 @@ impl Registry for RegistryService {
         let message = request.into_inner();
         let actor: ActorRequest =
             convert::canonical("request", &message.request).map_err(status)?;
-        if actor.items.is_empty() || ITEMS_MAX as usize <= actor.items.len() {
+        if actor.items.is_empty() || (ITEMS_MAX as usize) < actor.items.len() {
             return Err(malformed(
                 "request.items",
                 format!("{} items, allowed are 1 to {ITEMS_MAX}", actor.items.len()),
             ));
         }
         let header = ingress::header(&caller, &actor.header.0).map_err(status)?;
-        ingress::verify(&self.node, &caller, &header, &actor).map_err(status)?;
+        ingress::verify(&self.node, &caller, &header, &actor)
+            .await
+            .map_err(status)?;
         let committed = self
             .node
             .propose(Body::Actor {
