@@ -100,6 +100,9 @@ pub const ENTRY_ROWS_MAX: u64 = 100_000;
 pub const ENTRY_READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of leaves that one entry writes, as [`ENTRY_ROWS_MAX`].
 pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of refusals that are kept of one part of a request: each session keeps the answers of a thousand. Refusals beyond it
+/// have no detail.
+pub const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// Leaves that wait for a seal, which reads them all in one entry.
 pub const UNSEALED_MAX: u64 = 1 << 20;
 

@@ -22,7 +22,7 @@ pub use time::is_about_time;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::bytes::time::TimeMs;
-use crate::limits::{UNSEALED_MAX, next_own};
+use crate::limits::{REFUSAL_BYTES_MAX, UNSEALED_MAX, next_own};
 use crate::log::authority::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
 };
@@ -360,7 +360,7 @@ impl<L: Ledger> Run<'_, L> {
         Ok(Ok(()))
     }
 
-    /// Answers every item after those that have an answer.
+    /// Answers every item after those that have an answer. Over [`REFUSAL_BYTES_MAX`] a refusal keeps its reason alone.
     fn items(
         &mut self,
         signer: &Signer,
@@ -368,42 +368,53 @@ impl<L: Ledger> Run<'_, L> {
         items: &VerifiedItems,
         answers: &mut Vec<ItemAnswer>,
     ) -> Result<(), L::Fault> {
-        let kind = CommandKind::from_number(u64::from(header.kind));
         let all = (items.first_item()..).zip(items.items().iter().zip(items.authorities()));
+        let mut said: usize = answers.iter().map(refusal_bytes).sum();
         for (index, (item, authority)) in all.skip(answers.len()) {
-            if self.is_spent() {
-                answers.push(refused(Reason::EntryFull, Detail::NOTHING));
-                continue;
-            }
-            // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
-            if COMMAND_BYTES_MAX < item.0.len() {
-                let detail = Detail::Bytes {
-                    size: item.0.len() as u64,
-                    max: COMMAND_BYTES_MAX as u64,
-                };
-                answers.push(refused(Reason::Malformed, detail));
-                continue;
-            }
-            let read = Command::from_bytes_at(&item.0, self.registry.level);
-            let command = match (kind, read) {
-                (Some(kind), Ok(command)) if command.kind() == kind => command,
-                (_, Ok(command)) => {
-                    let detail = Detail::HeaderKind {
-                        header: header.kind,
-                        item: command.kind(),
-                    };
-                    answers.push(refused(Reason::Malformed, detail));
-                    continue;
+            let mut answer = self.item(signer, header, item, &Authorised::of(&authority, index))?;
+            if let ItemAnswer::Refused { rejection } = &mut answer {
+                said = said.saturating_add(rejection.to_bytes().len()); // saturates: a sum of short texts
+                if said > REFUSAL_BYTES_MAX {
+                    rejection.detail = Detail::NOTHING;
                 }
-                (_, Err(_)) => {
-                    answers.push(refused(Reason::Malformed, Detail::NOTHING));
-                    continue;
-                }
-            };
-            let authorised = Authorised::of(&authority, index);
-            answers.push(self.command(signer, &command, item, &authorised)?);
+            }
+            answers.push(answer);
         }
         Ok(())
+    }
+
+    fn item(
+        &mut self,
+        signer: &Signer,
+        header: &SignedHeader,
+        item: &Blob,
+        authorised: &Authorised,
+    ) -> Result<ItemAnswer, L::Fault> {
+        if self.is_spent() {
+            return Ok(refused(Reason::EntryFull, Detail::NOTHING));
+        }
+        // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
+        if COMMAND_BYTES_MAX < item.0.len() {
+            let detail = Detail::Bytes {
+                size: item.0.len() as u64,
+                max: COMMAND_BYTES_MAX as u64,
+            };
+            return Ok(refused(Reason::Malformed, detail));
+        }
+        let kind = CommandKind::from_number(u64::from(header.kind));
+        match Command::from_bytes_at(&item.0, self.registry.level) {
+            Ok(command) if Some(command.kind()) == kind => {
+                self.command(signer, &command, item, authorised)
+            }
+            Ok(command) => {
+                let detail = Detail::HeaderKind {
+                    header: header.kind,
+                    item: command.kind(),
+                };
+                Ok(refused(Reason::Malformed, detail))
+            }
+            Err(_) => Ok(refused(Reason::Malformed, Detail::NOTHING)),
+        }
     }
 
     fn command(
@@ -765,6 +776,14 @@ impl<L: Ledger> Run<'_, L> {
             facts,
         };
         Ok(Some((Subject::model(id).key(), value)))
+    }
+}
+
+/// Bytes of a refusal; of anything else none.
+fn refusal_bytes(answer: &ItemAnswer) -> usize {
+    match answer {
+        ItemAnswer::Refused { rejection } => rejection.to_bytes().len(),
+        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => 0,
     }
 }
 

@@ -10,8 +10,8 @@ use carnet_domain::limits::{
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
     EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX,
     MAP_CHANGES_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, RECALL_BINDS_MAX,
-    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROLES_MAX,
-    ROOT_SIGNATURES_MAX, UNSEALED_MAX,
+    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, REFUSAL_BYTES_MAX,
+    ROLES_MAX, ROOT_SIGNATURES_MAX, UNSEALED_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
@@ -1363,4 +1363,26 @@ fn a_departure_is_shown_with_what_is_published() {
     let batch = batch.expect("a closed log has mail");
     assert_eq!(take(&mut b, batch), "done");
     assert_eq!(phase(&b, &a.code(1)), "InTransit");
+}
+
+/// A session keeps the answers of a thousand requests, and each of them could hold thousands of long refusals.
+#[test]
+fn refusals_beyond_what_is_kept_of_a_request_have_no_detail() {
+    let mut x = Country::with_market("86");
+    let unknown = act(&x, 9, Action::Retire { reason: "x".into() });
+    let commands = vec![unknown; 5_000];
+    let request = x.request("maker", &commands);
+    let answer = x.ask(request.clone());
+    let refusals = answer.items.iter().map(|item| match item {
+        ItemAnswer::Refused { rejection } => rejection.clone(),
+        other => panic!("{other:?}"),
+    });
+    let rejections: Vec<_> = refusals.collect();
+    let first = rejections[0].clone();
+    let told = rejections.iter().filter(|it| **it == first).count();
+    assert_eq!(told, REFUSAL_BYTES_MAX / first.to_bytes().len());
+    let bare = |it: &carnet_domain::rules::rejection::Rejection| it.detail.is_empty();
+    assert!(!bare(&first) && rejections[told..].iter().all(bare));
+    assert!(rejections.iter().all(|it| it.reason == first.reason));
+    assert_eq!(x.ask(request).items, answer.items, "told again alike");
 }
