@@ -386,6 +386,15 @@ macro_rules! reads {
     };
 }
 
+impl Overlay<'_> {
+    /// That a row is missing which what else is there speaks of.
+    fn missing(&self, family: Family, key: &[u8]) -> StorageFault {
+        let fault = records::corrupt(family, key, "it is missing");
+        self.base.damaged(&fault);
+        fault
+    }
+}
+
 impl Ledger for Overlay<'_> {
     type Fault = StorageFault;
 
@@ -625,16 +634,24 @@ impl Ledger for Overlay<'_> {
     }
 
     fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, StorageFault> {
-        Records(self).subtree(0, index)
+        let found = Records(self).subtree(0, index)?;
+        let of_tree = |registry: &Registry| index < registry.tree.size();
+        if found.is_none() && self.registry.as_ref().is_some_and(of_tree) {
+            let key = keys::tile(0, index / keys::TILE_COUNT);
+            return Err(self.missing(Family::Tree, &key));
+        }
+        Ok(found)
     }
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
         let found = Pages::page(&Records(self), path)?;
-        // The rules ask only for what the page above speaks of.
-        if found.is_none() && *path != PagePath::ROOT {
-            let fault = records::corrupt(Family::Map, &path.to_bytes(), "it is missing");
-            self.base.damaged(&fault);
-            return Err(fault);
+        // The rules ask only for what the page above speaks of, and for the root, which the first seal writes.
+        let sealed = || {
+            let registry = self.registry.as_ref();
+            registry.is_some_and(|registry| registry.sealed.is_some())
+        };
+        if found.is_none() && (*path != PagePath::ROOT || sealed()) {
+            return Err(self.missing(Family::Map, &path.to_bytes()));
         }
         Ok(found)
     }

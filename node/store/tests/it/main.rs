@@ -10,6 +10,7 @@ mod engines;
 mod home;
 mod install;
 mod levels;
+mod missing;
 mod model;
 mod poisoned;
 mod refusals;
