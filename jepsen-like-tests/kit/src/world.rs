@@ -36,6 +36,9 @@ pub struct Rules {
     pub clocks: bool,
     /// Whether one registry may once go back to the day of registration, without a fence and a new incarnation.
     pub restore: bool,
+    /// How many lies the last registry may tell beside its lawful steps: links that it signs and that are in no log of
+    /// its own.
+    pub lies_max: u8,
     /// Faults planted.
     pub planted: Fault,
 }
@@ -78,7 +81,7 @@ pub struct Registry {
 }
 
 /// One thing that happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Move {
     /// A registry offers the robot to another.
     Offer(u8, u8),
@@ -100,6 +103,34 @@ pub enum Move {
     Pass(u8),
     /// A registry goes back to the day of registration.
     Restore(u8),
+    /// The last registry tells a registry of a step that it did not write.
+    Lie(u8, Lie),
+}
+
+/// A link that nobody wrote, as its victim's chain makes it tempting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lie {
+    /// Which step.
+    pub step: Step,
+    /// The other party of the transfer: the exporter, where the liar is the importer, and the other way round.
+    pub with: u8,
+    /// How far its epoch is ahead of the victim's.
+    pub ahead: u64,
+    /// What it names as the link before: the newest link of the victim, the leaf that its phase rests on, or nothing.
+    pub prev: Names,
+    /// Whether it is about the transfer that is open at the victim, or about a new one.
+    pub open: bool,
+}
+
+/// Which leaf a lie names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Names {
+    /// The newest link of the victim's chain.
+    Newest,
+    /// The offer or departure that the victim's phase rests on.
+    Open,
+    /// None.
+    Nothing,
 }
 
 /// Registries, one robot, and the truth.
@@ -119,6 +150,13 @@ pub struct World {
     pub offers: BTreeMap<u64, Digest>,
     /// Ghost: whether a registry was restored.
     pub restored: bool,
+    /// Lies told.
+    pub lies: u8,
+    /// Ghost: whether a lie moved a chain.
+    pub believed_a_lie: bool,
+    /// Ghost: whether the liar was ever responsible. From then on it may have handed the robot to two at once, which others
+    /// cannot tell before they compare its leaves; what is asserted of one true chain ends there.
+    pub tainted: bool,
     /// The first thing that a step did against an invariant.
     pub broken: Option<&'static str>,
 }
@@ -153,6 +191,9 @@ impl World {
             last_epoch: 0,
             offers: BTreeMap::new(),
             restored: false,
+            lies: 0,
+            believed_a_lie: false,
+            tainted: false,
             broken: None,
         };
         world.write(0, Link::register(me), TimeMs(0));
@@ -181,6 +222,9 @@ impl World {
             if self.rules.restore && !self.restored {
                 out.push(Move::Restore(me));
             }
+            if me != self.liar() && self.lies < self.rules.lies_max {
+                out.extend(self.lies().map(|lie| Move::Lie(me, lie)));
+            }
             for from in (0..count).filter(|from| *from != me) {
                 let items = self.mailbox(from, me).len();
                 let cursor = registry.cursors[usize::from(from)];
@@ -192,6 +236,80 @@ impl World {
             }
         }
         out
+    }
+
+    /// Who lies, where lies are told: never the issuer.
+    fn liar(&self) -> u8 {
+        self.rules.registries.saturating_sub(1) // saturates: there are at least two
+    }
+
+    /// Every lie that its victim's chain could take for true.
+    fn lies(&self) -> impl Iterator<Item = Lie> + use<> {
+        let others = 0..self.liar();
+        let steps = Step::ALL.iter().filter(|step| **step != Step::Register);
+        steps.flat_map(move |step| {
+            others.clone().flat_map(move |with| {
+                (0..=2).flat_map(move |ahead| {
+                    [Names::Newest, Names::Open, Names::Nothing]
+                        .into_iter()
+                        .flat_map(move |prev| {
+                            [true, false].map(|open| Lie {
+                                step: *step,
+                                with,
+                                ahead,
+                                prev,
+                                open,
+                            })
+                        })
+                })
+            })
+        })
+    }
+
+    fn tell(&mut self, to: u8, lie: Lie) {
+        let liar = self.liar();
+        let chain = self.registries[usize::from(to)].chain.clone();
+        let (me, with) = (prefix(liar), prefix(lie.with));
+        let (from, dest) = match lie.step {
+            Step::Offer | Step::Cancel | Step::Depart => (me, with),
+            _ => (with, me),
+        };
+        let rests_on = match &chain.phase {
+            Phase::Offered { offer, .. } | Phase::Asked { offer, .. } => *offer,
+            Phase::Permitted { offer, .. } => *offer,
+            Phase::Released { depart, .. } | Phase::InTransit { depart, .. } => *depart,
+            Phase::Gone { admit, .. } => *admit,
+            Phase::Elsewhere {} | Phase::Here {} => Digest::ZERO,
+        };
+        let prev = match lie.prev {
+            Names::Newest => chain.link,
+            Names::Open => rests_on,
+            Names::Nothing => Digest::ZERO,
+        };
+        let fresh = TransferId([0xf0 | self.lies; 16]);
+        let transfer = chain.open_transfer().filter(|_| lie.open).unwrap_or(fresh);
+        let link = Link {
+            step: lie.step,
+            transfer: Some(transfer),
+            epoch: chain.epoch + lie.ahead,
+            from: Some(from),
+            to: dest,
+            prev,
+            agreement: Some(super::agreed(from, dest)),
+        };
+        let clock = self.registries[usize::from(to)].clock;
+        let written = Written {
+            writer: me,
+            leaf: sha256(&[b"lie", &[self.lies], &link.to_bytes()]),
+            link,
+            at: clock,
+            // saturates: a time of the kit
+            deadline: clock.saturating_add(DEADLINE),
+        };
+        self.lies += 1;
+        if self.hear(to, &written) {
+            self.believed_a_lie = true;
+        }
     }
 
     /// The leaves of `from` that `to` is told of: its own transfers, and to the issuer every move.
@@ -232,6 +350,13 @@ impl World {
             Move::Admit(me) => world.act(me, &Act::Admit)?,
             Move::Return(me) => world.act(me, &Act::Return)?,
             Move::Deliver(from, to, at) => world.deliver(from, to, at),
+            Move::Lie(to, lie) => {
+                world.tell(to, lie);
+                // One that is not believed is as good as not told.
+                if world.registries == self.registries {
+                    return None;
+                }
+            }
             Move::Pass(me) => {
                 let clock = &mut world.registries[usize::from(me)].clock;
                 // saturates: a time of the kit
@@ -290,6 +415,9 @@ impl World {
 
     /// Ghosts: the true chain grows by links that name its end, each at its epoch, written by who is responsible.
     fn remember(&mut self, me: u8, link: &Link, leaf: Digest) {
+        if self.tainted {
+            return;
+        }
         let side = matches!(link.step, Step::Accept | Step::Refuse | Step::Detain);
         if side {
             return;
@@ -310,16 +438,25 @@ impl World {
             (Step::Return, Some(from)) => self.truth = place(from),
             _ => {}
         }
+        self.tainted = self.rules.lies_max > 0 && self.truth == self.liar();
     }
 
     fn deliver(&mut self, from: u8, to: u8, at: usize) {
         let written = self.mailbox(from, to)[at].clone();
         let cursor = &mut self.registries[usize::from(to)].cursors[usize::from(from)];
         *cursor = (*cursor).max(at + 1);
+        self.hear(to, &written);
+    }
+
+    /// A registry takes up a link of another; whether it moved the chain.
+    fn hear(&mut self, to: u8, written: &Written) -> bool {
         let before = self.registries[usize::from(to)].chain.clone();
-        let Some(after) = self.believed(to, &before, &written) else {
-            return;
+        let Some(after) = self.believed(to, &before, written) else {
+            return false;
         };
+        if after.epoch < before.epoch {
+            self.broken.get_or_insert("C6: an epoch went back");
+        }
         let undone = matches!(before.phase, Phase::Released { .. }) && after.phase != before.phase;
         if undone && !matches!(written.link.step, Step::Admit | Step::Return) {
             self.broken.get_or_insert("C5: a release was undone");
@@ -331,6 +468,7 @@ impl World {
             // By the published rule the exporter's Cancel follows in the same batch.
             let _ = self.act(to, &Act::Cancel);
         }
+        true
     }
 
     /// The chain after a foreign link, as `foreign` judges it; `None` when nothing changes.
@@ -353,8 +491,17 @@ impl World {
 
     /// C1: at most one registry has the robot in custody.
     pub fn at_most_one_custodian(&self) -> bool {
-        let here = self.registries.iter().filter(|r| r.chain.in_custody());
-        here.count() <= 1
+        let here = self.honest().filter(|me| {
+            let registry = &self.registries[usize::from(*me)];
+            registry.chain.in_custody()
+        });
+        self.tainted || here.count() <= 1
+    }
+
+    /// Whose word is asserted: everybody's, where nobody lies.
+    fn honest(&self) -> impl Iterator<Item = u8> + use<> {
+        let liar = (self.rules.lies_max > 0).then(|| self.liar());
+        (0..self.rules.registries).filter(move |me| Some(*me) != liar)
     }
 
     /// C2: nobody believes to be responsible but the one that is, and that one knows it once its mail is delivered.
@@ -364,8 +511,8 @@ impl World {
             registry.chain.is_responsible()
         };
         let on_its_way = !self.rules.in_order || !self.has_read_everything(self.truth);
-        let mut others = (0..self.rules.registries).filter(|me| *me != self.truth);
-        (claims(self.truth) || on_its_way) && others.all(|me| !claims(me))
+        let mut others = self.honest().filter(|me| *me != self.truth);
+        self.tainted || (claims(self.truth) || on_its_way) && others.all(|me| !claims(me))
     }
 
     fn has_read_everything(&self, to: u8) -> bool {
@@ -445,6 +592,9 @@ impl World {
             (*epoch, *offer).encode(&mut e);
         }
         e.bool(self.restored);
+        e.uint(u64::from(self.lies));
+        e.bool(self.believed_a_lie);
+        e.bool(self.tainted);
         e.text(self.broken.unwrap_or_default());
         e.finish()
     }

@@ -117,6 +117,54 @@ pub fn holds(rules: Rules) -> Explored {
     }
 }
 
+/// As [`holds`], with a registry that lies: what holds of the others as long as the liar was never given the robot, and that
+/// it comes to be believed, rightly or not.
+///
+/// # Panics
+/// As [`holds`].
+pub fn holds_against_a_liar(rules: Rules) -> Explored {
+    let checker = Lied(rules).checker().threads(2).spawn_bfs().join();
+    checker.assert_properties();
+    Explored {
+        states: checker.unique_state_count(),
+        depth: checker.max_depth(),
+    }
+}
+
+/// Custody of one robot where the last registry lies.
+#[derive(Debug, Clone, Copy)]
+struct Lied(Rules);
+
+impl Model for Lied {
+    type State = State;
+    type Action = Move;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State(World::new(self.0))]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Move>) {
+        actions.extend(state.0.moves());
+    }
+
+    fn next_state(&self, state: &State, action: Move) -> Option<State> {
+        state.0.after(action).map(State)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(C1, |_, s: &State| s.0.at_most_one_custodian()),
+            Property::always(C2, |_, s: &State| s.0.only_the_responsible_claims()),
+            Property::always(C356, |_, s: &State| s.0.nothing_is_broken()),
+            Property::sometimes("a lie moves a chain", |_, s: &State| s.0.believed_a_lie),
+            Property::sometimes("a liar is given the robot", |_, s: &State| s.0.tainted),
+            Property::sometimes("an honest one has it from another", |_, s: &State| {
+                s.0.rules.registries == 2 || !s.0.tainted && s.0.truth != 0 && s.0.believed_a_lie
+            }),
+        ]
+    }
+}
+
 /// The shortest way to break a property, or `None` when it holds. Breadth first and exact, which the checker's own
 /// search, working in blocks, is not.
 pub fn counterexample(rules: Rules, property: fn(&World) -> bool) -> Option<Vec<Move>> {

@@ -17,6 +17,7 @@ fn main() {
         in_order: true,
         clocks: true,
         restore: false,
+        lies_max: 0,
         planted: Fault::Nothing,
     };
     let begun = Instant::now();

@@ -253,6 +253,19 @@ impl Chain {
         }
     }
 
+    /// The transfer that is open, with exporter and importer; `me` is this registry.
+    fn open_between(&self, me: Prefix) -> Option<(TransferId, Prefix, Prefix)> {
+        match &self.phase {
+            Phase::Offered { transfer, to, .. } | Phase::Released { transfer, to, .. } => {
+                Some((*transfer, me, *to))
+            }
+            Phase::Asked { transfer, from, .. }
+            | Phase::Permitted { transfer, from, .. }
+            | Phase::InTransit { transfer, from, .. } => Some((*transfer, *from, me)),
+            Phase::Elsewhere {} | Phase::Here {} | Phase::Gone { .. } => None,
+        }
+    }
+
     /// The transfer that is open, if any.
     pub fn open_transfer(&self) -> Option<TransferId> {
         match &self.phase {
@@ -547,8 +560,10 @@ pub enum Doubt {
     WithoutOurPermit,
     /// A transfer without an agreement.
     NoAgreement,
+    /// The open transfer is between others.
+    OtherParties,
 }
-crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement });
+crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement, 13 => OtherParties });
 
 impl Doubt {
     /// As words.
@@ -566,6 +581,7 @@ impl Doubt {
             Self::PermitRunOut => "departed after the permit had run out",
             Self::WithoutOurPermit => "departed without our permit",
             Self::NoAgreement => "a transfer without an agreement",
+            Self::OtherParties => "the open transfer is between others",
         }
     }
 }
@@ -619,6 +635,13 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
     let Some(agreement) = &link.agreement else {
         return Folded::Doubtful(Doubt::NoAgreement);
     };
+    // A third country may know the number of a transfer, and names itself as a party of it.
+    let open = chain
+        .open_between(me)
+        .filter(|(open, ..)| *open == transfer);
+    if open.is_some_and(|(_, exporter, importer)| (exporter, importer) != (from, link.to)) {
+        return Folded::Doubtful(Doubt::OtherParties);
+    }
     if from == me {
         return fold_as_exporter(me, chain, written, transfer, agreement, planted);
     }

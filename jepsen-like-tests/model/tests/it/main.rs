@@ -1,7 +1,7 @@
 //! The protocol holds in every order of steps, and each planted fault is found.
 
 use carnet_kit::world::{Fault, Rules, World};
-use carnet_model::{Explored, counterexample, holds};
+use carnet_model::{Explored, counterexample, holds, holds_against_a_liar};
 
 const TWO: Rules = Rules {
     registries: 2,
@@ -9,6 +9,7 @@ const TWO: Rules = Rules {
     in_order: true,
     clocks: true,
     restore: false,
+    lies_max: 0,
     planted: Fault::Nothing,
 };
 const THREE: Rules = Rules {
@@ -76,6 +77,31 @@ fn three_registries_with_mail_in_any_order() {
         ..THREE
     };
     say("three registries, mail in any order", holds(rules));
+}
+
+/// Whatever a registry signs that never was given the robot: nobody takes it over, gives it up or admits it by a lie.
+#[test]
+fn three_registries_of_which_one_lies() {
+    let rules = Rules {
+        epoch_max: 3,
+        lies_max: 1,
+        ..THREE
+    };
+    say("three registries, one lies", holds_against_a_liar(rules));
+}
+
+#[test]
+fn two_registries_of_which_one_lies() {
+    let rules = Rules {
+        epoch_max: 3,
+        lies_max: 2,
+        clocks: false,
+        ..TWO
+    };
+    say(
+        "two registries, one lies twice",
+        holds_against_a_liar(rules),
+    );
 }
 
 const CUSTODIANS: fn(&World) -> bool = World::at_most_one_custodian;

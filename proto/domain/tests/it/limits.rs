@@ -1386,3 +1386,70 @@ fn refusals_beyond_what_is_kept_of_a_request_have_no_detail() {
     assert!(rejections.iter().all(|it| it.reason == first.reason));
     assert_eq!(x.ask(request).items, answer.items, "told again alike");
 }
+
+/// A step of a transfer between two others, written by a country that names itself as the importer.
+fn meddled(a: &Country, c: &Country, step: Step, what: &Command) -> Forged {
+    let code = a.code(1);
+    let custody = robot(a, &code).custody;
+    let link = Link {
+        step,
+        transfer: Some(transfer(1)),
+        epoch: custody.epoch + u64::from(step == Step::Return),
+        from: Some(a.prefix),
+        to: c.prefix,
+        prev: custody.link,
+        agreement: Some(agreed(a.prefix, c.prefix)),
+    };
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.as_str().to_owned());
+    slots.set(slot::EVENT, what);
+    slots.set(slot::CUSTODY, &link);
+    Forged {
+        kind: Kind::Custody.number(),
+        subject: Subject::robot(&code),
+        slots,
+        status: RobotStatus::Departed.number() as u8,
+    }
+}
+
+/// Found by the model of a registry that lies: whoever knew the number of a transfer could take the importer's place.
+#[test]
+fn a_third_country_takes_no_part_in_a_transfer_between_two_others() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    let mut nothing_comes_of = |a: &mut Country, step: Step, what: Command| {
+        let before = robot(a, &a.code(1));
+        c.forge(meddled(a, &c, step, &what), &a.prefix);
+        let batch = lies(&mut c, a);
+        take(a, batch);
+        assert_eq!(robot(a, &a.code(1)).custody, before.custody, "{step:?}");
+        let said = nacked(a);
+        assert!(
+            said.ends_with("the open transfer is between others"),
+            "{step:?}: {said}"
+        );
+    };
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let accept = permit(&a, 1, vec![]);
+    nothing_comes_of(&mut a, Step::Accept, accept);
+    let reason = String::new();
+    let transfer_one = transfer(1);
+    let refuse = Command::RefuseImport {
+        transfer: transfer_one,
+        reason: reason.clone(),
+    };
+    nothing_comes_of(&mut a, Step::Refuse, refuse);
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    nothing_comes_of(&mut a, Step::Admit, admit(1));
+    let back = Command::Return {
+        transfer: transfer_one,
+        reason,
+    };
+    nothing_comes_of(&mut a, Step::Return, back);
+    a.deliver(&mut b);
+    b.must("customs", admit(1));
+}

@@ -80,6 +80,7 @@ const THREE: Rules = Rules {
     in_order: true,
     clocks: false,
     restore: false,
+    lies_max: 0,
     planted: Fault::Nothing,
 };
 
