@@ -693,13 +693,15 @@ impl Handle {
         if known.standing.role != Role::Leader {
             return;
         }
-        let others = known.voters.iter().filter(|voter| **voter != known.node);
-        let near = others.filter_map(|voter| {
+        // Whoever does not answer is no heir, and whoever is hindered the last.
+        let (_, fitness) = timekeeper::round(&self.plane, LEAVE_PATIENCE).await;
+        let others = fitness.iter().filter(|(voter, _)| **voter != known.node);
+        let near = others.filter_map(|(voter, fitness)| {
             let lag = known
                 .lag
                 .get(voter)
                 .filter(|lag| **lag <= NEARLY_UP_TO_DATE)?;
-            Some((*lag, known.silence.get(voter)?, *voter))
+            Some((fitness.hindrance, *lag, *voter))
         });
         let Some((_, _, heir)) = near.min() else {
             return;

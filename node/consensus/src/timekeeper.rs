@@ -207,7 +207,10 @@ pub(crate) async fn voter_clocks(plane: &Plane, patience: Duration) -> Vec<Clock
 }
 
 /// The voters that answer in time: their clocks, and how fit they are to lead.
-async fn round(plane: &Plane, patience: Duration) -> (Vec<ClockOffset>, BTreeMap<u64, Fitness>) {
+pub(crate) async fn round(
+    plane: &Plane,
+    patience: Duration,
+) -> (Vec<ClockOffset>, BTreeMap<u64, Fitness>) {
     let known = known(plane);
     ask(plane, &Anchor::new(plane), &known, patience, |_| false).await
 }

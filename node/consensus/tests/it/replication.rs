@@ -260,6 +260,24 @@ async fn a_forwarded_request_keeps_the_callers_identity() {
     );
 }
 
+/// Who cannot lead would hand over at once again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_to_stop_leaves_its_office_to_one_that_can_sign() {
+    let mut cluster = Cluster::founded(3, |_| ()).await;
+    for turn in [0, 1, 0, 1] {
+        let leader = cluster.leader().await;
+        let last = cluster.put("x", "1").await.position.index;
+        cluster.applied(last, 1..=3).await;
+        // Turn by turn, so that neither the number of a node nor its lag chooses it.
+        let followers: Vec<u64> = cluster.followers(leader).into_iter().collect();
+        let (fit, unfit) = (followers[turn], followers[1 - turn]);
+        cluster.handle(unfit).cannot_sign();
+        cluster.handle(leader).leave_office().await;
+        cluster.leader_of(fit).await;
+        cluster.handle(unfit).can_sign();
+    }
+}
+
 /// Without that a country waits for an election whenever its leader's machine is maintained.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_to_stop_sees_to_it_that_another_leads() {
