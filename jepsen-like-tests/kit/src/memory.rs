@@ -222,10 +222,15 @@ impl Ledger for MemoryLedger {
     }
     #[expect(clippy::arithmetic_side_effects, reason = "robots in memory")]
     fn put_robot(&mut self, robot: Robot) -> Result<(), Infallible> {
-        let code = robot.identity.code;
-        if self.robots.insert(code, robot).is_none() {
+        let (code, counted) = (robot.identity.code, robot.is_counted());
+        let before = self.robots.insert(code, robot);
+        if counted && !before.is_some_and(|before| before.is_counted()) {
             *self.counts.entry(code.model_id()).or_default() += 1;
         }
+        Ok(())
+    }
+    fn drop_robot(&mut self, code: &Code) -> Result<(), Infallible> {
+        self.robots.remove(code);
         Ok(())
     }
     fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Infallible> {

@@ -455,12 +455,24 @@ impl Ledger for Overlay<'_> {
 
     fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
         let key = keys::robot(&robot.identity.code);
-        if self.get(Family::Robots, &key)?.is_none() {
+        // Only what came over a border can have had a record that did not count: the others are not read for it.
+        let before = match robot.custody.epoch {
+            0 => self.get(Family::Robots, &key)?.is_some(),
+            _ => Records(self)
+                .robot(&robot.identity.code)?
+                .is_some_and(|before| before.is_counted()),
+        };
+        if robot.is_counted() && !before {
             let model = robot.identity.code.model_id();
             let count = Records(self).count_of_model(&model)? + 1;
             self.put(Family::Index, keys::count_of_model(&model), &count);
         }
         self.put(Family::Robots, key, &robot);
+        Ok(())
+    }
+
+    fn drop_robot(&mut self, code: &Code) -> Result<(), StorageFault> {
+        self.set(Family::Robots, keys::robot(code), None);
         Ok(())
     }
 

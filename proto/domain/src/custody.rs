@@ -12,6 +12,7 @@
 //! here or abroad and proven. Both are total and deterministic; a replayed link is a no-op. No timer moves custody:
 //! deadlines are compared with the time inside signed leaves only.
 
+pub mod admission;
 pub mod foreign;
 pub mod mail;
 pub mod movement;

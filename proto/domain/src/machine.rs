@@ -589,13 +589,19 @@ impl<L: Ledger> Run<'_, L> {
                 self.ledger.put_loose_chain(&robot.identity.code, None)?;
                 self.ledger.put_robot(*robot)
             }
-            After::Loose(code, chain, _) => self.ledger.put_loose_chain(
-                &code,
-                Some(LooseChain {
-                    chain,
-                    head: newest,
-                }),
-            ),
+            After::Loose(code, chain, _) => {
+                // A record that was only provisional goes with what it was kept for.
+                if self.ledger.robot(&code)?.is_some() {
+                    self.ledger.drop_robot(&code)?;
+                }
+                self.ledger.put_loose_chain(
+                    &code,
+                    Some(LooseChain {
+                        chain,
+                        head: newest,
+                    }),
+                )
+            }
             After::Enterprise(mut enterprise) => {
                 enterprise.head = newest;
                 self.ledger.put_enterprise(enterprise)

@@ -297,8 +297,8 @@ impl<'a> Case<'a> {
         // A version that is suspended brings no older one back.
         let is_newest =
             |a: &&Agreement| !in_force().any(|other| other.id == a.id && a.version < other.version);
-        let usable = in_force().filter(|a| is_newest(a) && !suspended(a));
-        let Some(agreement) = usable.max_by_key(|a| a.version) else {
+        let usable = || in_force().filter(|a| is_newest(a) && !suspended(a));
+        let Some(newest) = usable().max_by_key(|a| a.version) else {
             self.unknown(
                 ReasonCode::NoAgreement,
                 format!("no agreement between {me} and {other} is in force"),
@@ -310,14 +310,16 @@ impl<'a> Case<'a> {
             return None;
         };
         let id = input.code.model_id();
-        let clause = agreement.clauses.iter().find(|clause| {
+        // Two countries may have several agreements: the clause that allows it decides, in whichever it stands.
+        let mut clauses = usable().flat_map(|a| a.clauses.iter().map(move |clause| (a, clause)));
+        let allowing = clauses.find(|(_, clause)| {
             clause.recogniser == me
                 && issuer.owns(&clause.issuer)
                 && clause.covers(&id, model.level, model.safety_class)
                 && facts::clause_serves(&clause.purposes, self.purpose)
         });
-        let Some(clause) = clause else {
-            let (agreement, version) = (&agreement.id, agreement.version);
+        let Some((agreement, clause)) = allowing else {
+            let (agreement, version) = (&newest.id, newest.version);
             let (level, class) = (model.level, model.safety_class);
             self.unknown(
                 ReasonCode::NoClause,

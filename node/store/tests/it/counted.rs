@@ -116,3 +116,34 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
         assert_eq!(found(engine, &country, "100002"), ["B"]);
     });
 }
+
+/// A robot that was only asked for counts from the day it is admitted, whichever engine keeps it.
+#[test]
+fn a_provisional_record_is_not_counted_and_can_be_dropped() {
+    let (country, robots) = robots();
+    let model = country.model("0001", "100002");
+    on_each(|engine| {
+        let mut asked = robots[0].clone();
+        asked.custody.epoch = 1;
+        let mut admitted = asked.clone();
+        asked.stay = carnet_domain::record::Stay::Asked {};
+        admitted.stay = carnet_domain::record::Stay::Resident {};
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        overlay.put_robot(asked.clone()).expect("put");
+        assert_eq!(overlay.count_of_model(&model).expect("a read"), 0);
+        engine.write(overlay.finish().batch).expect("a write");
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        let code = asked.identity.code;
+        overlay.drop_robot(&code).expect("dropped");
+        assert_eq!(overlay.robot(&code).expect("a read"), None);
+        overlay.put_robot(asked.clone()).expect("put");
+        engine.write(overlay.finish().batch).expect("a write");
+        for expected in [1, 1] {
+            let mut overlay = Overlay::new(engine, &Nothing, None);
+            overlay.put_robot(admitted.clone()).expect("put");
+            let found = overlay.count_of_model(&model).expect("a read");
+            assert_eq!(found, expected);
+            engine.write(overlay.finish().batch).expect("a write");
+        }
+    });
+}

@@ -9,6 +9,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
+use crate::custody::admission::{detained, forget_lifted, provisional};
 use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
@@ -28,10 +29,10 @@ use crate::record::event::{
 use crate::record::ledger::Ledger;
 use crate::record::peer::Peer;
 use crate::record::transfer::{Ending, Transfer};
-use crate::record::{Ended, Hold, Recall, RecallStatus, Robot};
-use crate::rules::command::Command;
+use crate::record::{Ended, Hold, Recall, RecallStatus, Robot, Stay};
+use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
-use crate::rules::lifecycle::HoldKind;
+use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
 
 /// A leaf that is included under a peer's checkpoint, with its slots opened. Only [`prove`] makes one.
@@ -556,6 +557,9 @@ impl<L: Ledger> Run<'_, L> {
         if link.from != Some(me) && link.to != me {
             return self.third_party(from, proven, &code, here, &written, &command);
         }
+        if !tells_of(&command, &link, &code) {
+            return no(Reason::Malformed, Detail::Slot { slot: slot::EVENT });
+        }
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
                 Reason::NotInCustody,
@@ -601,17 +605,60 @@ impl<L: Ledger> Run<'_, L> {
         let Some(transfer) = transfer else {
             return no(Reason::TransferUnknown, Detail::Transfer { transfer: id });
         };
-        let mut after = Held { chain, ..here }.after(&code);
-        if let (After::Robot(robot), Step::Return) = (&mut after, link.step) {
-            robot
-                .holds
-                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        let (mut here, mut transfer) = (Held { chain, ..here }, transfer);
+        let mut effects = Vec::new();
+        match (link.step, &transfer.robot) {
+            // What is reported of it from here on stands in a record, and binds.
+            (Step::Offer, Some(disclosed)) => {
+                here.robot = Some(Robot {
+                    head: here.head,
+                    ..provisional(here.robot.take(), disclosed.clone())
+                });
+            }
+            (Step::Depart, Some(disclosed)) => {
+                if let Some(record) = &mut here.robot {
+                    transfer.detained = detained(record, disclosed);
+                    forget_lifted(from.prefix, record, disclosed);
+                }
+            }
+            (Step::Admit, _) => {
+                let for_good = transfer.purpose == Purpose::PermanentExport;
+                if let Some(robot) = here.robot.as_mut().filter(|_| for_good) {
+                    robot.stay = Stay::Left {};
+                }
+            }
+            (Step::Return, _) => {
+                if let Some(robot) = &mut here.robot {
+                    robot
+                        .holds
+                        .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+                    for part in &robot.parts {
+                        // What was fitted elsewhere meanwhile stays there.
+                        if self
+                            .ledger
+                            .part_holder(&part.identity)
+                            .or_fault()?
+                            .is_none()
+                        {
+                            effects.push(Effect::Part(part.identity, Some(code)));
+                        }
+                    }
+                }
+            }
+            _ => {}
         }
-        let mut event = Event::new(Kind::Foreign, &command, after);
+        let doubted = transfer.detained.clone();
+        effects.push(Effect::Transfer(Box::new(transfer)));
+        let mut event = Event::new(Kind::Foreign, &command, here.after(&code));
         event.evidence = vec![from.reference(proven)];
         event.foreign_step = true;
-        event.effects = vec![Effect::Transfer(Box::new(transfer))];
-        Ok(vec![event])
+        event.effects = effects;
+        let mut events = vec![event];
+        // It departed, and we are responsible for it; that it is not admitted as it is shown, its sender is told.
+        if let (Step::Depart, Some(rejection)) = (link.step, doubted) {
+            events.extend(doubt(from, from.reference(proven), &rejection));
+        }
+        Ok(events)
     }
 
     /// A step between two others, about a code of ours: it enters the trail.
@@ -680,6 +727,12 @@ impl<L: Ledger> Run<'_, L> {
                 else {
                     return lacks(Lacking::Declaration);
                 };
+                let robot = disclosed_robot(code, proven)?;
+                if robot.state.is_final() || robot.state == State::Reserved {
+                    let (code, state) = (*code, robot.state);
+                    return no(Reason::StateFinal, Detail::RobotIs { code, state });
+                }
+                let newest = from.peer.newest(&agreement.id, self.now);
                 Some(Transfer {
                     id,
                     code: *code,
@@ -688,7 +741,8 @@ impl<L: Ledger> Run<'_, L> {
                     purpose: *purpose,
                     epoch: link.epoch,
                     agreement: agreement.clone(),
-                    clause: 0,
+                    clause: None,
+                    current: newest.is_some_and(|newest| newest.version == agreement.version),
                     offer_until: *offer_until,
                     papers: papers.clone(),
                     conditions: Vec::new(),
@@ -696,8 +750,9 @@ impl<L: Ledger> Run<'_, L> {
                     refused: None,
                     step: Step::Offer,
                     step_at: proven.leaf.t_ms,
-                    robot: Some(disclosed_robot(code, proven)?),
+                    robot: Some(robot),
                     evidence,
+                    detained: None,
                     ending: None,
                 })
             }
@@ -835,7 +890,7 @@ impl<L: Ledger> Run<'_, L> {
             .ledger
             .robot(&code)
             .or_fault()?
-            .filter(|r| issuer && r.custody.in_custody())
+            .filter(|r| issuer && is_bound(&r.custody.phase))
         else {
             return Ok(Vec::new());
         };
@@ -965,17 +1020,15 @@ impl<L: Ledger> Run<'_, L> {
     }
 
     fn binds(&self, from: &Sender, recall: &Recall) -> Result<bool, Stop<L::Fault>> {
-        let Some(agreement) = from.peer.agreement(self.now) else {
-            return Ok(false);
-        };
-        let limits = agreement
-            .clauses
-            .iter()
-            .filter(|clause| {
-                clause.recogniser == self.registry.prefix && clause.issuer == from.prefix
-            })
-            .find(|clause| recall.notice.severity <= clause.recall_severity_max);
-        let Some(clause) = limits else {
+        let standing = from.peer.standing(self.now);
+        let clauses = standing.flat_map(|agreement| &agreement.clauses);
+        let bound = clauses.filter(|clause| {
+            clause.recogniser == self.registry.prefix
+                && clause.issuer == from.prefix
+                && recall.notice.severity <= clause.recall_severity_max
+        });
+        // Whichever clause lets it bind further.
+        let Some(clause) = bound.max_by_key(|clause| clause.recall_count_max) else {
             return Ok(false);
         };
         let mut left = u64::from(clause.recall_count_max.min(RECALL_BINDS_MAX));
@@ -1046,6 +1099,7 @@ fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Eve
     let after = After::Peer(Box::new(from.peer.clone()));
     let mut event = Event::new(Kind::Nack, rejection, after);
     event.evidence = vec![evidence];
+    event.effects = vec![Effect::Tell(from.prefix)];
     vec![event]
 }
 
@@ -1099,6 +1153,49 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
 /// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
 fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
     code.prefix() == from || here.chain.responsible_abroad() == Some(from)
+}
+
+/// Whether what its issuer reports binds a robot here: while it is here, and from the day it is asked for.
+fn is_bound(phase: &Phase) -> bool {
+    match phase {
+        Phase::Here {}
+        | Phase::Offered { .. }
+        | Phase::Asked { .. }
+        | Phase::Permitted { .. }
+        | Phase::InTransit { .. } => true,
+        Phase::Elsewhere {} | Phase::Released { .. } | Phase::Gone { .. } => false,
+    }
+}
+
+/// Whether the event of a custody leaf is that of its link: slots 10 and 12 are signed together and say one thing.
+fn tells_of(command: &Command, link: &Link, code: &Code) -> bool {
+    let of = |id: &TransferId| link.transfer == Some(*id);
+    match (link.step, command) {
+        (
+            Step::Offer,
+            Command::DeclareExport {
+                code: what,
+                transfer,
+                to,
+                agreement,
+                ..
+            },
+        ) => {
+            of(transfer)
+                && what == code
+                && *to == link.to
+                && link.agreement.as_ref() == Some(agreement)
+        }
+        (Step::Accept, Command::PermitImport { transfer, .. })
+        | (Step::Refuse, Command::RefuseImport { transfer, .. })
+        | (Step::Cancel, Command::CancelExport { transfer, .. })
+        | (Step::Depart, Command::Depart { transfer, .. })
+        | (Step::Admit, Command::Admit { transfer, .. })
+        | (Step::Return, Command::Return { transfer, .. }) => of(transfer),
+        // No command writes one of these into another country's mailbox at this level.
+        (Step::Register | Step::Detain, _) => true,
+        _ => false,
+    }
 }
 
 /// The deadline and the place that a custody step's event names.

@@ -42,6 +42,8 @@ impl<L: Ledger> Run<'_, L> {
                 };
             }
         }
+        let after = std::mem::replace(&mut event.after, After::Jurisdiction(me));
+        event.after = after.settled();
     }
 
     /// Marks a transfer as ended by one of our own steps.

@@ -206,6 +206,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
     writes! {
         put_registry(registry: Registry);
         put_robot(robot: Robot);
+        drop_robot(code: &Code);
         put_part_holder(identity: &Digest, holder: Option<&Code>);
         put_ends(identity: &Digest, ends: Ends);
         put_claim(peer: &Prefix, identity: &Digest, claim: Ended);

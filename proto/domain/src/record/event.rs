@@ -22,7 +22,7 @@ use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
     ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Hold, Identity, Model,
-    Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
+    Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -46,6 +46,23 @@ pub enum After {
     Peer(Box<Peer>),
     /// The jurisdiction itself.
     Jurisdiction(Prefix),
+}
+
+impl After {
+    /// Without the record of a robot that was only asked for, once nothing is asked for any more. One that ended is kept.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        match self {
+            Self::Robot(robot)
+                if matches!(robot.custody.phase, Phase::Elsewhere {})
+                    && robot.stay == (Stay::Asked {})
+                    && !robot.state.is_final() =>
+            {
+                Self::Loose(robot.identity.code, robot.custody, robot.head)
+            }
+            after => after,
+        }
+    }
 }
 
 /// What an event changes beside its record.
@@ -503,6 +520,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         custody: Chain::unknown(),
         custody_secret: need(slots, slot::SECRET)?,
         head: None,
+        stay: Stay::Asked {},
     })
 }
 

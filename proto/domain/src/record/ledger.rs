@@ -31,8 +31,10 @@ pub trait Ledger {
 
     /// A robot.
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Self::Fault>;
-    /// Replaces a robot, and its secondary keys.
+    /// Replaces a robot, and its secondary keys. It counts towards its model as [`Robot::is_counted`] says.
     fn put_robot(&mut self, robot: Robot) -> Result<(), Self::Fault>;
+    /// Forgets a provisional record: one that does not count.
+    fn drop_robot(&mut self, code: &Code) -> Result<(), Self::Fault>;
     /// The robot that a body or part is fitted in.
     fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Self::Fault>;
     /// Notes or frees a body or part.

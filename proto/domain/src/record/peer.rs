@@ -261,17 +261,20 @@ impl Agreement {
             && self.effective_to >= older.effective_to
     }
 
-    /// The first clause by which `recogniser` accepts such a robot of `issuer`.
-    pub fn clause(
+    /// Every clause by which `recogniser` accepts robots of this model of `issuer`, of that level and safety class. The
+    /// first that allows a purpose decides, wherever it stands.
+    pub fn clauses_for(
         &self,
         recogniser: Prefix,
         issuer: Prefix,
-        model: &ModelId,
+        model: ModelId,
         level: u8,
         safety_class: u8,
-    ) -> Option<&Clause> {
-        self.clauses.iter().find(|c| {
-            c.recogniser == recogniser && c.issuer == issuer && c.covers(model, level, safety_class)
+    ) -> impl Iterator<Item = &Clause> {
+        self.clauses.iter().filter(move |c| {
+            c.recogniser == recogniser
+                && c.issuer == issuer
+                && c.covers(&model, level, safety_class)
         })
     }
 }
@@ -464,6 +467,14 @@ impl Peer {
         let versions = self.agreements.iter().filter(|a| a.id == id);
         let newest = versions.rev().find(|a| a.in_force(at))?;
         (!self.is_suspended(&newest.reference(), at)).then_some(newest)
+    }
+
+    /// Every agreement that stands at a time: of each name the newest version in force, unless that is suspended.
+    pub fn standing(&self, at: TimeMs) -> impl Iterator<Item = &Agreement> {
+        self.agreements.iter().filter(move |agreement| {
+            self.newest(&agreement.id, at)
+                .is_some_and(|newest| newest.version == agreement.version)
+        })
     }
 
     /// Of the newest versions in force at a time and not suspended that with the highest number. A version that is suspended

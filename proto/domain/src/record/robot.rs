@@ -11,6 +11,7 @@ use crate::limits::{
     SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
+use crate::rules::command::Purpose;
 use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -129,6 +130,23 @@ crate::canonical_struct!(Identity {
     importers_filing
 });
 
+/// On what ground a robot has a record here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// Registered here, or admitted for good: who owns it is recorded here, wherever it is for a time.
+    Resident {},
+    /// Admitted for a time: who owns it is recorded elsewhere.
+    Guest {
+        /// Why it is here.
+        purpose: Purpose,
+    },
+    /// Admitted by another country for good.
+    Left {},
+    /// Asked for and never admitted. The record is provisional: it binds reports to the robot, and nothing else.
+    Asked {},
+}
+crate::canonical_variants!(Stay { 1 => Resident {}, 2 => Guest { purpose }, 3 => Left {}, 4 => Asked {} });
+
 /// One robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robot {
@@ -176,6 +194,8 @@ pub struct Robot {
     pub custody_secret: Digest,
     /// Newest leaf.
     pub head: Option<Head>,
+    /// On what ground it has a record here.
+    pub stay: Stay,
 }
 crate::canonical_struct!(Robot @ 1 {
     identity,
@@ -200,9 +220,15 @@ crate::canonical_struct!(Robot @ 1 {
     custody,
     custody_secret,
     head,
+    stay,
 });
 
 impl Robot {
+    /// Whether it counts as a robot of its model here: one that was only asked for does not.
+    pub fn is_counted(&self) -> bool {
+        self.stay != Stay::Asked {}
+    }
+
     /// Whether a recall in force matches it, or matched it once, and was not remedied.
     pub fn owes(&self, recall: &Recall) -> bool {
         let id = &recall.notice.id;

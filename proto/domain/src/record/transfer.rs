@@ -6,8 +6,10 @@ use crate::bytes::time::TimeMs;
 use crate::custody::Step;
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{CONDITIONS_MAX, Epoch, List};
+use crate::record::peer::Clause;
 use crate::record::{AgreementRef, Robot};
 use crate::rules::command::{Condition, Papers, Purpose, TransferId};
+use crate::rules::rejection::Rejection;
 
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +47,10 @@ pub struct Transfer {
     pub epoch: u64,
     /// The agreement that governs it to its end, and its version.
     pub agreement: AgreementRef,
-    /// The clause that covers it.
-    pub clause: u16,
+    /// The clause that covers it, as it stood at the permit or the offer; none for a robot that comes home.
+    pub clause: Option<Clause>,
+    /// At the importer: whether that version was the newest in force, and not suspended, when the offer came.
+    pub current: bool,
     /// The offer stands until then.
     pub offer_until: TimeMs,
     /// Papers.
@@ -65,6 +69,8 @@ pub struct Transfer {
     pub robot: Option<Robot>,
     /// The newest leaf of the other party about it: what our next step rests on.
     pub evidence: Option<EvidenceRef>,
+    /// Why the robot may not be admitted as it was disclosed (at the importer only); it may be sent back.
+    pub detained: Option<Rejection>,
     /// How it ended.
     pub ending: Option<Ending>,
 }
@@ -77,6 +83,7 @@ crate::canonical_struct!(Transfer @ 1 {
     epoch: Epoch,
     agreement,
     clause,
+    current,
     offer_until,
     papers,
     conditions: List<CONDITIONS_MAX>,
@@ -86,5 +93,6 @@ crate::canonical_struct!(Transfer @ 1 {
     step_at,
     robot,
     evidence,
+    detained,
     ending,
 });

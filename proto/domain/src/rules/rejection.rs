@@ -66,6 +66,7 @@ reasons! {
     30 TransferOpen "An export of the robot is open.", "Cancel the export, or wait for it.";
     31 Held "A hold blocks this action.", "Have its setter lift the hold.";
     32 RecallOpen "An open recall blocks this action.", "Have the recall remedied.";
+    111 HereForATime "The robot was admitted for a time, not for good.", "Have this done where its owner is recorded, or have it admitted for good.";
     33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table.";
     34 SecondPartyRequired "The second step needs another signer than the first.", "Have the other party confirm.";
     35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
@@ -84,6 +85,7 @@ reasons! {
     48 DeadlinePassed "The time limit of the offer or permit has passed.", "Cancel and offer again.";
     49 NotReleased "The exporting country has not released the robot.", "Wait for its departure.";
     50 ConditionUnmet "A condition of the permit is not met.", "Meet the condition, or detain.";
+    110 DisclosureDiffers "The exporting country discloses another identity than the record here.", "Send the robot back, or have the exporting country correct its record.";
     51 RecallExists "The recall number is taken.", "Use a free number.";
     52 RecallUnknown "No such recall, or it is not owed by this robot.", "Check the number.";
     53 PredicateEmpty "The recall names no model.", "Name at least one model.";

@@ -7,14 +7,15 @@ use super::{Context, Decided, OrFault, Stop, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
+use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
-use crate::record::peer::Peer;
+use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, PartyName, Robot};
+use crate::record::{AgreementRef, PartyName, Robot, Stay};
 use crate::rules::command::{Command, CommandKind, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, blocks, blocks_departure, next};
 use crate::rules::rejection::{Detail, Ending, Reason};
@@ -46,13 +47,14 @@ pub(crate) fn held<L: Ledger>(ledger: &L, code: &Code) -> Result<Held, Stop<L::F
 impl Held {
     /// The record after a step that changes nothing but custody.
     pub(crate) fn after(self, code: &Code) -> After {
-        match self.robot {
+        let after = match self.robot {
             Some(robot) => After::Robot(Box::new(Robot {
                 custody: self.chain,
                 ..robot
             })),
             None => After::Loose(*code, self.chain, self.head),
-        }
+        };
+        after.settled()
     }
 }
 
@@ -74,53 +76,109 @@ fn open_peer<L: Ledger>(ledger: &L, prefix: &Prefix) -> Result<Peer, Stop<L::Fau
     }
 }
 
-/// The number of the clause by which `recogniser` accepts the robot for the purpose.
-fn clause_for<F>(
-    cx: &Context<'_>,
-    peer: &Peer,
-    named: &AgreementRef,
+/// What a clause is asked for: the robot as its issuer approved it, and why it moves.
+struct Wanted {
     recogniser: Prefix,
-    robot: &Robot,
+    code: Code,
+    level: u8,
+    safety_class: u8,
     purpose: Purpose,
-) -> Result<u16, Stop<F>> {
+}
+
+/// The agreement that a new offer names: the newest version of its name, in force and not suspended.
+fn newest<'p, F>(
+    cx: &Context<'_>,
+    peer: &'p Peer,
+    named: &AgreementRef,
+) -> Result<&'p Agreement, Stop<F>> {
     let newest = peer.newest(&named.id, cx.now);
-    let Some(agreement) = newest.filter(|newest| newest.version == named.version) else {
-        let detail = Detail::AgreementInForce {
-            asked: named.clone(),
-            newest: newest.map(|newest| newest.version),
-        };
-        return no(Reason::NoAgreement, detail);
-    };
-    let code = &robot.identity.code;
-    if code.prefix() == recogniser {
-        return Ok(0); // Its own robot comes home: no clause is needed.
-    }
-    let clause = agreement.clause(
-        recogniser,
-        code.prefix(),
-        &code.model_id(),
-        robot.level,
-        robot.safety_class,
-    );
-    match clause {
-        Some(clause) if clause.purposes.contains(&purpose) => Ok(clause.number),
-        Some(clause) => no(
-            Reason::ClauseExcludes,
-            Detail::ClausePurpose {
-                clause: clause.number,
-                purpose,
-            },
-        ),
+    match newest.filter(|newest| newest.version == named.version) {
+        Some(agreement) => Ok(agreement),
         None => no(
-            Reason::ClauseExcludes,
-            Detail::NoClause {
-                agreement: agreement.reference(),
-                recogniser,
-                model: code.model_id(),
-                level: robot.level,
-                safety_class: robot.safety_class,
+            Reason::NoAgreement,
+            Detail::AgreementInForce {
+                asked: named.clone(),
+                newest: newest.map(|newest| newest.version),
             },
         ),
+    }
+}
+
+/// The agreement that an offer to us named. It governs the transfer to its end: a version that came later does not end an
+/// offer made before. What was no good when the offer came may be by now.
+fn named<'p, F>(
+    cx: &Context<'_>,
+    peer: &'p Peer,
+    transfer: &Transfer,
+) -> Result<&'p Agreement, Stop<F>> {
+    let named = &transfer.agreement;
+    if !transfer.current {
+        return newest(cx, peer, named);
+    }
+    let known = peer.agreements.iter().find(|a| a.reference() == *named);
+    match known.filter(|a| a.in_force(cx.now) && !peer.is_suspended(named, cx.now)) {
+        Some(agreement) => Ok(agreement),
+        None => newest(cx, peer, named),
+    }
+}
+
+/// The clause by which the recogniser accepts the robot for the purpose: whichever covers it and allows that. None where
+/// its own robot comes home, which needs no clause.
+fn clause_for<F>(agreement: &Agreement, wanted: &Wanted) -> Result<Option<Clause>, Stop<F>> {
+    let Wanted {
+        recogniser,
+        code,
+        level,
+        safety_class,
+        purpose,
+    } = *wanted;
+    if code.prefix() == recogniser {
+        return Ok(None);
+    }
+    let covering = || {
+        agreement.clauses_for(
+            recogniser,
+            code.prefix(),
+            code.model_id(),
+            level,
+            safety_class,
+        )
+    };
+    if let Some(clause) = covering().find(|clause| clause.purposes.contains(&purpose)) {
+        return Ok(Some(clause.clone()));
+    }
+    let detail = match covering().next() {
+        Some(clause) => Detail::ClausePurpose {
+            clause: clause.number,
+            purpose,
+        },
+        None => Detail::NoClause {
+            agreement: agreement.reference(),
+            recogniser,
+            model: code.model_id(),
+            level,
+            safety_class,
+        },
+    };
+    no(Reason::ClauseExcludes, detail)
+}
+
+/// What may not be done to a robot that another country's registry answers for: a guest is not sold, and only the issuer
+/// of a code annuls it.
+pub(super) fn stay_allows<F>(me: Prefix, robot: &Robot, action: ActionKind) -> Result<(), Stop<F>> {
+    let code = robot.identity.code;
+    if action == ActionKind::Annul && code.prefix() != me {
+        return no(Reason::PrefixNotOurs, Detail::IssuerAnnuls { code });
+    }
+    let sells = matches!(
+        action,
+        ActionKind::Sell | ActionKind::RequestOwnership | ActionKind::ApproveOwnership
+    );
+    match robot.stay {
+        Stay::Guest { purpose } if sells => {
+            no(Reason::HereForATime, Detail::AdmittedFor { code, purpose })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -229,8 +287,20 @@ pub(super) fn declare_export<L: Ledger>(
             },
         );
     }
+    // To move a guest on for good would be to sell it.
+    if let (Stay::Guest { purpose: stay }, Purpose::PermanentExport) = (robot.stay, *purpose) {
+        let (code, purpose) = (*code, stay);
+        return no(Reason::HereForATime, Detail::AdmittedFor { code, purpose });
+    }
     let peer = open_peer(ledger, to)?;
-    let clause = clause_for::<L::Fault>(cx, &peer, agreement, *to, &robot, *purpose)?;
+    let wanted = Wanted {
+        recogniser: *to,
+        code: *code,
+        level: robot.level,
+        safety_class: robot.safety_class,
+        purpose: *purpose,
+    };
+    let clause = clause_for::<L::Fault>(newest(cx, &peer, agreement)?, &wanted)?;
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -257,6 +327,7 @@ pub(super) fn declare_export<L: Ledger>(
         epoch: link.epoch,
         agreement: agreement.clone(),
         clause,
+        current: true,
         offer_until: *offer_until,
         papers: papers.clone(),
         conditions: Vec::new(),
@@ -266,6 +337,7 @@ pub(super) fn declare_export<L: Ledger>(
         step_at: cx.now,
         robot: None,
         evidence: None,
+        detained: None,
         ending: None,
     };
     let after = After::Robot(Box::new(robot));
@@ -359,19 +431,15 @@ pub(super) fn permit_import<L: Ledger>(
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
     let peer = open_peer(ledger, &transfer.from)?;
-    if transfer.code.prefix() != cx.me() {
-        let Some(robot) = &transfer.robot else {
-            return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
-        };
-        transfer.clause = clause_for::<L::Fault>(
-            cx,
-            &peer,
-            &transfer.agreement,
-            cx.me(),
-            robot,
-            transfer.purpose,
-        )?;
+    let (Some(here), Some(disclosed)) = (&held.robot, &transfer.robot) else {
+        return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
+    };
+    if let Some(rejection) = detained(here, disclosed) {
+        return Err(Stop::Refused(rejection));
     }
+    // Its own robot needs no clause, but an agreement: without one, nothing is asked for and nothing permitted.
+    let wanted = wanted(cx.me(), &transfer, here, disclosed);
+    transfer.clause = clause_for::<L::Fault>(named(cx, &peer, &transfer)?, &wanted)?;
     let link = propose(cx.me(), &held.chain, &Act::Accept, cx.now)?;
     if depart_by < cx.now {
         return no(
@@ -395,6 +463,18 @@ pub(super) fn permit_import<L: Ledger>(
         transfer,
         cx.now,
     )])
+}
+
+/// What the clause of a robot that comes to us must allow.
+fn wanted(me: Prefix, transfer: &Transfer, here: &Robot, disclosed: &Robot) -> Wanted {
+    let (level, safety_class) = approved(me, transfer.from, here, disclosed);
+    Wanted {
+        recogniser: me,
+        code: transfer.code,
+        level,
+        safety_class,
+        purpose: transfer.purpose,
+    }
 }
 
 pub(super) fn refuse_import<L: Ledger>(
@@ -471,7 +551,14 @@ pub(super) fn depart<L: Ledger>(
     }
     let link = propose(cx.me(), &held.chain, &Act::Depart, cx.now)?;
     let code = transfer.code;
-    Ok(vec![step_event(
+    // Body and identity parts stay bound to their code for ever; the others may be fitted elsewhere abroad.
+    let mut freed = Vec::new();
+    for part in &robot.parts {
+        if ledger.part_holder(&part.identity).or_fault()? == Some(code) {
+            freed.push(Effect::Part(part.identity, None));
+        }
+    }
+    let mut event = step_event(
         command,
         held.after(&code),
         link,
@@ -479,7 +566,9 @@ pub(super) fn depart<L: Ledger>(
         place,
         transfer,
         cx.now,
-    )])
+    );
+    event.effects.extend(freed);
+    Ok(vec![event])
 }
 
 /// An identity whose end is proven is never admitted; a mere claim does not stop it.
@@ -547,6 +636,33 @@ pub(super) fn admit<L: Ledger>(
     let Some(disclosed) = transfer.robot.take() else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
+    let Some(here) = held.robot else {
+        return no(Reason::RobotUnknown, Detail::Code { code });
+    };
+    // Judged anew: an alarm or an end may have come since the departure.
+    if let Some(rejection) = detained(&here, &disclosed).or(transfer.detained.take()) {
+        return Err(Stop::Refused(rejection));
+    }
+    let wanted = wanted(cx.me(), &transfer, &here, &disclosed);
+    if code.prefix() != cx.me() {
+        let allows = |clause: &Clause| {
+            clause.covers(&code.model_id(), wanted.level, wanted.safety_class)
+                && clause.purposes.contains(&wanted.purpose)
+        };
+        // The clause as it stood at the permit, whatever became of the agreement since.
+        if !transfer.clause.as_ref().is_some_and(allows) {
+            return no(
+                Reason::ClauseExcludes,
+                Detail::NoClause {
+                    agreement: transfer.agreement,
+                    recogniser: cx.me(),
+                    model: code.model_id(),
+                    level: wanted.level,
+                    safety_class: wanted.safety_class,
+                },
+            );
+        }
+    }
     if let Some(condition) = transfer
         .conditions
         .iter()
@@ -559,24 +675,20 @@ pub(super) fn admit<L: Ledger>(
             },
         );
     }
-    let (owner, importer) = if transfer.purpose == Purpose::PermanentExport {
-        let importer = Some(cx.party(importer));
-        (importer.clone(), importer)
-    } else {
-        (disclosed.owner.clone(), disclosed.importer.clone())
+    let passage = Passage {
+        me: cx.me(),
+        from: transfer.from,
+        purpose: transfer.purpose,
+        importer: &cx.party(importer),
     };
-    let here = Robot {
-        owner,
-        importer,
-        custody: held.chain,
-        head: held.head,
-        ..disclosed
-    };
+    let removed: Vec<Digest> = here.parts.iter().map(|part| part.identity).collect();
+    let here = admitted(passage, here, disclosed);
     let fitted: Vec<Digest> = fitted_in(&here);
-    let removed = held.robot.as_ref().map(fitted_in).unwrap_or_default();
     let mut parts = Vec::new();
     for identity in removed.iter().filter(|part| !fitted.contains(part)) {
-        parts.push(Effect::Part(*identity, None));
+        if ledger.part_holder(identity).or_fault()? == Some(code) {
+            parts.push(Effect::Part(*identity, None));
+        }
     }
     for identity in fitted {
         // A part that a robot here holds stays with it, whatever another country says.

@@ -1,5 +1,6 @@
 //! Registration, life-cycle actions and holds.
 
+use super::border::stay_allows;
 use super::recall::{blocked_by_recall, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
 use crate::bytes::code::Code;
@@ -10,7 +11,7 @@ use crate::log::leaf::{Kind, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, Hold, Holder, Identity, PartName, Party, Pending, RecallId, Robot,
+    ApprovalStatus, Before, Hold, Holder, Identity, PartName, Party, Pending, RecallId, Robot, Stay,
 };
 use crate::rules::command::{Action, Command, CommandKind, Registration};
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
@@ -173,6 +174,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         custody: Chain::unknown(),
         custody_secret: Digest::ZERO,
         head: None,
+        stay: Stay::Resident {},
     }
 }
 
@@ -300,7 +302,7 @@ fn admissible<L: Ledger>(
     if !robot.custody.in_custody()
         && !at_border
         && !report
-        && robot.state != State::Reserved
+        && !is_unused(robot)
         && action != ActionKind::Correct
     {
         return no(
@@ -370,6 +372,11 @@ fn admissible<L: Ledger>(
             },
         ),
     }
+}
+
+/// Whether a code is set aside and was never in service. One that another country shows as reserved has a chain.
+fn is_unused(robot: &Robot) -> bool {
+    robot.state == State::Reserved && robot.custody.shown.is_none()
 }
 
 /// A departure is read with the leaves behind it, of which there is a bounded number: while a robot is under way, nothing is
@@ -462,6 +469,7 @@ pub(super) fn act<L: Ledger>(
         may_enter_market(ledger, cx, &robot)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
+    stay_allows::<L::Fault>(cx.me(), &robot, action.kind())?;
     let mut after = Robot {
         state: to,
         ..robot.clone()

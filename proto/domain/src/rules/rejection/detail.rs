@@ -10,6 +10,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::level::Level;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
+use crate::custody::admission::Fixed;
 use crate::custody::{Doubt, Step, Whereabouts};
 use crate::limits::List;
 use crate::machine::entry::{ClockReading, READINGS_MAX};
@@ -193,6 +194,10 @@ details! {
     161 RecallsOfModel { model: ModelId, max: u64 } "{max} recalls name {model}";
     162 ModelsOf { id: EnterpriseId, max: u64 } "{max} models of {id}";
     163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
+
+    203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
+    204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
+    205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
 }
 
 impl Detail {

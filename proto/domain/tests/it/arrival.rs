@@ -1,0 +1,677 @@
+//! What a robot is once it has arrived, and what binds it on the way: attacks on the table of `custody::admission`, on
+//! agreements and on the purpose of a stay. Each test is an attack that once went through.
+
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::Link;
+use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Agreement, Signed, Statement};
+use carnet_domain::record::{Pending, Robot, Stay};
+use carnet_domain::rules::command::{Action, Command, Purpose};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_kit::forge::Forged;
+use carnet_kit::{Country, agreed, agreement, befriend, text, transfer};
+
+use crate::border::{admit, depart, export, permit, phase, prefix, two};
+use crate::bounds::robot;
+use crate::rules::check;
+
+fn mail(from: &mut Country, to: &mut Country, expected: &str) {
+    let answers: Vec<String> = from.deliver(to).iter().map(text).collect();
+    assert_eq!(
+        answers.join("; "),
+        expected,
+        "{} to {}",
+        from.prefix,
+        to.prefix
+    );
+}
+
+/// The declaration by which a robot goes from one country to another, under an agreement of theirs.
+fn offer(from: &Country, to: &Country, code: Code, number: u8, purpose: Purpose) -> Command {
+    let mut declare = from.declare(1, transfer(number), &to.prefix);
+    if let Command::DeclareExport {
+        code: what,
+        purpose: why,
+        ..
+    } = &mut declare
+    {
+        *what = code;
+        *why = purpose;
+    }
+    declare
+}
+
+/// From the offer up to the departure.
+fn bring(from: &mut Country, to: &mut Country, code: Code, number: u8, purpose: Purpose) {
+    let declare = offer(from, to, code, number, purpose);
+    from.must("customs", declare);
+    from.deliver(to);
+    to.must("customs", permit(to, number, vec![]));
+    to.deliver(from);
+    from.must("customs", depart(number));
+    from.deliver(to);
+}
+
+fn set(code: Code, kind: HoldKind) -> Command {
+    Command::SetHold {
+        code,
+        kind,
+        reason: "reported".into(),
+    }
+}
+
+fn on(code: Code, action: Action) -> Command {
+    Command::Act {
+        code,
+        expected_sequence: None,
+        action,
+    }
+}
+
+fn holds(country: &Country, code: &Code) -> Vec<HoldKind> {
+    robot(country, code)
+        .holds
+        .iter()
+        .map(|hold| hold.kind)
+        .collect()
+}
+
+/// A change that a country makes to its own record past its rules.
+fn lie(country: &mut Country, code: &Code, change: impl FnOnce(&mut Robot)) {
+    let mut told = robot(country, code);
+    change(&mut told);
+    let Ok(()) = country.ledger.put_robot(told);
+}
+
+fn send_back(number: u8) -> Command {
+    Command::Return {
+        transfer: transfer(number),
+        reason: "x".into(),
+    }
+}
+
+/// What never changes of a robot is not its exporter's to say, whoever issued it.
+#[test]
+fn a_disclosure_that_differs_is_held_at_the_border_and_its_sender_is_told() {
+    type Change = fn(&mut Robot);
+    let changes: [(&str, Change); 4] = [
+        ("body", |r| r.identity.body = sha256(&[b"another body"])),
+        ("manufacture", |r| r.identity.manufactured = TimeMs(1)),
+        ("country of origin", |r| r.identity.origin = "ZZ".into()),
+        ("robot key", |r| {
+            r.robot_key = Some(Country::unborn("49").key("mallory").public());
+        }),
+    ];
+    for (what, change) in changes {
+        let (mut a, mut b) = two();
+        export(&mut a, &mut b, 1, 1);
+        let code = a.code(1);
+        let before = robot(&a, &code);
+        b.must("customs", offer(&b, &a, code, 2, Purpose::PermanentExport));
+        b.deliver(&mut a);
+        a.must("customs", permit(&a, 2, vec![]));
+        a.deliver(&mut b);
+        // Only after the permit: what was shown with the offer was true.
+        lie(&mut b, &code, change);
+        b.must("customs", depart(2));
+        mail(&mut b, &mut a, "done");
+        assert_eq!(phase(&a, 1, "86"), "InTransit 2");
+        let differs = format!("DisclosureDiffers: the {what} of {}", code.display_form());
+        check(&mut a, "customs", admit(2), &differs);
+        let after = robot(&a, &code);
+        assert_eq!(after.identity, before.identity);
+        assert_eq!(after.robot_key, before.robot_key);
+        assert_eq!(newest_kind(&a), Kind::Nack, "the sender is answered");
+        let told = a.ledger.mailbox(&b.prefix, 0).len();
+        mail(&mut a, &mut b, "nothing");
+        assert_eq!(a.ledger.mailbox(&b.prefix, 0).len(), told);
+        // It is nobody's prisoner.
+        check(&mut a, "customs", send_back(2), "done");
+        mail(&mut a, &mut b, "done");
+        assert_eq!(phase(&b, 1, "86"), "Here 3");
+    }
+}
+
+/// The first offer is all that an importer knows: the departure may not say something else.
+#[test]
+fn a_first_import_is_the_robot_that_was_offered() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    lie(&mut a, &code, |r| r.identity.body = sha256(&[b"another"]));
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    check(
+        &mut b,
+        "customs",
+        admit(1),
+        "DisclosureDiffers: the body of …",
+    );
+    // Nor may the permit be asked for with a lie about a robot that was here before.
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    lie(&mut b, &code, |r| r.identity.origin = "ZZ".into());
+    b.must("customs", offer(&b, &a, code, 2, Purpose::PermanentExport));
+    mail(&mut b, &mut a, "done");
+    let permitted = permit(&a, 2, vec![]);
+    check(
+        &mut a,
+        "customs",
+        permitted,
+        "DisclosureDiffers: the country of origin …",
+    );
+}
+
+fn newest_kind(country: &Country) -> Kind {
+    let last = (0..country.registry().tree.size()).rev().find_map(|index| {
+        let Ok(leaf) = country.ledger.leaf(index);
+        let leaf = Leaf::from_bytes(&leaf?.leaf.0).ok()?;
+        (leaf.kind != Kind::MapHead).then_some(leaf.kind)
+    });
+    last.expect("a log has leaves")
+}
+
+#[test]
+fn level_and_class_are_the_issuers() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    lie(&mut b, &code, |r| (r.level, r.safety_class) = (1, 1));
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    check(&mut a, "customs", admit(2), "done");
+    let home = robot(&a, &code);
+    assert_eq!((home.level, home.safety_class), (3, 2));
+    // The issuer's newest word is the other country's to take.
+    lie(&mut a, &code, |r| r.level = 4);
+    export(&mut a, &mut b, 1, 3);
+    assert_eq!(robot(&b, &code).level, 4);
+}
+
+#[test]
+fn what_is_reported_on_the_way_binds_on_arrival() {
+    // On its way home, by the country that is responsible for it.
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    check(&mut a, "regulator", set(code, HoldKind::Theft), "done");
+    check(&mut a, "customs", admit(2), "done");
+    assert_eq!(holds(&a, &code), [HoldKind::Theft]);
+    check(&mut a, "maker", on(code, Action::Stock {}), "Held: Theft …");
+    // On its way abroad for the first time, by its issuer.
+    let (mut a, mut b) = two();
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    a.must("regulator", set(code, HoldKind::Theft));
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "done");
+    assert_eq!(holds(&b, &code), [HoldKind::Theft]);
+    // Before it departed, once it is asked for.
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    a.must("regulator", set(code, HoldKind::Lost));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(holds(&b, &code), [HoldKind::Lost]);
+}
+
+#[test]
+fn a_first_import_in_transit_can_be_reported_stolen_and_ended() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let incident = Action::RecordIncident {
+        severity: 4,
+        place: "sea".into(),
+        findings: Digest::ZERO,
+    };
+    check(&mut b, "regulator", set(code, HoldKind::Lost), "done");
+    check(&mut b, "registrar", on(code, incident), "done");
+    let end = Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate: Digest::ZERO,
+    };
+    check(&mut b, "registrar", on(code, end), "done");
+    check(&mut b, "customs", admit(1), "done");
+    let admitted = robot(&b, &code);
+    assert!(matches!(admitted.pending, Pending::EndOfLife { .. }));
+    assert_eq!(
+        holds(&b, &code),
+        [HoldKind::Lost, HoldKind::EndOfLifePending]
+    );
+}
+
+/// A record that only an offer began blocks nothing, counts nowhere, and goes when nothing is asked for any more.
+#[test]
+fn a_provisional_record_takes_no_place() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(robot(&b, &code).stay, Stay::Asked {});
+    let Ok(count) = b.ledger.count_of_model(&code.model_id());
+    assert_eq!(count, 0);
+    for identity in robot(&b, &code).identities() {
+        let Ok(holder) = b.ledger.part_holder(&identity);
+        assert_eq!(holder, None);
+    }
+    check(
+        &mut b,
+        "regulator",
+        set(code, HoldKind::Theft),
+        "NotInCustody: …",
+    );
+    let stock = on(code, Action::Stock {});
+    check(&mut b, "registrar", stock, "NotInCustody: …");
+    let refuse = Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "x".into(),
+    };
+    b.must("customs", refuse);
+    let Ok(record) = b.ledger.robot(&code);
+    assert_eq!(record, None);
+    let Ok(chain) = b.ledger.loose_chain(&code);
+    assert!(chain.is_some(), "what is known of its custody stays");
+    mail(&mut b, &mut a, "done");
+    mail(&mut a, &mut b, "done");
+    export(&mut a, &mut b, 1, 2);
+    let Ok(count) = b.ledger.count_of_model(&code.model_id());
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn a_final_or_reserved_state_is_never_admitted() {
+    for state in [
+        State::Scrapped,
+        State::Recycled,
+        State::Annulled,
+        State::Reserved,
+    ] {
+        let (mut a, mut b) = two();
+        export(&mut a, &mut b, 1, 1);
+        let code = a.code(1);
+        b.must("customs", offer(&b, &a, code, 2, Purpose::PermanentExport));
+        b.deliver(&mut a);
+        a.must("customs", permit(&a, 2, vec![]));
+        a.deliver(&mut b);
+        b.must("customs", depart(2));
+        // The departure as it would be, but for the state.
+        retell(&mut b, &a, |slots| {
+            let bytes = slots.values[usize::from(slot::STATE)]
+                .take()
+                .expect("shown");
+            let mut standing =
+                carnet_domain::record::event::Standing::from_bytes(&bytes).expect("a standing");
+            standing.state = state;
+            slots.set(slot::STATE, &standing);
+        });
+        b.close();
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let peer = peer.expect("a peer");
+        let batch = b.lying_mail(&a.prefix, peer.size_seen, peer.cursor);
+        assert_eq!(crate::bounds::take(&mut a, batch), "done");
+        assert_eq!(phase(&a, 1, "86"), "InTransit 2");
+        check(&mut a, "customs", admit(2), "StateFinal: …");
+        assert_eq!(robot(&a, &code).state, State::Manufactured);
+        let mut again = a.registration(1);
+        again.body.serial = "FRESH".into();
+        again.identity_parts.clear();
+        again.parts.clear();
+        let again = Command::Register {
+            registration: again,
+        };
+        check(&mut a, "maker", again, "CodeExists: …");
+    }
+}
+
+/// Robot 1 of `86`: the newest leaf in the mailbox of `to`, told otherwise in a log that shows nothing else.
+fn retell(from: &mut Country, to: &Country, change: impl FnOnce(&mut Slots)) {
+    let (_, index) = *from.ledger.mailbox(&to.prefix, 0).last().expect("an item");
+    let Ok(record) = from.ledger.leaf(index);
+    let record = record.expect("a leaf");
+    let mut slots = Slots::new();
+    for (slot, value) in slots.values.iter_mut().zip(&record.values) {
+        *slot = value.as_ref().map(|value| value.0.clone());
+    }
+    change(&mut slots);
+    let code = Country::unborn("86").code(1);
+    // Told in place of the true one: the cursor of `to` stands before that.
+    let mut forked = from.clone();
+    let Ok(peer) = forked.ledger.peer(&to.prefix);
+    let mut peer = peer.expect("a peer");
+    peer.outbox -= 1;
+    let Ok(()) = forked.ledger.put_peer(peer);
+    forked.forge(
+        Forged {
+            kind: Kind::Custody.number(),
+            subject: Subject::robot(&code),
+            slots,
+            status: 7,
+        },
+        &to.prefix,
+    );
+    *from = forked;
+}
+
+#[test]
+fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
+    let purposes = Purpose::ALL.iter().copied();
+    for purpose in purposes.filter(|purpose| *purpose != Purpose::PermanentExport) {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        a.must("maker", on(code, Action::Stock {}));
+        bring(&mut a, &mut b, code, 1, purpose);
+        b.must("customs", admit(1));
+        mail(&mut b, &mut a, "done");
+        assert_eq!(robot(&b, &code).stay, Stay::Guest { purpose });
+        let owner = sha256(&[b"buyer"]).into();
+        let sell = on(code, Action::Sell { owner });
+        let stays = format!(
+            "HereForATime: {} was admitted for {}",
+            code.display_form(),
+            purpose.name()
+        );
+        check(&mut b, "dealer", sell, &stays);
+        let reason = "x".to_owned();
+        let annul = on(code, Action::Annul { reason });
+        check(&mut b, "registrar", annul, "PrefixNotOurs: …");
+        let mut again = b.registration(1);
+        again.body = a.registration(1).body;
+        let again = Command::Register {
+            registration: again,
+        };
+        check(&mut b, "maker", again, "BodyExists: …");
+        let away = offer(&b, &a, code, 2, Purpose::PermanentExport);
+        check(&mut b, "customs", away, &stays);
+        // Its owner stays its owner at home, and it comes back as what it was.
+        assert_eq!(robot(&a, &code).stay, Stay::Resident {});
+        let holder = robot(&a, &code).holder;
+        bring(&mut b, &mut a, code, 3, purpose);
+        a.must("customs", admit(3));
+        let home = robot(&a, &code);
+        assert_eq!((home.holder, home.stay), (holder, Stay::Resident {}));
+        // The body stays bound where the robot was.
+        let mut again = b.registration(1);
+        again.body = a.registration(1).body;
+        let again = Command::Register {
+            registration: again,
+        };
+        check(&mut b, "maker", again, "BodyExists: …");
+    }
+}
+
+/// Another country's word does not change who owns a robot that left for a time.
+#[test]
+fn an_owner_is_not_replaced_while_a_robot_is_away_for_a_time() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let owner = sha256(&[b"owner"]).into();
+    a.must("maker", on(code, Action::Stock {}));
+    a.must("maker", on(code, Action::Sell { owner }));
+    let owner = robot(&a, &code).owner;
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    lie(&mut b, &code, |r| {
+        r.owner = None;
+        r.stay = Stay::Resident {};
+    });
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    check(&mut a, "customs", admit(2), "done");
+    assert_eq!(robot(&a, &code).owner, owner);
+    assert!(owner.is_some());
+    // One that left for good is its importer's when it comes back for good, and nobody else's.
+    export(&mut a, &mut b, 1, 3);
+    assert_eq!(robot(&a, &code).stay, Stay::Left {});
+    bring(&mut b, &mut a, code, 4, Purpose::RepairAndReturn);
+    a.must("customs", admit(4));
+    assert_ne!(robot(&a, &code).owner, owner);
+    let purpose = Purpose::RepairAndReturn;
+    assert_eq!(robot(&a, &code).stay, Stay::Guest { purpose });
+}
+
+#[test]
+fn a_robot_is_annulled_by_its_issuer_alone() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let annul = || on(code, Action::Annul { reason: "x".into() });
+    check(&mut b, "registrar", annul(), "PrefixNotOurs: …");
+    check(&mut a, "registrar", annul(), "NotInCustody: …");
+    let body = robot(&b, &code).identity.body;
+    let Ok(holder) = b.ledger.part_holder(&body);
+    assert_eq!(holder, Some(code));
+}
+
+/// Other parts may be fitted elsewhere while the robot is away; body and identity parts may not.
+#[test]
+fn other_parts_are_free_after_the_departure_and_bound_again_after_a_return() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let battery = robot(&a, &code).parts[0].identity;
+    let compute = robot(&a, &code).identity_parts[0].identity;
+    let holder = |country: &Country, identity| {
+        let Ok(holder) = country.ledger.part_holder(&identity);
+        holder
+    };
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    assert_eq!(holder(&a, battery), None);
+    assert_eq!(holder(&a, compute), Some(code));
+    b.must("customs", send_back(1));
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holder(&a, battery), Some(code));
+}
+
+fn agree(countries: [&mut Country; 2], agreement: &Agreement) {
+    let bytes = agreement.to_bytes();
+    let signatures = countries
+        .iter()
+        .flat_map(|country| country.root_signatures(&bytes))
+        .collect::<Vec<_>>();
+    for country in countries {
+        let agreement = Signed {
+            bytes: Blob(bytes.clone()),
+            signatures: signatures.clone(),
+        };
+        assert_eq!(
+            text(&country.state(&Statement::Agree { agreement })),
+            "done"
+        );
+    }
+}
+
+fn suspension(of: &Country, with: &Country, number: u32, until: TimeMs) -> Statement {
+    Statement::Suspend {
+        peer: with.prefix,
+        agreement: agreed(of.prefix, with.prefix),
+        number,
+        until,
+        reason: "x".into(),
+    }
+}
+
+#[test]
+fn our_own_robot_comes_home_under_an_agreement_too() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let home = offer(&b, &a, code, 2, Purpose::PermanentExport);
+    b.must("customs", home);
+    mail(&mut b, &mut a, "done");
+    assert_eq!(text(&a.state(&suspension(&a, &b, 1, TimeMs::MAX))), "done");
+    let permitted = permit(&a, 2, vec![]);
+    check(&mut a, "customs", permitted.clone(), "NoAgreement: …");
+    assert_eq!(text(&a.state(&suspension(&a, &b, 2, TimeMs(0)))), "done");
+    check(&mut a, "customs", permitted, "done");
+}
+
+/// What a suspension stops is new: an open transfer goes on to its end, under what it named.
+#[test]
+fn an_open_transfer_goes_on_whatever_is_agreed_or_suspended_since() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    // A new version that excludes everything does not end an offer made before it.
+    let mut none = agreement(a.prefix, b.prefix, 2);
+    none.clauses.clear();
+    agree([&mut a, &mut b], &none);
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    for (country, with) in [(&mut a, prefix("49")), (&mut b, prefix("86"))] {
+        for version in 1..=2 {
+            let mut named = agreed(prefix("86"), prefix("49"));
+            named.version = version;
+            let suspend = Statement::Suspend {
+                peer: with,
+                agreement: named,
+                number: 1,
+                until: TimeMs::MAX,
+                reason: "x".into(),
+            };
+            assert_eq!(text(&country.state(&suspend)), "done");
+        }
+    }
+    check(&mut a, "customs", depart(1), "done");
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "done");
+    mail(&mut b, &mut a, "done");
+    // A new offer is stopped.
+    a.must("maker", a.register(2));
+    let next = a.declare(2, transfer(2), &b.prefix);
+    check(&mut a, "customs", next, "NoAgreement: …");
+}
+
+/// An offer under a version that a newer one had replaced here already is permitted under neither.
+#[test]
+fn an_offer_names_the_newest_version_when_it_comes() {
+    let (mut a, mut b) = two();
+    let newer = agreement(a.prefix, b.prefix, 2);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    agree([&mut a, &mut b], &newer);
+    mail(&mut a, &mut b, "done");
+    let permitted = permit(&b, 1, vec![]);
+    check(
+        &mut b,
+        "customs",
+        permitted,
+        "NoAgreement: asked for 49-86:1, in force is version 2",
+    );
+}
+
+#[test]
+fn every_clause_that_covers_a_robot_is_tried() {
+    let (mut a, mut b) = two();
+    let mut two_clauses = agreement(a.prefix, b.prefix, 2);
+    let clauses = &mut two_clauses.clauses;
+    let ours = clauses.iter().find(|clause| clause.recogniser == b.prefix);
+    let mut repair = ours.expect("a clause").clone();
+    for clause in clauses.iter_mut() {
+        clause.purposes = vec![Purpose::PermanentExport];
+    }
+    repair.number = 9;
+    repair.purposes = vec![Purpose::RepairAndReturn];
+    clauses.push(repair);
+    agree([&mut a, &mut b], &two_clauses);
+    let under = |command| match command {
+        Command::DeclareExport {
+            code,
+            transfer,
+            to,
+            purpose,
+            offer_until,
+            mut agreement,
+            papers,
+        } => {
+            agreement.version = 2;
+            Command::DeclareExport {
+                code,
+                transfer,
+                to,
+                purpose,
+                offer_until,
+                agreement,
+                papers,
+            }
+        }
+        other => other,
+    };
+    let code = a.code(1);
+    let shown = under(offer(&a, &b, code, 1, Purpose::Exhibition));
+    check(&mut a, "customs", shown, "ClauseExcludes: clause …");
+    let repaired = under(offer(&a, &b, code, 1, Purpose::RepairAndReturn));
+    check(&mut a, "customs", repaired, "done");
+    mail(&mut a, &mut b, "done");
+    let permitted = permit(&b, 1, vec![]);
+    check(&mut b, "customs", permitted, "done");
+    let Ok(kept) = b.ledger.transfer(&transfer(1));
+    let clause = kept
+        .and_then(|kept| kept.clause)
+        .map(|clause| clause.number);
+    assert_eq!(clause, Some(9));
+}
+
+/// Slots 10 and 12 are signed together: one that says another transfer, agreement or step than the other is nobody's offer.
+#[test]
+fn a_leaf_whose_event_is_not_its_links_moves_nothing() {
+    type Change = fn(&mut Slots, Link);
+    let changes: [Change; 4] = [
+        |slots, mut link| {
+            link.agreement = Some(agreed(prefix("49"), prefix("81")));
+            slots.set(slot::CUSTODY, &link);
+        },
+        |slots, mut link| {
+            link.transfer = Some(transfer(9));
+            slots.set(slot::CUSTODY, &link);
+        },
+        |slots, _| slots.set(slot::EVENT, &depart(1)),
+        |slots, _| {
+            let a = Country::unborn("86");
+            let other = a.declare(2, transfer(1), &prefix("49"));
+            slots.set(slot::EVENT, &other);
+        },
+    ];
+    for change in changes {
+        let (mut a, mut b) = two();
+        a.must("customs", a.declare(1, transfer(1), &b.prefix));
+        retell(&mut a, &b, |slots| {
+            let link = slots.values[usize::from(slot::CUSTODY)].as_ref();
+            let link = Link::from_bytes(link.expect("shown")).expect("a link");
+            change(slots, link);
+        });
+        a.close();
+        let Ok(peer) = b.ledger.peer(&a.prefix);
+        let batch = a.lying_mail(&b.prefix, peer.expect("a peer").size_seen, 0);
+        assert_eq!(crate::bounds::take(&mut b, batch), "done");
+        assert_eq!(newest_kind(&b), Kind::Nack);
+        assert_eq!(phase(&b, 1, "86"), "unknown");
+    }
+}
+
+/// Two countries with two agreements: the recall binds by whichever lets it.
+#[test]
+fn a_recall_binds_by_any_clause_of_any_agreement() {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    let mut other = agreement(a.prefix, b.prefix, 3);
+    other.id = "other".into();
+    for clause in &mut other.clauses {
+        clause.recall_count_max = 0;
+    }
+    agree([&mut a, &mut b], &other);
+    a.must("maker", a.register(1));
+    export(&mut a, &mut b, 1, 1);
+    let severity = carnet_domain::record::Severity::StopUse;
+    a.must("maker", carnet_kit::samples::recall(&a, "R-1", severity));
+    mail(&mut a, &mut b, "done");
+    let Ok(recall) = b.ledger.recall(&carnet_kit::samples::recall_id(&a, "R-1"));
+    let status = recall.map(|recall| recall.status);
+    assert_eq!(status, Some(carnet_domain::record::RecallStatus::InForce));
+}
