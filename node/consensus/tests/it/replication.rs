@@ -263,7 +263,7 @@ async fn a_forwarded_request_keeps_the_callers_identity() {
 /// Who cannot lead would hand over at once again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_to_stop_leaves_its_office_to_one_that_can_sign() {
-    let mut cluster = Cluster::founded(3, |_| ()).await;
+    let cluster = Cluster::founded(3, |_| ()).await;
     for turn in [0, 1, 0, 1] {
         let leader = cluster.leader().await;
         let last = cluster.put("x", "1").await.position.index;
