@@ -17,14 +17,14 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::custody::foreign::{Proven, prove};
-use carnet_domain::limits::{List, Text};
+use carnet_domain::limits::{Lines, List};
 use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
 use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
 use carnet_domain::log::merkle::verify_inclusion;
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::ModelStanding;
-use carnet_domain::record::event::{Manufacture, Other, Software, Standing, slot};
+use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
 
 mod build;
 
@@ -111,7 +111,7 @@ carnet_domain::canonical_struct!(Evidence {
     version,
     code,
     origin,
-    checkpoint: Text<NOTE_BYTES_MAX>,
+    checkpoint: Lines<NOTE_BYTES_MAX>,
     map_head,
     robot,
     model,
@@ -256,6 +256,14 @@ impl ProvenRobot {
     /// When the slot is hidden, or of a newer form.
     pub fn manufacture(&self) -> Result<Option<Manufacture>, SlotError> {
         self.leaf.slots().get(slot::MANUFACTURE)
+    }
+
+    /// Parts that carry identity.
+    ///
+    /// # Errors
+    /// When the slot is hidden, or of a newer form.
+    pub fn identity_parts(&self) -> Result<Option<IdentityParts>, SlotError> {
+        self.leaf.slots().get(slot::IDENTITY_PARTS)
     }
 
     /// Parts that do not carry identity.

@@ -363,7 +363,7 @@ fn firmware(build: u32) -> Firmware {
 pub fn registration(code: Code, value: u32) -> Registration {
     let maker = Maker {
         scheme: IdentifierScheme::Name,
-        country: "XA".to_owned(),
+        country: "CN".to_owned(),
         identifier: "HARNESS-ROBOTICS".to_owned(),
     };
     let body = BodyName {
@@ -375,7 +375,7 @@ pub fn registration(code: Code, value: u32) -> Registration {
         body,
         manufactured: TimeMs::from_ms(1_750_000_000_000),
         site: "harness".to_owned(),
-        origin: "XA".to_owned(),
+        origin: "CN".to_owned(),
         prototype: false,
         importers_filing: false,
         identity_parts: Vec::new(),

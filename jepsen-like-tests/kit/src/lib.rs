@@ -296,10 +296,11 @@ impl Country {
         }
     }
 
-    fn maker(&self, code: &str) -> Maker {
+    /// As whom an enterprise is known in the world.
+    pub fn maker(&self, code: &str) -> Maker {
         Maker {
             scheme: IdentifierScheme::National,
-            country: "XX".into(),
+            country: "CN".into(),
             identifier: format!("{}-{code}", self.prefix),
         }
     }
@@ -343,7 +344,7 @@ impl Country {
             },
             manufactured: beginning(),
             site: "plant".into(),
-            origin: "XX".into(),
+            origin: "CN".into(),
             prototype: false,
             importers_filing: false,
             identity_parts: vec![part(PartType::Compute), part(PartType::Torso)],

@@ -26,7 +26,9 @@ use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use carnet_domain::record::{
+    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+};
 use carnet_domain::rules::command::TransferId;
 use carnet_trust::evidence;
 
@@ -41,6 +43,7 @@ pub struct MemoryLedger {
     ends: BTreeMap<Digest, Ends>,
     claims: BTreeMap<(Prefix, Digest), Ended>,
     enterprises: BTreeMap<EnterpriseId, Enterprise>,
+    makers: BTreeMap<Digest, EnterpriseId>,
     models: BTreeMap<ModelId, Model>,
     signers: BTreeMap<KeyId, Signer>,
     recalls: BTreeMap<RecallId, Recall>,
@@ -170,6 +173,7 @@ impl MemoryLedger {
         table(&mut e, self.ends.iter());
         table(&mut e, self.claims.iter());
         table(&mut e, self.enterprises.iter());
+        table(&mut e, self.makers.iter());
         table(&mut e, self.models.iter());
         table(&mut e, self.signers.iter());
         table(&mut e, self.recalls.iter());
@@ -274,7 +278,11 @@ impl Ledger for MemoryLedger {
     fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Infallible> {
         Ok(self.enterprises.get(id).cloned())
     }
+    fn enterprise_of(&self, maker: &Maker) -> Result<Option<EnterpriseId>, Infallible> {
+        Ok(self.makers.get(&maker.digest()).copied())
+    }
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Infallible> {
+        self.makers.insert(enterprise.maker.digest(), enterprise.id);
         self.enterprises.insert(enterprise.id, enterprise);
         Ok(())
     }

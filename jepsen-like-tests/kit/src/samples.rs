@@ -134,7 +134,7 @@ pub fn battery(serial: &str) -> PartName {
         kind: PartType::Battery,
         maker: Maker {
             scheme: IdentifierScheme::Lei,
-            country: "XX".into(),
+            country: "CN".into(),
             identifier: "5493001KJTIIGC8Y1R12".into(),
         },
         serial: serial.into(),

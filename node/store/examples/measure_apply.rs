@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use carnet_domain::bytes::code::Serial;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
@@ -171,10 +172,10 @@ impl Bench {
         self.country.must("maker", self.country.register(0));
         let code = self.country.code(0);
         for number in 0..RECALLS_OF_MODEL_BY_PARTIES_MAX {
-            let number = format!("{number:0128}");
+            let number = format!("{number:064}");
             let predicate = Predicate {
-                serial_from: "Z".repeat(128),
-                serial_to: number.clone(),
+                serial_from: Serial::parse(&"Z".repeat(17)).ok(),
+                serial_to: Serial::parse(&"Z".repeat(17)).ok(),
                 part_lot: number.clone(),
                 ..Predicate::all()
             };
@@ -194,7 +195,7 @@ impl Bench {
         }
         let remedied = Command::RemedyRecall {
             code,
-            recall: recall_id(&self.country, "x"),
+            recall: recall_id(&self.country, "X"),
             report: Digest::ZERO,
         };
         let request = self.country.request("maker", &vec![remedied; 4_100]);

@@ -5,8 +5,9 @@
 //!             "skipped/" ‖ log index u64                    → Skipped
 //!             "written"                                     → digests of all writes, now and at the newest seal
 //! robots      code 19                                       → Robot
-//! index       'p' ‖ identity 32                             → code 19
+//! index       'p' ‖ identity of body, part or robot key 32  → code 19
 //!             'm' ‖ model id 12                             → how many robots of the model have a record, u64
+//!             'e' ‖ SHA-256 of a maker 32                   → enterprise accredited last as that maker
 //! enterprises enterprise id 6                               → Enterprise
 //! models      model id 12                                   → Model
 //! offices     key id 16                                     → Signer
@@ -37,7 +38,7 @@
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::signature::KeyId;
-use carnet_domain::record::RecallId;
+use carnet_domain::record::{Maker, RecallId};
 use carnet_domain::rules::command::TransferId;
 
 /// Key of the registry in `meta`.
@@ -81,6 +82,11 @@ pub fn part(identity: &Digest) -> Vec<u8> {
 /// `index`: how many robots of a model have a record here.
 pub fn count_of_model(model: &ModelId) -> Vec<u8> {
     join(&[b"m", model.as_str().as_bytes()])
+}
+
+/// `index`: the enterprise accredited last as a maker.
+pub fn enterprise_of(maker: &Maker) -> Vec<u8> {
+    join(&[b"e", &maker.digest().0])
 }
 
 /// `enterprises`.

@@ -21,7 +21,9 @@ use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use carnet_domain::record::{
+    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+};
 use carnet_domain::rules::command::TransferId;
 
 use crate::compare::Written;
@@ -418,6 +420,7 @@ impl Ledger for Overlay<'_> {
         count_of_model(model: &ModelId) -> u64;
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
+        enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         recall(id: &RecallId) -> Option<Recall>;
@@ -501,6 +504,11 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), StorageFault> {
+        self.put(
+            Family::Index,
+            keys::enterprise_of(&enterprise.maker),
+            &enterprise.id,
+        );
         self.put(
             Family::Enterprises,
             keys::enterprise(&enterprise.id),

@@ -23,7 +23,9 @@ use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use carnet_domain::record::{
+    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+};
 use carnet_domain::rules::command::TransferId;
 
 use crate::engine::{KvRead, Pair};
@@ -258,6 +260,11 @@ impl<'a> Records<'a> {
     /// An enterprise.
     pub fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, StorageFault> {
         self.one(Family::Enterprises, &keys::enterprise(id))
+    }
+
+    /// The enterprise that was accredited last as a maker.
+    pub fn enterprise_of(&self, maker: &Maker) -> Result<Option<EnterpriseId>, StorageFault> {
+        self.one(Family::Index, &keys::enterprise_of(maker))
     }
 
     /// Enterprises, ascending.

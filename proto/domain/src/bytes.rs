@@ -5,6 +5,9 @@
 pub mod encoding;
 pub mod level;
 
+pub mod country;
+pub mod letters;
+
 pub mod code;
 pub mod digest;
 pub mod signature;

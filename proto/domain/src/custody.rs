@@ -457,6 +457,15 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             agreement.clone(),
         ),
+        (
+            Act::Accept | Act::Refuse,
+            Phase::Permitted { transfer, .. } | Phase::InTransit { transfer, .. },
+        ) => refuse(
+            Reason::AlreadyPermitted,
+            Detail::Transfer {
+                transfer: *transfer,
+            },
+        ),
         (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, at(chain)),
 
         (

@@ -6,7 +6,9 @@
 //! [`TEXT_BYTES_MAX`] and [`LIST_COUNT_MAX`]. What a record gathers over time is bounded before it is written: by
 //! [`crate::record::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
 
+use crate::bytes::country::is_country;
 use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
+use crate::bytes::letters::forbidden;
 
 /// The highest epoch that a record or a link can carry.
 pub const EPOCH_MAX: u64 = 1 << 32;
@@ -27,10 +29,10 @@ pub const SEQUENCE_MAX: u64 = 1 << 48;
 pub const TEXT_BYTES_MAX: usize = 512;
 /// The most elements of a list that has no bound of its own.
 pub const LIST_COUNT_MAX: usize = 1_024;
-/// The most bytes of the name of an office, of a recall's number, of a part's lot.
+/// The most bytes of the name of an office.
 pub const NAME_BYTES_MAX: usize = 128;
 
-/// The most bytes of the identifier of a maker, and of a serial.
+/// The most bytes of the identifier of a maker, of a serial, a lot, the number of a recall, the name of an agreement.
 pub const IDENTIFIER_BYTES_MAX: usize = 64;
 /// The most parts that carry identity, of one robot.
 pub const IDENTITY_PARTS_MAX: usize = 16;
@@ -112,10 +114,10 @@ const _: () = assert!(EPOCH_STEP_MAX < EPOCH_FIRST_MAX);
 const _: () = assert!(RECALLS_OF_MODEL_BY_PARTIES_MAX < RECALLS_OF_MODEL_MAX);
 // A record with every list full and every text at its bound: part 34 + lot, hold two texts and twenty bytes.
 const _: () = assert!(
-    (IDENTITY_PARTS_MAX + PARTS_MAX) * (NAME_BYTES_MAX + 48)
+    (IDENTITY_PARTS_MAX + PARTS_MAX) * (IDENTIFIER_BYTES_MAX + 48)
         + AI_MODELS_MAX * 34
         + HOLDS_MAX * (2 * TEXT_BYTES_MAX + 24)
-        + 2 * RECALLS_OF_ROBOT_MAX * (NAME_BYTES_MAX + 3)
+        + 2 * RECALLS_OF_ROBOT_MAX * (IDENTIFIER_BYTES_MAX + 8)
         + 8 * TEXT_BYTES_MAX
         <= ROBOT_BYTES_MAX
 );
@@ -127,8 +129,7 @@ const _: () = assert!(
 const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
 // A registration with every list full and every text at its bound fits into one command.
 const _: () = assert!(
-    (1 + IDENTITY_PARTS_MAX + PARTS_MAX) * (2 * IDENTIFIER_BYTES_MAX + NAME_BYTES_MAX + 24)
-        + 4 * TEXT_BYTES_MAX
+    (1 + IDENTITY_PARTS_MAX + PARTS_MAX) * (3 * IDENTIFIER_BYTES_MAX + 24) + 4 * TEXT_BYTES_MAX
         <= crate::rules::command::COMMAND_BYTES_MAX
 );
 const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::machine::entry::ENTRY_BYTES_MAX / 2);
@@ -195,13 +196,28 @@ impl<V, B: Bound<V>> Bound<Option<V>> for Maybe<B> {
     }
 }
 
-/// A text of at most `MAX` bytes.
+/// A text of one line, of at most `MAX` bytes, without the code points of [`crate::bytes::letters::FORBIDDEN`].
 pub struct Text<const MAX: usize>;
 
 /// [`NAME_BYTES_MAX`] bytes of text.
 pub type Name = Text<NAME_BYTES_MAX>;
 
 impl<const MAX: usize> Bound<String> for Text<MAX> {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        within(&at, text.len(), MAX)?;
+        if let Some(letter) = forbidden(text) {
+            return Err(at.fault(DecodeFault::Letter(letter)));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// A text of several lines, of at most `MAX` bytes: what reads it judges its form.
+pub struct Lines<const MAX: usize>;
+
+impl<const MAX: usize> Bound<String> for Lines<MAX> {
     fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
         let at = d.clone();
         let text = d.text()?;
@@ -234,15 +250,43 @@ pub fn is_identifier(text: &str) -> bool {
     text.len() <= IDENTIFIER_BYTES_MAX && text.split('-').all(one)
 }
 
-/// A country as ISO 3166-1 writes it: two letters `A-Z`.
+/// The lot of a part in its one written form: an [`Identifier`], or empty where none is stated.
+pub struct Lot;
+
+impl Bound<String> for Lot {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        within(&at, text.len(), IDENTIFIER_BYTES_MAX)?;
+        if !text.is_empty() && !is_identifier(text) {
+            return Err(at.invalid("a lot is written with 0-9A-Z and single - inside"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// A grade from 1 to 4: how grave an incident was.
+pub struct Grade;
+
+impl Bound<u8> for Grade {
+    fn read(d: &mut Decoder<'_>) -> Result<u8, DecodeError> {
+        let at = d.clone();
+        match u8::decode(d)? {
+            grade @ 1..=4 => Ok(grade),
+            _ => Err(at.invalid("grades are 1 to 4")),
+        }
+    }
+}
+
+/// A country of ISO 3166-1 by its alpha-2 code.
 pub struct Alpha2;
 
 impl Bound<String> for Alpha2 {
     fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
         let at = d.clone();
         let text = d.text()?;
-        if text.len() != 2 || !text.bytes().all(|b| b.is_ascii_uppercase()) {
-            return Err(at.invalid("not two letters A-Z"));
+        if !is_country(text) {
+            return Err(at.invalid("not a country of ISO 3166-1"));
         }
         Ok(text.to_owned())
     }

@@ -17,7 +17,9 @@ pub mod session;
 pub mod transfer;
 
 pub use enterprise::{Enterprise, EnterpriseStatus};
-pub use ids::{BodyName, IdentifierScheme, Maker, Part, PartName, PartType, part_identity};
+pub use ids::{
+    BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
+};
 pub use model::{ApprovalStatus, Form, Model, ModelFacts, ModelStanding};
 pub use party::{Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;

@@ -14,7 +14,7 @@ use carnet_domain::bytes::code::{Code, ModelId};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
+use carnet_domain::record::{BodyName, Firmware, Maker};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_wire::etcd::kv_client::KvClient;
 use carnet_wire::etcd::request_op::Request as Op;
@@ -93,15 +93,17 @@ trait Load: Send + Sync {
 /// Makes the same record for both systems.
 struct Records {
     model: ModelId,
+    maker: Maker,
     base: u64,
     size: usize,
 }
 
 impl Records {
-    fn new(model: ModelId, size: usize) -> Self {
+    fn new(model: ModelId, maker: Maker, size: usize) -> Self {
         // Serials have 17 digits: a run never meets the codes of the one before.
         Self {
             model,
+            maker,
             base: wall_time().as_ms() % 10_000_000_000_000 * 10_000,
             size,
         }
@@ -114,16 +116,12 @@ impl Records {
         let mut registration = Registration {
             code,
             body: BodyName {
-                maker: Maker {
-                    scheme: IdentifierScheme::Name,
-                    country: "XX".into(),
-                    identifier: "BENCH".into(),
-                },
+                maker: self.maker.clone(),
                 serial: code.serial().to_string(),
             },
             manufactured: TimeMs(wall_time().as_ms() / 86_400_000 * 86_400_000),
             site: String::new(),
-            origin: "XX".into(),
+            origin: "CN".into(),
             prototype: false,
             importers_filing: false,
             identity_parts: Vec::new(),
@@ -405,7 +403,11 @@ fn interval(ratios: &[f64], mut draw: impl FnMut(usize) -> usize) -> (f64, f64, 
 pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Failed> {
     let Bench::Register(args) = verb;
     let batch = u64::from(args.batch);
-    let records = Arc::new(Records::new(args.model, args.record_bytes as usize));
+    // A maker registers its own bodies.
+    let maker = settings.client()?;
+    let maker = maker.enterprise(&args.model.enterprise_id()).await?;
+    let maker = maker.value.maker;
+    let records = Arc::new(Records::new(args.model, maker, args.record_bytes as usize));
     let next = Arc::new(AtomicU64::new(0));
     let ours: Arc<dyn Load> = Arc::new(Carnet {
         client: settings.long_lived_client()?,
@@ -497,7 +499,12 @@ mod tests {
     #[test]
     fn both_systems_get_records_of_the_size_asked_for() {
         let model = ModelId::parse("860001100002").expect("a model");
-        let records = Records::new(model, 512);
+        let maker = Maker {
+            scheme: carnet_domain::record::IdentifierScheme::Name,
+            country: "CN".into(),
+            identifier: "BENCH-ROBOTICS".into(),
+        };
+        let records = Records::new(model, maker, 512);
         assert_eq!(records.registration(7).to_bytes().len(), 512);
         assert_ne!(records.registration(7).code, records.registration(8).code);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use carnet_client::wall_time;
-use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::code::{Code, Serial};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::personal_commitment;
@@ -24,6 +24,23 @@ pub(crate) fn code(text: &str) -> Result<Code, String> {
         Code::parse(text)
     };
     parsed.map_err(|error| error.to_string())
+}
+
+/// The lot of a part in its one written form, or none.
+pub(crate) fn lot(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    carnet_client::identity::canonical(text)
+}
+
+/// A serial as people write it: zeros on the left may be left out.
+pub(crate) fn serial(text: &str) -> Result<Serial, String> {
+    let plain = text.trim();
+    if plain.is_empty() {
+        return Err("a serial has 1 to 17 digits and letters".to_owned());
+    }
+    Serial::parse(&format!("{plain:0>17}")).map_err(|error| format!("{text:?}: {error}"))
 }
 
 /// An instant: RFC 3339, a date, or relative to now (`+30d`, `-2h`, `+90m`, `+10s`).

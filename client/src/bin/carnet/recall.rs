@@ -1,6 +1,7 @@
 //! Recalls: opened, withdrawn, remedied robot by robot.
 
-use carnet_domain::bytes::code::{Code, ModelId, Prefix};
+use carnet_client::identity;
+use carnet_domain::bytes::code::{Code, ModelId, Prefix, Serial};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
@@ -14,7 +15,8 @@ use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Recall {
-    /// Opens a recall. It binds at its commit, however many robots match.
+    /// Opens a recall. It binds at its commit, however many robots match; the answer says how many do now, with --dry-run
+    /// before anything is sent.
     Open(Box<Open>),
     /// Withdraws a recall.
     Withdraw {
@@ -65,12 +67,12 @@ pub(crate) struct Open {
     /// What to do.
     #[arg(long)]
     remedy: String,
-    /// First serial.
-    #[arg(long, default_value = "")]
-    serial_from: String,
-    /// Last serial.
-    #[arg(long, default_value = "")]
-    serial_to: String,
+    /// First serial; zeros on the left may be left out.
+    #[arg(long, value_parser = parse::serial)]
+    serial_from: Option<Serial>,
+    /// Last serial, likewise.
+    #[arg(long, value_parser = parse::serial)]
+    serial_to: Option<Serial>,
     /// First firmware build.
     #[arg(long, default_value = "0")]
     build_from: u32,
@@ -83,8 +85,8 @@ pub(crate) struct Open {
     /// Last manufacture date.
     #[arg(long, allow_hyphen_values = true)]
     made_to: Option<When>,
-    /// Part lot.
-    #[arg(long, default_value = "")]
+    /// Part lot; looked for among all parts of a robot.
+    #[arg(long, default_value = "", value_parser = parse::lot)]
     part_lot: String,
     #[command(flatten)]
     write: Write,
@@ -101,19 +103,52 @@ fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
         Some(id) => Ok(id),
         None => Ok(RecallId {
             issuer: own(settings)?,
-            number: text.to_owned(),
+            number: identity::canonical(text).map_err(Failed::usage)?,
         }),
     }
+}
+
+/// The most robots that are looked through to say how many a recall matches.
+const LOOKED_MAX: u64 = 100_000;
+
+/// How many robots of the models a recall matches now, or why that cannot be said.
+async fn matched(
+    settings: &Settings,
+    models: &[ModelId],
+    predicate: &Predicate,
+) -> Result<Value, String> {
+    let unknown = |why: String| format!("not counted: {why}");
+    let client = settings.client().map_err(|failed| unknown(failed.text))?;
+    let (mut looked, mut count) = (0_u64, 0_u64);
+    for model in models {
+        let mut token = String::new();
+        loop {
+            let page = client.robots(model.as_str(), 1_000, &token).await;
+            let page = page.map_err(|error| unknown(error.to_string()))?;
+            looked += page.values.len() as u64;
+            let robots = page.values.iter();
+            count += robots.filter(|robot| robot.is_matched(predicate)).count() as u64;
+            token = page.next;
+            if token.is_empty() {
+                break;
+            }
+            if looked >= LOOKED_MAX {
+                return Ok(format!("{count} of the first {looked} robots").into());
+            }
+        }
+    }
+    Ok(count.to_string().into())
 }
 
 pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Recall::Open(open) => {
             let all = Predicate::all();
-            let (number, write) = (open.number.clone(), open.write);
+            let number = identity::canonical(&open.number).map_err(Failed::usage)?;
+            let write = open.write;
             let predicate = Predicate {
-                serial_from: open.serial_from.to_ascii_uppercase(),
-                serial_to: open.serial_to.to_ascii_uppercase(),
+                serial_from: open.serial_from,
+                serial_to: open.serial_to,
                 build_from: open.build_from,
                 build_to: open.build_to,
                 made_from: open.made_from.map_or(all.made_from, When::resolve),
@@ -123,10 +158,17 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             let mut models = open.models;
             models.sort();
             models.dedup();
+            if let Some(range) = predicate.inverted() {
+                let text = format!("{} end before they begin", range.word());
+                return Err(Failed::usage(text));
+            }
+            let mut extra = json!({"recall": number, "models": models.len().to_string()});
+            let matched = matched(settings, &models, &predicate).await;
+            extra["robots_matched"] = matched.unwrap_or_else(Value::from);
             let notice = RecallNotice {
                 id: RecallId {
                     issuer: own(settings)?,
-                    number: open.number,
+                    number,
                 },
                 severity: open.severity,
                 predicate,
@@ -136,7 +178,7 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
                 models,
                 remedy: open.remedy,
             };
-            submit::one(settings, write, command, json!({"recall": number})).await
+            submit::one(settings, write, command, extra).await
         }
         Recall::Withdraw {
             recall,

@@ -174,7 +174,7 @@ pub(crate) fn part_text(text: &str) -> Result<PartText, String> {
     Ok(PartText {
         kind,
         serial: identity::canonical(serial)?,
-        lot: pieces.next().unwrap_or_default().to_owned(),
+        lot: parse::lot(pieces.next().unwrap_or_default())?,
     })
 }
 

@@ -189,13 +189,21 @@ impl Case<'_> {
     fn matches(&self, notice: &RecallNotice, robot: &ProvenRobot) -> Result<bool, String> {
         let software: Software = needed(robot.software(), "software")?;
         let made: Manufacture = needed(robot.manufacture(), "manufacture")?;
-        let parts = match notice.predicate.part_lot.is_empty() {
-            true => Vec::new(),
-            false => needed::<Other>(robot.other(), "parts")?.parts,
-        };
-        Ok(notice
-            .predicate
-            .matches(&self.input.code, software.firmware.build, made.at, &parts))
+        let predicate = &notice.predicate;
+        if !predicate.matches_but_for_parts(&self.input.code, software.firmware.build, made.at) {
+            return Ok(false);
+        }
+        if predicate.part_lot.is_empty() {
+            return Ok(true);
+        }
+        // A part that is shown may have the lot; that none has, takes both lists.
+        let others = needed(robot.other(), "parts").map(|other: Other| other.parts);
+        let identity = needed(robot.identity_parts(), "identity parts").map(|parts| parts.0);
+        let shown = [&others, &identity].into_iter().flatten().flatten();
+        if predicate.names_lot_of(shown) {
+            return Ok(true);
+        }
+        others.and(identity).map(|_| false)
     }
 
     pub(super) fn filing(&mut self, robot: &ProvenRobot) {

@@ -360,6 +360,7 @@ fn standing_cases() -> Vec<Case> {
     let mut a = Country::with_market("86");
     let mut registration = a.registration(5);
     registration.importers_filing = true;
+    registration.body.maker.identifier = "MAKER-WITHOUT-REGISTRY".into();
     a.must("importer", Command::Register { registration });
     let code = a.code(5);
     let input = at_home(&mut a, code);

@@ -99,7 +99,7 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
             name: "Harness Robotics".to_owned(),
             maker: Maker {
                 scheme: IdentifierScheme::Name,
-                country: "XA".to_owned(),
+                country: "CN".to_owned(),
                 identifier: "HARNESS-ROBOTICS".to_owned(),
             },
             roles: vec![Role::Manufacturer],

@@ -56,7 +56,7 @@ impl Country {
         let text = format!("{}{serial:017}", model_id(&self.registry)?);
         let maker = Maker {
             scheme: IdentifierScheme::Name,
-            country: "XA".to_owned(),
+            country: "CN".to_owned(),
             identifier: "HARNESS-ROBOTICS".to_owned(),
         };
         Ok(Command::Register {
@@ -68,7 +68,7 @@ impl Country {
                 },
                 manufactured: wall_time(),
                 site: "plant".to_owned(),
-                origin: "XA".to_owned(),
+                origin: "CN".to_owned(),
                 prototype: false,
                 importers_filing: false,
                 identity_parts: Vec::new(),

@@ -91,6 +91,7 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
         },
         models: models.iter().map(|m| country.model("0001", m)).collect(),
         remedy: "x".into(),
+        by: country.office("regulator"),
         opened: TimeMs(0),
         status: InForce,
         head: None,

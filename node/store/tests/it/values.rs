@@ -121,6 +121,10 @@ fn read_all(
                 let identity = Digest(identity);
                 note(records.part_holder(&identity).map(drop));
             }
+            let enterprises = records.enterprises(99).expect("not of this family");
+            for enterprise in enterprises {
+                note(records.enterprise_of(&enterprise.maker).map(drop));
+            }
         }
         Family::Enterprises => note(records.enterprises(99).map(drop)),
         Family::Models => note(records.models_under("86", 99).map(drop)),

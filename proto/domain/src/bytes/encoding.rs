@@ -59,13 +59,15 @@ pub mod tag {
     pub const KEY_ID: &str = "carnet-key-id/1";
     /// Signed identity record (COSE external data).
     pub const RECORD: &str = "carnet-record/1";
+    /// Identity of a robot's own key.
+    pub const ROBOT_KEY: &str = "carnet-robot-key/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 10] = [
+    pub const STRINGS: [&str; 11] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -76,6 +78,7 @@ pub mod tag {
         SKIP,
         KEY_ID,
         RECORD,
+        ROBOT_KEY,
     ];
 }
 
@@ -125,6 +128,9 @@ pub enum DecodeFault {
         /// What the bytes say.
         found: u64,
     },
+    /// A text contains a code point that no text may contain.
+    #[error("the code point U+{:04X} is not allowed in a text", *.0 as u32)]
+    Letter(char),
     /// A text is not UTF-8.
     #[error("a text is not UTF-8")]
     NotUtf8,

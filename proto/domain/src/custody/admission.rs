@@ -173,6 +173,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         owed,
         remedied: disclosed.remedied,
         pending: here.pending,
+        inspection: disclosed.inspection,
         custody: here.custody,
         custody_secret: here.custody_secret,
         head: here.head,

@@ -8,6 +8,7 @@ use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::bytes::level::Level;
+use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional};
 use crate::custody::movement::EvidenceRef;
@@ -24,12 +25,12 @@ use crate::log::merkle::{verify_consistency, verify_inclusion};
 use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::record::event::{
-    After, Effect, Event, IdentityParts, LinkWritten, Standing, robot_of_slots, slot,
+    After, Effect, Event, IdentityParts, LinkWritten, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
 use crate::record::peer::Peer;
 use crate::record::transfer::{Ending, Transfer};
-use crate::record::{Ended, Hold, Recall, RecallStatus, Robot, Stay};
+use crate::record::{Ended, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
 use crate::rules::lifecycle::{HoldKind, State};
@@ -198,14 +199,21 @@ pub fn prove_newest(
     })
 }
 
-/// Body and identity parts, as far as disclosed.
+/// Body, identity parts in whichever list, and key, as far as disclosed.
 fn part_identity_list<F>(proven: &Proven) -> Result<Vec<Digest>, Stop<F>> {
     let body = said::<Digest, F>(proven, slot::BODY)?;
     let parts = said::<IdentityParts, F>(proven, slot::IDENTITY_PARTS)?;
     let parts = parts.map(|parts| parts.0).unwrap_or_default();
+    let others = said::<Other, F>(proven, slot::OTHER)?;
+    let others = others.map(|other| other.parts).unwrap_or_default();
+    let hidden = others
+        .into_iter()
+        .filter(|part| part.kind.carries_identity());
+    let key = said::<Option<PublicKey>, F>(proven, slot::ROBOT_KEY)?.flatten();
     Ok(body
         .into_iter()
-        .chain(parts.into_iter().map(|part| part.identity))
+        .chain(parts.into_iter().chain(hidden).map(|part| part.identity))
+        .chain(key.as_ref().map(key_identity))
         .collect())
 }
 
@@ -970,6 +978,9 @@ impl<L: Ledger> Run<'_, L> {
         if !in_order || theirs.models.is_empty() {
             return no(Reason::Malformed, Detail::ModelsInOrder {});
         }
+        if let Some(what) = theirs.notice.predicate.inverted() {
+            return no(Reason::RangeInverted, Detail::Inverted { what });
+        }
         let known = self.ledger.recall(&theirs.notice.id).or_fault()?;
         // Counted when it comes, and when one that had ended comes again.
         let counted = known
@@ -1120,9 +1131,12 @@ fn too_far_ahead(epoch: u64, known: u64) -> bool {
         .is_some_and(|ahead| ahead > EPOCH_STEP_MAX)
 }
 
-/// Whether bytes are of the expected type but for a number, text or list above its bound.
+/// Whether bytes are of the expected type but for a number, text or list above its bound, or a text's code point.
 fn has_value_out_of_bounds(error: &DecodeError) -> bool {
-    matches!(error.fault, DecodeFault::Above { .. })
+    matches!(
+        error.fault,
+        DecodeFault::Above { .. } | DecodeFault::Letter(_)
+    )
 }
 
 /// A proven leaf without what one of its kind has: its registry says nothing else later.

@@ -11,7 +11,7 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::{KeyId, Signature};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    CHAIN_MAX, Index, LATER_LEAVES_MAX, List, MAIL_ITEMS_MAX, Maybe, Sequence, Text, UpTo,
+    CHAIN_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEMS_MAX, Maybe, Sequence, UpTo,
 };
 use crate::log::authority::ITEM_COUNT_MAX;
 use crate::log::checkpoint::NOTE_BYTES_MAX;
@@ -179,7 +179,7 @@ pub struct ChainLeaf {
     /// The leaf.
     pub proven: ProvenLeaf,
 }
-crate::canonical_struct!(ChainLeaf { checkpoint: Text<NOTE_BYTES_MAX>, proven });
+crate::canonical_struct!(ChainLeaf { checkpoint: Lines<NOTE_BYTES_MAX>, proven });
 
 /// Proof that no custody step of its subject follows a leaf: the leaves after it, the map value of the last, the path to
 /// the map root, and the map-head leaf.
@@ -227,7 +227,7 @@ pub struct MailBatch {
 }
 crate::canonical_struct!(MailBatch @ 1 {
     peer,
-    checkpoint: Text<NOTE_BYTES_MAX>,
+    checkpoint: Lines<NOTE_BYTES_MAX>,
     consistency: List<RANGE_PROOF_COUNT_MAX>,
     items: List<MAIL_ITEMS_MAX>
 });

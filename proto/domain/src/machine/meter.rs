@@ -21,7 +21,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.
@@ -96,7 +96,16 @@ macro_rules! encoded {
 }
 
 small!(
-    Registry, Members, Code, Digest, Ended, Signer, Session, LooseChain, Head
+    Registry,
+    Members,
+    Code,
+    Digest,
+    EnterpriseId,
+    Ended,
+    Signer,
+    Session,
+    LooseChain,
+    Head
 );
 encoded!(
     Robot,
@@ -180,6 +189,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
         enterprise(id: &EnterpriseId) -> Option<Enterprise>;
+        enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         model(id: &ModelId) -> Option<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         recall(id: &RecallId) -> Option<Recall>;

@@ -517,6 +517,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         owed: standing.owed,
         remedied: standing.remedied,
         pending: Pending::Nothing {},
+        inspection: None,
         custody: Chain::unknown(),
         custody_secret: need(slots, slot::SECRET)?,
         head: None,

@@ -2,7 +2,8 @@
 
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Canonical, Encoder, tag};
-use crate::limits::{Alpha2, Identifier, Name};
+use crate::bytes::signature::PublicKey;
+use crate::limits::{Alpha2, Identifier, Lot};
 
 /// A world-wide identifier of an enterprise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,13 @@ crate::canonical_struct!(Maker {
     country: Alpha2,
     identifier: Identifier
 });
+
+impl Maker {
+    /// Under which enterprises are found by whom they are in the world.
+    pub fn digest(&self) -> Digest {
+        sha256(&[&self.to_bytes()])
+    }
+}
 
 /// What kind of part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +93,12 @@ pub fn part_identity(kind: PartType, maker: &Maker, serial: &str) -> Digest {
     sha256(&[tag::PART.as_bytes(), &e.finish()])
 }
 
+/// Identity of a robot's own key: `SHA-256("carnet-robot-key/1" ‖ key)`. It stands in the index of parts, so that no two
+/// robots answer with one key.
+pub fn key_identity(key: &PublicKey) -> Digest {
+    sha256(&[tag::ROBOT_KEY.as_bytes(), key.as_bytes()])
+}
+
 /// A part fitted in a robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -98,7 +112,7 @@ pub struct Part {
 crate::canonical_struct!(Part {
     kind,
     identity,
-    lot: Name
+    lot: Lot
 });
 
 /// A body as a registration names it: whoever reads it hashes it.
@@ -137,7 +151,7 @@ crate::canonical_struct!(PartName {
     kind,
     maker,
     serial: Identifier,
-    lot: Name
+    lot: Lot
 });
 
 impl PartName {

@@ -14,7 +14,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// Read and write access to the records of one registry. Writes are seen by later reads and committed together.
@@ -62,7 +62,9 @@ pub trait Ledger {
 
     /// An enterprise.
     fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Self::Fault>;
-    /// Replaces an enterprise.
+    /// The enterprise that was accredited last as this maker.
+    fn enterprise_of(&self, maker: &Maker) -> Result<Option<EnterpriseId>, Self::Fault>;
+    /// Replaces an enterprise, and its place under its maker.
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Self::Fault>;
     /// A model.
     fn model(&self, id: &ModelId) -> Result<Option<Model>, Self::Fault>;

@@ -9,8 +9,8 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Index, List,
-    MODELS_OF_RECALL_MAX, Name, ROOT_SIGNATURES_MAX, Sequence,
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index,
+    List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
@@ -24,15 +24,20 @@ pub struct AgreementRef {
     /// Which version.
     pub version: u32,
 }
-crate::canonical_struct!(AgreementRef { id: Name, version });
+crate::canonical_struct!(AgreementRef {
+    id: Identifier,
+    version
+});
 
 impl AgreementRef {
-    /// From `name:version`.
+    /// From `name:version`, in their one written form.
     pub fn parse(text: &str) -> Option<Self> {
-        let (id, version) = text.rsplit_once(':')?;
-        Some(Self {
+        let (id, digits) = text.rsplit_once(':')?;
+        let version: u32 = digits.parse().ok()?;
+        // A number may have a sign or zeros before it, which would give one version several names.
+        (is_identifier(id) && version.to_string() == digits).then(|| Self {
             id: id.to_owned(),
-            version: version.parse().ok()?,
+            version,
         })
     }
 }
@@ -231,7 +236,7 @@ pub struct Agreement {
     pub clauses: Vec<Clause>,
 }
 crate::canonical_struct!(Agreement @ 1 {
-    id: Name,
+    id: Identifier,
     version,
     parties,
     effective_from,

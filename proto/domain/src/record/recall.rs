@@ -1,10 +1,11 @@
 //! A recall: its name in the world, whom it matches, whether it binds.
 
-use super::Part;
-use crate::bytes::code::{Code, ModelId, Prefix};
+use super::{Holder, Part};
+use crate::bytes::code::{Code, ModelId, Prefix, Serial};
 use crate::bytes::time::TimeMs;
-use crate::limits::{List, MODELS_OF_RECALL_MAX, Name};
+use crate::limits::{Identifier, List, Lot, MODELS_OF_RECALL_MAX, is_identifier};
 use crate::log::head::Head;
+use crate::rules::rejection::Ranged;
 
 /// How grave a recall is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +20,15 @@ pub enum Severity {
 crate::canonical_enum!(Severity { 1 => Advisory, 2 => Remedy, 3 => StopUse });
 
 /// Which robots of the models named a recall matches. Bounds are inclusive.
+///
+/// A serial bound is a whole serial. Serials are compared character by character, digits before letters: of serials in
+/// digits, and of all that were written shorter and filled with zeros from the left, that is the order of the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Predicate {
-    /// First serial, or empty for no bound.
-    pub serial_from: String,
-    /// Last serial, or empty for no bound.
-    pub serial_to: String,
+    /// First serial, if there is a bound.
+    pub serial_from: Option<Serial>,
+    /// Last serial, if there is a bound.
+    pub serial_to: Option<Serial>,
     /// First firmware build.
     pub build_from: u32,
     /// Last firmware build.
@@ -33,25 +37,25 @@ pub struct Predicate {
     pub made_from: TimeMs,
     /// Last manufacture date.
     pub made_to: TimeMs,
-    /// Part lot, or empty for any.
+    /// Part lot, or empty for any; looked for among all parts, those that carry identity too.
     pub part_lot: String,
 }
 crate::canonical_struct!(Predicate {
-    serial_from: Name,
-    serial_to: Name,
+    serial_from,
+    serial_to,
     build_from,
     build_to,
     made_from,
     made_to,
-    part_lot: Name
+    part_lot: Lot
 });
 
 impl Predicate {
     /// Matches every robot of the models.
     pub fn all() -> Self {
         Self {
-            serial_from: String::new(),
-            serial_to: String::new(),
+            serial_from: None,
+            serial_to: None,
             build_from: 0,
             build_to: u32::MAX,
             made_from: TimeMs(0),
@@ -60,16 +64,33 @@ impl Predicate {
         }
     }
 
-    /// Whether a robot with these attributes is matched.
-    pub fn matches(&self, code: &Code, build: u32, made: TimeMs, parts: &[Part]) -> bool {
-        let serial = &code.as_str()[12..];
-        let from = self.serial_from.is_empty() || serial >= self.serial_from.as_str();
-        let to = self.serial_to.is_empty() || serial <= self.serial_to.as_str();
-        from && to
+    /// The first range that ends before it begins: such a recall would match nothing, and nobody would be told.
+    pub fn inverted(&self) -> Option<Ranged> {
+        let serials = (self.serial_from.zip(self.serial_to)).is_some_and(|(from, to)| to < from);
+        let builds = self.build_to < self.build_from;
+        let dates = self.made_to < self.made_from;
+        let all = [
+            (serials, Ranged::Serials),
+            (builds, Ranged::Builds),
+            (dates, Ranged::Dates),
+        ];
+        all.into_iter()
+            .find_map(|(inverted, range)| inverted.then_some(range))
+    }
+
+    /// Whether a robot with these attributes is matched, as far as its parts do not matter.
+    pub fn matches_but_for_parts(&self, code: &Code, build: u32, made: TimeMs) -> bool {
+        let serial = code.serial();
+        self.serial_from.is_none_or(|from| from <= serial)
+            && self.serial_to.is_none_or(|to| serial <= to)
             && (self.build_from..=self.build_to).contains(&build)
             && self.made_from <= made
             && made <= self.made_to
-            && (self.part_lot.is_empty() || parts.iter().any(|part| part.lot == self.part_lot))
+    }
+
+    /// Whether the part lot, if it names one, is that of one of these parts.
+    pub fn names_lot_of<'a>(&self, parts: impl IntoIterator<Item = &'a Part>) -> bool {
+        self.part_lot.is_empty() || parts.into_iter().any(|part| part.lot == self.part_lot)
     }
 }
 
@@ -83,15 +104,16 @@ pub struct RecallId {
 }
 crate::canonical_struct!(RecallId {
     issuer,
-    number: Name
+    number: Identifier
 });
 
 impl RecallId {
-    /// From `issuer/number`.
+    /// From `issuer/number`, in their one written form.
     pub fn parse(text: &str) -> Option<Self> {
         let (issuer, number) = text.split_once('/')?;
-        Some(Self {
-            issuer: Prefix::parse(issuer).ok()?,
+        let prefix = Prefix::parse(issuer).ok()?;
+        (prefix.as_str() == issuer && is_identifier(number)).then(|| Self {
+            issuer: prefix,
             number: number.to_owned(),
         })
     }
@@ -150,6 +172,8 @@ pub struct Recall {
     pub models: Vec<ModelId>,
     /// What to do.
     pub remedy: String,
+    /// Who opened it at its issuer: an enterprise amends and withdraws its own, the regulator what an office ordered.
+    pub by: Holder,
     /// Log time it was opened (here, for a foreign one: applied).
     pub opened: TimeMs,
     /// Whether it binds.
@@ -161,6 +185,7 @@ crate::canonical_struct!(Recall @ 1 {
     notice,
     models: List<MODELS_OF_RECALL_MAX>,
     remedy,
+    by,
     opened,
     status,
     head

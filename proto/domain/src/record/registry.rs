@@ -5,7 +5,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{BUNDLE_LIST_MAX, Index, List, Sequence, Text};
+use crate::limits::{BUNDLE_LIST_MAX, Index, Lines, List, Sequence};
 use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
@@ -92,6 +92,6 @@ crate::canonical_struct!(Registry @ 1 {
     sealed,
     unsealed: Sequence,
     published,
-    checkpoint: Text<NOTE_BYTES_MAX>,
+    checkpoint: Lines<NOTE_BYTES_MAX>,
     next_session: Sequence,
 });

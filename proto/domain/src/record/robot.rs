@@ -1,6 +1,6 @@
 //! One robot, and that one has ended.
 
-use super::{Part, Party, Recall, RecallId, RecallStatus, Setter};
+use super::{Part, Party, Predicate, Recall, RecallId, RecallStatus, Setter, key_identity};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::signature::{KeyId, PublicKey};
@@ -188,6 +188,8 @@ pub struct Robot {
     pub remedied: Vec<RecallId>,
     /// A step that waits for its second party.
     pub pending: Pending,
+    /// Report of the newest inspection since it was retired, while that is one it passed.
+    pub inspection: Option<Digest>,
     /// Custody here.
     pub custody: Chain,
     /// Drawn at registration, handed over with each offer.
@@ -217,6 +219,7 @@ crate::canonical_struct!(Robot @ 1 {
     owed: List<RECALLS_OF_ROBOT_MAX>,
     remedied: List<RECALLS_OF_ROBOT_MAX>,
     pending,
+    inspection,
     custody,
     custody_secret,
     head,
@@ -234,16 +237,20 @@ impl Robot {
         let id = &recall.notice.id;
         let matches = || {
             recall.models.contains(&self.identity.code.model_id())
-                && recall.notice.predicate.matches(
-                    &self.identity.code,
-                    self.firmware.build,
-                    self.identity.manufactured,
-                    &self.parts,
-                )
+                && self.is_matched(&recall.notice.predicate)
         };
         recall.status == RecallStatus::InForce
             && !self.remedied.contains(id)
             && (self.owed.contains(id) || matches())
+    }
+
+    /// Whether a predicate matches it, as it is now.
+    pub fn is_matched(&self, predicate: &Predicate) -> bool {
+        predicate.matches_but_for_parts(
+            &self.identity.code,
+            self.firmware.build,
+            self.identity.manufactured,
+        ) && predicate.names_lot_of(self.identity_parts.iter().chain(&self.parts))
     }
 
     /// Names a new AI model. The oldest makes way to [`Before`] when there are [`AI_MODELS_MAX`]: a robot is trained more
@@ -267,10 +274,15 @@ impl Robot {
         Ok(())
     }
 
-    /// Every identity that ends with the robot: body and identity-bearing parts.
+    /// Every identity that ends with the robot: body, parts that carry identity in whichever list another registry put
+    /// them, and its own key.
     pub fn identities(&self) -> Vec<Digest> {
+        let others = self.parts.iter();
+        let hidden = others.filter(|part| part.kind.carries_identity());
+        let parts = self.identity_parts.iter().chain(hidden);
         std::iter::once(self.identity.body)
-            .chain(self.identity_parts.iter().map(|p| p.identity))
+            .chain(parts.map(|part| part.identity))
+            .chain(self.robot_key.as_ref().map(key_identity))
             .collect()
     }
 }

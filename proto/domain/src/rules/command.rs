@@ -7,8 +7,8 @@ use crate::bytes::digest::Digest;
 use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CONDITIONS_MAX, DOCUMENTS_MAX, IDENTITY_PARTS_MAX, Index, List, MODELS_OF_RECALL_MAX, Maybe,
-    PARTS_MAX, ROLES_MAX, Sequence,
+    Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
+    MODELS_OF_RECALL_MAX, Maybe, PARTS_MAX, ROLES_MAX, Sequence,
 };
 use crate::record::{
     AgreementRef, ApprovalStatus, BodyName, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts,
@@ -215,7 +215,7 @@ crate::canonical_variants!(Action {
     10 => Repair { report },
     11 => ReplacePart { removed, fitted },
     12 => Inspect { report, passed },
-    13 => RecordIncident { severity, place, findings },
+    13 => RecordIncident { severity: Grade, place, findings },
     14 => RecordTraining { data_set, model, place },
     15 => UpdateSoftware { firmware },
     16 => RequestOwnership { owner, release_code },
@@ -360,7 +360,7 @@ crate::canonical_struct!(Registration {
     body,
     manufactured,
     site,
-    origin,
+    origin: Alpha2,
     prototype,
     importers_filing,
     identity_parts: List<IDENTITY_PARTS_MAX>,

@@ -20,7 +20,7 @@ use crate::record::{
 };
 use crate::rules::command::{Command, CommandKind};
 use crate::rules::policy::{Permission, Relation, Role, permission};
-use crate::rules::rejection::{Detail, Listed, Reason, Rejection};
+use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, cancel_after_refusal, held};
 pub use recall::blocked_by_recall;
@@ -273,6 +273,14 @@ fn accredit<L: Ledger>(
     if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
         return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
     }
+    in_order(a.from, a.to, Ranged::Accreditation)?;
+    if let Some(other) = ledger.enterprise_of(a.maker).or_fault()? {
+        // One that was struck off comes back under a new code, if it does.
+        let known = ledger.enterprise(&other).or_fault()?;
+        if known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff) {
+            return no(Reason::EnterpriseExists, Detail::MakerOf { id: other });
+        }
+    }
     let enterprise = Enterprise {
         id,
         name: a.name.to_owned(),
@@ -473,6 +481,7 @@ fn approve_model<L: Ledger>(
             },
         );
     }
+    in_order(production_from, production_to, Ranged::Production)?;
     let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
     if models.len() >= MODELS_OF_ENTERPRISE_MAX {
         return no(
@@ -518,6 +527,14 @@ fn set_model_status<L: Ledger>(
     Ok(vec![
         Event::new(Kind::Model, command, after).effect(Effect::TellAll),
     ])
+}
+
+/// Refuses a period without an instant in it.
+fn in_order<F>(from: TimeMs, to: TimeMs, what: Ranged) -> Result<(), Stop<F>> {
+    if to < from {
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
+    Ok(())
 }
 
 /// The robot with this code, or a refusal.

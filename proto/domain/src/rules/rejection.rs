@@ -9,7 +9,7 @@
 
 mod detail;
 
-pub use detail::{Counted, Detail, Ending, Lacking, Listed};
+pub use detail::{Counted, Detail, Ending, Lacking, Listed, Ranged};
 
 macro_rules! reasons {
     ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {
@@ -43,6 +43,7 @@ reasons! {
     70 SessionNotYours "The session belongs to another certificate or another party.", "Open a session of your own.";
     8 BadSignature "The signature does not verify under the enrolled key.", "Sign the exact bytes with the enrolled key.";
     9 Malformed "An item is not a canonical command of the kind the header names.", "Encode the items canonically.";
+    100 RangeInverted "A range ends before it begins.", "Exchange the bounds, or leave one out.";
     10 RoleNotAllowed "The actor's role may not give this command.", "Ask an actor with the right role.";
     11 NotYours "The subject belongs to another enterprise.", "Ask the enterprise it belongs to.";
     12 PrefixNotOurs "The code does not stand under this registry's prefix.", "Register under this registry's prefix.";
@@ -55,19 +56,26 @@ reasons! {
     19 ModelExists "The model code is taken.", "Use a free model code.";
     20 ModelNotApproved "The type approval is suspended or withdrawn.", "Wait for the approval, or use another model.";
     21 OutsideProduction "The manufacture date lies outside the model's production period.", "Check the date or extend the approval.";
+    99 MadeLater "The manufacture date lies in the future.", "Check the date; a robot is registered after it was made.";
     22 IdentityEnded "The code, body or an identity part has reached its end of life, here or abroad.", "Nothing: a scrapped or recycled identity never returns.";
+    97 MakerDiffers "The body's maker is not the one that may be named here.", "A maker registers its own bodies; an importer files those of makers that are not accredited here.";
     23 CodeExists "The code is registered.", "Use another serial; a code is never used twice.";
     24 BodyExists "The body is registered under another code.", "Check the body's serial.";
     25 PartInUse "A part is fitted in another robot.", "Remove it there first.";
+    96 KeyInUse "The robot key is that of another robot.", "Draw a key of its own for every robot.";
     26 RobotUnknown "The robot is not registered here.", "Check the code.";
     27 StateFinal "The robot's life has ended; nothing follows.", "Only a correction may follow.";
     28 NotInCustody "The robot is in another country's custody.", "Ask the registry in custody.";
     29 SequenceMismatch "The record has changed since it was read.", "Read it again and decide anew.";
     30 TransferOpen "An export of the robot is open.", "Cancel the export, or wait for it.";
+    92 OwnershipRequestOpen "A request for ownership of the robot is open.", "Approve it or end it.";
     31 Held "A hold blocks this action.", "Have its setter lift the hold.";
     32 RecallOpen "An open recall blocks this action.", "Have the recall remedied.";
     111 HereForATime "The robot was admitted for a time, not for good.", "Have this done where its owner is recorded, or have it admitted for good.";
     33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table.";
+    94 InspectionMissing "The newest inspection since the robot was retired is not one that it passed, or its report is another one.", "Inspect the robot, and name the report of that inspection.";
+    95 LeafNotItsOwn "The leaf to correct is none of the robot's.", "See its history.";
+    93 PartNotFitted "No such part is fitted in the robot.", "See its record.";
     34 SecondPartyRequired "The second step needs another signer than the first.", "Have the other party confirm.";
     35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
@@ -80,6 +88,7 @@ reasons! {
     43 TransferUnknown "No such transfer.", "Check the transfer number.";
     44 TransferExists "The transfer number was used.", "Use a new transfer number.";
     45 AlreadyAdmitted "The transfer was admitted before; a permit is good once.", "Hold the robot: this is a second presentation.";
+    91 AlreadyPermitted "The import is permitted already.", "Nothing to do; the permit holds until its date.";
     46 TransferEnded "The transfer was cancelled, refused or returned.", "Start a new one.";
     47 NotAccepted "The importing country has not permitted the import.", "Wait for its permit.";
     48 DeadlinePassed "The time limit of the offer or permit has passed.", "Cancel and offer again.";

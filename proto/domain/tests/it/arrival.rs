@@ -384,10 +384,11 @@ fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
         check(&mut b, "registrar", annul, "PrefixNotOurs: …");
         let mut again = b.registration(1);
         again.body = a.registration(1).body;
+        again.importers_filing = true;
         let again = Command::Register {
             registration: again,
         };
-        check(&mut b, "maker", again, "BodyExists: …");
+        check(&mut b, "importer", again, "BodyExists: …");
         let away = offer(&b, &a, code, 2, Purpose::PermanentExport);
         check(&mut b, "customs", away, &stays);
         // Its owner stays its owner at home, and it comes back as what it was.
@@ -400,10 +401,11 @@ fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
         // The body stays bound where the robot was.
         let mut again = b.registration(1);
         again.body = a.registration(1).body;
+        again.importers_filing = true;
         let again = Command::Register {
             registration: again,
         };
-        check(&mut b, "maker", again, "BodyExists: …");
+        check(&mut b, "importer", again, "BodyExists: …");
     }
 }
 
@@ -661,7 +663,7 @@ fn a_recall_binds_by_any_clause_of_any_agreement() {
     let mut b = Country::with_market("49");
     befriend(&mut a, &mut b);
     let mut other = agreement(a.prefix, b.prefix, 3);
-    other.id = "other".into();
+    other.id = "OTHER".into();
     for clause in &mut other.clauses {
         clause.recall_count_max = 0;
     }

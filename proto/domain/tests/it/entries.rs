@@ -208,8 +208,10 @@ fn only_what_was_signed_is_executed() {
 fn no_item_comes_in_two_parts() {
     let mut x = market();
     let code = x.code(1);
+    let Ok(robot) = x.ledger.robot(&code);
+    let corrects = robot.and_then(|robot| robot.head).expect("registered");
+    let corrects = corrects.leaf_index;
     let note = |note: &str| {
-        let corrects = 0;
         let note = note.to_owned();
         let action = Action::Correct { corrects, note };
         let expected_sequence = None;

@@ -319,6 +319,7 @@ fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::bytes::code::Mod
         },
         models,
         remedy: "x".into(),
+        by: a.office("regulator"),
         opened: TimeMs(0),
         status: RecallStatus::InForce,
         head: None,
@@ -518,7 +519,7 @@ fn an_agreement_has_at_most_its_bytes() {
         let mut most = most.skip_while(|filled| filled.to_bytes().len() > bytes);
         let mut filled = most.next().expect("one fits");
         let left = bytes - filled.to_bytes().len();
-        filled.id.push_str(&"x".repeat(left));
+        filled.id.push_str(&"X".repeat(left));
         assert_eq!(filled.to_bytes().len(), bytes);
         filled
     };
@@ -537,7 +538,7 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
     let (mut a, b) = two();
     let brief = |a: &Country, number: usize| {
         let mut brief = agreement(a.prefix, b.prefix, 1);
-        brief.id = format!("brief {number}");
+        brief.id = format!("BRIEF-{number}");
         brief.effective_to = a.clock.saturating_add(DurationMs::from_secs(3_600));
         brief
     };
@@ -563,7 +564,7 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
         a.advance(DurationMs::from_secs(3_601));
     }
     let kept = suspended(&a);
-    assert!(!kept.contains(&"brief 0".to_owned()), "{kept:?}");
+    assert!(!kept.contains(&"BRIEF-0".to_owned()), "{kept:?}");
     let Ok(peer) = a.ledger.peer(&b.prefix);
     let stored = peer.expect("a peer").to_bytes();
     assert!(carnet_domain::record::peer::Peer::from_bytes(&stored).is_ok());
@@ -762,7 +763,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     many_recalls(&mut a);
     let remedied = Command::RemedyRecall {
         code: a.code(1),
-        recall: recall_id(&a, "none"),
+        recall: recall_id(&a, "NONE"),
         report: Digest::ZERO,
     };
     let commands = vec![remedied; 10_000];
@@ -770,7 +771,7 @@ fn an_entry_reads_no_more_than_a_constant() {
     let answers = a.ask(request).items;
     let refused = answers
         .iter()
-        .take_while(|a| text(a) == "RecallUnknown: recall 86/none");
+        .take_while(|a| text(a) == "RecallUnknown: recall 86/NONE");
     let most = ENTRY_ROWS_MAX as usize / RECALLS_OF_MODEL_MAX;
     let count = refused.count();
     assert!(0 < count && count <= most, "{count} of {most}");
@@ -807,7 +808,7 @@ fn a_version_that_a_newer_one_replaced_makes_way() {
     assert_eq!(agree(&mut a, 100, 1_000), full);
     // Nor does one of another name, or one that is not yet in force.
     let mut other = agreement(a.prefix, b.prefix, 100);
-    other.id = "other".into();
+    other.id = "OTHER".into();
     let statement = signed(&a, &b, &other);
     assert_eq!(text(&a.state(&statement)), full);
     let mut to_come = agreement(a.prefix, b.prefix, 100);
@@ -946,12 +947,12 @@ fn an_entry_reads_no_more_bytes_than_a_constant() {
     let size = robot(&a, &code).to_bytes().len();
     let remedied = Command::RemedyRecall {
         code,
-        recall: recall_id(&a, "none"),
+        recall: recall_id(&a, "NONE"),
         report: Digest::ZERO,
     };
     let request = a.request("maker", &vec![remedied; 4_000]);
     let texts = answers(&mut a, &request);
-    let read = count(&texts, "RecallUnknown: recall 86/none");
+    let read = count(&texts, "RecallUnknown: recall 86/NONE");
     let most = ENTRY_READ_BYTES_MAX as usize / size + 1;
     assert!(0 < read && read <= most, "{read} of {most}");
     assert_eq!(texts[3_999], "EntryFull");
@@ -970,7 +971,7 @@ fn too_much(a: &mut Country) -> Request {
     };
     large.holds = (0..HOLDS_MAX).map(hold).collect();
     large.remedied = (0..RECALLS_OF_ROBOT_MAX)
-        .map(|i| recall_id(a, &format!("{i:0128}")))
+        .map(|i| recall_id(a, &format!("{i:064}")))
         .collect();
     let Ok(()) = a.ledger.put_robot(large);
     let incident = Action::RecordIncident {
@@ -1191,7 +1192,7 @@ fn of_a_robot_under_way_nothing_is_said_over_and_over() {
     let before = head(&a);
     let correct = |a: &Country| {
         let note = Action::Correct {
-            corrects: 0,
+            corrects: robot(a, &code).head.expect("it has leaves").leaf_index,
             note: "x".into(),
         };
         act(a, 1, note)
@@ -1267,7 +1268,7 @@ fn no_proven_leaf_stops_a_feed() {
             let what = Command::WithdrawRecall {
                 recall: RecallId {
                     issuer: prefix("86"),
-                    number: "x".into(),
+                    number: "X".into(),
                 },
                 reason: "x".into(),
             };

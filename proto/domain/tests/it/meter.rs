@@ -18,6 +18,7 @@ fn recall(country: &Country, number: &str, count: usize) -> Recall {
         },
         models: models.take(count).collect(),
         remedy: "x".into(),
+        by: country.office("regulator"),
         opened: TimeMs(0),
         status: RecallStatus::InForce,
         head: None,

@@ -95,13 +95,18 @@ fn country(prefix: &str, mut makers: Vec<Makers>) -> Result<Country, String> {
             country: alpha2.clone(),
             identifier: identity::canonical_name(&name)?,
         };
-        let (legal, role) = if domestic(&alpha2) {
-            (name.clone(), Role::Manufacturer)
+        out.enterprises.push(if domestic(&alpha2) {
+            accredit(&code, &name, maker.clone(), Role::Manufacturer)?
         } else {
-            (format!("Importer of {name} ({alpha2})"), Role::Importer)
-        };
-        out.enterprises
-            .push(accredit(&code, &legal, maker.clone(), role)?);
+            // An importer is somebody else than the maker whose robots it files.
+            let importer = Maker {
+                scheme: IdentifierScheme::Name,
+                country: home(prefix).into(),
+                identifier: format!("IMPORTER-{code}"),
+            };
+            let legal = format!("Importer of {name} ({alpha2})");
+            accredit(&code, &legal, importer, Role::Importer)?
+        });
         let enterprise = EnterpriseCode::parse(&code).map_err(|error| error.to_string())?;
         let enterprise = EnterpriseId::new(own, enterprise).map_err(|error| error.to_string())?;
         for (at, row) in (1..).zip(&rows) {

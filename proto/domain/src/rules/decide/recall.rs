@@ -6,9 +6,10 @@ use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECAL
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
-use crate::record::{Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
+use crate::record::{Holder, Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
 use crate::rules::command::{Command, CommandKind};
 use crate::rules::lifecycle::ActionKind;
+use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Reason};
 
 /// Every recall that a robot owes a remedy for.
@@ -23,6 +24,24 @@ pub(super) fn recalls_owed<L: Ledger>(
         .into_iter()
         .filter(|recall| robot.owes(recall))
         .collect())
+}
+
+/// What a robot owes before an attribute of it changes: what it is matched by now, and what it was told before of recalls
+/// that are not known here, or wait here.
+pub(super) fn owed_ids<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+) -> Result<Vec<RecallId>, Stop<L::Fault>> {
+    let mut owed: Vec<RecallId> = recalls_owed(ledger, robot)?
+        .into_iter()
+        .map(|recall| recall.notice.id)
+        .collect();
+    let mut before = robot.owed.clone();
+    forget_ended(ledger, &mut before)?;
+    owed.extend(before);
+    owed.sort();
+    owed.dedup();
+    Ok(owed)
 }
 
 /// Whether an open recall of this severity blocks an action: a remedy owed blocks transfer and export, stop-use also
@@ -101,12 +120,16 @@ pub(super) fn open<L: Ledger>(
             );
         }
     }
+    if let Some(what) = notice.predicate.inverted() {
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
     let mut models = models.to_vec();
     models.sort();
     let recall = Recall {
         notice: notice.clone(),
         models: models.clone(),
         remedy: remedy.to_owned(),
+        by: cx.signer.holder.clone(),
         opened: cx.now,
         status: RecallStatus::InForce,
         head: None,
@@ -142,6 +165,21 @@ pub(super) fn withdraw<L: Ledger>(
     }) else {
         return no(Reason::RecallUnknown, named(id));
     };
+    // Who issued it, ends it: an enterprise its own, and what an office of this registry ordered, the regulator.
+    let ends = match &recall.by {
+        Holder::Enterprise { .. } => recall.by == cx.signer.holder,
+        Holder::Office { .. } => cx.signer.role == Role::Regulator,
+    };
+    if !ends {
+        let by = recall.by.clone();
+        return no(
+            Reason::NotYours,
+            Detail::OpenedBy {
+                recall: id.clone(),
+                by,
+            },
+        );
+    }
     let models = recall.models.clone();
     let after = After::Recall(Recall {
         status: RecallStatus::Withdrawn,

@@ -1,17 +1,19 @@
 //! Registration, life-cycle actions and holds.
 
 use super::border::stay_allows;
-use super::recall::{blocked_by_recall, recalls_owed};
+use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
 use crate::bytes::code::Code;
 use crate::bytes::digest::Digest;
+use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase};
-use crate::log::leaf::{Kind, Subject};
+use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, Hold, Holder, Identity, PartName, Party, Pending, RecallId, Robot, Stay,
+    ApprovalStatus, Before, EnterpriseStatus, Hold, Holder, Identity, PartName, PartType, Party,
+    Pending, Robot, Stay, key_identity,
 };
 use crate::rules::command::{Action, Command, CommandKind, Registration};
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
@@ -171,6 +173,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         owed: Vec::new(),
         remedied: Vec::new(),
         pending: Pending::Nothing {},
+        inspection: None,
         custody: Chain::unknown(),
         custody_secret: Digest::ZERO,
         head: None,
@@ -198,6 +201,14 @@ pub(super) fn register<L: Ledger>(
         role,
         Some(r.manufactured),
     )?;
+    if r.manufactured > cx.now {
+        let (made, now) = (r.manufactured, cx.now);
+        return no(Reason::MadeLater, Detail::MadeAt { made, now });
+    }
+    if cx.signer.role == Role::Importer && !r.importers_filing {
+        return no(Reason::RoleNotAllowed, Detail::ImporterFiles {});
+    }
+    parts_fit::<L::Fault>(r)?;
     refuse_ended(ledger, Ending::Code, &Subject::robot(&r.code).key())?;
     let body = r.body.identity();
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
@@ -206,6 +217,7 @@ pub(super) fn register<L: Ledger>(
     for part in &identity_parts {
         refuse_ended(ledger, Ending::IdentityPart, &part.identity)?;
     }
+    maker_fits(ledger, r)?;
     let current = ledger.robot(&r.code).or_fault()?;
     let action = if r.prototype {
         ActionKind::RegisterPrototype
@@ -232,6 +244,11 @@ pub(super) fn register<L: Ledger>(
                 },
             );
         }
+    }
+    if let Some(key) = &r.robot_key
+        && let Some(other) = ledger.part_holder(&key_identity(key)).or_fault()?
+    {
+        return no(Reason::KeyInUse, Detail::KeyOf { code: other });
     }
     let robot = Robot {
         identity: Identity {
@@ -270,6 +287,51 @@ pub(super) fn register<L: Ledger>(
             .map(|identity| Effect::Part(identity, Some(r.code))),
     );
     Ok(vec![event])
+}
+
+/// A maker registers what it made, and an importer what was made by nobody who is accredited here: nobody takes the serials
+/// of another.
+fn maker_fits<L: Ledger>(ledger: &L, r: &Registration) -> Result<(), Stop<L::Fault>> {
+    let own = r.code.enterprise_id();
+    if !r.importers_filing {
+        let enterprise = ledger.enterprise(&own).or_fault()?;
+        return match enterprise.filter(|enterprise| enterprise.maker == r.body.maker) {
+            Some(_) => Ok(()),
+            None => no(Reason::MakerDiffers, Detail::NotMakerOf { id: own }),
+        };
+    }
+    let Some(id) = ledger.enterprise_of(&r.body.maker).or_fault()? else {
+        return Ok(());
+    };
+    let maker = ledger.enterprise(&id).or_fault()?;
+    match maker.filter(|maker| maker.status != EnterpriseStatus::StruckOff) {
+        Some(_) => no(Reason::MakerDiffers, Detail::MakerOf { id }),
+        None => Ok(()),
+    }
+}
+
+/// Parts that carry identity stand among those that do, and no others.
+fn parts_fit<F>(r: &Registration) -> Result<(), Stop<F>> {
+    let is_identity = |part: &&PartName| matches!(part.kind, PartType::Compute | PartType::Torso);
+    let wrong = r.identity_parts.iter().find(|part| !is_identity(part));
+    let hidden = r.parts.iter().find(|part| part.kind.carries_identity());
+    match (wrong, hidden) {
+        (Some(part), _) => no(
+            Reason::Malformed,
+            Detail::PartListed {
+                part: part.kind,
+                identity: true,
+            },
+        ),
+        (None, Some(part)) => no(
+            Reason::Malformed,
+            Detail::PartListed {
+                part: part.kind,
+                identity: false,
+            },
+        ),
+        (None, None) => Ok(()),
+    }
 }
 
 /// What every action on a robot needs: it lives, it is here, nothing blocks it.
@@ -398,7 +460,7 @@ fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
 /// A request for ownership waits for its second party: what would decide over its head waits too.
 pub(super) fn no_ownership_request<F>(robot: &Robot) -> Result<(), Stop<F>> {
     match robot.pending {
-        Pending::Ownership { .. } => no(Reason::TransferOpen, Detail::OwnershipOpen {}),
+        Pending::Ownership { .. } => no(Reason::OwnershipRequestOpen, Detail::NOTHING),
         _ => Ok(()),
     }
 }
@@ -485,10 +547,17 @@ pub(super) fn act<L: Ledger>(
         Action::BeginMaintenance { .. }
         | Action::CompleteMaintenance { .. }
         | Action::Repair { .. }
-        | Action::Inspect { .. }
-        | Action::RecordIncident { .. }
-        | Action::Retire { .. }
-        | Action::ReturnToService { .. } => {}
+        | Action::RecordIncident { .. } => {}
+        Action::Inspect { report, passed } => {
+            after.inspection = (*passed && robot.state == State::Retired).then_some(*report);
+        }
+        Action::Retire { .. } => after.inspection = None,
+        Action::ReturnToService { report } => {
+            if robot.inspection != Some(*report) {
+                return no(Reason::InspectionMissing, Detail::NOTHING);
+            }
+            after.inspection = None;
+        }
         Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
         Action::Sell { owner } => {
             after.owner = Some(cx.party(owner));
@@ -511,7 +580,7 @@ pub(super) fn act<L: Ledger>(
             release_code,
         } => {
             if let Pending::Ownership { .. } = robot.pending {
-                return no(Reason::TransferOpen, Detail::OwnershipOpen {});
+                return no(Reason::OwnershipRequestOpen, Detail::NOTHING);
             }
             after.pending = Pending::Ownership {
                 owner: cx.party(owner),
@@ -581,12 +650,9 @@ pub(super) fn act<L: Ledger>(
                 .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
             effects.extend([Effect::End(end), Effect::TellAll]);
             // Parts that carry no identity may serve on; the others end with the robot.
-            effects.extend(
-                robot
-                    .parts
-                    .iter()
-                    .map(|part| Effect::Part(part.identity, None)),
-            );
+            let parts = robot.parts.iter();
+            let free = parts.filter(|part| !part.kind.carries_identity());
+            effects.extend(free.map(|part| Effect::Part(part.identity, None)));
         }
         Action::Annul { .. } => {
             effects.extend(
@@ -604,7 +670,10 @@ pub(super) fn act<L: Ledger>(
         }
         Action::Correct {
             corrects: index, ..
-        } => corrects = Some(*index),
+        } => {
+            its_leaf(ledger, code, *index)?;
+            corrects = Some(*index);
+        }
     }
     let kind = match action {
         Action::RequestOwnership { .. }
@@ -623,6 +692,16 @@ pub(super) fn act<L: Ledger>(
     event.effects = effects;
     event.corrects = corrects;
     Ok(vec![event])
+}
+
+/// Refuses a leaf that is not the robot's: a correction says what is true instead of one of its own.
+fn its_leaf<L: Ledger>(ledger: &L, code: &Code, index: u64) -> Result<(), Stop<L::Fault>> {
+    let record = ledger.leaf(index).or_fault()?;
+    let leaf = record.and_then(|record| Leaf::from_bytes(&record.leaf.0).ok());
+    if leaf.is_none_or(|leaf| leaf.key != Subject::robot(code).key()) {
+        return no(Reason::LeafNotItsOwn, Detail::LeafOf { index, code: *code });
+    }
+    Ok(())
 }
 
 /// Which roles may take which action, where the matrix alone is too coarse.
@@ -724,7 +803,7 @@ fn replace_part<L: Ledger>(
         .find(|part| part.identity == *removed && part.kind == fitted.kind)
     else {
         return no(
-            Reason::NothingPending,
+            Reason::PartNotFitted,
             Detail::NotFitted { part: fitted.kind },
         );
     };
@@ -742,13 +821,6 @@ fn replace_part<L: Ledger>(
         Effect::Part(*removed, None),
         Effect::Part(fitted.identity, Some(after.identity.code)),
     ])
-}
-
-fn owed_ids<L: Ledger>(ledger: &L, robot: &Robot) -> Result<Vec<RecallId>, Stop<L::Fault>> {
-    Ok(recalls_owed(ledger, robot)?
-        .into_iter()
-        .map(|recall| recall.notice.id)
-        .collect())
 }
 
 pub(super) fn set_hold<L: Ledger>(

@@ -198,6 +198,17 @@ details! {
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
+    184 Inverted { what: Ranged } "{}", what.word();
+    185 MadeAt { made: TimeMs, now: TimeMs } "made on {made}, it is {now}";
+    186 MakerOf { id: EnterpriseId } "the maker is accredited as {id}";
+    187 NotMakerOf { id: EnterpriseId } "{id} is another maker";
+    188 PartListed { part: PartType, identity: bool }
+        "a {} stands among the parts that carry {}identity", part.word(), if *identity { "" } else { "no " };
+    189 KeyOf { code: Code } "the key is that of {}", code.display_form();
+    190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
+    191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
+    192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
+    193 ImporterFiles {} "an importer files for a maker, it registers nothing as one";
 }
 
 impl Detail {
@@ -237,6 +248,35 @@ impl Listed {
             Self::Role => "a role",
             Self::Model => "a model",
             Self::PrefixOrRoot => "a prefix or a root",
+        }
+    }
+}
+
+/// What a range that ends before it begins is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranged {
+    /// An accreditation.
+    Accreditation,
+    /// The production of a model.
+    Production,
+    /// Serials of a recall.
+    Serials,
+    /// Firmware builds of a recall.
+    Builds,
+    /// Manufacture dates of a recall.
+    Dates,
+}
+crate::canonical_enum!(Ranged { 1 => Accreditation, 2 => Production, 3 => Serials, 4 => Builds, 5 => Dates });
+
+impl Ranged {
+    /// As words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accreditation => "the accreditation",
+            Self::Production => "the production",
+            Self::Serials => "the serials",
+            Self::Builds => "the builds",
+            Self::Dates => "the manufacture dates",
         }
     }
 }

@@ -1,0 +1,485 @@
+//! What names a robot in the world: whose serials it has, which of its parts carry identity, its key, its dates; and the
+//! small print of texts.
+
+use carnet_domain::bytes::code::{Code, EnterpriseCode};
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::letters::FORBIDDEN;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{
+    AgreementRef, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartType, RecallId, Robot,
+};
+use carnet_domain::rules::command::{Action, Command, Registration};
+use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::{Country, befriend};
+
+use crate::border::export;
+use crate::rules::{act, check, market, scrap};
+
+fn register(registration: Registration) -> Command {
+    Command::Register { registration }
+}
+
+/// What the rival of 0003 would register, of a model of its own.
+fn of_rival(x: &mut Country, serial: u32) -> Registration {
+    let approval = x.approval("0003", "100002");
+    x.command("registrar", approval);
+    let code = format!("{}0003100002{serial:017}", x.prefix);
+    let maker = x.maker("0003");
+    let mut registration = x.registration(serial);
+    registration.code = Code::parse(&code).expect("a code");
+    registration.body.maker = maker.clone();
+    let parts = registration.identity_parts.iter_mut();
+    for part in parts.chain(&mut registration.parts) {
+        part.maker = maker.clone();
+    }
+    registration
+}
+
+#[test]
+fn a_rival_takes_nobodys_serials() {
+    let mut x = Country::with_market("86");
+    let own = of_rival(&mut x, 1);
+    let mut taken = own.clone();
+    taken.body = x.registration(1).body;
+    let another = "MakerDiffers: 860003 is another maker";
+    check(&mut x, "rival", register(taken.clone()), another);
+    // Nor under another register, another country, or by the registrar's hand.
+    let other = |change: fn(&mut Maker)| {
+        let mut registration = own.clone();
+        change(&mut registration.body.maker);
+        register(registration)
+    };
+    check(
+        &mut x,
+        "rival",
+        other(|m| m.scheme = IdentifierScheme::Name),
+        another,
+    );
+    check(&mut x, "rival", other(|m| m.country = "DE".into()), another);
+    check(&mut x, "rival", other(|m| m.identifier.push('X')), another);
+    check(&mut x, "registrar", register(taken), another);
+    check(&mut x, "rival", register(own), "done");
+    let first = x.register(1);
+    check(&mut x, "maker", first, "done");
+}
+
+#[test]
+fn an_importer_files_for_makers_that_are_not_accredited_and_registers_as_nobody() {
+    let mut x = market();
+    let own = x.register(2);
+    let refused = "RoleNotAllowed: an importer files for a maker, it registers nothing as one";
+    check(&mut x, "importer", own, refused);
+    let mut filed = x.registration(2);
+    filed.importers_filing = true;
+    let accredited = "MakerDiffers: the maker is accredited as 860001";
+    check(&mut x, "importer", register(filed.clone()), accredited);
+    filed.body.maker = x.maker("0003");
+    let accredited = "MakerDiffers: the maker is accredited as 860003";
+    check(&mut x, "importer", register(filed.clone()), accredited);
+    check(&mut x, "maker", register(filed.clone()), accredited);
+    filed.body.maker = Maker {
+        scheme: IdentifierScheme::Name,
+        country: "KZ".into(),
+        identifier: "STEPPE-ROBOTICS".into(),
+    };
+    check(&mut x, "importer", register(filed.clone()), "done");
+    // Whoever was struck off is accredited no more.
+    x.must(
+        "registrar",
+        Command::SetEnterpriseStatus {
+            id: x.enterprise("0003"),
+            status: EnterpriseStatus::StruckOff,
+            reason: "fraud".into(),
+        },
+    );
+    let mut of_struck = x.registration(3);
+    of_struck.importers_filing = true;
+    of_struck.body.maker = x.maker("0003");
+    check(&mut x, "importer", register(of_struck), "done");
+}
+
+#[test]
+fn a_maker_is_accredited_once() {
+    let mut x = Country::with_market("86");
+    let Command::AccreditEnterprise {
+        name,
+        roles,
+        valid_from,
+        valid_to,
+        maker,
+        ..
+    } = x.accreditation("0003")
+    else {
+        unreachable!("it accredits");
+    };
+    let again = |from, to| Command::AccreditEnterprise {
+        code: EnterpriseCode::parse("0009").expect("a code"),
+        name: name.clone(),
+        maker: maker.clone(),
+        roles: roles.clone(),
+        valid_from: from,
+        valid_to: to,
+    };
+    let inverted = "RangeInverted: the accreditation";
+    check(&mut x, "registrar", again(TimeMs(9), TimeMs(1)), inverted);
+    let known = "EnterpriseExists: the maker is accredited as 860003";
+    check(&mut x, "registrar", again(valid_from, valid_to), known);
+    x.must(
+        "registrar",
+        Command::SetEnterpriseStatus {
+            id: x.enterprise("0003"),
+            status: EnterpriseStatus::StruckOff,
+            reason: "fraud".into(),
+        },
+    );
+    check(&mut x, "registrar", again(valid_from, valid_to), "done");
+    let mut approval = x.approval("0001", "100009");
+    if let Command::ApproveModel {
+        production_from,
+        production_to,
+        ..
+    } = &mut approval
+    {
+        (*production_from, *production_to) = (TimeMs(2), TimeMs(1));
+    }
+    check(
+        &mut x,
+        "registrar",
+        approval,
+        "RangeInverted: the production",
+    );
+}
+
+#[test]
+fn a_part_that_carries_identity_stands_among_those_that_do() {
+    let mut x = Country::with_market("86");
+    let good = x.registration(1);
+    let mut hidden = good.clone();
+    hidden.parts.append(&mut hidden.identity_parts);
+    let expected = "Malformed: a compute stands among the parts that carry no identity";
+    check(&mut x, "maker", register(hidden), expected);
+    for (kind, word) in [(PartType::Battery, "battery"), (PartType::Body, "body")] {
+        let mut wrong = good.clone();
+        wrong.identity_parts[1].kind = kind;
+        let expected = format!("Malformed: a {word} stands among the parts that carry identity");
+        check(&mut x, "maker", register(wrong), &expected);
+    }
+    let mut second_body = good.clone();
+    second_body.parts[0].kind = PartType::Body;
+    check(&mut x, "maker", register(second_body), "Malformed: a body…");
+    check(&mut x, "maker", register(good), "done");
+}
+
+/// A country that lies hides them where they carry no identity: they end with the robot all the same.
+#[test]
+fn identity_parts_in_the_other_list_end_with_the_robot() {
+    let mut x = market();
+    let code = x.code(1);
+    let mut robot = robot_of(&x, &code);
+    robot.parts.append(&mut robot.identity_parts);
+    let hidden: Vec<Digest> = robot.identities();
+    assert_eq!(hidden.len(), 3, "body, compute, torso");
+    let Ok(()) = x.ledger.put_robot(robot);
+    scrap(&mut x, code);
+    for identity in hidden {
+        let Ok(ends) = x.ledger.ends(&identity);
+        assert!(ends.is_some_and(|ends| ends.proven.is_some()));
+        let Ok(holder) = x.ledger.part_holder(&identity);
+        assert_eq!(holder, Some(code), "bound for ever");
+    }
+}
+
+fn robot_of(x: &Country, code: &Code) -> Robot {
+    let Ok(robot) = x.ledger.robot(code);
+    robot.expect("a robot")
+}
+
+#[test]
+fn one_key_is_of_one_robot_for_ever() {
+    let mut x = Country::with_market("86");
+    let with_key = |x: &Country, serial| Registration {
+        robot_key: Some(x.key("robot").public()),
+        ..x.registration(serial)
+    };
+    let taken = "KeyInUse: the key is that of 86-0001-100002-00000000000000001";
+    let first = with_key(&x, 1);
+    check(&mut x, "maker", register(first), "done");
+    let second = with_key(&x, 2);
+    check(&mut x, "maker", register(second.clone()), taken);
+    let code = x.code(1);
+    scrap(&mut x, code);
+    check(&mut x, "maker", register(second), taken);
+}
+
+#[test]
+fn a_key_that_is_freed_by_an_annulment_serves_again() {
+    let mut x = Country::with_market("86");
+    let with_key = |x: &Country, serial| Registration {
+        robot_key: Some(x.key("robot").public()),
+        ..x.registration(serial)
+    };
+    let first = register(with_key(&x, 1));
+    x.must("maker", first);
+    let annul = Action::Annul {
+        reason: "in error".into(),
+    };
+    let annul = act(&x, 1, annul);
+    check(&mut x, "registrar", annul, "done");
+    let second = register(with_key(&x, 2));
+    check(&mut x, "maker", second, "done");
+}
+
+#[test]
+fn the_key_of_a_robot_from_abroad_is_taken_here_too() {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    let key = a.key("robot").public();
+    let first = Registration {
+        robot_key: Some(key),
+        ..a.registration(1)
+    };
+    a.must("maker", register(first));
+    export(&mut a, &mut b, 1, 1);
+    let second = Registration {
+        robot_key: Some(key),
+        ..b.registration(1)
+    };
+    let code = a.code(1);
+    let taken = format!("KeyInUse: the key is that of {}", code.display_form());
+    check(&mut b, "maker", register(second), &taken);
+}
+
+#[test]
+fn no_robot_is_made_in_the_future() {
+    let mut x = Country::with_market("86");
+    let made = |x: &Country, at| Registration {
+        manufactured: at,
+        ..x.registration(1)
+    };
+    let soon = x.clock.saturating_add(DurationMs::from_days(1));
+    let later = made(&x, soon);
+    check(&mut x, "maker", register(later), "MadeLater: made on …");
+    // Nothing that is not a date stops the registry.
+    let never = made(&x, TimeMs::MAX);
+    check(&mut x, "maker", register(never), "OutsideProduction…");
+    let now = made(&x, x.clock);
+    check(&mut x, "maker", register(now), "done");
+}
+
+#[test]
+fn countries_that_do_not_exist_are_refused() {
+    let mut x = Country::with_market("86");
+    for country in ["XX", "ZZ", "UK", "cn", "", "CHN", "86"] {
+        let mut origin = x.registration(1);
+        origin.origin = country.into();
+        check(&mut x, "maker", register(origin), "Malformed");
+        let mut part = x.registration(1);
+        part.parts[0].maker.country = country.into();
+        check(&mut x, "maker", register(part), "Malformed");
+    }
+}
+
+#[test]
+fn no_text_hides_what_it_says() {
+    let mut x = market();
+    let code = x.code(1);
+    let texts = |letter: char| {
+        let hold = Command::SetHold {
+            code,
+            kind: HoldKind::Review,
+            reason: format!("all{letter}right"),
+        };
+        let note = Action::BeginMaintenance {
+            note: format!("{letter}"),
+        };
+        let firmware = Firmware {
+            family: format!("fw{letter}"),
+            build: 1,
+        };
+        [
+            ("registrar", hold),
+            ("service", act(&market(), 1, note)),
+            (
+                "service",
+                act(&market(), 1, Action::UpdateSoftware { firmware }),
+            ),
+        ]
+    };
+    for (first, last) in FORBIDDEN {
+        for letter in [*first, *last] {
+            for (who, command) in texts(letter) {
+                check(&mut x, who, command, "Malformed");
+            }
+        }
+    }
+    let Command::AccreditEnterprise {
+        code,
+        maker,
+        roles,
+        valid_from,
+        valid_to,
+        ..
+    } = x.accreditation("0009")
+    else {
+        unreachable!("it accredits");
+    };
+    let named = |name: &str| Command::AccreditEnterprise {
+        code,
+        name: name.into(),
+        maker: maker.clone(),
+        roles: roles.clone(),
+        valid_from,
+        valid_to,
+    };
+    check(&mut x, "registrar", named("a\u{202e}b"), "Malformed");
+    check(
+        &mut x,
+        "registrar",
+        named("宇树科技 – Müller & Söhne"),
+        "done",
+    );
+}
+
+#[test]
+fn names_of_recalls_and_agreements_have_one_form() {
+    let parsed = |text| RecallId::parse(text).is_some();
+    assert!(parsed("86/R-1") && parsed("DE/2026"));
+    for text in [
+        "86/", "86/r-1", "86/R--1", "86/R 1", "de/R-1", "86/R\n1", "86", "8/R", "86/-",
+    ] {
+        assert!(!parsed(text), "{text:?}");
+    }
+    assert!(AgreementRef::parse("49-86:1").is_some());
+    for text in [
+        "49-86:+1", "49-86:01", "49-86:", ":1", "a:1", "49-86", "49-86:1 ", "A B:1", "A:-1",
+    ] {
+        assert_eq!(AgreementRef::parse(text), None, "{text:?}");
+    }
+    let one = |number: &str| RecallId {
+        issuer: Country::unborn("86").prefix,
+        number: number.into(),
+    };
+    for number in ["", "r-1", "R\u{202e}1", "R/1"] {
+        let bytes = one(number).to_bytes();
+        assert!(RecallId::from_bytes(&bytes).is_err(), "{number:?}");
+    }
+    let named = |id: &str| AgreementRef {
+        id: id.into(),
+        version: 1,
+    };
+    for id in ["", "a", "A:1", "A\r"] {
+        assert!(
+            AgreementRef::from_bytes(&named(id).to_bytes()).is_err(),
+            "{id:?}"
+        );
+    }
+}
+
+#[test]
+fn an_incident_is_of_a_grade() {
+    let mut x = market();
+    for (severity, expected) in [
+        (0, "Malformed"),
+        (1, "done"),
+        (4, "done"),
+        (5, "Malformed"),
+        (255, "Malformed"),
+    ] {
+        let incident = Action::RecordIncident {
+            severity,
+            place: "hall".into(),
+            findings: Digest::ZERO,
+        };
+        let incident = act(&x, 1, incident);
+        check(&mut x, "operator", incident, expected);
+    }
+}
+
+/// A robot of 86, sold, in use, and retired.
+fn retired() -> Country {
+    let mut x = market();
+    for (who, action) in [
+        ("maker", Action::Stock {}),
+        (
+            "dealer",
+            Action::Sell {
+                owner: sha256(&[b"owner"]).into(),
+            },
+        ),
+        (
+            "operator",
+            Action::Retire {
+                reason: "unsafe".into(),
+            },
+        ),
+    ] {
+        let action = act(&x, 1, action);
+        x.must(who, action);
+    }
+    x
+}
+
+#[test]
+fn nothing_returns_to_service_but_by_the_inspection_that_it_passed() {
+    let mut x = retired();
+    let report = |name: &str| sha256(&[name.as_bytes()]);
+    let go = |x: &mut Country, who: &str, action: Action, expected: &str| {
+        let command = act(x, 1, action);
+        check(x, who, command, expected);
+    };
+    let inspect = |name, passed| Action::Inspect {
+        report: report(name),
+        passed,
+    };
+    let back = |name| Action::ReturnToService {
+        report: report(name),
+    };
+    go(&mut x, "dealer", back("one"), "InspectionMissing");
+    go(&mut x, "service", inspect("one", false), "done");
+    go(&mut x, "dealer", back("one"), "InspectionMissing");
+    go(&mut x, "service", inspect("two", true), "done");
+    go(&mut x, "dealer", back("one"), "InspectionMissing");
+    // A later one that it did not pass counts, not the earlier one.
+    go(&mut x, "service", inspect("three", false), "done");
+    go(&mut x, "dealer", back("two"), "InspectionMissing");
+    go(&mut x, "service", inspect("four", true), "done");
+    go(&mut x, "dealer", back("four"), "done");
+    // What it passed before it was retired again says nothing of now.
+    go(&mut x, "service", inspect("five", true), "done");
+    let retire = Action::Retire {
+        reason: "again".into(),
+    };
+    go(&mut x, "operator", retire, "done");
+    for name in ["four", "five"] {
+        go(&mut x, "dealer", back(name), "InspectionMissing");
+    }
+}
+
+#[test]
+fn a_correction_is_of_a_leaf_of_the_robot() {
+    let mut x = market();
+    x.must("maker", x.register(2));
+    let own = robot_of(&x, &x.code(1))
+        .head
+        .expect("it has leaves")
+        .leaf_index;
+    let of_other = robot_of(&x, &x.code(2))
+        .head
+        .expect("it has leaves")
+        .leaf_index;
+    let correct = |x: &Country, corrects| {
+        let note = "it was blue".into();
+        act(x, 1, Action::Correct { corrects, note })
+    };
+    for index in [0, of_other, x.registry().tree.size(), 1 << 40] {
+        let expected =
+            format!("LeafNotItsOwn: leaf {index} is none of 86-0001-100002-00000000000000001");
+        let command = correct(&x, index);
+        check(&mut x, "registrar", command, &expected);
+    }
+    let command = correct(&x, own);
+    check(&mut x, "registrar", command, "done");
+}

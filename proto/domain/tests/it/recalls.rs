@@ -1,0 +1,281 @@
+//! Recalls: which robots they match, who ends them, and what a robot owes when its attributes change.
+
+use carnet_domain::bytes::code::Serial;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Firmware, Predicate, RecallNotice, Severity};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_kit::{Country, samples, text};
+
+use crate::border::{export, two};
+use crate::rules::{act, check, market};
+
+fn open(x: &Country, number: &str, predicate: Predicate) -> Command {
+    Command::OpenRecall {
+        notice: RecallNotice {
+            id: samples::recall_id(x, number),
+            severity: Severity::StopUse,
+            predicate,
+        },
+        models: vec![x.model("0001", "100002")],
+        remedy: "replace it".into(),
+    }
+}
+
+fn withdraw(x: &Country, number: &str) -> Command {
+    Command::WithdrawRecall {
+        recall: samples::recall_id(x, number),
+        reason: "no defect".into(),
+    }
+}
+
+fn sale(x: &Country, serial: u32) -> Command {
+    let owner = sha256(&[b"owner"]).into();
+    act(x, serial, Action::Sell { owner })
+}
+
+/// Robots 1 and 2 in stock.
+fn stocked() -> Country {
+    let mut x = market();
+    x.must("maker", x.register(2));
+    for serial in [1, 2] {
+        let stock = act(&x, serial, Action::Stock {});
+        x.must("maker", stock);
+    }
+    x
+}
+
+#[test]
+fn who_issued_a_recall_withdraws_it() {
+    let mut x = market();
+    let all = Predicate::all;
+    x.must("regulator", open(&x, "ORDER", all()));
+    x.must("registrar", open(&x, "OFFICE", all()));
+    x.must("maker", open(&x, "MAKER", all()));
+    for number in ["ORDER", "OFFICE"] {
+        let command = withdraw(&x, number);
+        let expected = format!("NotYours: recall 86/{number} was opened by office …");
+        for who in ["maker", "importer", "registrar"] {
+            check(&mut x, who, command.clone(), &expected);
+        }
+        check(&mut x, "regulator", command, "done");
+    }
+    let command = withdraw(&x, "MAKER");
+    let expected = "NotYours: recall 86/MAKER was opened by enterprise 860001";
+    for who in ["registrar", "regulator"] {
+        check(&mut x, who, command.clone(), expected);
+    }
+    check(&mut x, "rival", command.clone(), "NotYours…");
+    check(&mut x, "maker", command, "done");
+}
+
+#[test]
+fn a_serial_bound_is_a_whole_serial() {
+    let serial = |text: &str| Serial::parse(text).ok();
+    let padded = serial("00000000000108100");
+    assert!(
+        padded.is_some() && serial("108100").is_none(),
+        "filled at the edge"
+    );
+    let within = Predicate {
+        serial_from: padded,
+        serial_to: serial("00000000000108200"),
+        ..Predicate::all()
+    };
+    let x = Country::unborn("86");
+    let of = |number| within.matches_but_for_parts(&x.code(number), 1, TimeMs(0));
+    assert!(of(108_100) && of(108_150) && of(108_200));
+    assert!(!of(108_099) && !of(108_201) && !of(1_081_000), "by number");
+    // What is shorter never becomes a value: it would match nothing, in silence.
+    let mut bytes = carnet_domain::bytes::encoding::Encoder::new();
+    bytes.text("108100");
+    assert!(Option::<Serial>::from_bytes(&bytes.finish()).is_err());
+}
+
+#[test]
+fn a_recall_of_serials_stops_those_robots() {
+    let mut x = stocked();
+    let one = Predicate {
+        serial_from: Some(x.code(1).serial()),
+        serial_to: Some(x.code(1).serial()),
+        ..Predicate::all()
+    };
+    x.must("maker", open(&x, "R-1", one));
+    let (first, second) = (sale(&x, 1), sale(&x, 2));
+    check(
+        &mut x,
+        "dealer",
+        first,
+        "RecallOpen: recall 86/R-1 (StopUse)",
+    );
+    check(&mut x, "dealer", second, "done");
+}
+
+#[test]
+fn a_range_that_ends_before_it_begins_is_refused() {
+    let mut x = market();
+    let all = Predicate::all;
+    let inverted = [
+        (
+            "serials",
+            Predicate {
+                serial_from: Some(x.code(2).serial()),
+                serial_to: Some(x.code(1).serial()),
+                ..all()
+            },
+        ),
+        (
+            "builds",
+            Predicate {
+                build_from: 2,
+                build_to: 1,
+                ..all()
+            },
+        ),
+        (
+            "manufacture dates",
+            Predicate {
+                made_from: TimeMs(2),
+                made_to: TimeMs(1),
+                ..all()
+            },
+        ),
+    ];
+    for (what, predicate) in inverted {
+        let command = open(&x, "R-1", predicate);
+        check(
+            &mut x,
+            "maker",
+            command,
+            &format!("RangeInverted: the {what}"),
+        );
+    }
+    let one = Predicate {
+        build_from: 1,
+        build_to: 1,
+        ..all()
+    };
+    let command = open(&x, "R-1", one);
+    check(&mut x, "maker", command, "done");
+}
+
+#[test]
+fn a_lot_is_looked_for_among_all_parts_and_has_one_form() {
+    for list in ["identity", "other"] {
+        let mut x = Country::with_market("86");
+        let mut registration = x.registration(1);
+        match list {
+            "identity" => registration.identity_parts[0].lot = "BAD-LOT".into(),
+            _ => registration.parts[0].lot = "BAD-LOT".into(),
+        }
+        x.must("maker", Command::Register { registration });
+        let stock = act(&x, 1, Action::Stock {});
+        x.must("maker", stock);
+        let lot = |lot: &str| Predicate {
+            part_lot: lot.into(),
+            ..Predicate::all()
+        };
+        for spelt in [
+            "bad-lot",
+            "BAD LOT",
+            "BAD--LOT",
+            " BAD-LOT",
+            "BAD\u{2010}LOT",
+        ] {
+            let command = open(&x, "R-1", lot(spelt));
+            check(&mut x, "maker", command, "Malformed");
+        }
+        x.must("maker", open(&x, "R-1", lot("BAD-LOT")));
+        let sale = sale(&x, 1);
+        check(
+            &mut x,
+            "dealer",
+            sale,
+            "RecallOpen: recall 86/R-1 (StopUse)",
+        );
+    }
+}
+
+/// What a robot was told to owe of recalls that are not known here yet outlives a change of its firmware.
+#[test]
+fn owed_recalls_that_are_unknown_here_stay_owed() {
+    let (mut a, mut b) = two();
+    // 86 opens a recall of the old firmware; the robot owes it when it gets the new one.
+    let old = Predicate {
+        build_to: 10,
+        ..Predicate::all()
+    };
+    let advisory = Command::OpenRecall {
+        notice: RecallNotice {
+            id: samples::recall_id(&a, "R-1"),
+            severity: Severity::Advisory,
+            predicate: old,
+        },
+        models: vec![a.model("0001", "100002")],
+        remedy: "look".into(),
+    };
+    a.must("maker", advisory);
+    let update = |build| Action::UpdateSoftware {
+        firmware: Firmware {
+            family: "fw".into(),
+            build,
+        },
+    };
+    let newer = act(&a, 1, update(11));
+    a.must("maker", newer);
+    let code = a.code(1);
+    let owed = |x: &Country| {
+        let Ok(robot) = x.ledger.robot(&code);
+        robot.expect("a robot").owed
+    };
+    assert_eq!(owed(&a), [samples::recall_id(&a, "R-1")]);
+    export(&mut a, &mut b, 1, 1);
+    // A country that has not heard of it: its record is taken away.
+    let Ok(()) = b.ledger.put_recall(unknown(&a));
+    assert_eq!(owed(&b), owed(&a));
+    let newest = Command::Act {
+        code,
+        expected_sequence: None,
+        action: update(12),
+    };
+    check(&mut b, "service", newest.clone(), "done");
+    assert_eq!(owed(&b), owed(&a), "not known here, or waiting here");
+    // What is known to have ended is owed no more.
+    a.must("maker", withdraw(&a, "R-1"));
+    assert_eq!(
+        a.deliver(&mut b).iter().map(text).collect::<Vec<_>>(),
+        ["done"]
+    );
+    check(&mut b, "service", newest, "done");
+    assert_eq!(owed(&b), []);
+}
+
+/// A recall as it stands while it waits for the regulator here.
+fn unknown(a: &Country) -> carnet_domain::record::Recall {
+    let Ok(recall) = a.ledger.recall(&samples::recall_id(a, "R-1"));
+    carnet_domain::record::Recall {
+        status: carnet_domain::record::RecallStatus::Proposed,
+        head: None,
+        ..recall.expect("opened")
+    }
+}
+
+#[test]
+fn a_remedy_is_of_a_recall_that_is_owed() {
+    let mut x = stocked();
+    let remedy = Command::RemedyRecall {
+        code: x.code(1),
+        recall: samples::recall_id(&x, "R-1"),
+        report: Digest::ZERO,
+    };
+    check(
+        &mut x,
+        "service",
+        remedy.clone(),
+        "RecallUnknown: recall 86/R-1",
+    );
+    x.must("regulator", open(&x, "R-1", Predicate::all()));
+    check(&mut x, "service", remedy, "done");
+}
