@@ -82,6 +82,21 @@ pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
 /// The most versions of agreements kept of one peer.
 pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 
+/// The most bytes of a peer's checkpoint that are kept of it: its body and its own signature. Cosignatures are not.
+pub const NOTE_KEPT_BYTES_MAX: usize = 1_024;
+/// The most robots that one peer offers us at a time: asked for, permitted or in transit.
+pub const OFFERS_OF_PEER_MAX: u64 = 10_000;
+/// The most robots that one peer may offer within a minute of log time. Over one of these limits the rest of its mail waits.
+pub const OFFERS_A_MINUTE_MAX: u64 = 300;
+/// The most reports of theft and loss, and of their end, by one peer within a minute of log time.
+pub const REPORTS_A_MINUTE_MAX: u64 = 60;
+/// The most statements of one peer that are answered with a nack within a minute of log time.
+pub const NACKS_A_MINUTE_MAX: u64 = 60;
+/// The most ends of life and claims of one by one peer within a minute of log time.
+pub const CLAIMS_A_MINUTE_MAX: u64 = 60;
+/// The most leaves that the mail of one peer may have us write within a minute of log time.
+pub const LEAVES_A_MINUTE_MAX: u64 = 6_000;
+
 /// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
 /// less: each hold once, an end, a claim.
 pub const LATER_LEAVES_MAX: usize = 512;

@@ -620,16 +620,18 @@ impl<L: Ledger> Run<'_, L> {
             }
             After::Peer(peer) => {
                 self.ledger.put_head(&subject.key(), head)?;
-                // Mailboxes may have moved while the leaf was told to peers: only what the event is about is replaced.
-                let outbox = match peer.bundle.primary() {
-                    Some(prefix) => self
-                        .ledger
-                        .peer(&prefix)?
-                        .map_or(peer.outbox, |now| now.outbox),
-                    None => peer.outbox,
+                // Mailboxes and counters may have moved since it was read: only what the event is about is replaced.
+                let known = match peer.bundle.primary() {
+                    Some(prefix) => self.ledger.peer(&prefix)?,
+                    None => None,
                 };
-                self.ledger
-                    .put_peer(crate::record::peer::Peer { outbox, ..*peer })
+                let now = known.unwrap_or_else(|| (*peer).clone());
+                self.ledger.put_peer(crate::record::peer::Peer {
+                    outbox: now.outbox,
+                    heard: now.heard,
+                    offers_open: now.offers_open,
+                    ..*peer
+                })
             }
             After::Jurisdiction(_) => {
                 self.registry.own_head = newest;
@@ -678,6 +680,7 @@ impl<L: Ledger> Run<'_, L> {
                 Effect::Transfer(transfer) => {
                     let mut transfer = (**transfer).clone();
                     self.end_transfer(&mut transfer, event, head);
+                    self.count_offer(&transfer)?;
                     self.ledger.put_transfer(transfer)?;
                 }
                 Effect::Tell(peer) => self.tell(peer, head.leaf_index)?,

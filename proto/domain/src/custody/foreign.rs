@@ -15,7 +15,7 @@ use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
-    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
+    NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, Text,
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{Origin, open};
@@ -28,7 +28,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, LinkWritten, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::Peer;
+use crate::record::peer::{Heard, Peer};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{Ended, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
 use crate::rules::command::{Command, Purpose, TransferId};
@@ -251,6 +251,18 @@ impl<L: Ledger> Run<'_, L> {
         if size == peer.size_seen && root != peer.root_seen {
             return self.fork(peer, batch, &origin, size, root);
         }
+        // What it said before the fork is known; which of two histories the rest is of, nobody knows.
+        if peer.quarantined {
+            let prefix = batch.peer;
+            return Ok(all(Reason::PeerQuarantined, Detail::Prefix { prefix }));
+        }
+        if !peer.is_valid(self.now) {
+            let (peer, until) = (batch.peer, peer.bundle.valid_to);
+            return Ok(all(
+                Reason::BundleExpired,
+                Detail::BundleUntil { peer, until },
+            ));
+        }
         if size < peer.size_seen {
             return Ok(all(
                 Reason::EvidenceBroken,
@@ -273,6 +285,7 @@ impl<L: Ledger> Run<'_, L> {
         self.ledger.put_peer(Peer {
             size_seen: size,
             root_seen: root,
+            note_seen: kept_note(&batch.checkpoint, &origin),
             ..peer
         })?;
         let mut answers = Vec::with_capacity(batch.items.len());
@@ -306,6 +319,8 @@ impl<L: Ledger> Run<'_, L> {
             size,
             seen: peer.root_seen,
             shown: root,
+            seen_note: peer.note_seen.clone(),
+            shown_note: kept_note(&batch.checkpoint, origin),
         };
         if !peer.quarantined {
             let what = fork.clone();
@@ -396,7 +411,12 @@ impl<L: Ledger> Run<'_, L> {
         let events = match believed.and_then(fitting) {
             Ok(events) => events,
             Err(Stop::Fault(fault)) => return Err(fault),
-            Err(Stop::Refused(rejection)) if rejection.reason == Reason::EvidenceBroken => {
+            Err(Stop::Refused(rejection))
+                if matches!(
+                    rejection.reason,
+                    Reason::EvidenceBroken | Reason::PeerPaused
+                ) =>
+            {
                 return Ok(ItemAnswer::Refused { rejection });
             }
             // Proven, so its registry says nothing else later: it is answered with a number, and the feed goes on.
@@ -408,6 +428,19 @@ impl<L: Ledger> Run<'_, L> {
                 doubt(&from, evidence, &rejection)
             }
         };
+        let heard = match from.peer.heard.and(&amount(&events), self.now) {
+            Ok(heard) => heard,
+            Err((what, max)) => {
+                let peer = from.prefix;
+                return Ok(refused(
+                    Reason::PeerPaused,
+                    Detail::InAMinute { peer, what, max },
+                ));
+            }
+        };
+        if let Some(now) = self.ledger.peer(&batch.peer)? {
+            self.ledger.put_peer(Peer { heard, ..now })?;
+        }
         let authorised = Authorised::whole(&Envelope::Foreign {
             origin: origin.to_string(),
             checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
@@ -496,6 +529,8 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(None);
         };
         match Code::parse(&text) {
+            // Only as it is written everywhere: another spelling would be another text under the same key.
+            Ok(code) if code.as_str() != text => lacks(Lacking::Code),
             Ok(code) if Subject::robot(&code).key() == proven.leaf.key => Ok(Some(code)),
             Ok(_) => lacks(Lacking::Subject),
             Err(_) => Ok(None),
@@ -740,6 +775,10 @@ impl<L: Ledger> Run<'_, L> {
                     let (code, state) = (*code, robot.state);
                     return no(Reason::StateFinal, Detail::RobotIs { code, state });
                 }
+                if from.peer.offers_open >= OFFERS_OF_PEER_MAX {
+                    let (peer, max) = (from.prefix, OFFERS_OF_PEER_MAX);
+                    return no(Reason::PeerPaused, Detail::OpenOffers { peer, max });
+                }
                 let newest = from.peer.newest(&agreement.id, self.now);
                 Some(Transfer {
                     id,
@@ -829,7 +868,9 @@ impl<L: Ledger> Run<'_, L> {
             // Nobody else can know of a code of ours that was never registered, and nobody else may burn one.
             return no(Reason::RobotUnknown, Detail::Code { code });
         }
-        let claim = !issuer && !held_there;
+        // Without a clause in force what an issuer says of a robot that it has not is shown, and binds nothing.
+        let bound = issuer && from.peer.has_clause(self.registry.prefix, self.now);
+        let claim = !bound && !held_there;
         // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
         // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
         let before = self.ledger.claim(&from.prefix, &code_key);
@@ -909,6 +950,7 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(Vec::new());
         };
         // The leaf shows the holds after it: those of this kind that were set there stand here too, under their setters.
+        let before = robot.clone();
         let said = |kind| {
             let holds = theirs.holds.iter();
             holds.filter(move |hold| hold.kind == kind && hold.setter.prefix == from.prefix)
@@ -948,7 +990,12 @@ impl<L: Ledger> Run<'_, L> {
             }),
             _ => return Ok(Vec::new()),
         }
-        let mut event = Event::new(Kind::Foreign, &command, After::Robot(Box::new(robot)));
+        // Without a clause in force it alarms, and binds nothing.
+        let (kind, robot) = match from.peer.has_clause(self.registry.prefix, self.now) {
+            true => (Kind::Foreign, robot),
+            false => (Kind::Incident, before),
+        };
+        let mut event = Event::new(kind, &command, After::Robot(Box::new(robot)));
         event.evidence = vec![from.reference(proven)];
         Ok(vec![event])
     }
@@ -1065,13 +1112,35 @@ pub struct Fork {
     pub seen: Digest,
     /// The root that was shown.
     pub shown: Digest,
+    /// The signed note with the one.
+    pub seen_note: String,
+    /// The signed note with the other.
+    pub shown_note: String,
 }
 crate::canonical_struct!(Fork {
     peer,
     size: Index,
     seen,
-    shown
+    shown,
+    seen_note: Text<NOTE_KEPT_BYTES_MAX>,
+    shown_note: Text<NOTE_KEPT_BYTES_MAX>
 });
+
+/// What is kept of a signed note, so that it can be shown later: its body, and the signature lines of its own registry.
+fn kept_note(note: &str, origin: &Origin) -> String {
+    let own = format!("\u{2014} {origin} ");
+    let (body, signatures) = note.split_once("\n\n").unwrap_or((note, ""));
+    let mut kept = format!("{body}\n\n");
+    for line in signatures.lines().filter(|line| line.starts_with(&own)) {
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    match kept.len() > NOTE_KEPT_BYTES_MAX {
+        // Its registry wrote more into it than a checkpoint has: the digest in the record says what it was.
+        true => String::new(),
+        false => kept,
+    }
+}
 
 /// Who sent a batch.
 struct Sender {
@@ -1102,6 +1171,34 @@ impl Sender {
             at: None,
             link: None,
         }
+    }
+}
+
+/// How much one item has us write, by kind.
+fn amount(events: &[Event]) -> Heard {
+    let count = |what: fn(&Event) -> bool| events.iter().filter(|event| what(event)).count() as u64;
+    let offers = |event: &Event| {
+        let mut steps = event.evidence.iter().filter_map(|of| of.link.as_ref());
+        event.kind == Kind::Foreign && steps.any(|link| link.step == Step::Offer)
+    };
+    let ends = |event: &Event| {
+        let mut effects = event.effects.iter();
+        effects.any(|effect| matches!(effect, Effect::Ended(..) | Effect::Claim(..)))
+    };
+    let reports = |event: &Event| {
+        let command = Command::from_bytes(&event.what);
+        matches!(
+            command,
+            Ok(Command::SetHold { .. } | Command::LiftHold { .. })
+        )
+    };
+    Heard {
+        minute: 0,
+        offers: count(offers),
+        holds: count(reports),
+        nacks: count(|event| event.kind == Kind::Nack),
+        claims: count(ends),
+        leaves: events.len() as u64,
     }
 }
 

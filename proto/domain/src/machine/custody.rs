@@ -61,4 +61,26 @@ impl<L: Ledger> Run<'_, L> {
             });
         }
     }
+
+    /// Counts a robot that another country offers us, from its offer to its end.
+    pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
+        if transfer.to != self.registry.prefix {
+            return Ok(());
+        }
+        let before = self.ledger.transfer(&transfer.id)?;
+        let was_open = before.is_some_and(|before| before.ending.is_none());
+        let is_open = transfer.ending.is_none();
+        if was_open == is_open {
+            return Ok(());
+        }
+        let Some(mut peer) = self.ledger.peer(&transfer.from)? else {
+            return Ok(());
+        };
+        let moved = match is_open {
+            true => peer.offers_open.checked_add(1),
+            false => peer.offers_open.checked_sub(1),
+        };
+        peer.offers_open = moved.expect("what ends was counted when it began");
+        self.ledger.put_peer(peer)
+    }
 }

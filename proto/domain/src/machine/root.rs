@@ -292,17 +292,7 @@ impl<L: Ledger> Run<'_, L> {
         }
         let peer = match known {
             Some(peer) => Peer { bundle, ..peer },
-            None => Peer {
-                bundle,
-                since: self.now,
-                quarantined: false,
-                cursor: 0,
-                size_seen: 0,
-                root_seen: Digest::ZERO,
-                outbox: 0,
-                agreements: Vec::new(),
-                suspended: Vec::new(),
-            },
+            None => Peer::new(bundle, self.now),
         };
         Ok(Ok(Event::new(
             Kind::TrustList,

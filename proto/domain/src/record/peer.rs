@@ -9,12 +9,12 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index,
-    List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier,
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index, List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier, CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, Text,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
 use crate::rules::policy::Role;
+use crate::rules::rejection::Counted;
 
 /// Which agreement with a peer, and which version of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -426,6 +426,78 @@ crate::canonical_struct!(Suspension {
     until
 });
 
+/// What one peer had this registry write within a minute of log time, by kind. It is counted in what is replicated, so that
+/// every replica stops at the same item.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// Which minute, since the epoch.
+    pub minute: u64,
+    /// Robots offered.
+    pub offers: u64,
+    /// Reports of theft and loss, and their end.
+    pub holds: u64,
+    /// Statements that were answered with a nack.
+    pub nacks: u64,
+    /// Claims and ends of identities.
+    pub claims: u64,
+    /// Leaves of any kind.
+    pub leaves: u64,
+}
+crate::canonical_struct!(Heard {
+    minute: Sequence,
+    offers: Sequence,
+    holds: Sequence,
+    nacks: Sequence,
+    claims: Sequence,
+    leaves: Sequence
+});
+
+impl Heard {
+    /// With what one more item would have us write at a time, or what there is too much of, and how much is allowed.
+    ///
+    /// # Errors
+    /// The kind that is over its limit.
+    pub fn and(&self, item: &Self, at: TimeMs) -> Result<Self, (Counted, u64)> {
+        let minute = at.0 / 60_000;
+        let so_far = match self.minute == minute {
+            true => self.clone(),
+            false => Self::default(),
+        };
+        let sum = |what, a: u64, b: u64, max: u64| match a.checked_add(b) {
+            Some(sum) if sum <= max => Ok(sum),
+            _ => Err((what, max)),
+        };
+        Ok(Self {
+            minute,
+            offers: sum(
+                Counted::Offers,
+                so_far.offers,
+                item.offers,
+                OFFERS_A_MINUTE_MAX,
+            )?,
+            holds: sum(
+                Counted::Holds,
+                so_far.holds,
+                item.holds,
+                REPORTS_A_MINUTE_MAX,
+            )?,
+            nacks: sum(Counted::Nacks, so_far.nacks, item.nacks, NACKS_A_MINUTE_MAX)?,
+            claims: sum(
+                Counted::Claims,
+                so_far.claims,
+                item.claims,
+                CLAIMS_A_MINUTE_MAX,
+            )?,
+            leaves: sum(
+                Counted::Leaves,
+                so_far.leaves,
+                item.leaves,
+                LEAVES_A_MINUTE_MAX,
+            )?,
+        })
+    }
+}
+
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -441,8 +513,14 @@ pub struct Peer {
     pub size_seen: u64,
     /// Root under that size, against which a fork shows.
     pub root_seen: Digest,
+    /// The signed note of that size: what a fork is shown with.
+    pub note_seen: String,
     /// How many items stand in our mailbox for it.
     pub outbox: u64,
+    /// What it had us write in the newest minute of log time.
+    pub heard: Heard,
+    /// How many robots it offers us, and we neither refused, admitted nor returned.
+    pub offers_open: u64,
     /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
     /// The newest suspension of each version that was ever suspended, ascending.
@@ -455,12 +533,45 @@ crate::canonical_struct!(Peer @ 1 {
     cursor: Sequence,
     size_seen: Index,
     root_seen,
+    note_seen: Text<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
+    heard,
+    offers_open: Sequence,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
 });
 
 impl Peer {
+    /// A peer of which nothing was heard yet.
+    pub fn new(bundle: Bundle, since: TimeMs) -> Self {
+        Self {
+            bundle,
+            since,
+            quarantined: false,
+            cursor: 0,
+            size_seen: 0,
+            root_seen: Digest::ZERO,
+            note_seen: String::new(),
+            outbox: 0,
+            heard: Heard::default(),
+            offers_open: 0,
+            agreements: Vec::new(),
+            suspended: Vec::new(),
+        }
+    }
+
+    /// Whether its bundle is valid at a time. What it says under one that is not waits unread.
+    pub fn is_valid(&self, at: TimeMs) -> bool {
+        at < self.bundle.valid_to
+    }
+
+    /// Whether an agreement that stands at a time binds us to what it says of robots of its own prefix.
+    pub fn has_clause(&self, me: Prefix, at: TimeMs) -> bool {
+        let mut clauses = self.standing(at).flat_map(|agreement| &agreement.clauses);
+        clauses
+            .any(|clause| clause.recogniser == me && self.bundle.prefixes.contains(&clause.issuer))
+    }
+
     /// Whether a version is suspended at a time.
     pub fn is_suspended(&self, agreement: &AgreementRef, at: TimeMs) -> bool {
         let mut suspended = self.suspended.iter();

@@ -83,6 +83,8 @@ reasons! {
     38 ReleaseCodeWrong "The release code does not match the seller's.", "Ask the seller for the code.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
     40 PeerQuarantined "The other country's log forked; no new offers or accepts.", "Wait for the settlement.";
+    112 BundleExpired "The other country's trust bundle has expired; what it says waits unread.", "Exchange a newer bundle.";
+    113 PeerPaused "The other country's mail reached a limit; the rest of it waits.", "Wait, and ask the other country why it sends so much.";
     41 NoAgreement "No recognition agreement with the other country is in force.", "Conclude an agreement.";
     42 ClauseExcludes "The agreement does not cover this purpose, level or model.", "See the clause named.";
     43 TransferUnknown "No such transfer.", "Check the transfer number.";

@@ -677,3 +677,234 @@ fn a_recall_binds_by_any_clause_of_any_agreement() {
     let status = recall.map(|recall| recall.status);
     assert_eq!(status, Some(carnet_domain::record::RecallStatus::InForce));
 }
+
+/// Two histories of one size: both signed notes are kept, and either can be checked with nothing but the log key.
+#[test]
+fn a_fork_is_kept_with_both_notes_and_nothing_after_it_is_read() {
+    use carnet_domain::custody::foreign::Fork;
+    use carnet_domain::log::checkpoint::{Origin, open};
+    let (mut a, mut b) = two();
+    let mut other = a.clone();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    other.must("customs", other.declare(1, transfer(2), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let forked = crate::border::waiting(&mut other, &b);
+    let size = b.registry().tree.size();
+    assert!(crate::border::offer_batch(&mut b, forked).starts_with("PeerQuarantined: "));
+    let Ok(leaf) = b.ledger.leaf(size);
+    let event = leaf.expect("the evidence").values[usize::from(slot::EVENT)].clone();
+    let fork = Fork::from_bytes(&event.expect("what it is").0).expect("a fork");
+    let origin = Origin {
+        prefix: a.prefix,
+        incarnation: 0,
+    };
+    let key = a.key("log").public();
+    for (note, root) in [(&fork.seen_note, fork.seen), (&fork.shown_note, fork.shown)] {
+        let checkpoint = open(note, &key, &origin).expect("a signed note");
+        assert_eq!((checkpoint.size(), checkpoint.root()), (fork.size, &root));
+    }
+    // A recall after it waits with the rest.
+    let severity = carnet_domain::record::Severity::StopUse;
+    a.must("maker", carnet_kit::samples::recall(&a, "R-1", severity));
+    mail(&mut a, &mut b, "PeerQuarantined: 86");
+    let Ok(recall) = b.ledger.recall(&carnet_kit::samples::recall_id(&a, "R-1"));
+    assert_eq!(recall, None);
+}
+
+#[test]
+fn mail_under_a_bundle_that_has_expired_waits_unread() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let mut peer = peer.expect("a peer");
+    let valid_to = peer.bundle.valid_to;
+    let until = b.registry().log_time;
+    peer.bundle.valid_to = until;
+    let Ok(()) = b.ledger.put_peer(peer);
+    let expired = format!("BundleExpired: the bundle of 86 was valid until {until}");
+    mail(&mut a, &mut b, &expired);
+    let away = b.declare(1, transfer(9), &a.prefix);
+    b.must("maker", b.register(1));
+    check(&mut b, "customs", away, "BundleExpired: …");
+    // It was read by nobody, and is there when a newer one comes.
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let mut peer = peer.expect("a peer");
+    assert_eq!((peer.cursor, peer.size_seen), (0, 0));
+    peer.bundle.valid_to = valid_to;
+    let Ok(()) = b.ledger.put_peer(peer);
+    mail(&mut a, &mut b, "done");
+}
+
+/// What a peer has us write within a minute is bounded by kind; the rest of its mail waits for the next.
+#[test]
+fn the_mail_of_a_peer_pauses_at_its_limits() {
+    use carnet_domain::limits::NACKS_A_MINUTE_MAX;
+    let (mut a, mut b) = two();
+    for number in 0..200_u32 {
+        let code = Code::parse(&format!("33000110000200000000000000{number:03}")).expect("a code");
+        let event = offer(&b, &a, code, 1, Purpose::Transit);
+        let link = Link {
+            step: carnet_domain::custody::Step::Offer,
+            transfer: Some(transfer(1)),
+            epoch: 1,
+            from: Some(b.prefix),
+            to: a.prefix,
+            prev: Digest::ZERO,
+            agreement: Some(agreed(a.prefix, b.prefix)),
+        };
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        slots.set(slot::CUSTODY, &link);
+        slots.set(slot::EVENT, &event);
+        let forged = Forged {
+            kind: Kind::Custody.number(),
+            subject: Subject::robot(&code),
+            slots,
+            status: 7,
+        };
+        b.forge(forged, &prefix("86"));
+    }
+    b.close();
+    let take = |a: &mut Country| {
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let peer = peer.expect("a peer");
+        let batch = b.lying_mail(&a.prefix, peer.size_seen, peer.cursor);
+        crate::bounds::take(a, batch)
+    };
+    let at = TimeMs((a.clock.0 / 60_000 + 1) * 60_000);
+    a.advance(carnet_domain::bytes::time::DurationMs(at.0 - a.clock.0));
+    let size = a.registry().tree.size();
+    for _ in 0..3 {
+        let answer = take(&mut a);
+        let paused = format!("PeerPaused: 49: {NACKS_A_MINUTE_MAX} nacks in a minute");
+        assert!(answer.ends_with(&paused), "{answer}");
+        assert_eq!(a.registry().tree.size(), size + NACKS_A_MINUTE_MAX);
+    }
+    a.advance(carnet_domain::bytes::time::DurationMs::from_secs(60));
+    take(&mut a);
+    assert_eq!(a.registry().tree.size(), size + 2 * NACKS_A_MINUTE_MAX);
+}
+
+#[test]
+fn offers_are_counted_while_they_are_open() {
+    let open = |country: &Country, with: &Country| {
+        let Ok(peer) = country.ledger.peer(&with.prefix);
+        peer.expect("a peer").offers_open
+    };
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    assert_eq!((open(&a, &b), open(&b, &a)), (0, 1));
+    let refuse = Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "x".into(),
+    };
+    b.must("customs", refuse);
+    assert_eq!(open(&b, &a), 0);
+    mail(&mut b, &mut a, "done");
+    mail(&mut a, &mut b, "done");
+    assert_eq!(open(&b, &a), 0);
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 2, Purpose::PermanentExport);
+    assert_eq!(open(&b, &a), 1);
+    b.must("customs", admit(2));
+    assert_eq!(open(&b, &a), 0);
+    // At the limit the feed waits; the offer is taken when one has ended.
+    b.deliver(&mut a);
+    a.must("maker", a.register(2));
+    a.must("customs", a.declare(2, transfer(3), &b.prefix));
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let mut peer = peer.expect("a peer");
+    peer.offers_open = carnet_domain::limits::OFFERS_OF_PEER_MAX;
+    let Ok(()) = b.ledger.put_peer(peer.clone());
+    mail(&mut a, &mut b, "PeerPaused: 86: 10000 open offers");
+    peer.offers_open = 0;
+    let Ok(()) = b.ledger.put_peer(peer);
+    mail(&mut a, &mut b, "done");
+}
+
+/// Without a clause in force an issuer's word about a robot that it has not is shown, and binds nothing.
+#[test]
+fn an_issuers_word_binds_under_a_clause_alone() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    assert_eq!(text(&b.state(&suspension(&b, &a, 1, TimeMs::MAX))), "done");
+    a.must("regulator", set(code, HoldKind::Theft));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(newest_kind(&b), Kind::Incident);
+    assert_eq!(holds(&b, &code), []);
+}
+
+/// A third country's word about a body, under a code of its own, strands no robot between two others.
+#[test]
+fn another_countrys_body_does_not_stop_a_robot_at_the_border() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut b, &mut c);
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let mut theirs = c.registration(5);
+    theirs.body = a.registration(1).body;
+    c.must(
+        "maker",
+        Command::Register {
+            registration: theirs,
+        },
+    );
+    let ended = c.code(5);
+    crate::rules::scrap(&mut c, ended);
+    c.deliver(&mut b);
+    let (mut sent, mut back) = (b.clone(), a.clone());
+    check(&mut sent, "customs", send_back(1), "done");
+    mail(&mut sent, &mut back, "done");
+    check(&mut b, "customs", admit(1), "done");
+}
+
+/// Nothing is written of a robot whose end is proven, not even that it is not wanted.
+#[test]
+fn no_step_follows_an_end() {
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    b.must("customs", offer(&b, &a, code, 2, Purpose::PermanentExport));
+    mail(&mut b, &mut a, "done");
+    let key = Subject::robot(&code).key();
+    let ended = carnet_domain::record::Ended {
+        code,
+        state: State::Scrapped,
+        by: b.prefix,
+        at: b.clock,
+        leaf: Digest::ZERO,
+    };
+    let ends = carnet_domain::record::Ends {
+        proven: Some(ended),
+        ..Default::default()
+    };
+    let Ok(()) = a.ledger.put_ends(&key, ends);
+    let refuse = Command::RefuseImport {
+        transfer: transfer(2),
+        reason: "x".into(),
+    };
+    let permitted = permit(&a, 2, vec![]);
+    for command in [refuse, permitted, admit(2), send_back(2)] {
+        check(&mut a, "customs", command, "IdentityEnded: …");
+    }
+}
+
+/// A code has one spelling in a leaf.
+#[test]
+fn a_second_spelling_of_a_code_is_no_code() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let code = a.code(1);
+    retell(&mut a, &b, |slots| {
+        slots.set(slot::CODE, &code.display_form())
+    });
+    a.close();
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let batch = a.lying_mail(&b.prefix, peer.expect("a peer").size_seen, 0);
+    assert_eq!(crate::bounds::take(&mut b, batch), "done");
+    assert_eq!(newest_kind(&b), Kind::Nack);
+    assert_eq!(phase(&b, 1, "86"), "unknown");
+}

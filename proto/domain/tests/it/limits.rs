@@ -421,6 +421,9 @@ fn peers_are_counted() {
         outbox: 0,
         agreements: Vec::new(),
         suspended: Vec::new(),
+        note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
+        heard: carnet_domain::record::peer::Heard::default(),
+        offers_open: 10_000,
     };
     let peers: Vec<_> = prefixes.take(PEERS_MAX).map(one).collect();
     assert_eq!(peers.len(), PEERS_MAX);

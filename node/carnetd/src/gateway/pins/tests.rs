@@ -6,17 +6,7 @@ use crate::forge::Country;
 fn peer(prefix: &str, certificates: Vec<Blob>) -> Peer {
     let mut bundle = carnet_kit::Country::unborn(prefix).bundle_of(1);
     bundle.certificates = certificates;
-    Peer {
-        bundle,
-        since: carnet_domain::bytes::time::TimeMs(0),
-        quarantined: false,
-        cursor: 0,
-        size_seen: 0,
-        root_seen: carnet_domain::bytes::digest::Digest::ZERO,
-        outbox: 0,
-        agreements: Vec::new(),
-        suspended: Vec::new(),
-    }
+    Peer::new(bundle, carnet_domain::bytes::time::TimeMs(0))
 }
 
 fn root(country: &Country) -> Blob {

@@ -66,11 +66,19 @@ fn the_transfer<L: Ledger>(ledger: &L, id: &TransferId) -> Result<Transfer, Stop
 }
 
 /// A peer that new offers and permits may concern.
-fn open_peer<L: Ledger>(ledger: &L, prefix: &Prefix) -> Result<Peer, Stop<L::Fault>> {
+fn open_peer<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    prefix: &Prefix,
+) -> Result<Peer, Stop<L::Fault>> {
     match ledger.peer(prefix).or_fault()? {
         None => no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
         Some(peer) if peer.quarantined => {
             no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
+        }
+        Some(peer) if !peer.is_valid(cx.now) => {
+            let (peer, until) = (*prefix, peer.bundle.valid_to);
+            no(Reason::BundleExpired, Detail::BundleUntil { peer, until })
         }
         Some(peer) => Ok(peer),
     }
@@ -292,7 +300,7 @@ pub(super) fn declare_export<L: Ledger>(
         let (code, purpose) = (*code, stay);
         return no(Reason::HereForATime, Detail::AdmittedFor { code, purpose });
     }
-    let peer = open_peer(ledger, to)?;
+    let peer = open_peer(ledger, cx, to)?;
     let wanted = Wanted {
         recogniser: *to,
         code: *code,
@@ -429,8 +437,8 @@ pub(super) fn permit_import<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::PermitImport, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
-    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
-    let peer = open_peer(ledger, &transfer.from)?;
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
+    let peer = open_peer(ledger, cx, &transfer.from)?;
     let (Some(here), Some(disclosed)) = (&held.robot, &transfer.robot) else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
@@ -486,6 +494,7 @@ pub(super) fn refuse_import<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::RefuseImport, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    refuse_ended(ledger, &transfer, None, cx.me())?;
     let link = propose(cx.me(), &held.chain, &Act::Refuse, cx.now)?;
     transfer.refused = Some(reason.to_owned());
     let code = transfer.code;
@@ -571,17 +580,20 @@ pub(super) fn depart<L: Ledger>(
     Ok(vec![event])
 }
 
-/// An identity whose end is proven is never admitted; a mere claim does not stop it.
+/// Nothing follows the end of a code. What stands here as the end of a body or part stops an admission; that another country
+/// says so of a body, under another code, is its word against the exporter's and strands nobody's robot.
 fn refuse_ended<L: Ledger>(
     ledger: &L,
     transfer: &Transfer,
     robot: Option<&Robot>,
+    me: Prefix,
 ) -> Result<(), Stop<L::Fault>> {
     let code = Subject::robot(&transfer.code).key();
     let identities = robot.map(Robot::identities).unwrap_or_default();
     for identity in std::iter::once(code).chain(identities) {
         let ends = ledger.ends(&identity).or_fault()?;
-        if let Some(end) = ends.and_then(|ends| ends.proven) {
+        let end = ends.and_then(|ends| ends.proven);
+        if let Some(end) = end.filter(|end| end.code == transfer.code || end.by == me) {
             let detail = Detail::Ended {
                 what: Ending::Any,
                 code: end.code,
@@ -620,7 +632,7 @@ pub(super) fn admit<L: Ledger>(
     cx.allow(CommandKind::Admit, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     let code = transfer.code;
-    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
+    refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
     if let Some(robot) = &transfer.robot {
         for identity in robot.identities() {
             if let Some(other) = ledger
@@ -717,7 +729,7 @@ pub(super) fn send_back<L: Ledger>(
     cx.allow(CommandKind::Return, None)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     // What ended in transit stays where it ended: nothing follows.
-    refuse_ended(ledger, &transfer, transfer.robot.as_ref())?;
+    refuse_ended(ledger, &transfer, None, cx.me())?;
     let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(

@@ -196,6 +196,9 @@ details! {
     163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
 
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
+    206 InAMinute { peer: Prefix, what: Counted, max: u64 } "{peer}: {max} {} in a minute", what.word();
+    207 OpenOffers { peer: Prefix, max: u64 } "{peer}: {max} open offers";
+    208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
     184 Inverted { what: Ranged } "{}", what.word();
@@ -364,10 +367,18 @@ pub enum Counted {
     RemediedRecalls,
     /// Peers of a registry.
     Peers,
+    /// Robots that a peer offers.
+    Offers,
+    /// Statements of a peer that were answered with a nack.
+    Nacks,
+    /// Ends of identities that a peer tells or claims.
+    Claims,
+    /// Leaves that the mail of a peer had us write.
+    Leaves,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
-    8 => Peers,
+    8 => Peers, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves,
 });
 
 impl Counted {
@@ -381,6 +392,10 @@ impl Counted {
             Self::OwedRecalls => "owed recalls",
             Self::RemediedRecalls => "remedied recalls",
             Self::Peers => "peers",
+            Self::Offers => "offers",
+            Self::Nacks => "nacks",
+            Self::Claims => "ends and claims",
+            Self::Leaves => "leaves",
         }
     }
 }
