@@ -11,7 +11,6 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::log::leaf::{Subject, SubjectType};
 use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
@@ -37,8 +36,6 @@ use crate::run_error::RunError;
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;
-/// Most statements of the roots about a peer that are read for a file, the newest first.
-const STATEMENTS_READ_MAX: usize = 1_000;
 /// How long our own next checkpoint may take.
 const OWN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one peer may take to answer an inquiry.
@@ -207,7 +204,9 @@ impl Verifier {
             suspended: owner
                 .map(|peer| {
                     let suspended = peer.suspended.iter();
-                    let suspended = suspended.filter(|suspension| now < suspension.until);
+                    // By log time, as the registry itself judges an offer: two clocks would give two answers.
+                    let log_time = registry.log_time;
+                    let suspended = suspended.filter(|suspension| log_time < suspension.until);
                     suspended.map(|one| one.agreement.to_string()).collect()
                 })
                 .unwrap_or_default(),
@@ -319,28 +318,30 @@ impl Verifier {
         Ok(file.to_file())
     }
 
-    /// The newest bundle of a peer and all agreements with it, as signed, from the leaves about the peer.
+    /// The newest bundle of a peer and the agreements kept with it, as signed. Its record names the leaves, however many
+    /// statements followed them.
     fn statements(&self, peer: Prefix) -> Result<(Option<Signed>, Vec<Signed>), ApiError> {
         let records = Records(self.node.state.engine());
-        let key = Subject::new(SubjectType::Peer, peer.as_str()).key();
-        let (mut bundle, mut agreements) = (None, Vec::new());
         let storage = |error: StorageFault| ApiError::internal(error);
-        let newest = records.head_of(&key).map_err(storage)?;
-        let stated = records
-            .trail_back(newest, STATEMENTS_READ_MAX)
-            .map_err(storage)?;
-        // From the newest backwards.
-        for leaf in stated {
-            let event = leaf.values.get(usize::from(slot::EVENT)).cloned().flatten();
-            match event.and_then(|event| Statement::from_bytes(&event.0).ok()) {
-                Some(Statement::Recognise { bundle: signed, .. }) if bundle.is_none() => {
-                    bundle = Some(signed);
-                }
-                Some(Statement::Agree { agreement }) => agreements.push(agreement),
-                _ => {}
+        let Some(peer) = records.peer(&peer).map_err(storage)? else {
+            return Ok((None, Vec::new()));
+        };
+        let stated = |index: u64| -> Result<Option<Statement>, ApiError> {
+            let leaf = records.leaf(index).map_err(storage)?;
+            let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
+            let event = event.flatten();
+            Ok(event.and_then(|event| Statement::from_bytes(&event.0).ok()))
+        };
+        let bundle = match stated(peer.bundle_leaf)? {
+            Some(Statement::Recognise { bundle, .. }) => Some(bundle),
+            _ => None,
+        };
+        let mut agreements = Vec::new();
+        for index in &peer.agreement_leaves {
+            if let Some(Statement::Agree { agreement }) = stated(*index)? {
+                agreements.push(agreement);
             }
         }
-        agreements.reverse();
         Ok((bundle, agreements))
     }
 

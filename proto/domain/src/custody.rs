@@ -13,12 +13,14 @@
 //! deadlines are compared with the time inside signed leaves only.
 
 pub mod admission;
+pub mod follows;
 pub mod foreign;
 pub mod mail;
 pub mod movement;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;
 
+use self::follows::follows;
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
@@ -212,6 +214,8 @@ pub struct Chain {
     pub link: Digest,
     /// The newest link itself, shown in slot 12.
     pub shown: Option<Link>,
+    /// Whether the robot moved on between others since: `link` is then theirs, and `shown` an older one.
+    pub followed: bool,
     /// What is known.
     pub phase: Phase,
 }
@@ -219,6 +223,7 @@ crate::canonical_struct!(Chain {
     epoch: Epoch,
     link,
     shown,
+    followed,
     phase
 });
 
@@ -229,6 +234,7 @@ impl Chain {
             epoch: 0,
             link: Digest::ZERO,
             shown: None,
+            followed: false,
             phase: Phase::Elsewhere {},
         }
     }
@@ -572,8 +578,16 @@ pub enum Doubt {
     NoAgreement,
     /// The open transfer is between others.
     OtherParties,
+    /// It names another link before it than the newest.
+    AnotherBefore,
+    /// No such step follows the newest link.
+    OutOfOrder,
+    /// Its epoch is not the one that follows.
+    EpochOff,
+    /// It names another transfer, other parties or another agreement than the link before.
+    OtherTerms,
 }
-crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement, 13 => OtherParties });
+crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement, 13 => OtherParties, 40 => AnotherBefore, 41 => OutOfOrder, 42 => EpochOff, 43 => OtherTerms });
 
 impl Doubt {
     /// As words.
@@ -592,6 +606,12 @@ impl Doubt {
             Self::WithoutOurPermit => "departed without our permit",
             Self::NoAgreement => "a transfer without an agreement",
             Self::OtherParties => "the open transfer is between others",
+            Self::AnotherBefore => "it names another link before it than the newest",
+            Self::OutOfOrder => "no such step follows the newest link",
+            Self::EpochOff => "its epoch is not the one that follows",
+            Self::OtherTerms => {
+                "another transfer, other parties or another agreement than the link before"
+            }
         }
     }
 }
@@ -652,13 +672,32 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
     if open.is_some_and(|(_, exporter, importer)| (exporter, importer) != (from, link.to)) {
         return Folded::Doubtful(Doubt::OtherParties);
     }
-    if from == me {
-        return fold_as_exporter(me, chain, written, transfer, agreement, planted);
-    }
-    if link.to != me {
+    let folded = if from == me {
+        fold_as_exporter(me, chain, written, transfer, agreement, planted)
+    } else if link.to == me {
+        fold_as_importer(chain, written, transfer, from, agreement, planted)
+    } else {
         return Folded::Replay;
+    };
+    // What we write ourselves `propose` made from the chain. A planted fault is one of the rules above: the table would
+    // hide it.
+    let strict = written.writer != me && planted == Planted::default();
+    match (&folded, known_before(chain, link).filter(|_| strict)) {
+        (Folded::Moved(_), Some(previous)) => match follows(previous, &chain.link, link) {
+            Ok(()) => folded,
+            Err(doubt) => Folded::Doubtful(doubt),
+        },
+        _ => folded,
     }
-    fold_as_importer(chain, written, transfer, from, agreement, planted)
+}
+
+/// The newest link, if `link` is to follow it. An offer further ahead follows links between others that are not known here.
+fn known_before<'c>(chain: &'c Chain, link: &Link) -> Option<&'c Link> {
+    let further = link.step == Step::Offer
+        && link.prev != chain.link
+        && Some(link.epoch) != next_epoch(chain.epoch);
+    let shown = chain.shown.as_ref();
+    shown.filter(|_| !chain.followed && !further)
 }
 
 /// Follows a robot that is abroad over a step between two others, so that only the country that has it may offer it:
@@ -688,6 +727,7 @@ pub fn follow(chain: &Chain, written: &Written) -> Option<Chain> {
         epoch,
         link: written.leaf,
         shown: chain.shown.clone(),
+        followed: true,
         phase: Phase::Gone {
             transfer,
             to,
@@ -1005,6 +1045,7 @@ fn moved_to(w: &Written, epoch: u64, phase: Phase) -> Folded {
         epoch,
         link: w.leaf,
         shown: Some(w.link.clone()),
+        followed: false,
         phase,
     })
 }

@@ -38,6 +38,7 @@ impl<L: Ledger> Run<'_, L> {
                     epoch: 0,
                     link: head.leaf_hash,
                     shown: Some(written.link.clone()),
+                    followed: false,
                     phase: crate::custody::Phase::Here {},
                 };
             }

@@ -290,9 +290,12 @@ impl<L: Ledger> Run<'_, L> {
                 return no(Reason::PrefixOverlap, Detail::Prefix { prefix: *prefix });
             }
         }
-        let peer = match known {
-            Some(peer) => Peer { bundle, ..peer },
-            None => Peer::new(bundle, self.now),
+        let known = known.unwrap_or_else(|| Peer::new(bundle.clone(), self.now));
+        let peer = Peer {
+            bundle,
+            // The leaf that the statement becomes.
+            bundle_leaf: self.registry.tree.size(),
+            ..known
         };
         Ok(Ok(Event::new(
             Kind::TrustList,
@@ -395,11 +398,14 @@ impl<L: Ledger> Run<'_, L> {
                 );
             };
             peer.agreements.remove(oldest);
+            peer.agreement_leaves.remove(oldest);
         }
         let place = peer
             .agreements
             .partition_point(|a| (&a.id, a.version) < (&agreement.id, agreement.version));
         peer.agreements.insert(place, agreement);
+        peer.agreement_leaves
+            .insert(place, self.registry.tree.size());
         // A suspension whose version is gone from the list suspends nothing.
         let kept: Vec<_> = peer.agreements.iter().map(Agreement::reference).collect();
         peer.suspended

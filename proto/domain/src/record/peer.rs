@@ -9,7 +9,7 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index, List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier, CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, Text,
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index, List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier, CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, Text, ListOf,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
@@ -521,8 +521,12 @@ pub struct Peer {
     pub heard: Heard,
     /// How many robots it offers us, and we neither refused, admitted nor returned.
     pub offers_open: u64,
+    /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
+    pub bundle_leaf: u64,
     /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
+    /// Our leaves in which our roots stated them, in the same order.
+    pub agreement_leaves: Vec<u64>,
     /// The newest suspension of each version that was ever suspended, ascending.
     pub suspended: Vec<Suspension>,
 }
@@ -537,7 +541,9 @@ crate::canonical_struct!(Peer @ 1 {
     outbox: Sequence,
     heard,
     offers_open: Sequence,
+    bundle_leaf: Index,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
+    agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
 });
 
@@ -555,7 +561,9 @@ impl Peer {
             outbox: 0,
             heard: Heard::default(),
             offers_open: 0,
+            bundle_leaf: 0,
             agreements: Vec::new(),
+            agreement_leaves: Vec::new(),
             suspended: Vec::new(),
         }
     }

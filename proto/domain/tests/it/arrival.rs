@@ -908,3 +908,132 @@ fn a_second_spelling_of_a_code_is_no_code() {
     assert_eq!(newest_kind(&b), Kind::Nack);
     assert_eq!(phase(&b, 1, "86"), "unknown");
 }
+
+/// However many statements follow, the bundle and the agreements in force are found as they were signed.
+#[test]
+fn what_the_roots_stated_is_found_behind_any_number_of_statements() {
+    let (mut a, mut b) = two();
+    let newer = agreement(a.prefix, b.prefix, 2);
+    agree([&mut a, &mut b], &newer);
+    for number in 1..=1_050 {
+        let answer = a.state(&suspension(&a, &b, number, TimeMs(0)));
+        assert_eq!(text(&answer), "done");
+    }
+    let bundle = b.bundle();
+    let fingerprint = sha256(&[&bundle.bytes.0]);
+    let renewed = Statement::Recognise {
+        bundle: bundle.clone(),
+        fingerprint,
+    };
+    assert_eq!(text(&a.state(&renewed)), "done");
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let peer = peer.expect("a peer");
+    let stated = |index: u64| {
+        let Ok(leaf) = a.ledger.leaf(index);
+        let event = leaf.expect("a leaf").values[usize::from(slot::EVENT)].clone();
+        Statement::from_bytes(&event.expect("an event").0).expect("a statement")
+    };
+    assert_eq!(stated(peer.bundle_leaf), renewed);
+    assert_eq!(peer.agreement_leaves.len(), peer.agreements.len());
+    for (agreement, index) in peer.agreements.iter().zip(&peer.agreement_leaves) {
+        let Statement::Agree { agreement: signed } = stated(*index) else {
+            panic!("leaf {index} states an agreement");
+        };
+        assert_eq!(signed.bytes.0, agreement.to_bytes());
+    }
+}
+
+/// Each kind is counted for itself, up to its limit and not one more; the next minute begins anew.
+#[test]
+fn each_kind_of_mail_has_its_own_limit_in_a_minute() {
+    use carnet_domain::limits::{
+        CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX,
+        REPORTS_A_MINUTE_MAX,
+    };
+    use carnet_domain::record::peer::Heard;
+    use carnet_domain::rules::rejection::Counted;
+    type Place = fn(&mut Heard) -> &mut u64;
+    let kinds: [(Place, Counted, u64); 5] = [
+        (|h| &mut h.offers, Counted::Offers, OFFERS_A_MINUTE_MAX),
+        (|h| &mut h.holds, Counted::Holds, REPORTS_A_MINUTE_MAX),
+        (|h| &mut h.nacks, Counted::Nacks, NACKS_A_MINUTE_MAX),
+        (|h| &mut h.claims, Counted::Claims, CLAIMS_A_MINUTE_MAX),
+        (|h| &mut h.leaves, Counted::Leaves, LEAVES_A_MINUTE_MAX),
+    ];
+    let at = TimeMs(60_000 * 7 + 59_999);
+    for (place, what, max) in kinds {
+        let (mut most, mut one) = (Heard::default(), Heard::default());
+        *place(&mut most) = max;
+        *place(&mut one) = 1;
+        let full = Heard::default().and(&most, at).expect("up to the limit");
+        assert_eq!(full.minute, 7);
+        assert_eq!(full.and(&one, at), Err((what, max)));
+        let next = full.and(&one, TimeMs(at.0 + 1)).expect("the next minute");
+        assert_eq!((*place(&mut next.clone()), next.minute), (1, 8));
+        *place(&mut one) = u64::MAX;
+        assert_eq!(full.and(&one, at), Err((what, max)), "nothing overflows");
+    }
+}
+
+/// A registry that shows another past, other terms or another epoch than the chain known here moves nothing.
+#[test]
+fn a_link_that_does_not_follow_the_one_known_here_is_nacked() {
+    use carnet_domain::custody::Doubt;
+    use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
+    type Change = fn(&mut Link);
+    let changes: [(Change, Doubt); 2] = [
+        (
+            |link| link.prev = sha256(&[b"another past"]),
+            Doubt::AnotherBefore,
+        ),
+        (|link| link.epoch = 4, Doubt::EpochOff),
+    ];
+    for (change, doubt) in changes {
+        let (mut a, mut b) = two();
+        export(&mut a, &mut b, 1, 1);
+        let code = a.code(1);
+        b.must("customs", offer(&b, &a, code, 2, Purpose::PermanentExport));
+        retell(&mut b, &a, |slots| {
+            let link = slots.values[usize::from(slot::CUSTODY)].as_ref();
+            let mut link = Link::from_bytes(&link.expect("shown").clone()).expect("a link");
+            change(&mut link);
+            slots.set(slot::CUSTODY, &link);
+        });
+        b.close();
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let peer = peer.expect("a peer");
+        let batch = b.lying_mail(&a.prefix, peer.size_seen, peer.cursor);
+        let index = a.registry().tree.size();
+        assert_eq!(crate::bounds::take(&mut a, batch), "done");
+        assert_eq!(phase(&a, 1, "86"), "Gone 1");
+        let Ok(leaf) = a.ledger.leaf(index);
+        let said = leaf.expect("a nack").values[usize::from(slot::EVENT)].clone();
+        let said = Rejection::from_bytes(&said.expect("what it says").0);
+        let expected = Rejection::new(Reason::TransferEnded, Detail::Doubtful { doubt });
+        assert_eq!(said, Ok(expected));
+    }
+}
+
+/// The agreement that an offer named governs the transfer to its end: a departure under another is no departure.
+#[test]
+fn a_departure_under_another_agreement_is_no_departure() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    retell(&mut a, &b, |slots| {
+        let link = slots.values[usize::from(slot::CUSTODY)].as_ref();
+        let mut link = Link::from_bytes(&link.expect("shown").clone()).expect("a link");
+        link.agreement.as_mut().expect("named").version = 2;
+        slots.set(slot::CUSTODY, &link);
+    });
+    a.close();
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let peer = peer.expect("a peer");
+    let batch = a.lying_mail(&b.prefix, peer.size_seen, peer.cursor);
+    assert_eq!(crate::bounds::take(&mut b, batch), "done");
+    assert_eq!(newest_kind(&b), Kind::Nack);
+    assert_eq!(phase(&b, 1, "86"), "Permitted 1");
+}

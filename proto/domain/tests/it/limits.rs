@@ -205,6 +205,8 @@ fn offered_home(known: u64, epoch: u64) -> String {
     let code = a.code(1);
     let mut here = robot(&a, &code);
     here.custody.epoch = known;
+    here.custody.shown.as_mut().expect("admitted").epoch = known;
+    let newest = here.custody.link;
     let Ok(()) = a.ledger.put_robot(here);
     let home = Command::DeclareExport {
         code,
@@ -238,7 +240,7 @@ fn offered_home(known: u64, epoch: u64) -> String {
         epoch,
         from: Some(b.prefix),
         to: a.prefix,
-        prev: Digest::ZERO,
+        prev: newest,
         agreement: Some(agreed(prefix("86"), prefix("49"))),
     };
     slots.set(slot::CUSTODY, &link);
@@ -424,6 +426,8 @@ fn peers_are_counted() {
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         heard: carnet_domain::record::peer::Heard::default(),
         offers_open: 10_000,
+        bundle_leaf: 0,
+        agreement_leaves: Vec::new(),
     };
     let peers: Vec<_> = prefixes.take(PEERS_MAX).map(one).collect();
     assert_eq!(peers.len(), PEERS_MAX);
