@@ -787,7 +787,8 @@ fn usual_signer(command: &Command) -> &'static str {
         | Command::ApproveModel { .. }
         | Command::SetModelStatus { .. }
         | Command::SetHold { .. }
-        | Command::LiftHold { .. } => "registrar",
+        | Command::LiftHold { .. }
+        | Command::ClearClaim { .. } => "registrar",
         Command::AddSigner { .. } | Command::RetireSigner { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",
         Command::OpenRecall { .. } | Command::WithdrawRecall { .. } => "regulator",

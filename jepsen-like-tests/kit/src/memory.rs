@@ -27,7 +27,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 use carnet_trust::evidence;
@@ -41,7 +41,9 @@ pub struct MemoryLedger {
     part_holders: BTreeMap<Digest, Code>,
     counts: BTreeMap<ModelId, u64>,
     ends: BTreeMap<Digest, Ends>,
-    claims: BTreeMap<(Prefix, Digest), Ended>,
+    claims: BTreeMap<(Prefix, Digest), Claim>,
+    claims_of: BTreeMap<Prefix, u64>,
+    claims_at: BTreeMap<(Prefix, u64), Digest>,
     enterprises: BTreeMap<EnterpriseId, Enterprise>,
     makers: BTreeMap<Digest, EnterpriseId>,
     models: BTreeMap<ModelId, Model>,
@@ -172,6 +174,8 @@ impl MemoryLedger {
         table(&mut e, self.counts.iter());
         table(&mut e, self.ends.iter());
         table(&mut e, self.claims.iter());
+        table(&mut e, self.claims_of.iter());
+        table(&mut e, self.claims_at.iter());
         table(&mut e, self.enterprises.iter());
         table(&mut e, self.makers.iter());
         table(&mut e, self.models.iter());
@@ -262,16 +266,38 @@ impl Ledger for MemoryLedger {
         self.ends.insert(*identity, ends);
         Ok(())
     }
-    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, Infallible> {
+    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Claim>, Infallible> {
         Ok(self.claims.get(&(*peer, *identity)).cloned())
     }
     fn put_claim(
         &mut self,
         peer: &Prefix,
         identity: &Digest,
-        claim: Ended,
+        claim: Option<Claim>,
     ) -> Result<(), Infallible> {
-        self.claims.insert((*peer, *identity), claim);
+        match claim {
+            Some(claim) => self.claims.insert((*peer, *identity), claim),
+            None => self.claims.remove(&(*peer, *identity)),
+        };
+        Ok(())
+    }
+    fn claims_of(&self, peer: &Prefix) -> Result<u64, Infallible> {
+        Ok(self.claims_of.get(peer).copied().unwrap_or(0))
+    }
+    fn put_claims_of(&mut self, peer: &Prefix, count: u64) -> Result<(), Infallible> {
+        self.claims_of.insert(*peer, count);
+        Ok(())
+    }
+    fn claim_at(&self, peer: &Prefix, place: u32) -> Result<Option<Digest>, Infallible> {
+        Ok(self.claims_at.get(&(*peer, u64::from(place))).copied())
+    }
+    fn put_claim_at(
+        &mut self,
+        peer: &Prefix,
+        place: u32,
+        identity: &Digest,
+    ) -> Result<(), Infallible> {
+        self.claims_at.insert((*peer, u64::from(place)), *identity);
         Ok(())
     }
 

@@ -104,6 +104,11 @@ pub fn commands(country: &Country) -> Vec<Command> {
             recall: recall_id(country, "R-1"),
             report: d("report"),
         },
+        Command::ClearClaim {
+            peer: Prefix::parse("49").expect("a prefix"),
+            identity: d("body"),
+            reason: reason.clone(),
+        },
     ]
 }
 

@@ -26,7 +26,9 @@
 //! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
 //! peers       prefix 2                                      → Peer
 //! ended       'i' ‖ identity 32                             → Ends
-//!             'c' ‖ peer 2 ‖ identity 32                    → Ended
+//!             'c' ‖ peer 2 ‖ identity 32                    → Claim
+//!             'n' ‖ peer 2                                  → how many claims of the peer were ever kept, u64
+//!             'r' ‖ peer 2 ‖ place u32                      → identity 32 of the claim in that place of its ring
 //! ```
 //! Every value begins with a version byte. Numbers are big-endian, so that order is kept. `entries` and `envelopes` are
 //! only ever appended to in the order of their keys: their files never overlap, so that compaction moves them down without
@@ -217,6 +219,16 @@ pub fn ends(identity: &Digest) -> Vec<u8> {
 /// `ended`: a peer's claim.
 pub fn claim(peer: &Prefix, identity: &Digest) -> Vec<u8> {
     join(&[b"c", peer.as_str().as_bytes(), &identity.0])
+}
+
+/// `ended`: how many claims of a peer were ever kept.
+pub fn claims_of(peer: &Prefix) -> Vec<u8> {
+    join(&[b"n", peer.as_str().as_bytes()])
+}
+
+/// `ended`: a place of the ring of a peer's claims.
+pub fn claim_at(peer: &Prefix, place: u32) -> Vec<u8> {
+    join(&[b"r", peer.as_str().as_bytes(), &place.to_be_bytes()])
 }
 
 /// The first key after all keys that begin with `prefix`, or `None` if there is none.

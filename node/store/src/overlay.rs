@@ -22,7 +22,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -419,7 +419,9 @@ impl Ledger for Overlay<'_> {
         part_holder(identity: &Digest) -> Option<Code>;
         count_of_model(model: &ModelId) -> u64;
         ends(identity: &Digest) -> Option<Ends>;
-        claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
+        claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
+        claims_of(peer: &Prefix) -> u64;
+        claim_at(peer: &Prefix, place: u32) -> Option<Digest>;
         enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
@@ -497,9 +499,25 @@ impl Ledger for Overlay<'_> {
         &mut self,
         peer: &Prefix,
         identity: &Digest,
-        claim: Ended,
+        claim: Option<Claim>,
     ) -> Result<(), StorageFault> {
-        self.put(Family::Ended, keys::claim(peer, identity), &claim);
+        let claim = claim.as_ref().map(to_stored);
+        self.set(Family::Ended, keys::claim(peer, identity), claim);
+        Ok(())
+    }
+
+    fn put_claims_of(&mut self, peer: &Prefix, count: u64) -> Result<(), StorageFault> {
+        self.put(Family::Ended, keys::claims_of(peer), &count);
+        Ok(())
+    }
+
+    fn put_claim_at(
+        &mut self,
+        peer: &Prefix,
+        place: u32,
+        identity: &Digest,
+    ) -> Result<(), StorageFault> {
+        self.put(Family::Ended, keys::claim_at(peer, place), identity);
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -253,8 +253,19 @@ impl<'a> Records<'a> {
     }
 
     /// A peer's claim that an identity ended.
-    pub fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, StorageFault> {
+    pub fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Claim>, StorageFault> {
         self.one(Family::Ended, &keys::claim(peer, identity))
+    }
+
+    /// How many claims of a peer were ever kept.
+    pub fn claims_of(&self, peer: &Prefix) -> Result<u64, StorageFault> {
+        let count = self.one(Family::Ended, &keys::claims_of(peer))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// The identity of the claim in a place of the ring of a peer's claims.
+    pub fn claim_at(&self, peer: &Prefix, place: u32) -> Result<Option<Digest>, StorageFault> {
+        self.one(Family::Ended, &keys::claim_at(peer, place))
     }
 
     /// An enterprise.

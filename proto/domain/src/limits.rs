@@ -44,6 +44,8 @@ pub const AI_MODELS_MAX: usize = 32;
 pub const HOLDS_MAX: usize = 32;
 /// The most reports of theft and loss on one robot here by another registry.
 pub const HOLDS_OF_PEER_MAX: usize = 8;
+/// The most claims kept of one peer that identities ended: at the next one its oldest makes way.
+pub const CLAIMS_OF_PEER_MAX: u64 = 1 << 16;
 /// The most recalls that name one model and have not ended.
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.

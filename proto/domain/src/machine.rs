@@ -22,7 +22,7 @@ pub use time::is_about_time;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::bytes::time::TimeMs;
-use crate::limits::{REFUSAL_BYTES_MAX, UNSEALED_MAX, next_own};
+use crate::limits::{CLAIMS_OF_PEER_MAX, REFUSAL_BYTES_MAX, UNSEALED_MAX, next_own};
 use crate::log::authority::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
 };
@@ -37,7 +37,7 @@ use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
 use crate::record::session::Session;
-use crate::record::{Ended, Signer};
+use crate::record::{Claim, Ended, Signer};
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
 use crate::rules::rejection::{Detail, Reason, Rejection};
@@ -668,14 +668,16 @@ impl<L: Ledger> Run<'_, L> {
                     }
                 }
                 Effect::Ended(identity, ended) => self.end(identity, (**ended).clone())?,
-                Effect::Claim(identity, claim) => {
-                    let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
-                    if let Err(place) = ends.claimed_by.binary_search(&claim.by) {
-                        ends.claimed_by.insert(place, claim.by);
-                        self.ledger.put_ends(identity, ends)?;
+                Effect::Claim(identity, claim) => self.keep_claim(identity, claim)?,
+                Effect::ClaimCleared(peer, identity) => {
+                    if let Some(claim) = self.ledger.claim(peer, identity)? {
+                        let cleared = Claim {
+                            cleared: true,
+                            ..claim
+                        };
+                        self.ledger.put_claim(peer, identity, Some(cleared))?;
+                        self.unclaim(peer, identity)?;
                     }
-                    self.ledger
-                        .put_claim(&claim.by, identity, (**claim).clone())?;
                 }
                 Effect::Transfer(transfer) => {
                     let mut transfer = (**transfer).clone();
@@ -707,6 +709,46 @@ impl<L: Ledger> Run<'_, L> {
     fn end(&mut self, identity: &Digest, ended: Ended) -> Result<(), L::Fault> {
         let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
         ends.proven = Some(ended);
+        self.ledger.put_ends(identity, ends)
+    }
+
+    /// Keeps the first claim of a peer about an identity. When there are as many as are kept of one peer, the oldest makes way.
+    fn keep_claim(&mut self, identity: &Digest, said: &Ended) -> Result<(), L::Fault> {
+        let peer = said.by;
+        if self.ledger.claim(&peer, identity)?.is_some() {
+            return Ok(());
+        }
+        let count = self.ledger.claims_of(&peer)?;
+        let place = (count % CLAIMS_OF_PEER_MAX) as u32;
+        if let Some(oldest) = self.ledger.claim_at(&peer, place)? {
+            self.ledger.put_claim(&peer, &oldest, None)?;
+            self.unclaim(&peer, &oldest)?;
+        }
+        self.ledger.put_claim_at(&peer, place, identity)?;
+        self.ledger.put_claims_of(&peer, next_own(count))?;
+        let claim = Claim {
+            said: said.clone(),
+            cleared: false,
+        };
+        self.ledger.put_claim(&peer, identity, Some(claim))?;
+        let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
+        if let Err(place) = ends.claimed_by.binary_search(&peer) {
+            ends.claimed_by.insert(place, peer);
+            self.ledger.put_ends(identity, ends)?;
+        }
+        Ok(())
+    }
+
+    /// A peer is none of those any more that claim the end of an identity.
+    fn unclaim(
+        &mut self,
+        peer: &crate::bytes::code::Prefix,
+        identity: &Digest,
+    ) -> Result<(), L::Fault> {
+        let Some(mut ends) = self.ledger.ends(identity)? else {
+            return Ok(());
+        };
+        ends.claimed_by.retain(|other| other != peer);
         self.ledger.put_ends(identity, ends)
     }
 

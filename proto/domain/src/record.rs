@@ -24,4 +24,4 @@ pub use model::{ApprovalStatus, Form, Model, ModelFacts, ModelStanding};
 pub use party::{Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
-pub use robot::{Before, Ended, Ends, Firmware, Hold, Identity, Pending, Robot, Stay};
+pub use robot::{Before, Claim, Ended, Ends, Firmware, Hold, Identity, Pending, Robot, Stay};

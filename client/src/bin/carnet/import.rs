@@ -15,14 +15,16 @@
 //! maker_scheme, maker_country, maker_id      default: the flags
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use carnet_client::{BulkEvent, BulkReport, identity, pki};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
+use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker, key_identity};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
@@ -63,7 +65,7 @@ pub(crate) struct ImportArgs {
     /// Where refused rows are written, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
-    /// Judge the file, and send nothing.
+    /// Judge the file, and send nothing; shows how the first bodies are written.
     #[arg(long)]
     dry_run: bool,
 }
@@ -93,6 +95,34 @@ struct Defaults {
     scheme: IdentifierScheme,
     country: Option<String>,
     id: Option<String>,
+}
+
+/// Which row names a body, a part or a key first: two rows that meet are one thing in the world, or a mistake.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<Digest, u64>);
+
+impl Seen {
+    fn first(&mut self, line: u64, registration: &Registration) -> Result<(), String> {
+        let parts = registration
+            .identity_parts
+            .iter()
+            .chain(&registration.parts);
+        let named = std::iter::once(("body_serial", registration.body.identity()))
+            .chain(parts.map(|part| ("parts", part.identity())))
+            .chain(
+                registration
+                    .robot_key
+                    .as_ref()
+                    .map(|key| ("robot_key", key_identity(key))),
+            );
+        for (field, identity) in named {
+            if let Some(other) = self.0.insert(identity, line) {
+                self.0.insert(identity, other);
+                return Err(format!("{field}: the same as in line {other}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A row that is not a robot.
@@ -199,8 +229,13 @@ fn rows(
     reader: impl BufRead + 'static,
     defaults: Defaults,
 ) -> Box<dyn Iterator<Item = Parsed>> {
-    let judge = move |line: u64, row: Result<Row, String>| {
-        let registration = row.and_then(|row| row.registration(&defaults));
+    let mut seen = Seen::default();
+    let mut judge = move |line: u64, row: Result<Row, String>| {
+        let registration = row.and_then(|row| {
+            let registration = row.registration(&defaults)?;
+            seen.first(line, &registration)?;
+            Ok(registration)
+        });
         (line, registration.map_err(|fault| BadRow { line, fault }))
     };
     match form {
@@ -258,15 +293,22 @@ fn open(path: &Path, defaults: &Defaults) -> Result<Box<dyn Iterator<Item = Pars
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Survey {
     good: u64,
+    /// The first bodies, as they are registered.
+    made: Vec<Value>,
     bad_count: u64,
     bad: Vec<BadRow>,
 }
 
 fn survey(rows: impl Iterator<Item = Parsed>) -> Survey {
     let mut survey = Survey::default();
-    for (_, row) in rows {
+    for (line, row) in rows {
         match row {
-            Ok(_) => survey.good += 1,
+            Ok(registration) => {
+                survey.good += 1;
+                if survey.made.len() < SHOWN_MAX {
+                    survey.made.push(body(line, &registration.body));
+                }
+            }
             Err(bad) => {
                 survey.bad_count += 1;
                 if survey.bad.len() < SHOWN_MAX {
@@ -276,6 +318,16 @@ fn survey(rows: impl Iterator<Item = Parsed>) -> Survey {
         }
     }
     survey
+}
+
+/// What was made of the spelling of a row's body.
+fn body(line: u64, body: &BodyName) -> Value {
+    let maker = &body.maker;
+    json!({
+        "line": line.to_string(),
+        "maker": format!("{}:{}:{}", maker.scheme.name().to_ascii_lowercase(), maker.country, maker.identifier),
+        "serial": body.serial,
+    })
 }
 
 pub(crate) async fn run(
@@ -313,6 +365,7 @@ pub(crate) async fn run(
             "rows": survey.good.to_string(),
             "malformed": survey.bad_count.to_string(),
             "malformed_rows": malformed,
+            "first_bodies": survey.made,
         });
         return Ok(value.into());
     }
@@ -422,7 +475,7 @@ fn progress(count: u64, format: Format) -> ProgressBar {
 #[derive(Debug, Default)]
 struct LineBook {
     next: u64,
-    open: std::collections::BTreeMap<u64, (u64, String)>,
+    open: BTreeMap<u64, (u64, String)>,
 }
 
 impl LineBook {
@@ -591,6 +644,20 @@ mod tests {
             ..plain()
         };
         assert_ne!(of(plain()), of(other));
+    }
+
+    #[test]
+    fn rows_that_meet_in_the_world_are_shown_to_each_other() {
+        let text = "code,manufactured,body_serial,parts\n\
+            86000110000200000000000000001,2026-05-01,s 1,battery:B1\n\
+            86000110000200000000000000002,2026-05-01,S-1,\n\
+            86000110000200000000000000003,2026-05-01,S-3,battery:b1\n\
+            86000110000200000000000000004,2026-05-01,S-4,battery:B4\n";
+        let found = check(Form::Csv, text);
+        let fault = |at: usize| found[at].1.clone().expect_err("a fault");
+        assert!(found[0].1.is_ok() && found[3].1.is_ok());
+        assert_eq!(fault(1), "body_serial: the same as in line 2");
+        assert_eq!(fault(2), "parts: the same as in line 2");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use carnet_client::identity;
+use carnet_client::{Client, identity};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::signature::PublicKey;
-use carnet_domain::record::{BodyName, Firmware, Maker, PartName, PartType};
+use carnet_domain::record::{
+    BodyName, Firmware, Maker, PartName, PartType, RecallStatus, Robot as Record,
+};
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use clap::{Args, Subcommand};
@@ -475,7 +477,9 @@ pub(crate) async fn run(
             } else {
                 client.robot(&code).await?
             };
-            Ok(view::at(view::robot(&found.value), found.position).into())
+            let mut shown = view::robot(&found.value);
+            shown["recalls_owed"] = owed(&client, &found.value).await?.into();
+            Ok(view::at(shown, found.position).into())
         }
         Robot::List { filter, limit } => {
             list(
@@ -545,6 +549,31 @@ pub(crate) async fn run(
                 .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
             let value = json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": found.value.len()});
             Ok(value.into())
+        }
+    }
+}
+
+/// The recalls that a robot owes a remedy for now. Its record names them only from the next change of an attribute on.
+async fn owed(client: &Client, robot: &Record) -> Result<Vec<String>, Failed> {
+    let mut owed = robot.owed.clone();
+    let model = robot.identity.code.model_id();
+    let mut token = String::new();
+    loop {
+        let page = client.recalls(model.as_str(), 0, &token).await?;
+        for recall in &page.values {
+            let id = &recall.notice.id;
+            match robot.owes(recall) {
+                true if !owed.contains(id) => owed.push(id.clone()),
+                true => {}
+                false => {
+                    owed.retain(|known| known != id || recall.status == RecallStatus::Proposed)
+                }
+            }
+        }
+        token = page.next;
+        if token.is_empty() {
+            owed.sort();
+            return Ok(owed.iter().map(ToString::to_string).collect());
         }
     }
 }

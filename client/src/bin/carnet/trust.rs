@@ -13,7 +13,7 @@ use carnet_domain::record::peer::{
     Statement, root_signing_bytes,
 };
 use carnet_domain::record::{AgreementRef, Severity};
-use carnet_domain::rules::command::Purpose;
+use carnet_domain::rules::command::{Command, Purpose};
 use carnet_trust::bundle::{of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::cluster::accepted;
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::parse::{self, When};
-use crate::submit::merge;
+use crate::submit::{self, Write, merge};
 use crate::{Outcome, view};
 
 /// The root keys of a jurisdiction, from its PKI directory.
@@ -213,6 +213,18 @@ pub(crate) enum Peer {
     },
     /// Lists peers.
     List,
+    /// Clears a peer's claim that an identity ended: it blocks no registration here any more.
+    ClearClaim {
+        /// The peer's primary prefix.
+        peer: Prefix,
+        /// The identity, as the refusal shows it: 64 hexadecimal digits.
+        identity: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
 }
 
 pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Failed> {
@@ -244,6 +256,22 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
             let agreements: Vec<Value> =
                 found.value.agreements.iter().map(view::agreement).collect();
             Ok(merge(view::peer(&found.value), json!({"agreements": agreements})).into())
+        }
+        Peer::ClearClaim {
+            peer,
+            identity,
+            reason,
+            write,
+        } => {
+            let identity = Digest::parse(identity.trim())
+                .map_err(|error| Failed::usage(format!("{identity:?}: {error}")))?;
+            let extra = json!({"peer": peer.to_string(), "identity": identity.to_string()});
+            let command = Command::ClearClaim {
+                peer,
+                identity,
+                reason,
+            };
+            submit::one(settings, write, command, extra).await
         }
         Peer::List => {
             let client = settings.client()?;

@@ -196,13 +196,18 @@ fn read_all(
         Family::Peers => note(records.peers().map(drop)),
         Family::Ended => {
             for (key, _) in sound {
-                let identity = Digest(key[key.len() - 32..].try_into().expect("32 bytes"));
+                let identity = || Digest(key[key.len() - 32..].try_into().expect("32 bytes"));
+                let peer = || {
+                    let peer = std::str::from_utf8(&key[1..3]).expect("a prefix");
+                    Prefix::parse(peer).expect("a prefix")
+                };
                 match key[0] {
-                    b'i' => note(records.ends(&identity).map(drop)),
+                    b'i' => note(records.ends(&identity()).map(drop)),
+                    b'c' => note(records.claim(&peer(), &identity()).map(drop)),
+                    b'n' => note(records.claims_of(&peer()).map(drop)),
                     _ => {
-                        let peer = std::str::from_utf8(&key[1..3]).expect("a prefix");
-                        let peer = Prefix::parse(peer).expect("a prefix");
-                        note(records.claim(&peer, &identity).map(drop));
+                        let place = u32::from_be_bytes(key[3..].try_into().expect("4 bytes"));
+                        note(records.claim_at(&peer(), place).map(drop));
                     }
                 }
             }

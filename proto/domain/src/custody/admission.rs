@@ -8,6 +8,7 @@
 //! | other parts, firmware, AI models, remedied recalls | the exporter's |
 //! | state | the exporter's, unless an end of life is pending here; a final or reserved one is not admitted |
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
+//! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | the exporter's; none after an export for good |
 //! | holds | both, by setter and kind, less what the exporter's own setters lifted ([`forget_lifted`]) |
 //! | owed recalls | both, by issuer and number |
@@ -173,7 +174,8 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         owed,
         remedied: disclosed.remedied,
         pending: here.pending,
-        inspection: disclosed.inspection,
+        // A report of another country's inspector is not one of ours.
+        inspection: None,
         custody: here.custody,
         custody_secret: here.custody_secret,
         head: here.head,

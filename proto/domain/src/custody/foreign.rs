@@ -896,13 +896,10 @@ impl<L: Ledger> Run<'_, L> {
             if self.has_proven_end(&identity)? {
                 continue;
             }
-            // A body that has an earlier record here is not ended by another's word unless that record is this robot's.
-            let other = self
-                .ledger
-                .part_holder(&identity)
-                .or_fault()?
-                .is_some_and(|holder| holder != code);
-            effects.push(ended(identity, claim || other));
+            // A body or part ends by another's word only as one of this very robot, as it is known here: any registry could
+            // write any body under a code of its own.
+            let holder = self.ledger.part_holder(&identity).or_fault()?;
+            effects.push(ended(identity, claim || holder != Some(code)));
         }
         let what = standing.state;
         let after = match here.robot {
@@ -929,7 +926,7 @@ impl<L: Ledger> Run<'_, L> {
         Ok(ends.is_some_and(|ends| ends.proven.is_some()))
     }
 
-    /// A theft or loss that the issuer reports of a robot here.
+    /// A theft or loss that the issuer reports of a robot here, and that whoever set a hold lifts it.
     fn issuers_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
             return Ok(Vec::new());
@@ -939,7 +936,7 @@ impl<L: Ledger> Run<'_, L> {
             .ledger
             .robot(&code)
             .or_fault()?
-            .filter(|r| issuer && is_bound(&r.custody.phase))
+            .filter(|r| is_bound(&r.custody.phase))
         else {
             return Ok(Vec::new());
         };
@@ -959,7 +956,7 @@ impl<L: Ledger> Run<'_, L> {
             Command::SetHold {
                 kind: kind @ (HoldKind::Theft | HoldKind::Lost),
                 ..
-            } => {
+            } if issuer => {
                 let is_new = |hold: &&Hold| {
                     let mut known = robot.holds.iter();
                     !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
@@ -984,10 +981,17 @@ impl<L: Ledger> Run<'_, L> {
                     );
                 }
             }
-            Command::LiftHold { kind, .. } => robot.holds.retain(|hold| {
-                let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
-                !theirs_once || said(*kind).any(|stands| stands.setter == hold.setter)
-            }),
+            // No agreement is needed, and nobody need be the issuer: a country takes back its own word.
+            Command::LiftHold { kind, .. } => {
+                let count = robot.holds.len();
+                robot.holds.retain(|hold| {
+                    let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
+                    !theirs_once || said(*kind).any(|stands| stands.setter == hold.setter)
+                });
+                if robot.holds.len() == count {
+                    return Ok(Vec::new());
+                }
+            }
             _ => return Ok(Vec::new()),
         }
         // Without a clause in force it alarms, and binds nothing.

@@ -21,7 +21,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.
@@ -101,7 +101,7 @@ small!(
     Code,
     Digest,
     EnterpriseId,
-    Ended,
+    Claim,
     Signer,
     Session,
     LooseChain,
@@ -187,7 +187,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Code>;
         ends(identity: &Digest) -> Option<Ends>;
-        claim(peer: &Prefix, identity: &Digest) -> Option<Ended>;
+        claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
+        claim_at(peer: &Prefix, place: u32) -> Option<Digest>;
         enterprise(id: &EnterpriseId) -> Option<Enterprise>;
         enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         model(id: &ModelId) -> Option<Model>;
@@ -219,7 +220,9 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         drop_robot(code: &Code);
         put_part_holder(identity: &Digest, holder: Option<&Code>);
         put_ends(identity: &Digest, ends: Ends);
-        put_claim(peer: &Prefix, identity: &Digest, claim: Ended);
+        put_claim(peer: &Prefix, identity: &Digest, claim: Option<Claim>);
+        put_claims_of(peer: &Prefix, count: u64);
+        put_claim_at(peer: &Prefix, place: u32, identity: &Digest);
         put_enterprise(enterprise: Enterprise);
         put_model(model: Model);
         put_signer(signer: Signer);
@@ -234,6 +237,11 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_envelope(index: u64, envelope: Vec<u8>);
         put_nodes(index: u64, complete: &[Node]);
         put_page(path: &PagePath, page: Option<Page>);
+    }
+
+    fn claims_of(&self, peer: &Prefix) -> Result<u64, L::Fault> {
+        self.count(1);
+        self.ledger.claims_of(peer)
     }
 
     fn count_of_model(&self, model: &ModelId) -> Result<u64, L::Fault> {

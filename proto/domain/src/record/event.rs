@@ -76,6 +76,8 @@ pub enum Effect {
     Ended(Digest, Box<Ended>),
     /// Another registry claims that an identity ended.
     Claim(Digest, Box<Ended>),
+    /// A peer's claim about an identity says nothing any more.
+    ClaimCleared(Prefix, Digest),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.

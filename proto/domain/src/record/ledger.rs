@@ -14,7 +14,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Ended, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
 use crate::rules::command::TransferId;
 
 /// Read and write access to the records of one registry. Writes are seen by later reads and committed together.
@@ -51,13 +51,26 @@ pub trait Ledger {
     /// Replaces it.
     fn put_ends(&mut self, identity: &Digest, ends: Ends) -> Result<(), Self::Fault>;
     /// The claim of a peer that a code, body or part has ended.
-    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Ended>, Self::Fault>;
-    /// Replaces it.
+    fn claim(&self, peer: &Prefix, identity: &Digest) -> Result<Option<Claim>, Self::Fault>;
+    /// Replaces or removes it.
     fn put_claim(
         &mut self,
         peer: &Prefix,
         identity: &Digest,
-        claim: Ended,
+        claim: Option<Claim>,
+    ) -> Result<(), Self::Fault>;
+    /// How many claims of a peer were ever kept; those before the newest ones made way.
+    fn claims_of(&self, peer: &Prefix) -> Result<u64, Self::Fault>;
+    /// Replaces it.
+    fn put_claims_of(&mut self, peer: &Prefix, count: u64) -> Result<(), Self::Fault>;
+    /// The identity of the claim in a place of the ring of a peer's claims.
+    fn claim_at(&self, peer: &Prefix, place: u32) -> Result<Option<Digest>, Self::Fault>;
+    /// Replaces it.
+    fn put_claim_at(
+        &mut self,
+        peer: &Prefix,
+        place: u32,
+        identity: &Digest,
     ) -> Result<(), Self::Fault>;
 
     /// An enterprise.

@@ -9,7 +9,10 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX, Identifier, Index, List, MODELS_OF_RECALL_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier, CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, Text, ListOf,
+    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
+    Identifier, Index, LEAVES_A_MINUTE_MAX, List, ListOf, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
+    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX,
+    Sequence, Text, is_identifier,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;

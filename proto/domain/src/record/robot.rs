@@ -310,12 +310,23 @@ crate::canonical_struct!(Ended @ 1 {
     leaf
 });
 
+/// A peer's claim that an identity has ended, as it is kept. One that a registrar cleared stays, so that the same peer does not
+/// bring it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What the peer said.
+    pub said: Ended,
+    /// Cleared by a registrar: it says nothing any more.
+    pub cleared: bool,
+}
+crate::canonical_struct!(Claim @ 1 { said, cleared });
+
 /// What is known of the end of one identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ends {
     /// Its proven end.
     pub proven: Option<Ended>,
-    /// Peers that claim one, ascending; each claim is kept by peer and identity.
+    /// Peers that claim one, ascending, but for claims that were cleared; each claim is kept by peer and identity.
     pub claimed_by: Vec<Prefix>,
 }
 crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<PEERS_MAX> });

@@ -67,12 +67,14 @@ pub enum CommandKind {
     WithdrawRecall,
     /// Records that a recall was remedied.
     RemedyRecall,
+    /// Clears a peer's claim that an identity ended.
+    ClearClaim,
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
     6 => SetModelStatus, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
-    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall,
+    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 40 => ClearClaim,
 });
 
 /// A life-cycle action and its payload. Persons stand as commitments.
@@ -563,6 +565,15 @@ pub enum Command {
         /// Digest of the report.
         report: Digest,
     },
+    /// Clears a peer's claim that an identity ended: it blocks nothing any more.
+    ClearClaim {
+        /// Whose claim.
+        peer: Prefix,
+        /// About which code (by its subject key), body or part.
+        identity: Digest,
+        /// Why.
+        reason: String,
+    },
 }
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
@@ -586,6 +597,7 @@ crate::canonical_variants!(Command @ 1 {
     30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
     31 => WithdrawRecall { recall, reason },
     32 => RemedyRecall { code, recall, report },
+    40 => ClearClaim { peer, identity, reason },
 });
 
 impl Command {

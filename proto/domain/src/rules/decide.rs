@@ -7,6 +7,7 @@ mod recall;
 mod robot;
 
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use crate::bytes::digest::Digest;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::limits::MODELS_OF_ENTERPRISE_MAX;
@@ -196,7 +197,9 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
         Command::SetHold { code, kind, reason } => {
             robot::set_hold(ledger, cx, command, code, *kind, reason)
         }
-        Command::LiftHold { code, kind, .. } => robot::lift_hold(ledger, cx, command, code, *kind),
+        Command::LiftHold { code, kind, reason } => {
+            robot::lift_hold(ledger, cx, command, code, *kind, reason)
+        }
         Command::DeclareExport { .. } => border::declare_export(ledger, cx, command),
         Command::CancelExport { transfer, .. } => {
             border::cancel_export(ledger, cx, command, transfer)
@@ -230,6 +233,11 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             remedy,
         } => recall::open(ledger, cx, command, notice, models, remedy),
         Command::WithdrawRecall { recall, .. } => recall::withdraw(ledger, cx, command, recall),
+        Command::ClearClaim {
+            peer,
+            identity,
+            reason,
+        } => clear_claim(ledger, cx, command, peer, identity, reason),
         Command::RemedyRecall { code, recall, .. } => {
             recall::remedy(ledger, cx, command, code, recall)
         }
@@ -535,6 +543,29 @@ fn in_order<F>(from: TimeMs, to: TimeMs, what: Ranged) -> Result<(), Stop<F>> {
         return no(Reason::RangeInverted, Detail::Inverted { what });
     }
     Ok(())
+}
+
+fn clear_claim<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    prefix: &Prefix,
+    identity: &Digest,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(CommandKind::ClearClaim, None)?;
+    let Some(peer) = ledger.peer(prefix).or_fault()? else {
+        return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix });
+    };
+    let claim = ledger.claim(prefix, identity).or_fault()?;
+    if claim.is_none_or(|claim| claim.cleared) {
+        return no(Reason::ClaimUnknown, Detail::Prefix { prefix: *prefix });
+    }
+    if reason.trim().is_empty() {
+        return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
+    let event = Event::new(Kind::Incident, command, After::Peer(Box::new(peer)));
+    Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
 }
 
 /// The robot with this code, or a refusal.

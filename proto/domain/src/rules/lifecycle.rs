@@ -2,6 +2,8 @@
 //!
 //! Only the table: holds, recalls, custody and roles are judged in `decide`.
 
+use crate::rules::policy::Role;
+
 /// Where a robot stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -295,6 +297,29 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
         ) => true,
         _ => false,
     }
+}
+
+/// Who sets a hold. Its setter lifts it, in whichever country the robot is; see [`lifts_others`].
+pub fn sets(role: Role, hold: HoldKind) -> bool {
+    use HoldKind as H;
+    use Role as R;
+    match hold {
+        H::OwnerHold => matches!(role, R::Registrar | R::Owner),
+        H::SaleLock => matches!(role, R::Registrar | R::Regulator),
+        H::RegulatorStop => matches!(role, R::Regulator),
+        H::Theft | H::Lost | H::Review => {
+            matches!(role, R::Registrar | R::Customs | R::Regulator)
+        }
+        H::EvidenceFreeze => matches!(role, R::Registrar | R::Customs | R::Regulator),
+        // Set by the declaration of an end of life, and ended with it.
+        H::EndOfLifePending => false,
+    }
+}
+
+/// Who lifts holds that others set, here or abroad, with a reason that stays in the log: the regulator, who also carries out
+/// what a court orders. So no hold outlasts its setter, and none can be lifted by nobody because the robot has travelled.
+pub fn lifts_others(role: Role, hold: HoldKind) -> bool {
+    role == Role::Regulator && hold != HoldKind::EndOfLifePending
 }
 
 /// Whether a hold blocks departure abroad. The others travel with the robot and keep their setter.

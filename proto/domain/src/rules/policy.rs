@@ -237,6 +237,11 @@ pub const MATRIX: &[Row] = &[
         own: &[Manufacturer, Importer],
     },
     Row {
+        kind: CommandKind::ClearClaim,
+        any: &[Registrar],
+        own: &[],
+    },
+    Row {
         kind: CommandKind::RemedyRecall,
         any: &[Registrar, ServiceProvider],
         own: &[Manufacturer, Importer],

@@ -79,6 +79,8 @@ reasons! {
     34 SecondPartyRequired "The second step needs another signer than the first.", "Have the other party confirm.";
     35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
+    98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
+    101 ReasonMissing "Whoever lifts what another set says why.", "Give the reason, or the order it rests on.";
     37 HoldExists "The hold stands already.", "Nothing to do.";
     38 ReleaseCodeWrong "The release code does not match the seller's.", "Ask the seller for the code.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";

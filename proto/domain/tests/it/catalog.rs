@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use carnet_domain::rules::command::CommandKind;
 use carnet_domain::rules::lifecycle::{
-    ActionKind, HoldKind, State, blocks, blocks_departure, next,
+    ActionKind, HoldKind, State, blocks, blocks_departure, lifts_others, next, sets,
 };
 use carnet_domain::rules::policy::{MATRIX, Role, permission};
 use carnet_domain::rules::rejection::{Detail, Reason};
@@ -48,6 +48,13 @@ fn lifecycle() {
 
 #[test]
 fn holds() {
+    let roles = |may: &dyn Fn(Role) -> bool| -> Vec<&str> {
+        let roles = Role::ALL.iter();
+        roles
+            .filter(|role| may(**role))
+            .map(|role| role.word())
+            .collect()
+    };
     let rows: Vec<Value> = HoldKind::ALL
         .iter()
         .map(|hold| {
@@ -59,6 +66,8 @@ fn holds() {
                 "name": hold.name(),
                 "blocks": blocked.map(|action| action.name()).collect::<Vec<_>>(),
                 "blocks_departure": blocks_departure(*hold),
+                "set_by": roles(&|role| sets(role, *hold)),
+                "lifted_for_others_by": roles(&|role| lifts_others(role, *hold)),
             })
         })
         .collect();

@@ -415,10 +415,10 @@ fn holds_block_what_their_table_says_and_only_their_setter_lifts_them() {
         kind,
         reason: reason(),
     };
-    check(&mut x, "regulator", set(HoldKind::SaleLock), "done");
+    check(&mut x, "registrar", set(HoldKind::SaleLock), "done");
     check(
         &mut x,
-        "regulator",
+        "registrar",
         set(HoldKind::SaleLock),
         "HoldExists: SaleLock",
     );
@@ -427,11 +427,11 @@ fn holds_block_what_their_table_says_and_only_their_setter_lifts_them() {
         &mut x,
         "dealer",
         sale.clone(),
-        "Held: SaleLock set by regulator office regulator/hq at 86 on …",
+        "Held: SaleLock set by registrar office registrar/hq at 86 on …",
     );
     check(
         &mut x,
-        "registrar",
+        "customs",
         lift(HoldKind::SaleLock),
         "HoldUnknown: SaleLock",
     );
@@ -447,7 +447,7 @@ fn holds_block_what_their_table_says_and_only_their_setter_lifts_them() {
         set(HoldKind::EndOfLifePending),
         "TransitionNotAllowed: an end of life is declared by a recycler, not set as a hold",
     );
-    check(&mut x, "regulator", lift(HoldKind::SaleLock), "done");
+    check(&mut x, "registrar", lift(HoldKind::SaleLock), "done");
     check(&mut x, "dealer", sale, "done");
 }
 

@@ -600,6 +600,7 @@ fn refuse_ended<L: Ledger>(
                 state: end.state,
                 by: end.by,
                 at: end.at,
+                identity,
             };
             return no(Reason::IdentityEnded, detail);
         }

@@ -3,7 +3,7 @@
 use super::border::stay_allows;
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
-use crate::bytes::code::Code;
+use crate::bytes::code::{Code, EnterpriseId};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
@@ -12,11 +12,13 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, EnterpriseStatus, Hold, Holder, Identity, PartName, PartType, Party,
-    Pending, Robot, Stay, key_identity,
+    ApprovalStatus, Before, EnterpriseStatus, Hold, Holder, Identity, Maker, PartName, PartType,
+    Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::command::{Action, Command, CommandKind, Registration};
-use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State, blocks, end_state, next};
+use crate::rules::lifecycle::{
+    ActionKind, EndOfLife, HoldKind, State, blocks, end_state, lifts_others, next, sets,
+};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Ending, Reason};
 
@@ -78,16 +80,22 @@ fn market_access<L: Ledger>(
     Ok((model.facts.level, model.facts.safety_class))
 }
 
+/// Refuses an identity that has ended. What a peer merely claims counts only where nobody is accredited here as the maker that
+/// the identity names: it takes no serial from its maker.
 fn refuse_ended<L: Ledger>(
     ledger: &L,
     what: Ending,
     identity: &Digest,
+    claims: Claims,
 ) -> Result<(), Stop<L::Fault>> {
     let Some(ends) = ledger.ends(identity).or_fault()? else {
         return Ok(());
     };
     let end = match (ends.proven, ends.claimed_by.first()) {
-        (None, Some(peer)) => ledger.claim(peer, identity).or_fault()?,
+        (None, Some(peer)) if claims == Claims::Count => {
+            let claim = ledger.claim(peer, identity).or_fault()?;
+            claim.map(|claim| claim.said)
+        }
         (proven, _) => proven,
     };
     match end {
@@ -99,10 +107,43 @@ fn refuse_ended<L: Ledger>(
                 state: end.state,
                 by: end.by,
                 at: end.at,
+                identity: *identity,
             },
         ),
         None => Ok(()),
     }
+}
+
+/// Whether a peer's claim that an identity ended counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    /// It does.
+    Count,
+    /// It does not: the maker that the identity names is accredited here, or the code is of this registry.
+    DoNot,
+}
+
+impl Claims {
+    /// About something of a maker.
+    fn about<L: Ledger>(ledger: &L, maker: &Maker) -> Result<Self, Stop<L::Fault>> {
+        Ok(match accredited_as(ledger, maker)? {
+            Some(_) => Self::DoNot,
+            None => Self::Count,
+        })
+    }
+}
+
+/// Who is accredited here as a maker and was not struck off.
+fn accredited_as<L: Ledger>(
+    ledger: &L,
+    maker: &Maker,
+) -> Result<Option<EnterpriseId>, Stop<L::Fault>> {
+    let Some(id) = ledger.enterprise_of(maker).or_fault()? else {
+        return Ok(None);
+    };
+    let known = ledger.enterprise(&id).or_fault()?;
+    let stands = known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff);
+    Ok(stands.then_some(id))
 }
 
 pub(super) fn reserve<L: Ledger>(
@@ -119,7 +160,8 @@ pub(super) fn reserve<L: Ledger>(
         Role::Manufacturer,
         None,
     )?;
-    refuse_ended(ledger, Ending::Code, &Subject::robot(code).key())?;
+    let key = Subject::robot(code).key();
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
     if ledger.robot(code).or_fault()?.is_some() {
         return no(Reason::CodeExists, Detail::Code { code: *code });
     }
@@ -209,13 +251,16 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::RoleNotAllowed, Detail::ImporterFiles {});
     }
     parts_fit::<L::Fault>(r)?;
-    refuse_ended(ledger, Ending::Code, &Subject::robot(&r.code).key())?;
+    let key = Subject::robot(&r.code).key();
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
     let body = r.body.identity();
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
     let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
-    refuse_ended(ledger, Ending::Body, &body)?;
-    for part in &identity_parts {
-        refuse_ended(ledger, Ending::IdentityPart, &part.identity)?;
+    let claims = Claims::about(ledger, &r.body.maker)?;
+    refuse_ended(ledger, Ending::Body, &body, claims)?;
+    for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
+        let claims = Claims::about(ledger, &named.maker)?;
+        refuse_ended(ledger, Ending::IdentityPart, &part.identity, claims)?;
     }
     maker_fits(ledger, r)?;
     let current = ledger.robot(&r.code).or_fault()?;
@@ -300,12 +345,8 @@ fn maker_fits<L: Ledger>(ledger: &L, r: &Registration) -> Result<(), Stop<L::Fau
             None => no(Reason::MakerDiffers, Detail::NotMakerOf { id: own }),
         };
     }
-    let Some(id) = ledger.enterprise_of(&r.body.maker).or_fault()? else {
-        return Ok(());
-    };
-    let maker = ledger.enterprise(&id).or_fault()?;
-    match maker.filter(|maker| maker.status != EnterpriseStatus::StruckOff) {
-        Some(_) => no(Reason::MakerDiffers, Detail::MakerOf { id }),
+    match accredited_as(ledger, &r.body.maker)? {
+        Some(id) => no(Reason::MakerDiffers, Detail::MakerOf { id }),
         None => Ok(()),
     }
 }
@@ -573,7 +614,7 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ReplacePart { removed, fitted } => {
             after.owed = owed_ids(ledger, &robot)?;
-            effects = replace_part(ledger, &mut after, removed, &fitted.part())?;
+            effects = replace_part(ledger, &mut after, removed, fitted)?;
         }
         Action::RequestOwnership {
             owner,
@@ -790,9 +831,11 @@ fn replace_part<L: Ledger>(
     ledger: &L,
     after: &mut Robot,
     removed: &Digest,
-    fitted: &crate::record::Part,
+    named: &PartName,
 ) -> Result<Vec<Effect>, Stop<L::Fault>> {
-    refuse_ended(ledger, Ending::Part, &fitted.identity)?;
+    let fitted = named.part();
+    let claims = Claims::about(ledger, &named.maker)?;
+    refuse_ended(ledger, Ending::Part, &fitted.identity, claims)?;
     let list = if fitted.kind.carries_identity() {
         &mut after.identity_parts
     } else {
@@ -841,6 +884,13 @@ pub(super) fn set_hold<L: Ledger>(
     if kind == HoldKind::EndOfLifePending {
         return no(Reason::TransitionNotAllowed, Detail::EndIsNoHold {});
     }
+    if !sets(cx.signer.role, kind) {
+        let role = cx.signer.role;
+        return no(
+            Reason::RoleNotAllowed,
+            Detail::RoleMayNotHold { role, kind },
+        );
+    }
     if robot
         .holds
         .iter()
@@ -868,21 +918,45 @@ pub(super) fn lift_hold<L: Ledger>(
     command: &Command,
     code: &Code,
     kind: HoldKind,
+    reason: &str,
 ) -> Decided<L::Fault> {
     cx.allow(CommandKind::LiftHold, Some(&code.enterprise_id()))?;
     let robot = known(ledger, code)?;
-    admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    let (me, actor) = (cx.me(), cx.actor());
+    let own = |hold: &Hold| hold.kind == kind && hold.setter == actor;
+    let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
+    // Its setter lifts it wherever the robot is by now, and whatever its record here still says.
+    if !abroad {
+        admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
+    } else if robot.state.is_final() {
+        let (code, state) = (*code, robot.state);
+        return no(Reason::StateFinal, Detail::RobotIs { code, state });
+    }
     not_under_way(&robot)?;
     let mut after = robot;
-    let count = after.holds.len();
-    after.holds.retain(|hold| {
-        !(hold.kind == kind && hold.setter == cx.actor() && kind != HoldKind::EndOfLifePending)
-    });
-    if after.holds.len() == count {
+    let before = after.holds.clone();
+    if kind != HoldKind::EndOfLifePending {
+        after.holds.retain(|hold| !own(hold));
+    }
+    let stood = after.holds.len() < before.len();
+    if !stood && !abroad && lifts_others(cx.signer.role, kind) {
+        after.holds.retain(|hold| hold.kind != kind);
+        if after.holds.len() < before.len() && reason.trim().is_empty() {
+            return no(Reason::ReasonMissing, Detail::Hold { kind });
+        }
+    }
+    let changed = after.holds.len() < before.len();
+    let may_stand_abroad = abroad && sets(cx.signer.role, kind);
+    if !changed && !may_stand_abroad {
         return no(Reason::HoldUnknown, Detail::Hold { kind });
     }
+    // Whoever has the robot, and whoever set what was lifted, hears of it.
+    let of_others = before
+        .iter()
+        .any(|hold| hold.kind == kind && hold.setter.prefix != me && !after.holds.contains(hold));
+    let alarm = matches!(kind, HoldKind::Theft | HoldKind::Lost);
     let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
-    if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
+    if alarm || abroad || of_others {
         event.effects.push(Effect::TellAll);
     }
     Ok(vec![event])

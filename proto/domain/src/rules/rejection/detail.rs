@@ -93,8 +93,8 @@ details! {
     46 Twice { what: Listed } "{} is named twice", what.word();
     47 ModelsInOrder {} "a recall names at least one model, each once and ascending";
 
-    50 Ended { what: Ending, code: Code, state: State, by: Prefix, at: TimeMs }
-        "{}{} was {} at {by} on {at}", what.word(), code.display_form(), state.name();
+    50 Ended { what: Ending, code: Code, state: State, by: Prefix, at: TimeMs, identity: Digest }
+        "{}{} was {} at {by} on {at} (identity {identity})", what.word(), code.display_form(), state.name();
     51 BodyOf { code: Code } "the body is that of {}", code.display_form();
     52 BodyOrPartOf { code: Code } "the body or a part is that of {}", code.display_form();
     53 PartTwice { part: PartType } "a {} is named twice", part.word();
