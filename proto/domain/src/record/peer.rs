@@ -11,8 +11,8 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
     Identifier, Index, LEAVES_A_MINUTE_MAX, List, ListOf, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
-    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX,
-    Sequence, Text, is_identifier,
+    NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence,
+    Text, is_identifier,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
