@@ -15,7 +15,7 @@ use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
-    NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, Text,
+    Lines, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{Origin, open};
@@ -1126,8 +1126,8 @@ crate::canonical_struct!(Fork {
     size: Index,
     seen,
     shown,
-    seen_note: Text<NOTE_KEPT_BYTES_MAX>,
-    shown_note: Text<NOTE_KEPT_BYTES_MAX>
+    seen_note: Lines<NOTE_KEPT_BYTES_MAX>,
+    shown_note: Lines<NOTE_KEPT_BYTES_MAX>
 });
 
 /// What is kept of a signed note, so that it can be shown later: its body, and the signature lines of its own registry.

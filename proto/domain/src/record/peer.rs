@@ -10,9 +10,9 @@ use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
-    Identifier, Index, LEAVES_A_MINUTE_MAX, List, ListOf, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
-    NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence,
-    Text, is_identifier,
+    Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf, MODELS_OF_RECALL_MAX,
+    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
+    ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
@@ -540,7 +540,7 @@ crate::canonical_struct!(Peer @ 1 {
     cursor: Sequence,
     size_seen: Index,
     root_seen,
-    note_seen: Text<NOTE_KEPT_BYTES_MAX>,
+    note_seen: Lines<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
     heard,
     offers_open: Sequence,

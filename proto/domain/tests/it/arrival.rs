@@ -846,8 +846,9 @@ fn another_countrys_body_does_not_stop_a_robot_at_the_border() {
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
     let mut theirs = c.registration(5);
     theirs.body = a.registration(1).body;
+    theirs.importers_filing = true;
     c.must(
-        "maker",
+        "importer",
         Command::Register {
             registration: theirs,
         },
