@@ -36,7 +36,7 @@ use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
-use crate::record::session::Session;
+use crate::record::session::{Session, StoredAnswer};
 use crate::record::{Claim, Ended, Signer};
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
@@ -265,16 +265,23 @@ impl<L: Ledger> Run<'_, L> {
             )));
         }
         let digest = sha256(&[&request.header.0, &request.signature.0]);
-        let stored = self
-            .ledger
-            .answer(header.session, place(header.sequence), request.first_item)?
-            .filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup);
+        let request_number = Detail::Request {
+            request: header.sequence,
+        };
+        let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
+        // A number is one request's, whichever of its parts came before.
+        for first_item in [0, OF_PARTS]
+            .into_iter()
+            .filter(|it| *it != request.first_item)
+        {
+            let other = self.answered(&header, first_item)?;
+            if other.is_some_and(|other| other.request != digest) {
+                return Ok(all(mismatch()));
+            }
+        }
+        let stored = self.answered(&header, request.first_item)?;
         let mut done = Vec::new();
         if let Some(stored) = stored {
-            let request_number = Detail::Request {
-                request: header.sequence,
-            };
-            let mismatch = || Rejection::new(Reason::IdempotencyMismatch, request_number.clone());
             // Of the same part only: one item could ask for the answers of thousands.
             if stored.request != digest || stored.count as usize != request.items.len() {
                 return Ok(all(mismatch()));
@@ -293,6 +300,17 @@ impl<L: Ledger> Run<'_, L> {
             Err(rejection) => done.extend(vec![ItemAnswer::Refused { rejection }; rest]),
         }
         Ok(done)
+    }
+
+    /// What is kept under the number of a request, of the part that begins at `first_item`.
+    fn answered(
+        &self,
+        header: &SignedHeader,
+        first_item: u32,
+    ) -> Result<Option<StoredAnswer>, L::Fault> {
+        let (session, place) = (header.session, place(header.sequence));
+        let stored = self.ledger.answer(session, place, first_item)?;
+        Ok(stored.filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup))
     }
 
     /// Executes the items of a request that `done` does not answer yet, answers them there, and keeps the answers. Of a
@@ -355,8 +373,14 @@ impl<L: Ledger> Run<'_, L> {
             }
         };
         self.items(&signer, header, &items, done)?;
-        let stored = session::stored((header.sequence, digest, self.now), done);
-        self.remember(session, request.first_item, stored)?;
+        let kept = |answers: &[_]| session::stored((header.sequence, digest, self.now), answers);
+        let whole = request.first_item == 0 && items.items().len() == header.item_count as usize;
+        if !whole && self.answered(header, OF_PARTS)?.is_none() {
+            let of_parts = place(header.sequence);
+            self.ledger
+                .put_answer(session.id, of_parts, OF_PARTS, kept(&[]))?;
+        }
+        self.remember(session, request.first_item, kept(done))?;
         Ok(Ok(()))
     }
 
@@ -842,6 +866,9 @@ fn refusal_bytes(answer: &ItemAnswer) -> usize {
 fn found_no_room(answer: &ItemAnswer) -> bool {
     matches!(answer, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull)
 }
+
+/// Where it is kept which request a number is of, once a part of it came: no part begins there.
+const OF_PARTS: u32 = u32::MAX;
 
 /// Where in the ring of its session a request's answer is kept. Two requests that share a place are so far apart that the
 /// older one is refused by its number before its answer could be missed.

@@ -246,9 +246,26 @@ fn no_item_comes_in_two_parts() {
     assert_eq!(send(&mut x, whole), first);
     let last = x.part("registrar", &header, &commands, 4, 1);
     assert_eq!(send(&mut x, last), "done");
+    // Nor in two requests under one number, cut otherwise and signed both times.
+    for (part_items, first, count) in [(4, 0, 4), (1, 3, 1), (5, 0, 5), (4, 4, 1)] {
+        let mut other = header.clone();
+        other.part_items = part_items;
+        let other = x.part("registrar", &other, &commands, first, count);
+        let said = send(&mut x, other);
+        assert!(
+            said.starts_with("IdempotencyMismatch"),
+            "{part_items}: {said}"
+        );
+    }
+    let mut once = x.header_in_parts("registrar", &commands, 5);
+    let whole = x.part("registrar", &once, &commands, 0, 5);
+    assert_eq!(send(&mut x, whole), ["done"; 5].join("; "));
+    once.part_items = 2;
+    let part = x.part("registrar", &once, &commands, 2, 2);
+    assert!(send(&mut x, part).starts_with("IdempotencyMismatch"));
     let mut none = header;
     none.part_items = 0;
-    none.sequence += 1;
+    none.sequence += 2;
     let none = x.part("registrar", &none, &commands, 0, 5);
     assert!(send(&mut x, none).starts_with("Malformed"));
 }
