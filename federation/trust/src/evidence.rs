@@ -118,6 +118,20 @@ carnet_domain::canonical_struct!(Evidence {
     chain: List<CHAIN_COUNT_MAX>
 });
 
+impl Evidence {
+    /// The same evidence with nothing shown but these of the slots that it shows: it proves as much, of less.
+    #[must_use]
+    pub fn showing(mut self, slots: &[u8]) -> Self {
+        let narrow = |leaf: &mut ProvenLeaf| leaf.disclosed = leaf.disclosed.narrowed(slots);
+        match &mut self.robot {
+            RobotProof::Present { proven, .. } | RobotProof::Included { proven } => narrow(proven),
+            RobotProof::Absent { .. } => {}
+        }
+        self.chain.iter_mut().for_each(narrow);
+        self
+    }
+}
+
 /// What of the evidence does not hold. [`EvidenceError::field`] names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {

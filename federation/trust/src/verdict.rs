@@ -131,13 +131,15 @@ pub enum ReasonCode {
     NotInService,
     /// Of a version that this program does not know.
     Unsupported,
+    /// The registry is a sandbox: one admin alone makes its offices.
+    Sandbox,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
     7 => ApprovalWithdrawn, 8 => ApprovalSuspended, 9 => MakerNotActive, 10 => CustodyMismatch, 11 => NoEvidence,
     12 => HiddenField, 13 => NoAgreement, 14 => NoClause, 15 => UnknownRegistry, 16 => ClockAhead, 17 => TooOld,
     18 => NewestNotProven, 19 => PeerQuarantined, 20 => SingleKey, 21 => ImportersFiling, 22 => NotInService,
-    23 => Unsupported,
+    23 => Unsupported, 24 => Sandbox,
 });
 
 impl fmt::Display for ReasonCode {

@@ -216,6 +216,7 @@ impl HostilePeer {
             roots: vec![theirs.public()],
             threshold: 1,
             log_key,
+            profile: carnet_domain::record::offices::Profile::Sandbox,
             certificates: certificates.map(|root| Blob(root.der().to_vec())).collect(),
             endpoints: vec![self.address.to_string()],
             refresh: DurationMs::from_secs(3_600),

@@ -807,7 +807,7 @@ fn usual_signer(command: &Command) -> &'static str {
             }
             Action::RequestOwnership { .. } | Action::EndOwnershipRequest { .. } => "owner",
             Action::ApproveOwnership { .. } => "buyer",
-            Action::Stock {} | Action::Sell { .. } => "dealer",
+            Action::Stock { .. } | Action::Sell { .. } => "dealer",
             _ => "service",
         },
     }

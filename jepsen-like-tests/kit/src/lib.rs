@@ -27,6 +27,7 @@ use carnet_domain::machine::entry::{
     Stamp,
 };
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::offices::{Profile, supervises};
 use carnet_domain::record::peer::{
     Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
     root_signing_bytes,
@@ -70,22 +71,25 @@ pub fn beginning() -> TimeMs {
 }
 
 /// Who signs in a country with a market, and in which role. Offices first.
-const OFFICES: [(&str, Role); 4] = [
+const OFFICES: [(&str, Role); 5] = [
     ("registrar", Role::Registrar),
     ("admin", Role::Admin),
+    ("admin-2", Role::Admin),
     ("customs", Role::Customs),
     ("regulator", Role::Regulator),
 ];
+/// How many of them the genesis names.
+const FIRST: usize = 3;
 const ENTERPRISES: [(&str, &str, Role); 10] = [
     ("maker", "0001", Role::Manufacturer),
     ("importer", "0001", Role::Importer),
     ("rival", "0003", Role::Manufacturer),
     ("dealer", "0002", Role::Dealer),
-    ("service", "0002", Role::ServiceProvider),
+    ("service", "0001", Role::ServiceProvider),
     ("recycler", "0002", Role::Recycler),
     ("operator", "0002", Role::Operator),
     ("owner", "0002", Role::Owner),
-    ("buyer", "0002", Role::Owner),
+    ("buyer", "0003", Role::Owner),
     ("declarant", "0002", Role::Declarant),
 ];
 
@@ -125,16 +129,8 @@ impl Country {
     /// When the prefix is none, or a step of the preparation is refused.
     pub fn with_market(prefix: &str) -> Self {
         let mut country = Self::new(prefix);
-        for (name, role) in &OFFICES[2..] {
-            let public = country.key(name).public();
-            country.must(
-                "admin",
-                Command::AddSigner {
-                    public,
-                    holder: country.office(name),
-                    role: *role,
-                },
-            );
+        for (name, role) in &OFFICES[FIRST..] {
+            country.enrol_office(name, name, *role);
         }
         for code in ["0001", "0002", "0003"] {
             country.must("registrar", country.accreditation(code));
@@ -148,11 +144,29 @@ impl Country {
                     public,
                     holder: Holder::Enterprise { id },
                     role,
+                    person: name.into(),
                 },
             );
         }
         country.must("registrar", country.approval("0001", "100002"));
         country
+    }
+
+    /// Enrols the key of somebody in an office: by both admins, where one is not enough.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn enrol_office(&mut self, name: &str, office: &str, role: Role) {
+        let enrol = Command::AddSigner {
+            public: self.key(name).public(),
+            holder: self.office(office),
+            role,
+            person: name.into(),
+        };
+        self.must("admin", enrol.clone());
+        if supervises(role) {
+            self.must("admin-2", enrol);
+        }
     }
 
     /// The key of somebody in this country, by name: `root-0`, `log`, `maker`, ….
@@ -172,6 +186,7 @@ impl Country {
             public: self.key(name).public(),
             holder: self.office(name),
             role,
+            person: name.into(),
         };
         let id = sha256(&[self.prefix.as_str().as_bytes()]);
         Genesis {
@@ -184,7 +199,8 @@ impl Country {
             log_key: self.key("log").public(),
             time: beginning(),
             seal_idle: DurationMs::from_secs(60),
-            signers: OFFICES[..2]
+            profile: Profile::Production,
+            signers: OFFICES[..FIRST]
                 .iter()
                 .map(|(name, role)| first(name, *role))
                 .collect(),
@@ -236,6 +252,7 @@ impl Country {
             roots: self.roots().iter().map(SecretKey::public).collect(),
             threshold: 2,
             log_key: self.key("log").public(),
+            profile: Profile::Production,
             certificates: Vec::new(),
             endpoints: Vec::new(),
             refresh: DurationMs::from_secs(3_600),

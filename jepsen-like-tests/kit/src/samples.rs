@@ -1,12 +1,14 @@
 //! One of every command and action, in the order of their numbers: what catalogues, vectors and attacks begin with.
 
 use crate::{Country, transfer};
-use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartName, PartType,
-    PartyName, Predicate, RecallId, RecallNotice, Severity,
+    ApprovalStatus, Asking, EnterpriseStatus, Firmware, IdentifierScheme, Maker, OwnershipEnd,
+    PartName, PartType, PartyName, Predicate, RecallId, RecallNotice, ReleaseSecret, Severity,
+    release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
@@ -32,6 +34,7 @@ pub fn commands(country: &Country) -> Vec<Command> {
             public,
             holder: country.office("customs"),
             role: Role::Customs,
+            person: "somebody".into(),
         },
         Command::RetireSigner {
             public,
@@ -49,7 +52,7 @@ pub fn commands(country: &Country) -> Vec<Command> {
         Command::Act {
             code,
             expected_sequence: Some(1),
-            action: Action::Stock {},
+            action: Action::Stock { at: None },
         },
         Command::SetHold {
             code,
@@ -133,6 +136,37 @@ pub fn recall(country: &Country, number: &str, severity: Severity) -> Command {
     }
 }
 
+/// The secret of the kit's releases.
+pub const SECRET: ReleaseSecret = ReleaseSecret([7; 16]);
+
+/// The command by which a robot is released as its record stands now, for 30 days, to whoever has the [`SECRET`].
+pub fn release(country: &Country, code: Code, to: Option<PartyName>, asking: Asking) -> Command {
+    let Ok(robot) = country.ledger.robot(&code);
+    let head = robot.and_then(|robot| robot.head);
+    let sequence = head.map_or(0, |head| head.seq);
+    Command::Act {
+        code,
+        expected_sequence: Some(sequence),
+        action: Action::ReleaseOwnership {
+            commitment: release_commitment(&code, sequence, &SECRET),
+            to,
+            // saturates: a time of the kit
+            until: country.clock.saturating_add(DurationMs::from_days(30)),
+            asking,
+        },
+    }
+}
+
+/// Put in stock at the kit's dealer.
+///
+/// # Panics
+/// Never: the dealer's code is a code.
+pub fn stock_at_dealer(country: &Country) -> Action {
+    Action::Stock {
+        at: Some(country.enterprise("0002")),
+    }
+}
+
 /// A battery that the kit's registrations do not name.
 pub fn battery(serial: &str) -> PartName {
     PartName {
@@ -155,7 +189,7 @@ pub fn actions() -> Vec<Action> {
     let (operator, scenario) = use_("warehouse");
     let part = battery("NEW");
     vec![
-        Action::Stock {},
+        Action::Stock { at: None },
         Action::Sell {
             owner: d("owner").into(),
         },
@@ -166,6 +200,7 @@ pub fn actions() -> Vec<Action> {
         Action::Redeploy { operator, scenario },
         Action::BeginMaintenance {
             note: reason.clone(),
+            workshop: None,
         },
         Action::CompleteMaintenance { report },
         Action::Repair { report },
@@ -195,12 +230,11 @@ pub fn actions() -> Vec<Action> {
         },
         Action::RequestOwnership {
             owner: d("gaining").into(),
-            release_code: carnet_domain::bytes::digest::sha256(&[b"1234"]),
+            secret: SECRET,
         },
-        Action::ApproveOwnership {
-            release_code: "1234".into(),
-        },
+        Action::ApproveOwnership {},
         Action::EndOwnershipRequest {
+            end: OwnershipEnd::Cancelled,
             reason: reason.clone(),
         },
         Action::Retire {
@@ -221,6 +255,12 @@ pub fn actions() -> Vec<Action> {
         Action::Correct {
             corrects: 1,
             note: reason,
+        },
+        Action::ReleaseOwnership {
+            commitment: d("commitment"),
+            to: None,
+            until: TimeMs(1),
+            asking: Asking::Waits,
         },
     ]
 }

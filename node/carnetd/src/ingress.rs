@@ -11,8 +11,9 @@ use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::signature_digest;
 use carnet_domain::record::{Holder, Signer};
+use carnet_domain::rules::actions::ever;
 use carnet_domain::rules::command::CommandKind;
-use carnet_domain::rules::policy::{Permission, Query, may_query, permission};
+use carnet_domain::rules::policy::{Permission, Query, may_query};
 use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_store::records::Records;
 use carnet_trust::chain::VerifiedClient;
@@ -68,7 +69,7 @@ pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, Api
         ));
     };
     let role = caller.name().role();
-    if permission(role, kind) == Permission::No {
+    if !ever(role, kind) {
         return Err(ApiError::denied(format!(
             "{} may not {}",
             role.word(),

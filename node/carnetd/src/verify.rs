@@ -141,12 +141,17 @@ impl Verifier {
         evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES).map_err(ApiError::internal)
     }
 
-    /// The verdict of this country on a code, and the evidence file it rests on.
+    /// The verdict of this country on a code, and the evidence file it rests on, which shows of `slots` what was seen.
     ///
     /// # Errors
     /// No such purpose, or the state cannot be read. A peer that does not answer is no error: what is missing shows in
     /// the verdict.
-    pub async fn verify(&self, code: &Code, purpose: &str) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
+    pub async fn verify(
+        &self,
+        code: &Code,
+        purpose: &str,
+        slots: &[u8],
+    ) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
         let Some(purpose) = Purpose::from_name(purpose) else {
             let names: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.name()).collect();
             return Err(ApiError::invalid(
@@ -213,7 +218,14 @@ impl Verifier {
             own_age_max: OWN_AGE_MAX,
         };
         let verdict = judge(purpose, &input, now);
-        let file = self.file(code, now, &input, issuer.as_ref(), &custodians, owner)?;
+        let file = self.file(
+            (code, slots),
+            now,
+            &input,
+            issuer.as_ref(),
+            &custodians,
+            owner,
+        )?;
         Ok((verdict.to_bytes(), file))
     }
 
@@ -237,6 +249,7 @@ impl Verifier {
             roots: registry.roots.clone(),
             threshold: registry.threshold,
             log_key: registry.log_key,
+            profile: registry.offices.profile,
             certificates: Vec::new(),
             endpoints: Vec::new(),
             refresh: OWN_AGE_MAX,
@@ -268,7 +281,7 @@ impl Verifier {
     /// The same input as a file that needs no network: with the bundles and agreements as their roots signed them.
     fn file(
         &self,
-        code: &Code,
+        (code, slots): (&Code, &[u8]),
         now: TimeMs,
         input: &Input,
         issuer: Option<&Party>,
@@ -287,7 +300,7 @@ impl Verifier {
             let evidence = party
                 .evidence
                 .as_ref()
-                .map(|evidence| Blob(evidence.to_bytes()));
+                .map(|evidence| Blob(evidence.clone().showing(slots).to_bytes()));
             Ok(signed.map(|bundle| FileParty { bundle, evidence }))
         };
         let mut shown = Vec::new();

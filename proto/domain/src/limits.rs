@@ -75,6 +75,10 @@ pub const BUNDLE_LIST_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 /// The most signatures of roots that are looked at.
 pub const ROOT_SIGNATURES_MAX: usize = 64;
+/// The most active keys of admins, registrars and regulators.
+pub const SUPERVISORS_MAX: usize = 64;
+/// The most open proposals of admins.
+pub const PROPOSALS_MAX: usize = 16;
 /// The most signers that a genesis names.
 pub const FIRST_SIGNERS_MAX: usize = 64;
 /// The most clauses of an agreement.

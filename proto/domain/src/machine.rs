@@ -35,11 +35,14 @@ use crate::log::stored::LeafRecord;
 use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, Request};
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
+use crate::record::offices::Change;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::{Claim, Ended, Signer};
+use crate::record::{Claim, Ended, Signer, Holder};
+use crate::rules::actions::{Standing};
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
+use crate::rules::parties::standing_of;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 
@@ -392,10 +395,16 @@ impl<L: Ledger> Run<'_, L> {
         items: &VerifiedItems,
         answers: &mut Vec<ItemAnswer>,
     ) -> Result<(), L::Fault> {
+        let standing = self.standing(signer)?;
         let all = (items.first_item()..).zip(items.items().iter().zip(items.authorities()));
         let mut said: usize = answers.iter().map(refusal_bytes).sum();
         for (index, (item, authority)) in all.skip(answers.len()) {
-            let mut answer = self.item(signer, header, item, &Authorised::of(&authority, index))?;
+            let mut answer = self.item(
+                (signer, standing),
+                header,
+                item,
+                &Authorised::of(&authority, index),
+            )?;
             if let ItemAnswer::Refused { rejection } = &mut answer {
                 said = said.saturating_add(rejection.to_bytes().len()); // saturates: a sum of short texts
                 if said > REFUSAL_BYTES_MAX {
@@ -409,7 +418,7 @@ impl<L: Ledger> Run<'_, L> {
 
     fn item(
         &mut self,
-        signer: &Signer,
+        by: (&Signer, Standing),
         header: &SignedHeader,
         item: &Blob,
         authorised: &Authorised,
@@ -428,7 +437,7 @@ impl<L: Ledger> Run<'_, L> {
         let kind = CommandKind::from_number(u64::from(header.kind));
         match Command::from_bytes_at(&item.0, self.registry.level) {
             Ok(command) if Some(command.kind()) == kind => {
-                self.command(signer, &command, item, authorised)
+                self.command(by, &command, item, authorised)
             }
             Ok(command) => {
                 let detail = Detail::HeaderKind {
@@ -441,9 +450,20 @@ impl<L: Ledger> Run<'_, L> {
         }
     }
 
+    /// Whether the signer's enterprise may act. Once for a request: no item of it changes its own signer's standing.
+    fn standing(&self, signer: &Signer) -> Result<Standing, L::Fault> {
+        let Holder::Enterprise { id } = &signer.holder else {
+            return Ok(Standing::Good);
+        };
+        let enterprise = self.ledger.enterprise(id)?;
+        Ok(enterprise.map_or(Standing::Lost, |enterprise| {
+            standing_of(&enterprise, self.now)
+        }))
+    }
+
     fn command(
         &mut self,
-        signer: &Signer,
+        (signer, standing): (&Signer, Standing),
         command: &Command,
         item: &Blob,
         authorised: &Authorised,
@@ -456,6 +476,7 @@ impl<L: Ledger> Run<'_, L> {
             registry: &self.registry,
             now: self.now,
             signer,
+            standing,
             next_leaf: self.registry.tree.size(),
         };
         match decide(&self.ledger, &context, command).and_then(fitting) {
@@ -505,12 +526,14 @@ impl<L: Ledger> Run<'_, L> {
             After::Enterprise(enterprise) => enterprise.head,
             After::Model(model) => model.head,
             After::Recall(recall) => recall.head,
-            After::Signer(_) | After::Peer(_) => None,
+            After::Signer(_) | After::Proposal(_) | After::Peer(_) => None,
             After::Jurisdiction(_) => self.registry.own_head,
         };
         let subject = event.subject();
         let before = match &event.after {
-            After::Signer(_) | After::Peer(_) => self.ledger.head_of(&subject.key())?,
+            After::Signer(_) | After::Proposal(_) | After::Peer(_) => {
+                self.ledger.head_of(&subject.key())?
+            }
             _ => before,
         };
         let slots = slots(&event);
@@ -640,7 +663,12 @@ impl<L: Ledger> Run<'_, L> {
             }
             After::Signer(signer) => {
                 self.ledger.put_head(&subject.key(), head)?;
+                self.registry.offices.follow(&signer);
                 self.ledger.put_signer(signer)
+            }
+            After::Proposal(proposal) => {
+                self.registry.offices.propose(*proposal, self.now);
+                self.ledger.put_head(&subject.key(), head)
             }
             After::Peer(peer) => {
                 self.ledger.put_head(&subject.key(), head)?;
@@ -817,6 +845,14 @@ impl<L: Ledger> Run<'_, L> {
             ),
             After::Recall(recall) => (recall_status(recall.status).number(), Digest::ZERO),
             After::Signer(signer) => (if signer.retired.is_some() { 3 } else { 1 }, Digest::ZERO),
+            After::Proposal(proposal) => {
+                // What is proposed for addition is not in force yet; what is proposed for retirement still is.
+                let status = match proposal.change {
+                    Change::Add { .. } => 2,
+                    Change::Retire { .. } => 1,
+                };
+                (status, Digest::ZERO)
+            }
             After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
             After::Jurisdiction(_) => (1, Digest::ZERO),
         };

@@ -8,6 +8,8 @@ pub mod event;
 pub mod ids;
 pub mod ledger;
 pub mod model;
+pub mod offices;
+pub mod ownership;
 pub mod party;
 pub mod peer;
 pub mod recall;
@@ -21,7 +23,8 @@ pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };
 pub use model::{ApprovalStatus, Form, Model, ModelFacts, ModelStanding};
-pub use party::{Desk, Holder, Party, PartyName, Setter, Signer};
+pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commitment};
+pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{Before, Claim, Ended, Ends, Firmware, Hold, Identity, Pending, Robot, Stay};

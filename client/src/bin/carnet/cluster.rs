@@ -12,6 +12,7 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::checkpoint::{Origin, peek};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::record::Holder;
+use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{FirstSigner, Genesis, Statement};
 use carnet_domain::rules::policy::Role;
 use carnet_trust::chain::verify_client;
@@ -306,6 +307,12 @@ fn genesis(
             "warning: the PKI directory has no admin or no registrar; nobody will be able to enrol others",
         );
     }
+    let profile = profile_of(&signers);
+    if profile == Profile::Sandbox {
+        say(
+            "warning: fewer than two people are admins: the registry is a sandbox, for good, and shows itself as one",
+        );
+    }
     Ok(Genesis {
         prefix,
         country,
@@ -316,12 +323,25 @@ fn genesis(
         log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
         time: wall_time(),
         seal_idle,
+        profile,
         signers,
     })
 }
 
+/// In earnest from two admins of different persons on.
+pub(crate) fn profile_of(signers: &[FirstSigner]) -> Profile {
+    let admins = signers.iter().filter(|signer| signer.role == Role::Admin);
+    let persons: std::collections::BTreeSet<&str> =
+        admins.map(|signer| signer.person.as_str()).collect();
+    if persons.len() < 2 {
+        Profile::Sandbox
+    } else {
+        Profile::Production
+    }
+}
+
 /// Every office of the state that has a command-signing key in the directory, by its certificate.
-fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, Failed> {
+pub(crate) fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, Failed> {
     let roots = pki::read_roots(&directory.join("root/roots.crt"))?;
     let folder = directory.join("clients");
     let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", folder.display()));
@@ -349,6 +369,7 @@ fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, 
                 name: format!("{}/{}", name.role().word(), name.unit()),
             },
             role: name.role(),
+            person: name.name().to_string(),
         });
     }
     Ok(signers)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use carnet_client::{identity, pki};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
 use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::record::offices::supervises;
 use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
 };
@@ -179,11 +180,17 @@ pub(crate) enum Key {
         #[arg(long, conflicts_with = "office", required_unless_present = "office")]
         enterprise: Option<EnterpriseId>,
         /// The office it belongs to: customs/hamburg.
-        #[arg(long)]
+        #[arg(long, requires = "person")]
         office: Option<String>,
+        /// Whose hand it is in: a name or a commitment. Two keys of one person are one word.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        person: String,
         #[command(flatten)]
         write: Write,
     },
+    /// Shows whether the registry is a sandbox, the active keys of admins, registrars and regulators, and what one admin
+    /// proposed of them and a second has not confirmed.
+    Offices,
     /// Retires a signing key, or reports it compromised.
     Retire {
         /// The key: 64 hexadecimal digits, or a .pub file.
@@ -206,6 +213,7 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             role,
             enterprise,
             office,
+            person,
             write,
         } => {
             let public = public.read()?;
@@ -214,7 +222,12 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 (None, Some(name)) => Holder::Office { name },
                 (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
             };
-            let extra = json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
+            let mut extra =
+                json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
+            if matches!(holder, Holder::Office { .. }) && supervises(role) {
+                extra["note"] =
+                    "in earnest this takes two admins: the same command by another person".into();
+            }
             submit::one(
                 settings,
                 write,
@@ -222,10 +235,15 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                     public,
                     holder,
                     role,
+                    person,
                 },
                 extra,
             )
             .await
+        }
+        Key::Offices => {
+            let found = settings.client()?.registry().await?;
+            Ok(view::at(view::offices(&found.value.offices), found.position).into())
         }
         Key::Retire {
             public,

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use carnet_client::{Client, identity};
-use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::code::{Code, EnterpriseId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
-    BodyName, Firmware, Maker, PartName, PartType, RecallStatus, Robot as Record,
+    Asking, BodyName, Firmware, Maker, OwnershipEnd, PartName, PartType, RecallStatus,
+    ReleaseSecret, Robot as Record, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use clap::{Args, Subcommand};
+use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
@@ -204,7 +205,11 @@ pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<PartName>, V
 #[derive(Debug, Subcommand)]
 pub(crate) enum Act {
     /// Put in stock.
-    Stock,
+    Stock {
+        /// Who has it from now on (an enterprise), where that is another than who holds it.
+        #[arg(long)]
+        at: Option<EnterpriseId>,
+    },
     /// Sold to a first owner.
     Sell {
         /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
@@ -220,6 +225,9 @@ pub(crate) enum Act {
         /// What for.
         #[arg(long)]
         note: String,
+        /// Who works on it (an enterprise), where that is another than who begins.
+        #[arg(long)]
+        workshop: Option<EnterpriseId>,
     },
     /// Maintenance is complete.
     CompleteMaintenance(Report),
@@ -274,23 +282,35 @@ pub(crate) enum Act {
         #[arg(long, value_parser = firmware)]
         firmware: Firmware,
     },
+    /// Released by its owner; prints the secret that the gaining side asks with.
+    ReleaseOwnership {
+        /// To whom: enterprise/ID, office/PREFIX/NAME or a person's commitment; default is whoever has the secret.
+        #[arg(long)]
+        to: Option<String>,
+        /// Until when; at most 92 days.
+        #[arg(long, default_value = "+30d", allow_hyphen_values = true)]
+        until: When,
+        /// Asking is enough; otherwise the owner approves.
+        #[arg(long)]
+        asking_suffices: bool,
+    },
     /// Ownership asked for by the gaining side.
     RequestOwnership {
         /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         owner: String,
-        /// The release code that the seller gave.
-        #[arg(long)]
-        release_code: String,
+        /// The secret that the owner gave: 32 hexadecimal digits.
+        #[arg(long, value_parser = secret)]
+        secret: ReleaseSecret,
     },
-    /// Ownership given by the seller.
-    ApproveOwnership {
-        /// The release code.
-        #[arg(long)]
-        release_code: String,
-    },
-    /// The request for ownership ends without a change.
-    EndOwnershipRequest(Why),
+    /// Ownership given by the owner.
+    ApproveOwnership,
+    /// Who asked for ownership is refused by the owner.
+    RejectOwnership(Why),
+    /// The release or the request is taken back by who made it.
+    CancelOwnership(Why),
+    /// The release or the request ends because its time has passed.
+    ExpireOwnership(Why),
     /// Taken out of use.
     Retire(Why),
     /// Back from retirement after an inspection.
@@ -346,11 +366,11 @@ pub(crate) struct Why {
 }
 
 impl Act {
-    /// The action, and what the person should keep of it.
-    fn action(self) -> Result<(Action, Value), Failed> {
+    /// The action on a robot whose record stands at `sequence`, and what the person should keep of it.
+    fn action(self, code: &Code, sequence: Option<u64>) -> Result<(Action, Value), Failed> {
         let plain = |action| Ok((action, json!({})));
         match self {
-            Self::Stock => plain(Action::Stock {}),
+            Self::Stock { at } => plain(Action::Stock { at }),
             Self::Sell { owner } => {
                 let (owner, kept) = party("owner", &owner)?;
                 Ok((Action::Sell { owner }, kept))
@@ -363,7 +383,9 @@ impl Act {
                 let (operator, kept) = party("operator", &operator)?;
                 Ok((Action::Redeploy { operator, scenario }, kept))
             }
-            Self::BeginMaintenance { note } => plain(Action::BeginMaintenance { note }),
+            Self::BeginMaintenance { note, workshop } => {
+                plain(Action::BeginMaintenance { note, workshop })
+            }
             Self::CompleteMaintenance(Report { report }) => plain(Action::CompleteMaintenance {
                 report: parse::digest_of(&report)?,
             }),
@@ -404,23 +426,47 @@ impl Act {
                 place,
             }),
             Self::UpdateSoftware { firmware } => plain(Action::UpdateSoftware { firmware }),
-            Self::RequestOwnership {
-                owner,
-                release_code,
+            Self::ReleaseOwnership {
+                to,
+                until,
+                asking_suffices,
             } => {
-                let (owner, kept) = party("owner", &owner)?;
-                let action = Action::RequestOwnership {
-                    owner,
-                    release_code: sha256(&[release_code.as_bytes()]),
+                let (to, kept) = match to {
+                    Some(to) => {
+                        let (to, kept) = party("to", &to)?;
+                        (Some(to), kept)
+                    }
+                    None => (None, json!({})),
                 };
-                Ok((action, kept))
+                let secret = ReleaseSecret(rand::rng().random());
+                let action = Action::ReleaseOwnership {
+                    commitment: release_commitment(code, sequence.unwrap_or_default(), &secret),
+                    to,
+                    until: until.resolve(),
+                    asking: match asking_suffices {
+                        true => Asking::Suffices,
+                        false => Asking::Waits,
+                    },
+                };
+                Ok((action, merge(json!({"secret": secret.to_string()}), kept)))
             }
-            Self::ApproveOwnership { release_code } => {
-                plain(Action::ApproveOwnership { release_code })
+            Self::RequestOwnership { owner, secret } => {
+                let (owner, kept) = party("owner", &owner)?;
+                Ok((Action::RequestOwnership { owner, secret }, kept))
             }
-            Self::EndOwnershipRequest(Why { reason }) => {
-                plain(Action::EndOwnershipRequest { reason })
-            }
+            Self::ApproveOwnership => plain(Action::ApproveOwnership {}),
+            Self::RejectOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+                end: OwnershipEnd::Rejected,
+                reason,
+            }),
+            Self::CancelOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+                end: OwnershipEnd::Cancelled,
+                reason,
+            }),
+            Self::ExpireOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+                end: OwnershipEnd::Expired,
+                reason,
+            }),
             Self::Retire(Why { reason }) => plain(Action::Retire { reason }),
             Self::ReturnToService(Report { report }) => plain(Action::ReturnToService {
                 report: parse::digest_of(&report)?,
@@ -441,6 +487,10 @@ impl Act {
             }),
         }
     }
+}
+
+fn secret(text: &str) -> Result<ReleaseSecret, String> {
+    ReleaseSecret::parse(text).ok_or_else(|| "expected 32 hexadecimal digits".to_owned())
 }
 
 pub(crate) async fn run(
@@ -499,7 +549,15 @@ pub(crate) async fn run(
             write,
             action,
         } => {
-            let (action, extra) = action.action()?;
+            // A release commits to where the record stands.
+            let expected_sequence = match (&action, expected_sequence) {
+                (Act::ReleaseOwnership { .. }, None) => {
+                    let found = settings.client()?.robot(&code).await?;
+                    Some(found.value.head.map_or(0, |head| head.seq))
+                }
+                (_, expected) => expected,
+            };
+            let (action, extra) = action.action(&code, expected_sequence)?;
             let extra = merge(json!({"code": code.to_string()}), extra);
             submit::one(
                 settings,

@@ -8,6 +8,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, verify};
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
     Statement, root_signing_bytes,
@@ -18,7 +19,7 @@ use carnet_trust::bundle::{of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cluster::accepted;
+use crate::cluster::{accepted, office_signers, profile_of};
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::parse::{self, When};
@@ -154,6 +155,10 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
             let certificates = pki::read_chain(&directory.join("root/roots.crt"))?;
             let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
             let primary: Vec<Prefix> = pinned.jurisdictions().collect();
+            let profile = match primary.first() {
+                Some(prefix) => profile_of(&office_signers(directory, *prefix)?),
+                None => Profile::Sandbox,
+            };
             let bundle = TrustBundle {
                 name: export.name,
                 prefixes: primary.into_iter().chain(export.also).collect(),
@@ -163,6 +168,7 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
                 roots: roots.public(),
                 threshold: roots.threshold(),
                 log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
+                profile,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
                 endpoints: export.federation_endpoints,
                 refresh: export.refresh,

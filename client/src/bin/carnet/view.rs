@@ -15,6 +15,7 @@ use carnet_domain::log::head::Head;
 use carnet_domain::log::leaf::{Leaf, leaf_bytes_hash};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::event::{Standing, slot};
+use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Hold, Model, Part, Party, Recall, RecallId, Robot};
@@ -302,6 +303,35 @@ fn action_name(action: &Action) -> &'static str {
     action.name()
 }
 
+pub(crate) fn offices(value: &Offices) -> Value {
+    let supervisors = value.supervisors.iter().map(|one| {
+        json!({
+            "key_id": one.key.to_string(),
+            "role": one.role.word(),
+            "person": one.person,
+        })
+    });
+    let proposals = value.proposals.iter().map(|one| {
+        let (what, role, person) = match &one.change {
+            Change::Add { role, person, .. } => ("add", Some(role.word()), Some(person.clone())),
+            Change::Retire { .. } => ("retire", None, None),
+        };
+        json!({
+            "proposed": what,
+            "key_id": one.change.key().to_string(),
+            "role": role,
+            "person": person,
+            "by": one.by.person,
+            "until": time(one.until),
+        })
+    });
+    json!({
+        "profile": hyphened(value.profile.name()),
+        "supervisors": supervisors.collect::<Vec<_>>(),
+        "proposals": proposals.collect::<Vec<_>>(),
+    })
+}
+
 pub(crate) fn bundle(value: &Bundle) -> Value {
     json!({
         "fingerprint": print(&value.fingerprint()),
@@ -313,6 +343,7 @@ pub(crate) fn bundle(value: &Bundle) -> Value {
         "roots": value.roots.iter().map(key_print).collect::<Vec<_>>(),
         "threshold": value.threshold,
         "log_key": value.log_key.to_string(),
+        "profile": hyphened(value.profile.name()),
         "certificates": value.certificates.len(),
         "endpoints": value.endpoints,
         "valid_to": time(value.valid_to),

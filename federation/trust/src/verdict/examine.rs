@@ -3,6 +3,7 @@
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ModelStanding;
 use carnet_domain::record::event::Standing;
+use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{Agreement, Clause, KeyringKind};
 use carnet_domain::rules::lifecycle::State;
 
@@ -235,6 +236,13 @@ impl<'a> Case<'a> {
                 ReasonCode::SingleKey,
                 Value::Valid,
                 format!("one server of {registry} can sign alone"),
+            );
+        }
+        if given.bundle.bundle().profile == Profile::Sandbox {
+            self.argue(
+                ReasonCode::Sandbox,
+                Value::Valid,
+                format!("{registry} is a sandbox: one admin alone makes its offices"),
             );
         }
         let Some(bytes) = &given.evidence else {

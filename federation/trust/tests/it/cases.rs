@@ -2,6 +2,8 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::offices::Profile;
+use carnet_domain::record::peer::Bundle;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
@@ -46,7 +48,15 @@ fn at_home_cases() -> Vec<Case> {
     let input = at_home(&mut a, reserved);
     out.push(("home, reserved", input, soon(&[&a])));
     let input = at_home(&mut a, code);
+    let mut toy = input.clone();
+    if let Some(issuer) = &mut toy.issuer {
+        issuer.bundle = pinned_as(Bundle {
+            profile: Profile::Sandbox,
+            ..a.bundle_of(1)
+        });
+    }
     out.push(("home, manufactured", input, soon(&[&a])));
+    out.push(("home, manufactured, of a sandbox", toy, soon(&[&a])));
     hold(&mut a, "regulator", code, HoldKind::Theft);
     let input = at_home(&mut a, code);
     out.push(("home, stolen", input, soon(&[&a])));
@@ -63,7 +73,8 @@ fn at_home_cases() -> Vec<Case> {
     out.push(old("home, scrapped, old head", &out[out.len() - 1]));
     a.must("maker", a.register(4));
     let fourth = a.code(4);
-    act(&mut a, "maker", fourth, Action::Stock {});
+    let stock = carnet_kit::samples::stock_at_dealer(&a);
+    act(&mut a, "maker", fourth, stock);
     act(
         &mut a,
         "dealer",
@@ -310,7 +321,7 @@ fn recall_cases() -> Vec<Case> {
     done(&a.deliver(&mut b));
     for number in ["R-3", "R-4"] {
         b.must(
-            "service",
+            "registrar",
             Command::RemedyRecall {
                 code,
                 recall: recall_id(number),

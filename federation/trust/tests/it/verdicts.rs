@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::offices::Profile;
+use carnet_domain::record::peer::Bundle;
 use carnet_trust::verdict::{Input, Purpose, ReasonCode, Value, Verdict, judge};
 
 use crate::cases::cases;
@@ -163,6 +165,17 @@ VALID 86-0001-100002-00000000000000001 for MarketAccess in 49
     assert!(shown.starts_with(expected), "{shown}");
     assert_eq!(verdict.custodian_checkpoints.len(), 1);
     assert!(verdict.issuer_checkpoint.is_some());
+    // A country that makes its offices by one admin says so in its bundle, and every verdict on it says so.
+    let mut input = input;
+    let toy = Bundle {
+        profile: Profile::Sandbox,
+        ..a.bundle_of(9)
+    };
+    let issuer = input.issuer.as_mut().expect("of the issuer");
+    issuer.bundle = pinned_as(toy);
+    let shown = check(Purpose::MarketAccess, &input, soon(&[&a, &b]), "VALID").to_string();
+    let note = "\n  note SANDBOX: 86 is a sandbox: one admin alone makes its offices\n";
+    assert!(shown.contains(note), "{shown}");
 }
 
 #[test]

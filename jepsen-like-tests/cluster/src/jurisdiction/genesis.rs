@@ -6,6 +6,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
+use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     FirstSigner, Genesis, RootSignature, Signed, Statement, root_signing_bytes,
 };
@@ -41,6 +42,7 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
                 name: office.to_owned(),
             },
             role,
+            person: who.to_owned(),
         })
     };
     let genesis = Genesis {
@@ -53,6 +55,8 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
         log_key: of.log_identity()?.1,
         time: wall_time(),
         seal_idle: SEAL_IDLE,
+        // One admin enrols everybody.
+        profile: Profile::Sandbox,
         signers: vec![
             signer(ADMIN, Role::Admin, "admin/ops")?,
             signer(REGISTRAR, Role::Registrar, "registrar/hq")?,
@@ -110,6 +114,7 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
             public: layout::actor_key(of, MANUFACTURER)?,
             holder: Holder::Enterprise { id: enterprise },
             role: Role::Manufacturer,
+            person: MANUFACTURER.to_owned(),
         },
         Command::ApproveModel {
             id: model(of)?,
@@ -152,6 +157,7 @@ pub(super) async fn enrol_office(of: &Jurisdiction, who: &str, role: Role) -> Re
             name: office.to_owned(),
         },
         role,
+        person: who.to_owned(),
     };
     admin.submit_one(command).await.map_err(Broken::at(who))?;
     Ok(())

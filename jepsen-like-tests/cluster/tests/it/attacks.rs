@@ -36,6 +36,7 @@ async fn serves(of: &mut Jurisdiction, number: u8) -> Result<(), Broken> {
             name: format!("customs/{number}"),
         },
         role: Role::Customs,
+        person: format!("desk-{number}"),
     };
     admin.submit_one(add).await.map_err(Broken::at("a write"))?;
     of.ready().await?;

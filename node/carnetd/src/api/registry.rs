@@ -8,12 +8,16 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::log::merkle::consistency_proof;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request as ActorRequest};
-use carnet_domain::record::RecallId;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::record::{RecallId, Robot};
 use carnet_domain::rules::command::TransferId;
-use carnet_domain::rules::policy::{Permission, Query};
+use carnet_domain::rules::parties::{registry_shown_to, shown_to};
+use carnet_domain::rules::policy::{Permission, Query, is_authority};
 use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::records::Records;
+use carnet_trust::chain::VerifiedClient;
+use carnet_trust::evidence::{SLOTS_FOR_ANYBODY, SLOTS_FOR_AUTHORITIES};
 use carnet_wire::convert;
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
 use carnet_wire::registry::v1 as pb;
@@ -181,7 +185,7 @@ impl Registry for RegistryService {
                 records
                     .robot(&code)
                     .map_err(storage)?
-                    .map(|robot| robot.to_bytes())
+                    .map(|robot| self.shown(&caller, &robot).to_bytes())
             }
             pb::RecordKind::Enterprise => {
                 let id = EnterpriseId::parse(name).map_err(|error| malformed("name", error))?;
@@ -213,7 +217,7 @@ impl Registry for RegistryService {
                     ingress::may_see(&caller, permission, Some(transfer.code.enterprise_id()))
                         .map_err(status)?;
                 }
-                transfer.map(|record| record.to_bytes())
+                transfer.map(|record| self.transfer_shown(&caller, record).to_bytes())
             }
             pb::RecordKind::Peer => {
                 let prefix = Prefix::parse(name).map_err(|error| malformed("name", error))?;
@@ -225,7 +229,7 @@ impl Registry for RegistryService {
             pb::RecordKind::Registry => records
                 .registry()
                 .map_err(storage)?
-                .map(|record| record.to_bytes()),
+                .map(|record| registry_shown_to(caller.name().role(), &record).to_bytes()),
             pb::RecordKind::SignedRecord => {
                 let code = convert::code("name", name).map_err(status)?;
                 self.verifier.signed_record(&code).await.map_err(status)?
@@ -271,7 +275,10 @@ impl Registry for RegistryService {
                     .map_err(storage)?;
                 let next = (size < found.len()).then(|| found.pop()).flatten();
                 let next = next.map(|robot| keys::robot(&robot.identity.code));
-                (found.iter().map(Canonical::to_bytes).collect(), next)
+                let shown = found
+                    .iter()
+                    .map(|robot| self.shown(&caller, robot).to_bytes());
+                (shown.collect(), next)
             }
             pb::RecordKind::Transfer => {
                 let from = token
@@ -288,7 +295,10 @@ impl Registry for RegistryService {
                 found.retain(|t| {
                     ingress::may_see(&caller, permission, Some(t.code.enterprise_id())).is_ok()
                 });
-                (found.iter().map(Canonical::to_bytes).collect(), next)
+                let shown = found
+                    .into_iter()
+                    .map(|transfer| self.transfer_shown(&caller, transfer).to_bytes());
+                (shown.collect(), next)
             }
             pb::RecordKind::Recall => {
                 let found = match ModelId::parse(&message.filter) {
@@ -421,7 +431,8 @@ impl Registry for RegistryService {
     }
 
     async fn prove(&self, request: Request<pb::ProveRequest>) -> Answer<pb::ProveResponse> {
-        ingress::may_ask(request.extensions(), Query::LogProof).map_err(status)?;
+        let (caller, _) =
+            ingress::may_ask(request.extensions(), Query::LogProof).map_err(status)?;
         let message = request.into_inner();
         let code = convert::code("code", &message.code).map_err(status)?;
         let published = self
@@ -430,19 +441,20 @@ impl Registry for RegistryService {
             .await
             .map_err(status)?;
         let evidence = self.verifier.evidence(&published, &code).map_err(status)?;
+        let evidence = evidence.showing(slots_for(&caller));
         Ok(Response::new(pb::ProveResponse {
             evidence: evidence.to_bytes().into(),
         }))
     }
 
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Answer<pb::VerifyResponse> {
-        ingress::may_ask(request.extensions(), Query::Verify).map_err(status)?;
+        let (caller, _) = ingress::may_ask(request.extensions(), Query::Verify).map_err(status)?;
         let message = request.into_inner();
         let code = convert::code("code", &message.code).map_err(status)?;
         let index = self.node.progress().applied;
         let (verdict, file) = self
             .verifier
-            .verify(&code, &message.purpose)
+            .verify(&code, &message.purpose, slots_for(&caller))
             .await
             .map_err(status)?;
         Ok(Response::new(pb::VerifyResponse {
@@ -450,6 +462,29 @@ impl Registry for RegistryService {
             evidence: file.into(),
             position: Some(self.node.position(index)),
         }))
+    }
+}
+
+impl RegistryService {
+    fn shown(&self, caller: &VerifiedClient, robot: &Robot) -> Robot {
+        let name = caller.name();
+        shown_to(self.node.prefix(), name.role(), name.enterprise(), robot)
+    }
+
+    fn transfer_shown(&self, caller: &VerifiedClient, transfer: Transfer) -> Transfer {
+        let robot = transfer.robot.as_ref();
+        Transfer {
+            robot: robot.map(|robot| self.shown(caller, robot)),
+            ..transfer
+        }
+    }
+}
+
+/// The slots of a robot that a caller may see proven.
+fn slots_for(caller: &VerifiedClient) -> &'static [u8] {
+    match is_authority(caller.name().role()) {
+        true => SLOTS_FOR_AUTHORITIES,
+        false => SLOTS_FOR_ANYBODY,
     }
 }
 

@@ -61,13 +61,15 @@ pub mod tag {
     pub const RECORD: &str = "carnet-record/1";
     /// Identity of a robot's own key.
     pub const ROBOT_KEY: &str = "carnet-robot-key/1";
+    /// Commitment to the secret of a release of ownership.
+    pub const RELEASE: &str = "carnet-release/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 11] = [
+    pub const STRINGS: [&str; 12] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -79,6 +81,7 @@ pub mod tag {
         KEY_ID,
         RECORD,
         ROBOT_KEY,
+        RELEASE,
     ];
 }
 

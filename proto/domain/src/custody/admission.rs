@@ -169,6 +169,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         importer,
         operator,
         scenario,
+        workshop: None,
         state,
         holds: union(here.holds, disclosed.holds),
         owed,

@@ -327,6 +327,32 @@ impl Disclosure {
         }
     }
 
+    /// The same record with nothing shown but these of the slots that it shows.
+    #[must_use]
+    pub fn narrowed(&self, slots: &[u8]) -> Self {
+        let mut narrowed = self.clone();
+        for (group, numbers) in narrowed.groups.iter_mut().zip(GROUPS) {
+            let GroupView::Open(views) = group else {
+                continue;
+            };
+            for (view, slot) in views.iter_mut().zip(numbers) {
+                if let SlotView::Shown { salt, value } = view
+                    && !slots.contains(&slot)
+                {
+                    *view = SlotView::Hidden(slot_hash(slot, salt, value.as_deref()));
+                }
+            }
+            let hashes = views.each_ref().map(|view| match view {
+                SlotView::Hidden(hash) => Some(*hash),
+                SlotView::Shown { .. } => None,
+            });
+            if let [Some(a), Some(b), Some(c), Some(d)] = hashes {
+                *group = GroupView::Hidden(sha256_four(tag::SLOT_NODE, &[a, b, c, d]));
+            }
+        }
+        narrowed
+    }
+
     /// The numbers of the slots that are shown, ascending.
     pub fn shown(&self) -> impl Iterator<Item = u8> + '_ {
         let shown = |slot: &u8| matches!(self.view(*slot), Some(SlotView::Shown { .. }));

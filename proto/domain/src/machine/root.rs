@@ -1,5 +1,7 @@
 //! Statements of the jurisdiction's own roots: the genesis, peers, agreements.
 
+use std::collections::BTreeSet;
+
 use super::meter::Metered;
 use super::{Authorised, Planted, Run, refused};
 use crate::bytes::code::Prefix;
@@ -14,11 +16,13 @@ use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TI
 use crate::record::Signer;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
+use crate::record::offices::{Offices, Profile};
 use crate::record::peer::{
     Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
 };
 use crate::record::registry::Registry;
 use crate::rules::decide::has_twins;
+use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection};
 
 /// Class 3: root-signed bytes.
@@ -62,6 +66,18 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
             Detail::BeyondTime { to: genesis.time },
         ));
     }
+    let admins: BTreeSet<&str> = genesis
+        .signers
+        .iter()
+        .filter(|first| first.role == Role::Admin)
+        .map(|first| first.person.as_str())
+        .collect();
+    if genesis.profile == Profile::Production && admins.len() < 2 {
+        return Ok(refuse(Reason::SecondPartyRequired, Detail::TwoAdmins {}));
+    }
+    if genesis.signers.iter().any(|first| first.person.is_empty()) {
+        return Ok(refuse(Reason::Malformed, Detail::NoPerson {}));
+    }
     let registry = first_state(&genesis);
     let mut run = Run {
         ledger: Metered::new(ledger),
@@ -84,15 +100,18 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     );
     let head = run.record(event, &authorised(signed))?;
     for first in &genesis.signers {
-        run.ledger.put_signer(Signer {
+        let signer = Signer {
             id: first.public.key_id(),
             public: first.public,
             holder: first.holder.clone(),
             role: first.role,
+            person: first.person.clone(),
             added: head.leaf_index,
             retired: None,
             compromised_after: None,
-        })?;
+        };
+        run.registry.offices.follow(&signer);
+        run.ledger.put_signer(signer)?;
     }
     run.ledger.put_envelope(0, entry.body.to_bytes())?;
     let size = run.registry.tree.size();
@@ -141,6 +160,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         published: None,
         checkpoint: String::new(),
         next_session: 1,
+        offices: Offices::none(genesis.profile),
     }
 }
 

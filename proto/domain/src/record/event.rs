@@ -18,6 +18,7 @@ use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
+use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
@@ -40,6 +41,8 @@ pub enum After {
     Model(Model),
     /// A signing key, beside its holder.
     Signer(Signer),
+    /// A proposal about a signing key.
+    Proposal(Box<Proposal>),
     /// A recall.
     Recall(Recall),
     /// A peer, beside the jurisdiction.
@@ -195,6 +198,9 @@ impl Event {
             After::Enterprise(enterprise) => Subject::enterprise(&enterprise.id),
             After::Model(model) => Subject::model(&model.id),
             After::Signer(signer) => Subject::new(SubjectType::Office, signer.id.to_string()),
+            After::Proposal(proposal) => {
+                Subject::new(SubjectType::Office, proposal.change.key().to_string())
+            }
             After::Recall(recall) => {
                 Subject::new(SubjectType::Recall, recall.notice.id.to_string())
             }
@@ -395,7 +401,7 @@ pub fn slots(event: &Event) -> Slots {
                     },
                 ),
                 // The statement itself is the event.
-                After::Peer(_) | After::Robot(_) | After::Jurisdiction(_) => {}
+                After::Proposal(_) | After::Peer(_) | After::Robot(_) | After::Jurisdiction(_) => {}
             }
         }
     }
@@ -514,6 +520,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         importer: holding.importer,
         operator: used.operator,
         scenario: used.scenario,
+        workshop: None,
         state: standing.state,
         holds: standing.holds,
         owed: standing.owed,

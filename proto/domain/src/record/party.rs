@@ -166,6 +166,22 @@ impl From<Digest> for PartyName {
     }
 }
 
+/// Who took a step: one side of what needs two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The enterprise or office.
+    pub holder: Holder,
+    /// The person at the key, of an office.
+    pub person: String,
+    /// The key it signed with.
+    pub key: KeyId,
+}
+crate::canonical_struct!(Actor {
+    holder,
+    person: Name,
+    key
+});
+
 /// A key that may sign commands. Its validity counts in leaf indices, not in clock time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
@@ -177,6 +193,8 @@ pub struct Signer {
     pub holder: Holder,
     /// In which role it signs.
     pub role: Role,
+    /// Whose hand it is in: a name or a commitment. Of an office always; two keys of one person are one word.
+    pub person: String,
     /// Leaf index of its addition.
     pub added: u64,
     /// Leaf index of its retirement.
@@ -189,6 +207,7 @@ crate::canonical_struct!(Signer @ 1 {
     public,
     holder,
     role,
+    person: Name,
     added: Index,
     retired: Maybe<Index>,
     compromised_after: Maybe<Index>

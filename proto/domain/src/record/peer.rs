@@ -11,9 +11,10 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
     Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf, MODELS_OF_RECALL_MAX,
-    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
+    NACKS_A_MINUTE_MAX, Name, NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
     ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
+use crate::record::offices::Profile;
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
 use crate::rules::policy::Role;
@@ -130,6 +131,8 @@ pub struct Bundle {
     pub threshold: u8,
     /// Log key.
     pub log_key: PublicKey,
+    /// Whether it is a sandbox.
+    pub profile: Profile,
     /// Root certificates, DER.
     pub certificates: Vec<Blob>,
     /// Federation endpoints, `host:port`.
@@ -148,6 +151,7 @@ crate::canonical_struct!(Bundle @ 1 {
     roots: List<BUNDLE_LIST_MAX>,
     threshold,
     log_key,
+    profile,
     certificates: List<BUNDLE_LIST_MAX>,
     endpoints: List<BUNDLE_LIST_MAX>,
     refresh,
@@ -296,11 +300,14 @@ pub struct FirstSigner {
     pub holder: Holder,
     /// In which role.
     pub role: Role,
+    /// Whose hand it is in.
+    pub person: String,
 }
 crate::canonical_struct!(FirstSigner {
     public,
     holder,
-    role
+    role,
+    person: Name
 });
 
 /// The first leaf of a log.
@@ -325,6 +332,8 @@ pub struct Genesis {
     pub time: TimeMs,
     /// Seal after this long without a leaf.
     pub seal_idle: DurationMs,
+    /// How seriously the registry takes its offices; in earnest it has two admins of different persons from the beginning.
+    pub profile: Profile,
     /// Admin and registrar keys.
     pub signers: Vec<FirstSigner>,
 }
@@ -338,6 +347,7 @@ crate::canonical_struct!(Genesis @ 1 {
     log_key,
     time,
     seal_idle,
+    profile,
     signers: List<FIRST_SIGNERS_MAX>
 });
 

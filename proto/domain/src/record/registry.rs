@@ -9,6 +9,7 @@ use crate::limits::{BUNDLE_LIST_MAX, Index, Lines, List, Sequence};
 use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
+use crate::record::offices::Offices;
 
 /// A sealed size, waiting for its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Registry {
     pub checkpoint: String,
     /// The next session number.
     pub next_session: u64,
+    /// Who supervises it.
+    pub offices: Offices,
 }
 crate::canonical_struct!(Registry @ 1 {
     prefix,
@@ -94,4 +97,5 @@ crate::canonical_struct!(Registry @ 1 {
     published,
     checkpoint: Lines<NOTE_BYTES_MAX>,
     next_session: Sequence,
+    offices,
 });

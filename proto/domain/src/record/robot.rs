@@ -1,9 +1,11 @@
 //! One robot, and that one has ended.
 
-use super::{Part, Party, Predicate, Recall, RecallId, RecallStatus, Setter, key_identity};
-use crate::bytes::code::{Code, Prefix};
+use super::{
+    Actor, Part, Party, Predicate, Recall, RecallId, RecallStatus, Release, Setter, key_identity,
+};
+use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::Chain;
 use crate::limits::{
@@ -85,24 +87,30 @@ pub enum Pending {
         /// How it ends.
         outcome: EndOfLife,
         /// Who declared.
-        by: KeyId,
+        by: Actor,
         /// Digest of the destruction certificate.
         certificate: Digest,
     },
+    /// The owner released it; it may be asked for.
+    Released {
+        /// On what terms.
+        release: Release,
+    },
     /// Ownership was asked for.
-    Ownership {
+    Asked {
+        /// On what terms it was released.
+        release: Release,
         /// The gaining owner.
         owner: Party,
-        /// SHA-256 of the seller's release code.
-        release_code: Digest,
         /// Who asked.
-        by: KeyId,
+        by: Actor,
     },
 }
 crate::canonical_variants!(Pending {
     0 => Nothing {},
     1 => EndOfLife { outcome, by, certificate },
-    2 => Ownership { owner, release_code, by },
+    3 => Released { release },
+    4 => Asked { release, owner, by },
 });
 
 /// What never changes of a robot: the identity that the code's issuer vouches for.
@@ -178,6 +186,8 @@ pub struct Robot {
     pub operator: Option<Party>,
     /// Usage scenario.
     pub scenario: String,
+    /// Who works on it while it is maintained.
+    pub workshop: Option<EnterpriseId>,
     /// Life-cycle state.
     pub state: State,
     /// Holds, in the order they were set.
@@ -214,6 +224,7 @@ crate::canonical_struct!(Robot @ 1 {
     importer,
     operator,
     scenario,
+    workshop,
     state,
     holds: List<HOLDS_MAX>,
     owed: List<RECALLS_OF_ROBOT_MAX>,

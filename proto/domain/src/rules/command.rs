@@ -8,11 +8,11 @@ use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
     Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
-    MODELS_OF_RECALL_MAX, Maybe, PARTS_MAX, ROLES_MAX, Sequence,
+    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
 };
 use crate::record::{
-    AgreementRef, ApprovalStatus, BodyName, EnterpriseStatus, Firmware, Holder, Maker, ModelFacts,
-    PartName, PartyName, RecallId, RecallNotice,
+    AgreementRef, ApprovalStatus, Asking, BodyName, EnterpriseStatus, Firmware, Holder, Maker,
+    ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
 };
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
@@ -81,7 +81,10 @@ crate::canonical_enum!(CommandKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Put in stock.
-    Stock {},
+    Stock {
+        /// Who has it from now on; none when whoever held it keeps it.
+        at: Option<EnterpriseId>,
+    },
     /// Sold to a first owner.
     Sell {
         /// The owner.
@@ -105,6 +108,8 @@ pub enum Action {
     BeginMaintenance {
         /// What for.
         note: String,
+        /// Who works on it; none when whoever begins does.
+        workshop: Option<EnterpriseId>,
     },
     /// Maintenance is complete.
     CompleteMaintenance {
@@ -153,20 +158,19 @@ pub enum Action {
         /// The new firmware.
         firmware: Firmware,
     },
-    /// Ownership asked for.
+    /// Ownership asked for, by the gaining side.
     RequestOwnership {
         /// The gaining owner.
         owner: PartyName,
-        /// SHA-256 of the release code the seller gave.
-        release_code: Digest,
+        /// The secret of the release.
+        secret: ReleaseSecret,
     },
     /// Ownership given.
-    ApproveOwnership {
-        /// The release code.
-        release_code: String,
-    },
-    /// The request ends without a change.
+    ApproveOwnership {},
+    /// The release or the request ends without a change.
     EndOwnershipRequest {
+        /// Which end.
+        end: OwnershipEnd,
         /// Why.
         reason: String,
     },
@@ -206,13 +210,24 @@ pub enum Action {
         /// What is true instead.
         note: String,
     },
+    /// Released by its owner: may be asked for.
+    ReleaseOwnership {
+        /// Commitment to the secret, over the code and the record's sequence.
+        commitment: Digest,
+        /// To whom; none for whoever has the secret.
+        to: Option<PartyName>,
+        /// Until when.
+        until: TimeMs,
+        /// Whether asking is enough.
+        asking: Asking,
+    },
 }
 crate::canonical_variants!(Action {
-    4 => Stock {},
+    4 => Stock { at },
     5 => Sell { owner },
     6 => Deploy { operator, scenario },
     7 => Redeploy { operator, scenario },
-    8 => BeginMaintenance { note },
+    8 => BeginMaintenance { note, workshop },
     9 => CompleteMaintenance { report },
     10 => Repair { report },
     11 => ReplacePart { removed, fitted },
@@ -220,9 +235,9 @@ crate::canonical_variants!(Action {
     13 => RecordIncident { severity: Grade, place, findings },
     14 => RecordTraining { data_set, model, place },
     15 => UpdateSoftware { firmware },
-    16 => RequestOwnership { owner, release_code },
-    17 => ApproveOwnership { release_code },
-    18 => EndOwnershipRequest { reason },
+    16 => RequestOwnership { owner, secret },
+    17 => ApproveOwnership {},
+    18 => EndOwnershipRequest { end, reason },
     19 => Retire { reason },
     20 => ReturnToService { report },
     21 => DeclareEndOfLife { outcome, certificate },
@@ -230,6 +245,7 @@ crate::canonical_variants!(Action {
     23 => ConfirmEndOfLife {},
     24 => Annul { reason },
     25 => Correct { corrects: Index, note },
+    31 => ReleaseOwnership { commitment, to, until, asking },
 });
 
 impl Action {
@@ -406,6 +422,8 @@ pub enum Command {
         holder: Holder,
         /// In which role.
         role: Role,
+        /// Whose hand it is in: a name or a commitment; of an office never empty.
+        person: String,
     },
     /// Retires a signing key.
     RetireSigner {
@@ -578,7 +596,7 @@ pub enum Command {
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
-    3 => AddSigner { public, holder, role },
+    3 => AddSigner { public, holder, role, person: Name },
     4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },

@@ -3,12 +3,13 @@
 //! The first reason in precedence is answered. Reads go through a [`Ledger`]; nothing is written here.
 
 mod border;
+mod ownership;
 mod recall;
 mod robot;
+mod signers;
 
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
-use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::limits::MODELS_OF_ENTERPRISE_MAX;
 use crate::log::leaf::Kind;
@@ -16,15 +17,20 @@ use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::Registry;
 use crate::record::{
-    ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts, Party,
-    PartyName, Setter, Signer,
+    Actor, ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts,
+    Party, PartyName, Robot, Setter, Signer,
 };
-use crate::rules::command::{Command, CommandKind};
-use crate::rules::policy::{Permission, Relation, Role, permission};
+use crate::rules::actions::{Deed, Judgement, Relation, Standing, judge};
+use crate::rules::command::Command;
+use crate::rules::parties::{are_two, relations, to_maker};
+use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, cancel_after_refusal, held};
+pub use ownership::RELEASE_MAX;
 pub use recall::blocked_by_recall;
+use signers::NewSigner;
+pub use signers::PROPOSAL_TIME;
 
 /// Why there are no events: a lawful "no", or the medium failed.
 #[derive(Debug)]
@@ -77,6 +83,8 @@ pub struct Context<'a> {
     pub now: TimeMs,
     /// Who signed; active at this entry.
     pub signer: &'a Signer,
+    /// Whether the signer's enterprise may act.
+    pub standing: Standing,
     /// Index of the next leaf.
     pub next_leaf: u64,
 }
@@ -85,6 +93,23 @@ impl Context<'_> {
     /// This registry's prefix.
     pub fn me(&self) -> Prefix {
         self.registry.prefix
+    }
+
+    /// Who signed, as one side of a step that needs two.
+    pub fn side(&self) -> Actor {
+        Actor {
+            holder: self.signer.holder.clone(),
+            person: self.signer.person.clone(),
+            key: self.signer.id,
+        }
+    }
+
+    /// Refuses the second step to who took the first.
+    pub(crate) fn second_to<F>(&self, first: &Actor) -> Result<(), Stop<F>> {
+        if are_two(first, &self.side()) {
+            return Ok(());
+        }
+        no(Reason::SecondPartyRequired, Detail::SameParty {})
     }
 
     /// Who signed, as the setter of a hold.
@@ -101,32 +126,54 @@ impl Context<'_> {
         named.at(Desk::of(self.me(), &self.signer.holder), self.now)
     }
 
-    fn relation_to(&self, owner: &EnterpriseId) -> Relation {
-        match &self.signer.holder {
-            Holder::Enterprise { id } if id == owner => Relation::Own,
-            _ => Relation::Other,
-        }
+    /// Refuses a signer who may do this to nothing: before the subject is read.
+    pub(crate) fn allow_role<F>(&self, deed: Deed) -> Result<(), Stop<F>> {
+        self.judged(deed, Relation::ALL, || Detail::NOTHING)
     }
 
-    /// Refuses a signer whose role may not give the command, or not on this subject.
-    fn allow<F>(&self, kind: CommandKind, owner: Option<&EnterpriseId>) -> Result<(), Stop<F>> {
-        let relation = owner.map_or(Relation::Other, |owner| self.relation_to(owner));
-        match permission(self.signer.role, kind) {
-            Permission::No => no(
-                Reason::RoleNotAllowed,
-                Detail::RoleMayNot {
-                    role: self.signer.role,
-                    command: kind,
-                },
-            ),
-            found if found.covers(relation) => Ok(()),
-            _ => no(
-                Reason::NotYours,
-                Detail::NotOf {
-                    owner: owner.copied(),
-                    holder: self.signer.holder.clone(),
-                },
-            ),
+    /// Refuses a signer who may not do this to what an enterprise makes, or to nobody's in particular.
+    pub(crate) fn allow<F>(&self, deed: Deed, maker: Option<&EnterpriseId>) -> Result<(), Stop<F>> {
+        let holder = &self.signer.holder;
+        let relations = match (maker, holder) {
+            (Some(maker), _) => to_maker(holder, maker),
+            (None, Holder::Office { .. }) => vec![Relation::Office],
+            (None, Holder::Enterprise { .. }) => vec![Relation::None],
+        };
+        let detail = || Detail::NotOf {
+            owner: maker.copied(),
+            holder: holder.clone(),
+        };
+        self.judged(deed, &relations, detail)
+    }
+
+    /// Refuses a signer who may not do this to this robot.
+    pub(crate) fn allow_on<F>(&self, deed: Deed, robot: &Robot) -> Result<(), Stop<F>> {
+        let relations = relations(self.me(), &self.signer.holder, robot);
+        let detail = || Detail::NoRelation {
+            deed,
+            code: robot.identity.code,
+            holder: self.signer.holder.clone(),
+        };
+        self.judged(deed, &relations, detail)
+    }
+
+    fn judged<F>(
+        &self,
+        deed: Deed,
+        relations: &[Relation],
+        detail: impl FnOnce() -> Detail,
+    ) -> Result<(), Stop<F>> {
+        let role = self.signer.role;
+        match judge(deed, role, relations, self.standing) {
+            Judgement::May => Ok(()),
+            Judgement::NotTheRole => {
+                no(Reason::RoleNotAllowed, Detail::RoleMayNotDo { role, deed })
+            }
+            Judgement::NotInStanding => {
+                let holder = self.signer.holder.clone();
+                no(Reason::ActorNotInStanding, Detail::Stands { holder })
+            }
+            Judgement::NotTheSubject => no(Reason::NotYours, detail()),
         }
     }
 }
@@ -164,12 +211,21 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             public,
             holder,
             role,
-        } => add_signer(ledger, cx, command, public, holder, *role),
+            person,
+        } => {
+            let new = NewSigner {
+                public,
+                holder,
+                role: *role,
+                person,
+            };
+            signers::add(ledger, cx, command, &new)
+        }
         Command::RetireSigner {
             public,
             compromised_after,
             ..
-        } => retire_signer(ledger, cx, command, public, *compromised_after),
+        } => signers::retire(ledger, cx, command, public, *compromised_after),
         Command::ApproveModel {
             id,
             facts,
@@ -265,7 +321,7 @@ fn accredit<L: Ledger>(
     command: &Command,
     a: Accreditation<'_>,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::AccreditEnterprise, None)?;
+    cx.allow(Deed::AccreditEnterprise, None)?;
     let id = EnterpriseId::new(cx.me(), *a.code).or_else(|_| {
         no(
             Reason::PrefixNotOurs,
@@ -313,7 +369,7 @@ fn set_enterprise_status<L: Ledger>(
     id: &EnterpriseId,
     status: EnterpriseStatus,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::SetEnterpriseStatus, None)?;
+    cx.allow(Deed::SetEnterpriseStatus, None)?;
     let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
         return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
     };
@@ -335,99 +391,6 @@ fn set_enterprise_status<L: Ledger>(
             .effect(Effect::StandingOf(*id))
             .effect(Effect::TellAll),
     ])
-}
-
-fn add_signer<L: Ledger>(
-    ledger: &L,
-    cx: &Context<'_>,
-    command: &Command,
-    public: &PublicKey,
-    holder: &Holder,
-    role: Role,
-) -> Decided<L::Fault> {
-    cx.allow(CommandKind::AddSigner, None)?;
-    // Offices are the administrator's, enterprises the registrar's.
-    let (right, detail) = match holder {
-        Holder::Office { .. } => (
-            cx.signer.role == Role::Admin && !role.is_enterprise(),
-            Detail::OfficesByAdmin {},
-        ),
-        Holder::Enterprise { .. } => (
-            cx.signer.role == Role::Registrar && role.is_enterprise(),
-            Detail::PartiesByRegistrar {},
-        ),
-    };
-    if !right {
-        return no(Reason::RoleNotAllowed, detail);
-    }
-    if let Holder::Enterprise { id } = holder {
-        let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-            return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
-        };
-        standing::<L::Fault>(&enterprise, cx.now)?;
-        if !enterprise.roles.contains(&role) {
-            return no(
-                Reason::EnterpriseLacksRole,
-                Detail::NotAccreditedAs { id: *id, role },
-            );
-        }
-    }
-    let id = public.key_id();
-    if ledger.signer(&id).or_fault()?.is_some() {
-        return no(Reason::SignerExists, Detail::Key { key: id });
-    }
-    let signer = Signer {
-        id,
-        public: *public,
-        holder: holder.clone(),
-        role,
-        added: cx.next_leaf,
-        retired: None,
-        compromised_after: None,
-    };
-    Ok(vec![Event::new(
-        signer_kind(holder),
-        command,
-        After::Signer(signer),
-    )])
-}
-
-fn retire_signer<L: Ledger>(
-    ledger: &L,
-    cx: &Context<'_>,
-    command: &Command,
-    public: &PublicKey,
-    compromised_after: Option<u64>,
-) -> Decided<L::Fault> {
-    cx.allow(CommandKind::RetireSigner, None)?;
-    let Some(signer) = ledger.signer(&public.key_id()).or_fault()? else {
-        return no(
-            Reason::SignerUnknown,
-            Detail::Key {
-                key: public.key_id(),
-            },
-        );
-    };
-    if signer.retired.is_some() {
-        return no(
-            Reason::SignerNotActive,
-            Detail::RetiredAlready { key: signer.id },
-        );
-    }
-    let kind = signer_kind(&signer.holder);
-    let after = After::Signer(Signer {
-        retired: Some(cx.next_leaf),
-        compromised_after,
-        ..signer
-    });
-    Ok(vec![Event::new(kind, command, after)])
-}
-
-fn signer_kind(holder: &Holder) -> Kind {
-    match holder {
-        Holder::Enterprise { .. } => Kind::Enterprise,
-        Holder::Office { .. } => Kind::Office,
-    }
 }
 
 /// Refuses an enterprise that may not act at `now`.
@@ -464,7 +427,7 @@ fn approve_model<L: Ledger>(
     production_from: TimeMs,
     production_to: TimeMs,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::ApproveModel, None)?;
+    cx.allow(Deed::ApproveModel, None)?;
     if id.prefix() != cx.me() {
         return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
     }
@@ -518,7 +481,7 @@ fn set_model_status<L: Ledger>(
     id: &ModelId,
     status: ApprovalStatus,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::SetModelStatus, None)?;
+    cx.allow(Deed::SetModelStatus, None)?;
     let Some(model) = ledger.model(id).or_fault()? else {
         return no(Reason::ModelUnknown, Detail::Model { id: *id });
     };
@@ -553,7 +516,7 @@ fn clear_claim<L: Ledger>(
     identity: &Digest,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::ClearClaim, None)?;
+    cx.allow(Deed::ClearClaim, None)?;
     let Some(peer) = ledger.peer(prefix).or_fault()? else {
         return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix });
     };

@@ -110,6 +110,8 @@ pub enum ActionKind {
     CancelExport,
     /// Released to another country.
     Depart,
+    /// Ownership released by the owner.
+    ReleaseOwnership,
 }
 crate::canonical_enum!(ActionKind {
     1 => Reserve, 2 => RegisterPrototype, 3 => Register, 4 => Stock, 5 => Sell, 6 => Deploy, 7 => Redeploy,
@@ -117,7 +119,7 @@ crate::canonical_enum!(ActionKind {
     13 => RecordIncident, 14 => RecordTraining, 15 => UpdateSoftware, 16 => RequestOwnership, 17 => ApproveOwnership,
     18 => EndOwnershipRequest, 19 => Retire, 20 => ReturnToService, 21 => DeclareEndOfLife, 22 => WithdrawEndOfLife,
     23 => ConfirmEndOfLife, 24 => Annul, 25 => Correct, 26 => ChangeHold, 27 => RemedyRecall, 28 => DeclareExport,
-    29 => CancelExport, 30 => Depart,
+    29 => CancelExport, 30 => Depart, 31 => ReleaseOwnership,
 });
 
 /// How an end of life ends.
@@ -180,7 +182,10 @@ pub fn next(from: Option<State>, action: ActionKind) -> Option<State> {
         ) => from,
         (
             S::InStock | S::Sold | S::Deployed | S::Maintenance | S::Retired,
-            A::RequestOwnership | A::ApproveOwnership | A::EndOwnershipRequest,
+            A::ReleaseOwnership
+            | A::RequestOwnership
+            | A::ApproveOwnership
+            | A::EndOwnershipRequest,
         ) => from,
         (
             S::Development
@@ -255,11 +260,19 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
         }
         (
             H::OwnerHold,
-            A::Sell | A::RequestOwnership | A::ApproveOwnership | A::Redeploy | A::DeclareExport,
+            A::Sell
+            | A::ReleaseOwnership
+            | A::RequestOwnership
+            | A::ApproveOwnership
+            | A::Redeploy
+            | A::DeclareExport
+            | A::DeclareEndOfLife
+            | A::ConfirmEndOfLife,
         ) => true,
         (
             H::SaleLock,
             A::Sell
+            | A::ReleaseOwnership
             | A::RequestOwnership
             | A::ApproveOwnership
             | A::DeclareExport
@@ -277,15 +290,14 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
             | A::DeclareExport
             | A::Depart,
         ) => true,
-        (H::Theft, _) => !matches!(
-            action,
-            A::DeclareEndOfLife | A::ConfirmEndOfLife | A::WithdrawEndOfLife
-        ),
+        // What is stolen is not destroyed, on whoever's word.
+        (H::Theft, _) => action != A::WithdrawEndOfLife,
         (
             H::Lost,
             A::Sell
             | A::Deploy
             | A::Redeploy
+            | A::ReleaseOwnership
             | A::RequestOwnership
             | A::ApproveOwnership
             | A::DeclareExport,
@@ -293,7 +305,12 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
         (H::EvidenceFreeze, _) => true,
         (
             H::Review,
-            A::Sell | A::Deploy | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport,
+            A::Sell
+            | A::Deploy
+            | A::ReleaseOwnership
+            | A::RequestOwnership
+            | A::ApproveOwnership
+            | A::DeclareExport,
         ) => true,
         _ => false,
     }

@@ -1,9 +1,6 @@
-//! Who may do what: roles, relations and the matrix of commands, written down as data.
+//! Roles, and who may read what. Who may do what is in `actions`.
 //!
-//! Enforced twice, at ingress and again in `apply`, from this one table. It deliberately knows nothing of certificates:
-//! the role arrives as a value.
-
-use crate::rules::command::CommandKind;
+//! It deliberately knows nothing of certificates: the role arrives as a value.
 
 /// A role of the actor, from the client certificate at ingress and from replicated state in `apply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,177 +80,25 @@ impl Role {
     }
 }
 
-/// Whose subject a command touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Relation {
-    /// The actor's own enterprise made the robot or holds the model.
-    Own,
-    /// Somebody else's.
-    Other,
-}
-
-/// What the matrix says of a role and a command.
+/// What a role may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
     /// Never.
     No,
-    /// Only on subjects of the actor's own enterprise.
+    /// Only subjects of the actor's own enterprise.
     Own,
-    /// On any subject.
+    /// Any subject.
     Any,
-}
-
-impl Permission {
-    /// Whether the permission covers a relation.
-    pub fn covers(self, relation: Relation) -> bool {
-        match self {
-            Self::No => false,
-            Self::Own => relation == Relation::Own,
-            Self::Any => true,
-        }
-    }
-}
-
-/// One row of the matrix: a command, the roles that may give it on any subject, and those that may on their own.
-pub struct Row {
-    /// The command.
-    pub kind: CommandKind,
-    /// Roles that may on any subject.
-    pub any: &'static [Role],
-    /// Roles that may on subjects of their own enterprise.
-    pub own: &'static [Role],
 }
 
 use Role::*;
 
-/// The matrix. A role that stands in neither list may not.
-pub const MATRIX: &[Row] = &[
-    Row {
-        kind: CommandKind::AccreditEnterprise,
-        any: &[Registrar],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::SetEnterpriseStatus,
-        any: &[Registrar],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::AddSigner,
-        any: &[Registrar, Admin],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::RetireSigner,
-        any: &[Registrar, Admin],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::ApproveModel,
-        any: &[Registrar],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::SetModelStatus,
-        any: &[Registrar, Regulator],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::Reserve,
-        any: &[Registrar],
-        own: &[Manufacturer],
-    },
-    Row {
-        kind: CommandKind::Register,
-        any: &[Registrar],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::Act,
-        any: &[
-            Registrar,
-            Dealer,
-            ServiceProvider,
-            Recycler,
-            Operator,
-            Owner,
-            Regulator,
-        ],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::SetHold,
-        any: &[Registrar, Customs, Regulator],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::LiftHold,
-        any: &[Registrar, Customs, Regulator],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::DeclareExport,
-        any: &[Customs, Declarant, Dealer],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::CancelExport,
-        any: &[Customs, Declarant, Dealer],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::PermitImport,
-        any: &[Customs],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::RefuseImport,
-        any: &[Customs],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::Depart,
-        any: &[Customs],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::Admit,
-        any: &[Customs],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::Return,
-        any: &[Customs],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::OpenRecall,
-        any: &[Registrar, Regulator],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::WithdrawRecall,
-        any: &[Registrar, Regulator],
-        own: &[Manufacturer, Importer],
-    },
-    Row {
-        kind: CommandKind::ClearClaim,
-        any: &[Registrar],
-        own: &[],
-    },
-    Row {
-        kind: CommandKind::RemedyRecall,
-        any: &[Registrar, ServiceProvider],
-        own: &[Manufacturer, Importer],
-    },
-];
-
-/// What the matrix says.
-pub fn permission(role: Role, kind: CommandKind) -> Permission {
-    match MATRIX.iter().find(|row| row.kind == kind) {
-        Some(row) if row.any.contains(&role) => Permission::Any,
-        Some(row) if row.own.contains(&role) => Permission::Own,
-        _ => Permission::No,
+/// Whether a role is an authority's: it sees who owns and operates, and every slot that authorities are shown.
+pub fn is_authority(role: Role) -> bool {
+    match role {
+        Registrar | Customs | Regulator | ForeignRegulator | Auditor | Admin => true,
+        Manufacturer | Importer | Dealer | ServiceProvider | Recycler | Operator | Owner
+        | Declarant | Anonymous => false,
     }
 }
 
@@ -304,7 +149,7 @@ impl Query {
     ];
 }
 
-/// What the matrix says of a read. Existence, model, state and recalls are public by design; the rest is not.
+/// Whether a role may make a query. Existence, model, state and recalls are public by design; the rest is not.
 pub fn may_query(role: Role, query: Query) -> Permission {
     match query {
         Query::GetEnterprise
@@ -331,37 +176,5 @@ pub fn may_query(role: Role, query: Query) -> Permission {
             Admin => Permission::Any,
             _ => Permission::No,
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_command_has_exactly_one_row() {
-        for kind in CommandKind::ALL {
-            let rows = MATRIX.iter().filter(|row| row.kind == *kind).count();
-            assert_eq!(rows, 1, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn auditors_and_the_anonymous_change_nothing() {
-        for kind in CommandKind::ALL {
-            assert_eq!(permission(Auditor, *kind), Permission::No, "{kind:?}");
-            assert_eq!(permission(Anonymous, *kind), Permission::No, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_role_never_stands_in_both_lists() {
-        for row in MATRIX {
-            assert!(
-                row.any.iter().all(|role| !row.own.contains(role)),
-                "{:?}",
-                row.kind
-            );
-        }
     }
 }

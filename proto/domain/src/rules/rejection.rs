@@ -45,6 +45,7 @@ reasons! {
     9 Malformed "An item is not a canonical command of the kind the header names.", "Encode the items canonically.";
     100 RangeInverted "A range ends before it begins.", "Exchange the bounds, or leave one out.";
     10 RoleNotAllowed "The actor's role may not give this command.", "Ask an actor with the right role.";
+    71 ActorNotInStanding "The actor's own enterprise may not act.", "Renew the accreditation; recalls, remedies and taking back an export go on.";
     11 NotYours "The subject belongs to another enterprise.", "Ask the enterprise it belongs to.";
     12 PrefixNotOurs "The code does not stand under this registry's prefix.", "Register under this registry's prefix.";
     13 EnterpriseUnknown "The enterprise is not registered.", "Accredit the enterprise first.";
@@ -52,6 +53,7 @@ reasons! {
     15 EnterpriseNotActive "The enterprise is suspended, struck off or outside its accreditation period.", "Renew the accreditation.";
     16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "Extend the accreditation.";
     17 SignerExists "The key is enrolled already.", "Use a key of its own for every signer.";
+    72 LastOfRole "The last key of this role is not retired.", "Add another first.";
     18 ModelUnknown "The model is not approved here.", "Apply for type approval.";
     19 ModelExists "The model code is taken.", "Use a free model code.";
     20 ModelNotApproved "The type approval is suspended or withdrawn.", "Wait for the approval, or use another model.";
@@ -76,13 +78,13 @@ reasons! {
     94 InspectionMissing "The newest inspection since the robot was retired is not one that it passed, or its report is another one.", "Inspect the robot, and name the report of that inspection.";
     95 LeafNotItsOwn "The leaf to correct is none of the robot's.", "See its history.";
     93 PartNotFitted "No such part is fitted in the robot.", "See its record.";
-    34 SecondPartyRequired "The second step needs another signer than the first.", "Have the other party confirm.";
+    34 SecondPartyRequired "The second step needs another party than the first.", "Have the other party confirm.";
     35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
     98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
     101 ReasonMissing "Whoever lifts what another set says why.", "Give the reason, or the order it rests on.";
     37 HoldExists "The hold stands already.", "Nothing to do.";
-    38 ReleaseCodeWrong "The release code does not match the seller's.", "Ask the seller for the code.";
+    38 ReleaseCodeWrong "The secret is not that of the release.", "Ask the owner for the secret of the newest release.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
     40 PeerQuarantined "The other country's log forked; no new offers or accepts.", "Wait for the settlement.";
     112 BundleExpired "The other country's trust bundle has expired; what it says waits unread.", "Exchange a newer bundle.";

@@ -205,7 +205,12 @@ fn what_is_reported_on_the_way_binds_on_arrival() {
     check(&mut a, "regulator", set(code, HoldKind::Theft), "done");
     check(&mut a, "customs", admit(2), "done");
     assert_eq!(holds(&a, &code), [HoldKind::Theft]);
-    check(&mut a, "maker", on(code, Action::Stock {}), "Held: Theft …");
+    check(
+        &mut a,
+        "registrar",
+        on(code, Action::Stock { at: None }),
+        "Held: Theft …",
+    );
     // On its way abroad for the first time, by its issuer.
     let (mut a, mut b) = two();
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
@@ -268,7 +273,7 @@ fn a_provisional_record_takes_no_place() {
         set(code, HoldKind::Theft),
         "NotInCustody: …",
     );
-    let stock = on(code, Action::Stock {});
+    let stock = on(code, Action::Stock { at: None });
     check(&mut b, "registrar", stock, "NotInCustody: …");
     let refuse = Command::RefuseImport {
         transfer: transfer(1),
@@ -366,7 +371,7 @@ fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
     for purpose in purposes.filter(|purpose| *purpose != Purpose::PermanentExport) {
         let (mut a, mut b) = two();
         let code = a.code(1);
-        a.must("maker", on(code, Action::Stock {}));
+        a.must("maker", on(code, Action::Stock { at: None }));
         bring(&mut a, &mut b, code, 1, purpose);
         b.must("customs", admit(1));
         mail(&mut b, &mut a, "done");
@@ -378,7 +383,12 @@ fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
             code.display_form(),
             purpose.name()
         );
-        check(&mut b, "dealer", sell, &stays);
+        check(&mut b, "dealer", sell, "NotYours: …");
+        let ask = Action::RequestOwnership {
+            owner: sha256(&[b"buyer"]).into(),
+            secret: carnet_kit::samples::SECRET,
+        };
+        check(&mut b, "dealer", on(code, ask), &stays);
         let reason = "x".to_owned();
         let annul = on(code, Action::Annul { reason });
         check(&mut b, "registrar", annul, "PrefixNotOurs: …");
@@ -415,7 +425,7 @@ fn an_owner_is_not_replaced_while_a_robot_is_away_for_a_time() {
     let (mut a, mut b) = two();
     let code = a.code(1);
     let owner = sha256(&[b"owner"]).into();
-    a.must("maker", on(code, Action::Stock {}));
+    a.must("maker", on(code, Action::Stock { at: None }));
     a.must("maker", on(code, Action::Sell { owner }));
     let owner = robot(&a, &code).owner;
     bring(&mut a, &mut b, code, 1, Purpose::Exhibition);

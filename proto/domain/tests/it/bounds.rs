@@ -848,14 +848,14 @@ fn an_office_name_that_fits_makes_a_setter_that_fits() {
     let holder = Holder::Office {
         name: "o".repeat(NAME_BYTES_MAX),
     };
-    a.must(
-        "admin",
-        Command::AddSigner {
-            public,
-            holder,
-            role: carnet_domain::rules::policy::Role::Regulator,
-        },
-    );
+    let enrol = Command::AddSigner {
+        public,
+        holder,
+        role: carnet_domain::rules::policy::Role::Regulator,
+        person: "far".into(),
+    };
+    a.must("admin", enrol.clone());
+    a.must("admin-2", enrol);
     let hold = Command::SetHold {
         code: a.code(1),
         kind: HoldKind::RegulatorStop,

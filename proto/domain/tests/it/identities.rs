@@ -69,7 +69,7 @@ fn a_rival_takes_nobodys_serials() {
 fn an_importer_files_for_makers_that_are_not_accredited_and_registers_as_nobody() {
     let mut x = market();
     let own = x.register(2);
-    let refused = "RoleNotAllowed: an importer files for a maker, it registers nothing as one";
+    let refused = "RoleNotAllowed: importer may not Register";
     check(&mut x, "importer", own, refused);
     let mut filed = x.registration(2);
     filed.importers_filing = true;
@@ -78,7 +78,12 @@ fn an_importer_files_for_makers_that_are_not_accredited_and_registers_as_nobody(
     filed.body.maker = x.maker("0003");
     let accredited = "MakerDiffers: the maker is accredited as 860003";
     check(&mut x, "importer", register(filed.clone()), accredited);
-    check(&mut x, "maker", register(filed.clone()), accredited);
+    check(
+        &mut x,
+        "maker",
+        register(filed.clone()),
+        "RoleNotAllowed: manufacturer may not FileImport",
+    );
     filed.body.maker = Maker {
         scheme: IdentifierScheme::Name,
         country: "KZ".into(),
@@ -294,6 +299,7 @@ fn no_text_hides_what_it_says() {
         };
         let note = Action::BeginMaintenance {
             note: format!("{letter}"),
+            workshop: None,
         };
         let firmware = Firmware {
             family: format!("fw{letter}"),
@@ -394,7 +400,7 @@ fn an_incident_is_of_a_grade() {
             findings: Digest::ZERO,
         };
         let incident = act(&x, 1, incident);
-        check(&mut x, "operator", incident, expected);
+        check(&mut x, "maker", incident, expected);
     }
 }
 
@@ -402,7 +408,7 @@ fn an_incident_is_of_a_grade() {
 fn retired() -> Country {
     let mut x = market();
     for (who, action) in [
-        ("maker", Action::Stock {}),
+        ("maker", carnet_kit::samples::stock_at_dealer(&x)),
         (
             "dealer",
             Action::Sell {

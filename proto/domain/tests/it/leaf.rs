@@ -93,6 +93,22 @@ fn null_slots_of_two_leaves_look_different() {
     assert!(matches!(beside("one"), Some(SlotView::Hidden(hash)) if hash != Digest::ZERO));
 }
 
+/// What is handed on with less shown is what would have been disclosed so in the first place.
+#[test]
+fn a_disclosure_is_narrowed_without_the_seed() {
+    let seed = d("seed").0;
+    let slots = sample();
+    let all: Vec<u8> = (0..16).collect();
+    for less in [&[][..], &[0, 1, 2, 3, 8, 9, 12, 15], &[6], &[4, 5, 10, 14]] {
+        let narrowed = slots.disclose(&seed, &all).narrowed(less);
+        assert_eq!(narrowed, slots.disclose(&seed, less), "{less:?}");
+    }
+    // What was hidden stays so.
+    let few = slots.disclose(&seed, &[0, 5]);
+    assert_eq!(few.narrowed(&all), few);
+    assert_eq!(few.narrowed(&[5, 10]), slots.disclose(&seed, &[5]));
+}
+
 #[test]
 fn a_group_that_shows_nothing_is_one_hash_and_has_no_other_form() {
     let seed = d("seed").0;

@@ -9,9 +9,9 @@ use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
     EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX,
-    MAP_CHANGES_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, RECALL_BINDS_MAX,
+    MAP_CHANGES_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, PROPOSALS_MAX, RECALL_BINDS_MAX,
     RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, REFUSAL_BYTES_MAX,
-    ROLES_MAX, ROOT_SIGNATURES_MAX, UNSEALED_MAX,
+    ROLES_MAX, ROOT_SIGNATURES_MAX, SUPERVISORS_MAX, UNSEALED_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
@@ -27,13 +27,14 @@ use carnet_domain::record::{
 };
 use carnet_domain::rules::command::{Action, COMMAND_BYTES_MAX, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_domain::rules::policy::Role;
 use carnet_kit::forge::Forged;
 use carnet_kit::samples::recall_id;
 use carnet_kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
 use crate::bounds::{robot, setter, take};
-use crate::rules::act;
+use crate::rules::{act, check};
 
 /// Mail as a registry that lies hands it over: every slot of every leaf.
 fn lies(from: &mut Country, to: &Country) -> MailBatch {
@@ -1080,12 +1081,15 @@ fn the_rest_of_a_request_is_judged_when_it_is_executed() {
     assert_eq!(late.registry().tree.size(), size);
     // The key was retired meanwhile.
     let mut retired = a.clone();
+    retired.enrol_office("registrar-2", "registrar-2", Role::Registrar);
+    let before = retired.registry().tree.size();
     let retire = Command::RetireSigner {
         public: retired.key("registrar").public(),
         compromised_after: None,
         reason: "x".into(),
     };
-    retired.must("admin", retire);
+    retired.must("admin", retire.clone());
+    retired.must("admin-2", retire);
     let texts = answers(&mut retired, &request);
     assert_eq!(count(&texts, "done"), done);
     assert!(
@@ -1093,7 +1097,7 @@ fn the_rest_of_a_request_is_judged_when_it_is_executed() {
         "{}",
         texts[done]
     );
-    assert_eq!(retired.registry().tree.size(), size + 1);
+    assert_eq!(retired.registry().tree.size(), before + 2);
     // And all is as it was for who asks in time.
     let texts = answers(&mut a, &request);
     assert!(count(&texts, "done") > done);
@@ -1458,4 +1462,39 @@ fn a_third_country_takes_no_part_in_a_transfer_between_two_others() {
     nothing_comes_of(&mut a, Step::Return, back);
     a.deliver(&mut b);
     b.must("customs", admit(1));
+}
+
+#[test]
+fn supervisors_and_proposals_are_counted() {
+    let enrol = |x: &Country, number: usize| Command::AddSigner {
+        public: x.key(&format!("regulator-{number}")).public(),
+        holder: x.office("regulator"),
+        role: Role::Regulator,
+        person: format!("person-{number}"),
+    };
+    let mut a = Country::with_market("86");
+    for number in a.registry().offices.supervisors.len()..SUPERVISORS_MAX {
+        let new = enrol(&a, number);
+        a.must("admin", new.clone());
+        a.must("admin-2", new);
+    }
+    assert_eq!(a.registry().offices.supervisors.len(), SUPERVISORS_MAX);
+    let more = enrol(&a, SUPERVISORS_MAX);
+    check(
+        &mut a,
+        "admin",
+        more,
+        "RecordFull: 64 keys of admins, registrars and regulators",
+    );
+    let mut b = Country::with_market("86");
+    for number in 0..PROPOSALS_MAX {
+        let new = enrol(&b, number);
+        b.must("admin", new);
+    }
+    let more = enrol(&b, PROPOSALS_MAX);
+    check(&mut b, "admin", more.clone(), "RecordFull: 16 proposals");
+    // What has expired makes room.
+    b.advance(DurationMs::from_days(8));
+    check(&mut b, "admin", more, "done");
+    assert_eq!(b.registry().offices.proposals.len(), 1);
 }

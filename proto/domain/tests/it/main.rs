@@ -1,5 +1,6 @@
 //! The byte formats: one value has one byte string, every flipped byte is refused, published vectors do not move.
 
+mod actions;
 mod arrival;
 mod authority;
 mod border;
@@ -21,6 +22,8 @@ mod mail;
 mod map;
 mod merkle;
 mod meter;
+mod offices;
+mod parties;
 mod passport;
 mod recalls;
 mod rules;

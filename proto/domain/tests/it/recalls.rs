@@ -41,7 +41,7 @@ fn stocked() -> Country {
     let mut x = market();
     x.must("maker", x.register(2));
     for serial in [1, 2] {
-        let stock = act(&x, serial, Action::Stock {});
+        let stock = act(&x, serial, samples::stock_at_dealer(&x));
         x.must("maker", stock);
     }
     x
@@ -171,7 +171,7 @@ fn a_lot_is_looked_for_among_all_parts_and_has_one_form() {
             _ => registration.parts[0].lot = "BAD-LOT".into(),
         }
         x.must("maker", Command::Register { registration });
-        let stock = act(&x, 1, Action::Stock {});
+        let stock = act(&x, 1, samples::stock_at_dealer(&x));
         x.must("maker", stock);
         let lot = |lot: &str| Predicate {
             part_lot: lot.into(),

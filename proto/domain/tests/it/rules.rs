@@ -3,7 +3,7 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::IDENTIFIER_BYTES_MAX;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
@@ -90,13 +90,14 @@ fn state(country: &Country, serial: u32) -> State {
 fn a_life_from_registration_to_scrap() {
     let mut x = market();
     let story: [(&str, Action, State); 8] = [
-        ("maker", Action::Stock {}, State::InStock),
+        ("maker", samples::stock_at_dealer(&x), State::InStock),
         ("dealer", sell(), State::Sold),
         ("operator", deploy(), State::Deployed),
         (
-            "service",
+            "operator",
             Action::BeginMaintenance {
                 note: "knee".into(),
+                workshop: Some(x.enterprise("0001")),
             },
             State::Maintenance,
         ),
@@ -247,9 +248,11 @@ fn an_enterprise_that_is_suspended_or_out_of_time_does_nothing() {
         &mut x,
         "maker",
         second.clone(),
-        "EnterpriseNotActive: 860001 is Suspended",
+        "ActorNotInStanding: enterprise 860001 is suspended, struck off or outside its accreditation",
     );
-    x.must("dealer", act(&x, 1, Action::Stock {}));
+    let stock = act(&x, 1, samples::stock_at_dealer(&x));
+    check(&mut x, "maker", stock.clone(), "ActorNotInStanding…");
+    x.must("registrar", stock);
     let sale = act(&x, 1, sell());
     check(
         &mut x,
@@ -351,7 +354,7 @@ fn a_reserved_code_is_not_in_service_and_is_registered_once() {
     let Ok(robot) = x.ledger.robot(&x.code(5));
     let status = carnet_domain::record::event::robot_status(&robot.expect("reserved"));
     assert_eq!(status, carnet_domain::log::map::RobotStatus::Reserved);
-    let stock = act(&x, 5, Action::Stock {});
+    let stock = act(&x, 5, Action::Stock { at: None });
     check(
         &mut x,
         "maker",
@@ -402,7 +405,7 @@ fn an_annulled_code_stays_burned_and_its_body_is_free() {
 #[test]
 fn holds_block_what_their_table_says_and_only_their_setter_lifts_them() {
     let mut x = market();
-    x.must("maker", act(&x, 1, Action::Stock {}));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
     let code = x.code(1);
     let reason = || "why".to_owned();
     let set = |kind| Command::SetHold {
@@ -457,7 +460,7 @@ fn an_optimistic_writer_is_told_that_the_record_moved() {
     let at = |sequence| Command::Act {
         code: Country::unborn("86").code(1),
         expected_sequence: Some(sequence),
-        action: Action::Stock {},
+        action: Action::Stock { at: None },
     };
     check(
         &mut x,
@@ -472,95 +475,6 @@ fn an_optimistic_writer_is_told_that_the_record_moved() {
         at(0),
         "SequenceMismatch: the record stands at sequence 1",
     );
-}
-
-#[test]
-fn ownership_changes_by_two_parties_and_never_by_silence() {
-    let mut x = market();
-    x.must("maker", act(&x, 1, Action::Stock {}));
-    x.must("dealer", act(&x, 1, sell()));
-    let request = act(
-        &x,
-        1,
-        Action::RequestOwnership {
-            owner: sha256(&[b"gaining"]).into(),
-            release_code: sha256(&[b"1234"]),
-        },
-    );
-    let approve = |code: &str| {
-        act(
-            &Country::unborn("86"),
-            1,
-            Action::ApproveOwnership {
-                release_code: code.into(),
-            },
-        )
-    };
-    let end = act(
-        &x,
-        1,
-        Action::EndOwnershipRequest {
-            reason: "no".into(),
-        },
-    );
-    check(
-        &mut x,
-        "owner",
-        approve("1234"),
-        "NothingPending: no request for ownership is open",
-    );
-    check(&mut x, "buyer", request.clone(), "done");
-    check(&mut x, "owner", request.clone(), "OwnershipRequestOpen");
-    check(
-        &mut x,
-        "buyer",
-        approve("1234"),
-        "SecondPartyRequired: the first step was signed with the same key",
-    );
-    check(&mut x, "owner", approve("4321"), "ReleaseCodeWrong");
-    check(&mut x, "owner", end.clone(), "done");
-    check(
-        &mut x,
-        "owner",
-        end,
-        "NothingPending: no request for ownership is open",
-    );
-    x.must("buyer", request);
-    x.advance(DurationMs::from_days(500));
-    let Ok(robot) = x.ledger.robot(&x.code(1));
-    assert_eq!(person(robot.expect("a robot").owner), sha256(&[b"owner"]));
-    check(&mut x, "owner", approve("1234"), "done");
-    let Ok(robot) = x.ledger.robot(&x.code(1));
-    assert_eq!(person(robot.expect("a robot").owner), sha256(&[b"gaining"]));
-}
-
-#[test]
-fn an_open_request_for_ownership_blocks_what_conflicts() {
-    let mut x = market();
-    x.must("maker", act(&x, 1, Action::Stock {}));
-    x.must(
-        "buyer",
-        act(
-            &x,
-            1,
-            Action::RequestOwnership {
-                owner: sha256(&[b"gaining"]).into(),
-                release_code: sha256(&[b"1234"]),
-            },
-        ),
-    );
-    let open = "OwnershipRequestOpen";
-    let sale = act(&x, 1, sell());
-    check(&mut x, "dealer", sale, open);
-    let end = act(&x, 1, declare_end());
-    check(&mut x, "recycler", end, open);
-    let incident = Action::RecordIncident {
-        severity: 1,
-        place: "hall".into(),
-        findings: Digest::ZERO,
-    };
-    let incident = act(&x, 1, incident);
-    check(&mut x, "operator", incident, "done");
 }
 
 #[test]
@@ -592,9 +506,9 @@ fn an_end_of_life_takes_two_signers_and_may_be_withdrawn_before() {
         &mut x,
         "registrar",
         confirm.clone(),
-        "SecondPartyRequired: the first step was signed with the same key",
+        "SecondPartyRequired: the first step was taken by the same party",
     );
-    let stock = act(&x, 1, Action::Stock {});
+    let stock = act(&x, 1, Action::Stock { at: None });
     check(&mut x, "maker", stock, "Held: EndOfLifePending set by …");
     check(
         &mut x,
@@ -602,10 +516,10 @@ fn an_end_of_life_takes_two_signers_and_may_be_withdrawn_before() {
         declare.clone(),
         "Held: EndOfLifePending set by …",
     );
-    check(&mut x, "recycler", withdraw.clone(), "done");
+    check(&mut x, "registrar", withdraw.clone(), "done");
     check(
         &mut x,
-        "recycler",
+        "registrar",
         withdraw,
         "NothingPending: no end of life is declared",
     );
@@ -692,7 +606,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
     let mut x = market();
     x.must("maker", x.register(2));
     for serial in [1, 2] {
-        x.must("maker", act(&x, serial, Action::Stock {}));
+        x.must("maker", act(&x, serial, samples::stock_at_dealer(&x)));
     }
     let recall = samples::recall(&x, "R-1", Severity::Remedy);
     check(
@@ -739,7 +653,7 @@ fn a_recall_binds_at_its_commit_until_it_is_remedied_or_withdrawn() {
 #[test]
 fn a_recall_once_matched_is_owed_after_the_attribute_changes() {
     let mut x = market();
-    x.must("maker", act(&x, 1, Action::Stock {}));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
     let mut recall = samples::recall(&x, "R-1", Severity::StopUse);
     if let Command::OpenRecall { notice, .. } = &mut recall {
         notice.predicate.part_lot = "L1".into();
@@ -793,6 +707,7 @@ fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
         public,
         holder: x.office("customs"),
         role: Role::Customs,
+        person: "new".into(),
     };
     let of_enterprise = |role| Command::AddSigner {
         public,
@@ -800,18 +715,19 @@ fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
             id: Country::unborn("86").enterprise("0001"),
         },
         role,
+        person: "new".into(),
     };
     check(
         &mut x,
         "registrar",
         office.clone(),
-        "RoleNotAllowed: offices are added by an admin",
+        "RoleNotAllowed: registrar may not AddOfficeSigner",
     );
     check(
         &mut x,
         "admin",
         of_enterprise(Role::Dealer),
-        "RoleNotAllowed: signers of enterprises are added by a registrar",
+        "RoleNotAllowed: admin may not AddEnterpriseSigner",
     );
     check(
         &mut x,
@@ -1046,13 +962,6 @@ fn an_identity_has_one_spelling() {
     assert_eq!(body, Some(part_identity(PartType::Body, &maker, "S-2")));
 }
 
-fn person(party: Option<Party>) -> Digest {
-    match party {
-        Some(Party::Person { commitment, .. }) => commitment,
-        other => panic!("no person: {other:?}"),
-    }
-}
-
 /// Holder of record: the maker, who puts it in stock, who buys it. A person stands behind the desk that sold.
 #[test]
 fn a_robot_has_a_holder_of_record_and_a_person_has_a_desk() {
@@ -1071,7 +980,7 @@ fn a_robot_has_a_holder_of_record_and_a_person_has_a_desk() {
     };
     let maker = x.code(1).enterprise_id();
     assert_eq!(held(&x), (None, Some(Party::Enterprise { id: maker })));
-    x.must("dealer", act(&x, 1, Action::Stock {}));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
     assert_eq!(held(&x), (None, Some(Party::Enterprise { id })));
     x.must("dealer", act(&x, 1, sell()));
     let buyer = Some(Party::Person {

@@ -1,8 +1,8 @@
 //! The custody steps of 03 as commands: the chain is judged by `custody`, the rest (holds, recalls, clauses, papers)
 //! here.
 
+use super::ownership::no_request;
 use super::recall::{blocked_by_recall, recalls_owed};
-use super::robot::no_ownership_request;
 use super::{Context, Decided, OrFault, Stop, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
@@ -16,7 +16,8 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{AgreementRef, PartyName, Robot, Stay};
-use crate::rules::command::{Command, CommandKind, Condition, Purpose, TransferId};
+use crate::rules::actions::Deed;
+use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, blocks, blocks_departure, next};
 use crate::rules::rejection::{Detail, Ending, Reason};
 
@@ -241,8 +242,9 @@ pub(super) fn declare_export<L: Ledger>(
     else {
         return no(Reason::Malformed, Detail::NOTHING);
     };
-    cx.allow(CommandKind::DeclareExport, Some(&code.enterprise_id()))?;
+    cx.allow_role(Deed::DeclareExport)?;
     let robot = known(ledger, code)?;
+    cx.allow_on(Deed::DeclareExport, &robot)?;
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
@@ -258,7 +260,7 @@ pub(super) fn declare_export<L: Ledger>(
         agreement: agreement.clone(),
     };
     let link = propose(cx.me(), &robot.custody, &act, cx.now)?;
-    no_ownership_request::<L::Fault>(&robot)?;
+    no_request::<L::Fault>(&robot, cx.now)?;
     if let Some(hold) = robot
         .holds
         .iter()
@@ -408,12 +410,12 @@ pub(super) fn cancel_export<L: Ledger>(
     command: &Command,
     id: &TransferId,
 ) -> Decided<L::Fault> {
-    let owner = ledger
-        .transfer(id)
-        .or_fault()?
-        .map(|transfer| transfer.code.enterprise_id());
-    cx.allow(CommandKind::CancelExport, owner.as_ref())?;
+    cx.allow_role(Deed::CancelExport)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
+    match &held.robot {
+        Some(robot) => cx.allow_on(Deed::CancelExport, robot)?,
+        None => cx.allow(Deed::CancelExport, None)?,
+    }
     let link = propose(cx.me(), &held.chain, &Act::Cancel, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(
@@ -435,7 +437,7 @@ pub(super) fn permit_import<L: Ledger>(
     depart_by: TimeMs,
     conditions: &[Condition],
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::PermitImport, None)?;
+    cx.allow(Deed::PermitImport, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
     let peer = open_peer(ledger, cx, &transfer.from)?;
@@ -492,7 +494,7 @@ pub(super) fn refuse_import<L: Ledger>(
     id: &TransferId,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::RefuseImport, None)?;
+    cx.allow(Deed::RefuseImport, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     refuse_ended(ledger, &transfer, None, cx.me())?;
     let link = propose(cx.me(), &held.chain, &Act::Refuse, cx.now)?;
@@ -516,7 +518,7 @@ pub(super) fn depart<L: Ledger>(
     id: &TransferId,
     place: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::Depart, None)?;
+    cx.allow(Deed::Depart, None)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
     let Some(robot) = held.robot.as_ref() else {
         return no(
@@ -630,7 +632,7 @@ pub(super) fn admit<L: Ledger>(
     importer: &PartyName,
     documents: &[Digest],
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::Admit, None)?;
+    cx.allow(Deed::Admit, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     let code = transfer.code;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
@@ -727,7 +729,7 @@ pub(super) fn send_back<L: Ledger>(
     command: &Command,
     id: &TransferId,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::Return, None)?;
+    cx.allow(Deed::Return, None)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     // What ended in transit stays where it ended: nothing follows.
     refuse_ended(ledger, &transfer, None, cx.me())?;

@@ -7,7 +7,8 @@ use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::{Holder, Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
-use crate::rules::command::{Command, CommandKind};
+use crate::rules::actions::Deed;
+use crate::rules::command::Command;
 use crate::rules::lifecycle::ActionKind;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Reason};
@@ -72,10 +73,10 @@ pub(super) fn open<L: Ledger>(
     remedy: &str,
 ) -> Decided<L::Fault> {
     let Some(first) = models.first() else {
-        cx.allow(CommandKind::OpenRecall, None)?;
+        cx.allow(Deed::OpenRecall, None)?;
         return no(Reason::PredicateEmpty, named(&notice.id));
     };
-    cx.allow(CommandKind::OpenRecall, Some(&first.enterprise_id()))?;
+    cx.allow(Deed::OpenRecall, Some(&first.enterprise_id()))?;
     if notice.id.issuer != cx.me() {
         let prefix = notice.id.issuer;
         return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
@@ -89,7 +90,7 @@ pub(super) fn open<L: Ledger>(
         );
     }
     for model in models {
-        cx.allow(CommandKind::OpenRecall, Some(&model.enterprise_id()))?;
+        cx.allow(Deed::OpenRecall, Some(&model.enterprise_id()))?;
         if model.prefix() != cx.me() {
             return no(
                 Reason::PrefixNotOurs,
@@ -159,7 +160,7 @@ pub(super) fn withdraw<L: Ledger>(
         .as_ref()
         .and_then(|recall| recall.models.first())
         .map(ModelId::enterprise_id);
-    cx.allow(CommandKind::WithdrawRecall, owner.as_ref())?;
+    cx.allow(Deed::WithdrawRecall, owner.as_ref())?;
     let Some(recall) = recall.filter(|recall| {
         recall.notice.id.issuer == cx.me() && recall.status == RecallStatus::InForce
     }) else {
@@ -200,8 +201,9 @@ pub(super) fn remedy<L: Ledger>(
     code: &Code,
     id: &RecallId,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::RemedyRecall, Some(&code.enterprise_id()))?;
+    cx.allow_role(Deed::RemedyRecall)?;
     let robot = known(ledger, code)?;
+    cx.allow_on(Deed::RemedyRecall, &robot)?;
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,

@@ -1,6 +1,7 @@
 //! Registration, life-cycle actions and holds.
 
 use super::border::stay_allows;
+use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId};
@@ -12,13 +13,15 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, EnterpriseStatus, Hold, Holder, Identity, Maker, PartName, PartType,
-    Party, Pending, Robot, Stay, key_identity,
+    ApprovalStatus, Before, EnterpriseStatus, Hold, Identity, Maker, PartName, PartType, Party,
+    Pending, Robot, Stay, key_identity,
 };
-use crate::rules::command::{Action, Command, CommandKind, Registration};
+use crate::rules::actions::{Deed, Relation};
+use crate::rules::command::{Action, Command, Registration};
 use crate::rules::lifecycle::{
     ActionKind, EndOfLife, HoldKind, State, blocks, end_state, lifts_others, next, sets,
 };
+use crate::rules::parties::relations;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Ending, Reason};
 
@@ -26,13 +29,13 @@ use crate::rules::rejection::{Detail, Ending, Reason};
 fn market_access<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
-    kind: CommandKind,
+    deed: Deed,
     code: &Code,
     role: Role,
     made: Option<TimeMs>,
 ) -> Result<(u8, u8), Stop<L::Fault>> {
     let owner = code.enterprise_id();
-    cx.allow(kind, Some(&owner))?;
+    cx.allow(deed, Some(&owner))?;
     if code.prefix() != cx.me() {
         return no(
             Reason::PrefixNotOurs,
@@ -152,14 +155,8 @@ pub(super) fn reserve<L: Ledger>(
     command: &Command,
     code: &Code,
 ) -> Decided<L::Fault> {
-    let (level, safety_class) = market_access(
-        ledger,
-        cx,
-        CommandKind::Reserve,
-        code,
-        Role::Manufacturer,
-        None,
-    )?;
+    let (level, safety_class) =
+        market_access(ledger, cx, Deed::Reserve, code, Role::Manufacturer, None)?;
     let key = Subject::robot(code).key();
     refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
     if ledger.robot(code).or_fault()?.is_some() {
@@ -174,6 +171,9 @@ pub(super) fn reserve<L: Ledger>(
             origin: String::new(),
             importers_filing: false,
         },
+        holder: Some(Party::Enterprise {
+            id: code.enterprise_id(),
+        }),
         state: State::Reserved,
         ..blank(*code, level, safety_class)
     };
@@ -210,6 +210,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         importer: None,
         operator: None,
         scenario: String::new(),
+        workshop: None,
         state: State::Reserved,
         holds: Vec::new(),
         owed: Vec::new(),
@@ -230,25 +231,16 @@ pub(super) fn register<L: Ledger>(
     registration: &Registration,
 ) -> Decided<L::Fault> {
     let r = registration;
-    let role = if r.importers_filing {
-        Role::Importer
+    let (deed, role) = if r.importers_filing {
+        (Deed::FileImport, Role::Importer)
     } else {
-        Role::Manufacturer
+        (Deed::Register, Role::Manufacturer)
     };
-    let (level, safety_class) = market_access(
-        ledger,
-        cx,
-        CommandKind::Register,
-        &r.code,
-        role,
-        Some(r.manufactured),
-    )?;
+    let (level, safety_class) =
+        market_access(ledger, cx, deed, &r.code, role, Some(r.manufactured))?;
     if r.manufactured > cx.now {
         let (made, now) = (r.manufactured, cx.now);
         return no(Reason::MadeLater, Detail::MadeAt { made, now });
-    }
-    if cx.signer.role == Role::Importer && !r.importers_filing {
-        return no(Reason::RoleNotAllowed, Detail::ImporterFiles {});
     }
     parts_fit::<L::Fault>(r)?;
     let key = Subject::robot(&r.code).key();
@@ -440,7 +432,7 @@ fn admissible<L: Ledger>(
         ActionKind::Sell | ActionKind::DeclareEndOfLife | ActionKind::Annul
     );
     if conflicts {
-        no_ownership_request(robot)?;
+        no_request(robot, cx.now)?;
     }
     if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
         return no(
@@ -494,14 +486,6 @@ fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
                 to: *to,
             },
         ),
-        _ => Ok(()),
-    }
-}
-
-/// A request for ownership waits for its second party: what would decide over its head waits too.
-pub(super) fn no_ownership_request<F>(robot: &Robot) -> Result<(), Stop<F>> {
-    match robot.pending {
-        Pending::Ownership { .. } => no(Reason::OwnershipRequestOpen, Detail::NOTHING),
         _ => Ok(()),
     }
 }
@@ -565,9 +549,10 @@ pub(super) fn act<L: Ledger>(
     expected: Option<u64>,
     action: &Action,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::Act, Some(&code.enterprise_id()))?;
-    role_fits::<L::Fault>(cx, action)?;
+    let deed = Deed::of(action);
+    cx.allow_role(deed)?;
     let robot = known(ledger, code)?;
+    cx.allow_on(deed, &robot)?;
     if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
         may_enter_market(ledger, cx, &robot)?;
     }
@@ -580,19 +565,25 @@ pub(super) fn act<L: Ledger>(
     let mut effects = Vec::new();
     let mut corrects = None;
     match action {
-        Action::Stock {} => {
-            if let Holder::Enterprise { id } = cx.signer.holder {
-                after.holder = Some(Party::Enterprise { id });
+        Action::Stock { at } => {
+            if let Some(id) = at {
+                let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+                    return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+                };
+                standing::<L::Fault>(&enterprise, cx.now)?;
+                after.holder = Some(Party::Enterprise { id: *id });
             }
         }
-        Action::BeginMaintenance { .. }
-        | Action::CompleteMaintenance { .. }
-        | Action::Repair { .. }
-        | Action::RecordIncident { .. } => {}
+        Action::BeginMaintenance { workshop, .. } => after.workshop = *workshop,
+        Action::CompleteMaintenance { .. } => after.workshop = None,
+        Action::Repair { .. } | Action::RecordIncident { .. } => {}
         Action::Inspect { report, passed } => {
             after.inspection = (*passed && robot.state == State::Retired).then_some(*report);
         }
-        Action::Retire { .. } => after.inspection = None,
+        Action::Retire { .. } => {
+            after.inspection = None;
+            after.workshop = None;
+        }
         Action::ReturnToService { report } => {
             if robot.inspection != Some(*report) {
                 return no(Reason::InspectionMissing, Detail::NOTHING);
@@ -601,8 +592,7 @@ pub(super) fn act<L: Ledger>(
         }
         Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
         Action::Sell { owner } => {
-            after.owner = Some(cx.party(owner));
-            after.holder.clone_from(&after.owner);
+            ownership::hand_over(&mut after, cx.party(owner));
         }
         Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
             after.operator = Some(cx.party(operator));
@@ -616,43 +606,25 @@ pub(super) fn act<L: Ledger>(
             after.owed = owed_ids(ledger, &robot)?;
             effects = replace_part(ledger, &mut after, removed, fitted)?;
         }
-        Action::RequestOwnership {
-            owner,
-            release_code,
+        Action::ReleaseOwnership {
+            commitment,
+            to,
+            until,
+            asking,
         } => {
-            if let Pending::Ownership { .. } = robot.pending {
-                return no(Reason::OwnershipRequestOpen, Detail::NOTHING);
-            }
-            after.pending = Pending::Ownership {
-                owner: cx.party(owner),
-                release_code: *release_code,
-                by: cx.signer.id,
+            let offered = Offered {
+                commitment: *commitment,
+                to,
+                until: *until,
+                asking: *asking,
             };
+            ownership::release(cx, &mut after, expected, &offered)?;
         }
-        Action::ApproveOwnership { release_code } => {
-            let Pending::Ownership {
-                owner,
-                release_code: expected,
-                by,
-            } = &robot.pending
-            else {
-                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
-            };
-            if *by == cx.signer.id {
-                return no(Reason::SecondPartyRequired, Detail::SameKey {});
-            }
-            if crate::bytes::digest::sha256(&[release_code.as_bytes()]) != *expected {
-                return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
-            }
-            after.owner = Some(owner.clone());
-            after.pending = Pending::Nothing {};
+        Action::RequestOwnership { owner, secret } => {
+            ownership::request(cx, &mut after, owner, secret)?;
         }
-        Action::EndOwnershipRequest { .. } => {
-            let Pending::Ownership { .. } = robot.pending else {
-                return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
-            };
-            after.pending = Pending::Nothing {};
-        }
+        Action::ApproveOwnership {} => ownership::approve(cx, &mut after)?,
+        Action::EndOwnershipRequest { end, .. } => ownership::end(cx, &mut after, *end)?,
         Action::DeclareEndOfLife {
             outcome,
             certificate,
@@ -669,12 +641,11 @@ pub(super) fn act<L: Ledger>(
                 .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
         }
         Action::ConfirmEndOfLife {} => {
-            let Pending::EndOfLife { outcome, by, .. } = robot.pending else {
+            let Pending::EndOfLife { outcome, by, .. } = &robot.pending else {
                 return no(Reason::NothingPending, Detail::NoEndDeclared {});
             };
-            if by == cx.signer.id {
-                return no(Reason::SecondPartyRequired, Detail::SameKey {});
-            }
+            cx.second_to(by)?;
+            let outcome = *outcome;
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
                     Reason::TransitionNotAllowed,
@@ -717,8 +688,9 @@ pub(super) fn act<L: Ledger>(
         }
     }
     let kind = match action {
-        Action::RequestOwnership { .. }
-        | Action::ApproveOwnership { .. }
+        Action::ReleaseOwnership { .. }
+        | Action::RequestOwnership { .. }
+        | Action::ApproveOwnership {}
         | Action::EndOwnershipRequest { .. } => Kind::Ownership,
         Action::RecordIncident { .. } => Kind::Incident,
         _ => Kind::LifeCycle,
@@ -745,59 +717,6 @@ fn its_leaf<L: Ledger>(ledger: &L, code: &Code, index: u64) -> Result<(), Stop<L
     Ok(())
 }
 
-/// Which roles may take which action, where the matrix alone is too coarse.
-fn role_fits<F>(cx: &Context<'_>, action: &Action) -> Result<(), Stop<F>> {
-    let role = cx.signer.role;
-    let fits = match action {
-        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. } => {
-            matches!(role, Role::Recycler | Role::Registrar)
-        }
-        Action::ConfirmEndOfLife {} => matches!(role, Role::Registrar | Role::Owner),
-        Action::Annul { .. } | Action::Correct { .. } => matches!(role, Role::Registrar),
-        Action::Stock {} => matches!(
-            role,
-            Role::Manufacturer | Role::Importer | Role::Dealer | Role::Registrar
-        ),
-        Action::Sell { .. } => matches!(role, Role::Manufacturer | Role::Importer | Role::Dealer),
-        Action::BeginMaintenance { .. }
-        | Action::CompleteMaintenance { .. }
-        | Action::Repair { .. }
-        | Action::ReplacePart { .. } => {
-            matches!(
-                role,
-                Role::ServiceProvider | Role::Manufacturer | Role::Importer
-            )
-        }
-        Action::RequestOwnership { .. }
-        | Action::ApproveOwnership { .. }
-        | Action::EndOwnershipRequest { .. } => {
-            matches!(
-                role,
-                Role::Owner | Role::Dealer | Role::Registrar | Role::Operator
-            )
-        }
-        Action::Deploy { .. } | Action::Redeploy { .. } | Action::Retire { .. } => {
-            !matches!(role, Role::Recycler | Role::Regulator)
-        }
-        Action::Inspect { .. }
-        | Action::ReturnToService { .. }
-        | Action::RecordIncident { .. }
-        | Action::RecordTraining { .. }
-        | Action::UpdateSoftware { .. } => !matches!(role, Role::Recycler),
-    };
-    if fits {
-        Ok(())
-    } else {
-        no(
-            Reason::RoleNotAllowed,
-            Detail::RoleMayNotAct {
-                role,
-                action: action.kind(),
-            },
-        )
-    }
-}
-
 fn declare_end<F>(
     cx: &Context<'_>,
     after: &mut Robot,
@@ -813,17 +732,22 @@ fn declare_end<F>(
             },
         );
     }
+    // Anybody may have brought it: what a stranger declares waits for its confirmation and ties up nothing, unless the robot
+    // was taken out of use by those who may.
+    let stranger = relations(cx.me(), &cx.signer.holder, after) == [Relation::None];
     after.pending = Pending::EndOfLife {
         outcome,
-        by: cx.signer.id,
+        by: cx.side(),
         certificate,
     };
-    after.holds.push(Hold {
-        kind: HoldKind::EndOfLifePending,
-        setter: cx.actor(),
-        reason: String::new(),
-        since: cx.now,
-    });
+    if !stranger || after.state == State::Retired {
+        after.holds.push(Hold {
+            kind: HoldKind::EndOfLifePending,
+            setter: cx.actor(),
+            reason: String::new(),
+            since: cx.now,
+        });
+    }
     Ok(())
 }
 
@@ -874,7 +798,7 @@ pub(super) fn set_hold<L: Ledger>(
     kind: HoldKind,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::SetHold, Some(&code.enterprise_id()))?;
+    cx.allow(Deed::SetHold, None)?;
     let robot = known(ledger, code)?;
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
@@ -920,7 +844,7 @@ pub(super) fn lift_hold<L: Ledger>(
     kind: HoldKind,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(CommandKind::LiftHold, Some(&code.enterprise_id()))?;
+    cx.allow(Deed::LiftHold, None)?;
     let robot = known(ledger, code)?;
     let (me, actor) = (cx.me(), cx.actor());
     let own = |hold: &Hold| hold.kind == kind && hold.setter == actor;

@@ -17,6 +17,7 @@ use crate::machine::entry::{ClockReading, READINGS_MAX};
 use crate::record::{
     AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
 };
+use crate::rules::actions::Deed;
 use crate::rules::command::{CommandKind, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind, State};
 use crate::rules::policy::Role;
@@ -73,11 +74,12 @@ details! {
     25 Bytes { size: u64, max: u64 } "{size} bytes, allowed are {max}";
     26 Items {} "the items are not those under the signature";
 
-    30 RoleMayNot { role: Role, command: CommandKind } "{} may not {}", role.word(), command.name();
-    31 RoleMayNotAct { role: Role, action: ActionKind } "{} may not {}", role.word(), action.name();
+    30 RoleMayNotDo { role: Role, deed: Deed } "{} may not {}", role.word(), deed.name();
     32 NotOf { owner: Option<EnterpriseId>, holder: Holder } "{} is not of {holder}", shown(owner);
-    33 OfficesByAdmin {} "offices are added by an admin";
-    34 PartiesByRegistrar {} "signers of enterprises are added by a registrar";
+    31 NoRelation { deed: Deed, code: Code, holder: Holder }
+        "{} of {} is not for {holder}", deed.name(), code.display_form();
+    33 NoRoleOf { role: Role, holder: Holder } "{} is no role of {holder}", role.word();
+    34 Stands { holder: Holder } "{holder} is suspended, struck off or outside its accreditation";
     35 CodeStandsUnder { code: Code } "{} stands under {}", code.display_form(), code.prefix();
     36 ModelStandsUnder { id: ModelId } "{id} stands under {}", id.prefix();
     37 EnterpriseCode { code: EnterpriseCode } "{code}";
@@ -105,10 +107,9 @@ details! {
     58 ActionIn { action: ActionKind, state: State } "{} in state {}", action.name(), state.name();
     59 EndFrom { outcome: EndOfLife, state: State } "{} from {}", outcome.name(), state.name();
     60 EndIsNoHold {} "an end of life is declared by a recycler, not set as a hold";
-    61 OwnershipOpen {} "a request for ownership is open";
     62 NoOwnershipRequest {} "no request for ownership is open";
     63 NoEndDeclared {} "no end of life is declared";
-    64 SameKey {} "the first step was signed with the same key";
+    64 SameParty {} "the first step was taken by the same party";
     65 HoldStands { kind: HoldKind, setter: Setter, since: TimeMs } "{} set by {setter} on {since}", kind.name();
     66 Hold { kind: HoldKind } "{}", kind.name();
     67 RecallOpen { recall: RecallId, severity: Severity } "recall {recall} ({})", severity.name();
@@ -193,6 +194,11 @@ details! {
     160 Full { what: Counted, max: u64 } "{max} {}", what.word();
     161 RecallsOfModel { model: ModelId, max: u64 } "{max} recalls name {model}";
     162 ModelsOf { id: EnterpriseId, max: u64 } "{max} models of {id}";
+    180 NoRelease {} "it is not released";
+    182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
+    183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
+    179 NoPerson {} "a key of an office names whose hand it is in";
+    181 ReleaseUntil { until: TimeMs, latest: TimeMs } "until {until}, a release stands until {latest} at the latest";
     163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
 
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
@@ -211,7 +217,6 @@ details! {
     190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
     191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
-    193 ImporterFiles {} "an importer files for a maker, it registers nothing as one";
 }
 
 impl Detail {
@@ -375,10 +380,14 @@ pub enum Counted {
     Claims,
     /// Leaves that the mail of a peer had us write.
     Leaves,
+    /// Active keys of admins, registrars and regulators.
+    Supervisors,
+    /// Open proposals of admins.
+    Proposals,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
-    8 => Peers, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves,
+    8 => Peers, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
 });
 
 impl Counted {
@@ -396,6 +405,8 @@ impl Counted {
             Self::Nacks => "nacks",
             Self::Claims => "ends and claims",
             Self::Leaves => "leaves",
+            Self::Supervisors => "keys of admins, registrars and regulators",
+            Self::Proposals => "proposals",
         }
     }
 }

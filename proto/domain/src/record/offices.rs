@@ -1,0 +1,153 @@
+//! Who supervises a registry: the active keys of admins, registrars and regulators, and what one admin proposed of them.
+//!
+//! Values only: what takes two admins is in `rules::decide::signers`.
+
+use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::time::TimeMs;
+use crate::limits::{Index, List, Maybe, Name, PROPOSALS_MAX, SUPERVISORS_MAX};
+use crate::record::{Actor, Holder, Signer};
+use crate::rules::policy::Role;
+
+/// How seriously a registry takes its own offices; stands in its genesis for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// Supervisors are added and retired by two admins of different persons.
+    Production,
+    /// One admin does everything: for trying out. Shown wherever the registry shows itself.
+    Sandbox,
+}
+crate::canonical_enum!(Profile { 1 => Production, 2 => Sandbox });
+
+/// Whether keys of this role supervise: added and retired by two admins, and never retired to the last.
+pub fn supervises(role: Role) -> bool {
+    matches!(role, Role::Admin | Role::Registrar | Role::Regulator)
+}
+
+/// An active key that supervises.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Supervisor {
+    /// The key.
+    pub key: KeyId,
+    /// In which role.
+    pub role: Role,
+    /// Whose hand it is in.
+    pub person: String,
+}
+crate::canonical_struct!(Supervisor {
+    key,
+    role,
+    person: Name
+});
+
+/// What is proposed of a key that supervises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is enrolled.
+    Add {
+        /// The key.
+        public: PublicKey,
+        /// Whose.
+        holder: Holder,
+        /// In which role.
+        role: Role,
+        /// Whose hand it is in.
+        person: String,
+    },
+    /// It is retired.
+    Retire {
+        /// The key.
+        public: PublicKey,
+        /// After a compromise: the last leaf index whose statements stand.
+        compromised_after: Option<u64>,
+    },
+}
+crate::canonical_variants!(Change {
+    1 => Add { public, holder, role, person: Name },
+    2 => Retire { public, compromised_after: Maybe<Index> },
+});
+
+impl Change {
+    /// The key that it is about.
+    pub fn key(&self) -> KeyId {
+        match self {
+            Self::Add { public, .. } | Self::Retire { public, .. } => public.key_id(),
+        }
+    }
+}
+
+/// What one admin proposed, and another confirms by giving the same command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// What.
+    pub change: Change,
+    /// Who proposed.
+    pub by: Actor,
+    /// It expires then.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(Proposal { change, by, until });
+
+/// The offices of a registry that supervise it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offices {
+    /// How seriously they are taken.
+    pub profile: Profile,
+    /// Active keys, ascending.
+    pub supervisors: Vec<Supervisor>,
+    /// Open proposals, oldest first; at most one for a key.
+    pub proposals: Vec<Proposal>,
+}
+crate::canonical_struct!(Offices {
+    profile,
+    supervisors: List<SUPERVISORS_MAX>,
+    proposals: List<PROPOSALS_MAX>
+});
+
+impl Offices {
+    /// Of a registry without any.
+    pub fn none(profile: Profile) -> Self {
+        Self {
+            profile,
+            supervisors: Vec::new(),
+            proposals: Vec::new(),
+        }
+    }
+
+    /// The proposal about a key that has not expired.
+    pub fn proposal(&self, key: &KeyId, now: TimeMs) -> Option<&Proposal> {
+        let mut open = self.proposals.iter().filter(|one| now <= one.until);
+        open.find(|one| one.change.key() == *key)
+    }
+
+    /// How many different persons hold active keys of a role, without one key.
+    pub fn persons(&self, role: Role, without: Option<&KeyId>) -> usize {
+        let of_role = self.supervisors.iter().filter(|one| one.role == role);
+        let others = of_role.filter(|one| Some(&one.key) != without);
+        let persons: std::collections::BTreeSet<&str> =
+            others.map(|one| one.person.as_str()).collect();
+        persons.len()
+    }
+
+    /// Follows the record of a key: what was proposed of it is settled.
+    pub fn follow(&mut self, signer: &Signer) {
+        self.proposals.retain(|one| one.change.key() != signer.id);
+        self.supervisors.retain(|one| one.key != signer.id);
+        let office = matches!(signer.holder, Holder::Office { .. });
+        if office && supervises(signer.role) && signer.retired.is_none() {
+            self.supervisors.push(Supervisor {
+                key: signer.id,
+                role: signer.role,
+                person: signer.person.clone(),
+            });
+            self.supervisors.sort();
+        }
+    }
+
+    /// Takes a proposal up, in place of an older one about the same key and of those that expired.
+    pub fn propose(&mut self, proposal: Proposal, now: TimeMs) {
+        let key = proposal.change.key();
+        self.proposals
+            .retain(|one| now <= one.until && one.change.key() != key);
+        self.proposals.push(proposal);
+    }
+}

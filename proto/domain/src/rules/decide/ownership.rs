@@ -1,0 +1,194 @@
+//! How a robot changes hands: sold by who holds it, released by its owner, asked for with the secret of the release, and
+//! given or not.
+//!
+//! The owner's side releases: a commitment to a secret, to whom, until when, and whether asking is enough. The gaining side
+//! asks with the secret, which the owner gave it beside the registry. The owner approves, or rejects; who asked cancels; the
+//! owner takes a release back; what nobody answered expires. Each is an end of its own. A commitment is over the robot and
+//! the record's sequence, so a secret is good once, for one robot.
+
+use super::{Context, Stop, no};
+use crate::bytes::digest::Digest;
+use crate::bytes::time::{DurationMs, TimeMs};
+use crate::record::{
+    Asking, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret, Robot,
+    release_commitment,
+};
+use crate::rules::actions::Deed;
+use crate::rules::parties::are_two;
+use crate::rules::policy::Role;
+use crate::rules::rejection::{Detail, Reason};
+
+/// The longest that a release stands.
+pub const RELEASE_MAX: DurationMs = DurationMs::from_days(92);
+
+/// What a release states.
+pub(super) struct Offered<'a> {
+    pub(super) commitment: Digest,
+    pub(super) to: &'a Option<PartyName>,
+    pub(super) until: TimeMs,
+    pub(super) asking: Asking,
+}
+
+/// A request waits for its second party: what would decide over its head waits too, until the request expires.
+pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
+    match &robot.pending {
+        Pending::Asked { release, .. } if now <= release.until => {
+            no(Reason::OwnershipRequestOpen, Detail::NOTHING)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The new owner holds it too; who operated it as the old owner does no longer.
+pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
+    if robot.operator.is_some() && robot.operator == robot.owner {
+        robot.operator = None;
+    }
+    robot.holder = Some(owner.clone());
+    robot.owner = Some(owner);
+    robot.pending = Pending::Nothing {};
+}
+
+pub(super) fn release<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    expected: Option<u64>,
+    offered: &Offered<'_>,
+) -> Result<(), Stop<F>> {
+    no_request(after, cx.now)?;
+    let sequence = after.head.map_or(0, |head| head.seq);
+    // The commitment is over the sequence: without it nobody could ask.
+    if expected.is_none() {
+        return no(Reason::SequenceMismatch, Detail::StandsAt { sequence });
+    }
+    let latest = cx.now.checked_add(RELEASE_MAX).unwrap_or(TimeMs::MAX);
+    if offered.until <= cx.now || offered.until > latest {
+        let until = offered.until;
+        return no(
+            Reason::DeadlinePassed,
+            Detail::ReleaseUntil { until, latest },
+        );
+    }
+    after.pending = Pending::Released {
+        release: Release {
+            commitment: offered.commitment,
+            sequence,
+            to: offered.to.clone(),
+            until: offered.until,
+            asking: offered.asking,
+            by: cx.side(),
+        },
+    };
+    Ok(())
+}
+
+pub(super) fn request<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    owner: &PartyName,
+    secret: &ReleaseSecret,
+) -> Result<(), Stop<F>> {
+    no_request(after, cx.now)?;
+    let Pending::Released { release } = &after.pending else {
+        return no(Reason::NothingPending, Detail::NoRelease {});
+    };
+    let release = release.clone();
+    let code = after.identity.code;
+    // The secret first: who does not have it learns nothing of the release.
+    if release_commitment(&code, release.sequence, secret) != release.commitment {
+        return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
+    }
+    in_time(cx, &release)?;
+    let named = release.to.as_ref().is_none_or(|to| to == owner);
+    if !named || !may_gain(cx, owner) {
+        let detail = Detail::NoRelation {
+            deed: Deed::RequestOwnership,
+            code,
+            holder: cx.signer.holder.clone(),
+        };
+        return no(Reason::NotYours, detail);
+    }
+    let (gaining, by) = (cx.party(owner), cx.side());
+    // One desk on both sides is one party: it needs a registrar.
+    if release.asking == Asking::Suffices && are_two(&release.by, &by) {
+        hand_over(after, gaining);
+    } else {
+        after.pending = Pending::Asked {
+            release,
+            owner: gaining,
+            by,
+        };
+    }
+    Ok(())
+}
+
+/// Whether the signer may ask for this party: itself, a person whose desk it becomes, or as a registrar anybody.
+fn may_gain(cx: &Context<'_>, owner: &PartyName) -> bool {
+    match (owner, &cx.signer.holder) {
+        (PartyName::Person { .. }, _) => true,
+        (PartyName::Enterprise { id }, Holder::Enterprise { id: own }) => id == own,
+        (PartyName::Office { prefix, name }, Holder::Office { name: own }) => {
+            *prefix == cx.me() && name == own
+        }
+        (_, Holder::Office { .. }) => cx.signer.role == Role::Registrar,
+        (PartyName::Office { .. }, Holder::Enterprise { .. }) => false,
+    }
+}
+
+fn in_time<F>(cx: &Context<'_>, release: &Release) -> Result<(), Stop<F>> {
+    if release.until < cx.now {
+        let (until, now) = (release.until, cx.now);
+        return no(Reason::DeadlinePassed, Detail::ValidUntil { until, now });
+    }
+    Ok(())
+}
+
+pub(super) fn approve<F>(cx: &Context<'_>, after: &mut Robot) -> Result<(), Stop<F>> {
+    let Pending::Asked { release, owner, by } = &after.pending else {
+        return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
+    };
+    in_time(cx, release)?;
+    cx.second_to(by)?;
+    let owner = owner.clone();
+    hand_over(after, owner);
+    Ok(())
+}
+
+/// Ends a release or a request without a change, by the one whose end it is.
+pub(super) fn end<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    end: OwnershipEnd,
+) -> Result<(), Stop<F>> {
+    let (release, asked_by) = match &after.pending {
+        Pending::Released { release } => (release, None),
+        Pending::Asked { release, by, .. } => (release, Some(by)),
+        Pending::Nothing {} | Pending::EndOfLife { .. } => {
+            return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
+        }
+    };
+    let asked_here = asked_by.is_some_and(|by| !are_two(by, &cx.side()));
+    let whose = match (end, asked_by) {
+        // A request is rejected by the other side, a release is taken back by its own.
+        (OwnershipEnd::Rejected, Some(_)) => !asked_here,
+        (OwnershipEnd::Rejected, None) => {
+            return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
+        }
+        (OwnershipEnd::Cancelled, Some(_)) => asked_here,
+        (OwnershipEnd::Cancelled, None) => true,
+        (OwnershipEnd::Expired, _) if release.until < cx.now => true,
+        (OwnershipEnd::Expired, _) => {
+            return no(Reason::OwnershipRequestOpen, Detail::NOTHING);
+        }
+    };
+    if !whose {
+        let detail = Detail::NoRelation {
+            deed: Deed::EndOwnershipRequest,
+            code: after.identity.code,
+            holder: cx.signer.holder.clone(),
+        };
+        return no(Reason::NotYours, detail);
+    }
+    after.pending = Pending::Nothing {};
+    Ok(())
+}

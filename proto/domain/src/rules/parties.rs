@@ -1,0 +1,143 @@
+//! What a signer is to a robot, and when two signers are two parties.
+//!
+//! A party is an enterprise, an office, or a natural person; for a person the desk counts that has their mandate. Two keys of
+//! one enterprise are one party, and so one word.
+
+use crate::bytes::code::{EnterpriseId, Prefix};
+use crate::bytes::digest::Digest;
+use crate::bytes::time::TimeMs;
+use crate::record::offices::Offices;
+use crate::record::registry::Registry;
+use crate::record::{Actor, Desk, Enterprise, EnterpriseStatus, Holder, Party, Pending, Robot};
+use crate::rules::actions::{Relation, Standing};
+use crate::rules::policy::{Role, is_authority};
+
+/// How a signer stands for a party: as itself, or as the desk of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// The signer's own enterprise or office is the party.
+    Itself,
+    /// The party is a person, and the signer is of the desk that acts for them.
+    Person,
+}
+
+/// How a signer of the registry `here` stands for a party; `None` when it does not.
+pub fn stands_for(here: Prefix, holder: &Holder, party: &Party) -> Option<For> {
+    let itself = match (party, holder) {
+        (Party::Enterprise { id }, Holder::Enterprise { id: own }) => id == own,
+        (Party::Office { prefix, name }, Holder::Office { name: own }) => {
+            *prefix == here && name == own
+        }
+        (Party::Enterprise { .. } | Party::Office { .. }, _) => false,
+        (Party::Person { desk, .. }, holder) => {
+            return (*desk == Desk::of(here, holder)).then_some(For::Person);
+        }
+    };
+    itself.then_some(For::Itself)
+}
+
+/// Everything that a signer of the registry `here` is to a robot; nothing is [`Relation::None`].
+pub fn relations(here: Prefix, holder: &Holder, robot: &Robot) -> Vec<Relation> {
+    let mut found = to_maker(holder, &robot.identity.code.enterprise_id());
+    found.retain(|relation| *relation != Relation::None);
+    let mut add = |party: &Option<Party>, itself, person| {
+        let stands = party
+            .as_ref()
+            .and_then(|party| stands_for(here, holder, party));
+        found.extend(stands.map(|stands| match stands {
+            For::Itself => itself,
+            For::Person => person,
+        }));
+    };
+    add(&robot.holder, Relation::Holder, Relation::Desk);
+    add(&robot.owner, Relation::Owner, Relation::Desk);
+    add(&robot.operator, Relation::Operator, Relation::Operator);
+    let own = match holder {
+        Holder::Enterprise { id } => Some(id),
+        Holder::Office { .. } => None,
+    };
+    if own.is_some() && robot.workshop.as_ref() == own {
+        found.push(Relation::Workshop);
+    }
+    if is_pending(holder, &robot.pending) {
+        found.push(Relation::Pending);
+    }
+    if found.is_empty() {
+        found.push(Relation::None);
+    }
+    found
+}
+
+fn is_pending(holder: &Holder, pending: &Pending) -> bool {
+    match pending {
+        Pending::Nothing {} => false,
+        Pending::EndOfLife { by, .. } | Pending::Asked { by, .. } => by.holder == *holder,
+        Pending::Released { release } => release.by.holder == *holder,
+    }
+}
+
+/// What a signer is to what an enterprise makes: its robots, models and recalls of them.
+pub fn to_maker(holder: &Holder, maker: &EnterpriseId) -> Vec<Relation> {
+    match holder {
+        Holder::Enterprise { id } if id == maker => vec![Relation::Maker],
+        Holder::Enterprise { .. } => vec![Relation::None],
+        Holder::Office { .. } => vec![Relation::Office],
+    }
+}
+
+/// A robot as somebody may see it. The custody secret is nobody's to see; who owns, holds, imported, operates and repairs it,
+/// and what waits for its second party, is for authorities and for those who are something to the robot.
+pub fn shown_to(
+    here: Prefix,
+    role: Role,
+    enterprise: Option<EnterpriseId>,
+    robot: &Robot,
+) -> Robot {
+    let related = enterprise
+        .is_some_and(|id| relations(here, &Holder::Enterprise { id }, robot) != [Relation::None]);
+    let without_secret = Robot {
+        custody_secret: Digest::ZERO,
+        ..robot.clone()
+    };
+    if is_authority(role) || related {
+        return without_secret;
+    }
+    Robot {
+        owner: None,
+        holder: None,
+        importer: None,
+        operator: None,
+        workshop: None,
+        pending: Pending::Nothing {},
+        ..without_secret
+    }
+}
+
+/// The state of the registry as somebody may see it: who supervises it is for authorities.
+pub fn registry_shown_to(role: Role, registry: &Registry) -> Registry {
+    let mut shown = registry.clone();
+    if !is_authority(role) {
+        shown.offices = Offices::none(registry.offices.profile);
+    }
+    shown
+}
+
+/// Whether an enterprise may act at a time.
+pub fn standing_of(enterprise: &Enterprise, now: TimeMs) -> Standing {
+    let active = enterprise.status == EnterpriseStatus::Active;
+    if active && enterprise.valid_from <= now && now < enterprise.valid_to {
+        Standing::Good
+    } else {
+        Standing::Lost
+    }
+}
+
+/// Whether two who act are two parties: two enterprises, an office and an enterprise, or two people of offices.
+pub fn are_two(one: &Actor, other: &Actor) -> bool {
+    match (&one.holder, &other.holder) {
+        (Holder::Enterprise { id: one }, Holder::Enterprise { id: other }) => one != other,
+        (Holder::Office { .. }, Holder::Office { .. }) => one.person != other.person,
+        (Holder::Enterprise { .. }, Holder::Office { .. })
+        | (Holder::Office { .. }, Holder::Enterprise { .. }) => true,
+    }
+}

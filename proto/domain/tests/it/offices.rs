@@ -1,0 +1,172 @@
+//! Keys of admins, registrars and regulators: two people, and never the last.
+
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::offices::Profile;
+use carnet_domain::record::peer::{Genesis, Statement};
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::decide::PROPOSAL_TIME;
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, text};
+
+use crate::rules::check;
+
+fn add(x: &Country, name: &str, role: Role, person: &str) -> Command {
+    Command::AddSigner {
+        public: x.key(name).public(),
+        holder: x.office(name),
+        role,
+        person: person.into(),
+    }
+}
+
+fn retire(x: &Country, name: &str) -> Command {
+    Command::RetireSigner {
+        public: x.key(name).public(),
+        compromised_after: None,
+        reason: "left".into(),
+    }
+}
+
+const SAME: &str = "SecondPartyRequired: the first step was taken by the same party";
+
+#[test]
+fn a_supervisor_is_added_by_two_admins_of_different_persons() {
+    let mut x = Country::with_market("86");
+    let second_key = add(&x, "admin-again", Role::Admin, "admin");
+    x.must("admin", second_key.clone());
+    x.must("admin-2", second_key);
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    check(&mut x, "admin", new.clone(), "done");
+    assert_eq!(x.registry().offices.proposals.len(), 1, "it is listed");
+    let lift = Command::LiftHold {
+        code: x.code(1),
+        kind: carnet_domain::rules::lifecycle::HoldKind::Theft,
+        reason: "x".into(),
+    };
+    let opening = x.opening("regulator-2", [9; 16]);
+    let said = text(&x.apply(opening).items[0]);
+    assert!(
+        said.starts_with("SignerUnknown"),
+        "not enrolled yet: {said}"
+    );
+    check(&mut x, "admin", new.clone(), SAME);
+    // Another key of the same person is the same word.
+    check(&mut x, "admin-again", new.clone(), SAME);
+    // Another content is another proposal.
+    let other = add(&x, "regulator-2", Role::Admin, "ruth");
+    check(&mut x, "admin-2", other, "done");
+    check(&mut x, "admin-2", new.clone(), "done");
+    check(&mut x, "admin", new.clone(), "done");
+    assert!(x.registry().offices.proposals.is_empty());
+    check(&mut x, "admin-2", new, "SignerExists…");
+    check(&mut x, "regulator-2", lift, "RobotUnknown…");
+}
+
+#[test]
+fn a_proposal_expires() {
+    let mut x = Country::with_market("86");
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    x.must("admin", new.clone());
+    x.advance(PROPOSAL_TIME);
+    x.advance(DurationMs::from_days(1));
+    // The other's command is the first of two words again.
+    x.must("admin-2", new.clone());
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 1);
+    x.must("admin", new);
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 2);
+}
+
+#[test]
+fn the_last_of_a_role_is_never_retired() {
+    let mut x = Country::with_market("86");
+    let roles = |role: &str| format!("LastOfRole: {role} would be left without …");
+    for (name, role) in [
+        ("registrar", "registrar"),
+        ("regulator", "regulator"),
+        // One admin without a second could add nobody.
+        ("admin-2", "admin"),
+    ] {
+        let command = retire(&x, name);
+        check(&mut x, "registrar", command.clone(), "RoleNotAllowed: …");
+        check(&mut x, "admin", command, &roles(role));
+    }
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    x.must("admin", new.clone());
+    x.must("admin-2", new);
+    let command = retire(&x, "regulator");
+    check(&mut x, "admin", command.clone(), "done");
+    check(&mut x, "admin", command.clone(), SAME);
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 2);
+    check(&mut x, "admin-2", command.clone(), "done");
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 1);
+    check(&mut x, "admin-2", command, "SignerNotActive…");
+}
+
+/// Keys that do not supervise are one admin's, and an office names whose hand a key is in.
+#[test]
+fn a_customs_officer_is_enrolled_by_one_admin_by_name() {
+    let mut x = Country::with_market("86");
+    let nameless = add(&x, "customs-2", Role::Customs, "");
+    check(
+        &mut x,
+        "admin",
+        nameless,
+        "Malformed: a key of an office names whose hand it is in",
+    );
+    let named = add(&x, "customs-2", Role::Customs, "carla");
+    check(&mut x, "admin", named, "done");
+    let gone = retire(&x, "customs-2");
+    check(&mut x, "admin", gone, "done");
+}
+
+/// What an admin proposed who is none any more waits for nobody.
+#[test]
+fn the_word_of_a_retired_admin_is_none() {
+    let mut x = Country::with_market("86");
+    let third = add(&x, "admin-3", Role::Admin, "third");
+    x.must("admin", third.clone());
+    x.must("admin-2", third);
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    x.must("admin-3", new.clone());
+    let gone = retire(&x, "admin-3");
+    x.must("admin", gone.clone());
+    x.must("admin-2", gone);
+    x.must("admin", new);
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 1);
+}
+
+fn begin(change: impl Fn(&mut Genesis)) -> (Country, String) {
+    let mut x = Country::unborn("86");
+    let mut genesis = x.genesis();
+    change(&mut genesis);
+    let signed = x.sign_statement(&Statement::Genesis { genesis });
+    let said = text(&x.apply(Body::Root { signed }).items[0]);
+    (x, said)
+}
+
+#[test]
+fn a_registry_in_earnest_begins_with_two_admins() {
+    let two =
+        "SecondPartyRequired: a registry in earnest begins with two admins of different persons";
+    let one_admin = |genesis: &mut Genesis| {
+        genesis.signers.truncate(2);
+    };
+    assert_eq!(begin(one_admin).1, two);
+    let one_person = |genesis: &mut Genesis| {
+        for signer in &mut genesis.signers {
+            signer.person = "the same".into();
+        }
+    };
+    assert_eq!(begin(one_person).1, two);
+    let (mut x, said) = begin(|genesis| {
+        genesis.signers.truncate(2);
+        genesis.profile = Profile::Sandbox;
+    });
+    assert_eq!(said, "done");
+    let new = add(&x, "regulator", Role::Regulator, "ruth");
+    check(&mut x, "admin", new, "done");
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 1);
+    let last = retire(&x, "admin");
+    check(&mut x, "admin", last, "LastOfRole: …");
+}

@@ -1,0 +1,523 @@
+//! Strangers, second parties, and a robot that changes hands. The strangers are enterprise 0003: accredited for everything,
+//! and nothing to the robot.
+
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{
+    Asking, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, ReleaseSecret,
+    Robot, Severity,
+};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_domain::rules::parties::{registry_shown_to, shown_to};
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, samples, transfer};
+
+use crate::rules::{act, check};
+
+const STRANGERS: [(&str, Role); 7] = [
+    ("x-dealer", Role::Dealer),
+    ("x-owner", Role::Owner),
+    ("x-owner-2", Role::Owner),
+    ("x-operator", Role::Operator),
+    ("x-recycler", Role::Recycler),
+    ("x-declarant", Role::Declarant),
+    ("x-service", Role::ServiceProvider),
+];
+
+/// A market with strangers, and robot 1 sold by the dealer (0002) to the fleet of enterprise 0002.
+fn sold() -> Country {
+    let mut x = Country::with_market("86");
+    let id = x.enterprise("0003");
+    for (name, role) in STRANGERS {
+        let public = x.key(name).public();
+        let holder = Holder::Enterprise { id };
+        let enrol = Command::AddSigner {
+            public,
+            holder,
+            role,
+            person: name.into(),
+        };
+        x.must("registrar", enrol);
+    }
+    x.must("maker", x.register(1));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
+    let owner = enterprise(&x, "0002");
+    x.must("dealer", act(&x, 1, Action::Sell { owner }));
+    x
+}
+
+fn enterprise(x: &Country, code: &str) -> PartyName {
+    PartyName::Enterprise {
+        id: x.enterprise(code),
+    }
+}
+
+fn robot(x: &Country) -> Robot {
+    let Ok(robot) = x.ledger.robot(&x.code(1));
+    robot.expect("registered")
+}
+
+fn owner(x: &Country) -> String {
+    robot(x)
+        .owner
+        .map(|owner| owner.to_string())
+        .unwrap_or_default()
+}
+
+fn ask(x: &Country, by: &str) -> Command {
+    let action = Action::RequestOwnership {
+        owner: enterprise(x, by),
+        secret: samples::SECRET,
+    };
+    act(x, 1, action)
+}
+
+fn approve(x: &Country) -> Command {
+    act(x, 1, Action::ApproveOwnership {})
+}
+
+fn end(x: &Country, end: OwnershipEnd) -> Command {
+    let reason = "why".to_owned();
+    act(x, 1, Action::EndOwnershipRequest { end, reason })
+}
+
+fn declare() -> Action {
+    Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate: sha256(&[b"certificate"]),
+    }
+}
+
+/// Two keys of a stranger sold, took, scrapped and tied up anybody's robot.
+#[test]
+fn strangers_do_nothing_to_a_robot_of_others() {
+    let mut x = sold();
+    let before = robot(&x);
+    let other = Country::unborn("49").prefix;
+    let report = Digest::ZERO;
+    let stock = Action::Stock {
+        at: Some(x.enterprise("0003")),
+    };
+    let commands = [
+        ("x-dealer", act(&x, 1, stock)),
+        (
+            "x-dealer",
+            act(
+                &x,
+                1,
+                Action::Sell {
+                    owner: enterprise(&x, "0003"),
+                },
+            ),
+        ),
+        (
+            "x-operator",
+            act(
+                &x,
+                1,
+                Action::Deploy {
+                    operator: enterprise(&x, "0003"),
+                    scenario: "theft".into(),
+                },
+            ),
+        ),
+        (
+            "x-operator",
+            act(
+                &x,
+                1,
+                Action::Retire {
+                    reason: "spite".into(),
+                },
+            ),
+        ),
+        ("x-service", act(&x, 1, Action::Repair { report })),
+        (
+            "x-service",
+            act(
+                &x,
+                1,
+                Action::ReplacePart {
+                    removed: x.registration(1).parts[0].identity(),
+                    fitted: samples::battery("NEW"),
+                },
+            ),
+        ),
+        (
+            "x-service",
+            act(
+                &x,
+                1,
+                Action::BeginMaintenance {
+                    note: "knee".into(),
+                    workshop: None,
+                },
+            ),
+        ),
+        (
+            "x-owner",
+            act(
+                &x,
+                1,
+                Action::RecordTraining {
+                    data_set: report,
+                    model: report,
+                    place: "hall".into(),
+                },
+            ),
+        ),
+        ("x-declarant", x.declare(1, transfer(1), &other)),
+        ("x-dealer", x.declare(1, transfer(1), &other)),
+        (
+            "x-owner",
+            samples::release(&x, x.code(1), None, Asking::Suffices),
+        ),
+        ("x-owner", approve(&x)),
+    ];
+    for (who, command) in commands {
+        check(&mut x, who, command, "NotYours: …");
+    }
+    let took = ask(&x, "0003");
+    check(
+        &mut x,
+        "x-owner",
+        took,
+        "NothingPending: it is not released",
+    );
+    assert_eq!(robot(&x), before, "nothing was written");
+}
+
+/// What a stranger declares ties up nothing and ends by a word of the owner.
+#[test]
+fn a_stranger_may_only_bring_a_robot_to_be_ended() {
+    let mut x = sold();
+    let declared = act(&x, 1, declare());
+    let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
+    check(&mut x, "x-recycler", declared.clone(), "done");
+    assert!(robot(&x).holds.is_empty(), "nothing is tied up");
+    check(&mut x, "x-owner", confirm.clone(), "NotYours: …");
+    let deploy = Action::Deploy {
+        operator: enterprise(&x, "0002"),
+        scenario: "warehouse".into(),
+    };
+    let deploy = act(&x, 1, deploy);
+    check(&mut x, "operator", deploy, "done");
+    let withdraw = Action::WithdrawEndOfLife {
+        reason: "never".into(),
+    };
+    let withdraw = act(&x, 1, withdraw);
+    check(&mut x, "x-owner", withdraw.clone(), "NotYours: …");
+    check(&mut x, "owner", withdraw, "done");
+    // Its own recycler and its owner are one party.
+    check(&mut x, "recycler", declared.clone(), "done");
+    assert_eq!(robot(&x).holds.len(), 1);
+    check(
+        &mut x,
+        "owner",
+        confirm.clone(),
+        "SecondPartyRequired: the first step was taken by the same party",
+    );
+    let withdraw = Action::WithdrawEndOfLife {
+        reason: "once more".into(),
+    };
+    x.must("recycler", act(&x, 1, withdraw));
+    check(&mut x, "x-recycler", declared, "done");
+    check(&mut x, "owner", confirm, "done");
+    assert_eq!(robot(&x).state, State::Scrapped);
+}
+
+#[test]
+fn theft_lien_freeze_and_the_owners_hold_block_an_end_of_life() {
+    for kind in [
+        HoldKind::Theft,
+        HoldKind::SaleLock,
+        HoldKind::EvidenceFreeze,
+        HoldKind::OwnerHold,
+    ] {
+        let mut x = sold();
+        let (code, reason) = (x.code(1), "why".to_owned());
+        let declared = act(&x, 1, declare());
+        let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
+        x.must("x-recycler", declared.clone());
+        x.must("registrar", Command::SetHold { code, kind, reason });
+        check(&mut x, "registrar", confirm, "Held: …");
+        check(&mut x, "recycler", declared, "Held: …");
+    }
+}
+
+#[test]
+fn whose_enterprise_has_no_standing_does_only_what_it_must() {
+    let mut x = sold();
+    for code in ["0001", "0002"] {
+        let struck = Command::SetEnterpriseStatus {
+            id: x.enterprise(code),
+            status: EnterpriseStatus::StruckOff,
+            reason: "fraud".into(),
+        };
+        x.must("registrar", struck);
+    }
+    let refused = "ActorNotInStanding: …";
+    let retire = Action::Retire {
+        reason: "old".into(),
+    };
+    let report = Digest::ZERO;
+    for (who, action) in [
+        ("owner", retire),
+        ("service", Action::Repair { report }),
+        ("recycler", declare()),
+    ] {
+        let command = act(&x, 1, action);
+        check(&mut x, who, command, refused);
+    }
+    let second = x.register(2);
+    check(&mut x, "maker", second, refused);
+    let recall = samples::recall(&x, "R-1", Severity::Remedy);
+    check(&mut x, "maker", recall, "done");
+    let remedy = Command::RemedyRecall {
+        code: x.code(1),
+        recall: samples::recall_id(&x, "R-1"),
+        report,
+    };
+    check(&mut x, "service", remedy, "done");
+}
+
+/// A workshop that the operator named works on the robot until maintenance is complete.
+#[test]
+fn a_workshop_works_on_what_it_was_given() {
+    let mut x = sold();
+    let deploy = Action::Deploy {
+        operator: enterprise(&x, "0002"),
+        scenario: "warehouse".into(),
+    };
+    x.must("operator", act(&x, 1, deploy));
+    let begin = Action::BeginMaintenance {
+        note: "knee".into(),
+        workshop: Some(x.enterprise("0003")),
+    };
+    let report = Digest::ZERO;
+    let repair = act(&x, 1, Action::Repair { report });
+    let complete = act(&x, 1, Action::CompleteMaintenance { report });
+    check(&mut x, "x-service", repair.clone(), "NotYours: …");
+    x.must("operator", act(&x, 1, begin));
+    check(&mut x, "x-service", repair.clone(), "done");
+    check(&mut x, "x-service", complete, "done");
+    check(&mut x, "x-service", repair, "NotYours: …");
+}
+
+#[test]
+fn a_robot_changes_hands_by_release_secret_and_approval() {
+    let mut x = sold();
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    check(&mut x, "owner", release, "done");
+    let wrong = Action::RequestOwnership {
+        owner: enterprise(&x, "0003"),
+        secret: ReleaseSecret([8; 16]),
+    };
+    let wrong = act(&x, 1, wrong);
+    check(&mut x, "x-owner", wrong, "ReleaseCodeWrong");
+    // Nobody asks for another enterprise.
+    let asked = ask(&x, "0003");
+    check(&mut x, "dealer", asked.clone(), "NotYours: …");
+    check(&mut x, "x-owner", asked.clone(), "done");
+    check(&mut x, "x-owner", asked.clone(), "OwnershipRequestOpen");
+    let sale = x.declare(1, transfer(1), &Country::unborn("49").prefix);
+    check(&mut x, "customs", sale, "OwnershipRequestOpen");
+    let approval = approve(&x);
+    check(&mut x, "x-owner-2", approval.clone(), "NotYours: …");
+    check(&mut x, "owner", approval.clone(), "done");
+    assert_eq!(owner(&x), "enterprise 860003");
+    assert_eq!(robot(&x).holder, robot(&x).owner, "who owns it holds it");
+    check(
+        &mut x,
+        "x-owner",
+        approval,
+        "NothingPending: no request for ownership is open",
+    );
+    // A secret is good once.
+    check(
+        &mut x,
+        "x-owner",
+        asked,
+        "NothingPending: it is not released",
+    );
+    let again = samples::release(&x, x.code(1), None, Asking::Waits);
+    check(&mut x, "owner", again, "NotYours: …");
+}
+
+#[test]
+fn asking_is_enough_where_the_release_says_so() {
+    let mut x = sold();
+    let to = Some(enterprise(&x, "0003"));
+    let release = samples::release(&x, x.code(1), to, Asking::Suffices);
+    x.must("owner", release);
+    // Named is another.
+    let asked = ask(&x, "0001");
+    check(&mut x, "maker", asked, "NotYours: …");
+    let asked = ask(&x, "0003");
+    check(&mut x, "x-owner", asked, "done");
+    assert_eq!(owner(&x), "enterprise 860003");
+}
+
+/// One desk on both sides is one party: a registrar is the other.
+#[test]
+fn one_desk_on_both_sides_needs_a_registrar() {
+    let mut x = sold();
+    let person = |name: &str| PartyName::from(sha256(&[name.as_bytes()]));
+    let release = samples::release(&x, x.code(1), None, Asking::Suffices);
+    x.must("owner", release);
+    let asked = Action::RequestOwnership {
+        owner: person("buyer"),
+        secret: samples::SECRET,
+    };
+    x.must("dealer", act(&x, 1, asked));
+    assert_eq!(owner(&x), "enterprise 860002", "asking was not enough");
+    let approval = approve(&x);
+    check(
+        &mut x,
+        "owner",
+        approval.clone(),
+        "SecondPartyRequired: the first step was taken by the same party",
+    );
+    check(&mut x, "registrar", approval, "done");
+    assert!(matches!(robot(&x).owner, Some(Party::Person { .. })));
+}
+
+#[test]
+fn each_end_is_of_who_it_belongs_to() {
+    let mut x = sold();
+    let [rejected, cancelled, expired] = [
+        OwnershipEnd::Rejected,
+        OwnershipEnd::Cancelled,
+        OwnershipEnd::Expired,
+    ]
+    .map(|kind| end(&x, kind));
+    let nothing = "NothingPending: no request for ownership is open";
+    let open = "OwnershipRequestOpen";
+    check(&mut x, "owner", cancelled.clone(), nothing);
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    check(&mut x, "owner", rejected.clone(), nothing);
+    check(&mut x, "owner", expired.clone(), open);
+    check(&mut x, "owner", cancelled.clone(), "done");
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    x.must("x-owner", ask(&x, "0003"));
+    check(&mut x, "owner", cancelled.clone(), "NotYours: …");
+    check(&mut x, "x-owner", rejected.clone(), "NotYours: …");
+    check(&mut x, "x-owner", cancelled, "done");
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    x.must("x-owner", ask(&x, "0003"));
+    check(&mut x, "owner", rejected, "done");
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    x.must("x-owner", ask(&x, "0003"));
+    x.advance(DurationMs::from_days(31));
+    let approval = approve(&x);
+    check(&mut x, "owner", approval, "DeadlinePassed: until …");
+    check(&mut x, "x-owner", expired, "done");
+    assert_eq!(robot(&x).pending, Pending::Nothing {});
+}
+
+/// A request that nobody answers stood in the way of everything for ever.
+#[test]
+fn a_request_that_has_expired_stands_in_the_way_of_nothing() {
+    let mut x = sold();
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    x.must("x-owner", ask(&x, "0003"));
+    let declared = act(&x, 1, declare());
+    check(&mut x, "recycler", declared.clone(), "OwnershipRequestOpen");
+    x.advance(DurationMs::from_days(31));
+    check(&mut x, "recycler", declared, "done");
+}
+
+#[test]
+fn a_release_has_an_end_and_names_where_the_record_stands() {
+    let mut x = sold();
+    let release = |x: &Country, days| {
+        let mut release = samples::release(x, x.code(1), None, Asking::Waits);
+        if let Command::Act {
+            action: Action::ReleaseOwnership { until, .. },
+            ..
+        } = &mut release
+        {
+            *until = x.clock.saturating_add(DurationMs::from_days(days));
+        }
+        release
+    };
+    let long = release(&x, 100);
+    check(&mut x, "owner", long, "DeadlinePassed: until …");
+    let mut blind = release(&x, 1);
+    if let Command::Act {
+        expected_sequence, ..
+    } = &mut blind
+    {
+        *expected_sequence = None;
+    }
+    check(
+        &mut x,
+        "owner",
+        blind,
+        "SequenceMismatch: the record stands at sequence 2",
+    );
+    let late = release(&x, 1);
+    x.advance(DurationMs::from_days(2));
+    check(&mut x, "owner", late, "DeadlinePassed: until …");
+}
+
+/// Owner, holder, operator, workshop and what waits were everybody's to read, and the custody secret with them.
+#[test]
+fn a_robot_is_shown_to_each_as_far_as_it_is_theirs() {
+    let mut x = sold();
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    let whole = robot(&x);
+    assert_ne!(whole.custody_secret, Digest::ZERO);
+    let seen = |role, enterprise: Option<&str>| {
+        let id = enterprise.map(|code| x.enterprise(code));
+        shown_to(x.prefix, role, id, &whole)
+    };
+    for role in Role::ALL {
+        let hidden = seen(*role, None).custody_secret;
+        assert_eq!(hidden, Digest::ZERO, "{role:?}");
+    }
+    let without_secret = Robot {
+        custody_secret: Digest::ZERO,
+        ..whole.clone()
+    };
+    for (role, enterprise) in [
+        (Role::Registrar, None),
+        (Role::Customs, None),
+        (Role::ForeignRegulator, None),
+        (Role::Owner, Some("0002")),
+        (Role::Manufacturer, Some("0001")),
+    ] {
+        assert_eq!(seen(role, enterprise), without_secret, "{role:?}");
+    }
+    for (role, enterprise) in [
+        (Role::Anonymous, None),
+        (Role::Dealer, Some("0003")),
+        (Role::Owner, Some("0003")),
+    ] {
+        let shown = seen(role, enterprise);
+        let parties = [
+            &shown.owner,
+            &shown.holder,
+            &shown.operator,
+            &shown.importer,
+        ];
+        assert_eq!(parties, [&None; 4], "{role:?}");
+        assert_eq!(shown.pending, Pending::Nothing {}, "{role:?}");
+        assert_eq!(shown.state, whole.state, "{role:?}");
+    }
+    let registry = x.registry();
+    let seen = registry_shown_to(Role::Manufacturer, &registry).offices;
+    assert_eq!(
+        (seen.supervisors.len(), seen.profile),
+        (0, registry.offices.profile)
+    );
+    assert_eq!(registry_shown_to(Role::Auditor, &registry), registry);
+}
