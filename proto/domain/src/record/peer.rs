@@ -11,7 +11,7 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
     Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf, MODELS_OF_RECALL_MAX,
-    NACKS_A_MINUTE_MAX, Name, NOTE_KEPT_BYTES_MAX, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
+    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
     ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
 use crate::record::offices::Profile;

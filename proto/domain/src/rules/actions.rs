@@ -318,7 +318,11 @@ pub const fn row_of(deed: Deed) -> Row {
         Deed::Reserve => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),
         Deed::Register => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),
         Deed::FileImport => row!(to(&[Registrar], OFFICE), to(&[Importer], MAKER)),
-        Deed::SetHold | Deed::LiftHold => row!(to(&[Registrar, Customs, Regulator], OFFICE)),
+        // Which of them sets which hold is `lifecycle::sets`.
+        Deed::SetHold | Deed::LiftHold => row!(
+            to(&[Registrar, Customs, Regulator], OFFICE),
+            to(&[Owner], OWNING),
+        ),
         Deed::DeclareExport => row!(
             to(&[Customs], OFFICE),
             to(&[Manufacturer, Importer, Dealer, Owner, Declarant], HOLDING),
@@ -348,7 +352,7 @@ pub const fn row_of(deed: Deed) -> Row {
             to(&[Manufacturer, Importer, Dealer], HOLDING),
             to(&[Customs], &[R::Desk]),
         ),
-        Deed::Sell => row!(to(&[Manufacturer, Importer, Dealer], &[R::Holder, R::Desk],)),
+        Deed::Sell => row!(to(&[Manufacturer, Importer, Dealer], HOLDING)),
         Deed::Deploy => row!(to(PARTIES, OWNING), to(OFFICE_DESKS, &[R::Desk])),
         Deed::Redeploy => row!(
             to(PARTIES, &[R::Owner, R::Operator, R::Desk]),

@@ -121,9 +121,42 @@ impl Context<'_> {
         }
     }
 
-    /// A party that the command names; a person's desk is who signed.
-    pub(crate) fn party(&self, named: &PartyName) -> Party {
-        named.at(Desk::of(self.me(), &self.signer.holder), self.now)
+    /// A party that the command names; a person's desk is who signed. Refuses one that cannot be: an enterprise of ours that
+    /// is not accredited or was struck off, a country that is no peer.
+    pub(crate) fn party<L: Ledger>(
+        &self,
+        ledger: &L,
+        named: &PartyName,
+    ) -> Result<Party, Stop<L::Fault>> {
+        match named {
+            PartyName::Enterprise { id } if id.prefix() == self.me() => {
+                let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+                    return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+                };
+                if enterprise.status == EnterpriseStatus::StruckOff {
+                    let status = enterprise.status;
+                    let detail = Detail::EnterpriseIs { id: *id, status };
+                    return no(Reason::EnterpriseNotActive, detail);
+                }
+            }
+            PartyName::Enterprise { id } => self.of_peer(ledger, id.prefix())?,
+            PartyName::Office { prefix, .. } if *prefix != self.me() => {
+                self.of_peer(ledger, *prefix)?;
+            }
+            PartyName::Office { .. } | PartyName::Person { .. } => {}
+        }
+        Ok(named.at(Desk::of(self.me(), &self.signer.holder), self.now))
+    }
+
+    fn of_peer<L: Ledger>(&self, ledger: &L, prefix: Prefix) -> Result<(), Stop<L::Fault>> {
+        let peers = ledger.peers().or_fault()?;
+        if peers
+            .iter()
+            .any(|peer| peer.bundle.prefixes.contains(&prefix))
+        {
+            return Ok(());
+        }
+        no(Reason::PeerUnknown, Detail::Prefix { prefix })
     }
 
     /// Refuses a signer who may do this to nothing: before the subject is read.

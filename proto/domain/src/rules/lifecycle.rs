@@ -155,7 +155,8 @@ pub fn next(from: Option<State>, action: ActionKind) -> Option<State> {
         (S::Deployed, A::Redeploy) => S::Deployed,
         (S::Deployed, A::BeginMaintenance) => S::Maintenance,
         (S::Maintenance, A::CompleteMaintenance) => S::Deployed,
-        (S::Development | S::Sold | S::Deployed | S::Maintenance, A::Retire) => S::Retired,
+        // A prototype is no product: what is retired may return to service.
+        (S::Sold | S::Deployed | S::Maintenance, A::Retire) => S::Retired,
         (S::Retired, A::ReturnToService) => S::Sold,
         (S::Reserved | S::Development | S::Manufactured | S::InStock, A::Annul) => S::Annulled,
         (
@@ -180,8 +181,9 @@ pub fn next(from: Option<State>, action: ActionKind) -> Option<State> {
             S::Manufactured | S::InStock | S::Sold | S::Deployed | S::Retired,
             A::DeclareExport | A::CancelExport | A::Depart,
         ) => from,
+        // The first owner comes by a sale, which asks for market access; from then on ownership moves.
         (
-            S::InStock | S::Sold | S::Deployed | S::Maintenance | S::Retired,
+            S::Sold | S::Deployed | S::Maintenance | S::Retired,
             A::ReleaseOwnership
             | A::RequestOwnership
             | A::ApproveOwnership
@@ -253,6 +255,8 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
             | A::EndOwnershipRequest
             | A::CancelExport,
         ) => false,
+        // A body that is annulled may be registered anew: whatever stands on it would be shaken off.
+        (_, A::Annul) => true,
         (H::EndOfLifePending, A::WithdrawEndOfLife | A::ConfirmEndOfLife) => false,
         (H::EndOfLifePending, _) => true,
         (_, A::RemedyRecall | A::Inspect | A::Repair | A::UpdateSoftware | A::ReplacePart) => {

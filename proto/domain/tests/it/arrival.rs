@@ -372,6 +372,8 @@ fn a_guest_is_neither_sold_nor_annulled_nor_sent_on_for_good() {
         let (mut a, mut b) = two();
         let code = a.code(1);
         a.must("maker", on(code, Action::Stock { at: None }));
+        let owner = sha256(&[b"owner"]).into();
+        a.must("maker", on(code, Action::Sell { owner }));
         bring(&mut a, &mut b, code, 1, purpose);
         b.must("customs", admit(1));
         mail(&mut b, &mut a, "done");

@@ -7,6 +7,7 @@ use carnet_domain::rules::command::CommandKind;
 use carnet_domain::rules::lifecycle::{
     ActionKind, HoldKind, State, blocks, blocks_departure, lifts_others, next, sets,
 };
+use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Reason};
 use carnet_kit::{Country, samples};
 use serde_json::{Value, json};

@@ -12,8 +12,9 @@ use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::parties::{registry_shown_to, shown_to};
 use carnet_domain::rules::policy::Role;
-use carnet_kit::{Country, samples, transfer};
+use carnet_kit::{Country, samples, text, transfer};
 
+use crate::border::{export, two};
 use crate::rules::{act, check};
 
 const STRANGERS: [(&str, Role); 7] = [
@@ -241,7 +242,10 @@ fn theft_lien_freeze_and_the_owners_hold_block_an_end_of_life() {
         let declared = act(&x, 1, declare());
         let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
         x.must("x-recycler", declared.clone());
-        x.must("registrar", Command::SetHold { code, kind, reason });
+        let set = Command::SetHold { code, kind, reason };
+        let mut setters = ["registrar", "regulator"].into_iter();
+        let done = setters.any(|who| text(&x.command(who, set.clone())) == "done");
+        assert!(done, "{kind:?} is set by one of them");
         check(&mut x, "registrar", confirm, "Held: …");
         check(&mut x, "recycler", declared, "Held: …");
     }
@@ -520,4 +524,142 @@ fn a_robot_is_shown_to_each_as_far_as_it_is_theirs() {
         (0, registry.offices.profile)
     );
     assert_eq!(registry_shown_to(Role::Auditor, &registry), registry);
+}
+
+/// Ownership moved in stock and was sold over; a first owner came without the market's leave.
+#[test]
+fn the_first_owner_comes_by_a_sale_and_who_owns_sells() {
+    let mut x = Country::with_market("86");
+    x.must("maker", x.register(1));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
+    let release = samples::release(&x, x.code(1), None, Asking::Suffices);
+    check(&mut x, "dealer", release, "NotYours: …");
+    // Imported for good: the importer owns it, a dealer has it in stock.
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let on = |action| Command::Act {
+        code: Country::unborn("86").code(1),
+        expected_sequence: None,
+        action,
+    };
+    let stock = on(samples::stock_at_dealer(&b));
+    check(&mut b, "importer", stock, "done");
+    let release = samples::release(&b, a.code(1), None, Asking::Suffices);
+    check(
+        &mut b,
+        "importer",
+        release,
+        "TransitionNotAllowed: ReleaseOwnership in state InStock",
+    );
+    let sell = |by: &str| {
+        on(Action::Sell {
+            owner: enterprise(&Country::unborn("49"), by),
+        })
+    };
+    check(&mut b, "dealer", sell("0002"), "NotYours: …");
+    check(&mut b, "importer", sell("0002"), "done");
+}
+
+#[test]
+fn a_prototype_becomes_no_product_by_being_retired() {
+    let mut x = Country::with_market("86");
+    let mut registration = x.registration(1);
+    registration.prototype = true;
+    x.must("maker", Command::Register { registration });
+    let retire = Action::Retire {
+        reason: "old".into(),
+    };
+    let retire = act(&x, 1, retire);
+    check(
+        &mut x,
+        "maker",
+        retire,
+        "TransitionNotAllowed: Retire in state Development",
+    );
+}
+
+/// Whatever stands on a robot, its body was rid of by an annulment.
+#[test]
+fn what_something_stands_on_is_not_annulled() {
+    for kind in HoldKind::ALL {
+        if *kind == HoldKind::EndOfLifePending {
+            continue;
+        }
+        let mut x = Country::with_market("86");
+        x.must("maker", x.register(1));
+        let (code, reason) = (x.code(1), "why".to_owned());
+        let kind = *kind;
+        let mut setters = ["registrar", "customs", "regulator"].into_iter();
+        let set = Command::SetHold { code, kind, reason };
+        let set_by = setters.find(|who| text(&x.command(who, set.clone())) == "done");
+        if set_by.is_none() {
+            continue;
+        }
+        let annul = Action::Annul {
+            reason: "twice".into(),
+        };
+        let annul = act(&x, 1, annul);
+        check(&mut x, "registrar", annul, "Held: …");
+    }
+    let mut x = Country::with_market("86");
+    x.must("maker", x.register(1));
+    x.must("maker", samples::recall(&x, "R-1", Severity::Remedy));
+    let annul = Action::Annul {
+        reason: "twice".into(),
+    };
+    let annul = act(&x, 1, annul);
+    check(&mut x, "registrar", annul, "RecallOpen: …");
+}
+
+/// A typing error made an owner that could never act.
+#[test]
+fn a_party_that_cannot_be_gets_nothing() {
+    let mut x = Country::with_market("86");
+    x.must("maker", x.register(1));
+    x.must("maker", act(&x, 1, samples::stock_at_dealer(&x)));
+    let nobody = enterprise(&x, "0999");
+    let abroad = enterprise(&Country::unborn("49"), "0001");
+    let office = PartyName::Office {
+        prefix: Country::unborn("49").prefix,
+        name: "customs/hq".into(),
+    };
+    for (owner, expected) in [
+        (nobody.clone(), "EnterpriseUnknown: 860999"),
+        (abroad, "PeerUnknown: 49"),
+        (office, "PeerUnknown: 49"),
+    ] {
+        let sale = act(&x, 1, Action::Sell { owner });
+        check(&mut x, "dealer", sale, expected);
+    }
+    let mut x = sold();
+    let deploy = Action::Deploy {
+        operator: nobody.clone(),
+        scenario: "x".into(),
+    };
+    let deploy = act(&x, 1, deploy);
+    check(&mut x, "operator", deploy, "EnterpriseUnknown: 860999");
+    let release = samples::release(&x, x.code(1), Some(nobody), Asking::Waits);
+    check(&mut x, "owner", release, "EnterpriseUnknown: 860999");
+}
+
+#[test]
+fn an_owner_holds_its_own_robot_and_no_other() {
+    let mut x = sold();
+    let set = |kind| Command::SetHold {
+        code: Country::unborn("86").code(1),
+        kind,
+        reason: "lent".into(),
+    };
+    check(&mut x, "x-owner", set(HoldKind::OwnerHold), "NotYours: …");
+    check(&mut x, "owner", set(HoldKind::Theft), "RoleNotAllowed: …");
+    check(&mut x, "owner", set(HoldKind::OwnerHold), "done");
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    check(&mut x, "owner", release, "Held: …");
+    let lift = Command::LiftHold {
+        code: x.code(1),
+        kind: HoldKind::OwnerHold,
+        reason: "back".into(),
+    };
+    check(&mut x, "x-owner", lift.clone(), "NotYours: …");
+    check(&mut x, "owner", lift, "done");
 }

@@ -694,7 +694,7 @@ pub(super) fn admit<L: Ledger>(
         me: cx.me(),
         from: transfer.from,
         purpose: transfer.purpose,
-        importer: &cx.party(importer),
+        importer: &cx.party(ledger, importer)?,
     };
     let removed: Vec<Digest> = here.parts.iter().map(|part| part.identity).collect();
     let here = admitted(passage, here, disclosed);

@@ -9,6 +9,7 @@
 use super::{Context, Stop, no};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::{DurationMs, TimeMs};
+use crate::record::ledger::Ledger;
 use crate::record::{
     Asking, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret, Robot,
     release_commitment,
@@ -49,12 +50,13 @@ pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
     robot.pending = Pending::Nothing {};
 }
 
-pub(super) fn release<F>(
+pub(super) fn release<L: Ledger>(
+    ledger: &L,
     cx: &Context<'_>,
     after: &mut Robot,
     expected: Option<u64>,
     offered: &Offered<'_>,
-) -> Result<(), Stop<F>> {
+) -> Result<(), Stop<L::Fault>> {
     no_request(after, cx.now)?;
     let sequence = after.head.map_or(0, |head| head.seq);
     // The commitment is over the sequence: without it nobody could ask.
@@ -69,6 +71,9 @@ pub(super) fn release<F>(
             Detail::ReleaseUntil { until, latest },
         );
     }
+    if let Some(to) = offered.to {
+        cx.party(ledger, to)?;
+    }
     after.pending = Pending::Released {
         release: Release {
             commitment: offered.commitment,
@@ -82,12 +87,13 @@ pub(super) fn release<F>(
     Ok(())
 }
 
-pub(super) fn request<F>(
+pub(super) fn request<L: Ledger>(
+    ledger: &L,
     cx: &Context<'_>,
     after: &mut Robot,
     owner: &PartyName,
     secret: &ReleaseSecret,
-) -> Result<(), Stop<F>> {
+) -> Result<(), Stop<L::Fault>> {
     no_request(after, cx.now)?;
     let Pending::Released { release } = &after.pending else {
         return no(Reason::NothingPending, Detail::NoRelease {});
@@ -108,7 +114,7 @@ pub(super) fn request<F>(
         };
         return no(Reason::NotYours, detail);
     }
-    let (gaining, by) = (cx.party(owner), cx.side());
+    let (gaining, by) = (cx.party(ledger, owner)?, cx.side());
     // One desk on both sides is one party: it needs a registrar.
     if release.asking == Asking::Suffices && are_two(&release.by, &by) {
         hand_over(after, gaining);

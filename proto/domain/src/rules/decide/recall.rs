@@ -51,7 +51,7 @@ pub fn blocked_by_recall(severity: Severity, action: ActionKind) -> bool {
     use ActionKind as A;
     let transfer = matches!(
         action,
-        A::Sell | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport
+        A::Sell | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport | A::Annul
     );
     let operation = matches!(
         action,

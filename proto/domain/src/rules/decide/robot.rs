@@ -21,7 +21,7 @@ use crate::rules::command::{Action, Command, Registration};
 use crate::rules::lifecycle::{
     ActionKind, EndOfLife, HoldKind, State, blocks, end_state, lifts_others, next, sets,
 };
-use crate::rules::parties::relations;
+use crate::rules::parties::{relations, stands_for};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Ending, Reason};
 
@@ -592,10 +592,23 @@ pub(super) fn act<L: Ledger>(
         }
         Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
         Action::Sell { owner } => {
-            ownership::hand_over(&mut after, cx.party(owner));
+            // What has an owner already, as an import for good, is sold by that one alone.
+            let owned = robot.owner.as_ref();
+            if owned.is_some_and(|party| stands_for(cx.me(), &cx.signer.holder, party).is_none()) {
+                return no(
+                    Reason::NotYours,
+                    Detail::NoRelation {
+                        deed,
+                        code: *code,
+                        holder: cx.signer.holder.clone(),
+                    },
+                );
+            }
+            let owner = cx.party(ledger, owner)?;
+            ownership::hand_over(&mut after, owner);
         }
         Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
-            after.operator = Some(cx.party(operator));
+            after.operator = Some(cx.party(ledger, operator)?);
             after.scenario.clone_from(scenario);
         }
         Action::UpdateSoftware { firmware } => {
@@ -618,10 +631,10 @@ pub(super) fn act<L: Ledger>(
                 until: *until,
                 asking: *asking,
             };
-            ownership::release(cx, &mut after, expected, &offered)?;
+            ownership::release(ledger, cx, &mut after, expected, &offered)?;
         }
         Action::RequestOwnership { owner, secret } => {
-            ownership::request(cx, &mut after, owner, secret)?;
+            ownership::request(ledger, cx, &mut after, owner, secret)?;
         }
         Action::ApproveOwnership {} => ownership::approve(cx, &mut after)?,
         Action::EndOwnershipRequest { end, .. } => ownership::end(cx, &mut after, *end)?,
@@ -798,8 +811,9 @@ pub(super) fn set_hold<L: Ledger>(
     kind: HoldKind,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(Deed::SetHold, None)?;
+    cx.allow_role(Deed::SetHold)?;
     let robot = known(ledger, code)?;
+    cx.allow_on(Deed::SetHold, &robot)?;
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
     if abroad && !matches!(kind, HoldKind::Theft | HoldKind::Lost) {
@@ -844,8 +858,9 @@ pub(super) fn lift_hold<L: Ledger>(
     kind: HoldKind,
     reason: &str,
 ) -> Decided<L::Fault> {
-    cx.allow(Deed::LiftHold, None)?;
+    cx.allow_role(Deed::LiftHold)?;
     let robot = known(ledger, code)?;
+    cx.allow_on(Deed::LiftHold, &robot)?;
     let (me, actor) = (cx.me(), cx.actor());
     let own = |hold: &Hold| hold.kind == kind && hold.setter == actor;
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
