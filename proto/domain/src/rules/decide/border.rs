@@ -172,13 +172,17 @@ fn clause_for<F>(agreement: &Agreement, wanted: &Wanted) -> Result<Option<Clause
     no(Reason::ClauseExcludes, detail)
 }
 
-/// What may not be done to a robot that another country's registry answers for: a guest is not sold, and only the issuer
-/// of a code annuls it.
-pub(super) fn stay_allows<F>(me: Prefix, robot: &Robot, action: ActionKind) -> Result<(), Stop<F>> {
-    let code = robot.identity.code;
+/// Only the issuer of a code annuls it.
+pub(super) fn issuer_annuls<F>(me: Prefix, code: Code, action: ActionKind) -> Result<(), Stop<F>> {
     if action == ActionKind::Annul && code.prefix() != me {
         return no(Reason::PrefixNotOurs, Detail::IssuerAnnuls { code });
     }
+    Ok(())
+}
+
+/// What may not be done to a robot that another country's registry answers for: a guest is not sold.
+pub(super) fn stay_allows<F>(robot: &Robot, action: ActionKind) -> Result<(), Stop<F>> {
+    let code = robot.identity.code;
     let sells = matches!(
         action,
         ActionKind::Sell | ActionKind::RequestOwnership | ActionKind::ApproveOwnership

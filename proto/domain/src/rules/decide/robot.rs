@@ -1,6 +1,6 @@
 //! Registration, life-cycle actions and holds.
 
-use super::border::stay_allows;
+use super::border::{issuer_annuls, stay_allows};
 use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
@@ -556,8 +556,9 @@ pub(super) fn act<L: Ledger>(
     if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
         may_enter_market(ledger, cx, &robot)?;
     }
+    issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
-    stay_allows::<L::Fault>(cx.me(), &robot, action.kind())?;
+    stay_allows::<L::Fault>(&robot, action.kind())?;
     let mut after = Robot {
         state: to,
         ..robot.clone()
