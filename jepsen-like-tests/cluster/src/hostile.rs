@@ -141,7 +141,12 @@ impl Attacker {
             Ok(response) => Answer::from_bytes(&response.into_inner().answer)
                 .map(Ok)
                 .map_err(Broken::at("answer")),
-            Err(status) if status.code() == tonic::Code::InvalidArgument => {
+            Err(status)
+                if matches!(
+                    status.code(),
+                    tonic::Code::InvalidArgument | tonic::Code::FailedPrecondition
+                ) =>
+            {
                 Ok(Err(status.message().to_owned()))
             }
             Err(status) => Err(Broken::new(format!("the node did not answer: {status}"))),

@@ -63,7 +63,10 @@ impl When {
 
 /// An agreement as `name:version`.
 pub(crate) fn agreement(text: &str) -> Result<AgreementRef, String> {
-    AgreementRef::parse(text).ok_or_else(|| format!("{text:?}: write NAME:VERSION"))
+    let wrong = || format!("{text:?}: write NAME:VERSION");
+    let (name, version) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let name = carnet_client::identity::canonical(name)?;
+    AgreementRef::parse(&format!("{name}:{version}")).ok_or_else(wrong)
 }
 
 impl FromStr for When {

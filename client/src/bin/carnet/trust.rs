@@ -362,8 +362,8 @@ pub(crate) struct Draft {
     /// Where to.
     #[arg(long)]
     file: PathBuf,
-    /// Its name, the same in all versions.
-    #[arg(long)]
+    /// Its name, the same in all versions: 0-9, A-Z and single -.
+    #[arg(long, value_parser = carnet_client::identity::canonical)]
     id: String,
     /// Counts up from 1.
     #[arg(long, default_value = "1")]

@@ -9,7 +9,7 @@ use crate::jurisdiction::{ADMIN, Jurisdiction, run, stem};
 use crate::patience::Broken;
 
 /// The agreement's name.
-pub(crate) const AGREEMENT: &str = "harness";
+pub(crate) const AGREEMENT: &str = "HARNESS";
 
 /// Exchanges bundles by their fingerprints; then both roots sign an agreement, which enters both logs.
 pub(super) fn recognise(a: &Jurisdiction, b: &Jurisdiction) -> Result<(), Broken> {

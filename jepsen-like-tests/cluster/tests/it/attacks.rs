@@ -115,7 +115,7 @@ async fn a_client_that_lies_beside_its_signature_stops_nobody() -> Result<(), Br
         let header = stranger.header(std::slice::from_ref(&command));
         let request = stranger.request(&header, std::slice::from_ref(&command));
         let refused = stranger.send(&request).await?.expect_err("no answer");
-        assert!(refused.contains("SignerUnknown: "), "{refused}");
+        assert!(refused.starts_with("SignerUnknown"), "{refused}");
     }
     // A text and a list that no record may hold, signed and in place.
     let mut attacker = Attacker::connect(&registry, REGISTRAR, leader).await?;
