@@ -36,6 +36,8 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const IDENTIFIER_BYTES_MAX: usize = 64;
 /// The most parts that carry identity, of one robot.
 pub const IDENTITY_PARTS_MAX: usize = 16;
+/// The most replaced parts that carried identity, of one robot.
+pub const FORMER_PARTS_MAX: usize = 64;
 /// The most other parts of one robot.
 pub const PARTS_MAX: usize = 64;
 /// The AI models that a record names, the newest; of the older ones it keeps count and digest.
@@ -46,6 +48,8 @@ pub const HOLDS_MAX: usize = 32;
 pub const HOLDS_OF_PEER_MAX: usize = 8;
 /// The most claims kept of one peer that identities ended: at the next one its oldest makes way.
 pub const CLAIMS_OF_PEER_MAX: u64 = 1 << 16;
+/// The most holds of other registries that a disclosure brings: offices here have room for theirs.
+pub const HOLDS_OF_OTHERS_MAX: usize = HOLDS_MAX / 2;
 /// The most recalls that name one model and have not ended.
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.
@@ -136,7 +140,7 @@ const _: () = assert!(RECALLS_OF_MODEL_BY_PARTIES_MAX < RECALLS_OF_MODEL_MAX);
 // A record with every list full and every text at its bound: part 34 + lot, hold two texts and twenty bytes.
 const _: () = assert!(
     (IDENTITY_PARTS_MAX + PARTS_MAX) * (IDENTIFIER_BYTES_MAX + 48)
-        + AI_MODELS_MAX * 34
+        + (AI_MODELS_MAX + FORMER_PARTS_MAX) * 34
         + HOLDS_MAX * (2 * TEXT_BYTES_MAX + 24)
         + 2 * RECALLS_OF_ROBOT_MAX * (IDENTIFIER_BYTES_MAX + 8)
         + 8 * TEXT_BYTES_MAX

@@ -38,10 +38,11 @@ use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::offices::Change;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::{Claim, Ended, Holder, Signer};
+use crate::record::{Claim, Ended, Holder, Robot, Signer};
 use crate::rules::actions::Standing;
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
+use crate::rules::lifecycle::State;
 use crate::rules::parties::standing_of;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
@@ -702,8 +703,13 @@ impl<L: Ledger> Run<'_, L> {
         let mut models = Vec::new();
         for effect in &event.effects {
             match effect {
-                Effect::Part(identity, holder) => {
-                    self.ledger.put_part_holder(identity, holder.as_ref())?
+                Effect::Part(identity, Some(code)) => {
+                    self.ledger.put_part_holder(identity, Some(code))?
+                }
+                Effect::Part(identity, None) => {
+                    if let After::Robot(robot) = &event.after {
+                        self.free(robot, identity)?;
+                    }
                 }
                 Effect::End(state) => {
                     if let After::Robot(robot) = &event.after {
@@ -714,8 +720,13 @@ impl<L: Ledger> Run<'_, L> {
                             at: self.now,
                             leaf: head.leaf_hash,
                         };
-                        for identity in std::iter::once(subject.key()).chain(robot.identities()) {
-                            self.end(&identity, ended.clone())?;
+                        self.end(&subject.key(), ended.clone())?;
+                        for identity in robot.identities() {
+                            // A record that came from abroad may name what is another robot's here.
+                            let holder = self.ledger.part_holder(&identity)?;
+                            if holder.is_none_or(|holder| holder == ended.code) {
+                                self.end(&identity, ended.clone())?;
+                            }
                         }
                     }
                 }
@@ -756,6 +767,17 @@ impl<L: Ledger> Run<'_, L> {
             }
         }
         Ok(map)
+    }
+
+    /// Frees a part for other robots: only one that this robot holds by the index, and never its body, a part that carries
+    /// identity or its key, unless it was registered in error.
+    fn free(&mut self, robot: &Robot, identity: &Digest) -> Result<(), L::Fault> {
+        let code = robot.identity.code;
+        let bound = robot.state != State::Annulled && robot.identities().contains(identity);
+        if !bound && self.ledger.part_holder(identity)? == Some(code) {
+            self.ledger.put_part_holder(identity, None)?;
+        }
+        Ok(())
     }
 
     fn end(&mut self, identity: &Digest, ended: Ended) -> Result<(), L::Fault> {

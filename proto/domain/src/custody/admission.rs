@@ -10,7 +10,7 @@
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
 //! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | the exporter's; none after an export for good |
-//! | holds | both, by setter and kind, less what the exporter's own setters lifted ([`forget_lifted`]) |
+//! | holds | both, by setter and kind: of our offices those here alone, of others a bounded number; less what the exporter's own setters lifted ([`forget_lifted`]) |
 //! | owed recalls | both, by issuer and number |
 //! | custody secret | the record here |
 //!
@@ -18,10 +18,11 @@
 //! another country is believed about a robot that arrives reads this file and nothing else.
 
 use crate::bytes::code::Prefix;
+use crate::limits::{FORMER_PARTS_MAX, HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX};
 use crate::record::{Hold, Party, Pending, Robot, Stay};
 use crate::rules::command::Purpose;
 use crate::rules::lifecycle::{State, blocks_departure};
-use crate::rules::rejection::{Detail, Reason, Rejection};
+use crate::rules::rejection::{Counted, Detail, Reason, Rejection};
 
 /// What never changes of a robot on its way from country to country, as far as a disclosure can contradict it. Code and
 /// model are the subject of the leaf.
@@ -69,7 +70,7 @@ pub fn differing(here: &Robot, disclosed: &Robot) -> Option<Fixed> {
 
 /// Why a robot that was released to us may not be admitted as it is disclosed; it may be sent back. Judged when the
 /// departure comes, and answered to its writer.
-pub fn detained(here: &Robot, disclosed: &Robot) -> Option<Rejection> {
+pub fn detained(me: Prefix, here: &Robot, disclosed: &Robot) -> Option<Rejection> {
     let code = disclosed.identity.code;
     let state = match disclosed.state {
         state if state.is_final() || state == State::Reserved => Some(state),
@@ -83,6 +84,17 @@ pub fn detained(here: &Robot, disclosed: &Robot) -> Option<Rejection> {
     if let Some(field) = differing(here, disclosed) {
         let detail = Detail::Differs { code, field };
         return Some(Rejection::new(Reason::DisclosureDiffers, detail));
+    }
+    let others = disclosed
+        .holds
+        .iter()
+        .filter(|hold| hold.setter.prefix != me);
+    if others.count() > shown(me, &[], disclosed.holds.clone()).len() {
+        let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
+        return Some(Rejection::new(
+            Reason::RecordFull,
+            Detail::Full { what, max },
+        ));
     }
     // Its own rules do not let a registry release what one of these stands on.
     let held = disclosed
@@ -149,6 +161,23 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         let purpose = passage.purpose;
         Stay::Guest { purpose }
     };
+    // What was bound to it here stays so. Of more than a record keeps, the index goes on telling.
+    let mut former_parts = here.former_parts;
+    for part in here.identity_parts.iter().map(|part| part.identity) {
+        let fitted = disclosed
+            .identity_parts
+            .iter()
+            .any(|other| other.identity == part);
+        if !fitted && !former_parts.contains(&part) && former_parts.len() < FORMER_PARTS_MAX {
+            former_parts.push(part);
+        }
+    }
+    former_parts.retain(|part| {
+        disclosed
+            .identity_parts
+            .iter()
+            .all(|other| other.identity != *part)
+    });
     let mut owed = here.owed;
     owed.extend(disclosed.owed);
     owed.sort();
@@ -157,6 +186,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
     Robot {
         identity: here.identity,
         identity_parts: disclosed.identity_parts,
+        former_parts,
         parts: disclosed.parts,
         robot_key: here.robot_key,
         firmware: disclosed.firmware,
@@ -171,7 +201,10 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         scenario,
         workshop: None,
         state,
-        holds: union(here.holds, disclosed.holds),
+        holds: {
+            let shown = shown(passage.me, &here.holds, disclosed.holds);
+            union(here.holds, shown)
+        },
         owed,
         remedied: disclosed.remedied,
         pending: here.pending,
@@ -185,17 +218,21 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
 }
 
 /// The record that an Offer begins: what was reported of the robot here, by us or by its issuer, goes on standing.
-pub fn provisional(before: Option<Robot>, disclosed: Robot) -> Robot {
+pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot {
     match before {
         // It was here: its record is not the exporter's to change before it is admitted.
         Some(before) if before.stay != Stay::Asked {} => before,
         Some(before) => Robot {
-            holds: union(before.holds, disclosed.holds),
+            holds: {
+                let shown = shown(me, &before.holds, disclosed.holds);
+                union(before.holds, shown)
+            },
             head: before.head,
             stay: Stay::Asked {},
             ..disclosed
         },
         None => Robot {
+            holds: shown(me, &[], disclosed.holds),
             stay: Stay::Asked {},
             ..disclosed
         },
@@ -207,6 +244,30 @@ pub fn provisional(before: Option<Robot>, disclosed: Robot) -> Robot {
 pub fn forget_lifted(from: Prefix, here: &mut Robot, disclosed: &Robot) {
     here.holds
         .retain(|hold| hold.setter.prefix != from || disclosed.holds.iter().any(is(hold)));
+}
+
+/// The holds of a disclosure that count here. What our own offices set is what the record here says, and nobody shows more of it;
+/// of another country there are at most as many as its mailbox may bring, and of all others so many that ours have room.
+fn shown(me: Prefix, here: &[Hold], disclosed: Vec<Hold>) -> Vec<Hold> {
+    let mut kept: Vec<Hold> = Vec::new();
+    for hold in disclosed {
+        let setter = hold.setter.prefix;
+        let of = |prefix: Prefix| move |other: &&Hold| other.setter.prefix == prefix;
+        let counts = if setter == me {
+            here.iter().any(is(&hold))
+        } else {
+            kept.iter().filter(of(setter)).count() < HOLDS_OF_PEER_MAX
+                && kept
+                    .iter()
+                    .filter(|other| other.setter.prefix != me)
+                    .count()
+                    < HOLDS_OF_OTHERS_MAX
+        };
+        if counts {
+            kept.push(hold);
+        }
+    }
+    kept
 }
 
 /// Holds of both lists, by setter and kind.

@@ -655,12 +655,12 @@ impl<L: Ledger> Run<'_, L> {
             (Step::Offer, Some(disclosed)) => {
                 here.robot = Some(Robot {
                     head: here.head,
-                    ..provisional(here.robot.take(), disclosed.clone())
+                    ..provisional(self.registry.prefix, here.robot.take(), disclosed.clone())
                 });
             }
             (Step::Depart, Some(disclosed)) => {
                 if let Some(record) = &mut here.robot {
-                    transfer.detained = detained(record, disclosed);
+                    transfer.detained = detained(self.registry.prefix, record, disclosed);
                     forget_lifted(from.prefix, record, disclosed);
                 }
             }

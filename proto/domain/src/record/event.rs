@@ -11,8 +11,8 @@ use crate::custody::Phase;
 use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Link};
 use crate::limits::{
-    AI_MODELS_MAX, Bound, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, Maybe, PARTS_MAX,
-    RECALLS_OF_ROBOT_MAX,
+    AI_MODELS_MAX, Bound, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, Maybe,
+    PARTS_MAX, RECALLS_OF_ROBOT_MAX,
 };
 use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
@@ -71,7 +71,8 @@ impl After {
 /// What an event changes beside its record.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// A body or part is fitted in a robot, or free again.
+    /// A body, part or key is fitted in a robot; or it is free again, as far as the robot of the event holds it and is not bound
+    /// to it for ever.
     Part(Digest, Option<Code>),
     /// Code, body and identity parts of the record end with this state.
     End(State),
@@ -164,6 +165,11 @@ impl Event {
                     Counted::IdentityParts,
                     robot.identity_parts.len(),
                     IDENTITY_PARTS_MAX,
+                ),
+                (
+                    Counted::FormerParts,
+                    robot.former_parts.len(),
+                    FORMER_PARTS_MAX,
                 ),
                 (Counted::Parts, robot.parts.len(), PARTS_MAX),
                 (Counted::AiModels, robot.ai_models.len(), AI_MODELS_MAX),
@@ -508,6 +514,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
             .get::<IdentityParts>(slot::IDENTITY_PARTS)?
             .unwrap_or_default()
             .0,
+        former_parts: Vec::new(),
         parts: other.parts,
         robot_key,
         firmware: software.firmware,

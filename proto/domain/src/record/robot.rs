@@ -9,8 +9,8 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::Chain;
 use crate::limits::{
-    AI_MODELS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX, RECALLS_OF_ROBOT_MAX,
-    SEQUENCE_MAX, Sequence,
+    AI_MODELS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX,
+    RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
 use crate::rules::command::Purpose;
@@ -162,6 +162,8 @@ pub struct Robot {
     pub identity: Identity,
     /// Parts that carry identity.
     pub identity_parts: Vec<Part>,
+    /// Parts that carried its identity and were replaced: they stay bound to it, and end with it.
+    pub former_parts: Vec<Digest>,
     /// Other tracked parts.
     pub parts: Vec<Part>,
     /// The robot's own key.
@@ -212,6 +214,7 @@ pub struct Robot {
 crate::canonical_struct!(Robot @ 1 {
     identity,
     identity_parts: List<IDENTITY_PARTS_MAX>,
+    former_parts: List<FORMER_PARTS_MAX>,
     parts: List<PARTS_MAX>,
     robot_key,
     firmware,
@@ -293,6 +296,7 @@ impl Robot {
         let parts = self.identity_parts.iter().chain(hidden);
         std::iter::once(self.identity.body)
             .chain(parts.map(|part| part.identity))
+            .chain(self.former_parts.iter().copied())
             .chain(self.robot_key.as_ref().map(key_identity))
             .collect()
     }

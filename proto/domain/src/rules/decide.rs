@@ -370,7 +370,11 @@ fn accredit<L: Ledger>(
     if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
         return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
     }
-    in_order(a.from, a.to, Ranged::Accreditation)?;
+    // It ends before the last instant that is named.
+    if a.to <= a.from {
+        let what = Ranged::Accreditation;
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
     if let Some(other) = ledger.enterprise_of(a.maker).or_fault()? {
         // One that was struck off comes back under a new code, if it does.
         let known = ledger.enterprise(&other).or_fault()?;

@@ -1,6 +1,7 @@
 //! One value ⇔ one byte string, for every type of the formats; and bytes that are refused, with the reason.
 
 use carnet_domain::bytes::encoding::{Blob, Canonical, well_formed};
+use carnet_domain::bytes::letters::forbidden;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
@@ -24,7 +25,9 @@ proptest! {
     }
 
     #[test]
-    fn texts_and_bytes_have_one_form(text in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,30}", bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn texts_and_bytes_have_one_form(text in ".{0,30}", bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        // A table says which code points no text may contain.
+        let text: String = text.chars().filter(|c| forbidden(&c.to_string()).is_none()).collect();
         one_form(&text);
         one_form(&Blob(bytes));
     }

@@ -1,7 +1,9 @@
 //! Holds: who sets which, who lifts whose, and that none outlasts a journey because nobody can lift it.
 
-use carnet_domain::record::Hold;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::{HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Hold, Holder, Setter};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, lifts_others, sets};
 use carnet_domain::rules::policy::Role;
@@ -234,4 +236,98 @@ fn a_stranger_lifts_no_hold() {
     check(&mut c, "registrar", lift(HoldKind::Review, "x"), "done");
     c.deliver(&mut b);
     assert_eq!(holds(&b).len(), 1);
+}
+
+#[test]
+fn a_hold_on_a_code_set_aside_is_not_registered_over() {
+    let mut x = Country::with_market("86");
+    let code = x.code(1);
+    x.must("maker", Command::Reserve { code });
+    check(&mut x, "regulator", set(HoldKind::RegulatorStop), "done");
+    let register = x.register(1);
+    check(
+        &mut x,
+        "maker",
+        register.clone(),
+        "Held: RegulatorStop set by regulator …",
+    );
+    check(
+        &mut x,
+        "regulator",
+        lift(HoldKind::RegulatorStop, "checked"),
+        "done",
+    );
+    check(&mut x, "maker", register, "done");
+}
+
+fn invented(prefix: &str, count: usize) -> Vec<Hold> {
+    let setter = |number: usize| Setter {
+        prefix: crate::border::prefix(prefix),
+        party: Holder::Office {
+            name: format!("x{number:02}"),
+        },
+        role: Role::Registrar,
+    };
+    let hold = |number| Hold {
+        kind: HoldKind::Review,
+        setter: setter(number),
+        reason: "x".into(),
+        since: TimeMs(1),
+    };
+    (0..count).map(hold).collect()
+}
+
+/// 86 offers robot 1 to 49 and departs it with these holds in its record, whoever set them.
+fn shows(a: &mut Country, b: &mut Country, holds: Vec<Hold>) {
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(b);
+    b.must("customs", permit(b, 1, vec![]));
+    b.deliver(a);
+    let Ok(robot) = a.ledger.robot(&a.code(1));
+    let mut robot = robot.expect("a robot");
+    robot.holds = holds;
+    let Ok(()) = a.ledger.put_robot(robot);
+    a.must("customs", depart(1));
+    a.deliver(b);
+}
+
+#[test]
+fn no_disclosure_fills_a_record_with_holds() {
+    let (mut a, mut b) = two();
+    shows(&mut a, &mut b, invented("33", HOLDS_OF_PEER_MAX + 1));
+    let full = format!("RecordFull: {HOLDS_OF_PEER_MAX} holds");
+    check(&mut b, "customs", admit(1), &full);
+    // What is known of it here goes on being said, and it may be sent back.
+    check(&mut b, "customs", set(HoldKind::Theft), "done");
+    let back = Command::Return {
+        transfer: transfer(1),
+        reason: "holds".into(),
+    };
+    check(&mut b, "customs", back, "done");
+    // Of many countries: as many as leave room for the offices here.
+    let (mut a, mut b) = two();
+    let many = ["33", "34", "35"].map(|prefix| invented(prefix, HOLDS_OF_PEER_MAX));
+    shows(&mut a, &mut b, many.concat());
+    check(&mut b, "customs", admit(1), &full);
+    let (mut a, mut b) = two();
+    let many = ["33", "34"].map(|prefix| invented(prefix, HOLDS_OF_PEER_MAX));
+    shows(&mut a, &mut b, many.concat());
+    check(&mut b, "customs", admit(1), "done");
+    assert_eq!(holds(&b).len(), HOLDS_OF_OTHERS_MAX);
+    check(&mut b, "registrar", set(HoldKind::Theft), "done");
+    check(
+        &mut b,
+        "regulator",
+        lift(HoldKind::Review, "nobody is known who set it"),
+        "done",
+    );
+    assert_eq!(holds(&b).len(), 1);
+}
+
+#[test]
+fn another_country_shows_no_hold_in_the_name_of_an_office_here() {
+    let (mut a, mut b) = two();
+    shows(&mut a, &mut b, invented("49", 1));
+    check(&mut b, "customs", admit(1), "done");
+    assert_eq!(holds(&b), []);
 }

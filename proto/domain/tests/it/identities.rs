@@ -8,13 +8,14 @@ use carnet_domain::bytes::letters::FORBIDDEN;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    AgreementRef, EnterpriseStatus, Firmware, IdentifierScheme, Maker, PartType, RecallId, Robot,
+    AgreementRef, Ended, Ends, EnterpriseStatus, Firmware, IdentifierScheme, Maker, Part, PartName,
+    PartType, RecallId, Robot, key_identity,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
-use carnet_domain::rules::lifecycle::HoldKind;
-use carnet_kit::{Country, befriend};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_kit::{Country, befriend, transfer};
 
-use crate::border::export;
+use crate::border::{depart, export, permit};
 use crate::rules::{act, check, market, scrap};
 
 fn register(registration: Registration) -> Command {
@@ -129,6 +130,7 @@ fn a_maker_is_accredited_once() {
     };
     let inverted = "RangeInverted: the accreditation";
     check(&mut x, "registrar", again(TimeMs(9), TimeMs(1)), inverted);
+    check(&mut x, "registrar", again(TimeMs(9), TimeMs(9)), inverted);
     let known = "EnterpriseExists: the maker is accredited as 860003";
     check(&mut x, "registrar", again(valid_from, valid_to), known);
     x.must(
@@ -215,7 +217,12 @@ fn one_key_is_of_one_robot_for_ever() {
     check(&mut x, "maker", register(second.clone()), taken);
     let code = x.code(1);
     scrap(&mut x, code);
-    check(&mut x, "maker", register(second), taken);
+    check(
+        &mut x,
+        "maker",
+        register(second),
+        "IdentityEnded: robot key: …",
+    );
 }
 
 #[test]
@@ -488,4 +495,180 @@ fn a_correction_is_of_a_leaf_of_the_robot() {
     }
     let command = correct(&x, own);
     check(&mut x, "registrar", command, "done");
+}
+
+fn fit(x: &Country, serial: u32, removed: Digest, fitted: &PartName) -> Command {
+    let fitted = fitted.clone();
+    act(x, serial, Action::ReplacePart { removed, fitted })
+}
+
+fn holder(x: &Country, identity: Digest) -> Option<Code> {
+    let Ok(holder) = x.ledger.part_holder(&identity);
+    holder
+}
+
+/// A part of the kit's maker that no registration names.
+fn spare(x: &Country, kind: PartType, serial: &str) -> PartName {
+    PartName {
+        kind,
+        maker: x.maker("0001"),
+        serial: serial.into(),
+        lot: String::new(),
+    }
+}
+
+#[test]
+fn a_replaced_identity_part_stays_bound_and_ends_with_its_robot() {
+    let mut x = market();
+    let code = x.code(1);
+    let old = x.registration(1).identity_parts[0].clone();
+    let new = spare(&x, PartType::Compute, "NEW");
+    let command = fit(&x, 1, old.identity(), &new);
+    check(&mut x, "service", command, "done");
+    assert_eq!(holder(&x, old.identity()), Some(code));
+    let mut other = x.registration(2);
+    other.identity_parts[0] = old.clone();
+    let taken = "PartInUse: a compute is fitted in 86-0001-100002-00000000000000001";
+    check(&mut x, "maker", register(other), taken);
+    // Into its own robot it may come back, and out again.
+    let back = fit(&x, 1, new.identity(), &old);
+    check(&mut x, "service", back, "done");
+    let twice = fit(&x, 1, old.identity(), &old);
+    check(&mut x, "service", twice, taken);
+    let out = fit(&x, 1, old.identity(), &new);
+    check(&mut x, "service", out, "done");
+    scrap(&mut x, code);
+    for part in [old, new] {
+        let Ok(ends) = x.ledger.ends(&part.identity());
+        assert!(ends.is_some_and(|ends| ends.proven.is_some()));
+    }
+}
+
+#[test]
+fn what_a_stolen_robot_is_known_by_stays_in_it() {
+    let mut x = market();
+    let stolen = Command::SetHold {
+        code: x.code(1),
+        kind: HoldKind::Theft,
+        reason: "gone".into(),
+    };
+    check(&mut x, "registrar", stolen, "done");
+    let parts = x.registration(1);
+    let new = spare(&x, PartType::Compute, "NEW");
+    let compute = fit(&x, 1, parts.identity_parts[0].identity(), &new);
+    check(&mut x, "service", compute, "Held: Theft set by registrar …");
+    let new = spare(&x, PartType::Battery, "NEW");
+    let battery = fit(&x, 1, parts.parts[0].identity(), &new);
+    check(&mut x, "service", battery, "done");
+}
+
+/// A record that came from a lying country names what is another robot's, or its own body as a battery.
+fn lying(x: &mut Country, change: impl Fn(&mut Robot)) {
+    let mut robot = robot_of(x, &x.code(1));
+    change(&mut robot);
+    let Ok(()) = x.ledger.put_robot(robot);
+}
+
+#[test]
+fn a_robot_frees_and_ends_nothing_of_another() {
+    let part = |kind, identity| Part {
+        kind,
+        identity,
+        lot: String::new(),
+    };
+    let mut x = market();
+    x.must("maker", x.register(2));
+    let theirs = x.registration(2);
+    let body = theirs.body.identity();
+    let compute = theirs.identity_parts[0].identity();
+    lying(&mut x, |robot| {
+        robot.parts.push(part(PartType::Battery, body));
+        robot.identity_parts.push(part(PartType::Compute, compute));
+    });
+    let new = spare(&x, PartType::Battery, "NEW");
+    let command = fit(&x, 1, body, &new);
+    check(&mut x, "service", command, "done");
+    lying(&mut x, |robot| {
+        robot.parts.push(part(PartType::Battery, body))
+    });
+    let code = x.code(1);
+    scrap(&mut x, code);
+    for identity in [body, compute] {
+        assert_eq!(holder(&x, identity), Some(x.code(2)));
+        let Ok(ends) = x.ledger.ends(&identity);
+        assert_eq!(ends, None);
+    }
+    // Nor its own body, listed as a battery.
+    let mut x = market();
+    let body = x.registration(1).body.identity();
+    lying(&mut x, |robot| {
+        robot.parts.push(part(PartType::Battery, body))
+    });
+    let code = x.code(1);
+    scrap(&mut x, code);
+    assert_eq!(holder(&x, body), Some(code));
+}
+
+#[test]
+fn a_part_that_went_to_another_robot_meanwhile_stays_there() {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    for serial in [1, 2] {
+        a.must("maker", a.register(serial));
+    }
+    let parts = |x: &Country, serial| x.registration(serial).parts[0].clone();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    a.deliver(&mut b);
+    // Its battery is free here now, and is fitted in another robot; then the first is sent back.
+    let battery = parts(&a, 1);
+    let command = fit(&a, 2, parts(&a, 2).identity(), &battery);
+    check(&mut a, "service", command, "done");
+    let back = Command::Return {
+        transfer: transfer(1),
+        reason: "papers".into(),
+    };
+    b.must("customs", back);
+    b.deliver(&mut a);
+    let new = spare(&a, PartType::Battery, "NEW");
+    let command = fit(&a, 1, battery.identity(), &new);
+    check(&mut a, "service", command, "done");
+    assert_eq!(holder(&a, battery.identity()), Some(a.code(2)));
+    let mut third = a.registration(3);
+    third.parts[0] = battery;
+    let taken = "PartInUse: a battery is fitted in 86-0001-100002-00000000000000002";
+    check(&mut a, "maker", register(third), taken);
+}
+
+#[test]
+fn the_key_of_a_robot_that_ended_abroad_is_not_registered_anew() {
+    let mut x = Country::with_market("86");
+    let registration = Registration {
+        robot_key: Some(x.key("robot").public()),
+        ..x.registration(2)
+    };
+    // Known to have ended abroad, in no index here.
+    let ended = Ended {
+        code: Country::unborn("49").code(9),
+        state: State::Scrapped,
+        by: Country::unborn("49").prefix,
+        at: x.clock,
+        leaf: Digest::ZERO,
+    };
+    let identity = key_identity(&x.key("robot").public());
+    let ends = Ends {
+        proven: Some(ended),
+        claimed_by: vec![],
+    };
+    let Ok(()) = x.ledger.put_ends(&identity, ends);
+    check(
+        &mut x,
+        "maker",
+        register(registration),
+        "IdentityEnded: robot key: 49-…",
+    );
 }

@@ -5,8 +5,9 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Firmware, Predicate, RecallNotice, Severity};
+use carnet_domain::record::{EnterpriseStatus, Firmware, Predicate, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_kit::{Country, samples, text};
 
 use crate::border::{export, two};
@@ -278,4 +279,54 @@ fn a_remedy_is_of_a_recall_that_is_owed() {
     );
     x.must("regulator", open(&x, "R-1", Predicate::all()));
     check(&mut x, "service", remedy, "done");
+}
+
+#[test]
+fn a_remedy_asks_the_table_of_holds_like_every_action() {
+    for kind in [HoldKind::EvidenceFreeze, HoldKind::EndOfLifePending] {
+        let mut x = stocked();
+        x.must("regulator", open(&x, "R-1", Predicate::all()));
+        let remedy = Command::RemedyRecall {
+            code: x.code(1),
+            recall: samples::recall_id(&x, "R-1"),
+            report: Digest::ZERO,
+        };
+        if kind == HoldKind::EvidenceFreeze {
+            x.must(
+                "regulator",
+                Command::SetHold {
+                    code: x.code(1),
+                    kind,
+                    reason: "court".into(),
+                },
+            );
+        } else {
+            let declare = Action::DeclareEndOfLife {
+                outcome: EndOfLife::Scrapped,
+                certificate: Digest::ZERO,
+            };
+            let declare = act(&x, 1, declare);
+            x.must("recycler", declare);
+        }
+        let expected = format!("Held: {} …", kind.name());
+        check(&mut x, "service", remedy, &expected);
+    }
+}
+
+#[test]
+fn the_regulator_ends_the_recall_of_an_enterprise_that_acts_no_more() {
+    let mut x = market();
+    x.must("maker", open(&x, "R-1", Predicate::all()));
+    let command = withdraw(&x, "R-1");
+    check(&mut x, "regulator", command.clone(), "NotYours…");
+    x.must(
+        "registrar",
+        Command::SetEnterpriseStatus {
+            id: x.enterprise("0001"),
+            status: EnterpriseStatus::StruckOff,
+            reason: "fraud".into(),
+        },
+    );
+    check(&mut x, "registrar", command.clone(), "NotYours…");
+    check(&mut x, "regulator", command, "done");
 }

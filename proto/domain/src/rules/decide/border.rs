@@ -448,7 +448,7 @@ pub(super) fn permit_import<L: Ledger>(
     let (Some(here), Some(disclosed)) = (&held.robot, &transfer.robot) else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
-    if let Some(rejection) = detained(here, disclosed) {
+    if let Some(rejection) = detained(cx.me(), here, disclosed) {
         return Err(Stop::Refused(rejection));
     }
     // Its own robot needs no clause, but an agreement: without one, nothing is asked for and nothing permitted.
@@ -659,7 +659,7 @@ pub(super) fn admit<L: Ledger>(
         return no(Reason::RobotUnknown, Detail::Code { code });
     };
     // Judged anew: an alarm or an end may have come since the departure.
-    if let Some(rejection) = detained(&here, &disclosed).or(transfer.detained.take()) {
+    if let Some(rejection) = detained(cx.me(), &here, &disclosed).or(transfer.detained.take()) {
         return Err(Stop::Refused(rejection));
     }
     let wanted = wanted(cx.me(), &transfer, &here, &disclosed);

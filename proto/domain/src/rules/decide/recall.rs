@@ -1,6 +1,7 @@
 //! Recalls: opened and withdrawn by number, binding at their commit, remedied robot by robot.
 
-use super::{Context, Decided, OrFault, Stop, has_twins, known, no};
+use super::robot::admissible;
+use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
 use crate::bytes::code::{Code, ModelId};
 use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
 use crate::log::leaf::Kind;
@@ -168,7 +169,12 @@ pub(super) fn withdraw<L: Ledger>(
     };
     // Who issued it, ends it: an enterprise its own, and what an office of this registry ordered, the regulator.
     let ends = match &recall.by {
-        Holder::Enterprise { .. } => recall.by == cx.signer.holder,
+        // The regulator in the place of one that may act no more.
+        Holder::Enterprise { id } => {
+            let known = ledger.enterprise(id).or_fault()?;
+            let acts = known.is_some_and(|known| standing::<L::Fault>(&known, cx.now).is_ok());
+            recall.by == cx.signer.holder || (cx.signer.role == Role::Regulator && !acts)
+        }
         Holder::Office { .. } => cx.signer.role == Role::Regulator,
     };
     if !ends {
@@ -204,18 +210,7 @@ pub(super) fn remedy<L: Ledger>(
     cx.allow_role(Deed::RemedyRecall)?;
     let robot = known(ledger, code)?;
     cx.allow_on(Deed::RemedyRecall, &robot)?;
-    if robot.state.is_final() {
-        return no(
-            Reason::StateFinal,
-            Detail::RobotIs {
-                code: *code,
-                state: robot.state,
-            },
-        );
-    }
-    if !robot.custody.in_custody() {
-        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
-    }
+    admissible(ledger, cx, &robot, None, ActionKind::RemedyRecall)?;
     let owed = recalls_owed(ledger, &robot)?;
     if !owed.iter().any(|recall| recall.notice.id == *id) {
         return no(Reason::RecallUnknown, named(id));

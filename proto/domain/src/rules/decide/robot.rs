@@ -195,6 +195,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
             importers_filing: false,
         },
         identity_parts: Vec::new(),
+        former_parts: Vec::new(),
         parts: Vec::new(),
         robot_key: None,
         firmware: crate::record::Firmware {
@@ -250,6 +251,9 @@ pub(super) fn register<L: Ledger>(
     let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
     let claims = Claims::about(ledger, &r.body.maker)?;
     refuse_ended(ledger, Ending::Body, &body, claims)?;
+    if let Some(key) = &r.robot_key {
+        refuse_ended(ledger, Ending::Key, &key_identity(key), Claims::DoNot)?;
+    }
     for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
         let claims = Claims::about(ledger, &named.maker)?;
         refuse_ended(ledger, Ending::IdentityPart, &part.identity, claims)?;
@@ -264,6 +268,18 @@ pub(super) fn register<L: Ledger>(
     let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
         return no(Reason::CodeExists, Detail::Code { code: r.code });
     };
+    // A hold on a code that was set aside is lifted, not registered over.
+    let standing = current.as_ref().and_then(|robot| robot.holds.first());
+    if let Some(hold) = standing {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
     if let Some(other) = ledger.part_holder(&body).or_fault()? {
         return no(Reason::BodyExists, Detail::BodyOf { code: other });
     }
@@ -368,7 +384,7 @@ fn parts_fit<F>(r: &Registration) -> Result<(), Stop<F>> {
 }
 
 /// What every action on a robot needs: it lives, it is here, nothing blocks it.
-fn admissible<L: Ledger>(
+pub(super) fn admissible<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     robot: &Robot,
@@ -677,8 +693,7 @@ pub(super) fn act<L: Ledger>(
             effects.extend([Effect::End(end), Effect::TellAll]);
             // Parts that carry no identity may serve on; the others end with the robot.
             let parts = robot.parts.iter();
-            let free = parts.filter(|part| !part.kind.carries_identity());
-            effects.extend(free.map(|part| Effect::Part(part.identity, None)));
+            effects.extend(parts.map(|part| Effect::Part(part.identity, None)));
         }
         Action::Annul { .. } => {
             effects.extend(
@@ -774,7 +789,22 @@ fn replace_part<L: Ledger>(
     let fitted = named.part();
     let claims = Claims::about(ledger, &named.maker)?;
     refuse_ended(ledger, Ending::Part, &fitted.identity, claims)?;
-    let list = if fitted.kind.carries_identity() {
+    let code = after.identity.code;
+    let identity = fitted.kind.carries_identity();
+    // What a stolen robot is known by stays in it.
+    let stolen = after.holds.iter().find(|hold| hold.kind == HoldKind::Theft);
+    if let Some(hold) = stolen.filter(|_| identity) {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
+    let again = after.former_parts.contains(&fitted.identity);
+    let list = if identity {
         &mut after.identity_parts
     } else {
         &mut after.parts
@@ -788,7 +818,9 @@ fn replace_part<L: Ledger>(
             Detail::NotFitted { part: fitted.kind },
         );
     };
-    if let Some(other) = ledger.part_holder(&fitted.identity).or_fault()? {
+    let holder = ledger.part_holder(&fitted.identity).or_fault()?;
+    // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
+    if let Some(other) = holder.filter(|holder| *holder != code || !again) {
         return no(
             Reason::PartInUse,
             Detail::FittedIn {
@@ -798,10 +830,15 @@ fn replace_part<L: Ledger>(
         );
     }
     *place = fitted.clone();
-    Ok(vec![
-        Effect::Part(*removed, None),
-        Effect::Part(fitted.identity, Some(after.identity.code)),
-    ])
+    if identity {
+        after.former_parts.retain(|part| *part != fitted.identity);
+        after.former_parts.push(*removed);
+    }
+    let mut effects = vec![Effect::Part(fitted.identity, Some(code))];
+    if !identity {
+        effects.push(Effect::Part(*removed, None));
+    }
+    Ok(effects)
 }
 
 pub(super) fn set_hold<L: Ledger>(

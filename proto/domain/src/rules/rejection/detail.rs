@@ -302,8 +302,10 @@ pub enum Ending {
     IdentityPart,
     /// A part to be fitted.
     Part,
+    /// The robot's own key.
+    Key,
 }
-crate::canonical_enum!(Ending { 0 => Any, 1 => Code, 2 => Body, 3 => IdentityPart, 4 => Part });
+crate::canonical_enum!(Ending { 0 => Any, 1 => Code, 2 => Body, 3 => IdentityPart, 4 => Part, 5 => Key });
 
 impl Ending {
     fn word(self) -> &'static str {
@@ -313,6 +315,7 @@ impl Ending {
             Self::Body => "body: ",
             Self::IdentityPart => "identity part: ",
             Self::Part => "part: ",
+            Self::Key => "robot key: ",
         }
     }
 }
@@ -372,6 +375,8 @@ pub enum Counted {
     RemediedRecalls,
     /// Peers of a registry.
     Peers,
+    /// Replaced parts that carried identity.
+    FormerParts,
     /// Robots that a peer offers.
     Offers,
     /// Statements of a peer that were answered with a nack.
@@ -387,7 +392,7 @@ pub enum Counted {
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
-    8 => Peers, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
+    8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
 });
 
 impl Counted {
@@ -401,6 +406,7 @@ impl Counted {
             Self::OwedRecalls => "owed recalls",
             Self::RemediedRecalls => "remedied recalls",
             Self::Peers => "peers",
+            Self::FormerParts => "replaced identity parts",
             Self::Offers => "offers",
             Self::Nacks => "nacks",
             Self::Claims => "ends and claims",
