@@ -4,24 +4,29 @@
 //! |---|---|
 //! | code, model, body, manufacture, origin, robot key | the record here; a disclosure that differs is not admitted ([`differing`]) |
 //! | level, safety class | the issuer: here if that is us, the exporter if that is the issuer, else the record here |
-//! | identity parts | the exporter's; what they replaced stays bound to the code here |
-//! | other parts, firmware, AI models, remedied recalls | the exporter's |
-//! | state | the exporter's, unless an end of life is pending here; a final or reserved one is not admitted |
+//! | identity parts | as level and class: no other country says what carries the identity of a robot |
+//! | other parts | the exporter's, less what carries identity |
+//! | firmware, AI models | the exporter's |
+//! | state | a resident's: the exporter's, as far as it can come about abroad ([`ABROAD`]), else the record here; |
+//! | | anybody else's: the exporter's; pending an end of life: here; a final or reserved one is not admitted |
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
 //! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | the exporter's; none after an export for good |
 //! | holds | both, by setter and kind: of our offices those here alone, of others a bounded number; less what the exporter's own setters lifted ([`forget_lifted`]) |
-//! | owed recalls | both, by issuer and number |
+//! | owed recalls | what was matched here, and of those shown the recalls that there can be ([`recalled`]) |
+//! | remedied recalls | those here, and of those shown what was owed, or was the exporter's own recall |
 //! | custody secret | the record here |
 //!
 //! The record here is that of an earlier stay, or the provisional one that the Offer began. Whoever wants to know what
 //! another country is believed about a robot that arrives reads this file and nothing else.
 
 use crate::bytes::code::Prefix;
-use crate::limits::{FORMER_PARTS_MAX, HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX};
-use crate::record::{Hold, Party, Pending, Robot, Stay};
+use crate::limits::{
+    FORMER_PARTS_MAX, HOLDS_MAX, HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX, RECALLS_OF_ROBOT_MAX,
+};
+use crate::record::{Hold, Party, Pending, Recall, RecallId, Robot, Stay};
 use crate::rules::command::Purpose;
-use crate::rules::lifecycle::{State, blocks_departure};
+use crate::rules::lifecycle::{ActionKind, HoldKind, State, blocks_departure, next};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection};
 
 /// What never changes of a robot on its way from country to country, as far as a disclosure can contradict it. Code and
@@ -122,6 +127,32 @@ pub fn approved(me: Prefix, from: Prefix, here: &Robot, disclosed: &Robot) -> (u
     (newest.level, newest.safety_class)
 }
 
+/// What is done to a resident while it is away: nobody abroad sells or stocks it, and one that was retired is inspected
+/// and returned to service at home.
+const ABROAD: [ActionKind; 5] = [
+    ActionKind::Deploy,
+    ActionKind::Redeploy,
+    ActionKind::BeginMaintenance,
+    ActionKind::CompleteMaintenance,
+    ActionKind::Retire,
+];
+
+/// Whether a robot that left in one state can have come to another by what is done abroad.
+fn leads_to(here: State, shown: State) -> bool {
+    let mut reached = vec![here];
+    let further = |reached: &[State]| {
+        let all = reached
+            .iter()
+            .flat_map(|from| ABROAD.iter().map(|what| (*from, *what)));
+        let mut led = all.filter_map(|(from, what)| next(Some(from), what));
+        led.find(|to| !reached.contains(to))
+    };
+    while let Some(to) = further(&reached) {
+        reached.push(to);
+    }
+    reached.contains(&shown)
+}
+
 /// Between whom a robot moves, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Passage<'a> {
@@ -133,11 +164,62 @@ pub struct Passage<'a> {
     pub purpose: Purpose,
     /// Importer of record.
     pub importer: &'a Party,
+    /// The recalls of its model that are known here and have not ended.
+    pub recalls: &'a [Recall],
+}
+
+/// Recalls that a robot owes, and that were remedied, after an admission.
+///
+/// Only the issuer of a code recalls its model. Of our own recalls nothing is believed that we do not know. An issuer knows
+/// what it remedied of its own; another exporter is believed that it remedied what the robot owes by what is known here.
+fn recalled(
+    passage: Passage<'_>,
+    here: &Robot,
+    disclosed: &Robot,
+) -> (Vec<RecallId>, Vec<RecallId>) {
+    let issuer = here.identity.code.prefix();
+    let of_abroad = |id: &RecallId| id.issuer == issuer && issuer != passage.me;
+    let known = |id: &RecallId| {
+        let mut recalls = passage.recalls.iter();
+        recalls.find(|recall| recall.notice.id == *id)
+    };
+    let unremedied = Robot {
+        remedied: Vec::new(),
+        ..disclosed.clone()
+    };
+    let is_owed = |id: &RecallId| {
+        here.owed.contains(id) || known(id).is_some_and(|recall| unremedied.owes(recall))
+    };
+    let can_be = |id: &&RecallId| known(id).is_some() || of_abroad(id);
+    let its_own = |id: &RecallId| of_abroad(id) && passage.from == issuer;
+    let was_remedied = |id: &&RecallId| its_own(id) || is_owed(id);
+    let shown = disclosed.remedied.iter().filter(was_remedied);
+    let mut remedied: Vec<RecallId> = here.remedied.iter().chain(shown).cloned().collect();
+    let shown = disclosed.owed.iter().filter(can_be);
+    let mut owed: Vec<RecallId> = here.owed.iter().chain(shown).cloned().collect();
+    owed.retain(|id| !remedied.contains(id));
+    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, passage.recalls);
+    make_room(&mut remedied, RECALLS_OF_ROBOT_MAX, passage.recalls);
+    (owed, remedied)
+}
+
+/// Sorts recalls of a robot, each named once. Where there are more than `max`, those that are not known here make way: a
+/// model has no more that are known and have not ended than a record names.
+pub fn make_room(ids: &mut Vec<RecallId>, max: usize, known: &[Recall]) {
+    ids.sort();
+    ids.dedup();
+    let is_known = |id: &RecallId| known.iter().any(|recall| recall.notice.id == *id);
+    let (mut kept, mut others): (Vec<_>, Vec<_>) = ids.drain(..).partition(is_known);
+    others.truncate(max.saturating_sub(kept.len()));
+    kept.append(&mut others);
+    kept.sort();
+    *ids = kept;
 }
 
 /// The record of an admitted robot, by the table above. Its custody and its newest leaf are those of the record here.
 pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
     let (level, safety_class) = approved(passage.me, passage.from, &here, &disclosed);
+    let (owed, remedied) = recalled(passage, &here, &disclosed);
     let for_good = passage.purpose == Purpose::PermanentExport;
     let resident = here.stay == Stay::Resident {};
     let (owner, holder, importer) = if resident {
@@ -154,40 +236,41 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         (disclosed.operator, disclosed.scenario)
     };
     let pending = matches!(here.pending, Pending::EndOfLife { .. });
-    let state = if pending { here.state } else { disclosed.state };
+    let comes_about = !resident || leads_to(here.state, disclosed.state);
+    let state = match pending || !comes_about {
+        true => here.state,
+        false => disclosed.state,
+    };
     let stay = if resident || for_good {
         Stay::Resident {}
     } else {
         let purpose = passage.purpose;
         Stay::Guest { purpose }
     };
+    let issuer = here.identity.code.prefix();
+    let mut parts = disclosed.parts;
+    let identity_parts = match issuer != passage.me && issuer == passage.from {
+        true => disclosed.identity_parts,
+        false => {
+            parts.retain(|part| !part.kind.carries_identity());
+            here.identity_parts.clone()
+        }
+    };
     // What was bound to it here stays so. Of more than a record keeps, the index goes on telling.
+    let fitted = |part| identity_parts.iter().any(|other| other.identity == part);
     let mut former_parts = here.former_parts;
     for part in here.identity_parts.iter().map(|part| part.identity) {
-        let fitted = disclosed
-            .identity_parts
-            .iter()
-            .any(|other| other.identity == part);
-        if !fitted && !former_parts.contains(&part) && former_parts.len() < FORMER_PARTS_MAX {
+        let kept = former_parts.contains(&part) || former_parts.len() >= FORMER_PARTS_MAX;
+        if !fitted(part) && !kept {
             former_parts.push(part);
         }
     }
-    former_parts.retain(|part| {
-        disclosed
-            .identity_parts
-            .iter()
-            .all(|other| other.identity != *part)
-    });
-    let mut owed = here.owed;
-    owed.extend(disclosed.owed);
-    owed.sort();
-    owed.dedup();
-    owed.retain(|recall| !disclosed.remedied.contains(recall));
+    former_parts.retain(|part| !fitted(*part));
     Robot {
         identity: here.identity,
-        identity_parts: disclosed.identity_parts,
+        identity_parts,
         former_parts,
-        parts: disclosed.parts,
+        parts,
         robot_key: here.robot_key,
         firmware: disclosed.firmware,
         ai_models: disclosed.ai_models,
@@ -206,7 +289,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
             union(here.holds, shown)
         },
         owed,
-        remedied: disclosed.remedied,
+        remedied,
         pending: here.pending,
         // A report of another country's inspector is not one of ours.
         inspection: None,
@@ -220,8 +303,9 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
 /// The record that an Offer begins: what was reported of the robot here, by us or by its issuer, goes on standing.
 pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot {
     match before {
-        // It was here: its record is not the exporter's to change before it is admitted.
-        Some(before) if before.stay != Stay::Asked {} => before,
+        // It was here: its record is not the exporter's to change before it is admitted. Nor is one that ended.
+        Some(before) if before.stay != (Stay::Asked {}) || before.state.is_final() => before,
+        // What it owes is asked when it is admitted.
         Some(before) => Robot {
             holds: {
                 let shown = shown(me, &before.holds, disclosed.holds);
@@ -229,11 +313,15 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
             },
             head: before.head,
             stay: Stay::Asked {},
+            owed: Vec::new(),
+            remedied: Vec::new(),
             ..disclosed
         },
         None => Robot {
             holds: shown(me, &[], disclosed.holds),
             stay: Stay::Asked {},
+            owed: Vec::new(),
+            remedied: Vec::new(),
             ..disclosed
         },
     }
@@ -241,9 +329,31 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
 
 /// Forgets holds that setters of the exporter had set and that its departure no longer shows: it alone knows what was
 /// lifted there. What it reports later comes later in its mailbox, and stands.
-pub fn forget_lifted(from: Prefix, here: &mut Robot, disclosed: &Robot) {
+pub fn forget_lifted(from: Prefix, here: &mut Robot, shown: &[Hold]) {
     here.holds
-        .retain(|hold| hold.setter.prefix != from || disclosed.holds.iter().any(is(hold)));
+        .retain(|hold| hold.setter.prefix != from || shown.iter().any(is(hold)));
+}
+
+/// Takes a robot back from the country that was responsible for it on the way: what its offices reported there, and what
+/// it shows of the issuer's, goes on standing, but for ends of life that wait: one of ours does not, and theirs is not
+/// sent back.
+pub fn sent_back(me: Prefix, from: Prefix, here: &mut Robot, shown: &[Hold]) {
+    let issuer = here.identity.code.prefix();
+    forget_lifted(from, here, shown);
+    let tells = |hold: &&Hold| {
+        let by = hold.setter.prefix;
+        by != me && (by == from || by == issuer) && hold.kind != HoldKind::EndOfLifePending
+    };
+    for hold in shown.iter().filter(tells) {
+        let by = hold.setter.prefix;
+        let of_theirs = here.holds.iter().filter(|held| held.setter.prefix == by);
+        let room = of_theirs.count() < HOLDS_OF_PEER_MAX
+            // The rest is for the offices here.
+            && here.holds.len() < HOLDS_MAX - HOLDS_OF_PEER_MAX;
+        if room && !here.holds.iter().any(is(hold)) {
+            here.holds.push(hold.clone());
+        }
+    }
 }
 
 /// The holds of a disclosure that count here. What our own offices set is what the record here says, and nobody shows more of it;

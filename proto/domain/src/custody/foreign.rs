@@ -10,7 +10,7 @@ use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
-use crate::custody::admission::{detained, forget_lifted, provisional};
+use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
 use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
@@ -518,7 +518,7 @@ impl<L: Ledger> Run<'_, L> {
         match proven.leaf.kind {
             Kind::Custody => self.custody_step(from, proven, item, size, root),
             Kind::LifeCycle | Kind::Foreign => self.end_of_life(from, proven),
-            Kind::Hold => self.issuers_hold(from, proven),
+            Kind::Hold => self.reported_hold(from, proven),
             Kind::Recall => self.recall(from, proven),
             _ => Ok(Vec::new()),
         }
@@ -603,6 +603,9 @@ impl<L: Ledger> Run<'_, L> {
         if !tells_of(&command, &link, &code) {
             return no(Reason::Malformed, Detail::Slot { slot: slot::EVENT });
         }
+        if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
+            return no(Reason::IdentityEnded, Detail::Code { code });
+        }
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
             return no(
                 Reason::NotInCustody,
@@ -660,8 +663,12 @@ impl<L: Ledger> Run<'_, L> {
             }
             (Step::Depart, Some(disclosed)) => {
                 if let Some(record) = &mut here.robot {
-                    transfer.detained = detained(self.registry.prefix, record, disclosed);
-                    forget_lifted(from.prefix, record, disclosed);
+                    let me = self.registry.prefix;
+                    transfer.detained = match detained(me, record, disclosed) {
+                        None => self.fitted_elsewhere(disclosed)?,
+                        detained => detained,
+                    };
+                    forget_lifted(from.prefix, record, &disclosed.holds);
                 }
             }
             (Step::Admit, _) => {
@@ -675,6 +682,11 @@ impl<L: Ledger> Run<'_, L> {
                     robot
                         .holds
                         .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+                    // Whatever else it shows, the robot is here again.
+                    let theirs = proven.slots.get::<Standing>(slot::STATE);
+                    if let Ok(Some(theirs)) = theirs {
+                        sent_back(me, from.prefix, robot, &theirs.holds);
+                    }
                     for part in &robot.parts {
                         // What was fitted elsewhere meanwhile stays there.
                         if self
@@ -921,25 +933,38 @@ impl<L: Ledger> Run<'_, L> {
         Ok(vec![event])
     }
 
+    /// Why a robot is not admitted whose body, key or identity part another one here has.
+    fn fitted_elsewhere(&self, disclosed: &Robot) -> Result<Option<Rejection>, Stop<L::Fault>> {
+        for identity in disclosed.identities() {
+            let holder = self.ledger.part_holder(&identity).or_fault()?;
+            if let Some(code) = holder.filter(|holder| *holder != disclosed.identity.code) {
+                let detail = Detail::BodyOrPartOf { code };
+                return Ok(Some(Rejection::new(Reason::BodyExists, detail)));
+            }
+        }
+        Ok(None)
+    }
+
     fn has_proven_end(&self, identity: &Digest) -> Result<bool, Stop<L::Fault>> {
         let ends = self.ledger.ends(identity).or_fault()?;
         Ok(ends.is_some_and(|ends| ends.proven.is_some()))
     }
 
-    /// A theft or loss that the issuer reports of a robot here, and that whoever set a hold lifts it.
-    fn issuers_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
+    /// A theft or loss that the issuer reports of a robot, or the country that is responsible for it, and that whoever set
+    /// a hold lifts it: wherever the robot is, as long as it has a record here.
+    fn reported_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
             return Ok(Vec::new());
         };
-        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
-        let Some(mut robot) = self
-            .ledger
-            .robot(&code)
-            .or_fault()?
-            .filter(|r| is_bound(&r.custody.phase))
-        else {
+        let known = self.ledger.robot(&code).or_fault()?;
+        let Some(mut robot) = known.filter(|robot| !robot.state.is_final()) else {
             return Ok(Vec::new());
         };
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let responsible = robot.custody.responsible_abroad() == Some(from.prefix);
+        let binds = responsible || from.peer.has_clause(self.registry.prefix, self.now);
+        // Its departure is read with the leaves behind it: only who reads it may report, take back and report again.
+        let others = matches!(robot.custody.phase, Phase::Released { .. }) && !responsible;
         let Some(command) = said::<Command, _>(proven, slot::EVENT)? else {
             return Ok(Vec::new());
         };
@@ -956,7 +981,7 @@ impl<L: Ledger> Run<'_, L> {
             Command::SetHold {
                 kind: kind @ (HoldKind::Theft | HoldKind::Lost),
                 ..
-            } if issuer => {
+            } if (issuer || responsible) && (binds || !others) => {
                 let is_new = |hold: &&Hold| {
                     let mut known = robot.holds.iter();
                     !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
@@ -982,7 +1007,7 @@ impl<L: Ledger> Run<'_, L> {
                 }
             }
             // No agreement is needed, and nobody need be the issuer: a country takes back its own word.
-            Command::LiftHold { kind, .. } => {
+            Command::LiftHold { kind, .. } if !others => {
                 let count = robot.holds.len();
                 robot.holds.retain(|hold| {
                     let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
@@ -994,8 +1019,8 @@ impl<L: Ledger> Run<'_, L> {
             }
             _ => return Ok(Vec::new()),
         }
-        // Without a clause in force it alarms, and binds nothing.
-        let (kind, robot) = match from.peer.has_clause(self.registry.prefix, self.now) {
+        // Of a robot that it has not, it alarms without a clause in force, and binds nothing.
+        let (kind, robot) = match binds {
             true => (Kind::Foreign, robot),
             false => (Kind::Incident, before),
         };
@@ -1268,18 +1293,6 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
 /// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
 fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
     code.prefix() == from || here.chain.responsible_abroad() == Some(from)
-}
-
-/// Whether what its issuer reports binds a robot here: while it is here, and from the day it is asked for.
-fn is_bound(phase: &Phase) -> bool {
-    match phase {
-        Phase::Here {}
-        | Phase::Offered { .. }
-        | Phase::Asked { .. }
-        | Phase::Permitted { .. }
-        | Phase::InTransit { .. } => true,
-        Phase::Elsewhere {} | Phase::Released { .. } | Phase::Gone { .. } => false,
-    }
 }
 
 /// Whether the event of a custody leaf is that of its link: slots 10 and 12 are signed together and say one thing.

@@ -1050,3 +1050,304 @@ fn a_departure_under_another_agreement_is_no_departure() {
     assert_eq!(newest_kind(&b), Kind::Nack);
     assert_eq!(phase(&b, 1, "86"), "Permitted 1");
 }
+
+fn recall(of: &Country, number: &str, build_to: u32) -> Command {
+    let severity = carnet_domain::record::Severity::StopUse;
+    let mut open = carnet_kit::samples::recall(of, number, severity);
+    if let Command::OpenRecall { notice, .. } = &mut open {
+        notice.predicate.build_to = build_to;
+    }
+    open
+}
+
+/// What an exporter says was remedied is believed of what is owed by what is known here: nobody remedies a recall before
+/// it is issued, and no list of invented ones takes the place of a real one.
+#[test]
+fn recalls_that_an_exporter_invents_are_neither_remedied_nor_owed() {
+    use carnet_domain::limits::RECALLS_OF_ROBOT_MAX;
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    a.must("maker", recall(&a, "R-1", u32::MAX));
+    a.must("maker", recall(&a, "R-2", 0));
+    let id = |number: &str| carnet_kit::samples::recall_id(&Country::unborn("86"), number);
+    let other = |number: &str| carnet_kit::samples::recall_id(&Country::unborn("49"), number);
+    let invented = |of: &dyn Fn(&str) -> carnet_domain::record::RecallId, count: usize| {
+        let ids = (0..count).map(|number| of(&format!("X-{number:03}")));
+        ids.collect::<Vec<_>>()
+    };
+    lie(&mut b, &code, |r| {
+        r.remedied = invented(&id, RECALLS_OF_ROBOT_MAX - 2);
+        r.remedied.extend([id("R-1"), id("R-2")]);
+        r.owed = invented(&other, RECALLS_OF_ROBOT_MAX);
+    });
+    bring(&mut b, &mut a, code, 2, Purpose::RepairAndReturn);
+    check(&mut a, "customs", admit(2), "done");
+    let home = robot(&a, &code);
+    // It matched the one, which was remedied; the other never asked for anything.
+    assert_eq!((home.remedied, home.owed), (vec![id("R-1")], vec![]));
+    a.must("maker", recall(&a, "X-000", u32::MAX));
+    let away = offer(&a, &b, code, 3, Purpose::Exhibition);
+    check(&mut a, "customs", away, "RecallOpen: …");
+}
+
+/// An issuer may say of its own recalls what it likes, as many as a list has; one that is known here still finds room.
+#[test]
+fn recalls_that_are_not_known_here_make_way() {
+    use carnet_domain::limits::RECALLS_OF_ROBOT_MAX;
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let id = |number: &str| carnet_kit::samples::recall_id(&Country::unborn("86"), number);
+    lie(&mut a, &code, |r| {
+        let ids = 0..RECALLS_OF_ROBOT_MAX;
+        r.owed = ids.map(|number| id(&format!("X-{number:03}"))).collect();
+    });
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    a.must("maker", recall(&a, "R-1", u32::MAX));
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", admit(1), "done");
+    let admitted = robot(&b, &code);
+    assert_eq!(admitted.owed.len(), RECALLS_OF_ROBOT_MAX);
+    assert!(admitted.owed.contains(&id("R-1")));
+}
+
+/// Once matched, always owed: another build abroad is no remedy.
+#[test]
+fn what_matched_a_robot_is_owed_whatever_was_changed_abroad() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    let build = robot(&a, &code).firmware.build;
+    a.must("maker", recall(&a, "R-1", build));
+    lie(&mut b, &code, |r| r.firmware.build += 1);
+    bring(&mut b, &mut a, code, 2, Purpose::RepairAndReturn);
+    check(&mut a, "customs", admit(2), "done");
+    let home = robot(&a, &code);
+    assert_eq!(home.firmware.build, build + 1);
+    let id = carnet_kit::samples::recall_id(&a, "R-1");
+    assert_eq!(home.owed, [id]);
+    let away = offer(&a, &b, code, 3, Purpose::Exhibition);
+    check(&mut a, "customs", away, "RecallOpen: …");
+}
+
+/// A resident comes home as what it can have become abroad: nobody there puts it in stock again, nor a retired one in
+/// service.
+#[test]
+fn a_resident_comes_home_in_a_state_that_it_can_have_come_to() {
+    let cases = [
+        (State::Deployed, State::InStock, State::Deployed),
+        (State::Sold, State::Manufactured, State::Sold),
+        (State::Retired, State::Deployed, State::Retired),
+        (State::InStock, State::Sold, State::InStock),
+        (State::Development, State::Deployed, State::Development),
+        (State::Sold, State::Deployed, State::Deployed),
+        (State::Deployed, State::Retired, State::Retired),
+    ];
+    for (left, shown, home) in cases {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+        b.must("customs", admit(1));
+        b.deliver(&mut a);
+        lie(&mut a, &code, |r| r.state = left);
+        lie(&mut b, &code, |r| r.state = State::Sold);
+        let declare = offer(&b, &a, code, 2, Purpose::RepairAndReturn);
+        b.must("customs", declare);
+        lie(&mut b, &code, |r| r.state = shown);
+        b.deliver(&mut a);
+        a.must("customs", permit(&a, 2, vec![]));
+        a.deliver(&mut b);
+        b.must("customs", depart(2));
+        mail(&mut b, &mut a, "done");
+        check(&mut a, "customs", admit(2), "done");
+        assert_eq!(robot(&a, &code).state, home, "{left:?} shown as {shown:?}");
+    }
+}
+
+/// What the country that is responsible on the way reports stands where the robot is sent back to.
+#[test]
+fn a_theft_reported_on_the_way_survives_the_return() {
+    // At a first import, and on the way home; told by mail before the return, and shown by the return alone.
+    for home in [false, true] {
+        for told in [true, false] {
+            let (mut x, mut y) = two();
+            let code = x.code(1);
+            if home {
+                export(&mut x, &mut y, 1, 1);
+                std::mem::swap(&mut x, &mut y);
+            }
+            bring(&mut x, &mut y, code, 2, Purpose::PermanentExport);
+            check(&mut y, "customs", set(code, HoldKind::Theft), "done");
+            if told {
+                mail(&mut y, &mut x, "done");
+                assert_eq!(holds(&x, &code), [HoldKind::Theft]);
+                check(&mut y, "customs", send_back(2), "done");
+                mail(&mut y, &mut x, "done");
+            } else {
+                check(&mut y, "customs", send_back(2), "done");
+                // As if the report itself were lost.
+                let Ok(peer) = x.ledger.peer(&y.prefix);
+                let mut without = peer.expect("a peer");
+                let skipped = without.cursor;
+                let batch = {
+                    y.close();
+                    y.lying_mail(&x.prefix, without.size_seen, skipped + 1)
+                };
+                without.cursor += 1;
+                let Ok(()) = x.ledger.put_peer(without);
+                assert_eq!(crate::bounds::take(&mut x, batch), "done");
+            }
+            assert_eq!(holds(&x, &code), [HoldKind::Theft], "{home} {told}");
+            let away = offer(&x, &y, code, 3, Purpose::PermanentExport);
+            check(&mut x, "customs", away, "Held: Theft …");
+        }
+    }
+}
+
+/// What was reported there before and is lifted on the way is lifted here.
+#[test]
+fn a_hold_that_is_lifted_on_the_way_is_lifted_after_the_return() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    check(&mut b, "customs", set(code, HoldKind::Lost), "done");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holds(&a, &code), [HoldKind::Lost]);
+    let lift = Command::LiftHold {
+        code,
+        kind: HoldKind::Lost,
+        reason: "found".into(),
+    };
+    check(&mut b, "customs", lift, "done");
+    check(&mut b, "customs", send_back(1), "done");
+    mail(&mut b, &mut a, "done; done");
+    assert_eq!(holds(&a, &code), []);
+}
+
+/// While a robot is admitted abroad its custodian is heard too.
+#[test]
+fn a_custodian_reports_a_theft_of_a_robot_that_it_did_not_issue() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    mail(&mut b, &mut a, "done");
+    check(&mut b, "customs", set(code, HoldKind::Theft), "done");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holds(&a, &code), [HoldKind::Theft]);
+}
+
+/// Holds that an importer invents take no more room than its own are given, and none in the name of an office here.
+#[test]
+fn what_a_return_shows_is_bounded_and_never_ours() {
+    use carnet_domain::limits::HOLDS_OF_PEER_MAX;
+    use carnet_domain::record::{Hold, Setter};
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    check(&mut b, "customs", set(code, HoldKind::Review), "done");
+    lie(&mut b, &code, |r| {
+        let model = r.holds[0].clone();
+        let by = |prefix: &str, number: u8| Hold {
+            setter: Setter {
+                prefix: Country::unborn(prefix).prefix,
+                party: carnet_domain::record::Holder::Office {
+                    name: format!("office/{number}"),
+                },
+                ..model.setter.clone()
+            },
+            ..model.clone()
+        };
+        r.holds = (0..10)
+            .flat_map(|n| [by("86", n), by("49", n), by("33", n)])
+            .collect();
+    });
+    check(&mut b, "customs", send_back(1), "done");
+    mail(&mut b, &mut a, "done");
+    let held = robot(&a, &code).holds;
+    assert_eq!(held.len(), HOLDS_OF_PEER_MAX);
+    assert!(held.iter().all(|hold| hold.setter.prefix == b.prefix));
+}
+
+/// An end of life that waits for its second signer is not sent back, where nobody would know of it.
+#[test]
+fn a_robot_whose_end_waits_is_not_sent_back() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let end = Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate: Digest::ZERO,
+    };
+    check(&mut b, "registrar", on(code, end), "done");
+    check(&mut b, "customs", send_back(1), "Held: EndOfLifePending …");
+}
+
+/// What carries the identity of a robot is not its exporter's to say.
+#[test]
+fn identity_parts_come_home_as_they_are_known_here() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let before = robot(&a, &code).identity_parts;
+    let squatted = carnet_domain::bytes::digest::sha256(&[b"the body of a robot not made yet"]);
+    export(&mut a, &mut b, 1, 1);
+    lie(&mut b, &code, |r| {
+        let part = r.identity_parts[0].clone();
+        let other = carnet_domain::record::Part {
+            identity: squatted,
+            ..part
+        };
+        r.parts.push(other.clone());
+        r.identity_parts = vec![other];
+    });
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    check(&mut a, "customs", admit(2), "done");
+    let home = robot(&a, &code);
+    assert_eq!(home.identity_parts, before);
+    assert!(home.parts.iter().all(|part| part.identity != squatted));
+    let Ok(holder) = a.ledger.part_holder(&squatted);
+    assert_eq!(holder, None);
+}
+
+/// A body that another robot here has is found out when the departure comes, and its sender is told.
+#[test]
+fn a_body_that_another_robot_has_is_held_at_the_border() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let body = robot(&a, &code).identity.body;
+    b.must("maker", b.register(1));
+    let ours = b.code(1);
+    let Ok(()) = b.ledger.put_part_holder(&body, Some(&ours));
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    assert_eq!(newest_kind(&b), Kind::Nack);
+    check(&mut b, "customs", admit(1), "BodyExists: …");
+    check(&mut b, "customs", send_back(1), "done");
+}
+
+/// Nothing is offered of a code whose end is proven, and a record that ended is not written over.
+#[test]
+fn an_offer_of_what_ended_is_nacked() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let key = Subject::robot(&code).key();
+    let ended = carnet_domain::record::Ended {
+        code,
+        state: State::Scrapped,
+        by: a.prefix,
+        at: a.clock,
+        leaf: Digest::ZERO,
+    };
+    let ends = carnet_domain::record::Ends {
+        proven: Some(ended),
+        ..Default::default()
+    };
+    let Ok(()) = b.ledger.put_ends(&key, ends);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(newest_kind(&b), Kind::Nack);
+    assert_eq!(phase(&b, 1, "86"), "unknown");
+}

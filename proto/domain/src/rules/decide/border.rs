@@ -2,7 +2,7 @@
 //! here.
 
 use super::ownership::no_request;
-use super::recall::{blocked_by_recall, recalls_owed};
+use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
@@ -18,7 +18,7 @@ use crate::record::transfer::Transfer;
 use crate::record::{AgreementRef, PartyName, Robot, Stay};
 use crate::rules::actions::Deed;
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
-use crate::rules::lifecycle::{ActionKind, blocks, blocks_departure, next};
+use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::rejection::{Detail, Ending, Reason};
 
 /// Custody of a robot as this registry knows it, with its record if there is one.
@@ -655,7 +655,7 @@ pub(super) fn admit<L: Ledger>(
     let Some(disclosed) = transfer.robot.take() else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
-    let Some(here) = held.robot else {
+    let Some(mut here) = held.robot else {
         return no(Reason::RobotUnknown, Detail::Code { code });
     };
     // Judged anew: an alarm or an end may have come since the departure.
@@ -694,7 +694,11 @@ pub(super) fn admit<L: Ledger>(
             },
         );
     }
+    // What matches it as it was known here is owed, whatever was changed of it abroad.
+    here.owed = owed_ids(ledger, &here)?;
+    let recalls = ledger.recalls_of(&code.model_id()).or_fault()?;
     let passage = Passage {
+        recalls: &recalls,
         me: cx.me(),
         from: transfer.from,
         purpose: transfer.purpose,
@@ -737,6 +741,18 @@ pub(super) fn send_back<L: Ledger>(
     let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     // What ended in transit stays where it ended: nothing follows.
     refuse_ended(ledger, &transfer, None, cx.me())?;
+    // Nor does it leave while its end waits for the second signer.
+    let mut holds = held.robot.iter().flat_map(|robot| &robot.holds);
+    if let Some(hold) = holds.find(|h| h.kind == HoldKind::EndOfLifePending) {
+        return no(
+            Reason::Held,
+            Detail::HoldStands {
+                kind: hold.kind,
+                setter: hold.setter.clone(),
+                since: hold.since,
+            },
+        );
+    }
     let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
     let code = transfer.code;
     Ok(vec![step_event(

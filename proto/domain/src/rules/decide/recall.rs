@@ -3,6 +3,7 @@
 use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
 use crate::bytes::code::{Code, ModelId};
+use crate::custody::admission::make_room;
 use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
@@ -41,8 +42,10 @@ pub(super) fn owed_ids<L: Ledger>(
     let mut before = robot.owed.clone();
     forget_ended(ledger, &mut before)?;
     owed.extend(before);
-    owed.sort();
-    owed.dedup();
+    let known = ledger
+        .recalls_of(&robot.identity.code.model_id())
+        .or_fault()?;
+    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, &known);
     Ok(owed)
 }
 
@@ -221,7 +224,8 @@ pub(super) fn remedy<L: Ledger>(
         forget_ended(ledger, &mut after.remedied)?;
     }
     after.remedied.push(id.clone());
-    after.remedied.sort();
+    let known = ledger.recalls_of(&code.model_id()).or_fault()?;
+    make_room(&mut after.remedied, RECALLS_OF_ROBOT_MAX, &known);
     Ok(vec![Event::new(
         Kind::Recall,
         command,
