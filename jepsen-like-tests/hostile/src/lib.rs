@@ -5,11 +5,15 @@
 //! them, step by step, from a seed. [`replicas`] applies what came of it to two replicas that differ in everything that
 //! must not matter. [`run`] judges: no panic, equal answers, equal content, bounded growth, and how deep the attacks came.
 //!
-//! Nothing here decides what is right beyond that: the rules' own tests do.
+//! Beside these, attacks by hand: [`scene`] sets a story up, [`liar`] is a registry that lies, and [`judge`] holds an attack
+//! to its exact reason and to a content that is what it was. Every input that once broke something is a test in
+//! `tests/it`; `README.md` says which.
 
 pub mod extremes;
-pub mod seeded;
-
+pub mod judge;
+pub mod liar;
 pub mod program;
 pub mod replicas;
 pub mod run;
+pub mod scene;
+pub mod seeded;

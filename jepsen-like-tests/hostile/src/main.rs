@@ -1,12 +1,13 @@
-//! Attacks for as long as asked: `carnet-hostile extremes --seed 7 --seconds 600`. Ends with 1 when something broke, or
+//! Attacks for as long as asked: `carnet-hostile extremes --seed 7 --seconds 600`, or `lies`. Ends with 1 when something broke, or
 //! when the attacks did not come deep enough to show anything.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use carnet_hostile::program::Manner;
 use carnet_hostile::run::{Report, run};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Attacks replicas that differ, from seeds.
 #[derive(Debug, Parser)]
@@ -19,25 +20,34 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Kind {
     /// Every integer, length and repetition of what comes in, at its extremes.
-    Extremes {
-        /// First seed.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Stop after this many seconds.
-        #[arg(long, default_value_t = 60)]
-        seconds: u64,
-        /// Stop after this many seeds, if that is earlier.
-        #[arg(long, default_value_t = u64::MAX)]
-        count: u64,
-    },
+    Extremes(Seeds),
+    /// What whoever lies could truly sign: replayed, reordered, of two histories, in floods.
+    Lies(Seeds),
+}
+
+#[derive(Debug, Args)]
+struct Seeds {
+    /// First seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Stop after this many seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Stop after this many seeds, if that is earlier.
+    #[arg(long, default_value_t = u64::MAX)]
+    count: u64,
 }
 
 fn main() -> io::Result<ExitCode> {
-    let Kind::Extremes {
+    let (manner, seeds) = match Arguments::parse().command {
+        Kind::Extremes(seeds) => (Manner::Extremes, seeds),
+        Kind::Lies(seeds) => (Manner::Lies, seeds),
+    };
+    let Seeds {
         seed,
         seconds,
         count,
-    } = Arguments::parse().command;
+    } = seeds;
     let (begun, long) = (Instant::now(), Duration::from_secs(seconds));
     // What panics is caught and reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
@@ -46,7 +56,7 @@ fn main() -> io::Result<ExitCode> {
         if begun.elapsed() > long {
             break;
         }
-        report.add(run(seed));
+        report.add(run(seed, manner));
     }
     let mut out = io::stdout().lock();
     write!(out, "{report}")?;

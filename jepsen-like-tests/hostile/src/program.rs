@@ -62,11 +62,19 @@ pub enum Attack {
     Statement,
     /// A session, a seal, a publication.
     Housekeeping,
+    /// An entry of the past, byte for byte.
+    Replay,
+    /// Mail in another order than it was written in.
+    Reorder,
+    /// Another history of the peer's log, of the same size.
+    Equivocate,
+    /// As many true and forged leaves as fit into a batch; a request of a hundred items.
+    Flood,
 }
 
 impl Attack {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Entry,
         Self::Command,
         Self::Header,
@@ -75,7 +83,65 @@ impl Attack {
         Self::Mail,
         Self::Statement,
         Self::Housekeeping,
+        Self::Replay,
+        Self::Reorder,
+        Self::Equivocate,
+        Self::Flood,
     ];
+}
+
+/// What a program is made of: honest steps, and how often which attack. A seed means the same program as long as the list
+/// it is played with stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Bytes made extreme.
+    Extremes,
+    /// Nothing but what whoever lies could truly sign, at the wrong time, in the wrong order, twice, or too often.
+    Lies,
+}
+
+impl Manner {
+    fn steps(self) -> &'static [Option<Attack>] {
+        use Attack as A;
+        match self {
+            Self::Extremes => &[
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                Some(A::Entry),
+                Some(A::Command),
+                Some(A::Command),
+                Some(A::Command),
+                Some(A::Command),
+                Some(A::Header),
+                Some(A::Request),
+                Some(A::Leaf),
+                Some(A::Leaf),
+                Some(A::Leaf),
+                Some(A::Mail),
+                Some(A::Statement),
+                Some(A::Housekeeping),
+            ],
+            Self::Lies => &[
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                Some(A::Replay),
+                Some(A::Replay),
+                Some(A::Reorder),
+                Some(A::Reorder),
+                Some(A::Flood),
+                Some(A::Equivocate),
+            ],
+        }
+    }
 }
 
 /// One entry of the target's log, and the attack that it is, if it is one.
@@ -121,11 +187,11 @@ struct World {
 }
 
 /// Plays so many steps.
-pub fn play(seed: u64, steps: usize) -> Program {
+pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
     let mut world = World::new(seed);
     let mut panic = None;
     for step in 0..steps {
-        let attack = world.choose();
+        let attack = world.choose(manner, step > steps / 2);
         let what = match attack {
             Some(attack) => format!("{attack:?}"),
             None => "an honest step".to_owned(),
@@ -212,31 +278,10 @@ impl World {
         });
     }
 
-    fn choose(&mut self) -> Option<Attack> {
-        use Attack as A;
-        const TABLE: [Option<Attack>; 20] = [
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            Some(A::Entry),
-            Some(A::Command),
-            Some(A::Command),
-            Some(A::Command),
-            Some(A::Command),
-            Some(A::Header),
-            Some(A::Request),
-            Some(A::Leaf),
-            Some(A::Leaf),
-            Some(A::Leaf),
-            Some(A::Mail),
-            Some(A::Statement),
-            Some(A::Housekeeping),
-        ];
-        *self.random.pick(&TABLE)
+    fn choose(&mut self, manner: Manner, is_late: bool) -> Option<Attack> {
+        let attack = *self.random.pick(manner.steps());
+        // Who equivocates is believed nothing new from then on, so most of a program comes before.
+        attack.filter(|attack| *attack != Attack::Equivocate || is_late)
     }
 
     fn step(&mut self, attack: Option<Attack>) {
@@ -250,6 +295,10 @@ impl World {
             Some(Attack::Mail) => self.attack_mail(),
             Some(Attack::Statement) => self.attack_statement(),
             Some(Attack::Housekeeping) => self.attack_housekeeping(),
+            Some(Attack::Replay) => self.replay(),
+            Some(Attack::Reorder) => self.reorder(),
+            Some(Attack::Equivocate) => self.equivocate(),
+            Some(Attack::Flood) => self.flood(),
         }
     }
 
@@ -776,6 +825,78 @@ impl World {
             Ok(changed) => changed,
         };
         self.enter(body, Attack::Housekeeping);
+    }
+}
+
+/// Whoever sits on the wire, and a registry that lies without a single byte that it could not have signed.
+impl World {
+    /// An entry of the past once more, under a new stamp.
+    fn replay(&mut self) {
+        let body = self.random.pick(&self.target.entries).body.clone();
+        self.target.apply(body);
+    }
+
+    /// Something that the liar could say of a robot of its own.
+    fn say_something(&mut self) {
+        let (kind, subject, slots) = self.some_leaf();
+        let forged = Forged {
+            kind,
+            subject,
+            slots,
+            status: *self.random.pick(&[7, 7, 1]),
+        };
+        let to = self.target.prefix;
+        self.liar.forge(forged, &to);
+    }
+
+    fn reorder(&mut self) {
+        for _ in 0..3 {
+            self.say_something();
+        }
+        let mut batch = self.mail();
+        match self.random.below(3) {
+            0 => batch.items.reverse(),
+            // Under the numbers of each other.
+            1 => {
+                let sequences: Vec<u64> = batch.items.iter().map(|item| item.sequence).collect();
+                batch.items.reverse();
+                for (item, sequence) in batch.items.iter_mut().zip(sequences) {
+                    item.sequence = sequence;
+                }
+            }
+            _ => drop(batch.items.drain(..batch.items.len().min(1))),
+        }
+        self.enter(Body::Foreign { batch }, Attack::Reorder);
+    }
+
+    fn equivocate(&mut self) {
+        let mut other = self.liar.clone();
+        for country in [&mut self.liar, &mut other] {
+            self.next_serial += 1;
+            let register = country.register(self.next_serial);
+            country.command("maker", register);
+            country.close();
+        }
+        let (size, cursor) = self.position();
+        let to = self.target.prefix;
+        for country in [&self.liar, &other] {
+            let batch = country.lying_mail(&to, size, cursor);
+            self.target.apply(Body::Foreign { batch });
+        }
+    }
+
+    fn flood(&mut self) {
+        if self.random.one_in(2) {
+            for _ in 0..40 {
+                self.say_something();
+            }
+            self.deliver();
+            return;
+        }
+        let (who, command) = self.some_command();
+        let request = self.target.request(who, &vec![command; 100]);
+        let body = self.target.client_body(request);
+        self.enter(body, Attack::Flood);
     }
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::rules::rejection::Reason;
 
-use crate::program::{Attack, Program, play};
+use crate::program::{Attack, Manner, Program, play};
 use crate::replicas::{answer, apart, at_once, rules_alone};
 
 /// Steps of one program.
@@ -64,8 +64,8 @@ pub struct Report {
     pub entries: u64,
     /// Attacks by kind and stage.
     pub stages: BTreeMap<(Attack, Stage), u64>,
-    /// Answers to attacks, by reason.
-    pub answers: BTreeMap<String, u64>,
+    /// Answers to attacks, by what attacked and by reason.
+    pub answers: BTreeMap<(Attack, String), u64>,
     /// What broke: seed and words.
     pub failures: Vec<(u64, String)>,
 }
@@ -81,6 +81,18 @@ impl Report {
             .map(|(_, count)| count)
             .sum();
         (judged * 100).checked_div(all).unwrap_or(0)
+    }
+
+    /// How often an attack was answered so.
+    pub fn answered(&self, attack: Attack, reason: &str) -> u64 {
+        let key = (attack, reason.to_owned());
+        self.answers.get(&key).copied().unwrap_or(0)
+    }
+
+    /// What attacked at all.
+    fn attacks(&self) -> Vec<Attack> {
+        let came = |attack: &Attack| self.stages.keys().any(|(one, _)| one == attack);
+        Attack::ALL.into_iter().filter(came).collect()
     }
 
     /// Whether the attacks came deep enough for "nothing broke" to mean something.
@@ -106,7 +118,7 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{} programs, {} entries", self.programs, self.entries)?;
         writeln!(out, "attack          decoder  signature  rules")?;
-        for attack in Attack::ALL {
+        for attack in self.attacks() {
             let count = |stage| self.stages.get(&(attack, stage)).copied().unwrap_or(0);
             writeln!(
                 out,
@@ -117,12 +129,20 @@ impl fmt::Display for Report {
                 count(Stage::Rules)
             )?;
         }
-        let answers: Vec<String> = self
-            .answers
-            .iter()
-            .map(|(reason, count)| format!("{reason} {count}"))
-            .collect();
-        writeln!(out, "answers: {}", answers.join(", "))?;
+        for attack in self.attacks() {
+            let of_it = |((by, reason), count): (&(Attack, String), &u64)| {
+                (*by == attack).then(|| (*count, reason.clone()))
+            };
+            let mut answers: Vec<(u64, String)> = self.answers.iter().filter_map(of_it).collect();
+            answers.sort_by(|one, other| other.cmp(one));
+            let all: u64 = answers.iter().map(|(count, _)| count).sum();
+            let shares = answers.iter().map(|(count, reason)| {
+                let percent = (count * 100).checked_div(all).unwrap_or(0);
+                format!("{reason} {percent} %")
+            });
+            let shares: Vec<String> = shares.collect();
+            writeln!(out, "{attack:?}: {all} answers: {}", shares.join(", "))?;
+        }
         writeln!(
             out,
             "{} % of the attacks reached the rules",
@@ -136,12 +156,12 @@ impl fmt::Display for Report {
 }
 
 /// Runs the program of one seed.
-pub fn run(seed: u64) -> Report {
+pub fn run(seed: u64, manner: Manner) -> Report {
     let mut report = Report {
         programs: 1,
         ..Report::default()
     };
-    let program = play(seed, STEPS);
+    let program = play(seed, STEPS, manner);
     report.entries = program.log.len() as u64;
     if let Err(words) = judge(&program, &mut report) {
         report.failures.push((seed, words));
@@ -190,7 +210,7 @@ fn judge(program: &Program, report: &mut Report) -> Result<(), String> {
                 ItemAnswer::Nothing {} => "Nothing".to_owned(),
                 ItemAnswer::Refused { rejection } => rejection.reason.name().to_owned(),
             };
-            *report.answers.entry(reason).or_default() += 1;
+            *report.answers.entry((attack, reason)).or_default() += 1;
         }
     }
     if whole.content != apart.content {

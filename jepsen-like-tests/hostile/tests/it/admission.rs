@@ -1,0 +1,274 @@
+//! Admission: what an exporter is believed of a robot that comes, and what happens to it on the way.
+
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::Step;
+use carnet_domain::custody::admission::Fixed;
+use carnet_domain::log::leaf::Kind;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::Robot;
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::command::{Action, Command, Purpose};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::rejection::{Detail, Reason};
+use carnet_hostile::judge::refused;
+use carnet_hostile::liar::{last_said, lies, link, say, standing};
+use carnet_hostile::scene::{
+    act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, offer_for,
+    permit, robot, send_back, two,
+};
+use carnet_kit::{Country, agreement, transfer};
+
+fn sell(code: Code) -> Command {
+    act(
+        code,
+        Action::Sell {
+            owner: d("the lawful owner").into(),
+        },
+    )
+}
+
+fn hold(code: Code, kind: HoldKind) -> Command {
+    let reason = "why".to_owned();
+    Command::SetHold { code, kind, reason }
+}
+
+/// Probe a01: who made what, where and when, and its key, is not another country's to say.
+#[test]
+fn a_robot_that_comes_home_is_the_one_that_left() {
+    type Lie = fn(&mut Robot);
+    let lies: [(Fixed, Lie); 4] = [
+        (Fixed::Body, |robot| robot.identity.body = d("another body")),
+        (Fixed::Manufacture, |robot| {
+            robot.identity.manufactured = TimeMs(1);
+        }),
+        (Fixed::Origin, |robot| robot.identity.origin = "ZZ".into()),
+        (Fixed::RobotKey, |robot| {
+            let key = Country::with_market("49").key("mallory").public();
+            robot.robot_key = Some(key);
+        }),
+    ];
+    for (field, lie) in lies {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        let old = robot(&a, &code);
+        let mut lied = robot(&b, &code);
+        lie(&mut lied);
+        let Ok(()) = b.ledger.put_robot(lied);
+        let home = offer(&b, &a, code, 2);
+        b.must("customs", home);
+        b.deliver(&mut a);
+        let permit = permit(&a, 2, Vec::new());
+        let detail = Detail::Differs { code, field };
+        refused(&mut a, "customs", permit, Reason::DisclosureDiffers, detail);
+        let now = robot(&a, &code);
+        assert_eq!((now.identity, now.robot_key), (old.identity, old.robot_key));
+        // The true body is not free for a second code.
+        let mut registration = a.registration(7);
+        registration.body = a.registration(1).body;
+        let again = Command::Register { registration };
+        let detail = Detail::BodyOf { code };
+        refused(&mut a, "maker", again, Reason::BodyExists, detail);
+    }
+}
+
+/// Probe a01, after the permit: the departure shows another robot than the offer did.
+#[test]
+fn a_departure_that_shows_another_robot_is_detained() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let home = offer(&b, &a, code, 2);
+    b.must("customs", home);
+    b.deliver(&mut a);
+    a.must("customs", permit(&a, 2, Vec::new()));
+    a.deliver(&mut b);
+    let mut lied = robot(&b, &code);
+    lied.identity.body = d("another body");
+    let Ok(()) = b.ledger.put_robot(lied);
+    b.must("customs", depart(2));
+    b.deliver(&mut a);
+    let detail = Detail::Differs {
+        code,
+        field: Fixed::Body,
+    };
+    refused(
+        &mut a,
+        "customs",
+        admit(2),
+        Reason::DisclosureDiffers,
+        detail,
+    );
+    // It goes back to where it came from.
+    a.must("customs", send_back(2));
+}
+
+/// Probe a02.
+#[test]
+fn a_theft_reported_on_the_way_home_stands_after_admission() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("regulator", hold(code, HoldKind::Theft));
+    a.command("customs", admit(2));
+    let holds = robot(&a, &code).holds;
+    assert!(
+        holds.iter().any(|hold| hold.kind == HoldKind::Theft),
+        "{holds:?}"
+    );
+    let hold = holds[0].clone();
+    let detail = Detail::HoldStands {
+        kind: hold.kind,
+        setter: hold.setter,
+        since: hold.since,
+    };
+    let stock = act(code, Action::Stock {});
+    refused(&mut a, "maker", stock, Reason::Held, detail);
+}
+
+/// Probe a03.
+#[test]
+fn a_theft_the_issuer_reports_in_transit_binds_at_the_importer() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    a.must("regulator", hold(code, HoldKind::Theft));
+    a.deliver(&mut b);
+    b.command("customs", admit(1));
+    let holds = robot(&b, &code).holds;
+    assert!(
+        holds.iter().any(|hold| hold.kind == HoldKind::Theft),
+        "{holds:?}"
+    );
+}
+
+/// Probe a04.
+#[test]
+fn an_end_declared_in_transit_is_pending_after_admission() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("recycler", declare_end(code));
+    a.command("customs", admit(2));
+    a.must("registrar", confirm_end(code));
+    assert_eq!(robot(&a, &code).state, State::Scrapped);
+}
+
+/// Probe a08: a final or reserved state is never admitted.
+#[test]
+fn a_robot_departed_in_a_final_or_reserved_state_is_not_admitted() {
+    for state in [
+        State::Scrapped,
+        State::Recycled,
+        State::Annulled,
+        State::Reserved,
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        let home = offer(&b, &a, code, 2);
+        b.must("customs", home);
+        b.deliver(&mut a);
+        a.must("customs", permit(&a, 2, Vec::new()));
+        a.deliver(&mut b);
+        // Its own rules would not depart it so: the leaf is forged.
+        let mut slots = last_said(&b, &a.prefix);
+        let at = robot(&b, &code).custody;
+        let step = link(Step::Depart, 2, at.epoch, &b.prefix, &a.prefix, at.link);
+        slots.set(slot::CUSTODY, &step);
+        slots.set(slot::EVENT, &depart(2));
+        slots.set(slot::STATE, &standing(state));
+        say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+        let batch = lies(&mut b, &a);
+        a.apply(Body::Foreign { batch });
+        let detail = Detail::RobotIs { code, state };
+        refused(&mut a, "customs", admit(2), Reason::StateFinal, detail);
+        assert!(!robot(&a, &code).custody.in_custody(), "{state:?}");
+    }
+}
+
+/// Probe r19: what happens between two countries is recorded by who is responsible.
+#[test]
+fn of_a_first_import_in_transit_theft_incident_and_end_are_recorded() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let incident = Action::RecordIncident {
+        severity: 4,
+        place: "at sea".into(),
+        findings: d("findings"),
+    };
+    b.must("regulator", act(code, incident));
+    b.must("recycler", declare_end(code));
+    b.must("regulator", hold(code, HoldKind::Theft));
+    assert_eq!(robot(&b, &code).holds.len(), 2);
+}
+
+/// Probe r17: only the issuer annuls, and a body stays bound to its code.
+#[test]
+fn the_country_of_stay_does_not_annul_and_register_anew() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let annul = act(code, Action::Annul { reason: "x".into() });
+    let detail = Detail::IssuerAnnuls { code };
+    refused(&mut b, "registrar", annul, Reason::PrefixNotOurs, detail);
+    assert_eq!(robot(&b, &code).state, State::Manufactured);
+}
+
+/// Probe r18.
+#[test]
+fn a_robot_that_only_visits_is_not_sold() {
+    for why in [
+        Purpose::Exhibition,
+        Purpose::Transit,
+        Purpose::TemporaryAdmission,
+        Purpose::RepairAndReturn,
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        bring(&mut a, &mut b, code, 1, why);
+        b.must("customs", admit(1));
+        b.must("dealer", act(code, Action::Stock {}));
+        let detail = Detail::AdmittedFor { code, purpose: why };
+        refused(&mut b, "dealer", sell(code), Reason::HereForATime, detail);
+        assert_eq!(robot(&b, &code).owner, robot(&a, &code).owner, "{why:?}");
+    }
+}
+
+/// Probe r21: every covering clause is tried.
+#[test]
+fn a_second_clause_that_names_the_purpose_allows_it() {
+    let (mut a, mut b) = two();
+    let mut two_clauses = agreement(a.prefix, b.prefix, 2);
+    let mut repair = two_clauses.clauses.clone();
+    repair.retain(|clause| clause.recogniser == b.prefix);
+    for clause in &mut two_clauses.clauses {
+        clause.purposes = vec![Purpose::PermanentExport];
+    }
+    let mut repair = repair.remove(0);
+    repair.number = 9;
+    repair.purposes = vec![Purpose::RepairAndReturn];
+    two_clauses.clauses.push(repair);
+    conclude(&mut a, &mut b, &two_clauses);
+    let mut declared = offer_for(&a, &b, a.code(1), 1, Purpose::RepairAndReturn);
+    if let Command::DeclareExport { agreement, .. } = &mut declared {
+        agreement.version = 2;
+    }
+    a.must("customs", declared);
+}
+
+/// Probe f10: an open transfer goes on to its end under the version that it names.
+#[test]
+fn a_new_version_of_the_agreement_does_not_end_open_transfers() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    let newer = agreement(a.prefix, b.prefix, 2);
+    conclude(&mut a, &mut b, &newer);
+    b.must("customs", permit(&b, 1, Vec::new()));
+}

@@ -1,0 +1,143 @@
+//! Identities: who may name which body, part, key and date.
+
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::PartType;
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::rejection::{Detail, Ranged, Reason};
+use carnet_hostile::judge::refused;
+use carnet_hostile::scene::{act, d};
+use carnet_kit::Country;
+
+/// Probe `a_peer_takes_our_recall_number_and_our_makers_serials`, by a rival at home.
+#[test]
+fn a_rival_registers_no_body_of_another_maker() {
+    let mut a = Country::with_market("86");
+    a.must("registrar", a.approval("0003", "100003"));
+    let mut registration = a.registration(7);
+    registration.code = Code::parse("86000310000300000000000000007").expect("a code");
+    let theirs = Command::Register { registration };
+    let id = a.enterprise("0003");
+    let detail = Detail::NotMakerOf { id };
+    refused(&mut a, "rival", theirs, Reason::MakerDiffers, detail);
+    a.must("maker", a.register(7));
+}
+
+/// Probe x05.
+#[test]
+fn the_key_of_an_importer_does_not_register_as_the_maker() {
+    let mut a = Country::with_market("86");
+    let command = a.register(1);
+    let detail = Detail::ImporterFiles {};
+    refused(&mut a, "importer", command, Reason::RoleNotAllowed, detail);
+    // Nor does it file what a maker here made.
+    let mut registration = a.registration(1);
+    registration.importers_filing = true;
+    let filed = Command::Register { registration };
+    let id = a.enterprise("0001");
+    let detail = Detail::MakerOf { id };
+    refused(&mut a, "importer", filed, Reason::MakerDiffers, detail);
+}
+
+/// Probe r07.
+#[test]
+fn identity_parts_are_named_among_their_own() {
+    let mut a = Country::with_market("86");
+    let mut registration = a.registration(1);
+    let hidden = std::mem::take(&mut registration.identity_parts);
+    let part = hidden[0].kind;
+    registration.parts.extend(hidden);
+    let command = Command::Register { registration };
+    let identity = false;
+    let detail = Detail::PartListed { part, identity };
+    refused(&mut a, "maker", command, Reason::Malformed, detail);
+    let mut registration = a.registration(1);
+    registration.identity_parts.append(&mut registration.parts);
+    let command = Command::Register { registration };
+    let (part, identity) = (PartType::Battery, true);
+    let detail = Detail::PartListed { part, identity };
+    refused(&mut a, "maker", command, Reason::Malformed, detail);
+}
+
+/// Probe r16.
+#[test]
+fn one_robot_key_is_of_one_robot() {
+    let mut a = Country::with_market("86");
+    let key = a.key("robot").public();
+    let with_key = |serial| {
+        let mut registration = a.registration(serial);
+        registration.robot_key = Some(key);
+        Command::Register { registration }
+    };
+    let (first, second) = (with_key(1), with_key(2));
+    a.must("maker", first);
+    let detail = Detail::KeyOf { code: a.code(1) };
+    refused(&mut a, "maker", second, Reason::KeyInUse, detail);
+}
+
+/// Probe r25.
+#[test]
+fn nothing_was_made_in_the_future() {
+    let mut a = Country::with_market("86");
+    for later in [DurationMs(60_000), DurationMs::from_days(3_000)] {
+        let mut registration = a.registration(9);
+        registration.manufactured = a.clock.saturating_add(later);
+        let made = registration.manufactured;
+        a.session("maker");
+        let now = a.clock;
+        let command = Command::Register { registration };
+        let detail = Detail::MadeAt { made, now };
+        refused(&mut a, "maker", command, Reason::MadeLater, detail);
+    }
+}
+
+/// Probe r22: what no command can say.
+#[test]
+fn what_cannot_be_is_not_said() {
+    let mut a = Country::with_market("86");
+    a.must("maker", a.register(1));
+    for severity in [0, 5, 255] {
+        let incident = Action::RecordIncident {
+            severity,
+            place: "hall".into(),
+            findings: d("findings"),
+        };
+        let command = act(a.code(1), incident);
+        refused(&mut a, "maker", command, Reason::Malformed, Detail::NOTHING);
+    }
+    let mut registration = a.registration(3);
+    registration.origin = "not a country".into();
+    let command = Command::Register { registration };
+    refused(&mut a, "maker", command, Reason::Malformed, Detail::NOTHING);
+    for named in ["\u{202e}", "\0", "\u{7}", "x\ny", "\u{2066}x"] {
+        let mut accreditation = a.accreditation("0009");
+        if let Command::AccreditEnterprise { name, .. } = &mut accreditation {
+            *name = named.to_owned();
+        }
+        refused(
+            &mut a,
+            "registrar",
+            accreditation,
+            Reason::Malformed,
+            Detail::NOTHING,
+        );
+    }
+    let mut accreditation = a.accreditation("0009");
+    if let Command::AccreditEnterprise {
+        valid_from,
+        valid_to,
+        ..
+    } = &mut accreditation
+    {
+        (*valid_from, *valid_to) = (TimeMs(9), TimeMs(1));
+    }
+    let what = Ranged::Accreditation;
+    let detail = Detail::Inverted { what };
+    refused(
+        &mut a,
+        "registrar",
+        accreditation,
+        Reason::RangeInverted,
+        detail,
+    );
+}

@@ -1,0 +1,135 @@
+//! Every bound of `limits.rs` is reached by a test that is named here, and the three that nothing else reaches, here.
+
+use carnet_domain::bytes::encoding::{Canonical, Decoder, Encoder};
+use carnet_domain::limits::{
+    Bound, INDEX_MAX, Index, LIST_COUNT_MAX, SEQUENCE_MAX, Sequence, UpTo,
+};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_hostile::scene::{act, two};
+
+/// The bounds, and where they are reached: a test of `proto/domain/tests/it`, of this directory, or a relation that the
+/// compiler holds.
+const REACHED: &[(&str, &str)] = &[
+    ("EPOCH_MAX", "an_epoch_is_read_up_to_its_bound"),
+    (
+        "EPOCH_FOREIGN_MAX",
+        "an_epoch_that_no_honest_chain_reaches_is_nacked",
+    ),
+    (
+        "EPOCH_STEP_MAX",
+        "an_epoch_that_no_honest_chain_reaches_is_nacked",
+    ),
+    (
+        "EPOCH_FIRST_MAX",
+        "a_first_offer_at_the_last_epoch_is_nacked",
+    ),
+    ("INDEX_MAX", "numbers_are_read_up_to_their_bounds"),
+    ("SEQUENCE_MAX", "numbers_are_read_up_to_their_bounds"),
+    (
+        "LIST_COUNT_MAX",
+        "a_list_without_a_bound_of_its_own_has_one",
+    ),
+    (
+        "TEXT_BYTES_MAX",
+        "a_text_or_a_list_beyond_its_bound_is_malformed",
+    ),
+    ("IDENTIFIER_BYTES_MAX", "an_identity_has_one_spelling"),
+    ("NAME_BYTES_MAX", "lists_are_read_up_to_their_bounds"),
+];
+
+/// The sources that hold the tests named.
+const SOURCES: [&str; 6] = [
+    include_str!("../../../../proto/domain/tests/it/bounds.rs"),
+    include_str!("../../../../proto/domain/tests/it/limits.rs"),
+    include_str!("custody.rs"),
+    include_str!("limits.rs"),
+    include_str!("../../../../proto/domain/tests/it/meter.rs"),
+    include_str!("../../../../proto/domain/tests/it/rules.rs"),
+];
+
+/// The body of a function of a source: up to the line that closes it.
+fn body<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let begun = source.find(&format!("fn {name}("))?;
+    let rest = &source[begun..];
+    Some(&rest[..rest.find("\n}\n").unwrap_or(rest.len())])
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|one| one == word)
+}
+
+#[test]
+fn every_bound_is_reached_by_a_test_that_names_it() {
+    let limits = include_str!("../../../../proto/domain/src/limits.rs");
+    let bounds = limits.lines().filter_map(|line| {
+        let name = line.strip_prefix("pub const ")?.split(':').next()?;
+        name.ends_with("_MAX").then_some(name)
+    });
+    let missing: Vec<&str> = bounds
+        .filter(|bound| {
+            let listed = REACHED.iter().find(|(name, _)| name == bound);
+            let in_test = |name: &str| SOURCES.iter().any(|source| body(source, name).is_some());
+            // A test that is not listed names the bound itself.
+            let named = SOURCES.iter().any(|source| {
+                let code = source.split("\n\n").skip(2);
+                code.into_iter().any(|piece| has_word(piece, bound))
+            });
+            !listed.map_or(named, |(_, test)| in_test(test))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test reaches {missing:?}");
+}
+
+/// The last number that is read, and the first that is not.
+#[test]
+fn numbers_are_read_up_to_their_bounds() {
+    fn edge<const MAX: u64>() {
+        let read =
+            |number: u64| <UpTo<MAX> as Bound<u64>>::read(&mut Decoder::new(&number.to_bytes()));
+        assert_eq!(read(MAX), Ok(MAX));
+        assert!(read(MAX + 1).is_err(), "{}", MAX + 1);
+    }
+    edge::<INDEX_MAX>();
+    edge::<SEQUENCE_MAX>();
+    let index = |number: u64| <Index as Bound<u64>>::read(&mut Decoder::new(&number.to_bytes()));
+    let sequence =
+        |number: u64| <Sequence as Bound<u64>>::read(&mut Decoder::new(&number.to_bytes()));
+    assert!(index(INDEX_MAX).is_ok() && index(INDEX_MAX + 1).is_err());
+    assert!(sequence(SEQUENCE_MAX).is_ok() && sequence(SEQUENCE_MAX + 1).is_err());
+    // And where they stand: a correction of a leaf, and the record's sequence that somebody saw.
+    let (a, _) = two();
+    let note = || "n".to_owned();
+    let correct = |corrects| {
+        let note = note();
+        act(a.code(1), Action::Correct { corrects, note }).to_bytes()
+    };
+    assert!(Command::from_bytes(&correct(INDEX_MAX)).is_ok());
+    assert!(Command::from_bytes(&correct(INDEX_MAX + 1)).is_err());
+    let seen = |sequence| {
+        let command = Command::Act {
+            code: a.code(1),
+            expected_sequence: Some(sequence),
+            action: Action::Stock {},
+        };
+        command.to_bytes()
+    };
+    assert!(Command::from_bytes(&seen(SEQUENCE_MAX)).is_ok());
+    assert!(Command::from_bytes(&seen(SEQUENCE_MAX + 1)).is_err());
+}
+
+/// A list of numbers, whose schema says nothing.
+#[test]
+fn a_list_without_a_bound_of_its_own_has_one() {
+    let read = |count: usize| {
+        let mut e = Encoder::new();
+        e.array(count);
+        (0..count).for_each(|_| e.uint(1));
+        Vec::<u64>::from_bytes(&e.finish())
+    };
+    assert_eq!(
+        read(LIST_COUNT_MAX).map(|list| list.len()),
+        Ok(LIST_COUNT_MAX)
+    );
+    assert!(read(LIST_COUNT_MAX + 1).is_err());
+}

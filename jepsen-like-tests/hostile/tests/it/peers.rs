@@ -1,0 +1,452 @@
+//! Peers: what a registry that lies can write into our log, and about whom.
+
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::Step;
+use carnet_domain::limits::HOLDS_OF_PEER_MAX;
+use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::event::{Standing, slot};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Signed, Statement};
+use carnet_domain::record::{
+    AgreementRef, Hold, Holder, Predicate, Recall, RecallNotice, RecallStatus, Setter, Severity,
+};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::{Detail, Lacking, Reason};
+use carnet_hostile::judge::{
+    entry_refused, harmless, nacked, refused, statement_refused, unproven,
+};
+use carnet_hostile::liar::{lies, link, say, say_of, step_slots};
+use carnet_hostile::scene::{
+    d, depart, export, offer, permit, prefix, recognised, robot, three, two, waiting,
+};
+use carnet_kit::samples::{recall, recall_id};
+use carnet_kit::{Country, agreed, agreement, transfer};
+
+/// Probe f05: what a peer of a later version says is answered, and what stands behind it is read.
+#[test]
+fn a_leaf_of_a_later_kind_stops_no_feed() {
+    let (mut a, mut b) = two();
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &"86".to_owned());
+    let subject = Subject::jurisdiction(&prefix("86"));
+    let to = b.prefix;
+    say_of(&mut a, 28, subject, slots, &to);
+    let batch = lies(&mut a, &b);
+    let index = batch.items[0].proven.index;
+    let detail = Detail::Unreadable { index };
+    nacked(&mut b, batch, Reason::Malformed, detail);
+    a.must("maker", recall(&a, "R-1", Severity::StopUse));
+    a.deliver(&mut b);
+    let Ok(known) = b.ledger.recall(&recall_id(&a, "R-1"));
+    assert_eq!(known.map(|r| r.status), Some(RecallStatus::InForce));
+}
+
+/// Probe f05, of a custody step whose event is a later command.
+#[test]
+fn a_step_by_a_later_command_stops_no_feed() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let step = link(Step::Offer, 1, 1, &a.prefix, &b.prefix, Digest::ZERO);
+    let mut slots = step_slots(&code, &step, &depart(1));
+    let mut e = Encoder::new();
+    e.array(2);
+    e.uint(27);
+    e.bytes(&[1; 16]);
+    slots.values[usize::from(slot::EVENT)] = Some(e.finish());
+    say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+    let batch = lies(&mut a, &b);
+    let detail = Detail::Slot { slot: slot::EVENT };
+    nacked(&mut b, batch, Reason::Malformed, detail);
+}
+
+/// Proven leaves that lack what every one of their kind has: each is answered by what it lacks.
+#[test]
+fn a_step_that_does_not_say_what_it_is_is_nacked() {
+    for (missing, what) in [
+        (slot::CODE, Lacking::Code),
+        (slot::CUSTODY, Lacking::Link),
+        (slot::EVENT, Lacking::Event),
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        let step = link(Step::Offer, 1, 1, &a.prefix, &b.prefix, Digest::ZERO);
+        let event = offer(&a, &b, code, 1);
+        let mut slots = step_slots(&code, &step, &event);
+        slots.values[usize::from(missing)] = None;
+        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+        let batch = lies(&mut a, &b);
+        nacked(&mut b, batch, Reason::Malformed, Detail::Lacks { what });
+    }
+    // The leaf is of one robot and names another.
+    let (mut a, mut b) = two();
+    let step = link(Step::Offer, 1, 1, &a.prefix, &b.prefix, Digest::ZERO);
+    let event = offer(&a, &b, a.code(2), 1);
+    let slots = step_slots(&a.code(2), &step, &event);
+    let code = a.code(1);
+    say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+    let batch = lies(&mut a, &b);
+    let what = Lacking::Subject;
+    nacked(&mut b, batch, Reason::Malformed, Detail::Lacks { what });
+}
+
+/// Probe f08: an issuer's words about a robot abroad are few.
+#[test]
+fn an_issuers_holds_have_an_end() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let hold = |number: usize| Hold {
+        kind: HoldKind::Theft,
+        setter: Setter {
+            prefix: prefix("86"),
+            party: Holder::Office {
+                name: format!("office {number}"),
+            },
+            role: Role::Regulator,
+        },
+        reason: "why".into(),
+        since: TimeMs(1),
+    };
+    for number in 0..60 {
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        let set = Command::SetHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: "why".into(),
+        };
+        slots.set(slot::EVENT, &set);
+        let standing = Standing {
+            state: State::Manufactured,
+            holds: vec![hold(number)],
+            owed: Vec::new(),
+            remedied: Vec::new(),
+        };
+        slots.set(slot::STATE, &standing);
+        say(&mut a, Kind::Hold, &code, slots, &b.prefix);
+    }
+    let batch = lies(&mut a, &b);
+    b.apply(Body::Foreign { batch });
+    assert_eq!(robot(&b, &code).holds.len(), HOLDS_OF_PEER_MAX);
+}
+
+/// Probe f10: agreements are named with their peer, so a suspension hits the one it names.
+#[test]
+fn a_suspension_is_of_one_peer_one_id_and_one_version() {
+    let (mut a, b, c) = three();
+    for (other, version) in [(&b, 2), (&c, 3)] {
+        let mut same = agreement(a.prefix, other.prefix, version);
+        same.id = "MUTUAL-RECOGNITION".into();
+        let bytes = same.to_bytes();
+        let signatures = [a.root_signatures(&bytes), other.root_signatures(&bytes)].concat();
+        let bytes = Blob(bytes);
+        let agreement = Signed { bytes, signatures };
+        let answer = a.state(&Statement::Agree { agreement });
+        assert!(matches!(
+            answer,
+            carnet_domain::machine::entry::ItemAnswer::Done { .. }
+        ));
+    }
+    let until = a.clock.saturating_add(DurationMs::from_days(9));
+    let suspend = |peer, version, number| Statement::Suspend {
+        peer,
+        agreement: AgreementRef {
+            id: "MUTUAL-RECOGNITION".into(),
+            version,
+        },
+        number,
+        until,
+        reason: "81 lies".into(),
+    };
+    // The version of the other peer is none of this one.
+    let agreement = AgreementRef {
+        id: "MUTUAL-RECOGNITION".into(),
+        version: 2,
+    };
+    let said = suspend(c.prefix, 2, 1);
+    let detail = Detail::Agreement { agreement };
+    statement_refused(&mut a, &said, Reason::NoAgreement, detail);
+    assert!(matches!(
+        a.state(&suspend(c.prefix, 3, 1)),
+        carnet_domain::machine::entry::ItemAnswer::Done { .. }
+    ));
+    let suspended = |prefix| {
+        let Ok(peer) = a.ledger.peer(&prefix);
+        peer.expect("a peer").suspended.len()
+    };
+    assert_eq!((suspended(b.prefix), suspended(c.prefix)), (0, 1));
+    // The same word again is not a newer one.
+    let said = suspend(c.prefix, 3, 1);
+    let detail = Detail::VersionKnown { new: 1, known: 1 };
+    statement_refused(&mut a, &said, Reason::StatementStale, detail);
+}
+
+/// Probe f14: a recall that names one model over and over.
+#[test]
+fn a_recall_names_a_model_once() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let model = a.model("0001", "100002");
+    let mut say_recall = |models: Vec<_>, number: &str| {
+        let id = recall_id(&a, number);
+        let said = Recall {
+            notice: RecallNotice {
+                id: id.clone(),
+                severity: Severity::StopUse,
+                predicate: Predicate::all(),
+            },
+            models,
+            remedy: "x".into(),
+            opened: TimeMs(0),
+            by: Holder::Office {
+                name: "regulator/hq".into(),
+            },
+            status: RecallStatus::InForce,
+            head: None,
+        };
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &id.to_string());
+        slots.set(slot::MODEL, &said);
+        let subject = Subject::new(SubjectType::Recall, id.to_string());
+        say_of(&mut a, Kind::Recall.number(), subject, slots, &b.prefix);
+        lies(&mut a, &b)
+    };
+    let batch = say_recall(vec![model; 2], "R-1");
+    nacked(&mut b, batch, Reason::Malformed, Detail::ModelsInOrder {});
+}
+
+/// Probe f14, beyond what a list may hold.
+#[test]
+fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let id = recall_id(&a, "R-1");
+    let said = Recall {
+        notice: RecallNotice {
+            id: id.clone(),
+            severity: Severity::StopUse,
+            predicate: Predicate::all(),
+        },
+        models: vec![a.model("0001", "100002"); 37_000],
+        remedy: "x".into(),
+        opened: TimeMs(0),
+        by: Holder::Office {
+            name: "regulator/hq".into(),
+        },
+        status: RecallStatus::InForce,
+        head: None,
+    };
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &id.to_string());
+    slots.set(slot::MODEL, &said);
+    let subject = Subject::new(SubjectType::Recall, id.to_string());
+    say_of(&mut a, Kind::Recall.number(), subject, slots, &b.prefix);
+    let batch = lies(&mut a, &b);
+    let detail = Detail::Slot { slot: slot::MODEL };
+    nacked(&mut b, batch, Reason::Malformed, detail);
+}
+
+/// Probe r20: a peer that goes on claiming does not make an optimistic writer fail for ever.
+#[test]
+fn claims_of_a_peer_move_no_robot_in_our_custody() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let body = robot(&a, &code).identity.body;
+    for _ in 0..3 {
+        let seen = robot(&a, &code).head.map(|head| head.seq);
+        carnet_hostile::liar::say_ended(&mut b, &code, body, &a.prefix);
+        let batch = lies(&mut b, &a);
+        let detail = Detail::EndedOurs {
+            peer: b.prefix,
+            code,
+        };
+        nacked(&mut a, batch, Reason::NotInCustody, detail);
+        let inspect = Command::Act {
+            code,
+            expected_sequence: seen,
+            action: Action::Inspect {
+                report: d("report"),
+                passed: true,
+            },
+        };
+        a.must("maker", inspect);
+    }
+}
+
+/// Probe `offers_and_nacks_of_a_peer_without_an_agreement`, of robots that are not its own.
+#[test]
+fn a_peer_offers_only_robots_of_its_own_or_that_it_holds() {
+    let (mut a, mut b) = recognised();
+    let code = Code::parse("33000110000200000000000000001").expect("a code");
+    let step = link(Step::Offer, 1, 1, &a.prefix, &b.prefix, Digest::ZERO);
+    let event = offer(&a, &b, code, 1);
+    let slots = step_slots(&code, &step, &event);
+    say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+    let batch = lies(&mut a, &b);
+    let detail = Detail::OffersWithoutChain {
+        peer: a.prefix,
+        code,
+    };
+    nacked(&mut b, batch, Reason::NotInCustody, detail);
+}
+
+/// Without an agreement nothing is permitted and nothing offered.
+#[test]
+fn nothing_crosses_a_border_without_an_agreement() {
+    let (mut a, b) = recognised();
+    let declared = a.declare(1, transfer(1), &b.prefix);
+    let detail = Detail::AgreementInForce {
+        asked: agreed(a.prefix, b.prefix),
+        newest: None,
+    };
+    refused(&mut a, "customs", declared, Reason::NoAgreement, detail);
+}
+
+/// Equivocation: two roots of one size, both signed. The leaf and both notes are kept, and nothing new is believed.
+#[test]
+fn a_registry_that_shows_two_histories_is_quarantined_by_its_own_signatures() {
+    let (mut a, mut b) = two();
+    a.must("maker", a.register(2));
+    let mut other = a.clone();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    other.must("customs", other.declare(2, transfer(2), &b.prefix));
+    a.deliver(&mut b);
+    let forked = waiting(&mut other, &b);
+    let (seen, shown) = (a.registry().sealed, other.registry().sealed);
+    let (seen, shown) = (seen.expect("sealed"), shown.expect("sealed"));
+    let size = b.registry().tree.size();
+    let answer = b.apply(Body::Foreign {
+        batch: forked.clone(),
+    });
+    let detail = Detail::TwoRoots {
+        peer: a.prefix,
+        size: seen.size,
+        seen: seen.root,
+        shown: shown.root,
+    };
+    let no = carnet_hostile::judge::no(Reason::PeerQuarantined, detail.clone());
+    assert_eq!(answer.items, vec![no.clone()]);
+    let kinds = carnet_hostile::liar::kinds_since(&b, size);
+    assert_eq!(kinds, vec![Kind::ForkEvidence]);
+    // Told again, it is not written again.
+    let answers = harmless(&mut b, Body::Foreign { batch: forked });
+    assert_eq!(answers, vec![no]);
+    let peer = Detail::Prefix { prefix: a.prefix };
+    let permit = permit(&b, 1, Vec::new());
+    refused(
+        &mut b,
+        "customs",
+        permit,
+        Reason::PeerQuarantined,
+        peer.clone(),
+    );
+    b.must("maker", b.register(1));
+    let declared = b.declare(1, transfer(9), &a.prefix);
+    refused(&mut b, "customs", declared, Reason::PeerQuarantined, peer);
+}
+
+/// Whoever sits on the wire changes a byte: nothing is believed, and nothing but a good batch moves anything.
+#[test]
+fn a_byte_changed_on_the_wire_changes_nothing() {
+    let (mut a, b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let good = waiting(&mut a, &b);
+    let bytes = good.to_bytes();
+    let (mut read, mut judged) = (0, std::collections::BTreeSet::new());
+    for at in (0..bytes.len()).step_by(7) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        let Ok(batch) = carnet_domain::machine::entry::MailBatch::from_bytes(&bytes) else {
+            continue;
+        };
+        read += 1;
+        let mut b = b.clone();
+        for answer in harmless(&mut b, Body::Foreign { batch }) {
+            let carnet_domain::machine::entry::ItemAnswer::Refused { rejection } = answer else {
+                panic!("byte {at}: {answer:?}");
+            };
+            judged.insert(rejection.reason);
+        }
+    }
+    assert!(read > 50, "{read} batches were read");
+    let expected = [
+        Reason::PeerUnknown,
+        Reason::EvidenceBroken,
+        Reason::EvidenceGap,
+    ];
+    assert!(
+        judged.iter().all(|reason| expected.contains(reason)),
+        "{judged:?}"
+    );
+    assert!(judged.contains(&Reason::EvidenceBroken));
+}
+
+/// A stranger, and a peer in another's name.
+#[test]
+fn mail_in_anothers_name_is_not_read() {
+    let (mut a, mut b) = two();
+    let mut stranger = Country::with_market("33");
+    stranger.must("maker", stranger.register(1));
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let mut batch = waiting(&mut a, &b);
+    batch.peer = stranger.prefix;
+    let detail = Detail::Prefix {
+        prefix: stranger.prefix,
+    };
+    let body = Body::Foreign {
+        batch: batch.clone(),
+    };
+    entry_refused(&mut b, body, Reason::PeerUnknown, detail);
+    // The note of one peer under the name of another.
+    let c = Country::with_market("81");
+    let mut third = c.clone();
+    carnet_kit::befriend(&mut third, &mut b);
+    batch.peer = third.prefix;
+    let body = Body::Foreign { batch };
+    entry_refused(&mut b, body, Reason::EvidenceBroken, Detail::Checkpoint {});
+}
+
+/// A leaf that is not under the checkpoint is nobody's statement.
+#[test]
+fn a_leaf_that_is_not_in_the_log_is_asked_for_again() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let good = waiting(&mut a, &b);
+    let index = good.items[0].proven.index;
+    let mut batch = good.clone();
+    batch.items[0].proven.path.reverse();
+    let detail = Detail::NotProven { index };
+    unproven(&mut b, batch, Reason::EvidenceBroken, detail);
+    let mut batch = good.clone();
+    batch.items[0].proven.index = index + 1;
+    let detail = Detail::NotProven { index: index + 1 };
+    unproven(&mut b, batch, Reason::EvidenceBroken, detail);
+    // Under a consistency proof that proves nothing, no leaf is looked at.
+    b.apply(Body::Foreign { batch: good });
+    a.must(
+        "customs",
+        Command::CancelExport {
+            transfer: transfer(1),
+            reason: "x".into(),
+        },
+    );
+    let mut batch = waiting(&mut a, &b);
+    batch.consistency = vec![d("x"); 3];
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let (from, to) = (
+        peer.expect("a peer").size_seen,
+        carnet_domain::log::checkpoint::peek(&batch.checkpoint)
+            .expect("a note")
+            .size,
+    );
+    let detail = Detail::Inconsistent { from, to };
+    unproven(&mut b, batch, Reason::EvidenceBroken, detail);
+}
