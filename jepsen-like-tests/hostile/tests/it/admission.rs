@@ -13,10 +13,10 @@ use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Detail, Reason};
 use carnet_hostile::judge::refused;
-use carnet_hostile::liar::{last_said, lies, link, say, standing};
+use carnet_hostile::liar::{last_said, lies, link, say, say_ended, standing};
 use carnet_hostile::scene::{
     act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, offer_for,
-    permit, robot, send_back, two,
+    permit, robot, send_back, three, two,
 };
 use carnet_kit::{Country, agreement, transfer};
 
@@ -271,4 +271,41 @@ fn a_new_version_of_the_agreement_does_not_end_open_transfers() {
     let newer = agreement(a.prefix, b.prefix, 2);
     conclude(&mut a, &mut b, &newer);
     b.must("customs", permit(&b, 1, Vec::new()));
+}
+
+/// Probe a06: the setter lifts, also from abroad.
+#[test]
+fn a_hold_that_travels_is_lifted_by_its_setter() {
+    for kind in [HoldKind::Review, HoldKind::Lost, HoldKind::OwnerHold] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        a.must("maker", act(code, Action::Stock {}));
+        a.must("customs", a.declare(1, transfer(1), &b.prefix));
+        a.must("registrar", hold(code, kind));
+        a.deliver(&mut b);
+        b.must("customs", permit(&b, 1, Vec::new()));
+        b.deliver(&mut a);
+        a.must("customs", depart(1));
+        a.deliver(&mut b);
+        b.must("customs", admit(1));
+        b.deliver(&mut a);
+        let reason = "done".to_owned();
+        a.must("registrar", Command::LiftHold { code, kind, reason });
+        a.deliver(&mut b);
+        assert!(robot(&b, &code).holds.is_empty(), "{kind:?}");
+    }
+}
+
+/// Probe f02: a claim about a body does not strand a robot between two others.
+#[test]
+fn a_claim_of_a_third_country_strands_no_robot_in_transit() {
+    let (mut a, mut b, mut c) = three();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let body = robot(&a, &code).identity.body;
+    let theirs = c.code(5);
+    say_ended(&mut c, &theirs, body, &b.prefix);
+    let batch = lies(&mut c, &b);
+    b.apply(Body::Foreign { batch });
+    b.must("customs", admit(1));
 }

@@ -13,8 +13,8 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::rejection::{Detail, Lacking, Reason};
-use carnet_hostile::judge::{entry_refused, nacked, refused, unproven};
-use carnet_hostile::liar::{last_leaf, last_said, lies, link, say, step_slots};
+use carnet_hostile::judge::{entry_refused, nacked, reason_of, refused, unproven};
+use carnet_hostile::liar::{last_leaf, last_said, lies, link, say, say_ended, step_slots};
 use carnet_hostile::scene::{
     admit, confirm_end, declare_end, depart, export, offer, permit, prefix, recognised, robot,
     send_back, three, two, waiting,
@@ -423,4 +423,28 @@ fn a_return_of_what_never_came_is_refused() {
         let detail = Detail::Transfer { transfer: id };
         refused(&mut b, "customs", step, Reason::TransferUnknown, detail);
     }
+}
+
+/// Probe r27: nothing follows an end, no refusal either.
+#[test]
+fn no_step_is_written_for_a_robot_that_ended_while_it_was_offered() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let home = offer(&b, &a, code, 2);
+    b.must("customs", home);
+    b.deliver(&mut a);
+    let body = robot(&a, &code).identity.body;
+    say_ended(&mut b, &code, body, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(robot(&a, &code).state, State::Scrapped);
+    let reason = "x".to_owned();
+    let refuse = Command::RefuseImport {
+        transfer: transfer(2),
+        reason,
+    };
+    let steps = [refuse, permit(&a, 2, Vec::new()), admit(2), send_back(2)];
+    let reasons = steps.map(|step| reason_of(&mut a, "customs", step));
+    assert_eq!(reasons, [Reason::IdentityEnded; 4]);
 }

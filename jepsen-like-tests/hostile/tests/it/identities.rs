@@ -2,11 +2,17 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::{Kind, Slots, Subject};
+use carnet_domain::machine::entry::Body;
 use carnet_domain::record::PartType;
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::rejection::{Detail, Ranged, Reason};
 use carnet_hostile::judge::refused;
-use carnet_hostile::scene::{act, d};
+use carnet_hostile::liar::{lies, say, say_ended, standing};
+use carnet_hostile::scene::{act, d, two};
 use carnet_kit::Country;
 
 /// Probe `a_peer_takes_our_recall_number_and_our_makers_serials`, by a rival at home.
@@ -140,4 +146,37 @@ fn what_cannot_be_is_not_said() {
         Reason::RangeInverted,
         detail,
     );
+}
+
+/// Probe f01: a claim blocks no registration by the accredited maker.
+#[test]
+fn a_peer_takes_no_serial_of_our_maker() {
+    let (mut a, mut b) = two();
+    let theirs = Code::parse("33000110000200000000000000120").expect("a code");
+    let body = a.registration(120).body.identity();
+    say_ended(&mut b, &theirs, body, &a.prefix);
+    // Also as the issuer of the code.
+    let own = b.code(70_000);
+    let body = a.registration(121).body.identity();
+    say_ended(&mut b, &own, body, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    a.must("maker", a.register(120));
+    a.must("maker", a.register(121));
+}
+
+/// Probe f18: slot 0 holds the one spelling of a code.
+#[test]
+fn a_second_spelling_of_a_code_in_a_leaf_is_no_code() {
+    let (mut a, mut b) = two();
+    let code = Code::parse("33000110000200000000000000001").expect("a code");
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.display_form());
+    slots.set(slot::BODY, &d("body"));
+    slots.set(slot::STATE, &standing(State::Scrapped));
+    say(&mut b, Kind::LifeCycle, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    let Ok(ends) = a.ledger.ends(&Subject::robot(&code).key());
+    assert_eq!(ends, None);
 }

@@ -38,7 +38,9 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 8] = [
+    include_str!("../../../../proto/domain/tests/it/arrival.rs"),
+    include_str!("../../../../proto/domain/tests/it/claims.rs"),
     include_str!("../../../../proto/domain/tests/it/bounds.rs"),
     include_str!("../../../../proto/domain/tests/it/limits.rs"),
     include_str!("custody.rs"),

@@ -5,7 +5,9 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Step;
-use carnet_domain::limits::HOLDS_OF_PEER_MAX;
+use carnet_domain::limits::{
+    HOLDS_OF_PEER_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX, OFFERS_OF_PEER_MAX,
+};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::event::{Standing, slot};
@@ -14,14 +16,14 @@ use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::{
     AgreementRef, Hold, Holder, Predicate, Recall, RecallNotice, RecallStatus, Setter, Severity,
 };
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Lacking, Reason};
 use carnet_hostile::judge::{
     entry_refused, harmless, nacked, refused, statement_refused, unproven,
 };
-use carnet_hostile::liar::{lies, link, say, say_of, step_slots};
+use carnet_hostile::liar::{last_said, lies, link, say, say_of, step_slots};
 use carnet_hostile::scene::{
     d, depart, export, offer, permit, prefix, recognised, robot, three, two, waiting,
 };
@@ -449,4 +451,108 @@ fn a_leaf_that_is_not_in_the_log_is_asked_for_again() {
     );
     let detail = Detail::Inconsistent { from, to };
     unproven(&mut b, batch, Reason::EvidenceBroken, detail);
+}
+
+/// Probe f11: items of a peer whose bundle ran out wait unread.
+#[test]
+fn mail_under_an_expired_bundle_waits_unread() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let batch = waiting(&mut a, &b);
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let mut peer = peer.expect("a peer");
+    let until = b.registry().log_time;
+    peer.bundle.valid_to = until;
+    let Ok(()) = b.ledger.put_peer(peer);
+    b.advance(DurationMs::from_days(1));
+    let detail = Detail::BundleUntil {
+        peer: a.prefix,
+        until,
+    };
+    unproven(&mut b, batch, Reason::BundleExpired, detail);
+}
+
+/// Probe f13: of a peer whose log forked only what the last common checkpoint proves is believed.
+#[test]
+fn nothing_new_of_a_registry_that_forked_binds() {
+    let (mut a, mut b) = two();
+    let mut other = a.clone();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    other.must("customs", other.declare(1, transfer(2), &b.prefix));
+    a.deliver(&mut b);
+    let forked = waiting(&mut other, &b);
+    b.apply(Body::Foreign { batch: forked });
+    a.must("maker", recall(&a, "R-1", Severity::StopUse));
+    let batch = waiting(&mut a, &b);
+    let detail = Detail::Prefix { prefix: a.prefix };
+    unproven(&mut b, batch, Reason::PeerQuarantined, detail);
+    assert_eq!(b.ledger.recall(&recall_id(&a, "R-1")), Ok(None));
+}
+
+/// Probe f07: nacks are counted by peer and minute.
+#[test]
+fn a_peer_does_not_write_our_log_full_with_nonsense() {
+    let (mut a, mut b) = two();
+    let size = a.registry().tree.size();
+    let log_time = a.registry().log_time;
+    for number in 0..500_u32 {
+        let code = Code::parse(&format!("33000110000200000000000000{number:03}")).expect("a code");
+        let step = link(Step::Offer, 1, 1, &b.prefix, &a.prefix, Digest::ZERO);
+        let event = offer(&b, &a, code, 1);
+        let slots = step_slots(&code, &step, &event);
+        say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    }
+    for _ in 0..10 {
+        let batch = lies(&mut b, &a);
+        a.apply(Body::Foreign { batch });
+    }
+    let written = a.registry().tree.size() - size;
+    let minutes = a.registry().log_time.since(log_time).0 / 60_000 + 1;
+    assert!(
+        written <= NACKS_A_MINUTE_MAX * minutes,
+        "{written} leaves in {minutes} minutes"
+    );
+}
+
+/// Probe f16: offers of one peer are counted.
+#[test]
+fn offers_of_a_peer_have_an_end() {
+    let (mut a, mut b) = two();
+    b.must("maker", b.register(1));
+    let declared = b.declare(1, transfer(1), &a.prefix);
+    b.must("customs", declared);
+    let first = last_said(&b, &a.prefix);
+    for number in 0..2_000_u32 {
+        let code = b.code(10 + number);
+        let mut slots = first.clone();
+        let mut step = link(Step::Offer, 1, 1, &b.prefix, &a.prefix, Digest::ZERO);
+        let mut id = [9; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let id = TransferId(id);
+        step.transfer = Some(id);
+        let mut event = offer(&b, &a, code, 1);
+        if let Command::DeclareExport { transfer, .. } = &mut event {
+            *transfer = id;
+        }
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        slots.set(slot::CUSTODY, &step);
+        slots.set(slot::EVENT, &event);
+        say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    }
+    b.close();
+    let log_time = a.registry().log_time;
+    for _ in 0..10 {
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        let peer = peer.expect("a peer");
+        let mut batch = b.lying_mail(&a.prefix, peer.size_seen, peer.cursor);
+        batch.items.truncate(300);
+        a.apply(Body::Foreign { batch });
+    }
+    let open = a.ledger.transfers().count() as u64;
+    let minutes = a.registry().log_time.since(log_time).0 / 60_000 + 1;
+    let most = OFFERS_OF_PEER_MAX.min(OFFERS_A_MINUTE_MAX * minutes);
+    assert!(
+        open > 0 && open <= most,
+        "{open} open offers in {minutes} minutes"
+    );
 }
