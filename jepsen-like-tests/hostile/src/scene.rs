@@ -172,6 +172,7 @@ pub fn strangers(country: &mut Country) {
                 public,
                 holder,
                 role,
+                person: name.into(),
             },
         );
     }

@@ -6,9 +6,9 @@ use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::Robot;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Pending, Robot};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Detail, Reason};
@@ -18,6 +18,7 @@ use carnet_hostile::scene::{
     act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, offer_for,
     permit, robot, send_back, three, two,
 };
+use carnet_kit::samples::stock_at_dealer;
 use carnet_kit::{Country, agreement, transfer};
 
 fn sell(code: Code) -> Command {
@@ -125,8 +126,8 @@ fn a_theft_reported_on_the_way_home_stands_after_admission() {
         setter: hold.setter,
         since: hold.since,
     };
-    let stock = act(code, Action::Stock {});
-    refused(&mut a, "maker", stock, Reason::Held, detail);
+    let stock = act(code, Action::Stock { at: None });
+    refused(&mut a, "registrar", stock, Reason::Held, detail);
 }
 
 /// Probe a03.
@@ -205,7 +206,10 @@ fn of_a_first_import_in_transit_theft_incident_and_end_are_recorded() {
     b.must("regulator", act(code, incident));
     b.must("recycler", declare_end(code));
     b.must("regulator", hold(code, HoldKind::Theft));
-    assert_eq!(robot(&b, &code).holds.len(), 2);
+    let there = robot(&b, &code);
+    let holds: Vec<HoldKind> = there.holds.iter().map(|hold| hold.kind).collect();
+    assert_eq!(holds, [HoldKind::Theft]);
+    assert!(matches!(there.pending, Pending::EndOfLife { .. }));
 }
 
 /// Probe r17: only the issuer annuls, and a body stays bound to its code.
@@ -233,7 +237,7 @@ fn a_robot_that_only_visits_is_not_sold() {
         let code = a.code(1);
         bring(&mut a, &mut b, code, 1, why);
         b.must("customs", admit(1));
-        b.must("dealer", act(code, Action::Stock {}));
+        b.must("registrar", act(code, stock_at_dealer(&b)));
         let detail = Detail::AdmittedFor { code, purpose: why };
         refused(&mut b, "dealer", sell(code), Reason::HereForATime, detail);
         assert_eq!(robot(&b, &code).owner, robot(&a, &code).owner, "{why:?}");
@@ -279,7 +283,7 @@ fn a_hold_that_travels_is_lifted_by_its_setter() {
     for kind in [HoldKind::Review, HoldKind::Lost, HoldKind::OwnerHold] {
         let (mut a, mut b) = two();
         let code = a.code(1);
-        a.must("maker", act(code, Action::Stock {}));
+        a.must("maker", act(code, Action::Stock { at: None }));
         a.must("customs", a.declare(1, transfer(1), &b.prefix));
         a.must("registrar", hold(code, kind));
         a.deliver(&mut b);

@@ -251,7 +251,7 @@ fn extreme_numbers_in_what_a_peer_signs_stop_nobody() {
                     carnet_domain::machine::entry::ItemAnswer::Done { .. }
                 ));
                 victim.close();
-                victim.command("dealer", act(code, Action::Stock {}));
+                victim.command("registrar", act(code, Action::Stock { at: None }));
                 let back = offer(&victim, &liar, code, 2);
                 victim.command("customs", back);
                 victim.close();

@@ -73,7 +73,7 @@ fn slots_that_the_table_calls_null_are_null() {
         recall: recall_id(&a, "R-1"),
         report: d("report"),
     };
-    b.must("service", remedy);
+    b.must("registrar", remedy);
     let mut seen = 0;
     for country in [&a, &b] {
         let subjects = [

@@ -7,8 +7,10 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::record::PartType;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::State;
+use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Ranged, Reason};
 use carnet_hostile::judge::refused;
 use carnet_hostile::liar::{lies, say, say_ended, standing};
@@ -34,7 +36,10 @@ fn a_rival_registers_no_body_of_another_maker() {
 fn the_key_of_an_importer_does_not_register_as_the_maker() {
     let mut a = Country::with_market("86");
     let command = a.register(1);
-    let detail = Detail::ImporterFiles {};
+    let detail = Detail::RoleMayNotDo {
+        role: Role::Importer,
+        deed: Deed::Register,
+    };
     refused(&mut a, "importer", command, Reason::RoleNotAllowed, detail);
     // Nor does it file what a maker here made.
     let mut registration = a.registration(1);

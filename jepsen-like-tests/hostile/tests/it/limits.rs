@@ -112,7 +112,7 @@ fn numbers_are_read_up_to_their_bounds() {
         let command = Command::Act {
             code: a.code(1),
             expected_sequence: Some(sequence),
-            action: Action::Stock {},
+            action: Action::Stock { at: None },
         };
         command.to_bytes()
     };

@@ -20,7 +20,7 @@ use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Reason;
 use carnet_hostile::judge::content;
 use carnet_hostile::scene::{act, d, permit, prefix, two};
-use carnet_kit::samples::recall;
+use carnet_kit::samples::{recall, stock_at_dealer};
 use carnet_kit::{Country, agreed, transfer};
 
 /// A request about to be made, and everything that can be wrong with it.
@@ -180,10 +180,10 @@ fn of_requests() -> Vec<Fault> {
     ]
 }
 
-/// 86 with a peer, robot 1 in stock, a retired key, and a session of the maker that was used at 3,000.
+/// 86 with a peer, robot 1 in stock at the dealer, a retired key, and a session of the maker that was used at 3,000.
 fn market() -> Country {
     let (mut a, _) = two();
-    a.must("maker", act(a.code(1), Action::Stock {}));
+    a.must("maker", act(a.code(1), stock_at_dealer(&a)));
     a.must("registrar", a.approval("0003", "100003"));
     let id = a.enterprise("0002");
     let public = a.key("retired").public();
@@ -193,6 +193,7 @@ fn market() -> Country {
             public,
             holder: Holder::Enterprise { id },
             role: Role::Owner,
+            person: "retired".into(),
         },
     );
     a.must(
@@ -203,7 +204,7 @@ fn market() -> Country {
             reason: "lost".into(),
         },
     );
-    for who in ["maker", "rival", "declarant", "operator"] {
+    for who in ["maker", "rival", "declarant", "operator", "dealer"] {
         let report = d("report");
         let passed = true;
         let inspect = act(a.code(1), Action::Inspect { report, passed });
@@ -290,7 +291,7 @@ fn end(it: &mut Attempt, identity: carnet_domain::bytes::digest::Digest) {
     let Ok(()) = it.country.ledger.put_ends(&identity, ends);
 }
 
-/// A first sale by the maker.
+/// A first sale by the dealer.
 #[test]
 fn of_two_faults_of_an_action_the_first_is_answered() {
     let country = market();
@@ -298,7 +299,7 @@ fn of_two_faults_of_an_action_the_first_is_answered() {
         owner: d("owner").into(),
     };
     let code = country.code(1);
-    let base = Attempt::new(country, "maker", act(code, sell));
+    let base = Attempt::new(country, "dealer", act(code, sell));
     let mut faults = of_requests();
     faults.extend([
         fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
@@ -308,6 +309,10 @@ fn of_two_faults_of_an_action_the_first_is_answered() {
             if let Command::Act { code, .. } = &mut it.command {
                 *code = unknown;
             }
+        }),
+        fault("own", Reason::ActorNotInStanding, |it| {
+            strike_off(it, "0002");
+            strike_off(it, "0003");
         }),
         fault("maker", Reason::EnterpriseNotActive, |it| {
             strike_off(it, "0001");
@@ -346,8 +351,9 @@ fn of_two_faults_of_an_action_the_first_is_answered() {
             it.robot(|robot| robot.state = State::Deployed);
         }),
     ]);
-    // Whether a robot may come to market is judged by its record.
+    // What somebody is to a robot, and whether it may come to market, is judged by its record.
     let market = [
+        (Reason::NotYours, Reason::RobotUnknown),
         (Reason::EnterpriseNotActive, Reason::RobotUnknown),
         (Reason::ModelNotApproved, Reason::RobotUnknown),
     ];
@@ -370,8 +376,9 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
     faults.extend([
         fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
         fault("who", Reason::NotYours, |it| it.who = "rival"),
-        fault("maker", Reason::EnterpriseNotActive, |it| {
+        fault("maker", Reason::ActorNotInStanding, |it| {
             strike_off(it, "0001");
+            strike_off(it, "0003");
         }),
         fault("roles", Reason::EnterpriseLacksRole, |it| {
             let Ok(maker) = it.country.ledger.enterprise(&it.country.enterprise("0001"));
@@ -408,12 +415,12 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
     is_meant(&disorder(&base, &faults), TOLD_NOTHING);
 }
 
-/// An offer to another country.
+/// An offer to another country, by the dealer.
 #[test]
 fn of_two_faults_of_an_offer_the_first_is_answered() {
     let country = market();
     let command = country.declare(1, transfer(1), &prefix("49"));
-    let base = Attempt::new(country, "maker", command);
+    let base = Attempt::new(country, "dealer", command);
     let mut faults = of_requests();
     faults.extend([
         fault("who", Reason::RoleNotAllowed, |it| it.who = "operator"),
@@ -490,7 +497,8 @@ fn of_two_faults_of_an_offer_the_first_is_answered() {
             }
         }),
     ]);
-    is_meant(&disorder(&base, &faults), TOLD_NOTHING);
+    let record = [(Reason::NotYours, Reason::RobotUnknown)];
+    is_meant(&disorder(&base, &faults), &[TOLD_NOTHING, &record].concat());
 }
 
 /// A permit.

@@ -10,7 +10,9 @@ use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Signed, Statement};
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Hold, Holder, Setter, Severity};
+use carnet_domain::record::{
+    ApprovalStatus, Asking, EnterpriseStatus, Hold, Holder, ReleaseSecret, Setter, Severity,
+};
 use carnet_domain::rules::command::{Action, Command, Condition, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
@@ -19,7 +21,7 @@ use carnet_hostile::scene::{
     act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, permit,
     prefix, recognised, robot, two, waiting,
 };
-use carnet_kit::samples::{battery, recall, recall_id};
+use carnet_kit::samples::{SECRET, battery, recall, recall_id, release, stock_at_dealer};
 use carnet_kit::{Country, agreement, transfer};
 
 /// Somebody's command, answered.
@@ -68,7 +70,7 @@ fn sell(country: &Country) -> Command {
 }
 
 fn stock(country: &Country) -> Command {
-    act(country.code(1), Action::Stock {})
+    act(country.code(1), stock_at_dealer(country))
 }
 
 /// 86 offers robot 1 to 49, which was told.
@@ -173,6 +175,21 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let command = a.register(2);
             said(&mut a, "owner", command)
         }
+        Reason::ActorNotInStanding => {
+            let mut a = market();
+            a.must("registrar", status_of_enterprise(&a, "0003"));
+            let command = a.register(2);
+            said(&mut a, "rival", command)
+        }
+        Reason::LastOfRole => {
+            let mut a = market();
+            let retire = Command::RetireSigner {
+                public: a.key("registrar").public(),
+                compromised_after: None,
+                reason: "lost".into(),
+            };
+            said(&mut a, "admin", retire)
+        }
         Reason::NotYours => {
             let mut a = market();
             let command = a.register(2);
@@ -216,6 +233,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
                 public,
                 holder: Holder::Enterprise { id },
                 role: Role::Manufacturer,
+                person: "again".into(),
             };
             said(&mut a, "registrar", command)
         }
@@ -329,7 +347,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let command = Command::Act {
                 code: a.code(1),
                 expected_sequence: Some(7),
-                action: Action::Stock {},
+                action: Action::Stock { at: None },
             };
             said(&mut a, "maker", command)
         }
@@ -349,7 +367,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             a.must("maker", stock(&a));
             a.must("regulator", recall(&a, "R-1", Severity::StopUse));
             let command = sell(&a);
-            said(&mut a, "maker", command)
+            said(&mut a, "dealer", command)
         }
         Reason::TransitionNotAllowed => {
             let mut a = market();
@@ -361,9 +379,10 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let code = a.code(1);
             a.must("maker", stock(&a));
             a.must("dealer", sell(&a));
+            a.must("owner", release(&a, code, None, Asking::Waits));
             let request = Action::RequestOwnership {
                 owner: d("gaining").into(),
-                release_code: d("release"),
+                secret: SECRET,
             };
             a.must("buyer", act(code, request.clone()));
             said(&mut a, "buyer", act(code, request))
@@ -376,7 +395,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let Ok(()) = a.ledger.put_robot(retired);
             let report = d("report");
             let back = act(code, Action::ReturnToService { report });
-            said(&mut a, "service", back)
+            said(&mut a, "registrar", back)
         }
         Reason::LeafNotItsOwn => {
             let mut a = market();
@@ -443,15 +462,12 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let code = a.code(1);
             a.must("maker", stock(&a));
             a.must("dealer", sell(&a));
+            a.must("owner", release(&a, code, None, Asking::Waits));
             let request = Action::RequestOwnership {
                 owner: d("gaining").into(),
-                release_code: d("the seller's"),
+                secret: ReleaseSecret([9; 16]),
             };
-            a.must("buyer", act(code, request));
-            let approve = Action::ApproveOwnership {
-                release_code: "another".into(),
-            };
-            said(&mut a, "owner", act(code, approve))
+            said(&mut a, "buyer", act(code, request))
         }
         Reason::RecordFull => {
             let mut a = market();
@@ -569,7 +585,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let code = a.code(1);
             bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
             b.must("customs", admit(1));
-            b.must("dealer", stock(&a));
+            b.must("registrar", act(a.code(1), stock_at_dealer(&b)));
             let command = sell(&a);
             said(&mut b, "dealer", command)
         }

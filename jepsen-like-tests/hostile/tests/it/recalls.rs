@@ -7,7 +7,7 @@ use carnet_domain::rules::rejection::{Detail, Reason};
 use carnet_hostile::judge::refused;
 use carnet_hostile::scene::{act, d, export, three};
 use carnet_kit::Country;
-use carnet_kit::samples::{recall, recall_id};
+use carnet_kit::samples::{recall, recall_id, stock_at_dealer};
 
 /// Probes f03 and `a_peer_takes_our_recall_number`: a number is its issuer's.
 #[test]
@@ -25,7 +25,7 @@ fn a_recall_number_is_nobodys_but_its_issuers() {
     let known = known.expect("the true recall stands");
     assert_eq!(known.status, RecallStatus::InForce);
     assert_eq!(known.notice.severity, Severity::StopUse);
-    b.must("dealer", act(code, Action::Stock {}));
+    b.must("registrar", act(code, stock_at_dealer(&b)));
     let sell = act(
         code,
         Action::Sell {
@@ -74,7 +74,7 @@ fn binds(change_registration: fn(&mut Country) -> Command, predicate: fn(&Countr
     let register = change_registration(&mut a);
     a.must("maker", register);
     let code = a.code(3);
-    a.must("maker", act(code, Action::Stock {}));
+    a.must("maker", act(code, Action::Stock { at: None }));
     let mut opened = recall(&a, "R-1", Severity::StopUse);
     if let Command::OpenRecall { notice, .. } = &mut opened {
         notice.predicate = predicate(&a);

@@ -59,7 +59,7 @@ fn a_reserved_code_is_not_stocked_or_scrapped() {
     let code = a.code(4);
     a.must("maker", Command::Reserve { code });
     for (who, action) in [
-        ("maker", Action::Stock {}),
+        ("maker", Action::Stock { at: None }),
         (
             "recycler",
             Action::DeclareEndOfLife {

@@ -231,6 +231,6 @@ fn a_request_kept_back_is_refused_after_its_time_limit() {
     entry_refused(&mut a, body, Reason::CommandExpired, detail);
     let code = a.code(1);
     let detail = Detail::Code { code };
-    let stock = act(code, Action::Stock {});
+    let stock = act(code, Action::Stock { at: None });
     refused(&mut a, "maker", stock, Reason::RobotUnknown, detail);
 }
