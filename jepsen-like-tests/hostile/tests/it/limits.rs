@@ -38,9 +38,10 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     include_str!("../../../../proto/domain/tests/it/arrival.rs"),
     include_str!("../../../../proto/domain/tests/it/claims.rs"),
+    include_str!("../../../../proto/domain/tests/it/holds.rs"),
     include_str!("../../../../proto/domain/tests/it/bounds.rs"),
     include_str!("../../../../proto/domain/tests/it/limits.rs"),
     include_str!("custody.rs"),

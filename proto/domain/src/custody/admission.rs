@@ -210,7 +210,7 @@ pub fn make_room(ids: &mut Vec<RecallId>, max: usize, known: &[Recall]) {
     ids.dedup();
     let is_known = |id: &RecallId| known.iter().any(|recall| recall.notice.id == *id);
     let (mut kept, mut others): (Vec<_>, Vec<_>) = ids.drain(..).partition(is_known);
-    others.truncate(max.saturating_sub(kept.len()));
+    others.truncate(max.saturating_sub(kept.len())); // saturates: no room is no room
     kept.append(&mut others);
     kept.sort();
     *ids = kept;
