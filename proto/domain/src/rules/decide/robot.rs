@@ -761,15 +761,29 @@ fn declare_end<F>(
             },
         );
     }
-    // Anybody may have brought it: what a stranger declares waits for its confirmation and ties up nothing, unless the robot
-    // was taken out of use by those who may.
-    let stranger = relations(cx.me(), &cx.signer.holder, after) == [Relation::None];
+    // Anybody may have brought it: what a stranger declares waits for its confirmation, ties up nothing and takes nothing
+    // back. Who made it, or declared before, is a stranger to it all the same.
+    let to_it = relations(cx.me(), &cx.signer.holder, after);
+    let to_it = to_it.iter().any(|relation| match relation {
+        Relation::Holder
+        | Relation::Owner
+        | Relation::Operator
+        | Relation::Workshop
+        | Relation::Desk
+        | Relation::Office => true,
+        Relation::Maker | Relation::Pending | Relation::None => false,
+    });
+    if let (Pending::Released { release }, false) = (&after.pending, to_it)
+        && cx.now <= release.until
+    {
+        return no(Reason::OwnershipRequestOpen, Detail::NOTHING);
+    }
     after.pending = Pending::EndOfLife {
         outcome,
         by: cx.side(),
         certificate,
     };
-    if !stranger || after.state == State::Retired {
+    if to_it {
         after.holds.push(Hold {
             kind: HoldKind::EndOfLifePending,
             setter: cx.actor(),
