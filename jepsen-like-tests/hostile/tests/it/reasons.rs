@@ -5,7 +5,7 @@ use carnet_domain::bytes::encoding::Blob;
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::{HOLDS_MAX, OFFERS_OF_PEER_MAX, UNSEALED_MAX};
+use carnet_domain::limits::{HOLDS_MAX, LEAVES_A_MINUTE_MAX, UNSEALED_MAX};
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
@@ -507,7 +507,13 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             said(&mut b, "customs", command)
         }
         Reason::BundleExpired => mailed(|peer| peer.bundle.valid_to = TimeMs(1)),
-        Reason::PeerPaused => mailed(|peer| peer.offers_open = OFFERS_OF_PEER_MAX),
+        Reason::PeerPaused => {
+            let now = Country::with_market("49").clock;
+            mailed(|peer| {
+                peer.heard.minute = now.0 / 60_000;
+                peer.heard.leaves = LEAVES_A_MINUTE_MAX;
+            })
+        }
         Reason::NoAgreement => {
             let (mut a, b) = recognised();
             let command = a.declare(1, transfer(1), &b.prefix);

@@ -94,7 +94,13 @@ pub fn detained(me: Prefix, here: &Robot, disclosed: &Robot) -> Option<Rejection
         .holds
         .iter()
         .filter(|hold| hold.setter.prefix != me);
-    if others.count() > shown(me, &[], disclosed.holds.clone()).len() {
+    let here_others = &here.holds;
+    if others.count()
+        > shown(me, here_others, disclosed.holds.clone())
+            .iter()
+            .filter(|hold| hold.setter.prefix != me)
+            .count()
+    {
         let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
         return Some(Rejection::new(
             Reason::RecordFull,
@@ -247,6 +253,11 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         let purpose = passage.purpose;
         Stay::Guest { purpose }
     };
+    // Who brings it in for repair repairs it.
+    let workshop = match (passage.purpose, passage.importer) {
+        (Purpose::RepairAndReturn, Party::Enterprise { id }) if !resident => Some(*id),
+        _ => None,
+    };
     let issuer = here.identity.code.prefix();
     let mut parts = disclosed.parts;
     let identity_parts = match issuer != passage.me && issuer == passage.from {
@@ -282,7 +293,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         importer,
         operator,
         scenario,
-        workshop: None,
+        workshop,
         state,
         holds: {
             let shown = shown(passage.me, &here.holds, disclosed.holds);
@@ -290,7 +301,13 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         },
         owed,
         remedied,
-        pending: here.pending,
+        // A release is of the owner who gave it, and of where the record stood: it does not outlive a journey.
+        pending: match here.pending {
+            Pending::EndOfLife { .. } => here.pending,
+            Pending::Nothing {} | Pending::Released { .. } | Pending::Asked { .. } => {
+                Pending::Nothing {}
+            }
+        },
         // A report of another country's inspector is not one of ours.
         inspection: None,
         custody: here.custody,
@@ -360,18 +377,19 @@ pub fn sent_back(me: Prefix, from: Prefix, here: &mut Robot, shown: &[Hold]) {
 /// of another country there are at most as many as its mailbox may bring, and of all others so many that ours have room.
 fn shown(me: Prefix, here: &[Hold], disclosed: Vec<Hold>) -> Vec<Hold> {
     let mut kept: Vec<Hold> = Vec::new();
-    for hold in disclosed {
+    // What stands here and is not shown goes on standing, and takes its room.
+    let stays = |hold: &&Hold| !disclosed.iter().any(is(hold));
+    let staying: Vec<Hold> = here.iter().filter(stays).cloned().collect();
+    for hold in disclosed.iter().cloned() {
         let setter = hold.setter.prefix;
         let of = |prefix: Prefix| move |other: &&Hold| other.setter.prefix == prefix;
         let counts = if setter == me {
             here.iter().any(is(&hold))
         } else {
-            kept.iter().filter(of(setter)).count() < HOLDS_OF_PEER_MAX
-                && kept
-                    .iter()
-                    .filter(|other| other.setter.prefix != me)
-                    .count()
-                    < HOLDS_OF_OTHERS_MAX
+            let all = || kept.iter().chain(&staying);
+            let of_others = all().filter(|other| other.setter.prefix != me);
+            all().filter(of(setter)).count() < HOLDS_OF_PEER_MAX
+                && of_others.count() < HOLDS_OF_OTHERS_MAX
         };
         if counts {
             kept.push(hold);

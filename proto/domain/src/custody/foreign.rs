@@ -787,9 +787,10 @@ impl<L: Ledger> Run<'_, L> {
                     let (code, state) = (*code, robot.state);
                     return no(Reason::StateFinal, Detail::RobotIs { code, state });
                 }
+                // Never a pause: what makes room stands in the same mailbox, behind this.
                 if from.peer.offers_open >= OFFERS_OF_PEER_MAX {
-                    let (peer, max) = (from.prefix, OFFERS_OF_PEER_MAX);
-                    return no(Reason::PeerPaused, Detail::OpenOffers { peer, max });
+                    let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
+                    return no(Reason::RecordFull, Detail::Full { what, max });
                 }
                 let newest = from.peer.newest(&agreement.id, self.now);
                 Some(Transfer {

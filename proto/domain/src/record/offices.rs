@@ -94,7 +94,7 @@ pub struct Offices {
     pub profile: Profile,
     /// Active keys, ascending.
     pub supervisors: Vec<Supervisor>,
-    /// Open proposals, oldest first; at most one for a key.
+    /// Open proposals, oldest first; at most one of a change.
     pub proposals: Vec<Proposal>,
 }
 crate::canonical_struct!(Offices {
@@ -113,10 +113,10 @@ impl Offices {
         }
     }
 
-    /// The proposal about a key that has not expired.
-    pub fn proposal(&self, key: &KeyId, now: TimeMs) -> Option<&Proposal> {
+    /// The proposal of a change, if it has not expired.
+    pub fn proposal(&self, change: &Change, now: TimeMs) -> Option<&Proposal> {
         let mut open = self.proposals.iter().filter(|one| now <= one.until);
-        open.find(|one| one.change.key() == *key)
+        open.find(|one| one.change == *change)
     }
 
     /// How many different persons hold active keys of a role, without one key.
@@ -143,11 +143,25 @@ impl Offices {
         }
     }
 
-    /// Takes a proposal up, in place of an older one about the same key and of those that expired.
+    /// Takes a proposal up, in place of an older one of the same change and of those that expired. Where there is no room, the
+    /// oldest makes way of whoever has proposed the most: no admin keeps the others from proposing.
     pub fn propose(&mut self, proposal: Proposal, now: TimeMs) {
-        let key = proposal.change.key();
         self.proposals
-            .retain(|one| now <= one.until && one.change.key() != key);
+            .retain(|one| now <= one.until && one.change != proposal.change);
         self.proposals.push(proposal);
+        while self.proposals.len() > PROPOSALS_MAX {
+            let of = |person: &str| {
+                let all = self.proposals.iter();
+                all.filter(|one| one.by.person == person).count()
+            };
+            let counts: Vec<usize> = self
+                .proposals
+                .iter()
+                .map(|one| of(&one.by.person))
+                .collect();
+            let most = counts.iter().max();
+            let oldest = counts.iter().position(|count| Some(count) == most);
+            self.proposals.remove(oldest.unwrap_or(0));
+        }
     }
 }

@@ -103,6 +103,25 @@ crate::canonical_variants!(Party {
     3 => Person { commitment, desk, since },
 });
 
+impl Party {
+    /// Whether it is the same party, since whenever: of a person, through the same desk.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Person {
+                    commitment, desk, ..
+                },
+                Self::Person {
+                    commitment: others,
+                    desk: theirs,
+                    ..
+                },
+            ) => commitment == others && desk == theirs,
+            (one, other) => one == other,
+        }
+    }
+}
+
 impl std::fmt::Display for Party {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

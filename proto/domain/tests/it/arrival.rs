@@ -10,7 +10,7 @@ use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
-use carnet_domain::record::{Pending, Robot, Stay};
+use carnet_domain::record::{Asking, PartyName, Pending, Robot, Stay};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_kit::forge::Forged;
@@ -821,7 +821,7 @@ fn offers_are_counted_while_they_are_open() {
     assert_eq!(open(&b, &a), 1);
     b.must("customs", admit(2));
     assert_eq!(open(&b, &a), 0);
-    // At the limit the feed waits; the offer is taken when one has ended.
+    // At the limit an offer is refused, and what stands behind it is read all the same: what makes room is among it.
     b.deliver(&mut a);
     a.must("maker", a.register(2));
     a.must("customs", a.declare(2, transfer(3), &b.prefix));
@@ -829,10 +829,19 @@ fn offers_are_counted_while_they_are_open() {
     let mut peer = peer.expect("a peer");
     peer.offers_open = carnet_domain::limits::OFFERS_OF_PEER_MAX;
     let Ok(()) = b.ledger.put_peer(peer.clone());
-    mail(&mut a, &mut b, "PeerPaused: 86: 10000 open offers");
-    peer.offers_open = 0;
-    let Ok(()) = b.ledger.put_peer(peer);
-    mail(&mut a, &mut b, "done");
+    a.must("maker", a.register(3));
+    let theft = Command::SetHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "seen abroad".into(),
+    };
+    a.must("registrar", theft);
+    mail(&mut a, &mut b, "done; done");
+    let second = a.code(2);
+    let Ok(record) = b.ledger.robot(&second);
+    assert_eq!(record, None, "it is not asked for");
+    let stolen = robot(&b, &code).holds;
+    assert!(stolen.iter().any(|hold| hold.kind == HoldKind::Theft));
 }
 
 /// Without a clause in force an issuer's word about a robot that it has not is shown, and binds nothing.
@@ -1350,4 +1359,63 @@ fn an_offer_of_what_ended_is_nacked() {
     mail(&mut a, &mut b, "done");
     assert_eq!(newest_kind(&b), Kind::Nack);
     assert_eq!(phase(&b, 1, "86"), "unknown");
+}
+
+/// A release given before a journey would give away the robot of whoever owns it after that.
+#[test]
+fn a_release_does_not_outlive_a_journey() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    a.must("maker", on(code, carnet_kit::samples::stock_at_dealer(&a)));
+    let owner = PartyName::Enterprise {
+        id: a.enterprise("0002"),
+    };
+    a.must("dealer", on(code, Action::Sell { owner }));
+    let release = carnet_kit::samples::release(&a, code, None, Asking::Suffices);
+    a.must("owner", release);
+    assert!(matches!(robot(&a, &code).pending, Pending::Released { .. }));
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("customs", admit(2));
+    assert_eq!(robot(&a, &code).pending, Pending::Nothing {});
+}
+
+/// A guest that came to be repaired is repaired by who brought it in, and by nobody else.
+#[test]
+fn a_guest_is_repaired_by_who_brought_it_in_for_it() {
+    for (purpose, repairs) in [
+        (Purpose::RepairAndReturn, true),
+        (Purpose::Exhibition, false),
+    ] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        bring(&mut a, &mut b, code, 1, purpose);
+        let Command::Admit {
+            transfer,
+            place,
+            documents,
+            countersignature,
+            ..
+        } = admit(1)
+        else {
+            panic!("an admission");
+        };
+        let importer = PartyName::Enterprise {
+            id: b.enterprise("0001"),
+        };
+        let admit = Command::Admit {
+            transfer,
+            place,
+            importer,
+            documents,
+            countersignature,
+        };
+        b.must("customs", admit);
+        let report = sha256(&[b"report"]);
+        let repair = on(code, Action::Repair { report });
+        let said = if repairs { "done" } else { "NotYours: …" };
+        check(&mut b, "service", repair, said);
+    }
 }

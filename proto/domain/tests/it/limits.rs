@@ -1490,10 +1490,26 @@ fn supervisors_and_proposals_are_counted() {
         let new = enrol(&b, number);
         b.must("admin", new);
     }
+    // The oldest of who proposed most makes way, and what the other says is heard.
+    let first = enrol(&b, 0);
     let more = enrol(&b, PROPOSALS_MAX);
-    check(&mut b, "admin", more.clone(), "RecordFull: 16 proposals");
+    check(&mut b, "admin", more.clone(), "done");
+    let kept = b.registry().offices.proposals;
+    assert_eq!(kept.len(), PROPOSALS_MAX);
+    check(&mut b, "admin-2", first, "done");
+    let kept = b.registry().offices.proposals;
+    assert_eq!(kept.len(), PROPOSALS_MAX, "a first word again");
+    let by = kept.last().map(|one| one.by.person.clone());
+    assert_ne!(by, kept.first().map(|one| one.by.person.clone()));
+    check(&mut b, "admin-2", more.clone(), "done");
+    assert_eq!(
+        b.registry().offices.proposals.len(),
+        PROPOSALS_MAX - 1,
+        "the second word"
+    );
     // What has expired makes room.
     b.advance(DurationMs::from_days(8));
-    check(&mut b, "admin", more, "done");
+    let new = enrol(&b, PROPOSALS_MAX + 1);
+    check(&mut b, "admin", new, "done");
     assert_eq!(b.registry().offices.proposals.len(), 1);
 }

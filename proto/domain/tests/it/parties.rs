@@ -669,3 +669,34 @@ fn an_owner_holds_its_own_robot_and_no_other() {
     check(&mut x, "x-owner", lift.clone(), "NotYours: …");
     check(&mut x, "owner", lift, "done");
 }
+
+/// It was put into use later than it was sold, through the same desk: the same person, who has nothing to do with it any more.
+#[test]
+fn who_operated_as_the_old_owner_does_no_longer() {
+    let mut x = sold();
+    let person = || PartyName::Person {
+        commitment: carnet_domain::bytes::digest::sha256(&[b"somebody"]),
+    };
+    x.must("maker", x.register(2));
+    x.must("maker", act(&x, 2, samples::stock_at_dealer(&x)));
+    x.must("dealer", act(&x, 2, Action::Sell { owner: person() }));
+    let deploy = Action::Deploy {
+        operator: person(),
+        scenario: "home".into(),
+    };
+    x.must("dealer", act(&x, 2, deploy));
+    let release = samples::release(&x, x.code(2), None, Asking::Suffices);
+    x.must("dealer", release);
+    let ask = Action::RequestOwnership {
+        owner: enterprise(&x, "0003"),
+        secret: samples::SECRET,
+    };
+    x.must("x-owner", act(&x, 2, ask));
+    let Ok(robot) = x.ledger.robot(&x.code(2));
+    let robot = robot.expect("registered");
+    assert_eq!(
+        robot.owner.map(|owner| owner.to_string()).as_deref(),
+        Some("enterprise 860003")
+    );
+    assert_eq!(robot.operator, None);
+}

@@ -42,7 +42,8 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
 
 /// The new owner holds it too; who operated it as the old owner does no longer.
 pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
-    if robot.operator.is_some() && robot.operator == robot.owner {
+    let same = |operator: &Party| robot.owner.as_ref().is_some_and(|owner| owner.is(operator));
+    if robot.operator.as_ref().is_some_and(same) {
         robot.operator = None;
     }
     robot.holder = Some(owner.clone());

@@ -7,7 +7,7 @@
 use super::{Context, Decided, OrFault, Stop, no, standing};
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{PROPOSALS_MAX, SUPERVISORS_MAX};
+use crate::limits::SUPERVISORS_MAX;
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
@@ -156,22 +156,18 @@ fn settled<F>(cx: &Context<'_>, command: &Command, signer: Signer, change: Chang
     };
     let offices = &cx.registry.offices;
     let at_once = !supervising(&signer) || offices.profile == Profile::Sandbox;
-    let first = offices.proposal(&signer.id, cx.now);
+    let first = offices.proposal(&change, cx.now);
     // The word of an admin who is none any more is none.
     let admins = |first: &&Proposal| {
         let mut supervisors = offices.supervisors.iter();
         supervisors.any(|one| one.key == first.by.key && one.role == Role::Admin)
     };
-    let same = first.filter(admins).filter(|first| first.change == change);
+    let same = first.filter(admins);
     match same {
         Some(first) if !at_once && !are_two(&first.by, &cx.side()) => {
             return no(Reason::SecondPartyRequired, Detail::SameParty {});
         }
         None if !at_once => {
-            let open = offices.proposals.iter().filter(|one| cx.now <= one.until);
-            if open.count() >= PROPOSALS_MAX {
-                return full(Counted::Proposals, PROPOSALS_MAX);
-            }
             let proposal = Proposal {
                 change,
                 by: cx.side(),

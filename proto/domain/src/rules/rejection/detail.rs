@@ -203,7 +203,6 @@ details! {
 
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
     206 InAMinute { peer: Prefix, what: Counted, max: u64 } "{peer}: {max} {} in a minute", what.word();
-    207 OpenOffers { peer: Prefix, max: u64 } "{peer}: {max} open offers";
     208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
