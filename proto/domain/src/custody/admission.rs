@@ -93,7 +93,7 @@ pub fn detained(me: Prefix, here: &Robot, disclosed: &Robot) -> Option<Rejection
     let others = disclosed
         .holds
         .iter()
-        .filter(|hold| hold.setter.prefix != me);
+        .filter(|hold| hold.setter.prefix != me && hold.kind != HoldKind::EndOfLifePending);
     let here_others = &here.holds;
     if others.count()
         > shown(me, here_others, disclosed.holds.clone())
@@ -383,7 +383,10 @@ fn shown(me: Prefix, here: &[Hold], disclosed: Vec<Hold>) -> Vec<Hold> {
     for hold in disclosed.iter().cloned() {
         let setter = hold.setter.prefix;
         let of = |prefix: Prefix| move |other: &&Hold| other.setter.prefix == prefix;
-        let counts = if setter == me {
+        // An end that waits abroad waits there: here nobody could confirm or withdraw it.
+        let counts = if hold.kind == HoldKind::EndOfLifePending && setter != me {
+            false
+        } else if setter == me {
             here.iter().any(is(&hold))
         } else {
             let all = || kept.iter().chain(&staying);

@@ -7,12 +7,14 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
+use carnet_domain::record::event::Standing;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
-use carnet_domain::record::{Asking, PartyName, Pending, Robot, Stay};
+use carnet_domain::record::{Asking, Hold, Holder, PartyName, Pending, Robot, Setter, Stay};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
+use carnet_domain::rules::policy::Role;
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, agreed, agreement, befriend, text, transfer};
 
@@ -1418,4 +1420,54 @@ fn a_guest_is_repaired_by_who_brought_it_in_for_it() {
         let said = if repairs { "done" } else { "NotYours: …" };
         check(&mut b, "service", repair, said);
     }
+}
+
+/// A hold that nobody here could lift: it is not taken with an offer, and not admitted with a departure.
+#[test]
+fn an_end_that_waits_abroad_is_not_taken_from_there() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let mut honest = a.clone();
+    honest.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let Ok(record) = honest.ledger.leaf(honest.registry().tree.size() - 1);
+    let values = record.expect("the offer").values.into_iter();
+    let mut slots = Slots::new();
+    slots.values = values
+        .map(|value| value.map(|value| value.0))
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("a leaf has 16 slots");
+    let told = robot(&a, &code);
+    let hold = |kind| Hold {
+        kind,
+        setter: Setter {
+            prefix: prefix("33"),
+            party: Holder::Office { name: "x".into() },
+            role: Role::Registrar,
+        },
+        reason: String::new(),
+        since: TimeMs(0),
+    };
+    let standing = Standing {
+        state: told.state,
+        holds: vec![hold(HoldKind::EndOfLifePending), hold(HoldKind::Review)],
+        owed: told.owed,
+        remedied: told.remedied,
+    };
+    slots.set(slot::STATE, &standing);
+    let forged = Forged {
+        kind: Kind::Custody.number(),
+        subject: Subject::robot(&code),
+        slots,
+        status: 7,
+    };
+    let to = b.prefix;
+    a.forge(forged, &to);
+    a.close();
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let peer = peer.expect("a peer");
+    let batch = a.lying_mail(&to, peer.size_seen, peer.cursor);
+    b.apply(carnet_domain::machine::entry::Body::Foreign { batch });
+    let kinds = |robot: Robot| robot.holds.iter().map(|hold| hold.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(robot(&b, &code)), [HoldKind::Review]);
 }
