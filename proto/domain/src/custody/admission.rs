@@ -12,6 +12,8 @@
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
 //! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | the exporter's; none after an export for good |
+//! | workshop | who brought a guest in for repair; else none |
+//! | pending | an end of life that waits here; a release or a request of before the journey is over |
 //! | holds | both, by setter and kind: of our offices those here alone, of others a bounded number; less what the exporter's own setters lifted ([`forget_lifted`]) |
 //! | owed recalls | what was matched here, and of those shown the recalls that there can be ([`recalled`]) |
 //! | remedied recalls | those here, and of those shown what was owed, or was the exporter's own recall |
@@ -94,13 +96,9 @@ pub fn detained(me: Prefix, here: &Robot, disclosed: &Robot) -> Option<Rejection
         .holds
         .iter()
         .filter(|hold| hold.setter.prefix != me && hold.kind != HoldKind::EndOfLifePending);
-    let here_others = &here.holds;
-    if others.count()
-        > shown(me, here_others, disclosed.holds.clone())
-            .iter()
-            .filter(|hold| hold.setter.prefix != me)
-            .count()
-    {
+    let taken = shown(me, &here.holds, &disclosed.holds);
+    let taken = taken.iter().filter(|hold| hold.setter.prefix != me);
+    if others.count() > taken.count() {
         let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
         return Some(Rejection::new(
             Reason::RecordFull,
@@ -112,14 +110,7 @@ pub fn detained(me: Prefix, here: &Robot, disclosed: &Robot) -> Option<Rejection
         .holds
         .iter()
         .find(|hold| blocks_departure(hold.kind));
-    held.map(|hold| {
-        let detail = Detail::HoldStands {
-            kind: hold.kind,
-            setter: hold.setter.clone(),
-            since: hold.since,
-        };
-        Rejection::new(Reason::Held, detail)
-    })
+    held.map(|hold| Rejection::new(Reason::Held, hold.stands()))
 }
 
 /// Level and safety class that bind a robot here: the issuer's newest word.
@@ -296,7 +287,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         workshop,
         state,
         holds: {
-            let shown = shown(passage.me, &here.holds, disclosed.holds);
+            let shown = shown(passage.me, &here.holds, &disclosed.holds);
             union(here.holds, shown)
         },
         owed,
@@ -325,7 +316,7 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
         // What it owes is asked when it is admitted.
         Some(before) => Robot {
             holds: {
-                let shown = shown(me, &before.holds, disclosed.holds);
+                let shown = shown(me, &before.holds, &disclosed.holds);
                 union(before.holds, shown)
             },
             head: before.head,
@@ -335,7 +326,7 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
             ..disclosed
         },
         None => Robot {
-            holds: shown(me, &[], disclosed.holds),
+            holds: shown(me, &[], &disclosed.holds),
             stay: Stay::Asked {},
             owed: Vec::new(),
             remedied: Vec::new(),
@@ -375,27 +366,27 @@ pub fn sent_back(me: Prefix, from: Prefix, here: &mut Robot, shown: &[Hold]) {
 
 /// The holds of a disclosure that count here. What our own offices set is what the record here says, and nobody shows more of it;
 /// of another country there are at most as many as its mailbox may bring, and of all others so many that ours have room.
-fn shown(me: Prefix, here: &[Hold], disclosed: Vec<Hold>) -> Vec<Hold> {
+fn shown(me: Prefix, here: &[Hold], disclosed: &[Hold]) -> Vec<Hold> {
     let mut kept: Vec<Hold> = Vec::new();
     // What stands here and is not shown goes on standing, and takes its room.
     let stays = |hold: &&Hold| !disclosed.iter().any(is(hold));
-    let staying: Vec<Hold> = here.iter().filter(stays).cloned().collect();
-    for hold in disclosed.iter().cloned() {
+    let staying: Vec<&Hold> = here.iter().filter(stays).collect();
+    for hold in disclosed {
         let setter = hold.setter.prefix;
         let of = |prefix: Prefix| move |other: &&Hold| other.setter.prefix == prefix;
         // An end that waits abroad waits there: here nobody could confirm or withdraw it.
         let counts = if hold.kind == HoldKind::EndOfLifePending && setter != me {
             false
         } else if setter == me {
-            here.iter().any(is(&hold))
+            here.iter().any(is(hold))
         } else {
-            let all = || kept.iter().chain(&staying);
+            let all = || kept.iter().chain(staying.iter().copied());
             let of_others = all().filter(|other| other.setter.prefix != me);
             all().filter(of(setter)).count() < HOLDS_OF_PEER_MAX
                 && of_others.count() < HOLDS_OF_OTHERS_MAX
         };
         if counts {
-            kept.push(hold);
+            kept.push(hold.clone());
         }
     }
     kept

@@ -36,6 +36,17 @@ crate::canonical_struct!(Hold {
     since
 });
 
+impl Hold {
+    /// That it stands, and so refuses something.
+    pub fn stands(&self) -> Detail {
+        Detail::HoldStands {
+            kind: self.kind,
+            setter: self.setter.clone(),
+            since: self.since,
+        }
+    }
+}
+
 /// Firmware of a robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firmware {

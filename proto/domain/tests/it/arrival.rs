@@ -1471,3 +1471,37 @@ fn an_end_that_waits_abroad_is_not_taken_from_there() {
     let kinds = |robot: Robot| robot.holds.iter().map(|hold| hold.kind).collect::<Vec<_>>();
     assert_eq!(kinds(robot(&b, &code)), [HoldKind::Review]);
 }
+
+/// Two disclosures, each within the bound, would together leave our own offices no room.
+#[test]
+fn holds_that_stand_here_take_the_room_of_holds_that_are_shown() {
+    let (a, b) = two();
+    let hold = |by: &str, number: usize| Hold {
+        kind: HoldKind::Review,
+        setter: Setter {
+            prefix: prefix(by),
+            party: Holder::Office {
+                name: format!("x{number}"),
+            },
+            role: Role::Registrar,
+        },
+        reason: String::new(),
+        since: TimeMs(0),
+    };
+    let eight = |by| (0..8).map(move |number| hold(by, number));
+    let (mut here, mut shown) = (robot(&a, &a.code(1)), robot(&a, &a.code(1)));
+    let detained = |here: &Robot, shown: &Robot| {
+        let found = carnet_domain::custody::admission::detained(b.prefix, here, shown);
+        found.map(|rejection| rejection.reason.name())
+    };
+    shown.holds = eight("35").chain(eight("36")).collect();
+    assert_eq!(detained(&here, &shown), None);
+    here.holds = eight("33").chain(eight("34")).collect();
+    assert_eq!(detained(&here, &shown), Some("RecordFull"));
+    shown.holds.clone_from(&here.holds);
+    assert_eq!(
+        detained(&here, &shown),
+        None,
+        "shown again they are the same"
+    );
+}

@@ -270,14 +270,7 @@ pub(super) fn declare_export<L: Ledger>(
         .iter()
         .find(|h| blocks(h.kind, ActionKind::DeclareExport) || blocks_departure(h.kind))
     {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     let owed = recalls_owed(ledger, &robot)?;
     if let Some(recall) = owed
@@ -542,14 +535,7 @@ pub(super) fn depart<L: Ledger>(
         );
     }
     if let Some(hold) = robot.holds.iter().find(|hold| blocks_departure(hold.kind)) {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     let owed = recalls_owed(ledger, robot)?;
     if let Some(recall) = owed
@@ -744,14 +730,7 @@ pub(super) fn send_back<L: Ledger>(
     // Nor does it leave while its end waits for the second signer.
     let mut holds = held.robot.iter().flat_map(|robot| &robot.holds);
     if let Some(hold) = holds.find(|h| h.kind == HoldKind::EndOfLifePending) {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     let link = propose(cx.me(), &held.chain, &Act::Return, cx.now)?;
     let code = transfer.code;

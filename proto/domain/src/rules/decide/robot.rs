@@ -271,14 +271,7 @@ pub(super) fn register<L: Ledger>(
     // A hold on a code that was set aside is lifted, not registered over.
     let standing = current.as_ref().and_then(|robot| robot.holds.first());
     if let Some(hold) = standing {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     if let Some(other) = ledger.part_holder(&body).or_fault()? {
         return no(Reason::BodyExists, Detail::BodyOf { code: other });
@@ -451,14 +444,7 @@ pub(super) fn admissible<L: Ledger>(
         no_request(robot, cx.now)?;
     }
     if let Some(hold) = robot.holds.iter().find(|hold| blocks(hold.kind, action)) {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     let owed = recalls_owed(ledger, robot)?;
     if let Some(recall) = owed
@@ -808,14 +794,7 @@ fn replace_part<L: Ledger>(
     // What a stolen robot is known by stays in it.
     let stolen = after.holds.iter().find(|hold| hold.kind == HoldKind::Theft);
     if let Some(hold) = stolen.filter(|_| identity) {
-        return no(
-            Reason::Held,
-            Detail::HoldStands {
-                kind: hold.kind,
-                setter: hold.setter.clone(),
-                since: hold.since,
-            },
-        );
+        return no(Reason::Held, hold.stands());
     }
     let again = after.former_parts.contains(&fitted.identity);
     let list = if identity {
