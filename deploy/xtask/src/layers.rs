@@ -4,9 +4,10 @@
 //! heavy library its rooms. A pure crate has a closed list besides: what is not on it may not come in. The table is the
 //! one of the design's overview; a change here is a change of the architecture and belongs into ARCHITECTURE.md too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -42,6 +43,8 @@ const TRUST: &str = "carnet-trust";
 const PEERING: &str = "carnet-peering";
 const CARNETD: &str = "carnetd";
 const CLIENT: &str = "carnet-client";
+const CLI: &str = "carnet-cli";
+const PKI: &str = "carnet-pki";
 const XTASK: &str = "carnet-xtask";
 const MODEL: &str = "carnet-model";
 const SIM: &str = "carnet-sim";
@@ -99,9 +102,11 @@ pub const ROOMS: &[Room] = &[
         CARNETD,
         "node/carnetd",
         &[DOMAIN, WIRE, STORE, CONSENSUS, TRUST, PEERING],
-        &[CLIENT, KIT],
+        &[PKI, KIT],
     ),
-    room(CLIENT, "client", &[DOMAIN, WIRE, TRUST], &[]),
+    room(CLIENT, "client/sdk", &[DOMAIN, WIRE, TRUST], &[PKI]),
+    room(PKI, "client/pki", &[CLIENT, DOMAIN, TRUST], &[]),
+    room(CLI, "client/cli", &[CLIENT, PKI, DOMAIN, WIRE, TRUST], &[]),
     room(KIT, "jepsen-like-tests/kit", &[DOMAIN, TRUST], &[]),
     room(MODEL, "jepsen-like-tests/model", SERVER_AND_KIT, &[]),
     room(SIM, "jepsen-like-tests/sim", SERVER_AND_KIT, &[]),
@@ -130,7 +135,7 @@ pub const HEAVY: &[Heavy] = &[
     heavy("tonic-health", &[CARNETD], &[CLUSTER, SIM]),
     heavy(
         "tonic*",
-        &[WIRE, CONSENSUS, PEERING, CARNETD, CLIENT, SIM, CLUSTER],
+        &[WIRE, CONSENSUS, PEERING, CARNETD, CLIENT, CLI, SIM, CLUSTER],
         &[],
     ),
     heavy("axum*", &[CARNETD], &[]),
@@ -143,22 +148,24 @@ pub const HEAVY: &[Heavy] = &[
     heavy("openraft-rt*", &[CONSENSUS, SIM], &[]),
     heavy("openraft*", &[CONSENSUS], &[]),
     // Certificates and keys.
-    heavy("x509-parser", &[TRUST], &[CLIENT, CARNETD]),
+    heavy("x509-parser", &[TRUST], &[CARNETD]),
     heavy("rustls-webpki", &[TRUST], &[]),
-    heavy("rcgen", &[CLIENT], &[TRUST, CARNETD, PEERING, CONSENSUS]),
-    heavy("rustls", &[CARNETD, CLIENT], &[CLUSTER]),
+    heavy("rcgen", &[PKI], &[TRUST, CARNETD, PEERING, CONSENSUS]),
+    heavy("rustls", &[CARNETD, CLIENT], &[CLUSTER, PKI]),
     heavy("tokio-rustls", &[CARNETD, CLIENT], &[CLUSTER]),
     heavy("curve25519-dalek", &[DOMAIN], &[]),
     heavy("coset", &[DOMAIN], &[]),
     // The outside world.
     heavy(
         "tokio*",
-        &[STORE, CONSENSUS, PEERING, CARNETD, CLIENT, SIM, CLUSTER],
+        &[
+            STORE, CONSENSUS, PEERING, CARNETD, CLIENT, CLI, SIM, CLUSTER,
+        ],
         &[],
     ),
     heavy(
         "rand",
-        &[CARNETD, CLIENT, SIM, CLUSTER],
+        &[CARNETD, CLIENT, CLI, SIM, CLUSTER],
         &[STORE, CONSENSUS, MODEL],
     ),
     heavy("rayon", &[CONSENSUS, CARNETD], &[]),
@@ -168,21 +175,22 @@ pub const HEAVY: &[Heavy] = &[
     // People.
     heavy(
         "clap*",
-        &[CARNETD, CLIENT, XTASK, MODEL, SIM, HOSTILE, CLUSTER],
+        &[CARNETD, CLI, XTASK, MODEL, SIM, HOSTILE, CLUSTER],
         &[],
     ),
-    heavy("indicatif", &[CLIENT], &[]),
-    heavy("etcd-client", &[CLIENT], &[]),
-    heavy("hdrhistogram", &[CLIENT], &[CLUSTER]),
-    heavy("csv", &[CLIENT], &[]),
+    heavy("toml", &[CLI, CARNETD], &[CLUSTER]),
+    heavy("indicatif", &[CLI], &[]),
+    heavy("etcd-client", &[CLI], &[]),
+    heavy("hdrhistogram", &[CLI], &[CLUSTER]),
+    heavy("csv", &[CLI], &[]),
     heavy(
         "serde_json",
-        &[CARNETD, CLIENT, SIM, CLUSTER],
+        &[CARNETD, CLIENT, CLI, SIM, CLUSTER],
         &[DOMAIN, WIRE, TRUST],
     ),
     heavy(
         "tracing-subscriber",
-        &[CARNETD, CLIENT, SIM, CLUSTER],
+        &[CARNETD, CLI, SIM, CLUSTER],
         &[CONSENSUS],
     ),
     // Tests of the whole.
@@ -320,6 +328,33 @@ pub fn read(folder: &Path) -> Result<Workspace, Box<dyn std::error::Error>> {
     }
     workspace.edges.sort();
     Ok(workspace)
+}
+
+/// The libraries, with their versions, that a product which links `package` compiles, `package` itself among them, on this kind of machine.
+/// Asks no registry.
+///
+/// # Errors
+/// When `cargo tree` fails.
+pub fn below(folder: &Path, package: &str) -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let listed = Command::new(cargo)
+        .current_dir(folder)
+        .args(["tree", "--locked", "--offline", "-e", "normal"])
+        .args(["--prefix", "none", "--format", "{p}", "-p", package])
+        .output()?;
+    if !listed.status.success() {
+        return Err(String::from_utf8_lossy(&listed.stderr).into());
+    }
+    let text = String::from_utf8(listed.stdout)?;
+    Ok(text.lines().map(name_and_version).collect())
+}
+
+/// `tonic v0.14.9 (…)` as `tonic v0.14.9`.
+fn name_and_version(line: &str) -> String {
+    line.split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Judges one edge; edges of unknown members are reported by their member.

@@ -59,7 +59,7 @@ impl Attacker {
             .channel(&of.client_address(node), server)
             .map_err(Broken::at(who))?;
         let mut client = RegistryClient::new(channel);
-        let key = carnet_client::pki::read_seed(&file("actor.key")).map_err(Broken::at(who))?;
+        let key = carnet_client::keys::read_seed(&file("actor.key")).map_err(Broken::at(who))?;
         let nonce = sha256(&[who.as_bytes(), &node.to_be_bytes()]);
         let asked = client.open_session(registry::OpenSessionRequest::default());
         let asked = asked.await.map_err(Broken::at("ask for a session"))?;
@@ -205,10 +205,10 @@ impl HostilePeer {
         log_key: PublicKey,
     ) -> Result<Signed, Broken> {
         let root = |of: &Jurisdiction| {
-            carnet_client::pki::read_seed(&of.pki().join("root/root-1.seed"))
+            carnet_client::keys::read_seed(&of.pki().join("root/root-1.seed"))
                 .map_err(Broken::at("root key"))
         };
-        let roots = carnet_client::pki::read_roots(&keys.pki().join("root/roots.crt"))
+        let roots = carnet_client::keys::read_roots(&keys.pki().join("root/roots.crt"))
             .map_err(Broken::at("roots"))?;
         let certificates = roots.of(keys.prefix()).iter();
         let theirs = root(keys)?;

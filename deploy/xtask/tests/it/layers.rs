@@ -1,6 +1,6 @@
 //! The layers: the real workspace, and wrong edges planted into it.
 
-use carnet_xtask::layers::{Edge, ROOMS, Reach, Workspace, check, read};
+use carnet_xtask::layers::{Edge, ROOMS, Reach, Workspace, below, check, read};
 
 fn real() -> Workspace {
     read(super::root()).expect("cargo metadata answers")
@@ -41,6 +41,39 @@ fn the_workspace_keeps_its_layers() {
     assert!(
         ROOMS.len() < workspace.edges.len(),
         "the dependencies were read"
+    );
+}
+
+/// How many libraries a user of the SDK compiles, itself included.
+const SDK_LIBRARIES_MAX: usize = 149;
+
+/// What a program that links the SDK pays for: libraries of its own kind only, and few of them.
+#[test]
+fn a_user_of_the_sdk_compiles_fewer_than_150_libraries() {
+    let libraries = below(super::root(), "carnet-client").expect("cargo lists the libraries");
+    let named = |library: &str| {
+        libraries
+            .iter()
+            .any(|one| one.split(' ').next() == Some(library))
+    };
+    assert!(named("tonic"), "the libraries were listed");
+    for library in [
+        "clap",
+        "csv",
+        "indicatif",
+        "toml",
+        "tracing-subscriber",
+        "rcgen",
+        "hdrhistogram",
+        "rocksdb",
+        "openraft",
+    ] {
+        assert!(!named(library), "{library} is of another room");
+    }
+    assert!(
+        libraries.len() <= SDK_LIBRARIES_MAX,
+        "{} libraries: {libraries:?}",
+        libraries.len()
     );
 }
 

@@ -30,10 +30,10 @@ pub(super) const ENTERPRISE: &str = "0001";
 pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
     let keys = (1..=of.plan.roots).map(|number| {
         let path = of.pki().join(format!("root/root-{number}.seed"));
-        carnet_client::pki::read_seed(&path).map_err(Broken::at("root key"))
+        carnet_client::keys::read_seed(&path).map_err(Broken::at("root key"))
     });
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    let cluster = carnet_client::pki::read_cluster(&of.pki()).map_err(Broken::at("cluster"))?;
+    let cluster = carnet_client::keys::read_cluster(&of.pki()).map_err(Broken::at("cluster"))?;
     let signer = |who: &str, role, office: &str| -> Result<FirstSigner, Broken> {
         let public = layout::actor_key(of, who)?;
         Ok(FirstSigner {

@@ -105,7 +105,7 @@ pub(super) fn actor_key(of: &Jurisdiction, who: &str) -> Result<PublicKey, Broke
 
 /// A public key in a file.
 pub(super) fn public_key(path: &Path) -> Result<PublicKey, Broken> {
-    carnet_client::pki::read_public_key(path).map_err(Broken::at(path.display().to_string()))
+    carnet_client::keys::read_public_key(path).map_err(Broken::at(path.display().to_string()))
 }
 
 /// Writes the configuration of a node, with short timeouts.

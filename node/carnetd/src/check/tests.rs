@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
 use carnet_domain::bytes::code::Prefix;
+use carnet_pki::{Host, NodeSpec, PkiPlan};
 use tempfile::TempDir;
 
 use super::*;
@@ -41,7 +41,7 @@ impl Machine {
             })
             .to_vec();
         let clock = SystemClock::new();
-        pki::init(&folder.path().join("pki"), &plan, clock.wall()).expect("keys");
+        carnet_pki::init(&folder.path().join("pki"), &plan, clock.wall()).expect("keys");
         // Ports that were free a moment ago, all different because all were open at once.
         let open: Vec<TcpListener> = (0..4)
             .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))

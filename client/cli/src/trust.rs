@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::{pki, wall_time};
+use carnet_client::{keys, wall_time};
 use carnet_domain::bytes::code::{ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
@@ -36,7 +36,7 @@ impl Roots {
         for number in 1..=3 {
             let path = directory.join(format!("root/root-{number}.seed"));
             if path.exists() {
-                keys.push(pki::read_seed(&path)?);
+                keys.push(keys::read_seed(&path)?);
             }
         }
         if keys.is_empty() {
@@ -53,7 +53,7 @@ impl Roots {
         if files.is_empty() {
             return Self::open(settings.pki_dir()?);
         }
-        let read = |file: &PathBuf| Ok(pki::read_seed(file)?);
+        let read = |file: &PathBuf| Ok(keys::read_seed(file)?);
         Ok(Self(files.iter().map(read).collect::<Result<_, Failed>>()?))
     }
 
@@ -152,8 +152,8 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
         Bundle::Export(export) => {
             let directory = settings.pki_dir()?;
             let roots = Roots::open(directory)?;
-            let certificates = pki::read_chain(&directory.join("root/roots.crt"))?;
-            let pinned = pki::read_roots(&directory.join("root/roots.crt"))?;
+            let certificates = keys::read_chain(&directory.join("root/roots.crt"))?;
+            let pinned = keys::read_roots(&directory.join("root/roots.crt"))?;
             let primary: Vec<Prefix> = pinned.jurisdictions().collect();
             let profile = match primary.first() {
                 Some(prefix) => profile_of(&office_signers(directory, *prefix)?),
@@ -167,7 +167,7 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
                 keyring: KeyringKind::File,
                 roots: roots.public(),
                 threshold: roots.threshold(),
-                log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
+                log_key: keys::read_public_key(&directory.join("keys/log.pub"))?,
                 profile,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
                 endpoints: export.federation_endpoints,

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
-use carnet_client::{BulkEvent, BulkReport, identity, pki};
+use carnet_client::{BulkEvent, BulkReport, identity, keys};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::machine::entry::ItemAnswer;
@@ -175,7 +175,7 @@ impl Row {
         let robot_key = match filled(self.robot_key) {
             None => None,
             Some(text) => {
-                let bytes = pki::parse_seed(&text)
+                let bytes = keys::parse_seed(&text)
                     .ok_or_else(|| field("robot_key", "expected 64 hexadecimal digits".into()))?;
                 Some(
                     PublicKey::enroll(bytes)

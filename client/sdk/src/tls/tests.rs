@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use carnet_domain::rules::policy::Role;
+use carnet_pki::{NodeSpec, PkiPlan, init};
 use carnet_trust::identity::ClientName;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::pki::{NodeSpec, PkiPlan, init, read_chain, read_roots};
+use crate::keys::{read_chain, read_roots};
 
 const NOW: TimeMs = match TimeMs::of_date(2026, 6, 1) {
     Some(time) => time,

@@ -1,17 +1,11 @@
-//! Writes new files and reads them back; never overwrites.
+//! Writes new files; never overwrites.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use carnet_domain::bytes::signature::{PublicKey, SecretKey};
-use carnet_trust::identity::{ClusterId, IdentityError};
-use carnet_trust::roots::{PinnedRoots, RootCertificate};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-
-use super::PkiError;
+use crate::PkiError;
 
 /// Files to be written, relative to one directory.
 #[derive(Default)]
@@ -121,91 +115,4 @@ fn first_entry(directory: &Path) -> Result<Option<PathBuf>, PkiError> {
 pub(super) fn fault(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PkiError {
     let path = path.to_owned();
     move |source| PkiError::Io { act, path, source }
-}
-
-pub(super) fn content(path: &Path, fault: impl ToString) -> PkiError {
-    PkiError::Content {
-        path: path.to_owned(),
-        fault: fault.to_string(),
-    }
-}
-
-pub(super) fn read_text(path: &Path) -> Result<String, PkiError> {
-    fs::read_to_string(path).map_err(fault("read", path))
-}
-
-/// The identity of the cluster in a directory that `init` made.
-///
-/// # Errors
-/// When the file cannot be read or holds no cluster's identity.
-pub fn read_cluster(directory: &Path) -> Result<ClusterId, PkiError> {
-    let path = directory.join(super::CLUSTER_FILE);
-    let text = read_text(&path)?;
-    text.strip_suffix('\n')
-        .unwrap_or(&text)
-        .parse()
-        .map_err(|error: IdentityError| content(&path, error))
-}
-
-/// The text of a seed file.
-pub fn seed_text(seed: &[u8; 32]) -> String {
-    format!("{}\n", hex::encode(seed))
-}
-
-/// Reads the text of a seed file: 64 hexadecimal digits and perhaps a newline. `None` if it is something else.
-pub fn parse_seed(text: &str) -> Option<[u8; 32]> {
-    let mut seed = [0; 32];
-    hex::decode_to_slice(text.trim_end(), &mut seed)
-        .ok()
-        .map(|()| seed)
-}
-
-/// Reads a signing key from a seed file (`*.seed`, `*.actor.key`).
-///
-/// # Errors
-/// When the file cannot be read or is not 64 hexadecimal digits. The message never shows the content.
-pub fn read_seed(path: &Path) -> Result<SecretKey, PkiError> {
-    let seed = parse_seed(&read_text(path)?);
-    let seed = seed.ok_or_else(|| content(path, "not a seed of 64 hexadecimal digits"))?;
-    Ok(SecretKey::from_seed(&seed))
-}
-
-/// Reads a public key from a `.pub` file.
-///
-/// # Errors
-/// When the file cannot be read or does not hold an acceptable Ed25519 key.
-pub fn read_public_key(path: &Path) -> Result<PublicKey, PkiError> {
-    let bytes = parse_seed(&read_text(path)?);
-    let bytes = bytes.ok_or_else(|| content(path, "not a key of 64 hexadecimal digits"))?;
-    PublicKey::enroll(bytes).map_err(|e| content(path, e))
-}
-
-/// Reads the certificates of a PEM file, in order.
-///
-/// # Errors
-/// When the file cannot be read, is not PEM, or holds none.
-pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PkiError> {
-    let text = read_text(path)?;
-    let chain = CertificateDer::pem_slice_iter(text.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| content(path, format!("not PEM: {e}")))?;
-    if chain.is_empty() {
-        return Err(content(path, "there is no certificate in it"));
-    }
-    Ok(chain)
-}
-
-/// Reads and pins every root certificate of a PEM file. Whoever names the file has compared what is in it.
-///
-/// # Errors
-/// When the file cannot be read or a certificate in it is not a root.
-pub fn read_roots(path: &Path) -> Result<PinnedRoots, PkiError> {
-    let mut roots = PinnedRoots::new();
-    for der in read_chain(path)? {
-        let root = RootCertificate::from_der(&der).map_err(|e| content(path, e))?;
-        roots
-            .pin(root.prefix(), root.fingerprint(), root)
-            .map_err(|e| content(path, e))?;
-    }
-    Ok(roots)
 }

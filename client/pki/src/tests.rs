@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use carnet_client::keys::{read_chain, read_public_key, read_seed};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 

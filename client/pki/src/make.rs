@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use carnet_client::keys::{KeyFileError, read_chain};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::identity::{CaName, ClusterId, Identity, PassportName, Plane, passport_eku_arcs};
@@ -14,8 +15,8 @@ use rcgen::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::files::{content, fault, read_chain};
-use super::{BACKDATED, Host, PkiError};
+use crate::files::fault;
+use crate::{BACKDATED, Host, PkiError};
 
 /// PKCS #8 (RFC 8410 §7) before the 32 bytes of an Ed25519 seed.
 const PKCS8_HEAD: [u8; 16] = [
@@ -129,10 +130,11 @@ impl Authority {
     pub(super) fn load(name: CaName, key: &Path, certificate: &Path) -> Result<Self, PkiError> {
         let bytes = std::fs::read(key).map_err(fault("read", key))?;
         let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
-            .map_err(|_| content(key, "not a private key in PEM"))?;
+            .map_err(|_| KeyFileError::content(key, "not a private key in PEM"))?;
         let seed = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
         let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed).ok());
-        let seed = seed.ok_or_else(|| content(key, "not an Ed25519 key in PKCS #8"))?;
+        let seed =
+            seed.ok_or_else(|| KeyFileError::content(key, "not an Ed25519 key in PKCS #8"))?;
         let der = read_chain(certificate)?.swap_remove(0);
         let pair = key_pair(&seed, &name.to_string())?;
         Ok(Self {

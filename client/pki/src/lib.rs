@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use carnet_client::keys::{CLUSTER_FILE, KeyFileError, read_cluster, read_roots, seed_text};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -38,17 +39,11 @@ use carnet_trust::identity::{
 use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate, RootError};
 use rustls_pki_types::CertificateDer;
 
-use self::files::NewFiles;
-use self::make::{Authority, Span};
-
-pub use self::files::{
-    parse_seed, read_chain, read_cluster, read_public_key, read_roots, read_seed, seed_text,
-};
+use crate::files::NewFiles;
+use crate::make::{Authority, Span};
 
 /// How long before the time given certificates begin, so that a slow clock does not refuse them.
 pub const BACKDATED: DurationMs = DurationMs::from_secs(3600);
-/// Where the identity of the cluster stands in the directory.
-pub const CLUSTER_FILE: &str = "cluster";
 /// The most nodes or clients of one plan.
 pub const PLAN_COUNT_MAX: usize = 10_000;
 
@@ -211,14 +206,9 @@ pub enum PkiError {
         #[source]
         source: std::io::Error,
     },
-    /// A file does not hold what it must.
-    #[error("{}: {fault}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: String,
-    },
+    /// A file that must be there cannot be read, or does not hold what it must.
+    #[error(transparent)]
+    Read(#[from] KeyFileError),
     /// A certificate could not be encoded.
     #[error("cannot make the certificate of {name}: {fault}")]
     Make {
@@ -388,7 +378,7 @@ impl Issuer {
             [one] => *one,
             several => {
                 let fault = format!("roots of {} jurisdictions, expected one", several.len());
-                return Err(PkiError::Content { path, fault });
+                return Err(KeyFileError::Content { path, fault }.into());
             }
         };
         let authority = |plane: &Plane| {

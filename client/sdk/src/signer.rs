@@ -5,14 +5,14 @@ use std::path::Path;
 use async_trait::async_trait;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 
-use crate::pki::{self, PkiError};
+use crate::keys::{self, KeyFileError};
 
 /// Why a command was not signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// The key file.
     #[error("the key file cannot be used")]
-    File(#[from] PkiError),
+    File(#[from] KeyFileError),
     /// A module or service refused.
     #[error("the key holder refused: {0}")]
     Refused(String),
@@ -31,7 +31,7 @@ pub trait Signer: Send + Sync {
     async fn sign(&self, message: &[u8]) -> Result<Signature, SignerError>;
 }
 
-/// A key in a file of 64 hexadecimal digits, as `carnet pki` writes it.
+/// A key in a file of 64 hexadecimal digits, as `carnet-pki` writes it.
 pub struct FileSigner(SecretKey);
 
 impl FileSigner {
@@ -40,7 +40,7 @@ impl FileSigner {
     /// # Errors
     /// When it cannot be read or holds something else.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SignerError> {
-        Ok(Self(pki::read_seed(path.as_ref())?))
+        Ok(Self(keys::read_seed(path.as_ref())?))
     }
 
     /// From a key in memory.

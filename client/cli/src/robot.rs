@@ -661,7 +661,7 @@ fn registration(register: Register) -> Result<(Write, Registration), Failed> {
     let robot_key = match register.robot_key {
         None => None,
         Some(text) => {
-            let bytes = carnet_client::pki::parse_seed(&text)
+            let bytes = carnet_client::keys::parse_seed(&text)
                 .ok_or_else(|| Failed::usage("--robot-key: expected 64 hexadecimal digits"))?;
             Some(PublicKey::enroll(bytes).map_err(Failed::usage)?)
         }

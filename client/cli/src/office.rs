@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carnet_client::{identity, pki};
+use carnet_client::{identity, keys};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::offices::supervises;
@@ -160,10 +160,10 @@ impl std::str::FromStr for KeyText {
 
 impl KeyText {
     fn read(&self) -> Result<PublicKey, Failed> {
-        if let Some(bytes) = pki::parse_seed(&self.0) {
+        if let Some(bytes) = keys::parse_seed(&self.0) {
             return PublicKey::enroll(bytes).map_err(Failed::usage);
         }
-        Ok(pki::read_public_key(&PathBuf::from(&self.0))?)
+        Ok(keys::read_public_key(&PathBuf::from(&self.0))?)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::admin::Member;
-use carnet_client::pki::{self, Host, NodeSpec, PkiPlan};
-use carnet_client::{Pin, advance, wall_time};
+use carnet_client::{Pin, advance, keys, wall_time};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
@@ -15,6 +14,7 @@ use carnet_domain::record::Holder;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{FirstSigner, Genesis, Statement};
 use carnet_domain::rules::policy::Role;
+use carnet_pki::{Host, NodeSpec, PkiPlan};
 use carnet_trust::chain::verify_client;
 use carnet_trust::identity::{ClientName, NodeId, Plane};
 use clap::Subcommand;
@@ -89,7 +89,7 @@ fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
 }
 
 fn only_prefix(settings: &Settings) -> Result<Prefix, Failed> {
-    let roots = pki::read_roots(&settings.ca()?)?;
+    let roots = keys::read_roots(&settings.ca()?)?;
     match roots.jurisdictions().collect::<Vec<_>>().as_slice() {
         [one] => Ok(*one),
         _ => Err(Failed::usage("the roots are of several jurisdictions")),
@@ -114,9 +114,9 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
                 .iter()
                 .map(|text| client_name(prefix, text))
                 .collect::<Result<_, _>>()?;
-            let made = pki::init(&directory, &plan, wall_time())?;
+            let made = carnet_pki::init(&directory, &plan, wall_time())?;
             let actors = made.actors.iter().map(|(client, key)| {
-                json!({"client": client.to_string(), "as": pki::client_stem(client), "actor_key": key.to_string()})
+                json!({"client": client.to_string(), "as": carnet_pki::client_stem(client), "actor_key": key.to_string()})
             });
             let value = json!({
                 "directory": directory.display().to_string(),
@@ -131,13 +131,13 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
             Ok(value.into())
         }
         Pki::Node { node, days } => {
-            pki::issue_node(settings.pki_dir()?, &node, days, wall_time())?;
+            carnet_pki::issue_node(settings.pki_dir()?, &node, days, wall_time())?;
             Ok(json!({"node": node.id.to_string(), "days": days}).into())
         }
         Pki::Client { client, days } => {
             let name = client_name(only_prefix(settings)?, &client)?;
-            let key = pki::issue_client(settings.pki_dir()?, &name, days, wall_time())?;
-            let value = json!({"client": name.to_string(), "as": pki::client_stem(&name), "actor_key": key.to_string()});
+            let key = carnet_pki::issue_client(settings.pki_dir()?, &name, days, wall_time())?;
+            let value = json!({"client": name.to_string(), "as": carnet_pki::client_stem(&name), "actor_key": key.to_string()});
             Ok(value.into())
         }
     }
@@ -317,10 +317,10 @@ fn genesis(
         prefix,
         country,
         incarnation,
-        cluster: pki::read_cluster(directory)?.bytes(),
+        cluster: keys::read_cluster(directory)?.bytes(),
         roots: roots.public(),
         threshold: roots.threshold(),
-        log_key: pki::read_public_key(&directory.join("keys/log.pub"))?,
+        log_key: keys::read_public_key(&directory.join("keys/log.pub"))?,
         time: wall_time(),
         seal_idle,
         profile,
@@ -342,7 +342,7 @@ pub(crate) fn profile_of(signers: &[FirstSigner]) -> Profile {
 
 /// Every office of the state that has a command-signing key in the directory, by its certificate.
 pub(crate) fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, Failed> {
-    let roots = pki::read_roots(&directory.join("root/roots.crt"))?;
+    let roots = keys::read_roots(&directory.join("root/roots.crt"))?;
     let folder = directory.join("clients");
     let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", folder.display()));
     let mut names: Vec<PathBuf> = Vec::new();
@@ -356,7 +356,7 @@ pub(crate) fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<Fir
         let Some(stem) = text.strip_suffix(".actor.pub") else {
             continue;
         };
-        let certificate = pki::read_chain(Path::new(&format!("{stem}.crt")))?;
+        let certificate = keys::read_chain(Path::new(&format!("{stem}.crt")))?;
         let verified = verify_client(&certificate, &roots, prefix, Plane::Client, wall_time())
             .map_err(|error| Failed::local(format!("{stem}.crt: {error}")))?;
         let name = verified.name();
@@ -364,7 +364,7 @@ pub(crate) fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<Fir
             continue;
         }
         signers.push(FirstSigner {
-            public: pki::read_public_key(&path)?,
+            public: keys::read_public_key(&path)?,
             holder: Holder::Office {
                 name: format!("{}/{}", name.role().word(), name.unit()),
             },
@@ -400,7 +400,7 @@ pub(crate) async fn log(verb: Log, settings: &Settings) -> Result<Outcome, Faile
     let client = settings.client()?;
     let log_key = match log_key {
         Some(text) => read_key(&text)?,
-        None => pki::read_public_key(&settings.pki_dir()?.join("keys/log.pub"))?,
+        None => keys::read_public_key(&settings.pki_dir()?.join("keys/log.pub"))?,
     };
     let origin = origin(&client).await?;
     let file = settings.pin_file(&origin);
@@ -447,8 +447,8 @@ async fn origin(client: &carnet_client::Client) -> Result<Origin, Failed> {
 }
 
 pub(crate) fn read_key(text: &str) -> Result<PublicKey, Failed> {
-    match pki::parse_seed(text) {
+    match keys::parse_seed(text) {
         Some(bytes) => PublicKey::enroll(bytes).map_err(Failed::usage),
-        None => Ok(pki::read_public_key(Path::new(text))?),
+        None => Ok(keys::read_public_key(Path::new(text))?),
     }
 }

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::pki::{self, PkiError};
+use crate::keys::{self, KeyFileError};
 
 /// The longest a connection may take, from the first packet to the end of the handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ pub struct ExpectedServer {
 pub enum TlsError {
     /// A certificate, key or root file.
     #[error("cannot read the TLS files")]
-    Files(#[from] PkiError),
+    Files(#[from] KeyFileError),
     /// The private key file.
     #[error("{file}: not a private key in PEM")]
     Key {
@@ -101,10 +101,10 @@ impl ClientTls {
         key: &Path,
         clock: Clock,
     ) -> Result<Self, TlsError> {
-        let chain = pki::read_chain(certificate)?;
+        let chain = keys::read_chain(certificate)?;
         let file = key.display().to_string();
         let key = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsError::Key { file })?;
-        Self::new(pki::read_roots(roots)?, chain, key, clock)
+        Self::new(keys::read_roots(roots)?, chain, key, clock)
     }
 
     /// From values.

@@ -1,8 +1,9 @@
 //! Exit codes, as documented in `--help`, and what an error looks like on the command line.
 
-use carnet_client::pki::PkiError;
+use carnet_client::keys::KeyFileError;
 use carnet_client::{ApiError, ClientError, Effect, Obstacle};
 use carnet_domain::rules::rejection::Reason;
+use carnet_pki::PkiError;
 
 /// 1: anything that is not one of the others.
 pub(crate) const ERROR: u8 = 1;
@@ -123,6 +124,19 @@ impl From<ClientError> for Failed {
     }
 }
 
+impl From<KeyFileError> for Failed {
+    fn from(error: KeyFileError) -> Self {
+        let local = Self::local(chain(&error));
+        match error {
+            KeyFileError::Io { .. } => local,
+            KeyFileError::Content { .. } => Self {
+                next: "The file is not what carnet pki made: put the right one there.".into(),
+                ..local
+            },
+        }
+    }
+}
+
 impl From<PkiError> for Failed {
     fn from(error: PkiError) -> Self {
         let local = Self::local(chain(&error));
@@ -139,10 +153,7 @@ impl From<PkiError> for Failed {
                 ..local
             },
             PkiError::Io { .. } => local,
-            PkiError::Content { .. } => Self {
-                next: "The file is not what carnet pki made: put the right one there.".into(),
-                ..local
-            },
+            PkiError::Read(error) => Self::from(error),
             PkiError::Make { .. } | PkiError::Refused(_) | PkiError::RefusedRoot(_) => Self {
                 next: "Nothing was made: compare the names, this machine's clock, and how long roots and authorities last.".into(),
                 ..local
@@ -226,10 +237,10 @@ mod tests {
                 path: path(),
                 source: io(),
             },
-            PkiError::Content {
+            PkiError::Read(KeyFileError::Content {
                 path: path(),
                 fault: text(),
-            },
+            }),
             PkiError::Make {
                 name: text(),
                 fault: text(),
