@@ -2,7 +2,8 @@
 //!
 //! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
 //! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record, and what
-//! a robot takes on disk. Then an entry that does nothing and reads as much as it can: every item reads all recalls of a
+//! a robot takes on disk. Before that, what checking a signature takes singly and together with others; the least of some
+//! rounds, so that what else runs on the machine counts little. Then an entry that does nothing and reads as much as it can: every item reads all recalls of a
 //! model, and is refused. Before that, how long it takes to find a leaf of a robot that has many.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 use carnet_domain::bytes::code::Serial;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::verify_cofactored;
+use carnet_domain::bytes::together::Together;
 use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
@@ -290,6 +293,50 @@ fn finds_leaves(bench: &mut Bench) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What checking one signature takes: singly, and together with others of as many keys.
+fn signatures(country: &Country) {
+    const ROUNDS: usize = 20;
+    let makers = [
+        "maker",
+        "dealer",
+        "registrar",
+        "customs",
+        "regulator",
+        "recycler",
+    ];
+    let keys: Vec<_> = makers.iter().map(|name| country.key(name)).collect();
+    for (count, of_keys) in [(16, 1), (64, 1), (256, 1), (16, 6), (64, 6)] {
+        let members: Vec<_> = (0..count)
+            .map(|at| {
+                let (key, message) = (&keys[at % of_keys], vec![at as u8; 200]);
+                (key.public(), key.sign(&message), message)
+            })
+            .collect();
+        let least = |check: &dyn Fn() -> bool| {
+            let took = (0..ROUNDS).map(|_| {
+                let begun = Instant::now();
+                assert!(check(), "every signature is good");
+                begun.elapsed().as_secs_f64() * 1e6 / count as f64
+            });
+            took.fold(f64::INFINITY, f64::min)
+        };
+        let singly = least(&|| {
+            let mut all = members.iter();
+            all.all(|(key, signature, message)| verify_cofactored(key, message, signature).is_ok())
+        });
+        let at_once = least(&|| {
+            let mut together = Together::default();
+            for (key, signature, message) in &members {
+                together.add(key, message, signature);
+            }
+            together.hold()
+        });
+        println!(
+            "{count:>4} signatures of {of_keys} keys: {singly:>5.1} µs each singly, {at_once:>5.1} together"
+        );
+    }
+}
+
 fn size_of(folder: &Path) -> Result<u64, Failure> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -313,6 +360,7 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
     let engine = SwappableEngine::create(root, identity, RocksSettings::default())?;
     let mut country = Country::with_market("86");
     country.session("maker");
+    signatures(&country);
     let mut bench = Bench {
         state: RegistryState::open(engine)?,
         applied: 0,

@@ -25,4 +25,5 @@ pub mod overlay;
 pub mod records;
 pub mod registry;
 mod roots;
+mod run;
 pub mod skips;

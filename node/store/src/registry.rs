@@ -18,7 +18,7 @@ use tracing::{error, warn};
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::machine;
@@ -43,6 +43,7 @@ use crate::membership;
 use crate::overlay::{Finished, Overlay, Verified};
 use crate::records::{Records, knows_level, to_stored};
 use crate::roots;
+use crate::run;
 use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
 
 /// Signatures remembered between ingress and apply.
@@ -560,7 +561,9 @@ impl<E: StateEngine> RegistryState<E> {
         membership: Option<&Bytes>,
         records: &[LogRecord],
     ) -> Result<Computed, StorageFault> {
-        let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
+        let level = base.as_ref().map_or(Level::FIRST, |it| it.level);
+        let (entries, known) = run::read(&self.engine, self.verified.as_ref(), level, records)?;
+        let mut overlay = Overlay::noting(&self.engine, &known, base, written);
         #[cfg(feature = "planted")]
         {
             overlay = overlay.differing(self.differs);
@@ -569,7 +572,7 @@ impl<E: StateEngine> RegistryState<E> {
             overlay.set_members(membership::members(membership));
         }
         let mut answers = Vec::with_capacity(records.len());
-        for record in records {
+        for (record, read) in records.iter().zip(entries) {
             answers.push(match &record.payload {
                 Payload::Blank => Bytes::new(),
                 Payload::Membership(bytes) => {
@@ -577,7 +580,12 @@ impl<E: StateEngine> RegistryState<E> {
                     Bytes::new()
                 }
                 Payload::Entry(bytes) => {
-                    let answer = self.apply_entry(&mut overlay, record.position, bytes)?;
+                    let now = overlay.known_registry().map_or(Level::FIRST, |it| it.level);
+                    let entry = match read {
+                        Some(entry) if now == level => entry,
+                        _ => Entry::from_bytes_at(bytes, now),
+                    };
+                    let answer = self.apply_entry(&mut overlay, record.position, entry)?;
                     Bytes::from(answer.to_bytes())
                 }
             });
@@ -693,10 +701,8 @@ impl<E: StateEngine> RegistryState<E> {
         &self,
         overlay: &mut Overlay<'_>,
         at: LogPosition,
-        bytes: &[u8],
+        entry: Result<Entry, DecodeError>,
     ) -> Result<Answer, StorageFault> {
-        let level = overlay.known_registry().map(|registry| registry.level);
-        let entry = Entry::from_bytes_at(bytes, level.unwrap_or(Level::FIRST));
         if let (Ok(entry), Some(registry)) = (&entry, overlay.known_registry())
             && let Some(found) = machine::contradiction(registry, &entry.body)
         {

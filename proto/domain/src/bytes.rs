@@ -12,3 +12,4 @@ pub mod code;
 pub mod digest;
 pub mod signature;
 pub mod time;
+pub mod together;

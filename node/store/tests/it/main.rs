@@ -16,6 +16,7 @@ mod poisoned;
 mod refusals;
 mod roots;
 mod sessions;
+mod together;
 mod trail;
 mod values;
 mod voters;

@@ -63,13 +63,15 @@ pub mod tag {
     pub const ROBOT_KEY: &str = "carnet-robot-key/1";
     /// Commitment to the secret of a release of ownership.
     pub const RELEASE: &str = "carnet-release/1";
+    /// Multiples of signatures that are checked together. Never signed or stored.
+    pub const TOGETHER: &str = "carnet-together/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 12] = [
+    pub const STRINGS: [&str; 13] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -82,6 +84,7 @@ pub mod tag {
         RECORD,
         ROBOT_KEY,
         RELEASE,
+        TOGETHER,
     ];
 }
 

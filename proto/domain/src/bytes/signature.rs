@@ -178,7 +178,7 @@ impl Signature {
     }
 
     /// `R` and `S`.
-    fn halves(&self) -> ([u8; 32], [u8; 32]) {
+    pub(super) fn halves(&self) -> ([u8; 32], [u8; 32]) {
         let (mut r, mut s) = ([0; 32], [0; 32]);
         r.copy_from_slice(&self.0[..32]);
         s.copy_from_slice(&self.0[32..]);
@@ -405,11 +405,19 @@ const SMALL_ORDER_Y: [[u8; 32]; 7] = {
 };
 
 /// Whether 32 bytes encode a point of small order, canonically or not, whatever the sign bit.
-fn is_small_order_encoding(r: &[u8]) -> bool {
+pub(super) fn is_small_order_encoding(r: &[u8]) -> bool {
     let mut y = [0; 32];
     y.copy_from_slice(r);
     y[31] &= 0x7f;
     SMALL_ORDER_Y.contains(&y)
+}
+
+/// Whether the y-coordinate of an encoding, sign bit cleared, is below the order of the field. With
+/// [`is_small_order_encoding`] answering no, the encoding of a point is then its canonical one: the only points with a second
+/// sign bit have `x = 0`, and small order.
+pub(super) fn is_canonical_y(y: &[u8; 32]) -> bool {
+    let high = y[31] & 0x7f == 0x7f && y[1..31].iter().all(|byte| *byte == 0xff);
+    !(high && y[0] >= 0xed)
 }
 
 /// A signing key. It is never printed, compared, cloned or encoded; its memory is cleared at the end.

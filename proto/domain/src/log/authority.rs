@@ -21,6 +21,7 @@ use crate::bytes::signature::{
     BadSignature, KeyId, PublicKey, Signature, verify, verify_cofactored,
 };
 use crate::bytes::time::TimeMs;
+use crate::bytes::together::Together;
 use crate::limits::{Index, List, ROOT_SIGNATURES_MAX, Sequence, UpTo};
 use crate::log::leaf::{Disclosure, Expansion, LeafSeed, leaf_bytes_hash};
 use crate::log::merkle::{PROOF_COUNT_MAX, ProofError, RANGE_PROOF_COUNT_MAX, verify_range};
@@ -306,6 +307,11 @@ pub fn verify_header_in_log(
         true => Ok(()),
         false => verify_cofactored(key, message, signature),
     })
+}
+
+/// Adds the signature of a header, as [`verify_header_in_log`] would check it, to those that are checked together.
+pub fn add_header(together: &mut Together, header: &[u8], signature: &Signature, key: &PublicKey) {
+    together.add(key, &signing_bytes(header), signature);
 }
 
 fn verified(

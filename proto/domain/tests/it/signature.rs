@@ -4,6 +4,7 @@ use carnet_domain::bytes::signature::{
     Backend, BadSignature, KeyError, ParsedKey, PublicKey, SecretKey, Signature, verify,
     verify_cofactored, verify_with,
 };
+use carnet_domain::bytes::together::Together;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -221,40 +222,85 @@ fn the_rule_of_the_log_takes_what_the_strict_one_takes_and_torsion_in_r() {
     }
 }
 
+/// Signatures of three keys over messages of their own.
+fn honest(count: u8) -> Vec<(PublicKey, Vec<u8>, Signature)> {
+    let keys = [key("one"), key("two"), key("three")];
+    (0..count)
+        .map(|at| {
+            let (secret, message) = (&keys[usize::from(at % 3)], vec![at; usize::from(at) * 7]);
+            let signature = secret.sign(&message);
+            (secret.public(), message, signature)
+        })
+        .collect()
+}
+
+fn together(members: &[(PublicKey, Vec<u8>, Signature)]) -> bool {
+    let mut together = Together::default();
+    for (key, message, signature) in members {
+        together.add(key, message, signature);
+    }
+    together.hold()
+}
+
 #[test]
 fn signatures_checked_together_and_singly_by_the_rule_of_the_log_agree() {
-    // The equation of a batch: the sum of random multiples of every single equation, times the cofactor.
     let seed = d("key").0;
     let public = SecretKey::from_seed(&seed).public();
-    let decompress = |bytes: &[u8]| {
-        let bytes = curve25519_dalek::edwards::CompressedEdwardsY::from_slice(bytes);
-        bytes.expect("32 bytes").decompress().expect("a point")
+    for case in crafted(&seed, b"message") {
+        let member = (public, b"message".to_vec(), case.signature);
+        assert_eq!(
+            together(std::slice::from_ref(&member)),
+            case.in_log,
+            "{} alone",
+            case.name
+        );
+        // The same once more, and among honest ones, of few (one way to multiply) and of many (the other).
+        for (count, at) in [(5, 0), (5, 5), (40, 17), (250, 200)] {
+            let mut members = honest(count);
+            members.insert(at, member.clone());
+            members.push(member.clone());
+            assert_eq!(
+                together(&members),
+                case.in_log,
+                "{} at {at} of {count}",
+                case.name
+            );
+        }
+    }
+}
+
+#[test]
+fn of_signatures_checked_together_none_stands_for_another() {
+    assert!(together(&[]));
+    let members = honest(30);
+    assert!(together(&members));
+    let with = |change: &dyn Fn(&mut Vec<(PublicKey, Vec<u8>, Signature)>)| {
+        let mut members = members.clone();
+        change(&mut members);
+        together(&members)
     };
-    let a = decompress(public.as_bytes());
-    for (at, case) in crafted(&seed, b"message").iter().enumerate() {
-        let (r, s) = case.signature.0.split_at(32);
-        let reduced: Option<Scalar> = {
-            let bytes: [u8; 32] = s.try_into().expect("32 bytes");
-            Option::from(Scalar::from_canonical_bytes(bytes))
-        };
-        // What the rule refuses by its bytes alone never comes into a batch.
-        let Some(s) = reduced.filter(|_| !case.name.starts_with("R is point")) else {
-            assert!(!case.in_log, "{}", case.name);
-            continue;
-        };
-        let mut hash = Sha512::new();
-        hash.update(r);
-        hash.update(public.as_bytes());
-        hash.update(b"message");
-        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
-        let sum = (1u64..=8)
-            .map(|weight| {
-                let z = Scalar::from(weight * 7_919 + at as u64);
-                (B * s - decompress(r) - a * k) * z
-            })
-            .sum::<EdwardsPoint>();
-        let together = sum.mul_by_cofactor() == EdwardsPoint::identity();
-        assert_eq!(together, case.in_log, "{}", case.name);
+    assert!(with(&|them| them.reverse()));
+    assert!(with(&|them| them.extend_from_within(..)));
+    assert!(!with(&|them| {
+        let signature = them[3].2;
+        them[3].2 = them[4].2;
+        them[4].2 = signature;
+    }));
+    assert!(!with(&|them| them[7].1.push(0)));
+    assert!(!with(&|them| them[7].0 = them[8].0));
+    // Two errors that cancel each other where every equation counts once.
+    let shift = |signature: &mut Signature, by: Scalar| {
+        let s: [u8; 32] = signature.0[32..].try_into().expect("32 bytes");
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).expect("reduced");
+        signature.0[32..].copy_from_slice((s + by).as_bytes());
+    };
+    let by = Scalar::from(5u64);
+    assert!(!with(&|them| {
+        shift(&mut them[0].2, by);
+        shift(&mut them[3].2, -by);
+    }));
+    for at in [0, 31, 32, 63] {
+        assert!(!with(&|them| them[29].2.0[at] ^= 1), "byte {at}");
     }
 }
 
