@@ -27,7 +27,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 use carnet_trust::evidence;
@@ -38,7 +38,7 @@ pub struct MemoryLedger {
     registry: Option<Registry>,
     members: Members,
     robots: BTreeMap<Code, Robot>,
-    part_holders: BTreeMap<Digest, Code>,
+    part_holders: BTreeMap<Digest, Fitting>,
     counts: BTreeMap<ModelId, u64>,
     ends: BTreeMap<Digest, Ends>,
     claims: BTreeMap<(Prefix, Digest), Claim>,
@@ -253,16 +253,16 @@ impl Ledger for MemoryLedger {
         self.robots.remove(code);
         Ok(())
     }
-    fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Infallible> {
+    fn part_holder(&self, identity: &Digest) -> Result<Option<Fitting>, Infallible> {
         Ok(self.part_holders.get(identity).copied())
     }
     fn put_part_holder(
         &mut self,
         identity: &Digest,
-        holder: Option<&Code>,
+        holder: Option<&Fitting>,
     ) -> Result<(), Infallible> {
         match holder {
-            Some(code) => self.part_holders.insert(*identity, *code),
+            Some(fitting) => self.part_holders.insert(*identity, *fitting),
             None => self.part_holders.remove(identity),
         };
         Ok(())

@@ -22,7 +22,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -416,7 +416,7 @@ impl Ledger for Overlay<'_> {
 
     reads! {
         robot(code: &Code) -> Option<Robot>;
-        part_holder(identity: &Digest) -> Option<Code>;
+        part_holder(identity: &Digest) -> Option<Fitting>;
         count_of_model(model: &ModelId) -> u64;
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
@@ -484,7 +484,7 @@ impl Ledger for Overlay<'_> {
     fn put_part_holder(
         &mut self,
         identity: &Digest,
-        holder: Option<&Code>,
+        holder: Option<&Fitting>,
     ) -> Result<(), StorageFault> {
         self.set(Family::Index, keys::part(identity), holder.map(to_stored));
         Ok(())

@@ -24,7 +24,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -237,7 +237,7 @@ impl<'a> Records<'a> {
     }
 
     /// The robot that a body or part is fitted in.
-    pub fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, StorageFault> {
+    pub fn part_holder(&self, identity: &Digest) -> Result<Option<Fitting>, StorageFault> {
         self.one(Family::Index, &keys::part(identity))
     }
 

@@ -703,8 +703,8 @@ impl<L: Ledger> Run<'_, L> {
         let mut models = Vec::new();
         for effect in &event.effects {
             match effect {
-                Effect::Part(identity, Some(code)) => {
-                    self.ledger.put_part_holder(identity, Some(code))?
+                Effect::Part(identity, Some(fitting)) => {
+                    self.ledger.put_part_holder(identity, Some(fitting))?
                 }
                 Effect::Part(identity, None) => {
                     if let After::Robot(robot) = &event.after {
@@ -722,10 +722,13 @@ impl<L: Ledger> Run<'_, L> {
                         };
                         self.end(&subject.key(), ended.clone())?;
                         for identity in robot.identities() {
-                            // A record that came from abroad may name what is another robot's here.
-                            let holder = self.ledger.part_holder(&identity)?;
-                            if holder.is_none_or(|holder| holder == ended.code) {
-                                self.end(&identity, ended.clone())?;
+                            // A record that came from abroad may name what is another robot's here, or was never made.
+                            match self.ledger.part_holder(&identity)? {
+                                Some(fitting) if fitting.binds(&ended.code) => {
+                                    self.end(&identity, ended.clone())?;
+                                }
+                                Some(fitting) if fitting.code != ended.code => {}
+                                _ => self.keep_claim(&identity, &ended)?,
                             }
                         }
                     }
@@ -774,7 +777,12 @@ impl<L: Ledger> Run<'_, L> {
     fn free(&mut self, robot: &Robot, identity: &Digest) -> Result<(), L::Fault> {
         let code = robot.identity.code;
         let bound = robot.state != State::Annulled && robot.identities().contains(identity);
-        if !bound && self.ledger.part_holder(identity)? == Some(code) {
+        if !bound
+            && self
+                .ledger
+                .part_holder(identity)?
+                .is_some_and(|fitting| fitting.code == code)
+        {
             self.ledger.put_part_holder(identity, None)?;
         }
         Ok(())

@@ -27,4 +27,6 @@ pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commit
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
-pub use robot::{Before, Claim, Ended, Ends, Firmware, Hold, Identity, Pending, Robot, Stay};
+pub use robot::{
+    Before, Claim, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending, Robot, Stay,
+};

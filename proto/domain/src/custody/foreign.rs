@@ -30,9 +30,11 @@ use crate::record::event::{
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, Peer};
 use crate::record::transfer::{Ending, Transfer};
-use crate::record::{Ended, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
+use crate::record::{Ended, Fitting, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
 use crate::rules::command::{Command, Purpose, TransferId};
-use crate::rules::decide::{Held, OrFault as _, Stop, cancel_after_refusal, fitting, held};
+use crate::rules::decide::{
+    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held,
+};
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
 
@@ -689,13 +691,10 @@ impl<L: Ledger> Run<'_, L> {
                     }
                     for part in &robot.parts {
                         // What was fitted elsewhere meanwhile stays there.
-                        if self
-                            .ledger
-                            .part_holder(&part.identity)
-                            .or_fault()?
-                            .is_none()
-                        {
-                            effects.push(Effect::Part(part.identity, Some(code)));
+                        let fitting = self.ledger.part_holder(&part.identity).or_fault()?;
+                        if fitting.is_none() {
+                            let fitting = Fitting::shown(code);
+                            effects.push(Effect::Part(part.identity, Some(fitting)));
                         }
                     }
                 }
@@ -911,8 +910,9 @@ impl<L: Ledger> Run<'_, L> {
             }
             // A body or part ends by another's word only as one of this very robot, as it is known here: any registry could
             // write any body under a code of its own.
-            let holder = self.ledger.part_holder(&identity).or_fault()?;
-            effects.push(ended(identity, claim || holder != Some(code)));
+            let fitting = self.ledger.part_holder(&identity).or_fault()?;
+            let bound = fitting.is_some_and(|fitting| fitting.binds(&code));
+            effects.push(ended(identity, claim || !bound));
         }
         let what = standing.state;
         let after = match here.robot {
@@ -936,14 +936,8 @@ impl<L: Ledger> Run<'_, L> {
 
     /// Why a robot is not admitted whose body, key or identity part another one here has.
     fn fitted_elsewhere(&self, disclosed: &Robot) -> Result<Option<Rejection>, Stop<L::Fault>> {
-        for identity in disclosed.identities() {
-            let holder = self.ledger.part_holder(&identity).or_fault()?;
-            if let Some(code) = holder.filter(|holder| *holder != disclosed.identity.code) {
-                let detail = Detail::BodyOrPartOf { code };
-                return Ok(Some(Rejection::new(Reason::BodyExists, detail)));
-            }
-        }
-        Ok(None)
+        let elsewhere = bound_elsewhere(&self.ledger, disclosed)?;
+        Ok(elsewhere.map(|code| Rejection::new(Reason::BodyExists, Detail::BodyOrPartOf { code })))
     }
 
     fn has_proven_end(&self, identity: &Digest) -> Result<bool, Stop<L::Fault>> {

@@ -21,7 +21,9 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+};
 use crate::rules::command::TransferId;
 
 /// A ledger whose accesses are counted.
@@ -98,7 +100,7 @@ macro_rules! encoded {
 small!(
     Registry,
     Members,
-    Code,
+    Fitting,
     Digest,
     EnterpriseId,
     Claim,
@@ -185,7 +187,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         registry() -> Option<Registry>;
         members() -> Members;
         robot(code: &Code) -> Option<Robot>;
-        part_holder(identity: &Digest) -> Option<Code>;
+        part_holder(identity: &Digest) -> Option<Fitting>;
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
         claim_at(peer: &Prefix, place: u32) -> Option<Digest>;
@@ -218,7 +220,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_registry(registry: Registry);
         put_robot(robot: Robot);
         drop_robot(code: &Code);
-        put_part_holder(identity: &Digest, holder: Option<&Code>);
+        put_part_holder(identity: &Digest, holder: Option<&Fitting>);
         put_ends(identity: &Digest, ends: Ends);
         put_claim(peer: &Prefix, identity: &Digest, claim: Option<Claim>);
         put_claims_of(peer: &Prefix, count: u64);

@@ -22,8 +22,8 @@ use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Hold, Identity, Model,
-    Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
+    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold, Identity,
+    Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -73,8 +73,9 @@ impl After {
 pub enum Effect {
     /// A body, part or key is fitted in a robot; or it is free again, as far as the robot of the event holds it and is not bound
     /// to it for ever.
-    Part(Digest, Option<Code>),
-    /// Code, body and identity parts of the record end with this state.
+    Part(Digest, Option<Fitting>),
+    /// The code of the record ends with this state, and what the index here binds to it by what was done here. Of the rest of
+    /// its body and identity parts it is only claimed.
     End(State),
     /// An identity ends by another registry's proven word.
     Ended(Digest, Box<Ended>),

@@ -14,7 +14,9 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
-use crate::record::{Claim, Ends, Enterprise, Maker, Model, Recall, RecallId, Robot, Signer};
+use crate::record::{
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+};
 use crate::rules::command::TransferId;
 
 /// Read and write access to the records of one registry. Writes are seen by later reads and committed together.
@@ -36,12 +38,12 @@ pub trait Ledger {
     /// Forgets a provisional record: one that does not count.
     fn drop_robot(&mut self, code: &Code) -> Result<(), Self::Fault>;
     /// The robot that a body or part is fitted in.
-    fn part_holder(&self, identity: &Digest) -> Result<Option<Code>, Self::Fault>;
+    fn part_holder(&self, identity: &Digest) -> Result<Option<Fitting>, Self::Fault>;
     /// Notes or frees a body or part.
     fn put_part_holder(
         &mut self,
         identity: &Digest,
-        holder: Option<&Code>,
+        holder: Option<&Fitting>,
     ) -> Result<(), Self::Fault>;
     /// How many robots of a model have a record here: kept as a number, not counted each time.
     fn count_of_model(&self, model: &ModelId) -> Result<u64, Self::Fault>;

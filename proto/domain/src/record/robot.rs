@@ -313,6 +313,36 @@ impl Robot {
     }
 }
 
+/// In which robot a body, a part or a key is, as the index has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fitting {
+    /// The robot.
+    pub code: Code,
+    /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
+    /// its own serials and no robot from its own body.
+    pub shown: bool,
+}
+crate::canonical_struct!(Fitting @ 1 { code, shown });
+
+impl Fitting {
+    /// Registered or fitted here; or body or key of a robot that was admitted here.
+    pub fn here(code: Code) -> Self {
+        let shown = false;
+        Self { code, shown }
+    }
+
+    /// As another country showed it.
+    pub fn shown(code: Code) -> Self {
+        let shown = true;
+        Self { code, shown }
+    }
+
+    /// Whether it is bound to this robot by what was done here.
+    pub fn binds(&self, code: &Code) -> bool {
+        self.code == *code && !self.shown
+    }
+}
+
 /// That a code, body or part has ended, and who says so. What a registry says without proof of its custody is a claim: it
 /// refuses new registrations and changes nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -355,4 +385,7 @@ pub struct Ends {
     /// Peers that claim one, ascending, but for claims that were cleared; each claim is kept by peer and identity.
     pub claimed_by: Vec<Prefix>,
 }
-crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<PEERS_MAX> });
+crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<CLAIMANTS_MAX> });
+
+/// Peers, and this registry: of what was shown to it of a robot that ended here it only claims the end.
+const CLAIMANTS_MAX: usize = PEERS_MAX + 1;

@@ -26,7 +26,7 @@ use crate::rules::parties::{are_two, relations, to_maker};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
-pub(crate) use border::{Held, cancel_after_refusal, held};
+pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held};
 pub use ownership::RELEASE_MAX;
 pub use recall::blocked_by_recall;
 use signers::NewSigner;
@@ -554,8 +554,11 @@ fn clear_claim<L: Ledger>(
     reason: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::ClearClaim, None)?;
-    let Some(peer) = ledger.peer(prefix).or_fault()? else {
-        return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix });
+    // Of what another country showed of a robot that ended here, the end is our own claim.
+    let after = match ledger.peer(prefix).or_fault()? {
+        Some(peer) => After::Peer(Box::new(peer)),
+        None if *prefix == cx.me() => After::Jurisdiction(*prefix),
+        None => return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
     };
     let claim = ledger.claim(prefix, identity).or_fault()?;
     if claim.is_none_or(|claim| claim.cleared) {
@@ -564,7 +567,7 @@ fn clear_claim<L: Ledger>(
     if reason.trim().is_empty() {
         return no(Reason::ReasonMissing, Detail::NOTHING);
     }
-    let event = Event::new(Kind::Incident, command, After::Peer(Box::new(peer)));
+    let event = Event::new(Kind::Incident, command, after);
     Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
 }
 

@@ -11,7 +11,9 @@ use carnet_domain::record::event::Standing;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
-use carnet_domain::record::{Asking, Hold, Holder, PartyName, Pending, Robot, Setter, Stay};
+use carnet_domain::record::{
+    Asking, Fitting, Hold, Holder, PartyName, Pending, Robot, Setter, Stay,
+};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::policy::Role;
@@ -267,6 +269,7 @@ fn a_provisional_record_takes_no_place() {
     assert_eq!(count, 0);
     for identity in robot(&b, &code).identities() {
         let Ok(holder) = b.ledger.part_holder(&identity);
+        let holder = holder.map(|fitting| fitting.code);
         assert_eq!(holder, None);
     }
     check(
@@ -463,6 +466,7 @@ fn a_robot_is_annulled_by_its_issuer_alone() {
     check(&mut a, "registrar", annul(), "NotInCustody: …");
     let body = robot(&b, &code).identity.body;
     let Ok(holder) = b.ledger.part_holder(&body);
+    let holder = holder.map(|fitting| fitting.code);
     assert_eq!(holder, Some(code));
 }
 
@@ -475,7 +479,7 @@ fn other_parts_are_free_after_the_departure_and_bound_again_after_a_return() {
     let compute = robot(&a, &code).identity_parts[0].identity;
     let holder = |country: &Country, identity| {
         let Ok(holder) = country.ledger.part_holder(&identity);
-        holder
+        holder.map(|fitting| fitting.code)
     };
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
     assert_eq!(holder(&a, battery), None);
@@ -1321,6 +1325,7 @@ fn identity_parts_come_home_as_they_are_known_here() {
     assert_eq!(home.identity_parts, before);
     assert!(home.parts.iter().all(|part| part.identity != squatted));
     let Ok(holder) = a.ledger.part_holder(&squatted);
+    let holder = holder.map(|fitting| fitting.code);
     assert_eq!(holder, None);
 }
 
@@ -1332,7 +1337,7 @@ fn a_body_that_another_robot_has_is_held_at_the_border() {
     let body = robot(&a, &code).identity.body;
     b.must("maker", b.register(1));
     let ours = b.code(1);
-    let Ok(()) = b.ledger.put_part_holder(&body, Some(&ours));
+    let Ok(()) = b.ledger.put_part_holder(&body, Some(&Fitting::here(ours)));
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
     assert_eq!(newest_kind(&b), Kind::Nack);
     check(&mut b, "customs", admit(1), "BodyExists: …");
@@ -1504,4 +1509,209 @@ fn holds_that_stand_here_take_the_room_of_holds_that_are_shown() {
         None,
         "shown again they are the same"
     );
+}
+
+/// Bodies as another country may name them: as parts that carry no identity, as identity parts, and one as a compute unit
+/// among the other parts.
+fn show(record: &mut Robot, bodies: &[Digest]) {
+    use carnet_domain::record::{Part, PartType};
+    let part = |kind| {
+        move |identity: &Digest| Part {
+            kind,
+            identity: *identity,
+            lot: String::new(),
+        }
+    };
+    let third = bodies.len() / 3;
+    let (batteries, rest) = bodies.split_at(third);
+    let (torsos, hidden) = rest.split_at(third);
+    record.parts = batteries.iter().map(part(PartType::Battery)).collect();
+    record
+        .parts
+        .extend(hidden.iter().map(part(PartType::Compute)));
+    record.identity_parts = torsos.iter().map(part(PartType::Torso)).collect();
+}
+
+fn holder(country: &Country, identity: &Digest) -> Option<Fitting> {
+    let Ok(fitting) = country.ledger.part_holder(identity);
+    fitting
+}
+
+/// R3-3 (a): what an exporter lists as parts of a robot keeps no maker from its own serials, and the robot of which it was
+/// shown carries an alarm.
+#[test]
+fn a_row_that_was_shown_yields_to_the_maker() {
+    for leaves_again in [false, true] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        let serials = 20..26;
+        let bodies: Vec<Digest> = serials
+            .clone()
+            .map(|serial| b.registration(serial).body.identity())
+            .collect();
+        lie(&mut a, &code, |r| show(r, &bodies));
+        bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+        check(&mut b, "customs", admit(1), "done");
+        for body in &bodies {
+            assert_eq!(holder(&b, body), Some(Fitting::shown(code)));
+        }
+        let body = robot(&b, &code).identity.body;
+        assert_eq!(holder(&b, &body), Some(Fitting::here(code)));
+        b.deliver(&mut a);
+        if leaves_again {
+            bring(&mut b, &mut a, code, 2, Purpose::Exhibition);
+            a.must("customs", admit(2));
+            a.deliver(&mut b);
+        }
+        let before = robot(&b, &code).head.expect("a leaf").seq;
+        for serial in serials {
+            let made = b.register(serial);
+            check(&mut b, "maker", made, "done");
+            let made = b.registration(serial).body.identity();
+            assert_eq!(holder(&b, &made), Some(Fitting::here(b.code(serial))));
+        }
+        let alarms = robot(&b, &code).head.expect("a leaf").seq - before;
+        // What is not bound for ever was free after the departure.
+        assert_eq!(alarms, if leaves_again { 4 } else { 6 });
+    }
+}
+
+/// R3-3 (a), and what it does not give away: who is not accredited as the maker takes nothing.
+#[test]
+fn a_row_that_was_shown_stands_against_everybody_but_the_maker() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let mut filed = b.registration(30);
+    filed.importers_filing = true;
+    filed.body.maker.identifier = "NOBODY".into();
+    filed.identity_parts.clear();
+    filed.parts.clear();
+    let body = filed.body.identity();
+    lie(&mut a, &code, |r| show(r, &[body, body, body]));
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    let filed = Command::Register {
+        registration: filed,
+    };
+    check(&mut b, "importer", filed, "BodyExists: …");
+}
+
+/// R3-3 (b): nor does it keep a third country's robots out.
+#[test]
+fn a_row_that_was_shown_yields_to_the_robot_whose_body_it_is() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut c, &mut b);
+    c.must("maker", c.register(1));
+    let (code, theirs) = (a.code(1), c.code(1));
+    let them = robot(&c, &theirs);
+    let named = them.identities();
+    assert!(named.len() >= 3, "body and identity parts");
+    lie(&mut a, &code, |r| show(r, &named));
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    let before = robot(&b, &code).head.expect("a leaf").seq;
+    // It comes after the other one, and both orders of permit and departure are the same.
+    bring(&mut c, &mut b, theirs, 2, Purpose::Exhibition);
+    assert_ne!(newest_kind(&b), Kind::Nack, "it is not held at the border");
+    check(&mut b, "customs", admit(2), "done");
+    let body = them.identity.body;
+    assert_eq!(holder(&b, &body), Some(Fitting::here(theirs)));
+    let alarms = robot(&b, &code).head.expect("a leaf").seq - before;
+    assert_eq!(alarms, 1);
+    // A body that is bound here does not yield.
+    let mut d = Country::with_market("33");
+    befriend(&mut d, &mut b);
+    d.must("maker", d.register(1));
+    let code = d.code(1);
+    lie(&mut d, &code, |r| r.identity.body = body);
+    bring(&mut d, &mut b, code, 3, Purpose::Exhibition);
+    check(&mut b, "customs", admit(3), "BodyExists: …");
+}
+
+/// R3-3 (c): the end of a robot ends what is bound to it here, and of what was shown with it nothing for good.
+#[test]
+fn the_end_of_a_robot_ends_no_body_that_was_only_shown_with_it() {
+    for admitted in [false, true] {
+        let (mut a, mut b) = two();
+        let mut c = Country::with_market("81");
+        befriend(&mut c, &mut b);
+        c.must("maker", c.register(1));
+        let (code, theirs) = (a.code(1), c.code(1));
+        let future = b.registration(40).body.identity();
+        let body = robot(&c, &theirs).identity.body;
+        lie(&mut a, &code, |r| show(r, &[future, body, d40(&b)]));
+        bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+        if admitted {
+            b.must("customs", admit(1));
+        }
+        let end = Action::DeclareEndOfLife {
+            outcome: EndOfLife::Scrapped,
+            certificate: Digest::ZERO,
+        };
+        b.must("recycler", on(code, end));
+        b.must("registrar", on(code, Action::ConfirmEndOfLife {}));
+        let proven = |b: &Country, identity: &Digest| {
+            let Ok(ends) = b.ledger.ends(identity);
+            ends.is_some_and(|ends| ends.proven.is_some())
+        };
+        assert!(proven(&b, &Subject::robot(&code).key()));
+        let its_body = robot(&b, &code).identity.body;
+        assert_eq!(proven(&b, &its_body), admitted, "bound at the admission");
+        for shown in [future, body, d40(&b)] {
+            assert!(!proven(&b, &shown));
+        }
+        let made = b.register(40);
+        check(&mut b, "maker", made, "done");
+        bring(&mut c, &mut b, theirs, 2, Purpose::Exhibition);
+        check(&mut b, "customs", admit(2), "done");
+    }
+}
+
+/// A second body of the maker of `b`.
+fn d40(b: &Country) -> Digest {
+    b.registration(41).body.identity()
+}
+
+/// R3-3 (c), by the issuer's word from abroad.
+#[test]
+fn an_issuer_ends_no_body_that_it_only_showed() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let future = b.registration(40).body.identity();
+    lie(&mut a, &code, |r| show(r, &[future, d40(&b), d40(&b)]));
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    bring(&mut b, &mut a, code, 2, Purpose::Exhibition);
+    a.must("customs", admit(2));
+    a.deliver(&mut b);
+    let end = Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate: Digest::ZERO,
+    };
+    a.must("recycler", on(code, end));
+    a.must("registrar", on(code, Action::ConfirmEndOfLife {}));
+    lie(&mut a, &code, |r| show(r, &[future, d40(&b), future]));
+    mail(&mut a, &mut b, "nothing; done");
+    assert_eq!(robot(&b, &code).state, State::Scrapped);
+    let made = b.register(40);
+    check(&mut b, "maker", made, "done");
+    let made = b.register(41);
+    check(&mut b, "maker", made, "done");
+}
+
+/// R3-12: what held a robot at the border when it departed holds it no longer once it is gone.
+#[test]
+fn a_detention_ends_with_its_cause() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let body = robot(&a, &code).identity.body;
+    b.must("maker", b.register(1));
+    let ours = Fitting::here(b.code(1));
+    let Ok(()) = b.ledger.put_part_holder(&body, Some(&ours));
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    check(&mut b, "customs", admit(1), "BodyExists: …");
+    let Ok(()) = b.ledger.put_part_holder(&body, None);
+    check(&mut b, "customs", admit(1), "done");
 }

@@ -15,7 +15,7 @@ use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, PartyName, Robot, Stay};
+use crate::record::{AgreementRef, Fitting, PartyName, Robot, Stay, key_identity};
 use crate::rules::actions::Deed;
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
@@ -555,7 +555,8 @@ pub(super) fn depart<L: Ledger>(
     // Body and identity parts stay bound to their code for ever; the others may be fitted elsewhere abroad.
     let mut freed = Vec::new();
     for part in &robot.parts {
-        if ledger.part_holder(&part.identity).or_fault()? == Some(code) {
+        let fitting = ledger.part_holder(&part.identity).or_fault()?;
+        if fitting.is_some_and(|fitting| fitting.code == code) {
             freed.push(Effect::Part(part.identity, None));
         }
     }
@@ -626,16 +627,10 @@ pub(super) fn admit<L: Ledger>(
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
     let code = transfer.code;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
-    if let Some(robot) = &transfer.robot {
-        for identity in robot.identities() {
-            if let Some(other) = ledger
-                .part_holder(&identity)
-                .or_fault()?
-                .filter(|other| *other != code)
-            {
-                return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
-            }
-        }
+    if let Some(robot) = &transfer.robot
+        && let Some(other) = bound_elsewhere(ledger, robot)?
+    {
+        return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
     }
     let link = propose(cx.me(), &held.chain, &Act::Admit, cx.now)?;
     let Some(disclosed) = transfer.robot.take() else {
@@ -644,8 +639,9 @@ pub(super) fn admit<L: Ledger>(
     let Some(mut here) = held.robot else {
         return no(Reason::RobotUnknown, Detail::Code { code });
     };
-    // Judged anew: an alarm or an end may have come since the departure.
-    if let Some(rejection) = detained(cx.me(), &here, &disclosed).or(transfer.detained.take()) {
+    // Judged anew: an alarm or an end may have come since the departure, and what held it may have gone.
+    transfer.detained = None;
+    if let Some(rejection) = detained(cx.me(), &here, &disclosed) {
         return Err(Stop::Refused(rejection));
     }
     let wanted = wanted(cx.me(), &transfer, &here, &disclosed);
@@ -695,20 +691,78 @@ pub(super) fn admit<L: Ledger>(
     let fitted: Vec<Digest> = fitted_in(&here);
     let mut parts = Vec::new();
     for identity in removed.iter().filter(|part| !fitted.contains(part)) {
-        if ledger.part_holder(identity).or_fault()? == Some(code) {
+        let fitting = ledger.part_holder(identity).or_fault()?;
+        if fitting.is_some_and(|fitting| fitting.code == code) {
             parts.push(Effect::Part(*identity, None));
         }
     }
+    // One of each a robot, and judged by who admits it.
+    let key = here.robot_key.as_ref().map(key_identity);
+    let own = [Some(here.identity.body), key];
+    let mut yielding = Yielding::default();
     for identity in fitted {
+        let fitting = ledger.part_holder(&identity).or_fault()?;
+        if own.contains(&Some(identity)) {
+            if let Some(fitting) = fitting.filter(|fitting| fitting.code != code) {
+                yielding.add(fitting);
+            }
+            if !fitting.is_some_and(|fitting| fitting.binds(&code)) {
+                parts.push(Effect::Part(identity, Some(Fitting::here(code))));
+            }
         // A part that a robot here holds stays with it, whatever another country says.
-        if ledger.part_holder(&identity).or_fault()?.is_none() {
-            parts.push(Effect::Part(identity, Some(code)));
+        } else if fitting.is_none() {
+            parts.push(Effect::Part(identity, Some(Fitting::shown(code))));
         }
     }
+    let alarms = yielding.alarms(ledger, command)?;
     let after = After::Robot(Box::new(here));
     let mut event = step_event(command, after, link, TimeMs(0), place, transfer, cx.now);
     event.effects.extend(parts);
-    Ok(vec![event])
+    Ok(alarms.into_iter().chain([event]).collect())
+}
+
+/// The robot here to which what was done here binds an identity of another one that comes. What another country merely showed
+/// of a robot keeps no other one out: whoever exports a robot could show bodies and parts of everybody else's.
+pub(crate) fn bound_elsewhere<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+) -> Result<Option<Code>, Stop<L::Fault>> {
+    for identity in robot.identities() {
+        let fitting = ledger.part_holder(&identity).or_fault()?;
+        let other = fitting.filter(|fitting| fitting.code != robot.identity.code);
+        if let Some(other) = other.filter(|other| !other.shown) {
+            return Ok(Some(other.code));
+        }
+    }
+    Ok(None)
+}
+
+/// Robots whose rows in the index yield, because another country showed what is somebody else's.
+#[derive(Debug, Default)]
+pub(super) struct Yielding(std::collections::BTreeSet<Code>);
+
+impl Yielding {
+    /// One more row that yields.
+    pub(super) fn add(&mut self, fitting: Fitting) {
+        self.0.insert(fitting.code);
+    }
+
+    /// One alarm for each robot that still lives: what was shown of it is contradicted by this command.
+    pub(super) fn alarms<L: Ledger>(
+        self,
+        ledger: &L,
+        command: &Command,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let mut alarms = Vec::new();
+        for code in self.0 {
+            let robot = ledger.robot(&code).or_fault()?;
+            if let Some(robot) = robot.filter(|robot| !robot.state.is_final()) {
+                let after = After::Robot(Box::new(robot));
+                alarms.push(Event::new(Kind::Incident, command, after));
+            }
+        }
+        Ok(alarms)
+    }
 }
 
 /// Body, identity parts and other parts.

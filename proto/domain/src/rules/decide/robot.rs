@@ -1,6 +1,6 @@
 //! Registration, life-cycle actions and holds.
 
-use super::border::{issuer_annuls, stay_allows};
+use super::border::{Yielding, issuer_annuls, stay_allows};
 use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, known, no, standing};
@@ -13,8 +13,8 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, EnterpriseStatus, Hold, Identity, Maker, PartName, PartType, Party,
-    Pending, Robot, Stay, key_identity,
+    ApprovalStatus, Before, EnterpriseStatus, Fitting, Hold, Identity, Maker, PartName, PartType,
+    Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, Relation};
 use crate::rules::command::{Action, Command, Registration};
@@ -273,15 +273,18 @@ pub(super) fn register<L: Ledger>(
     if let Some(hold) = standing {
         return no(Reason::Held, hold.stands());
     }
-    if let Some(other) = ledger.part_holder(&body).or_fault()? {
+    let mut yielding = Yielding::default();
+    if let Some(other) = yielding.holder(ledger, &body, claims)? {
         return no(Reason::BodyExists, Detail::BodyOf { code: other });
     }
     let mut named = std::collections::BTreeSet::from([body]);
-    for part in identity_parts.iter().chain(&parts) {
+    let names = r.identity_parts.iter().chain(&r.parts);
+    for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
         if !named.insert(part.identity) {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
-        if let Some(other) = ledger.part_holder(&part.identity).or_fault()? {
+        let claims = Claims::about(ledger, &name.maker)?;
+        if let Some(other) = yielding.holder(ledger, &part.identity, claims)? {
             return no(
                 Reason::PartInUse,
                 Detail::FittedIn {
@@ -292,7 +295,7 @@ pub(super) fn register<L: Ledger>(
         }
     }
     if let Some(key) = &r.robot_key
-        && let Some(other) = ledger.part_holder(&key_identity(key)).or_fault()?
+        && let Some(other) = yielding.holder(ledger, &key_identity(key), Claims::DoNot)?
     {
         return no(Reason::KeyInUse, Detail::KeyOf { code: other });
     }
@@ -330,9 +333,29 @@ pub(super) fn register<L: Ledger>(
     event.effects.extend(
         fitted
             .into_iter()
-            .map(|identity| Effect::Part(identity, Some(r.code))),
+            .map(|identity| Effect::Part(identity, Some(Fitting::here(r.code)))),
     );
-    Ok(vec![event])
+    let alarms = yielding.alarms(ledger, command)?;
+    Ok(alarms.into_iter().chain([event]).collect())
+}
+
+impl Yielding {
+    /// The robot that keeps an identity from being registered. A row that another country showed counts as its claims do: it
+    /// takes no serial from a maker that is accredited here.
+    fn holder<L: Ledger>(
+        &mut self,
+        ledger: &L,
+        identity: &Digest,
+        claims: Claims,
+    ) -> Result<Option<Code>, Stop<L::Fault>> {
+        match ledger.part_holder(identity).or_fault()? {
+            Some(fitting) if fitting.shown && claims == Claims::DoNot => {
+                self.add(fitting);
+                Ok(None)
+            }
+            fitting => Ok(fitting.map(|fitting| fitting.code)),
+        }
+    }
 }
 
 /// A maker registers what it made, and an importer what was made by nobody who is accredited here: nobody takes the serials
@@ -812,6 +835,7 @@ fn replace_part<L: Ledger>(
         );
     };
     let holder = ledger.part_holder(&fitted.identity).or_fault()?;
+    let holder = holder.map(|fitting| fitting.code);
     // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
     if let Some(other) = holder.filter(|holder| *holder != code || !again) {
         return no(
@@ -827,7 +851,7 @@ fn replace_part<L: Ledger>(
         after.former_parts.retain(|part| *part != fitted.identity);
         after.former_parts.push(*removed);
     }
-    let mut effects = vec![Effect::Part(fitted.identity, Some(code))];
+    let mut effects = vec![Effect::Part(fitted.identity, Some(Fitting::here(code)))];
     if !identity {
         effects.push(Effect::Part(*removed, None));
     }
