@@ -3,6 +3,7 @@
 //! Nothing here decides anything. A signature that is not found good here is checked again where it is needed, alone and by
 //! the same rule.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 use carnet_domain::bytes::digest::{Digest, sha256};
@@ -88,10 +89,11 @@ fn collect<'a>(
         let Ok(header) = SignedHeader::from_bytes_at(&request.header.0, level) else {
             continue;
         };
-        if !signers.contains_key(&header.key) {
-            signers.insert(header.key, Records(base).signer(&header.key)?);
-        }
-        let Some(Some(signer)) = signers.get(&header.key) else {
+        let signer = match signers.entry(header.key) {
+            Place::Occupied(known) => known.into_mut(),
+            Place::Vacant(place) => place.insert(Records(base).signer(&header.key)?),
+        };
+        let Some(signer) = signer else {
             continue;
         };
         let digest = sha256(&[&request.header.0, &request.signature.0]);
