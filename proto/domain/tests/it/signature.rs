@@ -222,8 +222,10 @@ fn the_rule_of_the_log_takes_what_the_strict_one_takes_and_torsion_in_r() {
     }
 }
 
+type Member = (PublicKey, Vec<u8>, Signature);
+
 /// Signatures of three keys over messages of their own.
-fn honest(count: u8) -> Vec<(PublicKey, Vec<u8>, Signature)> {
+fn honest(count: u8) -> Vec<Member> {
     let keys = [key("one"), key("two"), key("three")];
     (0..count)
         .map(|at| {
@@ -234,7 +236,7 @@ fn honest(count: u8) -> Vec<(PublicKey, Vec<u8>, Signature)> {
         .collect()
 }
 
-fn together(members: &[(PublicKey, Vec<u8>, Signature)]) -> bool {
+fn together(members: &[Member]) -> bool {
     let mut together = Together::default();
     for (key, message, signature) in members {
         together.add(key, message, signature);
@@ -274,7 +276,7 @@ fn of_signatures_checked_together_none_stands_for_another() {
     assert!(together(&[]));
     let members = honest(30);
     assert!(together(&members));
-    let with = |change: &dyn Fn(&mut Vec<(PublicKey, Vec<u8>, Signature)>)| {
+    let with = |change: &dyn Fn(&mut Vec<Member>)| {
         let mut members = members.clone();
         change(&mut members);
         together(&members)
