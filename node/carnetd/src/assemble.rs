@@ -37,6 +37,7 @@ use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
 use crate::disk::DataDisk;
+use crate::edge::EdgeCounters;
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
 use crate::node::Node;
@@ -49,8 +50,8 @@ use crate::signer::Signer;
 use crate::skip_files::SkipFiles;
 use crate::timekeeper;
 use crate::tls::{
-    ConnectTuning, EdgeCounters, EdgeLimits, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls,
-    ServerTuning, TcpDial, TlsError, TrustedRoots, accept, connect, read_roots,
+    ConnectTuning, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls, ServerTuning, TcpDial, TlsError,
+    TrustedRoots, accept, connect, read_roots,
 };
 use crate::verify::Verifier;
 use crate::waiting;
@@ -459,13 +460,9 @@ impl Edge<'_> {
             source,
         };
         let listener = TcpListener::bind(address).await.map_err(io)?;
-        let limits = &self.node.config.limits;
-        let limits = EdgeLimits {
-            connection_count_max: limits.connections_max as usize,
-            handshake_count_max: limits.handshakes_max as usize,
-            handshake_timeout: limits.handshake(),
-        };
-        let incoming = accept(listener, tls, limits, Arc::new(EdgeCounters::default()))?;
+        let limits = self.node.config.limits.edge();
+        let counters = Arc::new(EdgeCounters::new(tls.plane()));
+        let incoming = accept(listener, tls, limits, counters)?;
         let plane = tls.plane();
         let mut stopping = self.stopping.clone();
         self.tasks.spawn(async move {

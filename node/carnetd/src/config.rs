@@ -33,6 +33,9 @@ use std::time::Duration;
 use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
+use crate::edge::rates::Rate;
+use crate::tls::{EdgeLimits, Patience};
+
 pub use self::paths::PkiPaths;
 
 /// Every setting with its default and what it means, as a file to begin with.
@@ -204,10 +207,32 @@ pub struct CompareConfig {
 pub struct LimitsConfig {
     /// Milliseconds a TLS handshake may take; 5000, range 100 to 60,000.
     pub handshake_ms: u64,
-    /// TLS handshakes under way at once on one plane; 64, range 1 to 10,000.
+    /// Milliseconds until the first byte of a connection; 3000, range 50 to `handshake_ms`.
+    pub first_byte_ms: u64,
+    /// Milliseconds after the handshake until HTTP/2 begins, and after that until the first request; 10,000, range 100 to
+    /// 600,000.
+    pub first_request_ms: u64,
+    /// Seconds without a request after which a connection is closed; 600, range 10 to 86,400.
+    pub idle_s: u64,
+    /// Connections at once on one plane that have not proven who they are; 256, range 1 to 10,000. When there are so many,
+    /// the oldest of the address with most makes way.
     pub handshakes_max: u32,
-    /// Connections open at once on one plane; 1024, range 8 to 100,000. Needs as many file descriptors.
+    /// As many of them of one address (an IPv6 /64 is one); 64, range 1 to 10,000. Above it the address's own oldest makes
+    /// way.
+    pub address_handshakes_max: u32,
+    /// Connections a second of one address on one plane, and four times as many at once; 128, range 1 to 100,000. More are
+    /// closed unread. Lower shuts out offices behind one address.
+    pub address_per_s: u32,
+    /// Connections a second on one plane from all addresses from which nobody proved lately who they are, and twice as
+    /// many at once; 512, range 1 to 100,000. More are closed unread.
+    pub strangers_per_s: u32,
+    /// Connections open at once on one plane; 1024, range 8 to 100,000. Needs as many file descriptors. When there are so
+    /// many, whoever has fewer than another certificate gets a place of that one.
     pub connections_max: u32,
+    /// Connections open at once of one address on one plane; 512, range 1 to 100,000.
+    pub address_connections_max: u32,
+    /// Connections open at once of one certificate on one plane; 128, range 1 to 100,000.
+    pub certificate_connections_max: u32,
 }
 
 /// `[log]`: what is written to standard error.
@@ -392,6 +417,35 @@ impl LimitsConfig {
     pub fn handshake(&self) -> Duration {
         Duration::from_millis(self.handshake_ms)
     }
+
+    /// What a port takes.
+    pub fn edge(&self) -> EdgeLimits {
+        let first_request = Duration::from_millis(self.first_request_ms);
+        let default = EdgeLimits::default();
+        EdgeLimits {
+            connection_count_max: self.connections_max as usize,
+            certificate_connection_count_max: self.certificate_connections_max as usize,
+            address_connection_count_max: self.address_connections_max as usize,
+            handshake_count_max: self.handshakes_max as usize,
+            address_handshake_count_max: self.address_handshakes_max as usize,
+            address_rate: Rate {
+                per_second: self.address_per_s,
+                burst: self.address_per_s * 4,
+            },
+            port_rate: Rate {
+                per_second: self.strangers_per_s,
+                burst: self.strangers_per_s * 2,
+            },
+            patience: Patience {
+                first_byte: Duration::from_millis(self.first_byte_ms),
+                handshake: self.handshake(),
+                preface: first_request,
+                first_request,
+                idle: Duration::from_secs(self.idle_s),
+            },
+            ..default
+        }
+    }
 }
 
 impl Default for RaftConfig {
@@ -443,8 +497,16 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             handshake_ms: 5000,
-            handshakes_max: 64,
+            first_byte_ms: 3000,
+            first_request_ms: 10_000,
+            idle_s: 600,
+            handshakes_max: 256,
+            address_handshakes_max: 64,
+            address_per_s: 128,
+            strangers_per_s: 512,
             connections_max: 1024,
+            address_connections_max: 512,
+            certificate_connections_max: 128,
         }
     }
 }

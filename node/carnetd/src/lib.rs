@@ -9,6 +9,7 @@ pub mod clock;
 pub mod compare;
 pub mod config;
 mod disk;
+pub mod edge;
 pub mod exit;
 pub mod gateway;
 pub mod ingress;

@@ -16,6 +16,7 @@ mod tests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 
 use crate::clock::Clock;
+use crate::edge::Holder;
 
-pub use self::accept::{EdgeCounters, EdgeLimits, EdgeStream, Incoming, Listen, accept};
+pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
 pub use self::tuning::{MESSAGE_BYTES_MAX, ServerTuning};
 
@@ -373,7 +375,41 @@ pub struct ExpectedNode {
 #[derive(Debug, Clone)]
 pub struct PeerIdentity {
     who: Arc<Who>,
+    holder: Holder,
     remote: SocketAddr,
+    connection: Arc<ConnectionUse>,
+}
+
+/// What a connection is used for, so that one of no use can be closed.
+#[derive(Debug, Default)]
+pub struct ConnectionUse {
+    begun: AtomicU64,
+    in_work: AtomicUsize,
+}
+
+/// A request in work on a connection, until it is dropped.
+#[derive(Debug)]
+pub struct InWork(Arc<ConnectionUse>);
+
+impl ConnectionUse {
+    /// Notes that a request begins.
+    pub fn begin(self: &Arc<Self>) -> InWork {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_work.fetch_add(1, Ordering::Relaxed);
+        InWork(Arc::clone(self))
+    }
+
+    /// How many requests have begun since the connection was made, and how many are in work.
+    pub fn begun_and_in_work(&self) -> (u64, usize) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        (begun, self.in_work.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What was verified; the plane decides which of them it can be.
@@ -388,6 +424,31 @@ pub enum Who {
 }
 
 impl PeerIdentity {
+    fn new(who: Who, remote: SocketAddr) -> Self {
+        let holder = Holder::new(&match &who {
+            Who::Node(node) => node.name().to_string(),
+            // All nodes of a registry share what the registry may use.
+            Who::Peer(peer) => peer.prefix().to_string(),
+            Who::Client(client) => client.name().to_string(),
+        });
+        Self {
+            who: Arc::new(who),
+            holder,
+            remote,
+            connection: Arc::default(),
+        }
+    }
+
+    /// To whom its shares belong.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    /// What its connection is used for.
+    pub fn connection(&self) -> &Arc<ConnectionUse> {
+        &self.connection
+    }
+
     /// Who it is.
     pub fn who(&self) -> &Who {
         &self.who

@@ -143,12 +143,49 @@ impl Judge {
         );
         let limits = &config.limits;
         self.range("limits.handshake_ms", limits.handshake_ms, 100..=60_000);
-        self.range("limits.handshakes_max", limits.handshakes_max, 1..=10_000);
         self.range(
-            "limits.connections_max",
-            limits.connections_max,
-            8..=100_000,
+            "limits.first_byte_ms",
+            limits.first_byte_ms,
+            50..=limits.handshake_ms.clamp(50, 60_000),
         );
+        self.range(
+            "limits.first_request_ms",
+            limits.first_request_ms,
+            100..=600_000,
+        );
+        self.range("limits.idle_s", limits.idle_s, 10..=86_400);
+        let counts = [
+            ("limits.handshakes_max", limits.handshakes_max, 1..=10_000),
+            (
+                "limits.address_handshakes_max",
+                limits.address_handshakes_max,
+                1..=10_000,
+            ),
+            ("limits.address_per_s", limits.address_per_s, 1..=100_000),
+            (
+                "limits.strangers_per_s",
+                limits.strangers_per_s,
+                1..=100_000,
+            ),
+            (
+                "limits.connections_max",
+                limits.connections_max,
+                8..=100_000,
+            ),
+            (
+                "limits.address_connections_max",
+                limits.address_connections_max,
+                1..=100_000,
+            ),
+            (
+                "limits.certificate_connections_max",
+                limits.certificate_connections_max,
+                1..=100_000,
+            ),
+        ];
+        for (key, found, range) in counts {
+            self.range(key, found, range);
+        }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
             self.fault(
                 "log.filter",

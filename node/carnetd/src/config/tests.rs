@@ -114,8 +114,16 @@ content_every_s = 86400
 
 [limits]
 handshake_ms = 5000
-handshakes_max = 64
+first_byte_ms = 3000
+first_request_ms = 10000
+idle_s = 600
+handshakes_max = 256
+address_handshakes_max = 64
+address_per_s = 128
+strangers_per_s = 512
 connections_max = 1024
+address_connections_max = 512
+certificate_connections_max = 128
 
 [log]
 filter = "info"

@@ -1,83 +1,113 @@
-//! Accepts connections of one port: so many open, so many in a handshake, each handshake within its time.
+//! Accepts connections of one port: nobody waits for somebody else, and everything a connection does has its time.
+//!
+//! Until it has proven who it is, a connection sits in the waiting room of its address: when all places are taken, the
+//! oldest of the address with most leaves. So a flood pushes out itself, and the loop that accepts never waits. Afterwards
+//! it sits among the connections of its certificate.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::{PeerIdentity, PlaneTls, TlsError};
+use super::{ConnectionUse, PeerIdentity, PlaneTls, TlsError};
+use crate::edge::rates::{Rate, Rates, Seen};
+use crate::edge::seats::{NoSeat, Over, SeatLimits};
+use crate::edge::{AddressKey, EdgeCounters, Holder, Room, Seat, Turned};
 
 /// How long to wait after the operating system refused to accept, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that are ready and not yet taken by the server.
+const READY_COUNT_MAX: usize = 64;
+/// What every HTTP/2 connection begins with, in bytes.
+const PREFACE_BYTES: usize = 24;
 
 /// What a port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// The most connections open at a time. One more is closed unread. Default 1024.
+    /// The most connections open at a time. Default 1024.
     pub connection_count_max: usize,
-    /// The most connections in a handshake at a time. More wait in the queue of the operating system. Default 64.
+    /// The most of them of one certificate. Default 128.
+    pub certificate_connection_count_max: usize,
+    /// The most of them of one address. Default 512.
+    pub address_connection_count_max: usize,
+    /// The most connections that have not proven who they are, at a time. Default 256.
     pub handshake_count_max: usize,
-    /// The longest a handshake may take. Default 5 s.
-    pub handshake_timeout: Duration,
+    /// The most of those of one address. Default 64.
+    pub address_handshake_count_max: usize,
+    /// Connections of one address. Default 128 a second, 512 at once.
+    pub address_rate: Rate,
+    /// Connections of all addresses that proved nothing lately. Default 512 a second, 1024 at once.
+    pub port_rate: Rate,
+    /// The most addresses that are remembered. Default 4096.
+    pub address_count_max: usize,
+    /// How long a connection may keep us waiting.
+    pub patience: Patience,
+}
+
+/// How long a connection may keep us waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until its first byte. Default 3 s.
+    pub first_byte: Duration,
+    /// Until the end of the handshake, from the beginning. Default 5 s.
+    pub handshake: Duration,
+    /// From there until its HTTP/2 preface. Default 5 s.
+    pub preface: Duration,
+    /// From there until its first request. Default 10 s.
+    pub first_request: Duration,
+    /// Between requests. Default 10 min.
+    pub idle: Duration,
 }
 
 impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             connection_count_max: 1024,
-            handshake_count_max: 64,
-            handshake_timeout: Duration::from_secs(5),
+            certificate_connection_count_max: 128,
+            address_connection_count_max: 512,
+            handshake_count_max: 256,
+            address_handshake_count_max: 64,
+            address_rate: Rate {
+                per_second: 128,
+                burst: 512,
+            },
+            port_rate: Rate {
+                per_second: 512,
+                burst: 1024,
+            },
+            address_count_max: 4096,
+            patience: Patience::default(),
         }
     }
 }
 
-/// What happened at a port since it opened.
-#[derive(Debug, Default)]
-pub struct EdgeCounters {
-    accepted: AtomicU64,
-    over_limit: AtomicU64,
-    refused: AtomicU64,
-    timed_out: AtomicU64,
-}
-
-impl EdgeCounters {
-    /// Connections whose handshake succeeded.
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(3),
+            handshake: Duration::from_secs(5),
+            preface: Duration::from_secs(5),
+            first_request: Duration::from_secs(10),
+            idle: Duration::from_secs(600),
+        }
     }
-
-    /// Connections closed because too many were open.
-    pub fn over_limit(&self) -> u64 {
-        self.over_limit.load(Ordering::Relaxed)
-    }
-
-    /// Handshakes that failed, mostly for their certificates.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Handshakes that took too long.
-    pub fn timed_out(&self) -> u64 {
-        self.timed_out.load(Ordering::Relaxed)
-    }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Where connections come from: the machine's TCP, or a simulated network.
@@ -94,7 +124,8 @@ impl Listen for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, remote) = TcpListener::accept(self).await?;
-        stream.set_nodelay(true)?;
+        // Without it answers are late, not wrong; and a connection that is gone already fails at its first byte.
+        let _ = stream.set_nodelay(true);
         Ok((stream, remote))
     }
 }
@@ -113,12 +144,33 @@ pub fn accept<L: Listen>(
     counters: Arc<EdgeCounters>,
 ) -> Result<Incoming<L::Io>, TlsError> {
     let acceptor = TlsAcceptor::from(Arc::new(tls.server_config()?));
-    let (sender, receiver) = mpsc::channel(limits.handshake_count_max.max(1));
+    let (sender, receiver) = mpsc::channel(READY_COUNT_MAX);
     let port = Port {
         acceptor,
         tls: tls.clone(),
-        limits,
+        patience: limits.patience,
         counters,
+        arrivals: Mutex::new(Arrivals {
+            by_address: Rates::new(limits.address_rate, limits.address_count_max),
+            strangers: Rates::new(limits.port_rate, 1),
+            known: Seen::new(limits.address_count_max),
+        }),
+        unproven: Room::new(SeatLimits {
+            total: limits.handshake_count_max,
+            each: limits.address_handshake_count_max,
+            over: Over::OldestLeaves,
+        }),
+        by_certificate: Room::new(SeatLimits {
+            total: limits.connection_count_max,
+            each: limits.certificate_connection_count_max,
+            over: Over::Refused,
+        }),
+        by_address: Room::new(SeatLimits {
+            // The room above has the total; it may have let in one whose predecessor is still leaving.
+            total: usize::MAX,
+            each: limits.address_connection_count_max,
+            over: Over::Refused,
+        }),
         sender,
     };
     tokio::spawn(port.run(listener));
@@ -130,66 +182,122 @@ type Sender<Io> = mpsc::Sender<Result<EdgeStream<Io>, Infallible>>;
 struct Port<Io> {
     acceptor: TlsAcceptor,
     tls: PlaneTls,
-    limits: EdgeLimits,
+    patience: Patience,
     counters: Arc<EdgeCounters>,
+    arrivals: Mutex<Arrivals>,
+    unproven: Room<AddressKey>,
+    by_certificate: Room<Holder>,
+    by_address: Room<AddressKey>,
     sender: Sender<Io>,
+}
+
+/// How often whom was let in.
+struct Arrivals {
+    by_address: Rates<AddressKey>,
+    strangers: Rates<()>,
+    /// Addresses from which somebody proved lately who they are: a flood of others does not slow them.
+    known: Seen<AddressKey>,
+}
+
+impl Arrivals {
+    fn take(&mut self, address: &AddressKey, now: Duration) -> Result<(), Turned> {
+        self.by_address
+            .take(address, now)
+            .map_err(|_| Turned::AddressRate)?;
+        if self.known.knows(address) {
+            return Ok(());
+        }
+        self.strangers.take(&(), now).map_err(|_| Turned::PortRate)
+    }
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
     async fn run<L: Listen<Io = Io>>(self, mut listener: L) {
-        let connections = Arc::new(Semaphore::new(self.limits.connection_count_max));
-        let handshakes = Arc::new(Semaphore::new(self.limits.handshake_count_max));
         let this = Arc::new(self);
         loop {
-            let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await else {
-                return;
-            };
             let accepted = tokio::select! {
                 () = this.sender.closed() => return,
                 accepted = listener.accept() => accepted,
             };
-            let (io, remote) = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok((io, remote)) => this.arrived(io, remote),
+                // Of a connection that was gone before it was accepted; there may be others.
+                Err(error) if is_of_the_other_side(&error) => {
+                    debug!(plane = %this.tls.plane(), %error, "connection gone before it was accepted");
+                }
                 Err(error) => {
                     warn!(plane = %this.tls.plane(), %error, "connection not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
-            };
-            let Ok(open) = Arc::clone(&connections).try_acquire_owned() else {
-                count(&this.counters.over_limit);
-                debug!(plane = %this.tls.plane(), %remote, "connection closed, too many are open");
-                continue;
-            };
-            let this = Arc::clone(&this);
-            tokio::spawn(async move {
-                if let Some(stream) = this.handshake(io, remote, open).await {
-                    // Nobody receives any more when the port is closing.
-                    let _ = this.sender.send(Ok(stream)).await;
-                }
-                drop(handshake);
-            });
+            }
         }
     }
 
+    /// Never waits: the next connection may be an honest one.
+    fn arrived(self: &Arc<Self>, io: Io, remote: SocketAddr) {
+        let address = AddressKey::of(remote.ip());
+        let taken = {
+            let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            arrivals.take(&address, self.tls.clock.monotonic())
+        };
+        if let Err(why) = taken {
+            return self.turn(why, &remote, &"");
+        }
+        // Whoever is unproven makes way, so there is always a place.
+        let Ok(waiting) = self.unproven.enter(&address) else {
+            return self.turn(Turned::Displaced, &remote, &"");
+        };
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let proven = tokio::select! {
+                () = waiting.exit().cancelled() => {
+                    this.turn(Turned::Displaced, &remote, &"");
+                    None
+                }
+                proven = this.handshake(io, remote) => proven,
+            };
+            if let Some(stream) = proven.and_then(|proven| this.seated(proven, &address)) {
+                drop(waiting);
+                // Nobody receives any more when the port is closing.
+                let _ = this.sender.send(Ok(stream)).await;
+            }
+        });
+    }
+
+    /// The connection and who is at its other end.
     async fn handshake(
         &self,
         io: Io,
         remote: SocketAddr,
-        open: OwnedSemaphorePermit,
-    ) -> Option<EdgeStream<Io>> {
-        let plane = self.tls.plane();
-        let finished =
-            tokio::time::timeout(self.limits.handshake_timeout, self.acceptor.accept(io));
-        let stream = match finished.await {
+    ) -> Option<(TlsStream<Noticed<Io>>, PeerIdentity)> {
+        let spoke = Arc::new(AtomicBool::new(false));
+        let begun = Instant::now();
+        let io = Noticed {
+            io,
+            spoke: Arc::clone(&spoke),
+        };
+        let mut accepting = pin!(self.acceptor.accept(io));
+        let first = tokio::time::timeout(self.patience.first_byte, &mut accepting).await;
+        let finished = match first {
+            Ok(finished) => Ok(finished),
+            Err(_) if !spoke.load(Ordering::Relaxed) => {
+                self.turn(Turned::Silent, &remote, &"");
+                return None;
+            }
+            Err(_) => tokio::time::timeout_at(begun + self.patience.handshake, accepting).await,
+        };
+        let stream = match finished {
             Err(_) => {
-                count(&self.counters.timed_out);
-                debug!(%plane, %remote, "handshake timed out");
+                self.turn(Turned::HandshakeTime, &remote, &"");
+                return None;
+            }
+            // A probe of whoever watches whether the port is open.
+            Ok(Err(_)) if !spoke.load(Ordering::Relaxed) => {
+                debug!(plane = %self.tls.plane(), %remote, "left without a word");
                 return None;
             }
             Ok(Err(error)) => {
-                count(&self.counters.refused);
-                debug!(%plane, %remote, %error, "handshake refused");
+                self.turn(Turned::Handshake, &remote, &error);
                 return None;
             }
             Ok(Ok(stream)) => stream,
@@ -197,39 +305,206 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         // rustls has judged the chain during the handshake; this makes the proof that the handlers get.
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         match self.tls.judge(chain, self.tls.clock.wall()) {
-            Ok(who) => {
-                count(&self.counters.accepted);
-                let identity = PeerIdentity {
-                    who: Arc::new(who),
-                    remote,
-                };
-                Some(EdgeStream {
-                    stream,
-                    identity,
-                    _open: open,
-                })
-            }
+            Ok(who) => Some((stream, PeerIdentity::new(who, remote))),
             Err(error) => {
-                count(&self.counters.refused);
-                debug!(%plane, %remote, %error, "certificate refused after the handshake");
+                self.turn(Turned::Handshake, &remote, &error);
                 None
             }
         }
     }
+
+    /// A place among the connections of its certificate, if there is one.
+    fn seated(
+        &self,
+        (stream, identity): (TlsStream<Noticed<Io>>, PeerIdentity),
+        address: &AddressKey,
+    ) -> Option<EdgeStream<Io>> {
+        let of_address = self.by_address.enter(address).map_err(|_| {
+            let remote = identity.remote();
+            self.turn(Turned::AddressConnections, &identity, &remote);
+        });
+        let of_address = of_address.ok()?;
+        let seat = self.by_certificate.enter(identity.holder());
+        let seat = seat.map_err(|why: NoSeat| self.turn(Turned::Connections, &identity, &why));
+        let seat = seat.ok()?;
+        self.counters.accept();
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.known.note(address);
+        drop(arrivals);
+        Some(EdgeStream {
+            stream,
+            exit: Box::pin(seat.exit().clone().cancelled_owned()),
+            watch: Watch::new(self.patience, Arc::clone(identity.connection())),
+            identity,
+            counters: Arc::clone(&self.counters),
+            tls: self.tls.clone(),
+            _seat: seat,
+            _of_address: of_address,
+        })
+    }
+
+    fn turn(&self, why: Turned, who: &dyn fmt::Display, detail: &dyn fmt::Display) {
+        let now = self.tls.clock.monotonic();
+        self.counters.turn(why, now, who, detail);
+    }
 }
 
-/// A connection with a verified identity. While it lives it counts as open.
+/// Whether accepting failed because of the connection, and not for want of anything here.
+fn is_of_the_other_side(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// A connection that tells whether anything came.
+#[derive(Debug)]
+pub(super) struct Noticed<Io> {
+    io: Io,
+    spoke: Arc<AtomicBool>,
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Noticed<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.spoke.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// A connection with a verified identity. While it lives it counts as open; it ends when it keeps us waiting too long or
+/// its place is needed.
 #[derive(Debug)]
 pub struct EdgeStream<Io> {
-    stream: TlsStream<Io>,
+    stream: TlsStream<Noticed<Io>>,
+    exit: Pin<Box<WaitForCancellationFutureOwned>>,
+    watch: Watch,
     identity: PeerIdentity,
-    _open: OwnedSemaphorePermit,
+    counters: Arc<EdgeCounters>,
+    tls: PlaneTls,
+    _seat: Seat<Holder>,
+    _of_address: Seat<AddressKey>,
+}
+
+/// What is waited for on a connection, and until when.
+#[derive(Debug)]
+struct Watch {
+    patience: Patience,
+    connection: Arc<ConnectionUse>,
+    waits_for: WaitsFor,
+    timer: Pin<Box<Sleep>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum WaitsFor {
+    /// So many bytes of the preface are missing.
+    Preface(usize),
+    FirstRequest,
+    /// So many requests had begun when the wait began.
+    Request(u64),
+}
+
+impl Watch {
+    fn new(patience: Patience, connection: Arc<ConnectionUse>) -> Self {
+        Self {
+            patience,
+            connection,
+            waits_for: WaitsFor::Preface(PREFACE_BYTES),
+            timer: Box::pin(tokio::time::sleep(patience.preface)),
+        }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        if let WaitsFor::Preface(missing) = self.waits_for {
+            match missing.checked_sub(bytes).filter(|missing| 0 < *missing) {
+                Some(missing) => self.waits_for = WaitsFor::Preface(missing),
+                None => self.wait(WaitsFor::FirstRequest, self.patience.first_request),
+            }
+        }
+    }
+
+    fn wait(&mut self, waits_for: WaitsFor, patience: Duration) {
+        self.waits_for = waits_for;
+        self.timer.as_mut().reset(Instant::now() + patience);
+    }
+
+    /// What did not come in time; asked again whenever nothing comes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let (begun, in_work) = self.connection.begun_and_in_work();
+            match self.waits_for {
+                WaitsFor::Preface(_) => return Poll::Ready(Turned::PrefaceTime),
+                WaitsFor::FirstRequest if begun == 0 => {
+                    return Poll::Ready(Turned::FirstRequestTime);
+                }
+                WaitsFor::Request(before) if begun == before && in_work == 0 => {
+                    return Poll::Ready(Turned::Idle);
+                }
+                WaitsFor::FirstRequest | WaitsFor::Request(_) => {
+                    self.wait(WaitsFor::Request(begun), self.patience.idle);
+                }
+            }
+        }
+        Poll::Pending
+    }
 }
 
 impl<Io> EdgeStream<Io> {
     /// Who is at the other end.
     pub fn identity(&self) -> &PeerIdentity {
         &self.identity
+    }
+
+    /// Counts why the connection ends.
+    fn end(&self, why: Turned) -> io::Error {
+        let now = self.tls.clock.monotonic();
+        let remote = self.identity.remote();
+        // Quiet connections end every day; nobody has to read of them.
+        if why == Turned::Idle {
+            self.counters.count(why);
+        } else {
+            self.counters.turn(why, now, &self.identity, &remote);
+        }
+        io::Error::new(io::ErrorKind::TimedOut, why.word())
     }
 }
 
@@ -247,7 +522,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for EdgeStream<Io> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.exit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(self.end(Turned::Outnumbered)));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.watch.came(buf.filled().len() - before);
+        if polled.is_pending()
+            && let Poll::Ready(why) = self.watch.poll(cx)
+        {
+            return Poll::Ready(Err(self.end(why)));
+        }
+        polled
     }
 }
 

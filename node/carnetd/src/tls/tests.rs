@@ -12,7 +12,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+mod floods;
+
 use super::*;
+use crate::edge::{EdgeCounters, Turned};
 use crate::forge::{Country, Held, NOW, Sketch, node_uri, pinned};
 
 const DESK: &str = "carnet://86/customs/port-shanghai/desk-4";
@@ -431,7 +434,7 @@ struct Port {
 async fn port(tls: &PlaneTls, limits: EdgeLimits) -> Port {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
-    let counters = Arc::new(EdgeCounters::default());
+    let counters = Arc::new(EdgeCounters::new(tls.plane()));
     let incoming = accept(listener, tls, limits, Arc::clone(&counters)).expect("a configuration");
     let (tell, asked) = mpsc::unbounded_channel();
     let (_, health) = tonic_health::server::health_reporter();
@@ -533,7 +536,7 @@ async fn wrong_certificates_do_not_get_through_a_port() {
         assert!(refused);
     }
     assert_eq!(port.counters.accepted(), 0);
-    assert_eq!(port.counters.refused(), 3);
+    assert_eq!(port.counters.turned(Turned::Handshake), 3);
     let (held, chain) = ours.issue(Plane::Client, &desk);
     let stream = TcpStream::connect(&port.address).await.expect("connected");
     let connector = TlsConnector::from(Arc::new(careless(chain, &held)));
@@ -550,7 +553,10 @@ async fn wrong_certificates_do_not_get_through_a_port() {
 async fn whoever_says_nothing_is_cut_off() {
     let country = Country::new("86");
     let limits = EdgeLimits {
-        handshake_timeout: Duration::from_millis(20),
+        patience: Patience {
+            first_byte: Duration::from_millis(20),
+            ..Patience::default()
+        },
         ..EdgeLimits::default()
     };
     let port = port(&node(&country, Plane::Client), limits).await;
@@ -558,8 +564,8 @@ async fn whoever_says_nothing_is_cut_off() {
     assert_eq!(silent.read(&mut [0; 16]).await.expect("closed"), 0);
     assert_eq!(
         (
-            port.counters.timed_out(),
-            port.counters.refused(),
+            port.counters.turned(Turned::Silent),
+            port.counters.turned(Turned::Handshake),
             port.counters.accepted()
         ),
         (1, 0, 0)
@@ -581,40 +587,12 @@ async fn whoever_does_not_speak_tls_is_cut_off() {
     let _ = noisy.read_to_end(&mut answer).await;
     assert_eq!(
         (
-            port.counters.timed_out(),
-            port.counters.refused(),
+            port.counters.turned(Turned::Silent),
+            port.counters.turned(Turned::Handshake),
             port.counters.accepted()
         ),
         (0, 1, 0)
     );
-}
-
-#[tokio::test]
-async fn one_connection_too_many_is_closed_unread() {
-    let country = Country::new("86");
-    let limits = EdgeLimits {
-        connection_count_max: 1,
-        ..EdgeLimits::default()
-    };
-    let port = port(&node(&country, Plane::Raft), limits).await;
-    let channel = raft_channel(&country, &port, 1);
-    HealthClient::new(channel.clone())
-        .check(HealthCheckRequest::default())
-        .await
-        .expect("an answer");
-    let mut second = TcpStream::connect(&port.address).await.expect("connected");
-    assert_eq!(second.read(&mut [0; 16]).await.unwrap_or(0), 0);
-    assert_eq!(
-        (port.counters.accepted(), port.counters.over_limit()),
-        (1, 1)
-    );
-    drop(channel);
-    // The place becomes free when the server has noticed; until then the answer is no.
-    let mut third = HealthClient::new(raft_channel(&country, &port, 1));
-    while third.check(HealthCheckRequest::default()).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(port.counters.accepted(), 2);
 }
 
 #[tokio::test]

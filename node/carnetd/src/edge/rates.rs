@@ -1,0 +1,167 @@
+//! So many a second for each holder, in a table that cannot grow: whoever was not seen for longest is forgotten first.
+//!
+//! Forgetting a holder gives it a full bucket. To gain by that, somebody needs more holders than the table has rows, and
+//! those are what the total beside this table is for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carnet_peering::bucket::Bucket;
+
+/// A rate and the burst that it allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many a second, 1 or more.
+    pub per_second: u32,
+    /// So many at once, 1 or more.
+    pub burst: u32,
+}
+
+/// Buckets by holder.
+#[derive(Debug)]
+pub struct Rates<K> {
+    rate: Rate,
+    rows_max: usize,
+    turn: u64,
+    rows: BTreeMap<K, (Bucket, u64)>,
+    by_turn: BTreeMap<u64, K>,
+}
+
+impl<K: Ord + Clone> Rates<K> {
+    /// An empty table of at most so many rows.
+    ///
+    /// # Panics
+    /// When there may be no row.
+    pub fn new(rate: Rate, rows_max: usize) -> Self {
+        assert!(0 < rows_max, "there is a row");
+        Self {
+            rate,
+            rows_max,
+            turn: 0,
+            rows: BTreeMap::new(),
+            by_turn: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one for a holder.
+    ///
+    /// # Errors
+    /// After how long there will be one.
+    pub fn take(&mut self, holder: &K, now: Duration) -> Result<(), Duration> {
+        self.turn += 1;
+        let turn = self.turn;
+        if let Some((bucket, seen)) = self.rows.get_mut(holder) {
+            self.by_turn.remove(seen);
+            *seen = turn;
+            self.by_turn.insert(turn, holder.clone());
+            return bucket.take(now);
+        }
+        if self.rows.len() >= self.rows_max
+            && let Some((_, forgotten)) = self.by_turn.pop_first()
+        {
+            self.rows.remove(&forgotten);
+        }
+        let mut bucket = Bucket::new(self.rate.burst, self.rate.per_second, now);
+        let taken = bucket.take(now);
+        self.rows.insert(holder.clone(), (bucket, turn));
+        self.by_turn.insert(turn, holder.clone());
+        taken
+    }
+
+    /// How many holders are known.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// Holders that were seen lately, at most so many.
+#[derive(Debug)]
+pub struct Seen<K> {
+    rows_max: usize,
+    turn: u64,
+    rows: BTreeMap<K, u64>,
+    by_turn: BTreeMap<u64, K>,
+}
+
+impl<K: Ord + Clone> Seen<K> {
+    /// Nobody.
+    pub fn new(rows_max: usize) -> Self {
+        Self {
+            rows_max,
+            turn: 0,
+            rows: BTreeMap::new(),
+            by_turn: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a holder was noted and not forgotten.
+    pub fn knows(&self, holder: &K) -> bool {
+        self.rows.contains_key(holder)
+    }
+
+    /// Notes a holder as seen now.
+    pub fn note(&mut self, holder: &K) {
+        self.turn += 1;
+        if let Some(before) = self.rows.insert(holder.clone(), self.turn) {
+            self.by_turn.remove(&before);
+        }
+        self.by_turn.insert(self.turn, holder.clone());
+        if self.rows.len() > self.rows_max
+            && let Some((_, forgotten)) = self.by_turn.pop_first()
+        {
+            self.rows.remove(&forgotten);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 10,
+        burst: 5,
+    };
+
+    fn taken(rates: &mut Rates<u32>, holder: u32, count: usize, at_ms: u64) -> usize {
+        let now = Duration::from_millis(at_ms);
+        (0..count)
+            .filter(|_| rates.take(&holder, now).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn below_the_rate_all_pass_above_it_the_rate_passes_and_others_do_not_notice() {
+        let mut rates = Rates::new(RATE, 100);
+        // A limit less one, the limit, one more, and ten times as many, each by somebody else.
+        for (holder, asked, expected) in [(1, 4, 4), (2, 5, 5), (3, 6, 5), (4, 50, 5)] {
+            assert_eq!(taken(&mut rates, holder, asked, 0), expected, "{holder}");
+        }
+        assert_eq!(taken(&mut rates, 4, 100, 1_000), 5);
+        assert_eq!(taken(&mut rates, 5, 5, 1_000), 5);
+        // Nine a second for ten seconds are never refused.
+        let steady: usize = (0..90)
+            .map(|n| taken(&mut rates, 6, 1, 2_000 + n * 1_000 / 9))
+            .sum();
+        assert_eq!(steady, 90);
+    }
+
+    #[test]
+    fn the_table_does_not_grow_and_whoever_is_active_is_not_forgotten() {
+        let mut rates = Rates::new(RATE, 10);
+        assert_eq!(taken(&mut rates, 0, 50, 0), 5);
+        for holder in 1..1_000 {
+            taken(&mut rates, holder, 1, 0);
+            assert_eq!(taken(&mut rates, 0, 1, 0), 0, "{holder}");
+            assert!(rates.rows() <= 10);
+        }
+        let mut seen = Seen::new(2);
+        for holder in [1, 2, 1, 3] {
+            seen.note(&holder);
+        }
+        assert_eq!(
+            [1, 2, 3].map(|holder| seen.knows(&holder)),
+            [true, false, true]
+        );
+    }
+}

@@ -1,0 +1,363 @@
+//! Floods of each port, at a limit less one, at one more and at ten times as many, from one address and from many: the
+//! honest call is answered, whoever is over its share is turned away, and it is counted.
+
+use std::net::Ipv4Addr;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpSocket;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Endpoint, Uri};
+
+use super::*;
+use crate::edge::rates::Rate;
+
+const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Small, so that ten times a limit is soon reached.
+fn limits() -> EdgeLimits {
+    EdgeLimits {
+        connection_count_max: 12,
+        certificate_connection_count_max: 8,
+        address_connection_count_max: 10,
+        handshake_count_max: 24,
+        address_handshake_count_max: 8,
+        ..EdgeLimits::default()
+    }
+}
+
+/// A port of a plane, and somebody who may come in there.
+struct Scene {
+    port: Port,
+    plane: Plane,
+    ours: Country,
+    theirs: Country,
+}
+
+impl Scene {
+    async fn new(plane: Plane, limits: EdgeLimits) -> Self {
+        let (ours, theirs) = (Country::new("86"), Country::new("49"));
+        let roots = Arc::new(TrustedRoots::new(ours.pinned()));
+        roots.replace_peers(pinned(&[&theirs]));
+        let port = port(&node_with(&ours, plane, &roots), limits).await;
+        Self {
+            port,
+            plane,
+            ours,
+            theirs,
+        }
+    }
+
+    /// A certificate for this plane; each number is another holder, but for peers.
+    fn somebody(&self, number: u64) -> ClientConfig {
+        let country = match self.plane {
+            Plane::Federation => &self.theirs,
+            _ => &self.ours,
+        };
+        let prefix = match self.plane {
+            Plane::Federation => 49,
+            _ => 86,
+        };
+        let name = match self.plane {
+            Plane::Raft | Plane::Federation => node_uri(prefix, self.plane, number),
+            Plane::Client | Plane::Admin => format!("{DESK}{number}"),
+        };
+        let (held, chain) = country.issue(self.plane, &Sketch::leaf(&name, self.plane));
+        careless(chain, &held)
+    }
+
+    fn turned(&self, why: Turned) -> u64 {
+        self.port.counters.turned(why)
+    }
+}
+
+async fn dial(from: Ipv4Addr, to: &str) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(to.parse().expect("an address")).await
+}
+
+async fn handshaken(
+    from: Ipv4Addr,
+    to: &str,
+    config: ClientConfig,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = dial(from, to).await?;
+    let name = ServerName::try_from("unused.example").expect("a name");
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+/// One whole call on a connection of its own, which stays open with the channel.
+async fn call(
+    from: Ipv4Addr,
+    to: &str,
+    config: ClientConfig,
+) -> Result<tonic::transport::Channel, String> {
+    let address = to.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (address, config) = (address.clone(), config.clone());
+        async move { handshaken(from, &address, config).await.map(TokioIo::new) }
+    });
+    let channel = Endpoint::from_shared(format!("http://{to}"))
+        .expect("a URI")
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| format!("{error:?}"))?;
+    HealthClient::new(channel.clone())
+        .check(HealthCheckRequest::default())
+        .await
+        .map_err(|status| format!("{status:?}"))?;
+    Ok(channel)
+}
+
+/// Until the server closes it. What it says before does not matter.
+async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) {
+    let mut read = Vec::new();
+    let _ = stream.read_to_end(&mut read).await;
+}
+
+#[tokio::test]
+async fn empty_connections_from_one_address_close_no_port() {
+    let share = limits().address_handshake_count_max;
+    for plane in Plane::ALL {
+        for (count, displaced) in [(share - 1, 0), (share + 1, 1), (10 * share, 9 * share)] {
+            let scene = Scene::new(*plane, limits()).await;
+            let mut flood = Vec::new();
+            for _ in 0..count {
+                let stream = dial(FLOOD, &scene.port.address).await.expect("connected");
+                flood.push(stream);
+            }
+            // From elsewhere, and from the same address.
+            for from in [HONEST, FLOOD] {
+                call(from, &scene.port.address, scene.somebody(2))
+                    .await
+                    .unwrap_or_else(|error| panic!("{plane} {count} {from}: {error}"));
+            }
+            for stream in flood.iter_mut().take(displaced) {
+                closed(stream).await;
+            }
+            // The call from the flooded address takes the place of one more.
+            let more = u64::from(count >= share);
+            assert_eq!(
+                scene.turned(Turned::Displaced),
+                displaced as u64 + more,
+                "{plane} {count}"
+            );
+            assert_eq!(scene.port.counters.accepted(), 2, "{plane} {count}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn empty_connections_from_many_addresses_close_no_port() {
+    let all = limits().handshake_count_max;
+    for plane in Plane::ALL {
+        for (count, displaced) in [(all - 1, 0), (all + 1, 1), (10 * all, 9 * all)] {
+            let scene = Scene::new(*plane, limits()).await;
+            let mut flood = Vec::new();
+            for n in 0..count {
+                let from = Ipv4Addr::new(127, 1, (n / 200) as u8, (n % 200 + 1) as u8);
+                let stream = dial(from, &scene.port.address).await.expect("connected");
+                flood.push(stream);
+            }
+            call(HONEST, &scene.port.address, scene.somebody(2))
+                .await
+                .unwrap_or_else(|error| panic!("{plane} {count}: {error}"));
+            for stream in flood.iter_mut().take(displaced) {
+                closed(stream).await;
+            }
+            let more = u64::from(count >= all);
+            assert_eq!(
+                scene.turned(Turned::Displaced),
+                displaced as u64 + more,
+                "{plane} {count}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_that_goes_on_meanwhile_keeps_no_honest_call_out() {
+    let scene = Scene::new(Plane::Raft, limits()).await;
+    let address = scene.port.address.clone();
+    let flood = tokio::spawn(async move {
+        let mut open = std::collections::VecDeque::new();
+        loop {
+            match dial(FLOOD, &address).await {
+                Ok(stream) => open.push_back(stream),
+                // Its own ports are used up for now.
+                Err(_) => tokio::task::yield_now().await,
+            }
+            if open.len() > 200 {
+                open.pop_front();
+            }
+        }
+    });
+    for round in 0..20 {
+        call(HONEST, &scene.port.address, scene.somebody(2))
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+    flood.abort();
+    assert_eq!(scene.port.counters.accepted(), 20);
+}
+
+#[tokio::test]
+async fn an_address_above_its_rate_is_closed_unread_and_others_are_not() {
+    let burst = 20;
+    let limits = EdgeLimits {
+        address_rate: Rate {
+            per_second: 1,
+            burst,
+        },
+        ..limits()
+    };
+    for plane in Plane::ALL {
+        for (count, refused) in [
+            (burst - 1, 0),
+            (burst, 0),
+            (burst + 1, 1),
+            (10 * burst, 9 * burst),
+        ] {
+            let scene = Scene::new(*plane, limits).await;
+            for _ in 0..count {
+                let mut stream = dial(FLOOD, &scene.port.address).await.expect("connected");
+                stream.write_all(b"nonsense").await.unwrap_or_default();
+                // Refused at once or for what it said; either way it was judged when it is closed.
+                closed(&mut stream).await;
+            }
+            assert_eq!(
+                scene.turned(Turned::AddressRate),
+                u64::from(refused),
+                "{plane} {count}"
+            );
+            call(HONEST, &scene.port.address, scene.somebody(2))
+                .await
+                .unwrap_or_else(|error| panic!("{plane} {count}: {error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_above_the_rate_of_the_port_do_not_slow_whoever_is_known() {
+    let limits = EdgeLimits {
+        port_rate: Rate {
+            per_second: 1,
+            burst: 30,
+        },
+        ..limits()
+    };
+    let scene = Scene::new(Plane::Client, limits).await;
+    call(HONEST, &scene.port.address, scene.somebody(1))
+        .await
+        .expect("an answer");
+    for n in 0..60 {
+        let from = Ipv4Addr::new(127, 1, 0, n + 1);
+        let mut stream = dial(from, &scene.port.address).await.expect("connected");
+        stream.write_all(b"nonsense").await.unwrap_or_default();
+        closed(&mut stream).await;
+    }
+    assert_eq!(scene.turned(Turned::PortRate), 31);
+    call(HONEST, &scene.port.address, scene.somebody(1))
+        .await
+        .expect("an answer");
+}
+
+#[tokio::test]
+async fn one_certificate_does_not_take_all_connections() {
+    let (each, all) = (
+        limits().certificate_connection_count_max,
+        limits().connection_count_max,
+    );
+    for plane in [Plane::Raft, Plane::Client, Plane::Admin] {
+        for count in [each - 1, each + 1, 10 * each] {
+            let scene = Scene::new(plane, limits()).await;
+            let greedy = scene.somebody(2);
+            let mut open = Vec::new();
+            let mut refused = 0;
+            for _ in 0..count {
+                match call(FLOOD, &scene.port.address, greedy.clone()).await {
+                    Ok(channel) => open.push(channel),
+                    Err(_) => refused += 1,
+                }
+            }
+            assert_eq!(refused, count.saturating_sub(each), "{plane} {count}");
+            assert_eq!(scene.turned(Turned::Connections), refused as u64);
+            // Two more holders fill the port; then each newcomer gets a place of the one with most.
+            for number in 3..=(all as u64) {
+                let channel = call(HONEST, &scene.port.address, scene.somebody(number))
+                    .await
+                    .unwrap_or_else(|error| panic!("{plane} {count} {number}: {error}"));
+                open.push(channel);
+                if open.len() >= all {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_many_certificates_leaves_places_to_others() {
+    let scene = Scene::new(Plane::Client, limits()).await;
+    let mut open = Vec::new();
+    for number in 0..10 {
+        let channel = call(FLOOD, &scene.port.address, scene.somebody(number)).await;
+        open.push(channel.expect("within the share of the address"));
+    }
+    call(FLOOD, &scene.port.address, scene.somebody(10))
+        .await
+        .expect_err("the address has its share");
+    assert_eq!(scene.turned(Turned::AddressConnections), 1);
+    call(HONEST, &scene.port.address, scene.somebody(10))
+        .await
+        .expect("another address has its own");
+}
+
+#[tokio::test]
+async fn whoever_is_silent_after_the_handshake_or_asks_nothing_is_cut_off() {
+    let limits = EdgeLimits {
+        patience: Patience {
+            preface: Duration::from_millis(40),
+            first_request: Duration::from_millis(40),
+            ..Patience::default()
+        },
+        ..limits()
+    };
+    for plane in Plane::ALL {
+        let scene = Scene::new(*plane, limits).await;
+        let mut silent = handshaken(HONEST, &scene.port.address, scene.somebody(2))
+            .await
+            .expect("a handshake");
+        closed(&mut silent).await;
+        assert_eq!(scene.turned(Turned::PrefaceTime), 1, "{plane}");
+        let mut idle = handshaken(HONEST, &scene.port.address, scene.somebody(2))
+            .await
+            .expect("a handshake");
+        // The preface and empty settings.
+        let begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+        idle.write_all(begin).await.expect("sent");
+        closed(&mut idle).await;
+        assert_eq!(scene.turned(Turned::FirstRequestTime), 1, "{plane}");
+    }
+}
+
+#[tokio::test]
+async fn a_preface_byte_by_byte_has_no_more_time_than_a_whole_one() {
+    let limits = EdgeLimits {
+        patience: Patience {
+            preface: Duration::from_millis(40),
+            ..Patience::default()
+        },
+        ..limits()
+    };
+    let scene = Scene::new(Plane::Client, limits).await;
+    let mut slow = handshaken(HONEST, &scene.port.address, scene.somebody(2))
+        .await
+        .expect("a handshake");
+    slow.write_all(b"PRI * HTTP/").await.expect("sent");
+    closed(&mut slow).await;
+    assert_eq!(scene.turned(Turned::PrefaceTime), 1);
+}
