@@ -11,10 +11,10 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
-use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest as _, Sha512};
 
 use crate::bytes::digest::{HexError, hex_bytes, sha256, write_hex};
@@ -420,23 +420,28 @@ pub(super) fn is_canonical_y(y: &[u8; 32]) -> bool {
     !(high && y[0] >= 0xed)
 }
 
-/// A signing key. It is never printed, compared, cloned or encoded; its memory is cleared at the end.
-pub struct SecretKey(SigningKey);
+/// A signing key. It is never printed, compared, cloned or encoded; aws-lc-rs holds it, and clears its memory at the end.
+pub struct SecretKey(Ed25519KeyPair);
 
 impl SecretKey {
     /// The key of a 32-byte seed (RFC 8032 private key).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed);
+        Self(pair.expect("invariant: any 32 bytes are a private key"))
     }
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
         // A clamped scalar times the base point is canonical, not weak and torsion-free.
-        PublicKey(self.0.verifying_key().to_bytes())
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.public_key().as_ref());
+        PublicKey(bytes)
     }
 
     /// Signs deterministically (RFC 8032).
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature(self.0.sign(message).to_bytes())
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(self.0.sign(message).as_ref());
+        Signature(bytes)
     }
 }

@@ -271,6 +271,16 @@ fn signatures_checked_together_and_singly_by_the_rule_of_the_log_agree() {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_key_and_its_signatures_are_those_of_the_standard(seed: [u8; 32], message: Vec<u8>) {
+        use ed25519_dalek::Signer as _;
+        let (ours, theirs) = (SecretKey::from_seed(&seed), ed25519_dalek::SigningKey::from_bytes(&seed));
+        prop_assert_eq!(*ours.public().as_bytes(), theirs.verifying_key().to_bytes());
+        prop_assert_eq!(ours.sign(&message).0, theirs.sign(&message).to_bytes());
+    }
+}
+
 #[test]
 fn of_signatures_checked_together_none_stands_for_another() {
     assert!(together(&[]));
