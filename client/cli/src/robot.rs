@@ -6,8 +6,8 @@ use carnet_client::{Client, identity};
 use carnet_domain::bytes::code::{Code, EnterpriseId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
-    Asking, BodyName, Firmware, Maker, OwnershipEnd, PartName, PartType, RecallStatus,
-    ReleaseSecret, Robot as Record, release_commitment,
+    Asking, BodyName, Desk, Firmware, Maker, OwnershipEnd, PartName, PartType, PartyName,
+    RecallStatus, ReleaseSecret, Robot as Record, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
@@ -293,6 +293,21 @@ pub(crate) enum Act {
         /// Asking is enough; otherwise the owner approves.
         #[arg(long)]
         asking_suffices: bool,
+        /// Why: of a registrar who releases for an owner that may act no more. Another registrar or a regulator approves.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Another desk acts for a person, by the word of the old desk or of a registrar.
+    ChangeDesk {
+        /// The person, by the commitment in the record.
+        #[arg(long)]
+        person: String,
+        /// Who acts for them from now on: enterprise/ID or office/PREFIX/NAME.
+        #[arg(long, value_parser = desk)]
+        desk: Desk,
+        /// Why; a registrar says it.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Ownership asked for by the gaining side.
     RequestOwnership {
@@ -430,6 +445,7 @@ impl Act {
                 to,
                 until,
                 asking_suffices,
+                reason,
             } => {
                 let (to, kept) = match to {
                     Some(to) => {
@@ -447,9 +463,19 @@ impl Act {
                         true => Asking::Suffices,
                         false => Asking::Waits,
                     },
+                    reason,
                 };
                 Ok((action, merge(json!({"secret": secret.to_string()}), kept)))
             }
+            Self::ChangeDesk {
+                person,
+                desk,
+                reason,
+            } => plain(Action::ChangeDesk {
+                person: parse::digest_of(&person)?,
+                desk,
+                reason,
+            }),
             Self::RequestOwnership { owner, secret } => {
                 let (owner, kept) = party("owner", &owner)?;
                 Ok((Action::RequestOwnership { owner, secret }, kept))
@@ -486,6 +512,17 @@ impl Act {
                 note,
             }),
         }
+    }
+}
+
+fn desk(text: &str) -> Result<Desk, String> {
+    match party("desk", text)
+        .map_err(|_| "expected enterprise/ID or office/PREFIX/NAME".to_owned())?
+        .0
+    {
+        PartyName::Enterprise { id } => Ok(Desk::Enterprise { id }),
+        PartyName::Office { prefix, name } => Ok(Desk::Office { prefix, name }),
+        PartyName::Person { .. } => Err("expected enterprise/ID or office/PREFIX/NAME".to_owned()),
     }
 }
 

@@ -6,9 +6,9 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, Asking, EnterpriseStatus, Firmware, IdentifierScheme, Maker, OwnershipEnd,
-    PartName, PartType, PartyName, Predicate, RecallId, RecallNotice, ReleaseSecret, Severity,
-    release_commitment,
+    ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
+    OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallId, RecallNotice, ReleaseSecret,
+    Severity, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
@@ -153,6 +153,7 @@ pub fn release(country: &Country, code: Code, to: Option<PartyName>, asking: Ask
             // saturates: a time of the kit
             until: country.clock.saturating_add(DurationMs::from_days(30)),
             asking,
+            reason: String::new(),
         },
     }
 }
@@ -261,6 +262,15 @@ pub fn actions() -> Vec<Action> {
             to: None,
             until: TimeMs(1),
             asking: Asking::Waits,
+            reason: String::new(),
+        },
+        Action::ChangeDesk {
+            person: d("owner"),
+            desk: Desk::Office {
+                prefix: Prefix::parse("86").expect("a prefix"),
+                name: "registrar/hq".into(),
+            },
+            reason: "why".into(),
         },
     ]
 }

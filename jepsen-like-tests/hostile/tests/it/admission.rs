@@ -221,7 +221,7 @@ fn the_country_of_stay_does_not_annul_and_register_anew() {
     let annul = act(code, Action::Annul { reason: "x".into() });
     let detail = Detail::IssuerAnnuls { code };
     refused(&mut b, "registrar", annul, Reason::PrefixNotOurs, detail);
-    assert_eq!(robot(&b, &code).state, State::Manufactured);
+    assert_eq!(robot(&b, &code).state, State::Sold);
 }
 
 /// Probe r18.

@@ -300,7 +300,7 @@ fn the_issuer_does_not_end_a_robot_in_our_custody() {
         code,
     };
     nacked(&mut b, batch, Reason::NotInCustody, detail);
-    assert_eq!(robot(&b, &code).state, State::Manufactured);
+    assert_eq!(robot(&b, &code).state, State::Sold);
 }
 
 /// Replay and reordering: what was read is not read again, and what comes too early waits.

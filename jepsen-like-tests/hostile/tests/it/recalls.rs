@@ -7,7 +7,7 @@ use carnet_domain::rules::rejection::{Detail, Reason};
 use carnet_hostile::judge::refused;
 use carnet_hostile::scene::{act, d, export, three};
 use carnet_kit::Country;
-use carnet_kit::samples::{recall, recall_id, stock_at_dealer};
+use carnet_kit::samples::{recall, recall_id};
 
 /// Probes f03 and `a_peer_takes_our_recall_number`: a number is its issuer's.
 #[test]
@@ -25,18 +25,18 @@ fn a_recall_number_is_nobodys_but_its_issuers() {
     let known = known.expect("the true recall stands");
     assert_eq!(known.status, RecallStatus::InForce);
     assert_eq!(known.notice.severity, Severity::StopUse);
-    b.must("registrar", act(code, stock_at_dealer(&b)));
-    let sell = act(
+    let deploy = act(
         code,
-        Action::Sell {
-            owner: d("buyer").into(),
+        Action::Deploy {
+            operator: d("buyer").into(),
+            scenario: "hall".into(),
         },
     );
     let detail = Detail::RecallOpen {
         recall: id,
         severity: Severity::StopUse,
     };
-    refused(&mut b, "dealer", sell, Reason::RecallOpen, detail);
+    refused(&mut b, "customs", deploy, Reason::RecallOpen, detail);
     // The regulator of 49 has a number of its own, whoever used it elsewhere.
     c.must("maker", recall(&c, "49-1", Severity::Advisory));
     c.deliver(&mut b);

@@ -8,7 +8,7 @@
 //! | other parts | the exporter's, less what carries identity |
 //! | firmware, AI models | the exporter's |
 //! | state | a resident's: the exporter's, as far as it can come about abroad ([`ABROAD`]), else the record here; |
-//! | | anybody else's: the exporter's; pending an end of life: here; a final or reserved one is not admitted |
+//! | | anybody else's: the exporter's, and sold where it comes from stock for good to one who sells none; pending an end of life: here; a final or reserved one is not admitted |
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
 //! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | the exporter's; none after an export for good |
@@ -161,6 +161,8 @@ pub struct Passage<'a> {
     pub purpose: Purpose,
     /// Importer of record.
     pub importer: &'a Party,
+    /// Whether the importer of record sells robots: to anybody else, an admission for good is the first sale.
+    pub trades: bool,
     /// The recalls of its model that are known here and have not ended.
     pub recalls: &'a [Recall],
 }
@@ -238,6 +240,9 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         true => here.state,
         false => disclosed.state,
     };
+    let in_stock = matches!(state, State::Manufactured | State::InStock);
+    let first_sale = for_good && !resident && !passage.trades && in_stock;
+    let state = if first_sale { State::Sold } else { state };
     let stay = if resident || for_good {
         Stay::Resident {}
     } else {

@@ -87,7 +87,9 @@ pub enum MailError<F> {
 const PARTIES: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 /// Slots of a custody step that others see: without owner, operator, personal part and secret.
 const BYSTANDERS: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
-/// Slots of an end of life, a hold, a recall, a change of approval or standing.
+/// Slots of an end of life: with what ends with it, the robot's own key too.
+const END: &[u8] = &[0, 1, 2, 4, 5, 8, 10, 12, 14];
+/// Slots of a hold, a recall, a change of approval or standing.
 const NOTICE: &[u8] = &[0, 1, 2, 4, 8, 10, 12, 14];
 
 /// Which slots of a leaf of this kind are shown to a peer. `link` is its slot 12.
@@ -95,6 +97,7 @@ pub fn slots_shown(kind: Kind, link: Option<&Link>, to: &Prefix) -> &'static [u8
     match (kind, link) {
         (Kind::Custody, Some(link)) if link.to == *to || link.from == Some(*to) => PARTIES,
         (Kind::Custody, _) => BYSTANDERS,
+        (Kind::LifeCycle, _) => END,
         _ => NOTICE,
     }
 }

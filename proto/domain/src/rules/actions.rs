@@ -15,6 +15,10 @@
 //! * A recycler declares an end of life of any robot, for whoever brings it; it needs a confirmation by another party, and a
 //!   declaration by a stranger ties up nothing until then (see `decide::robot`).
 //! * To ask for ownership one needs no relation, but the secret of a release.
+//! * Where a robot has an owner, who merely holds it is nothing to what is the owner's to do ([`Deed::is_of_owner`]): a
+//!   consignee neither sells it nor ends it, nor exports it for good.
+//! * A registrar stands in for an owner or holder whose side may not act any more: releases, with another person of the
+//!   registrars or regulators to approve, and moves stock; and gives a natural person another desk.
 //! * Whose enterprise has lost its standing does only what it still must: recalls and remedies, and taking back an export.
 
 use crate::rules::command::{Action, CommandKind};
@@ -117,6 +121,8 @@ pub enum Deed {
     Annul,
     /// Corrects an earlier leaf.
     Correct,
+    /// Gives a natural person another desk.
+    ChangeDesk,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -127,7 +133,7 @@ crate::canonical_enum!(Deed {
     35 => CompleteMaintenance, 36 => Repair, 37 => ReplacePart, 38 => Inspect, 39 => RecordIncident,
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
-    50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct,
+    50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
 });
 
 impl Deed {
@@ -178,7 +184,8 @@ impl Deed {
             | Self::WithdrawEndOfLife
             | Self::ConfirmEndOfLife
             | Self::Annul
-            | Self::Correct => K::Act,
+            | Self::Correct
+            | Self::ChangeDesk => K::Act,
         }
     }
 
@@ -208,7 +215,25 @@ impl Deed {
             Action::ConfirmEndOfLife {} => Self::ConfirmEndOfLife,
             Action::Annul { .. } => Self::Annul,
             Action::Correct { .. } => Self::Correct,
+            Action::ChangeDesk { .. } => Self::ChangeDesk,
         }
+    }
+
+    /// Whether it is the owner's to do: of a robot that has one, who merely holds it is nothing to this.
+    pub fn is_of_owner(self) -> bool {
+        matches!(
+            self,
+            Self::Stock
+                | Self::Sell
+                | Self::Deploy
+                | Self::ReleaseOwnership
+                | Self::ApproveOwnership
+                | Self::EndOwnershipRequest
+                | Self::SetHold
+                | Self::LiftHold
+                | Self::WithdrawEndOfLife
+                | Self::ConfirmEndOfLife
+        )
     }
 }
 
@@ -227,7 +252,7 @@ pub enum Relation {
     Workshop,
     /// Party to the step that waits for its second party: who took the first step, or is named by it.
     Pending,
-    /// The desk of the person who owns or holds.
+    /// The desk of the person who owns or holds, or the office that does so itself.
     Desk,
     /// An office of this registry.
     Office,
@@ -299,8 +324,10 @@ const WORKING: &[R] = &[
     R::Desk,
 ];
 const ANY: &[R] = R::ALL;
-/// Who trades, owns and operates.
-const PARTIES: &[Role] = &[Manufacturer, Importer, Dealer, Operator, Owner];
+/// Who trades, owns and operates, and so acts for a person who does.
+pub const PARTIES: &[Role] = &[Manufacturer, Importer, Dealer, Operator, Owner];
+/// Who sells robots, and so has them in stock.
+pub const TRADERS: &[Role] = &[Manufacturer, Importer, Dealer];
 /// Who is the desk of a person whom no enterprise acts for.
 const OFFICE_DESKS: &[Role] = &[Registrar, Customs];
 
@@ -349,10 +376,10 @@ pub const fn row_of(deed: Deed) -> Row {
         ),
         Deed::Stock => row!(
             to(&[Registrar], OFFICE),
-            to(&[Manufacturer, Importer, Dealer], HOLDING),
+            to(TRADERS, HOLDING),
             to(&[Customs], &[R::Desk]),
         ),
-        Deed::Sell => row!(to(&[Manufacturer, Importer, Dealer], HOLDING)),
+        Deed::Sell => row!(to(TRADERS, HOLDING)),
         Deed::Deploy => row!(to(PARTIES, OWNING), to(OFFICE_DESKS, &[R::Desk])),
         Deed::Redeploy => row!(
             to(PARTIES, &[R::Owner, R::Operator, R::Desk]),
@@ -385,11 +412,15 @@ pub const fn row_of(deed: Deed) -> Row {
             to(&[ServiceProvider, Manufacturer, Importer], WORKING),
             to(&[Dealer, Operator, Owner], USING),
         ),
-        Deed::ReleaseOwnership => row!(to(PARTIES, OWNING), to(OFFICE_DESKS, &[R::Desk])),
+        Deed::ReleaseOwnership => row!(
+            to(PARTIES, OWNING),
+            to(&[Registrar], OFFICE),
+            to(&[Customs], &[R::Desk]),
+        ),
         Deed::RequestOwnership => row!(to(PARTIES, ANY), to(&[Registrar], OFFICE)),
         Deed::ApproveOwnership => row!(
             to(PARTIES, OWNING),
-            to(&[Registrar], OFFICE),
+            to(&[Registrar, Regulator], OFFICE),
             to(&[Customs], &[R::Desk]),
         ),
         Deed::EndOwnershipRequest => row!(
@@ -410,7 +441,7 @@ pub const fn row_of(deed: Deed) -> Row {
         Deed::DeclareEndOfLife => row!(to(&[Recycler], ANY), to(&[Registrar], OFFICE)),
         Deed::WithdrawEndOfLife => row!(
             to(&[Recycler], &[R::Pending]),
-            to(PARTIES, USING),
+            to(PARTIES, HOLDING),
             to(&[Registrar], OFFICE),
             to(&[Customs], &[R::Desk]),
         ),
@@ -420,6 +451,11 @@ pub const fn row_of(deed: Deed) -> Row {
             to(&[Customs], &[R::Desk]),
         ),
         Deed::Annul | Deed::Correct => row!(to(&[Registrar], OFFICE)),
+        Deed::ChangeDesk => row!(
+            to(PARTIES, &[R::Operator, R::Desk]),
+            to(&[Registrar], OFFICE),
+            to(&[Customs], &[R::Desk]),
+        ),
     }
 }
 

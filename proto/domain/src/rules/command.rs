@@ -11,8 +11,8 @@ use crate::limits::{
     MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
 };
 use crate::record::{
-    AgreementRef, ApprovalStatus, Asking, BodyName, EnterpriseStatus, Firmware, Holder, Maker,
-    ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
+    AgreementRef, ApprovalStatus, Asking, BodyName, Desk, EnterpriseStatus, Firmware, Holder,
+    Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
 };
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
@@ -220,6 +220,17 @@ pub enum Action {
         until: TimeMs,
         /// Whether asking is enough.
         asking: Asking,
+        /// Why, where a registrar releases for an owner whose side may not act; else empty.
+        reason: String,
+    },
+    /// Another desk acts for a natural person.
+    ChangeDesk {
+        /// Commitment to the person.
+        person: Digest,
+        /// Who acts for them from now on.
+        desk: Desk,
+        /// Why; a registrar says it.
+        reason: String,
     },
 }
 crate::canonical_variants!(Action {
@@ -245,7 +256,8 @@ crate::canonical_variants!(Action {
     23 => ConfirmEndOfLife {},
     24 => Annul { reason },
     25 => Correct { corrects: Index, note },
-    31 => ReleaseOwnership { commitment, to, until, asking },
+    31 => ReleaseOwnership { commitment, to, until, asking, reason },
+    32 => ChangeDesk { person, desk, reason },
 });
 
 impl Action {

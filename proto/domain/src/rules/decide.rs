@@ -22,7 +22,9 @@ use crate::record::{
 };
 use crate::rules::actions::{Deed, Judgement, Relation, Standing, judge};
 use crate::rules::command::Command;
-use crate::rules::parties::{are_two, relations, to_maker};
+use crate::rules::parties::{
+    are_two, relations, relations_of_owner, standing_of, stands_for, to_maker,
+};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
@@ -122,11 +124,12 @@ impl Context<'_> {
     }
 
     /// A party that the command names; a person's desk is who signed. Refuses one that cannot be: an enterprise of ours that
-    /// is not accredited or was struck off, a country that is no peer.
+    /// is not accredited, was struck off, or is in none of `roles`, in which it would act; a country that is no peer.
     pub(crate) fn party<L: Ledger>(
         &self,
         ledger: &L,
         named: &PartyName,
+        roles: &[Role],
     ) -> Result<Party, Stop<L::Fault>> {
         match named {
             PartyName::Enterprise { id } if id.prefix() == self.me() => {
@@ -138,6 +141,7 @@ impl Context<'_> {
                     let detail = Detail::EnterpriseIs { id: *id, status };
                     return no(Reason::EnterpriseNotActive, detail);
                 }
+                one_of::<L::Fault>(&enterprise, roles)?;
             }
             PartyName::Enterprise { id } => self.of_peer(ledger, id.prefix())?,
             PartyName::Office { prefix, .. } if *prefix != self.me() => {
@@ -181,13 +185,79 @@ impl Context<'_> {
 
     /// Refuses a signer who may not do this to this robot.
     pub(crate) fn allow_on<F>(&self, deed: Deed, robot: &Robot) -> Result<(), Stop<F>> {
-        let relations = relations(self.me(), &self.signer.holder, robot);
+        let holder = &self.signer.holder;
+        let relations = match deed.is_of_owner() {
+            true => relations_of_owner(self.me(), holder, robot),
+            false => relations(self.me(), holder, robot),
+        };
+        self.allow_as(deed, robot, &relations)
+    }
+
+    /// As [`Self::allow_on`], of something that is the owner's to do for once.
+    pub(crate) fn allow_as_owner<F>(&self, deed: Deed, robot: &Robot) -> Result<(), Stop<F>> {
+        let relations = relations_of_owner(self.me(), &self.signer.holder, robot);
+        self.allow_as(deed, robot, &relations)
+    }
+
+    fn allow_as<F>(
+        &self,
+        deed: Deed,
+        robot: &Robot,
+        relations: &[Relation],
+    ) -> Result<(), Stop<F>> {
         let detail = || Detail::NoRelation {
             deed,
             code: robot.identity.code,
             holder: self.signer.holder.clone(),
         };
-        self.judged(deed, &relations, detail)
+        self.judged(deed, relations, detail)
+    }
+
+    /// Whether the signer stands for a party.
+    pub(crate) fn is_side_of(&self, party: &Party) -> bool {
+        stands_for(self.me(), &self.signer.holder, party).is_some()
+    }
+
+    /// Whether somebody of this registry may act for a party now. Of an office it is not known here whether anybody signs for
+    /// it, so that a registrar stands in for it with a reason as for one that may act no more.
+    pub(crate) fn acts<L: Ledger>(
+        &self,
+        ledger: &L,
+        party: &Party,
+    ) -> Result<bool, Stop<L::Fault>> {
+        let id = match party {
+            Party::Enterprise { id } => id,
+            Party::Person {
+                desk: Desk::Enterprise { id },
+                ..
+            } => id,
+            Party::Person {
+                desk: Desk::Office { prefix, .. },
+                ..
+            } => return Ok(*prefix == self.me()),
+            Party::Office { .. } => return Ok(false),
+        };
+        let known = ledger.enterprise(id).or_fault()?;
+        Ok(known.is_some_and(|known| standing_of(&known, self.now) == Standing::Good))
+    }
+
+    /// Refuses a registrar who acts in the place of a party that may act itself.
+    pub(crate) fn in_place_of<L: Ledger>(
+        &self,
+        ledger: &L,
+        deed: Deed,
+        robot: &Robot,
+        party: &Party,
+    ) -> Result<(), Stop<L::Fault>> {
+        if !self.acts(ledger, party)? {
+            return Ok(());
+        }
+        let detail = Detail::NoRelation {
+            deed,
+            code: robot.identity.code,
+            holder: self.signer.holder.clone(),
+        };
+        no(Reason::NotYours, detail)
     }
 
     fn judged<F>(
@@ -453,6 +523,23 @@ fn standing<F>(enterprise: &Enterprise, now: TimeMs) -> Result<(), Stop<F>> {
         );
     }
     Ok(())
+}
+
+/// Whether an enterprise is accredited in one of these roles.
+pub(crate) fn is_one_of(enterprise: &Enterprise, roles: &[Role]) -> bool {
+    roles.iter().any(|role| enterprise.roles.contains(role))
+}
+
+/// Refuses an enterprise that could never act as what it is named as: it is none of these.
+fn one_of<F>(enterprise: &Enterprise, roles: &[Role]) -> Result<(), Stop<F>> {
+    if is_one_of(enterprise, roles) {
+        return Ok(());
+    }
+    let (id, roles) = (enterprise.id, roles.to_vec());
+    no(
+        Reason::EnterpriseLacksRole,
+        Detail::AccreditedAsNone { id, roles },
+    )
 }
 
 fn approve_model<L: Ledger>(

@@ -112,6 +112,8 @@ pub enum ActionKind {
     Depart,
     /// Ownership released by the owner.
     ReleaseOwnership,
+    /// Another desk acts for a person.
+    ChangeDesk,
 }
 crate::canonical_enum!(ActionKind {
     1 => Reserve, 2 => RegisterPrototype, 3 => Register, 4 => Stock, 5 => Sell, 6 => Deploy, 7 => Redeploy,
@@ -119,7 +121,7 @@ crate::canonical_enum!(ActionKind {
     13 => RecordIncident, 14 => RecordTraining, 15 => UpdateSoftware, 16 => RequestOwnership, 17 => ApproveOwnership,
     18 => EndOwnershipRequest, 19 => Retire, 20 => ReturnToService, 21 => DeclareEndOfLife, 22 => WithdrawEndOfLife,
     23 => ConfirmEndOfLife, 24 => Annul, 25 => Correct, 26 => ChangeHold, 27 => RemedyRecall, 28 => DeclareExport,
-    29 => CancelExport, 30 => Depart, 31 => ReleaseOwnership,
+    29 => CancelExport, 30 => Depart, 31 => ReleaseOwnership, 32 => ChangeDesk,
 });
 
 /// How an end of life ends.
@@ -149,7 +151,7 @@ pub fn next(from: Option<State>, action: ActionKind) -> Option<State> {
     let to = match (from, action) {
         (S::Reserved, A::Register) => S::Manufactured,
         (S::Reserved, A::RegisterPrototype) => S::Development,
-        (S::Manufactured, A::Stock) => S::InStock,
+        (S::Manufactured | S::InStock, A::Stock) => S::InStock,
         (S::InStock, A::Sell) => S::Sold,
         (S::Sold, A::Deploy) => S::Deployed,
         (S::Deployed, A::Redeploy) => S::Deployed,
@@ -175,15 +177,17 @@ pub fn next(from: Option<State>, action: ActionKind) -> Option<State> {
             | A::UpdateSoftware
             | A::DeclareEndOfLife
             | A::WithdrawEndOfLife
-            | A::RemedyRecall,
+            | A::RemedyRecall
+            | A::ChangeDesk,
         ) => from,
         (
             S::Manufactured | S::InStock | S::Sold | S::Deployed | S::Retired,
             A::DeclareExport | A::CancelExport | A::Depart,
         ) => from,
-        // The first owner comes by a sale, which asks for market access; from then on ownership moves.
+        // The first owner comes by a sale, which asks for market access; from then on ownership moves. In stock it moves only
+        // from an owner who may not sell any more to one who may; see `decide::ownership`.
         (
-            S::Sold | S::Deployed | S::Maintenance | S::Retired,
+            S::Manufactured | S::InStock | S::Sold | S::Deployed | S::Maintenance | S::Retired,
             A::ReleaseOwnership
             | A::RequestOwnership
             | A::ApproveOwnership
@@ -253,7 +257,8 @@ pub fn blocks(hold: HoldKind, action: ActionKind) -> bool {
             | A::Correct
             | A::RecordIncident
             | A::EndOwnershipRequest
-            | A::CancelExport,
+            | A::CancelExport
+            | A::ChangeDesk,
         ) => false,
         // A body that is annulled may be registered anew: whatever stands on it would be shaken off.
         (_, A::Annul) => true,

@@ -38,18 +38,37 @@ pub fn stands_for(here: Prefix, holder: &Holder, party: &Party) -> Option<For> {
 
 /// Everything that a signer of the registry `here` is to a robot; nothing is [`Relation::None`].
 pub fn relations(here: Prefix, holder: &Holder, robot: &Robot) -> Vec<Relation> {
+    gathered(here, holder, robot, &robot.holder)
+}
+
+/// As [`relations`], of what is the owner's to do: where there is an owner, who merely holds it is nothing.
+pub fn relations_of_owner(here: Prefix, holder: &Holder, robot: &Robot) -> Vec<Relation> {
+    let held_by = match robot.owner {
+        Some(_) => &None,
+        None => &robot.holder,
+    };
+    gathered(here, holder, robot, held_by)
+}
+
+fn gathered(
+    here: Prefix,
+    holder: &Holder,
+    robot: &Robot,
+    held_by: &Option<Party>,
+) -> Vec<Relation> {
     let mut found = to_maker(holder, &robot.identity.code.enterprise_id());
     found.retain(|relation| *relation != Relation::None);
     let mut add = |party: &Option<Party>, itself, person| {
         let stands = party
             .as_ref()
             .and_then(|party| stands_for(here, holder, party));
-        found.extend(stands.map(|stands| match stands {
-            For::Itself => itself,
-            For::Person => person,
+        found.extend(stands.map(|stands| match (stands, holder) {
+            (For::Itself, Holder::Enterprise { .. }) => itself,
+            // An office that owns does what it does as the desk of a person.
+            (For::Itself, Holder::Office { .. }) | (For::Person, _) => person,
         }));
     };
-    add(&robot.holder, Relation::Holder, Relation::Desk);
+    add(held_by, Relation::Holder, Relation::Desk);
     add(&robot.owner, Relation::Owner, Relation::Desk);
     add(&robot.operator, Relation::Operator, Relation::Operator);
     let own = match holder {

@@ -673,3 +673,29 @@ fn the_key_of_a_robot_that_ended_abroad_is_not_registered_anew() {
         "IdentityEnded: robot key: 49-…",
     );
 }
+
+/// As its registry tells of it: the robot was never here, so that its key's end is a claim. A key is drawn, and claimed by
+/// nobody before it is shown.
+#[test]
+fn the_key_of_a_robot_that_was_never_here_is_not_registered_anew() {
+    let (mut a, mut b) = crate::border::two();
+    let key = a.key("robot").public();
+    let made = Registration {
+        robot_key: Some(key),
+        ..a.registration(2)
+    };
+    a.must("maker", register(made));
+    let code = a.code(2);
+    scrap(&mut a, code);
+    a.deliver(&mut b);
+    let anew = Registration {
+        robot_key: Some(key),
+        ..b.registration(1)
+    };
+    check(
+        &mut b,
+        "maker",
+        register(anew),
+        "IdentityEnded: robot key: 86-…",
+    );
+}

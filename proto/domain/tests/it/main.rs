@@ -23,6 +23,7 @@ mod map;
 mod merkle;
 mod meter;
 mod offices;
+mod owners;
 mod parties;
 mod passport;
 mod recalls;

@@ -3,7 +3,7 @@
 
 use super::ownership::no_request;
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
-use super::{Context, Decided, OrFault, Stop, known, no};
+use super::{Context, Decided, OrFault, Stop, is_one_of, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
@@ -15,10 +15,11 @@ use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, Fitting, PartyName, Robot, Stay, key_identity};
-use crate::rules::actions::Deed;
+use crate::record::{AgreementRef, Fitting, Party, PartyName, Robot, Stay, key_identity};
+use crate::rules::actions::{Deed, PARTIES, TRADERS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
+use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Ending, Reason};
 
 /// Custody of a robot as this registry knows it, with its record if there is one.
@@ -249,6 +250,9 @@ pub(super) fn declare_export<L: Ledger>(
     cx.allow_role(Deed::DeclareExport)?;
     let robot = known(ledger, code)?;
     cx.allow_on(Deed::DeclareExport, &robot)?;
+    if *purpose == Purpose::PermanentExport {
+        cx.allow_as_owner(Deed::DeclareExport, &robot)?;
+    }
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
@@ -679,12 +683,23 @@ pub(super) fn admit<L: Ledger>(
     // What matches it as it was known here is owed, whatever was changed of it abroad.
     here.owed = owed_ids(ledger, &here)?;
     let recalls = ledger.recalls_of(&code.model_id()).or_fault()?;
+    // For good it becomes its owner; for a time it only has it here, or repairs it.
+    let roles = match transfer.purpose {
+        Purpose::PermanentExport => PARTIES,
+        _ => Role::ALL,
+    };
+    let importer = cx.party(ledger, importer, roles)?;
+    let trades = match &importer {
+        Party::Enterprise { id } => ledger.enterprise(id).or_fault()?,
+        Party::Office { .. } | Party::Person { .. } => None,
+    };
     let passage = Passage {
         recalls: &recalls,
         me: cx.me(),
         from: transfer.from,
         purpose: transfer.purpose,
-        importer: &cx.party(ledger, importer)?,
+        importer: &importer,
+        trades: trades.is_some_and(|enterprise| is_one_of(&enterprise, TRADERS)),
     };
     let removed: Vec<Digest> = here.parts.iter().map(|part| part.identity).collect();
     let here = admitted(passage, here, disclosed);

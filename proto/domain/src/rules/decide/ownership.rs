@@ -6,16 +6,17 @@
 //! owner takes a release back; what nobody answered expires. Each is an end of its own. A commitment is over the robot and
 //! the record's sequence, so a secret is good once, for one robot.
 
-use super::{Context, Stop, no};
+use super::{Context, OrFault, Stop, no, one_of, standing};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Asking, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret, Robot,
+    Asking, Desk, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret, Robot,
     release_commitment,
 };
-use crate::rules::actions::Deed;
-use crate::rules::parties::are_two;
+use crate::rules::actions::{Deed, PARTIES, TRADERS};
+use crate::rules::lifecycle::{ActionKind, State};
+use crate::rules::parties::{are_two, stands_for};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Reason};
 
@@ -28,6 +29,7 @@ pub(super) struct Offered<'a> {
     pub(super) to: &'a Option<PartyName>,
     pub(super) until: TimeMs,
     pub(super) asking: Asking,
+    pub(super) reason: &'a str,
 }
 
 /// A request waits for its second party: what would decide over its head waits too, until the request expires.
@@ -59,6 +61,25 @@ pub(super) fn release<L: Ledger>(
     offered: &Offered<'_>,
 ) -> Result<(), Stop<L::Fault>> {
     no_request(after, cx.now)?;
+    // In the place of an owner whose side may act no more, with a reason that stays. Who may act in stock sells.
+    let deed = Deed::ReleaseOwnership;
+    let in_stock = is_in_stock(after);
+    match &after.owner {
+        Some(owner) if !cx.is_side_of(owner) => {
+            cx.in_place_of(ledger, deed, after, owner)?;
+            if offered.reason.trim().is_empty() {
+                return no(Reason::ReasonMissing, Detail::NOTHING);
+            }
+        }
+        Some(_) if !in_stock => {}
+        _ => {
+            let (action, state) = (ActionKind::ReleaseOwnership, after.state);
+            return no(
+                Reason::TransitionNotAllowed,
+                Detail::ActionIn { action, state },
+            );
+        }
+    }
     let sequence = after.head.map_or(0, |head| head.seq);
     // The commitment is over the sequence: without it nobody could ask.
     if expected.is_none() {
@@ -73,7 +94,7 @@ pub(super) fn release<L: Ledger>(
         );
     }
     if let Some(to) = offered.to {
-        cx.party(ledger, to)?;
+        cx.party(ledger, to, PARTIES)?;
     }
     after.pending = Pending::Released {
         release: Release {
@@ -115,9 +136,13 @@ pub(super) fn request<L: Ledger>(
         };
         return no(Reason::NotYours, detail);
     }
-    let (gaining, by) = (cx.party(ledger, owner)?, cx.side());
-    // One desk on both sides is one party: it needs a registrar.
-    if release.asking == Asking::Suffices && are_two(&release.by, &by) {
+    let (gaining, by) = (cx.party(ledger, owner, PARTIES)?, cx.side());
+    if is_in_stock(after) {
+        to_trader(ledger, cx, after, &gaining)?;
+    }
+    // One desk on both sides is one party: it needs a registrar. So does what a registrar released: another one.
+    let of_owner = !is_in_place(cx, after, &release);
+    if release.asking == Asking::Suffices && of_owner && are_two(&release.by, &by) {
         hand_over(after, gaining);
     } else {
         after.pending = Pending::Asked {
@@ -125,6 +150,94 @@ pub(super) fn request<L: Ledger>(
             owner: gaining,
             by,
         };
+    }
+    Ok(())
+}
+
+/// Whether it is for sale: its owner, if it has one, sells it.
+fn is_in_stock(robot: &Robot) -> bool {
+    matches!(robot.state, State::Manufactured | State::InStock)
+}
+
+/// Whether a release was given in the owner's place.
+fn is_in_place(cx: &Context<'_>, robot: &Robot, release: &Release) -> bool {
+    let mut owner = robot.owner.iter();
+    owner.any(|owner| stands_for(cx.me(), &release.by.holder, owner).is_none())
+}
+
+/// What is in stock goes to who may sell it, and asks for market access then.
+fn to_trader<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+    gaining: &Party,
+) -> Result<(), Stop<L::Fault>> {
+    if let Party::Enterprise { id } = gaining
+        && let Some(enterprise) = ledger.enterprise(id).or_fault()?
+    {
+        standing::<L::Fault>(&enterprise, cx.now)?;
+        return one_of(&enterprise, TRADERS);
+    }
+    let (action, state) = (ActionKind::RequestOwnership, robot.state);
+    no(
+        Reason::TransitionNotAllowed,
+        Detail::ActionIn { action, state },
+    )
+}
+
+/// Another desk acts for a person, wherever the record names them at the desk that signs, or for a registrar at any. A desk
+/// that can never act is none; what the old one released of theirs is released no more.
+pub(super) fn change_desk<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    after: &mut Robot,
+    person: &Digest,
+    desk: &Desk,
+    reason: &str,
+) -> Result<(), Stop<L::Fault>> {
+    let mine = Desk::of(cx.me(), &cx.signer.holder);
+    let any = cx.signer.role == Role::Registrar;
+    match desk {
+        Desk::Enterprise { id } => {
+            let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+                return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+            };
+            standing::<L::Fault>(&enterprise, cx.now)?;
+            one_of::<L::Fault>(&enterprise, PARTIES)?;
+        }
+        Desk::Office { prefix, .. } if *prefix != cx.me() => {
+            return no(Reason::PrefixNotOurs, Detail::Prefix { prefix: *prefix });
+        }
+        Desk::Office { .. } => {}
+    }
+    let is_theirs = |party: &Party| match party {
+        Party::Person {
+            commitment, desk, ..
+        } => commitment == person && (any || *desk == mine),
+        Party::Enterprise { .. } | Party::Office { .. } => false,
+    };
+    let moved = PartyName::from(*person).at(desk.clone(), cx.now);
+    let of_owner = after.owner.as_ref().is_some_and(is_theirs);
+    let mut changed = false;
+    for party in [
+        &mut after.owner,
+        &mut after.holder,
+        &mut after.importer,
+        &mut after.operator,
+    ] {
+        if party.as_ref().is_some_and(is_theirs) {
+            *party = Some(moved.clone());
+            changed = true;
+        }
+    }
+    if !changed {
+        return no(Reason::TransitionNotAllowed, Detail::NoSuchPerson {});
+    }
+    if any && reason.trim().is_empty() {
+        return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
+    if of_owner && !matches!(after.pending, Pending::EndOfLife { .. }) {
+        after.pending = Pending::Nothing {};
     }
     Ok(())
 }
@@ -156,6 +269,10 @@ pub(super) fn approve<F>(cx: &Context<'_>, after: &mut Robot) -> Result<(), Stop
     };
     in_time(cx, release)?;
     cx.second_to(by)?;
+    // What was released in the owner's place takes a third: who released it does not also give it.
+    if is_in_place(cx, after, release) {
+        cx.second_to(&release.by)?;
+    }
     let owner = owner.clone();
     hand_over(after, owner);
     Ok(())

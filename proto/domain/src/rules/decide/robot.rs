@@ -3,7 +3,7 @@
 use super::border::{Yielding, issuer_annuls, stay_allows};
 use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
-use super::{Context, Decided, OrFault, Stop, known, no, standing};
+use super::{Context, Decided, OrFault, Stop, known, no, one_of, standing};
 use crate::bytes::code::{Code, EnterpriseId};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
@@ -16,12 +16,12 @@ use crate::record::{
     ApprovalStatus, Before, EnterpriseStatus, Fitting, Hold, Identity, Maker, PartName, PartType,
     Party, Pending, Robot, Stay, key_identity,
 };
-use crate::rules::actions::{Deed, Relation};
+use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS};
 use crate::rules::command::{Action, Command, Registration};
 use crate::rules::lifecycle::{
     ActionKind, EndOfLife, HoldKind, State, blocks, end_state, lifts_others, next, sets,
 };
-use crate::rules::parties::{relations, stands_for};
+use crate::rules::parties::relations;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Ending, Reason};
 
@@ -252,7 +252,8 @@ pub(super) fn register<L: Ledger>(
     let claims = Claims::about(ledger, &r.body.maker)?;
     refuse_ended(ledger, Ending::Body, &body, claims)?;
     if let Some(key) = &r.robot_key {
-        refuse_ended(ledger, Ending::Key, &key_identity(key), Claims::DoNot)?;
+        // A key is drawn, not counted up: nobody abroad can claim one before it is shown.
+        refuse_ended(ledger, Ending::Key, &key_identity(key), Claims::Count)?;
     }
     for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
         let claims = Claims::about(ledger, &named.maker)?;
@@ -592,11 +593,17 @@ pub(super) fn act<L: Ledger>(
     let mut corrects = None;
     match action {
         Action::Stock { at } => {
+            // A registrar moves the stock of one who may not.
+            let whose = robot.owner.as_ref().or(robot.holder.as_ref());
+            if let Some(whose) = whose.filter(|whose| !cx.is_side_of(whose)) {
+                cx.in_place_of(ledger, deed, &robot, whose)?;
+            }
             if let Some(id) = at {
                 let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
                     return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
                 };
                 standing::<L::Fault>(&enterprise, cx.now)?;
+                one_of::<L::Fault>(&enterprise, TRADERS)?;
                 after.holder = Some(Party::Enterprise { id: *id });
             }
         }
@@ -618,23 +625,11 @@ pub(super) fn act<L: Ledger>(
         }
         Action::RecordTraining { model, .. } => after.add_ai_model(*model)?,
         Action::Sell { owner } => {
-            // What has an owner already, as an import for good, is sold by that one alone.
-            let owned = robot.owner.as_ref();
-            if owned.is_some_and(|party| stands_for(cx.me(), &cx.signer.holder, party).is_none()) {
-                return no(
-                    Reason::NotYours,
-                    Detail::NoRelation {
-                        deed,
-                        code: *code,
-                        holder: cx.signer.holder.clone(),
-                    },
-                );
-            }
-            let owner = cx.party(ledger, owner)?;
+            let owner = cx.party(ledger, owner, PARTIES)?;
             ownership::hand_over(&mut after, owner);
         }
         Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
-            after.operator = Some(cx.party(ledger, operator)?);
+            after.operator = Some(cx.party(ledger, operator, PARTIES)?);
             after.scenario.clone_from(scenario);
         }
         Action::UpdateSoftware { firmware } => {
@@ -650,18 +645,25 @@ pub(super) fn act<L: Ledger>(
             to,
             until,
             asking,
+            reason,
         } => {
             let offered = Offered {
                 commitment: *commitment,
                 to,
                 until: *until,
                 asking: *asking,
+                reason,
             };
             ownership::release(ledger, cx, &mut after, expected, &offered)?;
         }
         Action::RequestOwnership { owner, secret } => {
             ownership::request(ledger, cx, &mut after, owner, secret)?;
         }
+        Action::ChangeDesk {
+            person,
+            desk,
+            reason,
+        } => ownership::change_desk(ledger, cx, &mut after, person, desk, reason)?,
         Action::ApproveOwnership {} => ownership::approve(cx, &mut after)?,
         Action::EndOwnershipRequest { end, .. } => ownership::end(cx, &mut after, *end)?,
         Action::DeclareEndOfLife {
@@ -729,7 +731,8 @@ pub(super) fn act<L: Ledger>(
         Action::ReleaseOwnership { .. }
         | Action::RequestOwnership { .. }
         | Action::ApproveOwnership {}
-        | Action::EndOwnershipRequest { .. } => Kind::Ownership,
+        | Action::EndOwnershipRequest { .. }
+        | Action::ChangeDesk { .. } => Kind::Ownership,
         Action::RecordIncident { .. } => Kind::Incident,
         _ => Kind::LifeCycle,
     };

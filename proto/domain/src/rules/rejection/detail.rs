@@ -12,7 +12,7 @@ use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::Fixed;
 use crate::custody::{Doubt, Step, Whereabouts};
-use crate::limits::List;
+use crate::limits::{List, ROLES_MAX};
 use crate::machine::entry::{ClockReading, READINGS_MAX};
 use crate::record::{
     AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
@@ -215,6 +215,8 @@ details! {
     189 KeyOf { code: Code } "the key is that of {}", code.display_form();
     190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
     191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
+    194 NoSuchPerson {} "no party of the robot is this person at this desk";
+    193 AccreditedAsNone { id: EnterpriseId, roles: Vec<Role> [List<ROLES_MAX>] } "{id} is none of {}", words(roles);
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
 
@@ -230,6 +232,11 @@ impl Detail {
 
 fn shown(owner: &Option<EnterpriseId>) -> String {
     owner.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+fn words(roles: &[Role]) -> String {
+    let all: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    all.join(", ")
 }
 
 fn spoken(readings: &[ClockReading]) -> String {
