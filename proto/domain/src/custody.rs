@@ -20,7 +20,7 @@ pub mod movement;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;
 
-use self::follows::follows;
+use self::follows::{follows, row};
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
@@ -214,8 +214,9 @@ pub struct Chain {
     pub link: Digest,
     /// The newest link itself, shown in slot 12.
     pub shown: Option<Link>,
-    /// Whether the robot moved on between others since: `link` is then theirs, and `shown` an older one.
-    pub followed: bool,
+    /// The newest link, where the robot was offered or moved on between others since: `link` is then the leaf of this one,
+    /// and `shown` an older one.
+    pub followed: Option<Link>,
     /// What is known.
     pub phase: Phase,
 }
@@ -234,9 +235,14 @@ impl Chain {
             epoch: 0,
             link: Digest::ZERO,
             shown: None,
-            followed: false,
+            followed: None,
             phase: Phase::Elsewhere {},
         }
+    }
+
+    /// The newest link, whoever wrote it: that of the leaf [`Chain::link`].
+    pub fn newest(&self) -> Option<&Link> {
+        self.followed.as_ref().or(self.shown.as_ref())
     }
 
     /// Whether this registry has custody: it writes life-cycle events.
@@ -586,8 +592,10 @@ pub enum Doubt {
     EpochOff,
     /// It names another transfer, other parties or another agreement than the link before.
     OtherTerms,
+    /// Another offer of it is open here.
+    OfferOpen,
 }
-crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement, 13 => OtherParties, 40 => AnotherBefore, 41 => OutOfOrder, 42 => EpochOff, 43 => OtherTerms });
+crate::canonical_enum!(Doubt { 1 => NeitherParty, 2 => NoExporter, 3 => AcceptOfAnother, 4 => AdmitOfAnother, 5 => ReturnOfAnother, 6 => WithoutOurDeparture, 7 => OfferedWhileOurs, 8 => OfferedWithoutAdmission, 9 => DepartOfAnother, 10 => PermitRunOut, 11 => WithoutOurPermit, 12 => NoAgreement, 13 => OtherParties, 40 => AnotherBefore, 41 => OutOfOrder, 42 => EpochOff, 43 => OtherTerms, 44 => OfferOpen });
 
 impl Doubt {
     /// As words.
@@ -612,6 +620,7 @@ impl Doubt {
             Self::OtherTerms => {
                 "another transfer, other parties or another agreement than the link before"
             }
+            Self::OfferOpen => "another offer of it is open",
         }
     }
 }
@@ -691,48 +700,46 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
     }
 }
 
-/// The newest link, if `link` is to follow it. An offer further ahead follows links between others that are not known here.
+/// The newest link, if `link` is to follow it. An offer further ahead follows links that are not known here: its issuer moved
+/// the robot between others since. Of anybody else [`foreign`] takes no such offer.
 fn known_before<'c>(chain: &'c Chain, link: &Link) -> Option<&'c Link> {
     let further = link.step == Step::Offer
         && link.prev != chain.link
         && Some(link.epoch) != next_epoch(chain.epoch);
-    let shown = chain.shown.as_ref();
-    shown.filter(|_| !chain.followed && !further)
+    chain.newest().filter(|_| !further)
 }
 
-/// Follows a robot that is abroad over a step between two others, so that only the country that has it may offer it:
-/// a departure by the country that was responsible, or a return by it. `None` when nothing changes.
-///
-/// Mail of the two comes in any order between them: a return that arrives before its departure is kept as the newest
-/// transfer, and the departure is then known to be over.
+/// Follows a robot of ours that is abroad over a link that opens nothing here: a step between two others, or an offer to us
+/// that is not taken and its end. So the newest link is known, and the offer that brings it home can name it. `None` when
+/// the link is none that moves, or does not follow the newest one.
 pub fn follow(chain: &Chain, written: &Written) -> Option<Chain> {
     let link = &written.link;
     let (transfer, from) = (link.transfer?, link.from?);
-    let settled = match &chain.phase {
-        Phase::Gone { transfer, .. } => Some(*transfer),
-        Phase::Elsewhere {} => None,
-        _ => return None,
-    };
-    let responsible = chain.responsible_abroad()?;
-    if written.writer != link.writer() || link.epoch <= chain.epoch {
+    if !matches!(chain.phase, Phase::Gone { .. } | Phase::Elsewhere {}) {
         return None;
     }
-    let (to, epoch) = match link.step {
-        Step::Depart if from == responsible && settled != Some(transfer) => (link.to, link.epoch),
-        Step::Return if link.to == responsible => (from, link.epoch),
-        Step::Return if from == responsible => (from, chain.epoch),
-        _ => return None,
+    chain.responsible_abroad()?;
+    if written.writer != link.writer() || !row(link.step).moves {
+        return None;
+    }
+    follows(chain.newest()?, &chain.link, link).ok()?;
+    let has = |to| Phase::Gone {
+        transfer,
+        to,
+        admit: written.leaf,
+    };
+    let phase = match link.step {
+        Step::Depart | Step::Admit => has(link.to),
+        Step::Return => has(from),
+        // It stays where it is.
+        _ => chain.phase.clone(),
     };
     Some(Chain {
-        epoch,
+        epoch: link.epoch,
         link: written.leaf,
         shown: chain.shown.clone(),
-        followed: true,
-        phase: Phase::Gone {
-            transfer,
-            to,
-            admit: written.leaf,
-        },
+        followed: Some(link.clone()),
+        phase,
     })
 }
 
@@ -907,6 +914,12 @@ fn fold_as_importer(
         (Step::Offer, Phase::Released { .. }) if fresh && !planted.epoch_not_strict => {
             Folded::Doubtful(Doubt::OfferedWithoutAdmission)
         }
+        // It may have been cancelled, and then its Cancel stands before this in the mailbox.
+        (Step::Offer, Phase::Asked { .. } | Phase::Permitted { .. })
+            if fresh && !planted.epoch_not_strict =>
+        {
+            Folded::Doubtful(Doubt::OfferOpen)
+        }
         (Step::Offer, _) if fresh => {
             let phase = Phase::Asked {
                 transfer,
@@ -1045,7 +1058,7 @@ fn moved_to(w: &Written, epoch: u64, phase: Phase) -> Folded {
         epoch,
         link: w.leaf,
         shown: Some(w.link.clone()),
-        followed: false,
+        followed: None,
         phase,
     })
 }

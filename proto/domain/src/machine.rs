@@ -683,6 +683,7 @@ impl<L: Ledger> Run<'_, L> {
                     outbox: now.outbox,
                     heard: now.heard,
                     offers_open: now.offers_open,
+                    offers_made: now.offers_made,
                     ..*peer
                 })
             }
@@ -763,6 +764,7 @@ impl<L: Ledger> Run<'_, L> {
                 }
             }
         }
+        self.end_with_its_robot(event, subject, head)?;
         let mut map = vec![(subject.key(), self.map_value(event, head)?.digest())];
         for id in models {
             if let Some((key, value)) = self.model_value_with(&id, event)? {

@@ -230,7 +230,7 @@ fn every_step_that_is_proposed_moves_the_chain() {
                         epoch,
                         link: d("link"),
                         shown: None,
-                        followed: false,
+                        followed: None,
                         phase: phase.clone(),
                     };
                     let Ok(link) = propose(me, &chain, act, TimeMs(now)) else {

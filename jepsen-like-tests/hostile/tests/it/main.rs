@@ -1,6 +1,7 @@
 //! Attacks, from seeds and by hand.
 
 mod admission;
+mod belief;
 mod custody;
 mod extremes;
 mod formats;

@@ -11,7 +11,7 @@
 //! | | anybody else's: the exporter's, and sold where it comes from stock for good to one who sells none; pending an end of life: here; a final or reserved one is not admitted |
 //! | owner, holder | a resident's: the record here; for good: the importer of record; else the exporter's |
 //! | inspection since it was retired | none: it is inspected here |
-//! | operator, scenario | the exporter's; none after an export for good |
+//! | operator, scenario | a resident's: the record here; else the exporter's, and none after an export for good |
 //! | workshop | who brought a guest in for repair; else none |
 //! | pending | an end of life that waits here; a release or a request of before the journey is over |
 //! | holds | both, by setter and kind: of our offices those here alone, of others a bounded number; less what the exporter's own setters lifted ([`forget_lifted`]) |
@@ -229,7 +229,10 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
     } else {
         (disclosed.owner, disclosed.holder, disclosed.importer)
     };
-    let (operator, scenario) = if for_good {
+    // Who operates a resident at home is nobody's to say abroad: it may bring the robot in for repair.
+    let (operator, scenario) = if resident {
+        (here.operator, here.scenario)
+    } else if for_good {
         (None, String::new())
     } else {
         (disclosed.operator, disclosed.scenario)

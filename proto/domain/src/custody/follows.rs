@@ -12,7 +12,8 @@
 //!
 //! Every link names the hash of the one before. What is not an Offer belongs to the transfer of the link before and goes
 //! on between its parties, under its agreement. Where the link before is not known here (a robot never heard of, or one
-//! that moved between others since), `fold` goes by the epoch alone; leaves of other registries do not travel yet.
+//! that its issuer moved between others since), an offer by its issuer goes by the epoch alone; leaves of other registries
+//! do not travel yet. The issuer itself is told every link, and follows them all.
 
 use super::{Doubt, Link, Step};
 use crate::bytes::code::Prefix;

@@ -11,14 +11,15 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
+use crate::custody::follows::{follows, row};
 use crate::custody::movement::EvidenceRef;
-use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
+use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
     Lines, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
 };
 use crate::log::authority::Envelope;
-use crate::log::checkpoint::{Origin, open};
+use crate::log::checkpoint::{NoteLine, Origin, open};
 use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
@@ -287,7 +288,7 @@ impl<L: Ledger> Run<'_, L> {
         self.ledger.put_peer(Peer {
             size_seen: size,
             root_seen: root,
-            note_seen: kept_note(&batch.checkpoint, &origin),
+            note_seen: kept_note(&batch.checkpoint, &origin, &peer.bundle.log_key),
             ..peer
         })?;
         let mut answers = Vec::with_capacity(batch.items.len());
@@ -322,7 +323,7 @@ impl<L: Ledger> Run<'_, L> {
             seen: peer.root_seen,
             shown: root,
             seen_note: peer.note_seen.clone(),
-            shown_note: kept_note(&batch.checkpoint, origin),
+            shown_note: kept_note(&batch.checkpoint, origin, &peer.bundle.log_key),
         };
         if !peer.quarantined {
             let what = fork.clone();
@@ -410,7 +411,7 @@ impl<L: Ledger> Run<'_, L> {
             Ok(proven) => self.believe(&from, proven, item, size, root),
             Err((index, _)) => no(Reason::Malformed, Detail::Unreadable { index: *index }),
         };
-        let events = match believed.and_then(fitting) {
+        let mut events = match believed.and_then(fitting) {
             Ok(events) => events,
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Refused(rejection))
@@ -434,10 +435,31 @@ impl<L: Ledger> Run<'_, L> {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let peer = from.prefix;
-                return Ok(refused(
-                    Reason::PeerPaused,
-                    Detail::InAMinute { peer, what, max },
-                ));
+                let paused =
+                    Rejection::new(Reason::PeerPaused, Detail::InAMinute { peer, what, max });
+                // A claim binds nothing, and whoever could prove it says it too: it is left out, and what stands behind it
+                // in the mailbox, a theft or a departure, is read.
+                let claims = events.iter().all(|event| event.kind == Kind::Incident);
+                if what != Counted::Claims || !claims {
+                    return Ok(ItemAnswer::Refused { rejection: paused });
+                }
+                let evidence = match &proven {
+                    Ok(proven) => from.reference(proven),
+                    Err((index, hash)) => from.unread(*index, *hash),
+                };
+                events = doubt(&from, evidence, &paused);
+                match from.peer.heard.and(&amount(&events), self.now) {
+                    Ok(heard) => heard,
+                    // Nor is it answered, once enough was.
+                    Err((Counted::Nacks, _)) => {
+                        events = Vec::new();
+                        from.peer.heard.clone()
+                    }
+                    Err((what, max)) => {
+                        let detail = Detail::InAMinute { peer, what, max };
+                        return Ok(refused(Reason::PeerPaused, detail));
+                    }
+                }
             }
         };
         if let Some(now) = self.ledger.peer(&batch.peer)? {
@@ -554,6 +576,53 @@ impl<L: Ledger> Run<'_, L> {
         let Some(link) = shown::<Link, _>(proven, slot::CUSTODY)? else {
             return lacks(Lacking::Link);
         };
+        let here = held(&self.ledger, &code)?;
+        let written = Written {
+            writer: from.prefix,
+            link: link.clone(),
+            leaf: proven.hash,
+            at: proven.leaf.t_ms,
+            deadline: TimeMs(0),
+        };
+        let followed = match code.prefix() == self.registry.prefix {
+            true => follow(&here.chain, &written),
+            false => None,
+        };
+        let under = (item, size, root);
+        let taken = self.taken_step(from, proven, under, &code, written);
+        let Some(chain) = followed else {
+            return taken;
+        };
+        // The link stands whatever becomes of the step here: the next one names it.
+        let mut events = match taken {
+            Ok(events) if events.is_empty() => Vec::new(),
+            Err(Stop::Refused(rejection)) if rejection.reason != Reason::EvidenceBroken => {
+                doubt(from, from.reference(proven), &rejection)
+            }
+            taken => return taken,
+        };
+        let after = Held { chain, ..here }.after(&code);
+        let mut event = match proven.slots.get::<Command>(slot::EVENT) {
+            Ok(Some(command)) => Event::new(Kind::Foreign, &command, after),
+            // By a command of a later level: what is known of it is the link.
+            _ => Event::new(Kind::Foreign, &link, after),
+        };
+        event.evidence = vec![from.reference(proven)];
+        event.foreign_step = true;
+        events.insert(0, event);
+        Ok(events)
+    }
+
+    /// The events of a custody step whose link is read.
+    fn taken_step(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        (item, size, root): (&MailItem, u64, &Digest),
+        code: &Code,
+        written: Written,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let (code, link) = (*code, written.link.clone());
         let Some(command) = shown::<Command, _>(proven, slot::EVENT)? else {
             return lacks(Lacking::Event);
         };
@@ -573,11 +642,8 @@ impl<L: Ledger> Run<'_, L> {
         let (deadline, place) = terms(&command);
         let here = held(&self.ledger, &code)?;
         let written = Written {
-            writer: from.prefix,
-            link: link.clone(),
-            leaf: proven.hash,
-            at: proven.leaf.t_ms,
             deadline,
+            ..written
         };
         if here.chain == Chain::unknown() {
             if link.epoch > EPOCH_FIRST_MAX {
@@ -599,11 +665,11 @@ impl<L: Ledger> Run<'_, L> {
                 },
             );
         }
-        if link.from != Some(me) && link.to != me {
-            return self.third_party(from, proven, &code, here, &written, &command);
-        }
         if !tells_of(&command, &link, &code) {
             return no(Reason::Malformed, Detail::Slot { slot: slot::EVENT });
+        }
+        if link.from != Some(me) && link.to != me {
+            return self.third_party(&code, &here, &written);
         }
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
@@ -616,6 +682,17 @@ impl<L: Ledger> Run<'_, L> {
                     code,
                 },
             );
+        }
+        // Only the issuer of a code moves it between others unheard of here; no epoch is taken on trust from anybody else.
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let gap = link.prev != here.chain.link && link.epoch > here.chain.epoch;
+        if link.step == Step::Offer
+            && gap
+            && !issuer
+            && self.planted.custody == crate::custody::Planted::default()
+        {
+            let doubt = Doubt::AnotherBefore;
+            return no(Reason::TransferEnded, Detail::Doubtful { doubt });
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
@@ -715,15 +792,13 @@ impl<L: Ledger> Run<'_, L> {
         Ok(events)
     }
 
-    /// A step between two others, about a code of ours: it enters the trail.
+    /// A step between two others, about a code of ours. One that moves the chain is followed by who calls this; of one that
+    /// does not, nothing is kept; all else is contradicted.
     fn third_party(
         &self,
-        from: &Sender,
-        proven: &Proven,
         code: &Code,
-        here: Held,
+        here: &Held,
         written: &Written,
-        command: &Command,
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
@@ -733,18 +808,16 @@ impl<L: Ledger> Run<'_, L> {
         if let Phase::Released { .. } = here.chain.phase {
             return no(Reason::NotInCustody, Detail::UnderWay { code: *code });
         }
-        let responsible = here.chain.responsible_abroad();
-        if responsible.is_none()
-            || (responsible != written.link.from && responsible != Some(written.link.to))
-        {
+        let (chain, link) = (&here.chain, &written.link);
+        let aside = !row(link.step).moves
+            && written.writer == link.writer()
+            && chain
+                .newest()
+                .is_some_and(|newest| follows(newest, &chain.link, link).is_ok());
+        if follow(chain, written).is_none() && !aside {
             return no(Reason::NotInCustody, Detail::NeitherHas { code: *code });
         }
-        let chain = follow(&here.chain, written).unwrap_or(here.chain);
-        let after = Held { chain, ..here }.after(code);
-        let mut event = Event::new(Kind::Foreign, command, after);
-        event.evidence = vec![from.reference(proven)];
-        event.foreign_step = true;
-        Ok(vec![event])
+        Ok(Vec::new())
     }
 
     fn transfer_after(
@@ -883,6 +956,10 @@ impl<L: Ledger> Run<'_, L> {
         // Without a clause in force what an issuer says of a robot that it has not is shown, and binds nothing.
         let bound = issuer && from.peer.has_clause(self.registry.prefix, self.now);
         let claim = !bound && !held_there;
+        // What another country only heard is nothing that it claims.
+        if proven.leaf.kind == Kind::Foreign && !issuer && !held_there {
+            return Ok(Vec::new());
+        }
         // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
         // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
         let before = self.ledger.claim(&from.prefix, &code_key);
@@ -917,7 +994,11 @@ impl<L: Ledger> Run<'_, L> {
         let what = standing.state;
         let after = match here.robot {
             Some(robot) if !claim => {
-                effects.push(Effect::TellAll);
+                // Who heard it from its custodian alone may not know that one; the issuer everybody knows. Who is neither
+                // tells nobody: it would use up what it may say itself.
+                if code.prefix() == self.registry.prefix {
+                    effects.push(Effect::TellAll);
+                }
                 After::Robot(Box::new(Robot {
                     state: standing.state,
                     pending: crate::record::Pending::Nothing {},
@@ -1090,9 +1171,17 @@ impl<L: Ledger> Run<'_, L> {
         let recall = Recall {
             status,
             opened: self.now,
-            head: known.and_then(|known| known.head),
+            head: known.as_ref().and_then(|known| known.head),
             ..theirs
         };
+        // Said again, it is nothing new.
+        let says_so = |known: &Recall| {
+            let (opened, recall) = (known.opened, recall.clone());
+            *known == Recall { opened, ..recall }
+        };
+        if known.as_ref().is_some_and(says_so) {
+            return Ok(Vec::new());
+        }
         let what = recall.notice.clone();
         let models = recall.models.clone();
         let mut event = Event::new(Kind::Foreign, &what, After::Recall(recall));
@@ -1150,15 +1239,16 @@ crate::canonical_struct!(Fork {
     shown_note: Lines<NOTE_KEPT_BYTES_MAX>
 });
 
-/// What is kept of a signed note, so that it can be shown later: its body, and the signature lines of its own registry.
-fn kept_note(note: &str, origin: &Origin) -> String {
-    let own = format!("\u{2014} {origin} ");
+/// What is kept of a signed note, so that it can be shown later: its body, and the one signature line that was verified. Lines
+/// beside it under the same name and another key are nobody's, and would fill what is kept.
+fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
+    let (name, hash) = (origin.to_string(), origin.key_hash(key));
     let (body, signatures) = note.split_once("\n\n").unwrap_or((note, ""));
-    let mut kept = format!("{body}\n\n");
-    for line in signatures.lines().filter(|line| line.starts_with(&own)) {
-        kept.push_str(line);
-        kept.push('\n');
-    }
+    let own = signatures.lines().find(|line| {
+        let line = NoteLine::parse(line);
+        line.is_ok_and(|line| line.name() == name && line.key_hash() == hash)
+    });
+    let kept = format!("{body}\n\n{}\n", own.unwrap_or_default());
     match kept.len() > NOTE_KEPT_BYTES_MAX {
         // Its registry wrote more into it than a checkpoint has: the digest in the record says what it was.
         true => String::new(),
@@ -1205,9 +1295,10 @@ fn amount(events: &[Event]) -> Heard {
         let mut steps = event.evidence.iter().filter_map(|of| of.link.as_ref());
         event.kind == Kind::Foreign && steps.any(|link| link.step == Step::Offer)
     };
+    // Of an end that is proven nobody need be spared: it is a leaf like any other.
     let ends = |event: &Event| {
         let mut effects = event.effects.iter();
-        effects.any(|effect| matches!(effect, Effect::Ended(..) | Effect::Claim(..)))
+        event.kind == Kind::Incident && effects.any(|effect| matches!(effect, Effect::Claim(..)))
     };
     let reports = |event: &Event| {
         let command = Command::from_bytes(&event.what);

@@ -111,7 +111,6 @@ fn movement<R: Reader>(
 ) -> Result<Movement, TrailError<R::Fault>> {
     let damaged = |source| TrailError::LeafDamaged { index, source };
     let leaf = Leaf::from_bytes(&record.leaf.0).map_err(damaged)?;
-    let command = value::<Command>(record, slot::EVENT).map_err(damaged)?;
     let foreign = value::<Vec<EvidenceRef>>(record, slot::EVIDENCE).map_err(damaged)?;
     let foreign = foreign.and_then(|mut all| all.pop());
     if let (Kind::Foreign, Some(foreign)) = (leaf.kind, foreign) {
@@ -119,6 +118,8 @@ fn movement<R: Reader>(
             return Err(TrailError::NoStep(index));
         };
         let origin = Origin::parse(&foreign.origin);
+        // What is no command that this binary knows names no place.
+        let command = value::<Command>(record, slot::EVENT).ok().flatten();
         return Ok(Movement {
             step: link.step,
             transfer: link.transfer,
@@ -133,6 +134,7 @@ fn movement<R: Reader>(
             leaf_index: foreign.index,
         });
     }
+    let command = value::<Command>(record, slot::EVENT).map_err(damaged)?;
     let link = value::<Link>(record, slot::CUSTODY).map_err(damaged)?;
     let link = link.ok_or(TrailError::NoStep(index))?;
     let place = match (link.step, &link.transfer) {

@@ -3,7 +3,8 @@
 use super::Run;
 use crate::custody::{Chain, Folded, Step, Written, fold};
 use crate::log::head::Head;
-use crate::record::event::{After, Event};
+use crate::log::leaf::Subject;
+use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::transfer::{Ending, Transfer};
 
@@ -38,7 +39,7 @@ impl<L: Ledger> Run<'_, L> {
                     epoch: 0,
                     link: head.leaf_hash,
                     shown: Some(written.link.clone()),
-                    followed: false,
+                    followed: None,
                     phase: crate::custody::Phase::Here {},
                 };
             }
@@ -63,25 +64,62 @@ impl<L: Ledger> Run<'_, L> {
         }
     }
 
-    /// Counts a robot that another country offers us, from its offer to its end.
-    pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
-        if transfer.to != self.registry.prefix {
+    /// Ends the open transfer of a robot whose code ends: no step of it will come, and it takes no place among what is open.
+    pub(super) fn end_with_its_robot(
+        &mut self,
+        event: &Event,
+        subject: &Subject,
+        head: &Head,
+    ) -> Result<(), L::Fault> {
+        let ends = event.effects.iter().any(|effect| match effect {
+            Effect::End(_) => true,
+            Effect::Ended(identity, _) => *identity == subject.key(),
+            _ => false,
+        });
+        let chain = match &event.after {
+            After::Robot(robot) => &robot.custody,
+            After::Loose(_, chain, _) => chain,
+            _ => return Ok(()),
+        };
+        let Some(open) = chain.open_transfer().filter(|_| ends) else {
             return Ok(());
-        }
+        };
+        let known = self.ledger.transfer(&open)?;
+        let Some(mut transfer) = known.filter(|known| known.ending.is_none()) else {
+            return Ok(());
+        };
+        transfer.ending = Some(Ending {
+            step: transfer.step,
+            place: String::new(),
+            at: self.now,
+            leaf: head.leaf_hash,
+        });
+        self.count_offer(&transfer)?;
+        self.ledger.put_transfer(transfer)
+    }
+
+    /// Counts a robot that another country offers us, or we it, from its offer to its end.
+    pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
         let before = self.ledger.transfer(&transfer.id)?;
         let was_open = before.is_some_and(|before| before.ending.is_none());
         let is_open = transfer.ending.is_none();
         if was_open == is_open {
             return Ok(());
         }
-        let Some(mut peer) = self.ledger.peer(&transfer.from)? else {
+        let to_us = transfer.to == self.registry.prefix;
+        let other = if to_us { transfer.from } else { transfer.to };
+        let Some(mut peer) = self.ledger.peer(&other)? else {
             return Ok(());
         };
-        let moved = match is_open {
-            true => peer.offers_open.checked_add(1),
-            false => peer.offers_open.checked_sub(1),
+        let count = match to_us {
+            true => &mut peer.offers_open,
+            false => &mut peer.offers_made,
         };
-        peer.offers_open = moved.expect("what ends was counted when it began");
+        let moved = match is_open {
+            true => count.checked_add(1),
+            false => count.checked_sub(1),
+        };
+        *count = moved.expect("what ends was counted when it began");
         self.ledger.put_peer(peer)
     }
 }

@@ -282,6 +282,18 @@ impl<L: Ledger> Run<'_, L> {
                 Detail::BundleOf { peer: primary },
             );
         }
+        // And by its own, so that they can sign the next one: nobody else could.
+        if !signed_by_roots(
+            &bundle.roots,
+            bundle.threshold,
+            &signed.bytes.0,
+            &signed.signatures,
+        ) {
+            return no(
+                Reason::StatementUnsigned,
+                Detail::BundleOf { peer: primary },
+            );
+        }
         if bundle.valid_to < self.now {
             return no(
                 Reason::StatementStale,
@@ -310,7 +322,14 @@ impl<L: Ledger> Run<'_, L> {
                 return no(Reason::PrefixOverlap, Detail::Prefix { prefix: *prefix });
             }
         }
-        let known = known.unwrap_or_else(|| Peer::new(bundle.clone(), self.now));
+        let mut known = known.unwrap_or_else(|| Peer::new(bundle.clone(), self.now));
+        // Another life of its log is another log: of the one before nothing goes on, and nothing of it contradicts this one.
+        if known.bundle.incarnation != bundle.incarnation {
+            known.cursor = 0;
+            known.size_seen = 0;
+            known.root_seen = Digest::ZERO;
+            known.note_seen = String::new();
+        }
         let peer = Peer {
             bundle,
             // The leaf that the statement becomes.

@@ -534,6 +534,8 @@ pub struct Peer {
     pub heard: Heard,
     /// How many robots it offers us, and we neither refused, admitted nor returned.
     pub offers_open: u64,
+    /// How many robots we offer it, and it neither refused, admitted nor returned.
+    pub offers_made: u64,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
     pub bundle_leaf: u64,
     /// Agreements with it, by name and version, ascending.
@@ -554,6 +556,7 @@ crate::canonical_struct!(Peer @ 1 {
     outbox: Sequence,
     heard,
     offers_open: Sequence,
+    offers_made: Sequence,
     bundle_leaf: Index,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
@@ -574,6 +577,7 @@ impl Peer {
             outbox: 0,
             heard: Heard::default(),
             offers_open: 0,
+            offers_made: 0,
             bundle_leaf: 0,
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),

@@ -14,7 +14,7 @@ use crate::rules::rejection::Rejection;
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// Admit, Return, Cancel or Refuse.
+    /// Admit, Return, Cancel or Refuse; the newest step where the end of the robot ended it.
     pub step: Step,
     /// Where.
     pub place: String,

@@ -297,7 +297,7 @@ fn our_own_epochs_end_with_a_refusal() {
         epoch,
         link: d("link"),
         shown: None,
-        followed: false,
+        followed: None,
         phase: Phase::Here {},
     };
     let export = Act::Offer {

@@ -427,6 +427,7 @@ fn peers_are_counted() {
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         heard: carnet_domain::record::peer::Heard::default(),
         offers_open: 10_000,
+        offers_made: 10_000,
         bundle_leaf: 0,
         agreement_leaves: Vec::new(),
     };
@@ -877,9 +878,13 @@ fn foreign_recalls_of_a_model_are_counted_while_they_bind_or_wait() {
     let (mut a, mut b) = two();
     let to = b.prefix;
     let model = a.model("0001", "100002");
+    let mut said = 0;
     let mut say = |b: &mut Country, number: usize, status: RecallStatus| {
         let mut recall = theirs(&a, &format!("R-{number}"), vec![model]);
         recall.status = status;
+        // Said again word for word it would be nothing new.
+        said += 1;
+        recall.remedy = format!("remedy {said}");
         tell_recall(&mut a, &to, &recall);
         let batch = lies(&mut a, b);
         assert_eq!(take(b, batch), "done");

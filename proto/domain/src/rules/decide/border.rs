@@ -9,6 +9,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
+use crate::limits::{EPOCH_FOREIGN_MAX, OFFERS_OF_PEER_MAX};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
@@ -20,7 +21,7 @@ use crate::rules::actions::{Deed, PARTIES, TRADERS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::policy::Role;
-use crate::rules::rejection::{Detail, Ending, Reason};
+use crate::rules::rejection::{Counted, Detail, Ending, Reason};
 
 /// Custody of a robot as this registry knows it, with its record if there is one.
 pub(crate) struct Held {
@@ -66,6 +67,10 @@ fn the_transfer<L: Ledger>(ledger: &L, id: &TransferId) -> Result<Transfer, Stop
         None => no(Reason::TransferUnknown, Detail::Transfer { transfer: *id }),
     }
 }
+
+/// The epochs that a robot which is permitted to come still needs: its way back, or offers of ours that bring it home and come to
+/// nothing.
+const EPOCHS_TO_LEAVE: u64 = 16;
 
 /// A peer that new offers and permits may concern.
 fn open_peer<L: Ledger>(
@@ -312,6 +317,11 @@ pub(super) fn declare_export<L: Ledger>(
         purpose: *purpose,
     };
     let clause = clause_for::<L::Fault>(newest(cx, &peer, agreement)?, &wanted)?;
+    // As many as the other country takes: it would answer more with a nack.
+    if peer.offers_made >= OFFERS_OF_PEER_MAX {
+        let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -383,6 +393,13 @@ fn at_step<L: Ledger>(
         );
     }
     if let Some(ending) = &transfer.ending {
+        let closes = matches!(
+            ending.step,
+            Step::Admit | Step::Return | Step::Cancel | Step::Refuse
+        );
+        if !closes {
+            refuse_ended(ledger, &transfer, None, cx.me())?;
+        }
         let reason = if ending.step == Step::Admit {
             Reason::AlreadyAdmitted
         } else {
@@ -452,6 +469,11 @@ pub(super) fn permit_import<L: Ledger>(
     let wanted = wanted(cx.me(), &transfer, here, disclosed);
     transfer.clause = clause_for::<L::Fault>(named(cx, &peer, &transfer)?, &wanted)?;
     let link = propose(cx.me(), &held.chain, &Act::Accept, cx.now)?;
+    // What comes must be able to go again.
+    if link.epoch > EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE {
+        let (what, max) = (Counted::Epochs, EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
     if depart_by < cx.now {
         return no(
             Reason::DeadlinePassed,

@@ -1,0 +1,525 @@
+//! What a peer is believed on its word alone: no epoch, no movement of somebody else's robot, no end that it only heard, and
+//! no more of its claims than leave room for what stands behind them.
+
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::{Doubt, Step};
+use carnet_domain::limits::{
+    CLAIMS_A_MINUTE_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, OFFERS_OF_PEER_MAX,
+};
+use carnet_domain::log::checkpoint::{NoteLine, Origin};
+use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
+use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Bundle, Clause, Peer, Signed, Statement};
+use carnet_domain::record::{
+    Holder, Party, Predicate, Recall, RecallNotice, RecallStatus, Severity,
+};
+use carnet_domain::rules::command::{Command, Purpose};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::rejection::{Counted, Detail, Reason};
+use carnet_hostile::judge::{nack_at, nacked, refused, statement_refused};
+use carnet_hostile::liar::{
+    kinds_since, last_leaf, last_said, lies, link, say, say_ended, say_of, standing, step_slots,
+};
+use carnet_hostile::scene::{
+    admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, permit, robot,
+    three, two,
+};
+use carnet_kit::samples::recall_id;
+use carnet_kit::{Country, agreed, agreement, text, transfer};
+
+fn peer_of(country: &Country, prefix: &Prefix) -> Peer {
+    let Ok(peer) = country.ledger.peer(prefix);
+    peer.expect("a peer")
+}
+
+fn doubtful(doubt: Doubt) -> Detail {
+    Detail::Doubtful { doubt }
+}
+
+fn cancel(number: u8) -> Command {
+    Command::CancelExport {
+        transfer: transfer(number),
+        reason: "x".into(),
+    }
+}
+
+/// `from` and `to` would pass on robots of `issuer`.
+fn pass_on(from: &mut Country, to: &mut Country, issuer: Prefix) {
+    let mut both = agreement(from.prefix, to.prefix, 2);
+    let clause = both.clauses[0].clone();
+    for (number, recogniser) in [(3, from.prefix), (4, to.prefix)] {
+        both.clauses.push(Clause {
+            number,
+            recogniser,
+            issuer,
+            ..clause.clone()
+        });
+    }
+    conclude(from, to, &both);
+}
+
+fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
+    let mut onward = offer(from, to, code, number);
+    if let Command::DeclareExport { agreement, .. } = &mut onward {
+        agreement.version = 2;
+    }
+    onward
+}
+
+/// R3-2: an offer of a robot of ours that names a link which we were never told moves nothing, however far ahead.
+#[test]
+fn no_epoch_is_taken_on_trust() {
+    for ahead in [1, 2, 3, 65, EPOCH_STEP_MAX] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        let step = link(Step::Offer, 2, 1 + ahead, &b.prefix, &a.prefix, d("x"));
+        let slots = step_slots(&code, &step, &offer(&b, &a, code, 2));
+        say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+        let batch = lies(&mut b, &a);
+        let detail = doubtful(Doubt::AnotherBefore);
+        nacked(&mut a, batch, Reason::TransferEnded, detail);
+        assert_eq!(robot(&a, &code).custody.epoch, 1);
+    }
+}
+
+/// R3-2, what it must not cost: an honest offer home after offers to others that came to nothing names a link known here.
+#[test]
+fn a_robot_comes_home_after_offers_to_others() {
+    let (mut a, mut b, mut c) = three();
+    pass_on(&mut b, &mut c, a.prefix);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    for number in [2, 3] {
+        let declared = onward(&b, &c, code, number);
+        b.must("customs", declared);
+        b.deliver(&mut c);
+        b.deliver(&mut a);
+        b.must("customs", cancel(number));
+    }
+    b.deliver(&mut a);
+    let known = robot(&a, &code).custody;
+    assert_eq!((known.epoch, known.link), (3, last_leaf(&b, &code)));
+    bring(&mut b, &mut a, code, 4, Purpose::PermanentExport);
+    a.must("customs", admit(4));
+    assert_eq!(robot(&a, &code).custody.epoch, 4);
+}
+
+/// R3-2, the same: an offer home that was not taken is a link all the same, and the next one names its end.
+#[test]
+fn a_robot_comes_home_after_an_offer_that_was_not_taken() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let full = |a: &mut Country, count| {
+        let mut peer = peer_of(a, &Country::unborn("49").prefix);
+        peer.offers_open = count;
+        let Ok(()) = a.ledger.put_peer(peer);
+    };
+    full(&mut a, OFFERS_OF_PEER_MAX);
+    let home = offer(&b, &a, code, 2);
+    b.must("customs", home);
+    let size = a.registry().tree.size();
+    b.deliver(&mut a);
+    assert_eq!(kinds_since(&a, size), [Kind::Foreign, Kind::Nack]);
+    full(&mut a, 0);
+    b.must("customs", cancel(2));
+    b.deliver(&mut a);
+    bring(&mut b, &mut a, code, 3, Purpose::PermanentExport);
+    a.must("customs", admit(3));
+}
+
+/// The issuer may have moved its robot between others, of which nobody else is told.
+#[test]
+fn an_issuer_offers_a_robot_again_after_it_was_elsewhere() {
+    let (mut a, mut b, mut c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("customs", admit(2));
+    a.deliver(&mut b);
+    export(&mut a, &mut c, code, 3);
+    bring(&mut c, &mut a, code, 4, Purpose::PermanentExport);
+    a.must("customs", admit(4));
+    a.deliver(&mut c);
+    bring(&mut a, &mut b, code, 5, Purpose::PermanentExport);
+    b.must("customs", admit(5));
+}
+
+/// R3-2: no offer over one that is open, its issuer's neither.
+#[test]
+fn an_open_offer_is_not_offered_over() {
+    for permitted in [false, true] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        a.must("customs", a.declare(1, transfer(1), &b.prefix));
+        let mut slots = last_said(&a, &b.prefix);
+        a.deliver(&mut b);
+        if permitted {
+            b.must("customs", permit(&b, 1, Vec::new()));
+        }
+        let step = link(Step::Offer, 2, 3, &a.prefix, &b.prefix, d("x"));
+        slots.set(slot::CUSTODY, &step);
+        slots.set(slot::EVENT, &offer(&a, &b, code, 2));
+        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+        let batch = lies(&mut a, &b);
+        let detail = doubtful(Doubt::OfferOpen);
+        nacked(&mut b, batch, Reason::TransferEnded, detail);
+        assert_eq!(peer_of(&b, &a.prefix).offers_open, 1);
+    }
+}
+
+/// R3-2: what could never leave again is not permitted to come.
+#[test]
+fn a_robot_without_epochs_to_leave_with_is_not_permitted() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    let mut asked = robot(&b, &code);
+    asked.custody.epoch = EPOCH_FOREIGN_MAX - 15;
+    let Ok(()) = b.ledger.put_robot(asked);
+    let detail = Detail::Full {
+        what: Counted::Epochs,
+        max: EPOCH_FOREIGN_MAX - 16,
+    };
+    let permit = permit(&b, 1, Vec::new());
+    refused(&mut b, "customs", permit, Reason::RecordFull, detail);
+}
+
+/// R3-6: a third country moves no robot that it never had.
+#[test]
+fn a_third_country_writes_no_movement_of_a_robot_it_never_had() {
+    let (mut a, mut b, mut c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let known = robot(&a, &code);
+    let (b_is, c_is) = (b.prefix, c.prefix);
+    let prev = known.custody.link;
+    let other = || Command::Return {
+        transfer: transfer(7),
+        reason: "x".into(),
+    };
+    let steps = [
+        link(Step::Return, 7, 2, &b_is, &c_is, prev),
+        link(Step::Admit, 7, 1, &b_is, &c_is, prev),
+        link(Step::Accept, 7, 1, &b_is, &c_is, prev),
+        link(Step::Refuse, 7, 1, &b_is, &c_is, prev),
+        link(Step::Depart, 7, 1, &c_is, &b_is, prev),
+        link(Step::Offer, 7, 2, &c_is, &b_is, prev),
+        // In the name of who has it.
+        link(Step::Offer, 7, 2, &b_is, &c_is, prev),
+        link(Step::Depart, 7, 1, &b_is, &c_is, prev),
+    ];
+    let count = steps.len() as u64;
+    for step in steps {
+        let event = match step.step {
+            Step::Return => other(),
+            Step::Admit => admit(7),
+            Step::Accept => permit(&c, 7, Vec::new()),
+            Step::Refuse => Command::RefuseImport {
+                transfer: transfer(7),
+                reason: "x".into(),
+            },
+            Step::Depart => depart(7),
+            _ => {
+                let mut event = offer(&b, &c, code, 7);
+                if let Command::DeclareExport { to, agreement, .. } = &mut event {
+                    *to = step.to;
+                    *agreement = agreed(b_is, c_is);
+                }
+                event
+            }
+        };
+        let slots = step_slots(&code, &step, &event);
+        say(&mut c, Kind::Custody, &code, slots, &a.prefix);
+    }
+    let batch = lies(&mut c, &a);
+    let detail = Detail::NeitherHas { code };
+    let size = a.registry().tree.size();
+    nacked(&mut a, batch, Reason::NotInCustody, detail);
+    assert_eq!(a.registry().tree.size(), size + count);
+    assert_eq!(robot(&a, &code), known);
+    // Who has it offers it to a third one by one event, and names another.
+    let step = link(Step::Offer, 8, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &step, &depart(8));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    let size = a.registry().tree.size();
+    a.apply(Body::Foreign { batch });
+    // It is its link, and the next one will name it; what it says beside is contradicted.
+    assert_eq!(kinds_since(&a, size), [Kind::Foreign, Kind::Nack]);
+    let said = nack_at(&a, a.registry().tree.size() - 1).expect("a nack");
+    assert_eq!(said.detail, Detail::Slot { slot: slot::EVENT });
+    // Home it comes as it would have.
+    let reason = robot(&a, &code).custody;
+    assert_eq!((reason.epoch, reason.responsible_abroad()), (2, Some(b_is)));
+}
+
+/// R3-5: whoever hears an end of somebody else's robot tells nobody; the issuer does.
+#[test]
+fn an_end_is_told_on_by_the_issuer_alone() {
+    let (mut a, mut b, c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("customs", admit(2));
+    a.deliver(&mut b);
+    let before = b.ledger.mailbox(&c.prefix, 0).len();
+    let ours = a.ledger.mailbox(&c.prefix, 0).len();
+    a.must("recycler", declare_end(code));
+    a.must("registrar", confirm_end(code));
+    a.deliver(&mut b);
+    assert_eq!(robot(&b, &code).state, State::Scrapped);
+    assert_eq!(b.ledger.mailbox(&c.prefix, 0).len(), before);
+    assert!(a.ledger.mailbox(&c.prefix, 0).len() > ours);
+}
+
+/// R3-5: an end that its sender only heard is no claim of its own.
+#[test]
+fn an_end_that_was_heard_is_no_claim() {
+    let (mut a, mut b) = two();
+    let code = Code::parse("33000110000200000000000000001").expect("a code");
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.as_str().to_owned());
+    slots.set(slot::BODY, &d("body"));
+    slots.set(slot::STATE, &standing(State::Scrapped));
+    say(&mut b, Kind::Foreign, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    let size = a.registry().tree.size();
+    a.apply(Body::Foreign { batch });
+    assert_eq!(a.registry().tree.size(), size);
+    let Ok(ends) = a.ledger.ends(&d("body"));
+    assert_eq!(ends, None);
+}
+
+/// R3-5: claims over their number are left out, and what stands behind them is read in the same minute.
+#[test]
+fn a_theft_behind_a_flood_of_claims_is_read() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let many = 3 * CLAIMS_A_MINUTE_MAX;
+    for number in 0..many {
+        let code = Code::parse(&format!("33000110000200000000000000{number:03}")).expect("a code");
+        say_ended(&mut a, &code, d(&number.to_string()), &b.prefix);
+    }
+    a.must(
+        "regulator",
+        Command::SetHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: "why".into(),
+        },
+    );
+    let batch = lies(&mut a, &b);
+    let at = TimeMs((b.clock.0 / 60_000 + 1) * 60_000);
+    b.advance(DurationMs(at.0 - b.clock.0));
+    let size = b.registry().tree.size();
+    b.apply(Body::Foreign { batch });
+    let holds = robot(&b, &code).holds;
+    assert!(holds.iter().any(|hold| hold.kind == HoldKind::Theft));
+    let kinds = kinds_since(&b, size);
+    let count = |kind| kinds.iter().filter(|other| **other == kind).count() as u64;
+    assert_eq!(count(Kind::Incident), CLAIMS_A_MINUTE_MAX);
+    assert!(kinds.len() as u64 <= many, "{} leaves", kinds.len());
+}
+
+/// R3-7: junk lines under the name of the log do not push its own signature out of what is kept.
+#[test]
+fn the_signature_of_a_note_is_kept_whatever_stands_beside_it() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let mut batch = lies(&mut a, &b);
+    let junk = "AAAAA".repeat(30);
+    for _ in 0..9 {
+        batch.checkpoint += &format!("\u{2014} carnet/86/0 {}\n", &junk[..148]);
+    }
+    let note = batch.checkpoint.clone();
+    b.apply(Body::Foreign { batch });
+    let kept = peer_of(&b, &a.prefix).note_seen;
+    let origin = Origin {
+        prefix: a.prefix,
+        incarnation: 0,
+    };
+    let key = a.key("log").public();
+    carnet_domain::log::checkpoint::open(&note, &key, &origin).expect("the note is good");
+    carnet_domain::log::checkpoint::open(&kept, &key, &origin).expect("what is kept is signed");
+    let lines = kept.lines().filter(|line| NoteLine::parse(line).is_ok());
+    assert_eq!(lines.count(), 1);
+}
+
+/// R3-8: a recall said again word for word writes nothing.
+#[test]
+fn a_recall_said_again_is_no_leaf() {
+    let (mut a, mut b) = two();
+    let id = recall_id(&a, "R-1");
+    let mut said = Recall {
+        notice: RecallNotice {
+            id: id.clone(),
+            severity: Severity::StopUse,
+            predicate: Predicate::all(),
+        },
+        models: vec![a.model("0001", "100002")],
+        remedy: "x".into(),
+        opened: TimeMs(0),
+        by: Holder::Office {
+            name: "regulator/hq".into(),
+        },
+        status: RecallStatus::InForce,
+        head: None,
+    };
+    let mut leaves = Vec::new();
+    for remedy in ["x", "x", "x", "y", "y"] {
+        said.remedy = remedy.into();
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &id.to_string());
+        slots.set(slot::MODEL, &said);
+        let subject = Subject::new(SubjectType::Recall, id.to_string());
+        say_of(&mut a, Kind::Recall.number(), subject, slots, &b.prefix);
+        let batch = lies(&mut a, &b);
+        let size = b.registry().tree.size();
+        b.apply(Body::Foreign { batch });
+        leaves.push(b.registry().tree.size() - size);
+    }
+    assert_eq!(leaves, [1, 0, 0, 1, 0]);
+}
+
+fn recognise(by: &Country, bundle: &Bundle) -> Statement {
+    let bytes = bundle.to_bytes();
+    let fingerprint = bundle.fingerprint();
+    let signatures = by.root_signatures(&bytes);
+    let bytes = Blob(bytes);
+    let bundle = Signed { bytes, signatures };
+    Statement::Recognise {
+        bundle,
+        fingerprint,
+    }
+}
+
+/// R3-9: a bundle whose own roots could never sign the next one is not taken.
+#[test]
+fn a_bundle_that_its_own_roots_cannot_follow_is_not_recognised() {
+    let (a, mut b) = two();
+    let good = a.bundle_of(2);
+    let out_of_reach = [
+        Bundle {
+            threshold: good.roots.len() as u8 + 1,
+            ..good.clone()
+        },
+        Bundle {
+            roots: Vec::new(),
+            ..good.clone()
+        },
+        Bundle {
+            threshold: 0,
+            ..good.clone()
+        },
+    ];
+    for bundle in out_of_reach {
+        let statement = recognise(&a, &bundle);
+        let detail = Detail::BundleOf { peer: a.prefix };
+        statement_refused(&mut b, &statement, Reason::StatementUnsigned, detail);
+    }
+    let answer = b.state(&recognise(&a, &good));
+    assert!(
+        matches!(answer, ItemAnswer::Done { .. }),
+        "{}",
+        text(&answer)
+    );
+}
+
+/// R3-9: another life of a log is no fork of the one before.
+#[test]
+fn a_new_incarnation_begins_anew() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    let known = peer_of(&b, &a.prefix);
+    assert!(known.size_seen > 0 && known.cursor > 0);
+    let bundle = Bundle {
+        incarnation: 1,
+        ..a.bundle_of(2)
+    };
+    let answer = b.state(&recognise(&a, &bundle));
+    assert!(
+        matches!(answer, ItemAnswer::Done { .. }),
+        "{}",
+        text(&answer)
+    );
+    let known = peer_of(&b, &a.prefix);
+    assert_eq!((known.cursor, known.size_seen), (0, 0));
+    assert_eq!(
+        (known.root_seen, known.note_seen),
+        (Digest::ZERO, String::new())
+    );
+    assert!(!known.agreements.is_empty(), "what was agreed stands");
+}
+
+/// R3-1: who offers asks the same bound as who is asked.
+#[test]
+fn no_more_is_offered_than_the_other_country_takes() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    assert_eq!(peer_of(&a, &b.prefix).offers_made, 1);
+    a.must("customs", cancel(1));
+    let mut peer = peer_of(&a, &b.prefix);
+    assert_eq!(peer.offers_made, 0);
+    peer.offers_made = OFFERS_OF_PEER_MAX;
+    let Ok(()) = a.ledger.put_peer(peer.clone());
+    let again = a.declare(1, transfer(2), &b.prefix);
+    let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
+    let detail = Detail::Full { what, max };
+    refused(&mut a, "customs", again, Reason::RecordFull, detail);
+    peer.offers_made = 0;
+    let Ok(()) = a.ledger.put_peer(peer);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 2);
+    assert_eq!(peer_of(&a, &b.prefix).offers_made, 0);
+}
+
+/// R3-1: a robot that ends on the way takes no place among what is open.
+#[test]
+fn the_end_of_a_robot_ends_its_transfer() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    assert_eq!(peer_of(&b, &a.prefix).offers_open, 1);
+    assert_eq!(peer_of(&a, &b.prefix).offers_made, 1);
+    b.must("recycler", declare_end(code));
+    b.must("registrar", confirm_end(code));
+    assert_eq!(peer_of(&b, &a.prefix).offers_open, 0);
+    b.deliver(&mut a);
+    assert_eq!(robot(&a, &code).state, State::Scrapped);
+    assert_eq!(peer_of(&a, &b.prefix).offers_made, 0);
+    let Ok(ended) = b.ledger.transfer(&transfer(1));
+    assert!(ended.expect("a transfer").ending.is_some());
+}
+
+/// Beside R1-5: who operates a resident at home is not another country's to say.
+#[test]
+fn a_resident_comes_home_to_its_operator() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let party = |name: &str| Party::Enterprise {
+        id: a.enterprise(name),
+    };
+    let (ours, theirs) = (party("0002"), party("0001"));
+    let mut at_home = robot(&a, &code);
+    at_home.operator = Some(ours.clone());
+    let Ok(()) = a.ledger.put_robot(at_home);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    let mut lied = robot(&b, &code);
+    lied.operator = Some(theirs);
+    let Ok(()) = b.ledger.put_robot(lied);
+    bring(&mut b, &mut a, code, 2, Purpose::RepairAndReturn);
+    a.must("customs", admit(2));
+    assert_eq!(robot(&a, &code).operator, Some(ours));
+}
