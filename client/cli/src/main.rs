@@ -12,6 +12,7 @@ mod health;
 mod import;
 mod log_time;
 mod office;
+mod order;
 mod output;
 mod parse;
 mod recall;

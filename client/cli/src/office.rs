@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::context::Settings;
 use crate::exit::Failed;
+use crate::order::{self, Order};
 use crate::parse::{self, When};
 use crate::submit::{self, Write};
 use crate::{Outcome, view};
@@ -159,7 +160,7 @@ impl std::str::FromStr for KeyText {
 }
 
 impl KeyText {
-    fn read(&self) -> Result<PublicKey, Failed> {
+    pub(crate) fn read(&self) -> Result<PublicKey, Failed> {
         if let Some(bytes) = keys::parse_seed(&self.0) {
             return PublicKey::enroll(bytes).map_err(Failed::usage);
         }
@@ -191,6 +192,19 @@ pub(crate) enum Key {
     /// Shows whether the registry is a sandbox, the active keys of admins, registrars and regulators, and what one admin
     /// proposed of them and a second has not confirmed.
     Offices,
+    /// An order of the roots about keys of offices, where a lost key leaves too few admins for two words.
+    #[command(subcommand)]
+    Order(Order),
+    /// Takes back what you proposed of a key, before a second admin confirmed it.
+    Withdraw {
+        /// The key: 64 hexadecimal digits, or a .pub file.
+        public: KeyText,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
     /// Retires a signing key, or reports it compromised.
     Retire {
         /// The key: 64 hexadecimal digits, or a .pub file.
@@ -244,6 +258,17 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
         Key::Offices => {
             let found = settings.client()?.registry().await?;
             Ok(view::at(view::offices(&found.value.offices), found.position).into())
+        }
+        Key::Order(verb) => order::run(verb, settings).await,
+        Key::Withdraw {
+            public,
+            reason,
+            write,
+        } => {
+            let public = public.read()?;
+            let extra = json!({"key_id": public.key_id().to_string()});
+            let command = Command::WithdrawProposal { public, reason };
+            submit::one(settings, write, command, extra).await
         }
         Key::Retire {
             public,

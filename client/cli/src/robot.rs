@@ -342,7 +342,11 @@ pub(crate) enum Act {
     /// The declaration withdrawn.
     WithdrawEol(Why),
     /// End of life confirmed by a second signer. Final, here and abroad.
-    ConfirmEol,
+    ConfirmEol {
+        /// Destruction certificate of the declaration that is confirmed: digest or file.
+        #[arg(long)]
+        certificate: String,
+    },
     /// Registered in error. The code stays burned.
     Annul(Why),
     /// An earlier leaf corrected.
@@ -505,7 +509,9 @@ impl Act {
                 certificate: parse::digest_of(&certificate)?,
             }),
             Self::WithdrawEol(Why { reason }) => plain(Action::WithdrawEndOfLife { reason }),
-            Self::ConfirmEol => plain(Action::ConfirmEndOfLife {}),
+            Self::ConfirmEol { certificate } => plain(Action::ConfirmEndOfLife {
+                certificate: parse::digest_of(&certificate)?,
+            }),
             Self::Annul(Why { reason }) => plain(Action::Annul { reason }),
             Self::Correct { leaf, note } => plain(Action::Correct {
                 corrects: leaf,

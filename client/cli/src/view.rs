@@ -18,7 +18,9 @@ use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Enterprise, Hold, Model, Part, Party, Recall, RecallId, Robot};
+use carnet_domain::record::{
+    Declared, Enterprise, Hold, Model, Part, Party, Recall, RecallId, Robot,
+};
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_trust::roots::Fingerprint;
 use serde_json::{Value, json};
@@ -143,6 +145,7 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "recalls_remedied": named(&value.remedied),
         "custody": custody(&value.custody),
         "pending": hyphened(value.pending.name()),
+        "ends_declared_by_others": value.declared.iter().map(declared).collect::<Vec<_>>(),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
         "level": value.level,
         "safety_class": value.safety_class,
@@ -198,6 +201,16 @@ fn custody(chain: &Chain) -> Value {
 
 fn party(party: &Option<Party>) -> Option<String> {
     party.as_ref().map(ToString::to_string)
+}
+
+fn declared(end: &Declared) -> Value {
+    json!({
+        "outcome": hyphened(end.outcome.name()),
+        "by": end.by.holder.to_string(),
+        "certificate": end.certificate.to_string(),
+        "at": time(end.at),
+        "withdrawn": end.withdrawn,
+    })
 }
 
 fn named(recalls: &[RecallId]) -> Vec<String> {

@@ -651,7 +651,12 @@ impl World {
                     certificate: sha256(&[b"certificate"]),
                 }),
             ),
-            ("registrar", act(Action::ConfirmEndOfLife {})),
+            (
+                "registrar",
+                act(Action::ConfirmEndOfLife {
+                    certificate: sha256(&[b"certificate"]),
+                }),
+            ),
             (
                 "customs",
                 Command::CancelExport {
@@ -910,7 +915,9 @@ fn usual_signer(command: &Command) -> &'static str {
         | Command::SetHold { .. }
         | Command::LiftHold { .. }
         | Command::ClearClaim { .. } => "registrar",
-        Command::AddSigner { .. } | Command::RetireSigner { .. } => "admin",
+        Command::AddSigner { .. }
+        | Command::RetireSigner { .. }
+        | Command::WithdrawProposal { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",
         Command::OpenRecall { .. } | Command::WithdrawRecall { .. } => "regulator",
         Command::RemedyRecall { .. } => "service",
@@ -923,7 +930,7 @@ fn usual_signer(command: &Command) -> &'static str {
         | Command::Return { .. } => "customs",
         Command::Act { action, .. } => match action {
             Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. } => "recycler",
-            Action::ConfirmEndOfLife {} | Action::Annul { .. } | Action::Correct { .. } => {
+            Action::ConfirmEndOfLife { .. } | Action::Annul { .. } | Action::Correct { .. } => {
                 "registrar"
             }
             Action::RequestOwnership { .. } | Action::EndOwnershipRequest { .. } => "owner",

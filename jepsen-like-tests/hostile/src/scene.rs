@@ -191,7 +191,12 @@ pub fn declare_end(code: Code) -> Command {
 
 /// Confirms the end of a robot.
 pub fn confirm_end(code: Code) -> Command {
-    act(code, Action::ConfirmEndOfLife {})
+    act(
+        code,
+        Action::ConfirmEndOfLife {
+            certificate: d("certificate"),
+        },
+    )
 }
 
 /// An agreement, signed by the roots of both.

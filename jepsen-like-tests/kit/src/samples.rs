@@ -47,6 +47,10 @@ pub fn commands(country: &Country) -> Vec<Command> {
             status: ApprovalStatus::Suspended,
             reason: reason.clone(),
         },
+        Command::WithdrawProposal {
+            public,
+            reason: reason.clone(),
+        },
         Command::Reserve { code },
         country.register(1),
         Command::Act {
@@ -249,7 +253,9 @@ pub fn actions() -> Vec<Action> {
         Action::WithdrawEndOfLife {
             reason: reason.clone(),
         },
-        Action::ConfirmEndOfLife {},
+        Action::ConfirmEndOfLife {
+            certificate: report,
+        },
         Action::Annul {
             reason: reason.clone(),
         },

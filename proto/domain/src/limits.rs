@@ -9,6 +9,7 @@
 use crate::bytes::country::is_country;
 use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
 use crate::bytes::letters::forbidden;
+use crate::bytes::time::DurationMs;
 
 /// The highest epoch that a record or a link can carry.
 pub const EPOCH_MAX: u64 = 1 << 32;
@@ -40,6 +41,14 @@ pub const IDENTITY_PARTS_MAX: usize = 16;
 pub const FORMER_PARTS_MAX: usize = 64;
 /// The most other parts of one robot.
 pub const PARTS_MAX: usize = 64;
+/// The most ends of life that strangers have declared of one robot and that wait.
+pub const DECLARATIONS_MAX: usize = 4;
+/// How long such a declaration waits for its confirmation.
+pub const DECLARATION_TIME: DurationMs = DurationMs::from_days(92);
+/// How long after it was withdrawn the same recycler does not declare the same robot again.
+pub const DECLARATION_AGAIN: DurationMs = DurationMs::from_days(1);
+/// The most robots of others that one enterprise declares ended within a day of log time.
+pub const DECLARATIONS_A_DAY_MAX: u64 = 200;
 /// The AI models that a record names, the newest; of the older ones it keeps count and digest.
 pub const AI_MODELS_MAX: usize = 32;
 /// The most holds on one robot.
@@ -54,6 +63,11 @@ pub const HOLDS_OF_OTHERS_MAX: usize = HOLDS_MAX / 2;
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.
 pub const RECALLS_OF_MODEL_BY_PARTIES_MAX: usize = 96;
+/// The most recalls that name the models of one recall, all its models counted, while another is opened over them: so many are
+/// read again at each change of one.
+pub const RECALLS_OVER_MODELS_MAX: usize = 4_096;
+/// As [`RECALLS_OVER_MODELS_MAX`], while an enterprise may open one: the rest is for the regulator.
+pub const RECALLS_OVER_MODELS_BY_PARTIES_MAX: usize = RECALLS_OVER_MODELS_MAX / 2;
 /// The most recalls that a robot's record names as owed, and as remedied; of the latter, those that ended make way.
 pub const RECALLS_OF_ROBOT_MAX: usize = RECALLS_OF_MODEL_MAX;
 /// The most models that one recall names.
@@ -143,7 +157,7 @@ const _: () = assert!(
         + (AI_MODELS_MAX + FORMER_PARTS_MAX) * 34
         + HOLDS_MAX * (2 * TEXT_BYTES_MAX + 24)
         + 2 * RECALLS_OF_ROBOT_MAX * (IDENTIFIER_BYTES_MAX + 8)
-        + 8 * TEXT_BYTES_MAX
+        + (8 + DECLARATIONS_MAX) * TEXT_BYTES_MAX
         <= ROBOT_BYTES_MAX
 );
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.

@@ -38,7 +38,7 @@ use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::offices::Change;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::{Claim, Ended, Holder, Robot, Signer};
+use crate::record::{Claim, Ended, Enterprise, Holder, Robot, Signer};
 use crate::rules::actions::Standing;
 use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
 use crate::rules::decide::{Context, Stop, decide, fitting};
@@ -527,12 +527,12 @@ impl<L: Ledger> Run<'_, L> {
             After::Enterprise(enterprise) => enterprise.head,
             After::Model(model) => model.head,
             After::Recall(recall) => recall.head,
-            After::Signer(_) | After::Proposal(_) | After::Peer(_) => None,
+            After::Signer(_) | After::Proposal(_) | After::Withdrawn(_) | After::Peer(_) => None,
             After::Jurisdiction(_) => self.registry.own_head,
         };
         let subject = event.subject();
         let before = match &event.after {
-            After::Signer(_) | After::Proposal(_) | After::Peer(_) => {
+            After::Signer(_) | After::Proposal(_) | After::Withdrawn(_) | After::Peer(_) => {
                 self.ledger.head_of(&subject.key())?
             }
             _ => before,
@@ -667,6 +667,10 @@ impl<L: Ledger> Run<'_, L> {
                 self.registry.offices.follow(&signer);
                 self.ledger.put_signer(signer)
             }
+            After::Withdrawn(proposal) => {
+                self.registry.offices.withdraw(&proposal);
+                self.ledger.put_head(&subject.key(), head)
+            }
             After::Proposal(proposal) => {
                 self.registry.offices.propose(*proposal, self.now);
                 self.ledger.put_head(&subject.key(), head)
@@ -744,6 +748,15 @@ impl<L: Ledger> Run<'_, L> {
                         };
                         self.ledger.put_claim(peer, identity, Some(cleared))?;
                         self.unclaim(peer, identity)?;
+                    }
+                }
+                Effect::Declared(id) => {
+                    if let Some(enterprise) = self.ledger.enterprise(id)? {
+                        let declared = enterprise.declared.and(self.now);
+                        self.ledger.put_enterprise(Enterprise {
+                            declared,
+                            ..enterprise
+                        })?;
                     }
                 }
                 Effect::Transfer(transfer) => {
@@ -882,6 +895,19 @@ impl<L: Ledger> Run<'_, L> {
                 let status = match proposal.change {
                     Change::Add { .. } => 2,
                     Change::Retire { .. } => 1,
+                };
+                (status, Digest::ZERO)
+            }
+            After::Withdrawn(proposal) => {
+                let mut left = self.registry.offices.clone();
+                left.withdraw(proposal);
+                let key = proposal.change.key();
+                let others = left.proposals.iter().any(|one| one.change.key() == key);
+                // A key that nobody proposes any more was never in force.
+                let status = match proposal.change {
+                    Change::Retire { .. } => 1,
+                    Change::Add { .. } if others => 2,
+                    Change::Add { .. } => 3,
                 };
                 (status, Digest::ZERO)
             }

@@ -18,7 +18,7 @@ pub mod robot;
 pub mod session;
 pub mod transfer;
 
-pub use enterprise::{Enterprise, EnterpriseStatus};
+pub use enterprise::{Daily, Enterprise, EnterpriseStatus};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };
@@ -28,5 +28,5 @@ pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
-    Before, Claim, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending, Robot, Stay,
+    Before, Claim, Declared, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending, Robot, Stay,
 };

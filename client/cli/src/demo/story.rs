@@ -365,7 +365,14 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
             let value = world.must(
                 stage,
                 "49-registrar",
-                &["robot", "act", &code, "confirm-eol"],
+                &[
+                    "robot",
+                    "act",
+                    &code,
+                    "confirm-eol",
+                    "--certificate",
+                    &certificate,
+                ],
             )?;
             Ok((
                 format!("scrapped for ever, leaf {}", text(&value, "leaf_index")),

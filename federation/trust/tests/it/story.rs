@@ -59,7 +59,14 @@ pub(crate) fn scrap(country: &mut Country, code: Code) {
             certificate,
         },
     );
-    act(country, "registrar", code, Action::ConfirmEndOfLife {});
+    act(
+        country,
+        "registrar",
+        code,
+        Action::ConfirmEndOfLife {
+            certificate: sha256(&[b"certificate"]),
+        },
+    );
 }
 
 /// A recall that `86` issued.

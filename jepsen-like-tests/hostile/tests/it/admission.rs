@@ -6,9 +6,9 @@ use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::Robot;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Pending, Robot};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Detail, Reason};
@@ -209,7 +209,7 @@ fn of_a_first_import_in_transit_theft_incident_and_end_are_recorded() {
     let there = robot(&b, &code);
     let holds: Vec<HoldKind> = there.holds.iter().map(|hold| hold.kind).collect();
     assert_eq!(holds, [HoldKind::Theft]);
-    assert!(matches!(there.pending, Pending::EndOfLife { .. }));
+    assert_eq!(there.declared.len(), 1);
 }
 
 /// Probe r17: only the issuer annuls, and a body stays bound to its code.

@@ -38,7 +38,7 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     include_str!("../../../../proto/domain/tests/it/arrival.rs"),
     include_str!("../../../../proto/domain/tests/it/claims.rs"),
     include_str!("../../../../proto/domain/tests/it/holds.rs"),
@@ -48,6 +48,8 @@ const SOURCES: [&str; 9] = [
     include_str!("limits.rs"),
     include_str!("../../../../proto/domain/tests/it/meter.rs"),
     include_str!("../../../../proto/domain/tests/it/rules.rs"),
+    include_str!("../../../../proto/domain/tests/it/parties.rs"),
+    include_str!("../../../../proto/domain/tests/it/recalls.rs"),
 ];
 
 /// The body of a function of a source: up to the line that closes it.

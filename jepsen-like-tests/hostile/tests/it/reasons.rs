@@ -5,7 +5,7 @@ use carnet_domain::bytes::encoding::Blob;
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::{HOLDS_MAX, LEAVES_A_MINUTE_MAX, UNSEALED_MAX};
+use carnet_domain::limits::{DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, UNSEALED_MAX};
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
@@ -327,6 +327,23 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let mut a = Country::with_market("86");
             let command = stock(&a);
             said(&mut a, "maker", command)
+        }
+        Reason::EndDeclared => {
+            let mut a = market();
+            let code = a.code(1);
+            a.must("recycler", declare_end(code));
+            said(&mut a, "recycler", declare_end(code))
+        }
+        Reason::DailyLimit => {
+            let mut a = market();
+            let Ok(enterprise) = a.ledger.enterprise(&a.enterprise("0002"));
+            let mut enterprise = enterprise.expect("accredited");
+            for _ in 0..DECLARATIONS_A_DAY_MAX {
+                enterprise.declared = enterprise.declared.and(a.clock);
+            }
+            let Ok(()) = a.ledger.put_enterprise(enterprise);
+            let code = a.code(1);
+            said(&mut a, "recycler", declare_end(code))
         }
         Reason::StateFinal => {
             let mut a = market();

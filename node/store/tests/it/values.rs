@@ -38,7 +38,12 @@ fn country() -> Country {
         certificate: sha256(&[b"certificate"]),
     };
     country.must("recycler", act(declared));
-    country.must("registrar", act(Action::ConfirmEndOfLife {}));
+    country.must(
+        "registrar",
+        act(Action::ConfirmEndOfLife {
+            certificate: sha256(&[b"certificate"]),
+        }),
+    );
     let recall = samples::recall(&country, "R-1", Severity::Advisory);
     country.must("maker", recall);
     country.close();

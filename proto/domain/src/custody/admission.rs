@@ -13,6 +13,7 @@
 //! | inspection since it was retired | none: it is inspected here |
 //! | operator, scenario | a resident's: the record here; else the exporter's, and none after an export for good |
 //! | workshop | who brought a guest in for repair; else none |
+//! | ends that strangers declared | those here |
 //! | pending | an end of life that waits here; a release or a request of before the journey is over |
 //! | holds | both, by setter and kind: of our offices those here alone, of others a bounded number; less what the exporter's own setters lifted ([`forget_lifted`]) |
 //! | owed recalls | what was matched here, and of those shown the recalls that there can be ([`recalled`]) |
@@ -307,6 +308,8 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
                 Pending::Nothing {}
             }
         },
+        // It lapses by itself, and whoever owns the robot by now answers it.
+        declared: here.declared,
         // A report of another country's inspector is not one of ours.
         inspection: None,
         custody: here.custody,
@@ -328,6 +331,7 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
                 union(before.holds, shown)
             },
             head: before.head,
+            declared: before.declared,
             stay: Stay::Asked {},
             owed: Vec::new(),
             remedied: Vec::new(),
@@ -404,8 +408,10 @@ fn shown(me: Prefix, here: &[Hold], disclosed: &[Hold]) -> Vec<Hold> {
 fn union(here: Vec<Hold>, shown: Vec<Hold>) -> Vec<Hold> {
     let mut holds = shown;
     for hold in here {
-        if !holds.iter().any(is(&hold)) {
-            holds.push(hold);
+        match holds.iter_mut().find(|other| is(&hold)(other)) {
+            // A disclosure does not say why.
+            Some(other) => other.reason = hold.reason,
+            None => holds.push(hold),
         }
     }
     holds

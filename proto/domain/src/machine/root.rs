@@ -8,22 +8,24 @@ use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
-use crate::limits::{AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX};
+use crate::limits::{
+    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, SUPERVISORS_MAX,
+};
 use crate::log::authority::Envelope;
 use crate::log::leaf::Kind;
 use crate::log::merkle::Frontier;
 use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX};
-use crate::record::Signer;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
-use crate::record::offices::{Offices, Profile};
+use crate::record::offices::{Change, Offices, Profile};
 use crate::record::peer::{
-    Agreement, Bundle, Genesis, Peer, Signed, Statement, Suspension, signed_by_roots,
+    Agreement, Bundle, Genesis, OfficeOrder, Peer, Signed, Statement, Suspension, signed_by_roots,
 };
 use crate::record::registry::Registry;
+use crate::record::{Holder, Signer};
 use crate::rules::decide::has_twins;
 use crate::rules::policy::Role;
-use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection};
+use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection, refuse};
 
 /// Class 3: root-signed bytes.
 pub(super) fn authorised(signed: &Signed) -> Authorised {
@@ -135,6 +137,61 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     })
 }
 
+/// The record of a key after an order of the roots, which is about keys of offices alone.
+fn ordered(change: &Change, known: Option<Signer>, index: u64) -> Result<Signer, Rejection> {
+    let key = change.key();
+    match (change, known) {
+        (Change::Add { .. }, Some(_)) => refuse(Reason::SignerExists, Detail::Key { key }),
+        (Change::Add { person, .. }, None) if person.is_empty() => {
+            refuse(Reason::Malformed, Detail::NoPerson {})
+        }
+        (
+            Change::Add {
+                public,
+                holder,
+                role,
+                person,
+            },
+            None,
+        ) => {
+            if role.is_enterprise() || !matches!(holder, Holder::Office { .. }) {
+                let (role, holder) = (*role, holder.clone());
+                return refuse(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder });
+            }
+            Ok(Signer {
+                id: key,
+                public: *public,
+                holder: holder.clone(),
+                role: *role,
+                person: person.clone(),
+                added: index,
+                retired: None,
+                compromised_after: None,
+            })
+        }
+        (Change::Retire { .. }, None) => refuse(Reason::SignerUnknown, Detail::Key { key }),
+        (
+            Change::Retire {
+                compromised_after, ..
+            },
+            Some(signer),
+        ) => {
+            if signer.retired.is_some() {
+                return refuse(Reason::SignerNotActive, Detail::RetiredAlready { key });
+            }
+            if !matches!(signer.holder, Holder::Office { .. }) {
+                let (role, holder) = (signer.role, signer.holder);
+                return refuse(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder });
+            }
+            Ok(Signer {
+                retired: Some(index),
+                compromised_after: *compromised_after,
+                ..signer
+            })
+        }
+    }
+}
+
 fn first_state(genesis: &Genesis) -> Registry {
     Registry {
         prefix: genesis.prefix,
@@ -150,6 +207,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         // saturates: no stamp is later than the last instant
         ceiling: genesis.time.saturating_add(ADVANCE_MAX),
         time_statements: 0,
+        office_statements: 0,
         seal_idle: genesis.seal_idle,
         tree: Frontier::new(),
         level: Level::FIRST,
@@ -184,8 +242,17 @@ impl<L: Ledger> Run<'_, L> {
                 },
             ));
         }
+        if let Statement::Offices { order } = &statement {
+            return match self.order_offices(&statement, order)? {
+                Ok(events) => {
+                    self.registry.office_statements = order.number;
+                    self.record_all(events, &authorised(signed))
+                }
+                Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
+            };
+        }
         let event = match &statement {
-            Statement::Genesis { .. } => {
+            Statement::Offices { .. } | Statement::Genesis { .. } => {
                 return Ok(refused(Reason::AlreadyInitialised, Detail::NOTHING));
             }
             Statement::Recognise {
@@ -218,6 +285,57 @@ impl<L: Ledger> Run<'_, L> {
             }
             Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
         }
+    }
+
+    /// Keys of offices by the word of the roots: no second admin is asked, and the registry can be run afterwards.
+    fn order_offices(
+        &self,
+        statement: &Statement,
+        order: &OfficeOrder,
+    ) -> Result<Result<Vec<Event>, Rejection>, L::Fault> {
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
+        if order.cluster != self.registry.cluster {
+            return no(Reason::WrongAudience, Detail::OtherCluster {});
+        }
+        let applied = self.registry.office_statements;
+        if Some(order.number) != applied.checked_add(1) {
+            let number = order.number;
+            return no(
+                Reason::StatementStale,
+                Detail::OfficeNumber { number, applied },
+            );
+        }
+        let keys: Vec<_> = order.changes.iter().map(Change::key).collect();
+        if keys.is_empty() {
+            return no(Reason::Malformed, Detail::NOTHING);
+        }
+        if has_twins(&keys) {
+            return no(Reason::Malformed, Detail::Twice { what: Listed::Key });
+        }
+        let mut offices = self.registry.offices.clone();
+        let mut events = Vec::new();
+        for (index, change) in (self.registry.tree.size()..).zip(&order.changes) {
+            let known = self.ledger.signer(&change.key())?;
+            let signer = match ordered(change, known, index) {
+                Ok(signer) => signer,
+                Err(rejection) => return Ok(Err(rejection)),
+            };
+            offices.follow(&signer);
+            events.push(Event::new(Kind::Office, statement, After::Signer(signer)));
+        }
+        if offices.supervisors.len() > SUPERVISORS_MAX {
+            let (what, max) = (Counted::Supervisors, SUPERVISORS_MAX as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+        for role in [Role::Admin, Role::Registrar, Role::Regulator] {
+            let in_earnest = offices.profile == Profile::Production && role == Role::Admin;
+            let had = self.registry.offices.persons(role, None);
+            let least = if in_earnest { 2 } else { had.min(1) };
+            if offices.persons(role, None) < least {
+                return no(Reason::LastOfRole, Detail::LastOf { role });
+            }
+        }
+        Ok(Ok(events))
     }
 
     fn recognise(

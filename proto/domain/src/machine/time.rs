@@ -115,6 +115,9 @@ impl<L: Ledger> Run<'_, L> {
             return refuse(Reason::Malformed, Detail::BeyondTime { to });
         }
         self.registry.time_statements = number;
+        // What expired stays expired.
+        let proposals = &mut self.registry.offices.proposals;
+        proposals.retain(|one| log_time <= one.until);
         self.set_time(to, to);
         let after = After::Jurisdiction(self.registry.prefix);
         Ok(Event::new(Kind::Policy, statement, after).effect(Effect::TellAll))

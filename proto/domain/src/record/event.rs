@@ -22,8 +22,8 @@ use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    ApprovalStatus, Before, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold, Identity,
-    Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
+    ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
+    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -43,6 +43,8 @@ pub enum After {
     Signer(Signer),
     /// A proposal about a signing key.
     Proposal(Box<Proposal>),
+    /// A proposal that its proposer took back.
+    Withdrawn(Box<Proposal>),
     /// A recall.
     Recall(Recall),
     /// A peer, beside the jurisdiction.
@@ -83,6 +85,8 @@ pub enum Effect {
     Claim(Digest, Box<Ended>),
     /// A peer's claim about an identity says nothing any more.
     ClaimCleared(Prefix, Digest),
+    /// An enterprise declared the end of another's robot.
+    Declared(EnterpriseId),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -205,7 +209,7 @@ impl Event {
             After::Enterprise(enterprise) => Subject::enterprise(&enterprise.id),
             After::Model(model) => Subject::model(&model.id),
             After::Signer(signer) => Subject::new(SubjectType::Office, signer.id.to_string()),
-            After::Proposal(proposal) => {
+            After::Proposal(proposal) | After::Withdrawn(proposal) => {
                 Subject::new(SubjectType::Office, proposal.change.key().to_string())
             }
             After::Recall(recall) => {
@@ -388,6 +392,7 @@ pub fn slots(event: &Event) -> Slots {
                 After::Enterprise(enterprise) => slots.set(
                     slot::MODEL,
                     &Enterprise {
+                        declared: Daily::default(),
                         head: None,
                         ..enterprise.clone()
                     },
@@ -408,7 +413,11 @@ pub fn slots(event: &Event) -> Slots {
                     },
                 ),
                 // The statement itself is the event.
-                After::Proposal(_) | After::Peer(_) | After::Robot(_) | After::Jurisdiction(_) => {}
+                After::Proposal(_)
+                | After::Withdrawn(_)
+                | After::Peer(_)
+                | After::Robot(_)
+                | After::Jurisdiction(_) => {}
             }
         }
     }
@@ -454,7 +463,8 @@ fn robot_slots(slots: &mut Slots, robot: &Robot, event: &Event) {
         slot::STATE,
         &Standing {
             state: robot.state,
-            holds: robot.holds.clone(),
+            // Anybody is shown this slot.
+            holds: robot.holds.iter().map(Hold::without_reason).collect(),
             owed: robot.owed.clone(),
             remedied: robot.remedied.clone(),
         },
@@ -534,6 +544,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         owed: standing.owed,
         remedied: standing.remedied,
         pending: Pending::Nothing {},
+        declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),
         custody_secret: need(slots, slot::SECRET)?,

@@ -7,6 +7,7 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::limits::{List, RECALLS_OF_MODEL_MAX};
 use crate::log::head::Head;
+use crate::rules::policy::Role;
 
 /// Shape of a robot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +83,8 @@ pub struct Model {
     pub production_to: TimeMs,
     /// Whether it stands.
     pub status: ApprovalStatus,
+    /// In which role it was suspended, while it is: what the regulator suspended, a registrar does not reinstate.
+    pub suspended_by: Option<Role>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -91,6 +94,7 @@ crate::canonical_struct!(Model @ 1 {
     production_from,
     production_to,
     status,
+    suspended_by,
     head
 });
 

@@ -143,6 +143,13 @@ impl Offices {
         }
     }
 
+    /// Takes back what one person proposed of a key.
+    pub fn withdraw(&mut self, proposal: &Proposal) {
+        let key = proposal.change.key();
+        self.proposals
+            .retain(|one| one.change.key() != key || one.by.person != proposal.by.person);
+    }
+
     /// Takes a proposal up, in place of an older one of the same change and of those that expired. Where there is no room, the
     /// oldest makes way of whoever has proposed the most: no admin keeps the others from proposing.
     pub fn propose(&mut self, proposal: Proposal, now: TimeMs) {

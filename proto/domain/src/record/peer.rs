@@ -14,7 +14,7 @@ use crate::limits::{
     NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
     ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
-use crate::record::offices::Profile;
+use crate::record::offices::{Change, Profile};
 use crate::record::{Holder, Severity};
 use crate::rules::command::Purpose;
 use crate::rules::policy::Role;
@@ -370,6 +370,25 @@ crate::canonical_struct!(TimeChange {
     to
 });
 
+/// What the roots order of keys of offices, where the admins no longer can. Applied once: the number is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfficeOrder {
+    /// The cluster it is meant for.
+    pub cluster: [u8; 16],
+    /// One above the number of such statements applied so far.
+    pub number: u64,
+    /// Keys that are enrolled and retired, each named once.
+    pub changes: Vec<Change>,
+    /// Why.
+    pub reason: String,
+}
+crate::canonical_struct!(OfficeOrder {
+    cluster,
+    number: Sequence,
+    changes: List<FIRST_SIGNERS_MAX>,
+    reason
+});
+
 /// What a jurisdiction's own roots state in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -413,6 +432,11 @@ pub enum Statement {
         /// Which.
         change: TimeChange,
     },
+    /// Keys of offices are enrolled and retired: after a loss of keys that leaves too few admins for two words.
+    Offices {
+        /// Which.
+        order: OfficeOrder,
+    },
 }
 crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
@@ -421,6 +445,7 @@ crate::canonical_variants!(Statement @ 1 {
     4 => Suspend { peer, agreement, number, until, reason },
     5 => AdvanceTime { change },
     6 => RepairTime { change },
+    7 => Offices { order },
 });
 
 /// A suspension of one version of an agreement.

@@ -53,6 +53,8 @@ pub struct Registry {
     pub ceiling: TimeMs,
     /// How many statements of the roots about time were applied; the next has the next number.
     pub time_statements: u64,
+    /// How many orders of the roots about keys of offices were applied; the next has the next number.
+    pub office_statements: u64,
     /// Seal after this long without a leaf.
     pub seal_idle: DurationMs,
     /// The right edge of the tree.
@@ -87,6 +89,7 @@ crate::canonical_struct!(Registry @ 1 {
     log_time,
     ceiling,
     time_statements,
+    office_statements: Sequence,
     seal_idle,
     tree,
     level,

@@ -9,8 +9,9 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::Chain;
 use crate::limits::{
-    AI_MODELS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX,
-    RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
+    AI_MODELS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX, FORMER_PARTS_MAX,
+    HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX, RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX,
+    Sequence,
 };
 use crate::log::head::Head;
 use crate::rules::command::Purpose;
@@ -37,6 +38,15 @@ crate::canonical_struct!(Hold {
 });
 
 impl Hold {
+    /// As anybody may see it: that it stands, and who set it. Why is said in the leaf that set it, and in the record.
+    #[must_use]
+    pub fn without_reason(&self) -> Self {
+        Self {
+            reason: String::new(),
+            ..self.clone()
+        }
+    }
+
     /// That it stands, and so refuses something.
     pub fn stands(&self) -> Detail {
         Detail::HoldStands {
@@ -123,6 +133,46 @@ crate::canonical_variants!(Pending {
     3 => Released { release },
     4 => Asked { release, owner, by },
 });
+
+/// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],
+/// ties up nothing, and is not the last of its kind: each of a few recyclers may have declared one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// How it ends.
+    pub outcome: EndOfLife,
+    /// Who declared.
+    pub by: Actor,
+    /// Digest of the destruction certificate, by which it is confirmed.
+    pub certificate: Digest,
+    /// Log time of the declaration, or of its withdrawal.
+    pub at: TimeMs,
+    /// Withdrawn or rejected: kept for a day, so that nobody writes the same robot's record over and over.
+    pub withdrawn: bool,
+}
+crate::canonical_struct!(Declared {
+    outcome,
+    by,
+    certificate,
+    at,
+    withdrawn
+});
+
+impl Declared {
+    /// Whether it takes its place at a time.
+    pub fn is_kept(&self, now: TimeMs) -> bool {
+        let time = match self.withdrawn {
+            true => DECLARATION_AGAIN,
+            false => DECLARATION_TIME,
+        };
+        // saturates: an instant beyond the last has not come
+        now < self.at.saturating_add(time)
+    }
+
+    /// Whether it may be confirmed at a time.
+    pub fn stands(&self, now: TimeMs) -> bool {
+        !self.withdrawn && self.is_kept(now)
+    }
+}
 
 /// What never changes of a robot: the identity that the code's issuer vouches for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +261,8 @@ pub struct Robot {
     pub remedied: Vec<RecallId>,
     /// A step that waits for its second party.
     pub pending: Pending,
+    /// Ends of life that strangers declared, the oldest first.
+    pub declared: Vec<Declared>,
     /// Report of the newest inspection since it was retired, while that is one it passed.
     pub inspection: Option<Digest>,
     /// Custody here.
@@ -244,6 +296,7 @@ crate::canonical_struct!(Robot @ 1 {
     owed: List<RECALLS_OF_ROBOT_MAX>,
     remedied: List<RECALLS_OF_ROBOT_MAX>,
     pending,
+    declared: List<DECLARATIONS_MAX>,
     inspection,
     custody,
     custody_secret,

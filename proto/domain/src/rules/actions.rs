@@ -123,6 +123,8 @@ pub enum Deed {
     Correct,
     /// Gives a natural person another desk.
     ChangeDesk,
+    /// Takes back what one proposed of a key.
+    WithdrawProposal,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -134,6 +136,7 @@ crate::canonical_enum!(Deed {
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
+    54 => WithdrawProposal,
 });
 
 impl Deed {
@@ -145,6 +148,7 @@ impl Deed {
             Self::SetEnterpriseStatus => K::SetEnterpriseStatus,
             Self::AddEnterpriseSigner | Self::AddOfficeSigner => K::AddSigner,
             Self::RetireEnterpriseSigner | Self::RetireOfficeSigner => K::RetireSigner,
+            Self::WithdrawProposal => K::WithdrawProposal,
             Self::ApproveModel => K::ApproveModel,
             Self::SetModelStatus => K::SetModelStatus,
             Self::Reserve => K::Reserve,
@@ -212,7 +216,7 @@ impl Deed {
             Action::ReturnToService { .. } => Self::ReturnToService,
             Action::DeclareEndOfLife { .. } => Self::DeclareEndOfLife,
             Action::WithdrawEndOfLife { .. } => Self::WithdrawEndOfLife,
-            Action::ConfirmEndOfLife {} => Self::ConfirmEndOfLife,
+            Action::ConfirmEndOfLife { .. } => Self::ConfirmEndOfLife,
             Action::Annul { .. } => Self::Annul,
             Action::Correct { .. } => Self::Correct,
             Action::ChangeDesk { .. } => Self::ChangeDesk,
@@ -340,7 +344,9 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::RetireEnterpriseSigner
         | Deed::ApproveModel
         | Deed::ClearClaim => row!(to(&[Registrar], OFFICE)),
-        Deed::AddOfficeSigner | Deed::RetireOfficeSigner => row!(to(&[Admin], OFFICE)),
+        Deed::AddOfficeSigner | Deed::RetireOfficeSigner | Deed::WithdrawProposal => {
+            row!(to(&[Admin], OFFICE))
+        }
         Deed::SetModelStatus => row!(to(&[Registrar, Regulator], OFFICE)),
         Deed::Reserve => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),
         Deed::Register => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),

@@ -37,6 +37,8 @@ pub enum CommandKind {
     ApproveModel,
     /// Suspends, reinstates or withdraws an approval.
     SetModelStatus,
+    /// Takes back what one proposed of a signing key.
+    WithdrawProposal,
     /// Sets codes aside.
     Reserve,
     /// Registers a robot.
@@ -72,7 +74,7 @@ pub enum CommandKind {
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
-    6 => SetModelStatus, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
+    6 => SetModelStatus, 7 => WithdrawProposal, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 40 => ClearClaim,
 });
@@ -197,7 +199,10 @@ pub enum Action {
         reason: String,
     },
     /// End of life confirmed by a second signer.
-    ConfirmEndOfLife {},
+    ConfirmEndOfLife {
+        /// Digest of the destruction certificate, of the declaration that is confirmed.
+        certificate: Digest,
+    },
     /// Registered in error.
     Annul {
         /// Why.
@@ -253,7 +258,7 @@ crate::canonical_variants!(Action {
     20 => ReturnToService { report },
     21 => DeclareEndOfLife { outcome, certificate },
     22 => WithdrawEndOfLife { reason },
-    23 => ConfirmEndOfLife {},
+    23 => ConfirmEndOfLife { certificate },
     24 => Annul { reason },
     25 => Correct { corrects: Index, note },
     31 => ReleaseOwnership { commitment, to, until, asking, reason },
@@ -466,6 +471,13 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Takes back what one proposed of a signing key.
+    WithdrawProposal {
+        /// The key.
+        public: PublicKey,
+        /// Why.
+        reason: String,
+    },
     /// Sets a code aside.
     Reserve {
         /// The code.
@@ -612,6 +624,7 @@ crate::canonical_variants!(Command @ 1 {
     4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },
+    7 => WithdrawProposal { public, reason },
     10 => Reserve { code },
     11 => Register { registration },
     12 => Act { code, expected_sequence: Maybe<Sequence>, action },

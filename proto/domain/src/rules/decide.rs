@@ -17,8 +17,8 @@ use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::Registry;
 use crate::record::{
-    Actor, ApprovalStatus, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model, ModelFacts,
-    Party, PartyName, Robot, Setter, Signer,
+    Actor, ApprovalStatus, Daily, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model,
+    ModelFacts, Party, PartyName, Robot, Setter, Signer,
 };
 use crate::rules::actions::{Deed, Judgement, Relation, Standing, judge};
 use crate::rules::command::Command;
@@ -329,6 +329,7 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             compromised_after,
             ..
         } => signers::retire(ledger, cx, command, public, *compromised_after),
+        Command::WithdrawProposal { public, .. } => signers::withdraw(cx, command, public),
         Command::ApproveModel {
             id,
             facts,
@@ -460,6 +461,7 @@ fn accredit<L: Ledger>(
         valid_from: a.from,
         valid_to: a.to,
         status: EnterpriseStatus::Active,
+        declared: Daily::default(),
         head: None,
     };
     Ok(vec![Event::new(
@@ -593,6 +595,7 @@ fn approve_model<L: Ledger>(
         production_from,
         production_to,
         status: ApprovalStatus::Approved,
+        suspended_by: None,
         head: None,
     };
     Ok(vec![Event::new(Kind::Model, command, After::Model(model))])
@@ -618,7 +621,21 @@ fn set_model_status<L: Ledger>(
             },
         );
     }
-    let after = After::Model(Model { status, ..model });
+    let regulators = model.suspended_by == Some(Role::Regulator);
+    if regulators && status == ApprovalStatus::Approved && cx.signer.role != Role::Regulator {
+        let (owner, holder) = (Some(id.enterprise_id()), cx.signer.holder.clone());
+        return no(Reason::NotYours, Detail::NotOf { owner, holder });
+    }
+    let suspended_by = match status {
+        ApprovalStatus::Suspended if regulators => model.suspended_by,
+        ApprovalStatus::Suspended => Some(cx.signer.role),
+        ApprovalStatus::Approved | ApprovalStatus::Withdrawn => None,
+    };
+    let after = After::Model(Model {
+        status,
+        suspended_by,
+        ..model
+    });
     Ok(vec![
         Event::new(Kind::Model, command, after).effect(Effect::TellAll),
     ])

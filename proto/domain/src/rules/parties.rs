@@ -8,7 +8,9 @@ use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::record::offices::Offices;
 use crate::record::registry::Registry;
-use crate::record::{Actor, Desk, Enterprise, EnterpriseStatus, Holder, Party, Pending, Robot};
+use crate::record::{
+    Actor, Declared, Desk, Enterprise, EnterpriseStatus, Hold, Holder, Party, Pending, Robot,
+};
 use crate::rules::actions::{Relation, Standing};
 use crate::rules::policy::{Role, is_authority};
 
@@ -78,7 +80,8 @@ fn gathered(
     if own.is_some() && robot.workshop.as_ref() == own {
         found.push(Relation::Workshop);
     }
-    if is_pending(holder, &robot.pending) {
+    let declared = || robot.declared.iter().any(|one| one.by.holder == *holder);
+    if is_pending(holder, &robot.pending) || declared() {
         found.push(Relation::Pending);
     }
     if found.is_empty() {
@@ -112,12 +115,22 @@ pub fn shown_to(
     enterprise: Option<EnterpriseId>,
     robot: &Robot,
 ) -> Robot {
-    let related = enterprise
-        .is_some_and(|id| relations(here, &Holder::Enterprise { id }, robot) != [Relation::None]);
+    let own = enterprise.map(|id| Holder::Enterprise { id });
     let without_secret = Robot {
         custody_secret: Digest::ZERO,
         ..robot.clone()
     };
+    // Who declared the end of a stranger's robot learns nothing by it.
+    let declared: Vec<Declared> = robot.declared.clone();
+    let declared = declared.into_iter();
+    let declared = declared.filter(|one| Some(&one.by.holder) == own.as_ref());
+    let stranger = Robot {
+        declared: Vec::new(),
+        ..without_secret.clone()
+    };
+    let related = own
+        .as_ref()
+        .is_some_and(|own| relations(here, own, &stranger) != [Relation::None]);
     if is_authority(role) || related {
         return without_secret;
     }
@@ -128,6 +141,8 @@ pub fn shown_to(
         operator: None,
         workshop: None,
         pending: Pending::Nothing {},
+        declared: declared.collect(),
+        holds: robot.holds.iter().map(Hold::without_reason).collect(),
         ..without_secret
     }
 }

@@ -80,6 +80,8 @@ reasons! {
     93 PartNotFitted "No such part is fitted in the robot.", "See its record.";
     34 SecondPartyRequired "The second step needs another party than the first.", "Have the other party confirm.";
     35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
+    102 EndDeclared "The recycler has declared the end of this robot.", "Wait for its confirmation; one that was withdrawn is declared again after a day.";
+    103 DailyLimit "The enterprise has done this as often as it may in a day.", "Go on tomorrow, or have the owner name you its workshop.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
     98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
     101 ReasonMissing "Whoever lifts what another set says why.", "Give the reason, or the order it rests on.";

@@ -1650,7 +1650,15 @@ fn the_end_of_a_robot_ends_no_body_that_was_only_shown_with_it() {
             certificate: Digest::ZERO,
         };
         b.must("recycler", on(code, end));
-        b.must("registrar", on(code, Action::ConfirmEndOfLife {}));
+        b.must(
+            "registrar",
+            on(
+                code,
+                Action::ConfirmEndOfLife {
+                    certificate: Digest::ZERO,
+                },
+            ),
+        );
         let proven = |b: &Country, identity: &Digest| {
             let Ok(ends) = b.ledger.ends(identity);
             ends.is_some_and(|ends| ends.proven.is_some())
@@ -1691,9 +1699,17 @@ fn an_issuer_ends_no_body_that_it_only_showed() {
         certificate: Digest::ZERO,
     };
     a.must("recycler", on(code, end));
-    a.must("registrar", on(code, Action::ConfirmEndOfLife {}));
+    a.must(
+        "registrar",
+        on(
+            code,
+            Action::ConfirmEndOfLife {
+                certificate: Digest::ZERO,
+            },
+        ),
+    );
     lie(&mut a, &code, |r| show(r, &[future, d40(&b), future]));
-    mail(&mut a, &mut b, "nothing; done");
+    mail(&mut a, &mut b, "done");
     assert_eq!(robot(&b, &code).state, State::Scrapped);
     let made = b.register(40);
     check(&mut b, "maker", made, "done");

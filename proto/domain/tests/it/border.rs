@@ -688,7 +688,7 @@ fn an_end_of_life_by_a_country_that_never_had_the_robot_is_a_claim() {
     forged.identity.body = a.registration(1).body.identity();
     let Ok(()) = c.ledger.put_robot(forged);
     scrap(&mut c, code);
-    mail(&mut c, &mut a, "nothing; done");
+    mail(&mut c, &mut a, "done");
     let Ok(body) = a.ledger.ends(&a.registration(1).body.identity());
     let claimed = Ends {
         proven: None,
@@ -712,7 +712,7 @@ fn another_country_cannot_burn_a_code_of_ours() {
     forged.head = None;
     let Ok(()) = b.ledger.put_robot(forged);
     scrap(&mut b, code);
-    mail(&mut b, &mut a, "nothing; done");
+    mail(&mut b, &mut a, "done");
     let Ok(ended) = a.ledger.ends(&Subject::robot(&code).key());
     assert_eq!(ended, None);
     let register = a.register(77);
@@ -747,7 +747,7 @@ fn what_ended_in_transit_is_neither_admitted_nor_sent_back() {
         reason: "wreck".into(),
     };
     check(&mut a, "customs", send_back, "IdentityEnded…");
-    mail(&mut a, &mut b, "nothing; done");
+    mail(&mut a, &mut b, "done");
     let Ok(robot) = b.ledger.robot(&code);
     assert_eq!(robot.map(|robot| robot.state), Some(State::Scrapped));
 }

@@ -2,8 +2,8 @@
 
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::offices::Profile;
-use carnet_domain::record::peer::{Genesis, Statement};
+use carnet_domain::record::offices::{Change, Profile};
+use carnet_domain::record::peer::{Genesis, OfficeOrder, Statement};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::decide::PROPOSAL_TIME;
 use carnet_domain::rules::policy::Role;
@@ -169,4 +169,111 @@ fn a_registry_in_earnest_begins_with_two_admins() {
     assert_eq!(x.registry().offices.persons(Role::Regulator, None), 1);
     let last = retire(&x, "admin");
     check(&mut x, "admin", last, "LastOfRole: …");
+}
+
+fn order(x: &Country, number: u64, changes: Vec<Change>) -> Statement {
+    Statement::Offices {
+        order: OfficeOrder {
+            cluster: x.registry().cluster,
+            number,
+            changes,
+            reason: "the second admin lost the key".into(),
+        },
+    }
+}
+
+fn enrolled(x: &Country, name: &str, role: Role, person: &str) -> Change {
+    Change::Add {
+        public: x.key(name).public(),
+        holder: x.office(name),
+        role,
+        person: person.into(),
+    }
+}
+
+fn retired(x: &Country, name: &str) -> Change {
+    Change::Retire {
+        public: x.key(name).public(),
+        compromised_after: None,
+    }
+}
+
+/// Of two admins one lost the key: the other alone could enrol and retire nobody, for ever.
+#[test]
+fn the_roots_give_a_country_its_second_admin_again() {
+    let mut x = Country::with_market("86");
+    let say = |x: &mut Country, number, changes: Vec<Change>| {
+        let statement = order(x, number, changes);
+        text(&x.state(&statement))
+    };
+    let lost = retired(&x, "admin-2");
+    let new = enrolled(&x, "admin-3", Role::Admin, "third");
+    // Nothing that leaves too few, nothing of enterprises, nothing twice.
+    let last = "LastOfRole: admin would be left …";
+    let customs = enrolled(&x, "maker-2", Role::Manufacturer, "m");
+    let nameless = enrolled(&x, "admin-4", Role::Admin, "");
+    let same = enrolled(&x, "admin-4", Role::Admin, "admin");
+    for (changes, expected) in [
+        (vec![lost.clone()], last),
+        (vec![lost.clone(), same], last),
+        (vec![retired(&x, "registrar")], "LastOfRole: registrar …"),
+        (vec![customs], "RoleNotAllowed: …"),
+        (vec![retired(&x, "maker")], "RoleNotAllowed: …"),
+        (vec![nameless], "Malformed: a key of an office …"),
+        (
+            vec![new.clone(), new.clone()],
+            "Malformed: a key is named twice",
+        ),
+        (vec![], "Malformed"),
+        (vec![retired(&x, "nobody")], "SignerUnknown: …"),
+        (
+            vec![enrolled(&x, "admin", Role::Admin, "a")],
+            "SignerExists: …",
+        ),
+    ] {
+        let said = say(&mut x, 1, changes);
+        let holds = match expected.strip_suffix('…') {
+            Some(beginning) => said.starts_with(beginning),
+            None => said == expected,
+        };
+        assert!(holds, "{said}, expected {expected}");
+    }
+    let both = vec![lost, new];
+    assert!(
+        say(&mut x, 2, both.clone()).starts_with("StatementStale: order 2 …".trim_end_matches('…'))
+    );
+    let mut elsewhere = order(&x, 1, both.clone());
+    if let Statement::Offices { order } = &mut elsewhere {
+        order.cluster = [9; 16];
+    }
+    assert!(text(&x.state(&elsewhere)).starts_with("WrongAudience"));
+    assert_eq!(say(&mut x, 1, both.clone()), "done");
+    assert!(say(&mut x, 1, both).starts_with("StatementStale"), "once");
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    check(&mut x, "admin-2", new.clone(), "SignerNotActive…");
+    check(&mut x, "admin", new.clone(), "done");
+    check(&mut x, "admin-3", new, "done");
+    assert_eq!(x.registry().offices.persons(Role::Regulator, None), 2);
+}
+
+/// A slip of an admin waited for a week, and for anybody who confirms what he is shown.
+#[test]
+fn who_proposed_takes_it_back() {
+    let mut x = Country::with_market("86");
+    let new = add(&x, "regulator-2", Role::Admin, "ruth");
+    let withdraw = Command::WithdrawProposal {
+        public: x.key("regulator-2").public(),
+        reason: "the wrong role".into(),
+    };
+    check(&mut x, "admin", withdraw.clone(), "NothingPending: …");
+    check(&mut x, "admin", new.clone(), "done");
+    check(&mut x, "admin-2", withdraw.clone(), "NothingPending: …");
+    check(&mut x, "registrar", withdraw.clone(), "RoleNotAllowed: …");
+    check(&mut x, "admin", withdraw.clone(), "done");
+    assert!(x.registry().offices.proposals.is_empty());
+    // The other's word is a first one now.
+    check(&mut x, "admin-2", new.clone(), "done");
+    assert_eq!(x.registry().offices.proposals.len(), 1);
+    check(&mut x, "admin", new, "done");
+    check(&mut x, "admin", withdraw, "NothingPending: …");
 }

@@ -417,7 +417,9 @@ fn a_holder_is_nothing_to_what_is_the_owners() {
         certificate: sha256(&[b"certificate"]),
     });
     b.must("recycler", declared);
-    let confirm = on(Action::ConfirmEndOfLife {});
+    let confirm = on(Action::ConfirmEndOfLife {
+        certificate: sha256(&[b"certificate"]),
+    });
     check(&mut b, "0006-dealer", confirm, "NotYours: …");
     let withdraw = on(Action::WithdrawEndOfLife {
         reason: "no".into(),

@@ -3,6 +3,10 @@
 
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::limits::{
+    DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX,
+};
+use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     Asking, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, ReleaseSecret,
@@ -195,12 +199,20 @@ fn strangers_do_nothing_to_a_robot_of_others() {
 fn a_stranger_may_only_bring_a_robot_to_be_ended() {
     let mut x = sold();
     let declared = act(&x, 1, declare());
-    let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
-    // Said twice it is no more.
-    for _ in 0..2 {
-        check(&mut x, "x-recycler", declared.clone(), "done");
-        assert!(robot(&x).holds.is_empty(), "nothing is tied up");
-    }
+    let confirm = act(
+        &x,
+        1,
+        Action::ConfirmEndOfLife {
+            certificate: sha256(&[b"certificate"]),
+        },
+    );
+    check(&mut x, "x-recycler", declared.clone(), "done");
+    let head = robot(&x).head;
+    // Said twice it is no more, and moves nothing.
+    check(&mut x, "x-recycler", declared.clone(), "EndDeclared: on …");
+    assert_eq!(robot(&x).head, head);
+    assert!(robot(&x).holds.is_empty(), "nothing is tied up");
+    assert_eq!(robot(&x).pending, Pending::Nothing {});
     check(&mut x, "x-owner", confirm.clone(), "NotYours: …");
     let deploy = Action::Deploy {
         operator: enterprise(&x, "0002"),
@@ -227,6 +239,10 @@ fn a_stranger_may_only_bring_a_robot_to_be_ended() {
         reason: "once more".into(),
     };
     x.must("recycler", act(&x, 1, withdraw));
+    // What its owner rejected is not said again on the same day.
+    check(&mut x, "x-recycler", declared.clone(), "EndDeclared: …");
+    check(&mut x, "owner", confirm.clone(), "NothingPending: …");
+    x.advance(DECLARATION_AGAIN);
     check(&mut x, "x-recycler", declared, "done");
     check(&mut x, "owner", confirm, "done");
     assert_eq!(robot(&x).state, State::Scrapped);
@@ -243,7 +259,13 @@ fn theft_lien_freeze_and_the_owners_hold_block_an_end_of_life() {
         let mut x = sold();
         let (code, reason) = (x.code(1), "why".to_owned());
         let declared = act(&x, 1, declare());
-        let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
+        let confirm = act(
+            &x,
+            1,
+            Action::ConfirmEndOfLife {
+                certificate: sha256(&[b"certificate"]),
+            },
+        );
         x.must("x-recycler", declared.clone());
         let set = Command::SetHold { code, kind, reason };
         let mut setters = ["registrar", "regulator"].into_iter();
@@ -326,7 +348,8 @@ fn a_robot_changes_hands_by_release_secret_and_approval() {
     check(&mut x, "x-owner", wrong, "ReleaseCodeWrong");
     // What the owner released is not taken back by who only wants to scrap it.
     let declared = act(&x, 1, declare());
-    check(&mut x, "x-recycler", declared, "OwnershipRequestOpen");
+    check(&mut x, "x-recycler", declared, "done");
+    assert!(matches!(robot(&x).pending, Pending::Released { .. }));
     // Nobody asks for another enterprise.
     let asked = ask(&x, "0003");
     check(&mut x, "dealer", asked.clone(), "NotYours: …");
@@ -699,4 +722,144 @@ fn who_operated_as_the_old_owner_does_no_longer() {
         Some("enterprise 860003")
     );
     assert_eq!(robot.operator, None);
+}
+
+fn recycler(x: &mut Country, code: &str) -> String {
+    x.must("registrar", x.accreditation(code));
+    let name = format!("{code}-recycler");
+    let enrol = Command::AddSigner {
+        public: x.key(&name).public(),
+        holder: Holder::Enterprise {
+            id: x.enterprise(code),
+        },
+        role: Role::Recycler,
+        person: name.clone(),
+    };
+    x.must("registrar", enrol);
+    name
+}
+
+fn end_by(certificate: &str) -> (Action, Action) {
+    let certificate = sha256(&[certificate.as_bytes()]);
+    let outcome = EndOfLife::Scrapped;
+    (
+        Action::DeclareEndOfLife {
+            outcome,
+            certificate,
+        },
+        Action::ConfirmEndOfLife { certificate },
+    )
+}
+
+/// One stranger's declaration replaced another's, wiped the owner's release, and was posted to every country each time.
+#[test]
+fn what_strangers_declare_takes_nobodys_place() {
+    let mut x = sold();
+    let mut other = Country::with_market("49");
+    carnet_kit::befriend(&mut x, &mut other);
+    let names: Vec<String> = (0..=DECLARATIONS_MAX)
+        .map(|number| recycler(&mut x, &format!("1{number:03}")))
+        .collect();
+    let release = samples::release(&x, x.code(1), None, Asking::Waits);
+    x.must("owner", release);
+    let posted = x.ledger.mailbox(&other.prefix, 0).len();
+    for (number, name) in names.iter().enumerate() {
+        let declared = act(&x, 1, end_by(&format!("paper {number}")).0);
+        let expected = match number < DECLARATIONS_MAX {
+            true => "done",
+            false => "RecordFull: 4 declarations by strangers",
+        };
+        check(&mut x, name, declared, expected);
+    }
+    assert_eq!(robot(&x).declared.len(), DECLARATIONS_MAX);
+    assert!(matches!(robot(&x).pending, Pending::Released { .. }));
+    assert_eq!(x.ledger.mailbox(&other.prefix, 0).len(), posted);
+    // It is sold on all the same, and nothing vanished: the new owner sees what was declared, and confirms one by its paper.
+    let asked = ask(&x, "0003");
+    x.must("x-owner", asked);
+    let confirm = act(&x, 1, end_by("paper 2").1);
+    check(&mut x, "owner", confirm.clone(), "OwnershipRequestOpen");
+    x.must("owner", approve(&x));
+    assert_eq!(robot(&x).declared.len(), DECLARATIONS_MAX);
+    let unknown = act(&x, 1, end_by("paper 9").1);
+    check(&mut x, "x-owner", unknown, "NothingPending: …");
+    check(&mut x, "x-owner", confirm, "done");
+    assert_eq!(robot(&x).state, State::Scrapped);
+    assert!(robot(&x).declared.is_empty());
+}
+
+/// Who declares the end of a stranger's robot sees no more of it than before.
+#[test]
+fn a_declaration_shows_nothing_to_who_makes_it() {
+    let mut x = sold();
+    x.must("x-recycler", act(&x, 1, declare()));
+    let whole = robot(&x);
+    let id = |code: &str| Some(x.enterprise(code));
+    let seen = shown_to(x.prefix, Role::Recycler, id("0003"), &whole);
+    assert_eq!((seen.owner, seen.holder), (None, None));
+    assert_eq!(seen.declared.len(), 1, "its own");
+    let seen = shown_to(x.prefix, Role::Recycler, id("0001"), &whole);
+    assert_eq!(seen.declared.len(), 1, "the maker is something to it");
+    let seen = shown_to(x.prefix, Role::Recycler, id("0999"), &whole);
+    assert!(seen.declared.is_empty());
+}
+
+#[test]
+fn a_strangers_declaration_lapses() {
+    let mut x = sold();
+    x.must("x-recycler", act(&x, 1, declare()));
+    x.advance(DECLARATION_TIME);
+    let confirm = act(&x, 1, end_by("certificate").1);
+    check(&mut x, "owner", confirm, "NothingPending: …");
+    let again = act(&x, 1, declare());
+    check(&mut x, "x-recycler", again, "done");
+    assert_eq!(robot(&x).declared.len(), 1);
+}
+
+/// A recycler without customers of its own wrote every robot's record there is.
+#[test]
+fn a_recycler_declares_so_many_ends_of_others_a_day() {
+    let mut x = sold();
+    let max = u32::try_from(DECLARATIONS_A_DAY_MAX).expect("small");
+    let all: Vec<Command> = (2..=max + 2).map(|serial| x.register(serial)).collect();
+    let request = x.request("maker", &all);
+    x.ask(request);
+    for serial in 2..max + 2 {
+        x.must("x-recycler", act(&x, serial, declare()));
+    }
+    let one_more = act(&x, max + 2, declare());
+    check(
+        &mut x,
+        "x-recycler",
+        one_more.clone(),
+        "DailyLimit: 200 declarations by strangers",
+    );
+    x.advance(DECLARATION_AGAIN);
+    check(&mut x, "x-recycler", one_more, "done");
+}
+
+/// Why a hold was set stood in the slot that anybody is shown.
+#[test]
+fn nobody_else_reads_why_a_hold_was_set() {
+    let mut x = sold();
+    let set = Command::SetHold {
+        code: x.code(1),
+        kind: HoldKind::Theft,
+        reason: "case 4711, Jane Doe".into(),
+    };
+    x.must("registrar", set);
+    let whole = robot(&x);
+    assert_eq!(whole.holds[0].reason, "case 4711, Jane Doe");
+    let seen = shown_to(x.prefix, Role::Owner, Some(x.enterprise("0003")), &whole);
+    assert_eq!(seen.holds[0], whole.holds[0].without_reason());
+    let seen = shown_to(x.prefix, Role::Customs, None, &whole);
+    assert_eq!(seen.holds, whole.holds);
+    let head = whole.head.expect("registered");
+    let Ok(leaf) = x.ledger.leaf(head.leaf_index);
+    let leaf = leaf.expect("its newest");
+    let slot = leaf.values[usize::from(slot::STATE)]
+        .clone()
+        .expect("shown");
+    let reason = b"4711";
+    assert!(!slot.0.windows(reason.len()).any(|at| at == reason));
 }

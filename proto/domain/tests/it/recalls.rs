@@ -4,6 +4,9 @@ use carnet_domain::bytes::code::Serial;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::{
+    MODELS_OF_RECALL_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
+};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{EnterpriseStatus, Firmware, Predicate, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
@@ -329,4 +332,45 @@ fn the_regulator_ends_the_recall_of_an_enterprise_that_acts_no_more() {
     );
     check(&mut x, "registrar", command.clone(), "NotYours…");
     check(&mut x, "regulator", command, "done");
+}
+
+/// One maker's hundred recalls over hundreds of models made every further one cost seconds on every replica.
+#[test]
+fn recalls_are_counted_over_all_the_models_of_one() {
+    let mut x = market();
+    let more: Vec<Command> = (0..MODELS_OF_RECALL_MAX - 1)
+        .map(|number| x.approval("0001", &format!("{:06}", 200_000 + number)))
+        .collect();
+    let request = x.request("registrar", &more);
+    x.ask(request);
+    let Ok(models) = x.ledger.models_of(&x.enterprise("0001"));
+    let models: Vec<_> = models.into_iter().map(|model| model.id).collect();
+    assert_eq!(models.len(), MODELS_OF_RECALL_MAX);
+    let over = |x: &Country, number: usize| {
+        let mut command = open(x, &format!("R-{number}"), Predicate::all());
+        if let Command::OpenRecall { models: all, .. } = &mut command {
+            all.clone_from(&models);
+        }
+        command
+    };
+    let by_parties = RECALLS_OVER_MODELS_BY_PARTIES_MAX / MODELS_OF_RECALL_MAX;
+    for number in 0..by_parties {
+        let command = over(&x, number);
+        x.must("maker", command);
+    }
+    let command = over(&x, by_parties);
+    let full = format!("RecordFull: {RECALLS_OVER_MODELS_BY_PARTIES_MAX} recalls over models");
+    check(&mut x, "maker", command, &full);
+    let of_one = open(&x, "ONE", Predicate::all());
+    check(&mut x, "maker", of_one, "done");
+    // What an enterprise has used up, the regulator has not.
+    let command = over(&x, by_parties + 1);
+    check(&mut x, "regulator", command, "done");
+    for number in by_parties + 2..RECALLS_OVER_MODELS_MAX / MODELS_OF_RECALL_MAX {
+        let command = over(&x, number);
+        x.must("regulator", command);
+    }
+    let command = over(&x, 99);
+    let full = format!("RecordFull: {RECALLS_OVER_MODELS_MAX} recalls over models");
+    check(&mut x, "regulator", command, &full);
 }

@@ -52,7 +52,12 @@ pub(crate) fn scrap(country: &mut Country, code: Code) {
         action,
     };
     country.must("recycler", act(declare_end()));
-    country.must("registrar", act(Action::ConfirmEndOfLife {}));
+    country.must(
+        "registrar",
+        act(Action::ConfirmEndOfLife {
+            certificate: sha256(&[b"certificate"]),
+        }),
+    );
 }
 
 fn declare_end() -> Action {
@@ -116,7 +121,13 @@ fn a_life_from_registration_to_scrap() {
             State::Retired,
         ),
         ("recycler", declare_end(), State::Retired),
-        ("registrar", Action::ConfirmEndOfLife {}, State::Scrapped),
+        (
+            "registrar",
+            Action::ConfirmEndOfLife {
+                certificate: sha256(&[b"certificate"]),
+            },
+            State::Scrapped,
+        ),
     ];
     for (who, action, after) in story {
         let command = act(&x, 1, action);
@@ -481,7 +492,13 @@ fn an_optimistic_writer_is_told_that_the_record_moved() {
 fn an_end_of_life_takes_two_signers_and_may_be_withdrawn_before() {
     let mut x = market();
     let declare = act(&x, 1, declare_end());
-    let confirm = act(&x, 1, Action::ConfirmEndOfLife {});
+    let confirm = act(
+        &x,
+        1,
+        Action::ConfirmEndOfLife {
+            certificate: sha256(&[b"certificate"]),
+        },
+    );
     let withdraw = act(
         &x,
         1,
@@ -993,4 +1010,25 @@ fn a_robot_has_a_holder_of_record_and_a_person_has_a_desk() {
     let Ok(robot) = x.ledger.robot(&x.code(1));
     let stored = robot.expect("sold").to_bytes();
     assert!(carnet_domain::record::Robot::from_bytes(&stored).is_ok());
+}
+
+/// A registrar reinstated what the regulator had suspended.
+#[test]
+fn what_the_regulator_suspended_the_regulator_reinstates() {
+    let mut x = market();
+    let set = |status| Command::SetModelStatus {
+        id: Country::unborn("86").model("0001", "100002"),
+        status,
+        reason: "falls over".into(),
+    };
+    let (suspended, approved) = (ApprovalStatus::Suspended, ApprovalStatus::Approved);
+    check(&mut x, "registrar", set(suspended), "done");
+    check(&mut x, "registrar", set(approved), "done");
+    check(&mut x, "regulator", set(suspended), "done");
+    // Suspended again by another, it is still the regulator's.
+    check(&mut x, "registrar", set(suspended), "done");
+    check(&mut x, "registrar", set(approved), "NotYours: …");
+    check(&mut x, "regulator", set(approved), "done");
+    check(&mut x, "registrar", set(suspended), "done");
+    check(&mut x, "regulator", set(approved), "done");
 }

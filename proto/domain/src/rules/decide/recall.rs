@@ -4,7 +4,10 @@ use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
 use crate::bytes::code::{Code, ModelId};
 use crate::custody::admission::make_room;
-use crate::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX};
+use crate::limits::{
+    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX,
+    RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
+};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
@@ -13,7 +16,7 @@ use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::lifecycle::ActionKind;
 use crate::rules::policy::Role;
-use crate::rules::rejection::{Detail, Listed, Reason};
+use crate::rules::rejection::{Counted, Detail, Listed, Reason};
 
 /// Every recall that a robot owes a remedy for.
 pub(super) fn recalls_owed<L: Ledger>(
@@ -109,13 +112,24 @@ pub(super) fn open<L: Ledger>(
         return no(Reason::RecallExists, named(&notice.id));
     }
     // An enterprise cannot use up what the regulator may need.
-    let max = if cx.signer.role.is_enterprise() {
-        RECALLS_OF_MODEL_BY_PARTIES_MAX
+    let (max, over_models) = if cx.signer.role.is_enterprise() {
+        (
+            RECALLS_OF_MODEL_BY_PARTIES_MAX,
+            RECALLS_OVER_MODELS_BY_PARTIES_MAX,
+        )
     } else {
-        RECALLS_OF_MODEL_MAX
+        (RECALLS_OF_MODEL_MAX, RECALLS_OVER_MODELS_MAX)
     };
+    let mut over = 0_usize;
     for model in models {
-        if ledger.recalls_of(model).or_fault()?.len() >= max {
+        let of_model = ledger.recalls_of(model).or_fault()?.len();
+        // saturates: a sum of lengths of lists in memory
+        over = over.saturating_add(of_model).saturating_add(1);
+        if over > over_models {
+            let (what, max) = (Counted::RecallsOverModels, over_models as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+        if of_model >= max {
             return no(
                 Reason::RecordFull,
                 Detail::RecallsOfModel {

@@ -9,12 +9,13 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase};
+use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX};
 use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    ApprovalStatus, Before, EnterpriseStatus, Fitting, Hold, Identity, Maker, PartName, PartType,
-    Party, Pending, Robot, Stay, key_identity,
+    Actor, ApprovalStatus, Before, Declared, EnterpriseStatus, Fitting, Hold, Holder, Identity,
+    Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS};
 use crate::rules::command::{Action, Command, Registration};
@@ -23,7 +24,7 @@ use crate::rules::lifecycle::{
 };
 use crate::rules::parties::relations;
 use crate::rules::policy::Role;
-use crate::rules::rejection::{Detail, Ending, Reason};
+use crate::rules::rejection::{Counted, Detail, Ending, Reason};
 
 /// What must hold of the maker and the model before a code comes to life.
 fn market_access<L: Ledger>(
@@ -217,6 +218,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         owed: Vec::new(),
         remedied: Vec::new(),
         pending: Pending::Nothing {},
+        declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),
         custody_secret: Digest::ZERO,
@@ -462,7 +464,10 @@ pub(super) fn admissible<L: Ledger>(
     }
     let conflicts = matches!(
         action,
-        ActionKind::Sell | ActionKind::DeclareEndOfLife | ActionKind::Annul
+        ActionKind::Sell
+            | ActionKind::DeclareEndOfLife
+            | ActionKind::ConfirmEndOfLife
+            | ActionKind::Annul
     );
     if conflicts {
         no_request(robot, cx.now)?;
@@ -670,23 +675,19 @@ pub(super) fn act<L: Ledger>(
             outcome,
             certificate,
         } => {
-            declare_end(cx, &mut after, *outcome, *certificate)?;
-        }
-        Action::WithdrawEndOfLife { .. } => {
-            let Pending::EndOfLife { .. } = robot.pending else {
-                return no(Reason::NothingPending, Detail::NoEndDeclared {});
+            let declared = Declared {
+                outcome: *outcome,
+                by: cx.side(),
+                certificate: *certificate,
+                at: cx.now,
+                withdrawn: false,
             };
-            after.pending = Pending::Nothing {};
-            after
-                .holds
-                .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+            effects.extend(declare_end(ledger, cx, &mut after, declared)?);
         }
-        Action::ConfirmEndOfLife {} => {
-            let Pending::EndOfLife { outcome, by, .. } = &robot.pending else {
-                return no(Reason::NothingPending, Detail::NoEndDeclared {});
-            };
+        Action::WithdrawEndOfLife { .. } => effects.extend(withdraw_end(cx, &mut after)?),
+        Action::ConfirmEndOfLife { certificate } => {
+            let (outcome, by) = declared_by::<L::Fault>(&robot, certificate, cx.now)?;
             cx.second_to(by)?;
-            let outcome = *outcome;
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
                     Reason::TransitionNotAllowed,
@@ -698,6 +699,7 @@ pub(super) fn act<L: Ledger>(
             };
             after.state = end;
             after.pending = Pending::Nothing {};
+            after.declared.clear();
             after
                 .holds
                 .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
@@ -736,12 +738,6 @@ pub(super) fn act<L: Ledger>(
         Action::RecordIncident { .. } => Kind::Incident,
         _ => Kind::LifeCycle,
     };
-    if matches!(
-        action,
-        Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. }
-    ) {
-        effects.push(Effect::TellAll);
-    }
     let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
     event.effects = effects;
     event.corrects = corrects;
@@ -758,23 +754,72 @@ fn its_leaf<L: Ledger>(ledger: &L, code: &Code, index: u64) -> Result<(), Stop<L
     Ok(())
 }
 
-fn declare_end<F>(
+/// The declaration that a certificate names: of who is something to the robot, else the first that a stranger made.
+fn declared_by<'r, F>(
+    robot: &'r Robot,
+    named: &Digest,
+    now: TimeMs,
+) -> Result<(EndOfLife, &'r Actor), Stop<F>> {
+    if let Pending::EndOfLife {
+        outcome,
+        by,
+        certificate,
+    } = &robot.pending
+        && certificate == named
+    {
+        return Ok((*outcome, by));
+    }
+    let mut standing = robot.declared.iter().filter(|one| one.stands(now));
+    match standing.find(|one| one.certificate == *named) {
+        Some(one) => Ok((one.outcome, &one.by)),
+        None => no(Reason::NothingPending, Detail::NoEndDeclared {}),
+    }
+}
+
+/// Takes a declaration back, as its recycler, or rejects whatever was declared, as its owner or a registrar.
+fn withdraw_end<F>(cx: &Context<'_>, after: &mut Robot) -> Result<Vec<Effect>, Stop<F>> {
+    let own_only = cx.signer.role == Role::Recycler;
+    let is_meant = |by: &Actor| !own_only || by.holder == cx.signer.holder;
+    let mut effects = Vec::new();
+    let mut withdrawn = false;
+    if matches!(&after.pending, Pending::EndOfLife { by, .. } if is_meant(by)) {
+        after.pending = Pending::Nothing {};
+        after
+            .holds
+            .retain(|hold| hold.kind != HoldKind::EndOfLifePending);
+        // Who heard that it was declared hears that it is not.
+        effects.push(Effect::TellAll);
+        withdrawn = true;
+    }
+    for one in &mut after.declared {
+        if one.stands(cx.now) && is_meant(&one.by) {
+            one.withdrawn = true;
+            one.at = cx.now;
+            withdrawn = true;
+        }
+    }
+    if !withdrawn {
+        return no(Reason::NothingPending, Detail::NoEndDeclared {});
+    }
+    Ok(effects)
+}
+
+fn declare_end<L: Ledger>(
+    ledger: &L,
     cx: &Context<'_>,
     after: &mut Robot,
-    outcome: EndOfLife,
-    certificate: Digest,
-) -> Result<(), Stop<F>> {
-    if end_state(after.state, outcome).is_none() {
+    declared: Declared,
+) -> Result<Vec<Effect>, Stop<L::Fault>> {
+    if end_state(after.state, declared.outcome).is_none() {
         return no(
             Reason::TransitionNotAllowed,
             Detail::EndFrom {
-                outcome,
+                outcome: declared.outcome,
                 state: after.state,
             },
         );
     }
-    // Anybody may have brought it: what a stranger declares waits for its confirmation, ties up nothing and takes nothing
-    // back. Who made it, or declared before, is a stranger to it all the same.
+    // Who made it, or declared before, is a stranger to it all the same.
     let to_it = relations(cx.me(), &cx.signer.holder, after);
     let to_it = to_it.iter().any(|relation| match relation {
         Relation::Holder
@@ -785,25 +830,52 @@ fn declare_end<F>(
         | Relation::Office => true,
         Relation::Maker | Relation::Pending | Relation::None => false,
     });
-    if let (Pending::Released { release }, false) = (&after.pending, to_it)
-        && cx.now <= release.until
-    {
-        return no(Reason::OwnershipRequestOpen, Detail::NOTHING);
-    }
-    after.pending = Pending::EndOfLife {
-        outcome,
-        by: cx.side(),
-        certificate,
-    };
     if to_it {
+        after.pending = Pending::EndOfLife {
+            outcome: declared.outcome,
+            by: declared.by,
+            certificate: declared.certificate,
+        };
         after.holds.push(Hold {
             kind: HoldKind::EndOfLifePending,
             setter: cx.actor(),
             reason: String::new(),
             since: cx.now,
         });
+        return Ok(vec![Effect::TellAll]);
     }
-    Ok(())
+    bring(ledger, cx, after, declared)
+}
+
+/// Anybody may have brought it to a recycler: what a stranger declares waits beside whatever waits, takes nothing's place,
+/// is told to nobody abroad, and is not said of one robot again and again, nor of all there are.
+fn bring<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    after: &mut Robot,
+    declared: Declared,
+) -> Result<Vec<Effect>, Stop<L::Fault>> {
+    after.declared.retain(|one| one.is_kept(cx.now));
+    let own = |one: &&Declared| one.by.holder == declared.by.holder;
+    if let Some(before) = after.declared.iter().find(own) {
+        let since = before.at;
+        return no(Reason::EndDeclared, Detail::DeclaredOn { since });
+    }
+    if after.declared.len() >= DECLARATIONS_MAX {
+        let (what, max) = (Counted::Declarations, DECLARATIONS_MAX as u64);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
+    let Holder::Enterprise { id } = cx.signer.holder else {
+        unreachable!("an office is something to every robot");
+    };
+    let enterprise = ledger.enterprise(&id).or_fault()?;
+    let today = enterprise.map_or(0, |enterprise| enterprise.declared.on(cx.now));
+    if today >= DECLARATIONS_A_DAY_MAX {
+        let (what, max) = (Counted::Declarations, DECLARATIONS_A_DAY_MAX);
+        return no(Reason::DailyLimit, Detail::Full { what, max });
+    }
+    after.declared.push(declared);
+    Ok(vec![Effect::Declared(id)])
 }
 
 fn replace_part<L: Ledger>(

@@ -139,6 +139,21 @@ pub(super) fn retire<L: Ledger>(
     settled(cx, command, retired, change)
 }
 
+/// Takes back what the signer's person proposed of a key, before another confirmed it.
+pub(super) fn withdraw<F>(cx: &Context<'_>, command: &Command, public: &PublicKey) -> Decided<F> {
+    cx.allow(Deed::WithdrawProposal, None)?;
+    let key = public.key_id();
+    let side = cx.side();
+    let mut open = cx.registry.offices.proposals.iter();
+    let own =
+        open.find(|one| cx.now <= one.until && one.change.key() == key && !are_two(&one.by, &side));
+    let Some(own) = own else {
+        return no(Reason::NothingPending, Detail::Key { key });
+    };
+    let after = After::Withdrawn(Box::new(own.clone()));
+    Ok(vec![Event::new(Kind::Office, command, after)])
+}
+
 fn supervising(signer: &Signer) -> bool {
     supervises(signer.role) && matches!(signer.holder, Holder::Office { .. })
 }

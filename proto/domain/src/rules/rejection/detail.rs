@@ -215,7 +215,9 @@ details! {
     189 KeyOf { code: Code } "the key is that of {}", code.display_form();
     190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
     191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
+    196 OfficeNumber { number: u64, applied: u64 } "order {number} about offices, {applied} were applied";
     194 NoSuchPerson {} "no party of the robot is this person at this desk";
+    195 DeclaredOn { since: TimeMs } "on {since}";
     193 AccreditedAsNone { id: EnterpriseId, roles: Vec<Role> [List<ROLES_MAX>] } "{id} is none of {}", words(roles);
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
@@ -253,8 +255,10 @@ pub enum Listed {
     Model,
     /// A prefix or a root key of a bundle.
     PrefixOrRoot,
+    /// A key of an order of the roots.
+    Key,
 }
-crate::canonical_enum!(Listed { 1 => Role, 2 => Model, 3 => PrefixOrRoot });
+crate::canonical_enum!(Listed { 1 => Role, 2 => Model, 3 => PrefixOrRoot, 4 => Key });
 
 impl Listed {
     fn word(self) -> &'static str {
@@ -262,6 +266,7 @@ impl Listed {
             Self::Role => "a role",
             Self::Model => "a model",
             Self::PrefixOrRoot => "a prefix or a root",
+            Self::Key => "a key",
         }
     }
 }
@@ -395,10 +400,15 @@ pub enum Counted {
     Supervisors,
     /// Open proposals of admins.
     Proposals,
+    /// Ends of life that strangers declared.
+    Declarations,
+    /// Recalls that name the models of one, all its models counted.
+    RecallsOverModels,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
+    46 => Declarations, 47 => RecallsOverModels,
 });
 
 impl Counted {
@@ -419,6 +429,8 @@ impl Counted {
             Self::Leaves => "leaves",
             Self::Supervisors => "keys of admins, registrars and regulators",
             Self::Proposals => "proposals",
+            Self::Declarations => "declarations by strangers",
+            Self::RecallsOverModels => "recalls over models",
         }
     }
 }
