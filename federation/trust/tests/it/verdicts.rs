@@ -159,7 +159,7 @@ VALID 86-0001-100002-00000000000000001 for MarketAccess in 49
   note SINGLE_KEY: one server of 49 can sign alone
   note SINGLE_KEY: one server of 86 can sign alone
   by agreement 49-86, version 1, clause 2
-  state Manufactured
+  state Sold
   responsible is 49";
     let shown = verdict.to_string();
     assert!(shown.starts_with(expected), "{shown}");
