@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::admin::Member;
 use carnet_client::{Pin, advance, keys, wall_time};
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::country::is_country;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::DurationMs;
@@ -299,6 +300,10 @@ fn genesis(
         None if letters => prefix.to_string(),
         None => return Err(Failed::usage("which country? (--country, alpha-2)")),
     };
+    if !is_country(&country) {
+        let text = format!("{country}: no country of ISO 3166-1 (--country, alpha-2)");
+        return Err(Failed::usage(text));
+    }
     let signers = office_signers(directory, prefix)?;
     if !signers.iter().any(|signer| signer.role == Role::Admin)
         || !signers.iter().any(|signer| signer.role == Role::Registrar)

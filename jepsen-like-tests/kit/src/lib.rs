@@ -191,7 +191,13 @@ impl Country {
         let id = sha256(&[self.prefix.as_str().as_bytes()]);
         Genesis {
             prefix: self.prefix,
-            country: "XX".into(),
+            country: match self.prefix.as_str() {
+                "86" => "CN",
+                "49" => "DE",
+                "81" => "JP",
+                _ => "AQ",
+            }
+            .into(),
             incarnation: 0,
             cluster: std::array::from_fn(|i| id.0[i]),
             roots: self.roots().iter().map(SecretKey::public).collect(),

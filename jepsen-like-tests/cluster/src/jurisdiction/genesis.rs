@@ -47,7 +47,7 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
     };
     let genesis = Genesis {
         prefix: of.prefix(),
-        country: "XA".to_owned(),
+        country: "AQ".to_owned(),
         incarnation: INCARNATION,
         cluster: cluster.bytes(),
         roots: keys.iter().map(SecretKey::public).collect(),

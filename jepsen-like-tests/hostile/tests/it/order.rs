@@ -5,7 +5,7 @@
 //! another on purpose, the pair stands in a list with the reason for it, and a pair that is not observed any more has to
 //! leave the list.
 
-use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, ModelId, Prefix};
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
@@ -581,4 +581,182 @@ fn of_two_faults_of_a_permit_the_first_is_answered() {
             (Reason::ClauseExcludes, Reason::TransferEnded),
         ],
     );
+}
+
+fn opened(
+    it: &mut Attempt,
+    change: impl Fn(&mut carnet_domain::record::RecallNotice, &mut Vec<ModelId>),
+) {
+    if let Command::OpenRecall { notice, models, .. } = &mut it.command {
+        change(notice, models);
+    }
+}
+
+#[test]
+fn of_two_faults_of_a_recall_the_first_is_answered() {
+    let country = market();
+    let command = recall(&country, "R-9", Severity::Remedy);
+    let base = Attempt::new(country, "maker", command);
+    let mut faults = of_requests();
+    faults.extend([
+        fault("models", Reason::Malformed, |it| {
+            opened(it, |_, models| models.push(models[0]));
+        }),
+        fault("range", Reason::RangeInverted, |it| {
+            opened(it, |notice, _| {
+                notice.predicate.build_from = 9;
+                notice.predicate.build_to = 8;
+            });
+        }),
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("who", Reason::NotYours, |it| it.who = "rival"),
+        fault("issuer", Reason::PrefixNotOurs, |it| {
+            opened(it, |notice, _| notice.id.issuer = prefix("49"));
+        }),
+        fault("models", Reason::ModelUnknown, |it| {
+            let unknown = it.country.model("0001", "199999");
+            opened(it, |_, models| models[0] = unknown);
+        }),
+        fault("number", Reason::RecallExists, |it| {
+            let same = recall(&it.country, "R-9", Severity::Advisory);
+            it.country.must("regulator", same);
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), TOLD_NOTHING);
+}
+
+#[test]
+fn of_two_faults_of_an_approval_the_first_is_answered() {
+    let country = market();
+    let command = country.approval("0003", "100004");
+    let base = Attempt::new(country, "registrar", command);
+    let faults = [
+        fault("facts", Reason::Malformed, |it| {
+            if let Command::ApproveModel { facts, .. } = &mut it.command {
+                facts.level = 9;
+            }
+        }),
+        fault("range", Reason::RangeInverted, |it| {
+            if let Command::ApproveModel {
+                production_from,
+                production_to,
+                ..
+            } = &mut it.command
+            {
+                (*production_from, *production_to) = (TimeMs(2), TimeMs(1));
+            }
+        }),
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("id", Reason::PrefixNotOurs, |it| {
+            let foreign = Country::unborn("49").model("0003", "100004");
+            if let Command::ApproveModel { id, .. } = &mut it.command {
+                *id = foreign;
+            }
+        }),
+        fault("id", Reason::EnterpriseUnknown, |it| {
+            let unknown = it.country.model("0999", "100004");
+            if let Command::ApproveModel { id, .. } = &mut it.command {
+                *id = unknown;
+            }
+        }),
+        fault("enterprise", Reason::EnterpriseNotActive, |it| {
+            strike_off(it, "0003");
+        }),
+        fault("id", Reason::ModelExists, |it| {
+            let known = it.country.model("0003", "100003");
+            if let Command::ApproveModel { id, .. } = &mut it.command {
+                *id = known;
+            }
+        }),
+    ];
+    // An enterprise is looked up under the code that the command names.
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_an_accreditation_the_first_is_answered() {
+    let country = market();
+    let command = country.accreditation("0008");
+    let base = Attempt::new(country, "registrar", command);
+    let faults = [
+        fault("roles", Reason::Malformed, |it| {
+            if let Command::AccreditEnterprise { roles, .. } = &mut it.command {
+                roles.push(Role::Owner);
+                roles.push(Role::Owner);
+            }
+        }),
+        fault("range", Reason::RangeInverted, |it| {
+            if let Command::AccreditEnterprise {
+                valid_from,
+                valid_to,
+                ..
+            } = &mut it.command
+            {
+                (*valid_from, *valid_to) = (TimeMs(2), TimeMs(1));
+            }
+        }),
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("code", Reason::EnterpriseExists, |it| {
+            let other = it.country.accreditation("0001");
+            let Command::AccreditEnterprise { code: taken, .. } = other else {
+                panic!("an accreditation");
+            };
+            if let Command::AccreditEnterprise { code, .. } = &mut it.command {
+                *code = taken;
+            }
+        }),
+        fault("maker", Reason::EnterpriseExists, |it| {
+            let taken = it.country.maker("0001");
+            if let Command::AccreditEnterprise { maker, .. } = &mut it.command {
+                *maker = taken;
+            }
+        }),
+        fault("roles", Reason::EnterpriseLacksRole, |it| {
+            if let Command::AccreditEnterprise { roles, .. } = &mut it.command {
+                roles.clear();
+            }
+        }),
+    ];
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_a_replacement_the_first_is_answered() {
+    let country = market();
+    let removed = country.registration(1).parts[0].identity();
+    let fitted = carnet_kit::samples::battery("NEW");
+    let action = Action::ReplacePart { removed, fitted };
+    let code = country.code(1);
+    let base = Attempt::new(country, "service", act(code, action));
+    let faults = [
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("end", Reason::IdentityEnded, |it| {
+            end(it, carnet_kit::samples::battery("NEW").identity());
+        }),
+        fault("index", Reason::PartInUse, |it| {
+            let other = it.country.code(2);
+            let part = carnet_kit::samples::battery("NEW").identity();
+            let holder = carnet_domain::record::Fitting::here(other);
+            let Ok(()) = it.country.ledger.put_part_holder(&part, Some(&holder));
+        }),
+        fault("state", Reason::StateFinal, |it| {
+            it.robot(|robot| robot.state = State::Scrapped);
+        }),
+        fault("phase", Reason::NotInCustody, |it| {
+            it.robot(|robot| robot.custody.phase = Phase::Elsewhere {});
+        }),
+        fault("hold", Reason::Held, |it| {
+            it.robot(|robot| robot.holds.push(hold(HoldKind::EvidenceFreeze, 1)));
+        }),
+        fault("removed", Reason::PartNotFitted, |it| {
+            if let Command::Act {
+                action: Action::ReplacePart { removed, .. },
+                ..
+            } = &mut it.command
+            {
+                *removed = d("no part");
+            }
+        }),
+    ];
+    is_meant(&disorder(&base, &faults), &[]);
 }

@@ -9,10 +9,10 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX, FIRST_SIGNERS_MAX,
-    Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf, MODELS_OF_RECALL_MAX,
-    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
-    ROOT_SIGNATURES_MAX, Sequence, is_identifier,
+    AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
+    FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
+    MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX,
+    REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier,
 };
 use crate::record::offices::{Change, Profile};
 use crate::record::{Holder, Severity};
@@ -339,7 +339,7 @@ pub struct Genesis {
 }
 crate::canonical_struct!(Genesis @ 1 {
     prefix,
-    country,
+    country: Alpha2,
     incarnation: Sequence,
     cluster,
     roots: List<BUNDLE_LIST_MAX>,

@@ -332,6 +332,8 @@ const ANY: &[R] = R::ALL;
 pub const PARTIES: &[Role] = &[Manufacturer, Importer, Dealer, Operator, Owner];
 /// Who sells robots, and so has them in stock.
 pub const TRADERS: &[Role] = &[Manufacturer, Importer, Dealer];
+/// Who works on robots of others.
+pub const WORKSHOPS: &[Role] = &[ServiceProvider, Manufacturer, Importer];
 /// Who is the desk of a person whom no enterprise acts for.
 const OFFICE_DESKS: &[Role] = &[Registrar, Customs];
 

@@ -152,6 +152,37 @@ impl Context<'_> {
         Ok(named.at(Desk::of(self.me(), &self.signer.holder), self.now))
     }
 
+    /// Refuses an enterprise of ours that is named and cannot be, before the state of what it is named for is judged.
+    pub(crate) fn can_be<L: Ledger>(
+        &self,
+        ledger: &L,
+        named: &PartyName,
+        roles: &[Role],
+    ) -> Result<(), Stop<L::Fault>> {
+        match named {
+            PartyName::Enterprise { id } if id.prefix() == self.me() => {
+                self.party(ledger, named, roles).map(drop)
+            }
+            PartyName::Enterprise { .. } | PartyName::Office { .. } | PartyName::Person { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses an enterprise of ours that may not act now, or is in none of `roles`.
+    pub(crate) fn can_act<L: Ledger>(
+        &self,
+        ledger: &L,
+        id: &EnterpriseId,
+        roles: &[Role],
+    ) -> Result<(), Stop<L::Fault>> {
+        let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+            return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+        };
+        standing::<L::Fault>(&enterprise, self.now)?;
+        one_of(&enterprise, roles)
+    }
+
     fn of_peer<L: Ledger>(&self, ledger: &L, prefix: Prefix) -> Result<(), Stop<L::Fault>> {
         let peers = ledger.peers().or_fault()?;
         if peers
@@ -425,6 +456,14 @@ fn accredit<L: Ledger>(
     command: &Command,
     a: Accreditation<'_>,
 ) -> Decided<L::Fault> {
+    if has_twins(a.roles) {
+        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
+    }
+    // It ends before the last instant that is named.
+    if a.to <= a.from {
+        let what = Ranged::Accreditation;
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
     cx.allow(Deed::AccreditEnterprise, None)?;
     let id = EnterpriseId::new(cx.me(), *a.code).or_else(|_| {
         no(
@@ -435,23 +474,15 @@ fn accredit<L: Ledger>(
     if ledger.enterprise(&id).or_fault()?.is_some() {
         return no(Reason::EnterpriseExists, Detail::Enterprise { id });
     }
-    if has_twins(a.roles) {
-        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
-    }
-    if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
-        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
-    }
-    // It ends before the last instant that is named.
-    if a.to <= a.from {
-        let what = Ranged::Accreditation;
-        return no(Reason::RangeInverted, Detail::Inverted { what });
-    }
     if let Some(other) = ledger.enterprise_of(a.maker).or_fault()? {
         // One that was struck off comes back under a new code, if it does.
         let known = ledger.enterprise(&other).or_fault()?;
         if known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff) {
             return no(Reason::EnterpriseExists, Detail::MakerOf { id: other });
         }
+    }
+    if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
+        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
     }
     let enterprise = Enterprise {
         id,
@@ -553,6 +584,16 @@ fn approve_model<L: Ledger>(
     production_from: TimeMs,
     production_to: TimeMs,
 ) -> Decided<L::Fault> {
+    if !(1..=5).contains(&facts.level) || !(1..=4).contains(&facts.safety_class) {
+        return no(
+            Reason::Malformed,
+            Detail::LevelOrClass {
+                level: facts.level,
+                safety_class: facts.safety_class,
+            },
+        );
+    }
+    in_order(production_from, production_to, Ranged::Production)?;
     cx.allow(Deed::ApproveModel, None)?;
     if id.prefix() != cx.me() {
         return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
@@ -569,16 +610,6 @@ fn approve_model<L: Ledger>(
     if ledger.model(id).or_fault()?.is_some() {
         return no(Reason::ModelExists, Detail::Model { id: *id });
     }
-    if !(1..=5).contains(&facts.level) || !(1..=4).contains(&facts.safety_class) {
-        return no(
-            Reason::Malformed,
-            Detail::LevelOrClass {
-                level: facts.level,
-                safety_class: facts.safety_class,
-            },
-        );
-    }
-    in_order(production_from, production_to, Ranged::Production)?;
     let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
     if models.len() >= MODELS_OF_ENTERPRISE_MAX {
         return no(

@@ -2,6 +2,7 @@
 
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{Change, Profile};
 use carnet_domain::record::peer::{Genesis, OfficeOrder, Statement};
 use carnet_domain::rules::command::Command;
@@ -276,4 +277,55 @@ fn who_proposed_takes_it_back() {
     assert_eq!(x.registry().offices.proposals.len(), 1);
     check(&mut x, "admin", new, "done");
     check(&mut x, "admin", withdraw, "NothingPending: …");
+}
+
+#[test]
+fn a_registry_is_of_a_country_that_there_is() {
+    for country in ["XX", "UK", "cn", "CHN", ""] {
+        let named = |genesis: &mut Genesis| genesis.country = country.into();
+        assert_eq!(begin(named).1, "Malformed", "{country:?}");
+    }
+    assert_eq!(begin(|genesis| genesis.country = "GB".into()).1, "done");
+}
+
+/// A compromise that came out after the key was retired could be recorded nowhere.
+#[test]
+fn a_compromise_is_recorded_of_a_key_that_was_retired() {
+    let mut x = Country::with_market("86");
+    let retire = |x: &Country, name: &str, after| Command::RetireSigner {
+        public: x.key(name).public(),
+        compromised_after: after,
+        reason: "found in other hands".into(),
+    };
+    let record = |x: &Country| {
+        let Ok(signer) = x.ledger.signer(&x.key("dealer").public().key_id());
+        let signer = signer.expect("enrolled");
+        (signer.retired, signer.compromised_after)
+    };
+    let plain = retire(&x, "dealer", None);
+    check(&mut x, "registrar", plain.clone(), "done");
+    let (retired, none) = record(&x);
+    assert!(retired.is_some() && none.is_none());
+    check(&mut x, "registrar", plain.clone(), "SignerNotActive: …");
+    for (after, expected) in [
+        (9, "done"),
+        (9, "SignerNotActive: …"),
+        (10, "SignerNotActive: …"),
+        (3, "done"),
+    ] {
+        let later = retire(&x, "dealer", Some(after));
+        check(&mut x, "registrar", later, expected);
+    }
+    assert_eq!(record(&x), (retired, Some(3)));
+    check(&mut x, "registrar", plain, "SignerNotActive: …");
+    // Of a key that supervised it takes two admins, as its retirement did, and leaves nobody too few.
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    x.must("admin", new.clone());
+    x.must("admin-2", new);
+    for after in [None, Some(5)] {
+        let gone = retire(&x, "regulator", after);
+        check(&mut x, "admin", gone.clone(), "done");
+        check(&mut x, "admin", gone.clone(), SAME);
+        check(&mut x, "admin-2", gone, "done");
+    }
 }

@@ -601,7 +601,7 @@ fn parts_are_replaced_one_for_one_and_never_from_a_scrapped_robot() {
         &mut x,
         "service",
         replace(old.identity(), &fitted),
-        "PartNotFitted…",
+        "PartInUse: a battery is fitted in 86-0001-100002-00000000000000001",
     );
     // The old battery is free, so is that of a scrapped robot; its torso is not.
     let code = x.code(2);

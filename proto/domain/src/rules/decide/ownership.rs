@@ -6,7 +6,8 @@
 //! owner takes a release back; what nobody answered expires. Each is an end of its own. A commitment is over the robot and
 //! the record's sequence, so a secret is good once, for one robot.
 
-use super::{Context, OrFault, Stop, no, one_of, standing};
+use super::{Context, Stop, no};
+use crate::bytes::code::Code;
 use crate::bytes::digest::Digest;
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::record::ledger::Ledger;
@@ -127,8 +128,7 @@ pub(super) fn request<L: Ledger>(
         return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
     }
     in_time(cx, &release)?;
-    let named = release.to.as_ref().is_none_or(|to| to == owner);
-    if !named || !may_gain(cx, owner) {
+    if release.to.as_ref().is_some_and(|to| to != owner) {
         let detail = Detail::NoRelation {
             deed: Deed::RequestOwnership,
             code,
@@ -172,11 +172,8 @@ fn to_trader<L: Ledger>(
     robot: &Robot,
     gaining: &Party,
 ) -> Result<(), Stop<L::Fault>> {
-    if let Party::Enterprise { id } = gaining
-        && let Some(enterprise) = ledger.enterprise(id).or_fault()?
-    {
-        standing::<L::Fault>(&enterprise, cx.now)?;
-        return one_of(&enterprise, TRADERS);
+    if let Party::Enterprise { id } = gaining {
+        return cx.can_act(ledger, id, TRADERS);
     }
     let (action, state) = (ActionKind::RequestOwnership, robot.state);
     no(
@@ -187,28 +184,19 @@ fn to_trader<L: Ledger>(
 
 /// Another desk acts for a person, wherever the record names them at the desk that signs, or for a registrar at any. A desk
 /// that can never act is none; what the old one released of theirs is released no more.
-pub(super) fn change_desk<L: Ledger>(
-    ledger: &L,
+pub(super) fn change_desk<F>(
     cx: &Context<'_>,
     after: &mut Robot,
     person: &Digest,
     desk: &Desk,
     reason: &str,
-) -> Result<(), Stop<L::Fault>> {
+) -> Result<(), Stop<F>> {
     let mine = Desk::of(cx.me(), &cx.signer.holder);
     let any = cx.signer.role == Role::Registrar;
-    match desk {
-        Desk::Enterprise { id } => {
-            let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-                return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
-            };
-            standing::<L::Fault>(&enterprise, cx.now)?;
-            one_of::<L::Fault>(&enterprise, PARTIES)?;
-        }
-        Desk::Office { prefix, .. } if *prefix != cx.me() => {
-            return no(Reason::PrefixNotOurs, Detail::Prefix { prefix: *prefix });
-        }
-        Desk::Office { .. } => {}
+    if let Desk::Office { prefix, .. } = desk
+        && *prefix != cx.me()
+    {
+        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix: *prefix });
     }
     let is_theirs = |party: &Party| match party {
         Party::Person {
@@ -240,6 +228,19 @@ pub(super) fn change_desk<L: Ledger>(
         after.pending = Pending::Nothing {};
     }
     Ok(())
+}
+
+/// Refuses who may not ask for this party, whatever was released.
+pub(super) fn may_ask<F>(cx: &Context<'_>, code: &Code, owner: &PartyName) -> Result<(), Stop<F>> {
+    if may_gain(cx, owner) {
+        return Ok(());
+    }
+    let detail = Detail::NoRelation {
+        deed: Deed::RequestOwnership,
+        code: *code,
+        holder: cx.signer.holder.clone(),
+    };
+    no(Reason::NotYours, detail)
 }
 
 /// Whether the signer may ask for this party: itself, a person whose desk it becomes, or as a registrar anybody.

@@ -79,15 +79,6 @@ pub(super) fn open<L: Ledger>(
     models: &[ModelId],
     remedy: &str,
 ) -> Decided<L::Fault> {
-    let Some(first) = models.first() else {
-        cx.allow(Deed::OpenRecall, None)?;
-        return no(Reason::PredicateEmpty, named(&notice.id));
-    };
-    cx.allow(Deed::OpenRecall, Some(&first.enterprise_id()))?;
-    if notice.id.issuer != cx.me() {
-        let prefix = notice.id.issuer;
-        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
-    }
     if has_twins(models) {
         return no(
             Reason::Malformed,
@@ -96,20 +87,32 @@ pub(super) fn open<L: Ledger>(
             },
         );
     }
+    if let Some(what) = notice.predicate.inverted() {
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
+    if models.is_empty() {
+        cx.allow(Deed::OpenRecall, None)?;
+    }
     for model in models {
         cx.allow(Deed::OpenRecall, Some(&model.enterprise_id()))?;
-        if model.prefix() != cx.me() {
-            return no(
-                Reason::PrefixNotOurs,
-                Detail::ModelStandsUnder { id: *model },
-            );
-        }
+    }
+    if notice.id.issuer != cx.me() {
+        let prefix = notice.id.issuer;
+        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
+    }
+    if let Some(id) = models.iter().find(|model| model.prefix() != cx.me()) {
+        return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
+    }
+    for model in models {
         if ledger.model(model).or_fault()?.is_none() {
             return no(Reason::ModelUnknown, Detail::Model { id: *model });
         }
     }
     if ledger.recall(&notice.id).or_fault()?.is_some() {
         return no(Reason::RecallExists, named(&notice.id));
+    }
+    if models.is_empty() {
+        return no(Reason::PredicateEmpty, named(&notice.id));
     }
     // An enterprise cannot use up what the regulator may need.
     let (max, over_models) = if cx.signer.role.is_enterprise() {
@@ -138,9 +141,6 @@ pub(super) fn open<L: Ledger>(
                 },
             );
         }
-    }
-    if let Some(what) = notice.predicate.inverted() {
-        return no(Reason::RangeInverted, Detail::Inverted { what });
     }
     let mut models = models.to_vec();
     models.sort();

@@ -3,7 +3,7 @@
 use super::border::{Yielding, issuer_annuls, stay_allows};
 use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
-use super::{Context, Decided, OrFault, Stop, known, no, one_of, standing};
+use super::{Context, Decided, OrFault, Stop, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
@@ -14,10 +14,10 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, Declared, EnterpriseStatus, Fitting, Hold, Holder, Identity,
-    Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
+    Actor, ApprovalStatus, Before, Declared, Desk, EnterpriseStatus, Fitting, Hold, Holder,
+    Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
 };
-use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS};
+use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
 use crate::rules::lifecycle::{
     ActionKind, EndOfLife, HoldKind, State, blocks, end_state, lifts_others, next, sets,
@@ -234,6 +234,7 @@ pub(super) fn register<L: Ledger>(
     registration: &Registration,
 ) -> Decided<L::Fault> {
     let r = registration;
+    parts_fit::<L::Fault>(r)?;
     let (deed, role) = if r.importers_filing {
         (Deed::FileImport, Role::Importer)
     } else {
@@ -245,7 +246,6 @@ pub(super) fn register<L: Ledger>(
         let (made, now) = (r.manufactured, cx.now);
         return no(Reason::MadeLater, Detail::MadeAt { made, now });
     }
-    parts_fit::<L::Fault>(r)?;
     let key = Subject::robot(&r.code).key();
     refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
     let body = r.body.identity();
@@ -584,10 +584,14 @@ pub(super) fn act<L: Ledger>(
     cx.allow_role(deed)?;
     let robot = known(ledger, code)?;
     cx.allow_on(deed, &robot)?;
+    named(ledger, cx, code, action)?;
     if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
         may_enter_market(ledger, cx, &robot)?;
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
+    if let Action::ReplacePart { fitted, .. } = action {
+        is_free(ledger, &robot, fitted)?;
+    }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     stay_allows::<L::Fault>(&robot, action.kind())?;
     let mut after = Robot {
@@ -604,11 +608,6 @@ pub(super) fn act<L: Ledger>(
                 cx.in_place_of(ledger, deed, &robot, whose)?;
             }
             if let Some(id) = at {
-                let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-                    return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
-                };
-                standing::<L::Fault>(&enterprise, cx.now)?;
-                one_of::<L::Fault>(&enterprise, TRADERS)?;
                 after.holder = Some(Party::Enterprise { id: *id });
             }
         }
@@ -643,7 +642,7 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ReplacePart { removed, fitted } => {
             after.owed = owed_ids(ledger, &robot)?;
-            effects = replace_part(ledger, &mut after, removed, fitted)?;
+            effects = replace_part(&mut after, removed, fitted)?;
         }
         Action::ReleaseOwnership {
             commitment,
@@ -668,7 +667,7 @@ pub(super) fn act<L: Ledger>(
             person,
             desk,
             reason,
-        } => ownership::change_desk(ledger, cx, &mut after, person, desk, reason)?,
+        } => ownership::change_desk(cx, &mut after, person, desk, reason)?,
         Action::ApproveOwnership {} => ownership::approve(cx, &mut after)?,
         Action::EndOwnershipRequest { end, .. } => ownership::end(cx, &mut after, *end)?,
         Action::DeclareEndOfLife {
@@ -742,6 +741,35 @@ pub(super) fn act<L: Ledger>(
     event.effects = effects;
     event.corrects = corrects;
     Ok(vec![event])
+}
+
+/// Refuses enterprises that an action names and that cannot be what they are named as.
+fn named<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    code: &Code,
+    action: &Action,
+) -> Result<(), Stop<L::Fault>> {
+    match action {
+        Action::Stock { at: Some(id) } => cx.can_act(ledger, id, TRADERS),
+        Action::BeginMaintenance {
+            workshop: Some(id), ..
+        } => cx.can_act(ledger, id, WORKSHOPS),
+        Action::ChangeDesk {
+            desk: Desk::Enterprise { id },
+            ..
+        } => cx.can_act(ledger, id, PARTIES),
+        Action::RequestOwnership { owner, .. } => {
+            ownership::may_ask(cx, code, owner)?;
+            cx.can_be(ledger, owner, PARTIES)
+        }
+        Action::Sell { owner } => cx.can_be(ledger, owner, PARTIES),
+        Action::Deploy { operator, .. } | Action::Redeploy { operator, .. } => {
+            cx.can_be(ledger, operator, PARTIES)
+        }
+        Action::ReleaseOwnership { to: Some(to), .. } => cx.can_be(ledger, to, PARTIES),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a leaf that is not the robot's: a correction says what is true instead of one of its own.
@@ -878,15 +906,30 @@ fn bring<L: Ledger>(
     Ok(vec![Effect::Declared(id)])
 }
 
-fn replace_part<L: Ledger>(
-    ledger: &L,
-    after: &mut Robot,
-    removed: &Digest,
-    named: &PartName,
-) -> Result<Vec<Effect>, Stop<L::Fault>> {
+/// Refuses a part that has ended, or that another robot has.
+fn is_free<L: Ledger>(ledger: &L, robot: &Robot, named: &PartName) -> Result<(), Stop<L::Fault>> {
     let fitted = named.part();
     let claims = Claims::about(ledger, &named.maker)?;
     refuse_ended(ledger, Ending::Part, &fitted.identity, claims)?;
+    let again = robot.former_parts.contains(&fitted.identity);
+    let holder = ledger.part_holder(&fitted.identity).or_fault()?;
+    let holder = holder.map(|fitting| fitting.code);
+    // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
+    match holder.filter(|holder| *holder != robot.identity.code || !again) {
+        Some(code) => {
+            let part = fitted.kind;
+            no(Reason::PartInUse, Detail::FittedIn { part, code })
+        }
+        None => Ok(()),
+    }
+}
+
+fn replace_part<F>(
+    after: &mut Robot,
+    removed: &Digest,
+    named: &PartName,
+) -> Result<Vec<Effect>, Stop<F>> {
+    let fitted = named.part();
     let code = after.identity.code;
     let identity = fitted.kind.carries_identity();
     // What a stolen robot is known by stays in it.
@@ -894,7 +937,6 @@ fn replace_part<L: Ledger>(
     if let Some(hold) = stolen.filter(|_| identity) {
         return no(Reason::Held, hold.stands());
     }
-    let again = after.former_parts.contains(&fitted.identity);
     let list = if identity {
         &mut after.identity_parts
     } else {
@@ -909,18 +951,6 @@ fn replace_part<L: Ledger>(
             Detail::NotFitted { part: fitted.kind },
         );
     };
-    let holder = ledger.part_holder(&fitted.identity).or_fault()?;
-    let holder = holder.map(|fitting| fitting.code);
-    // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
-    if let Some(other) = holder.filter(|holder| *holder != code || !again) {
-        return no(
-            Reason::PartInUse,
-            Detail::FittedIn {
-                part: fitted.kind,
-                code: other,
-            },
-        );
-    }
     *place = fitted.clone();
     if identity {
         after.former_parts.retain(|part| *part != fitted.identity);

@@ -116,10 +116,16 @@ pub(super) fn retire<L: Ledger>(
     let Some(signer) = found else {
         return no(Reason::SignerUnknown, Detail::Key { key });
     };
-    if signer.retired.is_some() {
+    // Of a key that was retired it may come out later that it was in other hands, and since earlier than was thought.
+    let is_worse = match (signer.compromised_after, compromised_after) {
+        (None, Some(_)) => true,
+        (Some(known), Some(since)) => since < known,
+        (_, None) => false,
+    };
+    if signer.retired.is_some() && !is_worse {
         return no(Reason::SignerNotActive, Detail::RetiredAlready { key });
     }
-    if supervising(&signer) {
+    if supervising(&signer) && signer.retired.is_none() {
         let offices = &cx.registry.offices;
         let in_earnest = offices.profile == Profile::Production && signer.role == Role::Admin;
         let least = if in_earnest { 2 } else { 1 };
@@ -128,7 +134,7 @@ pub(super) fn retire<L: Ledger>(
         }
     }
     let retired = Signer {
-        retired: Some(cx.next_leaf),
+        retired: signer.retired.or(Some(cx.next_leaf)),
         compromised_after,
         ..signer
     };
