@@ -9,6 +9,7 @@
 //! to its exact reason and to a content that is what it was. Every input that once broke something is a test in
 //! `tests/it`; `README.md` says which.
 
+pub mod decoders;
 pub mod extremes;
 pub mod judge;
 pub mod liar;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use carnet_hostile::decoders::{Fuzzed, fuzz, samples_of, targets};
 use carnet_hostile::program::Manner;
 use carnet_hostile::run::{Report, run};
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,8 @@ enum Kind {
     Extremes(Seeds),
     /// What whoever lies could truly sign: replayed, reordered, of two histories, in floods.
     Lies(Seeds),
+    /// Every decoder: bytes changed in their form, in bits and in their order.
+    Decoders(Seeds),
 }
 
 #[derive(Debug, Args)]
@@ -42,6 +45,7 @@ fn main() -> io::Result<ExitCode> {
     let (manner, seeds) = match Arguments::parse().command {
         Kind::Extremes(seeds) => (Manner::Extremes, seeds),
         Kind::Lies(seeds) => (Manner::Lies, seeds),
+        Kind::Decoders(seeds) => return attack_decoders(&seeds),
     };
     let Seeds {
         seed,
@@ -64,6 +68,53 @@ fn main() -> io::Result<ExitCode> {
         writeln!(out, "harness broken: too few attacks reached the rules")?;
     }
     let held = report.failures.is_empty() && report.is_deep();
+    Ok(if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Inputs a seed gives each decoder.
+const INPUTS: u64 = 2_000;
+
+fn attack_decoders(seeds: &Seeds) -> io::Result<ExitCode> {
+    let (begun, long) = (Instant::now(), Duration::from_secs(seeds.seconds));
+    let targets = targets();
+    let samples = samples_of(&targets);
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut found = vec![Fuzzed::default(); targets.len()];
+    let mut last = seeds.seed;
+    for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
+        if begun.elapsed() > long {
+            break;
+        }
+        for (target, found) in targets.iter().zip(&mut found) {
+            let more = fuzz(target, &samples, seed, INPUTS);
+            found.given += more.given;
+            found.taken += more.taken;
+            found.broke.extend(more.broke);
+        }
+        last = seed;
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "seeds {} to {last}", seeds.seed)?;
+    for (target, found) in targets.iter().zip(&found) {
+        let Fuzzed { given, taken, .. } = found;
+        writeln!(
+            out,
+            "{:<18} {given:>10} given {taken:>10} taken",
+            target.name
+        )?;
+        for bytes in &found.broke {
+            writeln!(
+                out,
+                "  broke: {}",
+                bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()
+            )?;
+        }
+    }
+    let held = found.iter().all(|found| found.broke.is_empty());
     Ok(if held {
         ExitCode::SUCCESS
     } else {

@@ -3,6 +3,7 @@
 mod admission;
 mod belief;
 mod custody;
+mod decoders;
 mod extremes;
 mod formats;
 mod identities;
