@@ -5,7 +5,9 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::custody::{Doubt, Step};
+use carnet_domain::custody::foreign::CustodyFork;
+use carnet_domain::custody::movement::EvidenceRef;
+use carnet_domain::custody::{Doubt, Link, Step};
 use carnet_domain::limits::{
     CLAIMS_A_MINUTE_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, OFFERS_OF_PEER_MAX,
 };
@@ -522,4 +524,121 @@ fn a_resident_comes_home_to_its_operator() {
     bring(&mut b, &mut a, code, 2, Purpose::RepairAndReturn);
     a.must("customs", admit(2));
     assert_eq!(robot(&a, &code).operator, Some(ours));
+}
+
+/// Design 09 §18: two leaves of one registry of which one alone can be are kept, and quarantine it.
+#[test]
+fn a_registry_that_writes_two_steps_of_which_one_can_be_is_quarantined() {
+    type Says = fn(&mut Country, &mut Country) -> (Step, Command, u64);
+    let (offer_twice, depart_and_cancel, cancel_and_depart): (Says, Says, Says) = (
+        |a, b| (Step::Offer, offer(a, b, a.code(1), 2), 1),
+        |a, b| {
+            b.must("customs", permit(b, 1, Vec::new()));
+            b.deliver(a);
+            a.must("customs", depart(1));
+            a.deliver(b);
+            b.must("customs", admit(1));
+            (Step::Cancel, cancel(1), 1)
+        },
+        |a, b| {
+            a.must("customs", cancel(1));
+            a.deliver(b);
+            (Step::Depart, depart(1), 1)
+        },
+    );
+    for says in [offer_twice, depart_and_cancel, cancel_and_depart] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        a.must("customs", a.declare(1, transfer(1), &b.prefix));
+        let mut slots = last_said(&a, &b.prefix);
+        a.deliver(&mut b);
+        let offered = {
+            let Ok(transfer) = b.ledger.transfer(&transfer(1));
+            let evidence = transfer.and_then(|transfer| transfer.evidence);
+            evidence.expect("the offer").leaf
+        };
+        let (step, event, epoch) = says(&mut a, &mut b);
+        let number = if step == Step::Offer { 2 } else { 1 };
+        let link = link(step, number, epoch, &a.prefix, &b.prefix, offered);
+        slots.set(slot::CUSTODY, &link);
+        slots.set(slot::EVENT, &event);
+        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+        // What stands behind it is not read any more.
+        let another = a.code(9);
+        say_ended(&mut a, &another, d("x"), &b.prefix);
+        let batch = lies(&mut a, &b);
+        let size = b.registry().tree.size();
+        let answers = b.apply(Body::Foreign { batch }).items;
+        assert_eq!(kinds_since(&b, size), [Kind::ForkEvidence], "{step:?}");
+        let prefix = a.prefix;
+        let detail = Detail::Prefix { prefix };
+        let last = carnet_hostile::judge::no(Reason::PeerQuarantined, detail.clone());
+        assert_eq!(answers.last(), Some(&last));
+        let Ok(record) = b.ledger.leaf(size);
+        let values = record.expect("the evidence").values;
+        let of = |slot: u8| values[usize::from(slot)].clone().expect("a value").0;
+        let both = Vec::<EvidenceRef>::from_bytes(&of(slot::EVIDENCE)).expect("two leaves");
+        assert_eq!(both.len(), 2);
+        assert_ne!(both[0].leaf, both[1].leaf);
+        assert!(both.iter().all(|leaf| leaf.link.is_some()));
+        let fork = CustodyFork::from_bytes(&of(slot::EVENT)).expect("a fork");
+        assert_eq!((fork.peer, fork.code), (a.prefix, code));
+        let declared = b.declare(1, transfer(9), &a.prefix);
+        b.must("maker", b.register(1));
+        refused(&mut b, "customs", declared, Reason::PeerQuarantined, detail);
+        // A new life of its log, by its roots and ours, ends that.
+        let bundle = Bundle {
+            incarnation: 1,
+            ..a.bundle_of(2)
+        };
+        let answer = b.state(&recognise(&a, &bundle));
+        assert!(matches!(answer, ItemAnswer::Done { .. }));
+        assert!(!peer_of(&b, &a.prefix).quarantined);
+    }
+}
+
+/// The same of who takes in: it admitted a robot, and sends it back. What may be said twice is no fork.
+#[test]
+fn an_admission_and_a_return_of_one_departure_are_a_fork() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let admitted = last_said(&b, &a.prefix);
+    let link_of = |slots: &Slots| {
+        let bytes = slots.values[usize::from(slot::CUSTODY)].as_ref();
+        Link::from_bytes(bytes.expect("shown")).expect("a link")
+    };
+    // The same words in another leaf: the permit is a side leaf, and excludes nothing.
+    let mut aside = admitted.clone();
+    let its = link_of(&admitted);
+    let accept = Link {
+        step: Step::Accept,
+        ..its.clone()
+    };
+    aside.set(slot::CUSTODY, &accept);
+    aside.set(slot::EVENT, &permit(&b, 1, Vec::new()));
+    say(&mut b, Kind::Custody, &code, aside, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert!(!peer_of(&a, &b.prefix).quarantined);
+    let mut returned = admitted;
+    let back = Link {
+        step: Step::Return,
+        epoch: 2,
+        ..its
+    };
+    returned.set(slot::CUSTODY, &back);
+    let event = Command::Return {
+        transfer: transfer(1),
+        reason: "x".into(),
+    };
+    returned.set(slot::EVENT, &event);
+    say(&mut b, Kind::Custody, &code, returned, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert!(peer_of(&a, &b.prefix).quarantined);
+    assert_eq!(
+        robot(&a, &code).custody.responsible_abroad(),
+        Some(b.prefix)
+    );
 }

@@ -385,9 +385,9 @@ fn a_departure_that_does_not_follow_its_offer_is_nacked() {
     assert_eq!(reason, Reason::NotReleased);
 }
 
-/// A flood of offers of one robot under ever new numbers: the first stands, the others are answered.
+/// A flood of offers of one robot in one epoch, under ever new numbers: the first stands, and no other is taken.
 #[test]
-fn offers_over_an_open_offer_are_nacked() {
+fn offers_over_an_open_offer_are_evidence() {
     let (mut a, mut b) = two();
     let code = a.code(1);
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
@@ -407,11 +407,12 @@ fn offers_over_an_open_offer_are_nacked() {
     let size = b.registry().tree.size();
     b.apply(Body::Foreign { batch });
     assert_eq!(b.ledger.transfers().count(), open);
-    for index in size..b.registry().tree.size() {
-        let said = carnet_hostile::judge::nack_at(&b, index).expect("a nack");
-        assert_eq!(said.reason, Reason::TransferEnded);
-    }
-    b.must("customs", permit(&b, 1, Vec::new()));
+    // Two offers of one epoch: the first that comes is kept as evidence, and the others are not read.
+    let kinds = carnet_hostile::liar::kinds_since(&b, size);
+    assert_eq!(kinds, [Kind::ForkEvidence]);
+    let permit = permit(&b, 1, Vec::new());
+    let reason = reason_of(&mut b, "customs", permit);
+    assert_eq!(reason, Reason::PeerQuarantined);
 }
 
 /// A transfer that nobody offered has no next step.

@@ -372,6 +372,11 @@ impl<L: Ledger> Run<'_, L> {
         if item.sequence < peer.cursor {
             return Ok(ItemAnswer::Nothing {});
         }
+        // By an item before this one.
+        if peer.quarantined {
+            let prefix = batch.peer;
+            return Ok(refused(Reason::PeerQuarantined, Detail::Prefix { prefix }));
+        }
         if peer.cursor < item.sequence {
             return Ok(refused(
                 Reason::EvidenceGap,
@@ -591,6 +596,14 @@ impl<L: Ledger> Run<'_, L> {
         let under = (item, size, root);
         let taken = self.taken_step(from, proven, under, &code, written);
         let Some(chain) = followed else {
+            let contradicted = match &taken {
+                Ok(events) => events.is_empty(),
+                Err(Stop::Refused(rejection)) => rejection.reason != Reason::EvidenceBroken,
+                Err(Stop::Fault(_)) => false,
+            };
+            if contradicted && let Some(fork) = self.custody_fork(from, proven, &code, &link)? {
+                return Ok(vec![fork]);
+            }
             return taken;
         };
         // The link stands whatever becomes of the step here: the next one names it.
@@ -611,6 +624,56 @@ impl<L: Ledger> Run<'_, L> {
         event.foreign_step = true;
         events.insert(0, event);
         Ok(events)
+    }
+
+    /// Two leaves of one registry of which one alone can be: it released a robot twice, or took it in and sent it back. Both
+    /// are proven, so nothing new of it is believed. Both are kept with what proves them: the first in the entry that wrote
+    /// our leaf about it, the second in this one.
+    fn custody_fork(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        code: &Code,
+        link: &Link,
+    ) -> Result<Option<Event>, Stop<L::Fault>> {
+        if link.writer() != from.prefix {
+            return Ok(None);
+        }
+        let second = from.reference(proven);
+        let mut next = held(&self.ledger, code)?.head.and_then(|head| head.step);
+        for _ in 0..FORK_STEPS_MAX {
+            let Some(index) = next else { break };
+            let Some(record) = self.ledger.leaf(index).or_fault()? else {
+                break;
+            };
+            let evidence = record.values.get(usize::from(slot::EVIDENCE));
+            let evidence = evidence.and_then(Option::as_ref);
+            let evidence = evidence.and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
+            // Our own steps name it too, as what they rest on.
+            let evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
+            let first = evidence.into_iter().find(|first| {
+                let its = first.link.as_ref();
+                first.origin == second.origin
+                    && first.leaf != second.leaf
+                    && its.is_some_and(|its| excludes(its, link))
+            });
+            if let Some(first) = first {
+                let what = CustodyFork {
+                    peer: from.prefix,
+                    code: *code,
+                    recorded: index,
+                };
+                let after = After::Peer(Box::new(Peer {
+                    quarantined: true,
+                    ..from.peer.clone()
+                }));
+                let mut event = Event::new(Kind::ForkEvidence, &what, after);
+                event.evidence = vec![first, second];
+                return Ok(Some(event.effect(Effect::TellAll)));
+            }
+            next = record.step_before.filter(|earlier| *earlier < index);
+        }
+        Ok(None)
     }
 
     /// The events of a custody step whose link is read.
@@ -1238,6 +1301,38 @@ crate::canonical_struct!(Fork {
     seen_note: Lines<NOTE_KEPT_BYTES_MAX>,
     shown_note: Lines<NOTE_KEPT_BYTES_MAX>
 });
+
+/// What the leaf of a custody fork says; slot 14 names the two leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustodyFork {
+    /// Whose log.
+    pub peer: Prefix,
+    /// The robot.
+    pub code: Code,
+    /// Our leaf that tells of the first, or rests on it.
+    pub recorded: u64,
+}
+crate::canonical_struct!(CustodyFork {
+    peer,
+    code,
+    recorded: Index
+});
+
+/// How many steps of a robot's trail a link is compared with that contradicts it.
+const FORK_STEPS_MAX: usize = 16;
+
+/// Whether no registry writes both of two links of one robot: both offers of one epoch, both of cancel and depart in one
+/// epoch, or both of admit and return that name one departure. Side leaves never exclude another.
+fn excludes(first: &Link, second: &Link) -> bool {
+    let ends = |link: &Link| matches!(link.step, Step::Cancel | Step::Depart);
+    let arrives = |link: &Link| matches!(link.step, Step::Admit | Step::Return);
+    let offers = |link: &Link| link.step == Step::Offer;
+    let one_epoch = first.epoch == second.epoch;
+    first.writer() == second.writer()
+        && ((offers(first) && offers(second) && one_epoch)
+            || (ends(first) && ends(second) && one_epoch)
+            || (arrives(first) && arrives(second) && first.prev == second.prev))
+}
 
 /// What is kept of a signed note, so that it can be shown later: its body, and the one signature line that was verified. Lines
 /// beside it under the same name and another key are nobody's, and would fill what is kept.

@@ -447,6 +447,8 @@ impl<L: Ledger> Run<'_, L> {
             known.size_seen = 0;
             known.root_seen = Digest::ZERO;
             known.note_seen = String::new();
+            // Its roots and ours have settled what it signed twice.
+            known.quarantined = false;
         }
         let peer = Peer {
             bundle,
