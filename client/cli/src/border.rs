@@ -333,7 +333,7 @@ pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outc
                     .values
                     .iter()
                     .filter(|transfer| !open || transfer.ending.is_none());
-                rows.extend(wanted.map(view::transfer));
+                rows.extend(wanted.map(view::transfer_row));
                 token = page.next;
                 if token.is_empty() {
                     return Ok(Value::Array(rows).into());

@@ -89,14 +89,6 @@ fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
         .map_err(|error| Failed::usage(format!("{text:?}: {error}")))
 }
 
-fn only_prefix(settings: &Settings) -> Result<Prefix, Failed> {
-    let roots = keys::read_roots(&settings.ca()?)?;
-    match roots.jurisdictions().collect::<Vec<_>>().as_slice() {
-        [one] => Ok(*one),
-        _ => Err(Failed::usage("the roots are of several jurisdictions")),
-    }
-}
-
 pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Pki::Init {
@@ -136,7 +128,7 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
             Ok(json!({"node": node.id.to_string(), "days": days}).into())
         }
         Pki::Client { client, days } => {
-            let name = client_name(only_prefix(settings)?, &client)?;
+            let name = client_name(settings.registry()?, &client)?;
             let key = carnet_pki::issue_client(settings.pki_dir()?, &name, days, wall_time())?;
             let value = json!({"client": name.to_string(), "as": carnet_pki::client_stem(&name), "actor_key": key.to_string()});
             Ok(value.into())
@@ -293,7 +285,7 @@ fn genesis(
 ) -> Result<Genesis, Failed> {
     let directory = settings.pki_dir()?;
     let roots = Roots::open(directory)?;
-    let prefix = only_prefix(settings)?;
+    let prefix = settings.registry()?;
     let letters = prefix.as_str().bytes().all(|b| b.is_ascii_alphabetic());
     let country = match country {
         Some(country) => country.to_ascii_uppercase(),

@@ -20,13 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_client::admin::Admin;
-use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions};
+use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions, keys};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use serde::Deserialize;
 
 use crate::exit::{Failed, chain};
 use crate::output::Format;
+
+/// How long it is tried when nobody is there at all. A cluster that elects a leader answers meanwhile.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
@@ -130,6 +133,9 @@ pub(crate) struct Global {
     )]
     context: Option<String>,
     /// The context file; default ~/.config/carnet/contexts.toml.
+    ///
+    /// TOML: `current = "cn"`, and for each context `[contexts.cn]` with any of endpoints, admin_endpoints (lists), pki, as,
+    /// ca, cert, key, actor_key and prefix (texts).
     #[arg(
         long,
         global = true,
@@ -312,7 +318,27 @@ impl Settings {
     }
 
     fn identity(&self, cert: &Path, key: &Path) -> Result<Identity, Failed> {
-        Ok(Identity::from_files(self.ca()?, cert, key, self.prefix)?)
+        let prefix = self.registry()?;
+        Ok(Identity::from_files(self.ca()?, cert, key, Some(prefix))?)
+    }
+
+    /// The registry meant: the one said, or the one whose roots are believed.
+    pub(crate) fn registry(&self) -> Result<Prefix, Failed> {
+        if let Some(prefix) = self.prefix {
+            return Ok(prefix);
+        }
+        let roots = keys::read_roots(&self.ca()?)?;
+        match roots.jurisdictions().collect::<Vec<_>>().as_slice() {
+            [one] => Ok(*one),
+            _ => Err(Failed::usage(
+                "the roots are of several jurisdictions: which one is meant? (--prefix)",
+            )),
+        }
+    }
+
+    /// Whether it is known whom to ask.
+    pub(crate) fn has_endpoints(&self) -> bool {
+        !self.endpoints.is_empty()
     }
 
     /// The registry meant, if it was said.
@@ -347,7 +373,14 @@ impl Settings {
     fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
         let key = self.file(&self.key, ".key", "the key of our certificate (--key)")?;
         let identity = self.identity(cert, &key)?;
-        let mut builder = Client::builder(self.endpoints.clone(), identity).deadline(self.timeout);
+        if self.endpoints.is_empty() {
+            return Err(Failed::usage(
+                "whom to ask? (--endpoints, CARNET_ENDPOINTS, or the context file)",
+            ));
+        }
+        let mut builder = Client::builder(self.endpoints.clone(), identity)
+            .deadline(self.timeout)
+            .unreachable_after(UNREACHABLE_AFTER);
         let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
         if let Some(actor) = actor {
             let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;
@@ -380,11 +413,13 @@ impl Settings {
             "the key of our certificate (--key)",
         )?;
         let identity = self.identity(&cert, &key)?.admin();
-        Ok(Admin::new(
-            self.admin_endpoints.clone(),
-            identity,
-            self.timeout,
-        )?)
+        if self.admin_endpoints.is_empty() {
+            return Err(Failed::usage(
+                "whom to ask? (--admin-endpoints, CARNET_ADMIN_ENDPOINTS, or the context file)",
+            ));
+        }
+        let admin = Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?;
+        Ok(admin.unreachable_after(UNREACHABLE_AFTER))
     }
 }
 

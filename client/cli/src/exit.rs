@@ -119,7 +119,13 @@ impl From<ClientError> for Failed {
             reason: error.reason(),
             text: chain(&error),
             effect: error.effect(),
-            next: error.advice().to_owned(),
+            next: match &error {
+                ClientError::NoSigner => {
+                    "Nothing was sent: name the key that signs (--actor-key, or --pki and --as)."
+                        .into()
+                }
+                error => error.advice().to_owned(),
+            },
         }
     }
 }
@@ -181,7 +187,7 @@ fn code_of_reason(reason: Reason) -> u8 {
 /// The exit code of an error.
 pub(crate) fn code_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::Usage(_) => USAGE,
+        ClientError::Usage(_) | ClientError::NoSigner => USAGE,
         ClientError::Refused(rejection) => code_of_reason(rejection.reason),
         ClientError::Api(ApiError::Rejected { number, .. }) => {
             Reason::from_number(*number).map_or(ERROR, code_of_reason)
@@ -250,6 +256,7 @@ mod tests {
         let client = [
             ClientError::Usage(text()),
             ClientError::Tls(TlsError::Address(text())),
+            ClientError::NoSigner,
             ClientError::Signer(SignerError::Refused(text())),
             ClientError::State {
                 file: text(),

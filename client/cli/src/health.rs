@@ -18,8 +18,11 @@ const SILENT_MS: u64 = 5_000;
 /// within two seconds.
 const AHEAD_MS_MAX: u64 = 4_000;
 
-/// The one finding that degrades a cluster and leaves its writes alone: they wait for a proof that does not come.
+/// What degrades a cluster and leaves its writes alone: they wait for a proof that does not come.
 const NOT_PUBLISHED: &str = "NOT_PUBLISHED";
+
+/// Likewise: they go on until one more voter is lost.
+const QUORUM_AT_RISK: &str = "QUORUM_AT_RISK";
 
 /// What one endpoint answered.
 pub(crate) struct Asked {
@@ -163,6 +166,7 @@ impl Health {
             let text = format!("node {node} leads: {}", leader.unpublished);
             self.degrade(NOT_PUBLISHED, text);
         }
+        self.of_quorum(leader);
         if let Some(ahead_ms) = ahead_ms(leader).filter(|ahead_ms| *ahead_ms > AHEAD_MS_MAX) {
             let text = format!(
                 "log time is {ahead_ms} ms ahead of what a quorum of clocks reads, and stands still until they have come up to it; \
@@ -192,6 +196,28 @@ impl Health {
                 let text = format!("node {node} lacks {} log entries", member.lag);
                 self.warn("NODE_BEHIND", text);
             }
+        }
+    }
+
+    /// Whether the next voter that is lost stops all writes, although there were voters to spare.
+    fn of_quorum(&mut self, leader: &GetStatusResponse) {
+        let voters = leader.voters.len();
+        let silent: Vec<String> = leader
+            .progress
+            .iter()
+            .filter(|member| leader.voters.contains(&member.node))
+            .filter(|member| member.silence_ms.is_some_and(|ms| ms > SILENT_MS))
+            .map(|member| member.node.to_string())
+            .collect();
+        let quorum = voters / 2 + 1;
+        let left = voters.saturating_sub(silent.len());
+        if voters >= 3 && left <= quorum && !leader.quorum_lost {
+            let text = format!(
+                "{left} of {voters} voters answer the leader, and {quorum} are needed: one more that is lost stops all writes \
+                 (silent: {}; runbook replace-a-node)",
+                silent.join(", ")
+            );
+            self.degrade(QUORUM_AT_RISK, text);
         }
     }
 
@@ -255,10 +281,12 @@ impl Health {
 
     fn why(&self) -> Vec<Value> {
         let row = |finding: &Finding, stops_writes: Option<bool>| json!({"code": finding.code, "stops_writes": stops_writes, "text": finding.text});
-        let degraded = self
-            .degraded
-            .iter()
-            .map(|finding| row(finding, Some(finding.code != NOT_PUBLISHED)));
+        let degraded = self.degraded.iter().map(|finding| {
+            row(
+                finding,
+                Some(![NOT_PUBLISHED, QUORUM_AT_RISK].contains(&finding.code)),
+            )
+        });
         let unknown = self.unknown.iter().map(|finding| row(finding, None));
         let warnings = self
             .warnings
@@ -384,6 +412,32 @@ mod tests {
         check(&two_down, "warning ENDPOINT_SILENT ENDPOINT_SILENT", 0);
     }
 
+    /// Once, it ended with 0 although the next failure would have stopped the country.
+    #[test]
+    fn a_quorum_without_a_voter_to_spare_is_at_risk() {
+        let silent = |leader: &mut GetStatusResponse, node: u64| {
+            let member = leader
+                .progress
+                .iter_mut()
+                .find(|member| member.node == node);
+            member.expect("a member").silence_ms = Some(6_000);
+        };
+        let one = three(|leader| silent(leader, 3));
+        check(&one, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
+        assert_eq!(shown(&one, false).value["why"][0]["stops_writes"], false);
+        // A learner is nobody's quorum, and of five voters one may be lost.
+        let learner = three(|leader| {
+            leader.voters = vec![1, 2];
+            silent(leader, 3);
+        });
+        check(&learner, "warning NODE_SILENT", 0);
+        let five = three(|leader| {
+            leader.voters = vec![1, 2, 3, 4, 5];
+            silent(leader, 3);
+        });
+        check(&five, "warning NODE_SILENT", 0);
+    }
+
     /// Once, it ended with 0 while every write was refused.
     #[test]
     fn a_cluster_that_refuses_writes_is_degraded_and_says_why() {
@@ -448,7 +502,7 @@ mod tests {
         let mut leader = node(1, "leader");
         leader.progress[1].silence_ms = Some(5_001);
         let asked_two = asked(vec![Ok(leader), Ok(node(2, "follower"))]);
-        check(&asked_two, "warning NODE_SILENT", 0);
+        check(&asked_two, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
         let mut apart = three(|_| {});
         apart[2].answer = Ok(GetStatusResponse {
             unavailable: "not yet with the others".into(),

@@ -1,51 +1,67 @@
 //! Robots from a file: every row is judged before the first is sent, and every refusal names its line.
 //!
-//! ```text
-//! CSV: a header line, then one robot a line. NDJSON: one object a line with the same names.
-//! code                  required; hyphens and check digits are taken
-//! manufactured          required; RFC 3339 or a date
-//! body_serial           default: the serial in the code
-//! site                  default: empty
-//! origin                alpha-2; default: the maker's country
-//! firmware              FAMILY:BUILD; default main:1
-//! parts                 TYPE:SERIAL[:LOT] separated by spaces; compute and torso carry identity
-//! robot_key             64 hexadecimal digits
-//! prototype             true or false
-//! importers_filing      true or false
-//! maker_scheme, maker_country, maker_id      default: the flags
-//! ```
+//! What this room promises: a row is registered as it stands, or it is named with its line and the reason, and with
+//! `--refused` its own bytes come back in a file that can be imported again. One bad row does not stop the others. *Complete*
+//! means that every row of the file was read and is registered. How a file is read is in [`crate::sheet`], what cells mean in
+//! [`cells`].
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Write as _};
-use std::path::{Path, PathBuf};
+mod cells;
+mod refused;
+mod registered;
+#[cfg(test)]
+mod tests;
 
-use carnet_client::{BulkEvent, BulkReport, identity, keys};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect};
+use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker, key_identity};
+use carnet_domain::record::{BodyName, IdentifierScheme, key_identity};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
+use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::cells::{COLUMNS, Dates, Defaults};
+use self::refused::{Refused, SHOWN_MAX, Why};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{self, Failed};
-use crate::office::identifier;
 use crate::output::{Format, say};
 use crate::parse;
-use crate::robot::{firmware, part_text, sort_parts};
+use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable};
 
-/// Bad rows and refusals that are shown one by one; more are counted.
-const SHOWN_MAX: usize = 20;
+/// Records that are read at a time to compare rows with them.
+const READS_AT_ONCE: usize = 16;
+
+const COLUMNS_HELP: &str = "\
+Columns of a CSV file, names of NDJSON (`carnet robot template` writes a file to begin with):
+  code                required; hyphens and check digits are taken
+  manufactured        required; 2026-05-01, or RFC 3339 with a time; other forms: --dates
+  body_serial         the maker's serial of the body; default: the serial in the code
+  site                where made
+  origin              country of origin, two letters; default: the maker's country
+  firmware            FAMILY:BUILD; default main:1
+  parts               TYPE:SERIAL or TYPE:SERIAL:LOT, separated by spaces; compute and torso carry identity
+  robot_key           64 hexadecimal digits
+  prototype           true or false
+  importers_filing    true or false
+  maker_scheme, maker_country, maker_id      default: the options
+
+The first line of a CSV file names its columns. `,`, `;`, tab and `|` are taken between them. A column that is named otherwise,
+or is not wanted, is told by --map.";
 
 #[derive(Debug, Args)]
+#[command(after_help = COLUMNS_HELP)]
 pub(crate) struct ImportArgs {
-    /// The file; its ending says which form it has: .csv, .ndjson or .jsonl.
+    /// The file; its ending says which form it has: .csv, .tsv, .ndjson or .jsonl.
     file: PathBuf,
     /// Register of the makers' identifiers, where a row does not say.
     #[arg(long, default_value = "name", value_parser = parse::identifier_scheme)]
@@ -56,268 +72,273 @@ pub(crate) struct ImportArgs {
     /// The makers' identifier, where a row does not say.
     #[arg(long)]
     maker_id: Option<String>,
-    /// Send the good rows even if others are malformed.
+    /// How the file was saved, if not as UTF-8: gb18030, big5, shift_jis, euc-kr, windows-1252, utf-16le, …
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// What stands between cells; default is what stands most often in the header.
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<char>,
+    /// A column under another name: HEADER=COLUMN. HEADER=- passes a column over, *=- all that are not known. Repeatable.
+    #[arg(long, value_name = "HEADER=COLUMN", value_parser = mapping)]
+    map: Vec<(String, String)>,
+    /// How dates are written.
+    #[arg(long, value_enum, default_value = "iso")]
+    dates: Dates,
+    /// Send nothing if a single row is malformed.
     #[arg(long)]
-    skip_malformed: bool,
-    /// A code that is registered already is no failure: an import that was cut off can be repeated.
+    all_or_none: bool,
+    /// A code that is registered already with the values of its row is no failure: an import that was cut off can be repeated.
     #[arg(long)]
     resume: bool,
-    /// Where refused rows are written, one JSON object a line.
+    /// A new file for the rows that are not taken, as they stand; why stands beside it in FILE.why.ndjson.
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
-    /// Judge the file, and send nothing; shows how the first bodies are written.
+    /// Judge the file, ask the registry for the models and codes named, and send nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// One row as it stands in the file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Row {
-    code: String,
-    manufactured: String,
-    body_serial: Option<String>,
-    site: Option<String>,
-    origin: Option<String>,
-    firmware: Option<String>,
-    parts: Option<String>,
-    robot_key: Option<String>,
-    prototype: Option<bool>,
-    importers_filing: Option<bool>,
-    maker_scheme: Option<String>,
-    maker_country: Option<String>,
-    maker_id: Option<String>,
+/// Which file to begin with.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct TemplateArgs {
+    /// Of which form.
+    #[arg(long, value_enum, default_value = "csv")]
+    form: TemplateForm,
 }
 
-/// What rows fall back to.
-#[derive(Debug, Clone)]
-struct Defaults {
-    scheme: IdentifierScheme,
-    country: Option<String>,
-    id: Option<String>,
+/// The forms of a file of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TemplateForm {
+    /// A header and rows of cells.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
 }
 
-/// Which row names a body, a part or a key first: two rows that meet are one thing in the world, or a mistake.
+/// A file with every column and two rows, to be filled in.
+pub(crate) fn template(args: TemplateArgs) -> Value {
+    // A robot of which everything is said, and one of which only what is required is.
+    let full = [
+        "86-0001-100002-00000000000000001",
+        "2026-05-01",
+        "S-0001",
+        "Wuhan",
+        "CN",
+        "main:1",
+        "compute:C-0001 battery:B-0001:LOT-7",
+        "",
+        "false",
+        "false",
+        "name",
+        "CN",
+        "Example Robotics",
+    ];
+    let plain = [
+        "86-0001-100002-00000000000000002",
+        "2026-05-01T10:00:00+08:00",
+    ];
+    let columns = || COLUMNS.iter().map(|(name, _)| *name);
+    let text = match args.form {
+        TemplateForm::Csv => {
+            let empty = vec![""; COLUMNS.len() - plain.len()];
+            let lines = [
+                columns().collect::<Vec<_>>().join(","),
+                full.join(","),
+                [plain.as_slice(), &empty].concat().join(","),
+            ];
+            lines.join("\n")
+        }
+        TemplateForm::Ndjson => {
+            let object = |cells: &[&str]| {
+                let filled = columns().zip(cells).filter(|(_, cell)| !cell.is_empty());
+                let fields: serde_json::Map<String, Value> = filled
+                    .map(|(name, cell)| (name.to_owned(), Value::from(*cell)))
+                    .collect();
+                Value::Object(fields).to_string()
+            };
+            [object(&full), object(&plain)].join("\n")
+        }
+    };
+    text.into()
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((header, column)) if !header.is_empty() => {
+            Ok((header.to_owned(), column.trim().to_owned()))
+        }
+        _ => Err(format!("{text:?}: write HEADER=COLUMN")),
+    }
+}
+
+fn delimiter(text: &str) -> Result<char, String> {
+    let mut letters = text.chars();
+    match (text, letters.next(), letters.next()) {
+        ("\\t" | "tab", _, _) => Ok('\t'),
+        (_, Some(letter), None) if letter != '"' && !letter.is_alphanumeric() => Ok(letter),
+        _ => Err("write one character that is no letter, digit or quote, or \"tab\"".to_owned()),
+    }
+}
+
+impl ImportArgs {
+    fn reading(&self) -> Reading {
+        Reading {
+            columns: COLUMNS,
+            encoding: self.encoding.clone(),
+            delimiter: self.delimiter,
+            map: self.map.clone(),
+            begins_row: Some(|cell| parse::code(cell).is_ok()),
+        }
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults {
+            scheme: self.maker_scheme,
+            country: self.maker_country.clone(),
+            id: self.maker_id.clone(),
+            dates: self.dates,
+        }
+    }
+}
+
+impl From<Unreadable> for Failed {
+    fn from(Unreadable(fault): Unreadable) -> Self {
+        Self {
+            next: "Nothing was sent: correct the file, or say how it is to be read (carnet robot import --help).".into(),
+            ..Self::usage(fault)
+        }
+    }
+}
+
+/// Which row names a code, a body, a part or a key first: two rows that meet are one thing in the world, or a mistake.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<Digest, u64>);
+struct Seen {
+    codes: BTreeMap<Code, u64>,
+    things: BTreeMap<Digest, u64>,
+}
 
 impl Seen {
     fn first(&mut self, line: u64, registration: &Registration) -> Result<(), String> {
+        let same = |field: &str, other: u64| Err(format!("{field}: the same as in line {other}"));
+        if let Some(other) = self.codes.get(&registration.code) {
+            return same("code", *other);
+        }
         let parts = registration
             .identity_parts
             .iter()
             .chain(&registration.parts);
-        let named = std::iter::once(("body_serial", registration.body.identity()))
-            .chain(parts.map(|part| ("parts", part.identity())))
-            .chain(
-                registration
-                    .robot_key
-                    .as_ref()
-                    .map(|key| ("robot_key", key_identity(key))),
-            );
-        for (field, identity) in named {
-            if let Some(other) = self.0.insert(identity, line) {
-                self.0.insert(identity, other);
-                return Err(format!("{field}: the same as in line {other}"));
+        let named: Vec<(&str, Digest)> =
+            std::iter::once(("body_serial", registration.body.identity()))
+                .chain(parts.map(|part| ("parts", part.identity())))
+                .chain(
+                    registration
+                        .robot_key
+                        .as_ref()
+                        .map(|key| ("robot_key", key_identity(key))),
+                )
+                .collect();
+        // A row that is refused takes nothing: the next one may name the same things rightly.
+        for (at, (field, identity)) in named.iter().enumerate() {
+            if let Some(other) = self.things.get(identity) {
+                return same(field, *other);
+            }
+            if named.iter().take(at).any(|(_, before)| before == identity) {
+                return Err(format!("{field}: named twice in this row"));
             }
         }
+        self.codes.insert(registration.code, line);
+        self.things
+            .extend(named.into_iter().map(|(_, identity)| (identity, line)));
         Ok(())
     }
 }
 
-/// A row that is not a robot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct BadRow {
-    line: u64,
-    fault: String,
-}
-
-type Parsed = (u64, Result<Registration, BadRow>);
-
-impl Row {
-    fn registration(self, defaults: &Defaults) -> Result<Registration, String> {
-        let field = |name: &str, fault: String| format!("{name}: {fault}");
-        let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-        let code = parse::code(&self.code).map_err(|fault| field("code", fault))?;
-        let scheme = match filled(self.maker_scheme) {
-            Some(text) => {
-                parse::identifier_scheme(&text).map_err(|fault| field("maker_scheme", fault))?
-            }
-            None => defaults.scheme,
-        };
-        let required = |name: &str, value: Option<String>, default: &Option<String>| {
-            filled(value)
-                .or_else(|| default.clone())
-                .map(|text| text.trim().to_ascii_uppercase())
-                .ok_or_else(|| field(name, "missing; give it in the row or as a flag".into()))
-        };
-        let maker = Maker {
-            scheme,
-            country: required("maker_country", self.maker_country, &defaults.country)?,
-            identifier: identifier(scheme, &required("maker_id", self.maker_id, &defaults.id)?)
-                .map_err(|fault| field("maker_id", fault))?,
-        };
-        let body_serial = filled(self.body_serial).unwrap_or_else(|| code.serial().to_string());
-        let parts = filled(self.parts).unwrap_or_default();
-        let parts = parts
-            .split_whitespace()
-            .map(part_text)
-            .collect::<Result<Vec<_>, _>>();
-        let (identity_parts, parts) =
-            sort_parts(&parts.map_err(|fault| field("parts", fault))?, &maker);
-        let firmware = match filled(self.firmware) {
-            Some(text) => firmware(&text).map_err(|fault| field("firmware", fault))?,
-            None => Firmware {
-                family: "main".into(),
-                build: 1,
-            },
-        };
-        let robot_key = match filled(self.robot_key) {
-            None => None,
-            Some(text) => {
-                let bytes = keys::parse_seed(&text)
-                    .ok_or_else(|| field("robot_key", "expected 64 hexadecimal digits".into()))?;
-                Some(
-                    PublicKey::enroll(bytes)
-                        .map_err(|error| field("robot_key", error.to_string()))?,
-                )
-            }
-        };
-        Ok(Registration {
-            code,
-            body: BodyName {
-                maker: maker.clone(),
-                serial: identity::canonical(&body_serial)
-                    .map_err(|fault| field("body_serial", fault))?,
-            },
-            manufactured: parse::instant(&self.manufactured)
-                .map_err(|fault| field("manufactured", fault))?,
-            site: filled(self.site).unwrap_or_default(),
-            origin: filled(self.origin)
-                .unwrap_or_else(|| maker.country.clone())
-                .to_ascii_uppercase(),
-            prototype: self.prototype.unwrap_or(false),
-            importers_filing: self.importers_filing.unwrap_or(false),
-            identity_parts,
-            parts,
-            robot_key,
-            firmware,
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Csv,
-    Ndjson,
-}
-
-fn form_of(path: &Path) -> Result<Form, Failed> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("csv") => Ok(Form::Csv),
-        Some("ndjson" | "jsonl") => Ok(Form::Ndjson),
-        _ => Err(Failed::usage(format!(
-            "{}: the ending must be .csv, .ndjson or .jsonl",
-            path.display()
-        ))),
-    }
-}
-
-/// The rows of a file, lazily: a file may be larger than memory.
-fn rows(
-    form: Form,
-    reader: impl BufRead + 'static,
+/// The rows of a file as robots.
+struct Robots {
+    rows: Rows,
     defaults: Defaults,
-) -> Box<dyn Iterator<Item = Parsed>> {
-    let mut seen = Seen::default();
-    let mut judge = move |line: u64, row: Result<Row, String>| {
-        let registration = row.and_then(|row| {
-            let registration = row.registration(&defaults)?;
-            seen.first(line, &registration)?;
+    seen: Seen,
+}
+
+/// One row: a robot, or what is wrong with it.
+struct Judged {
+    line: u64,
+    bytes: Range<u64>,
+    robot: Result<Registration, String>,
+}
+
+impl Robots {
+    fn of(rows: Rows, defaults: Defaults) -> Self {
+        Self {
+            rows,
+            defaults,
+            seen: Seen::default(),
+        }
+    }
+
+    fn judge(&mut self, row: Row) -> Judged {
+        let Row { line, bytes, cells } = row;
+        let robot = cells.and_then(|cells| {
+            let registration = cells::registration(&cells, &self.defaults)?;
+            self.seen.first(line, &registration)?;
             Ok(registration)
         });
-        (line, registration.map_err(|fault| BadRow { line, fault }))
-    };
-    match form {
-        Form::Csv => {
-            let reader = csv::ReaderBuilder::new()
-                .trim(csv::Trim::All)
-                .from_reader(reader);
-            let mut rows = reader.into_deserialize::<Row>();
-            Box::new(std::iter::from_fn(move || {
-                let row = rows.next()?;
-                let line = match &row {
-                    Ok(_) => rows.reader().position().line().saturating_sub(1),
-                    Err(error) => error.position().map_or(0, csv::Position::line),
-                };
-                Some(judge(line, row.map_err(|error| csv_fault(&error))))
-            }))
-        }
-        Form::Ndjson => {
-            let lines = (1..).zip(reader.lines());
-            let filled =
-                lines.filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
-            Box::new(filled.map(move |(line, text)| {
-                let row = text.map_err(|error| error.to_string());
-                judge(
-                    line,
-                    row.and_then(|text| {
-                        serde_json::from_str(&text).map_err(|error| error.to_string())
-                    }),
-                )
-            }))
-        }
+        Judged { line, bytes, robot }
     }
 }
 
-fn csv_fault(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => {
-            format!("{len} columns, the header has {expected_len}")
-        }
-        _ => error.to_string(),
-    }
-}
+impl Iterator for Robots {
+    type Item = Result<Judged, Unreadable>;
 
-fn open(path: &Path, defaults: &Defaults) -> Result<Box<dyn Iterator<Item = Parsed>>, Failed> {
-    let form = form_of(path)?;
-    let file =
-        File::open(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
-    Ok(rows(form, BufReader::new(file), defaults.clone()))
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = self.rows.next()?;
+        Some(row.map(|row| self.judge(row)))
+    }
 }
 
 /// What a first pass over the file found.
-#[derive(Debug, Default, PartialEq, Eq)]
 struct Survey {
     good: u64,
     /// The first bodies, as they are registered.
     made: Vec<Value>,
     bad_count: u64,
-    bad: Vec<BadRow>,
+    bad: Vec<Value>,
+    /// Of all that was read: a second pass must read the same.
+    digest: Digest,
+    head: Range<u64>,
 }
 
-fn survey(rows: impl Iterator<Item = Parsed>) -> Survey {
-    let mut survey = Survey::default();
-    for (line, row) in rows {
-        match row {
+fn survey(mut robots: Robots) -> Result<Survey, Unreadable> {
+    let head = robots.rows.head();
+    let (mut good, mut made, mut bad_count, mut bad) = (0, Vec::new(), 0, Vec::new());
+    for judged in &mut robots {
+        let judged = judged?;
+        match judged.robot {
             Ok(registration) => {
-                survey.good += 1;
-                if survey.made.len() < SHOWN_MAX {
-                    survey.made.push(body(line, &registration.body));
+                good += 1;
+                if made.len() < SHOWN_MAX {
+                    made.push(body(judged.line, &registration.body));
                 }
             }
-            Err(bad) => {
-                survey.bad_count += 1;
-                if survey.bad.len() < SHOWN_MAX {
-                    survey.bad.push(bad);
+            Err(fault) => {
+                bad_count += 1;
+                if bad.len() < SHOWN_MAX {
+                    bad.push(json!({"line": judged.line.to_string(), "fault": fault}));
                 }
             }
         }
     }
-    survey
+    if good + bad_count == 0 {
+        return Err(Unreadable("the file has a header and no row".into()));
+    }
+    Ok(Survey {
+        good,
+        made,
+        bad_count,
+        bad,
+        digest: robots.rows.digest(),
+        head,
+    })
 }
 
 /// What was made of the spelling of a row's body.
@@ -335,62 +356,40 @@ pub(crate) async fn run(
     settings: &Settings,
     format: Format,
 ) -> Result<Outcome, Failed> {
-    let defaults = Defaults {
-        scheme: args.maker_scheme,
-        country: args.maker_country.clone(),
-        id: args.maker_id.clone(),
-    };
-    let survey = survey(open(&args.file, &defaults)?);
-    let malformed = survey
-        .bad
-        .iter()
-        .map(|bad| json!({"line": bad.line.to_string(), "fault": bad.fault}));
-    let malformed: Vec<Value> = malformed.collect();
-    if 0 < survey.bad_count && !args.skip_malformed {
-        for bad in &survey.bad {
-            say(format!("line {}: {}", bad.line, bad.fault));
-        }
-        let text = format!(
-            "{} of {} rows are malformed; nothing was sent",
-            survey.bad_count,
-            survey.bad_count + survey.good
-        );
-        let mut failed = Failed::usage(text);
-        failed.next = "Correct the rows, or send the good ones with --skip-malformed.".into();
-        return Err(failed);
+    let sheet = Sheet::open(&args.file, args.reading())?;
+    let robots = || Ok::<_, Unreadable>(Robots::of(sheet.rows()?, args.defaults()));
+    let survey = survey(robots()?)?;
+    if 0 < survey.bad_count && (args.all_or_none || survey.good == 0) {
+        return Err(nothing_sent(&survey));
     }
     if args.dry_run {
-        let value = json!({
-            "dry_run": true,
-            "rows": survey.good.to_string(),
-            "malformed": survey.bad_count.to_string(),
-            "malformed_rows": malformed,
-            "first_bodies": survey.made,
-        });
-        return Ok(value.into());
+        return foresee(&args, settings, robots()?, &survey).await;
     }
     let client = settings.client()?;
+    let refused = match &args.refused {
+        Some(path) => Refused::into(path, &sheet, &survey.head)?,
+        None => Refused::nowhere(),
+    };
     let progress = progress(survey.good, format);
-    let mut refusals = Refusals::new(args.refused.as_deref(), args.resume)?;
-    let mut lines = LineBook::default();
     let started = std::time::Instant::now();
-    // The iterator is read a request ahead of its answers, so lines are remembered until they are answered.
-    let shared = std::cell::RefCell::new(&mut lines);
-    let good = open(&args.file, &defaults)?.filter_map(|(line, row)| Some((line, row.ok()?)));
-    let commands = good.map(|(line, registration)| {
-        shared
-            .borrow_mut()
-            .sent(line, registration.code.to_string());
-        Command::Register { registration }
+    // The iterator is read a request ahead of its answers, so what is sent is remembered until it is answered.
+    let pass = RefCell::new(Pass {
+        sheet: &sheet,
+        robots: robots()?,
+        refused,
+        open: BTreeMap::new(),
+        sent: 0,
+        malformed: 0,
+        exist: BTreeSet::new(),
+        resume: args.resume,
+        broken: None,
     });
+    let commands = std::iter::from_fn(|| pass.borrow_mut().next_command());
     let ended = client
         .submit_bulk(commands, |event| match event {
             BulkEvent::Answered { index, answer } => {
                 progress.inc(1);
-                let (line, code) = shared.borrow_mut().answered(index);
-                if let ItemAnswer::Refused { rejection } = answer {
-                    refusals.add(line, &code, rejection);
-                }
+                pass.borrow_mut().answered(index, answer);
             }
             BulkEvent::Resumed { attempts, failure } => {
                 progress.suspend(|| say(format!("sending again (attempt {attempts}): {failure}")));
@@ -398,61 +397,416 @@ pub(crate) async fn run(
         })
         .await;
     progress.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
-    let (report, failure) = match ended {
-        Ok(report) => (report, None),
-        Err(failure) => (failure.report, Some(failure.source)),
+    let mut pass = pass.into_inner();
+    let mut end = Ended {
+        seconds: started.elapsed().as_secs_f64(),
+        rows: survey.good + survey.bad_count,
+        first_unanswered: pass.open.first_key_value().map(|(_, sent)| sent.line),
+        ..Ended::default()
     };
-    let mut value = shown(&report, &refusals, survey.bad_count, &malformed, seconds);
+    let failure = match ended {
+        Ok(report) => {
+            end.report = report;
+            None
+        }
+        Err(failure) => {
+            end.report = failure.report;
+            Some(failure.source)
+        }
+    };
+    // The compared rows come from the file once more: what was sent is not kept.
+    let compared = match &failure {
+        None if !pass.exist.is_empty() => compare(&client, &mut pass, robots()?).await,
+        _ => Ok(0),
+    };
+    let changed = failure.is_none() && pass.robots.rows.digest() != survey.digest;
+    end.malformed = pass.malformed;
+    let broken = pass.broken.take();
+    let (count, shown, kept) = pass.refused.finish();
+    (end.refused, end.refused_rows) = (count.saturating_sub(end.malformed), shown);
     if let Some(error) = failure {
-        let line = lines.first_unanswered();
-        say(format!(
-            "stopped after {} answers, at line {line}",
-            report.answered
-        ));
-        let mut failed = Failed::from(error);
-        failed.text = format!("{}; rows from line {line} on are not answered", failed.text);
-        failed.next =
-            "Run the import again with --resume: rows that are registered already are passed over."
-                .into();
-        return Err(failed);
+        return Err(end.stopped(error, kept.err()));
     }
-    for refusal in &refusals.shown {
+    match compared {
+        Ok(already) => end.already = already,
+        Err(error) => return Err(end.not_compared(error)),
+    }
+    let unread = match (broken, changed) {
+        (Some(Unreadable(fault)), _) => Some(fault),
+        (None, true) => Some("the file changed while it was read".to_owned()),
+        (None, false) => None,
+    };
+    Ok(end.shown(unread, kept, args.refused.is_none()))
+}
+
+/// Why a file with malformed rows was not sent at all.
+fn nothing_sent(survey: &Survey) -> Failed {
+    for bad in &survey.bad {
         say(format!(
             "line {}: {}",
-            refusal["line"].as_str().unwrap_or("?"),
-            refusal["message"].as_str().unwrap_or("")
+            text(bad, "line"),
+            text(bad, "fault")
         ));
     }
-    let code = if refusals.count == 0 && survey.bad_count == 0 {
+    let rows = survey.bad_count + survey.good;
+    let mut failed = Failed::usage(format!(
+        "{} of {rows} rows are malformed; nothing was sent; the first: line {}: {}",
+        survey.bad_count,
+        survey.bad.first().map_or("", |bad| text(bad, "line")),
+        survey.bad.first().map_or("", |bad| text(bad, "fault")),
+    ));
+    failed.next = match survey.good {
+        0 => {
+            "Correct the rows, or say how they are to be read (carnet robot import --help).".into()
+        }
+        _ => "Correct the rows, or leave --all-or-none out to send the good ones.".into(),
+    };
+    failed
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The pass in which rows are sent.
+struct Pass<'a> {
+    sheet: &'a Sheet,
+    robots: Robots,
+    refused: Refused,
+    /// What was sent and is not answered, by its place among all that was sent.
+    open: BTreeMap<u64, Sent>,
+    sent: u64,
+    malformed: u64,
+    /// Lines of the rows whose code the registry has already, with `--resume`.
+    exist: BTreeSet<u64>,
+    resume: bool,
+    /// Why the file was not read to its end.
+    broken: Option<Unreadable>,
+}
+
+struct Sent {
+    line: u64,
+    bytes: Range<u64>,
+    code: Code,
+}
+
+impl Pass<'_> {
+    fn next_command(&mut self) -> Option<Command> {
+        loop {
+            let Judged { line, bytes, robot } = match self.robots.next()? {
+                Ok(judged) => judged,
+                Err(error) => {
+                    self.broken = Some(error);
+                    return None;
+                }
+            };
+            match robot {
+                Ok(registration) => {
+                    let code = registration.code;
+                    self.open.insert(self.sent, Sent { line, bytes, code });
+                    self.sent += 1;
+                    return Some(Command::Register { registration });
+                }
+                Err(fault) => {
+                    self.malformed += 1;
+                    self.refused
+                        .add(self.sheet, &bytes, Why::malformed(line, &fault));
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, index: u64, answer: &ItemAnswer) {
+        let Some(sent) = self.open.remove(&index) else {
+            return;
+        };
+        if let ItemAnswer::Refused { rejection } = answer {
+            if self.resume && rejection.reason == Reason::CodeExists {
+                self.exist.insert(sent.line);
+                return;
+            }
+            self.refused
+                .add(self.sheet, &sent.bytes, why(&sent, rejection));
+        }
+    }
+}
+
+fn why(sent: &Sent, rejection: &Rejection) -> Why {
+    Why {
+        line: sent.line,
+        code: Some(sent.code.to_string()),
+        reason: rejection.reason.name().to_owned(),
+        message: rejection.to_string(),
+        next: rejection.reason.remedy().to_owned(),
+    }
+}
+
+/// Compares the rows whose codes exist with what is registered. How many are the same; the others are refused.
+async fn compare(client: &Client, pass: &mut Pass<'_>, robots: Robots) -> Result<u64, ClientError> {
+    let exist = std::mem::take(&mut pass.exist);
+    let rows = robots
+        .filter_map(Result::ok)
+        .filter(|row| exist.contains(&row.line));
+    let rows = rows.filter_map(|row| Some((row.line, row.bytes, row.robot.ok()?)));
+    let compared = futures::stream::iter(rows).map(|(line, bytes, registration)| async move {
+        let found = registered::differences(client, &registration).await;
+        found.map(|differences| (line, bytes, registration.code, differences))
+    });
+    let mut compared = compared.buffered(READS_AT_ONCE);
+    let mut already = 0;
+    while let Some(found) = compared.next().await {
+        let (line, bytes, code, differences) = found?;
+        if differences.is_empty() {
+            already += 1;
+            continue;
+        }
+        let why = Why {
+            line,
+            code: Some(code.to_string()),
+            reason: "REGISTERED_OTHERWISE".into(),
+            message: format!("the code is registered with other values: {}", differences.join("; ")),
+            next: "Find out which values are right; a wrong one there is corrected by an action on the robot, in the row by \
+                   editing it."
+                .into(),
+        };
+        pass.refused.add(pass.sheet, &bytes, why);
+    }
+    Ok(already)
+}
+
+/// How an import ended.
+#[derive(Default)]
+struct Ended {
+    report: BulkReport,
+    seconds: f64,
+    /// Rows in the file.
+    rows: u64,
+    malformed: u64,
+    /// Rows refused by the registry, or registered with other values.
+    refused: u64,
+    refused_rows: Vec<Value>,
+    already: u64,
+    first_unanswered: Option<u64>,
+}
+
+impl Ended {
+    /// It stopped on the way: what is known of the rows before and behind.
+    fn stopped(self, error: ClientError, not_kept: Option<String>) -> Failed {
+        let done = self.report.done;
+        let mut failed = Failed::from(error);
+        if done > 0 && failed.effect == Effect::None {
+            failed.effect = Effect::Happened;
+        }
+        let from = match self.first_unanswered {
+            Some(line) => format!("rows from line {line} on are not answered"),
+            None => "the rows behind are not sent".to_owned(),
+        };
+        failed.text = format!(
+            "{}; {done} of {} rows are registered, {} were refused; {from}",
+            failed.text,
+            self.rows,
+            self.refused + self.malformed
+        );
+        if let Some(fault) = not_kept {
+            failed.text = format!(
+                "{}; refused rows could not be written: {fault}",
+                failed.text
+            );
+        }
+        failed.next = "Run the import again with --resume: rows that are registered as they stand are passed over.".into();
+        failed
+    }
+
+    /// All rows are answered, but not all could be compared with what is there.
+    fn not_compared(self, error: ClientError) -> Failed {
+        let done = self.report.done;
+        let mut failed = Failed::from(error);
+        if done > 0 {
+            failed.effect = Effect::Happened;
+        }
+        failed.text = format!(
+            "{done} of {} rows are registered now; rows whose codes were there before could not be compared: {}",
+            self.rows, failed.text
+        );
+        failed.next = "Run the import again with --resume.".into();
+        failed
+    }
+
+    fn shown(
+        self,
+        unread: Option<String>,
+        kept: Result<Option<String>, String>,
+        nowhere: bool,
+    ) -> Outcome {
+        let report = &self.report;
+        for row in &self.refused_rows {
+            say(format!(
+                "line {}: {}",
+                text(row, "line"),
+                text(row, "message")
+            ));
+        }
+        let not_taken = self.refused + self.malformed;
+        let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
+        if more > 0 {
+            say(format!("{more} more rows were not taken"));
+        }
+        if not_taken > 0 && nowhere {
+            say(
+                "to have the rows that were not taken as a file, import again with --resume and --refused FILE",
+            );
+        }
+        if let Err(fault) = &kept {
+            say(format!("refused rows could not be written: {fault}"));
+        }
+        if let Some(fault) = &unread {
+            say(format!("the file was not read to its end: {fault}"));
+        }
+        // The books must close: a row is registered, there before, refused, or malformed.
+        let accounted = report.done + self.already + not_taken;
+        let complete = not_taken == 0 && unread.is_none() && kept.is_ok() && accounted == self.rows;
+        let mut value = json!({
+            "rows": self.rows.to_string(),
+            "registered": report.done.to_string(),
+            "already_registered": self.already.to_string(),
+            "refused": self.refused.to_string(),
+            "malformed": self.malformed.to_string(),
+            "requests": report.requests.to_string(),
+            "streams": report.streams.to_string(),
+            "seconds": format!("{:.3}", self.seconds),
+            "per_second": format!("{:.0}", report.answered as f64 / self.seconds.max(1e-9)),
+            "log_index": report.position.log_index.to_string(),
+            "rows_not_taken": self.refused_rows,
+        });
+        if let Some(more) = Some(more).filter(|more| *more > 0) {
+            value["rows_not_taken_and_not_shown"] = more.to_string().into();
+        }
+        if let Ok(Some(file)) = &kept {
+            value["refused_file"] = file.as_str().into();
+        }
+        if let Err(fault) = kept {
+            value["refused_file_fault"] = fault.into();
+        }
+        if let Some(fault) = unread {
+            value["not_read"] = fault.into();
+        }
+        value["took_effect"] = (report.done > 0).into();
+        value["complete"] = complete.into();
+        let code = if complete { 0 } else { exit::ERROR };
+        Outcome { value, code }
+    }
+}
+
+/// Says what an import would come to, and sends nothing.
+async fn foresee(
+    args: &ImportArgs,
+    settings: &Settings,
+    robots: Robots,
+    survey: &Survey,
+) -> Result<Outcome, Failed> {
+    let mut value = json!({
+        "dry_run": true,
+        "rows": (survey.good + survey.bad_count).to_string(),
+        "malformed": survey.bad_count.to_string(),
+        "malformed_rows": survey.bad,
+        "first_bodies": survey.made,
+    });
+    let mut would = Vec::new();
+    let mut count = 0_u64;
+    if settings.has_endpoints() {
+        let client = settings.client()?;
+        let asked = Asked {
+            client: &client,
+            models: models(&client, robots.filter_map(Result::ok)).await?,
+            resume: args.resume,
+        };
+        let sheet = Sheet::open(&args.file, args.reading())?;
+        let rows = Robots::of(sheet.rows()?, args.defaults()).filter_map(Result::ok);
+        let rows = rows.filter_map(|row| Some((row.line, row.robot.ok()?)));
+        let asked = &asked;
+        let rows = futures::stream::iter(rows).map(|(line, robot)| async move {
+            asked
+                .judge(&robot)
+                .await
+                .map(|fault| (line, robot.code, fault))
+        });
+        let mut rows = rows.buffered(READS_AT_ONCE);
+        while let Some(row) = rows.next().await {
+            let (line, code, fault) = row?;
+            let Some((reason, message)) = fault else {
+                continue;
+            };
+            count += 1;
+            if would.len() < SHOWN_MAX {
+                would.push(json!({"line": line.to_string(), "code": code.to_string(), "reason": reason, "message": message}));
+            }
+        }
+        value["would_be_refused"] = count.to_string().into();
+        value["rows_that_would_be_refused"] = would.into();
+    } else {
+        say("no endpoint is given: the registry was not asked for models and codes");
+    }
+    value["registry_asked"] = settings.has_endpoints().into();
+    let code = if count == 0 && survey.bad_count == 0 {
         0
     } else {
         exit::ERROR
     };
-    value["complete"] = (code == 0).into();
     Ok(Outcome { value, code })
 }
 
-fn shown(
-    report: &BulkReport,
-    refusals: &Refusals,
-    bad: u64,
-    malformed: &[Value],
-    seconds: f64,
-) -> Value {
-    json!({
-        "registered": report.done.to_string(),
-        "refused": refusals.count.to_string(),
-        "already_registered": refusals.already.to_string(),
-        "malformed": bad.to_string(),
-        "requests": report.requests.to_string(),
-        "streams": report.streams.to_string(),
-        "seconds": format!("{seconds:.3}"),
-        "per_second": format!("{:.0}", report.answered as f64 / seconds.max(1e-9)),
-        "log_index": report.position.log_index.to_string(),
-        "refused_rows": refusals.shown,
-        "malformed_rows": malformed,
-    })
+/// What the registry says of each model that the rows name: why its robots would be refused, if they would.
+async fn models(
+    client: &Client,
+    rows: impl Iterator<Item = Judged>,
+) -> Result<BTreeMap<carnet_domain::bytes::code::ModelId, Option<Reason>>, ClientError> {
+    let ids: BTreeSet<_> = rows
+        .filter_map(|row| Some(row.robot.ok()?.code.model_id()))
+        .collect();
+    let mut out = BTreeMap::new();
+    for id in ids {
+        let standing = crate::submit::no_robots_of(client, &id).await?;
+        out.insert(id, standing);
+    }
+    Ok(out)
+}
+
+/// Whom a dry run asks.
+struct Asked<'a> {
+    client: &'a Client,
+    models: BTreeMap<carnet_domain::bytes::code::ModelId, Option<Reason>>,
+    resume: bool,
+}
+
+impl Asked<'_> {
+    /// Why a row would be refused, as far as records tell: the model, and a code that is there.
+    async fn judge(&self, robot: &Registration) -> Result<Option<(String, String)>, ClientError> {
+        if let Some(Some(reason)) = self.models.get(&robot.code.model_id()) {
+            let text = Rejection::from(*reason).to_string();
+            return Ok(Some((reason.name().to_owned(), text)));
+        }
+        match self.client.robot(&robot.code).await {
+            Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => {
+                let differences = registered::differences(self.client, robot).await?;
+                Ok(match (differences.is_empty(), self.resume) {
+                    (true, true) => None,
+                    (true, false) => Some((
+                        Reason::CodeExists.name().to_owned(),
+                        "registered already, with the same values".to_owned(),
+                    )),
+                    (false, _) => Some((
+                        Reason::CodeExists.name().to_owned(),
+                        format!(
+                            "registered already, with other values: {}",
+                            differences.join("; ")
+                        ),
+                    )),
+                })
+            }
+        }
+    }
 }
 
 fn progress(count: u64, format: Format) -> ProgressBar {
@@ -469,203 +823,4 @@ fn progress(count: u64, format: Format) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// Lines of the rows sent, until they are answered. Answers may come in any order inside a request.
-#[derive(Debug, Default)]
-struct LineBook {
-    next: u64,
-    open: BTreeMap<u64, (u64, String)>,
-}
-
-impl LineBook {
-    fn sent(&mut self, line: u64, code: String) {
-        self.open.insert(self.next, (line, code));
-        self.next += 1;
-    }
-
-    fn answered(&mut self, index: u64) -> (u64, String) {
-        self.open.remove(&index).unwrap_or_default()
-    }
-
-    fn first_unanswered(&self) -> u64 {
-        self.open
-            .first_key_value()
-            .map_or(0, |(_, (line, _))| *line)
-    }
-}
-
-/// Refused rows: the first are shown, all are counted, and written to a file if one was named.
-struct Refusals {
-    count: u64,
-    already: u64,
-    resume: bool,
-    shown: Vec<Value>,
-    file: Option<std::io::BufWriter<File>>,
-}
-
-impl Refusals {
-    fn new(path: Option<&Path>, resume: bool) -> Result<Self, Failed> {
-        let file = match path {
-            Some(path) => {
-                let file = File::create(path)
-                    .map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
-                Some(std::io::BufWriter::new(file))
-            }
-            None => None,
-        };
-        Ok(Self {
-            count: 0,
-            already: 0,
-            resume,
-            shown: Vec::new(),
-            file,
-        })
-    }
-
-    fn add(&mut self, line: u64, code: &str, rejection: &Rejection) {
-        if self.resume && rejection.reason == Reason::CodeExists {
-            self.already += 1;
-            return;
-        }
-        self.count += 1;
-        let row = json!({
-            "line": line.to_string(),
-            "code": code,
-            "reason": rejection.reason.name(),
-            "message": rejection.to_string(),
-            "next": rejection.reason.remedy(),
-        });
-        if let Some(file) = &mut self.file
-            && let Err(error) = writeln!(file, "{row}")
-        {
-            say(format!("refused rows cannot be written: {error}"));
-            self.file = None;
-        }
-        if self.shown.len() < SHOWN_MAX {
-            self.shown.push(row);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn defaults() -> Defaults {
-        Defaults {
-            scheme: IdentifierScheme::Name,
-            country: Some("CN".into()),
-            id: Some("Unitree".into()),
-        }
-    }
-
-    fn check(form: Form, text: &'static str) -> Vec<(u64, Result<String, String>)> {
-        let rows = rows(form, BufReader::new(text.as_bytes()), defaults());
-        rows.map(|(line, row)| {
-            (
-                line,
-                row.map(|r| r.code.to_string()).map_err(|bad| bad.fault),
-            )
-        })
-        .collect()
-    }
-
-    const CODE_1: &str = "86000110000200000000000000001";
-    const CODE_2: &str = "86000110000200000000000000002";
-
-    #[test]
-    fn csv_rows_are_told_by_their_line() {
-        let text = "code,manufactured,parts\n\
-            86-0001-100002-00000000000000001,2026-05-01,compute:C1 battery:B1:L7\n\
-            86-0001-10000X-00000000000000009,2026-05-01,\n\
-            86000110000200000000000000002,yesterday,\n\
-            86000110000200000000000000002,2026-05-01,wheel:1\n\
-            86000110000200000000000000002,2026-05-01\n\
-            86000110000200000000000000002,2026-05-01,\n";
-        let found = check(Form::Csv, text);
-        let lines: Vec<u64> = found.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [2, 3, 4, 5, 6, 7]);
-        assert_eq!(found[0].1, Ok(CODE_1.into()));
-        let fault = |at: usize| found[at].1.clone().expect_err("a fault");
-        assert!(
-            fault(1).starts_with("code: model segment, position 13"),
-            "{}",
-            fault(1)
-        );
-        assert!(fault(2).starts_with("manufactured: "), "{}", fault(2));
-        assert!(fault(3).starts_with("parts: one of "), "{}", fault(3));
-        assert_eq!(fault(4), "2 columns, the header has 3");
-        assert_eq!(found[5].1, Ok(CODE_2.into()));
-    }
-
-    #[test]
-    fn a_misspelt_column_is_refused() {
-        let found = check(
-            Form::Csv,
-            "code,manufactured,firmwear\n86000110000200000000000000001,2026-05-01,x\n",
-        );
-        let fault = found[0].1.clone().expect_err("a fault");
-        assert!(fault.contains("firmwear"), "{fault}");
-    }
-
-    #[test]
-    fn ndjson_takes_the_same_names() {
-        let text = "{\"code\":\"86000110000200000000000000001\",\"manufactured\":\"2026-05-01\",\"prototype\":true}\n\
-            \n\
-            {\"code\":\"86000110000200000000000000002\"\n\
-            {\"code\":\"86000110000200000000000000002\",\"manufactured\":\"2026-05-01T10:00:00Z\"}\n";
-        let found = check(Form::Ndjson, text);
-        assert_eq!(
-            found.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
-            [1, 3, 4]
-        );
-        assert_eq!(found[0].1, Ok(CODE_1.into()));
-        assert!(found[1].1.is_err());
-        assert_eq!(found[2].1, Ok(CODE_2.into()));
-    }
-
-    #[test]
-    fn the_body_is_the_same_however_the_row_writes_it() {
-        let of = |row: Row| row.registration(&defaults()).expect("a robot").body;
-        let plain = || Row {
-            code: CODE_1.into(),
-            manufactured: "2026-05-01".into(),
-            ..Row::default()
-        };
-        let spelt = Row {
-            body_serial: Some(" 00000000000000001 ".into()),
-            maker_id: Some("UNITREE".into()),
-            ..plain()
-        };
-        assert_eq!(of(plain()), of(spelt));
-        let other = Row {
-            maker_country: Some("DE".into()),
-            ..plain()
-        };
-        assert_ne!(of(plain()), of(other));
-    }
-
-    #[test]
-    fn rows_that_meet_in_the_world_are_shown_to_each_other() {
-        let text = "code,manufactured,body_serial,parts\n\
-            86000110000200000000000000001,2026-05-01,s 1,battery:B1\n\
-            86000110000200000000000000002,2026-05-01,S-1,\n\
-            86000110000200000000000000003,2026-05-01,S-3,battery:b1\n\
-            86000110000200000000000000004,2026-05-01,S-4,battery:B4\n";
-        let found = check(Form::Csv, text);
-        let fault = |at: usize| found[at].1.clone().expect_err("a fault");
-        assert!(found[0].1.is_ok() && found[3].1.is_ok());
-        assert_eq!(fault(1), "body_serial: the same as in line 2");
-        assert_eq!(fault(2), "parts: the same as in line 2");
-    }
-
-    #[test]
-    fn a_resumed_import_passes_over_what_is_there() {
-        let mut refusals = Refusals::new(None, true).expect("no file");
-        refusals.add(2, CODE_1, &Rejection::from(Reason::CodeExists));
-        refusals.add(3, CODE_2, &Rejection::from(Reason::ModelNotApproved));
-        assert_eq!((refusals.already, refusals.count), (1, 1));
-        assert_eq!(refusals.shown[0]["line"], "3");
-    }
 }

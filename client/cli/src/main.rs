@@ -17,6 +17,7 @@ mod output;
 mod parse;
 mod recall;
 mod robot;
+mod sheet;
 mod skip;
 mod submit;
 mod trust;
@@ -41,7 +42,8 @@ Exit codes:
   3  not found
   4  the verdict is INVALID
   5  the verdict is STALE or INDETERMINATE
-  6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded
+  6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded, or
+     one more node lost stops all writes
 
 Times are RFC 3339, a date (2026-06-01) or relative (+30d, -2h). Digests are 64 hexadecimal digits or a file.
 Codes: country 2, enterprise 4, model 6, serial 17 characters; under a prefix of digits all are digits, under one of

@@ -12,13 +12,14 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::order::{self, Order};
+use crate::output::say_more;
 use crate::parse::{self, When};
-use crate::submit::{self, Write};
+use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
 
 /// Who made or runs something, as the world knows them.
@@ -33,6 +34,21 @@ pub(crate) struct MakerArgs {
     /// The identifier.
     #[arg(long)]
     pub(crate) maker_id: String,
+}
+
+/// Records asked for at a time.
+const PAGE_SIZE: u32 = 1_000;
+
+/// Rows up to the limit, and a word if there are more. A server that lists no further than one page fills it and says so by
+/// nothing: then that is said, too.
+fn listed(what: &str, mut rows: Vec<Value>, limit: usize, known: usize, token: &str) -> Outcome {
+    let page = rows.len().saturating_sub(known);
+    let full = token.is_empty() && page == PAGE_SIZE as usize;
+    if !token.is_empty() || limit < rows.len() || full {
+        say_more(what, limit.min(rows.len()));
+    }
+    rows.truncate(limit);
+    Value::Array(rows).into()
 }
 
 /// The one written form of a maker's identifier.
@@ -80,12 +96,20 @@ pub(crate) enum Enterprise {
     },
     /// Shows an enterprise.
     Get {
-        /// Prefix and enterprise code.
+        /// Prefix and enterprise code: 86-0001.
+        #[arg(value_parser = parse::enterprise)]
         id: EnterpriseId,
+    },
+    /// Lists enterprises.
+    List {
+        /// At most this many.
+        #[arg(long, default_value = "100")]
+        limit: usize,
     },
     /// Suspends, reinstates or strikes off an enterprise.
     Status {
-        /// Prefix and enterprise code.
+        /// Prefix and enterprise code: 86-0001.
+        #[arg(value_parser = parse::enterprise)]
         id: EnterpriseId,
         /// active, suspended or struck-off.
         #[arg(value_parser = parse::enterprise_status)]
@@ -93,6 +117,8 @@ pub(crate) enum Enterprise {
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        sure: Sure,
         #[command(flatten)]
         write: Write,
     },
@@ -118,13 +144,24 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
                 valid_from,
                 valid_to,
             };
-            submit::one(
-                settings,
-                write,
-                command,
-                json!({"enterprise_code": code.to_string()}),
-            )
-            .await
+            // As every other command takes it: with the prefix.
+            let id = settings.registry().map(|prefix| format!("{prefix}{code}"));
+            let shown = json!({"enterprise": id.unwrap_or_else(|_| code.to_string())});
+            submit::one(settings, write, command, shown).await
+        }
+        Enterprise::List { limit } => {
+            let client = settings.client()?;
+            let mut rows = Vec::new();
+            let mut token = String::new();
+            loop {
+                let page = client.enterprises(PAGE_SIZE, &token).await?;
+                let known = rows.len();
+                rows.extend(page.values.iter().map(view::enterprise));
+                token = page.next;
+                if token.is_empty() || limit < rows.len() {
+                    return Ok(listed("enterprises", rows, limit, known, &token));
+                }
+            }
         }
         Enterprise::Get { id } => {
             let found = settings.client()?.enterprise(&id).await?;
@@ -134,8 +171,12 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             id,
             status,
             reason,
+            sure,
             write,
         } => {
+            if status == EnterpriseStatus::StruckOff {
+                sure.confirm("To strike off an enterprise", &id.to_string(), write)?;
+            }
             let command = Command::SetEnterpriseStatus { id, status, reason };
             submit::one(
                 settings,
@@ -177,8 +218,8 @@ pub(crate) enum Key {
         /// The role in which it signs.
         #[arg(long, value_parser = parse::role)]
         role: Role,
-        /// The enterprise it belongs to.
-        #[arg(long, conflicts_with = "office", required_unless_present = "office")]
+        /// The enterprise it belongs to, with its prefix: 86-0001. Keys of offices take --office instead.
+        #[arg(long, conflicts_with = "office", required_unless_present = "office", value_parser = parse::enterprise)]
         enterprise: Option<EnterpriseId>,
         /// The office it belongs to: customs/hamburg.
         #[arg(long, requires = "person")]
@@ -216,6 +257,8 @@ pub(crate) enum Key {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
         write: Write,
     },
 }
@@ -233,6 +276,13 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             let public = public.read()?;
             let holder = match (enterprise, office) {
                 (Some(id), _) => Holder::Enterprise { id },
+                (None, Some(name)) if !name.contains('/') => {
+                    let text = format!(
+                        "{name:?}: an office is named by its role too: {}/{name}",
+                        role.word()
+                    );
+                    return Err(Failed::usage(text));
+                }
                 (None, Some(name)) => Holder::Office { name },
                 (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
             };
@@ -274,9 +324,11 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             public,
             compromised_after,
             reason,
+            sure,
             write,
         } => {
             let public = public.read()?;
+            sure.confirm("To retire a key", &public.key_id().to_string(), write)?;
             let extra = json!({"key_id": public.key_id().to_string()});
             let command = Command::RetireSigner {
                 public,
@@ -297,6 +349,15 @@ pub(crate) enum Model {
         /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
         id: ModelId,
     },
+    /// Lists type approvals.
+    List {
+        /// Country or enterprise: the first characters of the codes.
+        #[arg(default_value = "")]
+        filter: String,
+        /// At most this many.
+        #[arg(long, default_value = "100")]
+        limit: usize,
+    },
     /// Suspends, reinstates or withdraws an approval.
     Status {
         /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
@@ -307,6 +368,8 @@ pub(crate) enum Model {
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        sure: Sure,
         #[command(flatten)]
         write: Write,
     },
@@ -379,6 +442,21 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             };
             submit::one(settings, write, command, json!({"model": id.to_string()})).await
         }
+        Model::List { filter, limit } => {
+            let client = settings.client()?;
+            let filter = filter.replace('-', "").to_ascii_uppercase();
+            let mut rows = Vec::new();
+            let mut token = String::new();
+            loop {
+                let page = client.models(&filter, PAGE_SIZE, &token).await?;
+                let known = rows.len();
+                rows.extend(page.values.iter().map(view::model));
+                token = page.next;
+                if token.is_empty() || limit < rows.len() {
+                    return Ok(listed("models", rows, limit, known, &token));
+                }
+            }
+        }
         Model::Get { id } => {
             let found = settings.client()?.model(&id).await?;
             Ok(view::at(view::model(&found.value), found.position).into())
@@ -387,8 +465,12 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             id,
             status,
             reason,
+            sure,
             write,
         } => {
+            if status == ApprovalStatus::Withdrawn {
+                sure.confirm("To withdraw a type approval", &id.to_string(), write)?;
+            }
             let command = Command::SetModelStatus { id, status, reason };
             submit::one(settings, write, command, json!({"model": id.to_string()})).await
         }

@@ -1,7 +1,12 @@
 //! Prints what a command found: a table for people or JSON for programs. Data on stdout, talk on stderr.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::{self, Write};
 
+use carnet_domain::bytes::letters::forbidden;
+use carnet_domain::bytes::time::TimeMs;
+use chrono::{DateTime, Local, Offset, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::exit::Failed;
@@ -17,9 +22,11 @@ pub(crate) enum Format {
 
 /// Prints a result.
 pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
-    let text = match format {
-        Format::Json => serde_json::to_string_pretty(value)?,
-        Format::Table => table(value),
+    let text = match (format, value) {
+        (Format::Json, value) => escaped_json(&serde_json::to_string_pretty(value)?),
+        // A document of ours, with its lines.
+        (Format::Table, Value::String(text)) => harmless_lines(text),
+        (Format::Table, value) => table(value),
     };
     let mut out = io::stdout().lock();
     match out
@@ -49,7 +56,7 @@ pub(crate) fn print_failed(format: Format, failed: &Failed) {
         Format::Table => writeln!(
             io::stderr(),
             "error: {}\n  took effect: {}\n  next: {}",
-            failed.text,
+            harmless_lines(&failed.text),
             failed.effect.word(),
             failed.next
         ),
@@ -61,7 +68,57 @@ pub(crate) fn print_failed(format: Format, failed: &Failed) {
 /// Says something to the person, not to the program that reads the output.
 pub(crate) fn say(text: impl AsRef<str>) {
     // A person who closed stderr does not want to be told.
-    drop(writeln!(io::stderr(), "{}", text.as_ref()));
+    drop(writeln!(io::stderr(), "{}", harmless_lines(text.as_ref())));
+}
+
+/// Says that a list goes on behind what is printed.
+pub(crate) fn say_more(what: &str, limit: usize) {
+    say(format!(
+        "more {what} follow: these are the first {limit} (--limit says how many are shown)"
+    ));
+}
+
+/// Text from elsewhere, as it may be printed: what would move the cursor, change colours, or turn the direction in which
+/// the reader reads, stands there as its number.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if forbidden(text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match is_shown(letter) {
+            true => out.push(letter),
+            false => out.extend(letter.escape_unicode()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As [`harmless`], for a text of ours that has lines.
+fn harmless_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(harmless).collect();
+    lines.join("\n")
+}
+
+/// JSON whose texts a terminal shows as they are: what is left of such letters is inside texts, where a number means the
+/// same.
+fn escaped_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter == '\n' || is_shown(letter) {
+            out.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            out += &format!("\\u{unit:04x}");
+        }
+    }
+    out
+}
+
+fn is_shown(letter: char) -> bool {
+    let mut bytes = [0; 4];
+    forbidden(letter.encode_utf8(&mut bytes)).is_none()
 }
 
 /// A list of objects becomes rows, an object becomes lines of name and value.
@@ -159,7 +216,10 @@ fn cell(value: &Value) -> String {
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => match local_time(text) {
+            Some(local) => format!("{text} ({local})"),
+            None => harmless(text).into_owned(),
+        },
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {
@@ -171,9 +231,68 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// The same instant by the clock on this machine's wall, if it shows another hour; the date where it is another day.
+fn local_time(text: &str) -> Option<String> {
+    let instant = TimeMs::parse(text)
+        .ok()
+        .filter(|at| at.to_string() == text)?;
+    let utc = DateTime::from_timestamp_millis(i64::try_from(instant.as_ms()).ok()?)?;
+    let local = utc.with_timezone(&Local);
+    in_words(&utc, &local)
+}
+
+fn in_words(
+    utc: &DateTime<Utc>,
+    local: &DateTime<impl TimeZone<Offset: Display>>,
+) -> Option<String> {
+    if local.offset().fix().local_minus_utc() == 0 {
+        return None;
+    }
+    let form = match local.date_naive() == utc.date_naive() {
+        true => "%H:%M%:z",
+        false => "%Y-%m-%d %H:%M%:z",
+    };
+    Some(local.format(form).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::FixedOffset;
+
+    #[test]
+    fn text_from_elsewhere_never_reaches_the_terminal_raw() {
+        let evil = "a\u{1b}[2Jb\u{202e}c\u{9b}d\u{e0041}e\r\n";
+        let shown = table(&json!([{"site": evil}, {"site": [evil]}, {"site": {"x": evil}}]));
+        let raw = |text: &str| {
+            text.chars()
+                .any(|letter| letter != '\n' && !is_shown(letter))
+        };
+        assert!(!raw(&shown), "{shown:?}");
+        assert!(shown.contains("\\u{1b}[2Jb\\u{202e}c"), "{shown}");
+        let printed =
+            escaped_json(&serde_json::to_string_pretty(&json!({"site": evil})).expect("JSON"));
+        assert!(!raw(&printed), "{printed:?}");
+        let back: Value = serde_json::from_str(&printed).expect("JSON");
+        assert_eq!(back["site"], evil, "and means the same");
+        assert_eq!(harmless_lines("x\n\u{7}y"), "x\n\\u{7}y");
+        assert_eq!(harmless("Köln 武汉"), "Köln 武汉");
+    }
+
+    #[test]
+    fn the_hour_of_the_wall_stands_beside_utc() {
+        let utc = DateTime::parse_from_rfc3339("2026-05-01T20:00:00Z")
+            .expect("an instant")
+            .to_utc();
+        let east = |hours: i32| {
+            let offset = FixedOffset::east_opt(hours * 3_600).expect("an offset");
+            in_words(&utc, &utc.with_timezone(&offset))
+        };
+        assert_eq!(east(0), None);
+        assert_eq!(east(2).as_deref(), Some("22:00+02:00"));
+        assert_eq!(east(8).as_deref(), Some("2026-05-02 04:00+08:00"));
+        assert_eq!(local_time("Wuhan"), None);
+    }
 
     #[test]
     fn rows_are_aligned_under_their_columns() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use carnet_client::wall_time;
-use carnet_domain::bytes::code::{Code, Serial};
+use carnet_domain::bytes::code::{Code, EnterpriseId, Serial};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::personal_commitment;
@@ -24,6 +24,22 @@ pub(crate) fn code(text: &str) -> Result<Code, String> {
         Code::parse(text)
     };
     parsed.map_err(|error| error.to_string())
+}
+
+/// An enterprise: prefix and code, with or without a hyphen.
+pub(crate) fn enterprise(text: &str) -> Result<EnterpriseId, String> {
+    let plain: String = text
+        .trim()
+        .chars()
+        .filter(|letter| *letter != '-')
+        .collect();
+    if plain.chars().count() == 4 {
+        return Err(format!(
+            "{text:?}: the prefix of the country is missing; write prefix and code, as 86-{plain}"
+        ));
+    }
+    EnterpriseId::parse(&plain.to_ascii_uppercase())
+        .map_err(|error| format!("{text:?}: {error}; write prefix and code, as 86-0001"))
 }
 
 /// The lot of a part in its one written form, or none.
@@ -218,6 +234,16 @@ mod tests {
         let wrong = if check == "00" { "01" } else { "00" };
         let error = super::code(&format!("{body}{wrong}")).expect_err("wrong check digits");
         assert!(error.contains("suffix"), "{error}");
+    }
+
+    #[test]
+    fn an_enterprise_is_written_with_its_country() {
+        let id = EnterpriseId::parse("860001").expect("an enterprise");
+        for text in ["860001", "86-0001", " 86-0001 "] {
+            assert_eq!(enterprise(text), Ok(id), "{text}");
+        }
+        let error = enterprise("0001").expect_err("no country");
+        assert!(error.contains("as 86-0001"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Recalls: opened, withdrawn, remedied robot by robot.
 
 use carnet_client::identity;
-use carnet_domain::bytes::code::{Code, ModelId, Prefix, Serial};
+use carnet_domain::bytes::code::{Code, ModelId, Serial};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
@@ -92,17 +92,11 @@ pub(crate) struct Open {
     write: Write,
 }
 
-/// The registry spoken to: it issues the recalls that are named by number alone.
-fn own(settings: &Settings) -> Result<Prefix, Failed> {
-    let prefix = settings.prefix();
-    prefix.ok_or_else(|| Failed::usage("which registry is meant? say --prefix"))
-}
-
 fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
     match RecallId::parse(text) {
         Some(id) => Ok(id),
         None => Ok(RecallId {
-            issuer: own(settings)?,
+            issuer: settings.registry()?,
             number: identity::canonical(text).map_err(Failed::usage)?,
         }),
     }
@@ -127,7 +121,9 @@ async fn matched(
             let page = page.map_err(|error| unknown(error.to_string()))?;
             looked += page.values.len() as u64;
             let robots = page.values.iter();
-            count += robots.filter(|robot| robot.is_matched(predicate)).count() as u64;
+            count += robots
+                .filter(|robot| !robot.state.is_final() && robot.is_matched(predicate))
+                .count() as u64;
             token = page.next;
             if token.is_empty() {
                 break;
@@ -167,7 +163,7 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             extra["robots_matched"] = matched.unwrap_or_else(Value::from);
             let notice = RecallNotice {
                 id: RecallId {
-                    issuer: own(settings)?,
+                    issuer: settings.registry()?,
                     number,
                 },
                 severity: open.severity,

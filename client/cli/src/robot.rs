@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::import::{self, ImportArgs};
+use crate::import::{self, ImportArgs, TemplateArgs};
 use crate::office::MakerArgs;
-use crate::output::Format;
+use crate::output::{Format, say_more};
 use crate::parse::{self, When};
-use crate::submit::{self, Write, merge, party};
+use crate::submit::{self, Sure, Write, merge, party};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -29,7 +29,9 @@ pub(crate) enum Robot {
     /// Registers one robot.
     Register(Box<Register>),
     /// Registers the robots of a CSV or NDJSON file, with progress, and reports refused rows by line.
-    Import(ImportArgs),
+    Import(Box<ImportArgs>),
+    /// Writes a file with every column and two rows, to be filled in and imported.
+    Template(TemplateArgs),
     /// Sets a code aside before the robot is made.
     Reserve {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
@@ -62,19 +64,8 @@ pub(crate) enum Robot {
         #[arg(value_parser = parse::code)]
         code: Code,
     },
-    /// A life-cycle action.
-    Act {
-        /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
-        #[arg(value_parser = parse::code)]
-        code: Code,
-        /// Refuse if the record has changed since this sequence.
-        #[arg(long)]
-        expected_sequence: Option<u64>,
-        #[command(flatten)]
-        write: Write,
-        #[command(subcommand)]
-        action: Act,
-    },
+    #[command(flatten)]
+    Act(Act),
     /// Holds on a robot.
     #[command(subcommand)]
     Hold(Hold),
@@ -206,12 +197,16 @@ pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<PartName>, V
 pub(crate) enum Act {
     /// Put in stock.
     Stock {
+        #[command(flatten)]
+        on: On,
         /// Who has it from now on (an enterprise), where that is another than who holds it.
-        #[arg(long)]
+        #[arg(long, value_parser = parse::enterprise)]
         at: Option<EnterpriseId>,
     },
     /// Sold to a first owner.
     Sell {
+        #[command(flatten)]
+        on: On,
         /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         owner: String,
@@ -222,11 +217,13 @@ pub(crate) enum Act {
     Redeploy(Use),
     /// Maintenance begins.
     BeginMaintenance {
+        #[command(flatten)]
+        on: On,
         /// What for.
         #[arg(long)]
         note: String,
         /// Who works on it (an enterprise), where that is another than who begins.
-        #[arg(long)]
+        #[arg(long, value_parser = parse::enterprise)]
         workshop: Option<EnterpriseId>,
     },
     /// Maintenance is complete.
@@ -235,6 +232,8 @@ pub(crate) enum Act {
     Repair(Report),
     /// A part replaced.
     ReplacePart {
+        #[command(flatten)]
+        on: On,
         /// Identity of the part removed: digest.
         #[arg(long)]
         removed: String,
@@ -254,6 +253,8 @@ pub(crate) enum Act {
     },
     /// An incident.
     Incident {
+        #[command(flatten)]
+        on: On,
         /// 1 (slight) to 4 (fatal).
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
         severity: u8,
@@ -266,6 +267,8 @@ pub(crate) enum Act {
     },
     /// Training recorded.
     Train {
+        #[command(flatten)]
+        on: On,
         /// The data set: digest or file.
         #[arg(long)]
         data_set: String,
@@ -278,12 +281,16 @@ pub(crate) enum Act {
     },
     /// Firmware changed.
     UpdateSoftware {
+        #[command(flatten)]
+        on: On,
         /// FAMILY:BUILD.
         #[arg(long, value_parser = firmware)]
         firmware: Firmware,
     },
     /// Released by its owner; prints the secret that the gaining side asks with.
     ReleaseOwnership {
+        #[command(flatten)]
+        on: On,
         /// To whom: enterprise/ID, office/PREFIX/NAME or a person's commitment; default is whoever has the secret.
         #[arg(long)]
         to: Option<String>,
@@ -299,6 +306,8 @@ pub(crate) enum Act {
     },
     /// Another desk acts for a person, by the word of the old desk or of a registrar.
     ChangeDesk {
+        #[command(flatten)]
+        on: On,
         /// The person, by the commitment in the record.
         #[arg(long)]
         person: String,
@@ -311,6 +320,8 @@ pub(crate) enum Act {
     },
     /// Ownership asked for by the gaining side.
     RequestOwnership {
+        #[command(flatten)]
+        on: On,
         /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
         #[arg(long)]
         owner: String,
@@ -319,7 +330,7 @@ pub(crate) enum Act {
         secret: ReleaseSecret,
     },
     /// Ownership given by the owner.
-    ApproveOwnership,
+    ApproveOwnership(On),
     /// Who asked for ownership is refused by the owner.
     RejectOwnership(Why),
     /// The release or the request is taken back by who made it.
@@ -332,6 +343,8 @@ pub(crate) enum Act {
     ReturnToService(Report),
     /// End of life declared by a recycler.
     DeclareEol {
+        #[command(flatten)]
+        on: On,
         /// scrapped or recycled.
         #[arg(long, value_parser = parse::end_of_life)]
         outcome: EndOfLife,
@@ -346,11 +359,22 @@ pub(crate) enum Act {
         /// Destruction certificate of the declaration that is confirmed: digest or file.
         #[arg(long)]
         certificate: String,
+        #[command(flatten)]
+        on: On,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Registered in error. The code stays burned.
-    Annul(Why),
+    Annul {
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        sure: Sure,
+    },
     /// An earlier leaf corrected.
     Correct {
+        #[command(flatten)]
+        on: On,
         /// Index of the leaf corrected.
         #[arg(long)]
         leaf: u64,
@@ -360,8 +384,23 @@ pub(crate) enum Act {
     },
 }
 
+/// The robot that something is done with.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct On {
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
+    #[arg(value_parser = parse::code)]
+    code: Code,
+    /// Refuse if the record has changed since this sequence.
+    #[arg(long)]
+    expected_sequence: Option<u64>,
+    #[command(flatten)]
+    write: Write,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Use {
+    #[command(flatten)]
+    on: On,
     /// A person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
     #[arg(long)]
     operator: String,
@@ -372,6 +411,8 @@ pub(crate) struct Use {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
+    #[command(flatten)]
+    on: On,
     /// The report: digest or file.
     #[arg(long)]
     report: String,
@@ -379,42 +420,102 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct Why {
+    #[command(flatten)]
+    on: On,
     /// Why.
     #[arg(long)]
     reason: String,
 }
 
 impl Act {
+    fn on(&self) -> On {
+        match self {
+            Self::Stock { on, .. }
+            | Self::Sell { on, .. }
+            | Self::BeginMaintenance { on, .. }
+            | Self::ReplacePart { on, .. }
+            | Self::Incident { on, .. }
+            | Self::Train { on, .. }
+            | Self::UpdateSoftware { on, .. }
+            | Self::ReleaseOwnership { on, .. }
+            | Self::RequestOwnership { on, .. }
+            | Self::ChangeDesk { on, .. }
+            | Self::DeclareEol { on, .. }
+            | Self::ConfirmEol { on, .. }
+            | Self::Correct { on, .. }
+            | Self::Deploy(Use { on, .. })
+            | Self::Redeploy(Use { on, .. })
+            | Self::CompleteMaintenance(Report { on, .. })
+            | Self::Repair(Report { on, .. })
+            | Self::ReturnToService(Report { on, .. })
+            | Self::Inspect {
+                report: Report { on, .. },
+                ..
+            }
+            | Self::Annul {
+                why: Why { on, .. },
+                ..
+            }
+            | Self::RejectOwnership(Why { on, .. })
+            | Self::CancelOwnership(Why { on, .. })
+            | Self::ExpireOwnership(Why { on, .. })
+            | Self::Retire(Why { on, .. })
+            | Self::WithdrawEol(Why { on, .. })
+            | Self::ApproveOwnership(on) => *on,
+        }
+    }
+
+    /// Asks before what cannot be undone.
+    fn confirm(&self) -> Result<(), Failed> {
+        let On { code, write, .. } = self.on();
+        let (sure, what) = match self {
+            Self::ConfirmEol { sure, .. } => (
+                sure,
+                "The end of life of a robot, here and in every country,",
+            ),
+            Self::Annul { sure, .. } => (sure, "To annul a registration, which burns its code,"),
+            _ => return Ok(()),
+        };
+        sure.confirm(what, &code.display_form(), write)
+    }
+
     /// The action on a robot whose record stands at `sequence`, and what the person should keep of it.
     fn action(self, code: &Code, sequence: Option<u64>) -> Result<(Action, Value), Failed> {
         let plain = |action| Ok((action, json!({})));
         match self {
-            Self::Stock { at } => plain(Action::Stock { at }),
-            Self::Sell { owner } => {
+            Self::Stock { at, .. } => plain(Action::Stock { at }),
+            Self::Sell { owner, .. } => {
                 let (owner, kept) = party("owner", &owner)?;
                 Ok((Action::Sell { owner }, kept))
             }
-            Self::Deploy(Use { operator, scenario }) => {
+            Self::Deploy(Use {
+                operator, scenario, ..
+            }) => {
                 let (operator, kept) = party("operator", &operator)?;
                 Ok((Action::Deploy { operator, scenario }, kept))
             }
-            Self::Redeploy(Use { operator, scenario }) => {
+            Self::Redeploy(Use {
+                operator, scenario, ..
+            }) => {
                 let (operator, kept) = party("operator", &operator)?;
                 Ok((Action::Redeploy { operator, scenario }, kept))
             }
-            Self::BeginMaintenance { note, workshop } => {
+            Self::BeginMaintenance { note, workshop, .. } => {
                 plain(Action::BeginMaintenance { note, workshop })
             }
-            Self::CompleteMaintenance(Report { report }) => plain(Action::CompleteMaintenance {
-                report: parse::digest_of(&report)?,
-            }),
-            Self::Repair(Report { report }) => plain(Action::Repair {
+            Self::CompleteMaintenance(Report { report, .. }) => {
+                plain(Action::CompleteMaintenance {
+                    report: parse::digest_of(&report)?,
+                })
+            }
+            Self::Repair(Report { report, .. }) => plain(Action::Repair {
                 report: parse::digest_of(&report)?,
             }),
             Self::ReplacePart {
                 removed,
                 fitted,
                 maker,
+                ..
             } => {
                 let fitted = fitted.part(&maker.maker().map_err(Failed::usage)?);
                 plain(Action::ReplacePart {
@@ -430,6 +531,7 @@ impl Act {
                 severity,
                 place,
                 findings,
+                ..
             } => plain(Action::RecordIncident {
                 severity,
                 place,
@@ -439,17 +541,19 @@ impl Act {
                 data_set,
                 model,
                 place,
+                ..
             } => plain(Action::RecordTraining {
                 data_set: parse::digest_of(&data_set)?,
                 model: parse::digest_of(&model)?,
                 place,
             }),
-            Self::UpdateSoftware { firmware } => plain(Action::UpdateSoftware { firmware }),
+            Self::UpdateSoftware { firmware, .. } => plain(Action::UpdateSoftware { firmware }),
             Self::ReleaseOwnership {
                 to,
                 until,
                 asking_suffices,
                 reason,
+                ..
             } => {
                 let (to, kept) = match to {
                     Some(to) => {
@@ -475,45 +579,50 @@ impl Act {
                 person,
                 desk,
                 reason,
+                ..
             } => plain(Action::ChangeDesk {
                 person: parse::digest_of(&person)?,
                 desk,
                 reason,
             }),
-            Self::RequestOwnership { owner, secret } => {
+            Self::RequestOwnership { owner, secret, .. } => {
                 let (owner, kept) = party("owner", &owner)?;
                 Ok((Action::RequestOwnership { owner, secret }, kept))
             }
-            Self::ApproveOwnership => plain(Action::ApproveOwnership {}),
-            Self::RejectOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+            Self::ApproveOwnership(_) => plain(Action::ApproveOwnership {}),
+            Self::RejectOwnership(Why { reason, .. }) => plain(Action::EndOwnershipRequest {
                 end: OwnershipEnd::Rejected,
                 reason,
             }),
-            Self::CancelOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+            Self::CancelOwnership(Why { reason, .. }) => plain(Action::EndOwnershipRequest {
                 end: OwnershipEnd::Cancelled,
                 reason,
             }),
-            Self::ExpireOwnership(Why { reason }) => plain(Action::EndOwnershipRequest {
+            Self::ExpireOwnership(Why { reason, .. }) => plain(Action::EndOwnershipRequest {
                 end: OwnershipEnd::Expired,
                 reason,
             }),
-            Self::Retire(Why { reason }) => plain(Action::Retire { reason }),
-            Self::ReturnToService(Report { report }) => plain(Action::ReturnToService {
+            Self::Retire(Why { reason, .. }) => plain(Action::Retire { reason }),
+            Self::ReturnToService(Report { report, .. }) => plain(Action::ReturnToService {
                 report: parse::digest_of(&report)?,
             }),
             Self::DeclareEol {
                 outcome,
                 certificate,
+                ..
             } => plain(Action::DeclareEndOfLife {
                 outcome,
                 certificate: parse::digest_of(&certificate)?,
             }),
-            Self::WithdrawEol(Why { reason }) => plain(Action::WithdrawEndOfLife { reason }),
-            Self::ConfirmEol { certificate } => plain(Action::ConfirmEndOfLife {
+            Self::WithdrawEol(Why { reason, .. }) => plain(Action::WithdrawEndOfLife { reason }),
+            Self::ConfirmEol { certificate, .. } => plain(Action::ConfirmEndOfLife {
                 certificate: parse::digest_of(&certificate)?,
             }),
-            Self::Annul(Why { reason }) => plain(Action::Annul { reason }),
-            Self::Correct { leaf, note } => plain(Action::Correct {
+            Self::Annul {
+                why: Why { reason, .. },
+                ..
+            } => plain(Action::Annul { reason }),
+            Self::Correct { leaf, note, .. } => plain(Action::Correct {
                 corrects: leaf,
                 note,
             }),
@@ -553,7 +662,8 @@ pub(crate) async fn run(
             });
             submit::one(settings, write, Command::Register { registration }, extra).await
         }
-        Robot::Import(args) => import::run(args, settings, format).await,
+        Robot::Import(args) => import::run(*args, settings, format).await,
+        Robot::Template(args) => Ok(import::template(args).into()),
         Robot::Reserve { code, write } => {
             submit::one(
                 settings,
@@ -586,33 +696,29 @@ pub(crate) async fn run(
             let found = settings.client()?.history(&code).await?;
             Ok(Value::Array(found.value.iter().map(view::leaf).collect()).into())
         }
-        Robot::Act {
-            code,
-            expected_sequence,
-            write,
-            action,
-        } => {
+        Robot::Act(act) => {
+            act.confirm()?;
+            let On {
+                code,
+                expected_sequence,
+                write,
+            } = act.on();
             // A release commits to where the record stands.
-            let expected_sequence = match (&action, expected_sequence) {
+            let expected_sequence = match (&act, expected_sequence) {
                 (Act::ReleaseOwnership { .. }, None) => {
                     let found = settings.client()?.robot(&code).await?;
                     Some(found.value.head.map_or(0, |head| head.seq))
                 }
                 (_, expected) => expected,
             };
-            let (action, extra) = action.action(&code, expected_sequence)?;
+            let (action, extra) = act.action(&code, expected_sequence)?;
             let extra = merge(json!({"code": code.to_string()}), extra);
-            submit::one(
-                settings,
-                write,
-                Command::Act {
-                    code,
-                    expected_sequence,
-                    action,
-                },
-                extra,
-            )
-            .await
+            let command = Command::Act {
+                code,
+                expected_sequence,
+                action,
+            };
+            submit::one(settings, write, command, extra).await
         }
         Robot::Hold(Hold::Set(HoldArgs {
             code,
@@ -689,6 +795,9 @@ async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome
         rows.extend(page.values.iter().map(view::robot_row));
         token = page.next;
         if token.is_empty() || limit <= rows.len() {
+            if !token.is_empty() || limit < rows.len() {
+                say_more("robots", limit);
+            }
             rows.truncate(limit);
             return Ok(Value::Array(rows).into());
         }

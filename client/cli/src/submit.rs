@@ -1,7 +1,11 @@
 //! One command submitted and shown; the options that every write has.
 
+mod foresee;
+
+use std::io::{self, IsTerminal};
+
 use carnet_client::{Client, ClientError, Effect, Trace};
-use carnet_domain::bytes::code::{EnterpriseId, Prefix};
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::record::PartyName;
 use carnet_domain::rules::command::Command;
@@ -9,18 +13,60 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::{self, Failed};
+use crate::output::say;
 use crate::parse::{self, Committed, hyphened};
 use crate::{Outcome, view};
+
+pub(crate) use self::foresee::model as no_robots_of;
 
 /// Options of every write.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Write {
-    /// Show what would be sent, and send nothing.
+    /// Show what would be sent, ask the registry whether its records speak against it, and send nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Answer only when a signed checkpoint covers the change; exit code 6 if none did in time, though it is committed.
     #[arg(long)]
     pub(crate) published: bool,
+}
+
+/// For what cannot be undone.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Sure {
+    /// Do it without asking: it cannot be undone.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Sure {
+    /// Has the person type the name of what is meant, unless it was said before or nothing is sent.
+    ///
+    /// # Errors
+    /// Nobody can be asked, or something else was typed.
+    pub(crate) fn confirm(self, what: &str, name: &str, write: Write) -> Result<(), Failed> {
+        if self.yes || write.dry_run {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(Failed::usage(format!(
+                "{what} cannot be undone; say --yes if {name} is meant"
+            )));
+        }
+        say(format!(
+            "{what} cannot be undone. Type {name} if that is meant:"
+        ));
+        let mut typed = String::new();
+        io::stdin()
+            .read_line(&mut typed)
+            .map_err(|error| Failed::machine(format!("standard input: {error}")))?;
+        match typed.trim() == name {
+            true => Ok(()),
+            false => Err(Failed::usage(format!(
+                "{:?} is not {name}; nothing was sent",
+                typed.trim()
+            ))),
+        }
+    }
 }
 
 /// Submits a command and shows what it wrote; `extra` is shown beside it.
@@ -30,7 +76,8 @@ pub(crate) async fn one(
     command: Command,
     extra: Value,
 ) -> Result<Outcome, Failed> {
-    if write.dry_run {
+    if write.dry_run && !settings.has_endpoints() {
+        say("no endpoint is given: the registry was not asked");
         return Ok(merge(shown(&command), extra).into());
     }
     let client = settings.client()?;
@@ -45,7 +92,7 @@ pub(crate) async fn through(
     extra: Value,
 ) -> Result<Outcome, Failed> {
     if write.dry_run {
-        return Ok(merge(shown(&command), extra).into());
+        return foreseen(client, &command, extra).await;
     }
     let commands = [command];
     let submitted = if write.published {
@@ -109,6 +156,22 @@ async fn learned(
     }
 }
 
+/// What would be sent, and what the registry's records say against it.
+async fn foreseen(client: &Client, command: &Command, extra: Value) -> Result<Outcome, Failed> {
+    let against = foresee::against(client, command).await?;
+    let mut value = merge(shown(command), extra);
+    value["registry_asked"] = true.into();
+    value["would_be_refused"] = against.is_some().into();
+    let mut code = 0;
+    if let Some(rejection) = against {
+        value["reason"] = rejection.reason.name().into();
+        value["message"] = rejection.to_string().into();
+        value["next"] = rejection.reason.remedy().into();
+        code = exit::ERROR;
+    }
+    Ok(Outcome { value, code })
+}
+
 fn shown(command: &Command) -> Value {
     let bytes = command.to_bytes();
     json!({"dry_run": true, "command": hyphened(command.name()), "bytes": bytes.len(), "canonical": hex::encode(bytes)})
@@ -123,10 +186,10 @@ pub(crate) fn merge(mut value: Value, extra: Value) -> Value {
 }
 
 /// A party as people write it, and what they should keep: `enterprise/ID`, `office/PREFIX/NAME`, or a person's name (kept as a
-/// salted commitment) or commitment.
+/// salted commitment) or commitment. `person/` before a name says that it is one, whatever it looks like.
 pub(crate) fn party(field: &str, text: &str) -> Result<(PartyName, Value), Failed> {
     if let Some(id) = text.strip_prefix("enterprise/") {
-        let id = EnterpriseId::parse(id).map_err(Failed::usage)?;
+        let id = parse::enterprise(id).map_err(Failed::usage)?;
         return Ok((PartyName::Enterprise { id }, json!({})));
     }
     if let Some(office) = text.strip_prefix("office/") {
@@ -139,7 +202,17 @@ pub(crate) fn party(field: &str, text: &str) -> Result<(PartyName, Value), Faile
         };
         return Ok((office, json!({})));
     }
-    let committed = parse::commit(text);
+    let name = text.strip_prefix("person/").unwrap_or(text).trim();
+    if name.is_empty() {
+        return Err(Failed::usage(format!("--{field}: nobody is named")));
+    }
+    // An enterprise that became a person by a spelling would lose what it owns.
+    if name == text.trim() && parse::enterprise(name).is_ok() {
+        return Err(Failed::usage(format!(
+            "--{field} {name}: write enterprise/{name} for the enterprise, person/{name} for a person of that name"
+        )));
+    }
+    let committed = parse::commit(name);
     let person = PartyName::from(committed.commitment);
     Ok((person, commitment(field, &committed)))
 }
@@ -159,6 +232,54 @@ fn commitment(name: &str, committed: &Committed) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_becomes_a_person_by_a_spelling() {
+        let error = |text: &str| party("owner", text).expect_err("refused").text;
+        assert!(error("86-0004").contains("enterprise/86-0004"));
+        assert!(error("860004").contains("person/860004"));
+        assert!(error(" ").contains("nobody"));
+        assert!(error("person/").contains("nobody"));
+        let named = |text: &str| party("owner", text).expect("a party").0;
+        let enterprise = PartyName::Enterprise {
+            id: parse::enterprise("860004").expect("an enterprise"),
+        };
+        assert_eq!(named("enterprise/86-0004"), enterprise);
+        assert_eq!(named("enterprise/860004"), enterprise);
+        assert!(!matches!(
+            named("person/860004"),
+            PartyName::Enterprise { .. }
+        ));
+        assert!(!matches!(named("Ada"), PartyName::Enterprise { .. }));
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_asked_or_said() {
+        let write = |dry_run| Write {
+            dry_run,
+            published: false,
+        };
+        assert!(
+            Sure { yes: true }
+                .confirm("This", "86", write(false))
+                .is_ok()
+        );
+        assert!(
+            Sure { yes: false }
+                .confirm("This", "86", write(true))
+                .is_ok()
+        );
+        // Tests have no terminal to be asked at.
+        let error = Sure { yes: false }
+            .confirm("This", "86", write(false))
+            .expect_err("asked");
+        assert_eq!(error.code, exit::USAGE);
+        assert!(
+            error.text.contains("--yes if 86 is meant"),
+            "{}",
+            error.text
+        );
+    }
 
     /// Once, it said "done" of a change that no checkpoint covered, after the wait for one had run out.
     #[test]

@@ -253,6 +253,11 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "purpose": hyphened(value.purpose.name()),
         "step": hyphened(value.step.name()),
         "step_at": time(value.step_at),
+        "mrn": value.papers.mrn,
+        "office_of_export": value.papers.office_of_export,
+        "office_of_entry": value.papers.office_of_entry,
+        "commodity": value.papers.commodity,
+        "documents": value.papers.documents.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "epoch": value.epoch.to_string(),
         "agreement": value.agreement.to_string(),
         "clause": value.clause.as_ref().map(|clause| clause.number),
@@ -262,6 +267,25 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "conditions": conditions.collect::<Vec<_>>(),
         "refused": value.refused,
         "ending": ending,
+    })
+}
+
+/// A transfer in a list: where it is, and the papers that people look it up by.
+pub(crate) fn transfer_row(value: &Transfer) -> Value {
+    json!({
+        "transfer": value.id.to_string(),
+        "code": value.code.to_string(),
+        "from": value.from.to_string(),
+        "to": value.to.to_string(),
+        "purpose": hyphened(value.purpose.name()),
+        "step": hyphened(value.step.name()),
+        "step_at": time(value.step_at),
+        "mrn": value.papers.mrn,
+        "office_of_export": value.papers.office_of_export,
+        "office_of_entry": value.papers.office_of_entry,
+        "depart_by": time(value.depart_by),
+        "detained": value.detained.as_ref().map(ToString::to_string),
+        "refused": value.refused,
     })
 }
 
@@ -299,6 +323,7 @@ pub(crate) fn leaf(record: &LeafRecord) -> Value {
         "sequence": leaf.seq.to_string(),
         "kind": hyphened(leaf.kind.name()),
         "event": event.as_ref().map(event_name),
+        "reason": event.as_ref().and_then(reason),
         "state": standing.map(|standing| hyphened(standing.state.name())),
         "at": time(leaf.t_ms),
         "leaf": hash,
@@ -309,6 +334,33 @@ fn event_name(command: &Command) -> String {
     match command {
         Command::Act { action, .. } => hyphened(action_name(action)),
         command => hyphened(command.name()),
+    }
+}
+
+/// What whoever did it gave as the reason.
+fn reason(command: &Command) -> Option<&str> {
+    match command {
+        Command::SetEnterpriseStatus { reason, .. }
+        | Command::RetireSigner { reason, .. }
+        | Command::SetModelStatus { reason, .. }
+        | Command::SetHold { reason, .. }
+        | Command::LiftHold { reason, .. }
+        | Command::CancelExport { reason, .. }
+        | Command::RefuseImport { reason, .. }
+        | Command::Return { reason, .. }
+        | Command::WithdrawRecall { reason, .. }
+        | Command::ClearClaim { reason, .. } => Some(reason),
+        Command::Act { action, .. } => match action {
+            Action::EndOwnershipRequest { reason, .. }
+            | Action::ReleaseOwnership { reason, .. }
+            | Action::ChangeDesk { reason, .. }
+            | Action::Retire { reason }
+            | Action::WithdrawEndOfLife { reason }
+            | Action::Annul { reason } => Some(reason),
+            Action::BeginMaintenance { note, .. } | Action::Correct { note, .. } => Some(note),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

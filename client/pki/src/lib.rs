@@ -314,6 +314,7 @@ pub fn issue_client(
     days: u64,
     now: TimeMs,
 ) -> Result<PublicKey, PkiError> {
+    judge_days(days)?;
     let issuer = Issuer::open(directory, now)?;
     if client.prefix() != issuer.prefix {
         return Err(PkiError::Plan(format!(
@@ -337,11 +338,21 @@ pub fn issue_node(
     days: u64,
     now: TimeMs,
 ) -> Result<(), PkiError> {
+    judge_days(days)?;
     let issuer = Issuer::open(directory, now)?;
     let mut files = NewFiles::default();
     issuer.add_node(&mut files, node, days)?;
     files.write_into(directory)?;
     Ok(())
+}
+
+fn judge_days(days: u64) -> Result<(), PkiError> {
+    match days {
+        0 => Err(PkiError::Plan(
+            "a certificate must last at least a day".to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The name of a client's files without their endings: `<role>-<unit>-<name>`.

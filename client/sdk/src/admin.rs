@@ -66,9 +66,7 @@ impl Admin {
     ) -> Result<Self, ClientError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
         if endpoints.is_empty() {
-            return Err(ClientError::Usage(
-                "no admin endpoint given (--admin-endpoints)".into(),
-            ));
+            return Err(ClientError::Usage("no admin endpoint is given".into()));
         }
         let dial: Arc<dyn Dial> = Arc::new(dial);
         let net = Net::new(endpoints.clone(), Arc::clone(&dial), deadline);
@@ -77,6 +75,12 @@ impl Admin {
             dial,
             net,
         })
+    }
+
+    /// Gives up so early while no node was ever reached; see [`crate::ClientBuilder::unreachable_after`].
+    pub fn unreachable_after(mut self, patience: Duration) -> Self {
+        self.net.unreachable_after(Some(patience));
+        self
     }
 
     /// The endpoints given.
@@ -255,8 +259,7 @@ fn none_leads(error: ClientError) -> ClientError {
         ClientError::Api(ApiError::NotLeader {
             leader: Some(address),
         }) => ClientError::Usage(format!(
-            "none of the nodes asked leads; the one whose clients call {address} does: give the admin endpoints of all nodes \
-             (--admin-endpoints)"
+            "none of the nodes asked leads; the one whose clients call {address} does: give the admin endpoints of all nodes"
         )),
         other => other,
     }

@@ -123,7 +123,7 @@ impl Client {
                 answered: vec![false; batch.items.len()],
                 sign_again: tried == 1,
             };
-            let mut tries = Tries::default();
+            let mut tries = Tries::begin();
             let end = self.run(&mut job, &mut tries, report, observe).await;
             match end {
                 Ok(End::Complete) => return Ok(()),

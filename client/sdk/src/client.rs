@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,7 @@ pub struct ClientBuilder {
     deadline: Duration,
     attempt: Duration,
     backoff: Backoff,
+    unreachable_after: Option<Duration>,
 }
 
 impl ClientBuilder {
@@ -101,13 +103,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Gives up so early while no node was ever reached and each was tried. Default: only at the deadline, as it is right for a
+    /// program that runs on while nodes start again.
+    pub fn unreachable_after(mut self, patience: Duration) -> Self {
+        self.unreachable_after = Some(patience);
+        self
+    }
+
     /// The client. Nothing is connected yet.
     ///
     /// # Errors
     /// Without endpoints.
     pub fn build(self) -> Result<Client, ClientError> {
         if self.endpoints.is_empty() {
-            return Err(ClientError::Usage("no endpoint given (--endpoints)".into()));
+            return Err(no_endpoint());
         }
         let picker = Picker::new(self.endpoints, rand::rng().random());
         Ok(Client(Arc::new(Inner {
@@ -119,6 +128,8 @@ impl ClientBuilder {
                 attempt: self.attempt,
                 backoff: self.backoff,
                 follow_hints: true,
+                unreachable_after: self.unreachable_after,
+                reached: AtomicBool::new(false),
             },
             signer: self.signer,
             sessions: self.sessions,
@@ -154,6 +165,7 @@ impl Client {
             deadline: limits::CALL_DEADLINE,
             attempt: limits::ATTEMPT_TIMEOUT,
             backoff: Backoff::default(),
+            unreachable_after: None,
         }
     }
 
@@ -277,6 +289,9 @@ pub(crate) struct Net {
     backoff: Backoff,
     /// Whether a leader's address in an error is one of this plane.
     follow_hints: bool,
+    unreachable_after: Option<Duration>,
+    /// Whether any node ever answered anything.
+    reached: AtomicBool,
 }
 
 /// What a call came to.
@@ -289,8 +304,9 @@ pub(crate) struct Called<T> {
 }
 
 /// What is known of a call while it is being retried.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tries {
+    begun: Instant,
     pub(crate) attempts: u32,
     pub(crate) uncertain: bool,
     /// What a node said that was up: more telling than that another was down.
@@ -308,7 +324,14 @@ impl Net {
             attempt: limits::ATTEMPT_TIMEOUT.min(deadline),
             backoff: Backoff::default(),
             follow_hints: false,
+            unreachable_after: None,
+            reached: AtomicBool::new(false),
         }
+    }
+
+    /// See [`ClientBuilder::unreachable_after`].
+    pub(crate) fn unreachable_after(&mut self, patience: Option<Duration>) {
+        self.unreachable_after = patience;
     }
 
     /// Asks until an answer, a final refusal, or the deadline. `make` must send the same bytes every time.
@@ -323,7 +346,7 @@ impl Net {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let give_up_at = now() + self.deadline;
-        let mut tries = Tries::default();
+        let mut tries = Tries::begin();
         loop {
             let left = give_up_at.saturating_duration_since(now());
             let (address, channel) = match self.pick() {
@@ -334,6 +357,7 @@ impl Net {
             let failure = match answered {
                 Ok(Ok(response)) => {
                     self.report(&address, &Seen::Served);
+                    self.reached.store(true, Ordering::Relaxed);
                     tries.attempts += 1;
                     return tries.end(Ok(response.into_inner()));
                 }
@@ -364,6 +388,9 @@ impl Net {
         };
         self.report(address, &seen);
         tries.attempts += 1;
+        if matches!(failure, Failure::Api(_)) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
         let (hinted, not_before) = match judge(failure, intent) {
             Next::GiveUp(error) => {
                 // A final refusal of a repetition says nothing of the attempts before it.
@@ -398,7 +425,12 @@ impl Net {
         {
             tries.told = Some(error.clone());
         }
-        if give_up_at <= now() + wait + ATTEMPT_MIN {
+        let nobody_there = self.unreachable_after.is_some_and(|patience| {
+            !self.reached.load(Ordering::Relaxed)
+                && self.endpoint_count() <= tries.attempts as usize
+                && tries.begun + patience <= now() + wait
+        });
+        if nobody_there || give_up_at <= now() + wait + ATTEMPT_MIN {
             return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
                 (false, Some(error)) => ClientError::Api(error),
@@ -415,8 +447,7 @@ impl Net {
     /// The endpoint to ask now and a channel to it.
     pub(crate) fn pick(&self) -> Result<(String, Channel), ClientError> {
         let address = lock(&self.picker).pick(now()).map(str::to_owned);
-        let address =
-            address.ok_or_else(|| ClientError::Usage("no endpoint given (--endpoints)".into()))?;
+        let address = address.ok_or_else(no_endpoint)?;
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&address) {
             return Ok((address, channel.clone()));
@@ -426,12 +457,25 @@ impl Net {
         Ok((address, channel))
     }
 
+    fn endpoint_count(&self) -> usize {
+        lock(&self.picker).count()
+    }
+
     pub(crate) fn report(&self, address: &str, seen: &Seen) {
         lock(&self.picker).report(address, seen, now());
     }
 }
 
 impl Tries {
+    pub(crate) fn begin() -> Self {
+        Self {
+            begun: now(),
+            attempts: 0,
+            uncertain: false,
+            told: None,
+        }
+    }
+
     fn unknown(&self, failure: &Failure) -> ClientError {
         ClientError::UnknownOutcome {
             attempts: self.attempts,
@@ -493,5 +537,9 @@ pub(crate) fn lifetime() -> DurationMs {
 }
 
 pub(crate) fn no_key() -> ClientError {
-    ClientError::Usage("no key to sign commands with (--actor-key)".into())
+    ClientError::NoSigner
+}
+
+fn no_endpoint() -> ClientError {
+    ClientError::Usage("no endpoint is given".into())
 }

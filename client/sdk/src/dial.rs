@@ -46,7 +46,8 @@ impl Identity {
             None => match tls.roots().jurisdictions().collect::<Vec<_>>().as_slice() {
                 [one] => *one,
                 _ => {
-                    let text = "the root file is not of exactly one jurisdiction: say which one is meant (--prefix)";
+                    let text =
+                        "the root file is not of exactly one jurisdiction: say which one is meant";
                     return Err(ClientError::Usage(text.into()));
                 }
             },

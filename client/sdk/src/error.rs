@@ -15,6 +15,9 @@ pub enum ClientError {
     /// Certificate, key or address.
     #[error("the connection cannot be prepared")]
     Tls(#[from] TlsError),
+    /// A command, and no key to sign it with.
+    #[error("there is no key to sign commands with")]
+    NoSigner,
     /// The command could not be signed.
     #[error("the command was not signed")]
     Signer(#[from] SignerError),
@@ -63,6 +66,7 @@ impl ClientError {
         match self {
             Self::Usage(_)
             | Self::Tls(_)
+            | Self::NoSigner
             | Self::Signer(_)
             | Self::State { .. }
             | Self::Refused(_)
@@ -88,6 +92,7 @@ impl ClientError {
             ),
             Self::Usage(_)
             | Self::Tls(_)
+            | Self::NoSigner
             | Self::Signer(_)
             | Self::State { .. }
             | Self::UnknownOutcome { .. }
@@ -101,7 +106,7 @@ impl ClientError {
         match self {
             Self::Usage(_) => "USAGE".into(),
             Self::Tls(_) => "TLS".into(),
-            Self::Signer(_) => "SIGNER".into(),
+            Self::NoSigner | Self::Signer(_) => "SIGNER".into(),
             Self::State { .. } => "STATE".into(),
             Self::Refused(rejection) => screaming(rejection.reason.name()),
             Self::Api(ApiError::ChangeRefused { obstacle, .. }) => obstacle.word().into(),
@@ -120,6 +125,7 @@ impl ClientError {
         match self {
             Self::Usage(_) => "Correct the call.",
             Self::Tls(_) => "Check the files of certificate, key and roots, and the address.",
+            Self::NoSigner => "Nothing was sent: name the key that signs commands.",
             Self::Signer(_) => "Check the actor key.",
             Self::State { .. } => "Check the directory and its permissions.",
             Self::Refused(rejection) => rejection.reason.remedy(),

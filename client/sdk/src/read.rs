@@ -2,14 +2,15 @@
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
-use carnet_domain::rules::command::TransferId;
+use carnet_domain::rules::command::{Command, Registration, TransferId};
 use carnet_wire::convert;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
@@ -61,6 +62,23 @@ fn stale(kind: RecordKind, name: String) -> pb::GetRecordRequest {
     pb::GetRecordRequest {
         stale_ok: true,
         ..newest(kind, name)
+    }
+}
+
+/// Some leaves of a history.
+struct HistoryPage {
+    leaves: Vec<LeafRecord>,
+    /// 0 at the end.
+    next_sequence: u64,
+    position: Position,
+}
+
+/// The registration that a leaf records, if it is one.
+fn registered(record: &LeafRecord) -> Option<Registration> {
+    let Blob(event) = record.values.get(usize::from(slot::EVENT))?.as_ref()?;
+    match Command::from_bytes(event) {
+        Ok(Command::Register { registration }) => Some(registration),
+        _ => None,
     }
 }
 
@@ -195,6 +213,31 @@ impl Client {
         self.page(RecordKind::Robot, filter, size, token).await
     }
 
+    /// Enterprises.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn enterprises(
+        &self,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Enterprise>, ClientError> {
+        self.page(RecordKind::Enterprise, "", size, token).await
+    }
+
+    /// Type approvals whose code begins with `filter` (country or enterprise).
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn models(
+        &self,
+        filter: &str,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Model>, ClientError> {
+        self.page(RecordKind::Model, filter, size, token).await
+    }
+
     /// Transfers.
     ///
     /// # Errors
@@ -264,32 +307,64 @@ impl Client {
         let mut value = Vec::new();
         let mut from = 0;
         loop {
-            let request = pb::ListHistoryRequest {
-                code: code.to_string(),
-                from_sequence: from,
-                page_size: limits::PAGE_SIZE_MAX,
-            };
-            let response = self
-                .read(|mut client| {
-                    let request = request.clone();
-                    async move { client.list_history(request).await }
-                })
-                .await?;
-            value.extend(parse_all::<LeafRecord>("a leaf", &response.leaves)?);
-            match response.next_sequence {
-                0 => {
-                    return Ok(At {
-                        value,
-                        position: Position::of(response.position)?,
-                    });
-                }
-                next if next <= from => {
-                    return Err(ClientError::Protocol(
-                        "the pages of the history do not advance".into(),
-                    ));
-                }
-                next => from = next,
+            let page = self.history_page(code, from, limits::PAGE_SIZE_MAX).await?;
+            value.extend(page.leaves);
+            if page.next_sequence == 0 {
+                return Ok(At {
+                    value,
+                    position: page.position,
+                });
             }
+            from = page.next_sequence;
+        }
+    }
+
+    async fn history_page(
+        &self,
+        code: &Code,
+        from: u64,
+        size: u32,
+    ) -> Result<HistoryPage, ClientError> {
+        let request = pb::ListHistoryRequest {
+            code: code.to_string(),
+            from_sequence: from,
+            page_size: size,
+        };
+        let response = self
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.list_history(request).await }
+            })
+            .await?;
+        if response.next_sequence != 0 && response.next_sequence <= from {
+            return Err(ClientError::Protocol(
+                "the pages of the history do not advance".into(),
+            ));
+        }
+        Ok(HistoryPage {
+            leaves: parse_all("a leaf", &response.leaves)?,
+            next_sequence: response.next_sequence,
+            position: Position::of(response.position)?,
+        })
+    }
+
+    /// What a robot was registered with, from its history; none if it was only reserved, or came from abroad, or the registry
+    /// does not disclose it to this caller.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn registration(&self, code: &Code) -> Result<At<Option<Registration>>, ClientError> {
+        let mut from = 0;
+        loop {
+            let page = self.history_page(code, from, 8).await?;
+            let found = page.leaves.iter().find_map(registered);
+            if found.is_some() || page.next_sequence == 0 {
+                return Ok(At {
+                    value: found,
+                    position: page.position,
+                });
+            }
+            from = page.next_sequence;
         }
     }
 

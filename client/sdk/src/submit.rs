@@ -297,13 +297,16 @@ pub(crate) fn expired(answer: &Answer) -> Option<&Rejection> {
     }
 }
 
-/// The rejection that tells that the session is of no use any more.
+/// The rejection that tells that the session is of no use any more, or that somebody used its numbers elsewhere: a state
+/// directory that was copied or restored gives numbers that are taken. Nothing was executed, and another session has numbers
+/// of its own.
 pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
     answer.items.iter().find_map(|item| match item {
         ItemAnswer::Refused { rejection } => match rejection.reason {
             Reason::SessionUnknown
             | Reason::SessionExpired
             | Reason::SessionNotYours
+            | Reason::IdempotencyMismatch
             | Reason::WrongAudience => Some(rejection),
             _ => None,
         },

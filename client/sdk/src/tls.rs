@@ -30,8 +30,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::keys::{self, KeyFileError};
 
-/// The longest a connection may take, from the first packet to the end of the handshake.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest a connection may take, from the first packet to the end of the handshake. Less than an attempt may take: that
+/// nobody is there is then known, and not taken for an answer that was lost.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often an idle connection is probed.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a probe may stay unanswered.

@@ -182,7 +182,9 @@ pub const HEAVY: &[Heavy] = &[
     heavy("indicatif", &[CLI], &[]),
     heavy("etcd-client", &[CLI], &[]),
     heavy("hdrhistogram", &[CLI], &[CLUSTER]),
+    heavy("chrono", &[CLI], &[]),
     heavy("csv", &[CLI], &[]),
+    heavy("encoding_rs", &[CLI], &[]),
     heavy(
         "serde_json",
         &[CARNETD, CLIENT, CLI, SIM, CLUSTER],

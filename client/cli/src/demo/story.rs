@@ -138,7 +138,7 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         ];
         let value = world.must(stage, "86-manufacturer", &arguments)?;
         let code = robots[42].to_string();
-        world.must(stage, "86-manufacturer", &["robot", "act", &code, "stock"])?;
+        world.must(stage, "86-manufacturer", &["robot", "stock", &code])?;
         Ok((
             format!(
                 "{} registered, {} a second",
@@ -353,9 +353,8 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
             let certificate = "aa".repeat(32);
             let declare = [
                 "robot",
-                "act",
-                &code,
                 "declare-eol",
+                &code,
                 "--outcome",
                 "scrapped",
                 "--certificate",
@@ -367,11 +366,11 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
                 "49-registrar",
                 &[
                     "robot",
-                    "act",
-                    &code,
                     "confirm-eol",
+                    &code,
                     "--certificate",
                     &certificate,
+                    "--yes",
                 ],
             )?;
             Ok((

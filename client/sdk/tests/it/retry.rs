@@ -105,6 +105,31 @@ async fn what_was_never_sent_did_not_happen() {
     assert!(error.is_retryable());
 }
 
+/// A person waits for the answer; thirty seconds told no more than three.
+#[tokio::test(start_paused = true)]
+async fn that_nobody_is_there_is_said_early_and_only_then() {
+    let early = Duration::from_secs(3);
+    let took = async |fake: &Fake, endpoints: &[&str]| {
+        let client = fake
+            .builder(endpoints)
+            .unreachable_after(early)
+            .deadline(early * 10)
+            .build()
+            .expect("a client");
+        let begun = tokio::time::Instant::now();
+        let error = client.submit_one(reserve(1)).await.expect_err("no answer");
+        (error, begun.elapsed())
+    };
+    let (error, elapsed) = took(&Fake::start(&[]), &["x", "y", "z"]).await;
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(elapsed <= early, "{elapsed:?}");
+    // A node that answers without being able to serve is somebody: an election passes.
+    let fake = Fake::start(&["a"]);
+    fake.state().always = Some(Mood::Say(ApiError::unavailable("an election")));
+    let (_, elapsed) = took(&fake, &["a", "x"]).await;
+    assert!(early * 9 < elapsed, "{elapsed:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_quorum_is_told_from_an_unknown_outcome() {
     let fake = Fake::start(&["a"]);
@@ -154,7 +179,12 @@ async fn a_refusal_after_a_lost_answer_leaves_the_outcome_open() {
 #[tokio::test]
 async fn a_lost_session_is_opened_anew_before_anything_was_executed() {
     // Not ours: a session that was kept from before certificate or key were replaced.
-    for reason in [Reason::SessionUnknown, Reason::SessionNotYours] {
+    // Taken: a session kept in a directory that was copied or restored gives numbers that were given before.
+    for reason in [
+        Reason::SessionUnknown,
+        Reason::SessionNotYours,
+        Reason::IdempotencyMismatch,
+    ] {
         let fake = Fake::start(&["a"]);
         fake.moods([Mood::Refuse(reason)]);
         let done = fake.client(&["a"]).submit_one(reserve(1)).await;
