@@ -412,6 +412,13 @@ impl Settings {
             ".admin.key",
             "the key of our certificate (--key)",
         )?;
+        if !cert.exists() && self.cert.is_none() {
+            return Err(Failed::usage(format!(
+                "this takes an admin: {} has no certificate of the admin plane ({})",
+                self.who.as_deref().unwrap_or("whoever asks"),
+                cert.display()
+            )));
+        }
         let identity = self.identity(&cert, &key)?.admin();
         if self.admin_endpoints.is_empty() {
             return Err(Failed::usage(

@@ -18,6 +18,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A record is what the node says. What the log says comes as [`Verified`]: from [`Client::prove_here`] under the log's key, and as
+//! a verdict from [`Client::verify_here`] under pinned roots. `examples/register_and_verify.rs` shows both ends.
 
 pub mod admin;
 mod bulk;
@@ -35,6 +38,7 @@ mod session;
 mod signer;
 mod submit;
 pub mod tls;
+pub mod types;
 mod verify;
 
 pub use bulk::{BulkEvent, BulkFailure, BulkReport};
