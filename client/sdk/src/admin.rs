@@ -67,7 +67,9 @@ impl Admin {
         // One that is given twice is one node all the same.
         let mut seen = std::collections::BTreeSet::new();
         let endpoints = endpoints.into_iter().map(Into::into);
-        let endpoints: Vec<String> = endpoints.filter(|one: &String| seen.insert(one.clone())).collect();
+        let endpoints: Vec<String> = endpoints
+            .filter(|one: &String| seen.insert(one.clone()))
+            .collect();
         if endpoints.is_empty() {
             return Err(ClientError::Usage("no admin endpoint is given".into()));
         }

@@ -1,8 +1,6 @@
 //! The domain's types that calls of this crate take and give, so that a program needs no other crate of ours.
 
-pub use carnet_domain::bytes::code::{
-    Code, EnterpriseCode, EnterpriseId, ModelId, Prefix, Serial,
-};
+pub use carnet_domain::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix, Serial};
 pub use carnet_domain::bytes::digest::Digest;
 pub use carnet_domain::bytes::encoding::Canonical;
 pub use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
