@@ -3,6 +3,8 @@
 //! Throughput is closed loop: every client sends its next request when the last was answered. Rates of a shared machine
 //! mean nothing alone; what counts is the ratio of rounds that stood next to each other.
 
+mod edge;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -39,6 +41,8 @@ const RESAMPLES: usize = 2_000;
 pub(crate) enum Bench {
     /// Registers robots as fast as the cluster takes them.
     Register(Register),
+    /// Measures what a flood of empty connections does to honest reads at half of saturation.
+    Edge(edge::Edge),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -401,7 +405,10 @@ fn interval(ratios: &[f64], mut draw: impl FnMut(usize) -> usize) -> (f64, f64, 
 }
 
 pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Failed> {
-    let Bench::Register(args) = verb;
+    let args = match verb {
+        Bench::Register(args) => args,
+        Bench::Edge(args) => return edge::run(args, settings).await,
+    };
     let batch = u64::from(args.batch);
     // A maker registers its own bodies.
     let maker = settings.client()?;

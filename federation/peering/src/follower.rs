@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::home::{Home, HomeError};
 use crate::judge::{Doubt, Incoming, Position, SeenHead, judge};
+use crate::pace::Pace;
 use crate::status::Board;
 
 /// The first pause after a failure.
@@ -32,6 +33,18 @@ pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A stream that is silent for this long is opened anew: a registry seals, and says so, far more often.
 pub const SILENCE_MAX: Duration = Duration::from_secs(600);
+/// Messages of one peer a second that are read; each costs a signature. A registry publishes a handful.
+pub const MESSAGES_PER_SECOND: u64 = 100;
+/// Messages ahead of that.
+pub const MESSAGES_AHEAD: u64 = 400;
+/// Items of one peer a second that are read.
+pub const ITEMS_PER_SECOND: u64 = 5_000;
+/// Items ahead of that.
+pub const ITEMS_AHEAD: u64 = 20_000;
+/// Bytes of one peer a second that are read.
+pub const BYTES_PER_SECOND: u64 = 8 << 20;
+/// Bytes ahead of that.
+pub const BYTES_AHEAD: u64 = 32 << 20;
 /// How much of an error is shown, in characters.
 const ERROR_CHARS_MAX: usize = 500;
 
@@ -145,7 +158,34 @@ struct Following {
     held: Option<SeenHead>,
     /// Whether this stream brought something that was believed.
     believed: bool,
+    /// What it sent on all its streams.
+    intake: Intake,
     _mark: Mark,
+}
+
+/// How fast a peer sends. What is too fast is not read: the transport then holds the peer back, and nobody else.
+struct Intake {
+    messages: Pace,
+    items: Pace,
+    bytes: Pace,
+}
+
+impl Intake {
+    fn new() -> Self {
+        Self {
+            messages: Pace::new(MESSAGES_PER_SECOND, MESSAGES_AHEAD),
+            items: Pace::new(ITEMS_PER_SECOND, ITEMS_AHEAD),
+            bytes: Pace::new(BYTES_PER_SECOND, BYTES_AHEAD),
+        }
+    }
+
+    /// Counts a message; how long to wait before the next is read.
+    fn came(&mut self, items: usize, bytes: usize, now: Duration) -> Duration {
+        self.messages
+            .came(1, now)
+            .max(self.items.came(items as u64, now))
+            .max(self.bytes.came(bytes as u64, now))
+    }
 }
 
 /// Takes back `following` in the status when its task ends, however it ends.
@@ -190,6 +230,7 @@ impl Following {
             peer,
             held: None,
             believed: false,
+            intake: Intake::new(),
             _mark: mark,
         }
     }
@@ -281,8 +322,30 @@ impl Following {
                 .map_err(|_| Broken::Silent)?
                 .map_err(remote)?
                 .ok_or(Broken::Ended)?;
-            let judged = judge(&peer.bundle, &at, &message.batch)?;
-            at = self.take(at, judged).await?;
+            let size = message.batch.len();
+            let judged = judge(&peer.bundle, &at, &message.batch);
+            let items = judged.as_ref().map_or(0, item_count);
+            let wait = self.intake.came(items, size, self.with.home.monotonic());
+            at = self.take(at, judged?).await?;
+            self.hold_back(wait).await;
+        }
+    }
+
+    /// Lets a peer that sent more than it may wait.
+    async fn hold_back(&self, wait: Duration) {
+        if wait.is_zero() {
+            return;
+        }
+        self.with
+            .board
+            .change(self.peer, |status| status.held_back += 1);
+        let home = &self.with.home;
+        let until = home.monotonic().saturating_add(wait);
+        // A pause may be shorter than it was asked for.
+        while let left = until.saturating_sub(home.monotonic())
+            && !left.is_zero()
+        {
+            self.with.pauses.pause(left).await;
         }
     }
 
@@ -430,6 +493,13 @@ impl Broken {
             | Self::Fork(_)
             | Self::Home(_) => false,
         }
+    }
+}
+
+fn item_count(incoming: &Incoming) -> usize {
+    match incoming {
+        Incoming::Head(_) | Incoming::Repeated(_) | Incoming::Fork(_) => 0,
+        Incoming::Mail { parts, .. } => parts.iter().map(|part| part.items.len()).sum(),
     }
 }
 

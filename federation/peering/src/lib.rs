@@ -8,6 +8,7 @@ pub mod home;
 
 pub mod bucket;
 pub mod judge;
+pub mod pace;
 pub mod status;
 
 pub mod follower;

@@ -24,6 +24,8 @@ pub struct PeerStatus {
     pub newest: Option<SeenHead>,
     /// When that head arrived, by our wall clock.
     pub newest_at: Option<TimeMs>,
+    /// How often it was made to wait because it sent more than it may.
+    pub held_back: u64,
     /// Items received and not yet applied.
     pub pending: u64,
     /// Items applied since the process began.

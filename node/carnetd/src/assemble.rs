@@ -26,9 +26,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use tonic::transport::server::Router;
+use tonic::transport::{Channel, Server};
 use tonic::{Request, Status};
+use tower::layer::util::Stack;
 use tracing::info;
 
 use crate::api::admin::AdminService;
@@ -37,12 +38,13 @@ use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
 use crate::disk::DataDisk;
-use crate::edge::EdgeCounters;
+use crate::edge::{Door, DoorLimits, EdgeCounters, Memory};
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
 use crate::node::Node;
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
+use crate::process;
 use crate::refusal;
 use crate::run_error::RunError;
 use crate::sequencer;
@@ -131,6 +133,7 @@ pub fn init(
     let root = &config.node.data_dir;
     let nodes: BTreeSet<u64> = join.keys().copied().collect();
     home::make(root, owner.with(store), &nodes, rocks_settings(config))?;
+    process::close_directory(root)?;
     let addressed = join
         .iter()
         .filter_map(|(node, at)| Some((*node, at.clone()?)));
@@ -346,20 +349,23 @@ pub async fn assemble(
     let mut tasks = JoinSet::new();
     let mut edge = Edge {
         node: &node,
+        memory: Memory::new(node.config.limits.memory()),
         tasks: &mut tasks,
         stopping,
     };
     let raft_service = InterceptedService::new(raft.service().into_server(), peer_node);
     let unbounded = ServerTuning {
-        request_timeout: None,
         request_count_max: 4096,
         stream_count_max: 4096,
+        stream_window_bytes: 1024 * 1024,
+        connection_window_bytes: 4 * 1024 * 1024,
         ..ServerTuning::default()
     };
     edge.open(
         node.config.listen.raft,
         &planes.raft,
-        unbounded.server().add_service(raft_service),
+        unbounded,
+        |mut server| server.add_service(raft_service),
     )
     .await?;
     let registry = RegistryServer::new(RegistryService {
@@ -379,7 +385,8 @@ pub async fn assemble(
     edge.open(
         node.config.listen.client,
         &planes.client,
-        client.server().add_service(registry),
+        client,
+        |mut server| server.add_service(registry),
     )
     .await?;
     let admin = AdminServer::new(AdminService {
@@ -389,25 +396,18 @@ pub async fn assemble(
         comparer: Arc::clone(&comparer),
     })
     .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX);
-    // Founding and digests may take long.
-    let patient = ServerTuning {
-        request_timeout: Some(Duration::from_secs(60)),
-        ..ServerTuning::default()
-    };
     edge.open(
         node.config.listen.admin,
         &planes.admin,
-        patient.server().add_service(admin),
+        ServerTuning::default(),
+        |mut server| server.add_service(admin),
     )
     .await?;
-    let federation = ServerTuning {
-        request_timeout: None,
-        ..ServerTuning::default()
-    };
     edge.open(
         node.config.listen.federation,
         &planes.federation,
-        gateway.service(federation.server()),
+        ServerTuning::default(),
+        |server| gateway.service(server),
     )
     .await?;
 
@@ -441,9 +441,14 @@ pub async fn assemble(
     Ok(Running { node, tasks, stop })
 }
 
+/// Services behind a door.
+type Behind = Stack<Door, tower::layer::util::Identity>;
+
 /// Opens the ports of a node.
 struct Edge<'a> {
     node: &'a Node,
+    /// One budget for all planes but Raft's, which cannot be shared with strangers.
+    memory: Memory,
     tasks: &'a mut JoinSet<Result<(), RunError>>,
     stopping: watch::Receiver<bool>,
 }
@@ -453,17 +458,28 @@ impl Edge<'_> {
         &mut self,
         address: SocketAddr,
         tls: &PlaneTls,
-        router: Router,
+        tuning: ServerTuning,
+        with_service: impl FnOnce(Server<Behind>) -> Router<Behind>,
     ) -> Result<(), RunError> {
         let io = |source| RunError::Io {
             what: format!("listen on {address} ({} plane)", tls.plane()),
             source,
         };
         let listener = TcpListener::bind(address).await.map_err(io)?;
-        let limits = self.node.config.limits.edge();
-        let counters = Arc::new(EdgeCounters::new(tls.plane()));
-        let incoming = accept(listener, tls, limits, counters)?;
         let plane = tls.plane();
+        let limits = &self.node.config.limits;
+        let counters = Arc::new(EdgeCounters::new(plane));
+        let (requests, memory) = match plane {
+            // What a node may use of another is bounded by what consensus sends.
+            Plane::Raft => (DoorLimits::unbounded(), None),
+            Plane::Client | Plane::Admin | Plane::Federation => {
+                (limits.requests(), Some(self.memory.clone()))
+            }
+        };
+        let clock = Arc::clone(&self.node.clock);
+        let door = Door::new(plane, requests, memory, Arc::clone(&counters), clock);
+        let router = with_service(tuning.server().layer(door));
+        let incoming = accept(listener, tls, limits.edge(), counters)?;
         let mut stopping = self.stopping.clone();
         self.tasks.spawn(async move {
             let stop = async move {

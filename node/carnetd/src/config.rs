@@ -33,6 +33,8 @@ use std::time::Duration;
 use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
+use crate::edge::DoorLimits;
+use crate::edge::pool::PoolLimits;
 use crate::edge::rates::Rate;
 use crate::tls::{EdgeLimits, Patience};
 
@@ -233,6 +235,21 @@ pub struct LimitsConfig {
     pub address_connections_max: u32,
     /// Connections open at once of one certificate on one plane; 128, range 1 to 100,000.
     pub certificate_connections_max: u32,
+    /// Requests in work at once on one plane; 2048, range 8 to 1,000,000. One certificate has at most half of them, two a
+    /// third each, and so on.
+    pub requests_max: u32,
+    /// Of them of one certificate; 1024, range 1 to 1,000,000.
+    pub certificate_requests_max: u32,
+    /// Requests a second of one certificate on one plane, and twice as many at once; 20,000, range 1 to 1,000,000.
+    pub certificate_requests_per_s: u32,
+    /// MiB a second in the requests of one certificate, four times as many at once; 64, range 1 to 100,000. What is faster
+    /// is read later.
+    pub certificate_mib_per_s: u64,
+    /// MiB of requests and answers in flight on the client, admin and federation planes together; 256, range 16 to
+    /// 1,048,576. One certificate has at most half of them, two a third each, and so on.
+    pub memory_mib: u64,
+    /// Of them of one certificate (of one peer, of all its nodes); 64, range 16 to 1,048,576.
+    pub certificate_memory_mib: u64,
 }
 
 /// `[log]`: what is written to standard error.
@@ -418,7 +435,36 @@ impl LimitsConfig {
         Duration::from_millis(self.handshake_ms)
     }
 
-    /// What a port takes.
+    /// How many files a node with these limits may have open: its connections on four planes, its database and log.
+    pub fn open_files(&self) -> u64 {
+        let connections = u64::from(self.connections_max) + u64::from(self.handshakes_max);
+        connections * 4 + 1_024
+    }
+
+    /// What a port takes of requests.
+    pub fn requests(&self) -> DoorLimits {
+        DoorLimits {
+            requests: PoolLimits {
+                total: u64::from(self.requests_max),
+                each: u64::from(self.certificate_requests_max),
+            },
+            rate: Rate {
+                per_second: self.certificate_requests_per_s,
+                burst: self.certificate_requests_per_s * 2,
+            },
+            bytes_per_second: self.certificate_mib_per_s << 20,
+        }
+    }
+
+    /// What may be in flight, in bytes.
+    pub fn memory(&self) -> PoolLimits {
+        PoolLimits {
+            total: self.memory_mib << 20,
+            each: self.certificate_memory_mib << 20,
+        }
+    }
+
+    /// What a port takes of connections.
     pub fn edge(&self) -> EdgeLimits {
         let first_request = Duration::from_millis(self.first_request_ms);
         let default = EdgeLimits::default();
@@ -507,6 +553,12 @@ impl Default for LimitsConfig {
             connections_max: 1024,
             address_connections_max: 512,
             certificate_connections_max: 128,
+            requests_max: 2048,
+            certificate_requests_max: 1024,
+            certificate_requests_per_s: 20_000,
+            certificate_mib_per_s: 64,
+            memory_mib: 256,
+            certificate_memory_mib: 64,
         }
     }
 }

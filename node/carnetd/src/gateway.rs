@@ -87,7 +87,7 @@ impl Gateway {
     }
 
     /// The federation service on a server of the federation plane.
-    pub fn service(&self, mut server: Server) -> Router {
+    pub fn service<L: Clone>(&self, mut server: Server<L>) -> Router<L> {
         let home = Arc::clone(&self.home) as Arc<dyn Home>;
         let service = FederationService::new(home, Arc::clone(&self.board), self.stop.clone());
         let node = Arc::clone(&self.node);

@@ -10,6 +10,8 @@ use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::signature_digest;
+use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
+use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Holder, Signer};
 use carnet_domain::rules::actions::ever;
 use carnet_domain::rules::command::CommandKind;
@@ -131,6 +133,51 @@ pub async fn verify_opening(
     .map_err(|error| ApiError::invalid("signature", error))
 }
 
+/// Verifies a statement of the roots before it is proposed: an admin's certificate alone writes nothing to the log.
+///
+/// # Errors
+/// Malformed, not signed by as many of this registry's roots as it takes, no leader to ask which those are, or a fault of
+/// the store.
+pub async fn verify_statement(node: &Node, signed: &Signed) -> Result<(), ApiError> {
+    let judged = || {
+        let registry = node.state.registry().map_err(ApiError::internal)?;
+        is_of_the_roots(registry.as_ref(), signed)
+    };
+    if judged()? {
+        return Ok(());
+    }
+    // This node may lag behind a change of the roots.
+    node.linearize().await?;
+    if judged()? {
+        return Ok(());
+    }
+    let rejection = Rejection::new(Reason::StatementUnsigned, Detail::NOTHING);
+    Err(rejected(&rejection))
+}
+
+/// Whether the roots signed a statement: those of the registry, or before there is one, those that its genesis names.
+fn is_of_the_roots(registry: Option<&Registry>, signed: &Signed) -> Result<bool, ApiError> {
+    let (bytes, signatures) = (&signed.bytes.0, &signed.signatures);
+    if let Some(registry) = registry {
+        return Ok(signed_by_roots(
+            &registry.roots,
+            registry.threshold,
+            bytes,
+            signatures,
+        ));
+    }
+    match Statement::from_bytes(bytes) {
+        Ok(Statement::Genesis { genesis }) => Ok(signed_by_roots(
+            &genesis.roots,
+            genesis.threshold,
+            bytes,
+            signatures,
+        )),
+        Ok(_) => Ok(false),
+        Err(error) => Err(ApiError::invalid("signed", error)),
+    }
+}
+
 /// The record of a key, as new as every write that was acknowledged before the call: this node may lag behind the key's
 /// addition. What is meant for another registry is no unknown key.
 async fn signer(node: &Node, meant: (Prefix, u64), key: &KeyId) -> Result<Signer, ApiError> {
@@ -203,5 +250,48 @@ pub fn may_see(
         _ => Err(ApiError::denied(
             "only subjects of the caller's own enterprise",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_domain::bytes::encoding::Blob;
+    use carnet_kit::Country;
+
+    use super::*;
+
+    /// A founded registry, as far as the judgement looks at it, and statements for it.
+    #[test]
+    fn only_what_the_roots_signed_is_proposed() {
+        let country = Country::unborn("86");
+        let other = Country::unborn("44");
+        let signed = |by: &Country| {
+            by.sign_statement(&Statement::Genesis {
+                genesis: country.genesis(),
+            })
+        };
+        let judged = |signed: &Signed| is_of_the_roots(None, signed);
+        assert_eq!(judged(&signed(&country)), Ok(true));
+        assert_eq!(judged(&signed(&other)), Ok(false));
+        // One signature where two are needed, none, a bit of the bytes another, and junk.
+        let mut one = signed(&country);
+        one.signatures.truncate(1);
+        assert_eq!(judged(&one), Ok(false));
+        one.signatures.clear();
+        assert_eq!(judged(&one), Ok(false));
+        let mut twice = signed(&country);
+        let first = twice.signatures[0].clone();
+        twice.signatures = vec![first.clone(), first];
+        assert_eq!(judged(&twice), Ok(false));
+        let junk = Signed {
+            bytes: Blob(vec![7; 60_000]),
+            signatures: signed(&country).signatures,
+        };
+        assert!(judged(&junk).is_err());
+        let registry = Country::new("86").registry();
+        let judged = |signed: &Signed| is_of_the_roots(Some(&registry), signed);
+        assert_eq!(judged(&signed(&country)), Ok(true));
+        assert_eq!(judged(&signed(&other)), Ok(false));
+        assert_eq!(judged(&junk), Ok(false));
     }
 }

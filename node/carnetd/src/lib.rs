@@ -17,6 +17,7 @@ pub mod keyring;
 pub mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod process;
 pub mod publication;
 pub mod reader;
 pub mod refusal;

@@ -15,7 +15,7 @@ use carnetd::exit::Exit;
 use carnetd::keyring::{FileKeyring, read_secret};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// The allocator of the whole process, RocksDB's C++ included: 8 % less processor time a record in bulk than with glibc's,
 /// which spends it on small blocks that one thread allocates and another frees.
@@ -114,6 +114,8 @@ Exit codes:
   7  this replica's state differs from the majority's: do not start again on this disk; replace it under a new node id";
 
 fn main() -> ExitCode {
+    // Before anything is opened or made.
+    carnetd::process::keep_files_to_the_owner();
     let line = CommandLine::parse();
     match start(&line) {
         Ok(()) => Exit::Stopped.into(),
@@ -188,6 +190,15 @@ fn init(config: &Config, join: &[(u64, Option<String>)]) -> Result<(), (Exit, St
 async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)> {
     let stop = stop_signal().map_err(|error| (Exit::Failed, format!("no signals: {error}")))?;
     info!(prefix = %config.node.prefix, node = config.node.id, version = env!("CARGO_PKG_VERSION"), "starting");
+    let files = carnetd::process::raise_open_files();
+    let needed = config.limits.open_files();
+    if files < needed {
+        warn!(
+            files,
+            needed,
+            "this process may open fewer files than its limits allow connections: raise LimitNOFILE"
+        );
+    }
     let clock = Arc::new(SystemClock::new());
     match carnetd::run(config, clock, Arc::new(keyring), stop).await {
         Ok(()) => {

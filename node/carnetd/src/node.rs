@@ -140,6 +140,9 @@ impl Node {
     /// As the API answers it; only an unknown outcome leaves open whether it happened.
     pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
         self.not_skipped(&body)?;
+        if let Body::Root { signed } = &body {
+            crate::ingress::verify_statement(self, signed).await?;
+        }
         if is_load(&body)
             && let Some(text) = self.raft.room().borrow().refusal.clone()
         {

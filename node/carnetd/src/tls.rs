@@ -33,6 +33,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::Clock;
 use crate::edge::Holder;
@@ -424,7 +425,7 @@ pub enum Who {
 }
 
 impl PeerIdentity {
-    fn new(who: Who, remote: SocketAddr) -> Self {
+    pub(crate) fn new(who: Who, remote: SocketAddr) -> Self {
         let holder = Holder::new(&match &who {
             Who::Node(node) => node.name().to_string(),
             // All nodes of a registry share what the registry may use.
@@ -518,12 +519,15 @@ impl KeyFiles {
                 "there is no certificate in it".to_owned(),
             ));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|_| {
+        let cannot = || {
             fault(
                 &self.key,
                 "cannot be read as a private key in PEM".to_owned(),
             )
-        })?;
+        };
+        let text = std::fs::read(&self.key).map_err(|_| cannot())?;
+        let text = Zeroizing::new(text);
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| cannot())?;
         Ok((chain, key))
     }
 }
@@ -590,14 +594,18 @@ impl TimeProvider for ClockTime {
     }
 }
 
+/// The bytes of the key are cleared: what signs holds its own, and clears that at the end.
 fn certified(
     plane: Plane,
     chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    mut key: PrivateKeyDer<'static>,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
-    CertifiedKey::from_der(chain, key, &provider())
-        .map(Arc::new)
-        .map_err(|source| TlsError::Key { plane, source })
+    let signer = aws_lc_rs::sign::any_supported_type(&key);
+    key.zeroize();
+    let fault = |source| TlsError::Key { plane, source };
+    let certified = CertifiedKey::new(chain, signer.map_err(fault)?);
+    certified.keys_match().map_err(fault)?;
+    Ok(Arc::new(certified))
 }
 
 fn provider() -> CryptoProvider {

@@ -7,9 +7,14 @@ use std::time::Duration;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_kit::{Country, befriend};
+use carnet_peering::follower::{MESSAGES_AHEAD, MESSAGES_PER_SECOND};
 use carnet_peering::home::HomeError;
 
 use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};
+
+fn contacts_of(running: &Running, peer: carnet_domain::bytes::code::Prefix) -> u64 {
+    running.board.of(peer).map_or(0, |peer| peer.contacts)
+}
 
 async fn delivered(to: &Arc<World>, from: &Arc<World>, count: u64) {
     let prefix = from.prefix();
@@ -60,6 +65,43 @@ async fn a_head_without_items_is_shown_and_not_proposed() {
         until("shown", || newest() == Some(size)).await;
     }
     assert_eq!(b.proposals(), 0);
+}
+
+#[tokio::test]
+async fn heads_without_end_are_read_as_fast_as_a_peer_may_send_and_not_faster() {
+    let (a, b, lines) = two();
+    let mut running = Running::follow(&b, &lines);
+    let publish = || {
+        a.offer(0..0, b.prefix());
+        a.country.lock().unwrap().clock.0 += 120_000;
+        a.publish();
+    };
+    for count in 1..=MESSAGES_AHEAD {
+        publish();
+        until("read", || contacts_of(&running, a.prefix()) == count).await;
+    }
+    assert_eq!(running.board.of(a.prefix()).unwrap().held_back, 0);
+    // One more is read, and whatever comes then waits.
+    publish();
+    until("read", || {
+        contacts_of(&running, a.prefix()) == MESSAGES_AHEAD + 1
+    })
+    .await;
+    publish();
+    let wait = running.paused().await;
+    assert_eq!(wait, Duration::from_secs(1) / MESSAGES_PER_SECOND as u32);
+    settle().await;
+    assert_eq!(contacts_of(&running, a.prefix()), MESSAGES_AHEAD + 1);
+    assert_eq!(running.board.of(a.prefix()).unwrap().held_back, 1);
+    // A pause that was too short is not enough.
+    running.go_on();
+    assert_eq!(running.paused().await, wait);
+    b.time_ms.fetch_add(60_000, Ordering::SeqCst);
+    running.go_on();
+    until("read", || {
+        contacts_of(&running, a.prefix()) == MESSAGES_AHEAD + 2
+    })
+    .await;
 }
 
 #[tokio::test]

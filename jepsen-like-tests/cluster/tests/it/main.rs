@@ -10,6 +10,7 @@ mod custody;
 mod data_directory;
 mod disk_full;
 mod diverged;
+mod edge;
 mod faults;
 mod first_start;
 mod planted;

@@ -182,10 +182,32 @@ impl Judge {
                 limits.certificate_connections_max,
                 1..=100_000,
             ),
+            ("limits.requests_max", limits.requests_max, 8..=1_000_000),
+            (
+                "limits.certificate_requests_max",
+                limits.certificate_requests_max,
+                1..=1_000_000,
+            ),
+            (
+                "limits.certificate_requests_per_s",
+                limits.certificate_requests_per_s,
+                1..=1_000_000,
+            ),
         ];
         for (key, found, range) in counts {
             self.range(key, found, range);
         }
+        self.range(
+            "limits.certificate_mib_per_s",
+            limits.certificate_mib_per_s,
+            1..=100_000,
+        );
+        self.range("limits.memory_mib", limits.memory_mib, 16..=1_048_576);
+        self.range(
+            "limits.certificate_memory_mib",
+            limits.certificate_memory_mib,
+            16..=1_048_576,
+        );
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
             self.fault(
                 "log.filter",

@@ -124,6 +124,12 @@ strangers_per_s = 512
 connections_max = 1024
 address_connections_max = 512
 certificate_connections_max = 128
+requests_max = 2048
+certificate_requests_max = 1024
+certificate_requests_per_s = 20000
+certificate_mib_per_s = 64
+memory_mib = 256
+certificate_memory_mib = 64
 
 [log]
 filter = "info"

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carnet_peering::bucket::Bucket;
+use carnet_peering::pace::Pace;
 
 /// A rate and the burst that it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +18,54 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// Something for each holder, at most so many rows.
+#[derive(Debug)]
+struct Table<K, V> {
+    rows_max: usize,
+    turn: u64,
+    rows: BTreeMap<K, (V, u64)>,
+    by_turn: BTreeMap<u64, K>,
+}
+
+impl<K: Ord + Clone, V> Table<K, V> {
+    fn new(rows_max: usize) -> Self {
+        assert!(0 < rows_max, "there is a row");
+        Self {
+            rows_max,
+            turn: 0,
+            rows: BTreeMap::new(),
+            by_turn: BTreeMap::new(),
+        }
+    }
+
+    /// What there is for a holder, or what `make` makes; it counts as seen now.
+    fn of(&mut self, holder: &K, make: impl FnOnce() -> V) -> &mut V {
+        if !self.rows.contains_key(holder)
+            && self.rows.len() >= self.rows_max
+            && let Some((_, forgotten)) = self.by_turn.pop_first()
+        {
+            self.rows.remove(&forgotten);
+        }
+        self.turn += 1;
+        let turn = self.turn;
+        let (value, seen) = self
+            .rows
+            .entry(holder.clone())
+            .or_insert_with(|| (make(), turn));
+        if *seen != turn {
+            self.by_turn.remove(seen);
+            *seen = turn;
+        }
+        self.by_turn.insert(turn, holder.clone());
+        value
+    }
+}
+
 /// Buckets by holder.
 #[derive(Debug)]
 pub struct Rates<K> {
     rate: Rate,
-    rows_max: usize,
-    turn: u64,
-    rows: BTreeMap<K, (Bucket, u64)>,
-    by_turn: BTreeMap<u64, K>,
+    table: Table<K, Bucket>,
 }
 
 impl<K: Ord + Clone> Rates<K> {
@@ -33,13 +74,9 @@ impl<K: Ord + Clone> Rates<K> {
     /// # Panics
     /// When there may be no row.
     pub fn new(rate: Rate, rows_max: usize) -> Self {
-        assert!(0 < rows_max, "there is a row");
         Self {
             rate,
-            rows_max,
-            turn: 0,
-            rows: BTreeMap::new(),
-            by_turn: BTreeMap::new(),
+            table: Table::new(rows_max),
         }
     }
 
@@ -48,69 +85,65 @@ impl<K: Ord + Clone> Rates<K> {
     /// # Errors
     /// After how long there will be one.
     pub fn take(&mut self, holder: &K, now: Duration) -> Result<(), Duration> {
-        self.turn += 1;
-        let turn = self.turn;
-        if let Some((bucket, seen)) = self.rows.get_mut(holder) {
-            self.by_turn.remove(seen);
-            *seen = turn;
-            self.by_turn.insert(turn, holder.clone());
-            return bucket.take(now);
-        }
-        if self.rows.len() >= self.rows_max
-            && let Some((_, forgotten)) = self.by_turn.pop_first()
-        {
-            self.rows.remove(&forgotten);
-        }
-        let mut bucket = Bucket::new(self.rate.burst, self.rate.per_second, now);
-        let taken = bucket.take(now);
-        self.rows.insert(holder.clone(), (bucket, turn));
-        self.by_turn.insert(turn, holder.clone());
-        taken
+        let Rate { per_second, burst } = self.rate;
+        let full = || Bucket::new(burst, per_second, now);
+        self.table.of(holder, full).take(now)
     }
 
     /// How many holders are known.
     pub fn rows(&self) -> usize {
-        self.rows.len()
+        self.table.rows.len()
+    }
+}
+
+/// How fast each holder may send: it is not refused, it waits.
+#[derive(Debug)]
+pub struct Paces<K> {
+    per_second: u64,
+    ahead: u64,
+    table: Table<K, Pace>,
+}
+
+impl<K: Ord + Clone> Paces<K> {
+    /// So many a second and so many ahead of that, for at most so many holders.
+    ///
+    /// # Panics
+    /// When nothing may come, or there may be no row.
+    pub fn new(per_second: u64, ahead: u64, rows_max: usize) -> Self {
+        assert!(0 < per_second, "something may come");
+        Self {
+            per_second,
+            ahead,
+            table: Table::new(rows_max),
+        }
+    }
+
+    /// Counts what came of a holder; how long it waits before more is taken.
+    pub fn came(&mut self, holder: &K, count: u64, now: Duration) -> Duration {
+        let (per_second, ahead) = (self.per_second, self.ahead);
+        let fresh = || Pace::new(per_second, ahead);
+        self.table.of(holder, fresh).came(count, now)
     }
 }
 
 /// Holders that were seen lately, at most so many.
 #[derive(Debug)]
-pub struct Seen<K> {
-    rows_max: usize,
-    turn: u64,
-    rows: BTreeMap<K, u64>,
-    by_turn: BTreeMap<u64, K>,
-}
+pub struct Seen<K>(Table<K, ()>);
 
 impl<K: Ord + Clone> Seen<K> {
     /// Nobody.
     pub fn new(rows_max: usize) -> Self {
-        Self {
-            rows_max,
-            turn: 0,
-            rows: BTreeMap::new(),
-            by_turn: BTreeMap::new(),
-        }
+        Self(Table::new(rows_max))
     }
 
     /// Whether a holder was noted and not forgotten.
     pub fn knows(&self, holder: &K) -> bool {
-        self.rows.contains_key(holder)
+        self.0.rows.contains_key(holder)
     }
 
     /// Notes a holder as seen now.
     pub fn note(&mut self, holder: &K) {
-        self.turn += 1;
-        if let Some(before) = self.rows.insert(holder.clone(), self.turn) {
-            self.by_turn.remove(&before);
-        }
-        self.by_turn.insert(self.turn, holder.clone());
-        if self.rows.len() > self.rows_max
-            && let Some((_, forgotten)) = self.by_turn.pop_first()
-        {
-            self.rows.remove(&forgotten);
-        }
+        self.0.of(holder, || ());
     }
 }
 
@@ -144,6 +177,19 @@ mod tests {
             .map(|n| taken(&mut rates, 6, 1, 2_000 + n * 1_000 / 9))
             .sum();
         assert_eq!(steady, 90);
+    }
+
+    #[test]
+    fn one_that_sends_too_fast_waits_and_another_does_not() {
+        let mut paces = Paces::new(100, 50, 10);
+        let at = Duration::from_millis;
+        let waits: Vec<Duration> = [49, 1, 1, 500]
+            .into_iter()
+            .map(|count| paces.came(&1, count, at(0)))
+            .collect();
+        assert_eq!(waits, [at(0), at(0), at(10), at(5_010)]);
+        assert_eq!(paces.came(&2, 50, at(0)), at(0));
+        assert_eq!(paces.came(&1, 1, at(10_000)), at(0));
     }
 
     #[test]

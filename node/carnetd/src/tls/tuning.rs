@@ -1,4 +1,4 @@
-//! The limits of a gRPC port, in one place.
+//! The limits of HTTP/2 on a gRPC port, in one place. How long calls may take stands in [`crate::edge::methods`].
 
 use std::time::Duration;
 
@@ -14,17 +14,16 @@ pub struct ServerTuning {
     pub stream_count_max: u32,
     /// The most requests of one connection in work at a time; one more is answered RESOURCE_EXHAUSTED. Default 64.
     pub request_count_max: usize,
-    /// The longest until an answer begins; `None` where requests wait by design. Default 10 s.
-    pub request_timeout: Option<Duration>,
     /// How often a connection is probed. Default 10 s.
     pub keepalive_interval: Duration,
     /// How long a probe may stay unanswered. Default 5 s.
     pub keepalive_timeout: Duration,
     /// The largest header list, in bytes. Default 8 KiB.
     pub header_bytes_max: u32,
-    /// How much may be in flight to us on one stream, in bytes. Default 1 MiB.
+    /// How much may be in flight to us on one stream, in bytes. Default 256 KiB.
     pub stream_window_bytes: u32,
-    /// How much may be in flight to us on one connection, in bytes. Default 4 MiB.
+    /// How much may be in flight to us on one connection, in bytes: what may lie unread here, beside the budget of
+    /// requests. Default 512 KiB.
     pub connection_window_bytes: u32,
     /// The most streams that a client may have opened and reset before we looked at them. Default 20.
     pub pending_reset_count_max: usize,
@@ -35,12 +34,11 @@ impl Default for ServerTuning {
         Self {
             stream_count_max: 64,
             request_count_max: 64,
-            request_timeout: Some(Duration::from_secs(10)),
             keepalive_interval: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(5),
             header_bytes_max: 8 * 1024,
-            stream_window_bytes: 1024 * 1024,
-            connection_window_bytes: 4 * 1024 * 1024,
+            stream_window_bytes: 256 * 1024,
+            connection_window_bytes: 512 * 1024,
             pending_reset_count_max: 20,
         }
     }
@@ -49,7 +47,7 @@ impl Default for ServerTuning {
 impl ServerTuning {
     /// A tonic server with these limits and nothing to serve yet.
     pub fn server(&self) -> Server {
-        let server = Server::builder()
+        Server::builder()
             .accept_http1(false)
             .max_concurrent_streams(self.stream_count_max)
             .concurrency_limit_per_connection(self.request_count_max)
@@ -59,10 +57,6 @@ impl ServerTuning {
             .http2_max_header_list_size(self.header_bytes_max)
             .http2_max_pending_accept_reset_streams(Some(self.pending_reset_count_max))
             .initial_stream_window_size(self.stream_window_bytes)
-            .initial_connection_window_size(self.connection_window_bytes);
-        match self.request_timeout {
-            Some(timeout) => server.timeout(timeout),
-            None => server,
-        }
+            .initial_connection_window_size(self.connection_window_bytes)
     }
 }

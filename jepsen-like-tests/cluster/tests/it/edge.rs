@@ -1,0 +1,107 @@
+//! Floods of the real ports of real nodes: the leader stays, honest calls are answered, and the log says who was turned away.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use carnet_cluster::Broken;
+use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, Plan};
+use carnet_cluster::programs;
+use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::record::Holder;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+const NODES: [u64; 3] = [1, 2, 3];
+/// More than an address may have unproven at once.
+const HELD_COUNT_MAX: usize = 100;
+/// More than an address may begin a second.
+const EVERY: Duration = Duration::from_millis(4);
+
+/// The sockets that a node listens on, on all planes; what clients are told of may lie before them.
+fn sockets(of: &Jurisdiction, node: u64) -> Result<Vec<SocketAddr>, Broken> {
+    let config = std::fs::read_to_string(of.config(node)).map_err(Broken::at("config"))?;
+    let listen = config.split("[listen]").nth(1).unwrap_or_default();
+    let table = listen.split("\n[").next().unwrap_or_default();
+    let sockets: Vec<SocketAddr> = table
+        .lines()
+        .filter_map(|line| line.split('"').nth(1)?.parse().ok())
+        .collect();
+    assert_eq!(sockets.len(), 4, "{table}");
+    Ok(sockets)
+}
+
+/// Empty connections from another address than everybody else's, without end.
+async fn flood(to: SocketAddr) {
+    let mut held: VecDeque<TcpStream> = VecDeque::new();
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        let connected = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())?;
+            socket.connect(to).await
+        };
+        if let Ok(stream) = connected.await {
+            held.push_back(stream);
+        }
+        if held.len() > HELD_COUNT_MAX {
+            held.pop_front();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broken> {
+    let Some(programs) = programs("a_flood_of_every_port_costs_no_leader_and_no_call") else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    let leader = registry.ready().await?;
+    let before = registry.status(leader).await?;
+    let mut floods = JoinSet::new();
+    for node in NODES {
+        for socket in sockets(&registry, node)? {
+            floods.spawn(flood(socket));
+        }
+    }
+    let admin = registry.client(ADMIN, &NODES)?.build();
+    let admin = admin.map_err(Broken::at("admin"))?;
+    for number in 0..60 {
+        let public = SecretKey::from_seed(&[number; 32]).public();
+        let holder = Holder::Office {
+            name: format!("customs/{number}"),
+        };
+        let add = Command::AddSigner {
+            public,
+            holder,
+            role: Role::Customs,
+            person: format!("desk-{number}"),
+        };
+        // A connection of its own for each: honest newcomers meet the flood, too.
+        let newcomer = registry.client(ADMIN, &NODES)?.build();
+        let newcomer = newcomer.map_err(Broken::at("a newcomer"))?;
+        newcomer.registry().await.map_err(Broken::at("a read"))?;
+        admin.submit_one(add).await.map_err(Broken::at("a write"))?;
+    }
+    for node in NODES {
+        let log = std::fs::read_to_string(registry.log(node)).map_err(Broken::at("log"))?;
+        for plane in ["raft", "client", "admin", "federation"] {
+            let told = log.lines().any(|line| {
+                line.contains("turned away")
+                    && line.contains(&format!("plane={plane}"))
+                    && line.contains("127.0.0.2")
+            });
+            assert!(told, "node {node}, {plane}: {log}");
+        }
+    }
+    let after = registry.status(leader).await?;
+    assert_eq!(
+        (after.term, registry.leader().await?),
+        (before.term, leader)
+    );
+    floods.shutdown().await;
+    registry.all_alive()
+}

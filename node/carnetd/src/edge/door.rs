@@ -1,0 +1,479 @@
+//! The door of a port: every request passes it before a byte of its body is read.
+//!
+//! Who asks, whether there is such a method, whether the role may call it, how many its certificate has in work and sends
+//! a second: all is judged from certificate and path alone. A body is then read within its size, its time and the one
+//! memory budget; an answer is counted until it is sent.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_trust::identity::Plane;
+use carnet_wire::limits::RETRY_AFTER_DEFAULT;
+use carnet_wire::status::ApiError;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::counters::{EdgeCounters, Turned};
+use super::holder::Holder;
+use super::memory::{Held, Memory};
+use super::methods::{self, Late, Method, PIECE_TIMEOUT};
+use super::pool::{Pool, PoolLimits};
+use super::rates::{Paces, Rate, Rates};
+use crate::clock::Clock;
+use crate::tls::{InWork, PeerIdentity};
+
+/// Certificates that are remembered for their rate.
+const HOLDER_COUNT_MAX: usize = 4_096;
+
+/// What a port takes of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// Requests in work, of all certificates and of one.
+    pub requests: PoolLimits,
+    /// Requests a second of one certificate.
+    pub rate: Rate,
+    /// Bytes a second of one certificate, in all its requests; four times as many at once.
+    pub bytes_per_second: u64,
+}
+
+impl DoorLimits {
+    /// No limit that anybody reaches.
+    pub fn unbounded() -> Self {
+        Self {
+            requests: PoolLimits {
+                total: u64::MAX,
+                each: u64::MAX,
+            },
+            rate: Rate {
+                per_second: 1_000_000_000,
+                burst: u32::MAX,
+            },
+            bytes_per_second: 1 << 40,
+        }
+    }
+}
+
+/// A layer around the services of one port. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<Inside>);
+
+struct Inside {
+    methods: &'static [Method],
+    clock: Arc<dyn Clock>,
+    counters: Arc<EdgeCounters>,
+    /// None on the Raft plane: its streams go on for ever and keep nothing.
+    memory: Option<Memory>,
+    requests: Mutex<Pool<Holder>>,
+    rates: Mutex<Rates<Holder>>,
+    bytes: Mutex<Paces<Holder>>,
+    /// By the place of the method.
+    shares: Vec<Mutex<Share>>,
+}
+
+/// What one method has beside the port's limits.
+struct Share {
+    pool: Option<Pool<Holder>>,
+    rates: Option<Rates<Holder>>,
+}
+
+impl Door {
+    /// Of a plane's port. Without memory nothing that is sent is counted.
+    pub fn new(
+        plane: Plane,
+        limits: DoorLimits,
+        memory: Option<Memory>,
+        counters: Arc<EdgeCounters>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let methods = methods::of(plane);
+        let share = |method: &Method| {
+            Mutex::new(Share {
+                pool: method.share.map(Pool::new),
+                rates: method.rate.map(|rate| Rates::new(rate, HOLDER_COUNT_MAX)),
+            })
+        };
+        Self(Arc::new(Inside {
+            methods,
+            clock,
+            counters,
+            memory,
+            requests: Mutex::new(Pool::new(limits.requests)),
+            rates: Mutex::new(Rates::new(limits.rate, HOLDER_COUNT_MAX)),
+            bytes: Mutex::new(Paces::new(
+                limits.bytes_per_second,
+                limits.bytes_per_second.saturating_mul(4),
+                HOLDER_COUNT_MAX,
+            )),
+            shares: methods.iter().map(share).collect(),
+        }))
+    }
+
+    /// Judges a request by its path and certificate.
+    fn enter<B>(&self, request: &Request<B>) -> Result<Entered, Status> {
+        let inside = &self.0;
+        let identity = request.extensions().get::<PeerIdentity>();
+        let identity = identity.ok_or_else(|| ApiError::Unauthenticated {
+            text: "the connection proved nobody".into(),
+        })?;
+        let holder = identity.holder().clone();
+        let path = request.uri().path();
+        let found = inside
+            .methods
+            .iter()
+            .enumerate()
+            .find(|(_, method)| method.path == path);
+        let Some((at, method)) = found else {
+            self.turn(Turned::Method, identity, &"");
+            return Err(Status::unimplemented("there is no such call on this port"));
+        };
+        let role = identity.client().map(|client| client.name().role());
+        if !methods::may(method.callers, role) {
+            self.turn(Turned::Role, identity, &method.path);
+            let role = role.map_or("a node", |role| role.word());
+            let name = method.path.rsplit('/').next().unwrap_or_default();
+            return Err(ApiError::denied(format!("{role} may not {name}")).to_status());
+        }
+        let now = inside.clock.monotonic();
+        if let Err(retry_after) = lock(&inside.rates).take(&holder, now) {
+            self.turn(Turned::RequestRate, identity, &method.path);
+            return Err(ApiError::Overloaded { retry_after }.to_status());
+        }
+        let busy = |_| {
+            self.turn(Turned::Requests, identity, &method.path);
+            let retry_after = RETRY_AFTER_DEFAULT;
+            ApiError::Overloaded { retry_after }.to_status()
+        };
+        {
+            let mut share = lock(&inside.shares[at]);
+            if let Some(rates) = &mut share.rates
+                && let Err(retry_after) = rates.take(&holder, now)
+            {
+                self.turn(Turned::RequestRate, identity, &method.path);
+                return Err(ApiError::Overloaded { retry_after }.to_status());
+            }
+            if let Some(pool) = &mut share.pool {
+                pool.take(&holder, 1).map_err(busy)?;
+            }
+        }
+        // From here on dropping it gives everything back.
+        let mut entered = Entered {
+            door: self.clone(),
+            at,
+            holder,
+            has_place: false,
+            held: None,
+            in_work: None,
+            identity: identity.clone(),
+        };
+        lock(&inside.requests)
+            .take(&entered.holder, 1)
+            .map_err(busy)?;
+        entered.has_place = true;
+        let memory = inside.memory.as_ref();
+        entered.held = memory.map(|memory| Arc::new(memory.hold(entered.holder.clone())));
+        entered.in_work = Some(identity.connection().begin());
+        Ok(entered)
+    }
+
+    fn turn(&self, why: Turned, identity: &PeerIdentity, detail: &dyn fmt::Display) {
+        let now = self.0.clock.monotonic();
+        self.0.counters.turn(why, now, identity, detail);
+    }
+}
+
+fn lock<T>(cell: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Every change is whole when it is made, so a poisoned lock holds a whole value.
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that was let in, until its answer is whole.
+struct Entered {
+    door: Door,
+    at: usize,
+    holder: Holder,
+    has_place: bool,
+    held: Option<Arc<Held>>,
+    in_work: Option<InWork>,
+    identity: PeerIdentity,
+}
+
+impl Entered {
+    fn method(&self) -> &'static Method {
+        &self.door.0.methods[self.at]
+    }
+
+    fn late(&self, after: Duration) -> Status {
+        let method = self.method();
+        self.door
+            .turn(Turned::RequestTime, &self.identity, &method.path);
+        let text = format!("it took longer than {} s", after.as_secs());
+        match method.late {
+            Late::Unknown => ApiError::UnknownOutcome { text },
+            Late::Nothing => ApiError::unavailable(text),
+        }
+        .to_status()
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let inside = &self.door.0;
+        if let Some(pool) = &mut lock(&inside.shares[self.at]).pool {
+            pool.give_back(&self.holder, 1);
+        }
+        if self.has_place {
+            lock(&inside.requests).give_back(&self.holder, 1);
+        }
+    }
+}
+
+impl<S> Layer<S> for Door {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            inner,
+            door: self.clone(),
+        }
+    }
+}
+
+/// The services of a port behind its door.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    door: Door,
+}
+
+type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answering<S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let entered = match self.door.enter(&request) {
+            Ok(entered) => entered,
+            // The body goes unread, and with it what the connection let the caller send.
+            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+        };
+        let method = entered.method();
+        let request = request.map(|body| {
+            Body::new(Asked {
+                body,
+                left: method.request_bytes_max,
+                held: entered.held.clone(),
+                timer: Box::pin(tokio::time::sleep(PIECE_TIMEOUT)),
+                waits: None,
+                door: self.door.clone(),
+                identity: entered.identity.clone(),
+            })
+        });
+        let answering = self.inner.call(request);
+        Box::pin(async move {
+            let answered = match method.timeout {
+                None => answering.await,
+                Some(timeout) => match tokio::time::timeout(timeout, answering).await {
+                    Ok(answered) => answered,
+                    Err(_) => return Ok(entered.late(timeout).into_http()),
+                },
+            };
+            answered.map(|response| response.map(|body| Body::new(Answer::new(body, entered))))
+        })
+    }
+}
+
+/// The body of a request as it comes.
+struct Asked {
+    body: Body,
+    /// Bytes that may still come.
+    left: Option<usize>,
+    held: Option<Arc<Held>>,
+    timer: Pin<Box<Sleep>>,
+    /// Until when no more is read: what the transport holds meanwhile is bounded by its windows.
+    waits: Option<Pin<Box<Sleep>>>,
+    door: Door,
+    identity: PeerIdentity,
+}
+
+impl Asked {
+    fn take(&mut self, size: usize) -> Result<(), Status> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(size).ok_or_else(|| {
+                let text = "the request has more bytes than this call takes".to_owned();
+                ApiError::TooLarge { text }.to_status()
+            })?;
+        }
+        let Some(held) = &self.held else {
+            return Ok(());
+        };
+        let inside = &self.door.0;
+        let wait = lock(&inside.bytes).came(
+            self.identity.holder(),
+            size as u64,
+            inside.clock.monotonic(),
+        );
+        if !wait.is_zero() {
+            self.waits = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+        held.grow(size).map_err(|_| {
+            self.door.turn(Turned::Memory, &self.identity, &"");
+            let retry_after = RETRY_AFTER_DEFAULT;
+            ApiError::Overloaded { retry_after }.to_status()
+        })
+    }
+}
+
+impl http_body::Body for Asked {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(waits) = &mut self.waits {
+            std::task::ready!(waits.as_mut().poll(cx));
+            self.waits = None;
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer.as_mut().reset(Instant::now() + PIECE_TIMEOUT);
+                let size = frame.data_ref().map_or(0, Bytes::len);
+                if let Err(status) = self.take(size) {
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+            // On the Raft plane silence is part of a stream; everybody else has something to say.
+            Poll::Pending if self.held.is_some() && self.timer.as_mut().poll(cx).is_ready() => {
+                self.door.turn(Turned::RequestTime, &self.identity, &"");
+                let text = "the request stopped in the middle".to_owned();
+                let status = ApiError::DidNotHappen { text }.to_status();
+                return Poll::Ready(Some(Err(status)));
+            }
+            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer as it goes.
+struct Answer {
+    body: Body,
+    /// `None` once the answer is whole.
+    entered: Option<Entered>,
+    memory: Option<Memory>,
+    holder: Holder,
+    timer: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Answer {
+    fn new(body: Body, entered: Entered) -> Self {
+        let every = entered.method().answers_every;
+        Self {
+            body,
+            memory: entered.door.0.memory.clone(),
+            holder: entered.holder.clone(),
+            timer: every.map(|every| (every, Box::pin(tokio::time::sleep(every)))),
+            entered: Some(entered),
+        }
+    }
+
+    /// A piece of the answer, counted. What was read can be read again, so without room it is not sent; what was done has to
+    /// be told.
+    fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
+        let (Some(memory), Some(entered)) = (&self.memory, &self.entered) else {
+            return Ok(frame);
+        };
+        match frame.into_data() {
+            Err(trailers) => Ok(trailers),
+            Ok(bytes) => match entered.method().late {
+                Late::Unknown => Ok(Frame::data(memory.charged(&self.holder, bytes))),
+                Late::Nothing => match memory.fitted(&self.holder, bytes) {
+                    Ok(bytes) => Ok(Frame::data(bytes)),
+                    Err(_) => {
+                        entered.door.turn(
+                            Turned::Memory,
+                            &entered.identity,
+                            &entered.method().path,
+                        );
+                        let retry_after = RETRY_AFTER_DEFAULT;
+                        Err(ApiError::Overloaded { retry_after }.to_status())
+                    }
+                },
+            },
+        }
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some((every, timer)) = &mut self.timer {
+                    timer.as_mut().reset(Instant::now() + *every);
+                }
+                Poll::Ready(Some(self.counted(frame)))
+            }
+            Poll::Pending => {
+                if let Some((every, timer)) = &mut self.timer
+                    && timer.as_mut().poll(cx).is_ready()
+                {
+                    let every = *every;
+                    let status = self.entered.take().map(|entered| entered.late(every));
+                    return Poll::Ready(status.map(Err));
+                }
+                Poll::Pending
+            }
+            over @ Poll::Ready(None | Some(Err(_))) => {
+                self.entered = None;
+                over
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

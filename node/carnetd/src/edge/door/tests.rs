@@ -1,0 +1,449 @@
+//! Requests at a door with a stub behind it: what is refused unread, what is bounded, and what is given back.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use carnet_domain::bytes::time::TimeMs;
+use carnet_trust::chain::verify_client;
+use tokio::sync::watch;
+use tonic::Code;
+
+use super::*;
+use crate::forge::{Country, NOW, Sketch};
+use crate::tls::Who;
+
+const BULK: &str = "/carnet.registry.v1.Registry/SubmitBulk";
+const RECORD: &str = "/carnet.registry.v1.Registry/GetRecord";
+const VERIFY: &str = "/carnet.registry.v1.Registry/Verify";
+const KIB: usize = 1024;
+
+struct Still(AtomicU64);
+
+impl Clock for Still {
+    fn wall(&self) -> TimeMs {
+        NOW
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A body in pieces, which tells how many of them were read; the last one may never come.
+struct Pieces {
+    left: usize,
+    size: usize,
+    read: Arc<AtomicUsize>,
+    ends: bool,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                self.read.fetch_add(1, Ordering::SeqCst);
+                let piece = Bytes::from(vec![0; self.size]);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Reads a request whole, waits until it may go on, and answers with as many bytes.
+#[derive(Clone)]
+struct Stub {
+    go: watch::Receiver<bool>,
+}
+
+impl Service<Request<Body>> for Stub {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Answering<Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mut go = self.go.clone();
+        Box::pin(async move {
+            let mut body = request.into_body();
+            let size = match whole(&mut body).await {
+                Ok(bytes) => bytes,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let _ = go.wait_for(|go| *go).await;
+            let pieces = Pieces {
+                left: 1,
+                size,
+                read: Arc::default(),
+                ends: true,
+            };
+            Ok(Response::new(Body::new(pieces)))
+        })
+    }
+}
+
+async fn whole(body: &mut Body) -> Result<usize, Status> {
+    let mut size = 0;
+    loop {
+        let next = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(body), cx));
+        match next.await {
+            Some(Ok(frame)) => size += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(status)) => return Err(status),
+            None => return Ok(size),
+        }
+    }
+}
+
+struct Scene {
+    guarded: Guarded<Stub>,
+    memory: Memory,
+    counters: Arc<EdgeCounters>,
+    clock: Arc<Still>,
+    country: Country,
+    go: watch::Sender<bool>,
+}
+
+impl Scene {
+    fn new(requests: PoolLimits, rate: Rate) -> Self {
+        let clock = Arc::new(Still(AtomicU64::new(0)));
+        let counters = Arc::new(EdgeCounters::new(Plane::Client));
+        let memory = Memory::new(PoolLimits {
+            total: 1024 * KIB as u64,
+            each: 256 * KIB as u64,
+        });
+        let door = Door::new(
+            Plane::Client,
+            DoorLimits {
+                requests,
+                rate,
+                bytes_per_second: 10 * KIB as u64 * KIB as u64,
+            },
+            Some(memory.clone()),
+            Arc::clone(&counters),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        let (go, may_go) = watch::channel(true);
+        Self {
+            guarded: door.layer(Stub { go: may_go }),
+            memory,
+            counters,
+            clock,
+            country: Country::new("86"),
+            go,
+        }
+    }
+
+    fn wide() -> Self {
+        let requests = PoolLimits {
+            total: 1_000,
+            each: 1_000,
+        };
+        Self::new(requests, DoorLimits::unbounded().rate)
+    }
+
+    fn somebody(&self, name: &str) -> PeerIdentity {
+        let uri = format!("carnet://86/{name}");
+        let sketch = Sketch::leaf(&uri, Plane::Client);
+        let (_, chain) = self.country.issue(Plane::Client, &sketch);
+        let roots = self.country.pinned();
+        let prefix = self.country.prefix;
+        let client = verify_client(&chain, &roots, prefix, Plane::Client, NOW).expect("a client");
+        let remote = "127.0.0.1:1".parse().expect("an address");
+        PeerIdentity::new(Who::Client(client), remote)
+    }
+
+    /// A call with so many pieces of a kibibyte; what became of it, the answer unread, and how many pieces were read.
+    async fn call(
+        &self,
+        who: &PeerIdentity,
+        path: &str,
+        kib: usize,
+    ) -> (Code, Response<Body>, usize) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let pieces = Pieces {
+            left: kib,
+            size: KIB,
+            read: Arc::clone(&read),
+            ends: true,
+        };
+        let response = self.begin(who, path, pieces).await;
+        let code = code(&response);
+        (code, response, read.load(Ordering::SeqCst))
+    }
+
+    fn begin(&self, who: &PeerIdentity, path: &str, pieces: Pieces) -> Pending {
+        let mut request = Request::new(Body::new(pieces));
+        *request.uri_mut() = path.parse().expect("a path");
+        request.extensions_mut().insert(who.clone());
+        let answering = self.guarded.clone().call(request);
+        Box::pin(async move {
+            match answering.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+type Pending = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+fn code(response: &Response<Body>) -> Code {
+    let status = response.headers().get(Status::GRPC_STATUS);
+    status.map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_role_that_signs_nothing_sends_no_bulk_and_not_a_byte_of_it_is_read() {
+    let scene = Scene::wide();
+    let auditor = scene.somebody("auditor/court/a");
+    let mut codes = Vec::new();
+    for _ in 0..150 {
+        let (code, _, read) = scene.call(&auditor, BULK, 100).await;
+        assert_eq!(read, 0);
+        codes.push(code);
+    }
+    assert_eq!(codes, vec![Code::PermissionDenied; 150]);
+    assert_eq!(
+        (scene.counters.turned(Turned::Role), scene.memory.used()),
+        (150, 0)
+    );
+    let maker = scene.somebody("manufacturer/0001/line");
+    assert_eq!(scene.call(&maker, BULK, 100).await.0, Code::Ok);
+    assert_eq!(
+        scene.call(&auditor, RECORD, 1).await.0,
+        Code::Ok,
+        "it reads"
+    );
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_of_the_plane_does_not_exist() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    for path in [
+        "/carnet.admin.v1.Admin/Initialize",
+        "/carnet.registry.v1.Registry/getrecord",
+        "/",
+    ] {
+        let (code, _, read) = scene.call(&maker, path, 9).await;
+        assert_eq!((code, read), (Code::Unimplemented, 0), "{path}");
+    }
+    assert_eq!(scene.counters.turned(Turned::Method), 3);
+}
+
+#[tokio::test]
+async fn one_certificate_fills_its_part_of_the_memory_and_no_more() {
+    // A quarter of a mebibyte is its share; pieces are a kibibyte, three requests at once.
+    for (kib, refused) in [(85, 0), (86, 1), (850, 3)] {
+        let scene = Scene::wide();
+        scene.go.send_replace(false);
+        let greedy = scene.somebody("manufacturer/0001/line");
+        let calls: Vec<_> = (0..3)
+            .map(|_| {
+                let pieces = Pieces {
+                    left: kib,
+                    size: KIB,
+                    read: Arc::default(),
+                    ends: true,
+                };
+                tokio::spawn(scene.begin(&greedy, BULK, pieces))
+            })
+            .collect();
+        while scene.counters.turned(Turned::Memory) < refused {
+            tokio::task::yield_now().await;
+        }
+        assert!(scene.memory.used() <= 256 * KIB as u64);
+        scene.go.send_replace(true);
+        let other = scene.somebody("manufacturer/0002/line");
+        assert_eq!(scene.call(&other, BULK, 200).await.0, Code::Ok);
+        let mut codes = Vec::new();
+        for call in calls {
+            codes.push(code(&call.await.expect("an answer")));
+        }
+        let overloaded = codes
+            .iter()
+            .filter(|code| **code == Code::ResourceExhausted)
+            .count();
+        assert_eq!(overloaded as u64, refused, "{kib}");
+        assert_eq!(scene.memory.used(), 0, "{kib}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_counts_until_it_is_sent() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (_, response, _) = scene.call(&maker, BULK, 100).await;
+    let mut body = response.into_body();
+    let next = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx));
+    let frame = next.await.expect("a frame").expect("data");
+    assert_eq!(scene.memory.used(), 200 * KIB as u64, "request and answer");
+    drop(body);
+    assert_eq!(scene.memory.used(), 100 * KIB as u64, "the answer");
+    drop(frame);
+    assert_eq!(scene.memory.used(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_a_reader_leaves_lying_are_its_share_and_no_more() {
+    let scene = Scene::wide();
+    let reader = scene.somebody("operator/0001/fleet");
+    let mut lying = Vec::new();
+    let mut cut = 0;
+    for _ in 0..50 {
+        let (_, response, _) = scene.call(&reader, RECORD, 20).await;
+        let mut body = response.into_body();
+        let next = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx));
+        match next.await.expect("a piece") {
+            Ok(frame) => lying.push(frame),
+            Err(status) => cut += u64::from(status.code() == Code::ResourceExhausted),
+        }
+        assert!(scene.memory.used() <= 256 * KIB as u64);
+    }
+    assert_eq!((lying.len(), cut), (11, 39));
+    let other = scene.somebody("operator/0002/fleet");
+    assert_eq!(scene.call(&other, RECORD, 100).await.0, Code::Ok);
+    lying.clear();
+    assert_eq!(scene.memory.used(), 0);
+}
+
+#[tokio::test]
+async fn a_request_with_too_many_bytes_is_cut() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    // Up to a mebibyte and what framing adds.
+    let (code, _, read) = scene.call(&maker, RECORD, 2_000).await;
+    assert!(read <= 1_029, "{read}");
+    assert_ne!(code, Code::Ok);
+}
+
+#[tokio::test]
+async fn requests_in_work_are_shared_and_given_back() {
+    let each = 6;
+    let limits = PoolLimits { total: 16, each };
+    for asked in [each - 1, each, each + 1, 10 * each] {
+        let scene = Scene::new(limits, DoorLimits::unbounded().rate);
+        scene.go.send_replace(false);
+        let greedy = scene.somebody("manufacturer/0001/line");
+        let pieces = || Pieces {
+            left: 0,
+            size: 0,
+            read: Arc::default(),
+            ends: true,
+        };
+        let calls: Vec<_> = (0..asked)
+            .map(|_| tokio::spawn(scene.begin(&greedy, RECORD, pieces())))
+            .collect();
+        let refused = asked.saturating_sub(each);
+        while scene.counters.turned(Turned::Requests) < refused {
+            tokio::task::yield_now().await;
+        }
+        let other = scene.somebody("manufacturer/0002/line");
+        let honest = tokio::spawn(scene.begin(&other, RECORD, pieces()));
+        scene.go.send_replace(true);
+        assert_eq!(code(&honest.await.expect("an answer")), Code::Ok);
+        let mut ok = 0;
+        for call in calls {
+            ok += u64::from(code(&call.await.expect("an answer")) == Code::Ok);
+        }
+        assert_eq!(ok, asked - refused, "{asked}");
+        assert_eq!(scene.counters.turned(Turned::Requests), refused);
+        // All are given back.
+        for _ in 0..asked {
+            assert_eq!(scene.call(&greedy, RECORD, 0).await.0, Code::Ok);
+        }
+    }
+}
+
+#[tokio::test]
+async fn verdicts_are_rationed_by_certificate_and_nobody_pays_for_another() {
+    let scene = Scene::wide();
+    let (greedy, other) = (
+        scene.somebody("customs/port/a"),
+        scene.somebody("customs/port/b"),
+    );
+    for (at_ms, asked, expected) in [(0, 99, 99), (0, 1, 1), (0, 1, 0), (1_000, 200, 20)] {
+        scene.clock.0.store(at_ms, Ordering::SeqCst);
+        let mut ok = 0;
+        for _ in 0..asked {
+            ok += usize::from(scene.call(&greedy, VERIFY, 0).await.0 == Code::Ok);
+        }
+        assert_eq!(ok, expected, "{asked} at {at_ms}");
+    }
+    for _ in 0..100 {
+        assert_eq!(scene.call(&other, VERIFY, 0).await.0, Code::Ok);
+    }
+    assert_eq!(scene.counters.turned(Turned::RequestRate), 181);
+}
+
+#[tokio::test]
+async fn a_rate_above_the_limit_is_refused_for_its_certificate_alone() {
+    let rate = Rate {
+        per_second: 5,
+        burst: 10,
+    };
+    for (asked, expected) in [(9, 9), (10, 10), (11, 10), (100, 10)] {
+        let scene = Scene::new(DoorLimits::unbounded().requests, rate);
+        let greedy = scene.somebody("operator/0001/fleet");
+        let mut ok = 0;
+        for _ in 0..asked {
+            ok += usize::from(scene.call(&greedy, RECORD, 0).await.0 == Code::Ok);
+        }
+        assert_eq!(ok, expected, "{asked}");
+        let other = scene.somebody("operator/0002/fleet");
+        assert_eq!(scene.call(&other, RECORD, 0).await.0, Code::Ok);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_sends_too_fast_waits_and_another_does_not() {
+    let scene = Scene::wide();
+    let greedy = scene.somebody("manufacturer/0001/line");
+    let begun = Instant::now();
+    // Almost forty mebibytes at once, then ten a second.
+    for _ in 0..390 {
+        assert_eq!(scene.call(&greedy, BULK, 103).await.0, Code::Ok);
+    }
+    let after = begun.elapsed();
+    assert_eq!(after, Duration::ZERO, "its burst");
+    for _ in 0..20 {
+        assert_eq!(scene.call(&greedy, BULK, 103).await.0, Code::Ok);
+    }
+    // The door's clock stands still, so that each wait is the whole of what is owed.
+    assert!(Duration::ZERO < begun.elapsed());
+    let waited = Instant::now();
+    let other = scene.somebody("manufacturer/0002/line");
+    assert_eq!(scene.call(&other, BULK, 200).await.0, Code::Ok);
+    assert_eq!(waited.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stops_in_the_middle_or_waits_for_ever_is_cut_off() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    let stopped = Pieces {
+        left: 3,
+        size: KIB,
+        read: Arc::default(),
+        ends: false,
+    };
+    let response = scene.begin(&maker, BULK, stopped).await;
+    assert_ne!(code(&response), Code::Ok);
+    drop(response);
+    scene.go.send_replace(false);
+    let (code, response, _) = scene.call(&maker, RECORD, 1).await;
+    assert_eq!(code, Code::Unavailable);
+    drop(response);
+    assert_eq!(scene.counters.turned(Turned::RequestTime), 2);
+    assert_eq!(scene.memory.used(), 0);
+}
