@@ -41,6 +41,26 @@ const SATURATES: &str = "// saturates: ";
 const LIMITS: &str = "proto/domain/src/limits.rs";
 const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
 
+/// Where messages of a wire format may be named in what ships: the crate of their stubs, and the edges that parse them once
+/// and answer with them. Everything further inside knows domain types only.
+const STUBS: &[&str] = &["admin", "etcd", "federation", "raft", "registry"];
+const EDGES: &[&str] = &[
+    "proto/wire/",
+    "node/carnetd/src/edge/",
+    "node/consensus/src/gate.rs",
+    "node/consensus/src/network.rs",
+    "node/consensus/src/server.rs",
+    "federation/peering/src/follower.rs",
+    "federation/peering/src/inquirer.rs",
+    "federation/peering/src/server.rs",
+    "client/",
+    "jepsen-like-tests/",
+];
+
+/// Rooms that any transport may call, and the names of transports, which they do not know.
+const ANY_TRANSPORT: &[&str] = &["node/carnetd/src/service.rs", "node/carnetd/src/service/"];
+const TRANSPORTS: &[&str] = &["tonic", "http", "hyper", "hyper_util", "axum"];
+
 /// Unfinished work, in every source.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 
@@ -89,6 +109,10 @@ pub enum Fault {
     Impure(&'static str),
     /// An overflow is hidden without a reason.
     HidesOverflow(&'static str),
+    /// A message of a wire format is named inside of the edges.
+    Stub(&'static str),
+    /// A use case knows how it is called.
+    Transport(&'static str),
     /// Work is left unfinished.
     Unfinished(&'static str),
     /// A test waits by the clock.
@@ -113,6 +137,13 @@ impl fmt::Display for Finding {
                 out,
                 "`{word}…` hides an overflow: use `checked_…`, or say why with `{SATURATES}…`"
             ),
+            Fault::Stub(package) => write!(
+                out,
+                "`carnet_wire::{package}` inside of the edges: parse it there, and pass a domain type"
+            ),
+            Fault::Transport(word) => {
+                write!(out, "`{word}` in a use case, which any transport may call")
+            }
             Fault::Unfinished(word) => write!(out, "`{word}`: finish it or leave it out"),
             Fault::Sleeps(word) => write!(out, "`{word}` in a test: wait for the thing itself"),
             Fault::Private(word) => write!(out, "`{word}` belongs to one machine or registry"),
@@ -239,6 +270,12 @@ fn check_text(text: &Text) -> Vec<Finding> {
         findings.extend(find(text, &product, IMPURE, Fault::Impure));
         findings.extend(hidden_overflows(text, &product));
     }
+    if !EDGES.iter().any(|edge| text.path.starts_with(edge)) {
+        findings.extend(stubs(text, &product));
+    }
+    if ANY_TRANSPORT.iter().any(|room| text.path.starts_with(room)) {
+        findings.extend(find(text, &product, TRANSPORTS, Fault::Transport));
+    }
     if !SLEEPS_ALLOWED
         .iter()
         .any(|room| text.path.starts_with(room))
@@ -288,6 +325,31 @@ fn hidden_overflows(text: &Text, product: &str) -> Vec<Finding> {
                 line: at + 1,
                 fault: Fault::HidesOverflow(word),
             })
+        })
+        .collect()
+}
+
+/// Stubs of the wire that `product` names, alone or in the braces of one import.
+fn stubs(text: &Text, product: &str) -> Vec<Finding> {
+    const CRATE: &str = "carnet_wire::";
+    let found = product.match_indices(CRATE).flat_map(|(at, _)| {
+        let rest = &product[at + CRATE.len()..];
+        let named = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default(),
+            None => rest
+                .split(|c: char| c != '_' && !c.is_alphanumeric())
+                .next()
+                .unwrap_or_default(),
+        };
+        let line = product[..at].matches('\n').count() + 1;
+        let stubs = STUBS.iter().filter(move |stub| stands_in(named, stub));
+        stubs.map(move |stub| (line, *stub))
+    });
+    found
+        .map(|(line, stub)| Finding {
+            path: text.path.clone(),
+            line,
+            fault: Fault::Stub(stub),
         })
         .collect()
 }

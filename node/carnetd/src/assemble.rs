@@ -18,9 +18,6 @@ use carnet_store::machine::StateMachine;
 use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
 use carnet_trust::identity::{NodeId, Plane};
-use carnet_wire::admin::v1::admin_server::AdminServer;
-use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
-use carnet_wire::registry::v1::registry_server::RegistryServer;
 use rand::RngCore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -32,12 +29,12 @@ use tonic::{Request, Status};
 use tower::layer::util::Stack;
 use tracing::info;
 
-use crate::api::admin::AdminService;
-use crate::api::registry::RegistryService;
 use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
 use crate::disk::DataDisk;
+use crate::edge::grpc::admin::GrpcAdmin;
+use crate::edge::grpc::registry::GrpcRegistry;
 use crate::edge::{Door, DoorLimits, EdgeCounters, Memory};
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
@@ -48,6 +45,7 @@ use crate::process;
 use crate::refusal;
 use crate::run_error::RunError;
 use crate::sequencer;
+use crate::service::{ClusterService, RegistryService};
 use crate::signer::Signer;
 use crate::skip_files::SkipFiles;
 use crate::timekeeper;
@@ -260,7 +258,7 @@ fn peer_node(mut request: Request<()>) -> Result<Request<()>, Status> {
 fn only_if_open(node: &Node, request: Request<()>) -> Result<Request<()>, Status> {
     match node.refusal() {
         None => Ok(request),
-        Some(refusal) => Err(crate::api::registry::status(refusal)),
+        Some(refusal) => Err(refusal.to_status()),
     }
 }
 
@@ -368,12 +366,11 @@ pub async fn assemble(
         |mut server| server.add_service(raft_service),
     )
     .await?;
-    let registry = RegistryServer::new(RegistryService {
+    let service = Arc::new(RegistryService {
         node: Arc::clone(&node),
         verifier,
-    })
-    .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX)
-    .max_encoding_message_size(CLIENT_RESPONSE_BYTES_MAX);
+    });
+    let registry = GrpcRegistry { service }.into_server();
     let client = ServerTuning {
         stream_count_max: 1024,
         request_count_max: 1024,
@@ -389,13 +386,13 @@ pub async fn assemble(
         |mut server| server.add_service(registry),
     )
     .await?;
-    let admin = AdminServer::new(AdminService {
+    let service = ClusterService {
         node: Arc::clone(&node),
         gateway: Arc::clone(&gateway),
         skips: skip_files.seen(),
         comparer: Arc::clone(&comparer),
-    })
-    .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX);
+    };
+    let admin = GrpcAdmin { service }.into_server();
     edge.open(
         node.config.listen.admin,
         &planes.admin,

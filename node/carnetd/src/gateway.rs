@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::record::peer::Peer;
 use carnet_peering::follower::{Dialer, Follower, Jittered};
@@ -20,7 +20,6 @@ use carnet_peering::judge::SeenHead;
 use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
 use carnet_trust::evidence::{self, Evidence};
-use carnet_wire::admin::v1 as pb;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
@@ -62,6 +61,33 @@ pub struct ForeignEvidence {
     pub fetched: Fetched,
 }
 
+/// What is known of the relation with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// Its primary prefix.
+    pub peer: Prefix,
+    /// Its name.
+    pub name: String,
+    /// The next sequence of its mailbox for us that is wanted.
+    pub cursor: u64,
+    /// The next sequence of our mailbox for it.
+    pub outbox: u64,
+    /// What it has acknowledged of our mailbox.
+    pub acknowledged: u64,
+    /// Since it was last heard.
+    pub last_contact: DurationMs,
+    /// How often it was heard.
+    pub contacts: u64,
+    /// The largest size of its log that it showed.
+    pub checkpoint_size: u64,
+    /// How old its newest head is.
+    pub checkpoint_age: DurationMs,
+    /// Whether it is quarantined.
+    pub quarantined: bool,
+    /// What went wrong last; empty: nothing.
+    pub last_error: String,
+}
+
 impl Gateway {
     /// Starts what runs by itself: the roots of peers kept in step, and, whenever this node leads, the mailboxes.
     pub fn start(parts: Parts) -> Arc<Self> {
@@ -93,7 +119,7 @@ impl Gateway {
         let node = Arc::clone(&self.node);
         let admitted = move |request| match node.refusal() {
             None => caller(request),
-            Some(refusal) => Err(crate::api::registry::status(refusal)),
+            Some(refusal) => Err(refusal.to_status()),
         };
         server.add_service(InterceptedService::new(service.into_server(), admitted))
     }
@@ -104,25 +130,25 @@ impl Gateway {
     }
 
     /// What is known of the relation with each of these peers. Only the leader follows, so only it knows of contacts.
-    pub fn statuses(&self, peers: &[Peer]) -> Vec<pb::PeerStatus> {
+    pub fn relations(&self, peers: &[Peer]) -> Vec<Relation> {
         let now = self.home.wall();
         let known = self.board.all();
-        let since = |at: TimeMs| now.as_ms().saturating_sub(at.as_ms());
+        let since = |at: TimeMs| now.since(at);
         let row = |peer: &Peer| {
             let prefix = peer.bundle.primary()?;
             let status = known.get(&prefix).cloned().unwrap_or_default();
             let head = status.newest.as_ref();
             let head_time = head.and_then(|head| head.log_time).or(status.newest_at);
-            Some(pb::PeerStatus {
-                prefix: prefix.to_string(),
+            Some(Relation {
+                peer: prefix,
                 name: peer.bundle.name.clone(),
                 cursor: peer.cursor,
                 outbox: peer.outbox,
                 acknowledged: status.served_acknowledged,
-                last_contact_ms: status.last_contact.map_or(0, since),
+                last_contact: status.last_contact.map_or(DurationMs::from_secs(0), since),
                 contacts: status.contacts,
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
-                checkpoint_age_ms: head_time.map_or(0, since),
+                checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
                 last_error: status.last_error.map_or(String::new(), |(_, text)| text),
             })

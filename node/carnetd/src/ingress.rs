@@ -8,60 +8,25 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
-use carnet_domain::machine::entry::{Request, SessionOpening};
+use carnet_domain::machine::entry::SessionOpening;
 use carnet_domain::machine::signature_digest;
 use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Holder, Signer};
 use carnet_domain::rules::actions::ever;
 use carnet_domain::rules::command::CommandKind;
-use carnet_domain::rules::policy::{Permission, Query, may_query};
 use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_store::records::Records;
-use carnet_trust::chain::VerifiedClient;
 use carnet_wire::status::ApiError;
-use tonic::Extensions;
 
 use crate::node::Node;
-use crate::tls::PeerIdentity;
-
-/// The verified caller of a request on the client or admin plane.
-///
-/// # Errors
-/// The connection carried no client certificate of this plane.
-pub fn caller(extensions: &Extensions) -> Result<&VerifiedClient, ApiError> {
-    extensions
-        .get::<PeerIdentity>()
-        .and_then(PeerIdentity::client)
-        .ok_or_else(|| ApiError::Unauthenticated {
-            text: "no client certificate of this plane".into(),
-        })
-}
-
-/// The caller, if its role may make the query.
-///
-/// # Errors
-/// Not authenticated, or not allowed.
-pub fn may_ask(
-    extensions: &Extensions,
-    query: Query,
-) -> Result<(VerifiedClient, Permission), ApiError> {
-    let caller = caller(extensions)?;
-    let role = caller.name().role();
-    match may_query(role, query) {
-        Permission::No => Err(ApiError::denied(format!(
-            "{} may not {query:?}",
-            role.word()
-        ))),
-        found => Ok((caller.clone(), found)),
-    }
-}
+use crate::service::Caller;
 
 /// A header that is canonical, of a known kind, and that the caller's role may sign.
 ///
 /// # Errors
 /// Malformed, or not allowed.
-pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, ApiError> {
+pub fn header(caller: &Caller, bytes: &[u8]) -> Result<SignedHeader, ApiError> {
     let header = SignedHeader::from_bytes(bytes)
         .map_err(|error| ApiError::invalid("request.header", error))?;
     let Some(kind) = CommandKind::from_number(u64::from(header.kind)) else {
@@ -70,7 +35,7 @@ pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, Api
             format!("{} is no command", header.kind),
         ));
     };
-    let role = caller.name().role();
+    let role = caller.role();
     if !ever(role, kind) {
         return Err(ApiError::denied(format!(
             "{} may not {}",
@@ -81,7 +46,7 @@ pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, Api
     Ok(header)
 }
 
-/// Verifies a request's signature before it is proposed, and remembers it for `apply`.
+/// Verifies a request's signature over its header before it is proposed, and remembers it for `apply`.
 ///
 /// A key that is not enrolled, or belongs to another than the caller, is refused here, so that nothing without a good
 /// signature comes into the log; anything else that `apply` refuses by number is left to it, and the refusal is committed.
@@ -90,15 +55,15 @@ pub fn header(caller: &VerifiedClient, bytes: &[u8]) -> Result<SignedHeader, Api
 /// Not allowed, malformed, no leader to ask whether the key is enrolled, or a fault of the store.
 pub async fn verify(
     node: &Node,
-    caller: &VerifiedClient,
+    caller: &Caller,
     header: &SignedHeader,
-    request: &Request,
+    (bytes, signature): (&[u8], &Signature),
 ) -> Result<(), ApiError> {
     let signer = signer(node, (header.prefix, header.incarnation), &header.key).await?;
     belongs(caller, &signer)?;
-    match verify_header(&request.header.0, &request.signature, &signer.public) {
+    match verify_header(bytes, signature, &signer.public) {
         Ok(_) => {
-            let digest = sha256(&[&request.header.0, &request.signature.0]);
+            let digest = sha256(&[bytes, &signature.0]);
             node.state
                 .verified()
                 .note(signature_digest(&signer, &digest));
@@ -114,13 +79,13 @@ pub async fn verify(
 /// As [`verify`].
 pub async fn verify_opening(
     node: &Node,
-    caller: &VerifiedClient,
+    caller: &Caller,
     opening: &[u8],
     signature: &Signature,
 ) -> Result<(), ApiError> {
     let said =
         SessionOpening::from_bytes(opening).map_err(|error| ApiError::invalid("opening", error))?;
-    if said.subject != caller.name().to_string() {
+    if said.subject != caller.subject() {
         return Err(ApiError::denied("the opening names another certificate"));
     }
     let signer = signer(node, (said.prefix, said.incarnation), &said.key).await?;
@@ -219,7 +184,7 @@ pub fn rejected(rejection: &Rejection) -> ApiError {
 }
 
 /// The certificate and the signing key must be of the same enterprise, or both of an office with the same role.
-fn belongs(caller: &VerifiedClient, signer: &Signer) -> Result<(), ApiError> {
+fn belongs(caller: &Caller, signer: &Signer) -> Result<(), ApiError> {
     let name = caller.name();
     let same = match &signer.holder {
         Holder::Enterprise { id } => name.enterprise() == Some(*id) && name.role() == signer.role,
@@ -233,24 +198,6 @@ fn belongs(caller: &VerifiedClient, signer: &Signer) -> Result<(), ApiError> {
         signer.holder,
         signer.role.word()
     )))
-}
-
-/// Whether a caller may see a subject of an enterprise.
-///
-/// # Errors
-/// Only its own enterprise's subjects are the caller's to see.
-pub fn may_see(
-    caller: &VerifiedClient,
-    permission: Permission,
-    owner: Option<carnet_domain::bytes::code::EnterpriseId>,
-) -> Result<(), ApiError> {
-    match permission {
-        Permission::Any => Ok(()),
-        Permission::Own if owner.is_some() && caller.name().enterprise() == owner => Ok(()),
-        _ => Err(ApiError::denied(
-            "only subjects of the caller's own enterprise",
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-pub mod api;
 pub mod assemble;
 pub mod check;
 pub mod clock;
@@ -23,6 +22,7 @@ pub mod reader;
 pub mod refusal;
 pub mod run_error;
 pub mod sequencer;
+pub mod service;
 pub mod signer;
 pub mod skip_files;
 pub mod timekeeper;

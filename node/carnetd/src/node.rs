@@ -15,7 +15,6 @@ use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, Entry, Stamp};
 use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_store::state::SwappableEngine;
-use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use rand::RngCore;
 
@@ -309,15 +308,6 @@ impl Node {
                     "published is size {now}, asked for {size}"
                 )))
             })
-    }
-
-    /// Where an answer of this node stands.
-    pub fn position(&self, log_index: u64) -> pb::Position {
-        pb::Position {
-            cluster: Bytes::copy_from_slice(&self.cluster),
-            log_index,
-            node: self.config.node.id,
-        }
     }
 
     /// How far this node has come.

@@ -37,7 +37,7 @@
 //! Tile `n` of level `L` holds the hashes of the complete subtrees of 256^L leaves from the one with index 256·n on, as
 //! in C2SP tlog-tiles. Whatever lies between two such levels is computed.
 
-use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::code::{CODE_LEN, Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::record::{Maker, RecallId};
@@ -68,12 +68,24 @@ pub fn robot(code: &Code) -> Vec<u8> {
 
 /// Bounds of the robots whose code begins with `text` (inclusive, inclusive).
 pub fn robots_under(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    let digits = text.len() >= 2 && text.as_bytes()[..2].iter().all(u8::is_ascii_digit);
-    let fill = |with: &str| {
-        let full = format!("{text}{}", with.repeat(29usize.saturating_sub(text.len())));
+    let first = text.bytes().next();
+    let fill = |text: &str, with: &str| {
+        let full = format!("{text}{}", with.repeat(CODE_LEN.saturating_sub(text.len())));
         Code::parse(&full).ok().map(|code| code.to_key().to_vec())
     };
-    Some((fill("0")?, fill(if digits { "9" } else { "Z" })?))
+    let digits = first.is_some_and(|first| first.is_ascii_digit());
+    // A country of letters has two of them.
+    let low = match (first, text.len()) {
+        (Some(_), 1) if !digits => fill(&format!("{text}A"), "0")?,
+        _ => fill(text, "0")?,
+    };
+    Some((low, fill(text, if digits { "9" } else { "Z" })?))
+}
+
+/// The least key above a key.
+pub fn next(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
 }
 
 /// `index`: which robot a body or part is fitted in.

@@ -177,8 +177,22 @@ impl<'a> Records<'a> {
         prefix: &[u8],
         count_max: usize,
     ) -> Result<Vec<T>, StorageFault> {
+        self.all_after(family, prefix, None, count_max)
+    }
+
+    /// Records whose keys begin with a prefix, after the key of one of them, ascending.
+    fn all_after<T: Canonical>(
+        &self,
+        family: Family,
+        prefix: &[u8],
+        after: Option<Vec<u8>>,
+        count_max: usize,
+    ) -> Result<Vec<T>, StorageFault> {
         let end = keys::after_prefix(prefix);
-        let pairs = self.0.scan(family, prefix, end.as_deref(), count_max)?;
+        let low = prefix
+            .to_vec()
+            .max(after.map(keys::next).unwrap_or_default());
+        let pairs = self.0.scan(family, &low, end.as_deref(), count_max)?;
         self.of_pairs(family, &pairs)
     }
 
@@ -218,18 +232,22 @@ impl<'a> Records<'a> {
         self.one(Family::Robots, &keys::robot(code))
     }
 
-    /// Robots under a prefix of the code, from a key, in order.
+    /// Robots under a prefix of the code, after one of them, in order.
     pub fn robots_under(
         &self,
         text: &str,
-        from: Option<&[u8]>,
+        after: Option<&Code>,
         count_max: usize,
     ) -> Result<Vec<Robot>, StorageFault> {
         let Some((low, high)) = keys::robots_under(text) else {
             return Ok(Vec::new());
         };
         let end = keys::after_prefix(&high);
-        let low = from.map_or(low.clone(), |from| low.max(from.to_vec()));
+        let low = low.max(
+            after
+                .map(|code| keys::next(keys::robot(code)))
+                .unwrap_or_default(),
+        );
         let pairs = self
             .0
             .scan(Family::Robots, &low, end.as_deref(), count_max)?;
@@ -278,9 +296,15 @@ impl<'a> Records<'a> {
         self.one(Family::Index, &keys::enterprise_of(maker))
     }
 
-    /// Enterprises, ascending.
-    pub fn enterprises(&self, count_max: usize) -> Result<Vec<Enterprise>, StorageFault> {
-        self.all(Family::Enterprises, b"", count_max)
+    /// Enterprises whose id begins with a text, after one of them, ascending.
+    pub fn enterprises_under(
+        &self,
+        text: &str,
+        after: Option<&EnterpriseId>,
+        count_max: usize,
+    ) -> Result<Vec<Enterprise>, StorageFault> {
+        let after = after.map(keys::enterprise);
+        self.all_after(Family::Enterprises, text.as_bytes(), after, count_max)
     }
 
     /// A model.
@@ -288,14 +312,20 @@ impl<'a> Records<'a> {
         self.one(Family::Models, &keys::model(id))
     }
 
-    /// Models under an enterprise or prefix, ascending.
-    pub fn models_under(&self, text: &str, count_max: usize) -> Result<Vec<Model>, StorageFault> {
-        self.all(Family::Models, text.as_bytes(), count_max)
+    /// Models whose id begins with a text, after one of them, ascending.
+    pub fn models_under(
+        &self,
+        text: &str,
+        after: Option<&ModelId>,
+        count_max: usize,
+    ) -> Result<Vec<Model>, StorageFault> {
+        let after = after.map(keys::model);
+        self.all_after(Family::Models, text.as_bytes(), after, count_max)
     }
 
     /// Models of an enterprise.
     pub fn models_of(&self, id: &EnterpriseId) -> Result<Vec<Model>, StorageFault> {
-        self.models_under(id.as_str(), usize::MAX)
+        self.models_under(id.as_str(), None, usize::MAX)
     }
 
     /// A signing key.
@@ -308,9 +338,13 @@ impl<'a> Records<'a> {
         self.one(Family::Recalls, &keys::recall(id))
     }
 
-    /// All recalls, ascending.
-    pub fn recalls(&self, count_max: usize) -> Result<Vec<Recall>, StorageFault> {
-        self.all(Family::Recalls, b"n", count_max)
+    /// All recalls after one of them, ascending.
+    pub fn recalls(
+        &self,
+        after: Option<&RecallId>,
+        count_max: usize,
+    ) -> Result<Vec<Recall>, StorageFault> {
+        self.all_after(Family::Recalls, b"n", after.map(keys::recall), count_max)
     }
 
     /// Recalls that name a model and have not ended.
@@ -339,18 +373,18 @@ impl<'a> Records<'a> {
         self.one(Family::Transfers, &keys::transfer(id))
     }
 
-    /// Transfers, by number, from a number on.
+    /// Transfers after one of them, by number.
     pub fn transfers(
         &self,
-        from: Option<&TransferId>,
+        after: Option<&TransferId>,
         count_max: usize,
     ) -> Result<Vec<Transfer>, StorageFault> {
-        let low = from.map_or(b"t".to_vec(), keys::transfer);
-        let end = keys::after_prefix(b"t");
-        let pairs = self
-            .0
-            .scan(Family::Transfers, &low, end.as_deref(), count_max)?;
-        self.of_pairs(Family::Transfers, &pairs)
+        self.all_after(
+            Family::Transfers,
+            b"t",
+            after.map(keys::transfer),
+            count_max,
+        )
     }
 
     /// The trail of a robot, oldest first: its newest [`MOVEMENTS_MAX`] custody steps.

@@ -89,6 +89,38 @@ fn tests_of_a_pure_crate_may_use_a_hash_map() {
 }
 
 #[test]
+fn a_message_of_the_wire_inside_of_the_edges_is_reported() {
+    let naming = "//! N.\nuse carnet_wire::limits;\nuse carnet_wire::registry::v1 as pb;\nuse carnet_wire::{convert, admin};\n";
+    check_text(
+        "node/carnetd/src/node.rs",
+        naming,
+        &[
+            "node/carnetd/src/node.rs:3: `carnet_wire::registry` inside of the edges: parse it there, and pass a domain type",
+            "node/carnetd/src/node.rs:4: `carnet_wire::admin` inside of the edges: parse it there, and pass a domain type",
+        ],
+    );
+    check_text("node/carnetd/src/edge/grpc/admin.rs", naming, &[]);
+    check_text(
+        "node/carnetd/src/reader.rs",
+        "//! R.\n#[cfg(test)]\nmod tests {\n    use carnet_wire::registry::v1 as pb;\n}\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_use_case_that_knows_its_transport_is_reported() {
+    let naming = "//! S.\nuse tonic::Status;\n";
+    check_text(
+        "node/carnetd/src/service/records.rs",
+        naming,
+        &[
+            "node/carnetd/src/service/records.rs:2: `tonic` in a use case, which any transport may call",
+        ],
+    );
+    check_text("node/carnetd/src/gateway.rs", naming, &[]);
+}
+
+#[test]
 fn unfinished_work_is_reported() {
     check_text(
         "client/src/lib.rs",

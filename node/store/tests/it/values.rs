@@ -126,13 +126,15 @@ fn read_all(
                 let identity = Digest(identity);
                 note(records.part_holder(&identity).map(drop));
             }
-            let enterprises = records.enterprises(99).expect("not of this family");
+            let enterprises = records
+                .enterprises_under("", None, 99)
+                .expect("not of this family");
             for enterprise in enterprises {
                 note(records.enterprise_of(&enterprise.maker).map(drop));
             }
         }
-        Family::Enterprises => note(records.enterprises(99).map(drop)),
-        Family::Models => note(records.models_under("86", 99).map(drop)),
+        Family::Enterprises => note(records.enterprises_under("", None, 99).map(drop)),
+        Family::Models => note(records.models_under("86", None, 99).map(drop)),
         Family::Offices => {
             for (key, _) in sound {
                 let id = key[..].try_into().expect("16 bytes");
@@ -141,7 +143,7 @@ fn read_all(
             }
         }
         Family::Recalls => {
-            note(records.recalls(99).map(drop));
+            note(records.recalls(None, 99).map(drop));
             note(records.recalls_of(&model).map(drop));
         }
         Family::Transfers => {

@@ -7,96 +7,151 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::bytes::signature::Signature;
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::merkle::{Nodes, range_proof};
 use carnet_domain::machine::entry::{Body, Request};
-use carnet_trust::chain::VerifiedClient;
-use carnet_wire::convert;
 use carnet_wire::limits::{BULK_BYTES_MAX, BULK_MESSAGE_BYTES_MAX, BULK_PART_ITEMS_MAX, ITEMS_MAX};
-use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use futures::stream::{self, Stream, StreamExt};
-use tonic::{Status, Streaming};
 
+use super::At;
+use super::caller::Caller;
 use crate::ingress;
 use crate::node::Node;
 
 /// Log entries of one request under way at a time.
 const PARTS_UNDER_WAY: usize = 4;
 
-/// Reads the whole request, judges it, and answers part by part in order.
-///
-/// # Errors
-/// Malformed, too large, not allowed, or a signature that does not verify: then nothing was proposed.
-pub async fn submit(
+/// A bulk request whose header was judged, and the items of it that have come so far. Only [`Bulk::begin`] makes one.
+pub struct Bulk {
     node: Arc<Node>,
-    caller: VerifiedClient,
-    mut stream: Streaming<pb::BulkRequest>,
-) -> Result<impl Stream<Item = Result<pb::BulkResponse, Status>> + Send + use<>, ApiError> {
-    let mut head: Option<(Bytes, Bytes)> = None;
-    let mut items: Vec<Blob> = Vec::new();
-    let mut size = 0;
-    let lost = |status: Status| ApiError::DidNotHappen {
-        text: format!("the request broke off: {}", status.message()),
-    };
-    while let Some(message) = stream.message().await.map_err(lost)? {
-        if head.is_none() {
-            head = Some((message.header, message.signature));
+    subject: String,
+    header: SignedHeader,
+    header_bytes: Bytes,
+    signature: Signature,
+    items: Vec<Blob>,
+    bytes: usize,
+}
+
+/// The answer to one part of a bulk request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartAnswer {
+    /// 0-based index of the first item that it answers.
+    pub first_item: u32,
+    /// Canonical bytes, as every replica computed them.
+    pub answer: Bytes,
+}
+
+/// A bulk request that is whole, cut into parts.
+pub struct Whole {
+    node: Arc<Node>,
+    subject: String,
+    parts: Vec<Request>,
+}
+
+impl Bulk {
+    /// Judges the header before any item is held: who sends it, what it may be, and its signature, which covers the items
+    /// by their root.
+    ///
+    /// # Errors
+    /// Malformed, not allowed, or a signature that does not verify: then nothing was proposed.
+    pub async fn begin(
+        node: Arc<Node>,
+        caller: &Caller,
+        header_bytes: Bytes,
+        signature: Signature,
+    ) -> Result<Self, ApiError> {
+        let header = ingress::header(caller, &header_bytes)?;
+        if header.item_count > ITEMS_MAX {
+            return Err(too_large());
         }
-        for item in message.items {
-            size += item.len();
-            items.push(Blob(item.to_vec()));
-        }
-        if BULK_BYTES_MAX < size || (ITEMS_MAX as usize) < items.len() {
-            return Err(ApiError::TooLarge {
-                text: format!(
-                    "more than {ITEMS_MAX} items or {BULK_BYTES_MAX} bytes in one bulk request"
-                ),
-            });
-        }
-    }
-    let (header_bytes, signature) =
-        head.ok_or_else(|| ApiError::invalid("header", "the request is empty"))?;
-    let signature = convert::signature("signature", &signature)?;
-    let header = ingress::header(&caller, &header_bytes)?;
-    if header.item_count as usize != items.len() {
-        return Err(ApiError::invalid(
-            "items",
-            format!(
-                "{} items, the header says {}",
-                items.len(),
-                header.item_count
-            ),
-        ));
-    }
-    let subject = caller.name().to_string();
-    let parts = parts(&header_bytes, &header, signature, items)?;
-    if let Some(first) = parts.first() {
-        ingress::verify(&node, &caller, &header, first).await?;
-    }
-    Ok(stream::iter(parts)
-        .map(move |part| {
-            let node = Arc::clone(&node);
-            let subject = subject.clone();
-            async move {
-                let first_item = part.first_item;
-                let committed = node
-                    .propose(Body::Actor {
-                        subject,
-                        request: part,
-                    })
-                    .await
-                    .map_err(|error| error.to_status())?;
-                let position = Some(node.position(committed.log_index));
-                Ok(pb::BulkResponse {
-                    first_item,
-                    answer: committed.bytes,
-                    position,
-                })
-            }
+        ingress::verify(&node, caller, &header, (&header_bytes, &signature)).await?;
+        Ok(Self {
+            node,
+            subject: caller.subject(),
+            header,
+            header_bytes,
+            signature,
+            items: Vec::new(),
+            bytes: 0,
         })
-        .buffered(PARTS_UNDER_WAY))
+    }
+
+    /// Takes the next items.
+    ///
+    /// # Errors
+    /// They are more than the header says, or more than one request may have.
+    pub fn take(&mut self, items: &[Bytes]) -> Result<(), ApiError> {
+        let count = self.items.len().saturating_add(items.len());
+        if count > self.header.item_count as usize {
+            return Err(self.other_count(count));
+        }
+        for item in items {
+            self.bytes = self.bytes.saturating_add(item.len());
+            if self.bytes > BULK_BYTES_MAX {
+                return Err(too_large());
+            }
+            self.items.push(Blob(item.to_vec()));
+        }
+        Ok(())
+    }
+
+    /// Cuts the request where its signer said, when all of it has come.
+    ///
+    /// # Errors
+    /// Items are missing, or a part is larger than a log entry may be.
+    pub fn whole(self) -> Result<Whole, ApiError> {
+        let count = self.items.len();
+        if count != self.header.item_count as usize {
+            return Err(self.other_count(count));
+        }
+        let parts = parts(&self.header_bytes, &self.header, self.signature, self.items)?;
+        Ok(Whole {
+            node: self.node,
+            subject: self.subject,
+            parts,
+        })
+    }
+
+    fn other_count(&self, count: usize) -> ApiError {
+        let text = format!("{count} items, the header says {}", self.header.item_count);
+        ApiError::invalid("items", text)
+    }
+}
+
+fn too_large() -> ApiError {
+    ApiError::TooLarge {
+        text: format!("more than {ITEMS_MAX} items or {BULK_BYTES_MAX} bytes in one bulk request"),
+    }
+}
+
+impl Whole {
+    /// Proposes the parts, and answers them in order.
+    pub fn submit(self) -> impl Stream<Item = Result<At<PartAnswer>, ApiError>> + Send + use<> {
+        let Self {
+            node,
+            subject,
+            parts,
+        } = self;
+        stream::iter(parts)
+            .map(move |request| {
+                let (node, subject) = (Arc::clone(&node), subject.clone());
+                async move {
+                    let first_item = request.first_item;
+                    let committed = node.propose(Body::Actor { subject, request }).await?;
+                    Ok(At {
+                        value: PartAnswer {
+                            first_item,
+                            answer: committed.bytes,
+                        },
+                        log_index: committed.log_index,
+                    })
+                }
+            })
+            .buffered(PARTS_UNDER_WAY)
+    }
 }
 
 /// Cuts items into the parts that the header says, each with the proof that it stands at its place under the signed root.
@@ -106,11 +161,11 @@ pub async fn submit(
 fn parts(
     bytes: &[u8],
     header: &SignedHeader,
-    signature: carnet_domain::bytes::signature::Signature,
+    signature: Signature,
     items: Vec<Blob>,
 ) -> Result<Vec<Request>, ApiError> {
     let size = header.part_items;
-    if size == 0 || BULK_PART_ITEMS_MAX < size {
+    if size == 0 || size > BULK_PART_ITEMS_MAX {
         let text = format!("parts of {size} items, allowed are 1 to {BULK_PART_ITEMS_MAX}");
         return Err(ApiError::invalid("header.part_items", text));
     }
@@ -171,7 +226,6 @@ impl Nodes for Levels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_domain::bytes::signature::Signature;
     use carnet_domain::log::authority::item_root;
     use carnet_domain::log::merkle::verify_range;
 

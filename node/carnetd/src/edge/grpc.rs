@@ -1,0 +1,52 @@
+//! gRPC: messages of `carnet_wire` to calls of [`crate::service`] and back.
+//!
+//! A message is parsed field by field, in the order of the schema; who called stands in the extensions that the acceptor
+//! filled in.
+
+pub mod admin;
+pub mod registry;
+
+use bytes::Bytes;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::status::ApiError;
+use tonic::{Extensions, Request, Response, Status};
+
+use crate::node::Node;
+use crate::service::Caller;
+use crate::tls::PeerIdentity;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The caller whose certificate the acceptor verified.
+///
+/// # Errors
+/// The connection carried no client certificate of this plane.
+fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
+    let identity = extensions.get::<PeerIdentity>();
+    let client = identity.and_then(PeerIdentity::client);
+    client
+        .cloned()
+        .map(Caller::from)
+        .ok_or_else(|| ApiError::Unauthenticated {
+            text: "no client certificate of this plane".into(),
+        })
+}
+
+/// Who calls, and with what.
+fn open<T>(request: Request<T>) -> Result<(Caller, T), ApiError> {
+    let caller = caller(request.extensions())?;
+    Ok((caller, request.into_inner()))
+}
+
+fn answer<T>(outcome: Result<T, ApiError>) -> Answer<T> {
+    outcome.map(Response::new).map_err(Status::from)
+}
+
+/// Where an answer of this node stands.
+fn position(node: &Node, log_index: u64) -> Option<pb::Position> {
+    Some(pb::Position {
+        cluster: Bytes::copy_from_slice(&node.cluster),
+        log_index,
+        node: node.config.node.id,
+    })
+}

@@ -1,0 +1,314 @@
+//! The registry's service in gRPC.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use carnet_domain::bytes::code::{EnterpriseId, ModelId};
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::entry::Request as SignedRequest;
+use carnet_domain::record::RecallId;
+use carnet_domain::rules::command::TransferId;
+use carnet_wire::convert;
+use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
+use carnet_wire::status::ApiError;
+use futures::{Stream, StreamExt};
+use tonic::{Request, Status, Streaming};
+
+use super::{Answer, answer, open, position};
+use crate::service::bulk::{Bulk, Whole};
+use crate::service::query::{Freshness, RecordName, RecordsQuery};
+use crate::service::registry::{Named, Patience};
+use crate::service::{Caller, RegistryService};
+
+/// The service on the client plane.
+pub struct GrpcRegistry {
+    pub(crate) service: Arc<RegistryService>,
+}
+
+type BulkStream = Pin<Box<dyn Stream<Item = Result<pb::BulkResponse, Status>> + Send>>;
+
+impl GrpcRegistry {
+    /// The service on a server, with its limits.
+    pub fn into_server(self) -> RegistryServer<Self> {
+        RegistryServer::new(self)
+            .max_decoding_message_size(CLIENT_REQUEST_BYTES_MAX)
+            .max_encoding_message_size(CLIENT_RESPONSE_BYTES_MAX)
+    }
+}
+
+#[tonic::async_trait]
+impl Registry for GrpcRegistry {
+    async fn open_session(
+        &self,
+        request: Request<pb::OpenSessionRequest>,
+    ) -> Answer<pb::OpenSessionResponse> {
+        let opened = async {
+            let (caller, message) = open(request)?;
+            if message.opening.is_empty() {
+                let named = self.service.named()?;
+                return Ok(opened(&caller, 0, &named, None));
+            }
+            let signature = convert::signature("signature", &message.signature)?;
+            let session = self
+                .service
+                .open_session(&caller, &message.opening, signature)
+                .await?;
+            let at = position(&self.service.node, session.log_index);
+            let session = session.value;
+            Ok(opened(&caller, session.session, &session.registry, at))
+        };
+        answer(opened.await)
+    }
+
+    async fn submit(&self, request: Request<pb::SubmitRequest>) -> Answer<pb::SubmitResponse> {
+        let submitted = async {
+            let (caller, message) = open(request)?;
+            let request: SignedRequest = convert::canonical("request", &message.request)?;
+            let patience = match message.wait_published {
+                true => Patience::Published,
+                false => Patience::Committed,
+            };
+            let submitted = self.service.submit(&caller, request, patience).await?;
+            Ok(pb::SubmitResponse {
+                answer: submitted.value.answer,
+                position: position(&self.service.node, submitted.log_index),
+                checkpoint: submitted.value.checkpoint.unwrap_or_default(),
+            })
+        };
+        answer(submitted.await)
+    }
+
+    type SubmitBulkStream = BulkStream;
+
+    async fn submit_bulk(
+        &self,
+        request: Request<Streaming<pb::BulkRequest>>,
+    ) -> Answer<BulkStream> {
+        let submitted = async {
+            let (caller, stream) = open(request)?;
+            let answers = self.read_bulk(&caller, stream).await?.submit();
+            let node = Arc::clone(&self.service.node);
+            let answers = answers.map(move |part| match part {
+                Ok(part) => Ok(pb::BulkResponse {
+                    first_item: part.value.first_item,
+                    answer: part.value.answer,
+                    position: position(&node, part.log_index),
+                }),
+                Err(error) => Err(Status::from(error)),
+            });
+            Ok(Box::pin(answers) as BulkStream)
+        };
+        answer(submitted.await)
+    }
+
+    async fn get_record(
+        &self,
+        request: Request<pb::GetRecordRequest>,
+    ) -> Answer<pb::GetRecordResponse> {
+        let found = async {
+            let (caller, message) = open(request)?;
+            let name = record_name(message.kind(), &message.name)?;
+            let freshness = match message.stale_ok {
+                true => Freshness::AsKnown,
+                false => Freshness::Newest,
+            };
+            let found = self.service.record(&caller, &name, freshness).await?;
+            Ok(pb::GetRecordResponse {
+                record: found.value.to_bytes().into(),
+                position: position(&self.service.node, found.log_index),
+            })
+        };
+        answer(found.await)
+    }
+
+    async fn list_records(
+        &self,
+        request: Request<pb::ListRecordsRequest>,
+    ) -> Answer<pb::ListRecordsResponse> {
+        let listed = async {
+            let (caller, message) = open(request)?;
+            let query = records_query(message.kind(), &message.filter)?;
+            let size = convert::page_size(message.page_size)?;
+            let page = self
+                .service
+                .records(&caller, query, &message.page_token, size)
+                .await?;
+            let records = page.value.records.iter();
+            Ok(pb::ListRecordsResponse {
+                records: records.map(|record| record.to_bytes().into()).collect(),
+                next_page_token: page.value.next,
+                position: position(&self.service.node, page.log_index),
+            })
+        };
+        answer(listed.await)
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<pb::ListHistoryRequest>,
+    ) -> Answer<pb::ListHistoryResponse> {
+        let listed = async {
+            let (caller, message) = open(request)?;
+            let code = convert::code("code", &message.code)?;
+            let size = convert::page_size(message.page_size)?;
+            let history = self
+                .service
+                .history(&caller, &code, message.from_sequence, size)
+                .await?;
+            let leaves = history.value.leaves.iter();
+            Ok(pb::ListHistoryResponse {
+                leaves: leaves.map(convert::to_bytes).collect(),
+                next_sequence: history.value.next.unwrap_or(0),
+                position: position(&self.service.node, history.log_index),
+            })
+        };
+        answer(listed.await)
+    }
+
+    async fn list_movements(
+        &self,
+        request: Request<pb::ListMovementsRequest>,
+    ) -> Answer<pb::ListMovementsResponse> {
+        let listed = async {
+            let (caller, message) = open(request)?;
+            let code = convert::code("code", &message.code)?;
+            let movements = self.service.movements(&caller, &code).await?;
+            Ok(pb::ListMovementsResponse {
+                movements: movements.value.iter().map(convert::to_bytes).collect(),
+                position: position(&self.service.node, movements.log_index),
+            })
+        };
+        answer(listed.await)
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Answer<pb::GetCheckpointResponse> {
+        let found = async {
+            let (caller, message) = open(request)?;
+            let above = Some(message.wait_above_size).filter(|size| *size > 0);
+            let found = self
+                .service
+                .checkpoint(&caller, message.pinned_size, above)
+                .await?;
+            Ok(pb::GetCheckpointResponse {
+                checkpoint: found.note,
+                consistency: convert::of_digests(&found.consistency),
+            })
+        };
+        answer(found.await)
+    }
+
+    async fn prove(&self, request: Request<pb::ProveRequest>) -> Answer<pb::ProveResponse> {
+        let proven = async {
+            let (caller, message) = open(request)?;
+            let code = convert::code("code", &message.code)?;
+            let evidence = self.service.prove(&caller, &code, message.size_min).await?;
+            Ok(pb::ProveResponse {
+                evidence: evidence.to_bytes().into(),
+            })
+        };
+        answer(proven.await)
+    }
+
+    async fn verify(&self, request: Request<pb::VerifyRequest>) -> Answer<pb::VerifyResponse> {
+        let judged = async {
+            let (caller, message) = open(request)?;
+            let code = convert::code("code", &message.code)?;
+            let judged = self
+                .service
+                .verify(&caller, &code, &message.purpose)
+                .await?;
+            Ok(pb::VerifyResponse {
+                verdict: judged.value.verdict.into(),
+                evidence: judged.value.evidence.into(),
+                position: position(&self.service.node, judged.log_index),
+            })
+        };
+        answer(judged.await)
+    }
+}
+
+impl GrpcRegistry {
+    /// Reads a bulk request to its end. Its header stands in the first message and is judged before the second is read:
+    /// whoever may not send it cannot make this node hold its items.
+    async fn read_bulk(
+        &self,
+        caller: &Caller,
+        mut stream: Streaming<pb::BulkRequest>,
+    ) -> Result<Whole, ApiError> {
+        let lost = |status: Status| ApiError::DidNotHappen {
+            text: format!("the request broke off: {}", status.message()),
+        };
+        let first = stream.message().await.map_err(lost)?;
+        let first = first.ok_or_else(|| ApiError::invalid("header", "the request is empty"))?;
+        let signature = convert::signature("signature", &first.signature)?;
+        let node = Arc::clone(&self.service.node);
+        let mut bulk = Bulk::begin(node, caller, first.header, signature).await?;
+        bulk.take(&first.items)?;
+        while let Some(message) = stream.message().await.map_err(lost)? {
+            bulk.take(&message.items)?;
+        }
+        bulk.whole()
+    }
+}
+
+fn opened(
+    caller: &Caller,
+    session: u64,
+    registry: &Named,
+    at: Option<pb::Position>,
+) -> pb::OpenSessionResponse {
+    pb::OpenSessionResponse {
+        session,
+        prefix: registry.prefix.to_string(),
+        incarnation: registry.incarnation,
+        log_time_ms: registry.log_time.as_ms(),
+        position: at,
+        subject: caller.subject(),
+    }
+}
+
+fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError> {
+    let malformed = |error: &str| ApiError::invalid("name", error);
+    Ok(match kind {
+        pb::RecordKind::Robot => RecordName::Robot(convert::code("name", name)?),
+        pb::RecordKind::Enterprise => {
+            let id = EnterpriseId::parse(name);
+            RecordName::Enterprise(id.map_err(|error| malformed(&error.to_string()))?)
+        }
+        pb::RecordKind::Model => {
+            let id = ModelId::parse(name);
+            RecordName::Model(id.map_err(|error| malformed(&error.to_string()))?)
+        }
+        pb::RecordKind::Recall => RecordName::Recall(
+            RecallId::parse(name).ok_or_else(|| malformed("issuer/number is needed"))?,
+        ),
+        pb::RecordKind::Transfer => RecordName::Transfer(
+            TransferId::parse(name).ok_or_else(|| malformed("32 hexadecimal digits are needed"))?,
+        ),
+        pb::RecordKind::Peer => RecordName::Peer(convert::prefix("name", name)?),
+        pb::RecordKind::Registry => RecordName::Registry,
+        pb::RecordKind::SignedRecord => RecordName::SignedRecord(convert::code("name", name)?),
+        pb::RecordKind::Unspecified => {
+            return Err(ApiError::invalid("kind", "a kind of record is needed"));
+        }
+    })
+}
+
+fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, ApiError> {
+    match kind {
+        pb::RecordKind::Robot => RecordsQuery::robots(filter),
+        pb::RecordKind::Enterprise => RecordsQuery::enterprises(filter),
+        pb::RecordKind::Model => RecordsQuery::models(filter),
+        pb::RecordKind::Recall => RecordsQuery::recalls(filter),
+        pb::RecordKind::Transfer => RecordsQuery::transfers(filter),
+        pb::RecordKind::Peer => RecordsQuery::peers(filter),
+        pb::RecordKind::Registry | pb::RecordKind::SignedRecord | pb::RecordKind::Unspecified => {
+            Err(ApiError::invalid("kind", "there is no list of this kind"))
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The registry as its clients use it: commands in, records and proofs out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::bytes::signature::Signature;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::movement::Movement;
+use carnet_domain::log::merkle::consistency_proof;
+use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::entry::{Body, Request};
+use carnet_domain::record::registry::Registry;
+use carnet_domain::rules::policy::Query;
+use carnet_store::records::Records;
+use carnet_trust::evidence::Evidence;
+use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
+use carnet_wire::status::ApiError;
+
+use super::caller::{Caller, Permitted};
+use super::cursor::Place;
+use super::query::{Freshness, RecordName, RecordsQuery};
+use super::records::{Page, Reading, Record};
+use super::views::View;
+use super::{At, no_genesis, refusal, storage};
+use crate::ingress;
+use crate::node::Node;
+use crate::verify::Verifier;
+
+/// The registry of one node.
+pub struct RegistryService {
+    pub(crate) node: Arc<Node>,
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+/// What a registry is called, and how late it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// Which life of its cluster.
+    pub incarnation: u64,
+    /// Log time.
+    pub log_time: TimeMs,
+}
+
+/// A session that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub session: u64,
+    /// The registry that it is with.
+    pub registry: Named,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// Canonical bytes, as every replica computed them.
+    pub answer: Bytes,
+    /// The published checkpoint that covers it, if it was waited for and came in time.
+    pub checkpoint: Option<String>,
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As soon as it is committed.
+    Committed,
+    /// When a checkpoint is published that covers it.
+    Published,
+}
+
+/// Leaves of one robot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Oldest first.
+    pub leaves: Vec<LeafRecord>,
+    /// The sequence of the next; none at the end.
+    pub next: Option<u64>,
+}
+
+/// A published checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// A signed note.
+    pub note: String,
+    /// Hashes that lead there from the size asked for.
+    pub consistency: Vec<Digest>,
+}
+
+/// A verdict, and the evidence file that it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Canonical bytes of the verdict.
+    pub verdict: Vec<u8>,
+    /// The evidence file.
+    pub evidence: Vec<u8>,
+}
+
+impl RegistryService {
+    /// What the registry is called and how late it is there: whoever signs an opening or a command asks before.
+    ///
+    /// # Errors
+    /// There is no genesis, or the read failed.
+    pub fn named(&self) -> Result<Named, ApiError> {
+        let registry = self.node.state.registry().map_err(storage)?;
+        registry.map(named).ok_or_else(no_genesis)
+    }
+
+    /// Opens a session for the caller; with the same opening it is the same session.
+    ///
+    /// # Errors
+    /// Not the caller's to open, refused by the rules, or not proposed.
+    pub async fn open_session(
+        &self,
+        caller: &Caller,
+        opening: &[u8],
+        signature: Signature,
+    ) -> Result<At<Opened>, ApiError> {
+        ingress::verify_opening(&self.node, caller, opening, &signature).await?;
+        let body = Body::OpenSession {
+            subject: caller.subject(),
+            opening: Blob(opening.to_vec()),
+            signature,
+        };
+        let committed = self.node.propose(body).await?;
+        let Some(session) = committed.answer.session else {
+            return Err(refusal(&committed));
+        };
+        let registry = Named {
+            log_time: committed.answer.at,
+            ..self.named()?
+        };
+        Ok(At {
+            value: Opened { session, registry },
+            log_index: committed.log_index,
+        })
+    }
+
+    /// Executes one signed request.
+    ///
+    /// # Errors
+    /// Not the caller's to send, malformed, or not proposed. What the rules refuse stands in the answer.
+    pub async fn submit(
+        &self,
+        caller: &Caller,
+        request: Request,
+        patience: Patience,
+    ) -> Result<At<Submitted>, ApiError> {
+        let count = request.items.len();
+        if count == 0 || count > ITEMS_MAX as usize {
+            return Err(ApiError::invalid(
+                "request.items",
+                format!("{count} items, allowed are 1 to {ITEMS_MAX}"),
+            ));
+        }
+        let header = ingress::header(caller, &request.header.0)?;
+        let signed = (&request.header.0[..], &request.signature);
+        ingress::verify(&self.node, caller, &header, signed).await?;
+        let subject = caller.subject();
+        let committed = self.node.propose(Body::Actor { subject, request }).await?;
+        let checkpoint = match patience {
+            Patience::Committed => None,
+            // The command is committed whatever becomes of the wait: the answer is given, without a checkpoint.
+            Patience::Published => {
+                let covering = committed.answer.size;
+                let published = self.node.published_at_least(covering, CHECKPOINT_WAIT_MAX);
+                published.await.ok().map(|published| published.checkpoint)
+            }
+        };
+        Ok(At {
+            value: Submitted {
+                answer: committed.bytes,
+                checkpoint,
+            },
+            log_index: committed.log_index,
+        })
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// It is not there, not the caller's to see, or the read failed.
+    pub async fn record(
+        &self,
+        caller: &Caller,
+        name: &RecordName,
+        freshness: Freshness,
+    ) -> Result<At<Record>, ApiError> {
+        let permitted = caller.may(name.query())?;
+        let log_index = match freshness {
+            Freshness::AsKnown => self.node.progress().applied,
+            Freshness::Newest => self.node.linearize().await?,
+        };
+        let found = match name {
+            RecordName::SignedRecord(code) => {
+                let signed = self.verifier.signed_record(code).await?;
+                signed.map(Record::Signed)
+            }
+            _ => self.reading(caller).record(name, permitted)?,
+        };
+        let value = found.ok_or_else(|| ApiError::not_found(name))?;
+        Ok(At { value, log_index })
+    }
+
+    /// Records in pages of at most `size`.
+    ///
+    /// # Errors
+    /// As [`Reading::page`], or no leader to ask.
+    pub async fn records(
+        &self,
+        caller: &Caller,
+        query: RecordsQuery,
+        token: &str,
+        size: usize,
+    ) -> Result<At<Page>, ApiError> {
+        let permitted = caller.may(query.query())?;
+        let log_index = self.node.linearize().await?;
+        let value = self.reading(caller).page(query, token, size, permitted)?;
+        Ok(At { value, log_index })
+    }
+
+    /// Leaves of a robot from a sequence on, at most `size`.
+    ///
+    /// # Errors
+    /// Not the caller's to see, no leader to ask, or the read failed.
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        code: &Code,
+        from: u64,
+        size: usize,
+    ) -> Result<At<History>, ApiError> {
+        let log_index = self.of_robot(caller, Query::History, code).await?;
+        let records = Records(self.node.state.engine());
+        let newest = records.head_of_robot(code).map_err(storage)?;
+        let leaves = records.history(newest, from, size).map_err(storage)?;
+        let leaves: Vec<LeafRecord> = leaves.into_iter().map(|(_, leaf)| leaf).collect();
+        let end = from.saturating_add(leaves.len() as u64);
+        let next = newest.filter(|head| end <= head.seq).map(|_| end);
+        let value = History { leaves, next };
+        Ok(At { value, log_index })
+    }
+
+    /// The newest movements of a robot, oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub async fn movements(
+        &self,
+        caller: &Caller,
+        code: &Code,
+    ) -> Result<At<Vec<Movement>>, ApiError> {
+        let log_index = self.of_robot(caller, Query::Movements, code).await?;
+        let records = Records(self.node.state.engine());
+        let value = records.movements(code).map_err(storage)?;
+        Ok(At { value, log_index })
+    }
+
+    /// The newest published checkpoint: of a size that a caller has pinned or larger, and above `above`, if that is given.
+    ///
+    /// # Errors
+    /// None is published in time.
+    pub async fn checkpoint(
+        &self,
+        caller: &Caller,
+        pinned: u64,
+        above: Option<u64>,
+    ) -> Result<Checkpoint, ApiError> {
+        caller.may(Query::LogProof)?;
+        let above = above.map_or(0, |above| above.saturating_add(1));
+        let published = self
+            .node
+            .published_at_least(pinned.max(above), CHECKPOINT_WAIT_MAX)
+            .await?;
+        let consistency = match pinned {
+            0 => Vec::new(),
+            pinned => consistency_proof(&Records(published.view.as_ref()), pinned, published.size)
+                .map_err(storage)?,
+        };
+        Ok(Checkpoint {
+            note: published.checkpoint,
+            consistency,
+        })
+    }
+
+    /// Evidence about a code, under a published checkpoint of at least `size`.
+    ///
+    /// # Errors
+    /// None is published in time, or the read failed.
+    pub async fn prove(
+        &self,
+        caller: &Caller,
+        code: &Code,
+        size: u64,
+    ) -> Result<Evidence, ApiError> {
+        caller.may(Query::LogProof)?;
+        let published = self
+            .node
+            .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX)
+            .await?;
+        let evidence = self.verifier.evidence(&published, code)?;
+        Ok(evidence.showing(self.view(caller).slots()))
+    }
+
+    /// The verdict on a code for a purpose.
+    ///
+    /// # Errors
+    /// No such purpose, or the read failed.
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        code: &Code,
+        purpose: &str,
+    ) -> Result<At<Judged>, ApiError> {
+        caller.may(Query::Verify)?;
+        let log_index = self.node.progress().applied;
+        let slots = self.view(caller).slots();
+        let (verdict, evidence) = self.verifier.verify(code, purpose, slots).await?;
+        let value = Judged { verdict, evidence };
+        Ok(At { value, log_index })
+    }
+
+    /// The index at which what a robot went through is read, if the caller may see it.
+    async fn of_robot(&self, caller: &Caller, query: Query, code: &Code) -> Result<u64, ApiError> {
+        let permitted: Permitted = caller.may(query)?;
+        permitted.must_cover(code.enterprise_id())?;
+        self.node.linearize().await
+    }
+
+    fn view<'a>(&self, caller: &'a Caller) -> View<'a> {
+        View::of(self.node.prefix(), caller)
+    }
+
+    fn reading<'a>(&'a self, caller: &'a Caller) -> Reading<'a> {
+        Reading {
+            records: Records(self.node.state.engine()),
+            here: self.node.prefix(),
+            place: Place {
+                cluster: self.node.cluster,
+                incarnation: self.node.incarnation,
+            },
+            caller,
+        }
+    }
+}
+
+fn named(registry: Registry) -> Named {
+    Named {
+        prefix: registry.prefix,
+        incarnation: registry.incarnation,
+        log_time: registry.log_time,
+    }
+}

@@ -1,0 +1,57 @@
+//! Records as a caller may see them: every answer passes through here, also where a record stands inside another.
+
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::record::Robot;
+use carnet_domain::record::registry::Registry;
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::parties::{registry_shown_to, shown_to};
+use carnet_domain::rules::policy::is_authority;
+use carnet_trust::evidence::{SLOTS_FOR_ANYBODY, SLOTS_FOR_AUTHORITIES};
+
+use super::caller::Caller;
+
+/// What one caller sees in the registry of a prefix.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    here: Prefix,
+    caller: &'a Caller,
+}
+
+impl<'a> View<'a> {
+    /// The view of a caller.
+    pub fn of(here: Prefix, caller: &'a Caller) -> Self {
+        Self { here, caller }
+    }
+
+    /// A robot.
+    pub fn robot(self, robot: &Robot) -> Robot {
+        shown_to(
+            self.here,
+            self.caller.role(),
+            self.caller.enterprise(),
+            robot,
+        )
+    }
+
+    /// A transfer, with what the other country said of the robot.
+    pub fn transfer(self, transfer: Transfer) -> Transfer {
+        let robot = transfer.robot.as_ref();
+        Transfer {
+            robot: robot.map(|robot| self.robot(robot)),
+            ..transfer
+        }
+    }
+
+    /// The registry.
+    pub fn registry(self, registry: &Registry) -> Registry {
+        registry_shown_to(self.caller.role(), registry)
+    }
+
+    /// The slots of a robot's leaves that evidence shows.
+    pub fn slots(self) -> &'static [u8] {
+        match is_authority(self.caller.role()) {
+            true => SLOTS_FOR_AUTHORITIES,
+            false => SLOTS_FOR_ANYBODY,
+        }
+    }
+}
