@@ -4,6 +4,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use protox::prost::Message as _;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../schema");
     println!("cargo::rerun-if-changed={}", root.display());
@@ -12,6 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     schemas.push(root.join("third_party/etcd/kv.proto"));
     schemas.sort();
     let descriptors = protox::compile(&schemas, [&root])?;
+    let out = Path::new(&env::var("OUT_DIR")?).join("schema.bin");
+    fs::write(out, descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".")
         .include_file("generated.rs")

@@ -138,7 +138,7 @@ impl Records {
         };
         // A text of more than 255 bytes has two more bytes of length.
         let short = self.size.saturating_sub(registration.to_bytes().len() + 2);
-        registration.site = "x".repeat(short.min(carnet_domain::rules::command::TEXT_BYTES_MAX));
+        registration.site = "x".repeat(short.min(carnet_domain::limits::TEXT_BYTES_MAX));
         registration
     }
 }

@@ -6,14 +6,13 @@ use carnet_client::admin::{
 use carnet_client::{Done, Position};
 use carnet_domain::bytes::code::ModelId;
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::{Chain, Phase};
 use carnet_domain::log::head::Head;
-use carnet_domain::log::leaf::{Leaf, leaf_bytes_hash};
-use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::log::leaf::leaf_bytes_hash;
+use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
@@ -306,19 +305,10 @@ pub(crate) fn movement(value: &Movement) -> Value {
 }
 
 /// A leaf of a robot's history: what happened, and the state after it.
-pub(crate) fn leaf(record: &LeafRecord) -> Value {
-    let hash = leaf_bytes_hash(&record.leaf.0).to_string();
-    let Ok(leaf) = Leaf::from_bytes(&record.leaf.0) else {
-        return json!({"leaf": hash, "kind": "not readable by this version"});
-    };
-    let value = |slot: u8| {
-        record
-            .values
-            .get(usize::from(slot))
-            .and_then(Option::as_ref)
-    };
-    let standing = value(slot::STATE).and_then(|Blob(bytes)| Standing::from_bytes(bytes).ok());
-    let event = value(slot::EVENT).and_then(|Blob(bytes)| Command::from_bytes(bytes).ok());
+pub(crate) fn leaf(opened: &OpenedLeaf) -> Value {
+    let (leaf, slots) = (opened.leaf(), opened.slots());
+    let standing: Option<Standing> = slots.get(slot::STATE).ok().flatten();
+    let event: Option<Command> = slots.get(slot::EVENT).ok().flatten();
     json!({
         "sequence": leaf.seq.to_string(),
         "kind": hyphened(leaf.kind.name()),
@@ -326,7 +316,7 @@ pub(crate) fn leaf(record: &LeafRecord) -> Value {
         "reason": event.as_ref().and_then(reason),
         "state": standing.map(|standing| hyphened(standing.state.name())),
         "at": time(leaf.t_ms),
-        "leaf": hash,
+        "leaf": leaf_bytes_hash(opened.bytes()).to_string(),
     })
 }
 

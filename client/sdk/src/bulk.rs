@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::rules::command::{Command, CommandKind};
+use carnet_domain::rules::rejection::Reason;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
@@ -56,6 +58,17 @@ pub struct BulkReport {
     pub position: Position,
 }
 
+impl BulkReport {
+    fn count(&mut self, answer: &ItemAnswer) {
+        self.answered += 1;
+        match answer {
+            ItemAnswer::Done { .. } => self.done += 1,
+            ItemAnswer::Refused { .. } => self.refused += 1,
+            ItemAnswer::Nothing {} => self.nothing += 1,
+        }
+    }
+}
+
 /// A bulk that ended early. Everything before [`BulkFailure::unknown_from`] was answered.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped after {} answers", report.answered)]
@@ -67,6 +80,17 @@ pub struct BulkFailure {
     /// Why.
     #[source]
     pub source: ClientError,
+}
+
+/// The next of many commands.
+enum Next {
+    /// These are signed and sent as one request.
+    Send(Batch),
+    /// This one no registry reads: it is answered here, as a registry would, and stops none of the others.
+    Malformed {
+        /// Index among all.
+        index: u64,
+    },
 }
 
 struct Batch {
@@ -89,14 +113,24 @@ impl Client {
     ) -> Result<BulkReport, BulkFailure> {
         let mut report = BulkReport::default();
         for batch in Batches::new(commands.into_iter()) {
-            let sent = match batch {
-                Ok(batch) => {
+            let (unknown_from, sent) = match batch {
+                Next::Send(batch) => {
                     let sent = self.send_batch(&batch, &mut report, &mut observe).await;
-                    sent.map_err(|source| (batch.first, source))
+                    (batch.first, sent)
                 }
-                Err((first, error)) => Err((first, error)),
+                Next::Malformed { index } => {
+                    let answer = ItemAnswer::Refused {
+                        rejection: Reason::Malformed.into(),
+                    };
+                    report.count(&answer);
+                    observe(BulkEvent::Answered {
+                        index,
+                        answer: &answer,
+                    });
+                    (index, Ok(()))
+                }
             };
-            if let Err((unknown_from, source)) = sent {
+            if let Err(source) = sent {
                 return Err(BulkFailure {
                     report,
                     unknown_from,
@@ -289,12 +323,7 @@ impl Job<'_> {
             if std::mem::replace(&mut self.answered[at], true) {
                 continue;
             }
-            report.answered += 1;
-            match item {
-                ItemAnswer::Done { .. } => report.done += 1,
-                ItemAnswer::Refused { .. } => report.refused += 1,
-                ItemAnswer::Nothing {} => report.nothing += 1,
-            }
+            report.count(item);
             observe(BulkEvent::Answered {
                 index: self.batch.first + at as u64,
                 answer: item,
@@ -340,6 +369,11 @@ fn messages(signed: &Signed, items: &[Blob]) -> Vec<pb::BulkRequest> {
     out
 }
 
+/// Whether no registry reads a command: a text or a list in it is longer than it may be.
+pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
+    bytes.len() > COMMAND_BYTES_MAX || Command::from_bytes(bytes).is_err()
+}
+
 /// Cuts commands into requests: one kind, bounded count and bytes.
 struct Batches<I: Iterator<Item = Command>> {
     commands: std::iter::Peekable<I>,
@@ -356,7 +390,7 @@ impl<I: Iterator<Item = Command>> Batches<I> {
 }
 
 impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
-    type Item = Result<Batch, (u64, ClientError)>;
+    type Item = Next;
 
     fn next(&mut self) -> Option<Self::Item> {
         let kind = self.commands.peek()?.kind();
@@ -375,13 +409,14 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
                 break;
             };
             let bytes = command.to_bytes();
-            if limits::BULK_MESSAGE_BYTES_MAX < bytes.len() {
-                let text = format!(
-                    "a command of {} bytes, at most {} fit",
-                    bytes.len(),
-                    limits::BULK_MESSAGE_BYTES_MAX
-                );
-                return Some(Err((self.next, ClientError::Usage(text))));
+            if is_malformed(&bytes) {
+                if !batch.items.is_empty() {
+                    break;
+                }
+                let index = self.next;
+                self.next += 1;
+                self.commands.next();
+                return Some(Next::Malformed { index });
             }
             if limits::BULK_BYTES_MAX < size + bytes.len() {
                 break;
@@ -391,7 +426,7 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
             self.next += 1;
             self.commands.next();
         }
-        Some(Ok(batch))
+        Some(Next::Send(batch))
     }
 }
 
@@ -399,7 +434,11 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
 mod tests {
     use super::*;
     use carnet_domain::bytes::code::Code;
+    use carnet_domain::bytes::digest::Digest;
+    use carnet_domain::bytes::time::TimeMs;
+    use carnet_domain::limits::CONDITIONS_MAX;
     use carnet_domain::record::RecallId;
+    use carnet_domain::rules::command::{Condition, TransferId};
 
     fn reserve(serial: u32) -> Command {
         Command::Reserve {
@@ -409,9 +448,26 @@ mod tests {
 
     fn cuts(commands: Vec<Command>) -> Vec<(u64, usize)> {
         Batches::new(commands.into_iter())
-            .map(|batch| batch.map_err(|(_, error)| error).expect("a batch"))
-            .map(|batch| (batch.first, batch.items.len()))
+            .map(|next| match next {
+                Next::Send(batch) => (batch.first, batch.items.len()),
+                Next::Malformed { index } => (index, 0),
+            })
             .collect()
+    }
+
+    #[test]
+    fn what_no_registry_reads_is_answered_here_and_stops_nothing() {
+        let hold = |bytes: usize| Command::SetHold {
+            code: Code::parse("86000110000200000000000000001").expect("a code"),
+            kind: carnet_domain::rules::lifecycle::HoldKind::Theft,
+            reason: "x".repeat(bytes),
+        };
+        let commands = vec![hold(513), hold(512), hold(1), hold(513), hold(513), hold(2)];
+        assert_eq!(
+            cuts(commands),
+            [(0, 0), (1, 2), (3, 0), (4, 0), (5, 1)],
+            "(first, items sent)"
+        );
     }
 
     #[test]
@@ -440,15 +496,24 @@ mod tests {
 
     #[test]
     fn requests_are_cut_at_the_byte_limit() {
-        let long = |n: u32| Command::WithdrawRecall {
-            recall: recall(&n.to_string()),
-            reason: "x".repeat(100_000),
+        const COUNT: usize = limits::ITEMS_MAX as usize;
+        const BYTES: usize = CONDITIONS_MAX * 32;
+        let long = |n: usize| Command::PermitImport {
+            transfer: TransferId((n as u128).to_be_bytes()),
+            depart_by: TimeMs(1),
+            conditions: vec![
+                Condition::Document {
+                    digest: Digest::ZERO
+                };
+                CONDITIONS_MAX
+            ],
         };
-        let cuts = cuts((0..100).map(long).collect());
-        assert_eq!(cuts.iter().map(|(_, count)| count).sum::<usize>(), 100);
+        let cuts = cuts((0..COUNT).map(long).collect());
+        assert!(cuts.len() > 1, "more than one request holds");
+        assert_eq!(cuts.iter().map(|(_, count)| count).sum::<usize>(), COUNT);
         assert!(
             cuts.iter()
-                .all(|(_, count)| count * 100_000 <= limits::BULK_BYTES_MAX),
+                .all(|(_, count)| count * BYTES <= limits::BULK_BYTES_MAX),
             "{cuts:?}"
         );
     }

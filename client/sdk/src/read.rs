@@ -2,9 +2,9 @@
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::movement::Movement;
-use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::log::stored::{OpenedLeaf, ShownLeaf};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
@@ -67,17 +67,16 @@ fn stale(kind: RecordKind, name: String) -> pb::GetRecordRequest {
 
 /// Some leaves of a history.
 struct HistoryPage {
-    leaves: Vec<LeafRecord>,
+    leaves: Vec<OpenedLeaf>,
     /// 0 at the end.
     next_sequence: u64,
     position: Position,
 }
 
 /// The registration that a leaf records, if it is one.
-fn registered(record: &LeafRecord) -> Option<Registration> {
-    let Blob(event) = record.values.get(usize::from(slot::EVENT))?.as_ref()?;
-    match Command::from_bytes(event) {
-        Ok(Command::Register { registration }) => Some(registration),
+fn registered(leaf: &OpenedLeaf) -> Option<Registration> {
+    match leaf.slots().get::<Command>(slot::EVENT) {
+        Ok(Some(Command::Register { registration })) => Some(registration),
         _ => None,
     }
 }
@@ -303,7 +302,7 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn history(&self, code: &Code) -> Result<At<Vec<LeafRecord>>, ClientError> {
+    pub async fn history(&self, code: &Code) -> Result<At<Vec<OpenedLeaf>>, ClientError> {
         let mut value = Vec::new();
         let mut from = 0;
         loop {
@@ -341,8 +340,13 @@ impl Client {
                 "the pages of the history do not advance".into(),
             ));
         }
+        let shown = parse_all::<ShownLeaf>("a leaf", &response.leaves)?;
+        let opened = shown.into_iter().map(|shown| {
+            let opened = shown.open();
+            opened.map_err(|error| ClientError::Protocol(error.to_string()))
+        });
         Ok(HistoryPage {
-            leaves: parse_all("a leaf", &response.leaves)?,
+            leaves: opened.collect::<Result<_, _>>()?,
             next_sequence: response.next_sequence,
             position: Position::of(response.position)?,
         })

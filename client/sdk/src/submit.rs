@@ -13,6 +13,7 @@ use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use tonic::Request;
 
+use crate::bulk::is_malformed;
 use crate::client::{Client, Position, lifetime, no_key, registry};
 use crate::error::ClientError;
 use crate::retry::Intent;
@@ -132,6 +133,11 @@ impl Client {
             .iter()
             .map(|command| Blob(command.to_bytes()))
             .collect();
+        if let Some(at) = items.iter().position(|item| is_malformed(&item.0)) {
+            let text =
+                format!("command {at}: a text or a list in it is longer than a registry takes");
+            return Err(ClientError::Usage(text));
+        }
         let size: usize = items.iter().map(|item| item.0.len()).sum();
         if limits::SUBMIT_BYTES_MAX < size {
             let text = format!(

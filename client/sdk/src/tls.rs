@@ -16,6 +16,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{ChainError, verify_node};
 pub use carnet_trust::identity::{NodeId, Plane};
 use carnet_trust::roots::PinnedRoots;
+use carnet_wire::limits::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -30,13 +31,6 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::keys::{self, KeyFileError};
 
-/// The longest a connection may take, from the first packet to the end of the handshake. Less than an attempt may take: that
-/// nobody is there is then known, and not taken for an answer that was lost.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often an idle connection is probed.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a probe may stay unanswered.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest header list accepted in an answer, in bytes.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
 

@@ -7,7 +7,7 @@ pub use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 pub use carnet_domain::bytes::time::{DurationMs, TimeMs};
 pub use carnet_domain::custody::movement::Movement;
 pub use carnet_domain::log::checkpoint::Origin;
-pub use carnet_domain::log::stored::LeafRecord;
+pub use carnet_domain::log::stored::OpenedLeaf;
 pub use carnet_domain::machine::entry::{Answer, ItemAnswer};
 pub use carnet_domain::record::peer::Peer;
 pub use carnet_domain::record::registry::Registry;

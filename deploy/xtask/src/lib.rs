@@ -1,4 +1,5 @@
-//! Checks of the workspace itself: who may depend on whom, whether every dependency is used, whether the tree is tidy.
+//! Checks of the workspace itself: who may depend on whom, whether every dependency is used, whether the tree is tidy,
+//! whether the map of the architecture names what there is.
 //!
 //! The rules are plain functions over values, so that a test can plant a fault and see it reported; reading
 //! `cargo metadata` and the files of the work tree is kept to one function in each module. Nothing here is part of the
@@ -6,5 +7,6 @@
 
 pub mod layers;
 pub mod lexer;
+pub mod names;
 pub mod tidy;
 pub mod unused;

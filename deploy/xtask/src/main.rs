@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use carnet_xtask::{layers, tidy, unused};
+use carnet_xtask::{layers, names, tidy, unused};
 use clap::{Parser, Subcommand};
 
 /// Checks of the workspace itself.
@@ -22,6 +22,8 @@ enum Check {
     Layers,
     /// Words, headers and unfinished work in the tracked files.
     Tidy,
+    /// Names in ARCHITECTURE.md that nothing has, and terms of its glossary that nobody uses.
+    Names,
     /// Direct dependencies that no line uses, or only tests.
     Unused,
 }
@@ -51,6 +53,10 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             }
             ("tidy", texts(&tidy::check(&tree)))
         }
+        Check::Names => (
+            "names",
+            texts(&names::check(&tidy::read(&root_of(&here)?)?)),
+        ),
         Check::Unused => {
             let (workspace, tree) = (layers::read(&here)?, tidy::read(&root_of(&here)?)?);
             ("unused", texts(&unused::check(&workspace, &tree)))

@@ -40,6 +40,10 @@ const SATURATES: &str = "// saturates: ";
 /// Where the bounds of what comes in stand, and who tries them beside the tests.
 const LIMITS: &str = "proto/domain/src/limits.rs";
 const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
+/// Where the bounds of the wire stand.
+const WIRE_LIMITS: &str = "proto/wire/src/limits.rs";
+/// Bounds that the compiler holds others to, and nothing else has to.
+const PROVEN: &[&str] = &["ROBOT_BYTES_MAX", "MAIL_ITEM_BYTES_MAX"];
 
 /// Where messages of a wire format may be named in what ships: the crate of their stubs, and the edges that parse them once
 /// and answer with them. Everything further inside knows domain types only.
@@ -125,6 +129,10 @@ pub enum Fault {
     Unlinted,
     /// A limit that no test and no attack names: nobody would notice if it were gone.
     Untested(String),
+    /// A limit that governs nothing: no line of what ships names it.
+    Ungoverning(String),
+    /// A limit that is defined a second time, where it may have another value.
+    Twice(String),
 }
 
 impl fmt::Display for Finding {
@@ -132,6 +140,11 @@ impl fmt::Display for Finding {
         write!(out, "{}:{}: ", self.path, self.line)?;
         match &self.fault {
             Fault::Untested(name) => write!(out, "`{name}`: no test and no attack names it"),
+            Fault::Ungoverning(name) => write!(out, "`{name}`: a limit that governs nothing"),
+            Fault::Twice(name) => write!(
+                out,
+                "`{name}` is a limit of `domain::limits` or `wire::limits`: use it, or give this another name"
+            ),
             Fault::Impure(word) => write!(out, "`{word}` in a pure crate"),
             Fault::HidesOverflow(word) => write!(
                 out,
@@ -156,7 +169,82 @@ impl fmt::Display for Finding {
 /// Every fault in `tree`, file by file.
 pub fn check(tree: &[Text]) -> Vec<Finding> {
     let each = tree.iter().flat_map(check_text);
-    each.chain(untested_limits(tree)).collect()
+    let limits = untested_limits(tree).into_iter().chain(loose_limits(tree));
+    each.chain(limits).collect()
+}
+
+/// The limits that a file of limits defines: line and name.
+fn limits_of(text: &Text) -> impl Iterator<Item = (usize, &str)> {
+    text.content.lines().enumerate().filter_map(|(at, line)| {
+        let name = line.strip_prefix("pub const ")?.split(':').next()?;
+        Some((at + 1, name))
+    })
+}
+
+/// Limits that govern nothing, and constants of what ships that have the name of one.
+fn loose_limits(tree: &[Text]) -> Vec<Finding> {
+    let homes = [LIMITS, WIRE_LIMITS];
+    let products: Vec<(&Text, String)> = tree
+        .iter()
+        .filter(|text| is_source(&text.path) && !text.path.starts_with("jepsen-like-tests/"))
+        .map(|text| {
+            let product = split_tests(&text.path, &code_only(&text.content)).0;
+            (text, without_relations(&product))
+        })
+        .collect();
+    let mut findings = Vec::new();
+    for home in tree
+        .iter()
+        .filter(|text| homes.contains(&text.path.as_str()))
+    {
+        for (line, name) in limits_of(home) {
+            let defines = |line: &str| {
+                let after = line.trim_start().trim_start_matches("pub ");
+                let after = after
+                    .trim_start_matches("pub(crate) ")
+                    .strip_prefix("const ");
+                after.and_then(|rest| rest.split(':').next()) == Some(name)
+            };
+            let mut governs = PROVEN.contains(&name);
+            for (text, product) in &products {
+                governs |= product.lines().any(|line| {
+                    stands_in(line, name) && !defines(line) && !line.starts_with("use ")
+                });
+                for (at, code) in product.lines().enumerate() {
+                    if defines(code) && (text.path != home.path || at + 1 != line) {
+                        findings.push(Finding {
+                            path: text.path.clone(),
+                            line: at + 1,
+                            fault: Fault::Twice(name.to_owned()),
+                        });
+                    }
+                }
+            }
+            if !governs {
+                findings.push(Finding {
+                    path: home.path.clone(),
+                    line,
+                    fault: Fault::Ungoverning(name.to_owned()),
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// Code without the assertions of constants: a relation between two limits governs nothing by itself.
+fn without_relations(code: &str) -> String {
+    let mut inside = false;
+    let mut out = String::with_capacity(code.len());
+    for line in code.lines() {
+        inside |= line.trim_start().starts_with("const _: () =");
+        if !inside {
+            out.push_str(line);
+        }
+        out.push('\n');
+        inside &= !line.trim_end().ends_with(';');
+    }
+    out
 }
 
 /// Constants of the limits that stand in no test of ours, and in none of the hostile walks.
@@ -177,14 +265,11 @@ fn untested_limits(tree: &[Text]) -> Vec<Finding> {
         })
         .collect();
     let named = |name: &str| tests.iter().any(|test| names(test, name));
-    let lines = limits.content.lines().enumerate();
-    let constants = lines.filter_map(|(at, line)| {
-        let name = line.strip_prefix("pub const ")?.split(':').next()?;
-        (!named(name)).then(|| Finding {
-            path: limits.path.clone(),
-            line: at + 1,
-            fault: Fault::Untested(name.to_owned()),
-        })
+    let constants = limits_of(limits).filter(|(_, name)| !named(name));
+    let constants = constants.map(|(line, name)| Finding {
+        path: limits.path.clone(),
+        line,
+        fault: Fault::Untested(name.to_owned()),
     });
     constants.collect()
 }

@@ -21,8 +21,6 @@ const UNSEEN: &[Unseen] = &[
     // The library has a shorter name than its package.
     named("carnet-trust", "rustls-webpki", "webpki"),
     // Code that the build script makes of the schemas.
-    taken("carnet-wire", "prost"),
-    taken("carnet-wire", "prost-types"),
     taken("carnet-wire", "tonic-prost"),
     // Named to hold it at the exact version of an alpha; decisions/0001-openraft-alpha.
     taken("carnet-consensus", "openraft-macros"),

@@ -13,7 +13,7 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::record::peer::{Bundle, Signed, signed_by_roots};
 
 /// The largest bundle file in bytes.
-pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+pub const BUNDLE_FILE_BYTES_MAX: usize = 256 * 1024;
 
 const BEGIN: &str = "-----BEGIN CARNET BUNDLE-----";
 const END: &str = "-----END CARNET BUNDLE-----";
@@ -23,7 +23,7 @@ const LINE_CHARS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
     /// More bytes than allowed.
-    #[error("the bundle has {0} bytes, allowed are {BUNDLE_BYTES_MAX}")]
+    #[error("the bundle has {0} bytes, allowed are {BUNDLE_FILE_BYTES_MAX}")]
     TooLong(usize),
     /// A text that is no armour around base64.
     #[error("the text is not a bundle file: {0}")]
@@ -212,7 +212,7 @@ pub fn to_file(signed: &Signed) -> String {
 /// # Errors
 /// When it is neither.
 pub fn of_file(bytes: &[u8]) -> Result<Signed, BundleError> {
-    if BUNDLE_BYTES_MAX < bytes.len() {
+    if BUNDLE_FILE_BYTES_MAX < bytes.len() {
         return Err(BundleError::TooLong(bytes.len()));
     }
     if !bytes.starts_with(BEGIN.as_bytes()) {

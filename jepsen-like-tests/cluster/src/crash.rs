@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use carnet_client::{Client, ClientError};
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::merkle::leaf_hash;
 
 use crate::check::{Violation, robots_linearizable};
@@ -238,10 +236,11 @@ async fn covers(
     let history = client.history(code).await;
     let history = history.map_err(Broken::at(format!("history of {code}")))?;
     let (mut hashes, mut linked) = (Vec::new(), true);
-    for record in &history.value {
-        let leaf = Leaf::from_bytes(&record.leaf.0).map_err(Broken::at(code.to_string()))?;
-        linked &= hashes.last().is_none_or(|before| leaf.prev == *before);
-        hashes.push(leaf_hash(&record.leaf.0));
+    for opened in &history.value {
+        linked &= hashes
+            .last()
+            .is_none_or(|before| opened.leaf().prev == *before);
+        hashes.push(leaf_hash(opened.bytes()));
     }
     let newest = proven.robot().map(|robot| robot.leaf().hash());
     Ok(if newest != hashes.last().copied() {

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use carnet_client::{Client, ClientError, Effect};
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::merkle::leaf_hash;
-use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::event::{Software, slot};
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::rules::command::{Action, Command, Registration};
@@ -210,17 +208,13 @@ impl Load {
 }
 
 /// What a leaf wrote.
-fn version_of(record: &LeafRecord) -> Result<FinalVersion, Broken> {
+fn version_of(opened: &OpenedLeaf) -> Result<FinalVersion, Broken> {
     let broken = |text: String| Broken::new(format!("a leaf of the history: {text}"));
-    Leaf::from_bytes(&record.leaf.0).map_err(|e| broken(e.to_string()))?;
-    let software = record
-        .values
-        .get(usize::from(slot::SOFTWARE))
-        .and_then(Option::as_ref);
+    let software = opened.slots().get::<Software>(slot::SOFTWARE);
+    let software = software.map_err(|e| broken(e.to_string()))?;
     let software = software.ok_or_else(|| broken("no software slot".to_owned()))?;
-    let software = Software::from_bytes(&software.0).map_err(|e| broken(e.to_string()))?;
     Ok(FinalVersion {
-        leaf: leaf_hash(&record.leaf.0),
+        leaf: leaf_hash(opened.bytes()),
         value: software.firmware.build,
     })
 }

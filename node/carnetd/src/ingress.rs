@@ -8,7 +8,8 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
-use carnet_domain::machine::entry::SessionOpening;
+use carnet_domain::machine::entry::{Request, SessionOpening};
+use carnet_domain::machine::parsed::Parsed;
 use carnet_domain::machine::signature_digest;
 use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::registry::Registry;
@@ -71,6 +72,22 @@ pub async fn verify(
         }
         Err(error) => Err(ApiError::invalid("request.signature", error)),
     }
+}
+
+/// Reads every command of a request, or of a part of one, by the level that the registry stands at: what is malformed is
+/// not proposed. `first_item` of a part says which items of the whole they are.
+///
+/// # Errors
+/// The first item that is not a command, or a fault of the store.
+pub fn parse(node: &Node, header: &SignedHeader, request: Request) -> Result<Parsed, ApiError> {
+    let registry = node.state.registry().map_err(ApiError::internal)?;
+    let level = registry.map(|registry| registry.level);
+    let level = level.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+    let first = request.first_item as usize;
+    Parsed::parse(request, header, level).map_err(|bad| {
+        let item = first.saturating_add(bad.index);
+        ApiError::invalid(format!("request.items[{item}]"), &bad.rejection)
+    })
 }
 
 /// Verifies the opening of a session before it is proposed, as [`verify`] does a request.

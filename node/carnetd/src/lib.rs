@@ -36,6 +36,10 @@ pub mod waiting;
 #[path = "../../../federation/trust/tests/it/forge.rs"]
 mod forge;
 
+// A whole node in one process, for the tests of what it answers.
+#[cfg(test)]
+mod house;
+
 pub use run_error::RunError;
 
 /// Runs one node until `stop` ends or it fails.

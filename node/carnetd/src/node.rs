@@ -339,7 +339,7 @@ pub fn propose_error(error: ProposeError) -> ApiError {
         ProposeError::TooLarge { size } => ApiError::TooLarge {
             text: format!(
                 "a log entry of {size} bytes, allowed are {}",
-                carnet_domain::machine::entry::ENTRY_BYTES_MAX
+                carnet_domain::limits::ENTRY_BYTES_MAX
             ),
         },
         ProposeError::Overloaded => ApiError::Overloaded {

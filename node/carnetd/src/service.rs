@@ -10,6 +10,8 @@ pub mod cursor;
 pub mod query;
 pub mod records;
 pub mod registry;
+#[cfg(test)]
+mod tests;
 pub mod views;
 
 use carnet_domain::machine::entry::ItemAnswer;

@@ -40,7 +40,7 @@ use crate::edge::Holder;
 
 pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
-pub use self::tuning::{MESSAGE_BYTES_MAX, ServerTuning};
+pub use self::tuning::ServerTuning;
 
 /// The roots a node believes, replaceable while it runs: its own jurisdiction's, and its peers'.
 #[derive(Debug, Default)]
@@ -448,6 +448,12 @@ impl PeerIdentity {
     /// What its connection is used for.
     pub fn connection(&self) -> &Arc<ConnectionUse> {
         &self.connection
+    }
+
+    /// As if a client had connected, from nowhere.
+    #[cfg(test)]
+    pub(crate) fn of_client(client: VerifiedClient) -> Self {
+        Self::new(Who::Client(client), SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// Who it is.

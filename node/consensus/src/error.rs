@@ -102,7 +102,7 @@ pub enum ProposeError {
         /// Node id and client-plane address of the leader, if this node knows one.
         leader: Option<(u64, String)>,
     },
-    /// Larger than [`carnet_store::log::ENTRY_BYTES_MAX`]; nothing was appended.
+    /// Larger than [`carnet_domain::limits::ENTRY_BYTES_MAX`]; nothing was appended.
     #[error("a proposal of {size} bytes is too large")]
     TooLarge {
         /// Its size in bytes.

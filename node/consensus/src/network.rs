@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_domain::limits::ENTRY_BYTES_MAX;
 use carnet_store::identity::{Count, Run, StoreId};
-use carnet_store::log::{ENTRY_BYTES_MAX, READ_BYTES_MAX, Vote};
+use carnet_store::log::{READ_BYTES_MAX, Vote};
 use carnet_store::machine::{LogPosition, Snapshot};
+use carnet_wire::limits::RAFT_MESSAGE_BYTES_MAX;
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_client::RaftClient;
 use futures::stream::BoxStream;
@@ -52,15 +54,13 @@ use crate::state_machine::{PIECE_BYTES, SnapshotData};
 use crate::tied::tied;
 use crate::types::{RaftVote, Types, log_id, our_vote, position, raft_vote};
 
-/// Largest message on the Raft plane in bytes.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Appends to one peer that may wait for an answer.
 const APPENDS_OUTSTANDING_MAX: usize = 64;
 
 /// Room for the frame around payloads: up to 4096 record heads, and the envelope.
-const FRAME_BYTES_MAX: usize = 4096 * 32 + 4096;
-const _: () = assert!(READ_BYTES_MAX + ENTRY_BYTES_MAX + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX);
-const _: () = assert!(PIECE_BYTES + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX);
+const HEADS_BYTES_MAX: usize = 4096 * 32 + 4096;
+const _: () = assert!(READ_BYTES_MAX + ENTRY_BYTES_MAX + HEADS_BYTES_MAX <= RAFT_MESSAGE_BYTES_MAX);
+const _: () = assert!(PIECE_BYTES + HEADS_BYTES_MAX <= RAFT_MESSAGE_BYTES_MAX);
 
 type Client = RaftClient<Channel>;
 type RpcError = RPCError<Types>;
@@ -253,8 +253,8 @@ impl Peers {
             .channel(to, member, purpose)
             .map_err(|cause| CallError::Unreachable(cause.to_string()))?;
         let client = RaftClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            .max_decoding_message_size(RAFT_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(RAFT_MESSAGE_BYTES_MAX);
         let kept = Kept {
             member: member.clone(),
             client: client.clone(),

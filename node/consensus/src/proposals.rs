@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_domain::limits::ENTRY_BYTES_MAX;
 use carnet_store::fault::FirstFault;
-use carnet_store::log::ENTRY_BYTES_MAX;
 use carnet_store::machine::{LogPosition, StandsBefore};
 use futures::StreamExt;
 use openraft::ServerState;
@@ -107,7 +107,7 @@ impl Proposals {
 
     pub(crate) async fn propose(&self, proposal: Bytes) -> Outcome {
         let size = proposal.len();
-        if ENTRY_BYTES_MAX < size {
+        if size > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { size });
         }
         if let Some(refusal) = self.still.refusal() {

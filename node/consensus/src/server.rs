@@ -15,6 +15,7 @@ use bytes::Bytes;
 use carnet_store::identity::StoreId;
 use carnet_store::log::{RaftLog, Vote};
 use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
+use carnet_wire::limits::RAFT_MESSAGE_BYTES_MAX;
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_server::{Raft as RaftPlane, RaftServer};
 use futures::{Stream, StreamExt, future, stream};
@@ -37,7 +38,7 @@ use crate::messages::{
     ForwardAnswer, ReadIndexAnswer, SnapshotPart, TransferAnswer, append_from, append_result_body,
     is_of, snapshot_meta, transfer_from, vote_answer_body, vote_from, went_back_from,
 };
-use crate::network::{MESSAGE_BYTES_MAX, Peers};
+use crate::network::Peers;
 use crate::space::{self, SpaceProbe};
 use crate::state_machine::{Machine, SnapshotData};
 use crate::timekeeper;
@@ -87,8 +88,8 @@ impl RaftService {
     #[must_use]
     pub fn into_server(self) -> RaftServer<RaftService> {
         RaftServer::new(self)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+            .max_decoding_message_size(RAFT_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(RAFT_MESSAGE_BYTES_MAX)
     }
 }
 

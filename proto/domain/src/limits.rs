@@ -26,6 +26,10 @@ pub const INDEX_MAX: u64 = 1 << 48;
 /// The highest sequence, cursor, session, incarnation or other count that only grows.
 pub const SEQUENCE_MAX: u64 = 1 << 48;
 
+/// The largest log entry, in bytes: one that is larger would never replicate, and stop the log for ever.
+pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
+/// The most bytes of one command.
+pub const COMMAND_BYTES_MAX: usize = TEXT_BYTES_MAX * 64;
 /// The most bytes of a text that has no bound of its own.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// The most elements of a list that has no bound of its own.
@@ -162,20 +166,17 @@ const _: () = assert!(
 );
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.
 const _: () = assert!(
-    ROBOT_BYTES_MAX + crate::rules::command::COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024
-        <= MAIL_ITEM_BYTES_MAX
+    ROBOT_BYTES_MAX + COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024 <= MAIL_ITEM_BYTES_MAX
 );
 const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
 // A registration with every list full and every text at its bound fits into one command.
 const _: () = assert!(
     (1 + IDENTITY_PARTS_MAX + PARTS_MAX) * (3 * IDENTIFIER_BYTES_MAX + 24) + 4 * TEXT_BYTES_MAX
-        <= crate::rules::command::COMMAND_BYTES_MAX
+        <= COMMAND_BYTES_MAX
 );
-const _: () = assert!(MAIL_ITEM_BYTES_MAX <= crate::machine::entry::ENTRY_BYTES_MAX / 2);
-const _: () = assert!(
-    BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX
-        <= crate::machine::entry::ENTRY_BYTES_MAX
-);
+const _: () = assert!(MAIL_ITEM_BYTES_MAX <= ENTRY_BYTES_MAX / 2);
+const _: () =
+    assert!(BUNDLE_BYTES_MAX + AGREEMENTS_OF_PEER_MAX * AGREEMENT_BYTES_MAX <= ENTRY_BYTES_MAX);
 
 /// How a field is read when its schema names a bound: the type of the bound reads the value of the field.
 pub trait Bound<V> {

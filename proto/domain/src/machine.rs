@@ -9,6 +9,7 @@ pub mod entry;
 mod level;
 pub mod meter;
 pub mod order;
+pub mod parsed;
 mod root;
 mod seal;
 mod session;
@@ -40,12 +41,13 @@ use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::{Claim, Ended, Enterprise, Holder, Robot, Signer};
 use crate::rules::actions::Standing;
-use crate::rules::command::{COMMAND_BYTES_MAX, Command, CommandKind};
+use crate::rules::command::Command;
 use crate::rules::decide::{Context, Stop, decide, fitting};
 use crate::rules::lifecycle::State;
 use crate::rules::parties::standing_of;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
+use parsed::command_of;
 
 /// How a leaf was authorised: class and digest D.
 #[derive(Clone)]
@@ -427,27 +429,9 @@ impl<L: Ledger> Run<'_, L> {
         if self.is_spent() {
             return Ok(refused(Reason::EntryFull, Detail::NOTHING));
         }
-        // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
-        if COMMAND_BYTES_MAX < item.0.len() {
-            let detail = Detail::Bytes {
-                size: item.0.len() as u64,
-                max: COMMAND_BYTES_MAX as u64,
-            };
-            return Ok(refused(Reason::Malformed, detail));
-        }
-        let kind = CommandKind::from_number(u64::from(header.kind));
-        match Command::from_bytes_at(&item.0, self.registry.level) {
-            Ok(command) if Some(command.kind()) == kind => {
-                self.command(by, &command, item, authorised)
-            }
-            Ok(command) => {
-                let detail = Detail::HeaderKind {
-                    header: header.kind,
-                    item: command.kind(),
-                };
-                Ok(refused(Reason::Malformed, detail))
-            }
-            Err(_) => Ok(refused(Reason::Malformed, Detail::NOTHING)),
+        match command_of(item, header, self.registry.level) {
+            Ok(command) => self.command(by, &command, item, authorised),
+            Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The workspace as it is passes its own checks, and each check reports a fault planted for it.
 
 mod layers;
+mod names;
 mod tidy;
 mod unused;
 

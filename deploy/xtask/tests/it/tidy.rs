@@ -204,7 +204,7 @@ fn a_limit_that_nothing_tries_is_reported() {
         // To ship it, to import it or to speak of it is not to try it.
         text(
             "proto/domain/src/lib.rs",
-            "//! D.\nfn f() -> u64 { C_MAX }\n",
+            "//! D.\nfn f() -> u64 { A_MAX + B_MAX + C_MAX }\n",
         ),
         text(
             "proto/domain/tests/it/main.rs",
@@ -218,4 +218,34 @@ fn a_limit_that_nothing_tries_is_reported() {
     let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
     let expected = "proto/domain/src/limits.rs:4: `C_MAX`: no test and no attack names it";
     assert_eq!(reported, [expected]);
+}
+
+#[test]
+fn a_limit_that_governs_nothing_or_stands_twice_is_reported() {
+    let text = |path: &str, content: &str| Text {
+        path: path.to_owned(),
+        content: content.to_owned(),
+    };
+    let tree = [
+        text(
+            "proto/wire/src/limits.rs",
+            "//! L.\npub const A_MAX: u64 = 1;\npub const B_MAX: u64 = 2;\npub const C_MAX: u64 = 3;\n\
+             const _: () =\n    assert!(B_MAX < C_MAX);\n",
+        ),
+        text(
+            "node/carnetd/src/node.rs",
+            "//! N.\nuse carnet_wire::limits::{A_MAX, B_MAX};\nfn f() -> u64 { A_MAX }\npub(crate) const C_MAX: u64 = 4;\nfn g() -> u64 { C_MAX }\n",
+        ),
+        // What only a test uses governs nothing, and a test may have numbers of its own.
+        text(
+            "jepsen-like-tests/sim/src/lib.rs",
+            "//! S.\nconst A_MAX: u64 = 9;\nfn f() -> u64 { B_MAX }\n",
+        ),
+    ];
+    let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+    let expected = [
+        "proto/wire/src/limits.rs:3: `B_MAX`: a limit that governs nothing",
+        "node/carnetd/src/node.rs:4: `C_MAX` is a limit of `domain::limits` or `wire::limits`: use it, or give this another name",
+    ];
+    assert_eq!(reported, expected);
 }

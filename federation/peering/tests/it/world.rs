@@ -200,7 +200,7 @@ impl Home for World {
 
     async fn propose_foreign(&self, batch: MailBatch) -> Result<Vec<ItemAnswer>, HomeError> {
         // One log entry holds it.
-        assert!(batch.to_bytes().len() <= carnet_wire::limits::ENTRY_BYTES_MAX);
+        assert!(batch.to_bytes().len() <= carnet_domain::limits::ENTRY_BYTES_MAX);
         let mut country = self.country.lock().unwrap();
         let number = self.proposals() as u64;
         if let Some(instead) = &*self.instead.lock().unwrap()

@@ -2,12 +2,10 @@
 
 use carnet_client::{Client, ClientError};
 use carnet_domain::bytes::code::{Code, Prefix};
-use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::Link;
 use carnet_domain::log::leaf::Kind;
-use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::merkle::leaf_hash;
-use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::transfer::Transfer;
 use carnet_wire::limits::PAGE_SIZE_MAX;
@@ -64,8 +62,8 @@ async fn kept(client: &Client, code: &Code) -> Result<Kept, Broken> {
         Err(error) => return Err(broken("history", &error)),
     };
     let mut own = Vec::new();
-    for record in &leaves {
-        own.extend(own_link(record).map_err(|error| broken("a leaf", &error))?);
+    for opened in &leaves {
+        own.extend(own_link(opened).map_err(|error| broken("a leaf", &error))?);
     }
     let trail = client
         .movements(code)
@@ -76,18 +74,15 @@ async fn kept(client: &Client, code: &Code) -> Result<Kept, Broken> {
 }
 
 /// The link that a leaf wrote: registrations and custody steps have one; every other robot leaf shows the newest.
-fn own_link(record: &LeafRecord) -> Result<Option<OwnLink>, String> {
-    let leaf = Leaf::from_bytes(&record.leaf.0).map_err(|error| error.to_string())?;
-    if !matches!(leaf.kind, Kind::Register | Kind::Custody) {
+fn own_link(opened: &OpenedLeaf) -> Result<Option<OwnLink>, String> {
+    if !matches!(opened.leaf().kind, Kind::Register | Kind::Custody) {
         return Ok(None);
     }
-    let value = record.values.get(usize::from(slot::CUSTODY));
-    let value = value
-        .and_then(Option::as_ref)
-        .ok_or("no custody slot in a custody leaf")?;
-    let link = Link::from_bytes(&value.0).map_err(|error| error.to_string())?;
+    let link = opened.slots().get::<Link>(slot::CUSTODY);
+    let link = link.map_err(|error| error.to_string())?;
+    let link = link.ok_or("no custody slot in a custody leaf")?;
     Ok(Some(OwnLink {
-        leaf: leaf_hash(&record.leaf.0),
+        leaf: leaf_hash(opened.bytes()),
         link,
     }))
 }

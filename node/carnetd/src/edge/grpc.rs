@@ -5,8 +5,11 @@
 
 pub mod admin;
 pub mod registry;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
+use carnet_domain::rules::policy::Query;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use tonic::{Extensions, Request, Response, Status};
@@ -36,6 +39,13 @@ fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
 fn open<T>(request: Request<T>) -> Result<(Caller, T), ApiError> {
     let caller = caller(request.extensions())?;
     Ok((caller, request.into_inner()))
+}
+
+/// As [`open`], of a call that is one query whatever it says: nothing of it is read for a caller who may not make it.
+fn open_for<T>(request: Request<T>, query: Query) -> Result<(Caller, T), ApiError> {
+    let (caller, message) = open(request)?;
+    caller.may(query)?;
+    Ok((caller, message))
 }
 
 fn answer<T>(outcome: Result<T, ApiError>) -> Answer<T> {

@@ -11,7 +11,8 @@ use carnet_domain::bytes::signature::Signature;
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::merkle::{Nodes, range_proof};
-use carnet_domain::machine::entry::{Body, Request};
+use carnet_domain::machine::entry::Request;
+use carnet_domain::machine::parsed::Parsed;
 use carnet_wire::limits::{BULK_BYTES_MAX, BULK_MESSAGE_BYTES_MAX, BULK_PART_ITEMS_MAX, ITEMS_MAX};
 use carnet_wire::status::ApiError;
 use futures::stream::{self, Stream, StreamExt};
@@ -48,7 +49,7 @@ pub struct PartAnswer {
 pub struct Whole {
     node: Arc<Node>,
     subject: String,
-    parts: Vec<Request>,
+    parts: Vec<Parsed>,
 }
 
 impl Bulk {
@@ -101,13 +102,15 @@ impl Bulk {
     /// Cuts the request where its signer said, when all of it has come.
     ///
     /// # Errors
-    /// Items are missing, or a part is larger than a log entry may be.
+    /// Items are missing, one is not a command, or a part is larger than a log entry may be.
     pub fn whole(self) -> Result<Whole, ApiError> {
         let count = self.items.len();
         if count != self.header.item_count as usize {
             return Err(self.other_count(count));
         }
         let parts = parts(&self.header_bytes, &self.header, self.signature, self.items)?;
+        let parse = |part| ingress::parse(&self.node, &self.header, part);
+        let parts: Vec<Parsed> = parts.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Whole {
             node: self.node,
             subject: self.subject,
@@ -139,8 +142,8 @@ impl Whole {
             .map(move |request| {
                 let (node, subject) = (Arc::clone(&node), subject.clone());
                 async move {
-                    let first_item = request.first_item;
-                    let committed = node.propose(Body::Actor { subject, request }).await?;
+                    let first_item = request.first_item();
+                    let committed = node.propose(request.into_body(subject)).await?;
                     Ok(At {
                         value: PartAnswer {
                             first_item,

@@ -16,9 +16,9 @@ const VERSION: u8 = 1;
 const TAG: &[u8] = b"carnet-page/1";
 const BOUND_LEN: usize = 16;
 /// The longest name of a record, in bytes: that of a recall, a prefix, a slash and an identifier.
-const NAME_BYTES_MAX: usize = 2 + 1 + carnet_domain::limits::IDENTIFIER_BYTES_MAX;
+const RECORD_NAME_BYTES_MAX: usize = 2 + 1 + carnet_domain::limits::IDENTIFIER_BYTES_MAX;
 /// The longest token, in characters.
-const TOKEN_LEN_MAX: usize = 2 * (1 + BOUND_LEN + NAME_BYTES_MAX);
+const TOKEN_LEN_MAX: usize = 2 * (1 + BOUND_LEN + RECORD_NAME_BYTES_MAX);
 
 /// Of which registry, and which life of it, a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

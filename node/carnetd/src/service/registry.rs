@@ -10,7 +10,7 @@ use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::merkle::consistency_proof;
-use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::machine::entry::{Body, Request};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::Query;
@@ -77,14 +77,14 @@ pub enum Patience {
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// Oldest first.
-    pub leaves: Vec<LeafRecord>,
+    pub leaves: Vec<ShownLeaf>,
     /// The sequence of the next; none at the end.
     pub next: Option<u64>,
 }
 
-/// A published checkpoint.
+/// A published checkpoint, and how it follows from an older one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
+pub struct Newest {
     /// A signed note.
     pub note: String,
     /// Hashes that lead there from the size asked for.
@@ -160,8 +160,9 @@ impl RegistryService {
         let header = ingress::header(caller, &request.header.0)?;
         let signed = (&request.header.0[..], &request.signature);
         ingress::verify(&self.node, caller, &header, signed).await?;
-        let subject = caller.subject();
-        let committed = self.node.propose(Body::Actor { subject, request }).await?;
+        let request = ingress::parse(&self.node, &header, request)?;
+        let body = request.into_body(caller.subject());
+        let committed = self.node.propose(body).await?;
         let checkpoint = match patience {
             Patience::Committed => None,
             // The command is committed whatever becomes of the wait: the answer is given, without a checkpoint.
@@ -238,7 +239,8 @@ impl RegistryService {
         let records = Records(self.node.state.engine());
         let newest = records.head_of_robot(code).map_err(storage)?;
         let leaves = records.history(newest, from, size).map_err(storage)?;
-        let leaves: Vec<LeafRecord> = leaves.into_iter().map(|(_, leaf)| leaf).collect();
+        let view = self.view(caller);
+        let leaves: Vec<ShownLeaf> = leaves.iter().map(|(_, leaf)| view.leaf(leaf)).collect();
         let end = from.saturating_add(leaves.len() as u64);
         let next = newest.filter(|head| end <= head.seq).map(|_| end);
         let value = History { leaves, next };
@@ -269,7 +271,7 @@ impl RegistryService {
         caller: &Caller,
         pinned: u64,
         above: Option<u64>,
-    ) -> Result<Checkpoint, ApiError> {
+    ) -> Result<Newest, ApiError> {
         caller.may(Query::LogProof)?;
         let above = above.map_or(0, |above| above.saturating_add(1));
         let published = self
@@ -281,7 +283,7 @@ impl RegistryService {
             pinned => consistency_proof(&Records(published.view.as_ref()), pinned, published.size)
                 .map_err(storage)?,
         };
-        Ok(Checkpoint {
+        Ok(Newest {
             note: published.checkpoint,
             consistency,
         })

@@ -1,10 +1,12 @@
 //! Records as a caller may see them: every answer passes through here, also where a record stands inside another.
 
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::custody::mail::disclose;
+use carnet_domain::log::stored::{LeafRecord, ShownLeaf};
 use carnet_domain::record::Robot;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::rules::parties::{registry_shown_to, shown_to};
+use carnet_domain::rules::parties::{HISTORY_SLOTS, registry_shown_to, shown_to};
 use carnet_domain::rules::policy::is_authority;
 use carnet_trust::evidence::{SLOTS_FOR_ANYBODY, SLOTS_FOR_AUTHORITIES};
 
@@ -39,6 +41,14 @@ impl<'a> View<'a> {
         Transfer {
             robot: robot.map(|robot| self.robot(robot)),
             ..transfer
+        }
+    }
+
+    /// A leaf of a robot's history, for whoever may read it.
+    pub fn leaf(self, record: &LeafRecord) -> ShownLeaf {
+        ShownLeaf {
+            leaf: record.leaf.clone(),
+            disclosed: disclose(record, HISTORY_SLOTS),
         }
     }
 

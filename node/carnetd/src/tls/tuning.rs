@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use carnet_wire::limits::{
+    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_MAX,
+};
 use tonic::transport::Server;
-
-/// The largest message of any method, in bytes; single methods may take less.
-pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What one connection of a gRPC port may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub struct ServerTuning {
 impl Default for ServerTuning {
     fn default() -> Self {
         Self {
-            stream_count_max: 64,
-            request_count_max: 64,
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(5),
-            header_bytes_max: 8 * 1024,
+            stream_count_max: STREAMS_MAX,
+            request_count_max: STREAMS_MAX as usize,
+            keepalive_interval: KEEPALIVE_INTERVAL,
+            keepalive_timeout: KEEPALIVE_TIMEOUT,
+            header_bytes_max: HEADER_LIST_BYTES_MAX,
             stream_window_bytes: 256 * 1024,
             connection_window_bytes: 512 * 1024,
             pending_reset_count_max: 20,

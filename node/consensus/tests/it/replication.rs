@@ -6,7 +6,7 @@ use bytes::Bytes;
 use carnet_consensus::{
     AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role,
 };
-use carnet_store::log::ENTRY_BYTES_MAX;
+use carnet_domain::limits::ENTRY_BYTES_MAX;
 use futures::future::BoxFuture;
 
 use crate::cluster::{Cluster, PATIENCE};

@@ -18,7 +18,7 @@ use crate::machine::{LogPosition, Payload};
 /// Refuses absurd lengths before a checksum has been seen.
 const PAYLOAD_BYTES_MAX: u32 = 4 * 1024 * 1024;
 
-const _: () = assert!(super::ENTRY_BYTES_MAX <= PAYLOAD_BYTES_MAX as usize);
+const _: () = assert!(carnet_domain::limits::ENTRY_BYTES_MAX <= PAYLOAD_BYTES_MAX as usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DiskPosition(pub(super) LogPosition);

@@ -16,13 +16,11 @@ pub use memory::MemoryLog;
 
 use std::collections::BTreeMap;
 
+use carnet_domain::limits::ENTRY_BYTES_MAX;
+
 use crate::fault::StorageFault;
 use crate::identity::{Run, StoreId};
 use crate::machine::{LogPosition, LogRecord, Payload};
-
-/// Largest payload of one record in bytes. An entry over the limit would never replicate and stop the log for ever, so
-/// it is refused before it is proposed.
-pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
 
 /// Largest sum of payloads in one read meant for the network, in bytes; a single record may reach [`ENTRY_BYTES_MAX`].
 pub const READ_BYTES_MAX: usize = 1024 * 1024;

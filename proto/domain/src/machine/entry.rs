@@ -37,8 +37,6 @@ pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
 /// Answers that a session keeps; a lower request number is refused and never executed.
 pub const ANSWERS_PER_SESSION: u64 = 1_024;
-/// The largest log entry, in bytes.
-pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
 const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::bytes::encoding::ARRAY_COUNT_MAX);
 
 /// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`] names.

@@ -17,11 +17,6 @@ use crate::record::{
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
 
-/// The longest free text in a command, in bytes.
-pub const TEXT_BYTES_MAX: usize = 512;
-/// The most bytes of one command.
-pub const COMMAND_BYTES_MAX: usize = TEXT_BYTES_MAX * 64;
-
 /// Which command; stands in the signed header, so that a signature for one is never used for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommandKind {

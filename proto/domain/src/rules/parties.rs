@@ -147,6 +147,10 @@ pub fn shown_to(
     }
 }
 
+/// The slots of a robot's leaves that its history shows: it is for authorities and its maker, who see all but the custody
+/// secret, as [`shown_to`] shows them the record.
+pub const HISTORY_SLOTS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15];
+
 /// The state of the registry as somebody may see it: who supervises it is for authorities.
 pub fn registry_shown_to(role: Role, registry: &Registry) -> Registry {
     let mut shown = registry.clone();

@@ -15,8 +15,9 @@ use carnet_domain::limits::{
     MODELS_OF_RECALL_MAX, NAME_BYTES_MAX, PARTS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
     RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX,
 };
+use carnet_domain::limits::{COMMAND_BYTES_MAX, ENTRY_BYTES_MAX};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
-use carnet_domain::machine::entry::{Body, ENTRY_BYTES_MAX, ItemAnswer, MailBatch, Request};
+use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch, Request};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Signed, Statement};
@@ -24,9 +25,7 @@ use carnet_domain::record::{
     Before, Ends, Hold, Holder, Part, PartName, PartType, Predicate, Recall, RecallId,
     RecallNotice, RecallStatus, Robot, Setter, Severity,
 };
-use carnet_domain::rules::command::{
-    Action, COMMAND_BYTES_MAX, Command, Papers, Purpose, Registration,
-};
+use carnet_domain::rules::command::{Action, Command, Papers, Purpose, Registration};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Rejection;

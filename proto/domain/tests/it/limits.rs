@@ -5,6 +5,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{Link, Step};
+use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
@@ -25,7 +26,7 @@ use carnet_domain::record::peer::{Agreement, Bundle, Clause, Genesis, Signed, St
 use carnet_domain::record::{
     Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
 };
-use carnet_domain::rules::command::{Action, COMMAND_BYTES_MAX, Command};
+use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::forge::Forged;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use carnet_consensus::{ClockOffset, ClockVerdict, Member, Role, Status as RaftStatus};
 use carnet_domain::log::leaf::LEAF_VERSION;
 use carnet_domain::record::peer::Signed;
+use carnet_domain::rules::policy::Query;
 use carnet_store::identity::StoreId;
 use carnet_store::machine::StandsBefore;
 use carnet_wire::admin::v1 as pb;
@@ -14,7 +15,7 @@ use carnet_wire::limits::CLIENT_REQUEST_BYTES_MAX;
 use carnet_wire::status::ApiError;
 use tonic::Request;
 
-use super::{Answer, answer, open};
+use super::{Answer, answer, open_for};
 use crate::compare::Compare;
 use crate::gateway::Relation;
 use crate::node::Node;
@@ -41,7 +42,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::InitializeRequest>,
     ) -> Answer<pb::InitializeResponse> {
         let founded = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterChange)?;
             let genesis: Signed = convert::canonical("genesis", &message.genesis)?;
             let members = message.members.iter().map(member).collect();
             let answer = self.service.initialize(&caller, genesis, members).await?;
@@ -55,7 +56,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::GetStatusRequest>,
     ) -> Answer<pb::GetStatusResponse> {
         let status = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterStatus)?;
             let digested = match message.with_digest {
                 true => Digested::Whole,
                 false => Digested::No,
@@ -71,7 +72,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::SubmitStatementRequest>,
     ) -> Answer<pb::SubmitStatementResponse> {
         let submitted = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterChange)?;
             let signed = convert::canonical("signed", &message.signed)?;
             let answer = self.service.submit_statement(&caller, signed).await?;
             Ok(pb::SubmitStatementResponse { answer })
@@ -84,7 +85,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::AddLearnerRequest>,
     ) -> Answer<pb::ChangeResponse> {
         let changed = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterChange)?;
             let added = message.member.as_ref().map(member);
             let added = added.ok_or_else(|| ApiError::invalid("member", "a member is needed"))?;
             let log_index = self.service.add_learner(&caller, added).await?;
@@ -98,7 +99,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::ChangeMembersRequest>,
     ) -> Answer<pb::ChangeResponse> {
         let changed = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterChange)?;
             let change = MembersChange {
                 voters: message.voters.into_iter().collect(),
                 retire: message.retire.into_iter().collect(),
@@ -118,7 +119,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::TakeSnapshotRequest>,
     ) -> Answer<pb::ChangeResponse> {
         let taken = async {
-            let (caller, pb::TakeSnapshotRequest {}) = open(request)?;
+            let (caller, pb::TakeSnapshotRequest {}) = open_for(request, Query::ClusterChange)?;
             let log_index = self.service.take_snapshot(&caller).await?;
             Ok(pb::ChangeResponse { log_index })
         };
@@ -130,7 +131,7 @@ impl Admin for GrpcAdmin {
         request: Request<pb::TransferLeadershipRequest>,
     ) -> Answer<pb::TransferLeadershipResponse> {
         let led = async {
-            let (caller, message) = open(request)?;
+            let (caller, message) = open_for(request, Query::ClusterChange)?;
             let led = self
                 .service
                 .transfer_leadership(&caller, message.to)

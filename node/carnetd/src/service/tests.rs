@@ -1,0 +1,279 @@
+//! Lists in pages, against a node with a log.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::limits::COMMAND_BYTES_MAX;
+use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::machine::entry::{Answer, ItemAnswer, Request};
+use carnet_domain::record::Severity;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, befriend, samples, transfer};
+use carnet_trust::identity::Plane;
+use carnet_wire::status::ApiError;
+
+use super::bulk::Bulk;
+use super::query::RecordsQuery;
+use super::records::Record;
+use super::registry::Patience;
+use super::{Caller, RegistryService};
+use crate::house::House;
+
+/// 86 with two makers, seven robots, three of them on their way to 44, and two recalls.
+fn world() -> Country {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    befriend(&mut a, &mut b);
+    for serial in 1..=7 {
+        let register = a.register(serial);
+        a.must("maker", register);
+    }
+    for serial in 1..=3 {
+        let declare = a.declare(serial, transfer(serial as u8), &b.prefix);
+        a.must("maker", declare);
+    }
+    for number in ["R1", "R2"] {
+        let recall = samples::recall(&a, number, Severity::Advisory);
+        a.must("maker", recall);
+    }
+    a.must("registrar", a.approval("0003", "100009"));
+    a.close();
+    a
+}
+
+fn name(record: &Record) -> String {
+    match record {
+        Record::Robot(robot) => robot.identity.code.to_string(),
+        Record::Enterprise(record) => record.id.to_string(),
+        Record::Model(record) => record.id.to_string(),
+        Record::Recall(record) => record.notice.id.to_string(),
+        Record::Transfer(record) => hex::encode(record.id.0),
+        Record::Peer(record) => record.bundle.name.clone(),
+        Record::Registry(_) | Record::Signed(_) => unreachable!("there is no list of these"),
+    }
+}
+
+/// The names on all pages, and how many pages there were.
+async fn walk(
+    service: &RegistryService,
+    caller: &Caller,
+    query: &RecordsQuery,
+    size: usize,
+) -> Result<(Vec<String>, usize), ApiError> {
+    let (mut names, mut token, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let page = service
+            .records(caller, query.clone(), &token, size)
+            .await?
+            .value;
+        assert!(page.records.len() <= size, "a page of at most {size}");
+        pages += 1;
+        names.extend(page.records.iter().map(name));
+        if page.next.is_empty() {
+            return Ok((names, pages));
+        }
+        assert_ne!(page.next, token, "it goes on");
+        token = page.next;
+    }
+}
+
+fn queries() -> Vec<(RecordsQuery, usize)> {
+    let robots = |filter| RecordsQuery::robots(filter).expect("a filter");
+    vec![
+        (robots(""), 7),
+        (robots("8"), 7),
+        (robots("86"), 7),
+        (robots("860001100002"), 7),
+        (robots("860003"), 0),
+        (RecordsQuery::enterprises("").expect("a filter"), 3),
+        (RecordsQuery::models("").expect("a filter"), 2),
+        (RecordsQuery::models("860003").expect("a filter"), 1),
+        (RecordsQuery::recalls("").expect("a filter"), 2),
+        (RecordsQuery::recalls("860001100002").expect("a filter"), 2),
+        (RecordsQuery::transfers("").expect("a filter"), 3),
+        (RecordsQuery::transfers("860001").expect("a filter"), 3),
+        (RecordsQuery::transfers("860003").expect("a filter"), 0),
+        (RecordsQuery::peers("").expect("a filter"), 1),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_any_size_show_everything_once_and_say_when_more_follows() {
+    let country = world();
+    let house = House::of(&country).await;
+    let service = &house.registry;
+    let caller = |role, unit| Caller::from(house.client(role, unit, Plane::Client));
+    let registrar = caller(Role::Registrar, "hq");
+    for (query, count) in queries() {
+        let (all, pages) = walk(service, &registrar, &query, 1_000)
+            .await
+            .expect("listed");
+        assert_eq!((all.len(), pages), (count, 1), "{query:?}: {all:?}");
+        let mut sorted = all.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(all, sorted, "{query:?}: each once, by name");
+        for size in 1..=4 {
+            let (found, pages) = walk(service, &registrar, &query, size)
+                .await
+                .expect("listed");
+            assert_eq!(found, all, "{query:?} by {size}");
+            assert_eq!(
+                pages,
+                all.len().div_ceil(size).max(1),
+                "{query:?} by {size}"
+            );
+        }
+    }
+
+    // One's own: without a filter those alone, with that of another nothing but a refusal.
+    let rival = caller(Role::Manufacturer, "0003");
+    let maker = caller(Role::Manufacturer, "0001");
+    let dealer = caller(Role::Dealer, "0002");
+    let robots = |filter| RecordsQuery::robots(filter).expect("a filter");
+    let transfers = |filter| RecordsQuery::transfers(filter).expect("a filter");
+    for (caller, query, expected) in [
+        (&rival, robots(""), Ok(0)),
+        (&rival, robots("860001"), Err("PERMISSION_DENIED")),
+        (&rival, robots("86"), Err("PERMISSION_DENIED")),
+        (&rival, transfers(""), Ok(0)),
+        (&rival, transfers("860001"), Err("PERMISSION_DENIED")),
+        (&maker, robots(""), Ok(7)),
+        (&maker, robots("860001100002"), Ok(7)),
+        (&maker, robots("860003"), Err("PERMISSION_DENIED")),
+        (&maker, transfers(""), Ok(3)),
+        (&dealer, robots(""), Err("PERMISSION_DENIED")),
+        (&dealer, transfers(""), Err("PERMISSION_DENIED")),
+    ] {
+        let found = walk(service, caller, &query, 2).await;
+        let found = found.map(|(names, _)| names.len());
+        let found = found.map_err(|error| error.reason());
+        assert_eq!(found, expected, "{} {query:?}", caller.name());
+    }
+
+    // A token goes on with its own query and no other, whoever shows it.
+    let first = service.records(&registrar, robots(""), "", 2).await;
+    let token = first.expect("listed").value.next;
+    let elsewhere = [
+        (&registrar, robots("86"), token.as_str()),
+        (&registrar, transfers(""), token.as_str()),
+        (&maker, robots(""), token.as_str()),
+        (&registrar, robots(""), "00"),
+        (&registrar, robots(""), &token[..token.len() - 2]),
+    ];
+    for (caller, query, token) in elsewhere {
+        let refused = service.records(caller, query, token, 2).await;
+        let refused = refused.expect_err("of another query");
+        assert!(refused.to_string().starts_with("page_token: "), "{refused}");
+    }
+    // A name that was put in by hand begins there, and shows what its caller may list anyway.
+    let forged = super::cursor::Place {
+        cluster: country.genesis().cluster,
+        incarnation: 0,
+    };
+    let after: Code = country.code(5);
+    let forged = forged.token(&robots(""), after.as_str());
+    let page = service.records(&registrar, robots(""), &forged, 9).await;
+    assert_eq!(page.expect("listed").value.records.len(), 2);
+    house.close().await;
+}
+
+/// What is malformed takes no place in the log, and nothing of the request that it came in does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_malformed_command_is_not_proposed() {
+    let mut country = Country::with_market("86");
+    let register = country.register(1);
+    country.must("maker", register);
+    let subject = "carnet://86/manufacturer/0001/desk";
+    let opening = country.opening_under(subject, "maker", [9; 16]);
+    let session = country.apply(opening).session.expect("opened");
+    let house = House::of(&country).await;
+    let maker = Caller::from(house.client(Role::Manufacturer, "0001", Plane::Client));
+    let before = house.node.raft.status().last;
+    let fine = country.register(2).to_bytes();
+    let other_kind = Command::Reserve {
+        code: country.code(3),
+    };
+    let cases = [
+        (vec![fine.clone(), Vec::new()], "request.items[1]"),
+        (vec![fine[..fine.len() - 1].to_vec()], "request.items[0]"),
+        (vec![[&fine[..], &[0]].concat()], "request.items[0]"),
+        (
+            vec![fine.clone(), other_kind.to_bytes()],
+            "request.items[1]",
+        ),
+        (vec![vec![0; COMMAND_BYTES_MAX + 1]], "request.items[0]"),
+    ];
+    let kind = country.register(2).kind().number() as u16;
+    for (sequence, (items, field)) in (1..).zip(cases) {
+        let items: Vec<Blob> = items.into_iter().map(Blob).collect();
+        let header = SignedHeader {
+            session,
+            sequence,
+            kind,
+            item_count: items.len() as u32,
+            part_items: items.len() as u32,
+            item_root: item_root(items.iter().map(|item| item.0.as_slice())),
+            ..country.header("maker", &[])
+        };
+        let signature = country.key("maker").sign(&header.signing_bytes());
+        let request = Request {
+            header: Blob(header.to_bytes()),
+            signature,
+            first_item: 0,
+            items: items.clone(),
+            range_proof: Vec::new(),
+        };
+        let refused = house
+            .registry
+            .submit(&maker, request, Patience::Committed)
+            .await;
+        let refused = refused.expect_err("malformed");
+        assert!(refused.to_string().starts_with(field), "{refused}");
+        let node = Arc::clone(&house.node);
+        let header = Bytes::from(header.to_bytes());
+        let mut bulk = Bulk::begin(node, &maker, header, signature)
+            .await
+            .expect("signed");
+        let items: Vec<Bytes> = items.into_iter().map(|item| item.0.into()).collect();
+        bulk.take(&items).expect("as many as the header says");
+        let refused = bulk.whole().err().expect("malformed");
+        assert!(refused.to_string().starts_with(field), "{refused}");
+    }
+    assert_eq!(
+        house.node.raft.status().last,
+        before,
+        "nothing was proposed"
+    );
+
+    // The same session and number, and a command: it is taken.
+    let items = vec![Blob(fine)];
+    let header = SignedHeader {
+        session,
+        sequence: 1,
+        kind,
+        item_count: 1,
+        part_items: 1,
+        item_root: item_root(items.iter().map(|item| item.0.as_slice())),
+        ..country.header("maker", &[])
+    };
+    let request = Request {
+        header: Blob(header.to_bytes()),
+        signature: country.key("maker").sign(&header.signing_bytes()),
+        first_item: 0,
+        items,
+        range_proof: Vec::new(),
+    };
+    let done = house
+        .registry
+        .submit(&maker, request, Patience::Committed)
+        .await;
+    let answer = Answer::from_bytes(&done.expect("proposed").value.answer).expect("an answer");
+    assert!(
+        matches!(answer.items[..], [ItemAnswer::Done { .. }]),
+        "{answer:?}"
+    );
+    house.close().await;
+}
