@@ -18,6 +18,9 @@ pub(crate) const NOT_CERTAIN: u8 = 5;
 /// 6: nobody can serve it now: no quorum, no room, log time or a node stands still. `cluster status`: the cluster is degraded.
 pub(crate) const NOT_SERVED: u8 = 6;
 
+/// 7: a file cannot be read: cut, empty, compressed, of another kind, or too large. That says nothing about what it is of.
+pub(crate) const UNREADABLE: u8 = 7;
+
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -63,6 +66,18 @@ impl Failed {
             text: text.to_string(),
             effect: Effect::None,
             next: "Check the file and its permissions.".into(),
+        }
+    }
+
+    /// A file that is not what it should be. It speaks neither for nor against anything.
+    pub(crate) fn unreadable(text: impl ToString) -> Self {
+        Self {
+            code: UNREADABLE,
+            reason: "UNREADABLE".into(),
+            text: text.to_string(),
+            effect: Effect::None,
+            next: "Fetch the file again, whole and as it was saved: as it is it proves nothing."
+                .into(),
         }
     }
 
@@ -267,6 +282,7 @@ mod tests {
             Failed::usage("x"),
             Failed::local("x"),
             Failed::machine("x"),
+            Failed::unreadable("x"),
             Failed::verdict(INVALID, "x"),
             Failed::verdict(NOT_CERTAIN, "x"),
         ];

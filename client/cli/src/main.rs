@@ -44,6 +44,7 @@ Exit codes:
   5  the verdict is STALE or INDETERMINATE
   6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded, or
      one more node lost stops all writes
+  7  a file cannot be read: cut, empty, compressed, of another kind or too large
 
 Times are RFC 3339, a date (2026-06-01) or relative (+30d, -2h). Digests are 64 hexadecimal digits or a file.
 Codes: country 2, enterprise 4, model 6, serial 17 characters; under a prefix of digits all are digits, under one of
@@ -107,6 +108,9 @@ enum Noun {
     /// Evidence for later, without a network.
     #[command(subcommand)]
     Evidence(verify::Evidence),
+    /// What our registry knows, for verdicts without a network.
+    #[command(subcommand)]
+    Pack(verify::Pack),
     /// What other countries need to believe this one.
     #[command(subcommand)]
     Bundle(trust::Bundle),
@@ -204,6 +208,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Recall(verb) => recall::run(verb, &settings).await,
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
         Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
+        Noun::Pack(verb) => verify::pack(verb, &settings).await,
         Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings),
@@ -267,6 +272,7 @@ mod tests {
             "0  done",
             "4  the verdict is INVALID",
             "6  nobody serves it now",
+            "7  a file cannot be read",
         ] {
             assert!(help.contains(line), "{line}");
         }

@@ -6,9 +6,12 @@ use carnet_client::wall_time;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::peer::Bundle;
-use carnet_trust::bundle::of_file;
-use carnet_trust::offline::{Pin, Pins, Report, verify_file};
+use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file};
+use carnet_trust::offline::{
+    EvidenceFile, FILE_BYTES_MAX, FileError, Report, describe, verify_file,
+};
+use carnet_trust::pack::{OpenedPack, PACK_BYTES_MAX, PackError};
+use carnet_trust::pins::{Pin, Pins};
 use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -34,8 +37,11 @@ pub(crate) struct Verify {
     file: Option<PathBuf>,
     #[command(flatten)]
     pins: PinArgs,
-    /// Judge as of this time.
-    #[arg(long, allow_hyphen_values = true)]
+    /// What our own registry knows, as carnet pack save wrote it: without it no file is VALID.
+    #[arg(long, value_name = "PACK", requires = "file")]
+    pack: Option<PathBuf>,
+    /// Judge the file as of this time. A registry judges as of now.
+    #[arg(long, allow_hyphen_values = true, requires = "file")]
     at: Option<When>,
     /// Show every step of the verification.
     #[arg(long)]
@@ -54,13 +60,10 @@ pub(crate) struct PinArgs {
     /// Root keys of a country as PREFIX=KEY[,KEY…]; a key is 64 hexadecimal digits or a .pub file.
     #[arg(long = "root", value_name = "ROOTS")]
     roots: Vec<String>,
-    /// The verifier's own country; default is --prefix, else the first one pinned.
+    /// The verifier's own country, one of those pinned by bundle. It is never taken from the context.
     #[arg(long)]
     own: Option<Prefix>,
-    /// An agreement known to be suspended, as name:version.
-    #[arg(long)]
-    suspended: Vec<String>,
-    /// The oldest head of our own log that counts as fresh.
+    /// The oldest head of our own log, and the oldest pack, that counts as fresh.
     #[arg(long, value_parser = parse::duration)]
     own_age: Option<DurationMs>,
 }
@@ -76,39 +79,93 @@ fn purpose(text: &str) -> Result<Purpose, String> {
 }
 
 impl PinArgs {
-    fn pins(&self, prefix: Option<Prefix>) -> Result<Option<Pins>, Failed> {
-        let mut countries = Vec::new();
+    pub(crate) fn pins(&self) -> Result<Option<Pins>, Failed> {
+        let mut pins = Vec::new();
         for path in &self.bundles {
-            countries.push(pin_of_bundle(path)?);
+            pins.push(pin_of_bundle(path)?);
         }
         for text in &self.roots {
-            countries.push(pin_of_text(text)?);
+            pins.push(pin_of_text(text)?);
         }
-        let Some(first) = countries.first() else {
-            return Ok(None);
-        };
-        Ok(Some(Pins {
-            own: self.own.or(prefix).unwrap_or(first.prefix),
-            countries,
-            suspended: self.suspended.clone(),
-            quarantined: Vec::new(),
-            own_age_max: self.own_age.unwrap_or(OWN_AGE_MAX),
-        }))
+        if pins.is_empty() {
+            return match self.own {
+                None => Ok(None),
+                Some(own) => Err(Failed::usage(format!(
+                    "--own {own}: nothing is pinned (--pin BUNDLE or --root PREFIX=KEY)"
+                ))),
+            };
+        }
+        let own = self.own.ok_or_else(|| {
+            Failed::usage(
+                "for which country? (--own PREFIX: the verifier's own, which is pinned too)",
+            )
+        })?;
+        let age = self.own_age.unwrap_or(OWN_AGE_MAX);
+        let pins = Pins::new(own, pins, age);
+        pins.map(Some).map_err(|error| Failed::usage(chain(&error)))
+    }
+
+    /// Pins where there must be some.
+    pub(crate) fn needed(&self) -> Result<Pins, Failed> {
+        let pins = self.pins()?;
+        pins.ok_or_else(|| {
+            Failed::usage("whose roots are pinned? (--pin BUNDLE or --root PREFIX=KEY)")
+        })
+    }
+}
+
+/// Reads a file of at most that many bytes; of a larger one nothing is read.
+pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failed> {
+    use std::io::Read as _;
+    let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
+    let absent = |error: std::io::Error| Failed::usage(format!("{}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(absent)?;
+    let about = file.metadata().map_err(absent)?;
+    if !about.is_file() {
+        return Err(wrong("it is no file".into()));
+    }
+    let too_long = |bytes: u64| wrong(format!("it has {bytes} bytes, allowed are {bytes_max}"));
+    if about.len() > bytes_max as u64 {
+        return Err(too_long(about.len()));
+    }
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    let read = file.take(bytes_max as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(error.to_string()))?;
+    match bytes.len() {
+        0 => Err(wrong("it is empty".into())),
+        read if read > bytes_max => Err(too_long(read as u64)),
+        _ if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"PK") => {
+            Err(wrong("it is compressed: unpack it first".into()))
+        }
+        _ => Ok(bytes),
     }
 }
 
 fn pin_of_bundle(path: &Path) -> Result<Pin, Failed> {
     let wrong = |text: String| Failed::usage(format!("{}: {text}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let signed = of_file(&bytes).map_err(|error| wrong(chain(&error)))?;
-    let bundle = Bundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
-    let prefix = bundle
-        .primary()
-        .ok_or_else(|| wrong("the bundle names no prefix".into()))?;
-    Ok(Pin {
-        prefix,
-        roots: bundle.roots,
-        threshold: bundle.threshold,
+    let bytes = read_bounded(path, BUNDLE_FILE_BYTES_MAX)?;
+    let unreadable = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
+    let signed = of_file(&bytes).map_err(|error| unreadable(chain(&error)))?;
+    Pin::of_bundle(&signed).map_err(|error| wrong(chain(&error)))
+}
+
+/// Opens the pack in a file.
+pub(crate) fn open_pack(path: &Path, pins: &Pins) -> Result<OpenedPack, Failed> {
+    let bytes = read_bounded(path, PACK_BYTES_MAX)?;
+    OpenedPack::open(&bytes, pins).map_err(|error| {
+        let text = format!("{}: {}", path.display(), chain(&error));
+        match error {
+            PackError::TooLong(_) | PackError::Decode(_) | PackError::Version(_) => {
+                Failed::unreadable(text)
+            }
+            PackError::OtherCountry { .. }
+            | PackError::NoLogKey(_)
+            | PackError::Unsigned(_)
+            | PackError::Incarnation { .. }
+            | PackError::Bundle(_)
+            | PackError::Pins(_) => Failed::usage(text),
+        }
     })
 }
 
@@ -123,52 +180,50 @@ fn pin_of_text(text: &str) -> Result<Pin, Failed> {
         .map(read_key)
         .collect::<Result<Vec<_>, _>>()?;
     let threshold = if roots.len() == 1 { 1 } else { 2 };
-    Ok(Pin {
-        prefix,
-        roots,
-        threshold,
-    })
+    Pin::of_roots(prefix, roots, threshold)
+        .map_err(|error| Failed::usage(format!("--root: {}", chain(&error))))
 }
 
 pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, Failed> {
-    let pins = verify.pins.pins(settings.prefix())?;
-    let now = verify.at.map_or_else(wall_time, When::resolve);
     if let Some(file) = &verify.file {
-        let pins = pins.ok_or_else(|| {
-            Failed::usage("whose roots are pinned? (--pin BUNDLE or --root PREFIX=KEY)")
-        })?;
-        let bytes = std::fs::read(file)
-            .map_err(|error| Failed::usage(format!("{}: {error}", file.display())))?;
-        return judged(
-            verify_file(&bytes, &pins, verify.code.as_ref(), verify.purpose, now),
-            verify.explain,
-        );
+        let pins = verify.pins.needed()?;
+        let now = verify.at.map_or_else(wall_time, When::resolve);
+        let bytes = read_bounded(file, FILE_BYTES_MAX)?;
+        let pack = verify.pack.as_ref().map(|pack| open_pack(pack, &pins));
+        let pack = pack.transpose()?;
+        let about = verify.code.as_ref();
+        let report = verify_file(&bytes, &pins, pack.as_ref(), about, verify.purpose, now);
+        return judged(report, verify.explain);
     }
+    let pins = verify.pins.pins()?;
     let Some(code) = verify.code else {
         return Err(Failed::usage("which robot?"));
     };
-    let found = settings
-        .client()?
-        .verify(&code, verify.purpose.name())
-        .await?;
+    let client = settings.client()?;
+    let found = client.verify(&code, verify.purpose.name()).await?;
     let (verdict, file) = found.value;
     if let Some(path) = &verify.save {
-        std::fs::write(path, &file)
-            .map_err(|error| Failed::local(format!("{}: {error}", path.display())))?;
+        save(path, &file)?;
     }
     if let Some(pins) = pins {
-        // What the server says is not asked: the same evidence is judged here, under the roots pinned here.
-        return judged(
-            verify_file(&file, &pins, Some(&code), verify.purpose, now),
-            verify.explain,
-        );
+        // What the server says is not asked: the same evidence is judged here, under what is pinned here, with the pack that
+        // the own log key signed.
+        let pack = client.pack().await?.value;
+        let pack = OpenedPack::open(&pack, &pins)
+            .map_err(|error| Failed::from(carnet_client::ClientError::NotProven(error.into())))?;
+        let (about, now) = (Some(&code), wall_time());
+        let report = verify_file(&file, &pins, Some(&pack), about, verify.purpose, now);
+        return judged(report, verify.explain);
     }
     let verdict = Verdict::from_bytes(&verdict).map_err(|error| {
         carnet_client::ClientError::Protocol(format!("the verdict is not canonical: {error}"))
     })?;
     let value = merge(
         shown(&verdict),
-        json!({"judged_by": format!("the registry of {}", verdict.verifier)}),
+        json!({
+            "judged_by": format!("the registry of {}", verdict.verifier),
+            "verified_here": "nothing: this is what the server says (pin bundles with --pin and --own to have it proven)",
+        }),
     );
     Ok(Outcome {
         value,
@@ -176,14 +231,13 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
     })
 }
 
-fn judged(
-    report: Result<Report, carnet_trust::offline::FileError>,
-    explain: bool,
-) -> Result<Outcome, Failed> {
-    let report = report.map_err(|error| {
-        let mut failed = Failed::verdict(exit::INVALID, chain(&error));
-        failed.next = "Fetch the evidence again; a file that was changed proves nothing.".into();
-        failed
+fn judged(report: Result<Report, FileError>, explain: bool) -> Result<Outcome, Failed> {
+    let report = report.map_err(|error| match error {
+        FileError::OtherCode { .. } => Failed::verdict(exit::INVALID, chain(&error)),
+        FileError::TooLong(_)
+        | FileError::Frame(_)
+        | FileError::Content(_)
+        | FileError::Version(_) => Failed::unreadable(chain(&error)),
     })?;
     let mut value = merge(
         shown(&report.verdict),
@@ -254,19 +308,124 @@ pub(crate) enum Evidence {
         #[arg(long, default_value = "market-access", value_parser = purpose)]
         purpose: Purpose,
     },
+    /// Says in words what a file contains. It judges nothing.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Writes evidence, unless it proves nothing.
+fn save(path: &Path, file: &[u8]) -> Result<(), Failed> {
+    let read = EvidenceFile::read(file);
+    if !read.is_ok_and(|(file, _)| file.proves_something()) {
+        let mut failed = Failed::not_served(
+            "NO_EVIDENCE",
+            format!(
+                "{}: no registry gave evidence, nothing was written",
+                path.display()
+            ),
+            "Repeat when the registry of the robot's prefix can be reached (carnet peer list).",
+        );
+        failed.code = exit::NOT_CERTAIN;
+        return Err(failed);
+    }
+    std::fs::write(path, file)
+        .map_err(|error| Failed::local(format!("{}: {error}", path.display())))
 }
 
 pub(crate) async fn evidence(verb: Evidence, settings: &Settings) -> Result<Outcome, Failed> {
-    let Evidence::Save {
-        code,
-        file,
-        purpose,
-    } = verb;
-    let found = settings.client()?.verify(&code, purpose.name()).await?;
-    let (_, evidence) = found.value;
-    std::fs::write(&file, &evidence)
-        .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
-    Ok(json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": evidence.len()}).into())
+    match verb {
+        Evidence::Save {
+            code,
+            file,
+            purpose,
+        } => {
+            let found = settings.client()?.verify(&code, purpose.name()).await?;
+            let (_, evidence) = found.value;
+            save(&file, &evidence)?;
+            Ok(json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": evidence.len()}).into())
+        }
+        Evidence::Show { file } => {
+            let bytes = read_bounded(&file, FILE_BYTES_MAX)?;
+            let (content, intact) = EvidenceFile::read(&bytes).map_err(|error| {
+                Failed::unreadable(format!("{}: {}", file.display(), chain(&error)))
+            })?;
+            let says = describe(&content, intact);
+            let says: Vec<String> = says.iter().map(ToString::to_string).collect();
+            Ok(json!({
+                "code": content.code.to_string(),
+                "saved_at": view::time(content.saved_at),
+                "made_for": content.verifier.to_string(),
+                "judged": "nothing: this is what the file says of itself (carnet verify --file judges it)",
+                "says": says,
+            })
+            .into())
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pack {
+    /// Saves what our registry knows and an offline verdict needs: agreements, suspensions, heads of other logs, ended robots.
+    Save {
+        /// Where to.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Shows a pack, once it is found to be signed by our own log key.
+    Show {
+        /// The pack.
+        file: PathBuf,
+        #[command(flatten)]
+        pins: PinArgs,
+    },
+}
+
+pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Pack::Save { file } => {
+            let bytes = settings.client()?.pack().await?.value;
+            std::fs::write(&file, &bytes)
+                .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
+            Ok(json!({"file": file.display().to_string(), "bytes": bytes.len()}).into())
+        }
+        Pack::Show { file, pins } => {
+            let pack = open_pack(&file, &pins.needed()?)?;
+            let content = pack.content();
+            let peers = content.peers.iter().zip(pack.bundles()).map(|(_, bundle)| {
+                let known = pack.known().registries.get(&bundle.primary());
+                let known = known.cloned().unwrap_or_default();
+                json!({
+                    "peer": bundle.primary().to_string(),
+                    "sequence": bundle.bundle().sequence.to_string(),
+                    "head": known.head.map(|head| head.size.to_string()),
+                    "doubt": known.doubt.map(|doubt| hyphened(doubt.name())),
+                })
+            });
+            let peers: Vec<Value> = peers.collect();
+            let agreements = pack.known().agreements.iter();
+            let agreements: Vec<String> = agreements
+                .map(|agreement| agreement.reference().to_string())
+                .collect();
+            let suspended = pack.known().suspended.iter();
+            let suspended: Vec<Value> = suspended
+                .map(|one| json!({"agreement": one.agreement.to_string(), "until": view::time(one.until)}))
+                .collect();
+            Ok(json!({
+                "registry": content.registry.to_string(),
+                "at": view::time(content.at),
+                "age_s": wall_time().since(content.at).as_ms() / 1_000,
+                "whole": content.whole,
+                "peers": peers,
+                "agreements": agreements,
+                "suspended": suspended,
+                "robots_and_parts": content.robots.len(),
+                "recalls": content.recalls.len(),
+            })
+            .into())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -290,16 +449,83 @@ mod tests {
         );
     }
 
+    fn pinned(own: Option<&str>, roots: &[String]) -> PinArgs {
+        PinArgs {
+            bundles: vec![],
+            roots: roots.to_vec(),
+            own: own.map(|own| Prefix::parse(own).expect("a prefix")),
+            own_age: None,
+        }
+    }
+
     #[test]
     fn an_offline_verdict_needs_pinned_roots() {
-        let none = PinArgs {
-            bundles: vec![],
-            roots: vec![],
-            own: None,
-            suspended: vec![],
-            own_age: None,
-        };
-        assert!(none.pins(None).expect("no pins").is_none());
+        assert!(pinned(None, &[]).pins().expect("no pins").is_none());
+        assert_eq!(
+            pinned(None, &[]).needed().expect_err("none").code,
+            exit::USAGE
+        );
         assert_eq!(pin_of_text("86").expect_err("no keys").code, exit::USAGE);
+    }
+
+    /// The own country decides whose agreements and whose word count: it is said, and pinned.
+    #[test]
+    fn the_own_country_is_never_guessed() {
+        let key = |byte: u8| {
+            let key = carnet_domain::bytes::signature::SecretKey::from_seed(&[byte; 32]);
+            key.public().to_string()
+        };
+        let roots = [format!("86={}", key(1)), format!("49={}", key(2))];
+        for (own, expected) in [
+            (None, "for which country?"),
+            (Some("81"), "81, the verifier's own country, is not pinned"),
+        ] {
+            let failed = pinned(own, &roots)
+                .pins()
+                .expect_err("not said, or not pinned");
+            assert!(failed.text.starts_with(expected), "{}", failed.text);
+            assert_eq!(failed.code, exit::USAGE);
+        }
+        assert!(pinned(Some("49"), &roots).pins().expect("pins").is_some());
+        let twice = [roots[0].clone(), roots[0].clone()];
+        let failed = pinned(Some("86"), &twice).pins().expect_err("twice");
+        assert!(failed.text.contains("pinned twice"), "{}", failed.text);
+    }
+
+    /// A file that is not what it should be says nothing about the robot: never INVALID, and a large one is not read.
+    #[test]
+    fn a_file_that_cannot_be_read_is_unreadable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("evidence");
+        let large = std::fs::File::create(folder.path().join("large")).expect("a file");
+        large.set_len(1 << 30).expect("a sparse file");
+        let large = read_bounded(&folder.path().join("large"), FILE_BYTES_MAX);
+        assert_eq!(large.expect_err("too large").code, exit::UNREADABLE);
+        for (what, bytes) in [
+            ("empty", &b""[..]),
+            ("compressed", &[0x1f, 0x8b, 8, 0][..]),
+            ("an archive", &b"PK\x03\x04"[..]),
+        ] {
+            std::fs::write(&path, bytes).expect("written");
+            let found = read_bounded(&path, FILE_BYTES_MAX).expect_err(what);
+            assert_eq!(found.code, exit::UNREADABLE, "{what}");
+        }
+        let folder = read_bounded(folder.path(), FILE_BYTES_MAX);
+        assert_eq!(folder.expect_err("a folder").code, exit::UNREADABLE);
+        for (what, error) in [
+            ("cut", EvidenceFile::read(&[0x82]).map(drop)),
+            (
+                "of another kind",
+                EvidenceFile::read(b"-----BEGIN").map(drop),
+            ),
+        ] {
+            let report = error.map(|()| unreachable!("{what}"));
+            let failed = judged(report, false).map(|_| ()).expect_err(what);
+            assert_eq!(failed.code, exit::UNREADABLE, "{what}");
+        }
+        assert_eq!(
+            save(&path, b"nothing").expect_err("proves nothing").code,
+            exit::NOT_CERTAIN
+        );
     }
 }

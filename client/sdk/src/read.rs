@@ -177,6 +177,18 @@ impl Client {
         })
     }
 
+    /// The registry's pack, as its log key signed it: what a verifier without a network must know.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn pack(&self) -> Result<At<Vec<u8>>, ClientError> {
+        let response = self.get(newest(RecordKind::Pack, String::new())).await?;
+        Ok(At {
+            value: response.record.to_vec(),
+            position: Position::of(response.position)?,
+        })
+    }
+
     async fn record<T: Canonical>(
         &self,
         request: pb::GetRecordRequest,

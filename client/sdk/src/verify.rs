@@ -10,7 +10,9 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::{NoteError, Origin, open};
 use carnet_domain::log::merkle::{ProofError, verify_consistency};
 use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
-use carnet_trust::offline::{FileError, Pins, Report, verify_file};
+use carnet_trust::offline::{FileError, Report, verify_file};
+use carnet_trust::pack::{OpenedPack, PackError};
+use carnet_trust::pins::Pins;
 use carnet_trust::verdict::Purpose;
 
 use crate::client::Client;
@@ -63,6 +65,9 @@ pub enum PinError {
     /// The evidence file cannot be read, or is about something else.
     #[error("the evidence cannot be read")]
     File(#[from] FileError),
+    /// The pack of the own registry cannot be read, or is not signed by the log key that is pinned.
+    #[error("the pack is not used")]
+    Pack(#[from] PackError),
     /// The evidence is about another code than was asked for.
     #[error("the evidence is about {found}, asked was {asked}")]
     OtherCode {
@@ -115,8 +120,8 @@ impl Client {
         Ok(Verified(proven))
     }
 
-    /// The verdict on a code, judged on this machine under the roots pinned here. What the server itself judged is not
-    /// asked: it only brings the evidence.
+    /// The verdict on a code, judged on this machine under what is pinned here. What the server itself judged is not asked: it
+    /// only brings the evidence, and the pack that the log key of the own country signed.
     ///
     /// # Errors
     /// As every read; [`ClientError::NotProven`] when the evidence cannot be read. Evidence that does not hold gives a
@@ -129,8 +134,12 @@ impl Client {
     ) -> Result<Verified<Report>, ClientError> {
         let found = self.verify(code, purpose.name()).await?;
         let (_, file) = found.value;
+        // After the evidence: what the pack knows must be at least as new.
+        let pack = self.pack().await?.value;
+        let pack = OpenedPack::open(&pack, pins).map_err(PinError::Pack)?;
+        let (about, now) = (Some(code), wall_time());
         let report =
-            verify_file(&file, pins, Some(code), purpose, wall_time()).map_err(PinError::File)?;
+            verify_file(&file, pins, Some(&pack), about, purpose, now).map_err(PinError::File)?;
         Ok(Verified(report))
     }
 }

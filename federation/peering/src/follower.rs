@@ -12,6 +12,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::rules::rejection::Reason;
+use carnet_trust::known as trust;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{FEDERATION_BATCH_BYTES_MAX, FRAME_BYTES_MAX, REQUEST_TIMEOUT};
@@ -20,7 +21,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::Channel;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::home::{Home, HomeError};
 use crate::judge::{Doubt, Incoming, Position, SeenHead, judge};
@@ -262,6 +263,12 @@ impl Following {
                 status.cursor = at.cursor;
             });
             let Err(broken) = self.stream(&before, endpoint, at).await;
+            if let Broken::Doubt(doubt @ Doubt::Inconsistent { .. }) = &broken
+                && self.with.board.doubt(prefix, trust::Doubt::OtherHistory)
+            {
+                // Its mail stops: nothing follows from a head that is not believed. Verdicts about it are lowered at once.
+                error!(peer = %prefix, %doubt, "a peer shows another history than the one taken in");
+            }
             self.with
                 .board
                 .change(prefix, |status| status.following = false);

@@ -52,11 +52,17 @@ pub trait Home: Send + Sync + 'static {
     /// It was not applied, or nobody knows.
     async fn propose_foreign(&self, batch: MailBatch) -> Result<Vec<ItemAnswer>, HomeError>;
 
-    /// Evidence about a code that `to` may see, under the newest published checkpoint; `None` before the first.
+    /// Evidence about a code that `to` may see, under the newest published checkpoint, joined to the head of a size that `to`
+    /// knows; `None` before the first.
     ///
     /// # Errors
     /// The state cannot be read.
-    async fn evidence(&self, to: Prefix, code: Code) -> Result<Option<Vec<u8>>, HomeError>;
+    async fn evidence(
+        &self,
+        to: Prefix,
+        code: Code,
+        known_size: u64,
+    ) -> Result<Option<Vec<u8>>, HomeError>;
 }
 
 /// Which part of a mailbox is wanted, and how much of it.

@@ -76,6 +76,15 @@ pub struct Fetched {
     pub kept_because: Option<String>,
 }
 
+/// How an answer goes with what was taken in of that log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// At least as new.
+    Newest,
+    /// Older, or of another history: another endpoint may have better, and it is never kept.
+    Lagging,
+}
+
 /// Why there is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InquireError {
@@ -112,8 +121,9 @@ impl Inquirer {
     }
 
     /// Asks a peer for evidence about a code, at its endpoints in turn, within `patience` altogether. `judge` says why
-    /// bytes are not evidence from this peer about this code; what it accepts is kept, and what is kept is the answer
-    /// when nobody gives a better one. Bytes that it refuses never replace those it accepted.
+    /// bytes are not evidence from this peer about this code; the newest is kept, and what is kept is the answer when nobody
+    /// gives one. Bytes that it refuses never replace those it accepted, nor does an answer that lags: that is given only
+    /// when every endpoint lags, so that the caller learns of it.
     ///
     /// # Errors
     /// The prefix is no peer's, or nobody answered and nothing is kept.
@@ -123,16 +133,18 @@ impl Inquirer {
         code: &Code,
         purpose: &InquiryPurpose,
         patience: Duration,
-        judge: impl Fn(&[u8]) -> Result<(), String>,
+        judge: impl Fn(&[u8]) -> Result<Answered, String>,
     ) -> Result<Fetched, InquireError> {
         info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
         let mut faults = Vec::new();
         match tokio::time::timeout(patience, self.ask(peer, code, purpose, &judge, &mut faults))
             .await
         {
-            Ok(Ok(Some(evidence))) => {
+            Ok(Ok(Some((evidence, answered)))) => {
                 let at = self.home.wall();
-                self.lock().put((peer, *code), evidence.clone(), at);
+                if answered == Answered::Newest {
+                    self.lock().put((peer, *code), evidence.clone(), at);
+                }
                 return Ok(Fetched {
                     evidence,
                     at,
@@ -164,9 +176,9 @@ impl Inquirer {
         peer: Prefix,
         code: &Code,
         purpose: &InquiryPurpose,
-        judge: &impl Fn(&[u8]) -> Result<(), String>,
+        judge: &impl Fn(&[u8]) -> Result<Answered, String>,
         faults: &mut Vec<String>,
-    ) -> Result<Option<Bytes>, InquireError> {
+    ) -> Result<Option<(Bytes, Answered)>, InquireError> {
         let known = match self.home.peer(peer).await {
             Ok(Some(known)) => known,
             Ok(None) => return Err(InquireError::UnknownPeer(peer)),
@@ -184,20 +196,26 @@ impl Inquirer {
             to: peer.to_string(),
             code: code.display_form(),
             purpose: purpose.as_str().to_owned(),
+            known_size: known.size_seen,
         };
+        let mut lagging = None;
         if known.bundle.endpoints.is_empty() {
             faults.push("its bundle names no endpoint".into());
         }
         for endpoint in &known.bundle.endpoints {
             match self.ask_at(peer, endpoint, request.clone()).await {
                 Ok(evidence) => match judge(&evidence) {
-                    Ok(()) => return Ok(Some(evidence)),
+                    Ok(Answered::Newest) => return Ok(Some((evidence, Answered::Newest))),
+                    Ok(Answered::Lagging) => {
+                        faults.push(format!("{endpoint}: older than what was taken in"));
+                        lagging = lagging.or(Some((evidence, Answered::Lagging)));
+                    }
                     Err(fault) => faults.push(format!("{endpoint}: not evidence: {fault}")),
                 },
                 Err(fault) => faults.push(format!("{endpoint}: {fault}")),
             }
         }
-        Ok(None)
+        Ok(lagging)
     }
 
     async fn ask_at(

@@ -170,8 +170,13 @@ impl Federation for FederationService {
             sender,
             _permit: permit,
         };
+        let before = self.board.of(peer).unwrap_or_default().served_acknowledged;
+        if asked.cursor < before {
+            // What it once had it has no more: it is sent again, and is not counted as acknowledged.
+            warn!(%peer, cursor = asked.cursor, before, "a peer asks again for mail that it had: was it restored from a copy?");
+        }
         self.board.change(peer, |status| {
-            status.served_acknowledged = status.served_acknowledged.max(asked.cursor);
+            status.served_acknowledged = asked.cursor;
         });
         debug!(%peer, cursor = asked.cursor, known_size = asked.known_size, "mailbox followed");
         let stop = self.stop.clone();
@@ -197,7 +202,7 @@ impl Federation for FederationService {
         self.with_allowance(peer, |allowance| allowance.inquiries.take(now))
             .map_err(|retry_after| ApiError::Overloaded { retry_after })?;
         info!(%peer, code = %code.display_form(), %purpose, "inquiry answered");
-        let evidence = self.home.evidence(peer, code).await;
+        let evidence = self.home.evidence(peer, code, asked.known_size).await;
         let evidence = evidence
             .map_err(|error| of_home(&error))?
             .ok_or_else(|| ApiError::unavailable("no checkpoint is published yet"))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_trust::known::{Doubt, KnownHead};
 
 use crate::judge::SeenHead;
 
@@ -34,13 +35,18 @@ pub struct PeerStatus {
     pub cursor: u64,
     /// How long the last item waited here from its arrival to its application.
     pub apply_time: Option<Duration>,
+    /// The largest head that evidence of it stood under, and the time of its map head.
+    pub shown: Option<KnownHead>,
+    /// Why its word is doubted, by what this node saw of it: no answer of it lifts that again.
+    pub doubt: Option<Doubt>,
     /// What went wrong last, and when. It stays until the next error.
     pub last_error: Option<(TimeMs, String)>,
     /// Errors since something was last believed.
     pub errors_in_a_row: u64,
     /// Streams on which it follows our mailbox from this node.
     pub served_streams: u64,
-    /// The next sequence it wants of our mailbox: everything below is acknowledged.
+    /// The next sequence it wanted last of our mailbox: everything below is acknowledged. One that was restored wants again
+    /// what it had.
     pub served_acknowledged: u64,
     /// The next sequence to send it.
     pub served_next: u64,
@@ -71,6 +77,37 @@ impl Board {
         let known = self.lock();
         let status = known.get(&peer)?;
         Some((status.newest.clone()?, status.newest_at?))
+    }
+
+    /// Doubts a peer's word from now on; tells whether that is new.
+    pub fn doubt(&self, peer: Prefix, doubt: Doubt) -> bool {
+        let mut known = self.lock();
+        let status = known.entry(peer).or_default();
+        let new = status.doubt.is_none();
+        status.doubt = status.doubt.or(Some(doubt));
+        new
+    }
+
+    /// Compares a head that evidence stood under with the largest one before: a smaller one of a later time shows that what was
+    /// published was taken back, another root of the same size that there are two histories. Tells whether that is new.
+    pub fn showed(&self, peer: Prefix, head: KnownHead) -> Option<Doubt> {
+        let doubt = {
+            let mut known = self.lock();
+            let status = known.entry(peer).or_default();
+            match status.shown {
+                Some(before) if head.size < before.size => {
+                    (head.time > before.time).then_some(Doubt::RolledBack)
+                }
+                Some(before) if head.size == before.size => {
+                    (head.root != before.root).then_some(Doubt::OtherHistory)
+                }
+                _ => {
+                    status.shown = Some(head);
+                    None
+                }
+            }
+        };
+        doubt.filter(|doubt| self.doubt(peer, *doubt))
     }
 
     pub(crate) fn change(&self, peer: Prefix, change: impl FnOnce(&mut PeerStatus)) {
@@ -113,4 +150,45 @@ impl Board {
 /// Whether two heads have one origin line; a restored registry begins another log.
 fn same_log(a: &SeenHead, b: &SeenHead) -> bool {
     a.checkpoint.lines().next() == b.checkpoint.lines().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_domain::bytes::digest::Digest;
+
+    use super::*;
+
+    fn head(size: u64, root: u8, time: u64) -> KnownHead {
+        KnownHead {
+            size,
+            root: Digest([root; 32]),
+            time: TimeMs(time),
+        }
+    }
+
+    #[test]
+    fn a_smaller_head_of_a_later_time_was_rolled_back() {
+        let peer = Prefix::parse("49").expect("a prefix");
+        let after = |heads: &[KnownHead]| {
+            let board = Board::new();
+            let told = heads.iter().map(|head| board.showed(peer, *head));
+            let told: Vec<_> = told.collect();
+            let doubt = board.of(peer).and_then(|status| status.doubt);
+            (told.last().copied().flatten(), doubt)
+        };
+        let (larger, lagging) = (head(9, 1, 900), head(5, 2, 500));
+        assert_eq!(after(&[lagging, larger]), (None, None), "it grew");
+        assert_eq!(after(&[larger, lagging]), (None, None), "a server lags");
+        let restored = head(5, 2, 901);
+        let rolled_back = Some(Doubt::RolledBack);
+        assert_eq!(after(&[larger, restored]), (rolled_back, rolled_back));
+        // Said once; and whatever it shows later, the doubt stays.
+        assert_eq!(after(&[larger, restored, restored]), (None, rolled_back));
+        assert_eq!(
+            after(&[larger, restored, head(20, 3, 990)]),
+            (None, rolled_back)
+        );
+        let other = Some(Doubt::OtherHistory);
+        assert_eq!(after(&[larger, head(9, 7, 900)]), (other, other));
+    }
 }

@@ -1,14 +1,17 @@
 //! Evidence about one code out of one log: everything a verdict needs of that registry, under one signed checkpoint.
 //!
 //! ```text
-//! [ version, code, origin, checkpoint note, map head, robot, model or null, [custody leaf…] ]
+//! [ version, code, origin, checkpoint note, map head, robot, model or null, [custody leaf…], joined or null ]
 //! robot   [1, proven leaf, map value, map proof]   the newest leaf of the robot, proven to be the newest
 //!         [2, map proof]                           there is no such robot in this log
 //!         [3, proven leaf]                         a leaf of the robot; whether it is the newest is not shown
 //! model   [standing, map value, map proof]         approval, maker's standing and recalls in force
+//! joined  [size, [hash…]]                          that this log extends the one of that size, which the asker knew
 //! ```
 //! [`build`] makes it from a registry's records, [`Evidence::verify`] turns it into a [`ProvenEvidence`], which nothing
 //! else can make. What the proven facts mean for a purpose is in `verdict`.
+
+use std::cmp::Ordering;
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
@@ -17,21 +20,21 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::custody::foreign::{Proven, prove};
-use carnet_domain::limits::{Lines, List};
+use carnet_domain::limits::{Index, Lines, List};
 use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
 use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
-use carnet_domain::log::merkle::verify_inclusion;
+use carnet_domain::log::merkle::{RANGE_PROOF_COUNT_MAX, verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
-use carnet_domain::record::ModelStanding;
 use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
+use carnet_domain::record::{ModelStanding, key_identity};
 
 mod build;
 
-pub use build::{BuildError, Published, Reader, build};
+pub use build::{BuildError, Published, Reader, build, join};
 
 /// The version of the layout above.
-pub const EVIDENCE_VERSION: u8 = 1;
+pub const EVIDENCE_VERSION: u8 = 2;
 /// The largest evidence in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
 /// The most custody leaves beside the robot's newest one: the newest departures, admissions and returns.
@@ -87,6 +90,16 @@ carnet_domain::canonical_struct!(ModelProof {
     proof
 });
 
+/// That the log under the checkpoint extends an older one of its heads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Size of the older head: the one that whoever asked knew.
+    pub size: u64,
+    /// Consistency proof from there to the checkpoint.
+    pub path: Vec<Digest>,
+}
+carnet_domain::canonical_struct!(Joined { size: Index, path: List<RANGE_PROOF_COUNT_MAX> });
+
 /// Evidence as it was received: nothing of it is believed before [`Evidence::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
@@ -106,6 +119,8 @@ pub struct Evidence {
     pub model: Option<ModelProof>,
     /// This registry's own departures, admissions and returns of the robot, oldest first.
     pub chain: Vec<ProvenLeaf>,
+    /// That it extends the head that the asker knew, if that was asked.
+    pub joined: Option<Joined>,
 }
 carnet_domain::canonical_struct!(Evidence {
     version,
@@ -115,7 +130,8 @@ carnet_domain::canonical_struct!(Evidence {
     map_head,
     robot,
     model,
-    chain: List<CHAIN_COUNT_MAX>
+    chain: List<CHAIN_COUNT_MAX>,
+    joined
 });
 
 impl Evidence {
@@ -306,6 +322,7 @@ pub struct ProvenEvidence {
     robot: Option<ProvenRobot>,
     model: Option<ModelStanding>,
     links: Vec<ProvenLink>,
+    joined: Option<Joined>,
 }
 
 impl ProvenEvidence {
@@ -339,6 +356,22 @@ impl ProvenEvidence {
         self.robot.as_ref()
     }
 
+    /// The body, parts and key that the robot's leaf shows: what ends with it.
+    pub fn identities(&self) -> Vec<Digest> {
+        let Some(robot) = &self.robot else {
+            return Vec::new();
+        };
+        let slots = robot.leaf.slots();
+        let body = slots.get::<Digest>(slot::BODY).ok().flatten();
+        let key = slots.get::<PublicKey>(slot::ROBOT_KEY).ok().flatten();
+        let parts = robot.identity_parts().ok().flatten();
+        let parts = parts.into_iter().flat_map(|parts| parts.0);
+        body.into_iter()
+            .chain(key.as_ref().map(key_identity))
+            .chain(parts.map(|part| part.identity))
+            .collect()
+    }
+
     /// The model's standing, when shown.
     pub fn model(&self) -> Option<&ModelStanding> {
         self.model.as_ref()
@@ -348,6 +381,46 @@ impl ProvenEvidence {
     pub fn links(&self) -> &[ProvenLink] {
         &self.links
     }
+
+    /// How this head goes with a head of the same log that was seen before, of that size and root and, as far as known, with
+    /// a map head of that time.
+    pub fn against(&self, size: u64, root: &Digest, time: TimeMs) -> HeadOrder {
+        let (now, now_root) = (self.size(), self.checkpoint.root());
+        match now.cmp(&size) {
+            Ordering::Less if self.time > time => HeadOrder::RolledBack,
+            Ordering::Less => HeadOrder::Older,
+            Ordering::Equal if now_root == root => HeadOrder::Same,
+            Ordering::Equal => HeadOrder::OtherHistory,
+            // The empty log is the beginning of every other.
+            Ordering::Greater if size == 0 => HeadOrder::Extends,
+            Ordering::Greater => match &self.joined {
+                Some(joined) if joined.size == size => {
+                    match verify_consistency(size, root, now, now_root, &joined.path) {
+                        Ok(()) => HeadOrder::Extends,
+                        Err(_) => HeadOrder::OtherHistory,
+                    }
+                }
+                _ => HeadOrder::NotJoined,
+            },
+        }
+    }
+}
+
+/// How a head goes with one of the same log that was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HeadOrder {
+    /// The same head.
+    Same,
+    /// Larger, and proven to extend it.
+    Extends,
+    /// Smaller, and of no later time: a server that lags.
+    Older,
+    /// Larger, and nothing shows that it extends it.
+    NotJoined,
+    /// Smaller, and of a later time: what was published was taken back.
+    RolledBack,
+    /// Of the same size with another root, or larger with a proof that does not hold: two histories.
+    OtherHistory,
 }
 
 /// Reads evidence.
@@ -398,6 +471,7 @@ impl Evidence {
             robot,
             model,
             links,
+            joined: self.joined.clone(),
         })
     }
 

@@ -13,5 +13,8 @@ pub mod roots;
 
 pub mod bundle;
 pub mod evidence;
+pub mod known;
 pub mod offline;
+pub mod pack;
+pub mod pins;
 pub mod verdict;

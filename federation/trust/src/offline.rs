@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! [ content bytes, SHA-256(content bytes) ]
-//! content  [ version, verifier, code, saved at, issuer or null, [custodian…], [signed agreement…], [suspended…],
-//!            [quarantined…] ]
-//! party    [ signed bundle, evidence bytes or null ]
+//! content  [ version, verifier, code, saved at, issuer or null, [custodian…] ]
+//! party    [ registry, signed bundle or null, evidence bytes or null ]
 //! ```
+//! Whoever bears the file brings what speaks for the robot. What may speak against it (suspensions, doubts, ended robots,
+//! newest heads) and the agreements in force stand in the pack of the verifier's own country: without one there is no VALID.
 //! Nothing in the file is believed but what the roots pinned by the verifier signed. The digest protects what no
 //! signature covers, so that no byte of a file can be changed unnoticed; which field was changed is said by the
 //! signature or proof that breaks.
@@ -15,31 +16,41 @@ use std::fmt;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
-use carnet_domain::bytes::signature::PublicKey;
-use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::List;
 use carnet_domain::log::map::RobotStatus;
-use carnet_domain::record::peer::{Agreement, Signed, signed_by_roots};
+use carnet_domain::record::peer::{Bundle, Signed};
 
 use crate::bundle::{BundleError, PinnedBundle};
 use crate::evidence::{ProvenEvidence, parse};
+use crate::pack::OpenedPack;
+use crate::pins::Pins;
 use crate::verdict::{
     EvidenceInput, Input, Purpose, Reason, ReasonCode, Value, Verdict, judge_with,
 };
 
 /// The version of the content.
-pub const FILE_VERSION: u8 = 1;
+pub const FILE_VERSION: u8 = 2;
 /// The largest evidence file in bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most custodians in one file.
+pub const FILE_CUSTODIANS_MAX: usize = 8;
 
 /// One registry in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileParty {
-    /// Its bundle, signed by its roots.
-    pub bundle: Signed,
+    /// Primary prefix.
+    pub registry: Prefix,
+    /// Its bundle, signed by its roots: for a verifier that pinned no more than those.
+    pub bundle: Option<Signed>,
     /// Its evidence, if there is any.
     pub evidence: Option<Blob>,
 }
-carnet_domain::canonical_struct!(FileParty { bundle, evidence });
+carnet_domain::canonical_struct!(FileParty {
+    registry,
+    bundle,
+    evidence
+});
 
 /// The content of an evidence file, nothing of it verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +67,6 @@ pub struct EvidenceFile {
     pub issuer: Option<FileParty>,
     /// Registries that took custody since.
     pub custodians: Vec<FileParty>,
-    /// Agreements, each signed by the roots of both parties.
-    pub agreements: Vec<Signed>,
-    /// Suspended agreements, as `name:version`.
-    pub suspended: Vec<String>,
-    /// Primary prefixes of registries that showed two histories.
-    pub quarantined: Vec<Prefix>,
 }
 carnet_domain::canonical_struct!(EvidenceFile {
     version,
@@ -69,50 +74,44 @@ carnet_domain::canonical_struct!(EvidenceFile {
     code,
     saved_at,
     issuer,
-    custodians,
-    agreements,
-    suspended,
-    quarantined
+    custodians: List<FILE_CUSTODIANS_MAX>
 });
 
 impl EvidenceFile {
+    /// Whether a registry's evidence is in it: a file without any proves nothing.
+    pub fn proves_something(&self) -> bool {
+        let mut parties = self.issuer.iter().chain(&self.custodians);
+        parties.any(|party| party.evidence.is_some())
+    }
+
+    /// Reads a file; nothing of it is verified but its digest.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(bytes: &[u8]) -> Result<(Self, bool), FileError> {
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(FileError::TooLong(bytes.len()));
+        }
+        let (content, digest) = <(Blob, Digest)>::from_bytes(bytes).map_err(FileError::Frame)?;
+        // The version stands first, so that a newer file is not said to be a broken one.
+        match content.0.get(1) {
+            Some(version) if *version < 24 && *version != FILE_VERSION => {
+                return Err(FileError::Version(*version));
+            }
+            _ => {}
+        }
+        let file = Self::from_bytes(&content.0).map_err(FileError::Content)?;
+        if file.version != FILE_VERSION {
+            return Err(FileError::Version(file.version));
+        }
+        Ok((file, sha256(&[&content.0]) == digest))
+    }
+
     /// The bytes of the file.
     pub fn to_file(&self) -> Vec<u8> {
         let content = self.to_bytes();
         let digest = sha256(&[&content]);
         (Blob(content), digest).to_bytes()
-    }
-}
-
-/// Roots of one country that the verifier has pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// Primary prefix of the country.
-    pub prefix: Prefix,
-    /// Its root keys.
-    pub roots: Vec<PublicKey>,
-    /// How many of them sign.
-    pub threshold: u8,
-}
-
-/// What a verifier without a network brings along.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pins {
-    /// Primary prefix of its own country. What the file says of that is not asked.
-    pub own: Prefix,
-    /// Countries, its own among them.
-    pub countries: Vec<Pin>,
-    /// Agreements that it knows to be suspended, beside those that the file names.
-    pub suspended: Vec<String>,
-    /// Registries that it knows to have shown two histories, beside those that the file names.
-    pub quarantined: Vec<Prefix>,
-    /// The oldest head of its own log that counts as fresh.
-    pub own_age_max: DurationMs,
-}
-
-impl Pins {
-    fn of(&self, prefix: &Prefix) -> Option<&Pin> {
-        self.countries.iter().find(|pin| pin.prefix == *prefix)
     }
 }
 
@@ -168,58 +167,56 @@ pub struct Report {
     pub saved_at: TimeMs,
 }
 
-/// Verifies an evidence file and judges the robot in it. `about` is the code that was read off the robot, if one was.
+/// Verifies an evidence file and judges the robot in it, by what the pack of the verifier's own country says. `about` is the
+/// code that was read off the robot, if one was.
 ///
 /// # Errors
 /// The file cannot be read. A file that can be read always gives a verdict.
 pub fn verify_file(
     bytes: &[u8],
     pins: &Pins,
+    pack: Option<&OpenedPack>,
     about: Option<&Code>,
     purpose: Purpose,
     now: TimeMs,
 ) -> Result<Report, FileError> {
-    if FILE_BYTES_MAX < bytes.len() {
-        return Err(FileError::TooLong(bytes.len()));
-    }
-    let (content, digest) = <(Blob, Digest)>::from_bytes(bytes).map_err(FileError::Frame)?;
-    let file = EvidenceFile::from_bytes(&content.0).map_err(FileError::Content)?;
-    if file.version != FILE_VERSION {
-        return Err(FileError::Version(file.version));
-    }
+    let (file, intact) = EvidenceFile::read(bytes)?;
     if let Some(expected) = about.filter(|about| **about != file.code) {
         return Err(FileError::OtherCode {
             expected: expected.display_form(),
             found: file.code.display_form(),
         });
     }
+    let own = pins.own();
     let mut opening = Opening {
         pins,
+        pack,
         steps: Vec::new(),
         reasons: Vec::new(),
     };
-    opening.intact(sha256(&[&content.0]) == digest);
-    if file.verifier != pins.own {
-        let (made, own) = (file.verifier, pins.own);
+    opening.intact(intact);
+    if file.verifier != own {
+        let made = file.verifier;
         opening.held(format!("file: made for {made}, judged for {own}"));
     }
-    let quarantined = [&file.quarantined[..], &pins.quarantined].concat();
+    if let Some(pack) = pack {
+        let (at, peers) = (pack.known().at, pack.content().peers.len());
+        opening.held(format!(
+            "pack of {own}: of {at}, {peers} peers, signed by its log key"
+        ));
+    }
     let issuer = file.issuer.as_ref();
-    let issuer = issuer.and_then(|party| opening.party(party, &quarantined));
+    let issuer = issuer.and_then(|party| opening.party(party));
     let custodians = file.custodians.iter();
-    let custodians = custodians.filter_map(|party| opening.party(party, &quarantined));
+    let custodians = custodians.filter_map(|party| opening.party(party));
     let custodians = custodians.collect();
-    let agreements = file.agreements.iter();
-    let agreements = agreements.filter_map(|signed| opening.agreement(signed));
-    let agreements = agreements.collect();
     let input = Input {
-        verifier: pins.own,
+        verifier: own,
         code: file.code,
         issuer,
         custodians,
-        agreements,
-        suspended: [file.suspended, pins.suspended.clone()].concat(),
-        own_age_max: pins.own_age_max,
+        known: pack.map(|pack| pack.known().clone()),
+        own_age_max: pins.own_age_max(),
     };
     let Opening {
         mut steps, reasons, ..
@@ -240,6 +237,7 @@ pub fn verify_file(
 /// A file being opened.
 struct Opening<'a> {
     pins: &'a Pins,
+    pack: Option<&'a OpenedPack>,
     steps: Vec<Step>,
     reasons: Vec<Reason>,
 }
@@ -272,73 +270,222 @@ impl Opening<'_> {
         }
     }
 
-    /// A registry's bundle, if the pinned roots of that country signed it.
-    fn party(&mut self, party: &FileParty, quarantined: &[Prefix]) -> Option<EvidenceInput> {
-        let bundle = match self.bundle(&party.bundle) {
-            Ok(bundle) => bundle,
-            Err((code, value, detail)) => {
+    /// A registry's evidence with the newest bundle that is believed of it.
+    fn party(&mut self, party: &FileParty) -> Option<EvidenceInput> {
+        let registry = party.registry;
+        match self.bundle(party) {
+            Ok((bundle, how)) => {
+                let sequence = bundle.bundle().sequence;
+                self.held(format!("bundle of {registry}: sequence {sequence}, {how}"));
+                Some(EvidenceInput {
+                    evidence: party.evidence.as_ref().map(|evidence| evidence.0.clone()),
+                    bundle,
+                })
+            }
+            Err(Doubtful {
+                code,
+                value,
+                detail,
+            }) => {
                 self.failed(code, value, detail);
-                return None;
-            }
-        };
-        let (primary, sequence) = (bundle.primary(), bundle.bundle().sequence);
-        self.held(format!(
-            "bundle of {primary}: sequence {sequence}, signed by the pinned roots"
-        ));
-        Some(EvidenceInput {
-            quarantined: quarantined.contains(&primary),
-            evidence: party.evidence.as_ref().map(|evidence| evidence.0.clone()),
-            bundle,
-        })
-    }
-
-    fn bundle(&self, signed: &Signed) -> Result<PinnedBundle, (ReasonCode, Value, String)> {
-        let broken = |error: BundleError| {
-            let code = match &error {
-                BundleError::Unsigned { .. } => ReasonCode::BadSignature,
-                _ => ReasonCode::EvidenceBroken,
-            };
-            (code, Value::Invalid, format!("bundle: {error}"))
-        };
-        let claimed = carnet_domain::record::peer::Bundle::from_bytes(&signed.bytes.0)
-            .map_err(|error| broken(BundleError::Decode(error)))?;
-        let primary = claimed
-            .primary()
-            .ok_or_else(|| broken(BundleError::NoPrefix))?;
-        let Some(pin) = self.pins.of(&primary) else {
-            let detail = format!("bundle: no roots are pinned for {primary}");
-            return Err((ReasonCode::UnknownRegistry, Value::Indeterminate, detail));
-        };
-        PinnedBundle::by_roots(signed, &pin.roots, pin.threshold).map_err(broken)
-    }
-
-    /// An agreement, if the pinned roots of both parties signed it.
-    fn agreement(&mut self, signed: &Signed) -> Option<Agreement> {
-        let agreement = match Agreement::from_bytes(&signed.bytes.0) {
-            Ok(agreement) => agreement,
-            Err(error) => {
-                let detail = format!("agreement: not canonical: {error}");
-                self.failed(ReasonCode::EvidenceBroken, Value::Invalid, detail);
-                return None;
-            }
-        };
-        let name = format!("agreement {}, version {}", agreement.id, agreement.version);
-        for party in [agreement.parties.0, agreement.parties.1] {
-            let Some(pin) = self.pins.of(&party) else {
-                let detail = format!("{name}: no roots are pinned for {party}");
-                self.failed(ReasonCode::UnknownRegistry, Value::Indeterminate, detail);
-                return None;
-            };
-            let (bytes, signatures) = (&signed.bytes.0, &signed.signatures);
-            if !signed_by_roots(&pin.roots, pin.threshold, bytes, signatures) {
-                let detail = format!("{name}: not signed by the roots of {party}");
-                self.failed(ReasonCode::BadSignature, Value::Invalid, detail);
-                return None;
+                None
             }
         }
-        self.held(format!("{name}: signed by the roots of both parties"));
-        Some(agreement)
     }
+
+    /// The newest bundle of a registry: the one pinned, the one in the pack, or the one in the file when it is newer than both.
+    fn bundle(&self, party: &FileParty) -> Result<(PinnedBundle, &'static str), Doubtful> {
+        let registry = party.registry;
+        let pin = self.pins.of(&registry);
+        let pinned = pin.and_then(|pin| pin.bundle());
+        let packed = self.pack.and_then(|pack| pack.bundle(&registry));
+        let known = match (pinned, packed) {
+            (Some(pinned), Some(packed)) if newer(packed, pinned) => Some((packed, PACKED)),
+            (Some(pinned), _) => Some((pinned, PINNED)),
+            (None, packed) => packed.map(|packed| (packed, PACKED)),
+        };
+        let Some(signed) = &party.bundle else {
+            let known = known.map(|(bundle, how)| (bundle.clone(), how));
+            return known.ok_or_else(|| unknown_registry(registry));
+        };
+        let (roots, threshold) = match (known, pin) {
+            (Some((bundle, _)), _) => (&bundle.bundle().roots[..], bundle.bundle().threshold),
+            (None, Some(pin)) => pin.roots(),
+            (None, None) => return Err(unknown_registry(registry)),
+        };
+        let shown = match PinnedBundle::by_roots(signed, roots, threshold) {
+            Ok(shown) => shown,
+            // Roots that were replaced signed the one before: it adds nothing to the one that is known.
+            Err(BundleError::Unsigned { .. }) if known.is_some_and(|(b, _)| older(signed, b)) => {
+                return superseded(registry, known, signed);
+            }
+            Err(error) => return Err(broken(error)),
+        };
+        if shown.primary() != registry {
+            let other = shown.primary();
+            let detail = format!("bundle: it is of {other}, shown as that of {registry}");
+            return Err(Doubtful::broken(detail));
+        }
+        let owned = match (known, pin) {
+            (Some((bundle, _)), _) => &bundle.bundle().prefixes[..],
+            (None, Some(pin)) => pin.prefixes(),
+            (None, None) => &[],
+        };
+        // Who speaks for which prefix was compared; the bearer's file makes nobody speak for more.
+        let claims = &shown.bundle().prefixes;
+        if let Some(prefix) = claims.iter().find(|prefix| !owned.contains(prefix)) {
+            return Err(Doubtful {
+                code: ReasonCode::PrefixClaimed,
+                value: Value::Indeterminate,
+                detail: format!(
+                    "bundle: {registry} claims prefix {prefix}, which is not pinned for it"
+                ),
+            });
+        }
+        match known {
+            Some((bundle, _)) if !newer(&shown, bundle) => superseded(registry, known, signed),
+            _ => Ok((shown, "signed by the pinned roots")),
+        }
+    }
+}
+
+const PINNED: &str = "as pinned";
+const PACKED: &str = "as the pack has it";
+
+/// What is doubtful about a bundle.
+struct Doubtful {
+    code: ReasonCode,
+    value: Value,
+    detail: String,
+}
+
+impl Doubtful {
+    fn broken(detail: String) -> Self {
+        Self {
+            code: ReasonCode::EvidenceBroken,
+            value: Value::Invalid,
+            detail,
+        }
+    }
+}
+
+fn broken(error: BundleError) -> Doubtful {
+    let detail = format!("bundle: {error}");
+    match error {
+        BundleError::Unsigned { .. } => Doubtful {
+            code: ReasonCode::BadSignature,
+            value: Value::Invalid,
+            detail,
+        },
+        _ => Doubtful::broken(detail),
+    }
+}
+
+fn unknown_registry(registry: Prefix) -> Doubtful {
+    Doubtful {
+        code: ReasonCode::UnknownRegistry,
+        value: Value::Indeterminate,
+        detail: format!("bundle: no roots are pinned for {registry}"),
+    }
+}
+
+fn newer(one: &PinnedBundle, other: &PinnedBundle) -> bool {
+    one.bundle().sequence > other.bundle().sequence
+}
+
+fn older(signed: &Signed, known: &PinnedBundle) -> bool {
+    let shown = Bundle::from_bytes(&signed.bytes.0);
+    shown.is_ok_and(|shown| shown.sequence < known.bundle().sequence)
+}
+
+/// The known bundle instead of an older one in the file, unless the log key or the log was replaced since: what the old key
+/// signs proves nothing new.
+fn superseded(
+    registry: Prefix,
+    known: Option<(&PinnedBundle, &'static str)>,
+    signed: &Signed,
+) -> Result<(PinnedBundle, &'static str), Doubtful> {
+    let (known, how) = known.ok_or_else(|| unknown_registry(registry))?;
+    let shown = Bundle::from_bytes(&signed.bytes.0);
+    let shown = shown.map_err(|error| broken(BundleError::Decode(error)))?;
+    let now = known.bundle();
+    if shown.log_key == now.log_key && shown.incarnation == now.incarnation {
+        return Ok((known.clone(), how));
+    }
+    Err(Doubtful {
+        code: ReasonCode::Superseded,
+        value: Value::Indeterminate,
+        detail: format!(
+            "bundle: that of {registry} has sequence {}, known is {}: its log key was replaced and proves nothing new",
+            shown.sequence, now.sequence
+        ),
+    })
+}
+
+/// What a file contains, in words, for whoever has nothing pinned: each part held against the keys that the file itself names.
+/// That says what the file claims and whether it hangs together, not whether it is true.
+pub fn describe(file: &EvidenceFile, intact: bool) -> Vec<Step> {
+    let step = |held, what: String| Step { held, what };
+    let mut out = vec![
+        step(true, format!("about robot {}", file.code.display_form())),
+        step(
+            true,
+            format!(
+                "saved at {} for a verifier of {}",
+                file.saved_at, file.verifier
+            ),
+        ),
+        step(
+            intact,
+            match intact {
+                true => "nothing was changed since: its digest holds".into(),
+                false => "it was changed since: its digest differs".into(),
+            },
+        ),
+    ];
+    let issuer = file.issuer.iter().map(|party| ("issuer", party));
+    let custodians = file.custodians.iter().map(|party| ("custodian", party));
+    for (role, party) in issuer.chain(custodians) {
+        let registry = party.registry;
+        let Some(signed) = &party.bundle else {
+            let shown = match party.evidence {
+                Some(_) => "evidence, to be judged by the bundle that the verifier pinned",
+                None => "no evidence",
+            };
+            out.push(step(true, format!("{role} {registry}: {shown}")));
+            continue;
+        };
+        match crate::pins::Pin::of_bundle(signed) {
+            Ok(pin) => {
+                let bundle = pin.bundle().cloned();
+                let names: Vec<String> = pin.prefixes().iter().map(ToString::to_string).collect();
+                out.push(step(
+                    true,
+                    format!(
+                        "{role} {registry}: a bundle for {}, signed by the roots that it names itself",
+                        names.join(", ")
+                    ),
+                ));
+                let evidence = party.evidence.as_ref().map(|bytes| bytes.0.clone());
+                let given = bundle.map(|bundle| EvidenceInput { bundle, evidence });
+                out.extend(given.iter().flat_map(explain_one));
+            }
+            Err(error) => {
+                let why = match &error {
+                    crate::pins::PinError::Bundle(inner) => inner.to_string(),
+                    other => other.to_string(),
+                };
+                out.push(step(false, format!("{role} {registry}: {why}")));
+            }
+        }
+    }
+    if !file.proves_something() {
+        out.push(step(
+            false,
+            "there is no evidence in it: it proves nothing".into(),
+        ));
+    }
+    out
 }
 
 /// What the evidence of each registry shows, step by step.
@@ -383,6 +530,18 @@ fn proven_steps(proven: &ProvenEvidence) -> Vec<String> {
             out.push(format!(
                 "robot in {registry}: leaf {index} {hash} is included, {shown} slots shown open it"
             ));
+            if let Ok(Some(shown)) = robot.standing() {
+                let holds: Vec<&str> = shown.holds.iter().map(|hold| hold.kind.name()).collect();
+                let holds = match holds.is_empty() {
+                    true => "no hold".into(),
+                    false => format!("held: {}", holds.join(", ")),
+                };
+                let owed = shown.owed.len();
+                out.push(format!(
+                    "robot in {registry}: state {}, {holds}, {owed} recalls owed",
+                    shown.state.name()
+                ));
+            }
             if let Some(status) = robot.status() {
                 let name = RobotStatus::name(status);
                 out.push(format!(

@@ -13,14 +13,15 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::Text;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::record::peer::Agreement;
 use carnet_domain::rules::lifecycle::State;
 
 use crate::bundle::PinnedBundle;
+use crate::known::Known;
 
 mod custody;
 mod examine;
 mod facts;
+mod own;
 mod weigh;
 
 pub use examine::judge;
@@ -133,13 +134,30 @@ pub enum ReasonCode {
     Unsupported,
     /// The registry is a sandbox: one admin alone makes its offices.
     Sandbox,
+    /// What the verifier's own country knows is missing, or not whole: save a pack.
+    NoPack,
+    /// The registry showed a smaller head of a later time: it was restored from a copy.
+    RolledBack,
+    /// The registry showed a head that does not extend the one before.
+    OtherHistory,
+    /// The head is older than one that was taken in: the server that answered lags.
+    OlderHead,
+    /// Nothing shows that the head extends the one that the own country knows.
+    HeadNotJoined,
+    /// The bundle was replaced by a newer one with another log key.
+    Superseded,
+    /// The bundle claims a prefix that is not pinned for its country.
+    PrefixClaimed,
+    /// The robot was admitted for a time: it is not sold where it is.
+    HereForATime,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
     7 => ApprovalWithdrawn, 8 => ApprovalSuspended, 9 => MakerNotActive, 10 => CustodyMismatch, 11 => NoEvidence,
     12 => HiddenField, 13 => NoAgreement, 14 => NoClause, 15 => UnknownRegistry, 16 => ClockAhead, 17 => TooOld,
     18 => NewestNotProven, 19 => PeerQuarantined, 20 => SingleKey, 21 => ImportersFiling, 22 => NotInService,
-    23 => Unsupported, 24 => Sandbox,
+    23 => Unsupported, 24 => Sandbox, 25 => NoPack, 26 => RolledBack, 27 => OtherHistory, 28 => OlderHead,
+    29 => HeadNotJoined, 30 => Superseded, 31 => PrefixClaimed, 32 => HereForATime,
 });
 
 impl fmt::Display for ReasonCode {
@@ -343,8 +361,6 @@ pub struct EvidenceInput {
     pub bundle: PinnedBundle,
     /// Canonical evidence, if there is any.
     pub evidence: Option<Vec<u8>>,
-    /// Whether it showed two histories.
-    pub quarantined: bool,
 }
 
 /// What a verdict is made from.
@@ -358,10 +374,9 @@ pub struct Input {
     pub issuer: Option<EvidenceInput>,
     /// Registries that took custody since; the verifier's own is one of them when the robot is here.
     pub custodians: Vec<EvidenceInput>,
-    /// Agreements between verifier and issuer, all versions known.
-    pub agreements: Vec<Agreement>,
-    /// Those that are suspended, as `name:version`: they permit no new import.
-    pub suspended: Vec<String>,
-    /// The oldest head of the verifier's own log that counts as fresh; [`OWN_AGE_MAX`] unless it says otherwise.
+    /// What the verifier's own country knows, from its store or its pack.
+    pub known: Option<Known>,
+    /// The oldest own head, and the oldest own knowledge, that counts as fresh; [`OWN_AGE_MAX`] unless the verifier says
+    /// otherwise.
     pub own_age_max: DurationMs,
 }

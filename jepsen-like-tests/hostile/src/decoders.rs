@@ -24,6 +24,7 @@ use carnet_domain::rules::rejection::Rejection;
 use carnet_kit::samples;
 use carnet_trust::evidence::{self, EVIDENCE_VERSION, Evidence, RobotProof};
 use carnet_trust::offline::EvidenceFile;
+use carnet_trust::pack::Pack;
 use carnet_trust::roots::RootCertificate;
 
 use crate::extremes::extreme_bytes;
@@ -203,6 +204,7 @@ pub fn targets() -> Vec<Target> {
             .expect("mail waits"),
         model: None,
         chain: batch.items.iter().map(|item| item.proven.clone()).collect(),
+        joined: None,
     };
     let robots: Vec<Vec<u8>> = a.ledger.robots().map(Canonical::to_bytes).collect();
     let signer = {
@@ -288,6 +290,7 @@ pub fn targets() -> Vec<Target> {
             samples: vec![evidence.to_bytes()],
         },
         target::<EvidenceFile>("evidence file", vec![]),
+        target::<Pack>("pack", vec![]),
         Target {
             name: "passport",
             read: |bytes| passport::parse(bytes).is_ok(),

@@ -15,17 +15,19 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::record::peer::Peer;
 use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
-use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
+use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, InquiryPurpose};
 use carnet_peering::judge::SeenHead;
 use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
-use carnet_trust::evidence::{self, Evidence};
+use carnet_trust::evidence::{self, Evidence, HeadOrder};
+use carnet_trust::known::{Doubt, KnownHead};
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Status};
+use tracing::error;
 
 use self::home::NodeHome;
 use crate::node::Node;
@@ -55,6 +57,8 @@ pub struct Gateway {
 /// Evidence of another registry that its log key signed for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForeignEvidence {
+    /// The peer as it was known here before it was asked.
+    pub known: Peer,
     /// What was shown; it verified under the bundle of the peer when it arrived.
     pub evidence: Evidence,
     /// Its bytes, when they arrived, and why they are not fresh, if so.
@@ -150,7 +154,10 @@ impl Gateway {
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
                 checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
-                last_error: status.last_error.map_or(String::new(), |(_, text)| text),
+                last_error: match (status.doubt, status.last_error) {
+                    (Some(doubt), _) => format!("its word is doubted: {}", doubted(doubt)),
+                    (None, error) => error.map_or(String::new(), |(_, text)| text),
+                },
             })
         };
         peers.iter().filter_map(row).collect()
@@ -159,6 +166,11 @@ impl Gateway {
     /// The newest head that a peer showed and when it arrived here, for freshness; known on the leader.
     pub fn newest_head(&self, peer: Prefix) -> Option<(SeenHead, TimeMs)> {
         self.board.newest(peer)
+    }
+
+    /// Why this node doubts a peer's word, by what it saw of it.
+    pub fn doubt(&self, peer: Prefix) -> Option<Doubt> {
+        self.board.of(peer).and_then(|status| status.doubt)
     }
 
     /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, the last that was good.
@@ -177,17 +189,45 @@ impl Gateway {
         let known = known
             .map_err(|error| silent(error.to_string()))?
             .ok_or(InquireError::UnknownPeer(peer))?;
-        let judge = |bytes: &[u8]| judge(&known, peer, code, bytes).map(drop);
+        let judge = |bytes: &[u8]| {
+            let (_, _, order) = self::judge(&known, peer, code, bytes)?;
+            Ok(match order {
+                HeadOrder::Same | HeadOrder::Extends | HeadOrder::NotJoined => Answered::Newest,
+                HeadOrder::Older | HeadOrder::RolledBack | HeadOrder::OtherHistory => {
+                    Answered::Lagging
+                }
+            })
+        };
         let inquired = self
             .inquirer
             .inquire(peer, code, purpose, patience, judge)
             .await?;
         // What was kept is judged again: the peer's bundle may be a newer one by now.
-        let evidence = self::judge(&known, peer, code, &inquired.evidence).map_err(silent)?;
+        let judged = self::judge(&known, peer, code, &inquired.evidence);
+        let (evidence, head, order) = judged.map_err(silent)?;
+        let new = match order {
+            HeadOrder::OtherHistory => self
+                .board
+                .doubt(peer, Doubt::OtherHistory)
+                .then_some(Doubt::OtherHistory),
+            _ => self.board.showed(peer, head),
+        };
+        if let Some(doubt) = new {
+            error!(%peer, "a peer is doubted from now on: {}", doubted(doubt));
+        }
         Ok(ForeignEvidence {
+            known,
             evidence,
             fetched: inquired,
         })
+    }
+}
+
+fn doubted(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Fork => "it showed two histories",
+        Doubt::OtherHistory => "it shows a log that does not extend the one taken in",
+        Doubt::RolledBack => "it was restored from a copy",
     }
 }
 
@@ -197,8 +237,13 @@ impl Drop for Gateway {
     }
 }
 
-/// Whether bytes are evidence about a code from the log of a peer's bundle.
-fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Evidence, String> {
+/// Whether bytes are evidence about a code from the log of a peer's bundle, and how its head goes with the one taken in.
+fn judge(
+    peer: &Peer,
+    prefix: Prefix,
+    code: &Code,
+    bytes: &[u8],
+) -> Result<(Evidence, KnownHead, HeadOrder), String> {
     let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
     if evidence.code != *code {
         return Err("it is about another code".into());
@@ -207,10 +252,17 @@ fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Evide
         prefix,
         incarnation: peer.bundle.incarnation,
     };
-    evidence
+    let proven = evidence
         .verify(&peer.bundle.log_key, &origin)
         .map_err(|error| error.to_string())?;
-    Ok(evidence)
+    // When its map head was made is not known here; the verdict says more.
+    let order = proven.against(peer.size_seen, &peer.root_seen, TimeMs::MAX);
+    let head = KnownHead {
+        size: proven.size(),
+        root: *proven.checkpoint().root(),
+        time: proven.time(),
+    };
+    Ok((evidence, head, order))
 }
 
 /// Connections to nodes of peers, over the federation plane.

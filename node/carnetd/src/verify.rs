@@ -2,16 +2,21 @@
 //!
 //! The judgement is `carnet_trust::verdict`; this room fetches and carries.
 
+mod pack;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::Subject;
 use carnet_domain::log::passport::{self, IdentityRecord};
+use carnet_domain::record::RecallStatus;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
@@ -20,7 +25,10 @@ use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
 use carnet_trust::bundle::{PinnedBundle, of_file};
-use carnet_trust::evidence::{self, Evidence, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::evidence::{self, Evidence, ProvenEvidence, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::known::{
+    Doubt, Ending, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source,
+};
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, judge};
 use carnet_wire::status::ApiError;
@@ -49,6 +57,8 @@ pub struct Verifier {
     pub(crate) gateway: Arc<Gateway>,
     keyring: Arc<dyn Keyring>,
     passport_chain: Vec<Vec<u8>>,
+    /// The newest pack that was made, and one maker at a time.
+    pack: tokio::sync::Mutex<pack::Made>,
 }
 
 impl Verifier {
@@ -78,6 +88,7 @@ impl Verifier {
             gateway,
             keyring,
             passport_chain,
+            pack: tokio::sync::Mutex::default(),
         })
     }
 
@@ -169,6 +180,7 @@ impl Verifier {
             .iter()
             .find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
         let why = InquiryPurpose::parse("verify").map_err(ApiError::internal)?;
+        let mut known = self.known(&registry, &peers, code)?;
 
         let issuer = match owner {
             Some(peer) => Some(self.ask(peer, code, &why).await?),
@@ -195,6 +207,9 @@ impl Verifier {
             custodians.push(party);
         }
         let now = self.node.clock.wall();
+        for party in issuer.iter().chain(&custodians) {
+            self.also_known(&mut known, party)?;
+        }
         let input = Input {
             verifier: me,
             code: *code,
@@ -203,29 +218,11 @@ impl Verifier {
                 .iter()
                 .map(Party::input)
                 .collect::<Result<_, _>>()?,
-            agreements: owner
-                .map(|peer| peer.agreements.clone())
-                .unwrap_or_default(),
-            suspended: owner
-                .map(|peer| {
-                    let suspended = peer.suspended.iter();
-                    // By log time, as the registry itself judges an offer: two clocks would give two answers.
-                    let log_time = registry.log_time;
-                    let suspended = suspended.filter(|suspension| log_time < suspension.until);
-                    suspended.map(|one| one.agreement.to_string()).collect()
-                })
-                .unwrap_or_default(),
+            known: Some(known),
             own_age_max: OWN_AGE_MAX,
         };
         let verdict = judge(purpose, &input, now);
-        let file = self.file(
-            (code, slots),
-            now,
-            &input,
-            issuer.as_ref(),
-            &custodians,
-            owner,
-        )?;
+        let file = self.file((code, slots), now, me, issuer.as_ref(), &custodians)?;
         Ok((verdict.to_bytes(), file))
     }
 
@@ -255,7 +252,84 @@ impl Verifier {
             refresh: OWN_AGE_MAX,
             valid_to: TimeMs::MAX,
         };
-        Ok(Party::new(bundle, evidence, false))
+        Ok(Party::new(bundle, evidence, None))
+    }
+
+    /// What this registry knows for a verdict on a code, before anybody is asked.
+    fn known(&self, registry: &Registry, peers: &[Peer], code: &Code) -> Result<Known, ApiError> {
+        let records = Records(self.node.state.engine());
+        let storage = |error: StorageFault| ApiError::internal(error);
+        // As of its log time, as the registry itself judges an offer: two clocks would give two answers. A node that is cut
+        // off from its cluster has an old state, and says so.
+        let mut known = Known::nothing(Source::Store, registry.log_time);
+        for peer in peers {
+            let Some(primary) = peer.bundle.primary() else {
+                continue;
+            };
+            let of_peer = self.known_registry(peer, primary, registry.log_time);
+            known.registries.insert(primary, of_peer);
+            known.agreements.extend(peer.agreements.iter().cloned());
+            known.suspended.extend(peer.suspended.iter().cloned());
+        }
+        let key = Subject::robot(code).key();
+        if let Some(robot) = records.robot(code).map_err(storage)? {
+            for identity in robot.identities() {
+                self.end_of(&mut known, identity)?;
+            }
+            known
+                .robots
+                .insert(key, KnownRobot::of(&robot, &registry.prefix));
+        }
+        self.end_of(&mut known, key)?;
+        let model = code.model_id();
+        let recalls = records.recalls_of(&model).map_err(storage)?;
+        let binding = recalls
+            .into_iter()
+            .filter(|recall| recall.status == RecallStatus::InForce);
+        known.recalls.extend(binding.map(|recall| KnownRecall {
+            notice: recall.notice,
+            models: vec![model],
+        }));
+        Ok(known)
+    }
+
+    /// What is known of a peer: by its record, and by what this node saw of it.
+    fn known_registry(&self, peer: &Peer, primary: Prefix, log_time: TimeMs) -> KnownRegistry {
+        let head = (peer.size_seen > 0).then_some(KnownHead {
+            size: peer.size_seen,
+            root: peer.root_seen,
+            time: log_time,
+        });
+        let doubt = match peer.quarantined {
+            true => Some(Doubt::Fork),
+            false => self.gateway.doubt(primary),
+        };
+        KnownRegistry { head, doubt }
+    }
+
+    /// What is known of the identities that a registry shows, and of that registry as it was when it was asked.
+    fn also_known(&self, known: &mut Known, party: &Party) -> Result<(), ApiError> {
+        let identities = party.proven.iter().flat_map(ProvenEvidence::identities);
+        for identity in identities {
+            self.end_of(known, identity)?;
+        }
+        if let Some(peer) = &party.peer
+            && let Some(primary) = peer.bundle.primary()
+        {
+            let of_peer = self.known_registry(peer, primary, known.at);
+            known.registries.insert(primary, of_peer);
+        }
+        Ok(())
+    }
+
+    fn end_of(&self, known: &mut Known, identity: Digest) -> Result<(), ApiError> {
+        let records = Records(self.node.state.engine());
+        let ends = records.ends(&identity).map_err(ApiError::internal)?;
+        if let Some(ended) = ends.and_then(|ends| ends.proven) {
+            let robot = known.robots.entry(identity).or_default();
+            robot.ended = Some(Ending::of(&ended));
+        }
+        Ok(())
     }
 
     /// What a peer shows now, or what it showed last.
@@ -268,94 +342,76 @@ impl Verifier {
             .gateway
             .inquire(primary, code, why, INQUIRY_PATIENCE)
             .await;
-        let evidence = match found {
-            Ok(found) => Some(found.evidence),
+        Ok(match found {
+            Ok(found) => {
+                let bundle = found.known.bundle.clone();
+                Party::new(bundle, Some(found.evidence), Some(found.known))
+            }
             Err(error) => {
                 debug!(%error, "no evidence from a peer");
-                None
+                Party::new(peer.bundle.clone(), None, Some(peer.clone()))
             }
-        };
-        Ok(Party::new(peer.bundle.clone(), evidence, peer.quarantined))
+        })
     }
 
-    /// The same input as a file that needs no network: with the bundles and agreements as their roots signed them.
+    /// What was shown as a file that needs no network, with the bundles as their roots signed them. Those who verify it have our
+    /// own pinned; it is added where an operator exported it beside the keys.
     fn file(
         &self,
         (code, slots): (&Code, &[u8]),
         now: TimeMs,
-        input: &Input,
+        verifier: Prefix,
         issuer: Option<&Party>,
         custodians: &[Party],
-        owner: Option<&Peer>,
     ) -> Result<Vec<u8>, ApiError> {
         let party = |party: &Party| -> Result<Option<FileParty>, ApiError> {
-            let Some(prefix) = party.bundle.primary() else {
+            let Some(registry) = party.bundle.primary() else {
                 return Ok(None);
             };
-            let signed = if prefix == input.verifier {
+            let bundle = if registry == verifier {
                 self.own_bundle()
             } else {
-                self.statements(prefix)?.0
+                self.signed_bundle(registry)?
             };
             let evidence = party
                 .evidence
                 .as_ref()
                 .map(|evidence| Blob(evidence.clone().showing(slots).to_bytes()));
-            Ok(signed.map(|bundle| FileParty { bundle, evidence }))
+            Ok(Some(FileParty {
+                registry,
+                bundle,
+                evidence,
+            }))
         };
         let mut shown = Vec::new();
         for custodian in custodians {
             shown.extend(party(custodian)?);
         }
-        let agreements = match owner.and_then(|peer| peer.bundle.primary()) {
-            Some(prefix) => self.statements(prefix)?.1,
-            None => Vec::new(),
-        };
-        let quarantined = issuer
-            .into_iter()
-            .chain(custodians)
-            .filter(|party| party.quarantined);
         let file = EvidenceFile {
             version: FILE_VERSION,
-            verifier: input.verifier,
+            verifier,
             code: *code,
             saved_at: now,
             issuer: issuer.map(party).transpose()?.flatten(),
             custodians: shown,
-            agreements,
-            suspended: input.suspended.clone(),
-            quarantined: quarantined
-                .filter_map(|party| party.bundle.primary())
-                .collect(),
         };
         Ok(file.to_file())
     }
 
-    /// The newest bundle of a peer and the agreements kept with it, as signed. Its record names the leaves, however many
-    /// statements followed them.
-    fn statements(&self, peer: Prefix) -> Result<(Option<Signed>, Vec<Signed>), ApiError> {
+    /// The newest bundle of a peer as its roots signed it. Its record names the leaf, however many statements followed it.
+    fn signed_bundle(&self, peer: Prefix) -> Result<Option<Signed>, ApiError> {
         let records = Records(self.node.state.engine());
         let storage = |error: StorageFault| ApiError::internal(error);
         let Some(peer) = records.peer(&peer).map_err(storage)? else {
-            return Ok((None, Vec::new()));
+            return Ok(None);
         };
-        let stated = |index: u64| -> Result<Option<Statement>, ApiError> {
-            let leaf = records.leaf(index).map_err(storage)?;
-            let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
-            let event = event.flatten();
-            Ok(event.and_then(|event| Statement::from_bytes(&event.0).ok()))
-        };
-        let bundle = match stated(peer.bundle_leaf)? {
-            Some(Statement::Recognise { bundle, .. }) => Some(bundle),
-            _ => None,
-        };
-        let mut agreements = Vec::new();
-        for index in &peer.agreement_leaves {
-            if let Some(Statement::Agree { agreement }) = stated(*index)? {
-                agreements.push(agreement);
-            }
+        let leaf = records.leaf(peer.bundle_leaf).map_err(storage)?;
+        let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
+        let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
+        match stated.transpose().map_err(ApiError::internal)? {
+            Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
+            _ => Ok(None),
         }
-        Ok((bundle, agreements))
     }
 
     /// Our own bundle as our roots signed it, if the operator exported one beside the keys.
@@ -370,13 +426,15 @@ impl Verifier {
 struct Party {
     bundle: Bundle,
     evidence: Option<Evidence>,
-    quarantined: bool,
+    proven: Option<ProvenEvidence>,
+    /// The peer as it was known before it was asked; none for our own.
+    peer: Option<Peer>,
     /// Where its newest custody link says that the robot went.
     moved_to: Option<Prefix>,
 }
 
 impl Party {
-    fn new(bundle: Bundle, evidence: Option<Evidence>, quarantined: bool) -> Self {
+    fn new(bundle: Bundle, evidence: Option<Evidence>, peer: Option<Peer>) -> Self {
         let origin = bundle.primary().map(|prefix| Origin {
             prefix,
             incarnation: bundle.incarnation,
@@ -398,7 +456,8 @@ impl Party {
         Self {
             bundle,
             evidence,
-            quarantined,
+            proven,
+            peer,
             moved_to,
         }
     }
@@ -407,7 +466,6 @@ impl Party {
         Ok(EvidenceInput {
             bundle: PinnedBundle::of_state(self.bundle.clone()).map_err(ApiError::internal)?,
             evidence: self.evidence.as_ref().map(Evidence::to_bytes),
-            quarantined: self.quarantined,
         })
     }
 }

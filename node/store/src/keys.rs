@@ -228,6 +228,11 @@ pub fn ends(identity: &Digest) -> Vec<u8> {
     join(&[b"i", &identity.0])
 }
 
+/// `ended`: what the keys of [`ends`] begin with.
+pub fn ends_of_all() -> Vec<u8> {
+    b"i".to_vec()
+}
+
 /// `ended`: a peer's claim.
 pub fn claim(peer: &Prefix, identity: &Digest) -> Vec<u8> {
     join(&[b"c", peer.as_str().as_bytes(), &identity.0])

@@ -24,7 +24,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -268,6 +268,24 @@ impl<'a> Records<'a> {
     /// What is known of the end of an identity.
     pub fn ends(&self, identity: &Digest) -> Result<Option<Ends>, StorageFault> {
         self.one(Family::Ended, &keys::ends(identity))
+    }
+
+    /// Identities whose end is proven, in order.
+    pub fn proven_ends(&self, count_max: usize) -> Result<Vec<(Digest, Ended)>, StorageFault> {
+        let mut out = Vec::new();
+        let low = keys::ends_of_all();
+        let end = keys::after_prefix(&low);
+        for (key, bytes) in self
+            .0
+            .scan(Family::Ended, &low, end.as_deref(), count_max)?
+        {
+            let ends: Ends = of_stored(Family::Ended, &key, &bytes)?;
+            let identity = key.get(low.len()..).and_then(|key| key.try_into().ok());
+            let identity =
+                identity.ok_or_else(|| corrupt(Family::Ended, &key, "a key of another length"))?;
+            out.extend(ends.proven.map(|ended| (Digest(identity), ended)));
+        }
+        Ok(out)
     }
 
     /// A peer's claim that an identity ended.

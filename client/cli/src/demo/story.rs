@@ -268,7 +268,7 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
     });
     line!(
         stage,
-        "evidence file verified offline, with nothing but pinned roots",
+        "evidence file verified offline, with pinned bundles and our own pack",
         {
             let value = verdict(offline(world, stage, &evidence, &pins)?, "VALID")?;
             Ok((
@@ -575,10 +575,16 @@ fn offline(
     file: &str,
     pins: &[String; 2],
 ) -> Result<(i32, Value), String> {
+    let pack = format!("{file}.pack");
+    let arguments = ["pack", "save", "--file", &pack];
+    world.note(stage, "49-regulator", &arguments);
+    world.ask("49-regulator", &arguments)?;
     let arguments = [
         "verify",
         "--file",
         file,
+        "--pack",
+        &pack,
         "--purpose",
         "operation",
         "--own",

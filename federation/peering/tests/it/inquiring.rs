@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::code::Code;
 use carnet_peering::home::Home;
-use carnet_peering::inquirer::{Fetched, InquireError, Inquirer, InquiryPurpose};
+use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, InquiryPurpose};
 use carnet_trust::evidence;
 
 use crate::world::{ENDPOINT, Lines, World, two};
@@ -42,7 +42,11 @@ impl Asked {
         let judge = |bytes: &[u8]| {
             let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
             let proven = evidence.verify(&peer.bundle.log_key, &origin);
-            proven.map(drop).map_err(|error| error.to_string())
+            let proven = proven.map_err(|error| error.to_string())?;
+            match proven.size() < peer.size_seen {
+                true => Ok(Answered::Lagging),
+                false => Ok(Answered::Newest),
+            }
         };
         let purpose = InquiryPurpose::parse("border-inspection").unwrap();
         self.inquirer
@@ -96,8 +100,58 @@ async fn without_any_evidence_there_is_none() {
     let patience = Duration::from_secs(60);
     let error = asked
         .inquirer
-        .inquire(stranger, &asked.code, &purpose, patience, |_| Ok(()))
+        .inquire(stranger, &asked.code, &purpose, patience, |_| {
+            Ok(Answered::Newest)
+        })
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "81 is not a peer");
+}
+
+/// A server that lags, or a registry that was restored, answers with less than was taken in: it is not kept, the next endpoint
+/// is asked, and only when none has more it is the answer, for the verdict to say so.
+#[tokio::test]
+async fn an_older_head_than_was_taken_in_is_the_last_answer_to_be_used() {
+    let asked = asked();
+    let live = asked.ask().await.unwrap();
+    // 44 takes in what 86 published since; the old answer is served still.
+    let old = live.evidence.to_vec();
+    asked.a.offer(2..3, asked.b.prefix());
+    asked.a.publish();
+    let batch = {
+        let country = asked.a.country.lock().unwrap();
+        country.mail(&asked.b.prefix(), 0, 0).unwrap()
+    };
+    asked.b.propose_foreign(batch).await.unwrap();
+    *asked.a.evidence.lock().unwrap() = Some(old.clone());
+    let found = asked.ask().await.unwrap();
+    let size = |bytes: &[u8]| {
+        let evidence = evidence::parse(bytes).unwrap();
+        evidence.map_head.index + 1
+    };
+    let known = asked.b.known(asked.a.prefix()).size_seen;
+    assert!(
+        size(&found.evidence) < known,
+        "the lagging answer, for want of a better one"
+    );
+    // A second node of 86 is up to date.
+    *asked.a.evidence.lock().unwrap() = None;
+    let second = "86.example:7105";
+    asked.lines.serve(second, &asked.a, Some(asked.b.prefix()));
+    let endpoints = vec![ENDPOINT.to_owned(), second.to_owned()];
+    asked
+        .b
+        .endpoints
+        .lock()
+        .unwrap()
+        .insert(asked.a.prefix(), endpoints);
+    let newest = asked.ask().await.unwrap();
+    assert!(known <= size(&newest.evidence));
+    let joined = evidence::parse(&newest.evidence).unwrap().joined;
+    assert!(known == size(&newest.evidence) || joined.is_some_and(|joined| joined.size == known));
+    // What lags never replaces what was kept.
+    *asked.a.evidence.lock().unwrap() = Some(old);
+    asked.ask().await.unwrap();
+    let kept = asked.inquirer.kept(asked.a.prefix(), &asked.code).unwrap();
+    assert_eq!(kept.0, newest.evidence);
 }

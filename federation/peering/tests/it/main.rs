@@ -5,5 +5,6 @@
 mod following;
 mod forks;
 mod inquiring;
+mod restored;
 mod serving;
 mod world;

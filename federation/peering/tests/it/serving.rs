@@ -260,6 +260,7 @@ async fn inquiries_over_the_rate_are_shed() {
             to: "86".into(),
             code: code.display_form(),
             purpose: "import-permit".into(),
+            known_size: 0,
         };
         served.service.inquire(from("44", message))
     };
@@ -291,6 +292,7 @@ async fn an_inquiry_says_why_and_about_what() {
             to: "86".into(),
             code: code.into(),
             purpose: purpose.into(),
+            known_size: 0,
         };
         let status = served.service.inquire(from("44", message)).await;
         match ApiError::of_status(&status.unwrap_err()) {

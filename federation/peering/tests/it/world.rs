@@ -218,7 +218,12 @@ impl Home for World {
         Ok(answers)
     }
 
-    async fn evidence(&self, _: Prefix, code: Code) -> Result<Option<Vec<u8>>, HomeError> {
+    async fn evidence(
+        &self,
+        _: Prefix,
+        code: Code,
+        known_size: u64,
+    ) -> Result<Option<Vec<u8>>, HomeError> {
         if let Some(bytes) = &*self.evidence.lock().unwrap() {
             return Ok(Some(bytes.clone()));
         }
@@ -236,7 +241,9 @@ impl Home for World {
             size: registry.published.as_ref().unwrap().size,
         };
         let built = evidence::build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
-        Ok(Some(built.unwrap().to_bytes()))
+        let mut built = built.unwrap();
+        built.joined = evidence::join(&country.ledger, &published, known_size).unwrap();
+        Ok(Some(built.to_bytes()))
     }
 }
 

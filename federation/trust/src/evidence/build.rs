@@ -10,13 +10,13 @@ use carnet_domain::log::leaf::{Leaf, Subject};
 use carnet_domain::log::map::{
     self, MapAnswer, MapFault, MapProof, MapValue, Page, PagePath, Pages,
 };
-use carnet_domain::log::merkle::{Nodes, inclusion_proof};
+use carnet_domain::log::merkle::{Nodes, consistency_proof, inclusion_proof};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::{Model, ModelStanding};
 
-use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, ModelProof, RobotProof};
+use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, Joined, ModelProof, RobotProof};
 
 /// Slots of an earlier custody leaf: code and link.
 const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
@@ -126,7 +126,25 @@ pub fn build<R: Reader>(
         robot,
         model,
         chain,
+        joined: None,
     })
+}
+
+/// That the published log extends the one of a size that the asker knows; nothing when it does not know a smaller one.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn join<R: Reader>(
+    reader: &R,
+    published: &Published<'_>,
+    known_size: u64,
+) -> Result<Option<Joined>, BuildError<R::Fault>> {
+    if known_size == 0 || published.size <= known_size {
+        return Ok(None);
+    }
+    let path = consistency_proof(&Stored(reader), known_size, published.size)?;
+    let size = known_size;
+    Ok(Some(Joined { size, path }))
 }
 
 fn robot_proof<R: Reader>(

@@ -61,6 +61,13 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
         if robot.status() == Some(RobotStatus::Released) {
             return returning(parties, path, robot);
         }
+        if let (None, Err(error)) = (robot.status(), robot.link()) {
+            // Neither the map nor the newest step shown tells whether it left.
+            return Err(lost(
+                ReasonCode::HiddenField,
+                format!("custody in {me}: {error}"),
+            ));
+        }
         if !departed(party, robot) {
             return Ok(Located {
                 path,
@@ -129,7 +136,11 @@ fn departed(party: &Party<'_>, robot: &ProvenRobot) -> bool {
         Some(status) => status == RobotStatus::Departed,
         None => {
             let link = robot.link().ok().flatten();
-            link.is_some_and(|link| whither(party, &link).is_some())
+            link.is_some_and(|link| {
+                // Who else offers or releases it has it; only our own admission ends that.
+                let elsewhere = link.from.is_some_and(|from| !party.bundle.owns(&from));
+                whither(party, &link).is_some() || (elsewhere && link.step != Step::Admit)
+            })
         }
     }
 }

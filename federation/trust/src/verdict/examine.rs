@@ -145,6 +145,8 @@ impl<'a> Case<'a> {
 
     fn examine(&mut self) -> Option<Proofs> {
         let input = self.input;
+        self.knowledge();
+        self.identities(None);
         // Custodians are opened first, so that what is broken there is said even when the issuer is not known.
         let custodians: Vec<_> = input.custodians.iter().map(|c| (c, self.open(c))).collect();
         let Some(issuer) = &input.issuer else {
@@ -203,6 +205,11 @@ impl<'a> Case<'a> {
             );
             return None;
         }
+        if self.state.is_none() {
+            parties
+                .iter()
+                .for_each(|party| self.identities(Some(party)));
+        }
         let located = self.follow(&parties, &all_seen);
         self.model(standing.as_ref(), seen);
         let located = located?;
@@ -210,10 +217,14 @@ impl<'a> Case<'a> {
         let robot = record.proven.robot()?;
         let shown = self.state(record, robot, all_seen[located.record]);
         if let (Some(model), Some(shown)) = (&standing, &shown) {
-            self.recalls(model, shown, robot, seen, clause.filter(|_| !home));
+            self.recalls(&model.recalls, shown, robot, seen, clause.filter(|_| !home));
+            self.own_recalls(model, shown, robot);
         }
+        self.own_record(shown.as_ref());
         self.filing(robot);
         self.place(&parties, &located);
+        self.ground(&parties, &located);
+        input.known.as_ref()?;
         Some(Proofs {
             _issuer: proven.clone(),
             _model: standing?,
@@ -225,12 +236,7 @@ impl<'a> Case<'a> {
     /// Reads and verifies the evidence of one registry.
     fn open(&mut self, given: &EvidenceInput) -> Option<ProvenEvidence> {
         let registry = given.bundle.primary();
-        if given.quarantined {
-            self.unknown(
-                ReasonCode::PeerQuarantined,
-                format!("{registry} showed two histories"),
-            );
-        }
+        self.doubted(&registry);
         if given.bundle.bundle().keyring == KeyringKind::File {
             self.argue(
                 ReasonCode::SingleKey,
@@ -256,7 +262,10 @@ impl<'a> Case<'a> {
         let proven = parse(bytes)
             .and_then(|evidence| evidence.verify(&given.bundle.bundle().log_key, &origin));
         match proven {
-            Ok(proven) if *proven.code() == self.input.code => Some(proven),
+            Ok(proven) if *proven.code() == self.input.code => {
+                self.head(&registry, &proven);
+                Some(proven)
+            }
             Ok(proven) => {
                 let other = proven.code().display_form();
                 self.argue(
@@ -289,17 +298,21 @@ impl<'a> Case<'a> {
             return Some((Allowed::AtHome, None));
         }
         let (me, other) = (self.input.verifier, issuer.primary());
-        let input = self.input;
+        // That nothing is known is said already.
+        let known = self.input.known.as_ref()?;
+        // By the log time of what is known, as the registry itself judges an offer: an old pack ends no suspension.
         let suspended = |a: &Agreement| {
+            let reference = a.reference();
+            let mut suspended = known.suspended.iter();
             self.purpose == Purpose::ImportPermit
-                && input.suspended.contains(&a.reference().to_string())
+                && suspended.any(|one| one.agreement == reference && known.at < one.until)
         };
         let between = |a: &Agreement| {
             let (one, two) = a.parties;
             (one == me && issuer.owns(&two)) || (two == me && issuer.owns(&one))
         };
         let in_force = || {
-            let all = input.agreements.iter();
+            let all = known.agreements.iter();
             all.filter(|a| between(a) && a.in_force(self.now))
         };
         // A version that is suspended brings no older one back.
@@ -317,7 +330,7 @@ impl<'a> Case<'a> {
             // Which clause covers it depends on the model; that it is not shown is said elsewhere.
             return None;
         };
-        let id = input.code.model_id();
+        let id = self.input.code.model_id();
         // Two countries may have several agreements: the clause that allows it decides, in whichever it stands.
         let mut clauses = usable().flat_map(|a| a.clauses.iter().map(move |clause| (a, clause)));
         let allowing = clauses.find(|(_, clause)| {

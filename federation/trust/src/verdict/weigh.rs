@@ -53,6 +53,24 @@ impl Case<'_> {
         located
     }
 
+    /// Recalls that bind in the own country and that the issuer does not name: no clause limits those.
+    pub(super) fn own_recalls(
+        &mut self,
+        model: &ModelStanding,
+        shown: &Standing,
+        robot: &ProvenRobot,
+    ) {
+        let (input, seen) = (self.input, self.known_seen());
+        let id = input.code.model_id();
+        let known = input.known.iter().flat_map(|known| &known.recalls);
+        let touching = known.filter(|recall| recall.models.contains(&id));
+        let unnamed = touching.map(|recall| &recall.notice).filter(|notice| {
+            let mut named = model.recalls.iter();
+            !named.any(|named| named.id == notice.id)
+        });
+        self.recalls(unnamed, shown, robot, seen, None);
+    }
+
     /// Approval and maker's standing, as the issuer shows them.
     pub(super) fn model(&mut self, model: Option<&ModelStanding>, seen: Seen) {
         let Some(model) = model else {
@@ -138,19 +156,21 @@ impl Case<'_> {
     }
 
     /// Recalls in force for the model that this robot owes.
-    pub(super) fn recalls(
+    pub(super) fn recalls<'n>(
         &mut self,
-        model: &ModelStanding,
+        notices: impl IntoIterator<Item = &'n RecallNotice>,
         shown: &Standing,
         robot: &ProvenRobot,
         seen: Seen,
         clause: Option<&Clause>,
     ) {
-        for notice in &model.recalls {
+        let here = self.own_word().map(|known| known.owed.clone());
+        let here = here.unwrap_or_default();
+        for notice in notices {
             if shown.remedied.contains(&notice.id) {
                 continue;
             }
-            let owed = shown.owed.contains(&notice.id);
+            let owed = shown.owed.contains(&notice.id) || here.contains(&notice.id);
             let matched = if owed {
                 Ok(true)
             } else {

@@ -1,14 +1,18 @@
 //! Every situation that a verdict distinguishes, each with its input and the verifier's time.
 
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
 use carnet_domain::rules::command::{Action, Command};
-use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::known::{Doubt, Ending, Ground, KnownRecall, KnownRobot, Source};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX};
 
 use crate::story::*;
@@ -26,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
     out.extend(recall_cases());
     out.extend(standing_cases());
     out.extend(broken_cases());
+    out.extend(known_cases());
     out
 }
 
@@ -108,26 +113,28 @@ fn abroad_cases() -> Vec<Case> {
     out.push(("admitted, heads in the future", input.clone(), before));
 
     let mut changed = input.clone();
-    changed.agreements.clear();
+    knows(&mut changed).agreements.clear();
     out.push(("admitted, no agreement", changed, now));
     let mut changed = input.clone();
-    changed.agreements[0]
+    knows(&mut changed).agreements[0]
         .clauses
         .retain(|c| c.recogniser != b.prefix);
     out.push(("admitted, no clause", changed, now));
     let mut changed = input.clone();
-    for clause in &mut changed.agreements[0].clauses {
+    for clause in &mut knows(&mut changed).agreements[0].clauses {
         clause.purposes = vec![carnet_domain::rules::command::Purpose::Transit];
     }
     out.push(("admitted, clause for transit only", changed, now));
     let mut changed = input.clone();
-    changed.suspended = vec![changed.agreements[0].reference().to_string()];
+    let known = knows(&mut changed);
+    known.suspended = vec![suspension(&known.agreements[0])];
     out.push(("admitted, agreement suspended", changed, now));
     let mut changed = input.clone();
-    let mut newer = changed.agreements[0].clone();
+    let known = knows(&mut changed);
+    let mut newer = known.agreements[0].clone();
     newer.version += 1;
-    changed.suspended = vec![newer.reference().to_string()];
-    changed.agreements.push(newer);
+    known.suspended = vec![suspension(&newer)];
+    known.agreements.push(newer);
     out.push(("admitted, newer version suspended", changed, now));
     let mut changed = input.clone();
     changed.issuer = None;
@@ -142,7 +149,7 @@ fn abroad_cases() -> Vec<Case> {
     changed.custodians.clear();
     out.push(("admitted, no evidence of the custodian", changed, now));
     let mut changed = input.clone();
-    changed.issuer.as_mut().expect("an issuer").quarantined = true;
+    doubt(&mut changed, a.prefix, Doubt::Fork);
     out.push(("admitted, issuer showed two histories", changed, now));
     let mut changed = input.clone();
     let mut bundle = a.bundle_of(2);
@@ -165,7 +172,7 @@ fn abroad_cases() -> Vec<Case> {
     out.push(("admitted, state hidden", changed, soon(&[&a, &b])));
     let shown = shown_without(12);
     let mut changed = input;
-    let hidden = evidence_showing(&mut a, code, &shown);
+    let hidden = evidence_to(&b, &mut a, code, &shown);
     changed.issuer.as_mut().expect("an issuer").evidence = Some(hidden.to_bytes());
     out.push(("admitted, custody hidden", changed, soon(&[&a, &b])));
     out
@@ -207,7 +214,7 @@ fn custody_cases() -> Vec<Case> {
     input.custodians = vec![ahead];
     out.push(("released, unknown to the verifier", input, soon(&[&a, &b])));
     let mut home = at_home(&mut a, code);
-    home.custodians = vec![given(&mut b, code)];
+    home.custodians = vec![given_to(&a, &mut b, code)];
     out.push(("home code, in transit abroad", home, soon(&[&a, &b])));
     admit(&mut b, 1);
     let input = asks(&mut b, &mut a, code);
@@ -218,7 +225,7 @@ fn custody_cases() -> Vec<Case> {
     ));
     done(&b.deliver(&mut a));
     let mut home = at_home(&mut a, code);
-    home.custodians = vec![given(&mut b, code)];
+    home.custodians = vec![given_to(&a, &mut b, code)];
     out.push(("home code, abroad", home, soon(&[&a, &b])));
     hold(&mut b, "regulator", code, HoldKind::Theft);
     let input = asks(&mut b, &mut a, code);
@@ -232,7 +239,7 @@ fn custody_cases() -> Vec<Case> {
     out.push(("admitted, offered back", input, soon(&[&a, &b])));
     depart(&mut b, &mut a, 2);
     let mut home = at_home(&mut a, code);
-    home.custodians = vec![given(&mut b, code)];
+    home.custodians = vec![given_to(&a, &mut b, code)];
     out.push(("home code, released home", home, soon(&[&a, &b])));
     let mut input = asks(&mut b, &mut a, code);
     input.issuer = Some(early);
@@ -307,7 +314,7 @@ fn recall_cases() -> Vec<Case> {
     out.push(("remedy owed", input.clone(), soon(&[&a, &b])));
     out.push(old("remedy owed, old heads", &out[out.len() - 1]));
     let mut graver = input;
-    for clause in &mut graver.agreements[0].clauses {
+    for clause in &mut knows(&mut graver).agreements[0].clauses {
         clause.recall_severity_max = Severity::Advisory;
     }
     out.push((
@@ -418,5 +425,108 @@ fn broken_cases() -> Vec<Case> {
     input = with_issuer(&input, |evidence| evidence.robot = other.robot);
     input.own_age_max = OWN_AGE_MAX;
     out.push(("home, another robot's leaf", input, soon(&[&a])));
+    out
+}
+
+/// Lets the verifier doubt a registry.
+pub(crate) fn doubt(input: &mut Input, registry: Prefix, doubt: Doubt) {
+    let known = knows(input).registries.entry(registry).or_default();
+    known.doubt = Some(doubt);
+}
+
+/// What the verifier's own country knows, and what of it is missing or old.
+fn known_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let input = asks(&mut b, &mut a, code);
+    let now = soon(&[&a, &b]);
+    let mut out: Vec<Case> = Vec::new();
+    let mut push = |name, change: &dyn Fn(&mut Input)| {
+        let mut changed = input.clone();
+        change(&mut changed);
+        out.push((name, changed, now));
+    };
+    push("admitted, nothing known", &|input| input.known = None);
+    push("admitted, not everything known", &|input| {
+        knows(input).whole = false;
+    });
+    push("admitted, known long ago", &|input| {
+        knows(input).at = carnet_kit::beginning();
+        input.own_age_max = DurationMs(1);
+    });
+    push("admitted, known in the future", &|input| {
+        knows(input).at = now.saturating_add(LATER);
+    });
+    push("admitted, issuer showed another history", &|input| {
+        doubt(input, a.prefix, Doubt::OtherHistory);
+    });
+    push("admitted, issuer was restored", &|input| {
+        doubt(input, a.prefix, Doubt::RolledBack);
+    });
+    let head = |input: &mut Input, change: &dyn Fn(&mut carnet_trust::known::KnownHead)| {
+        let known = knows(input).registries.get_mut(&a.prefix);
+        let head = known.and_then(|known| known.head.as_mut());
+        change(head.expect("a head was taken in"));
+    };
+    push("admitted, issuer's server lags", &|input| {
+        head(input, &|head| head.size = 1 << 20);
+    });
+    push("admitted, issuer's smaller head is later", &|input| {
+        head(input, &|head| {
+            head.size = 1 << 20;
+            head.time = carnet_kit::beginning();
+        });
+    });
+    push("admitted, issuer's head does not extend", &|input| {
+        head(input, &|head| head.root = Digest([1; 32]));
+    });
+    push("admitted, issuer's head is not joined", &|input| {
+        *input = with_issuer(input, |evidence| evidence.joined = None);
+    });
+    push("admitted, head not in the pack", &|input| {
+        let known = knows(input);
+        known.source = Source::Pack;
+        known.registries.clear();
+    });
+    let key = Subject::robot(&code).key();
+    let ending = Ending {
+        state: State::Scrapped,
+        by: a.prefix,
+    };
+    push("admitted, its end is known here", &|input| {
+        knows(input).robots.entry(key).or_default().ended = Some(ending);
+    });
+    let Ok(Some(robot)) = carnet_domain::record::ledger::Ledger::robot(&b.ledger, &code) else {
+        unreachable!("it was admitted");
+    };
+    let part = robot.identity_parts[0].identity;
+    push("admitted, a part of it ended with another", &|input| {
+        knows(input).robots.entry(part).or_default().ended = Some(ending);
+    });
+    push("admitted, stolen by our own record", &|input| {
+        let own = knows(input).robots.entry(key).or_default();
+        own.holds.push(HoldKind::Theft);
+    });
+    push("admitted, recalled by our own regulator", &|input| {
+        knows(input).recalls.push(KnownRecall {
+            notice: recall("R-9", Severity::StopUse, Predicate::all()),
+            models: vec![code.model_id()],
+        });
+    });
+    push("admitted for a time", &|input| {
+        let guest = KnownRobot {
+            ground: Some(Ground::Guest {
+                purpose: carnet_domain::rules::command::Purpose::Exhibition,
+            }),
+            ..KnownRobot::default()
+        };
+        knows(input).robots.insert(key, guest);
+    });
+    let mut c = Country::with_market("33");
+    befriend(&mut a, &mut c);
+    let mut third = asks(&mut c, &mut a, code);
+    third.custodians = vec![given_to(&c, &mut b, code)];
+    out.push(("a third country asks, admitted", third, soon(&[&a, &b, &c])));
     out
 }

@@ -9,7 +9,7 @@ use carnet_domain::machine::entry::ProvenHead;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, ModelStanding};
 use carnet_kit::Country;
 use carnet_trust::evidence::{
-    BuildError, EVIDENCE_VERSION, Evidence, ModelProof, Published, RobotProof,
+    BuildError, EVIDENCE_VERSION, Evidence, Joined, ModelProof, Published, RobotProof,
     SLOTS_FOR_AUTHORITIES, build,
 };
 
@@ -32,6 +32,7 @@ fn small(robot: RobotProof, model: Option<ModelProof>) -> Evidence {
         robot,
         model,
         chain: Vec::new(),
+        joined: None,
     }
 }
 
@@ -62,7 +63,7 @@ fn the_layout_of_evidence_is_frozen() {
         proof,
     };
     let head = concat!(
-        "8801",                                                           // version
+        "8902",                                                           // version
         "781d3836303030313130303030323030303030303030303030303030303031", // code
         "8262383600",                                                     // origin
         "646e6f7465",                                                     // checkpoint
@@ -80,14 +81,21 @@ fn the_layout_of_evidence_is_frozen() {
     let bytes = |evidence: Evidence| hex::encode(evidence.to_bytes());
     assert_eq!(
         bytes(small(absent.clone(), None)),
-        format!("{head}f680"),
+        format!("{head}f680f6"),
         "without a model"
     );
     assert_eq!(
-        bytes(small(absent, Some(model))),
-        format!("{head}{one}80"),
+        bytes(small(absent.clone(), Some(model))),
+        format!("{head}{one}80f6"),
         "with a model"
     );
+    let mut joined = small(absent, None);
+    joined.joined = Some(Joined {
+        size: 5,
+        path: vec![Digest([3; 32])],
+    });
+    let tail = "8205815820".to_owned() + &"03".repeat(32);
+    assert_eq!(bytes(joined), format!("{head}f680{tail}"), "joined");
 }
 
 fn verified(country: &Country, evidence: &Evidence) -> String {

@@ -1,54 +1,104 @@
-//! Evidence files: the same verdict as online, and no byte of one can be changed.
+//! Evidence files: judged offline with pins and a pack, they give the verdict that is given online; no byte of one can be
+//! changed; and what the bearer leaves out, adds or makes older never makes a robot VALID.
 
-use carnet_domain::bytes::code::Code;
+use std::collections::BTreeSet;
+
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::record::peer::Signed;
-use carnet_kit::Country;
+use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::leaf::Subject;
+use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_kit::evidence::{forged, known};
+use carnet_kit::{Country, befriend};
 use carnet_trust::evidence::Evidence;
+use carnet_trust::known::{Doubt, Ending, KnownRobot, Source};
 use carnet_trust::offline::{
-    EvidenceFile, FILE_VERSION, FileError, FileParty, Pin, Pins, Report, verify_file,
+    EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
 };
-use carnet_trust::verdict::{Input, OWN_AGE_MAX, Purpose, Value, judge};
+use carnet_trust::pack::{OpenedPack, PACK_VERSION, Pack, PackError, PackPeer};
+use carnet_trust::pins::{Pin, PinError, Pins};
+use carnet_trust::verdict::{Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, judge};
 
 use crate::story::*;
 
-fn pin(country: &Country) -> Pin {
-    let bundle = country.bundle_of(1);
-    Pin {
-        prefix: country.prefix,
-        roots: bundle.roots,
-        threshold: bundle.threshold,
+fn signed(country: &Country, bundle: &Bundle) -> Signed {
+    let bytes = bundle.to_bytes();
+    Signed {
+        signatures: country.root_signatures(&bytes),
+        bytes: Blob(bytes),
     }
+}
+
+fn pin(country: &Country) -> Pin {
+    Pin::of_bundle(&signed(country, &country.bundle_of(1))).expect("signed by its roots")
 }
 
 fn pins(own: &Country, countries: &[&Country]) -> Pins {
-    Pins {
-        own: own.prefix,
-        countries: countries.iter().map(|country| pin(country)).collect(),
-        suspended: Vec::new(),
-        quarantined: Vec::new(),
-        own_age_max: OWN_AGE_MAX,
-    }
+    let pinned = countries.iter().map(|country| pin(country)).collect();
+    Pins::new(own.prefix, pinned, OWN_AGE_MAX).expect("a set without contradiction")
 }
 
 fn party(country: &Country, evidence: Option<Vec<u8>>) -> FileParty {
-    let bytes = country.bundle_of(1).to_bytes();
     FileParty {
-        bundle: Signed {
-            signatures: country.root_signatures(&bytes),
-            bytes: Blob(bytes),
-        },
+        registry: country.prefix,
+        bundle: Some(signed(country, &country.bundle_of(1))),
         evidence: evidence.map(Blob),
     }
 }
 
-/// The file of a robot of `a` that was admitted by `b`, what it was made from, and when.
+/// The pack of a country that has these peers.
+fn pack_of(country: &Country, peers: &[&Country]) -> Pack {
+    let known = known(country);
+    let peer = |peer: &&Country| {
+        let of_peer = known.registries[&peer.prefix].clone();
+        let with = |agreement: &&carnet_domain::record::peer::Agreement| {
+            [agreement.parties.0, agreement.parties.1].contains(&peer.prefix)
+        };
+        PackPeer {
+            bundle: signed(peer, &peer.bundle_of(1)),
+            head: of_peer.head,
+            doubt: of_peer.doubt,
+            agreements: known.agreements.iter().filter(with).cloned().collect(),
+            suspended: Vec::new(),
+        }
+    };
+    let published = country.registry().published.expect("a closed log");
+    let telling = known
+        .robots
+        .iter()
+        .filter(|(_, robot)| robot.tells_something());
+    Pack {
+        version: PACK_VERSION,
+        registry: country.prefix,
+        incarnation: 0,
+        at: known.at,
+        whole: true,
+        head: Some(carnet_trust::known::KnownHead {
+            size: published.size,
+            root: published.root,
+            time: published.at,
+        }),
+        peers: peers.iter().map(peer).collect(),
+        robots: telling.map(|(key, robot)| (*key, robot.clone())).collect(),
+        recalls: known.recalls.clone(),
+    }
+}
+
+fn signed_pack(pack: &Pack, key: &SecretKey) -> Vec<u8> {
+    let content = pack.to_bytes();
+    let signature = key.sign(&Pack::message(&content));
+    Pack::to_file(content, signature)
+}
+
+/// The file of a robot of `a` that was admitted by `b`, `b`'s pack, what both were made from, and when.
 struct Saved {
     a: Country,
     b: Country,
     input: Input,
     file: EvidenceFile,
+    pack: Pack,
     now: TimeMs,
 }
 
@@ -56,7 +106,10 @@ fn saved() -> Saved {
     let (mut a, mut b) = two();
     let code = a.code(1);
     export(&mut a, &mut b, code, 1);
-    let input = asks(&mut b, &mut a, code);
+    let mut input = asks(&mut b, &mut a, code);
+    // A pack that was saved after the evidence: what it knows is at least as new.
+    done(&a.deliver(&mut b));
+    input.known = Some(known(&b));
     let now = soon(&[&a, &b]);
     let evidence = |input: Option<&carnet_trust::verdict::EvidenceInput>| {
         input.and_then(|input| input.evidence.clone())
@@ -68,22 +121,39 @@ fn saved() -> Saved {
         saved_at: now,
         issuer: Some(party(&a, evidence(input.issuer.as_ref()))),
         custodians: vec![party(&b, evidence(input.custodians.first()))],
-        agreements: vec![signed_agreement(&a, &b, &agreement(&a, &b))],
-        suspended: Vec::new(),
-        quarantined: Vec::new(),
     };
+    let pack = pack_of(&b, &[&a]);
     Saved {
         a,
         b,
         input,
         file,
+        pack,
         now,
     }
 }
 
+impl Saved {
+    fn pins(&self) -> Pins {
+        pins(&self.b, &[&self.a, &self.b])
+    }
+
+    fn open(&self, pack: &Pack) -> OpenedPack {
+        let bytes = signed_pack(pack, &self.b.key("log"));
+        OpenedPack::open(&bytes, &self.pins()).expect("a pack")
+    }
+}
+
 fn verify(saved: &Saved, file: &[u8]) -> Result<Report, FileError> {
-    let pins = pins(&saved.b, &[&saved.a, &saved.b]);
-    verify_file(file, &pins, None, Purpose::Operation, saved.now)
+    let pack = saved.open(&saved.pack);
+    verify_file(
+        file,
+        &saved.pins(),
+        Some(&pack),
+        None,
+        Purpose::Operation,
+        saved.now,
+    )
 }
 
 /// Verdict and reasons, or why there is none.
@@ -94,15 +164,26 @@ fn outcome(found: Result<Report, FileError>) -> String {
     }
 }
 
+fn starts(found: String, expected: &str) {
+    assert!(found.starts_with(expected), "{found}\nnot {expected}");
+}
+
 #[test]
 fn online_and_offline_give_the_same_verdict() {
-    let saved = saved();
+    let mut saved = saved();
+    if let Some(known) = &mut saved.input.known {
+        known.source = Source::Pack;
+        let head = saved.pack.head;
+        let own = known.registries.entry(saved.b.prefix).or_default();
+        own.head = head;
+    }
+    let pack = saved.open(&saved.pack);
     for purpose in Purpose::ALL {
         for later in [0, 7_200_000, 3 * 86_400_000] {
             let now = TimeMs(saved.now.0 + later);
-            let pins = pins(&saved.b, &[&saved.a, &saved.b]);
             let file = saved.file.to_file();
-            let offline = verify_file(&file, &pins, Some(&saved.file.code), *purpose, now);
+            let about = Some(&saved.file.code);
+            let offline = verify_file(&file, &saved.pins(), Some(&pack), about, *purpose, now);
             let offline = offline.expect("a file that can be read").verdict;
             assert_eq!(offline, judge(*purpose, &saved.input, now));
         }
@@ -118,8 +199,7 @@ fn every_step_of_a_good_file_is_explained() {
     assert!(report.steps.iter().all(|step| step.held), "{steps:#?}");
     for expected in [
         "ok   file: the digest holds",
-        "ok   bundle of 86: sequence 1, signed by the pinned roots",
-        "ok   agreement 49-86, version 1: signed by the roots of both parties",
+        "ok   bundle of 86: sequence 1, as pinned",
         "ok   robot in 86: it is the newest, status Departed",
         "ok   robot in 49: it is the newest, status InForce",
         "ok   verdict VALID for Operation",
@@ -129,6 +209,10 @@ fn every_step_of_a_good_file_is_explained() {
             "{expected}\n{steps:#?}"
         );
     }
+    assert!(
+        steps.iter().any(|step| step.starts_with("ok   pack of 49")),
+        "{steps:#?}"
+    );
 }
 
 #[test]
@@ -136,10 +220,12 @@ fn no_byte_of_a_file_can_be_flipped() {
     let saved = saved();
     let file = saved.file.to_file();
     assert_eq!(outcome(verify(&saved, &file)), "VALID");
+    let (pins, pack) = (saved.pins(), saved.open(&saved.pack));
     let mut bytes = file.clone();
     for at in 0..file.len() {
         bytes[at] ^= 1 << (at % 8);
-        match verify(&saved, &bytes) {
+        let (purpose, now) = (Purpose::Operation, saved.now);
+        match verify_file(&bytes, &pins, Some(&pack), None, purpose, now) {
             Ok(report) => {
                 let text = line(&report.verdict);
                 assert_eq!(report.verdict.value, Value::Invalid, "byte {at}: {text}");
@@ -157,18 +243,21 @@ fn no_byte_of_a_file_can_be_flipped() {
 fn no_beginning_of_a_file_is_a_file() {
     let saved = saved();
     let file = saved.file.to_file();
+    let read = |bytes: &[u8]| EvidenceFile::read(bytes);
     for length in 0..file.len() {
-        let found = verify(&saved, &file[..length]);
+        let found = read(&file[..length]);
         assert!(matches!(found, Err(FileError::Frame(_))), "{length} bytes");
     }
     let longer = [&file[..], &[0]].concat();
-    assert!(matches!(verify(&saved, &longer), Err(FileError::Frame(_))));
+    assert!(matches!(read(&longer), Err(FileError::Frame(_))));
 }
 
 /// A forger who makes the digest of the file anew is caught by signature or proof.
 #[test]
 fn no_byte_of_the_evidence_can_be_flipped() {
-    let Saved { mut input, now, .. } = saved();
+    let Saved { input, now, .. } = saved();
+    // What joins it to an older head is looked at only when it is larger.
+    let mut input = crate::cases::with_issuer(&input, |evidence| evidence.joined = None);
     let issuer = input.issuer.clone().and_then(|issuer| issuer.evidence);
     let good = issuer.expect("the issuer's evidence");
     let mut bytes = good.clone();
@@ -206,9 +295,6 @@ fn what_broke_is_named() {
             }
         })
     };
-    let starts = |found: String, expected: &str| {
-        assert!(found.starts_with(expected), "{found}\nnot {expected}");
-    };
     starts(
         evidence(&|e| e.checkpoint = e.checkpoint.replace("\n\n", "A\n\n")),
         "INVALID | EVIDENCE_BROKEN: 86: checkpoint: ",
@@ -222,20 +308,19 @@ fn what_broke_is_named() {
         "INVALID | EVIDENCE_BROKEN: 86: origin: ",
     );
     starts(
-        forged(&|file| file.custodians[0].bundle.signatures[0].signature.0[0] ^= 1),
+        forged(&|file| {
+            let bundle = file.custodians[0].bundle.as_mut().expect("a bundle");
+            bundle.signatures[0].signature.0[0] ^= 1;
+        }),
         "INVALID | BAD_SIGNATURE: bundle: ",
     );
     starts(
-        forged(&|file| file.agreements[0].signatures.truncate(3)),
-        "INVALID | BAD_SIGNATURE: agreement 49-86, version 1: not signed by the roots of 49",
-    );
-    starts(
-        forged(&|file| file.agreements.clear()),
-        "INDETERMINATE | NO_AGREEMENT: ",
+        forged(&|file| file.custodians[0].registry = saved.a.prefix),
+        "INVALID | BAD_SIGNATURE: bundle: ",
     );
     starts(
         forged(&|file| file.version = 7),
-        "the file has version 7, known is 1",
+        "the file has version 7, known is 2",
     );
 }
 
@@ -245,41 +330,22 @@ fn a_file_cannot_say_for_whom_it_is_judged() {
     let mut file = saved.file.clone();
     // Whoever pretends to be the issuer's own country needs no clause; the verifier knows better.
     file.verifier = saved.a.prefix;
-    file.agreements.clear();
-    let found = outcome(verify(&saved, &file.to_file()));
-    assert!(found.starts_with("INDETERMINATE | NO_AGREEMENT"), "{found}");
-}
-
-#[test]
-fn what_the_verifier_knows_beside_the_file_counts() {
-    let saved = saved();
-    let mut known = pins(&saved.b, &[&saved.a, &saved.b]);
-    known.quarantined = vec![saved.a.prefix];
-    let file = saved.file.to_file();
-    let report = verify_file(&file, &known, None, Purpose::Operation, saved.now);
-    let found = outcome(report);
-    assert!(
-        found.starts_with("INDETERMINATE | PEER_QUARANTINED"),
-        "{found}"
-    );
-
-    let only = pins(&saved.b, &[&saved.b]);
-    let report = verify_file(&file, &only, None, Purpose::Operation, saved.now);
-    let found = outcome(report);
-    assert!(
-        found.starts_with("INDETERMINATE | UNKNOWN_REGISTRY"),
-        "{found}"
-    );
+    let mut pack = saved.pack.clone();
+    pack.peers[0].agreements.clear();
+    let (pins, pack) = (saved.pins(), saved.open(&pack));
+    let (purpose, now) = (Purpose::Operation, saved.now);
+    let found = verify_file(&file.to_file(), &pins, Some(&pack), None, purpose, now);
+    starts(outcome(found), "INDETERMINATE | NO_AGREEMENT");
 }
 
 #[test]
 fn a_file_about_another_robot_is_refused() {
     let saved = saved();
     let other: Code = saved.a.code(2);
-    let pins = pins(&saved.b, &[&saved.a, &saved.b]);
     let found = verify_file(
         &saved.file.to_file(),
-        &pins,
+        &saved.pins(),
+        None,
         Some(&other),
         Purpose::Operation,
         saved.now,
@@ -291,4 +357,347 @@ fn a_file_about_another_robot_is_refused() {
             found: saved.file.code.display_form(),
         })
     );
+}
+
+/// A file without the pack of the own country is never VALID: whoever bears it left out what speaks against the robot.
+#[test]
+fn pins_and_evidence_alone_are_not_enough() {
+    let saved = saved();
+    let file = saved.file.to_file();
+    for purpose in Purpose::ALL {
+        let found = verify_file(&file, &saved.pins(), None, None, *purpose, saved.now);
+        let verdict = found.expect("a file that can be read").verdict;
+        let codes: Vec<_> = verdict.reasons.iter().map(|reason| reason.code).collect();
+        assert!(codes.contains(&ReasonCode::NoPack), "{verdict}");
+        assert_eq!(verdict.value, Value::Indeterminate, "{verdict}");
+    }
+}
+
+/// What the pack knows and a bearer does not say.
+fn packs(saved: &Saved) -> Vec<(&'static str, Pack, Purpose, &'static str)> {
+    let mut out = Vec::new();
+    let mut push = |name, purpose, expected, change: &dyn Fn(&mut Pack)| {
+        let mut pack = saved.pack.clone();
+        change(&mut pack);
+        out.push((name, pack, purpose, expected));
+    };
+    let (import, operation) = (Purpose::ImportPermit, Purpose::Operation);
+    push(
+        "suspended",
+        import,
+        "INDETERMINATE | NO_AGREEMENT",
+        &|pack| {
+            let peer = &mut pack.peers[0];
+            peer.suspended = vec![suspension(&peer.agreements[0])];
+        },
+    );
+    push(
+        "a later version without a clause",
+        operation,
+        "INDETERMINATE | NO_CLAUSE",
+        &|pack| {
+            let agreements = &mut pack.peers[0].agreements;
+            let mut newer = agreements[0].clone();
+            newer.version += 1;
+            newer.clauses.clear();
+            agreements.push(newer);
+        },
+    );
+    push(
+        "quarantined",
+        operation,
+        "INDETERMINATE | PEER_QUARANTINED",
+        &|pack| pack.peers[0].doubt = Some(Doubt::Fork),
+    );
+    push(
+        "restored",
+        operation,
+        "INDETERMINATE | ROLLED_BACK",
+        &|pack| pack.peers[0].doubt = Some(Doubt::RolledBack),
+    );
+    let ended = KnownRobot {
+        ended: Some(Ending {
+            state: State::Scrapped,
+            by: saved.a.prefix,
+        }),
+        ..KnownRobot::default()
+    };
+    let key = Subject::robot(&saved.file.code).key();
+    push("ended", operation, "INVALID | FINAL_STATE", &|pack| {
+        pack.robots = vec![(key, ended.clone())];
+    });
+    let held = KnownRobot {
+        holds: vec![HoldKind::Theft],
+        ..KnownRobot::default()
+    };
+    push("stolen", operation, "INVALID | BLOCKING_HOLD", &|pack| {
+        pack.robots = vec![(key, held.clone())];
+    });
+    push("old", operation, "STALE | TOO_OLD", &|pack| {
+        pack.at = TimeMs(pack.at.0 - DurationMs::from_days(2).0);
+    });
+    push("not whole", operation, "INDETERMINATE | NO_PACK", &|pack| {
+        pack.whole = false
+    });
+    push(
+        "older than the evidence",
+        operation,
+        "INDETERMINATE | HEAD_NOT_JOINED",
+        &|pack| {
+            let head = pack.peers[0].head.as_mut().expect("a head");
+            head.size = 2;
+        },
+    );
+    push(
+        "the peer was never heard of",
+        operation,
+        "INDETERMINATE | HEAD_NOT_JOINED",
+        &|pack| pack.peers.clear(),
+    );
+    out
+}
+
+#[test]
+fn what_the_pack_knows_counts_whatever_the_bearer_says() {
+    let saved = saved();
+    let file = saved.file.to_file();
+    for (name, pack, purpose, expected) in packs(&saved) {
+        let pack = saved.open(&pack);
+        let found = verify_file(&file, &saved.pins(), Some(&pack), None, purpose, saved.now);
+        let found = outcome(found);
+        let (value, reason) = expected.split_once(" | ").expect("value and reason");
+        assert!(found.starts_with(value), "{name}: {found}");
+        assert!(found.contains(reason), "{name}: {found}");
+    }
+}
+
+#[test]
+fn a_pack_is_opened_only_under_the_own_log_key() {
+    let saved = saved();
+    let (pins, bytes) = (saved.pins(), signed_pack(&saved.pack, &saved.b.key("log")));
+    let text = |bytes: &[u8], pins: &Pins| match OpenedPack::open(bytes, pins) {
+        Ok(pack) => format!("of {}", pack.known().at),
+        Err(error) => error.to_string(),
+    };
+    assert!(text(&bytes, &pins).starts_with("of 2026"), "opened");
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        assert!(OpenedPack::open(&changed, &pins).is_err(), "byte {at}");
+        assert!(OpenedPack::open(&bytes[..at], &pins).is_err(), "{at} bytes");
+    }
+    // The peer's log key, and a pack of the peer, whose word about itself would be the only one.
+    let other = signed_pack(&saved.pack, &saved.a.key("log"));
+    assert_eq!(
+        text(&other, &pins),
+        "the pack is not signed by the log key in the pinned bundle of 49"
+    );
+    let theirs = Pack {
+        registry: saved.a.prefix,
+        ..saved.pack.clone()
+    };
+    assert_eq!(
+        text(&signed_pack(&theirs, &saved.a.key("log")), &pins),
+        "the pack is of 86, the verifier's own country is 49"
+    );
+    let bundle = saved.b.bundle_of(1);
+    let by_roots = Pin::of_roots(saved.b.prefix, bundle.roots, 2).expect("roots");
+    let by_roots = Pins::new(saved.b.prefix, vec![by_roots], OWN_AGE_MAX).expect("pins");
+    assert!(matches!(
+        OpenedPack::open(&bytes, &by_roots),
+        Err(PackError::NoLogKey(_))
+    ));
+    // A pack in which a peer speaks for the verifier's own prefix contradicts the pins.
+    let mut greedy = saved.pack.clone();
+    let mut bundle = saved.a.bundle_of(2);
+    bundle.prefixes.push(saved.b.prefix);
+    greedy.peers[0].bundle = signed(&saved.a, &bundle);
+    let found = OpenedPack::open(&signed_pack(&greedy, &saved.b.key("log")), &pins);
+    assert!(matches!(
+        found,
+        Err(PackError::Pins(PinError::Overlap { .. }))
+    ));
+}
+
+#[test]
+fn pins_are_one_set_without_contradiction() {
+    let (a, b, c) = (
+        Country::with_market("86"),
+        Country::with_market("49"),
+        Country::with_market("81"),
+    );
+    let claims = |country: &Country, also: Prefix| {
+        let mut bundle = country.bundle_of(1);
+        bundle.prefixes.push(also);
+        Pin::of_bundle(&signed(country, &bundle)).expect("signed by its roots")
+    };
+    let text = |own: &Country, pins: Vec<Pin>| match Pins::new(own.prefix, pins, OWN_AGE_MAX) {
+        Ok(_) => "pinned".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(text(&b, vec![pin(&a), pin(&b)]), "pinned");
+    assert_eq!(
+        text(&b, vec![pin(&a), pin(&a), pin(&b)]),
+        "86 is pinned twice; pin its newest bundle only"
+    );
+    for order in [
+        vec![pin(&a), claims(&c, a.prefix), pin(&b)],
+        vec![claims(&c, a.prefix), pin(&a), pin(&b)],
+    ] {
+        starts(text(&b, order), "8");
+    }
+    assert_eq!(
+        text(&b, vec![pin(&b), claims(&c, b.prefix)]),
+        "49 and 81 both claim prefix 49"
+    );
+    assert_eq!(
+        text(&b, vec![pin(&a)]),
+        "49, the verifier's own country, is not pinned"
+    );
+    let roots = a.bundle_of(1).roots;
+    for threshold in [0, 4] {
+        let found = Pin::of_roots(a.prefix, roots.clone(), threshold);
+        assert!(matches!(found, Err(PinError::Threshold { .. })));
+    }
+    // Signed by others than the roots that it names.
+    let stolen = signed(&b, &a.bundle_of(1));
+    assert!(matches!(Pin::of_bundle(&stolen), Err(PinError::Bundle(_))));
+}
+
+/// The six ways that ended in VALID and must not, as far as a file goes them.
+fn lies() -> Vec<(&'static str, String, ReasonCode)> {
+    let mut out = Vec::new();
+    let mut push = |name, code, found: Result<Report, FileError>| {
+        out.push((name, outcome(found), code));
+    };
+    // 49 and 86 are peers of 81; the robot is of 86, which stayed silent or scrapped it long ago.
+    let mut a = Country::with_market("86");
+    let mut hostile = Country::with_market("49");
+    let mut own = Country::with_market("81");
+    befriend(&mut a, &mut own);
+    befriend(&mut hostile, &mut own);
+    a.must("maker", a.register(1));
+    let code = a.code(1);
+    let like = evidence(&mut a, code);
+    done(&a.deliver(&mut own));
+    done(&hostile.deliver(&mut own));
+    let ours = {
+        own.close();
+        let pack = pack_of(&own, &[&a, &hostile]);
+        signed_pack(&pack, &own.key("log"))
+    };
+    let now = soon(&[&a, &own, &hostile]);
+    let all = pins(&own, &[&own, &a, &hostile]);
+    let pack = OpenedPack::open(&ours, &all).expect("our pack");
+    let file = |issuer: FileParty| {
+        EvidenceFile {
+            version: FILE_VERSION,
+            verifier: own.prefix,
+            code,
+            saved_at: now,
+            issuer: Some(issuer),
+            custodians: Vec::new(),
+        }
+        .to_file()
+    };
+    let import = Purpose::ImportPermit;
+    let honest = file(party(&a, Some(like.to_bytes())));
+    let found = verify_file(&honest, &all, Some(&pack), None, import, now);
+    assert_eq!(outcome(found), "VALID", "the honest file");
+
+    for (name, prefix) in [
+        ("a country claims another's prefix", a.prefix),
+        ("a country claims the verifier's own prefix", own.prefix),
+    ] {
+        let mut bundle = hostile.bundle_of(7);
+        bundle.prefixes.push(prefix);
+        let lie = forged(&hostile, &hostile.key("log"), &like, now);
+        let issuer = FileParty {
+            registry: hostile.prefix,
+            bundle: Some(signed(&hostile, &bundle)),
+            evidence: Some(Blob(lie.to_bytes())),
+        };
+        let found = verify_file(&file(issuer), &all, Some(&pack), None, import, now);
+        push(name, ReasonCode::PrefixClaimed, found);
+    }
+
+    // 86 rotated its log key; the old one was stolen.
+    let mut rotated = a.bundle_of(2);
+    rotated.log_key = a.key("log-2").public();
+    let newer = Pin::of_bundle(&signed(&a, &rotated)).expect("signed by its roots");
+    let newer = Pins::new(own.prefix, vec![pin(&own), newer], OWN_AGE_MAX).expect("pins");
+    let lie = forged(&a, &a.key("log"), &like, now);
+    let stolen = file(party(&a, Some(lie.to_bytes())));
+    let found = verify_file(&stolen, &newer, Some(&pack), None, import, now);
+    push(
+        "a log key after its rotation",
+        ReasonCode::Superseded,
+        found,
+    );
+    // Before the rotation is known, a log that the stolen key makes now is not the one that was taken in.
+    let found = verify_file(&stolen, &all, Some(&pack), None, import, now);
+    push("a stolen log key", ReasonCode::RolledBack, found);
+    // No pack at all: what was left out is not missed.
+    let found = verify_file(&stolen, &all, None, None, import, now);
+    push("a stolen log key, no pack", ReasonCode::NoPack, found);
+    out
+}
+
+#[test]
+fn no_lie_in_a_file_is_valid() {
+    for (name, found, code) in lies() {
+        assert!(found.contains(&code.to_string()), "{name}: {found}");
+        assert!(!found.starts_with("VALID"), "{name}: {found}");
+    }
+}
+
+/// The reasons that the situations here reach.
+pub(crate) fn reached() -> BTreeSet<ReasonCode> {
+    lies().into_iter().map(|(_, _, code)| code).collect()
+}
+
+/// Repeated signatures and long lists cost no more than they are allowed to be long: the file is not read at all.
+#[test]
+fn lists_in_a_file_are_bounded() {
+    let saved = saved();
+    let mut file = saved.file.clone();
+    let bundle = file.custodians[0].bundle.as_mut().expect("a bundle");
+    let one = bundle.signatures[0].clone();
+    bundle.signatures = vec![one; 10_000];
+    assert!(matches!(
+        EvidenceFile::read(&file.to_file()),
+        Err(FileError::Content(_))
+    ));
+    let mut file = saved.file.clone();
+    while file.custodians.len() <= carnet_trust::offline::FILE_CUSTODIANS_MAX {
+        file.custodians.push(saved.file.custodians[0].clone());
+    }
+    assert!(matches!(
+        EvidenceFile::read(&file.to_file()),
+        Err(FileError::Content(_))
+    ));
+    let long = vec![0; carnet_trust::offline::FILE_BYTES_MAX + 1];
+    assert!(matches!(
+        EvidenceFile::read(&long),
+        Err(FileError::TooLong(_))
+    ));
+    let long = vec![0; carnet_trust::pack::PACK_BYTES_MAX + 1];
+    let found = OpenedPack::open(&long, &saved.pins());
+    assert!(matches!(found, Err(PackError::TooLong(_))));
+    let mut pack = saved.pack.clone();
+    pack.robots = vec![(nothing(), KnownRobot::default()); carnet_trust::pack::PACK_ROBOTS_MAX + 1];
+    let found = OpenedPack::open(&signed_pack(&pack, &saved.b.key("log")), &saved.pins());
+    assert!(matches!(found, Err(PackError::Decode(_))), "robots");
+    let mut pack = saved.pack.clone();
+    let recall = carnet_trust::known::KnownRecall {
+        notice: recall(
+            "R-1",
+            carnet_domain::record::Severity::Remedy,
+            carnet_domain::record::Predicate::all(),
+        ),
+        models: Vec::new(),
+    };
+    pack.recalls = vec![recall; carnet_trust::pack::PACK_RECALLS_MAX + 1];
+    let found = OpenedPack::open(&signed_pack(&pack, &saved.b.key("log")), &saved.pins());
+    assert!(matches!(found, Err(PackError::Decode(_))), "recalls");
 }

@@ -2,17 +2,20 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
-use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::peer::{Agreement, Bundle, Signed};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Agreement, Bundle, Suspension};
 use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
+use carnet_kit::evidence::known;
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::bundle::PinnedBundle;
-use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
+use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build, join};
+use carnet_trust::known::Known;
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};
 
 /// Two countries that recognise each other, with robot 1 of `86` registered there.
@@ -202,25 +205,53 @@ pub(crate) fn pinned_as(bundle: Bundle) -> PinnedBundle {
     PinnedBundle::of_state(bundle).expect("the bundle names a prefix")
 }
 
-pub(crate) fn given(country: &mut Country, code: Code) -> EvidenceInput {
-    let evidence = Some(evidence(country, code).to_bytes());
+/// What `country` shows `asker` of a code: joined to the head that the asker took in.
+pub(crate) fn evidence_to(
+    asker: &Country,
+    country: &mut Country,
+    code: Code,
+    shown: &[u8],
+) -> Evidence {
+    let mut evidence = evidence_showing(country, code, shown);
+    let Ok(peer) = asker.ledger.peer(&country.prefix);
+    if let Some(peer) = peer {
+        let registry = country.registry();
+        let published = Published {
+            origin: origin(country),
+            checkpoint: &registry.checkpoint,
+            size: registry.published.expect("the log is closed").size,
+        };
+        let joined = join(&country.ledger, &published, peer.size_seen);
+        evidence.joined = joined.expect("a log in memory");
+    }
+    evidence
+}
+
+/// What `country` answers when `asker` asks about a code.
+pub(crate) fn given_to(asker: &Country, country: &mut Country, code: Code) -> EvidenceInput {
+    let evidence = evidence_to(asker, country, code, SLOTS_FOR_AUTHORITIES);
     EvidenceInput {
         bundle: pinned(country),
-        evidence,
-        quarantined: false,
+        evidence: Some(evidence.to_bytes()),
     }
 }
 
-pub(crate) fn agreement(a: &Country, b: &Country) -> Agreement {
-    carnet_kit::agreement(a.prefix, b.prefix, 1)
+pub(crate) fn given(country: &mut Country, code: Code) -> EvidenceInput {
+    let asker = country.clone();
+    given_to(&asker, country, code)
 }
 
-/// The agreement with the signatures of both countries' roots.
-pub(crate) fn signed_agreement(a: &Country, b: &Country, agreement: &Agreement) -> Signed {
-    let bytes = agreement.to_bytes();
-    Signed {
-        signatures: [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat(),
-        bytes: Blob(bytes),
+/// What the input knows, to be changed.
+pub(crate) fn knows(input: &mut Input) -> &mut Known {
+    input.known.as_mut().expect("something is known")
+}
+
+/// A suspension that lasts.
+pub(crate) fn suspension(agreement: &Agreement) -> Suspension {
+    Suspension {
+        agreement: agreement.reference(),
+        number: 1,
+        until: TimeMs::MAX,
     }
 }
 
@@ -229,10 +260,9 @@ pub(crate) fn asks(verifier: &mut Country, issuer: &mut Country, code: Code) -> 
     Input {
         verifier: verifier.prefix,
         code,
-        issuer: Some(given(issuer, code)),
+        issuer: Some(given_to(verifier, issuer, code)),
         custodians: vec![given(verifier, code)],
-        agreements: vec![agreement(issuer, verifier)],
-        suspended: Vec::new(),
+        known: Some(known(verifier)),
         own_age_max: OWN_AGE_MAX,
     }
 }
@@ -244,8 +274,7 @@ pub(crate) fn at_home(country: &mut Country, code: Code) -> Input {
         code,
         issuer: Some(given(country, code)),
         custodians: Vec::new(),
-        agreements: Vec::new(),
-        suspended: Vec::new(),
+        known: Some(known(country)),
         own_age_max: OWN_AGE_MAX,
     }
 }
@@ -270,6 +299,14 @@ pub(crate) fn line(verdict: &Verdict) -> String {
 pub(crate) fn check(purpose: Purpose, input: &Input, now: TimeMs, expected: &str) -> Verdict {
     let verdict = judge(purpose, input, now);
     assert_eq!(line(&verdict), expected, "{purpose:?}\n{verdict}");
+    verdict
+}
+
+/// As [`check`] for operation, of a verdict that says more.
+pub(crate) fn check_begins(input: &Input, now: TimeMs, expected: &str) -> Verdict {
+    let verdict = judge(Purpose::Operation, input, now);
+    let found = line(&verdict);
+    assert!(found.starts_with(expected), "{found}\nnot {expected}");
     verdict
 }
 

@@ -1,12 +1,14 @@
 //! Verdicts over whole stories: registries, mail and evidence as on servers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
+use carnet_trust::evidence::{Evidence, RobotProof};
+use carnet_trust::known::Source;
 use carnet_trust::verdict::{Input, Purpose, ReasonCode, Value, Verdict, judge};
 
 use crate::cases::cases;
@@ -53,6 +55,7 @@ fn every_reason_is_reached() {
             reached.extend(all.map(|reason| reason.code));
         }
     }
+    reached.extend(crate::files::reached());
     let all: BTreeSet<ReasonCode> = ReasonCode::ALL.iter().copied().collect();
     let missing: Vec<_> = all.difference(&reached).collect();
     assert!(missing.is_empty(), "no situation reaches {missing:?}");
@@ -93,58 +96,151 @@ fn a_verdict_survives_its_canonical_bytes() {
     }
 }
 
-/// The input with one thing less, for each thing.
-fn poorer(input: &Input) -> Vec<Input> {
-    let mut out = Vec::new();
-    let mut push = |change: &dyn Fn(&mut Input)| {
-        let mut less = input.clone();
-        change(&mut less);
-        out.push(less);
-    };
-    push(&|input| input.issuer = None);
-    push(&|input| input.agreements.clear());
-    push(&|input| input.custodians.clear());
-    push(&|input| {
+/// A way to make an input poorer or older.
+type Less = (&'static str, fn(&mut Input));
+
+/// Everything that can be taken from an input, and every way in which what it holds may be older. What speaks against a robot
+/// stands in what the own country knows, and goes only with the whole of it.
+const LESS: &[Less] = &[
+    ("issuer", |input| input.issuer = None),
+    ("issuer's evidence", |input| {
         if let Some(issuer) = &mut input.issuer {
             issuer.evidence = None;
         }
-    });
-    push(&|input| {
+    }),
+    ("custodians", |input| input.custodians.clear()),
+    ("custodians' evidence", |input| {
         for custodian in &mut input.custodians {
             custodian.evidence = None;
         }
-    });
-    push(&|input| *input = crate::cases::with_issuer(input, |evidence| evidence.model = None));
-    push(&|input| *input = crate::cases::with_issuer(input, |evidence| evidence.chain.clear()));
-    out
-}
-
-#[test]
-fn removing_an_input_never_brings_a_verdict_nearer_to_valid() {
-    for (name, input, now) in cases() {
-        for purpose in Purpose::ALL {
-            let before = judge(*purpose, &input, now).value;
-            for (i, less) in poorer_of(&input).into_iter().enumerate() {
-                let after = judge(*purpose, &less, now);
-                // What was proven against the robot may be lost with its proof; then nothing is known.
-                let most = before.max(Value::Indeterminate);
-                assert!(
-                    after.value <= most,
-                    "{name}, {purpose:?}, without {i}: {before}\n{after}"
-                );
+    }),
+    ("model", |input| {
+        change(input, |evidence| evidence.model = None)
+    }),
+    ("chain", |input| {
+        change(input, |evidence| evidence.chain.clear());
+    }),
+    ("joined", |input| {
+        change(input, |evidence| evidence.joined = None)
+    }),
+    ("newest", |input| {
+        change(input, |evidence| {
+            if let RobotProof::Present { proven, .. } = evidence.robot.clone() {
+                evidence.robot = RobotProof::Included { proven };
             }
+        });
+    }),
+    ("state", |input| {
+        change(input, |evidence| {
+            *evidence = evidence.clone().showing(&crate::cases::shown_without(8));
+        });
+    }),
+    ("everything known", |input| input.known = None),
+    ("agreements", |input| {
+        if let Some(known) = &mut input.known {
+            known.agreements.clear();
+        }
+    }),
+    ("age of what is known", |input| {
+        if let Some(known) = &mut input.known {
+            known.at = carnet_kit::beginning();
+        }
+        input.own_age_max = DurationMs(1);
+    }),
+    ("a pack instead of the store", |input| {
+        if let Some(known) = &mut input.known {
+            known.source = Source::Pack;
+        }
+    }),
+    ("a part of what is known", |input| {
+        if let Some(known) = &mut input.known {
+            known.whole = false;
+            known.robots.clear();
+            known.recalls.clear();
+        }
+    }),
+];
+
+/// Changes all evidence that can be read.
+fn change(input: &mut Input, change: fn(&mut Evidence)) {
+    let parties = input.issuer.iter_mut().chain(&mut input.custodians);
+    for bytes in parties.filter_map(|party| party.evidence.as_mut()) {
+        if let Ok(mut evidence) = Evidence::from_bytes(bytes) {
+            change(&mut evidence);
+            *bytes = evidence.to_bytes();
         }
     }
 }
 
-/// Evidence that does not decode cannot be made poorer.
-fn poorer_of(input: &Input) -> Vec<Input> {
-    let readable = |bytes: &[u8]| carnet_trust::evidence::Evidence::from_bytes(bytes).is_ok();
-    let issuer = input.issuer.as_ref().and_then(|i| i.evidence.as_deref());
-    match issuer {
-        Some(bytes) if !readable(bytes) => Vec::new(),
-        _ => poorer(input),
+/// That what is poorer or older never raised a verdict. What was proven against the robot may be lost with its proof: then
+/// nothing is known. A fact that blocked may grow old: then one asks again. VALID is never reached either way.
+fn never_raised(before: &Verdict, after: &Verdict, what: &str) {
+    let aged = ["age", "later"].iter().any(|word| what.contains(word));
+    let least = if aged {
+        Value::Stale
+    } else {
+        Value::Indeterminate
+    };
+    let most = before.value.max(least);
+    assert!(after.value <= most, "{what}: {before}\n{after}");
+}
+
+#[test]
+fn removing_or_ageing_any_input_never_raises_a_verdict() {
+    let mut seen = BTreeSet::new();
+    for (name, input, now) in cases() {
+        for purpose in Purpose::ALL {
+            let before = judge(*purpose, &input, now);
+            seen.insert(before.value);
+            for (i, (what, less)) in LESS.iter().enumerate() {
+                let mut poorer = input.clone();
+                less(&mut poorer);
+                let after = judge(*purpose, &poorer, now);
+                never_raised(&before, &after, &format!("{name}, without {what}"));
+                let later = judge(
+                    *purpose,
+                    &input,
+                    now.saturating_add(DurationMs::from_days(3)),
+                );
+                never_raised(&before, &later, &format!("{name}, three days later"));
+                for (other, less) in &LESS[i..] {
+                    let mut poorest = poorer.clone();
+                    less(&mut poorest);
+                    let last = judge(*purpose, &poorest, now);
+                    never_raised(&after, &last, &format!("{name}, without {what}, {other}"));
+                }
+            }
+        }
     }
+    assert_eq!(seen.len(), Value::ALL.len(), "every value is begun from");
+}
+
+/// Every set of what can be taken away, from one robot of which everything is known: each step downward of the lattice.
+#[test]
+fn no_way_down_the_lattice_goes_up() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let input = asks(&mut b, &mut a, code);
+    let now = soon(&[&a, &b]);
+    let mut values = BTreeMap::new();
+    for set in 0_u32..1 << LESS.len() {
+        let mut poorer = input.clone();
+        for (_, (_, less)) in LESS.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1) {
+            less(&mut poorer);
+        }
+        let verdict = judge(Purpose::Operation, &poorer, now);
+        for at in (0..LESS.len()).filter(|at| set >> at & 1 == 1) {
+            let richer: &Verdict = &values[&(set & !(1 << at))];
+            never_raised(richer, &verdict, LESS[at].0);
+        }
+        values.insert(set, verdict);
+    }
+    let valid = values.values().filter(|v| v.value == Value::Valid).count();
+    assert!(
+        values[&0].value == Value::Valid && valid < 1 << 4,
+        "{valid} are VALID"
+    );
 }
 
 #[test]
@@ -184,9 +280,10 @@ fn reasons_say_what_broke() {
     let code = a.code(1);
     export(&mut a, &mut b, code, 1);
     let mut input = asks(&mut b, &mut a, code);
+    input = crate::cases::with_issuer(&input, |evidence| evidence.joined = None);
     let bytes = input.issuer.as_mut().and_then(|i| i.evidence.as_mut());
     let bytes = bytes.expect("evidence");
-    let at = bytes.len() - 40;
+    let at = bytes.len() - 41;
     bytes[at] ^= 1;
     let verdict = judge(Purpose::Operation, &input, soon(&[&a, &b]));
     assert_eq!(verdict.value, Value::Invalid);
@@ -206,11 +303,21 @@ fn an_admission_that_names_another_departure_is_not_believed() {
     admit(&mut b, 1);
     depart(&mut a, &mut witness, 1);
     let expected = "INDETERMINATE | CUSTODY_MISMATCH: 86 shows the robot as departed to 49, which shows no \
-                    admission that names this departure";
+                    admission that names this departure | OTHER_HISTORY: the 26 leaves of 86 do not extend the 26 \
+                    that are known";
     let input = asks(&mut b, &mut a, code);
     check(Purpose::Operation, &input, soon(&[&a, &b]), expected);
-    // Nor is what that registry says of the robot's end.
+    // Nor is what that registry says of the robot's end; what the verifier itself recorded is.
     scrap(&mut b, code);
     let input = asks(&mut b, &mut a, code);
-    check(Purpose::Operation, &input, soon(&[&a, &b]), expected);
+    let after = check_begins(
+        &input,
+        soon(&[&a, &b]),
+        "INVALID | FINAL_STATE: its code ended: 49 recorded Scrapped",
+    );
+    assert_eq!(
+        after.reasons.len(),
+        3,
+        "nothing of it by the custodian's evidence: {after}"
+    );
 }

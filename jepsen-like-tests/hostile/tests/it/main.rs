@@ -17,3 +17,4 @@ mod recalls;
 mod records;
 mod sessions;
 mod table;
+mod verdicts;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The files of this directory that hold attacks made by hand.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("admission.rs"),
     include_str!("custody.rs"),
     include_str!("extremes.rs"),
@@ -14,6 +14,7 @@ const SOURCES: [&str; 10] = [
     include_str!("recalls.rs"),
     include_str!("records.rs"),
     include_str!("sessions.rs"),
+    include_str!("verdicts.rs"),
 ];
 
 /// Names of the functions that stand under `#[test]`.

@@ -197,7 +197,12 @@ impl Home for NodeHome {
         }
     }
 
-    async fn evidence(&self, _: Prefix, code: Code) -> Result<Option<Vec<u8>>, HomeError> {
+    async fn evidence(
+        &self,
+        _: Prefix,
+        code: Code,
+        known_size: u64,
+    ) -> Result<Option<Vec<u8>>, HomeError> {
         // Every peer is an authority, and none sees owners: the same slots for all.
         self.read(move |node| {
             let Some(published) = node.state.published() else {
@@ -212,7 +217,12 @@ impl Home for NodeHome {
                 size: published.size,
             };
             let reader = MomentReader::of(&published);
-            match evidence::build(&reader, &head, &code, SLOTS_FOR_AUTHORITIES) {
+            let built = evidence::build(&reader, &head, &code, SLOTS_FOR_AUTHORITIES);
+            let built = built.and_then(|mut built| {
+                built.joined = evidence::join(&reader, &head, known_size)?;
+                Ok(built)
+            });
+            match built {
                 Ok(evidence) => Ok(Some(evidence.to_bytes())),
                 Err(error) => Err(HomeError::State(error.to_string())),
             }

@@ -27,6 +27,8 @@ pub enum RecordName {
     Registry,
     /// The identity record of a robot, signed with the passport key.
     SignedRecord(Code),
+    /// What a verifier takes along to judge evidence without this registry, signed with the log key.
+    Pack,
 }
 
 impl RecordName {
@@ -39,7 +41,7 @@ impl RecordName {
             Self::Recall(_) => Query::ListRecalls,
             Self::Transfer(_) => Query::ListTransfers,
             // Who is recognised, and by which agreement, is public: verdicts cite it.
-            Self::Peer(_) | Self::Registry | Self::SignedRecord(_) => Query::LogProof,
+            Self::Peer(_) | Self::Registry | Self::SignedRecord(_) | Self::Pack => Query::LogProof,
         }
     }
 }
@@ -54,6 +56,7 @@ impl fmt::Display for RecordName {
             Self::Transfer(id) => write!(f, "transfer {}", hex::encode(id.0)),
             Self::Peer(prefix) => write!(f, "peer {prefix}"),
             Self::Registry => f.write_str("registry"),
+            Self::Pack => f.write_str("pack"),
             Self::SignedRecord(code) => write!(f, "signed record of {code}"),
         }
     }

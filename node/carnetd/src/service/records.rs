@@ -121,7 +121,7 @@ impl Reading<'_> {
                 let found = records.registry().map_err(storage)?;
                 found.map(|record| Record::Registry(Box::new(view.registry(&record))))
             }
-            RecordName::SignedRecord(_) => None,
+            RecordName::SignedRecord(_) | RecordName::Pack => None,
         })
     }
 

@@ -201,6 +201,7 @@ impl RegistryService {
                 let signed = self.verifier.signed_record(code).await?;
                 signed.map(Record::Signed)
             }
+            RecordName::Pack => Some(Record::Signed(self.verifier.pack().await?)),
             _ => self.reading(caller).record(name, permitted)?,
         };
         let value = found.ok_or_else(|| ApiError::not_found(name))?;

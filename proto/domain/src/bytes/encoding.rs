@@ -65,13 +65,15 @@ pub mod tag {
     pub const RELEASE: &str = "carnet-release/1";
     /// Multiples of signatures that are checked together. Never signed or stored.
     pub const TOGETHER: &str = "carnet-together/1";
+    /// What a registry knows, signed with its log key for its own verifiers.
+    pub const PACK: &str = "carnet-pack/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 13] = [
+    pub const STRINGS: [&str; 14] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -85,6 +87,7 @@ pub mod tag {
         ROBOT_KEY,
         RELEASE,
         TOGETHER,
+        PACK,
     ];
 }
 

@@ -293,6 +293,7 @@ fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError>
         pb::RecordKind::Peer => RecordName::Peer(convert::prefix("name", name)?),
         pb::RecordKind::Registry => RecordName::Registry,
         pb::RecordKind::SignedRecord => RecordName::SignedRecord(convert::code("name", name)?),
+        pb::RecordKind::Pack => RecordName::Pack,
         pb::RecordKind::Unspecified => {
             return Err(ApiError::invalid("kind", "a kind of record is needed"));
         }
@@ -307,7 +308,10 @@ fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, Api
         pb::RecordKind::Recall => RecordsQuery::recalls(filter),
         pb::RecordKind::Transfer => RecordsQuery::transfers(filter),
         pb::RecordKind::Peer => RecordsQuery::peers(filter),
-        pb::RecordKind::Registry | pb::RecordKind::SignedRecord | pb::RecordKind::Unspecified => {
+        pb::RecordKind::Registry
+        | pb::RecordKind::SignedRecord
+        | pb::RecordKind::Pack
+        | pb::RecordKind::Unspecified => {
             Err(ApiError::invalid("kind", "there is no list of this kind"))
         }
     }

@@ -366,6 +366,7 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
                     (pb::RecordKind::Transfer, hex::encode(transfer(2).0)),
                     (pb::RecordKind::Peer, "44".into()),
                     (pb::RecordKind::Registry, String::new()),
+                    (pb::RecordKind::Pack, String::new()),
                 ])
                 .collect();
             let get = |stale_ok| {

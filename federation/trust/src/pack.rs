@@ -1,0 +1,257 @@
+//! The pack: what a registry knows and a verifier without a network must know, signed with its log key.
+//!
+//! ```text
+//! [ content bytes, signature ]   Ed25519 with the log key over "carnet-pack/1" ‖ content bytes
+//! content  [ version, registry, incarnation, at, whole, own head, [peer…], [[key, robot]…], [recall…] ]
+//! peer     [ signed bundle, head or null, doubt or null, [agreement…], [suspension…] ]
+//! ```
+//! Whoever bears evidence brings what speaks for the robot; the pack holds what may speak against it. It is opened under the
+//! verifier's own pinned bundle, and has an age like a head.
+
+use std::collections::BTreeMap;
+
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, tag};
+use carnet_domain::bytes::signature::{Signature, verify};
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::{AGREEMENTS_OF_PEER_MAX, List, PEERS_MAX, Sequence};
+use carnet_domain::record::peer::{Agreement, Signed, Suspension};
+
+use crate::bundle::{BundleError, PinnedBundle};
+use crate::known::{Doubt, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source};
+use crate::pins::{PinError, Pins, PrefixTable};
+
+/// The version of the content.
+pub const PACK_VERSION: u8 = 1;
+/// The largest pack in bytes.
+pub const PACK_BYTES_MAX: usize = 7 * 1024 * 1024;
+/// The most robots and identities in a pack. A registry that knows of more says that its pack is not whole.
+pub const PACK_ROBOTS_MAX: usize = 40_000;
+/// The most recalls in a pack.
+pub const PACK_RECALLS_MAX: usize = 4_096;
+
+/// A peer in the pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackPeer {
+    /// Its newest bundle, as its roots signed it.
+    pub bundle: Signed,
+    /// The newest head of its log that was taken in.
+    pub head: Option<KnownHead>,
+    /// Why its word is doubted.
+    pub doubt: Option<Doubt>,
+    /// Agreements with it.
+    pub agreements: Vec<Agreement>,
+    /// The newest suspension of each version that was ever suspended.
+    pub suspended: Vec<Suspension>,
+}
+carnet_domain::canonical_struct!(PackPeer {
+    bundle,
+    head,
+    doubt,
+    agreements: List<AGREEMENTS_OF_PEER_MAX>,
+    suspended: List<AGREEMENTS_OF_PEER_MAX>
+});
+
+/// The content of a pack, nothing of it verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// [`PACK_VERSION`].
+    pub version: u8,
+    /// Primary prefix of the registry that made it.
+    pub registry: Prefix,
+    /// Incarnation of its log.
+    pub incarnation: u64,
+    /// As of when, by its log time.
+    pub at: TimeMs,
+    /// Whether every robot and recall that a verdict could ask for is in it.
+    pub whole: bool,
+    /// The newest published head of its own log.
+    pub head: Option<KnownHead>,
+    /// Its peers.
+    pub peers: Vec<PackPeer>,
+    /// What it recorded about robots, ascending by the key of a code, body, part or robot's key.
+    pub robots: Vec<(Digest, KnownRobot)>,
+    /// Recalls that bind there.
+    pub recalls: Vec<KnownRecall>,
+}
+carnet_domain::canonical_struct!(Pack {
+    version,
+    registry,
+    incarnation: Sequence,
+    at,
+    whole,
+    head,
+    peers: List<PEERS_MAX>,
+    robots: List<PACK_ROBOTS_MAX>,
+    recalls: List<PACK_RECALLS_MAX>
+});
+
+impl Pack {
+    /// What the log key signs for these content bytes.
+    pub fn message(content: &[u8]) -> Vec<u8> {
+        [tag::PACK.as_bytes(), content].concat()
+    }
+
+    /// The bytes of the file.
+    pub fn to_file(content: Vec<u8>, signature: Signature) -> Vec<u8> {
+        (Blob(content), signature).to_bytes()
+    }
+}
+
+/// Why a pack is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PackError {
+    /// More bytes than allowed.
+    #[error("the pack has {0} bytes, allowed are {PACK_BYTES_MAX}")]
+    TooLong(usize),
+    /// Not canonical.
+    #[error("the file is not a pack, or is cut: {0}")]
+    Decode(#[source] DecodeError),
+    /// A version that this program does not know.
+    #[error("the pack has version {0}, known is {PACK_VERSION}")]
+    Version(u8),
+    /// The pack of another country.
+    #[error("the pack is of {found}, the verifier's own country is {own}")]
+    OtherCountry {
+        /// The verifier's.
+        own: Prefix,
+        /// The pack's.
+        found: Prefix,
+    },
+    /// The own country is pinned by its roots only.
+    #[error("{0} is pinned by its roots only: the log key that signs a pack stands in its bundle")]
+    NoLogKey(Prefix),
+    /// Not signed by the own log key.
+    #[error("the pack is not signed by the log key in the pinned bundle of {0}")]
+    Unsigned(Prefix),
+    /// Of another incarnation of the own log.
+    #[error("the pack is of incarnation {found}, the pinned bundle of {own} names {pinned}")]
+    Incarnation {
+        /// The own country.
+        own: Prefix,
+        /// Pinned.
+        pinned: u64,
+        /// The pack's.
+        found: u64,
+    },
+    /// A bundle in it does not hold.
+    #[error("a bundle in the pack does not hold")]
+    Bundle(#[from] BundleError),
+    /// It contradicts the pins.
+    #[error("the pack and the pins contradict each other")]
+    Pins(#[from] PinError),
+}
+
+/// A pack that the own log key signed. Only [`OpenedPack::open`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedPack {
+    known: Known,
+    bundles: BTreeMap<Prefix, PinnedBundle>,
+    content: Pack,
+}
+
+impl OpenedPack {
+    /// Opens a pack under the bundle of the verifier's own country.
+    ///
+    /// # Errors
+    /// It cannot be read, is not signed by the own log key, or contradicts what was pinned.
+    pub fn open(bytes: &[u8], pins: &Pins) -> Result<Self, PackError> {
+        if bytes.len() > PACK_BYTES_MAX {
+            return Err(PackError::TooLong(bytes.len()));
+        }
+        let (content, signature) =
+            <(Blob, Signature)>::from_bytes(bytes).map_err(PackError::Decode)?;
+        let own = pins.own();
+        let pinned = pins.of(&own).and_then(|pin| pin.bundle());
+        let bundle = pinned.ok_or(PackError::NoLogKey(own))?.bundle();
+        let message = Pack::message(&content.0);
+        // A pack of another country is said to be so, before its signature is found to be none of ours.
+        let pack = Pack::from_bytes(&content.0).map_err(PackError::Decode)?;
+        if pack.version != PACK_VERSION {
+            return Err(PackError::Version(pack.version));
+        }
+        if pack.registry != own {
+            let found = pack.registry;
+            return Err(PackError::OtherCountry { own, found });
+        }
+        if verify(&bundle.log_key, &message, &signature).is_err() {
+            return Err(PackError::Unsigned(own));
+        }
+        if pack.incarnation != bundle.incarnation {
+            let (pinned, found) = (bundle.incarnation, pack.incarnation);
+            return Err(PackError::Incarnation { own, pinned, found });
+        }
+        Self::of_signed(pack, pins)
+    }
+
+    fn of_signed(pack: Pack, pins: &Pins) -> Result<Self, PackError> {
+        let mut known = Known::nothing(Source::Pack, pack.at);
+        known.whole = pack.whole;
+        let mut table = PrefixTable::default();
+        for pin in pins.all() {
+            table.extend(pin.primary(), pin.prefixes())?;
+        }
+        let mut bundles = BTreeMap::new();
+        let head = pack.head;
+        known
+            .registries
+            .insert(pack.registry, KnownRegistry { head, doubt: None });
+        for peer in &pack.peers {
+            let bundle = peer_bundle(&peer.bundle, pins)?;
+            let primary = bundle.primary();
+            table.extend(primary, &bundle.bundle().prefixes)?;
+            let (head, doubt) = (peer.head, peer.doubt);
+            known
+                .registries
+                .insert(primary, KnownRegistry { head, doubt });
+            known.agreements.extend(peer.agreements.iter().cloned());
+            known.suspended.extend(peer.suspended.iter().cloned());
+            bundles.insert(primary, bundle);
+        }
+        known.robots = pack.robots.iter().cloned().collect();
+        known.recalls = pack.recalls.clone();
+        Ok(Self {
+            known,
+            bundles,
+            content: pack,
+        })
+    }
+
+    /// What it says.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Its content, for people.
+    pub fn content(&self) -> &Pack {
+        &self.content
+    }
+
+    /// The bundle of a peer in it.
+    pub fn bundle(&self, primary: &Prefix) -> Option<&PinnedBundle> {
+        self.bundles.get(primary)
+    }
+
+    /// The bundles of all peers in it.
+    pub fn bundles(&self) -> impl Iterator<Item = &PinnedBundle> {
+        self.bundles.values()
+    }
+
+    /// Whether the own registry recorded something about a code.
+    pub fn tells_of(&self, code: &Code) -> bool {
+        self.known.robot(code).is_some()
+    }
+}
+
+/// A peer's bundle: signed by the roots that are pinned, or, where none are, by its own; the own country recognised it.
+fn peer_bundle(signed: &Signed, pins: &Pins) -> Result<PinnedBundle, PackError> {
+    use carnet_domain::record::peer::Bundle;
+    let claimed = Bundle::from_bytes(&signed.bytes.0).map_err(BundleError::Decode)?;
+    let primary = claimed.primary().ok_or(BundleError::NoPrefix)?;
+    let (roots, threshold) = match pins.of(&primary) {
+        Some(pin) => pin.roots(),
+        None => (&claimed.roots[..], claimed.threshold),
+    };
+    Ok(PinnedBundle::by_roots(signed, roots, threshold)?)
+}
