@@ -18,7 +18,7 @@ const NODES: [u64; 3] = [1, 2, 3];
 /// More than an address may have unproven at once.
 const HELD_COUNT_MAX: usize = 100;
 /// More than an address may begin a second.
-const EVERY: Duration = Duration::from_millis(4);
+const EVERY: Duration = Duration::from_millis(6);
 
 /// The sockets that a node listens on, on all planes; what clients are told of may lie before them.
 fn sockets(of: &Jurisdiction, node: u64) -> Result<Vec<SocketAddr>, Broken> {
