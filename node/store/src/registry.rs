@@ -834,8 +834,7 @@ fn content_is_due(before: Option<&Sealed>, sealed: &Sealed, every_ms: u64) -> bo
 
 /// Whether a record ends its batch: a seal's state must be viewed before anything follows.
 fn ends_batch(record: &LogRecord) -> bool {
-    // The body of an entry is the last element of the array; a seal's is `[6]`.
-    matches!(&record.payload, Payload::Entry(bytes) if bytes.ends_with(&[0x81, 0x06]))
+    matches!(&record.payload, Payload::Entry(bytes) if Entry::seals(bytes))
 }
 
 impl<E: StateEngine> StateMachine for RegistryState<E> {

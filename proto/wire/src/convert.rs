@@ -17,15 +17,6 @@ pub fn canonical<T: Canonical>(field: &str, bytes: &[u8]) -> Result<T, ApiError>
     T::from_bytes(bytes).map_err(|error| ApiError::invalid(field, error))
 }
 
-/// Values of a repeated field of canonical bytes.
-///
-/// # Errors
-/// [`ApiError::InvalidArgument`] with the index and offset.
-pub fn canonical_list<T: Canonical>(field: &str, list: &[Bytes]) -> Result<Vec<T>, ApiError> {
-    let parse = |(at, bytes): (usize, &Bytes)| canonical(&format!("{field}[{at}]"), bytes);
-    list.iter().enumerate().map(parse).collect()
-}
-
 /// The canonical bytes of a value.
 pub fn to_bytes<T: Canonical>(value: &T) -> Bytes {
     value.to_bytes().into()

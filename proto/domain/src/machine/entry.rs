@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
-use crate::bytes::encoding::{Blob, Canonical, Encoder, tag};
+use crate::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::bytes::level::Level;
 use crate::bytes::signature::{KeyId, Signature};
 use crate::bytes::time::{DurationMs, TimeMs};
@@ -346,7 +346,32 @@ pub struct Entry {
 }
 crate::canonical_struct!(Entry @ 1 { stamp, body });
 
+impl Body {
+    /// Number of [`Body::Seal`] in the encoding.
+    const SEAL: u64 = 6;
+
+    /// Whether it closes the log at a size.
+    pub fn is_seal(&self) -> bool {
+        matches!(self, Self::Seal {})
+    }
+}
+
 impl Entry {
+    /// Whether bytes are those of an entry that seals, which ends its batch. Of any other no more is read than which body it
+    /// has, so that a bulk request costs no second decoding.
+    pub fn seals(bytes: &[u8]) -> bool {
+        let mut d = Decoder::new(bytes);
+        let mut number = || -> Result<u64, DecodeError> {
+            d.array()?;
+            // Version and stamp.
+            d.skip()?;
+            d.skip()?;
+            d.array()?;
+            d.uint()
+        };
+        number().is_ok_and(|number| number == Body::SEAL)
+    }
+
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.
     pub fn to_bytes_at_once(&self) -> Vec<u8> {
         let items = match &self.body {

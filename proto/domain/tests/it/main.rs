@@ -28,6 +28,7 @@ mod parties;
 mod passport;
 mod recalls;
 mod rules;
+mod seals;
 mod signature;
 mod skip;
 mod time;
