@@ -476,7 +476,12 @@ impl Edge<'_> {
         let clock = Arc::clone(&self.node.clock);
         let door = Door::new(plane, requests, memory, Arc::clone(&counters), clock);
         let router = with_service(tuning.server().layer(door));
-        let incoming = accept(listener, tls, limits.edge(), counters)?;
+        let mut edge = limits.edge();
+        if plane == Plane::Raft {
+            // A node may have connected for a call that it gave up meanwhile; the next one needs the connection.
+            edge.patience.first_request = edge.patience.idle;
+        }
+        let incoming = accept(listener, tls, edge, counters)?;
         let mut stopping = self.stopping.clone();
         self.tasks.spawn(async move {
             let stop = async move {

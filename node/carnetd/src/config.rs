@@ -211,8 +211,8 @@ pub struct LimitsConfig {
     pub handshake_ms: u64,
     /// Milliseconds until the first byte of a connection; 3000, range 50 to `handshake_ms`.
     pub first_byte_ms: u64,
-    /// Milliseconds after the handshake until HTTP/2 begins, and after that until the first request; 10,000, range 100 to
-    /// 600,000.
+    /// Milliseconds after the handshake until HTTP/2 begins, and after that until the first request, which nodes of the own
+    /// cluster need not send; 10,000, range 100 to 600,000.
     pub first_request_ms: u64,
     /// Seconds without a request after which a connection is closed; 600, range 10 to 86,400.
     pub idle_s: u64,
