@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
+use crate::output::say;
 use crate::parse::{self, When};
 use crate::submit::{self, Write, merge, party};
 use crate::{Outcome, view};
@@ -297,8 +298,40 @@ pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome,
             json!({}),
         ),
     };
+    let admits = matches!(command, Command::Admit { .. }) && !write.dry_run;
     let extra = merge(json!({"transfer": transfer.to_string()}), extra);
-    submit::one(settings, write, command, extra).await
+    let mut outcome = submit::one(settings, write, command, extra).await?;
+    if admits {
+        outcome.value["holds"] = holds_after(settings, transfer).await;
+    }
+    Ok(outcome)
+}
+
+/// What lies on a robot that was just admitted: an officer at the border must not learn it from the record a day later.
+async fn holds_after(settings: &Settings, transfer: TransferId) -> Value {
+    let read = async {
+        let client = settings.client()?;
+        let code = client.transfer(transfer).await?.value.code;
+        Ok::<_, Failed>(client.robot(&code).await?.value)
+    };
+    match read.await {
+        Ok(robot) => {
+            let holds: Vec<String> = robot
+                .holds
+                .iter()
+                .map(|hold| parse::hyphened(hold.kind.name()))
+                .collect();
+            if !holds.is_empty() {
+                say(format!(
+                    "the robot is admitted and held: {}",
+                    holds.join(", ")
+                ));
+            }
+            holds.into()
+        }
+        // It is admitted, whatever this reader may see.
+        Err(failed) => format!("not known: {}", failed.text).into(),
+    }
 }
 
 #[derive(Debug, Subcommand)]

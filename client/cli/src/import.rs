@@ -17,7 +17,7 @@ use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect};
+use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect, Failure};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::machine::entry::ItemAnswer;
@@ -391,6 +391,11 @@ pub(crate) async fn run(
                 progress.inc(1);
                 pass.borrow_mut().answered(index, answer);
             }
+            // To be sent on to the leader is no trouble worth a word.
+            BulkEvent::Resumed {
+                failure: Failure::Api(ApiError::NotLeader { .. }),
+                ..
+            } => {}
             BulkEvent::Resumed { attempts, failure } => {
                 progress.suspend(|| say(format!("sending again (attempt {attempts}): {failure}")));
             }
@@ -436,7 +441,12 @@ pub(crate) async fn run(
         (None, true) => Some("the file changed while it was read".to_owned()),
         (None, false) => None,
     };
-    Ok(end.shown(unread, kept, args.refused.is_none()))
+    let mut outcome = end.shown(unread, kept, args.refused.is_none());
+    if let (Format::Table, Some(fields)) = (format, outcome.value.as_object_mut()) {
+        // A person has read them line by line.
+        fields.shift_remove("rows_not_taken");
+    }
+    Ok(outcome)
 }
 
 /// Why a file with malformed rows was not sent at all.

@@ -172,14 +172,32 @@ fn failed(format: Format, error: &Failed) -> ExitCode {
     ExitCode::from(error.code)
 }
 
+/// Whether a call that cannot be read asks for JSON: what it says last counts, and the environment only if it says nothing.
+fn asks_for_json(arguments: &[String], environment: Option<&str>) -> bool {
+    let mut format = environment;
+    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
+    for (before, argument) in before.zip(arguments) {
+        let joined = argument.strip_prefix("--output=").or_else(|| {
+            let short = argument
+                .strip_prefix("-o")
+                .filter(|rest| !rest.is_empty())?;
+            Some(short.strip_prefix('=').unwrap_or(short))
+        });
+        match (before, joined) {
+            ("-o" | "--output", _) => format = Some(argument),
+            (_, Some(joined)) => format = Some(joined),
+            _ => {}
+        }
+    }
+    format == Some("json")
+}
+
 /// Help goes to stdout and is no error; a wrong call is one, in the form asked for.
 fn usage(error: &clap::Error) -> ExitCode {
-    let json = std::env::args().any(|arg| {
-        matches!(
-            arg.as_str(),
-            "json" | "-ojson" | "-o=json" | "--output=json"
-        )
-    }) || std::env::var("CARNET_OUTPUT").is_ok_and(|format| format == "json");
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let json = asks_for_json(&arguments, std::env::var("CARNET_OUTPUT").ok().as_deref());
     if error.use_stderr() && json {
         return failed(
             Format::Json,
@@ -293,6 +311,29 @@ mod tests {
         assert!(crate::parse::code(&wrong).is_err());
         let model = carnet_domain::bytes::code::ModelId::parse("86-0001-000002");
         assert_eq!(model, Ok(code.model_id()));
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_read_is_answered_in_the_form_asked_for() {
+        let asks = |call: &str, environment| {
+            let arguments: Vec<String> = call.split(' ').map(str::to_owned).collect();
+            asks_for_json(&arguments, environment)
+        };
+        for call in [
+            "-o json",
+            "--output json",
+            "-ojson",
+            "-o=json",
+            "--output=json",
+            "-o table -o json",
+        ] {
+            assert!(asks(call, None), "{call}");
+        }
+        // A file of that name is no form.
+        for call in ["robot get json", "-o table", "-o json -o table"] {
+            assert!(!asks(call, None), "{call}");
+        }
+        assert!(asks("robot get", Some("json")) && !asks("-o table", Some("json")));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use carnet_domain::record::{
     RecallStatus, ReleaseSecret, Robot as Record, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
-use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::rules::lifecycle::{self, ActionKind, EndOfLife, HoldKind, State};
+use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use crate::exit::Failed;
 use crate::import::{self, ImportArgs, TemplateArgs};
 use crate::office::MakerArgs;
 use crate::output::{Format, say_more};
-use crate::parse::{self, When};
+use crate::parse::{self, When, hyphened};
 use crate::submit::{self, Sure, Write, merge, party};
 use crate::{Outcome, view};
 
@@ -66,8 +67,14 @@ pub(crate) enum Robot {
     },
     #[command(flatten)]
     Act(Act),
+    /// Shows which action may follow in which state, what state it leads to, and which holds forbid it.
+    Lifecycle {
+        /// Only from this state.
+        #[arg(long, value_parser = state)]
+        state: Option<State>,
+    },
     /// Holds on a robot.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = hold_setters())]
     Hold(Hold),
     /// Writes the robot's signed identity record (COSE_Sign1) to a file.
     Record {
@@ -641,6 +648,55 @@ fn desk(text: &str) -> Result<Desk, String> {
     }
 }
 
+fn state(text: &str) -> Result<State, String> {
+    State::from_name(text).ok_or_else(|| {
+        let all: Vec<String> = State::ALL
+            .iter()
+            .map(|state| hyphened(state.name()))
+            .collect();
+        format!("one of {}", all.join(", "))
+    })
+}
+
+/// The life-cycle table, from the rules themselves.
+fn life_cycle(only: Option<State>) -> Value {
+    let states = std::iter::once(None).chain(State::ALL.iter().copied().map(Some));
+    let states = states.filter(|state| only.is_none() || *state == only);
+    let rows = states.flat_map(|state| {
+        ActionKind::ALL.iter().filter_map(move |action| {
+            let next = lifecycle::next(state, *action)?;
+            let holds = HoldKind::ALL
+                .iter()
+                .filter(|hold| lifecycle::blocks(**hold, *action));
+            Some(json!({
+                "state": state.map(|state| hyphened(state.name())),
+                "action": hyphened(action.name()),
+                "then": hyphened(next.name()),
+                "not_under": holds.map(|hold| hyphened(hold.name())).collect::<Vec<_>>(),
+            }))
+        })
+    });
+    Value::Array(rows.collect())
+}
+
+/// Who sets which hold, from the rules themselves.
+fn hold_setters() -> String {
+    let mut text =
+        "Who sets which hold; who set it lifts it, and the regulator lifts any:\n".to_owned();
+    for hold in HoldKind::ALL {
+        let roles = Role::ALL
+            .iter()
+            .filter(|role| lifecycle::sets(**role, *hold));
+        let roles: Vec<&str> = roles.map(|role| role.word()).collect();
+        let roles = match roles.as_slice() {
+            [] => "nobody: it begins and ends with what it is named by".to_owned(),
+            roles => roles.join(", "),
+        };
+        text += &format!("  {:17}  {roles}\n", hyphened(hold.name()));
+    }
+    text
+}
+
 fn secret(text: &str) -> Result<ReleaseSecret, String> {
     ReleaseSecret::parse(text).ok_or_else(|| "expected 32 hexadecimal digits".to_owned())
 }
@@ -720,6 +776,7 @@ pub(crate) async fn run(
             };
             submit::one(settings, write, command, extra).await
         }
+        Robot::Lifecycle { state } => Ok(life_cycle(state).into()),
         Robot::Hold(Hold::Set(HoldArgs {
             code,
             kind,
@@ -838,4 +895,46 @@ fn registration(register: Register) -> Result<(Write, Registration), Failed> {
         firmware: register.firmware,
     };
     Ok((register.write, registration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_life_cycle_is_shown_as_the_rules_have_it() {
+        let all = life_cycle(None);
+        let rows = all.as_array().expect("rows");
+        let stock = json!({"state": "manufactured", "action": "stock", "then": "in-stock"});
+        let has = |row: &Value| {
+            ["state", "action", "then"]
+                .iter()
+                .all(|name| row[*name] == stock[*name])
+        };
+        assert_eq!(rows.iter().filter(|row| has(row)).count(), 1);
+        assert!(
+            rows.iter()
+                .any(|row| row["state"].is_null() && row["action"] == "register")
+        );
+        let sold = State::from_name("sold").expect("a state");
+        let only = life_cycle(Some(sold));
+        let only = only.as_array().expect("rows");
+        assert!(!only.is_empty() && only.iter().all(|row| row["state"] == "sold"));
+    }
+
+    #[test]
+    fn the_help_says_who_sets_which_hold() {
+        let help = hold_setters();
+        let theft = help
+            .lines()
+            .find(|line| line.trim_start().starts_with("theft"));
+        let theft = theft.expect("a line");
+        assert!(
+            theft.contains("customs") && !theft.contains("manufacturer"),
+            "{theft}"
+        );
+        for hold in HoldKind::ALL {
+            assert!(help.contains(&hyphened(hold.name())), "{help}");
+        }
+    }
 }
