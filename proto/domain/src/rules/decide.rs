@@ -544,7 +544,7 @@ fn standing<F>(enterprise: &Enterprise, now: TimeMs) -> Result<(), Stop<F>> {
             },
         );
     }
-    if now < enterprise.valid_from || enterprise.valid_to <= now {
+    if standing_of(enterprise, now) == Standing::Lost {
         let (from, to) = (enterprise.valid_from, enterprise.valid_to);
         return no(
             Reason::EnterpriseNotActive,

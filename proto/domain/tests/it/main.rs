@@ -31,6 +31,7 @@ mod rules;
 mod seals;
 mod signature;
 mod skip;
+mod standing;
 mod time;
 mod values;
 mod vectors;
