@@ -1,4 +1,4 @@
-//! Recalls: opened, withdrawn, remedied robot by robot.
+//! Recalls: opened, amended, withdrawn, remedied robot by robot.
 
 use carnet_client::identity;
 use carnet_domain::bytes::code::{Code, ModelId, Serial};
@@ -18,6 +18,9 @@ pub(crate) enum Recall {
     /// Opens a recall. It binds at its commit, however many robots match; the answer says how many do now, with --dry-run
     /// before anything is sent.
     Open(Box<Open>),
+    /// Amends a recall, as the side that opened it: what is not said stays as it is. It binds as amended from its commit; what
+    /// was remedied stays remedied. With --dry-run the answer says how many robots match before and after.
+    Amend(Box<Amend>),
     /// Withdraws a recall.
     Withdraw {
         /// Its number, or issuer/number.
@@ -92,6 +95,116 @@ pub(crate) struct Open {
     write: Write,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Amend {
+    /// Its number, or issuer/number.
+    recall: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// The models it touches from now on, separated by commas.
+    #[arg(long = "model", value_delimiter = ',')]
+    models: Vec<ModelId>,
+    /// advisory, remedy or stop-use.
+    #[arg(long, value_parser = parse::severity)]
+    severity: Option<Severity>,
+    /// What to do.
+    #[arg(long)]
+    remedy: Option<String>,
+    /// Forget serials, builds, dates and lot as they are: every robot of the models, but for what is said beside this.
+    #[arg(long)]
+    every_robot: bool,
+    /// First serial; zeros on the left may be left out.
+    #[arg(long, value_parser = parse::serial)]
+    serial_from: Option<Serial>,
+    /// Last serial, likewise.
+    #[arg(long, value_parser = parse::serial)]
+    serial_to: Option<Serial>,
+    /// First firmware build.
+    #[arg(long)]
+    build_from: Option<u32>,
+    /// Last firmware build.
+    #[arg(long)]
+    build_to: Option<u32>,
+    /// First manufacture date.
+    #[arg(long, allow_hyphen_values = true)]
+    made_from: Option<When>,
+    /// Last manufacture date.
+    #[arg(long, allow_hyphen_values = true)]
+    made_to: Option<When>,
+    /// Part lot; looked for among all parts of a robot.
+    #[arg(long, value_parser = parse::lot)]
+    part_lot: Option<String>,
+    #[command(flatten)]
+    write: Write,
+}
+
+impl Amend {
+    /// The predicate from now on.
+    fn predicate(&self, before: &Predicate) -> Predicate {
+        let from = match self.every_robot {
+            true => Predicate::all(),
+            false => before.clone(),
+        };
+        Predicate {
+            serial_from: self.serial_from.or(from.serial_from),
+            serial_to: self.serial_to.or(from.serial_to),
+            build_from: self.build_from.unwrap_or(from.build_from),
+            build_to: self.build_to.unwrap_or(from.build_to),
+            made_from: self.made_from.map_or(from.made_from, When::resolve),
+            made_to: self.made_to.map_or(from.made_to, When::resolve),
+            part_lot: self.part_lot.clone().unwrap_or(from.part_lot),
+        }
+    }
+}
+
+async fn amend(amend: Amend, settings: &Settings) -> Result<Outcome, Failed> {
+    let id = named(&amend.recall, settings)?;
+    let before = settings.client()?.recall(&id).await?.value;
+    let predicate = amend.predicate(&before.notice.predicate);
+    in_order(&predicate)?;
+    let mut models = match amend.models.is_empty() {
+        true => before.models.clone(),
+        false => amend.models,
+    };
+    models.sort();
+    models.dedup();
+    let mut extra = json!({"recall": id.to_string(), "models": models.len().to_string()});
+    for (key, models, predicate) in [
+        (
+            "robots_matched_before",
+            &before.models,
+            &before.notice.predicate,
+        ),
+        ("robots_matched", &models, &predicate),
+    ] {
+        let matched = matched(settings, models, predicate).await;
+        extra[key] = matched.unwrap_or_else(Value::from);
+    }
+    let command = Command::AmendRecall {
+        notice: RecallNotice {
+            id,
+            severity: amend.severity.unwrap_or(before.notice.severity),
+            predicate,
+        },
+        models,
+        remedy: amend.remedy.unwrap_or(before.remedy),
+        reason: amend.reason,
+    };
+    submit::one(settings, amend.write, command, extra).await
+}
+
+/// Refuses a range that ends before it begins.
+fn in_order(predicate: &Predicate) -> Result<(), Failed> {
+    match predicate.inverted() {
+        Some(range) => {
+            let text = format!("{} end before they begin", range.word());
+            Err(Failed::usage(text))
+        }
+        None => Ok(()),
+    }
+}
+
 fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
     match RecallId::parse(text) {
         Some(id) => Ok(id),
@@ -154,10 +267,7 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             let mut models = open.models;
             models.sort();
             models.dedup();
-            if let Some(range) = predicate.inverted() {
-                let text = format!("{} end before they begin", range.word());
-                return Err(Failed::usage(text));
-            }
+            in_order(&predicate)?;
             let mut extra = json!({"recall": number, "models": models.len().to_string()});
             let matched = matched(settings, &models, &predicate).await;
             extra["robots_matched"] = matched.unwrap_or_else(Value::from);
@@ -176,6 +286,7 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             };
             submit::one(settings, write, command, extra).await
         }
+        Recall::Amend(args) => amend(*args, settings).await,
         Recall::Withdraw {
             recall,
             reason,

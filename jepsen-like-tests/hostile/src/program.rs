@@ -919,7 +919,9 @@ fn usual_signer(command: &Command) -> &'static str {
         | Command::RetireSigner { .. }
         | Command::WithdrawProposal { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",
-        Command::OpenRecall { .. } | Command::WithdrawRecall { .. } => "regulator",
+        Command::OpenRecall { .. }
+        | Command::AmendRecall { .. }
+        | Command::WithdrawRecall { .. } => "regulator",
         Command::RemedyRecall { .. } => "service",
         Command::DeclareExport { .. }
         | Command::CancelExport { .. }

@@ -111,6 +111,7 @@ pub fn commands(country: &Country) -> Vec<Command> {
             recall: recall_id(country, "R-1"),
             report: d("report"),
         },
+        amendment(country, "R-1", Predicate::all()),
         Command::ClearClaim {
             peer: Prefix::parse("49").expect("a prefix"),
             identity: d("body"),
@@ -142,6 +143,23 @@ pub fn recall(country: &Country, number: &str, severity: Severity) -> Command {
 
 /// The secret of the kit's releases.
 pub const SECRET: ReleaseSecret = ReleaseSecret([7; 16]);
+
+/// The command that amends it, to this predicate.
+///
+/// # Panics
+/// Never: the kit's model is a model.
+pub fn amendment(country: &Country, number: &str, predicate: Predicate) -> Command {
+    Command::AmendRecall {
+        notice: RecallNotice {
+            id: recall_id(country, number),
+            severity: Severity::StopUse,
+            predicate,
+        },
+        models: vec![country.model("0001", "100002")],
+        remedy: "replace".into(),
+        reason: "more were found".into(),
+    }
+}
 
 /// The command by which a robot is released as its record stands now, for 30 days, to whoever has the [`SECRET`].
 pub fn release(country: &Country, code: Code, to: Option<PartyName>, asking: Asking) -> Command {

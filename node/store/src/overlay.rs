@@ -551,6 +551,13 @@ impl Ledger for Overlay<'_> {
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), StorageFault> {
         let place = (!recall.status.has_ended()).then(|| plain_to_stored(&[]));
+        let before = self.recall(&recall.notice.id)?;
+        let before = before.map(|before| before.models).unwrap_or_default();
+        let left = before.iter().filter(|model| !recall.models.contains(model));
+        for model in left {
+            let key = keys::recall_of(model, &recall.notice.id);
+            self.set(Family::Recalls, key, None);
+        }
         for model in &recall.models {
             self.set(
                 Family::Recalls,

@@ -36,7 +36,6 @@ use crate::log::stored::LeafRecord;
 use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, Request};
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
-use crate::record::offices::Change;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::{Claim, Ended, Enterprise, Holder, Robot, Signer};
@@ -873,14 +872,11 @@ impl<L: Ledger> Run<'_, L> {
                 seal::standing(&self.ledger, model, Some(event))?.digest(),
             ),
             After::Recall(recall) => (recall_status(recall.status).number(), Digest::ZERO),
-            After::Signer(signer) => (if signer.retired.is_some() { 3 } else { 1 }, Digest::ZERO),
+            After::Signer(signer) => (signer_status(signer), Digest::ZERO),
             After::Proposal(proposal) => {
-                // What is proposed for addition is not in force yet; what is proposed for retirement still is.
-                let status = match proposal.change {
-                    Change::Add { .. } => 2,
-                    Change::Retire { .. } => 1,
-                };
-                (status, Digest::ZERO)
+                // What is proposed for addition is not in force yet. What has a record is as that says, whatever is proposed.
+                let known = self.ledger.signer(&proposal.change.key())?;
+                (known.as_ref().map_or(2, signer_status), Digest::ZERO)
             }
             After::Withdrawn(proposal) => {
                 let mut left = self.registry.offices.clone();
@@ -888,12 +884,9 @@ impl<L: Ledger> Run<'_, L> {
                 let key = proposal.change.key();
                 let others = left.proposals.iter().any(|one| one.change.key() == key);
                 // A key that nobody proposes any more was never in force.
-                let status = match proposal.change {
-                    Change::Retire { .. } => 1,
-                    Change::Add { .. } if others => 2,
-                    Change::Add { .. } => 3,
-                };
-                (status, Digest::ZERO)
+                let unknown = if others { 2 } else { 3 };
+                let known = self.ledger.signer(&key)?;
+                (known.as_ref().map_or(unknown, signer_status), Digest::ZERO)
             }
             After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
             After::Jurisdiction(_) => (1, Digest::ZERO),
@@ -930,6 +923,11 @@ impl<L: Ledger> Run<'_, L> {
         };
         Ok(Some((Subject::model(id).key(), value)))
     }
+}
+
+/// What the map shows of a key that has a record.
+fn signer_status(signer: &Signer) -> u64 {
+    if signer.retired.is_some() { 3 } else { 1 }
 }
 
 /// Bytes of a refusal; of anything else none.

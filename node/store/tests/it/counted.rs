@@ -111,6 +111,19 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
                 .expect("a read")
                 .is_some()
         );
+        // Amended, it is found under the models that it names now, within one entry too.
+        let (one, other) = (recall("C", &["100003"]), recall("C", &["100002"]));
+        put(engine, &one, &[InForce]);
+        put(engine, &other, &[InForce]);
+        assert_eq!(found(engine, &country, "100002"), ["B", "C"]);
+        assert!(found(engine, &country, "100003").is_empty());
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        overlay.put_recall(one).expect("put");
+        overlay.put_recall(other.clone()).expect("put");
+        engine.write(overlay.finish().batch).expect("a write");
+        assert_eq!(found(engine, &country, "100002"), ["B", "C"]);
+        assert!(found(engine, &country, "100003").is_empty());
+        put(engine, &other, &[Withdrawn]);
         // Another registry may take a withdrawal back, within one entry too.
         put(engine, &b, &[Withdrawn, InForce]);
         put(engine, &a, &[InForce, Withdrawn]);

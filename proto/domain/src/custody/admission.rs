@@ -309,6 +309,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
             }
         },
         // It lapses by itself, and whoever owns the robot by now answers it.
+        desk_set_by: here.desk_set_by,
         declared: here.declared,
         // A report of another country's inspector is not one of ours.
         inspection: None,
@@ -331,6 +332,7 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
                 union(before.holds, shown)
             },
             head: before.head,
+            desk_set_by: before.desk_set_by,
             declared: before.declared,
             stay: Stay::Asked {},
             owed: Vec::new(),

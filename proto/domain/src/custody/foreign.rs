@@ -4,7 +4,7 @@
 //! recall of codes of its own prefix; within the limits of a clause in force. A statement that changes nothing appends
 //! nothing; one that changes something appends one leaf of ours that names it in slot 14.
 
-use crate::bytes::code::{Code, Prefix};
+use crate::bytes::code::{Code, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
 use crate::bytes::level::Level;
@@ -34,7 +34,7 @@ use crate::record::transfer::{Ending, Transfer};
 use crate::record::{Ended, Fitting, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
-    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held,
+    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, touched,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
@@ -1197,12 +1197,11 @@ impl<L: Ledger> Run<'_, L> {
             return no(Reason::RangeInverted, Detail::Inverted { what });
         }
         let known = self.ledger.recall(&theirs.notice.id).or_fault()?;
-        // Counted when it comes, and when one that had ended comes again.
-        let counted = known
-            .as_ref()
-            .is_some_and(|known| !known.status.has_ended());
-        if !counted && !theirs.status.has_ended() {
-            for model in &theirs.models {
+        // Counted under a model when it comes there, and when one that had ended comes again.
+        let counted = known.as_ref().filter(|known| !known.status.has_ended());
+        let counts = |model: &ModelId| counted.is_some_and(|it| it.models.contains(model));
+        if !theirs.status.has_ended() {
+            for model in theirs.models.iter().filter(|model| !counts(model)) {
                 if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
                     return no(
                         Reason::RecordFull,
@@ -1213,18 +1212,6 @@ impl<L: Ledger> Run<'_, L> {
                     );
                 }
             }
-        }
-        // A recall is amended, not moved: the models it named before stay the ones it is found by.
-        if known
-            .as_ref()
-            .is_some_and(|known| known.models != theirs.models)
-        {
-            return no(
-                Reason::RecallExists,
-                Detail::OtherModels {
-                    recall: theirs.notice.id.clone(),
-                },
-            );
         }
         let status = match theirs.status {
             RecallStatus::InForce if self.binds(from, &theirs)? => RecallStatus::InForce,
@@ -1246,7 +1233,9 @@ impl<L: Ledger> Run<'_, L> {
             return Ok(Vec::new());
         }
         let what = recall.notice.clone();
-        let models = recall.models.clone();
+        // It is found by the models that it names now, and by those that it named before no more.
+        let before = known.map(|known| known.models).unwrap_or_default();
+        let models = touched(&before, &recall.models);
         let mut event = Event::new(Kind::Foreign, &what, After::Recall(recall));
         event.evidence = vec![from.reference(proven)];
         event.effects = vec![Effect::Standing(models)];

@@ -544,6 +544,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         owed: standing.owed,
         remedied: standing.remedied,
         pending: Pending::Nothing {},
+        desk_set_by: None,
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),

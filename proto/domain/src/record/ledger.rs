@@ -94,7 +94,8 @@ pub trait Ledger {
 
     /// A recall.
     fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Self::Fault>;
-    /// Replaces a recall and its place under each of its models; a withdrawn one leaves it.
+    /// Replaces a recall and its place under each of its models; a withdrawn one leaves it, and an amended one leaves those
+    /// that it names no more.
     fn put_recall(&mut self, recall: Recall) -> Result<(), Self::Fault>;
     /// The recalls that name a model and have not ended (in force, or proposed), ascending: what has ended is
     /// neither read again with every action on a robot, nor counted.

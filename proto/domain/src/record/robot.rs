@@ -261,6 +261,9 @@ pub struct Robot {
     pub remedied: Vec<RecallId>,
     /// A step that waits for its second party.
     pub pending: Pending,
+    /// The registrar who gave the person that owns it another desk than that desk gave: what is sold through it takes somebody
+    /// else of an office too.
+    pub desk_set_by: Option<Actor>,
     /// Ends of life that strangers declared, the oldest first.
     pub declared: Vec<Declared>,
     /// Report of the newest inspection since it was retired, while that is one it passed.
@@ -296,6 +299,7 @@ crate::canonical_struct!(Robot @ 1 {
     owed: List<RECALLS_OF_ROBOT_MAX>,
     remedied: List<RECALLS_OF_ROBOT_MAX>,
     pending,
+    desk_set_by,
     declared: List<DECLARATIONS_MAX>,
     inspection,
     custody,
@@ -310,16 +314,13 @@ impl Robot {
         self.stay != Stay::Asked {}
     }
 
-    /// Whether a recall in force matches it, or matched it once, and was not remedied.
+    /// Whether a recall in force names its model and matches it, or matched it once, and was not remedied.
     pub fn owes(&self, recall: &Recall) -> bool {
         let id = &recall.notice.id;
-        let matches = || {
-            recall.models.contains(&self.identity.code.model_id())
-                && self.is_matched(&recall.notice.predicate)
-        };
         recall.status == RecallStatus::InForce
+            && recall.models.contains(&self.identity.code.model_id())
             && !self.remedied.contains(id)
-            && (self.owed.contains(id) || matches())
+            && (self.owed.contains(id) || self.is_matched(&recall.notice.predicate))
     }
 
     /// Whether a predicate matches it, as it is now.

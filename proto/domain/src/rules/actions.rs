@@ -69,6 +69,8 @@ pub enum Deed {
     Return,
     /// Opens a recall.
     OpenRecall,
+    /// Amends a recall.
+    AmendRecall,
     /// Withdraws a recall.
     WithdrawRecall,
     /// Records that a recall was remedied.
@@ -136,7 +138,7 @@ crate::canonical_enum!(Deed {
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
-    54 => WithdrawProposal,
+    54 => WithdrawProposal, 55 => AmendRecall,
 });
 
 impl Deed {
@@ -163,6 +165,7 @@ impl Deed {
             Self::Admit => K::Admit,
             Self::Return => K::Return,
             Self::OpenRecall => K::OpenRecall,
+            Self::AmendRecall => K::AmendRecall,
             Self::WithdrawRecall => K::WithdrawRecall,
             Self::RemedyRecall => K::RemedyRecall,
             Self::ClearClaim => K::ClearClaim,
@@ -256,6 +259,8 @@ pub enum Relation {
     Workshop,
     /// Party to the step that waits for its second party: who took the first step, or is named by it.
     Pending,
+    /// Its enterprise declared, as a stranger, that the robot ended: it may take that back, and is nothing else by it.
+    Declarer,
     /// The desk of the person who owns or holds, or the office that does so itself.
     Desk,
     /// An office of this registry.
@@ -265,6 +270,7 @@ pub enum Relation {
 }
 crate::canonical_enum!(Relation {
     1 => Maker, 2 => Holder, 3 => Owner, 4 => Operator, 5 => Workshop, 6 => Pending, 7 => Desk, 8 => Office, 9 => None,
+    10 => Declarer,
 });
 
 /// Whether the signer's own enterprise may act. An office always stands.
@@ -373,7 +379,7 @@ pub const fn row_of(deed: Deed) -> Row {
             to(&[Registrar, Regulator], OFFICE),
             to(&[Manufacturer, Importer], MAKER),
         ),
-        Deed::WithdrawRecall => row!(
+        Deed::AmendRecall | Deed::WithdrawRecall => row!(
             to(&[Registrar, Regulator], OFFICE),
             to(&[Manufacturer, Importer], MAKER),
         ),
@@ -448,7 +454,7 @@ pub const fn row_of(deed: Deed) -> Row {
         ),
         Deed::DeclareEndOfLife => row!(to(&[Recycler], ANY), to(&[Registrar], OFFICE)),
         Deed::WithdrawEndOfLife => row!(
-            to(&[Recycler], &[R::Pending]),
+            to(&[Recycler], &[R::Pending, R::Declarer]),
             to(PARTIES, HOLDING),
             to(&[Registrar], OFFICE),
             to(&[Customs], &[R::Desk]),

@@ -60,6 +60,8 @@ pub enum CommandKind {
     Return,
     /// Opens a recall.
     OpenRecall,
+    /// Amends a recall.
+    AmendRecall,
     /// Withdraws a recall.
     WithdrawRecall,
     /// Records that a recall was remedied.
@@ -71,7 +73,8 @@ crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
     6 => SetModelStatus, 7 => WithdrawProposal, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
-    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 40 => ClearClaim,
+    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall,
+    40 => ClearClaim,
 });
 
 /// A life-cycle action and its payload. Persons stand as commitments.
@@ -586,6 +589,17 @@ pub enum Command {
         /// What to do.
         remedy: String,
     },
+    /// Amends a recall: from its commit it is what stands here, whether that is more or less.
+    AmendRecall {
+        /// Which, by its number; severity and predicate from now on.
+        notice: RecallNotice,
+        /// The models it touches from now on.
+        models: Vec<ModelId>,
+        /// What to do from now on.
+        remedy: String,
+        /// Why.
+        reason: String,
+    },
     /// Withdraws a recall.
     WithdrawRecall {
         /// Which.
@@ -635,6 +649,7 @@ crate::canonical_variants!(Command @ 1 {
     30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
     31 => WithdrawRecall { recall, reason },
     32 => RemedyRecall { code, recall, report },
+    33 => AmendRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy, reason },
     40 => ClearClaim { peer, identity, reason },
 });
 

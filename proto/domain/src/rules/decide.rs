@@ -30,7 +30,9 @@ use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held};
 pub use ownership::RELEASE_MAX;
+use recall::Stated;
 pub use recall::blocked_by_recall;
+pub(crate) use recall::touched;
 use signers::NewSigner;
 pub use signers::PROPOSAL_TIME;
 
@@ -422,7 +424,31 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             notice,
             models,
             remedy,
-        } => recall::open(ledger, cx, command, notice, models, remedy),
+        } => recall::open(
+            ledger,
+            cx,
+            command,
+            &Stated {
+                notice,
+                models,
+                remedy,
+            },
+        ),
+        Command::AmendRecall {
+            notice,
+            models,
+            remedy,
+            ..
+        } => recall::amend(
+            ledger,
+            cx,
+            command,
+            &Stated {
+                notice,
+                models,
+                remedy,
+            },
+        ),
         Command::WithdrawRecall { recall, .. } => recall::withdraw(ledger, cx, command, recall),
         Command::ClearClaim {
             peer,

@@ -80,9 +80,12 @@ fn gathered(
     if own.is_some() && robot.workshop.as_ref() == own {
         found.push(Relation::Workshop);
     }
-    let declared = || robot.declared.iter().any(|one| one.by.holder == *holder);
-    if is_pending(holder, &robot.pending) || declared() {
+    if is_pending(holder, &robot.pending) {
         found.push(Relation::Pending);
+    }
+    // Beside what waits, not part of it: a stranger's word opens and ends nothing of others.
+    if robot.declared.iter().any(|one| one.by.holder == *holder) {
+        found.push(Relation::Declarer);
     }
     if found.is_empty() {
         found.push(Relation::None);

@@ -1300,6 +1300,12 @@ fn a_robot_whose_end_waits_is_not_sent_back() {
     };
     check(&mut b, "registrar", on(code, end), "done");
     check(&mut b, "customs", send_back(1), "Held: EndOfLifePending …");
+    // Declared by mistake, at the border too, it is taken back there.
+    let mistaken = Action::WithdrawEndOfLife {
+        reason: "another robot".into(),
+    };
+    check(&mut b, "registrar", on(code, mistaken), "done");
+    check(&mut b, "customs", send_back(1), "done");
 }
 
 /// What carries the identity of a robot is not its exporter's to say.

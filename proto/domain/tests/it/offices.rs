@@ -1,7 +1,11 @@
 //! Keys of admins, registrars and regulators: two people, and never the last.
 
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::log::leaf::{Subject, SubjectType};
+use carnet_domain::log::map::{MapEnd, MapValue, Page, PagePath, Pages, prove};
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::Holder;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{Change, Profile};
 use carnet_domain::record::peer::{Genesis, OfficeOrder, Statement};
@@ -104,6 +108,38 @@ fn the_last_of_a_role_is_never_retired() {
     check(&mut x, "admin-2", command, "SignerNotActive…");
 }
 
+/// The fault: one admin enrolled a customs key in the registrar's office, and that was the desk of all its persons.
+#[test]
+fn an_office_that_says_whose_it_is_has_keys_of_no_other_role() {
+    let mut x = Country::with_market("86");
+    for (office, role) in [
+        ("registrar", Role::Customs),
+        ("registrar", Role::Auditor),
+        ("regulator", Role::Registrar),
+        ("customs", Role::Admin),
+    ] {
+        let enrol = Command::AddSigner {
+            public: x.key("eve").public(),
+            holder: x.office(office),
+            role,
+            person: "eve".into(),
+        };
+        check(&mut x, "admin", enrol, "RoleNotAllowed: …");
+    }
+    let police = Holder::Office {
+        name: "police/north".into(),
+    };
+    for holder in [police, x.office("customs")] {
+        let enrol = Command::AddSigner {
+            public: x.key(&format!("{holder}")).public(),
+            holder,
+            role: Role::Customs,
+            person: "chen".into(),
+        };
+        check(&mut x, "admin", enrol, "done");
+    }
+}
+
 /// Keys that do not supervise are one admin's, and an office names whose hand a key is in.
 #[test]
 fn a_customs_officer_is_enrolled_by_one_admin_by_name() {
@@ -119,6 +155,71 @@ fn a_customs_officer_is_enrolled_by_one_admin_by_name() {
     check(&mut x, "admin", named, "done");
     let gone = retire(&x, "customs-2");
     check(&mut x, "admin", gone, "done");
+}
+
+/// The pages of the map as a ledger keeps them.
+struct MapOf<'a>(&'a Country);
+
+impl Pages for MapOf<'_> {
+    type Fault = std::convert::Infallible;
+
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
+        Ledger::page(&self.0.ledger, path)
+    }
+}
+
+/// Whether the map shows a key in this state: 1 in force, 2 proposed, 3 not.
+fn shows(x: &Country, name: &str, status: u8) -> bool {
+    let id = x.key(name).public().key_id();
+    let key = Subject::new(SubjectType::Office, id.to_string()).key();
+    let Ok(head) = x.ledger.head_of(&key);
+    let head = head.expect("a leaf");
+    let value = MapValue {
+        status,
+        seq: head.seq,
+        leaf_index: head.leaf_index,
+        leaf_hash: head.leaf_hash,
+        facts: Digest::ZERO,
+    };
+    let proof = prove(&MapOf(x), &key).expect("in memory");
+    let value = value.digest();
+    proof.end == MapEnd::Leaf { key, value }
+}
+
+/// The fault: one admin's proposal about a key that had been retired showed it in force.
+#[test]
+fn the_map_shows_a_key_as_its_record_is_whatever_is_proposed_of_it() {
+    let mut x = Country::with_market("86");
+    let new = add(&x, "regulator-2", Role::Regulator, "ruth");
+    let first = retire(&x, "regulator-2");
+    let worse = Command::RetireSigner {
+        public: x.key("regulator-2").public(),
+        compromised_after: Some(0),
+        reason: "stolen".into(),
+    };
+    let withdraw = Command::WithdrawProposal {
+        public: x.key("regulator-2").public(),
+        reason: "mistaken".into(),
+    };
+    for (who, command, status) in [
+        ("admin", new.clone(), 2),
+        ("admin", withdraw.clone(), 3),
+        ("admin", new.clone(), 2),
+        ("admin-2", new, 1),
+        ("admin", first.clone(), 1),
+        ("admin", withdraw.clone(), 1),
+        ("admin", first.clone(), 1),
+        ("admin-2", first, 3),
+        ("admin", worse.clone(), 3),
+        ("admin", withdraw, 3),
+        ("admin", worse.clone(), 3),
+        ("admin-2", worse, 3),
+    ] {
+        let said = command.name();
+        check(&mut x, who, command, "done");
+        x.seal();
+        assert!(shows(&x, "regulator-2", status), "{said}: not {status}");
+    }
 }
 
 /// What an admin proposed who is none any more waits for nobody.

@@ -9,7 +9,7 @@ use carnet_domain::limits::{
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    Asking, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, ReleaseSecret,
+    Asking, Desk, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, ReleaseSecret,
     Robot, Severity,
 };
 use carnet_domain::rules::command::{Action, Command};
@@ -786,6 +786,129 @@ fn what_strangers_declare_takes_nobodys_place() {
     check(&mut x, "x-owner", confirm, "done");
     assert_eq!(robot(&x).state, State::Scrapped);
     assert!(robot(&x).declared.is_empty());
+}
+
+/// The fault: by its declaration a recycler that also trades was party to whatever waited, and ended it.
+#[test]
+fn who_declared_as_a_stranger_ends_nothing_of_others() {
+    let mut x = sold();
+    let none = "NotYours: …";
+    x.must("x-recycler", act(&x, 1, declare()));
+    for withdrawn in [false, true] {
+        if withdrawn {
+            let back = Action::WithdrawEndOfLife {
+                reason: "mistaken".into(),
+            };
+            x.must("x-recycler", act(&x, 1, back));
+        }
+        x.must(
+            "owner",
+            samples::release(&x, x.code(1), None, Asking::Waits),
+        );
+        for who in ["x-dealer", "x-owner", "x-operator"] {
+            for how in OwnershipEnd::ALL {
+                let command = end(&x, *how);
+                check(&mut x, who, command, none);
+            }
+        }
+        let asked = Action::RequestOwnership {
+            owner: enterprise(&x, "0001"),
+            secret: samples::SECRET,
+        };
+        x.must("maker", act(&x, 1, asked));
+        for who in ["x-dealer", "x-owner", "x-operator"] {
+            for how in OwnershipEnd::ALL {
+                let command = end(&x, *how);
+                check(&mut x, who, command, none);
+            }
+            let command = approve(&x);
+            check(&mut x, who, command, none);
+        }
+        // Each side still ends its own.
+        let cancelled = end(&x, OwnershipEnd::Cancelled);
+        check(&mut x, "owner", cancelled.clone(), none);
+        let rejected = end(&x, OwnershipEnd::Rejected);
+        match withdrawn {
+            false => check(&mut x, "owner", rejected, "done"),
+            true => check(&mut x, "maker", cancelled, "done"),
+        }
+    }
+}
+
+/// Four recyclers of one hand kept a fifth from a robot, however often its owner sent them away.
+#[test]
+fn a_rejected_declaration_makes_way_for_another_recycler() {
+    let mut x = sold();
+    let fifth = act(&x, 1, declare());
+    let names: Vec<String> = (0..=DECLARATIONS_MAX)
+        .map(|number| recycler(&mut x, &format!("1{number:03}")))
+        .collect();
+    let (last, first) = names.split_last().expect("some");
+    for name in first {
+        x.must(name, act(&x, 1, declare()));
+    }
+    check(&mut x, last, fifth.clone(), "RecordFull: …");
+    let reject = Action::WithdrawEndOfLife {
+        reason: "not theirs".into(),
+    };
+    x.must("owner", act(&x, 1, reject));
+    check(&mut x, last, fifth.clone(), "done");
+    // Who was rejected waits its day all the same.
+    let again = first.last().expect("some");
+    check(&mut x, again, fifth, "EndDeclared: …");
+    assert_eq!(robot(&x).declared.len(), DECLARATIONS_MAX);
+}
+
+/// The fault: one registrar gave a person another desk, the desk released, and the robot was somebody else's.
+#[test]
+fn a_desk_that_a_registrar_chose_sells_with_a_second_word() {
+    let person = || PartyName::Person {
+        commitment: sha256(&[b"somebody"]),
+    };
+    let mut x = sold();
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.must(
+        "owner",
+        samples::release(&x, x.code(1), None, Asking::Suffices),
+    );
+    let ask_for = |owner| Action::RequestOwnership {
+        owner,
+        secret: samples::SECRET,
+    };
+    x.must("maker", act(&x, 1, ask_for(person())));
+    let to = |desk| Action::ChangeDesk {
+        person: sha256(&[b"somebody"]),
+        desk,
+        reason: "asked for".into(),
+    };
+    let office = Desk::of(x.prefix, &x.office("registrar"));
+    let friend = Desk::Enterprise {
+        id: x.enterprise("0003"),
+    };
+    for (desk, releases) in [(office, "registrar"), (friend.clone(), "buyer")] {
+        let mut x = x.clone();
+        x.must("registrar", act(&x, 1, to(desk)));
+        let release = samples::release(&x, x.code(1), None, Asking::Suffices);
+        x.must(releases, release);
+        let gaining = enterprise(&x, "0002");
+        x.must("owner", act(&x, 1, ask_for(gaining)));
+        let asked = robot(&x);
+        assert!(matches!(asked.pending, Pending::Asked { .. }), "{releases}");
+        let approve = approve(&x);
+        for who in ["registrar", releases] {
+            check(&mut x, who, approve.clone(), "SecondPartyRequired: …");
+        }
+        check(&mut x, "registrar-2", approve, "done");
+        assert_eq!(owner(&x), "enterprise 860002");
+        assert_eq!(robot(&x).desk_set_by, None, "it has another owner");
+    }
+    // The desk's own choice is the desk's.
+    x.must("maker", act(&x, 1, to(friend)));
+    let release = samples::release(&x, x.code(1), None, Asking::Suffices);
+    x.must("buyer", release);
+    let gaining = enterprise(&x, "0002");
+    x.must("owner", act(&x, 1, ask_for(gaining)));
+    assert_eq!(owner(&x), "enterprise 860002");
 }
 
 /// Who declares the end of a stranger's robot sees no more of it than before.

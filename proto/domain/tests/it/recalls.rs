@@ -5,7 +5,8 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::{
-    MODELS_OF_RECALL_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
+    MODELS_OF_RECALL_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX,
+    RECALLS_OVER_MODELS_MAX,
 };
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{EnterpriseStatus, Firmware, Predicate, RecallNotice, Severity};
@@ -373,4 +374,248 @@ fn recalls_are_counted_over_all_the_models_of_one() {
     let command = over(&x, 99);
     let full = format!("RecordFull: {RECALLS_OVER_MODELS_MAX} recalls over models");
     check(&mut x, "regulator", command, &full);
+}
+
+/// The amendment of a recall to these models and this predicate, to be remedied before the next transfer.
+fn amended(x: &Country, number: &str, models: &[&str], predicate: Predicate) -> Command {
+    let mut command = samples::amendment(x, number, predicate);
+    if let Command::AmendRecall { models: named, .. } = &mut command {
+        *named = models.iter().map(|one| x.model("0001", one)).collect();
+    }
+    command
+}
+
+fn serials(x: &Country, from: u32, to: u32) -> Predicate {
+    Predicate {
+        serial_from: Some(x.code(from).serial()),
+        serial_to: Some(x.code(to).serial()),
+        ..Predicate::all()
+    }
+}
+
+/// Serials of the robots that cannot be sold.
+fn stopped(x: &Country) -> Vec<u32> {
+    let stops = |serial: &u32| text(&x.clone().command("dealer", sale(x, *serial))) != "done";
+    [1, 2].into_iter().filter(stops).collect()
+}
+
+#[test]
+fn a_recall_binds_as_it_was_amended_last() {
+    let mut x = stocked();
+    x.must("registrar", x.approval("0001", "100003"));
+    x.must("maker", open(&x, "R-1", serials(&x, 1, 1)));
+    assert_eq!(stopped(&x), [1]);
+    for (from, to, expected) in [(1, 2, &[1, 2][..]), (2, 2, &[2]), (1, 1, &[1]), (3, 9, &[])] {
+        let command = amended(&x, "R-1", &["100002"], serials(&x, from, to));
+        check(&mut x, "maker", command, "done");
+        assert_eq!(stopped(&x), expected);
+    }
+    // Other models: what it names no more is free, and what it names again is not.
+    for (models, expected) in [
+        (&["100002"][..], &[1, 2][..]),
+        (&["100003"], &[]),
+        (&["100003", "100002"], &[1, 2]),
+    ] {
+        let command = amended(&x, "R-1", models, Predicate::all());
+        check(&mut x, "maker", command, "done");
+        assert_eq!(stopped(&x), expected, "{models:?}");
+        for model in ["100002", "100003"] {
+            let Ok(found) = x.ledger.recalls_of(&x.model("0001", model));
+            assert_eq!(found.len(), usize::from(models.contains(&model)));
+        }
+    }
+    // Less grave, it is for information.
+    let mut command = amended(&x, "R-1", &["100002"], Predicate::all());
+    if let Command::AmendRecall { notice, .. } = &mut command {
+        notice.severity = Severity::Advisory;
+    }
+    check(&mut x, "maker", command, "done");
+    assert_eq!(stopped(&x), [0_u32; 0]);
+}
+
+/// A robot that changed since it was matched owes while its model is named; and what was remedied is not owed again.
+#[test]
+fn what_was_remedied_stays_remedied_and_what_was_owed_stays_owed() {
+    let mut x = stocked();
+    let old = Predicate {
+        build_to: 10,
+        ..Predicate::all()
+    };
+    x.must("maker", open(&x, "R-1", old.clone()));
+    let update = Action::UpdateSoftware {
+        firmware: Firmware {
+            family: "fw".into(),
+            build: 11,
+        },
+    };
+    x.must("maker", act(&x, 1, update));
+    let remedy = Command::RemedyRecall {
+        code: x.code(2),
+        recall: samples::recall_id(&x, "R-1"),
+        report: Digest::ZERO,
+    };
+    x.must("service", remedy);
+    assert_eq!(stopped(&x), [1]);
+    let older = Predicate {
+        build_to: 9,
+        ..Predicate::all()
+    };
+    for predicate in [older, old, Predicate::all()] {
+        x.must("maker", amended(&x, "R-1", &["100002"], predicate));
+        assert_eq!(stopped(&x), [1]);
+    }
+    x.must("registrar", x.approval("0001", "100003"));
+    x.must("maker", amended(&x, "R-1", &["100003"], Predicate::all()));
+    assert_eq!(stopped(&x), [0_u32; 0], "its model is named no more");
+}
+
+#[test]
+fn who_issued_a_recall_amends_it() {
+    let mut x = market();
+    let all = Predicate::all;
+    x.must("regulator", open(&x, "ORDER", all()));
+    x.must("registrar", open(&x, "OFFICE", all()));
+    x.must("maker", open(&x, "MAKER", all()));
+    let amend = |x: &Country, number: &str| samples::amendment(x, number, all());
+    for number in ["ORDER", "OFFICE"] {
+        let command = amend(&x, number);
+        let expected = format!("NotYours: recall 86/{number} was opened by office …");
+        for who in ["maker", "importer", "registrar"] {
+            check(&mut x, who, command.clone(), &expected);
+        }
+        check(&mut x, "regulator", command, "done");
+        let Ok(known) = x.ledger.recall(&samples::recall_id(&x, number));
+        let by = known.expect("opened").by.to_string();
+        assert!(
+            by.starts_with("office "),
+            "amended by another, it is still whose it was: {by}"
+        );
+    }
+    let command = amend(&x, "MAKER");
+    let expected = "NotYours: recall 86/MAKER was opened by enterprise 860001";
+    for who in ["registrar", "regulator"] {
+        check(&mut x, who, command.clone(), expected);
+    }
+    check(&mut x, "rival", command.clone(), "NotYours…");
+    check(&mut x, "dealer", command.clone(), "RoleNotAllowed…");
+    check(&mut x, "maker", command.clone(), "done");
+    // To no models of others, whoever acts in the maker's place; and what ended is amended no more.
+    x.must("registrar", x.approval("0003", "100009"));
+    let mut over = command.clone();
+    if let Command::AmendRecall { models, .. } = &mut over {
+        models.push(x.model("0003", "100009"));
+    }
+    check(&mut x, "maker", over.clone(), "NotYours…");
+    let strike = Command::SetEnterpriseStatus {
+        id: x.enterprise("0001"),
+        status: EnterpriseStatus::StruckOff,
+        reason: "fraud".into(),
+    };
+    x.must("registrar", strike);
+    check(&mut x, "registrar", command.clone(), "NotYours…");
+    check(&mut x, "regulator", over, "NotYours…");
+    check(&mut x, "regulator", command.clone(), "done");
+    x.must("regulator", withdraw(&x, "MAKER"));
+    check(
+        &mut x,
+        "regulator",
+        command,
+        "RecallUnknown: recall 86/MAKER",
+    );
+    let unknown = amend(&x, "NONE");
+    check(
+        &mut x,
+        "regulator",
+        unknown,
+        "RecallUnknown: recall 86/NONE",
+    );
+}
+
+#[test]
+fn an_amendment_is_judged_like_a_recall() {
+    let mut x = stocked();
+    x.must("maker", open(&x, "R-1", Predicate::all()));
+    let all = Predicate::all;
+    let inverted = Predicate {
+        build_from: 2,
+        build_to: 1,
+        ..all()
+    };
+    for (models, predicate, expected) in [
+        (&[][..], all(), "PredicateEmpty: …"),
+        (&["100002", "100002"], all(), "Malformed: …"),
+        (&["100777"], all(), "ModelUnknown: …"),
+        (&["100002"], inverted, "RangeInverted: the builds"),
+    ] {
+        let who = if models.is_empty() {
+            "regulator"
+        } else {
+            "maker"
+        };
+        let number = if models.is_empty() { "R-2" } else { "R-1" };
+        if models.is_empty() {
+            x.must("regulator", open(&x, number, all()));
+        }
+        let command = amended(&x, number, models, predicate);
+        check(&mut x, who, command, expected);
+    }
+    assert_eq!(stopped(&x), [1, 2], "as it was");
+}
+
+/// A recall counts once under a model, however often it is amended, and comes under no model that is full.
+#[test]
+fn an_amendment_takes_no_second_place() {
+    let mut x = market();
+    x.must("registrar", x.approval("0001", "100003"));
+    for number in 0..RECALLS_OF_MODEL_BY_PARTIES_MAX {
+        x.must("maker", open(&x, &format!("R-{number}"), Predicate::all()));
+    }
+    let again = amended(&x, "R-0", &["100002"], serials(&x, 1, 1));
+    check(&mut x, "maker", again, "done");
+    let away = amended(&x, "R-0", &["100003"], Predicate::all());
+    check(&mut x, "maker", away, "done");
+    x.must("maker", open(&x, "NEXT", Predicate::all()));
+    let back = amended(&x, "R-0", &["100002", "100003"], Predicate::all());
+    check(&mut x, "maker", back, "RecordFull: …");
+}
+
+/// One entry recalculates the models that a recall left with those that it came to.
+#[test]
+fn an_amendment_touches_no_more_models_than_a_recall_names() {
+    let mut x = market();
+    let more: Vec<Command> = (0..MODELS_OF_RECALL_MAX)
+        .map(|number| x.approval("0001", &format!("{:06}", 200_000 + number)))
+        .collect();
+    let request = x.request("registrar", &more);
+    x.ask(request);
+    let names: Vec<String> = (0..MODELS_OF_RECALL_MAX)
+        .map(|number| format!("{:06}", 200_000 + number))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    x.must("maker", open(&x, "R-1", Predicate::all()));
+    let all = amended(&x, "R-1", &names, Predicate::all());
+    let full = format!("RecordFull: {MODELS_OF_RECALL_MAX} models before and after the amendment");
+    check(&mut x, "maker", all, &full);
+    let most = amended(&x, "R-1", &names[1..], Predicate::all());
+    check(&mut x, "maker", most, "done");
+}
+
+/// What an issuer says last is what its peers hold.
+#[test]
+fn peers_are_told_of_an_amendment() {
+    let (mut a, mut b) = two();
+    a.must("maker", open(&a, "R-1", serials(&a, 1, 1)));
+    a.deliver(&mut b);
+    let known = |x: &Country| {
+        let Ok(recall) = x.ledger.recall(&samples::recall_id(&a, "R-1"));
+        let recall = recall.expect("told");
+        (recall.notice, recall.models, recall.remedy)
+    };
+    let before = known(&b);
+    let mut later = a.clone();
+    later.must("maker", amended(&a, "R-1", &["100002"], serials(&a, 2, 9)));
+    let answers = later.deliver(&mut b);
+    assert_eq!(answers.iter().map(text).collect::<Vec<_>>(), ["done"]);
+    assert_ne!(known(&b), before);
+    assert_eq!(known(&b), known(&later));
 }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Asking, Enterprise, EnterpriseStatus, Holder, PartyName, Severity};
+use carnet_domain::record::{
+    ApprovalStatus, Asking, Enterprise, EnterpriseStatus, Holder, PartyName, Severity,
+};
 use carnet_domain::rules::actions::Standing;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::parties::standing_of;
@@ -135,10 +137,6 @@ fn nobody_is_named_who_is_outside_an_accreditation() {
         let sell = Action::Sell {
             owner: party(&x, "0003"),
         };
-        let deploy = Action::Deploy {
-            operator: party(&x, "0003"),
-            scenario: "hall".into(),
-        };
         let begin = Action::BeginMaintenance {
             note: "knee".into(),
             workshop: Some(id),
@@ -150,12 +148,11 @@ fn nobody_is_named_who_is_outside_an_accreditation() {
             person: "new".into(),
         };
         let at_maker = Action::Stock { at: Some(id) };
-        let of_maker: [(&str, Command); 7] = [
+        let of_maker: [(&str, Command); 6] = [
             ("registrar", x.approval("0001", "100003")),
             ("registrar", enrol),
             ("registrar", x.register(3)),
             ("dealer", act(&x, 1, sell)),
-            ("owner", act(&x, 2, deploy)),
             ("operator", act(&x, 4, begin)),
             ("dealer", act(&x, 1, at_maker)),
         ];
@@ -236,7 +233,6 @@ fn nobody_is_named_as_what_they_are_not_accredited_for() {
         ("registrar", enrol, as_maker),
         ("registrar", x.register(3), as_maker),
         ("dealer", act(&x, 1, sell("0002")), as_maker),
-        ("owner", act(&x, 2, deploy("0002")), as_maker),
         ("dealer", act(&x, 1, sell("0001")), as_none),
         ("owner", act(&x, 2, deploy("0001")), as_none),
         ("operator", act(&x, 4, begin), as_none),
@@ -251,6 +247,36 @@ fn nobody_is_named_as_what_they_are_not_accredited_for() {
         cases.check(x.clone(), who, &command, "done");
     }
     cases.none_is_otherwise();
+}
+
+/// The fault: with its maker's accreditation ended every sold robot that was not in use yet, or had been retired once.
+#[test]
+fn a_robot_that_was_sold_is_put_into_use_whatever_became_of_its_maker() {
+    let x = stocked();
+    let deploy = Action::Deploy {
+        operator: party(&x, "0002"),
+        scenario: "hall".into(),
+    };
+    let deploy = act(&x, 2, deploy);
+    let mut struck = x.clone();
+    change(&mut struck, "0001", |it| {
+        it.status = EnterpriseStatus::StruckOff;
+    });
+    check(&mut struck, "owner", deploy.clone(), "done");
+    for outside in OUTSIDE {
+        let mut lapsed = x.clone();
+        let now = lapsed.clock;
+        change(&mut lapsed, "0001", |it| outside(it, now));
+        check(&mut lapsed, "owner", deploy.clone(), "done");
+    }
+    // Its model is asked all the same.
+    let mut suspended = x;
+    let id = suspended.model("0001", "100002");
+    let status = ApprovalStatus::Suspended;
+    let reason = "defect".into();
+    let suspend = Command::SetModelStatus { id, status, reason };
+    suspended.must("registrar", suspend);
+    check(&mut suspended, "owner", deploy, "ModelNotApproved: …");
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
     if robot.operator.as_ref().is_some_and(same) {
         robot.operator = None;
     }
+    robot.desk_set_by = None;
     robot.holder = Some(owner.clone());
     robot.owner = Some(owner);
     robot.pending = Pending::Nothing {};
@@ -142,6 +143,7 @@ pub(super) fn request<L: Ledger>(
     }
     // One desk on both sides is one party: it needs a registrar. So does what a registrar released: another one.
     let of_owner = !is_in_place(cx, after, &release);
+    let of_owner = of_owner && after.desk_set_by.is_none();
     if release.asking == Asking::Suffices && of_owner && are_two(&release.by, &by) {
         hand_over(after, gaining);
     } else {
@@ -206,6 +208,10 @@ pub(super) fn change_desk<F>(
     };
     let moved = PartyName::from(*person).at(desk.clone(), cx.now);
     let of_owner = after.owner.as_ref().is_some_and(is_theirs);
+    let own = after
+        .owner
+        .as_ref()
+        .is_some_and(|owner| cx.is_side_of(owner));
     let mut changed = false;
     for party in [
         &mut after.owner,
@@ -223,6 +229,9 @@ pub(super) fn change_desk<F>(
     }
     if any && reason.trim().is_empty() {
         return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
+    if of_owner && any && !own {
+        after.desk_set_by = Some(cx.side());
     }
     if of_owner && !matches!(after.pending, Pending::EndOfLife { .. }) {
         after.pending = Pending::Nothing {};
@@ -274,6 +283,11 @@ pub(super) fn approve<F>(cx: &Context<'_>, after: &mut Robot) -> Result<(), Stop
     if is_in_place(cx, after, release) {
         cx.second_to(&release.by)?;
     }
+    // Nor who chose the desk that released it.
+    if let Some(set_by) = &after.desk_set_by {
+        cx.second_to(&release.by)?;
+        cx.second_to(set_by)?;
+    }
     let owner = owner.clone();
     hand_over(after, owner);
     Ok(())
@@ -293,14 +307,18 @@ pub(super) fn end<F>(
         }
     };
     let asked_here = asked_by.is_some_and(|by| !are_two(by, &cx.side()));
+    // Who released it, the owner, or a registrar: said of each, so that no other relation to the robot lets anybody in.
+    let holder = &cx.signer.holder;
+    let of_owner = after.owner.iter().any(|owner| cx.is_side_of(owner));
+    let gives = of_owner || release.by.holder == *holder || cx.signer.role == Role::Registrar;
     let whose = match (end, asked_by) {
         // A request is rejected by the other side, a release is taken back by its own.
-        (OwnershipEnd::Rejected, Some(_)) => !asked_here,
+        (OwnershipEnd::Rejected, Some(_)) => gives && !asked_here,
         (OwnershipEnd::Rejected, None) => {
             return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
         }
         (OwnershipEnd::Cancelled, Some(_)) => asked_here,
-        (OwnershipEnd::Cancelled, None) => true,
+        (OwnershipEnd::Cancelled, None) => gives,
         (OwnershipEnd::Expired, _) if release.until < cx.now => true,
         (OwnershipEnd::Expired, _) => {
             return no(Reason::OwnershipRequestOpen, Detail::NOTHING);

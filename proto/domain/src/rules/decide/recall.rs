@@ -1,12 +1,12 @@
-//! Recalls: opened and withdrawn by number, binding at their commit, remedied robot by robot.
+//! Recalls: opened, amended and withdrawn by number, binding at their commit, remedied robot by robot.
 
 use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
 use crate::bytes::code::{Code, ModelId};
 use crate::custody::admission::make_room;
 use crate::limits::{
-    RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX,
-    RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
+    MODELS_OF_RECALL_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
+    RECALLS_OF_ROBOT_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
 };
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
@@ -71,94 +71,128 @@ pub fn blocked_by_recall(severity: Severity, action: ActionKind) -> bool {
     }
 }
 
+/// What a recall says, as a command states it.
+pub(super) struct Stated<'a> {
+    pub(super) notice: &'a RecallNotice,
+    pub(super) models: &'a [ModelId],
+    pub(super) remedy: &'a str,
+}
+
+impl Stated<'_> {
+    /// Refuses a form that no recall has.
+    fn form<F>(&self) -> Result<(), Stop<F>> {
+        if has_twins(self.models) {
+            let what = Listed::Model;
+            return no(Reason::Malformed, Detail::Twice { what });
+        }
+        match self.notice.predicate.inverted() {
+            Some(what) => no(Reason::RangeInverted, Detail::Inverted { what }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a signer who may not do this to one of the models.
+    fn allowed<F>(&self, cx: &Context<'_>, deed: Deed) -> Result<(), Stop<F>> {
+        if self.models.is_empty() {
+            cx.allow(deed, None)?;
+        }
+        let mut models = self.models.iter();
+        models.try_for_each(|model| cx.allow(deed, Some(&model.enterprise_id())))
+    }
+
+    /// Refuses models of other registries, and such as are not known.
+    fn known<L: Ledger>(&self, ledger: &L, cx: &Context<'_>) -> Result<(), Stop<L::Fault>> {
+        if let Some(id) = self.models.iter().find(|model| model.prefix() != cx.me()) {
+            return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
+        }
+        for model in self.models {
+            if ledger.model(model).or_fault()?.is_none() {
+                return no(Reason::ModelUnknown, Detail::Model { id: *model });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses more recalls than the models of this one bear. An enterprise cannot use up what the regulator may need.
+    fn has_room<L: Ledger>(&self, ledger: &L, cx: &Context<'_>) -> Result<(), Stop<L::Fault>> {
+        let (max, over_models) = if cx.signer.role.is_enterprise() {
+            (
+                RECALLS_OF_MODEL_BY_PARTIES_MAX,
+                RECALLS_OVER_MODELS_BY_PARTIES_MAX,
+            )
+        } else {
+            (RECALLS_OF_MODEL_MAX, RECALLS_OVER_MODELS_MAX)
+        };
+        let mut over = 0_usize;
+        for model in self.models {
+            let others = ledger.recalls_of(model).or_fault()?.into_iter();
+            let others = others.filter(|other| other.notice.id != self.notice.id);
+            let of_model = others.count();
+            // saturates: a sum of lengths of lists in memory
+            over = over.saturating_add(of_model).saturating_add(1);
+            if over > over_models {
+                let (what, max) = (Counted::RecallsOverModels, over_models as u64);
+                return no(Reason::RecordFull, Detail::Full { what, max });
+            }
+            if of_model >= max {
+                return no(
+                    Reason::RecordFull,
+                    Detail::RecallsOfModel {
+                        model: *model,
+                        max: max as u64,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn sorted(&self) -> Vec<ModelId> {
+        let mut models = self.models.to_vec();
+        models.sort();
+        models
+    }
+}
+
 pub(super) fn open<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     command: &Command,
-    notice: &RecallNotice,
-    models: &[ModelId],
-    remedy: &str,
+    stated: &Stated<'_>,
 ) -> Decided<L::Fault> {
-    if has_twins(models) {
-        return no(
-            Reason::Malformed,
-            Detail::Twice {
-                what: Listed::Model,
-            },
-        );
-    }
-    if let Some(what) = notice.predicate.inverted() {
-        return no(Reason::RangeInverted, Detail::Inverted { what });
-    }
-    if models.is_empty() {
-        cx.allow(Deed::OpenRecall, None)?;
-    }
-    for model in models {
-        cx.allow(Deed::OpenRecall, Some(&model.enterprise_id()))?;
-    }
+    let notice = stated.notice;
+    stated.form()?;
+    stated.allowed(cx, Deed::OpenRecall)?;
     if notice.id.issuer != cx.me() {
         let prefix = notice.id.issuer;
         return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
     }
-    if let Some(id) = models.iter().find(|model| model.prefix() != cx.me()) {
-        return no(Reason::PrefixNotOurs, Detail::ModelStandsUnder { id: *id });
-    }
-    for model in models {
-        if ledger.model(model).or_fault()?.is_none() {
-            return no(Reason::ModelUnknown, Detail::Model { id: *model });
-        }
-    }
+    stated.known(ledger, cx)?;
     if ledger.recall(&notice.id).or_fault()?.is_some() {
         return no(Reason::RecallExists, named(&notice.id));
     }
-    if models.is_empty() {
+    if stated.models.is_empty() {
         return no(Reason::PredicateEmpty, named(&notice.id));
     }
-    // An enterprise cannot use up what the regulator may need.
-    let (max, over_models) = if cx.signer.role.is_enterprise() {
-        (
-            RECALLS_OF_MODEL_BY_PARTIES_MAX,
-            RECALLS_OVER_MODELS_BY_PARTIES_MAX,
-        )
-    } else {
-        (RECALLS_OF_MODEL_MAX, RECALLS_OVER_MODELS_MAX)
-    };
-    let mut over = 0_usize;
-    for model in models {
-        let of_model = ledger.recalls_of(model).or_fault()?.len();
-        // saturates: a sum of lengths of lists in memory
-        over = over.saturating_add(of_model).saturating_add(1);
-        if over > over_models {
-            let (what, max) = (Counted::RecallsOverModels, over_models as u64);
-            return no(Reason::RecordFull, Detail::Full { what, max });
-        }
-        if of_model >= max {
-            return no(
-                Reason::RecordFull,
-                Detail::RecallsOfModel {
-                    model: *model,
-                    max: max as u64,
-                },
-            );
-        }
-    }
-    let mut models = models.to_vec();
-    models.sort();
+    stated.has_room(ledger, cx)?;
     let recall = Recall {
         notice: notice.clone(),
-        models: models.clone(),
-        remedy: remedy.to_owned(),
+        models: stated.sorted(),
+        remedy: stated.remedy.to_owned(),
         by: cx.signer.holder.clone(),
         opened: cx.now,
         status: RecallStatus::InForce,
         head: None,
     };
+    let touched = recall.models.clone();
+    Ok(told(command, recall, touched))
+}
+
+/// A recall of this registry as it is from now on: told to everybody, and the models that it touches or touched stand anew.
+fn told(command: &Command, recall: Recall, touched: Vec<ModelId>) -> Vec<Event> {
     let event = Event::new(Kind::Recall, command, After::Recall(recall));
-    Ok(vec![
-        event
-            .effect(Effect::Standing(models))
-            .effect(Effect::TellAll),
-    ])
+    let event = event.effect(Effect::Standing(touched));
+    vec![event.effect(Effect::TellAll)]
 }
 
 fn named(recall: &RecallId) -> Detail {
@@ -167,25 +201,25 @@ fn named(recall: &RecallId) -> Detail {
     }
 }
 
-pub(super) fn withdraw<L: Ledger>(
+/// A recall of this registry that is in force.
+fn in_force<F>(cx: &Context<'_>, found: Option<Recall>, id: &RecallId) -> Result<Recall, Stop<F>> {
+    let is_ours = |recall: &Recall| {
+        recall.notice.id.issuer == cx.me() && recall.status == RecallStatus::InForce
+    };
+    match found.filter(is_ours) {
+        Some(recall) => Ok(recall),
+        None => no(Reason::RecallUnknown, named(id)),
+    }
+}
+
+/// Refuses who did not issue it: an enterprise amends and ends its own, and what an office of this registry ordered, the
+/// regulator.
+fn is_issuers<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
-    command: &Command,
-    id: &RecallId,
-) -> Decided<L::Fault> {
-    let recall = ledger.recall(id).or_fault()?;
-    let owner = recall
-        .as_ref()
-        .and_then(|recall| recall.models.first())
-        .map(ModelId::enterprise_id);
-    cx.allow(Deed::WithdrawRecall, owner.as_ref())?;
-    let Some(recall) = recall.filter(|recall| {
-        recall.notice.id.issuer == cx.me() && recall.status == RecallStatus::InForce
-    }) else {
-        return no(Reason::RecallUnknown, named(id));
-    };
-    // Who issued it, ends it: an enterprise its own, and what an office of this registry ordered, the regulator.
-    let ends = match &recall.by {
+    recall: &Recall,
+) -> Result<(), Stop<L::Fault>> {
+    let is = match &recall.by {
         // The regulator in the place of one that may act no more.
         Holder::Enterprise { id } => {
             let known = ledger.enterprise(id).or_fault()?;
@@ -194,27 +228,86 @@ pub(super) fn withdraw<L: Ledger>(
         }
         Holder::Office { .. } => cx.signer.role == Role::Regulator,
     };
-    if !ends {
-        let by = recall.by.clone();
-        return no(
-            Reason::NotYours,
-            Detail::OpenedBy {
-                recall: id.clone(),
-                by,
-            },
-        );
+    if is {
+        return Ok(());
     }
+    let (recall, by) = (recall.notice.id.clone(), recall.by.clone());
+    no(Reason::NotYours, Detail::OpenedBy { recall, by })
+}
+
+/// Amends a recall: severity, predicate, models and remedy from now on, wider or narrower. What was remedied stays remedied: a
+/// remedy that is owed once more is another recall. A robot that changed since it was matched goes on owing while its model is
+/// named.
+pub(super) fn amend<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    stated: &Stated<'_>,
+) -> Decided<L::Fault> {
+    let id = &stated.notice.id;
+    stated.form()?;
+    let found = ledger.recall(id).or_fault()?;
+    let before: Vec<ModelId> = found.iter().flat_map(|it| it.models.clone()).collect();
+    let whose = before.first().map(ModelId::enterprise_id);
+    cx.allow(Deed::AmendRecall, whose.as_ref())?;
+    stated.allowed(cx, Deed::AmendRecall)?;
+    let recall = in_force(cx, found, id)?;
+    is_issuers(ledger, cx, &recall)?;
+    // Whoever acts in its place: the recall of an enterprise is of its own models, and of no others that it could end later.
+    if let Holder::Enterprise { id: by } = &recall.by {
+        let mut others = stated.models.iter().map(ModelId::enterprise_id);
+        if let Some(other) = others.find(|other| other != by) {
+            let (owner, holder) = (Some(other), recall.by.clone());
+            return no(Reason::NotYours, Detail::NotOf { owner, holder });
+        }
+    }
+    stated.known(ledger, cx)?;
+    if stated.models.is_empty() {
+        return no(Reason::PredicateEmpty, named(id));
+    }
+    stated.has_room(ledger, cx)?;
+    let models = stated.sorted();
+    let touched = touched(&before, &models);
+    // One entry recalculates as many models as one recall names, and no more.
+    if touched.len() > MODELS_OF_RECALL_MAX {
+        let (what, max) = (Counted::ModelsOfAmendment, MODELS_OF_RECALL_MAX as u64);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
+    let amended = Recall {
+        notice: stated.notice.clone(),
+        models,
+        remedy: stated.remedy.to_owned(),
+        ..recall
+    };
+    Ok(told(command, amended, touched))
+}
+
+/// The models that a recall touched or touches, ascending.
+pub(crate) fn touched(before: &[ModelId], after: &[ModelId]) -> Vec<ModelId> {
+    let mut all: Vec<ModelId> = before.iter().chain(after).copied().collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+pub(super) fn withdraw<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &RecallId,
+) -> Decided<L::Fault> {
+    let found = ledger.recall(id).or_fault()?;
+    let models = found.as_ref().and_then(|recall| recall.models.first());
+    let owner = models.map(ModelId::enterprise_id);
+    cx.allow(Deed::WithdrawRecall, owner.as_ref())?;
+    let recall = in_force(cx, found, id)?;
+    is_issuers(ledger, cx, &recall)?;
     let models = recall.models.clone();
-    let after = After::Recall(Recall {
+    let withdrawn = Recall {
         status: RecallStatus::Withdrawn,
         ..recall
-    });
-    let event = Event::new(Kind::Recall, command, after);
-    Ok(vec![
-        event
-            .effect(Effect::Standing(models))
-            .effect(Effect::TellAll),
-    ])
+    };
+    Ok(told(command, withdrawn, models))
 }
 
 pub(super) fn remedy<L: Ledger>(

@@ -218,6 +218,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         owed: Vec::new(),
         remedied: Vec::new(),
         pending: Pending::Nothing {},
+        desk_set_by: None,
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),
@@ -424,6 +425,7 @@ pub(super) fn admissible<L: Ledger>(
             action,
             ActionKind::RecordIncident
                 | ActionKind::DeclareEndOfLife
+                | ActionKind::WithdrawEndOfLife
                 | ActionKind::ConfirmEndOfLife
                 | ActionKind::ChangeHold
         );
@@ -554,6 +556,19 @@ fn may_enter_market<L: Ledger>(
             },
         );
     }
+    is_approved(ledger, cx, robot)
+}
+
+/// Refuses a robot of ours whose model is not approved.
+fn is_approved<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+) -> Result<(), Stop<L::Fault>> {
+    let code = &robot.identity.code;
+    if code.prefix() != cx.me() {
+        return Ok(());
+    }
     match ledger.model(&code.model_id()).or_fault()? {
         Some(model) if model.status == ApprovalStatus::Approved => Ok(()),
         Some(model) => no(
@@ -585,8 +600,11 @@ pub(super) fn act<L: Ledger>(
     let robot = known(ledger, code)?;
     cx.allow_on(deed, &robot)?;
     named(ledger, cx, code, action)?;
-    if matches!(action, Action::Sell { .. } | Action::Deploy { .. }) {
-        may_enter_market(ledger, cx, &robot)?;
+    match action {
+        Action::Sell { .. } => may_enter_market(ledger, cx, &robot)?,
+        // It was sold once: who owns it goes on when its maker may act no more, or is no more.
+        Action::Deploy { .. } => is_approved(ledger, cx, &robot)?,
+        _ => {}
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
     if let Action::ReplacePart { fitted, .. } = action {
@@ -856,7 +874,7 @@ fn declare_end<L: Ledger>(
         | Relation::Workshop
         | Relation::Desk
         | Relation::Office => true,
-        Relation::Maker | Relation::Pending | Relation::None => false,
+        Relation::Maker | Relation::Pending | Relation::Declarer | Relation::None => false,
     });
     if to_it {
         after.pending = Pending::EndOfLife {
@@ -890,8 +908,12 @@ fn bring<L: Ledger>(
         return no(Reason::EndDeclared, Detail::DeclaredOn { since });
     }
     if after.declared.len() >= DECLARATIONS_MAX {
-        let (what, max) = (Counted::Declarations, DECLARATIONS_MAX as u64);
-        return no(Reason::RecordFull, Detail::Full { what, max });
+        // What was rejected makes way: whoever was first keeps nobody from it whom the owner brings it to then.
+        let Some(rejected) = after.declared.iter().position(|one| one.withdrawn) else {
+            let (what, max) = (Counted::Declarations, DECLARATIONS_MAX as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        };
+        after.declared.remove(rejected);
     }
     let Holder::Enterprise { id } = cx.signer.holder else {
         unreachable!("an office is something to every robot");

@@ -69,6 +69,11 @@ pub(super) fn add<L: Ledger>(
         Holder::Office { .. } if new.person.is_empty() => {
             return no(Reason::Malformed, Detail::NoPerson {});
         }
+        // An office is of one kind: a key of another would be its desk, and the owner of what it owns.
+        Holder::Office { name } if is_of_another(name, role) => {
+            let holder = holder.clone();
+            return no(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder });
+        }
         Holder::Office { .. } => {}
     }
     let id = new.public.key_id();
@@ -158,6 +163,14 @@ pub(super) fn withdraw<F>(cx: &Context<'_>, command: &Command, public: &PublicKe
     };
     let after = After::Withdrawn(Box::new(own.clone()));
     Ok(vec![Event::new(Kind::Office, command, after)])
+}
+
+/// Whether an office says by the first part of its name that it is of another role.
+fn is_of_another(office: &str, role: Role) -> bool {
+    let kind = office.split('/').next();
+    let mut roles = Role::ALL.iter();
+    let said = roles.find(|said| Some(said.word()) == kind);
+    said.is_some_and(|said| *said != role)
 }
 
 fn supervising(signer: &Signer) -> bool {

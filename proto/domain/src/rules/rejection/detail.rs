@@ -114,7 +114,6 @@ details! {
     66 Hold { kind: HoldKind } "{}", kind.name();
     67 RecallOpen { recall: RecallId, severity: Severity } "recall {recall} ({})", severity.name();
     68 Recall { recall: RecallId } "recall {recall}";
-    69 OtherModels { recall: RecallId } "recall {recall} names other models";
     70 NotItsModels { peer: Prefix } "{peer} recalls models that are not its own";
 
     80 TransferTo { transfer: TransferId, to: Prefix } "transfer {transfer} to {to}";
@@ -404,11 +403,13 @@ pub enum Counted {
     Declarations,
     /// Recalls that name the models of one, all its models counted.
     RecallsOverModels,
+    /// Models that a recall named before an amendment or names after it.
+    ModelsOfAmendment,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
-    46 => Declarations, 47 => RecallsOverModels,
+    46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment,
 });
 
 impl Counted {
@@ -431,6 +432,7 @@ impl Counted {
             Self::Proposals => "proposals",
             Self::Declarations => "declarations by strangers",
             Self::RecallsOverModels => "recalls over models",
+            Self::ModelsOfAmendment => "models before and after the amendment",
         }
     }
 }
