@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use carnet_client::{identity, keys};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
-use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::signature::{KeyId, PublicKey};
 use carnet_domain::record::offices::supervises;
 use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
@@ -292,18 +292,14 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 extra["note"] =
                     "in earnest this takes two admins: the same command by another person".into();
             }
-            submit::one(
-                settings,
-                write,
-                Command::AddSigner {
-                    public,
-                    holder,
-                    role,
-                    person,
-                },
-                extra,
-            )
-            .await
+            let command = Command::AddSigner {
+                public,
+                holder,
+                role,
+                person,
+            };
+            let done = submit::one(settings, write, command, extra).await?;
+            Ok(word(settings, done, write, &public.key_id(), "enrolled").await)
         }
         Key::Offices => {
             let found = settings.client()?.registry().await?;
@@ -335,9 +331,33 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 compromised_after,
                 reason,
             };
-            submit::one(settings, write, command, extra).await
+            let done = submit::one(settings, write, command, extra).await?;
+            Ok(word(settings, done, write, &public.key_id(), "retired").await)
         }
     }
+}
+
+/// Says whether it was the first of two words, which waits for another person, or is done. Who may not read the registry
+/// is told nothing of it.
+async fn word(
+    settings: &Settings,
+    mut done: Outcome,
+    write: Write,
+    key: &KeyId,
+    last: &str,
+) -> Outcome {
+    if write.dry_run {
+        return done;
+    }
+    let Ok(client) = settings.client() else {
+        return done;
+    };
+    if let Ok(found) = client.registry().await {
+        let mut waiting = found.value.offices.proposals.iter();
+        let waits = waiting.any(|one| one.change.key() == *key);
+        done.value["state"] = if waits { "proposed" } else { last }.into();
+    }
+    done
 }
 
 #[derive(Debug, Subcommand)]
