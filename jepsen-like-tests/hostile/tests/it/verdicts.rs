@@ -6,6 +6,8 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::Subject;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, Signed};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::EndOfLife;
@@ -13,6 +15,7 @@ use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
+use carnet_trust::known::KnownRobot;
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileError, FileParty, verify_file};
 use carnet_trust::pins::{Pin, PinError, Pins};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Value, Verdict, judge};
@@ -77,6 +80,13 @@ fn scene() -> Scene {
 
 impl Scene {
     fn online(&self, bundle: Bundle, evidence: &Evidence) -> Verdict {
+        // What we were told of a robot that was never here, as a node looks it up by its code.
+        let mut known = known(&self.own);
+        let key = Subject::robot(&self.code).key();
+        let Ok(ends) = self.own.ledger.ends(&key);
+        if let Some(ended) = ends.and_then(|ends| ends.proven) {
+            known.robots.insert(key, KnownRobot::ended(&ended));
+        }
         let input = Input {
             verifier: self.own.prefix,
             code: self.code,
@@ -85,7 +95,7 @@ impl Scene {
                 evidence: Some(evidence.to_bytes()),
             }),
             custodians: Vec::new(),
-            known: Some(known(&self.own)),
+            known: Some(known),
             own_age_max: OWN_AGE_MAX,
         };
         judge(Purpose::ImportPermit, &input, soon(&self.own))
