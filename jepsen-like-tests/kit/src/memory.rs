@@ -27,7 +27,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Signer,
 };
 use carnet_domain::rules::command::TransferId;
 use carnet_trust::evidence;
@@ -54,6 +55,9 @@ pub struct MemoryLedger {
     heads: BTreeMap<Digest, Head>,
     peers: BTreeMap<Prefix, Peer>,
     mailboxes: BTreeMap<(Prefix, u64), u64>,
+    parked: BTreeMap<(Prefix, u64), Parked>,
+    parked_of: BTreeMap<Prefix, Vec<ParkedPlace>>,
+    parked_behind: BTreeMap<Digest, Vec<ParkedPlace>>,
     sessions: BTreeMap<u64, Session>,
     answers: BTreeMap<(u64, (u32, u32)), StoredAnswer>,
     leaves: BTreeMap<u64, LeafRecord>,
@@ -173,6 +177,9 @@ impl MemoryLedger {
         table(&mut e, self.heads.iter());
         table(&mut e, self.peers.iter());
         table(&mut e, self.mailboxes.iter());
+        table(&mut e, self.parked.iter());
+        table(&mut e, self.parked_of.iter());
+        table(&mut e, self.parked_behind.iter());
         table(&mut e, self.sessions.iter());
         table(&mut e, self.answers.iter());
         table(&mut e, self.leaves.iter());
@@ -397,6 +404,43 @@ impl Ledger for MemoryLedger {
     }
     fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Infallible> {
         self.mailboxes.insert((*peer, sequence), leaf_index);
+        Ok(())
+    }
+
+    fn parked(&self, peer: &Prefix, item: u64) -> Result<Option<Parked>, Infallible> {
+        Ok(self.parked.get(&(*peer, item)).cloned())
+    }
+    fn put_parked(
+        &mut self,
+        peer: &Prefix,
+        item: u64,
+        parked: Option<Parked>,
+    ) -> Result<(), Infallible> {
+        match parked {
+            Some(parked) => self.parked.insert((*peer, item), parked),
+            None => self.parked.remove(&(*peer, item)),
+        };
+        Ok(())
+    }
+    fn parked_of(&self, peer: &Prefix) -> Result<Vec<ParkedPlace>, Infallible> {
+        Ok(self.parked_of.get(peer).cloned().unwrap_or_default())
+    }
+    fn put_parked_of(&mut self, peer: &Prefix, places: Vec<ParkedPlace>) -> Result<(), Infallible> {
+        self.parked_of.insert(*peer, places);
+        Ok(())
+    }
+    fn parked_behind(&self, subject: &Digest) -> Result<Vec<ParkedPlace>, Infallible> {
+        Ok(self.parked_behind.get(subject).cloned().unwrap_or_default())
+    }
+    fn put_parked_behind(
+        &mut self,
+        subject: &Digest,
+        places: Vec<ParkedPlace>,
+    ) -> Result<(), Infallible> {
+        match places.is_empty() {
+            true => self.parked_behind.remove(subject),
+            false => self.parked_behind.insert(*subject, places),
+        };
         Ok(())
     }
 

@@ -35,7 +35,7 @@ families! {
     Map = "map": "State map: pages.",
     Heads = "heads": "Signing key or peer → its newest leaf.",
     Mailboxes = "mailboxes": "Peer and sequence → own leaf index.",
-    Inboxes = "inboxes": "Peer → cursor; parked items.",
+    Inboxes = "inboxes": "Items of peers' mailboxes that wait: by peer and number, listed by peer and by robot.",
     Peers = "peers": "Peer → bundle, agreements, key history.",
     Ended = "ended": "Code, body or part → proof of its end of life.",
     Foreign = "foreign": "Statements of other registries that were applied.",

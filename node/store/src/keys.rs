@@ -218,6 +218,21 @@ pub fn mail(peer: &Prefix, sequence: u64) -> Vec<u8> {
     join(&[peer.as_str().as_bytes(), &sequence.to_be_bytes()])
 }
 
+/// `inboxes`: an item of a peer's mailbox that waits.
+pub fn parked(peer: &Prefix, item: u64) -> Vec<u8> {
+    join(&[b"p", peer.as_str().as_bytes(), &item.to_be_bytes()])
+}
+
+/// `inboxes`: which items of a peer wait.
+pub fn parked_of(peer: &Prefix) -> Vec<u8> {
+    join(&[b"l", peer.as_str().as_bytes()])
+}
+
+/// `inboxes`: which items wait for the record of a robot to move.
+pub fn parked_behind(subject: &Digest) -> Vec<u8> {
+    join(&[b"r", &subject.0])
+}
+
 /// `peers`.
 pub fn peer(prefix: &Prefix) -> Vec<u8> {
     prefix.as_str().as_bytes().to_vec()

@@ -22,7 +22,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -431,6 +432,9 @@ impl Ledger for Overlay<'_> {
         transfer(id: &TransferId) -> Option<Transfer>;
         peer(prefix: &Prefix) -> Option<Peer>;
         peers() -> Vec<Peer>;
+        parked(peer: &Prefix, item: u64) -> Option<Parked>;
+        parked_of(peer: &Prefix) -> Vec<ParkedPlace>;
+        parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
         session(id: u64) -> Option<Session>;
         sessions_of(subject: &str) -> Vec<Session>;
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
@@ -605,6 +609,36 @@ impl Ledger for Overlay<'_> {
             keys::mail(peer, sequence),
             Some(plain_to_stored(&leaf_index.to_be_bytes())),
         );
+        Ok(())
+    }
+
+    fn put_parked(
+        &mut self,
+        peer: &Prefix,
+        item: u64,
+        parked: Option<Parked>,
+    ) -> Result<(), StorageFault> {
+        let parked = parked.as_ref().map(to_stored);
+        self.set(Family::Inboxes, keys::parked(peer, item), parked);
+        Ok(())
+    }
+
+    fn put_parked_of(
+        &mut self,
+        peer: &Prefix,
+        places: Vec<ParkedPlace>,
+    ) -> Result<(), StorageFault> {
+        self.put(Family::Inboxes, keys::parked_of(peer), &places);
+        Ok(())
+    }
+
+    fn put_parked_behind(
+        &mut self,
+        subject: &Digest,
+        places: Vec<ParkedPlace>,
+    ) -> Result<(), StorageFault> {
+        let places = (!places.is_empty()).then(|| to_stored(&places));
+        self.set(Family::Inboxes, keys::parked_behind(subject), places);
         Ok(())
     }
 

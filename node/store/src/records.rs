@@ -24,7 +24,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
+    Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -479,6 +480,23 @@ impl<'a> Records<'a> {
                 ))
             })
             .collect()
+    }
+
+    /// An item of a peer's mailbox that waits.
+    pub fn parked(&self, peer: &Prefix, item: u64) -> Result<Option<Parked>, StorageFault> {
+        self.one(Family::Inboxes, &keys::parked(peer, item))
+    }
+
+    /// Which items of a peer wait, the oldest first.
+    pub fn parked_of(&self, peer: &Prefix) -> Result<Vec<ParkedPlace>, StorageFault> {
+        let places = self.one(Family::Inboxes, &keys::parked_of(peer))?;
+        Ok(places.unwrap_or_default())
+    }
+
+    /// Which items wait for the record of a robot to move.
+    pub fn parked_behind(&self, subject: &Digest) -> Result<Vec<ParkedPlace>, StorageFault> {
+        let places = self.one(Family::Inboxes, &keys::parked_behind(subject))?;
+        Ok(places.unwrap_or_default())
     }
 
     /// A session.

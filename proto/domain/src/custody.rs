@@ -17,6 +17,7 @@ pub mod follows;
 pub mod foreign;
 pub mod mail;
 pub mod movement;
+mod parking;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;
 

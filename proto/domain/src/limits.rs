@@ -61,6 +61,12 @@ pub const HOLDS_MAX: usize = 32;
 pub const HOLDS_OF_PEER_MAX: usize = 8;
 /// The most claims kept of one peer that identities ended: at the next one its oldest makes way.
 pub const CLAIMS_OF_PEER_MAX: u64 = 1 << 16;
+/// The most items of one peer that wait because they cannot be taken yet: at the next one its oldest makes way.
+pub const PARKED_OF_PEER_MAX: usize = 64;
+/// The most of them about one robot, as [`PARKED_OF_PEER_MAX`].
+pub const PARKED_OF_ROBOT_MAX: usize = 8;
+/// The most items of all peers about one robot that are tried again when its record moves; what is over is tried by hand.
+pub const PARKED_BEHIND_MAX: usize = 64;
 /// The most holds of other registries that a disclosure brings: offices here have room for theirs.
 pub const HOLDS_OF_OTHERS_MAX: usize = HOLDS_MAX / 2;
 /// The most recalls that name one model and have not ended.

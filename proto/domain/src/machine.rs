@@ -91,6 +91,9 @@ pub mod rule {
     pub const CANCEL_AFTER_REFUSAL: u16 = 2;
     /// The feature level was raised.
     pub const RAISE_LEVEL: u16 = 3;
+    /// An item of a peer that waited was taken, or given up. The leaf that tells of its parking stands in the entry that
+    /// brought it, with what proves it.
+    pub const PARKED: u16 = 4;
 }
 
 /// Faults that a test of the tests can plant: a value like any other, all off in what ships.

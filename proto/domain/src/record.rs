@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod model;
 pub mod offices;
 pub mod ownership;
+pub mod parked;
 pub mod party;
 pub mod peer;
 pub mod recall;
@@ -24,6 +25,7 @@ pub use ids::{
 };
 pub use model::{ApprovalStatus, Form, Model, ModelFacts, ModelStanding};
 pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commitment};
+pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};

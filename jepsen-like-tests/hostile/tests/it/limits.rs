@@ -38,7 +38,7 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     include_str!("../../../../proto/domain/tests/it/arrival.rs"),
     include_str!("../../../../proto/domain/tests/it/claims.rs"),
     include_str!("../../../../proto/domain/tests/it/holds.rs"),
@@ -46,6 +46,7 @@ const SOURCES: [&str; 11] = [
     include_str!("../../../../proto/domain/tests/it/limits.rs"),
     include_str!("custody.rs"),
     include_str!("limits.rs"),
+    include_str!("parking.rs"),
     include_str!("../../../../proto/domain/tests/it/meter.rs"),
     include_str!("../../../../proto/domain/tests/it/rules.rs"),
     include_str!("../../../../proto/domain/tests/it/parties.rs"),

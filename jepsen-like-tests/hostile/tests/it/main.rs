@@ -10,6 +10,7 @@ mod identities;
 mod limits;
 mod offices;
 mod order;
+mod parking;
 mod peers;
 mod programs;
 mod reasons;

@@ -42,7 +42,7 @@ fn a_leaf_of_a_later_kind_stops_no_feed() {
     let batch = lies(&mut a, &b);
     let index = batch.items[0].proven.index;
     let detail = Detail::Unreadable { index };
-    nacked(&mut b, batch, Reason::Malformed, detail);
+    nacked(&mut b, batch, Reason::Parked, detail);
     a.must("maker", recall(&a, "R-1", Severity::StopUse));
     a.deliver(&mut b);
     let Ok(known) = b.ledger.recall(&recall_id(&a, "R-1"));
@@ -64,7 +64,7 @@ fn a_step_by_a_later_command_stops_no_feed() {
     say(&mut a, Kind::Custody, &code, slots, &b.prefix);
     let batch = lies(&mut a, &b);
     let detail = Detail::Slot { slot: slot::EVENT };
-    nacked(&mut b, batch, Reason::Malformed, detail);
+    nacked(&mut b, batch, Reason::Parked, detail);
 }
 
 /// Proven leaves that lack what every one of their kind has: each is answered by what it lacks.

@@ -5,7 +5,9 @@ use carnet_domain::bytes::encoding::Blob;
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::{DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, UNSEALED_MAX};
+use carnet_domain::limits::{
+    DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, PARKED_OF_PEER_MAX, UNSEALED_MAX,
+};
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
@@ -695,6 +697,8 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             batch.items[0].sequence = 7;
             first(b.apply(Body::Foreign { batch }).items)
         }
+        Reason::Parked => crate::parking::kept(1),
+        Reason::ParkedOver => crate::parking::kept(PARKED_OF_PEER_MAX + 1),
         // The registry itself.
         Reason::NotSealed => {
             let mut a = market();

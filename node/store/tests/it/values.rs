@@ -219,7 +219,26 @@ fn read_all(
                 }
             }
         }
-        Family::Inboxes | Family::Foreign | Family::Telemetry | Family::Audit => {}
+        Family::Inboxes => {
+            for (key, _) in sound {
+                let peer = || {
+                    let peer = std::str::from_utf8(&key[1..3]).expect("a prefix");
+                    Prefix::parse(peer).expect("a prefix")
+                };
+                match key[0] {
+                    b'p' => {
+                        let item = u64::from_be_bytes(key[3..].try_into().expect("8 bytes"));
+                        note(records.parked(&peer(), item).map(drop));
+                    }
+                    b'l' => note(records.parked_of(&peer()).map(drop)),
+                    _ => {
+                        let subject = Digest(key[1..].try_into().expect("32 bytes"));
+                        note(records.parked_behind(&subject).map(drop));
+                    }
+                }
+            }
+        }
+        Family::Foreign | Family::Telemetry | Family::Audit => {}
     }
     faults
 }

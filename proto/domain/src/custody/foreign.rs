@@ -16,7 +16,8 @@ use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
-    Lines, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX,
+    Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX,
+    RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{NoteLine, Origin, open};
@@ -31,7 +32,9 @@ use crate::record::event::{
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, Peer};
 use crate::record::transfer::{Ending, Transfer};
-use crate::record::{Ended, Fitting, Hold, Recall, RecallStatus, Robot, Stay, key_identity};
+use crate::record::{
+    Ended, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
+};
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
     Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, touched,
@@ -228,6 +231,10 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
         Err(SlotError::Decode { source, .. }) if has_value_out_of_bounds(&source) => {
             no(Reason::Malformed, Detail::Slot { slot })
         }
+        // Passed over, it would be lost: a theft, an end of life.
+        Err(SlotError::Decode { source, .. }) if is_of_later_level(&source) => {
+            no(Reason::Parked, Detail::Slot { slot })
+        }
         Err(_) => Ok(None),
     }
 }
@@ -291,6 +298,7 @@ impl<L: Ledger> Run<'_, L> {
             note_seen: kept_note(&batch.checkpoint, &origin, &peer.bundle.log_key),
             ..peer
         })?;
+        self.try_at_level(&batch.peer)?;
         let mut answers = Vec::with_capacity(batch.items.len());
         for item in &batch.items {
             if self.is_spent() {
@@ -403,6 +411,7 @@ impl<L: Ledger> Run<'_, L> {
             prefix: batch.peer,
             origin: *origin,
             peer,
+            gives_up: None,
         };
         let proven = match prove_at(&item.proven, size, root, self.registry.level) {
             Ok(proven) => Ok(proven),
@@ -414,8 +423,9 @@ impl<L: Ledger> Run<'_, L> {
         };
         let believed = match &proven {
             Ok(proven) => self.believe(&from, proven, item, size, root),
-            Err((index, _)) => no(Reason::Malformed, Detail::Unreadable { index: *index }),
+            Err((index, _)) => no(Reason::Parked, Detail::Unreadable { index: *index }),
         };
+        let mut parked = None;
         let mut events = match believed.and_then(fitting) {
             Ok(events) => events,
             Err(Stop::Fault(fault)) => return Err(fault),
@@ -433,6 +443,21 @@ impl<L: Ledger> Run<'_, L> {
                     Ok(proven) => from.reference(proven),
                     Err((index, hash)) => from.unread(*index, *hash),
                 };
+                if rejection.reason == Reason::Parked {
+                    let subject = proven.as_ref().map(|proven| proven.leaf.key);
+                    let bytes = item.to_bytes();
+                    parked = Some(Parked {
+                        peer: from.prefix,
+                        item: item.sequence,
+                        evidence: evidence.clone(),
+                        subject: subject.unwrap_or(Digest::ZERO),
+                        why: rejection.detail.clone(),
+                        since: self.now,
+                        size,
+                        root: *root,
+                        bytes: (bytes.len() <= MAIL_ITEM_BYTES_MAX).then_some(Blob(bytes)),
+                    });
+                }
                 doubt(&from, evidence, &rejection)
             }
         };
@@ -485,11 +510,20 @@ impl<L: Ledger> Run<'_, L> {
         if let Ok(proven) = &proven {
             self.cancel_refused(proven)?;
         }
+        match parked {
+            Some(parked) => self.park(parked)?,
+            // A step of ours, or of a third one, may be what others of the robot wait for.
+            None => {
+                if let (Ok(proven), ItemAnswer::Done { .. }) = (&proven, &answer) {
+                    self.try_behind(&proven.leaf.key)?;
+                }
+            }
+        }
         Ok(answer)
     }
 
     /// The importer refused: our own Cancel follows at once, by a published rule.
-    fn cancel_refused(&mut self, proven: &Proven) -> Result<(), L::Fault> {
+    pub(super) fn cancel_refused(&mut self, proven: &Proven) -> Result<(), L::Fault> {
         let Ok(Some(link)) = proven.slots.get::<Link>(slot::CUSTODY) else {
             return Ok(());
         };
@@ -536,7 +570,7 @@ impl<L: Ledger> Run<'_, L> {
             .map(drop)
     }
 
-    fn believe(
+    pub(super) fn believe(
         &self,
         from: &Sender,
         proven: &Proven,
@@ -546,6 +580,12 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         match proven.leaf.kind {
             Kind::Custody => self.custody_step(from, proven, item, size, root),
+            Kind::LifeCycle | Kind::Hold if self.waits_for_custody(from, proven, item)? => {
+                // Its own admission waits here: who has the robot is not known yet.
+                let behind = self.parked_before(from, proven, item.sequence)?;
+                let item = behind.unwrap_or(item.sequence);
+                no(Reason::Parked, Detail::Behind { item })
+            }
             Kind::LifeCycle | Kind::Foreign => self.end_of_life(from, proven),
             Kind::Hold => self.reported_hold(from, proven),
             Kind::Recall => self.recall(from, proven),
@@ -553,7 +593,7 @@ impl<L: Ledger> Run<'_, L> {
         }
     }
 
-    fn subject_code(proven: &Proven) -> Result<Option<Code>, Stop<L::Fault>> {
+    pub(super) fn subject_code(proven: &Proven) -> Result<Option<Code>, Stop<L::Fault>> {
         let Ok(Some(text)) = proven.slots.get::<String>(slot::CODE) else {
             return Ok(None);
         };
@@ -604,11 +644,33 @@ impl<L: Ledger> Run<'_, L> {
             if contradicted && let Some(fork) = self.custody_fork(from, proven, &code, &link)? {
                 return Ok(vec![fork]);
             }
+            let me = self.registry.prefix;
+            let ours = link.from == Some(me) || link.to == me;
+            let idle = contradicted
+                && !matches!(&taken, Err(Stop::Refused(rejection)) if rejection.reason == Reason::Parked);
+            let moves = (ours || row(link.step).moves) && link.epoch >= here.chain.epoch;
+            if idle
+                && moves
+                && from.gives_up.is_none()
+                && let Some(item) = self.parked_before(from, proven, item.sequence)?
+            {
+                return no(Reason::Parked, Detail::Behind { item });
+            }
             return taken;
         };
+        let waits =
+            matches!(&taken, Err(Stop::Refused(rejection)) if rejection.reason == Reason::Parked);
+        let between_others =
+            link.from != Some(self.registry.prefix) && link.to != self.registry.prefix;
+        // An offer to us that cannot be read yet is not passed over: its departure would find nothing to follow.
+        if waits && !between_others && from.gives_up.is_none() {
+            return taken;
+        }
         // The link stands whatever becomes of the step here: the next one names it.
         let mut events = match taken {
             Ok(events) if events.is_empty() => Vec::new(),
+            // Between two others its link is all that is needed of it.
+            Err(Stop::Refused(_)) if waits && between_others => Vec::new(),
             Err(Stop::Refused(rejection)) if rejection.reason != Reason::EvidenceBroken => {
                 doubt(from, from.reference(proven), &rejection)
             }
@@ -737,7 +799,13 @@ impl<L: Ledger> Run<'_, L> {
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
+        let unheard =
+            may_follow_later(me, &here.chain, &code, &link) && link.writer() == from.prefix;
         if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
+            if unheard {
+                let doubt = Doubt::AnotherBefore;
+                return no(Reason::Parked, Detail::Doubtful { doubt });
+            }
             return no(
                 Reason::NotInCustody,
                 Detail::OffersWithoutChain {
@@ -755,7 +823,11 @@ impl<L: Ledger> Run<'_, L> {
             && self.planted.custody == crate::custody::Planted::default()
         {
             let doubt = Doubt::AnotherBefore;
-            return no(Reason::TransferEnded, Detail::Doubtful { doubt });
+            let reason = match unheard {
+                true => Reason::Parked,
+                false => Reason::TransferEnded,
+            };
+            return no(reason, Detail::Doubtful { doubt });
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
@@ -865,6 +937,13 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
+        }
+        // What leads to it comes by another mailbox, which may be slower.
+        if may_follow_later(self.registry.prefix, &here.chain, code, &written.link)
+            && written.writer == written.link.writer()
+        {
+            let doubt = Doubt::AnotherBefore;
+            return no(Reason::Parked, Detail::Doubtful { doubt });
         }
         // Each step that is followed is a leaf of the robot, and a departure is read with the leaves behind it: while it is
         // under way, nobody else adds to them.
@@ -1341,14 +1420,16 @@ fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
 }
 
 /// Who sent a batch.
-struct Sender {
-    prefix: Prefix,
-    origin: Origin,
-    peer: Peer,
+pub(super) struct Sender {
+    pub(super) prefix: Prefix,
+    pub(super) origin: Origin,
+    pub(super) peer: Peer,
+    /// What an item is answered with that would wait, and waits no longer.
+    pub(super) gives_up: Option<Rejection>,
 }
 
 impl Sender {
-    fn reference(&self, proven: &Proven) -> EvidenceRef {
+    pub(super) fn reference(&self, proven: &Proven) -> EvidenceRef {
         let link = match proven.leaf.kind {
             Kind::Custody => proven.slots.get(slot::CUSTODY).unwrap_or_default(),
             _ => None,
@@ -1361,7 +1442,7 @@ impl Sender {
     }
 
     /// To a leaf whose bytes say nothing here.
-    fn unread(&self, index: u64, leaf: Digest) -> EvidenceRef {
+    pub(super) fn unread(&self, index: u64, leaf: Digest) -> EvidenceRef {
         EvidenceRef {
             origin: self.origin.to_string(),
             index,
@@ -1373,7 +1454,7 @@ impl Sender {
 }
 
 /// How much one item has us write, by kind.
-fn amount(events: &[Event]) -> Heard {
+pub(super) fn amount(events: &[Event]) -> Heard {
     let count = |what: fn(&Event) -> bool| events.iter().filter(|event| what(event)).count() as u64;
     let offers = |event: &Event| {
         let mut steps = event.evidence.iter().filter_map(|of| of.link.as_ref());
@@ -1402,7 +1483,11 @@ fn amount(events: &[Event]) -> Heard {
 }
 
 /// A statement that contradicts what is known here changes nothing but is kept, and shown to its sender.
-fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Event> {
+pub(super) fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Event> {
+    let given_up = from.gives_up.as_ref();
+    let rejection = given_up
+        .filter(|_| rejection.reason == Reason::Parked)
+        .unwrap_or(rejection);
     let after = After::Peer(Box::new(from.peer.clone()));
     let mut event = Event::new(Kind::Nack, rejection, after);
     event.evidence = vec![evidence];
@@ -1415,6 +1500,9 @@ fn doubt(from: &Sender, evidence: EvidenceRef, rejection: &Rejection) -> Vec<Eve
 fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>> {
     match proven.slots.get::<T>(slot) {
         Ok(value) => Ok(value),
+        Err(SlotError::Decode { source, .. }) if is_of_later_level(&source) => {
+            no(Reason::Parked, Detail::Slot { slot })
+        }
         Err(SlotError::Decode { .. }) => no(Reason::Malformed, Detail::Slot { slot }),
         Err(_) => broken(Detail::Hidden { slot }),
     }
@@ -1435,6 +1523,30 @@ fn has_value_out_of_bounds(error: &DecodeError) -> bool {
     )
 }
 
+/// Whether bytes are in canonical form but for a variant or version that the feature level does not know.
+fn is_of_later_level(error: &DecodeError) -> bool {
+    matches!(error.fault, DecodeFault::Invalid(_))
+}
+
+/// Whether a link of a robot of ours that is abroad may follow later: it names one before it that is not known here, and
+/// there is room for that one between them. It comes by one mailbox, what leads to it by another.
+fn may_follow_later(me: Prefix, chain: &Chain, code: &Code, link: &Link) -> bool {
+    let Some(newest) = chain.newest() else {
+        return false;
+    };
+    let at_rest = row(Step::Offer).after.contains(&newest.step);
+    let room = match link.step {
+        Step::Offer | Step::Return if at_rest => Some(link.epoch) > next_epoch(chain.epoch),
+        Step::Admit if newest.step == Step::Offer => link.epoch >= chain.epoch,
+        _ => link.epoch > chain.epoch,
+    };
+    code.prefix() == me
+        && row(link.step).moves
+        && !chain.is_responsible()
+        && link.prev != chain.link
+        && room
+}
+
 /// A proven leaf without what one of its kind has: its registry says nothing else later.
 fn lacks<T, F>(what: Lacking) -> Result<T, Stop<F>> {
     no(Reason::Malformed, Detail::Lacks { what })
@@ -1444,12 +1556,15 @@ fn broken<T, F>(detail: Detail) -> Result<T, Stop<F>> {
     no(Reason::EvidenceBroken, detail)
 }
 
-fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
+pub(super) fn no<T, F>(reason: Reason, detail: Detail) -> Result<T, Stop<F>> {
     Err(Stop::Refused(Rejection::new(reason, detail)))
 }
 
 fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
     robot_of_slots(code, &proven.slots).or_else(|error| match error {
+        SlotError::Decode { slot, ref source } if is_of_later_level(source) => {
+            no(Reason::Parked, Detail::Slot { slot })
+        }
         // Proven bytes: their registry says nothing else later.
         SlotError::Decode { slot, .. } => no(Reason::Malformed, Detail::Slot { slot }),
         // Shown to be null is not hidden.

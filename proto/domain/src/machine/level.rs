@@ -43,7 +43,14 @@ impl<L: Ledger> Run<'_, L> {
         let after = After::Jurisdiction(self.registry.prefix);
         let event = Event::new(Kind::Policy, &to, after);
         let authorised = Authorised::system(rule::RAISE_LEVEL, &to);
-        self.record_all(vec![event], &authorised)
+        let answer = self.record_all(vec![event], &authorised)?;
+        // What these cannot all be tried here is, with the next mail of its peer.
+        for peer in self.ledger.peers()? {
+            if let Some(prefix) = peer.bundle.primary() {
+                self.try_at_level(&prefix)?;
+            }
+        }
+        Ok(answer)
     }
 
     /// Runs a published rule. None runs by an entry at the levels there are.

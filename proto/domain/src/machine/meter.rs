@@ -22,7 +22,8 @@ use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Signer,
 };
 use crate::rules::command::TransferId;
 
@@ -101,6 +102,7 @@ small!(
     Registry,
     Members,
     Fitting,
+    ParkedPlace,
     Digest,
     EnterpriseId,
     Claim,
@@ -116,6 +118,7 @@ encoded!(
     Recall,
     Transfer,
     Peer,
+    Parked,
     Ends,
     StoredAnswer
 );
@@ -199,6 +202,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
         peer(prefix: &Prefix) -> Option<Peer>;
+        parked(peer: &Prefix, item: u64) -> Option<Parked>;
         session(id: u64) -> Option<Session>;
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
@@ -211,6 +215,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         models_of(id: &EnterpriseId) -> Vec<Model>;
         recalls_of(model: &ModelId) -> Vec<Recall>;
         peers() -> Vec<Peer>;
+        parked_of(peer: &Prefix) -> Vec<ParkedPlace>;
+        parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
         sessions_of(subject: &str) -> Vec<Session>;
         leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
         map_changes(from: u64, to: u64, count_max: usize) -> Vec<MapChanges>;
@@ -231,6 +237,9 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
         put_peer(peer: Peer);
+        put_parked(peer: &Prefix, item: u64, parked: Option<Parked>);
+        put_parked_of(peer: &Prefix, places: Vec<ParkedPlace>);
+        put_parked_behind(subject: &Digest, places: Vec<ParkedPlace>);
         put_head(key: &Digest, head: Head);
         post(peer: &Prefix, sequence: u64, leaf_index: u64);
         put_session(session: Session);

@@ -15,7 +15,8 @@ use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Recall, RecallId, Robot, Signer,
+    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Signer,
 };
 use crate::rules::command::TransferId;
 
@@ -122,6 +123,29 @@ pub trait Ledger {
     fn peers(&self) -> Result<Vec<Peer>, Self::Fault>;
     /// Puts an own leaf into a peer's mailbox.
     fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Self::Fault>;
+
+    /// An item of a peer's mailbox that waits.
+    fn parked(&self, peer: &Prefix, item: u64) -> Result<Option<Parked>, Self::Fault>;
+    /// Replaces or removes it.
+    fn put_parked(
+        &mut self,
+        peer: &Prefix,
+        item: u64,
+        parked: Option<Parked>,
+    ) -> Result<(), Self::Fault>;
+    /// Which items of a peer wait, the oldest first.
+    fn parked_of(&self, peer: &Prefix) -> Result<Vec<ParkedPlace>, Self::Fault>;
+    /// Replaces the list.
+    fn put_parked_of(&mut self, peer: &Prefix, places: Vec<ParkedPlace>)
+    -> Result<(), Self::Fault>;
+    /// Which items wait for the record of a robot to move, by its subject key.
+    fn parked_behind(&self, subject: &Digest) -> Result<Vec<ParkedPlace>, Self::Fault>;
+    /// Replaces the list.
+    fn put_parked_behind(
+        &mut self,
+        subject: &Digest,
+        places: Vec<ParkedPlace>,
+    ) -> Result<(), Self::Fault>;
 
     /// A session.
     fn session(&self, id: u64) -> Result<Option<Session>, Self::Fault>;

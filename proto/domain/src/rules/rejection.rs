@@ -110,6 +110,8 @@ reasons! {
     55 StatementStale "A root statement has a sequence or version not above the last.", "Sign a newer one.";
     56 PrefixOverlap "The prefix is ours or another peer's.", "Compare the prefix tables.";
     57 EvidenceBroken "A foreign statement is not proven by its evidence.", "Fetch it again from the peer.";
+    114 Parked "The statement cannot be taken yet; it is kept, and tried again.", "Nothing: it is tried again when the record of its robot moves, and when the feature level is raised.";
+    115 ParkedOver "The statement waited and was given up: as many as are kept came after it.", "Say it again, once it can be taken here.";
     58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";
     59 TooManySessions "The subject has 16 open sessions.", "Close one, or use it again.";
     60 NotSealed "The checkpoint to publish was not sealed, or is not newer.", "Sign the newest sealed size.";

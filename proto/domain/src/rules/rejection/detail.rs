@@ -164,6 +164,8 @@ details! {
     127 StepFollows {} "a custody step follows the departure";
     128 Buried { leaves: u64, max: u64 } "{leaves} leaves follow the departure, at most {max} are read";
 
+    129 Behind { item: u64 } "it waits behind item {item} about the same robot";
+
     130 Statement { number: u64 } "statement {number}";
     131 FirstIsGenesis {} "the first statement is the genesis";
     132 BeyondTime { to: TimeMs } "{to} is beyond the last log time";
@@ -405,11 +407,13 @@ pub enum Counted {
     RecallsOverModels,
     /// Models that a recall named before an amendment or names after it.
     ModelsOfAmendment,
+    /// Items of a peer that wait.
+    Parked,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
-    46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment,
+    46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
 });
 
 impl Counted {
@@ -433,6 +437,7 @@ impl Counted {
             Self::Declarations => "declarations by strangers",
             Self::RecallsOverModels => "recalls over models",
             Self::ModelsOfAmendment => "models before and after the amendment",
+            Self::Parked => "items that wait",
         }
     }
 }

@@ -1,0 +1,279 @@
+//! What is proven and cannot be taken yet waits, is tried again, and makes way in the end: nothing that an honest registry
+//! said is lost because it came early, and nothing that a liar says grows without bound.
+
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
+use carnet_domain::bytes::level::Level;
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::custody::movement::EvidenceRef;
+use carnet_domain::custody::{Doubt, Phase, Step};
+use carnet_domain::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::{Kind, Slots, Subject, leaf_bytes_hash};
+use carnet_domain::machine::entry::{Body, ItemAnswer, Knows};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::Peer;
+use carnet_domain::record::{Parked, ParkedPlace};
+use carnet_domain::rules::lifecycle::State;
+use carnet_domain::rules::rejection::{Counted, Detail, Reason, Rejection};
+use carnet_hostile::judge::{nack_at, nacked};
+use carnet_hostile::liar::{
+    kinds_since, last_leaf, lies, link, say, say_ended, say_of, step_slots,
+};
+use carnet_hostile::scene::{admit, d, depart, export, offer, permit, robot, three, two, waiting};
+use carnet_kit::{Country, transfer};
+
+fn places(country: &Country, peer: &Prefix) -> Vec<ParkedPlace> {
+    let Ok(places) = country.ledger.parked_of(peer);
+    places
+}
+
+fn parked(country: &Country, place: &ParkedPlace) -> Parked {
+    let Ok(parked) = country.ledger.parked(&place.peer, place.item);
+    parked.expect("what is listed is kept")
+}
+
+/// The newest leaf of a country, which is a nack.
+fn told(country: &Country) -> Rejection {
+    nack_at(country, country.registry().tree.size() - 1).expect("a nack")
+}
+
+/// Takes all of what a liar says, a minute for as much as is answered in one.
+fn hear(from: &mut Country, to: &mut Country) {
+    for _ in 0..4 {
+        let batch = lies(from, to);
+        if batch.items.is_empty() {
+            return;
+        }
+        to.apply(Body::Foreign { batch });
+        to.advance(DurationMs::from_secs(61));
+    }
+    panic!("the feed goes on");
+}
+
+/// Says something of a kind that nobody knows.
+fn say_unknown(liar: &mut Country, to: &Prefix) {
+    let subject = Subject::jurisdiction(&liar.prefix);
+    say_of(liar, 28, subject, Slots::new(), to);
+}
+
+/// How 49 answers so many leaves of a kind that it does not know: its last nack.
+pub(crate) fn kept(count: usize) -> ItemAnswer {
+    let (mut a, mut b) = two();
+    (0..count).for_each(|_| say_unknown(&mut a, &b.prefix));
+    hear(&mut a, &mut b);
+    let rejection = told(&b);
+    ItemAnswer::Refused { rejection }
+}
+
+fn doubtful(doubt: Doubt) -> Detail {
+    Detail::Doubtful { doubt }
+}
+
+/// An admission by the one mailbox before the departure by the other, and an end of life behind it.
+#[test]
+fn a_step_that_comes_before_the_one_it_follows_waits_for_it() {
+    let (mut a, mut b, mut c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (b_is, c_is) = (b.prefix, c.prefix);
+    let offered = link(Step::Offer, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &offered, &offer(&b, &c, code, 7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let departed = link(Step::Depart, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &departed, &depart(7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let admitted = link(Step::Admit, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &admitted, &admit(7));
+    say(&mut c, Kind::Custody, &code, slots, &a.prefix);
+
+    let batch = lies(&mut c, &a);
+    nacked(
+        &mut a,
+        batch,
+        Reason::Parked,
+        doubtful(Doubt::AnotherBefore),
+    );
+    say_ended(&mut c, &code, d("another body"), &a.prefix);
+    let item = places(&a, &c_is)[0].item;
+    let batch = lies(&mut c, &a);
+    nacked(&mut a, batch, Reason::Parked, Detail::Behind { item });
+    assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(b_is));
+
+    let batch = lies(&mut b, &a);
+    let size = a.registry().tree.size();
+    a.apply(Body::Foreign { batch });
+    assert_eq!(kinds_since(&a, size), [Kind::Foreign; 4]);
+    let known = robot(&a, &code);
+    assert_eq!(known.custody.responsible_abroad(), Some(c_is));
+    assert_eq!(known.state, State::Scrapped);
+    assert_eq!(places(&a, &c_is), []);
+    let Ok(behind) = a.ledger.parked_behind(&Subject::robot(&code).key());
+    assert_eq!(behind, []);
+}
+
+/// A departure behind an offer that cannot be read waits with it, and is no departure of an unknown transfer.
+#[test]
+fn a_departure_behind_an_offer_that_cannot_be_read_waits_with_it() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let known = robot(&a, &code);
+    let home = link(
+        Step::Offer,
+        2,
+        2,
+        &b.prefix,
+        &a.prefix,
+        last_leaf(&b, &code),
+    );
+    let mut slots = step_slots(&code, &home, &offer(&b, &a, code, 2));
+    let mut e = Encoder::new();
+    e.array(2);
+    e.uint(999);
+    e.bytes(&[1; 16]);
+    slots.values[usize::from(slot::EVENT)] = Some(e.finish());
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    let detail = Detail::Slot { slot: slot::EVENT };
+    nacked(&mut a, batch, Reason::Parked, detail);
+    let left = link(
+        Step::Cancel,
+        2,
+        2,
+        &b.prefix,
+        &a.prefix,
+        last_leaf(&b, &code),
+    );
+    let what = carnet_domain::rules::command::Command::CancelExport {
+        transfer: transfer(2),
+        reason: "x".into(),
+    };
+    let slots = step_slots(&code, &left, &what);
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let item = places(&a, &b.prefix)[0].item;
+    let batch = lies(&mut b, &a);
+    nacked(&mut a, batch, Reason::Parked, Detail::Behind { item });
+    assert_eq!(robot(&a, &code), known);
+}
+
+/// The oldest about one robot makes way, and others keep their places.
+#[test]
+fn of_one_robot_and_of_one_peer_the_oldest_makes_way() {
+    let (mut a, mut b, c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (a_is, b_is, c_is) = (a.prefix, b.prefix, c.prefix);
+    say_unknown(&mut b, &a_is);
+    for epoch in 0..=PARKED_OF_ROBOT_MAX as u64 {
+        let step = link(Step::Offer, 7, 10 + epoch, &b_is, &c_is, d("unheard"));
+        let slots = step_slots(&code, &step, &offer(&b, &c, code, 7));
+        say(&mut b, Kind::Custody, &code, slots, &a_is);
+    }
+    hear(&mut b, &mut a);
+    let full = |max: usize| {
+        let (what, max) = (Counted::Parked, max as u64);
+        Rejection::new(Reason::ParkedOver, Detail::Full { what, max })
+    };
+    assert_eq!(told(&a), full(PARKED_OF_ROBOT_MAX));
+    let first = places(&a, &b_is)[0];
+    assert_eq!(first.subject, Digest::ZERO, "what is of no robot stays");
+    let of_robot = Subject::robot(&code).key();
+    let epochs = |a: &Country| {
+        let places = places(a, &b_is).into_iter();
+        let links = places
+            .filter(|place| place.subject == of_robot)
+            .filter_map(|place| parked(a, &place).evidence.link);
+        links.map(|link| link.epoch).collect::<Vec<_>>()
+    };
+    let last = 10 + PARKED_OF_ROBOT_MAX as u64;
+    assert_eq!(epochs(&a), (11..=last).collect::<Vec<_>>());
+
+    (places(&a, &b_is).len()..PARKED_OF_PEER_MAX).for_each(|_| say_unknown(&mut b, &a_is));
+    hear(&mut b, &mut a);
+    assert_eq!(places(&a, &b_is)[0], first);
+    say_unknown(&mut b, &a_is);
+    hear(&mut b, &mut a);
+    assert_eq!(told(&a), full(PARKED_OF_PEER_MAX));
+    assert_eq!(places(&a, &b_is).len(), PARKED_OF_PEER_MAX);
+    let Ok(gone) = a.ledger.parked(&b_is, first.item);
+    assert_eq!(gone, None);
+    // Whose list is full is kept all the same, and no list grows further.
+    let crowd = |item| ParkedPlace {
+        peer: c_is,
+        item,
+        ..first
+    };
+    let crowd: Vec<_> = (0..PARKED_BEHIND_MAX as u64).map(crowd).collect();
+    let Ok(()) = a.ledger.put_parked_behind(&of_robot, crowd.clone());
+    let step = link(Step::Offer, 7, 99, &b_is, &c_is, d("unheard"));
+    let slots = step_slots(&code, &step, &offer(&b, &c, code, 7));
+    say(&mut b, Kind::Custody, &code, slots, &a_is);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(epochs(&a).last(), Some(&99));
+    let Ok(behind) = a.ledger.parked_behind(&of_robot);
+    assert_eq!(behind, crowd);
+}
+
+/// What could not be read is read when the level is raised; what still cannot be is tried once a level.
+#[test]
+fn what_waits_is_tried_again_when_the_level_is_raised() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    let mut batch = waiting(&mut a, &b);
+    let item = batch.items.remove(0);
+    b.apply(Body::Foreign { batch });
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let peer = peer.expect("a peer");
+    // As if the offer had been written by a kind of command that level 1 does not know.
+    let place = ParkedPlace {
+        peer: a.prefix,
+        item: item.sequence,
+        subject: Subject::robot(&a.code(1)).key(),
+        level: Level::FIRST,
+    };
+    let origin = Origin {
+        prefix: a.prefix,
+        incarnation: peer.bundle.incarnation,
+    };
+    let waits = Parked {
+        peer: a.prefix,
+        item: item.sequence,
+        evidence: EvidenceRef {
+            origin: origin.to_string(),
+            index: item.proven.index,
+            leaf: leaf_bytes_hash(&item.proven.leaf.0),
+            at: None,
+            link: None,
+        },
+        subject: place.subject,
+        why: Detail::Slot { slot: slot::EVENT },
+        since: b.clock,
+        size: peer.size_seen,
+        root: peer.root_seen,
+        bytes: Some(Blob(item.to_bytes())),
+    };
+    let cursor = item.sequence + 1;
+    let Ok(()) = b.ledger.put_peer(Peer { cursor, ..peer });
+    let Ok(()) = b.ledger.put_parked(&a.prefix, item.sequence, Some(waits));
+    let Ok(()) = b.ledger.put_parked_of(&a.prefix, vec![place]);
+    let Ok(()) = b.ledger.put_parked_behind(&place.subject, vec![place]);
+    say_unknown(&mut a, &b.prefix);
+    hear(&mut a, &mut b);
+    assert_eq!(places(&b, &a.prefix).len(), 2);
+
+    let level = Level::FIRST.next().expect("a level");
+    let knows = |node| Knows { node, level };
+    let seen = (1..=3).map(knows).collect();
+    b.apply(Body::RaiseLevel { to: level, seen });
+    let left = places(&b, &a.prefix);
+    assert_eq!(left.len(), 1, "the offer was taken: {left:?}");
+    assert_eq!((left[0].subject, left[0].level), (Digest::ZERO, level));
+    let phase = robot(&b, &a.code(1)).custody.phase;
+    assert!(matches!(phase, Phase::Asked { .. }), "{phase:?}");
+    // And it goes on as one that was taken at once.
+    b.must("customs", permit(&b, 1, Vec::new()));
+}

@@ -1,0 +1,63 @@
+//! Items of a peer's mailbox that are proven and cannot be taken yet: what is kept of each until it can be.
+
+use crate::bytes::code::Prefix;
+use crate::bytes::digest::Digest;
+use crate::bytes::encoding::Blob;
+use crate::bytes::level::Level;
+use crate::bytes::time::TimeMs;
+use crate::custody::movement::EvidenceRef;
+use crate::limits::{Index, Sequence};
+use crate::rules::rejection::Detail;
+
+/// An item that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Whose mailbox it came from.
+    pub peer: Prefix,
+    /// Its place in that mailbox.
+    pub item: u64,
+    /// The leaf: origin, index and hash, and its link as far as it can be read.
+    pub evidence: EvidenceRef,
+    /// Key of the leaf's subject; zero where its bytes cannot be read.
+    pub subject: Digest,
+    /// What it waits for.
+    pub why: Detail,
+    /// Since when, by log time.
+    pub since: TimeMs,
+    /// Size of the log that it is proven under.
+    pub size: u64,
+    /// Root under that size.
+    pub root: Digest,
+    /// The item as it came; `None` for one larger than is kept, which is told again by its registry or discarded.
+    pub bytes: Option<Blob>,
+}
+crate::canonical_struct!(Parked @ 1 {
+    peer,
+    item: Sequence,
+    evidence,
+    subject,
+    why,
+    since,
+    size: Index,
+    root,
+    bytes
+});
+
+/// Where an item waits: one row of the lists by peer and by robot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParkedPlace {
+    /// Whose mailbox.
+    pub peer: Prefix,
+    /// Its place there.
+    pub item: u64,
+    /// Key of the leaf's subject, or zero.
+    pub subject: Digest,
+    /// The feature level at which it was tried last.
+    pub level: Level,
+}
+crate::canonical_struct!(ParkedPlace {
+    peer,
+    item: Sequence,
+    subject,
+    level
+});
