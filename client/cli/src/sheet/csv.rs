@@ -12,6 +12,8 @@ const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 pub(super) struct Csv {
     delimiter: char,
     meanings: Vec<Meaning>,
+    /// By column: it has no name, and nobody said that it may be passed over.
+    unnamed: Vec<bool>,
     begins_row: Option<fn(&str) -> bool>,
     head_ends: u64,
 }
@@ -66,6 +68,7 @@ impl Csv {
         let mut csv = Self {
             delimiter,
             meanings: Vec::new(),
+            unnamed: Vec::new(),
             begins_row: reading.begins_row,
             head_ends: lines.at(),
         };
@@ -77,12 +80,12 @@ impl Csv {
             return Err(Unreadable::at(number, fault));
         }
         for cell in &cells {
-            // Spreadsheets write a delimiter too many; a column without a name is passed over only if nothing is in it.
-            let meaning = match cell.as_str() {
-                "" => None,
-                cell => reading
-                    .meaning(cell)
-                    .map_err(|fault| Unreadable::at(number, fault))?,
+            // Spreadsheets write a delimiter too many: of a column without a name every cell must be empty.
+            let meaning = reading.meaning(cell);
+            csv.unnamed.push(cell.is_empty() && meaning.is_err());
+            let meaning = match meaning {
+                Err(_) if cell.is_empty() => None,
+                meaning => meaning.map_err(|fault| Unreadable::at(number, fault))?,
             };
             if meaning.is_some() && csv.meanings.contains(&meaning) {
                 return Err(Unreadable::at(
@@ -161,6 +164,13 @@ impl Csv {
                 "{} columns, the header has {}",
                 cells.len(),
                 self.meanings.len()
+            ));
+        }
+        let mut under = cells.iter().zip(&self.unnamed);
+        if let Some(at) = under.position(|(cell, unnamed)| *unnamed && !cell.is_empty()) {
+            let column = at + 1;
+            return Err(format!(
+                "column {column} has no name in the header and a value here: name it, or leave it empty"
             ));
         }
         let mut out = super::Cells::new();

@@ -1,7 +1,10 @@
 //! The pack of this registry: what it knows and its verifiers without a network must know, signed with the log key.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::RecallStatus;
 use carnet_domain::record::registry::Registry;
 use carnet_store::fault::StorageFault;
@@ -11,6 +14,7 @@ use carnet_trust::pack::{
     PACK_BYTES_MAX, PACK_RECALLS_MAX, PACK_ROBOTS_MAX, PACK_VERSION, Pack, PackPeer,
 };
 use carnet_wire::status::ApiError;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{OWN_PATIENCE, Verifier};
@@ -21,57 +25,96 @@ const ROBOTS_AT_ONCE: usize = 1_000;
 /// Foreign robots looked through for one pack; a registry with more says that its pack is not whole.
 const ROBOTS_READ_MAX: usize = 200_000;
 
+/// While nothing was written, a pack is made anew when it is this much older than log time.
+const AGE_MAX: DurationMs = DurationMs::from_secs(10);
+/// Between two packs: whoever asks meanwhile shares the next one.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The newest pack, under which published size and at which log time it was made.
 #[derive(Default)]
-pub(super) struct Made(Option<(u64, TimeMs, Vec<u8>)>);
+pub(super) struct Made {
+    newest: Option<(u64, TimeMs, Vec<u8>)>,
+    /// When the making of it ended.
+    ended: Option<Instant>,
+}
+
+impl Made {
+    /// The newest pack, if it covers a size and is not much older than a log time.
+    fn covering(&self, size: u64, now: TimeMs) -> Option<Vec<u8>> {
+        let (of, at, bytes) = self.newest.as_ref()?;
+        (size <= *of && now.since(*at) <= AGE_MAX).then(|| bytes.clone())
+    }
+}
 
 impl Verifier {
     /// The signed pack of this registry, under a checkpoint that covers everything applied before the question.
     ///
+    /// Who asks while one is made shares the one after it, however many they are, and one is made a second at the most:
+    /// anybody may ask.
+    ///
     /// # Errors
     /// Nothing is published, the state cannot be read, or the keyring refused.
-    pub async fn pack(&self) -> Result<Vec<u8>, ApiError> {
-        // One is made at a time: whoever asks meanwhile is given the same.
-        let mut made = self.pack.lock().await;
+    pub async fn pack(self: &Arc<Self>) -> Result<Vec<u8>, ApiError> {
         let storage = |error: StorageFault| ApiError::internal(error);
-        let registry = self.node.state.registry().map_err(storage)?;
-        let registry =
-            registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
-        let covering = self
-            .node
-            .published_at_least(registry.tree.size(), OWN_PATIENCE)
-            .await?;
-        if let Some((size, at, bytes)) = &made.0
-            && (*size, *at) == (covering.size, registry.log_time)
-        {
-            return Ok(bytes.clone());
+        let asked = self.node.state.registry().map_err(storage)?;
+        let asked =
+            asked.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+        let (wanted, now) = (asked.tree.size(), asked.log_time);
+        self.node.published_at_least(wanted, OWN_PATIENCE).await?;
+        let mut made = self.pack.lock().await;
+        if let Some(bytes) = made.covering(wanted, now) {
+            return Ok(bytes);
         }
+        if let Some(ended) = made.ended {
+            tokio::time::sleep_until(ended + PAUSE).await;
+        }
+        let registry = self
+            .node
+            .state
+            .registry()
+            .map_err(storage)?
+            .unwrap_or(asked);
+        // Of what is published now: it covers what everybody waits for.
+        let covering = self.node.published_at_least(wanted, OWN_PATIENCE).await?;
         let head = covering.registry.published.as_ref();
         let head = head.map(|sealed| KnownHead {
             size: sealed.size,
             root: sealed.root,
             time: sealed.at,
         });
-        let mut pack = self.content(&registry, head)?;
-        let mut content = pack.to_bytes();
-        if content.len() > PACK_BYTES_MAX / 2 {
-            // Better a pack that says what it lacks than none.
-            warn!(
-                bytes = content.len(),
-                "the pack holds no robots: there are too many"
-            );
-            pack.robots.clear();
-            pack.whole = false;
-            content = pack.to_bytes();
-        }
+        let (at, this) = (registry.log_time, Arc::clone(self));
+        // It reads much, and every port is served by the threads that it would hold.
+        let content = tokio::task::spawn_blocking(move || this.content_bytes(&registry, head));
+        let content = content.await.map_err(ApiError::internal)??;
         let signature = self
             .keyring
             .sign(KeyRole::Log, &Pack::message(&content))
             .await
             .map_err(ApiError::internal)?;
         let bytes = Pack::to_file(content, signature);
-        made.0 = Some((covering.size, registry.log_time, bytes.clone()));
+        made.newest = Some((covering.size, at, bytes.clone()));
+        made.ended = Some(Instant::now());
         Ok(bytes)
+    }
+
+    fn content_bytes(
+        &self,
+        registry: &Registry,
+        head: Option<KnownHead>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let mut pack = self.content(registry, head)?;
+        let content = pack.to_bytes();
+        if content.len() <= PACK_BYTES_MAX / 2 {
+            return Ok(content);
+        }
+        // Better a pack that says what it lacks than none.
+        warn!(
+            bytes = content.len(),
+            "the pack holds no robots: there are too many"
+        );
+        pack.robots.clear();
+        pack.whole = false;
+        Ok(pack.to_bytes())
     }
 
     fn content(&self, registry: &Registry, head: Option<KnownHead>) -> Result<Pack, ApiError> {

@@ -145,6 +145,7 @@ pub fn shown_to(
         workshop: None,
         pending: Pending::Nothing {},
         declared: declared.collect(),
+        desk_set_by: None,
         holds: robot.holds.iter().map(Hold::without_reason).collect(),
         ..without_secret
     }

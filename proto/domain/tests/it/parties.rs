@@ -9,8 +9,8 @@ use carnet_domain::limits::{
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    Asking, Desk, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, ReleaseSecret,
-    Robot, Severity,
+    Actor, Asking, Desk, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending,
+    ReleaseSecret, Robot, Severity,
 };
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -507,7 +507,16 @@ fn a_robot_is_shown_to_each_as_far_as_it_is_theirs() {
     let mut x = sold();
     let release = samples::release(&x, x.code(1), None, Asking::Waits);
     x.must("owner", release);
-    let whole = robot(&x);
+    // As after a change of desk: who chose it says that a person owns the robot.
+    let desk_set_by = Some(Actor {
+        key: x.key("registrar").public().key_id(),
+        holder: x.office("registrar/hq"),
+        person: "registrar".into(),
+    });
+    let whole = Robot {
+        desk_set_by,
+        ..robot(&x)
+    };
     assert_ne!(whole.custody_secret, Digest::ZERO);
     let seen = |role, enterprise: Option<&str>| {
         let id = enterprise.map(|code| x.enterprise(code));
@@ -544,6 +553,7 @@ fn a_robot_is_shown_to_each_as_far_as_it_is_theirs() {
         ];
         assert_eq!(parties, [&None; 4], "{role:?}");
         assert_eq!(shown.pending, Pending::Nothing {}, "{role:?}");
+        assert_eq!(shown.desk_set_by, None, "{role:?}");
         assert_eq!(shown.state, whole.state, "{role:?}");
     }
     let registry = x.registry();
