@@ -437,7 +437,7 @@ impl Following {
     async fn show_fork(&self, heads: &[&SeenHead]) -> Result<(), Broken> {
         let home = &self.with.home;
         let known = home.peer(self.peer).await?;
-        if known.is_none_or(|peer| peer.quarantined) {
+        if known.is_none_or(|peer| peer.split) {
             return Ok(());
         }
         warn!(peer = %self.peer, "log forked, evidence proposed");

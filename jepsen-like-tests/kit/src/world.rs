@@ -476,7 +476,7 @@ impl World {
         let me = prefix(to);
         let link = &written.link;
         if link.from != Some(me) && link.to != me {
-            return follow(chain, written);
+            return follow(me, chain, written);
         }
         let issuer = place(written.writer) == 0;
         let known = issuer || chain.responsible_abroad() == Some(written.writer);

@@ -216,7 +216,7 @@ pub struct Chain {
     /// The newest link itself, shown in slot 12.
     pub shown: Option<Link>,
     /// The newest link, where the robot was offered or moved on between others since: `link` is then the leaf of this one,
-    /// and `shown` an older one.
+    /// and `shown` an older one. Of an offer that the other one accepted it is the Accept, and `link` the leaf of the Offer.
     pub followed: Option<Link>,
     /// What is known.
     pub phase: Phase,
@@ -712,18 +712,24 @@ fn known_before<'c>(chain: &'c Chain, link: &Link) -> Option<&'c Link> {
 
 /// Follows a robot of ours that is abroad over a link that opens nothing here: a step between two others, or an offer to us
 /// that is not taken and its end. So the newest link is known, and the offer that brings it home can name it. `None` when
-/// the link is none that moves, or does not follow the newest one.
-pub fn follow(chain: &Chain, written: &Written) -> Option<Chain> {
+/// the link is none of these, or does not follow the newest one. Nobody becomes responsible without having said so: a
+/// departure is followed once the Accept of its importer was, and one to us never.
+pub fn follow(me: Prefix, chain: &Chain, written: &Written) -> Option<Chain> {
     let link = &written.link;
     let (transfer, from) = (link.transfer?, link.from?);
     if !matches!(chain.phase, Phase::Gone { .. } | Phase::Elsewhere {}) {
         return None;
     }
     chain.responsible_abroad()?;
-    if written.writer != link.writer() || !row(link.step).moves {
+    let accepts = link.step == Step::Accept;
+    if written.writer != link.writer() || !(row(link.step).moves || accepts) {
         return None;
     }
-    follows(chain.newest()?, &chain.link, link).ok()?;
+    let newest = chain.newest()?;
+    follows(newest, &chain.link, link).ok()?;
+    if link.step == Step::Depart && (link.to == me || newest.step != Step::Accept) {
+        return None;
+    }
     let has = |to| Phase::Gone {
         transfer,
         to,
@@ -737,7 +743,8 @@ pub fn follow(chain: &Chain, written: &Written) -> Option<Chain> {
     };
     Some(Chain {
         epoch: link.epoch,
-        link: written.leaf,
+        // What comes after a permit names the offer.
+        link: if accepts { chain.link } else { written.leaf },
         shown: chain.shown.clone(),
         followed: Some(link.clone()),
         phase,
@@ -1019,6 +1026,13 @@ fn fold_as_importer(
             moved(chain, w, chain.epoch, phase)
         }
         (Step::Depart, Phase::Asked { transfer: open, .. }) if *open == transfer => {
+            Folded::Doubtful(Doubt::WithoutOurPermit)
+        }
+        // Of an offer that was refused or not taken, or of none that is known. What was taken before is a repetition.
+        (Step::Depart, Phase::Elsewhere {} | Phase::Gone { .. })
+            if link.epoch > chain.epoch
+                || (link.epoch == chain.epoch && link.prev == chain.link) =>
+        {
             Folded::Doubtful(Doubt::WithoutOurPermit)
         }
         (

@@ -568,17 +568,24 @@ fn a_registry_that_writes_two_steps_of_which_one_can_be_is_quarantined() {
         slots.set(slot::CUSTODY, &link);
         slots.set(slot::EVENT, &event);
         say(&mut a, Kind::Custody, &code, slots, &b.prefix);
-        // What stands behind it is not read any more.
-        let another = a.code(9);
+        // Its log is one: what stands behind is read, and no new offer is taken.
+        let (another, third) = (a.code(9), a.code(8));
         say_ended(&mut a, &another, d("x"), &b.prefix);
+        let new = carnet_hostile::liar::link(Step::Offer, 8, 1, &a.prefix, &b.prefix, d("x"));
+        let slots = step_slots(&third, &new, &offer(&a, &b, third, 8));
+        say(&mut a, Kind::Custody, &third, slots, &b.prefix);
         let batch = lies(&mut a, &b);
         let size = b.registry().tree.size();
-        let answers = b.apply(Body::Foreign { batch }).items;
-        assert_eq!(kinds_since(&b, size), [Kind::ForkEvidence], "{step:?}");
+        b.apply(Body::Foreign { batch });
+        let kinds = [Kind::ForkEvidence, Kind::Foreign, Kind::Nack];
+        assert_eq!(kinds_since(&b, size), kinds, "{step:?}");
         let prefix = a.prefix;
         let detail = Detail::Prefix { prefix };
-        let last = carnet_hostile::judge::no(Reason::PeerQuarantined, detail.clone());
-        assert_eq!(answers.last(), Some(&last));
+        let last = nack_at(&b, size + 2).expect("a nack");
+        assert_eq!(
+            (last.reason, &last.detail),
+            (Reason::PeerQuarantined, &detail)
+        );
         let Ok(record) = b.ledger.leaf(size);
         let values = record.expect("the evidence").values;
         let of = |slot: u8| values[usize::from(slot)].clone().expect("a value").0;
@@ -646,4 +653,187 @@ fn an_admission_and_a_return_of_one_departure_are_a_fork() {
         robot(&a, &code).custody.responsible_abroad(),
         Some(b.prefix)
     );
+}
+
+/// The depart of transfer 2 under its offer, as if it had been permitted.
+fn depart_unpermitted(b: &mut Country, a: &Country, code: Code, offer: Digest) {
+    let step = link(Step::Depart, 2, 2, &b.prefix, &a.prefix, offer);
+    let slots = step_slots(&code, &step, &depart(2));
+    say(b, Kind::Custody, &code, slots, &a.prefix);
+}
+
+fn refuse(number: u8) -> Command {
+    Command::RefuseImport {
+        transfer: transfer(number),
+        reason: "x".into(),
+    }
+}
+
+/// A1-1: a departure home that nobody here permitted makes nobody responsible, whether its offer was refused or not taken.
+#[test]
+fn a_departure_to_us_that_was_not_permitted_moves_nothing() {
+    for taken in [true, false] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        let full = if taken { 0 } else { OFFERS_OF_PEER_MAX };
+        let mut peer = peer_of(&a, &b.prefix);
+        peer.offers_open = full;
+        let Ok(()) = a.ledger.put_peer(peer);
+        let home = offer(&b, &a, code, 2);
+        b.must("customs", home);
+        let offered = last_leaf(&b, &code);
+        b.deliver(&mut a);
+        if taken {
+            a.must("customs", refuse(2));
+        }
+        let before = robot(&a, &code).custody;
+        assert_eq!(before.responsible_abroad(), Some(b.prefix));
+        depart_unpermitted(&mut b, &a, code, offered);
+        let batch = lies(&mut b, &a);
+        let detail = doubtful(Doubt::WithoutOurPermit);
+        nacked(&mut a, batch, Reason::TransferEnded, detail);
+        assert_eq!(robot(&a, &code).custody, before, "taken: {taken}");
+    }
+}
+
+/// A1-1: nor does a departure to a country that did not say that it takes the robot; once it says so, it is responsible.
+#[test]
+fn a_departure_to_who_did_not_permit_it_moves_nothing() {
+    let (mut a, mut b, mut c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (b_is, c_is) = (b.prefix, c.prefix);
+    let step = link(Step::Offer, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &step, &offer(&b, &c, code, 7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let offered = last_leaf(&b, &code);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    let step = link(Step::Depart, 7, 2, &b_is, &c_is, offered);
+    let slots = step_slots(&code, &step, &depart(7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    let detail = doubtful(Doubt::OutOfOrder);
+    nacked(&mut a, batch, Reason::Parked, detail);
+    assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(b_is));
+    // In the name of the one to whom it was offered, by who offers it.
+    let step = link(Step::Accept, 7, 2, &b_is, &c_is, offered);
+    let accepts = step_slots(&code, &step, &permit(&c, 7, Vec::new()));
+    say(&mut b, Kind::Custody, &code, accepts.clone(), &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(b_is));
+    say(&mut c, Kind::Custody, &code, accepts, &a.prefix);
+    let batch = lies(&mut c, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(c_is));
+}
+
+/// A1-1, what it must not cost: an offer that was permitted and then cancelled is followed to its end.
+#[test]
+fn an_offer_between_others_that_was_permitted_is_cancelled() {
+    let (mut a, mut b, mut c) = three();
+    pass_on(&mut b, &mut c, a.prefix);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let declared = onward(&b, &c, code, 2);
+    b.must("customs", declared);
+    b.deliver(&mut a);
+    let mut step = link(
+        Step::Accept,
+        2,
+        2,
+        &b.prefix,
+        &c.prefix,
+        last_leaf(&b, &code),
+    );
+    step.agreement.as_mut().expect("an agreement").version = 2;
+    let slots = step_slots(&code, &step, &permit(&c, 2, Vec::new()));
+    say(&mut c, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut c, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(robot(&a, &code).custody.followed, Some(step));
+    b.must("customs", cancel(2));
+    bring(&mut b, &mut a, code, 3, Purpose::PermanentExport);
+    a.must("customs", admit(3));
+}
+
+/// A1-9: the Cancel that answers a refusal is a step like any other, and told to the issuer.
+#[test]
+fn the_issuer_hears_of_the_cancel_that_answers_a_refusal() {
+    let (mut a, mut b, mut c) = three();
+    pass_on(&mut b, &mut c, a.prefix);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let declared = onward(&b, &c, code, 2);
+    b.must("customs", declared);
+    let mut step = link(
+        Step::Refuse,
+        2,
+        2,
+        &b.prefix,
+        &c.prefix,
+        last_leaf(&b, &code),
+    );
+    step.agreement.as_mut().expect("an agreement").version = 2;
+    let slots = step_slots(&code, &step, &refuse(2));
+    say(&mut c, Kind::Custody, &code, slots, &b.prefix);
+    let batch = lies(&mut c, &b);
+    b.apply(Body::Foreign { batch });
+    b.deliver(&mut a);
+    let known = robot(&a, &code).custody;
+    assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
+    assert_eq!(known.newest().map(|link| link.step), Some(Step::Cancel));
+    bring(&mut b, &mut a, code, 3, Purpose::PermanentExport);
+    a.must("customs", admit(3));
+}
+
+/// A1-3: what is under way with a country that is quarantined ends by what it proves; nothing new goes there.
+#[test]
+fn what_is_under_way_with_a_quarantined_country_comes_to_its_end() {
+    let (mut a, mut b) = two();
+    let (code, second, third) = (a.code(1), a.code(2), a.code(3));
+    for serial in [2, 3] {
+        a.must("maker", a.register(serial));
+    }
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    for (code, number) in [(second, 2), (third, 3)] {
+        let declared = offer(&a, &b, code, number);
+        a.must("customs", declared);
+    }
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 2, Vec::new()));
+    b.deliver(&mut a);
+    let mut peer = peer_of(&a, &b.prefix);
+    peer.quarantined = true;
+    let Ok(()) = a.ledger.put_peer(peer);
+    let prefix = b.prefix;
+    let detail = Detail::Prefix { prefix };
+    refused(
+        &mut a,
+        "customs",
+        depart(2),
+        Reason::PeerQuarantined,
+        detail.clone(),
+    );
+    a.must("customs", cancel(2));
+    b.must("customs", permit(&b, 3, Vec::new()));
+    b.must("customs", admit(1));
+    let size = a.registry().tree.size();
+    b.deliver(&mut a);
+    assert_eq!(kinds_since(&a, size), [Kind::Nack, Kind::Foreign]);
+    let said = nack_at(&a, size).expect("a nack");
+    assert_eq!(
+        (said.reason, said.detail),
+        (Reason::PeerQuarantined, detail)
+    );
+    assert_eq!(robot(&a, &code).custody.open_transfer(), None);
+    // It does not bring the one home by a new offer, and the next one still finds its link.
+    let home = offer(&b, &a, code, 4);
+    b.must("customs", home);
+    b.deliver(&mut a);
+    let known = robot(&a, &code).custody;
+    assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
+    assert_eq!(known.open_transfer(), None);
 }

@@ -72,7 +72,8 @@ fn doubtful(doubt: Doubt) -> Detail {
     Detail::Doubtful { doubt }
 }
 
-/// An admission by the one mailbox before the departure by the other, and an end of life behind it.
+/// A permit and an admission by the one mailbox before the offer and the departure by the other, and an end of life behind
+/// them. Without the permit, the departure waits for it.
 #[test]
 fn a_step_that_comes_before_the_one_it_follows_waits_for_it() {
     let (mut a, mut b, mut c) = three();
@@ -85,17 +86,22 @@ fn a_step_that_comes_before_the_one_it_follows_waits_for_it() {
     let departed = link(Step::Depart, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
     let slots = step_slots(&code, &departed, &depart(7));
     say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let accepted = link(Step::Accept, 7, 2, &b_is, &c_is, departed.prev);
+    let slots = step_slots(&code, &accepted, &permit(&c, 7, Vec::new()));
+    say(&mut c, Kind::Custody, &code, slots, &a.prefix);
     let admitted = link(Step::Admit, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
     let slots = step_slots(&code, &admitted, &admit(7));
     say(&mut c, Kind::Custody, &code, slots, &a.prefix);
 
-    let batch = lies(&mut c, &a);
-    nacked(
-        &mut a,
-        batch,
-        Reason::Parked,
-        doubtful(Doubt::AnotherBefore),
-    );
+    let (size, batch) = (a.registry().tree.size(), lies(&mut c, &a));
+    a.apply(Body::Foreign { batch });
+    for (at, detail) in [
+        (size, doubtful(Doubt::AnotherBefore)),
+        (size + 1, doubtful(Doubt::AnotherBefore)),
+    ] {
+        let expected = Rejection::new(Reason::Parked, detail);
+        assert_eq!(nack_at(&a, at).expect("a nack"), expected);
+    }
     say_ended(&mut c, &code, d("another body"), &a.prefix);
     let item = places(&a, &c_is)[0].item;
     let batch = lies(&mut c, &a);
@@ -105,7 +111,7 @@ fn a_step_that_comes_before_the_one_it_follows_waits_for_it() {
     let batch = lies(&mut b, &a);
     let size = a.registry().tree.size();
     a.apply(Body::Foreign { batch });
-    assert_eq!(kinds_since(&a, size), [Kind::Foreign; 4]);
+    assert_eq!(kinds_since(&a, size), [Kind::Foreign; 5]);
     let known = robot(&a, &code);
     assert_eq!(known.custody.responsible_abroad(), Some(c_is));
     assert_eq!(known.state, State::Scrapped);

@@ -5,12 +5,12 @@
 //! | Register | nothing | 0 | yes | the registry |
 //! | Offer | Register, Cancel, Admit, Return | + 1 | yes | who has custody after that |
 //! | Accept, Refuse | Offer | + 0 | no | the importer |
-//! | Cancel, Depart | Offer | + 0 | yes | the exporter |
+//! | Cancel, Depart | Offer, or its Accept | + 0 | yes | the exporter |
 //! | Detain | Depart | + 0 | no | the importer |
 //! | Admit | Depart | + 0 | yes | the importer |
 //! | Return | Depart | + 1 | yes | the importer |
 //!
-//! Every link names the hash of the one before. What is not an Offer belongs to the transfer of the link before and goes
+//! Every link names the hash of the one before; a side leaf is named by none. What is not an Offer belongs to the transfer of the link before and goes
 //! on between its parties, under its agreement. Where the link before is not known here (a robot never heard of, or one
 //! that its issuer moved between others since), an offer by its issuer goes by the epoch alone; leaves of other registries
 //! do not travel yet. The issuer itself is told every link, and follows them all.
@@ -41,7 +41,7 @@ pub const fn row(step: Step) -> Row {
             true,
         ),
         Step::Accept | Step::Refuse => (&[Step::Offer], false, false),
-        Step::Cancel | Step::Depart => (&[Step::Offer], false, true),
+        Step::Cancel | Step::Depart => (&[Step::Offer, Step::Accept], false, true),
         Step::Detain => (&[Step::Depart], false, false),
         Step::Admit => (&[Step::Depart], false, true),
         Step::Return => (&[Step::Depart], true, true),
@@ -151,6 +151,8 @@ mod tests {
                 "Offer Refuse +0",
                 "Offer Cancel +0",
                 "Offer Depart +0",
+                "Accept Cancel +0",
+                "Accept Depart +0",
                 "Cancel Offer +1",
                 "Depart Detain +0",
                 "Depart Admit +0",

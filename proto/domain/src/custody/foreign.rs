@@ -27,7 +27,7 @@ use crate::log::merkle::{verify_consistency, verify_inclusion};
 use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::record::event::{
-    After, Effect, Event, IdentityParts, LinkWritten, Other, Standing, robot_of_slots, slot,
+    After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, Peer};
@@ -37,7 +37,8 @@ use crate::record::{
 };
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
-    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, touched,
+    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, step_event,
+    touched,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
@@ -262,7 +263,7 @@ impl<L: Ledger> Run<'_, L> {
             return self.fork(peer, batch, &origin, size, root);
         }
         // What it said before the fork is known; which of two histories the rest is of, nobody knows.
-        if peer.quarantined {
+        if peer.split {
             let prefix = batch.peer;
             return Ok(all(Reason::PeerQuarantined, Detail::Prefix { prefix }));
         }
@@ -333,13 +334,14 @@ impl<L: Ledger> Run<'_, L> {
             seen_note: peer.note_seen.clone(),
             shown_note: kept_note(&batch.checkpoint, origin, &peer.bundle.log_key),
         };
-        if !peer.quarantined {
+        if !peer.split {
             let what = fork.clone();
             let event = Event::new(
                 Kind::ForkEvidence,
                 &what,
                 After::Peer(Box::new(Peer {
                     quarantined: true,
+                    split: true,
                     ..peer
                 })),
             )
@@ -379,11 +381,6 @@ impl<L: Ledger> Run<'_, L> {
         };
         if item.sequence < peer.cursor {
             return Ok(ItemAnswer::Nothing {});
-        }
-        // By an item before this one.
-        if peer.quarantined {
-            let prefix = batch.peer;
-            return Ok(refused(Reason::PeerQuarantined, Detail::Prefix { prefix }));
         }
         if peer.cursor < item.sequence {
             return Ok(refused(
@@ -546,26 +543,12 @@ impl<L: Ledger> Run<'_, L> {
         let Some(cancel) = cancel_after_refusal(self.registry.prefix, &here.chain, self.now) else {
             return Ok(());
         };
-        let to = transfer.to;
         let what = Command::CancelExport {
             transfer: id,
             reason: transfer.refused.clone().unwrap_or_default(),
         };
-        let mut event = Event::new(Kind::Custody, &what, here.after(&code));
-        event.evidence = transfer.evidence.iter().cloned().collect();
-        event.link = Some(LinkWritten {
-            link: cancel,
-            deadline: TimeMs(0),
-            place: String::new(),
-        });
-        event.effects = vec![
-            Effect::Transfer(Box::new(Transfer {
-                step: Step::Cancel,
-                step_at: self.now,
-                ..transfer
-            })),
-            Effect::Tell(to),
-        ];
+        let after = here.after(&code);
+        let event = step_event(&what, after, cancel, TimeMs(0), "", transfer, self.now);
         self.record(event, &Authorised::system(rule::CANCEL_AFTER_REFUSAL, &id))
             .map(drop)
     }
@@ -630,7 +613,7 @@ impl<L: Ledger> Run<'_, L> {
             deadline: TimeMs(0),
         };
         let followed = match code.prefix() == self.registry.prefix {
-            true => follow(&here.chain, &written),
+            true => follow(self.registry.prefix, &here.chain, &written),
             false => None,
         };
         let under = (item, size, root);
@@ -689,8 +672,8 @@ impl<L: Ledger> Run<'_, L> {
     }
 
     /// Two leaves of one registry of which one alone can be: it released a robot twice, or took it in and sent it back. Both
-    /// are proven, so nothing new of it is believed. Both are kept with what proves them: the first in the entry that wrote
-    /// our leaf about it, the second in this one.
+    /// are proven, so no new offer or permit of it is taken; its log is one, and what it proves of the rest is read on. Both
+    /// are kept with what proves them: the first in the entry that wrote our leaf about it, the second in this one.
     fn custody_fork(
         &self,
         from: &Sender,
@@ -698,7 +681,8 @@ impl<L: Ledger> Run<'_, L> {
         code: &Code,
         link: &Link,
     ) -> Result<Option<Event>, Stop<L::Fault>> {
-        if link.writer() != from.prefix {
+        // Once is enough: the evidence is kept, and the peer quarantined.
+        if link.writer() != from.prefix || from.peer.quarantined {
             return Ok(None);
         }
         let second = from.reference(proven);
@@ -795,6 +779,11 @@ impl<L: Ledger> Run<'_, L> {
         }
         if link.from != Some(me) && link.to != me {
             return self.third_party(&code, &here, &written);
+        }
+        // What was offered and permitted before goes on to its end, by whatever is proven.
+        if from.peer.quarantined && matches!(link.step, Step::Offer | Step::Accept) {
+            let prefix = from.prefix;
+            return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
         }
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
@@ -938,7 +927,16 @@ impl<L: Ledger> Run<'_, L> {
         if code.prefix() != self.registry.prefix || here.robot.is_none() {
             return Ok(Vec::new());
         }
-        // What leads to it comes by another mailbox, which may be slower.
+        // The permit that it rests on comes by another mailbox, which may be slower.
+        if let Some(offer) = here.chain.newest().filter(|it| it.step == Step::Offer)
+            && written.link.step == Step::Depart
+            && written.writer == written.link.writer()
+            && follows(offer, &here.chain.link, &written.link).is_ok()
+        {
+            let doubt = Doubt::OutOfOrder;
+            return no(Reason::Parked, Detail::Doubtful { doubt });
+        }
+        // So does what leads to it.
         if may_follow_later(self.registry.prefix, &here.chain, code, &written.link)
             && written.writer == written.link.writer()
         {
@@ -956,7 +954,7 @@ impl<L: Ledger> Run<'_, L> {
             && chain
                 .newest()
                 .is_some_and(|newest| follows(newest, &chain.link, link).is_ok());
-        if follow(chain, written).is_none() && !aside {
+        if follow(self.registry.prefix, chain, written).is_none() && !aside {
             return no(Reason::NotInCustody, Detail::NeitherHas { code: *code });
         }
         Ok(Vec::new())
@@ -1537,11 +1535,13 @@ fn may_follow_later(me: Prefix, chain: &Chain, code: &Code, link: &Link) -> bool
     let at_rest = row(Step::Offer).after.contains(&newest.step);
     let room = match link.step {
         Step::Offer | Step::Return if at_rest => Some(link.epoch) > next_epoch(chain.epoch),
-        Step::Admit if newest.step == Step::Offer => link.epoch >= chain.epoch,
+        Step::Admit if matches!(newest.step, Step::Offer | Step::Accept) => {
+            link.epoch >= chain.epoch
+        }
         _ => link.epoch > chain.epoch,
     };
     code.prefix() == me
-        && row(link.step).moves
+        && (row(link.step).moves || link.step == Step::Accept)
         && !chain.is_responsible()
         && link.prev != chain.link
         && room

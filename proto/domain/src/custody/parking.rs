@@ -242,7 +242,7 @@ impl<L: Ledger> Run<'_, L> {
         let Some(peer) = self.ledger.peer(&prefix).or_fault()? else {
             return no(Reason::PeerUnknown, Detail::Prefix { prefix });
         };
-        if peer.quarantined {
+        if peer.split {
             return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
         }
         if !peer.is_valid(self.now) {

@@ -449,6 +449,7 @@ impl<L: Ledger> Run<'_, L> {
             known.note_seen = String::new();
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;
+            known.split = false;
         }
         let peer = Peer {
             bundle,

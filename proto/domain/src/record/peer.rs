@@ -543,8 +543,10 @@ pub struct Peer {
     pub bundle: Bundle,
     /// When it became a peer, by our log time.
     pub since: TimeMs,
-    /// Its log forked: no new offers and permits.
+    /// It signed what cannot both be: no new offers and permits. What its log proves is read on, unless that is `split`.
     pub quarantined: bool,
+    /// Its log has two histories: nothing of it is read.
+    pub split: bool,
     /// The next mailbox sequence that we expect of it.
     pub cursor: u64,
     /// The largest size of its log that we applied something under.
@@ -574,6 +576,7 @@ crate::canonical_struct!(Peer @ 1 {
     bundle,
     since,
     quarantined,
+    split,
     cursor: Sequence,
     size_seen: Index,
     root_seen,
@@ -595,6 +598,7 @@ impl Peer {
             bundle,
             since,
             quarantined: false,
+            split: false,
             cursor: 0,
             size_seen: 0,
             root_seen: Digest::ZERO,

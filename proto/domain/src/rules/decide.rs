@@ -28,7 +28,7 @@ use crate::rules::parties::{
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
-pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held};
+pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
 pub use ownership::RELEASE_MAX;
 use recall::Stated;
 pub use recall::blocked_by_recall;

@@ -12,7 +12,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
 use carnet_domain::record::{
-    Asking, Fitting, Hold, Holder, PartyName, Pending, Robot, Setter, Stay,
+    Asking, Fitting, Hold, Holder, PartName, PartyName, Pending, Robot, Setter, Stay,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -1580,6 +1580,60 @@ fn a_row_that_was_shown_yields_to_the_maker() {
         // What is not bound for ever was free after the departure.
         assert_eq!(alarms, if leaves_again { 4 } else { 6 });
     }
+}
+
+/// A1-4: nor does it keep a part out of the robot into which it is fitted here.
+#[test]
+fn a_row_that_was_shown_yields_to_a_part_that_is_fitted() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    b.must("maker", b.register(1));
+    let named = b.registration(1);
+    let spare = |of: &PartName, serial: &str| PartName {
+        serial: serial.into(),
+        ..of.clone()
+    };
+    let (battery, compute) = (&named.parts[0], &named.identity_parts[0]);
+    let pairs = [
+        (battery.identity(), spare(battery, "NEXT")),
+        (compute.identity(), spare(compute, "NEXT")),
+    ];
+    let mut strange = spare(battery, "STRANGE");
+    strange.maker.identifier = "NOBODY".into();
+    let shown = [
+        pairs[0].1.identity(),
+        strange.identity(),
+        pairs[1].1.identity(),
+    ];
+    lie(&mut a, &code, |r| show(r, &shown));
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    check(&mut b, "customs", admit(1), "done");
+    let before = robot(&b, &code).head.expect("a leaf").seq;
+    let ours = b.code(1);
+    let fit = |removed, fitted| on(ours, Action::ReplacePart { removed, fitted });
+    let expected = "PartInUse: …";
+    check(
+        &mut b,
+        "service",
+        fit(battery.identity(), strange),
+        expected,
+    );
+    for (removed, fitted) in pairs {
+        let identity = fitted.identity();
+        check(&mut b, "service", fit(removed, fitted), "done");
+        assert_eq!(holder(&b, &identity), Some(Fitting::here(ours)));
+    }
+    let alarms = robot(&b, &code).head.expect("a leaf").seq - before;
+    assert_eq!(alarms, 2);
+    // What is fitted here does not yield.
+    b.must("maker", b.register(2));
+    let taken = spare(battery, "NEXT");
+    let other = b.code(2);
+    let again = Action::ReplacePart {
+        removed: b.registration(2).parts[0].identity(),
+        fitted: taken,
+    };
+    check(&mut b, "service", on(other, again), expected);
 }
 
 /// R3-3 (a), and what it does not give away: who is not accredited as the maker takes nothing.

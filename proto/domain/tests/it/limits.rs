@@ -421,6 +421,7 @@ fn peers_are_counted() {
         },
         since: TimeMs(0),
         quarantined: false,
+        split: false,
         cursor: 0,
         size_seen: 0,
         root_seen: Digest::ZERO,

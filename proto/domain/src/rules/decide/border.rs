@@ -201,7 +201,8 @@ pub(super) fn stay_allows<F>(robot: &Robot, action: ActionKind) -> Result<(), St
     }
 }
 
-fn step_event(
+/// The leaf of one of our own custody steps, whoever asked for it: its counterpart is told, and so is the issuer of the code.
+pub(crate) fn step_event(
     command: &Command,
     after: After,
     link: Link,
@@ -577,6 +578,12 @@ pub(super) fn depart<L: Ledger>(
         );
     }
     let link = propose(cx.me(), &held.chain, &Act::Depart, cx.now)?;
+    // Its offer may be cancelled; whether it would ever be admitted there, nobody knows. That its bundle has run out passes.
+    let peer = ledger.peer(&transfer.to).or_fault()?;
+    if peer.is_some_and(|peer| peer.quarantined) {
+        let prefix = transfer.to;
+        return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
+    }
     let code = transfer.code;
     // Body and identity parts stay bound to their code for ever; the others may be fitted elsewhere abroad.
     let mut freed = Vec::new();

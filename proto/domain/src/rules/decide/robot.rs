@@ -344,7 +344,7 @@ pub(super) fn register<L: Ledger>(
 }
 
 impl Yielding {
-    /// The robot that keeps an identity from being registered. A row that another country showed counts as its claims do: it
+    /// The robot that keeps an identity from being registered or fitted here. A row that another country showed counts as its claims do: it
     /// takes no serial from a maker that is accredited here.
     fn holder<L: Ledger>(
         &mut self,
@@ -607,8 +607,9 @@ pub(super) fn act<L: Ledger>(
         _ => {}
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
+    let mut yielding = Yielding::default();
     if let Action::ReplacePart { fitted, .. } = action {
-        is_free(ledger, &robot, fitted)?;
+        is_free(ledger, &robot, fitted, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     stay_allows::<L::Fault>(&robot, action.kind())?;
@@ -758,7 +759,8 @@ pub(super) fn act<L: Ledger>(
     let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
     event.effects = effects;
     event.corrects = corrects;
-    Ok(vec![event])
+    let alarms = yielding.alarms(ledger, command)?;
+    Ok(alarms.into_iter().chain([event]).collect())
 }
 
 /// Refuses enterprises that an action names and that cannot be what they are named as.
@@ -929,13 +931,22 @@ fn bring<L: Ledger>(
 }
 
 /// Refuses a part that has ended, or that another robot has.
-fn is_free<L: Ledger>(ledger: &L, robot: &Robot, named: &PartName) -> Result<(), Stop<L::Fault>> {
+fn is_free<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+    named: &PartName,
+    yielding: &mut Yielding,
+) -> Result<(), Stop<L::Fault>> {
     let fitted = named.part();
     let claims = Claims::about(ledger, &named.maker)?;
     refuse_ended(ledger, Ending::Part, &fitted.identity, claims)?;
     let again = robot.former_parts.contains(&fitted.identity);
-    let holder = ledger.part_holder(&fitted.identity).or_fault()?;
-    let holder = holder.map(|fitting| fitting.code);
+    let fitting = ledger.part_holder(&fitted.identity).or_fault()?;
+    let holder = match fitting {
+        // In this very robot it is no other one's row that would yield.
+        Some(fitting) if fitting.code == robot.identity.code => Some(fitting.code),
+        _ => yielding.holder(ledger, &fitted.identity, claims)?,
+    };
     // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
     match holder.filter(|holder| *holder != robot.identity.code || !again) {
         Some(code) => {
