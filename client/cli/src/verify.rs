@@ -200,20 +200,21 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
         return Err(Failed::usage("which robot?"));
     };
     let client = settings.client()?;
+    if let Some(pins) = pins {
+        // What the server says is not asked: its evidence is judged here, under what is pinned here, with the pack that the own
+        // log key signed.
+        let (report, file) = client
+            .verify_here_with_file(&code, verify.purpose, &pins)
+            .await?;
+        if let Some(path) = &verify.save {
+            save(path, &file)?;
+        }
+        return judged(Ok(report.into_value()), verify.explain);
+    }
     let found = client.verify(&code, verify.purpose.name()).await?;
     let (verdict, file) = found.value;
     if let Some(path) = &verify.save {
         save(path, &file)?;
-    }
-    if let Some(pins) = pins {
-        // What the server says is not asked: the same evidence is judged here, under what is pinned here, with the pack that
-        // the own log key signed.
-        let pack = client.pack().await?.value;
-        let pack = OpenedPack::open(&pack, &pins)
-            .map_err(|error| Failed::from(carnet_client::ClientError::NotProven(error.into())))?;
-        let (about, now) = (Some(&code), wall_time());
-        let report = verify_file(&file, &pins, Some(&pack), about, verify.purpose, now);
-        return judged(report, verify.explain);
     }
     let verdict = Verdict::from_bytes(&verdict).map_err(|error| {
         carnet_client::ClientError::Protocol(format!("the verdict is not canonical: {error}"))

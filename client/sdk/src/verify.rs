@@ -13,11 +13,14 @@ use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
 use carnet_trust::offline::{FileError, Report, verify_file};
 use carnet_trust::pack::{OpenedPack, PackError};
 use carnet_trust::pins::Pins;
-use carnet_trust::verdict::Purpose;
+use carnet_trust::verdict::{Purpose, ReasonCode};
 
 use crate::client::Client;
 use crate::clock::wall_time;
 use crate::error::ClientError;
+
+/// How often evidence or pack is asked for again when the logs went on between the two.
+const ASKED_AGAIN_MAX: usize = 3;
 
 /// The largest log head of one registry that was verified here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,15 +135,42 @@ impl Client {
         purpose: Purpose,
         pins: &Pins,
     ) -> Result<Verified<Report>, ClientError> {
-        let found = self.verify(code, purpose.name()).await?;
-        let (_, file) = found.value;
+        let (report, _) = self.verify_here_with_file(code, purpose, pins).await?;
+        Ok(report)
+    }
+
+    /// As [`Client::verify_here`], with the evidence file that was judged.
+    ///
+    /// # Errors
+    /// As [`Client::verify_here`].
+    pub async fn verify_here_with_file(
+        &self,
+        code: &Code,
+        purpose: Purpose,
+        pins: &Pins,
+    ) -> Result<(Verified<Report>, Vec<u8>), ClientError> {
+        let open = |pack: &[u8]| OpenedPack::open(pack, pins).map_err(PinError::Pack);
+        let (_, mut file) = self.verify(code, purpose.name()).await?.value;
         // After the evidence: what the pack knows must be at least as new.
-        let pack = self.pack().await?.value;
-        let pack = OpenedPack::open(&pack, pins).map_err(PinError::Pack)?;
-        let (about, now) = (Some(code), wall_time());
-        let report =
-            verify_file(&file, pins, Some(&pack), about, purpose, now).map_err(PinError::File)?;
-        Ok(Verified(report))
+        let mut pack = open(&self.pack().await?.value)?;
+        let mut again = 0..ASKED_AGAIN_MAX;
+        loop {
+            let (about, now) = (Some(code), wall_time());
+            let report = verify_file(&file, pins, Some(&pack), about, purpose, now)
+                .map_err(PinError::File)?;
+            let says = |code| report.verdict.reasons.iter().any(|r| r.code == code);
+            let (evidence_lags, pack_lags) =
+                (says(ReasonCode::OlderHead), says(ReasonCode::HeadNotJoined));
+            if !(evidence_lags || pack_lags) || again.next().is_none() {
+                return Ok((Verified(report), file));
+            }
+            // The logs went on between the two questions: the one that lags is asked again.
+            if evidence_lags {
+                (_, file) = self.verify(code, purpose.name()).await?.value;
+            } else {
+                pack = open(&self.pack().await?.value)?;
+            }
+        }
     }
 }
 

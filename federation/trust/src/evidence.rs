@@ -42,8 +42,9 @@ pub const CHAIN_COUNT_MAX: usize = 8;
 
 /// Slots of a robot that authorities are shown: without owner, operator, personal part and custody secret.
 pub const SLOTS_FOR_AUTHORITIES: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
-/// Slots of a robot that anybody is shown: what a verdict and the recalls' predicates look at.
-pub const SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 8, 9, 12, 15];
+/// Slots of a robot that anybody is shown: all that a verdict and the recalls' predicates look at. Body and parts are digests,
+/// the robot's key is a public one, and anybody reads all of them in the record: hidden, nobody could say whether they ended.
+pub const SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 15];
 
 /// What the log says of the robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -356,20 +357,45 @@ impl ProvenEvidence {
         self.robot.as_ref()
     }
 
-    /// The body, parts and key that the robot's leaf shows: what ends with it.
+    /// The body, parts and key that the robot's leaf shows: what ends with it. Whether that is all of them, says
+    /// [`ProvenEvidence::identities_hidden`].
     pub fn identities(&self) -> Vec<Digest> {
+        self.identity_slots()
+            .into_iter()
+            .filter_map(Result::ok)
+            .flatten()
+            .collect()
+    }
+
+    /// Why it is not known what else ends with the robot: a slot that holds such identities is not shown, or cannot be read.
+    /// Each slot has a salt of its own, so whoever bears evidence may take any of them away, and the leaf still proves.
+    pub fn identities_hidden(&self) -> Option<SlotError> {
+        self.identity_slots().into_iter().find_map(Result::err)
+    }
+
+    /// What each slot says that holds identities: the body, the parts in whichever list, the key.
+    fn identity_slots(&self) -> Vec<Result<Vec<Digest>, SlotError>> {
         let Some(robot) = &self.robot else {
             return Vec::new();
         };
         let slots = robot.leaf.slots();
-        let body = slots.get::<Digest>(slot::BODY).ok().flatten();
-        let key = slots.get::<PublicKey>(slot::ROBOT_KEY).ok().flatten();
-        let parts = robot.identity_parts().ok().flatten();
-        let parts = parts.into_iter().flat_map(|parts| parts.0);
-        body.into_iter()
-            .chain(key.as_ref().map(key_identity))
-            .chain(parts.map(|part| part.identity))
-            .collect()
+        let body = slots.get::<Digest>(slot::BODY);
+        let key = slots.get::<PublicKey>(slot::ROBOT_KEY);
+        let parts = robot.identity_parts().map(|parts| {
+            let parts = parts.into_iter().flat_map(|parts| parts.0);
+            parts.map(|part| part.identity).collect()
+        });
+        let others = robot.other().map(|other| {
+            let others = other.into_iter().flat_map(|other| other.parts);
+            let identity = others.filter(|part| part.kind.carries_identity());
+            identity.map(|part| part.identity).collect()
+        });
+        vec![
+            body.map(|body| body.into_iter().collect()),
+            key.map(|key| key.as_ref().map(key_identity).into_iter().collect()),
+            parts,
+            others,
+        ]
     }
 
     /// The model's standing, when shown.

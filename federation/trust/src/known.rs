@@ -88,7 +88,7 @@ carnet_domain::canonical_enum!(Doubt { 1 => Fork, 2 => OtherHistory, 3 => Rolled
 pub struct KnownRobot {
     /// That it ended, and who says so.
     pub ended: Option<Ending>,
-    /// Holds that this registry set and that stand.
+    /// Holds that stand in its record, whoever set them: what another registry told counts too.
     pub holds: Vec<HoldKind>,
     /// Recalls that it owes by this registry's record.
     pub owed: Vec<RecallId>,
@@ -140,14 +140,13 @@ carnet_domain::canonical_variants!(Ground { 1 => Resident {}, 2 => Guest { purpo
 impl KnownRobot {
     /// What the record of a robot says, in the registry of `me`.
     pub fn of(robot: &Robot, me: &Prefix) -> Self {
-        let own = robot.holds.iter().filter(|hold| hold.setter.prefix == *me);
         let ended = robot.state.is_final().then_some(Ending {
             state: robot.state,
             by: *me,
         });
         Self {
             ended: ended.filter(|_| robot.custody.is_responsible()),
-            holds: own.map(|hold| hold.kind).collect(),
+            holds: robot.holds.iter().map(|hold| hold.kind).collect(),
             owed: robot.owed.clone(),
             ground: Some(match robot.stay {
                 Stay::Resident {} => Ground::Resident {},

@@ -25,7 +25,7 @@ use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
 use carnet_trust::bundle::{PinnedBundle, of_file};
-use carnet_trust::evidence::{self, Evidence, ProvenEvidence, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::evidence::{self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES};
 use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source,
 };
@@ -234,7 +234,11 @@ impl Verifier {
             .published_at_least(registry.tree.size(), OWN_PATIENCE)
             .await;
         let evidence = match covering.ok().or_else(|| self.node.state.published()) {
-            Some(published) => Some(self.evidence(&published, code)?),
+            Some(published) => {
+                let mut evidence = self.evidence(&published, code)?;
+                evidence.joined = self.joined_to_pack(&published)?;
+                Some(evidence)
+            }
             None => None,
         };
         let bundle = Bundle {
@@ -253,6 +257,25 @@ impl Verifier {
             valid_to: TimeMs::MAX,
         };
         Ok(Party::new(bundle, evidence, None))
+    }
+
+    /// That the published log extends the head in the newest pack that this node made: whoever holds that pack takes no evidence
+    /// of ours from before it, and of later evidence sees by this that the log goes on. None while a pack is being made.
+    fn joined_to_pack(&self, published: &Published) -> Result<Option<Joined>, ApiError> {
+        let made = self.pack.try_lock().ok().and_then(|made| made.size());
+        let Some(size) = made else {
+            return Ok(None);
+        };
+        let head = evidence::Published {
+            origin: Origin {
+                prefix: published.registry.prefix,
+                incarnation: published.registry.incarnation,
+            },
+            checkpoint: &published.checkpoint,
+            size: published.size,
+        };
+        let reader = MomentReader::of(published);
+        evidence::join(&reader, &head, size).map_err(ApiError::internal)
     }
 
     /// What this registry knows for a verdict on a code, before anybody is asked.

@@ -341,10 +341,8 @@ fn delimiters_and_columns_are_taken_as_they_come() {
         86000110000200000000000000002,2026-05-01,battery:B-1:LOT-7,Wuhan\n";
     let says = "column 3 has no name in the header and a value here";
     check(file("x.csv", unnamed, &[]), &[(2, "ok"), (3, says)]);
-    for passed in ["=-", "*=-"] {
-        let found = file("x.csv", unnamed, &["--map", passed]);
-        check(found, &[(2, "ok"), (3, "ok")]);
-    }
+    let passed = file("x.csv", unnamed, &["--map", "*=-"]);
+    check(passed, &[(2, "ok"), (3, "ok")]);
     check_unreadable(
         file("x.csv", b"code,site\nx,y\n", &[]),
         "the column manufactured is missing",

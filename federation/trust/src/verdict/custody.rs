@@ -58,11 +58,11 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
                 format!("{me} has no record of the robot"),
             ));
         };
-        if robot.status() == Some(RobotStatus::Released) {
+        if released(party, robot) {
             return returning(parties, path, robot);
         }
-        if let (None, Err(error)) = (robot.status(), robot.link()) {
-            // Neither the map nor the newest step shown tells whether it left.
+        if let (true, Err(error)) = (covered(robot), robot.link()) {
+            // Neither the map nor the newest step shown tells whether it left, or has come.
             return Err(lost(
                 ReasonCode::HiddenField,
                 format!("custody in {me}: {error}"),
@@ -127,6 +127,27 @@ pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
                 return Err(Lost { code, detail, path });
             }
         }
+    }
+}
+
+/// Whether the map's status tells nothing of the robot's whereabouts: there is none, or what stops the robot stands before.
+fn covered(robot: &ProvenRobot) -> bool {
+    matches!(
+        robot.status(),
+        None | Some(RobotStatus::EndOfLifePending | RobotStatus::Stopped)
+    )
+}
+
+/// Whether a registry shows the robot as released to it and not yet admitted. The map shows one status, the gravest: what else
+/// is true of the robot says the newest step.
+fn released(party: &Party<'_>, robot: &ProvenRobot) -> bool {
+    let came = |link: &Link| link.step == Step::Depart && party.bundle.owns(&link.to);
+    match robot.status() {
+        Some(RobotStatus::Released) => true,
+        Some(_) if covered(robot) => robot
+            .link()
+            .is_ok_and(|link| link.as_ref().is_some_and(came)),
+        _ => false,
     }
 }
 
@@ -196,7 +217,7 @@ fn join(from: &Party<'_>, link: &Link, to: &Party<'_>) -> Result<Joined, (Reason
             false => mismatch(format!("{me} returned the robot, {next} does not show it")),
         };
     }
-    if robot.status() == Some(RobotStatus::Released) {
+    if released(to, robot) {
         return match theirs {
             Some(theirs) if theirs == *link => Ok(Joined::InTransit),
             _ => mismatch(format!("{me} and {next} show different releases")),

@@ -213,6 +213,7 @@ impl<'a> Case<'a> {
         let located = self.follow(&parties, &all_seen);
         self.model(standing.as_ref(), seen);
         let located = located?;
+        self.identities_shown(&parties, &located.path);
         let record = &parties[located.record];
         let robot = record.proven.robot()?;
         let shown = self.state(record, robot, all_seen[located.record]);
@@ -220,7 +221,7 @@ impl<'a> Case<'a> {
             self.recalls(&model.recalls, shown, robot, seen, clause.filter(|_| !home));
             self.own_recalls(model, shown, robot);
         }
-        self.own_record(shown.as_ref());
+        self.own_record(&parties, &all_seen, shown.as_ref());
         self.filing(robot);
         self.place(&parties, &located);
         self.ground(&parties, &located);

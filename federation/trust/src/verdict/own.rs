@@ -112,8 +112,14 @@ impl Case<'_> {
         let (size, seen) = (proven.size(), head.size);
         match (proven.against(head.size, &head.root, head.time), known.source) {
             (HeadOrder::Same | HeadOrder::Extends, _) => {}
-            // What a file shows may be older than the pack; how old it may be is the clause's affair.
-            (HeadOrder::Older, Source::Pack) => {}
+            // What a file shows of others may be older than the pack; how old it may be is the clause's affair.
+            (HeadOrder::Older, Source::Pack) if *registry != self.input.verifier => {}
+            // Of our own robots the pack says little more than what head there is: before it, holds may be missing.
+            (HeadOrder::Older, Source::Pack) => self.argue(
+                ReasonCode::OlderHead,
+                Value::Stale,
+                format!("{size} leaves of {registry} are shown, the pack was made after {seen}: ask for newer evidence"),
+            ),
             (HeadOrder::Older, Source::Store) => self.argue(
                 ReasonCode::OlderHead,
                 Value::Stale,
@@ -168,20 +174,54 @@ impl Case<'_> {
         }
     }
 
-    /// Holds that the own country set, wherever the robot is, beside those that are shown.
-    pub(super) fn own_record(&mut self, shown: Option<&Standing>) {
-        let (me, seen) = (self.input.verifier, self.known_seen());
-        let Some(own) = self.own_word().cloned() else {
-            return;
-        };
-        let shows = |kind| shown.is_some_and(|shown| shown.holds.iter().any(|h| h.kind == kind));
-        for hold in own.holds {
-            if facts::hold_blocks(hold, self.purpose) && !shows(hold) {
-                self.block(
-                    ReasonCode::BlockingHold,
-                    seen,
-                    format!("{me} set {}", hold.name()),
+    /// What ends with the robot must be shown in every record on its way: nobody can say of the others whether they ended.
+    pub(super) fn identities_shown(&mut self, parties: &[Party<'_>], path: &[usize]) {
+        for at in path {
+            let party = &parties[*at];
+            if let Some(error) = party.proven.identities_hidden() {
+                let registry = party.bundle.primary();
+                self.unknown(
+                    ReasonCode::HiddenField,
+                    format!("body, parts and key in {registry}: {error}"),
                 );
+            }
+        }
+    }
+
+    /// Holds that stand in the own country's record, wherever the robot is, beside those that are shown: as the own registry
+    /// knows it, and as its own evidence has it, which a pack does not repeat.
+    pub(super) fn own_record(
+        &mut self,
+        parties: &[Party<'_>],
+        all_seen: &[Seen],
+        shown: Option<&Standing>,
+    ) {
+        let me = self.input.verifier;
+        let own = self.own_word().map(|own| own.holds.clone());
+        let mut stand = vec![(own.unwrap_or_default(), self.known_seen())];
+        for (party, seen) in parties.iter().zip(all_seen) {
+            let robot = party.proven.robot();
+            let Some(robot) = robot.filter(|_| party.bundle.owns(&me)) else {
+                continue;
+            };
+            match robot.standing() {
+                Ok(standing) => {
+                    let holds = standing.into_iter().flat_map(|standing| standing.holds);
+                    stand.push((holds.map(|hold| hold.kind).collect(), *seen));
+                }
+                Err(error) => self.unknown(
+                    ReasonCode::HiddenField,
+                    format!("state and holds in {me}: {error}"),
+                ),
+            }
+        }
+        let shows = |kind| shown.is_some_and(|shown| shown.holds.iter().any(|h| h.kind == kind));
+        for (holds, seen) in stand {
+            for hold in holds {
+                if facts::hold_blocks(hold, self.purpose) && !shows(hold) {
+                    let detail = format!("{me} recorded {}", hold.name());
+                    self.block(ReasonCode::BlockingHold, seen, detail);
+                }
             }
         }
     }

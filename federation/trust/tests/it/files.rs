@@ -471,6 +471,45 @@ fn what_the_pack_knows_counts_whatever_the_bearer_says() {
     }
 }
 
+/// A bearer who keeps the file of this morning: what his own country recorded since is in no pack, but the pack says that more
+/// was recorded.
+#[test]
+fn own_evidence_from_before_the_pack_is_not_used() {
+    let mut saved = saved();
+    hold(&mut saved.b, "regulator", saved.file.code, HoldKind::Theft);
+    saved.b.close();
+    let pack = Pack {
+        robots: Vec::new(),
+        ..pack_of(&saved.b, &[&saved.a])
+    };
+    let (pack, file) = (saved.open(&pack), saved.file.to_file());
+    for purpose in Purpose::ALL {
+        let found = verify_file(&file, &saved.pins(), Some(&pack), None, *purpose, saved.now);
+        let found = outcome(found);
+        assert!(!found.starts_with("VALID"), "{purpose:?}: {found}");
+        let why = "OLDER_HEAD: ";
+        assert!(found.contains(why), "{purpose:?}: {found}");
+    }
+    let (operation, now) = (Purpose::Operation, saved.now);
+    let found = verify_file(&file, &saved.pins(), Some(&pack), None, operation, now);
+    starts(outcome(found), "STALE | OLDER_HEAD");
+}
+
+/// A hold that the issuer told us stands in our record, and our pack repeats it, whatever older word of his the bearer shows.
+#[test]
+fn holds_that_a_peer_told_us_count() {
+    let mut saved = saved();
+    hold(&mut saved.a, "regulator", saved.file.code, HoldKind::Theft);
+    done(&saved.a.deliver(&mut saved.b));
+    let pack = saved.open(&pack_of(&saved.b, &[&saved.a]));
+    let key = Subject::robot(&saved.file.code).key();
+    assert_eq!(pack.known().robots[&key].holds, [HoldKind::Theft]);
+    let (operation, now) = (Purpose::Operation, saved.now);
+    let file = saved.file.to_file();
+    let found = verify_file(&file, &saved.pins(), Some(&pack), None, operation, now);
+    starts(outcome(found), "INVALID | BLOCKING_HOLD: 49 recorded Theft");
+}
+
 #[test]
 fn a_pack_is_opened_only_under_the_own_log_key() {
     let saved = saved();

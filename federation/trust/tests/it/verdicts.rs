@@ -5,11 +5,17 @@ use std::fmt::Write as _;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::log::slots::SLOT_COUNT;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
-use carnet_trust::evidence::{Evidence, RobotProof};
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_kit::Country;
+use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_ANYBODY};
 use carnet_trust::known::Source;
-use carnet_trust::verdict::{Input, Purpose, ReasonCode, Value, Verdict, judge};
+use carnet_trust::verdict::{
+    EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, Verdict, judge,
+};
 
 use crate::cases::cases;
 use crate::story::*;
@@ -161,6 +167,138 @@ const LESS: &[Less] = &[
     }),
 ];
 
+/// The input with each slot of every leaf hidden in turn: by all registries, by the issuer alone, and by the others alone.
+fn hidden_slots(input: &Input) -> Vec<(String, Input)> {
+    let every = 0..u8::try_from(SLOT_COUNT).expect("sixteen");
+    let mut out = Vec::new();
+    for hidden in every.clone() {
+        let shown: Vec<u8> = every.clone().filter(|slot| *slot != hidden).collect();
+        for (who, issuer, custodians) in [
+            ("all", true, true),
+            ("issuer", true, false),
+            ("custodians", false, true),
+        ] {
+            let mut poorer = input.clone();
+            let first = poorer.issuer.iter_mut().filter(|_| issuer);
+            let others = poorer.custodians.iter_mut().filter(|_| custodians);
+            show_only(first.chain(others), &shown);
+            out.push((format!("slot {hidden} of {who}"), poorer));
+        }
+    }
+    out
+}
+
+/// Shows nothing but these slots in all evidence that can be read.
+fn show_only<'a>(parties: impl Iterator<Item = &'a mut EvidenceInput>, shown: &[u8]) {
+    for bytes in parties.filter_map(|party| party.evidence.as_mut()) {
+        if let Ok(evidence) = Evidence::from_bytes(bytes) {
+            *bytes = evidence.showing(shown).to_bytes();
+        }
+    }
+}
+
+/// Whoever is no authority gets files that show less, and the same verdict by them.
+#[test]
+fn what_anybody_is_shown_gives_the_verdict_of_all_that_is_shown() {
+    for (name, input, now) in cases() {
+        let mut public = input.clone();
+        let parties = public.issuer.iter_mut().chain(&mut public.custodians);
+        show_only(parties, SLOTS_FOR_ANYBODY);
+        for purpose in Purpose::ALL {
+            let (all, anybody) = (judge(*purpose, &input, now), judge(*purpose, &public, now));
+            assert_eq!(line(&all), line(&anybody), "{name}, {purpose:?}");
+        }
+    }
+}
+
+/// Each slot that holds what ended hides it: then nothing is VALID, whichever registry on the way hides it.
+#[test]
+fn identities_that_are_hidden_are_never_valid() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (input, now) = (asks(&mut b, &mut a, code), soon(&[&a, &b]));
+    check(Purpose::Operation, &input, now, "VALID");
+    let said = hidden_slots(&input).into_iter().map(|(what, poorer)| {
+        let verdict = judge(Purpose::Operation, &poorer, now);
+        (what, line(&verdict))
+    });
+    let said: BTreeMap<String, String> = said.collect();
+    for slot in [2, 4, 5, 15] {
+        for (who, registry) in [("issuer", "86"), ("custodians", "49")] {
+            let expected = format!("body, parts and key in {registry}: slot {slot} is hidden");
+            let found = &said[&format!("slot {slot} of {who}")];
+            assert!(found.contains(&expected), "{found}");
+            assert!(found.starts_with("INDETERMINATE"), "{found}");
+        }
+    }
+    assert_eq!(said["slot 10 of all"], "VALID", "it is not looked at");
+}
+
+/// A hold more, in whichever phase and by whichever registry, makes no robot VALID that was not.
+#[test]
+fn a_hold_more_never_raises_a_verdict() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    type Step = fn(&mut Country, &mut Country, carnet_domain::bytes::code::Code);
+    let phases: &[(&str, Step)] = &[
+        ("at home", |_, _, _| {}),
+        ("offered", |a, b, code| offer(a, b, code, 1)),
+        ("released", |a, b, _| depart(a, b, 1)),
+        ("admitted", |a, b, _| {
+            admit(b, 1);
+            done(&b.deliver(a));
+        }),
+        ("offered back", |a, b, code| offer(b, a, code, 2)),
+        ("released home", |a, b, _| depart(b, a, 2)),
+        ("home again", |a, b, _| {
+            admit(a, 2);
+            done(&a.deliver(b));
+        }),
+    ];
+    let mut stood = 0;
+    for (phase, step) in phases {
+        step(&mut a, &mut b, code);
+        for (kind, by_issuer) in HoldKind::ALL
+            .iter()
+            .flat_map(|kind| [(*kind, true), (*kind, false)])
+        {
+            let (mut one, mut other) = (a.clone(), b.clone());
+            let whose = if by_issuer { &mut one } else { &mut other };
+            let reason = "why".into();
+            let set = Command::SetHold { code, kind, reason };
+            let answered = whose.command("regulator", set);
+            if carnet_kit::text(&answered) != "done" {
+                continue;
+            }
+            stood += 1;
+            for purpose in Purpose::ALL {
+                let sees = |a: &Country, b: &Country| {
+                    let (mut a, mut b) = (a.clone(), b.clone());
+                    let now = soon(&[&a, &b]);
+                    let mut home = at_home_too(&mut a, &mut b, code);
+                    let alone = at_home(&mut a, code);
+                    let there = asks(&mut b, &mut a, code);
+                    home.own_age_max = OWN_AGE_MAX;
+                    [home, alone, there].map(|input| judge(*purpose, &input, now))
+                };
+                for (before, after) in sees(&a, &b).iter().zip(sees(&one, &other)) {
+                    let raised = after.value == Value::Valid && before.value != Value::Valid;
+                    assert!(!raised, "{phase}, {kind:?}: {before}\n{after}");
+                }
+            }
+        }
+    }
+    assert!(phases.len() < stood, "{stood} holds were set");
+}
+
+/// What the issuer has when it asks about its own code, with the other country's evidence.
+fn at_home_too(a: &mut Country, b: &mut Country, code: carnet_domain::bytes::code::Code) -> Input {
+    let mut input = at_home(a, code);
+    input.custodians = vec![given_to(a, b, code)];
+    input
+}
+
 /// Changes all evidence that can be read.
 fn change(input: &mut Input, change: fn(&mut Evidence)) {
     let parties = input.issuer.iter_mut().chain(&mut input.custodians);
@@ -192,6 +330,10 @@ fn removing_or_ageing_any_input_never_raises_a_verdict() {
         for purpose in Purpose::ALL {
             let before = judge(*purpose, &input, now);
             seen.insert(before.value);
+            for (what, poorer) in hidden_slots(&input) {
+                let after = judge(*purpose, &poorer, now);
+                never_raised(&before, &after, &format!("{name}, {what} hidden"));
+            }
             for (i, (what, less)) in LESS.iter().enumerate() {
                 let mut poorer = input.clone();
                 less(&mut poorer);

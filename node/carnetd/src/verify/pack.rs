@@ -46,6 +46,13 @@ impl Made {
     }
 }
 
+impl Made {
+    /// The published size that it names as the head of the own log.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.0.as_ref().map(|(size, ..)| *size)
+    }
+}
+
 impl Verifier {
     /// The signed pack of this registry, under a checkpoint that covers everything applied before the question.
     ///
