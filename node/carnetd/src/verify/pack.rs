@@ -49,7 +49,7 @@ impl Made {
 impl Made {
     /// The published size that it names as the head of the own log.
     pub(super) fn size(&self) -> Option<u64> {
-        self.0.as_ref().map(|(size, ..)| *size)
+        self.newest.as_ref().map(|(size, ..)| *size)
     }
 }
 
