@@ -73,7 +73,7 @@ fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
     onward
 }
 
-/// R3-2: an offer of a robot of ours that names a link which we were never told moves nothing, however far ahead.
+/// An offer of a robot of ours that names a link which we were never told moves nothing, however far ahead.
 #[test]
 fn no_epoch_is_taken_on_trust() {
     for ahead in [1, 2, 3, 65, EPOCH_STEP_MAX] {
@@ -95,7 +95,7 @@ fn no_epoch_is_taken_on_trust() {
     }
 }
 
-/// R3-2, what it must not cost: an honest offer home after offers to others that came to nothing names a link known here.
+/// What it must not cost: an honest offer home after offers to others that came to nothing names a link known here.
 #[test]
 fn a_robot_comes_home_after_offers_to_others() {
     let (mut a, mut b, mut c) = three();
@@ -117,7 +117,7 @@ fn a_robot_comes_home_after_offers_to_others() {
     assert_eq!(robot(&a, &code).custody.epoch, 4);
 }
 
-/// R3-2, the same: an offer home that was not taken is a link all the same, and the next one names its end.
+/// The same: an offer home that was not taken is a link all the same, and the next one names its end.
 #[test]
 fn a_robot_comes_home_after_an_offer_that_was_not_taken() {
     let (mut a, mut b) = two();
@@ -158,7 +158,7 @@ fn an_issuer_offers_a_robot_again_after_it_was_elsewhere() {
     b.must("customs", admit(5));
 }
 
-/// R3-2: no offer over one that is open, its issuer's neither.
+/// No offer over one that is open, its issuer's neither.
 #[test]
 fn an_open_offer_is_not_offered_over() {
     for permitted in [false, true] {
@@ -181,7 +181,7 @@ fn an_open_offer_is_not_offered_over() {
     }
 }
 
-/// R3-2: what could never leave again is not permitted to come.
+/// What could never leave again is not permitted to come.
 #[test]
 fn a_robot_without_epochs_to_leave_with_is_not_permitted() {
     let (mut a, mut b) = two();
@@ -199,7 +199,7 @@ fn a_robot_without_epochs_to_leave_with_is_not_permitted() {
     refused(&mut b, "customs", permit, Reason::RecordFull, detail);
 }
 
-/// R3-6: a third country moves no robot that it never had.
+/// A third country moves no robot that it never had.
 #[test]
 fn a_third_country_writes_no_movement_of_a_robot_it_never_had() {
     let (mut a, mut b, mut c) = three();
@@ -268,7 +268,7 @@ fn a_third_country_writes_no_movement_of_a_robot_it_never_had() {
     assert_eq!((reason.epoch, reason.responsible_abroad()), (2, Some(b_is)));
 }
 
-/// R3-5: whoever hears an end of somebody else's robot tells nobody; the issuer does.
+/// Whoever hears an end of somebody else's robot tells nobody; the issuer does.
 #[test]
 fn an_end_is_told_on_by_the_issuer_alone() {
     let (mut a, mut b, c) = three();
@@ -287,7 +287,7 @@ fn an_end_is_told_on_by_the_issuer_alone() {
     assert!(a.ledger.mailbox(&c.prefix, 0).len() > ours);
 }
 
-/// R3-5: an end that its sender only heard is no claim of its own.
+/// An end that its sender only heard is no claim of its own.
 #[test]
 fn an_end_that_was_heard_is_no_claim() {
     let (mut a, mut b) = two();
@@ -305,7 +305,7 @@ fn an_end_that_was_heard_is_no_claim() {
     assert_eq!(ends, None);
 }
 
-/// R3-5: claims over their number are left out, and what stands behind them is read in the same minute.
+/// Claims over their number are left out, and what stands behind them is read in the same minute.
 #[test]
 fn a_theft_behind_a_flood_of_claims_is_read() {
     let (mut a, mut b) = two();
@@ -337,7 +337,7 @@ fn a_theft_behind_a_flood_of_claims_is_read() {
     assert!(kinds.len() as u64 <= many, "{} leaves", kinds.len());
 }
 
-/// R3-7: junk lines under the name of the log do not push its own signature out of what is kept.
+/// Junk lines under the name of the log do not push its own signature out of what is kept.
 #[test]
 fn the_signature_of_a_note_is_kept_whatever_stands_beside_it() {
     let (mut a, mut b) = two();
@@ -361,7 +361,7 @@ fn the_signature_of_a_note_is_kept_whatever_stands_beside_it() {
     assert_eq!(lines.count(), 1);
 }
 
-/// R3-8: a recall said again word for word writes nothing.
+/// A recall said again word for word writes nothing.
 #[test]
 fn a_recall_said_again_is_no_leaf() {
     let (mut a, mut b) = two();
@@ -409,7 +409,7 @@ fn recognise(by: &Country, bundle: &Bundle) -> Statement {
     }
 }
 
-/// R3-9: a bundle whose own roots could never sign the next one is not taken.
+/// A bundle whose own roots could never sign the next one is not taken.
 #[test]
 fn a_bundle_that_its_own_roots_cannot_follow_is_not_recognised() {
     let (a, mut b) = two();
@@ -441,7 +441,7 @@ fn a_bundle_that_its_own_roots_cannot_follow_is_not_recognised() {
     );
 }
 
-/// R3-9: another life of a log is no fork of the one before.
+/// Another life of a log is no fork of the one before.
 #[test]
 fn a_new_incarnation_begins_anew() {
     let (mut a, mut b) = two();
@@ -468,7 +468,7 @@ fn a_new_incarnation_begins_anew() {
     assert!(!known.agreements.is_empty(), "what was agreed stands");
 }
 
-/// R3-1: who offers asks the same bound as who is asked.
+/// Who offers asks the same bound as who is asked.
 #[test]
 fn no_more_is_offered_than_the_other_country_takes() {
     let (mut a, mut b) = two();
@@ -490,7 +490,7 @@ fn no_more_is_offered_than_the_other_country_takes() {
     assert_eq!(peer_of(&a, &b.prefix).offers_made, 0);
 }
 
-/// R3-1: a robot that ends on the way takes no place among what is open.
+/// A robot that ends on the way takes no place among what is open.
 #[test]
 fn the_end_of_a_robot_ends_its_transfer() {
     let (mut a, mut b) = two();
@@ -508,7 +508,7 @@ fn the_end_of_a_robot_ends_its_transfer() {
     assert!(ended.expect("a transfer").ending.is_some());
 }
 
-/// Beside R1-5: who operates a resident at home is not another country's to say.
+/// Who operates a resident at home is not another country's to say.
 #[test]
 fn a_resident_comes_home_to_its_operator() {
     let (mut a, mut b) = two();
@@ -669,7 +669,7 @@ fn refuse(number: u8) -> Command {
     }
 }
 
-/// A1-1: a departure home that nobody here permitted makes nobody responsible, whether its offer was refused or not taken.
+/// A departure home that nobody here permitted makes nobody responsible, whether its offer was refused or not taken.
 #[test]
 fn a_departure_to_us_that_was_not_permitted_moves_nothing() {
     for taken in [true, false] {
@@ -697,7 +697,7 @@ fn a_departure_to_us_that_was_not_permitted_moves_nothing() {
     }
 }
 
-/// A1-1: nor does a departure to a country that did not say that it takes the robot; once it says so, it is responsible.
+/// Nor does a departure to a country that did not say that it takes the robot; once it says so, it is responsible.
 #[test]
 fn a_departure_to_who_did_not_permit_it_moves_nothing() {
     let (mut a, mut b, mut c) = three();
@@ -730,7 +730,7 @@ fn a_departure_to_who_did_not_permit_it_moves_nothing() {
     assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(c_is));
 }
 
-/// A1-1, what it must not cost: an offer that was permitted and then cancelled is followed to its end.
+/// What it must not cost: an offer that was permitted and then cancelled is followed to its end.
 #[test]
 fn an_offer_between_others_that_was_permitted_is_cancelled() {
     let (mut a, mut b, mut c) = three();
@@ -759,7 +759,7 @@ fn an_offer_between_others_that_was_permitted_is_cancelled() {
     a.must("customs", admit(3));
 }
 
-/// A1-9: the Cancel that answers a refusal is a step like any other, and told to the issuer.
+/// The Cancel that answers a refusal is a step like any other, and told to the issuer.
 #[test]
 fn the_issuer_hears_of_the_cancel_that_answers_a_refusal() {
     let (mut a, mut b, mut c) = three();
@@ -789,7 +789,7 @@ fn the_issuer_hears_of_the_cancel_that_answers_a_refusal() {
     a.must("customs", admit(3));
 }
 
-/// A1-3: what is under way with a country that is quarantined ends by what it proves; nothing new goes there.
+/// What is under way with a country that is quarantined ends by what it proves; nothing new goes there.
 #[test]
 fn what_is_under_way_with_a_quarantined_country_comes_to_its_end() {
     let (mut a, mut b) = two();

@@ -1543,7 +1543,7 @@ fn holder(country: &Country, identity: &Digest) -> Option<Fitting> {
     fitting
 }
 
-/// R3-3 (a): what an exporter lists as parts of a robot keeps no maker from its own serials, and the robot of which it was
+/// What an exporter lists as parts of a robot keeps no maker from its own serials, and the robot of which it was
 /// shown carries an alarm.
 #[test]
 fn a_row_that_was_shown_yields_to_the_maker() {
@@ -1582,7 +1582,7 @@ fn a_row_that_was_shown_yields_to_the_maker() {
     }
 }
 
-/// A1-4: nor does it keep a part out of the robot into which it is fitted here.
+/// Nor does it keep a part out of the robot into which it is fitted here.
 #[test]
 fn a_row_that_was_shown_yields_to_a_part_that_is_fitted() {
     let (mut a, mut b) = two();
@@ -1636,7 +1636,7 @@ fn a_row_that_was_shown_yields_to_a_part_that_is_fitted() {
     check(&mut b, "service", on(other, again), expected);
 }
 
-/// R3-3 (a), and what it does not give away: who is not accredited as the maker takes nothing.
+/// And what it does not give away: who is not accredited as the maker takes nothing.
 #[test]
 fn a_row_that_was_shown_stands_against_everybody_but_the_maker() {
     let (mut a, mut b) = two();
@@ -1656,7 +1656,7 @@ fn a_row_that_was_shown_stands_against_everybody_but_the_maker() {
     check(&mut b, "importer", filed, "BodyExists: …");
 }
 
-/// R3-3 (b): nor does it keep a third country's robots out.
+/// Nor does it keep a third country's robots out.
 #[test]
 fn a_row_that_was_shown_yields_to_the_robot_whose_body_it_is() {
     let (mut a, mut b) = two();
@@ -1689,7 +1689,7 @@ fn a_row_that_was_shown_yields_to_the_robot_whose_body_it_is() {
     check(&mut b, "customs", admit(3), "BodyExists: …");
 }
 
-/// R3-3 (c): the end of a robot ends what is bound to it here, and of what was shown with it nothing for good.
+/// The end of a robot ends what is bound to it here, and of what was shown with it nothing for good.
 #[test]
 fn the_end_of_a_robot_ends_no_body_that_was_only_shown_with_it() {
     for admitted in [false, true] {
@@ -1741,7 +1741,7 @@ fn d40(b: &Country) -> Digest {
     b.registration(41).body.identity()
 }
 
-/// R3-3 (c), by the issuer's word from abroad.
+/// By the issuer's word from abroad.
 #[test]
 fn an_issuer_ends_no_body_that_it_only_showed() {
     let (mut a, mut b) = two();
@@ -1777,7 +1777,7 @@ fn an_issuer_ends_no_body_that_it_only_showed() {
     check(&mut b, "maker", made, "done");
 }
 
-/// R3-12: what held a robot at the border when it departed holds it no longer once it is gone.
+/// What held a robot at the border when it departed holds it no longer once it is gone.
 #[test]
 fn a_detention_ends_with_its_cause() {
     let (mut a, mut b) = two();
