@@ -11,12 +11,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::context::Settings;
-use crate::exit::{Failed, chain};
+use crate::exit::Failed;
 use crate::health::{self, Asked};
 use crate::output::{say, table};
 use crate::parse::When;
 use crate::submit::merge;
-use crate::trust::{Roots, read, signatures, submit, write};
+use crate::trust::{Roots, read_statement, signatures, submit, write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -80,10 +80,7 @@ pub(crate) async fn run(verb: Time, settings: &Settings) -> Result<Outcome, Fail
         }
         Time::Sign { file, roots } => {
             let (mut signed, statement) = read_draft(&file)?;
-            for ours in Roots::of(&roots, settings)?.signatures(&signed.bytes.0) {
-                signed.signatures.retain(|other| other.root != ours.root);
-                signed.signatures.push(ours);
-            }
+            Roots::of(&roots, settings)?.add_to(&mut signed);
             write(&file, &signed.to_bytes())?;
             Ok(shown(&statement, &signed, &file).into())
         }
@@ -280,11 +277,8 @@ fn preview(
 }
 
 fn read_draft(path: &Path) -> Result<(Signed, Statement), Failed> {
-    let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
-        Failed::usage(format!("{}: {}", path.display(), chain(&error)))
-    };
-    let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
-    match Statement::from_bytes(&signed.bytes.0).map_err(wrong)? {
+    let (signed, statement) = read_statement(path)?;
+    match statement {
         statement @ (Statement::AdvanceTime { .. } | Statement::RepairTime { .. }) => {
             Ok((signed, statement))
         }

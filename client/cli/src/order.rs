@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::record::Holder;
 use carnet_domain::record::offices::Change;
 use carnet_domain::record::peer::{OfficeOrder, Signed, Statement};
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::Settings;
-use crate::exit::{Failed, chain};
+use crate::exit::Failed;
 use crate::office::KeyText;
 use crate::parse;
-use crate::trust::{Roots, read, signatures, submit, write};
+use crate::trust::{Roots, read_statement, signatures, submit, write};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
@@ -90,10 +90,7 @@ pub(crate) async fn run(verb: Order, settings: &Settings) -> Result<Outcome, Fai
         }
         Order::Sign { file, roots } => {
             let (mut signed, order) = read_draft(&file)?;
-            for ours in Roots::of(&roots, settings)?.signatures(&signed.bytes.0) {
-                signed.signatures.retain(|other| other.root != ours.root);
-                signed.signatures.push(ours);
-            }
+            Roots::of(&roots, settings)?.add_to(&mut signed);
             write(&file, &signed.to_bytes())?;
             Ok(shown(&order, &signed).into())
         }
@@ -128,10 +125,8 @@ fn added(text: &str) -> Result<Change, Failed> {
 }
 
 fn read_draft(path: &Path) -> Result<(Signed, OfficeOrder), Failed> {
-    let wrong =
-        |error: DecodeError| Failed::usage(format!("{}: {}", path.display(), chain(&error)));
-    let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
-    match Statement::from_bytes(&signed.bytes.0).map_err(wrong)? {
+    let (signed, statement) = read_statement(path)?;
+    match statement {
         Statement::Offices { order } => Ok((signed, order)),
         other => Err(Failed::usage(format!(
             "{}: not an order about offices, but {}",

@@ -71,13 +71,21 @@ impl Roots {
     }
 
     /// Signatures of every root at hand.
-    pub(crate) fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
+    fn signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
         let message = root_signing_bytes(bytes);
         let sign = |key: &SecretKey| RootSignature {
             root: key.public(),
             signature: key.sign(&message),
         };
         self.0.iter().map(sign).collect()
+    }
+
+    /// Adds the signature of every root at hand, in the place of an older one of the same root.
+    pub(crate) fn add_to(&self, signed: &mut Signed) {
+        for ours in self.signatures(&signed.bytes.0) {
+            signed.signatures.retain(|other| other.root != ours.root);
+            signed.signatures.push(ours);
+        }
     }
 
     /// Signs with every root at hand.
@@ -468,6 +476,16 @@ fn clause(text: &str) -> Result<Clause, String> {
     Ok(clause)
 }
 
+/// A root-signed statement in a file, and what it says.
+pub(crate) fn read_statement(path: &Path) -> Result<(Signed, Statement), Failed> {
+    let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
+        Failed::usage(format!("{}: {error}", path.display()))
+    };
+    let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
+    let statement = Statement::from_bytes(&signed.bytes.0).map_err(wrong)?;
+    Ok((signed, statement))
+}
+
 fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
     let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
         Failed::usage(format!("{}: {error}", path.display()))
@@ -516,10 +534,7 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
         }
         Agreement::Sign { file } => {
             let (mut signed, agreement) = read_agreement(&file)?;
-            for ours in Roots::open(settings.pki_dir()?)?.signatures(&signed.bytes.0) {
-                signed.signatures.retain(|other| other.root != ours.root);
-                signed.signatures.push(ours);
-            }
+            Roots::open(settings.pki_dir()?)?.add_to(&mut signed);
             write(&file, &signed.to_bytes())?;
             Ok(shown(&agreement, &signed, &file).into())
         }

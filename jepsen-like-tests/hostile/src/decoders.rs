@@ -5,7 +5,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::custody::Link;
 use carnet_domain::log::authority::{Envelope, SignedHeader};
@@ -14,7 +13,7 @@ use carnet_domain::log::leaf::Leaf;
 use carnet_domain::log::map::MapProof;
 use carnet_domain::log::passport;
 use carnet_domain::log::stored::LeafRecord;
-use carnet_domain::machine::entry::{Answer, Body, Entry, MailBatch, ProvenHead, SessionOpening};
+use carnet_domain::machine::entry::{Answer, Body, Entry, MailBatch, SessionOpening};
 use carnet_domain::machine::order::Skip;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Signed, Statement};
@@ -23,8 +22,9 @@ use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::Rejection;
 use carnet_kit::samples;
 use carnet_trust::evidence::{self, EVIDENCE_VERSION, Evidence, RobotProof};
-use carnet_trust::offline::EvidenceFile;
-use carnet_trust::pack::Pack;
+use carnet_trust::known::{KnownHead, KnownRobot};
+use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
+use carnet_trust::pack::{PACK_VERSION, Pack, PackPeer};
 use carnet_trust::roots::RootCertificate;
 
 use crate::extremes::extreme_bytes;
@@ -63,7 +63,7 @@ pub struct Target {
     pub name: &'static str,
     /// Reads; `true` when it took the bytes. Panics when what it took is written otherwise.
     pub read: fn(&[u8]) -> bool,
-    /// Bytes that it takes, to begin with. Empty where no honest bytes can be made here.
+    /// Bytes that it takes, to begin with.
     pub samples: Vec<Vec<u8>>,
 }
 
@@ -132,11 +132,21 @@ pub fn targets() -> Vec<Target> {
     let moved = a.code(1);
     scene::export(&mut a, &mut b, moved, 1);
     a.must("maker", a.register(2));
+    let second = a.code(2);
+    let declared = scene::offer(&a, &b, second, 2);
+    a.must("customs", declared);
+    a.deliver(&mut b);
+    b.must("customs", scene::permit(&b, 2, Vec::new()));
+    b.deliver(&mut a);
+    a.must("customs", scene::depart(2));
     a.must(
         "maker",
         samples::recall(&a, "R1", carnet_domain::record::Severity::StopUse),
     );
+    // A departure comes with a proof that it is the newest leaf.
     let batch = scene::waiting(&mut a, &b);
+    let newest = batch.items.iter().find_map(|item| item.newest.clone());
+    let newest = newest.expect("a departure waits");
     let all = |values: &[&dyn Fn() -> Vec<u8>]| values.iter().map(|value| value()).collect();
     let entries: Vec<Entry> = a.entries.iter().chain(&b.entries).cloned().collect();
     let bytes_of = |entries: &[Entry]| entries.iter().map(Canonical::to_bytes).collect();
@@ -183,18 +193,7 @@ pub fn targets() -> Vec<Target> {
             incarnation: 0,
         },
         checkpoint: batch.checkpoint.clone(),
-        map_head: batch
-            .items
-            .iter()
-            .find_map(|item| item.newest.as_ref())
-            .map_or_else(
-                || ProvenHead {
-                    index: 1,
-                    leaf: Blob(vec![0x80]),
-                    path: vec![Digest::ZERO],
-                },
-                |newest| newest.map_head.clone(),
-            ),
+        map_head: newest.map_head.clone(),
         robot: batch
             .items
             .first()
@@ -237,12 +236,49 @@ pub fn targets() -> Vec<Target> {
             other => panic!("registered twice: {other:?}"),
         }
     };
-    let proofs: Vec<Vec<u8>> = batch
-        .items
-        .iter()
-        .filter_map(|item| item.newest.as_ref())
-        .map(|newest| newest.proof.to_bytes())
-        .collect();
+    let recall = {
+        let Ok(recall) = a.ledger.recall(&samples::recall_id(&a, "R1"));
+        recall.expect("opened")
+    };
+    let skip = Skip {
+        cluster: [7; 16],
+        log_index: 9,
+        entry: scene::d("entry"),
+    };
+    let file = EvidenceFile {
+        version: FILE_VERSION,
+        verifier: b.prefix,
+        code: moved,
+        saved_at: a.clock,
+        issuer: Some(FileParty {
+            registry: a.prefix,
+            bundle: Some(a.bundle()),
+            evidence: Some(Blob(evidence.to_bytes())),
+        }),
+        custodians: Vec::new(),
+    };
+    let head = KnownHead {
+        size: 9,
+        root: scene::d("root"),
+        time: b.clock,
+    };
+    let pack = Pack {
+        version: PACK_VERSION,
+        registry: b.prefix,
+        incarnation: 0,
+        at: b.clock,
+        whole: true,
+        head: Some(head),
+        peers: vec![PackPeer {
+            bundle: a.bundle(),
+            head: Some(head),
+            doubt: None,
+            agreements: vec![carnet_kit::agreement(a.prefix, b.prefix, 1)],
+            suspended: Vec::new(),
+        }],
+        robots: vec![(scene::d("robot"), KnownRobot::default())],
+        recalls: Vec::new(),
+    };
     vec![
         target::<Entry>("entry", bytes_of(&entries)),
         target::<SignedHeader>("header", headers),
@@ -262,7 +298,7 @@ pub fn targets() -> Vec<Target> {
                 .map(|signed| signed.bytes.0.clone())
                 .collect(),
         ),
-        target::<Skip>("order to skip", vec![]),
+        target::<Skip>("order to skip", vec![skip.to_bytes()]),
         target::<MailBatch>("mail", all(&[&|| batch.to_bytes()])),
         target::<Leaf>(
             "leaf",
@@ -273,13 +309,13 @@ pub fn targets() -> Vec<Target> {
             leaves.iter().map(Canonical::to_bytes).collect(),
         ),
         target::<Link>("link", links),
-        target::<MapProof>("map proof", proofs),
+        target::<MapProof>("map proof", vec![newest.proof.to_bytes()]),
         target::<Robot>("robot", robots),
         target::<Peer>("peer", peer.iter().map(Canonical::to_bytes).collect()),
         target::<Signer>("signer", vec![signer.to_bytes()]),
         target::<Enterprise>("enterprise", vec![enterprise.to_bytes()]),
         target::<Model>("model", vec![model.to_bytes()]),
-        target::<Recall>("recall", vec![]),
+        target::<Recall>("recall", vec![recall.to_bytes()]),
         Target {
             name: "evidence",
             read: |bytes| {
@@ -289,8 +325,8 @@ pub fn targets() -> Vec<Target> {
             },
             samples: vec![evidence.to_bytes()],
         },
-        target::<EvidenceFile>("evidence file", vec![]),
-        target::<Pack>("pack", vec![]),
+        target::<EvidenceFile>("evidence file", vec![file.to_bytes()]),
+        target::<Pack>("pack", vec![pack.to_bytes()]),
         Target {
             name: "passport",
             read: |bytes| passport::parse(bytes).is_ok(),
@@ -323,11 +359,7 @@ pub fn fuzz(target: &Target, others: &[Vec<u8>], seed: u64, count: u64) -> Fuzze
         out.give(target, sample.clone());
     }
     for _ in 0..count {
-        let base = match pool.len() {
-            0 => random.pick(others).clone(),
-            len => pool[random.below(len)].clone(),
-        };
-        let mut bytes = base;
+        let mut bytes = random.pick(&pool).clone();
         for _ in 0..=random.below(3) {
             bytes = changed(bytes, others, &mut random);
         }

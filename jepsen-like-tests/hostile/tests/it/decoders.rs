@@ -14,9 +14,10 @@ fn no_decoder_panics_and_each_writes_what_it_read() {
             target.name,
             found.broke
         );
-        let honest = target.samples.len() as u64;
-        let expected = honest > 0;
-        assert_eq!(found.taken > 0, expected, "{}: {found:?}", target.name);
+        assert!(!target.samples.is_empty(), "{}", target.name);
+        for sample in &target.samples {
+            assert!((target.read)(sample), "{} takes its sample", target.name);
+        }
     }
 }
 
