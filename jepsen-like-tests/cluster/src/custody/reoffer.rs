@@ -1,7 +1,8 @@
 //! An offer, its cancel, and an offer of the same robot again: the second one needs an epoch of its own.
 //!
 //! A cancel burns the epoch of its offer. An exporter that forgets so offers twice in one epoch; an importer must then take
-//! the second offer for an old one, whatever number its transfer has.
+//! the second offer for an old one, whatever number its transfer has, and the two offers for what no honest registry writes:
+//! it takes nothing new from the exporter.
 
 use carnet_client::{Client, ClientError};
 use carnet_domain::bytes::code::Code;
@@ -28,6 +29,8 @@ pub struct Reoffered {
     pub importer: Vec<Movement>,
     /// Whether the importer took up the second offer; it then permitted it.
     pub taken_up: bool,
+    /// Whether the importer takes nothing new from the exporter any more.
+    pub quarantined: bool,
 }
 
 /// Has A offer a robot to B, cancel, and offer it again; B permits the second offer if it took it up.
@@ -52,9 +55,18 @@ pub async fn offer_cancel_offer(border: &Border) -> Result<Reoffered, Broken> {
     submit(exporter, cancel).await?;
     arrived(importer, first, |transfer| transfer.ending.is_some()).await?;
     submit(exporter, offer(border, robot, second)).await?;
-    // Mail is taken in order: when this one is there, the one before it has been judged.
+    // Mail is taken in order: when this one is there, or no more is taken, the one before it has been judged.
     submit(exporter, offer(border, other, last)).await?;
-    arrived(importer, last, |_| true).await?;
+    let from = border.at(Side::A).prefix();
+    let quarantined = until("the second offer is judged", || async {
+        match (shown(importer, last).await?, importer.peer(from).await) {
+            (Some(_), _) => Ok(false),
+            (None, Ok(peer)) if peer.value.quarantined => Ok(true),
+            (None, Ok(_)) => Err("neither the third offer nor a quarantine".to_owned()),
+            (None, Err(error)) => Err(error.to_string()),
+        }
+    })
+    .await?;
 
     let taken_up = shown(importer, second)
         .await
@@ -72,6 +84,7 @@ pub async fn offer_cancel_offer(border: &Border) -> Result<Reoffered, Broken> {
         exporter: trail(exporter, &robot).await?,
         importer: trail(importer, &robot).await?,
         taken_up,
+        quarantined,
     })
 }
 

@@ -39,7 +39,7 @@ async fn an_offer_after_a_cancel_has_an_epoch_of_its_own() -> Result<(), Broken>
     for (country, trail) in [("XA", &came.exporter), ("XB", &came.importer)] {
         hold(&Verdict::of(epochs_stay_burned(country, trail), Vec::new()));
     }
-    assert!(came.taken_up, "{came:?}");
+    assert!(came.taken_up && !came.quarantined, "{came:?}");
     Ok(())
 }
 

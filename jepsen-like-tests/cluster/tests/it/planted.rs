@@ -139,7 +139,7 @@ async fn an_importer_that_takes_a_burned_epoch_is_found() -> Result<(), Broken> 
     )
     .await?;
     found(&importers_trail(&came), "C6");
-    assert!(came.taken_up, "{came:?}");
+    assert!(came.taken_up && !came.quarantined, "{came:?}");
     Ok(())
 }
 
@@ -154,7 +154,7 @@ async fn an_exporter_that_reuses_an_epoch_is_found_and_not_believed() -> Result<
     let exporters = epochs_stay_burned("XA", &came.exporter);
     found(&Verdict::of(exporters, Vec::new()), "C6");
     hold(&importers_trail(&came));
-    assert!(!came.taken_up, "{came:?}");
+    assert!(!came.taken_up && came.quarantined, "{came:?}");
     Ok(())
 }
 
