@@ -254,7 +254,10 @@ impl Health {
             self.warn("CLOCK_OFF", text);
         }
         for peer in status.peers.iter().filter(|peer| peer.quarantined && leads) {
-            let text = format!("{} is quarantined: its log forked", peer.prefix);
+            let text = format!(
+                "{} is quarantined: it signed what contradicts itself",
+                peer.prefix
+            );
             self.warn("PEER_QUARANTINED", text);
         }
     }
