@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carnet_cluster::Broken;
 use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, Plan};
+use carnet_cluster::patience::until;
 use carnet_cluster::programs;
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::record::Holder;
@@ -53,6 +54,18 @@ async fn flood(to: SocketAddr) {
     }
 }
 
+/// Looks once whether a node's log names the flood's address on a plane.
+fn turned_away(of: &Jurisdiction, node: u64, plane: &str) -> Result<(), String> {
+    let log = std::fs::read_to_string(of.log(node)).map_err(|error| error.to_string())?;
+    let told = log.lines().any(|line| {
+        line.contains("turned away")
+            && line.contains(&format!("plane={plane}"))
+            && line.contains("127.0.0.2")
+    });
+    told.then_some(())
+        .ok_or(format!("node {node}, {plane}: {log}"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broken> {
     let Some(programs) = programs("a_flood_of_every_port_costs_no_leader_and_no_call") else {
@@ -65,6 +78,13 @@ async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broke
     for node in NODES {
         for socket in sockets(&registry, node)? {
             floods.spawn(flood(socket));
+        }
+    }
+    // The honest calls begin when every port has turned somebody away and said so: before that, nothing is tried.
+    for node in NODES {
+        for plane in ["raft", "client", "admin", "federation"] {
+            let told = async || turned_away(&registry, node, plane);
+            until("a port that turns the flood away", told).await?;
         }
     }
     let admin = registry.client(ADMIN, &NODES)?.build();
@@ -85,17 +105,6 @@ async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broke
         let newcomer = newcomer.map_err(Broken::at("a newcomer"))?;
         newcomer.registry().await.map_err(Broken::at("a read"))?;
         admin.submit_one(add).await.map_err(Broken::at("a write"))?;
-    }
-    for node in NODES {
-        let log = std::fs::read_to_string(registry.log(node)).map_err(Broken::at("log"))?;
-        for plane in ["raft", "client", "admin", "federation"] {
-            let told = log.lines().any(|line| {
-                line.contains("turned away")
-                    && line.contains(&format!("plane={plane}"))
-                    && line.contains("127.0.0.2")
-            });
-            assert!(told, "node {node}, {plane}: {log}");
-        }
     }
     let after = registry.status(leader).await?;
     assert_eq!(
