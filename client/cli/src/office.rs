@@ -106,6 +106,40 @@ pub(crate) enum Enterprise {
         #[arg(long, default_value = "100")]
         limit: usize,
     },
+    /// Renews, widens, narrows or renames an accreditation. What is not given stays as it is.
+    Amend {
+        /// Prefix and enterprise code: 86-0001.
+        #[arg(value_parser = parse::enterprise)]
+        id: EnterpriseId,
+        /// Legal name from now on.
+        #[arg(long)]
+        name: Option<String>,
+        /// Roles from now on, all of them, separated by commas. Keys in a role that is left out may act no more.
+        #[arg(long = "role", value_delimiter = ',', value_parser = parse::role)]
+        roles: Option<Vec<Role>>,
+        /// Accreditation ends.
+        #[arg(long)]
+        valid_to: Option<When>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Names who answers for the robots of an enterprise once its own accreditation is over, so that they are sold and used on.
+    Succeed {
+        /// Prefix and enterprise code: 86-0001.
+        #[arg(value_parser = parse::enterprise)]
+        id: EnterpriseId,
+        /// Who goes on: accredited for all that the first makes or files as.
+        #[arg(long, value_parser = parse::enterprise)]
+        by: EnterpriseId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
     /// Suspends, reinstates or strikes off an enterprise.
     Status {
         /// Prefix and enterprise code: 86-0001.
@@ -166,6 +200,41 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
         Enterprise::Get { id } => {
             let found = settings.client()?.enterprise(&id).await?;
             Ok(view::at(view::enterprise(&found.value), found.position).into())
+        }
+        Enterprise::Amend {
+            id,
+            name,
+            roles,
+            valid_to,
+            reason,
+            write,
+        } => {
+            // The command states all of it: what is not given is as it stands now.
+            let now = settings.client()?.enterprise(&id).await?.value;
+            let command = Command::AmendEnterprise {
+                id,
+                name: name.unwrap_or(now.name),
+                roles: roles.unwrap_or(now.roles),
+                valid_from: now.valid_from,
+                valid_to: valid_to.map_or(now.valid_to, |when| when.resolve()),
+                reason,
+            };
+            let shown = json!({"enterprise": id.to_string()});
+            submit::one(settings, write, command, shown).await
+        }
+        Enterprise::Succeed {
+            id,
+            by,
+            reason,
+            write,
+        } => {
+            let command = Command::SucceedEnterprise {
+                id,
+                successor: by,
+                reason,
+            };
+            let shown = json!({"enterprise": id.to_string(), "successor": by.to_string()});
+            submit::one(settings, write, command, shown).await
         }
         Enterprise::Status {
             id,

@@ -108,6 +108,7 @@ pub(crate) fn enterprise(value: &Enterprise) -> Value {
         "identifier": format!("{}:{}:{}", hyphened(value.maker.scheme.name()), value.maker.country, value.maker.identifier),
         "valid_from": time(value.valid_from),
         "valid_to": time(value.valid_to),
+        "successor": value.successor.map(|id| id.to_string()),
         "newest_leaf": head(&value.head),
     })
 }
@@ -331,6 +332,8 @@ fn event_name(command: &Command) -> String {
 fn reason(command: &Command) -> Option<&str> {
     match command {
         Command::SetEnterpriseStatus { reason, .. }
+        | Command::AmendEnterprise { reason, .. }
+        | Command::SucceedEnterprise { reason, .. }
         | Command::RetireSigner { reason, .. }
         | Command::SetModelStatus { reason, .. }
         | Command::SetHold { reason, .. }

@@ -910,6 +910,8 @@ fn usual_signer(command: &Command) -> &'static str {
     match command {
         Command::AccreditEnterprise { .. }
         | Command::SetEnterpriseStatus { .. }
+        | Command::AmendEnterprise { .. }
+        | Command::SucceedEnterprise { .. }
         | Command::ApproveModel { .. }
         | Command::SetModelStatus { .. }
         | Command::SetHold { .. }

@@ -51,6 +51,19 @@ pub fn commands(country: &Country) -> Vec<Command> {
             public,
             reason: reason.clone(),
         },
+        Command::AmendEnterprise {
+            id: country.enterprise("0001"),
+            name: "enterprise".into(),
+            roles: vec![Role::Manufacturer, Role::Importer],
+            valid_from: TimeMs::EPOCH,
+            valid_to: TimeMs(1),
+            reason: reason.clone(),
+        },
+        Command::SucceedEnterprise {
+            id: country.enterprise("0001"),
+            successor: country.enterprise("0003"),
+            reason: reason.clone(),
+        },
         Command::Reserve { code },
         country.register(1),
         Command::Act {

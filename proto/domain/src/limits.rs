@@ -88,6 +88,8 @@ pub const RECALL_BINDS_MAX: u32 = 10_000;
 pub const MODELS_OF_ENTERPRISE_MAX: usize = 1_000;
 /// Map values that one leaf changes: its subject, and the models whose standing it changes.
 pub const MAP_CHANGES_MAX: usize = MODELS_OF_ENTERPRISE_MAX + 1;
+/// The most successors that are followed from an enterprise whose accreditation is over.
+pub const SUCCESSIONS_MAX: usize = 8;
 /// The most roles of an enterprise.
 pub const ROLES_MAX: usize = 32;
 /// The most documents of a declaration, or shown at a border.

@@ -38,12 +38,12 @@ use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::{Claim, Ended, Enterprise, Holder, Robot, Signer};
+use crate::record::{Claim, Ended, Enterprise, Holder, Model, Robot, Signer, recalls_digest};
 use crate::rules::actions::Standing;
 use crate::rules::command::Command;
 use crate::rules::decide::{Context, Stop, decide, fitting};
 use crate::rules::lifecycle::State;
-use crate::rules::parties::standing_of;
+use crate::rules::parties::standing_in;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 use parsed::command_of;
@@ -437,14 +437,14 @@ impl<L: Ledger> Run<'_, L> {
         }
     }
 
-    /// Whether the signer's enterprise may act. Once for a request: no item of it changes its own signer's standing.
+    /// Whether the signer's enterprise may act in the signer's role. Once for a request: no item of it changes its own signer's standing.
     fn standing(&self, signer: &Signer) -> Result<Standing, L::Fault> {
         let Holder::Enterprise { id } = &signer.holder else {
             return Ok(Standing::Good);
         };
         let enterprise = self.ledger.enterprise(id)?;
         Ok(enterprise.map_or(Standing::Lost, |enterprise| {
-            standing_of(&enterprise, self.now)
+            standing_in(&enterprise, signer.role, self.now)
         }))
     }
 
@@ -692,6 +692,7 @@ impl<L: Ledger> Run<'_, L> {
         head: &Head,
     ) -> Result<Vec<(Digest, Digest)>, L::Fault> {
         let mut models = Vec::new();
+        let mut made = Vec::new();
         for effect in &event.effects {
             match effect {
                 Effect::Part(identity, Some(fitting)) => {
@@ -758,17 +759,25 @@ impl<L: Ledger> Run<'_, L> {
                     }
                 }
                 Effect::Standing(ids) => models.extend(ids.iter().copied()),
-                Effect::StandingOf(id) => {
-                    models.extend(self.ledger.models_of(id)?.into_iter().map(|model| model.id))
-                }
+                Effect::StandingOf(id) => made.extend(self.ledger.models_of(id)?),
             }
         }
         self.end_with_its_robot(event, subject, head)?;
         let mut map = vec![(subject.key(), self.map_value(event, head)?.digest())];
         for id in models {
-            if let Some((key, value)) = self.model_value_with(&id, event)? {
-                map.push((key, value.digest()));
-            }
+            let Some(model) = self.ledger.model(&id)? else {
+                continue;
+            };
+            let recalls = seal::recalls(&self.ledger, &model, Some(event))?;
+            let model = Model {
+                recalls: recalls_digest(&recalls),
+                ..model
+            };
+            map.extend(self.model_value(&model, event)?);
+            self.ledger.put_model(model)?;
+        }
+        for model in &made {
+            map.extend(self.model_value(model, event)?);
         }
         Ok(map)
     }
@@ -872,7 +881,7 @@ impl<L: Ledger> Run<'_, L> {
             }
             After::Model(model) => (
                 model_status(model.status).number(),
-                seal::standing(&self.ledger, model, Some(event))?.digest(),
+                seal::facts(&self.ledger, model, Some(event))?,
             ),
             After::Recall(recall) => (recall_status(recall.status).number(), Digest::ZERO),
             After::Signer(signer) => (signer_status(signer), Digest::ZERO),
@@ -903,19 +912,16 @@ impl<L: Ledger> Run<'_, L> {
         })
     }
 
-    /// The map value of a model whose standing changed by an event about something else.
-    fn model_value_with(
+    /// Key and digest of the map value of a model whose standing changed by an event about something else.
+    fn model_value(
         &self,
-        id: &crate::bytes::code::ModelId,
+        model: &Model,
         event: &Event,
-    ) -> Result<Option<(Digest, MapValue)>, L::Fault> {
-        let Some(model) = self.ledger.model(id)? else {
-            return Ok(None);
-        };
+    ) -> Result<Option<(Digest, Digest)>, L::Fault> {
         let Some(head) = model.head else {
             return Ok(None);
         };
-        let facts = seal::standing(&self.ledger, &model, Some(event))?.digest();
+        let facts = seal::facts(&self.ledger, model, Some(event))?;
         let status = crate::record::event::model_status(model.status).number();
         let value = MapValue {
             status: u8::try_from(status).unwrap_or(u8::MAX),
@@ -924,7 +930,7 @@ impl<L: Ledger> Run<'_, L> {
             leaf_hash: head.leaf_hash,
             facts,
         };
-        Ok(Some((Subject::model(id).key(), value)))
+        Ok(Some((Subject::model(&model.id).key(), value.digest())))
     }
 }
 

@@ -23,7 +23,9 @@ pub use enterprise::{Daily, Enterprise, EnterpriseStatus};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };
-pub use model::{ApprovalStatus, Form, Model, ModelFacts, ModelStanding};
+pub use model::{
+    ApprovalStatus, Form, Model, ModelFacts, ModelStanding, recalls_digest, standing_digest,
+};
 pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commitment};
 pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};

@@ -45,6 +45,8 @@ pub(super) async fn against(
             Some(_) => None,
         },
         Command::SetEnterpriseStatus { id, .. }
+        | Command::AmendEnterprise { id, .. }
+        | Command::SucceedEnterprise { id, .. }
         | Command::AddSigner {
             holder: Holder::Enterprise { id },
             ..

@@ -38,7 +38,8 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
+    include_str!("../../../../proto/domain/tests/it/accreditation.rs"),
     include_str!("../../../../proto/domain/tests/it/arrival.rs"),
     include_str!("../../../../proto/domain/tests/it/claims.rs"),
     include_str!("../../../../proto/domain/tests/it/holds.rs"),

@@ -227,6 +227,16 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             }
             said(&mut a, "registrar", command)
         }
+        Reason::SuccessionCircular => {
+            let mut a = market();
+            let id = a.enterprise("0001");
+            let command = Command::SucceedEnterprise {
+                id,
+                successor: id,
+                reason: "why".into(),
+            };
+            said(&mut a, "registrar", command)
+        }
         Reason::SignerExists => {
             let mut a = market();
             let public = a.key("maker").public();

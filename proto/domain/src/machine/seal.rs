@@ -14,7 +14,9 @@ use crate::machine::entry::{Body, ItemAnswer};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::{Registry, Sealed};
-use crate::record::{Model, ModelStanding, RecallStatus};
+use crate::record::{
+    EnterpriseStatus, Model, ModelStanding, RecallNotice, RecallStatus, standing_digest,
+};
 use crate::rules::rejection::{Detail, Reason};
 
 /// Leaves read at once, so that memory stays bounded however late a seal is.
@@ -30,40 +32,50 @@ impl<L: Ledger> Pages for LedgerPages<'_, L> {
     }
 }
 
-/// What the map shows of a model, with the event that is being recorded taken into account.
-pub(super) fn standing<L: Ledger>(
+/// The standing of a model's maker, with the event that is being recorded taken into account.
+fn maker<L: Ledger>(
     ledger: &L,
     model: &Model,
     event: Option<&Event>,
-) -> Result<ModelStanding, L::Fault> {
-    let mut recalls = ledger.recalls_of(&model.id)?;
+) -> Result<EnterpriseStatus, L::Fault> {
     let owner = model.id.enterprise_id();
-    let mut enterprise = ledger.enterprise(&owner)?;
-    match event.map(|event| &event.after) {
-        Some(After::Recall(recall)) => {
-            recalls.retain(|other| other.notice.id != recall.notice.id);
-            if recall.models.contains(&model.id) {
-                recalls.push(recall.clone());
-            }
-        }
-        Some(After::Enterprise(changed)) if changed.id == owner => {
-            enterprise = Some(changed.clone())
-        }
-        _ => {}
+    if let Some(After::Enterprise(changed)) = event.map(|event| &event.after)
+        && changed.id == owner
+    {
+        return Ok(changed.status);
     }
-    let mut recalls: Vec<_> = recalls
-        .into_iter()
-        .filter(|recall| recall.status == RecallStatus::InForce)
-        .map(|recall| recall.notice)
-        .collect();
+    let known = ledger.enterprise(&owner)?;
+    Ok(known.map_or(EnterpriseStatus::StruckOff, |known| known.status))
+}
+
+/// The recalls in force that name a model, ascending, with the event that is being recorded taken into account.
+pub(super) fn recalls<L: Ledger>(
+    ledger: &L,
+    model: &Model,
+    event: Option<&Event>,
+) -> Result<Vec<RecallNotice>, L::Fault> {
+    let mut recalls = ledger.recalls_of(&model.id)?;
+    if let Some(After::Recall(recall)) = event.map(|event| &event.after) {
+        recalls.retain(|other| other.notice.id != recall.notice.id);
+        if recall.models.contains(&model.id) {
+            recalls.push(recall.clone());
+        }
+    }
+    recalls.retain(|recall| recall.status == RecallStatus::InForce);
+    let mut recalls: Vec<_> = recalls.into_iter().map(|recall| recall.notice).collect();
     recalls.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(ModelStanding {
-        approval: model.status,
-        enterprise: enterprise.map_or(crate::record::EnterpriseStatus::StruckOff, |e| e.status),
-        level: model.facts.level,
-        safety_class: model.facts.safety_class,
-        recalls,
-    })
+    Ok(recalls)
+}
+
+/// What the map shows of a model as its digest: of its recalls it reads nothing but what the record keeps of them.
+pub(super) fn facts<L: Ledger>(
+    ledger: &L,
+    model: &Model,
+    event: Option<&Event>,
+) -> Result<Digest, L::Fault> {
+    let status = (model.status, maker(ledger, model, event)?);
+    let numbers = (model.facts.level, model.facts.safety_class);
+    Ok(standing_digest(status, numbers, &model.recalls))
 }
 
 /// What the map shows of a model now.
@@ -71,7 +83,13 @@ pub(super) fn standing<L: Ledger>(
 /// # Errors
 /// The medium failed.
 pub fn standing_now<L: Ledger>(ledger: &L, model: &Model) -> Result<ModelStanding, L::Fault> {
-    standing(ledger, model, None)
+    Ok(ModelStanding {
+        approval: model.status,
+        enterprise: maker(ledger, model, None)?,
+        level: model.facts.level,
+        safety_class: model.facts.safety_class,
+        recalls: recalls(ledger, model, None)?,
+    })
 }
 
 /// A size of the log that has two roots: the one this replica came to, and the one that the log's key signed.

@@ -70,6 +70,8 @@ pub struct Enterprise {
     pub valid_to: TimeMs,
     /// Whether it may act.
     pub status: EnterpriseStatus,
+    /// Who answers for what it made once its accreditation is over.
+    pub successor: Option<EnterpriseId>,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,
     /// Newest leaf.
@@ -83,6 +85,19 @@ crate::canonical_struct!(Enterprise @ 1 {
     valid_from,
     valid_to,
     status,
+    successor,
     declared,
     head
 });
+
+impl Enterprise {
+    /// Whether it is over for what it made: struck off, or its period has passed. One that is merely suspended comes back, or is
+    /// struck off.
+    pub fn is_over(&self, now: TimeMs) -> bool {
+        match self.status {
+            EnterpriseStatus::Active => self.valid_to <= now,
+            EnterpriseStatus::Suspended => false,
+            EnterpriseStatus::StruckOff => true,
+        }
+    }
+}

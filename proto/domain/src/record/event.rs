@@ -400,6 +400,7 @@ pub fn slots(event: &Event) -> Slots {
                 After::Model(model) => slots.set(
                     slot::MODEL,
                     &Model {
+                        recalls: Digest::ZERO,
                         head: None,
                         ..model.clone()
                     },

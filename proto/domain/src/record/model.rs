@@ -3,7 +3,7 @@
 use super::{EnterpriseStatus, RecallNotice};
 use crate::bytes::code::ModelId;
 use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::Canonical;
+use crate::bytes::encoding::{Canonical, Encoder};
 use crate::bytes::time::TimeMs;
 use crate::limits::{List, RECALLS_OF_MODEL_MAX};
 use crate::log::head::Head;
@@ -85,6 +85,8 @@ pub struct Model {
     pub status: ApprovalStatus,
     /// In which role it was suspended, while it is: what the regulator suspended, a registrar does not reinstate.
     pub suspended_by: Option<Role>,
+    /// Digest of the recalls in force that name it, as [`recalls_digest`]; kept here alone, and in no leaf.
+    pub recalls: Digest,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -95,6 +97,7 @@ crate::canonical_struct!(Model @ 1 {
     production_to,
     status,
     suspended_by,
+    recalls,
     head
 });
 
@@ -123,6 +126,33 @@ crate::canonical_struct!(ModelStanding {
 impl ModelStanding {
     /// The digest that stands in the map.
     pub fn digest(&self) -> Digest {
-        sha256(&[&self.to_bytes()])
+        let facts = (self.approval, self.enterprise);
+        let numbers = (self.level, self.safety_class);
+        standing_digest(facts, numbers, &recalls_digest(&self.recalls))
     }
+}
+
+/// The recalls in force that name a model, ascending, as its record keeps them.
+pub fn recalls_digest(recalls: &[RecallNotice]) -> Digest {
+    let mut e = Encoder::new();
+    e.array(recalls.len());
+    recalls.iter().for_each(|recall| recall.encode(&mut e));
+    sha256(&[&e.finish()])
+}
+
+/// [`ModelStanding::digest`], of recalls of which the digest alone is known: what changes of a maker is said of all its models
+/// without reading any recall. `SHA-256(CBOR[approval, enterprise, level, class, recalls digest])`.
+pub fn standing_digest(
+    (approval, enterprise): (ApprovalStatus, EnterpriseStatus),
+    (level, safety_class): (u8, u8),
+    recalls: &Digest,
+) -> Digest {
+    let mut e = Encoder::new();
+    e.array(5);
+    approval.encode(&mut e);
+    enterprise.encode(&mut e);
+    level.encode(&mut e);
+    safety_class.encode(&mut e);
+    recalls.encode(&mut e);
+    sha256(&[&e.finish()])
 }

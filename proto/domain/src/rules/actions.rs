@@ -31,6 +31,10 @@ pub enum Deed {
     AccreditEnterprise,
     /// Suspends, reinstates or strikes off an enterprise.
     SetEnterpriseStatus,
+    /// Renews, widens, narrows or renames an accreditation.
+    AmendEnterprise,
+    /// Names who goes on with what an enterprise made.
+    SucceedEnterprise,
     /// Enrols a key of an enterprise.
     AddEnterpriseSigner,
     /// Enrols a key of an office.
@@ -138,7 +142,7 @@ crate::canonical_enum!(Deed {
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
-    54 => WithdrawProposal, 55 => AmendRecall,
+    54 => WithdrawProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
 });
 
 impl Deed {
@@ -148,6 +152,8 @@ impl Deed {
         match self {
             Self::AccreditEnterprise => K::AccreditEnterprise,
             Self::SetEnterpriseStatus => K::SetEnterpriseStatus,
+            Self::AmendEnterprise => K::AmendEnterprise,
+            Self::SucceedEnterprise => K::SucceedEnterprise,
             Self::AddEnterpriseSigner | Self::AddOfficeSigner => K::AddSigner,
             Self::RetireEnterpriseSigner | Self::RetireOfficeSigner => K::RetireSigner,
             Self::WithdrawProposal => K::WithdrawProposal,
@@ -348,6 +354,8 @@ pub const fn row_of(deed: Deed) -> Row {
     match deed {
         Deed::AccreditEnterprise
         | Deed::SetEnterpriseStatus
+        | Deed::AmendEnterprise
+        | Deed::SucceedEnterprise
         | Deed::AddEnterpriseSigner
         | Deed::RetireEnterpriseSigner
         | Deed::ApproveModel

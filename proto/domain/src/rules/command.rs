@@ -24,6 +24,10 @@ pub enum CommandKind {
     AccreditEnterprise,
     /// Suspends, reinstates or strikes off an enterprise.
     SetEnterpriseStatus,
+    /// Renews, widens, narrows or renames an accreditation.
+    AmendEnterprise,
+    /// Names who goes on with what an enterprise made.
+    SucceedEnterprise,
     /// Enrols a signing key.
     AddSigner,
     /// Retires a signing key, or reports it compromised.
@@ -71,7 +75,7 @@ pub enum CommandKind {
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
-    6 => SetModelStatus, 7 => WithdrawProposal, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
+    6 => SetModelStatus, 7 => WithdrawProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall,
     40 => ClearClaim,
@@ -429,6 +433,30 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// States an accreditation anew: all of it that may change.
+    AmendEnterprise {
+        /// Which.
+        id: EnterpriseId,
+        /// Legal name from now on.
+        name: String,
+        /// Roles from now on.
+        roles: Vec<Role>,
+        /// From.
+        valid_from: TimeMs,
+        /// To.
+        valid_to: TimeMs,
+        /// Why.
+        reason: String,
+    },
+    /// Another enterprise answers for what this one made, from when its own accreditation is over.
+    SucceedEnterprise {
+        /// Which.
+        id: EnterpriseId,
+        /// Who goes on.
+        successor: EnterpriseId,
+        /// Why.
+        reason: String,
+    },
     /// Enrols a signing key.
     AddSigner {
         /// The key.
@@ -634,6 +662,8 @@ crate::canonical_variants!(Command @ 1 {
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },
     7 => WithdrawProposal { public, reason },
+    8 => AmendEnterprise { id, name, roles: List<ROLES_MAX>, valid_from, valid_to, reason },
+    9 => SucceedEnterprise { id, successor, reason },
     10 => Reserve { code },
     11 => Register { registration },
     12 => Act { code, expected_sequence: Maybe<Sequence>, action },

@@ -11,16 +11,16 @@ mod signers;
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
-use crate::limits::MODELS_OF_ENTERPRISE_MAX;
+use crate::limits::{MODELS_OF_ENTERPRISE_MAX, SUCCESSIONS_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::Registry;
 use crate::record::{
     Actor, ApprovalStatus, Daily, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model,
-    ModelFacts, Party, PartyName, Robot, Setter, Signer,
+    ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
 };
-use crate::rules::actions::{Deed, Judgement, Relation, Standing, judge};
+use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, judge};
 use crate::rules::command::Command;
 use crate::rules::parties::{
     are_two, relations, relations_of_owner, standing_of, stands_for, to_maker,
@@ -87,7 +87,7 @@ pub struct Context<'a> {
     pub now: TimeMs,
     /// Who signed; active at this entry.
     pub signer: &'a Signer,
-    /// Whether the signer's enterprise may act.
+    /// Whether the signer's enterprise may act in the signer's role.
     pub standing: Standing,
     /// Index of the next leaf.
     pub next_leaf: u64,
@@ -271,7 +271,10 @@ impl Context<'_> {
             Party::Office { .. } => return Ok(false),
         };
         let known = ledger.enterprise(id).or_fault()?;
-        Ok(known.is_some_and(|known| standing_of(&known, self.now) == Standing::Good))
+        // In a role that owns or sells: one that was narrowed to others owns what nobody signs for.
+        Ok(known.is_some_and(|known| {
+            standing_of(&known, self.now) == Standing::Good && is_one_of(&known, PARTIES)
+        }))
     }
 
     /// Refuses a registrar who acts in the place of a party that may act itself.
@@ -342,6 +345,25 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
         ),
         Command::SetEnterpriseStatus { id, status, .. } => {
             set_enterprise_status(ledger, cx, command, id, *status)
+        }
+        Command::AmendEnterprise {
+            id,
+            name,
+            roles,
+            valid_from,
+            valid_to,
+            ..
+        } => {
+            let amended = Amended {
+                name,
+                roles,
+                from: *valid_from,
+                to: *valid_to,
+            };
+            amend_enterprise(ledger, cx, command, id, &amended)
+        }
+        Command::SucceedEnterprise { id, successor, .. } => {
+            succeed_enterprise(ledger, cx, command, id, successor)
         }
         Command::AddSigner {
             public,
@@ -518,6 +540,7 @@ fn accredit<L: Ledger>(
         valid_from: a.from,
         valid_to: a.to,
         status: EnterpriseStatus::Active,
+        successor: None,
         declared: Daily::default(),
         head: None,
     };
@@ -536,18 +559,7 @@ fn set_enterprise_status<L: Ledger>(
     status: EnterpriseStatus,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::SetEnterpriseStatus, None)?;
-    let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
-        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
-    };
-    if enterprise.status == EnterpriseStatus::StruckOff {
-        return no(
-            Reason::EnterpriseNotActive,
-            Detail::EnterpriseIs {
-                id: *id,
-                status: enterprise.status,
-            },
-        );
-    }
+    let enterprise = not_struck_off(ledger, id)?;
     let after = After::Enterprise(Enterprise {
         status,
         ..enterprise
@@ -557,6 +569,130 @@ fn set_enterprise_status<L: Ledger>(
             .effect(Effect::StandingOf(*id))
             .effect(Effect::TellAll),
     ])
+}
+
+/// What an accreditation says from now on.
+struct Amended<'a> {
+    name: &'a str,
+    roles: &'a [Role],
+    from: TimeMs,
+    to: TimeMs,
+}
+
+/// States an accreditation anew. Keys in a role that it has no more act no more, but for what they must; see
+/// [`crate::rules::parties::standing_in`].
+fn amend_enterprise<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &EnterpriseId,
+    amended: &Amended<'_>,
+) -> Decided<L::Fault> {
+    if has_twins(amended.roles) {
+        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
+    }
+    if amended.to <= amended.from {
+        let what = Ranged::Accreditation;
+        return no(Reason::RangeInverted, Detail::Inverted { what });
+    }
+    cx.allow(Deed::AmendEnterprise, None)?;
+    let enterprise = not_struck_off(ledger, id)?;
+    if amended.roles.iter().any(|role| !role.is_enterprise()) || amended.roles.is_empty() {
+        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
+    }
+    let after = Enterprise {
+        name: amended.name.to_owned(),
+        roles: amended.roles.to_vec(),
+        valid_from: amended.from,
+        valid_to: amended.to,
+        ..enterprise
+    };
+    let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
+    Ok(vec![event.effect(Effect::TellAll)])
+}
+
+/// What its makers' robots are asked for their maker's life: in these roles.
+const MAKERS: &[Role] = &[Role::Manufacturer, Role::Importer];
+
+/// Names who answers for what an enterprise made, so that its end is not that of its customers' robots. It may be named anew;
+/// it is followed from when the first is over.
+fn succeed_enterprise<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &EnterpriseId,
+    successor: &EnterpriseId,
+) -> Decided<L::Fault> {
+    cx.allow(Deed::SucceedEnterprise, None)?;
+    let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+    };
+    let Some(next) = ledger.enterprise(successor).or_fault()? else {
+        let id = *successor;
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id });
+    };
+    standing::<L::Fault>(&next, cx.now)?;
+    one_of::<L::Fault>(&enterprise, MAKERS)?;
+    let as_maker = |role: &&Role| enterprise.roles.contains(role) && !next.roles.contains(role);
+    if let Some(role) = MAKERS.iter().find(as_maker) {
+        let (id, role) = (*successor, *role);
+        return no(
+            Reason::EnterpriseLacksRole,
+            Detail::NotAccreditedAs { id, role },
+        );
+    }
+    // Whoever follows the successors from anywhere comes to an end.
+    let mut at = Some(next);
+    for _ in 0..SUCCESSIONS_MAX {
+        let Some(known) = at else { break };
+        if known.id == *id {
+            let id = *successor;
+            return no(Reason::SuccessionCircular, Detail::Enterprise { id });
+        }
+        at = match known.successor {
+            Some(next) => ledger.enterprise(&next).or_fault()?,
+            None => None,
+        };
+    }
+    let after = Enterprise {
+        successor: Some(*successor),
+        ..enterprise
+    };
+    let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
+    Ok(vec![event.effect(Effect::TellAll)])
+}
+
+/// The enterprise, unless it was struck off.
+fn not_struck_off<L: Ledger>(ledger: &L, id: &EnterpriseId) -> Result<Enterprise, Stop<L::Fault>> {
+    let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
+        return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
+    };
+    let status = enterprise.status;
+    if status == EnterpriseStatus::StruckOff {
+        let detail = Detail::EnterpriseIs { id: *id, status };
+        return no(Reason::EnterpriseNotActive, detail);
+    }
+    Ok(enterprise)
+}
+
+/// Who answers today for what an enterprise made: itself, or who was named to go on when it was over.
+fn answers_for<L: Ledger>(
+    ledger: &L,
+    id: &EnterpriseId,
+    now: TimeMs,
+) -> Result<Enterprise, Stop<L::Fault>> {
+    let known = |id: &EnterpriseId| match ledger.enterprise(id).or_fault()? {
+        Some(enterprise) => Ok(enterprise),
+        None => no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id }),
+    };
+    let mut found = known(id)?;
+    for _ in 0..SUCCESSIONS_MAX {
+        match found.successor {
+            Some(next) if found.is_over(now) => found = known(&next)?,
+            _ => break,
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses an enterprise that may not act at `now`.
@@ -653,6 +789,7 @@ fn approve_model<L: Ledger>(
         production_to,
         status: ApprovalStatus::Approved,
         suspended_by: None,
+        recalls: recalls_digest(&[]),
         head: None,
     };
     Ok(vec![Event::new(Kind::Model, command, After::Model(model))])

@@ -174,6 +174,14 @@ pub fn standing_of(enterprise: &Enterprise, now: TimeMs) -> Standing {
     }
 }
 
+/// Whether an enterprise may act in a role at a time: while it is accredited for it.
+pub fn standing_in(enterprise: &Enterprise, role: Role, now: TimeMs) -> Standing {
+    match enterprise.roles.contains(&role) {
+        true => standing_of(enterprise, now),
+        false => Standing::Lost,
+    }
+}
+
 /// Whether two who act are two parties: two enterprises, an office and an enterprise, or two people of offices.
 pub fn are_two(one: &Actor, other: &Actor) -> bool {
     match (&one.holder, &other.holder) {

@@ -52,6 +52,7 @@ reasons! {
     14 EnterpriseExists "The enterprise code is taken.", "Use a free enterprise code.";
     15 EnterpriseNotActive "The enterprise is suspended, struck off or outside its accreditation period.", "Renew the accreditation.";
     16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "Extend the accreditation.";
+    130 SuccessionCircular "The successor leads back to the enterprise itself.", "Name another successor.";
     17 SignerExists "The key is enrolled already.", "Use a key of its own for every signer.";
     72 LastOfRole "The last key of this role is not retired.", "Add another first.";
     18 ModelUnknown "The model is not approved here.", "Apply for type approval.";

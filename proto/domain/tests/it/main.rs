@@ -1,5 +1,6 @@
 //! The byte formats: one value has one byte string, every flipped byte is refused, published vectors do not move.
 
+mod accreditation;
 mod actions;
 mod arrival;
 mod authority;

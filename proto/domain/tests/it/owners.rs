@@ -34,7 +34,7 @@ fn enterprise(x: &Country, code: &str) -> PartyName {
 }
 
 /// An enterprise that is accredited for some roles only, with a key in each, named after it and the role.
-fn accredit(x: &mut Country, code: &str, roles: &[Role]) {
+pub(crate) fn accredit(x: &mut Country, code: &str, roles: &[Role]) {
     let mut accreditation = x.accreditation(code);
     if let Command::AccreditEnterprise { roles: all, .. } = &mut accreditation {
         *all = roles.to_vec();

@@ -3,7 +3,7 @@
 use super::border::{Yielding, issuer_annuls, stay_allows};
 use super::ownership::{self, Offered, no_request};
 use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
-use super::{Context, Decided, OrFault, Stop, known, no, standing};
+use super::{Context, Decided, OrFault, Stop, answers_for, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
@@ -523,7 +523,7 @@ fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
     }
 }
 
-/// No code, no market access: a domestic model must be approved and its maker in good standing.
+/// No code, no market access: a domestic model must be approved, and who answers for it in good standing.
 fn may_enter_market<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -538,14 +538,7 @@ fn may_enter_market<L: Ledger>(
     } else {
         Role::Manufacturer
     };
-    let Some(enterprise) = ledger.enterprise(&code.enterprise_id()).or_fault()? else {
-        return no(
-            Reason::EnterpriseUnknown,
-            Detail::Enterprise {
-                id: code.enterprise_id(),
-            },
-        );
-    };
+    let enterprise = answers_for(ledger, &code.enterprise_id(), cx.now)?;
     standing::<L::Fault>(&enterprise, cx.now)?;
     if !enterprise.roles.contains(&role) {
         return no(

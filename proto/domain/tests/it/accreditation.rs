@@ -1,0 +1,280 @@
+//! An accreditation goes on: renewed, widened, narrowed, renamed; and what an enterprise made goes on after it.
+
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::SUCCESSIONS_MAX;
+use carnet_domain::log::leaf::Subject;
+use carnet_domain::machine;
+use carnet_domain::machine::entry::{Entry, Stamp};
+use carnet_domain::machine::meter::Metered;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Enterprise, EnterpriseStatus, PartyName, Severity};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, beginning, samples, text};
+
+use crate::owners::accredit;
+use crate::rules::{act, check};
+
+fn enterprise(x: &Country, code: &str) -> Enterprise {
+    let Ok(found) = x.ledger.enterprise(&x.enterprise(code));
+    found.expect("accredited")
+}
+
+/// The accreditation as it stands, but for what `change` does to it.
+fn amended(x: &Country, code: &str, change: impl Fn(&mut Enterprise)) -> Command {
+    let mut to = enterprise(x, code);
+    change(&mut to);
+    Command::AmendEnterprise {
+        id: to.id,
+        name: to.name,
+        roles: to.roles,
+        valid_from: to.valid_from,
+        valid_to: to.valid_to,
+        reason: "asked for".into(),
+    }
+}
+
+fn status(x: &Country, code: &str, status: EnterpriseStatus) -> Command {
+    Command::SetEnterpriseStatus {
+        id: x.enterprise(code),
+        status,
+        reason: "why".into(),
+    }
+}
+
+fn succeed(x: &Country, code: &str, successor: &str) -> Command {
+    Command::SucceedEnterprise {
+        id: x.enterprise(code),
+        successor: x.enterprise(successor),
+        reason: "bankrupt".into(),
+    }
+}
+
+/// `days` after the kit begins.
+fn after(days: u64) -> TimeMs {
+    beginning().saturating_add(DurationMs::from_days(days))
+}
+
+fn sell() -> Command {
+    let owner = PartyName::from(sha256(&[b"somebody"]));
+    act(&Country::unborn("86"), 1, Action::Sell { owner })
+}
+
+/// Robot 1 of the maker, in stock at the dealer, whose accreditation outlasts the maker's.
+fn stocked(maker_until: TimeMs) -> Country {
+    let mut x = Country::with_market("86");
+    let shorter = amended(&x, "0001", |it| it.valid_to = maker_until);
+    x.must("registrar", shorter);
+    x.must("maker", x.register(1));
+    let stock = act(&x, 1, samples::stock_at_dealer(&x));
+    x.must("maker", stock);
+    x
+}
+
+#[test]
+fn an_accreditation_is_renewed_before_and_after_its_end() {
+    let mut x = stocked(after(10));
+    x.advance(DurationMs::from_days(11));
+    let register = x.register(2);
+    check(&mut x, "maker", register, "ActorNotInStanding: …");
+    check(&mut x, "dealer", sell(), "EnterpriseNotActive: …");
+    let longer = amended(&x, "0001", |it| it.valid_to = after(20));
+    check(&mut x, "maker", longer.clone(), "RoleNotAllowed: …");
+    check(&mut x, "registrar", longer, "done");
+    let register = x.register(2);
+    check(&mut x, "maker", register, "done");
+    check(&mut x, "dealer", sell(), "done");
+}
+
+#[test]
+fn an_accreditation_is_widened_narrowed_and_renamed() {
+    let mut x = Country::with_market("86");
+    accredit(&mut x, "0006", &[Role::Owner]);
+    let wider = amended(&x, "0006", |it| {
+        it.roles = vec![Role::Owner, Role::Dealer];
+        it.name = "another name".into();
+    });
+    check(&mut x, "registrar", wider, "done");
+    assert_eq!(enterprise(&x, "0006").name, "another name");
+    x.must("maker", x.register(1));
+    let at = Some(x.enterprise("0006"));
+    let stock = act(&x, 1, Action::Stock { at });
+    check(&mut x, "maker", stock, "done");
+    // A key acts in no role that its enterprise has lost.
+    let narrower = amended(&x, "0001", |it| it.roles = vec![Role::Importer]);
+    check(&mut x, "registrar", narrower, "done");
+    let register = x.register(2);
+    check(&mut x, "maker", register, "ActorNotInStanding: …");
+}
+
+#[test]
+fn an_amendment_states_what_an_accreditation_may_state() {
+    let mut x = Country::with_market("86");
+    type Change = fn(&mut Enterprise);
+    let cases: [(Change, &str); 4] = [
+        (|it| it.valid_to = it.valid_from, "RangeInverted: …"),
+        (|it| it.roles.clear(), "EnterpriseLacksRole: …"),
+        (
+            |it| it.roles = vec![Role::Customs],
+            "EnterpriseLacksRole: …",
+        ),
+        (
+            |it| it.roles = vec![Role::Owner, Role::Owner],
+            "Malformed: …",
+        ),
+    ];
+    for (change, expected) in cases {
+        let command = amended(&x, "0001", change);
+        check(&mut x, "registrar", command, expected);
+    }
+    let struck = status(&x, "0003", EnterpriseStatus::StruckOff);
+    x.must("registrar", struck);
+    let command = amended(&x, "0003", |_| {});
+    check(&mut x, "registrar", command, "EnterpriseNotActive: …");
+}
+
+/// However a maker ends, what it made and what stands in stock elsewhere is sold on under who answers for it.
+#[test]
+fn what_a_maker_made_is_sold_after_its_end_by_its_successor() {
+    let until = after(10);
+    let ends: [(&str, Option<EnterpriseStatus>); 2] = [
+        ("struck off", Some(EnterpriseStatus::StruckOff)),
+        ("run out", None),
+    ];
+    for (case, end) in ends {
+        let mut x = stocked(until);
+        match end {
+            Some(end) => {
+                let ended = status(&x, "0001", end);
+                x.must("registrar", ended);
+            }
+            None => x.advance(DurationMs::from_days(11)),
+        }
+        let said = text(&x.command("dealer", sell()));
+        assert!(said.starts_with("EnterpriseNotActive"), "{case}: {said}");
+        let next = succeed(&x, "0001", "0003");
+        let said = text(&x.command("dealer", next.clone()));
+        assert!(said.starts_with("RoleNotAllowed"), "{case}: {said}");
+        x.must("registrar", next);
+        let said = text(&x.command("dealer", sell()));
+        assert_eq!(said, "done", "{case}");
+    }
+}
+
+/// A suspension is no end, and the successor answers as the maker would: while it may act, in the role.
+#[test]
+fn a_successor_is_followed_when_the_maker_is_over_and_answers_itself() {
+    let mut x = stocked(after(3_650));
+    accredit(&mut x, "0006", &[Role::Importer]);
+    let lacking = succeed(&x, "0001", "0006");
+    check(&mut x, "registrar", lacking, "EnterpriseLacksRole: …");
+    let of_none = succeed(&x, "0001", "0008");
+    check(&mut x, "registrar", of_none, "EnterpriseUnknown: …");
+    let next = succeed(&x, "0001", "0003");
+    x.must("registrar", next);
+    let suspended = status(&x, "0001", EnterpriseStatus::Suspended);
+    x.must("registrar", suspended);
+    check(&mut x, "dealer", sell(), "EnterpriseNotActive: …");
+    let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+    x.must("registrar", struck);
+    let other = status(&x, "0003", EnterpriseStatus::Suspended);
+    x.must("registrar", other);
+    check(&mut x, "dealer", sell(), "EnterpriseNotActive: …");
+    // Who was suspended is named by nobody, and another one may be named.
+    let again = succeed(&x, "0001", "0003");
+    check(&mut x, "registrar", again, "EnterpriseNotActive: …");
+    accredit(&mut x, "0007", &[Role::Manufacturer, Role::Importer]);
+    let another = succeed(&x, "0001", "0007");
+    check(&mut x, "registrar", another, "done");
+    check(&mut x, "dealer", sell(), "done");
+}
+
+#[test]
+fn no_succession_leads_back() {
+    let mut x = Country::with_market("86");
+    let own = succeed(&x, "0001", "0001");
+    check(&mut x, "registrar", own, "SuccessionCircular: …");
+    for (one, next) in [("0001", "0002"), ("0002", "0003")] {
+        let named = succeed(&x, one, next);
+        x.must("registrar", named);
+    }
+    for (one, next) in [("0002", "0001"), ("0003", "0001"), ("0003", "0002")] {
+        let back = succeed(&x, one, next);
+        check(&mut x, "registrar", back, "SuccessionCircular: …");
+    }
+}
+
+/// The word against an enterprise reads none of the recalls that it opened itself, however many: and the map shows the same
+/// as it would with all of them read.
+#[test]
+fn what_is_said_of_an_enterprise_reads_no_recall() {
+    let read = |recalls: usize| {
+        let mut x = Country::with_market("86");
+        for number in 0..recalls {
+            let mut recall = samples::recall(&x, &format!("R-{number}"), Severity::Remedy);
+            if let Command::OpenRecall { remedy, .. } = &mut recall {
+                *remedy = "x".repeat(500);
+            }
+            x.must("maker", recall);
+        }
+        let suspend = status(&x, "0001", EnterpriseStatus::Suspended);
+        let request = x.request("registrar", &[suspend]);
+        let entry = Entry {
+            stamp: Stamp {
+                at: x.clock,
+                seed: carnet_domain::log::leaf::EntrySeed([7; 32]),
+            },
+            body: x.client_body(request),
+        };
+        let mut metered = Metered::new(&mut x.ledger);
+        let Ok(answer) = machine::apply(&mut metered, &entry);
+        assert_eq!(answer.items.iter().map(text).collect::<Vec<_>>(), ["done"]);
+        let bytes = metered.read_bytes();
+        let Ok(model) = x.ledger.model(&x.model("0001", "100002"));
+        let model = model.expect("approved");
+        let Ok(standing) = machine::standing_now(&x.ledger, &model);
+        assert_eq!(standing.recalls.len(), recalls);
+        let key = Subject::model(&model.id).key();
+        let Ok(record) = x.ledger.leaf(x.registry().tree.size() - 1);
+        let map = record.expect("the newest leaf").map;
+        let changed = map.iter().find(|(changed, _)| *changed == key);
+        let head = model.head.expect("a leaf");
+        let value = carnet_domain::log::map::MapValue {
+            status: 1,
+            seq: head.seq,
+            leaf_index: head.leaf_index,
+            leaf_hash: head.leaf_hash,
+            facts: standing.digest(),
+        };
+        assert_eq!(changed.map(|(_, value)| *value), Some(value.digest()));
+        assert_eq!(standing.enterprise, EnterpriseStatus::Suspended);
+        bytes
+    };
+    let (none, many) = (read(0), read(40));
+    assert!(many < none + 40 * 500 / 4, "{none} and {many} bytes");
+}
+
+/// Successors are followed as far as the limit, and no further: whoever reads them comes to an end.
+#[test]
+fn as_many_successors_are_followed_as_the_limit_says() {
+    for (over, expected) in [(0, "done"), (1, "EnterpriseNotActive")] {
+        let mut x = stocked(after(3_650));
+        let codes: Vec<String> = (0..SUCCESSIONS_MAX + over)
+            .map(|number| format!("1{number:03}"))
+            .collect();
+        for code in &codes {
+            accredit(&mut x, code, &[Role::Manufacturer, Role::Importer]);
+        }
+        let mut before = "0001";
+        for code in &codes {
+            let next = succeed(&x, before, code);
+            x.must("registrar", next);
+            let struck = status(&x, before, EnterpriseStatus::StruckOff);
+            x.must("registrar", struck);
+            before = code;
+        }
+        let said = text(&x.command("dealer", sell()));
+        assert!(said.starts_with(expected), "{over}: {said}");
+    }
+}
