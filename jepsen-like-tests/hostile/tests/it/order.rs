@@ -380,7 +380,7 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
             strike_off(it, "0001");
             strike_off(it, "0003");
         }),
-        fault("roles", Reason::EnterpriseLacksRole, |it| {
+        fault("roles", Reason::ActorNotInStanding, |it| {
             let Ok(maker) = it.country.ledger.enterprise(&it.country.enterprise("0001"));
             let mut maker = maker.expect("an enterprise");
             maker.roles = vec![Role::Dealer];
