@@ -35,6 +35,9 @@ scratch=$(mktemp -d "$CARNET_CACHE/test.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 export CARNET_SKIP_FILE="$scratch/skipped"
 : >"$CARNET_SKIP_FILE"
+# What scenarios with real processes counted: `cargo xtask figures --from` makes the README's figures of it.
+export CARNET_FIGURES_FILE="$CARNET_CACHE/figures.tsv"
+: >"$CARNET_FIGURES_FILE"
 
 passed=0
 failed=0
@@ -112,6 +115,7 @@ printf '  %s\n' "${times[@]}"
 if [ "$quick" = 1 ] && [ "$skipped" -gt 0 ]; then
   echo "skipped: tests with real processes (--quick)"
 fi
+[ "$quick" = 1 ] || echo "figures of the scenarios: $CARNET_FIGURES_FILE"
 sort -u "$CARNET_SKIP_FILE" | sed 's/^CARNET-SKIP: /skipped: /'
 for reason in ${reasons[@]+"${reasons[@]}"}; do
   echo "FAILED: $reason"

@@ -1,11 +1,11 @@
-//! The command line of the workspace's own checks: `cargo xtask layers`, `cargo xtask tidy`, `cargo xtask unused`.
+//! The command line of the workspace's own checks: `cargo xtask layers`, `cargo xtask tidy`, and the others.
 //!
 //! It prints what the library found and turns that into an exit code; it decides nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use carnet_xtask::{layers, names, tidy, unused};
+use carnet_xtask::{figures, layers, names, tidy, unused};
 use clap::{Parser, Subcommand};
 
 /// Checks of the workspace itself.
@@ -26,6 +26,12 @@ enum Check {
     Names,
     /// Direct dependencies that no line uses, or only tests.
     Unused,
+    /// The README's figures of runs with real processes against the file of the recorded run.
+    Figures {
+        /// Takes the numbers that a run kept in this file, and writes the recorded run and the README anew.
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +67,13 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             let (workspace, tree) = (layers::read(&here)?, tidy::read(&root_of(&here)?)?);
             ("unused", texts(&unused::check(&workspace, &tree)))
         }
+        Check::Figures { from } => {
+            let root = root_of(&here)?;
+            if let Some(file) = from {
+                take_figures(&root, file)?;
+            }
+            ("figures", figures::check(&tidy::read(&root)?))
+        }
     };
     for finding in &findings {
         println!("{finding}");
@@ -70,6 +83,16 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
         count => eprintln!("{name}: {count} found"),
     }
     Ok(findings.len())
+}
+
+/// Records a run and shows it in the README.
+fn take_figures(root: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let kept = figures::Figures::parse(&std::fs::read_to_string(file)?)?;
+    let readme = root.join(figures::SHOWN_IN);
+    let shown = figures::replaced(&std::fs::read_to_string(&readme)?, &figures::block(&kept))?;
+    std::fs::write(root.join(figures::KEPT), kept.lines())?;
+    std::fs::write(readme, shown)?;
+    Ok(())
 }
 
 fn texts(findings: &[impl ToString]) -> Vec<String> {

@@ -8,11 +8,13 @@ mod accord;
 pub(crate) use accord::AGREEMENT;
 pub use accord::carnet;
 
+use std::sync::Arc;
+
 use carnet_domain::rules::policy::Role;
 
 use crate::jurisdiction::{Jurisdiction, Plan};
 use crate::patience::Broken;
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{Proxy, Route, Weather};
 use crate::skip::Programs;
 
 /// The office that lets robots out and in, in both countries.
@@ -45,7 +47,8 @@ impl Side {
 pub struct Border {
     a: Jurisdiction,
     b: Jurisdiction,
-    gates: Vec<Proxy>,
+    route: Arc<Route>,
+    _gates: Vec<Proxy>,
 }
 
 impl Border {
@@ -60,16 +63,23 @@ impl Border {
             Jurisdiction::start(programs, plan_b)
         )?;
         let mut gates = Vec::new();
+        let route = Route::new();
         for of in [&a, &b] {
             for id in of.running() {
-                gates.push(Proxy::start(of.gate_address(id), of.federation_address(id)).await?);
+                let (from, to) = (of.gate_address(id), of.federation_address(id));
+                gates.push(Proxy::start(from, to, Arc::clone(&route)).await?);
             }
         }
         accord::recognise(&a, &b)?;
         for of in [&a, &b] {
             of.enrol_office(CUSTOMS, Role::Customs).await?;
         }
-        Ok(Self { a, b, gates })
+        Ok(Self {
+            a,
+            b,
+            route,
+            _gates: gates,
+        })
     }
 
     /// The jurisdiction on a side.
@@ -90,6 +100,11 @@ impl Border {
 
     /// Changes the weather at every gate, for open connections too.
     pub fn set(&self, weather: Weather) {
-        self.gates.iter().for_each(|gate| gate.set(weather));
+        self.route.set(weather);
+    }
+
+    /// How often the border did something to traffic.
+    pub fn felt(&self) -> u64 {
+        self.route.felt()
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use carnet_client::ClientError;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::movement::Movement;
@@ -20,6 +21,7 @@ use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::rejection::Reason;
 
 use crate::border::Side;
+use crate::check::is_explained;
 use crate::history::Moment;
 
 pub use self::driver::Traffic;
@@ -128,6 +130,7 @@ struct Recorder {
     claims: Mutex<Vec<Claim>>,
     looks: [Mutex<usize>; 2],
     crossed: Mutex<usize>,
+    unexplained: Mutex<Vec<String>>,
 }
 
 impl Recorder {
@@ -138,6 +141,7 @@ impl Recorder {
             claims: Mutex::default(),
             looks: [Mutex::default(), Mutex::default()],
             crossed: Mutex::default(),
+            unexplained: Mutex::default(),
         }
     }
 
@@ -150,6 +154,13 @@ impl Recorder {
         *lock(&self.looks[usize::from(side == Side::B)]) += 1;
         if let Some(claim) = claim {
             lock(&self.claims).push(claim);
+        }
+    }
+
+    /// Notes an error that no fault explains.
+    fn judge(&self, error: &ClientError, what: impl FnOnce() -> String) {
+        if !is_explained(error) {
+            lock(&self.unexplained).push(format!("{} came back with {error}", what()));
         }
     }
 

@@ -4,7 +4,7 @@
 //! number), each write makes the next version (the record's sequence), and a read sees a version and its value.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use carnet_domain::bytes::digest::Digest;
@@ -61,7 +61,9 @@ pub enum Refusal {
     Unknown,
     /// The record has another version than the one named.
     OtherVersion,
-    /// Anything else: says nothing of the register.
+    /// It was executed after the time that it names. Says nothing of the register.
+    Late,
+    /// Any other reason: nothing in the load gives cause for one.
     Other,
 }
 
@@ -126,6 +128,7 @@ pub type FinalState = BTreeMap<String, Vec<FinalVersion>>;
 pub struct Recorder {
     started: Instant,
     operations: Mutex<Vec<Operation>>,
+    unexplained: Mutex<Vec<String>>,
 }
 
 impl Recorder {
@@ -134,7 +137,13 @@ impl Recorder {
         Self {
             started: Instant::now(),
             operations: Mutex::new(Vec::new()),
+            unexplained: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Notes an answer that no fault explains.
+    pub fn unexplained(&self, text: String) {
+        lock(&self.unexplained).push(text);
     }
 
     /// The time of the run.
@@ -172,11 +181,18 @@ impl Recorder {
         operations
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Operation>> {
-        self.operations
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Every answer that no fault explains.
+    pub fn all_unexplained(&self) -> Vec<String> {
+        lock(&self.unexplained).clone()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Operation>> {
+        lock(&self.operations)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Recorder {

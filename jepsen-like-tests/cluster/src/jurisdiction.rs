@@ -9,6 +9,7 @@ pub(crate) use self::layout::{run, stem};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_client::admin::{Admin, GetStatusResponse, Member};
@@ -18,12 +19,13 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::rules::policy::Role;
 
-use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network, RAFT_PORT};
+use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network};
 use crate::clocks::{self, Shift, Shim};
+use crate::links::Links;
 use crate::patience::{Broken, until};
 use crate::power::Disk;
 use crate::process::Process;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Route};
 use crate::skip::Programs;
 
 /// The longest call of the harness to the admin plane; a node that is down answers nobody.
@@ -69,6 +71,8 @@ pub struct Plan {
     pub disks: bool,
     /// Whether clients know the nodes' client planes only by gates of the harness.
     pub gated: bool,
+    /// Whether nodes know each other's Raft planes only by gates of the harness, one a link.
+    pub linked: bool,
     /// Milliseconds between two rounds in which a node compares its state with the others'.
     pub compare_every_ms: u64,
     /// Seconds of log time between two digests of everything a node holds; 0: never.
@@ -90,6 +94,7 @@ impl Plan {
             planted: None,
             disks: false,
             gated: false,
+            linked: false,
             compare_every_ms: 100,
             content_every_s: 0,
         }
@@ -102,7 +107,8 @@ impl Plan {
 pub struct Jurisdiction {
     nodes: Vec<Node>,
     disks: Vec<Disk>,
-    gates: Vec<(u64, Proxy)>,
+    gates: Vec<(u64, Arc<Route>, Proxy)>,
+    links: Option<Links>,
     folder: PathBuf,
     _owned: Option<tempfile::TempDir>,
     programs: Programs,
@@ -150,6 +156,7 @@ impl Jurisdiction {
             nodes,
             disks: Vec::new(),
             gates: Vec::new(),
+            links: None,
             folder,
             _owned: owned,
             programs: programs.clone(),
@@ -173,6 +180,7 @@ impl Jurisdiction {
     pub async fn start(programs: &Programs, plan: Plan) -> Result<Self, Broken> {
         let mut made = Self::lay_out(programs, plan)?;
         made.open_gates().await?;
+        made.open_links().await?;
         for id in 1..=u64::from(made.plan.voters) {
             made.start_node(id)?;
         }
@@ -292,7 +300,11 @@ impl Jurisdiction {
         if node.process.is_some() {
             return Err(Broken::new(format!("node {id} runs already")));
         }
+        let number = process.id();
         node.process = Some(process);
+        if let Some(links) = &self.links {
+            links.runs(id, number);
+        }
         Ok(())
     }
 
@@ -406,7 +418,7 @@ impl Jurisdiction {
     pub fn member(&self, id: u64) -> Member {
         Member {
             node: id,
-            raft_address: self.network.of(index(id), RAFT_PORT).to_string(),
+            raft_address: self.known_raft_address(id).to_string(),
             client_address: self.client_address(id),
         }
     }
@@ -595,6 +607,18 @@ impl Jurisdiction {
             }
         })
         .await
+    }
+
+    /// The highest term that a running node answers with, if one does.
+    pub async fn highest_term(&self) -> Option<u64> {
+        let mut highest = None;
+        for node in &self.nodes {
+            if node.process.is_some() && !node.paused {
+                let term = self.status(node.id).await.ok().map(|look| look.term);
+                highest = highest.max(term);
+            }
+        }
+        highest
     }
 
     /// Fails when a node that nobody stopped has ended.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use carnet_client::admin::{Admin, GetStatusResponse};
-use carnet_client::{Client, advance};
+use carnet_client::{Client, ClientError, advance};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::{Origin, open};
 use tokio::task::JoinSet;
 
-use crate::check::{Head, Look, Proofs};
+use crate::check::{Head, Look, Proofs, is_explained};
 use crate::jurisdiction::{Jurisdiction, MANUFACTURER};
 use crate::patience::{Broken, until};
 
@@ -32,6 +32,7 @@ struct Seen {
     looks: Mutex<Vec<Look>>,
     heads: Mutex<Vec<Head>>,
     faults: Mutex<Vec<String>>,
+    unexplained: Mutex<Vec<String>>,
 }
 
 /// What they saw.
@@ -47,6 +48,8 @@ pub struct Observed {
     pub proofs: Proofs,
     /// Heads that were not signed by the log.
     pub faults: Vec<String>,
+    /// Answers that no fault explains.
+    pub unexplained: Vec<String>,
 }
 
 impl Observers {
@@ -61,6 +64,7 @@ impl Observers {
             looks: Mutex::default(),
             heads: Mutex::default(),
             faults: Mutex::default(),
+            unexplained: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         for id in nodes {
@@ -136,6 +140,7 @@ impl Observers {
             last,
             proofs,
             faults: take(&self.seen.faults),
+            unexplained: take(&self.seen.unexplained),
         })
     }
 
@@ -177,6 +182,13 @@ impl Observers {
 }
 
 impl Seen {
+    /// An observer's error is a fault, too, unless faults of nodes explain it.
+    fn judge(&self, error: &ClientError, who: &str) {
+        if !is_explained(error) {
+            lock(&self.unexplained).push(format!("{who} answered an observer: {error}"));
+        }
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -185,7 +197,11 @@ impl Seen {
 async fn watch_node(admin: Admin, address: String, seen: Arc<Seen>) {
     loop {
         // A store without a configuration is a new one: what the node said with another says nothing of it.
-        if let Ok(status) = admin.status(&address, false).await
+        let asked = admin.status(&address, false).await;
+        if let Err(error) = &asked {
+            seen.judge(error, &address);
+        }
+        if let Ok(status) = asked
             && !status.voters.is_empty()
         {
             lock(&seen.looks).push(look_of(&status, false));
@@ -197,7 +213,11 @@ async fn watch_node(admin: Admin, address: String, seen: Arc<Seen>) {
 async fn watch_heads(client: Client, number: u32, origin: Origin, key: PublicKey, seen: Arc<Seen>) {
     loop {
         let began = seen.now();
-        if let Ok((text, _)) = client.checkpoint(0, 0).await
+        let asked = client.checkpoint(0, 0).await;
+        if let Err(error) = &asked {
+            seen.judge(error, &format!("node {number}"));
+        }
+        if let Ok((text, _)) = asked
             && !text.is_empty()
         {
             match open(&text, &key, &origin) {

@@ -77,6 +77,11 @@ impl Process {
         })
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, without waiting.
     ///
     /// # Errors

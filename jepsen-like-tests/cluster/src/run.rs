@@ -6,8 +6,10 @@ use crate::check::{
     Coverage, Needed, Verdict, Violation, acknowledged_before_a_cut, covered, heads_consistent,
     replicas_equal, robots_linearizable,
 };
+use crate::figures::Figures;
 use crate::history::{Moment, Operation, Outcome};
 use crate::jurisdiction::{Jurisdiction, Plan};
+use crate::links::Links;
 use crate::observe::Observers;
 use crate::patience::{Broken, until};
 use crate::proxy::Weather;
@@ -30,6 +32,24 @@ pub struct Run {
     cuts: Vec<Moment>,
     /// A node that did not live on what a cut had left it: how it ended.
     crippled: Option<String>,
+    /// The newest fault, until its effect was seen.
+    undecided: Option<Undecided>,
+}
+
+/// A fault whose effect is not seen at once.
+#[derive(Debug, Clone, Copy)]
+struct Undecided {
+    fault: &'static str,
+    effect: Effect,
+}
+
+/// What shows that a fault changed something.
+#[derive(Debug, Clone, Copy)]
+enum Effect {
+    /// Somebody leads in a later term than this.
+    LaterTerm(u64),
+    /// Links did more often something to traffic than this.
+    Felt(u64),
 }
 
 impl Run {
@@ -52,6 +72,7 @@ impl Run {
             writers,
             cuts: Vec::new(),
             crippled: None,
+            undecided: None,
         };
         run.answers(100).await?;
         Ok(run)
@@ -62,7 +83,9 @@ impl Run {
     /// # Errors
     /// It never happened, or a node that nobody stopped has ended.
     pub async fn answers(&mut self, more: usize) -> Result<(), Broken> {
-        match self.answers_or_end(more).await? {
+        let ended = self.answers_or_end(more).await?;
+        self.look_for_effect().await;
+        match ended {
             None => Ok(()),
             Some(how) => Err(Broken::new(how)),
         }
@@ -102,8 +125,117 @@ impl Run {
 
     /// Notes a fault that happens now. Each writer may have one write under way, which began before it.
     fn strikes(&mut self, fault: &'static str) {
+        self.ends_undecided();
         self.coverage.fault(fault, self.load.now());
         self.writes_after_fault = self.load.written() + self.writers + 1;
+    }
+
+    /// Notes a fault of whoever leads: its effect is that somebody leads in a later term.
+    async fn strikes_leader(&mut self, fault: &'static str) -> Result<u64, Broken> {
+        let leader = self.registry.leader().await?;
+        let term = self.registry.status(leader).await?.term;
+        self.strikes(fault);
+        self.undecided = Some(Undecided {
+            fault,
+            effect: Effect::LaterTerm(term),
+        });
+        Ok(leader)
+    }
+
+    /// Notes a fault of links: its effect is that traffic met it.
+    fn strikes_links(&mut self, fault: &'static str) -> Result<(), Broken> {
+        let felt = self.registry.links()?.felt();
+        self.strikes(fault);
+        self.undecided = Some(Undecided {
+            fault,
+            effect: Effect::Felt(felt),
+        });
+        Ok(())
+    }
+
+    /// Looks whether the fault under way has had its effect.
+    async fn look_for_effect(&mut self) {
+        let Some(undecided) = self.undecided else {
+            return;
+        };
+        let seen = match undecided.effect {
+            Effect::LaterTerm(term) => self.registry.highest_term().await > Some(term),
+            Effect::Felt(before) => self.registry.links().is_ok_and(|l| before < l.felt()),
+        };
+        if seen {
+            self.coverage.effect(undecided.fault);
+            self.undecided = None;
+        }
+    }
+
+    /// What had no effect until the next fault has none.
+    fn ends_undecided(&mut self) {
+        self.undecided = None;
+    }
+
+    /// Does something to the links between nodes, under load.
+    ///
+    /// # Errors
+    /// The nodes have no gates between them.
+    pub fn links(
+        &mut self,
+        fault: &'static str,
+        change: impl FnOnce(&Links),
+    ) -> Result<(), Broken> {
+        self.strikes_links(fault)?;
+        change(self.registry.links()?);
+        Ok(())
+    }
+
+    /// Cuts whoever leads off from some of what it sends and hears, under load; its id. The effect is that another leads.
+    ///
+    /// # Errors
+    /// Nobody led, or the nodes have no gates between them.
+    pub async fn cut_off_leader(
+        &mut self,
+        fault: &'static str,
+        change: impl FnOnce(&Links, u64),
+    ) -> Result<u64, Broken> {
+        let leader = self.strikes_leader(fault).await?;
+        change(self.registry.links()?, leader);
+        Ok(leader)
+    }
+
+    /// Waits until the fault under way has had its effect.
+    ///
+    /// # Errors
+    /// It never had.
+    async fn effect(&mut self) -> Result<(), Broken> {
+        let what = match self.undecided {
+            None => return Ok(()),
+            Some(Undecided { fault, .. }) => format!("{fault} has an effect"),
+        };
+        let run = tokio::sync::Mutex::new(self);
+        until(&what, || async {
+            let mut run = run.lock().await;
+            run.look_for_effect().await;
+            match run.undecided {
+                None => Ok(()),
+                Some(_) => Err("none yet".to_owned()),
+            }
+        })
+        .await
+    }
+
+    /// Waits until another leads than the one that was cut off.
+    ///
+    /// # Errors
+    /// It never happened.
+    pub async fn another_leads(&mut self) -> Result<(), Broken> {
+        self.effect().await
+    }
+
+    /// Waits until links did something to traffic.
+    ///
+    /// # Errors
+    /// It never happened.
+    pub async fn links_felt(&mut self) -> Result<(), Broken> {
+        self.effect().await
     }
 
     /// Keeps back the answers of the leader, under load, until a client has given up: what it asked, and asked again, was
@@ -127,7 +259,9 @@ impl Run {
         })
         .await;
         self.registry.set_gate(leader, Weather::Open)?;
-        given_up
+        given_up?;
+        self.coverage.effect("answers lost");
+        Ok(())
     }
 
     /// Waits until so many more operations have ended with an answer. `false`: power was cut before, and a node does not live
@@ -155,6 +289,9 @@ impl Run {
         self.strikes("power cut");
         let cut = self.registry.cut_power().await?;
         self.cuts.push(self.load.now());
+        if !cut.is_empty() {
+            self.coverage.effect("power cut");
+        }
         for id in cut {
             self.registry.start_node(id)?;
         }
@@ -167,7 +304,9 @@ impl Run {
     /// It has none, or the disk cannot be filled.
     pub fn fill_disk(&mut self, node: u64, leave_bytes: u64) -> Result<(), Broken> {
         self.strikes("disk filled");
-        self.registry.disk(node)?.fill(leave_bytes)
+        self.registry.disk(node)?.fill(leave_bytes)?;
+        self.coverage.effect("disk filled");
+        Ok(())
     }
 
     /// Kills the leader, under load; its id.
@@ -175,8 +314,7 @@ impl Run {
     /// # Errors
     /// Nobody led, or it could not be killed.
     pub async fn kill_leader(&mut self) -> Result<u64, Broken> {
-        let leader = self.registry.leader().await?;
-        self.strikes("kill leader");
+        let leader = self.strikes_leader("kill leader").await?;
         self.registry.kill(leader)?;
         Ok(leader)
     }
@@ -187,7 +325,11 @@ impl Run {
     /// One could not be killed.
     pub fn kill_all(&mut self) -> Result<Vec<u64>, Broken> {
         self.strikes("kill all");
-        self.registry.kill_all()
+        let killed = self.registry.kill_all()?;
+        if !killed.is_empty() {
+            self.coverage.effect("kill all");
+        }
+        Ok(killed)
     }
 
     /// Stops the leader in the middle of whatever it does, under load; its id.
@@ -195,8 +337,7 @@ impl Run {
     /// # Errors
     /// Nobody led, or it could not be stopped.
     pub async fn pause_leader(&mut self) -> Result<u64, Broken> {
-        let leader = self.registry.leader().await?;
-        self.strikes("pause leader");
+        let leader = self.strikes_leader("pause leader").await?;
         self.registry.pause(leader)?;
         Ok(leader)
     }
@@ -211,6 +352,7 @@ impl Run {
         let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
         self.strikes("pause follower");
         self.registry.pause(follower)?;
+        self.coverage.effect("pause follower");
         Ok(follower)
     }
 
@@ -236,6 +378,7 @@ impl Run {
         let follower = follower.ok_or_else(|| Broken::new("there is no follower"))?;
         self.strikes("kill follower");
         self.registry.kill(follower)?;
+        self.coverage.effect("kill follower");
         Ok(follower)
     }
 
@@ -252,12 +395,14 @@ impl Run {
         if let Err(broken) = settled {
             return self.fallen(broken);
         }
+        let unexplained_answers = self.load.unexplained();
         let (operations, last) = self.load.finish().await?;
         let lost = acknowledged_before_a_cut(&operations, &last, &self.cuts);
         if !lost.is_empty() {
             // The nodes' signers refuse a log that forgot what they signed, so nothing would ever be published again.
-            tell(&operations, &self.coverage, 0, 0);
-            return Ok(Verdict::of(lost, Vec::new()));
+            let verdict = Verdict::of(lost, Vec::new());
+            figures(&operations, &self.coverage, 0, 0).tell(&verdict);
+            return Ok(verdict);
         }
         let nodes = self.registry.running();
         let observed = self.observers.finish(&self.registry, &nodes).await;
@@ -281,6 +426,12 @@ impl Run {
             text,
         };
         violations.extend(observed.faults.into_iter().map(forged));
+        let unexplained = |text: String| Violation {
+            invariant: "I11",
+            text,
+        };
+        let answers = unexplained_answers.into_iter().chain(observed.unexplained);
+        violations.extend(answers.map(unexplained));
         let needed = Needed {
             writes: least.writes,
             reads: least.reads,
@@ -305,13 +456,10 @@ impl Run {
                 nodes.len()
             ));
         }
-        tell(
-            &operations,
-            &self.coverage,
-            observed.looks.len(),
-            observed.heads.len(),
-        );
-        Ok(Verdict::of(violations, missing))
+        let (looks, heads) = (observed.looks.len(), observed.heads.len());
+        let verdict = Verdict::of(violations, missing);
+        figures(&operations, &self.coverage, looks, heads).tell(&verdict);
+        Ok(verdict)
     }
 }
 
@@ -320,6 +468,7 @@ impl Run {
     async fn settle(&mut self, writes: usize) -> Result<(), Broken> {
         self.answers(100).await?;
         self.registry.ready().await?;
+        self.look_for_effect().await;
         self.writes(writes).await
     }
 
@@ -341,20 +490,24 @@ fn not_served(how: &str) -> Verdict {
     Verdict::of(vec![violation], Vec::new())
 }
 
-/// Says what the verdict rests on, where the test runner keeps it.
-#[expect(clippy::print_stdout, reason = "the figures of a run are its result")]
-fn tell(operations: &[Operation], coverage: &Coverage, looks: usize, heads: usize) {
-    let count = |is: fn(&Outcome) -> bool| operations.iter().filter(|o| is(&o.outcome)).count();
-    let written = count(|outcome| matches!(outcome, Outcome::Written { .. }));
-    let seen = count(|outcome| matches!(outcome, Outcome::Seen { .. }));
-    let refused = count(|outcome| matches!(outcome, Outcome::Refused(_)));
-    let unknown = count(|outcome| matches!(outcome, Outcome::Unknown));
-    println!(
-        "{} operations: {written} written, {seen} read, {refused} refused, {unknown} unknown; faults {:?}; {looks} looks at \
-         nodes, {heads} log heads",
-        operations.len(),
-        coverage.faults
-    );
+/// What a verdict rests on.
+fn figures(operations: &[Operation], coverage: &Coverage, looks: usize, heads: usize) -> Figures {
+    let mut figures = Figures::of_faults(coverage);
+    for operation in operations {
+        figures.add(
+            match operation.outcome {
+                Outcome::Written { .. } => "writes",
+                Outcome::Seen { .. } => "reads",
+                Outcome::Refused(_) => "refusals",
+                Outcome::Failed => "failures",
+                Outcome::Unknown => "unknown outcomes",
+            },
+            1,
+        );
+    }
+    figures.add("looks at nodes", looks);
+    figures.add("log heads", heads);
+    figures
 }
 
 /// What a scenario must have had at least to be judged.

@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
+use crate::check::is_explained;
 use crate::history::{
     Asked, FinalState, FinalVersion, Operation, Outcome, Recorder, Refusal, Version,
 };
@@ -172,6 +173,11 @@ impl Load {
         self.recorder.unknown()
     }
 
+    /// Every answer of the load that no fault explains.
+    pub fn unexplained(&self) -> Vec<String> {
+        self.recorder.all_unexplained()
+    }
+
     /// Ends the load and waits for its last calls.
     ///
     /// # Errors
@@ -305,13 +311,23 @@ impl Worker {
                     },
                     None => Outcome::Unknown,
                 },
-                Some(Err(rejection)) => Outcome::Refused(refusal(rejection)),
+                Some(Err(rejection)) => {
+                    let refusal = refusal(rejection);
+                    if refusal == Refusal::Other {
+                        let text = format!("{asked:?} of {code} was refused: {rejection}");
+                        self.recorder.unexplained(text);
+                    }
+                    Outcome::Refused(refusal)
+                }
                 None => Outcome::Unknown,
             },
-            Err(error) => match error.effect() {
-                Effect::None => Outcome::Failed,
-                Effect::Happened | Effect::Unknown => Outcome::Unknown,
-            },
+            Err(error) => {
+                self.judge(&error, || format!("{asked:?} of {code}"));
+                match error.effect() {
+                    Effect::None => Outcome::Failed,
+                    Effect::Happened | Effect::Unknown => Outcome::Unknown,
+                }
+            }
         }
     }
 
@@ -332,7 +348,17 @@ impl Worker {
                 found: None,
                 log_index: None,
             },
-            Err(_) => Outcome::Failed,
+            Err(error) => {
+                self.judge(&error, || format!("a read of {code}"));
+                Outcome::Failed
+            }
+        }
+    }
+
+    fn judge(&self, error: &ClientError, what: impl FnOnce() -> String) {
+        if !is_explained(error) {
+            let text = format!("{} came back with {error} ({error:?})", what());
+            self.recorder.unexplained(text);
         }
     }
 }
@@ -342,6 +368,7 @@ fn refusal(rejection: &Rejection) -> Refusal {
         Reason::CodeExists => Refusal::Exists,
         Reason::RobotUnknown => Refusal::Unknown,
         Reason::SequenceMismatch => Refusal::OtherVersion,
+        Reason::CommandExpired => Refusal::Late,
         _ => Refusal::Other,
     }
 }

@@ -11,7 +11,7 @@ pub struct Needed {
     pub writes: usize,
     /// Reads that were answered.
     pub reads: usize,
-    /// Faults by kind, each at least so often.
+    /// Faults by kind, each with its effect at least so often.
     pub faults: BTreeMap<&'static str, usize>,
 }
 
@@ -20,6 +20,8 @@ pub struct Needed {
 pub struct Coverage {
     /// Faults that were installed, by kind.
     pub faults: BTreeMap<&'static str, usize>,
+    /// Those of them whose effect was seen: a fault that changed nothing tried nothing.
+    pub effects: BTreeMap<&'static str, usize>,
     /// Moments at which a fault began: operations must have been answered on both sides of each.
     pub fault_moments: Vec<u64>,
 }
@@ -29,6 +31,11 @@ impl Coverage {
     pub fn fault(&mut self, kind: &'static str, at: u64) {
         *self.faults.entry(kind).or_default() += 1;
         self.fault_moments.push(at);
+    }
+
+    /// Notes that a fault had its effect.
+    pub fn effect(&mut self, kind: &'static str) {
+        *self.effects.entry(kind).or_default() += 1;
     }
 }
 
@@ -56,9 +63,12 @@ pub fn covered(operations: &[Operation], coverage: &Coverage, needed: &Needed) -
         }
     }
     for (kind, least) in &needed.faults {
-        let found = coverage.faults.get(kind).copied().unwrap_or(0);
+        let counted = |by: &BTreeMap<&str, usize>| by.get(kind).copied().unwrap_or(0);
+        let (installed, found) = (counted(&coverage.faults), counted(&coverage.effects));
         if found < *least {
-            missing.push(format!("fault {kind} {found} times, {least} needed"));
+            missing.push(format!(
+                "fault {kind} had its effect {found} times ({installed} installed), {least} needed"
+            ));
         }
     }
     for moment in &coverage.fault_moments {
@@ -102,6 +112,7 @@ mod tests {
         let mut coverage = Coverage::default();
         if let Some(at) = fault_at {
             coverage.fault("kill", at);
+            coverage.effect("kill");
         }
         let needed = Needed {
             writes: 2,
@@ -121,7 +132,23 @@ mod tests {
         check(
             &[write(1), write(20)],
             None,
-            &["fault kill 0 times, 1 needed"],
+            &["fault kill had its effect 0 times (0 installed), 1 needed"],
+        );
+    }
+
+    #[test]
+    fn a_fault_without_an_effect_does_not_count() {
+        let mut coverage = Coverage::default();
+        coverage.fault("kill", 10);
+        let needed = Needed {
+            writes: 2,
+            reads: 0,
+            faults: BTreeMap::from([("kill", 1)]),
+        };
+        let missing = covered(&[write(1), write(20)], &coverage, &needed);
+        assert_eq!(
+            missing,
+            ["fault kill had its effect 0 times (1 installed), 1 needed"]
         );
     }
 

@@ -15,6 +15,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::TransferId;
+use carnet_domain::rules::rejection::Reason;
 
 use super::{Findings, Violation};
 use crate::border::Side;
@@ -357,6 +358,10 @@ fn steps_were_asked_for(run: &Run, findings: &mut Findings) {
             Came::Written(_) | Came::Unknown => {
                 open.insert(key);
             }
+            Came::Refused(reason) if !may_meet(*reason) => findings.add(
+                "I11",
+                format!("{step:?} of {transfer} at {side:?} was refused with {}", reason.name()),
+            ),
             Came::Refused(_) | Came::Failed => {}
         }
     }
@@ -369,6 +374,24 @@ fn steps_were_asked_for(run: &Run, findings: &mut Findings) {
             findings.add("I3", text);
         }
     }
+}
+
+/// Whether officers who ask for a step twice, at the same time, and again after a lost answer may be refused for this: every
+/// other reason says something of the robot or of them that was never so.
+fn may_meet(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::NotInCustody
+            | Reason::TransferOpen
+            | Reason::TransferUnknown
+            | Reason::TransferExists
+            | Reason::AlreadyAdmitted
+            | Reason::AlreadyPermitted
+            | Reason::TransferEnded
+            | Reason::NotReleased
+            | Reason::CommandExpired
+            | Reason::SessionExpired
+    )
 }
 
 /// C2: both countries know the same transfers, and each says of every one that it ended, and how.

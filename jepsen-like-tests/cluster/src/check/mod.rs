@@ -2,6 +2,7 @@
 //!
 //! A checker that was never seen to refuse proves nothing: each has hand-made bad histories in its tests.
 
+mod answers;
 mod coverage;
 mod custody;
 mod epochs;
@@ -12,6 +13,7 @@ mod robots;
 
 use std::fmt;
 
+pub use self::answers::is_explained;
 pub use self::coverage::{Coverage, Needed, covered};
 pub use self::custody::{Crossed, custody_covered, custody_holds};
 pub use self::epochs::epochs_stay_burned;
@@ -34,7 +36,7 @@ pub enum Verdict {
 /// One broken invariant and who saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its number in the list of invariants (I1, I2, …).
+    /// Its number in the list of invariants (I1, I2, …); I11: an answer that no fault explains.
     pub invariant: &'static str,
     /// What was seen.
     pub text: String,

@@ -278,7 +278,8 @@ impl<'a> OneRobot<'a> {
                     || self.begun_by(expected + 1, operation.ended)
             }
             (Refusal::Exists | Refusal::OtherVersion, _) => false,
-            (Refusal::Other, _) => true,
+            // That nothing in the load gives cause for another one is told beside, with its reason (I11).
+            (Refusal::Late | Refusal::Other, _) => true,
         };
         if !possible {
             self.fault(

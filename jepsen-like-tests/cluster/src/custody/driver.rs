@@ -231,14 +231,15 @@ impl Driver {
     async fn step(&self, desks: &Desks, crossing: Crossing, step: Step) -> Came {
         let client = desks.at(crossing.asked_at(step));
         let command = self.command(crossing, step);
-        self.note(crossing, step, came_of(client, command)).await
+        let came = self.came_of(client, command);
+        self.note(crossing, step, came).await
     }
 
     /// Asks, and does not wait for the answer.
     async fn hang_up(&self, crossing: Crossing, step: Step) -> Came {
         let client = self.desks.at(crossing.asked_at(step));
         let command = self.command(crossing, step);
-        let asked = tokio::time::timeout(HANG_UP, came_of(client, command));
+        let asked = tokio::time::timeout(HANG_UP, self.came_of(client, command));
         let came = async { asked.await.unwrap_or(Came::Unknown) };
         self.note(crossing, step, came).await
     }
@@ -301,7 +302,7 @@ impl Driver {
     async fn look(&self, crossing: Crossing, side: Side) -> Result<Option<Transfer>, String> {
         let client = self.desks.at(side);
         let began = self.recorder.now();
-        let robot = found(client.robot(&crossing.robot).await)?;
+        let robot = self.found(client.robot(&crossing.robot).await)?;
         let claim = robot.and_then(|robot| {
             Some(Claim {
                 robot: crossing.robot,
@@ -312,7 +313,37 @@ impl Driver {
             })
         });
         self.recorder.looked(side, claim);
-        found(client.transfer(crossing.transfer).await)
+        self.found(client.transfer(crossing.transfer).await)
+    }
+
+    fn found<T>(
+        &self,
+        read: Result<carnet_client::At<T>, ClientError>,
+    ) -> Result<Option<T>, String> {
+        match read {
+            Ok(at) => Ok(Some(at.value)),
+            Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
+            Err(error) => {
+                self.recorder.judge(&error, || "a look".to_owned());
+                Err(error.to_string())
+            }
+        }
+    }
+
+    async fn came_of(&self, client: &Client, command: Command) -> Came {
+        match client.submit_one(command).await {
+            Ok(done) => done
+                .leaf
+                .map_or(Came::Unknown, |(_, leaf)| Came::Written(leaf)),
+            Err(ClientError::Refused(rejection)) => Came::Refused(rejection.reason),
+            Err(error) => {
+                self.recorder.judge(&error, || "a step".to_owned());
+                match error.effect() {
+                    Effect::None => Came::Failed,
+                    Effect::Happened | Effect::Unknown => Came::Unknown,
+                }
+            }
+        }
     }
 }
 
@@ -338,25 +369,4 @@ fn may_be_ours(reason: Reason) -> bool {
 fn shown(transfer: &Option<Transfer>) -> Option<(Step, bool)> {
     let transfer = transfer.as_ref()?;
     Some((transfer.step, transfer.ending.is_some()))
-}
-
-async fn came_of(client: &Client, command: Command) -> Came {
-    match client.submit_one(command).await {
-        Ok(done) => done
-            .leaf
-            .map_or(Came::Unknown, |(_, leaf)| Came::Written(leaf)),
-        Err(ClientError::Refused(rejection)) => Came::Refused(rejection.reason),
-        Err(error) => match error.effect() {
-            Effect::None => Came::Failed,
-            Effect::Happened | Effect::Unknown => Came::Unknown,
-        },
-    }
-}
-
-fn found<T>(read: Result<carnet_client::At<T>, ClientError>) -> Result<Option<T>, String> {
-    match read {
-        Ok(at) => Ok(Some(at.value)),
-        Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
 }

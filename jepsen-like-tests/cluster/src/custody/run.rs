@@ -1,10 +1,10 @@
 //! A scenario at the border from its start to its verdict: traffic, faults, healing, judgement.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use carnet_domain::bytes::code::Code;
+use carnet_domain::custody::Step;
 use carnet_domain::record::transfer::Transfer;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -17,6 +17,7 @@ use crate::check::{
     Coverage, Crossed, Verdict, Violation, custody_covered, custody_holds, heads_consistent,
     replicas_equal,
 };
+use crate::figures::Figures;
 use crate::jurisdiction::{Jurisdiction, MANUFACTURER, Plan, model_id};
 use crate::observe::{Observed, Observers};
 use crate::patience::{Broken, until};
@@ -39,6 +40,8 @@ pub struct Crossings {
     desks: Desks,
     observers: [Observers; 2],
     coverage: Coverage,
+    /// The newest weather at the border, and how often the border did something before, until it did.
+    undecided: Option<(&'static str, u64)>,
 }
 
 impl Crossings {
@@ -88,6 +91,7 @@ impl Crossings {
             desks: colleague,
             observers,
             coverage: Coverage::default(),
+            undecided: None,
         })
     }
 
@@ -129,22 +133,37 @@ impl Crossings {
         };
         self.coverage.fault(kind, self.recorder.now());
         self.border.at_mut(side).kill(leader)?;
+        self.coverage.effect(kind);
         Ok(leader)
     }
 
     /// Changes the weather at the border.
     pub fn weather(&mut self, weather: Weather) {
+        self.look_for_effect();
         let kind = match weather {
             Weather::Open => None,
             Weather::Slow(_) => Some("slow border"),
             Weather::Cut => Some("border cut"),
             Weather::Silent => Some("silent border"),
-            Weather::Unanswered => Some("unanswered border"),
+            Weather::Unanswered | Weather::Unasked => Some("border of one way"),
+            Weather::Lossy { .. } => Some("lossy border"),
+            Weather::Resets { .. } => Some("border of resets"),
         };
         if let Some(kind) = kind {
             self.coverage.fault(kind, self.recorder.now());
+            self.undecided = Some((kind, self.border.felt()));
         }
         self.border.set(weather);
+    }
+
+    /// What the weather at the border did to traffic is its effect.
+    fn look_for_effect(&mut self) {
+        if let Some((kind, before)) = self.undecided
+            && before < self.border.felt()
+        {
+            self.coverage.effect(kind);
+            self.undecided = None;
+        }
     }
 
     /// Starts a node again that was killed, and waits until its country is whole.
@@ -202,12 +221,16 @@ impl Crossings {
             ended,
         };
         let mut violations = custody_holds(&run);
+        violations.extend(unexplained(std::mem::take(&mut *lock(
+            &self.recorder.unexplained,
+        ))));
         observed
             .into_iter()
             .for_each(|observed| violations.extend(of_logs(observed)));
         let missing = custody_covered(&run, &self.coverage, &needed);
-        tell(&run, &self.coverage);
-        Ok(Verdict::of(violations, missing))
+        let verdict = Verdict::of(violations, missing);
+        figures(&run, &self.coverage).tell(&verdict);
+        Ok(verdict)
     }
 }
 
@@ -247,7 +270,16 @@ fn of_logs(observed: Observed) -> Vec<Violation> {
         text,
     };
     found.extend(observed.faults.into_iter().map(forged));
+    found.extend(unexplained(observed.unexplained));
     found
+}
+
+/// Answers that no fault explains.
+fn unexplained(texts: Vec<String>) -> impl Iterator<Item = Violation> {
+    texts.into_iter().map(|text| Violation {
+        invariant: "I11",
+        text,
+    })
 }
 
 fn enough(found: usize, least: usize) -> Result<(), String> {
@@ -290,29 +322,31 @@ pub(super) async fn register(
     }
 }
 
-/// Says what the verdict rests on, where the test runner keeps it.
-#[expect(clippy::print_stdout, reason = "the figures of a run are its result")]
-fn tell(run: &Run, coverage: &Coverage) {
-    let mut endings: BTreeMap<String, usize> = BTreeMap::new();
+/// What a verdict rests on.
+fn figures(run: &Run, coverage: &Coverage) -> Figures {
+    let mut figures = Figures::of_faults(coverage);
     for transfer in &run.at(Side::A).transfers {
-        let ending = transfer.ending.as_ref().map(|ending| ending.step);
-        *endings.entry(format!("{ending:?}")).or_default() += 1;
+        figures.add(
+            match transfer.ending.as_ref().map(|ending| ending.step) {
+                Some(Step::Admit) => "transfers admitted",
+                Some(Step::Return) => "transfers returned",
+                Some(_) => "transfers cancelled or refused",
+                None => "transfers without an end",
+            },
+            1,
+        );
     }
-    let mut came: BTreeMap<&str, usize> = BTreeMap::new();
     for asked in &run.asked {
-        let word = match asked.came {
-            super::Came::Written(_) => "written",
-            super::Came::Refused(_) => "refused",
-            super::Came::Failed => "failed",
-            super::Came::Unknown => "unknown",
-        };
-        *came.entry(word).or_default() += 1;
+        figures.add(
+            match asked.came {
+                super::Came::Written(_) => "steps written",
+                super::Came::Refused(_) => "steps refused",
+                super::Came::Failed => "steps failed",
+                super::Came::Unknown => "steps of unknown outcome",
+            },
+            1,
+        );
     }
-    println!(
-        "{} transfers ended {endings:?}; {} steps asked for {came:?}; {} claims read; faults {:?}",
-        run.at(Side::A).transfers.len(),
-        run.asked.len(),
-        run.claims.len(),
-        coverage.faults
-    );
+    figures.add("claims read", run.claims.len());
+    figures
 }

@@ -26,7 +26,7 @@ pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
         .args(["--roots", &of.plan.roots.to_string()])
         .arg(of.pki());
     for node in &of.nodes {
-        let host = of.network.of(super::index(node.id), RAFT_PORT).ip();
+        let host = of.known_raft_address(node.id).ip();
         command.arg("--node").arg(format!("{}={host}", node.id));
     }
     for who in [REGISTRAR, ADMIN, MANUFACTURER] {

@@ -13,6 +13,7 @@ mod diverged;
 mod edge;
 mod faults;
 mod first_start;
+mod links;
 mod planted;
 mod poisoned;
 mod power;

@@ -57,8 +57,8 @@ pub fn custody_covered(run: &Run, coverage: &Coverage, needed: &Crossed) -> Vec<
         needed.lost_answers,
     );
     for (kind, count) in &needed.faults {
-        let found = coverage.faults.get(kind).copied().unwrap_or(0);
-        least(&format!("times {kind}"), found, *count);
+        let found = coverage.effects.get(kind).copied().unwrap_or(0);
+        least(&format!("times {kind} with its effect"), found, *count);
     }
     let admitted =
         |asked: &&Asked| asked.step == Step::Admit && matches!(asked.came, Came::Written(_));

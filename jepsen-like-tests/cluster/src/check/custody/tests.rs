@@ -292,6 +292,7 @@ fn enough_is_enough() {
             story.step(Side::B, Step::Admit, 3, 3, 0);
             // Between the two admissions.
             coverage.fault("border cut", 77);
+            coverage.effect("border cut");
         },
         &[],
     );
@@ -299,13 +300,16 @@ fn enough_is_enough() {
 
 #[test]
 fn a_run_without_its_fault_is_no_run() {
-    covered(|_, _| {}, &["0 times border cut, 1 needed"]);
+    covered(|_, _| {}, &["0 times border cut with its effect, 1 needed"]);
 }
 
 #[test]
 fn a_fault_after_which_nobody_was_admitted_is_none() {
     covered(
-        |_, coverage| coverage.fault("border cut", 1000),
+        |_, coverage| {
+            coverage.fault("border cut", 1000);
+            coverage.effect("border cut");
+        },
         &["no robot was admitted after the fault at 1000 ns"],
     );
 }
@@ -318,6 +322,7 @@ fn a_run_in_which_too_little_ended_is_no_run() {
             story.ended(Side::A).transfers.clear();
             story.step(Side::B, Step::Admit, 3, 3, 0);
             coverage.fault("border cut", 77);
+            coverage.effect("border cut");
         },
         &[
             "0 transfers ended with Cancel, 1 needed",
@@ -348,4 +353,18 @@ fn a_step_that_nobody_was_told_of_is_a_lost_answer() {
     };
     check(1, &[]);
     check(2, &["1 steps written whose answer was lost, 2 needed"]);
+}
+
+#[test]
+fn a_refusal_that_nothing_gives_cause_for_is_found() {
+    let mut story = Story::admitted();
+    story.ask(
+        Side::B,
+        Step::Admit,
+        2,
+        Came::Refused(Reason::AlreadyAdmitted),
+    );
+    story.check(&[]);
+    story.ask(Side::B, Step::Admit, 2, Came::Refused(Reason::RobotUnknown));
+    story.check(&["I11: Admit of T2 at B was refused with RobotUnknown"]);
 }

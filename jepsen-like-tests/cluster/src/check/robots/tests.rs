@@ -360,7 +360,7 @@ mod search {
                 } => (number.is_some() && number != Some(e)).then_some(state),
                 _ => None,
             },
-            Outcome::Refused(Refusal::Other) => Some(state),
+            Outcome::Refused(Refusal::Late | Refusal::Other) => Some(state),
             Outcome::Failed => None,
         }
     }
