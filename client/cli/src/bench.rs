@@ -412,7 +412,10 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
     let batch = u64::from(args.batch);
     // A maker registers its own bodies.
     let maker = settings.client()?;
-    let maker = maker.enterprise(&args.model.enterprise_id()).await?;
+    let maker = maker
+        .unverified()
+        .enterprise(&args.model.enterprise_id())
+        .await?;
     let maker = maker.value.maker;
     let records = Arc::new(Records::new(args.model, maker, args.record_bytes as usize));
     let next = Arc::new(AtomicU64::new(0));

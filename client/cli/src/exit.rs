@@ -202,7 +202,7 @@ fn code_of_reason(reason: Reason) -> u8 {
 /// The exit code of an error.
 pub(crate) fn code_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::Usage(_) | ClientError::NoSigner => USAGE,
+        ClientError::Usage(_) | ClientError::NoSigner | ClientError::NotPinned => USAGE,
         ClientError::Refused(rejection) => code_of_reason(rejection.reason),
         ClientError::Api(ApiError::Rejected { number, .. }) => {
             Reason::from_number(*number).map_or(ERROR, code_of_reason)
@@ -330,6 +330,7 @@ mod tests {
                 last: text(),
             },
             ClientError::Protocol(text()),
+            ClientError::NotPinned,
             ClientError::NotProven(PinError::Forked {
                 size: 1,
                 before: text(),

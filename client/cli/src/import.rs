@@ -795,7 +795,7 @@ impl Asked<'_> {
             let text = Rejection::from(*reason).to_string();
             return Ok(Some((reason.name().to_owned(), text)));
         }
-        match self.client.robot(&robot.code).await {
+        match self.client.unverified().robot(&robot.code).await {
             Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
             Err(error) => Err(error),
             Ok(_) => {

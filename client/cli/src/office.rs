@@ -188,7 +188,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             let mut rows = Vec::new();
             let mut token = String::new();
             loop {
-                let page = client.enterprises(PAGE_SIZE, &token).await?;
+                let page = client.unverified().enterprises(PAGE_SIZE, &token).await?;
                 let known = rows.len();
                 rows.extend(page.values.iter().map(view::enterprise));
                 token = page.next;
@@ -198,7 +198,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             }
         }
         Enterprise::Get { id } => {
-            let found = settings.client()?.enterprise(&id).await?;
+            let found = settings.client()?.unverified().enterprise(&id).await?;
             Ok(view::at(view::enterprise(&found.value), found.position).into())
         }
         Enterprise::Amend {
@@ -371,7 +371,7 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             Ok(word(settings, done, write, &public.key_id(), "enrolled").await)
         }
         Key::Offices => {
-            let found = settings.client()?.registry().await?;
+            let found = settings.client()?.unverified().registry().await?;
             Ok(view::at(view::offices(&found.value.offices), found.position).into())
         }
         Key::Order(verb) => order::run(verb, settings).await,
@@ -421,7 +421,7 @@ async fn word(
     let Ok(client) = settings.client() else {
         return done;
     };
-    if let Ok(found) = client.registry().await {
+    if let Ok(found) = client.unverified().registry().await {
         let mut waiting = found.value.offices.proposals.iter();
         let waits = waiting.any(|one| one.change.key() == *key);
         done.value["state"] = if waits { "proposed" } else { last }.into();
@@ -537,7 +537,10 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             let mut rows = Vec::new();
             let mut token = String::new();
             loop {
-                let page = client.models(&filter, PAGE_SIZE, &token).await?;
+                let page = client
+                    .unverified()
+                    .models(&filter, PAGE_SIZE, &token)
+                    .await?;
                 let known = rows.len();
                 rows.extend(page.values.iter().map(view::model));
                 token = page.next;
@@ -547,7 +550,7 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             }
         }
         Model::Get { id } => {
-            let found = settings.client()?.model(&id).await?;
+            let found = settings.client()?.unverified().model(&id).await?;
             Ok(view::at(view::model(&found.value), found.position).into())
         }
         Model::Status {

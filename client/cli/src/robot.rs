@@ -732,9 +732,9 @@ pub(crate) async fn run(
         Robot::Get { code, stale } => {
             let client = settings.client()?;
             let found = if stale {
-                client.robot_stale(&code).await?
+                client.unverified().robot_stale(&code).await?
             } else {
-                client.robot(&code).await?
+                client.unverified().robot(&code).await?
             };
             let mut shown = view::robot(&found.value);
             shown["recalls_owed"] = owed(&client, &found.value).await?.into();
@@ -749,7 +749,7 @@ pub(crate) async fn run(
             .await
         }
         Robot::History { code } => {
-            let found = settings.client()?.history(&code).await?;
+            let found = settings.client()?.unverified().history(&code).await?;
             Ok(Value::Array(found.value.iter().map(view::leaf).collect()).into())
         }
         Robot::Act(act) => {
@@ -762,7 +762,7 @@ pub(crate) async fn run(
             // A release commits to where the record stands.
             let expected_sequence = match (&act, expected_sequence) {
                 (Act::ReleaseOwnership { .. }, None) => {
-                    let found = settings.client()?.robot(&code).await?;
+                    let found = settings.client()?.unverified().robot(&code).await?;
                     Some(found.value.head.map_or(0, |head| head.seq))
                 }
                 (_, expected) => expected,
@@ -808,7 +808,7 @@ pub(crate) async fn run(
             .await
         }
         Robot::Record { code, file } => {
-            let found = settings.client()?.signed_record(&code).await?;
+            let found = settings.client()?.unverified().signed_record(&code).await?;
             std::fs::write(&file, &found.value)
                 .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
             let value = json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": found.value.len()});
@@ -823,7 +823,10 @@ async fn owed(client: &Client, robot: &Record) -> Result<Vec<String>, Failed> {
     let model = robot.identity.code.model_id();
     let mut token = String::new();
     loop {
-        let page = client.recalls(model.as_str(), 0, &token).await?;
+        let page = client
+            .unverified()
+            .recalls(model.as_str(), 0, &token)
+            .await?;
         for recall in &page.values {
             let id = &recall.notice.id;
             match robot.owes(recall) {
@@ -848,7 +851,10 @@ async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome
     let mut token = String::new();
     loop {
         let size = limit.saturating_sub(rows.len()).min(1_000) as u32;
-        let page = client.robots(filter, size.max(1), &token).await?;
+        let page = client
+            .unverified()
+            .robots(filter, size.max(1), &token)
+            .await?;
         rows.extend(page.values.iter().map(view::robot_row));
         token = page.next;
         if token.is_empty() || limit <= rows.len() {

@@ -140,7 +140,7 @@ async fn learned(
     error: ClientError,
     extra: Value,
 ) -> Result<Outcome, Failed> {
-    match client.trace(command).await {
+    match client.unverified().trace(command).await {
         Ok(Trace::Shown) => Ok(merge(
             json!({"done": true, "learned": "the answer was lost; the record shows it"}),
             extra,

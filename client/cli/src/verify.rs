@@ -211,7 +211,10 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
         }
         return judged(Ok(report.into_value()), verify.explain);
     }
-    let found = client.verify(&code, verify.purpose.name()).await?;
+    let found = client
+        .unverified()
+        .verify(&code, verify.purpose.name())
+        .await?;
     let (verdict, file) = found.value;
     if let Some(path) = &verify.save {
         save(path, &file)?;
@@ -342,7 +345,11 @@ pub(crate) async fn evidence(verb: Evidence, settings: &Settings) -> Result<Outc
             file,
             purpose,
         } => {
-            let found = settings.client()?.verify(&code, purpose.name()).await?;
+            let found = settings
+                .client()?
+                .unverified()
+                .verify(&code, purpose.name())
+                .await?;
             let (_, evidence) = found.value;
             save(&file, &evidence)?;
             Ok(json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": evidence.len()}).into())
@@ -386,7 +393,7 @@ pub(crate) enum Pack {
 pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Pack::Save { file } => {
-            let bytes = settings.client()?.pack().await?.value;
+            let bytes = settings.client()?.unverified().pack().await?.value;
             std::fs::write(&file, &bytes)
                 .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
             Ok(json!({"file": file.display().to_string(), "bytes": bytes.len()}).into())

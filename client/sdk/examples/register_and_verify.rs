@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carnet_client::types::{
-    BodyName, Code, Command, DurationMs, Firmware, IdentifierScheme, Maker, Origin, Registration,
+    BodyName, Code, Command, DurationMs, Firmware, IdentifierScheme, Maker, Registration,
 };
-use carnet_client::{Client, FileSigner, Identity, identity, keys, wall_time};
+use carnet_client::{Client, FileSigner, Identity, Log, identity, keys, wall_time};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,8 +31,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(code.prefix()),
     )?;
     let signer = FileSigner::open(of_ours(".actor.key"))?;
+    // The servers are not believed: the log is, by its key.
+    let log_key = keys::read_public_key(&pki.join("keys/log.pub"))?;
     let client = Client::builder(endpoints.split(','), identity)
         .signer(Arc::new(signer))
+        .log(Log::new(code.prefix(), log_key))
         .build()?;
 
     let maker = Maker {
@@ -65,19 +68,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let done = client.submit_published(&[command]).await?.single()?;
     say(format!("registered at {}", done.at));
 
-    // The server is not believed: the log is, by its key, and what it says is checked on this machine.
-    let log_key = keys::read_public_key(&pki.join("keys/log.pub"))?;
-    // How often the registry was restored is its own word; the signature is over it, too.
-    let registry = client.registry().await?.value;
-    let origin = Origin {
-        prefix: code.prefix(),
-        incarnation: registry.incarnation,
-    };
-    let size_min = done.leaf.map_or(0, |(index, _)| index + 1);
-    let proven = client
-        .prove_here(&code, size_min, &log_key, &origin)
-        .await?;
-    say(format!("proven: {}", proven.value().code().display_form()));
+    // Every read is proven on this machine, under the log's key, and covers what was just written.
+    let proven = client.robot(&code).await?;
+    let robot = proven.value().robot().ok_or("it is not in the log")?;
+    let standing = robot.standing()?.ok_or("its state is not shown")?;
+    say(format!(
+        "proven: {} is {:?}",
+        proven.value().code().display_form(),
+        standing.state
+    ));
+    let maker = client.enterprise(&code.enterprise_id()).await?;
+    let maker = maker
+        .value()
+        .as_ref()
+        .ok_or("its maker is not in the log")?;
+    say(format!("its maker {} is {:?}", maker.id, maker.status));
     Ok(())
 }
 

@@ -22,9 +22,11 @@ use crate::clock::wall_time;
 use crate::dial::Dial;
 use crate::error::ClientError;
 use crate::picker::{Picker, Seen};
+use crate::proven::{AGE_MAX, Heads, Log};
 use crate::retry::{Backoff, Failure, Intent, Next, judge};
 use crate::session::{MemorySessions, OpenSession, Sessions};
 use crate::signer::Signer;
+use crate::verify::Pin;
 
 /// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
 /// unknown outcome of one that is certain.
@@ -70,9 +72,32 @@ pub struct ClientBuilder {
     attempt: Duration,
     backoff: Backoff,
     unreachable_after: Option<Duration>,
+    log: Option<Log>,
+    seen: Option<Pin>,
+    age_max: DurationMs,
 }
 
 impl ClientBuilder {
+    /// Believes this log, and what is proven under it. Without one, a client writes, and asks for what nodes say
+    /// ([`Client::unverified`]).
+    pub fn log(mut self, log: Log) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// Begins from a head that was seen before ([`Client::seen`], [`Pin::load`]): a log that does not go on from it is refused.
+    pub fn seen(mut self, seen: Pin) -> Self {
+        self.seen = Some(seen);
+        self
+    }
+
+    /// The oldest head under which anything is believed, by this machine's clock. Default one day.
+    pub fn age_max(mut self, age_max: Duration) -> Self {
+        let ms = u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX);
+        self.age_max = DurationMs(ms);
+        self
+    }
+
     /// Signs commands with this key; without one, the client only reads.
     pub fn signer(mut self, signer: Arc<dyn Signer>) -> Self {
         self.signer = Some(signer);
@@ -135,6 +160,7 @@ impl ClientBuilder {
             sessions: self.sessions,
             opening: tokio::sync::Mutex::new(()),
             log_time: Mutex::new(TimeMs(0)),
+            heads: Heads::new(self.log, self.seen, self.age_max),
         })))
     }
 }
@@ -149,6 +175,7 @@ pub(crate) struct Inner {
     sessions: Arc<dyn Sessions>,
     opening: tokio::sync::Mutex<()>,
     log_time: Mutex<TimeMs>,
+    pub(crate) heads: Heads,
 }
 
 impl Client {
@@ -166,6 +193,9 @@ impl Client {
             attempt: limits::ATTEMPT_TIMEOUT,
             backoff: Backoff::default(),
             unreachable_after: None,
+            log: None,
+            seen: None,
+            age_max: AGE_MAX,
         }
     }
 

@@ -55,18 +55,22 @@ pub enum ClientError {
     /// The answer cannot be understood.
     #[error("the server's answer cannot be understood: {0}")]
     Protocol(String),
+    /// A proven read, and no log to prove it under.
+    #[error("no log is pinned, so nothing can be proven")]
+    NotPinned,
     /// What came back is not proven.
     #[error("the answer is not proven")]
     NotProven(#[from] crate::verify::PinError),
 }
 
 impl ClientError {
-    /// Whether the write took effect, as far as is known. Of a read: always [`Effect::None`] or unknown, and harmless.
+    /// Whether the write took effect, as far as is known. Of a read: nothing ever does.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Usage(_)
             | Self::Tls(_)
             | Self::NoSigner
+            | Self::NotPinned
             | Self::Signer(_)
             | Self::State { .. }
             | Self::Refused(_)
@@ -93,6 +97,7 @@ impl ClientError {
             Self::Usage(_)
             | Self::Tls(_)
             | Self::NoSigner
+            | Self::NotPinned
             | Self::Signer(_)
             | Self::State { .. }
             | Self::UnknownOutcome { .. }
@@ -116,6 +121,7 @@ impl ClientError {
             Self::Unreachable { .. } => "UNREACHABLE".into(),
             Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME".into(),
             Self::Protocol(_) => "PROTOCOL".into(),
+            Self::NotPinned => "NOT_PINNED".into(),
             Self::NotProven(_) => "NOT_PROVEN".into(),
         }
     }
@@ -165,6 +171,9 @@ impl ClientError {
             Self::UnknownOutcome { .. } => "Read the record to learn the outcome before repeating.",
             Self::Protocol(_) => {
                 "Compare the versions of client and server; read the record to learn the outcome."
+            }
+            Self::NotPinned => {
+                "Nothing was sent: name the log key of the registry, or ask for what its nodes say."
             }
             Self::NotProven(_) => {
                 "Do not rely on the answer; keep it and report it to the registry and its peers."

@@ -3,8 +3,8 @@
 use carnet_domain::rules::command::Command;
 use carnet_wire::status::ApiError;
 
-use crate::client::Client;
 use crate::error::ClientError;
+use crate::unverified::Unverified;
 
 /// What the records show of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Trace {
     CannotTell,
 }
 
-impl Client {
-    /// Looks for the trace of a command whose outcome is unknown, by a linearizable read.
+impl Unverified<'_> {
+    /// Looks for the trace of a command whose outcome is unknown, by linearizable reads of what a node says.
     ///
     /// # Errors
     /// As every read.

@@ -5,22 +5,26 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use carnet_client::{Client, FileSigner, Identity};
+//! use carnet_client::{Client, FileSigner, Identity, Log, keys};
 //! # async fn example() -> Result<(), carnet_client::ClientError> {
 //! let identity = Identity::from_files("roots.crt", "me.crt", "me.key", None)?;
 //! let signer = FileSigner::open("me.actor.key")?;
 //! let client = Client::builder(["10.0.0.1:7102", "10.0.0.2:7102", "10.0.0.3:7102"], identity)
 //!     .signer(Arc::new(signer))
+//!     .log(Log::new("86".parse().expect("a prefix"), keys::read_public_key("log.pub".as_ref())?))
 //!     .build()?;
 //! # let code = "86-0001-100002-00000000000000042".parse().expect("a code");
-//! let robot = client.robot(&code).await?;
-//! println!("{:?} at log index {}", robot.value.state, robot.position.log_index);
+//! let proven = client.robot(&code).await?;
+//! let status = proven.value().robot().and_then(|robot| robot.status());
+//! println!("{status:?} under the head of size {}", proven.value().size());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A record is what the node says. What the log says comes as [`Verified`]: from [`Client::prove_here`] under the log's key, and as
-//! a verdict from [`Client::verify_here`] under pinned roots. `examples/register_and_verify.rs` shows both ends.
+//! Every read of [`Client`] is proven on this machine and comes as [`Verified`]: under the log key that is pinned, under a head that
+//! covers what this client wrote and goes on from what it saw; a verdict from [`Client::verify_here`] under pinned roots. What no
+//! leaf holds, and whatever needs no proof, is the word of a node: [`Client::unverified`]. `examples/register_and_verify.rs`
+//! shows both ends.
 
 pub mod admin;
 mod bulk;
@@ -32,13 +36,14 @@ pub mod identity;
 pub mod keys;
 mod learn;
 mod picker;
-mod read;
+mod proven;
 mod retry;
 mod session;
 mod signer;
 mod submit;
 pub mod tls;
 pub mod types;
+mod unverified;
 mod verify;
 
 pub use bulk::{BulkEvent, BulkFailure, BulkReport};
@@ -49,9 +54,10 @@ pub use dial::{Dial, Identity};
 pub use error::ClientError;
 pub use learn::Trace;
 pub use picker::{Picker, Seen};
-pub use read::{At, Page};
+pub use proven::Log;
 pub use retry::{Backoff, Failure, Intent, Next, judge};
 pub use session::{FileSessions, MemorySessions, OpenSession, Sessions};
 pub use signer::{FileSigner, Signer, SignerError};
 pub use submit::{Done, Submitted, Wait};
+pub use unverified::{Page, Told, Unverified};
 pub use verify::{Pin, PinError, Verified, advance};

@@ -235,6 +235,7 @@ impl Client {
         })?;
         let answer = for_each_item(answer, items.len())?;
         self.saw_log_time(answer.at);
+        self.0.heads.acknowledged(answer.size);
         let checkpoint = Some(response.checkpoint).filter(|text| !text.is_empty());
         let position = Position::of(response.position)?;
         Ok((

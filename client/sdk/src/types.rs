@@ -23,7 +23,7 @@ pub use carnet_domain::rules::command::{
 pub use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 pub use carnet_domain::rules::policy::Role;
 pub use carnet_domain::rules::rejection::{Reason, Rejection};
-pub use carnet_trust::evidence::ProvenEvidence;
+pub use carnet_trust::evidence::{LogHead, ProvenEvidence, ProvenRobot};
 pub use carnet_trust::offline::Report;
 pub use carnet_trust::pins::{Pin as PinnedCountry, PinError as PinnedCountryError, Pins};
 pub use carnet_trust::verdict::{Purpose as VerdictPurpose, Value as VerdictValue, Verdict};

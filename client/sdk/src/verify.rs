@@ -1,5 +1,4 @@
-//! Believes an answer only if it is proven here: a log head that is signed and extends the one seen before, evidence
-//! that holds under a pinned log key, a verdict that was judged on this machine.
+//! What was proven on this machine, why something is not believed, and verdicts that are judged here. The reads are in `proven`.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +6,13 @@ use std::path::Path;
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::{NoteError, Origin, open};
+use carnet_domain::log::leaf::SlotError;
 use carnet_domain::log::merkle::{ProofError, verify_consistency};
-use carnet_trust::evidence::{EvidenceError, ProvenEvidence, parse};
+use carnet_trust::evidence::EvidenceError;
 use carnet_trust::offline::{FileError, Report, verify_file};
-use carnet_trust::pack::{OpenedPack, PackError};
+use carnet_trust::pack::PackError;
 use carnet_trust::pins::Pins;
 use carnet_trust::verdict::{Purpose, ReasonCode};
 
@@ -71,14 +72,62 @@ pub enum PinError {
     /// The pack of the own registry cannot be read, or is not signed by the log key that is pinned.
     #[error("the pack is not used")]
     Pack(#[from] PackError),
-    /// The evidence is about another code than was asked for.
+    /// The evidence is about something else than was asked for.
     #[error("the evidence is about {found}, asked was {asked}")]
-    OtherCode {
+    OtherSubject {
         /// Asked for.
-        asked: Code,
+        asked: String,
         /// Shown.
-        found: Code,
+        found: String,
     },
+    /// The head that was shown does not cover what was written or seen before.
+    #[error("the head shown has {shown} leaves, one of at least {wanted} was asked for")]
+    Older {
+        /// Size of the head shown.
+        shown: u64,
+        /// The size it must have at least.
+        wanted: u64,
+    },
+    /// The head that was shown is older than this client takes.
+    #[error("the head of size {size} is of {time}, heads before {oldest} are not believed")]
+    Stale {
+        /// Its size.
+        size: u64,
+        /// Its time.
+        time: TimeMs,
+        /// The oldest time taken.
+        oldest: TimeMs,
+    },
+    /// Nothing shows that the head goes on from the one seen before.
+    #[error("nothing shows that the head goes on from the one seen before")]
+    NotJoined {
+        /// The head seen before.
+        before: String,
+        /// The head shown now.
+        now: String,
+    },
+    /// Two histories of one log. Both texts are evidence.
+    #[error("the log is forked: the head shown does not go on from the one seen before")]
+    OtherHistory {
+        /// The head seen before.
+        before: String,
+        /// The head shown now.
+        now: String,
+    },
+    /// A leaf of the robot is proven, and not that there is no newer one.
+    #[error("the leaf shown is not proven to be the newest")]
+    NotNewest,
+    /// Leaves that are said to be a history do not name each other.
+    #[error("leaf {leaf} of the history: {why}")]
+    History {
+        /// Its number.
+        leaf: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The record is not shown, or not in a form that is known.
+    #[error("the record is not shown")]
+    Record(#[source] SlotError),
 }
 
 /// A value that was proven on this machine. Only the checks of this crate make one.
@@ -86,6 +135,10 @@ pub enum PinError {
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
+    pub(crate) fn new(proven: T) -> Self {
+        Self(proven)
+    }
+
     /// The value.
     pub fn value(&self) -> &T {
         &self.0
@@ -98,31 +151,6 @@ impl<T> Verified<T> {
 }
 
 impl Client {
-    /// What the log says of a code, proven under the log key given.
-    ///
-    /// # Errors
-    /// As every read; [`ClientError::NotProven`] when something does not hold.
-    pub async fn prove_here(
-        &self,
-        code: &Code,
-        size_min: u64,
-        log_key: &PublicKey,
-        origin: &Origin,
-    ) -> Result<Verified<ProvenEvidence>, ClientError> {
-        let bytes = self.prove(code, size_min).await?;
-        let proven = parse(&bytes)
-            .and_then(|evidence| evidence.verify(log_key, origin))
-            .map_err(PinError::Evidence)?;
-        if proven.code() != code {
-            return Err(PinError::OtherCode {
-                asked: *code,
-                found: *proven.code(),
-            }
-            .into());
-        }
-        Ok(Verified(proven))
-    }
-
     /// The verdict on a code, judged on this machine under what is pinned here. What the server itself judged is not asked: it
     /// only brings the evidence, and the pack that the log key of the own country signed.
     ///
@@ -149,10 +177,10 @@ impl Client {
         purpose: Purpose,
         pins: &Pins,
     ) -> Result<(Verified<Report>, Vec<u8>), ClientError> {
-        let open = |pack: &[u8]| OpenedPack::open(pack, pins).map_err(PinError::Pack);
-        let (_, mut file) = self.verify(code, purpose.name()).await?.value;
+        let told = self.unverified();
+        let (_, mut file) = told.verify(code, purpose.name()).await?.value;
         // After the evidence: what the pack knows must be at least as new.
-        let mut pack = open(&self.pack().await?.value)?;
+        let mut pack = self.pack(pins).await?.into_value();
         let mut again = 0..ASKED_AGAIN_MAX;
         loop {
             let (about, now) = (Some(code), wall_time());
@@ -166,9 +194,9 @@ impl Client {
             }
             // The logs went on between the two questions: the one that lags is asked again.
             if evidence_lags {
-                (_, file) = self.verify(code, purpose.name()).await?.value;
+                (_, file) = told.verify(code, purpose.name()).await?.value;
             } else {
-                pack = open(&self.pack().await?.value)?;
+                pack = self.pack(pins).await?.into_value();
             }
         }
     }

@@ -104,7 +104,7 @@ pub const ROOMS: &[Room] = &[
         &[DOMAIN, WIRE, STORE, CONSENSUS, TRUST, PEERING],
         &[PKI, KIT],
     ),
-    room(CLIENT, "client/sdk", &[DOMAIN, WIRE, TRUST], &[PKI]),
+    room(CLIENT, "client/sdk", &[DOMAIN, WIRE, TRUST], &[PKI, KIT]),
     room(PKI, "client/pki", &[CLIENT, DOMAIN, TRUST], &[]),
     room(CLI, "client/cli", &[CLIENT, PKI, DOMAIN, WIRE, TRUST], &[]),
     room(KIT, "jepsen-like-tests/kit", &[DOMAIN, TRUST], &[]),

@@ -11,8 +11,6 @@
 //! [`build`] makes it from a registry's records, [`Evidence::verify`] turns it into a [`ProvenEvidence`], which nothing
 //! else can make. What the proven facts mean for a purpose is in `verdict`.
 
-use std::cmp::Ordering;
-
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, DecodeError};
@@ -21,17 +19,23 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::custody::foreign::{Proven, prove};
 use carnet_domain::limits::{Index, Lines, List};
-use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint, open};
-use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject, leaf_bytes_hash};
+use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint};
+use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
-use carnet_domain::log::merkle::{RANGE_PROOF_COUNT_MAX, verify_consistency, verify_inclusion};
+use carnet_domain::log::merkle::RANGE_PROOF_COUNT_MAX;
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
 use carnet_domain::record::{ModelStanding, key_identity};
 
 mod build;
+mod head;
+mod subject;
 
 pub use build::{BuildError, Published, Reader, build, join};
+pub use head::{HeadOrder, LogHead};
+pub use subject::{
+    Newest, ProvenSubject, SubjectEvidence, SubjectProof, build_subject, parse_subject,
+};
 
 /// The version of the layout above.
 pub const EVIDENCE_VERSION: u8 = 2;
@@ -194,6 +198,12 @@ pub enum EvidenceError {
     /// The standing of the model is not what the map says.
     #[error("model: {0}")]
     Model(String),
+    /// The newest leaf of the subject is not what it should be.
+    #[error("subject: {0}")]
+    Subject(String),
+    /// The map proof of the subject proves nothing.
+    #[error("subject's map proof: {0}")]
+    SubjectMap(#[source] MapProofError),
     /// A custody leaf is not what it should be.
     #[error("custody leaf {index}: {detail}")]
     Chain {
@@ -217,6 +227,8 @@ impl EvidenceError {
             Self::RobotMap(_) => "robot.proof",
             Self::ModelMap(_) => "model.proof",
             Self::Model(_) => "model",
+            Self::Subject(_) => "subject",
+            Self::SubjectMap(_) => "subject.proof",
             Self::Chain { .. } => "chain",
         }
     }
@@ -318,12 +330,10 @@ impl ProvenRobot {
 #[derive(Debug, Clone)]
 pub struct ProvenEvidence {
     code: Code,
-    checkpoint: VerifiedCheckpoint,
-    time: TimeMs,
+    head: LogHead,
     robot: Option<ProvenRobot>,
     model: Option<ModelStanding>,
     links: Vec<ProvenLink>,
-    joined: Option<Joined>,
 }
 
 impl ProvenEvidence {
@@ -334,22 +344,27 @@ impl ProvenEvidence {
 
     /// The log.
     pub fn origin(&self) -> &Origin {
-        self.checkpoint.origin()
+        self.checkpoint().origin()
+    }
+
+    /// The log head that all of it is proven under.
+    pub fn head(&self) -> &LogHead {
+        &self.head
     }
 
     /// The checkpoint.
     pub fn checkpoint(&self) -> &VerifiedCheckpoint {
-        &self.checkpoint
+        self.head.checkpoint()
     }
 
     /// Tree size of the checkpoint.
     pub fn size(&self) -> u64 {
-        self.checkpoint.size()
+        self.head.size()
     }
 
     /// Time of the checkpoint: the `t_ms` of its map head.
     pub fn time(&self) -> TimeMs {
-        self.time
+        self.head.time()
     }
 
     /// The robot; `None` when it is proven that this log has none of the code.
@@ -408,45 +423,10 @@ impl ProvenEvidence {
         &self.links
     }
 
-    /// How this head goes with a head of the same log that was seen before, of that size and root and, as far as known, with
-    /// a map head of that time.
+    /// How its head goes with one that was seen before: see [`LogHead::against`].
     pub fn against(&self, size: u64, root: &Digest, time: TimeMs) -> HeadOrder {
-        let (now, now_root) = (self.size(), self.checkpoint.root());
-        match now.cmp(&size) {
-            Ordering::Less if self.time > time => HeadOrder::RolledBack,
-            Ordering::Less => HeadOrder::Older,
-            Ordering::Equal if now_root == root => HeadOrder::Same,
-            Ordering::Equal => HeadOrder::OtherHistory,
-            // The empty log is the beginning of every other.
-            Ordering::Greater if size == 0 => HeadOrder::Extends,
-            Ordering::Greater => match &self.joined {
-                Some(joined) if joined.size == size => {
-                    match verify_consistency(size, root, now, now_root, &joined.path) {
-                        Ok(()) => HeadOrder::Extends,
-                        Err(_) => HeadOrder::OtherHistory,
-                    }
-                }
-                _ => HeadOrder::NotJoined,
-            },
-        }
+        self.head.against(size, root, time)
     }
-}
-
-/// How a head goes with one of the same log that was seen before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HeadOrder {
-    /// The same head.
-    Same,
-    /// Larger, and proven to extend it.
-    Extends,
-    /// Smaller, and of no later time: a server that lags.
-    Older,
-    /// Larger, and nothing shows that it extends it.
-    NotJoined,
-    /// Smaller, and of a later time: what was published was taken back.
-    RolledBack,
-    /// Of the same size with another root, or larger with a proof that does not hold: two histories.
-    OtherHistory,
 }
 
 /// Reads evidence.
@@ -478,50 +458,19 @@ impl Evidence {
         log_key: &PublicKey,
         origin: &Origin,
     ) -> Result<ProvenEvidence, EvidenceError> {
-        if self.origin != *origin {
-            return Err(EvidenceError::OtherLog {
-                expected: *origin,
-                found: self.origin,
-            });
-        }
-        let checkpoint =
-            open(&self.checkpoint, log_key, origin).map_err(EvidenceError::Checkpoint)?;
-        let head = self.verify_map_head(&checkpoint)?;
-        let robot = self.verify_robot(&checkpoint, &head.record_root)?;
-        let model = self.verify_model(&head.record_root)?;
-        let links = self.verify_links(&checkpoint, robot.as_ref())?;
+        let shown = (&self.origin, self.checkpoint.as_str());
+        let joined = self.joined.as_ref();
+        let head = LogHead::verify(shown, &self.map_head, joined, (log_key, origin))?;
+        let robot = self.verify_robot(head.checkpoint(), head.map_root())?;
+        let model = self.verify_model(head.map_root())?;
+        let links = self.verify_links(head.checkpoint(), robot.as_ref())?;
         Ok(ProvenEvidence {
             code: self.code,
-            checkpoint,
-            time: head.t_ms,
+            head,
             robot,
             model,
             links,
-            joined: self.joined.clone(),
         })
-    }
-
-    /// The map head: the last leaf under the checkpoint.
-    fn verify_map_head(&self, checkpoint: &VerifiedCheckpoint) -> Result<Leaf, EvidenceError> {
-        let broken = |detail: String| Err(EvidenceError::MapHead(detail));
-        let (size, root) = (checkpoint.size(), checkpoint.root());
-        let index = self.map_head.index;
-        if index.checked_add(1) != Some(size) {
-            return broken(format!("leaf {index} is not the last of {size}"));
-        }
-        let hash = leaf_bytes_hash(&self.map_head.leaf.0);
-        if let Err(error) = verify_inclusion(&hash, index, size, &self.map_head.path, root) {
-            return broken(format!("inclusion: {error}"));
-        }
-        let leaf = match Leaf::from_bytes(&self.map_head.leaf.0) {
-            Ok(leaf) => leaf,
-            Err(error) => return broken(error.to_string()),
-        };
-        known_version(&leaf)?;
-        if leaf.kind != Kind::MapHead || leaf.key != Subject::map_head(&self.origin.prefix).key() {
-            return broken("the last leaf under the checkpoint is no map head".into());
-        }
-        Ok(leaf)
     }
 
     fn verify_robot(
@@ -552,10 +501,7 @@ impl Evidence {
                     Ok(_) => return broken("the map has another value"),
                     Err(error) => return Err(EvidenceError::RobotMap(error)),
                 }
-                let newest = value.leaf_hash == leaf.hash()
-                    && value.leaf_index == leaf.index()
-                    && value.seq == leaf.leaf().seq;
-                if !newest {
+                if !newest_by_map(value, &leaf) {
                     return broken("the map shows another leaf as the newest");
                 }
                 let Some(status) = RobotStatus::from_number(u64::from(value.status)) else {
@@ -653,6 +599,13 @@ impl Evidence {
             at: leaf.t_ms,
         })
     }
+}
+
+/// Whether a value of the map names this leaf as the newest of its subject.
+fn newest_by_map(value: &MapValue, leaf: &Proven) -> bool {
+    value.leaf_hash == leaf.hash()
+        && value.leaf_index == leaf.index()
+        && value.seq == leaf.leaf().seq
 }
 
 fn known_version(leaf: &Leaf) -> Result<(), EvidenceError> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use carnet_client::{Client, ClientError};
+use carnet_client::{Client, ClientError, Log};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::log::merkle::leaf_hash;
 
@@ -202,14 +202,16 @@ async fn all_covered(
     size: u64,
     last: &FinalState,
 ) -> Result<Vec<Violation>, Broken> {
+    let (origin, key) = of.log_identity()?;
     let client = of
         .client(MANUFACTURER, &[node])?
+        .log(Log::new(origin.prefix, key).of_life(origin.incarnation))
         .build()
         .map_err(Broken::at("client"))?;
     let mut violations = Vec::new();
     for (robot, versions) in last.iter().filter(|(_, versions)| !versions.is_empty()) {
         let code = Code::parse(robot).map_err(Broken::at(robot.clone()))?;
-        if let Err(why) = covers(of, &client, &code, size, versions.len()).await? {
+        if let Err(why) = covers(&client, &code, size, versions.len()).await? {
             let text = format!("{robot} at node {node}: {why}");
             violations.push(Violation {
                 invariant: "L2",
@@ -221,33 +223,39 @@ async fn all_covered(
 }
 
 async fn covers(
-    of: &Jurisdiction,
     client: &Client,
     code: &Code,
     size: u64,
     count: usize,
 ) -> Result<Result<(), String>, Broken> {
-    let (origin, key) = of.log_identity()?;
-    let proven = match client.prove_here(code, size, &key, &origin).await {
+    let proven = match client.robot_covering(code, size).await {
         Ok(proven) => proven.into_value(),
-        Err(error @ ClientError::NotProven(_)) => return Ok(Err(error.to_string())),
+        Err(error @ ClientError::NotProven(_)) => return Ok(Err(chain(&error))),
         Err(error) => return Err(Broken::new(format!("proof of {code}: {error}"))),
     };
-    let history = client.history(code).await;
-    let history = history.map_err(Broken::at(format!("history of {code}")))?;
-    let (mut hashes, mut linked) = (Vec::new(), true);
-    for opened in &history.value {
-        linked &= hashes
-            .last()
-            .is_none_or(|before| opened.leaf().prev == *before);
-        hashes.push(leaf_hash(opened.bytes()));
-    }
+    // That each of its leaves names the one before, and the last is the newest, is what makes it verified.
+    let history = match client.history(code).await {
+        Ok(history) => history.into_value(),
+        Err(error @ ClientError::NotProven(_)) => return Ok(Err(chain(&error))),
+        Err(error) => return Err(Broken::new(format!("history of {code}: {error}"))),
+    };
     let newest = proven.robot().map(|robot| robot.leaf().hash());
-    Ok(if newest != hashes.last().copied() {
-        Err(format!("the head of size {size} shows another newest leaf"))
-    } else if !linked || hashes.len() != count {
-        Err("its leaves do not name each other".to_owned())
-    } else {
-        Ok(())
+    Ok(match history.last() {
+        Some(last) if newest != Some(leaf_hash(last.bytes())) => {
+            Err("its newest leaf is another than its history's".to_owned())
+        }
+        Some(_) if history.len() == count => Ok(()),
+        _ => Err(format!("{} leaves, {count} versions", history.len())),
     })
+}
+
+/// An error with its causes.
+fn chain(error: &ClientError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
 }

@@ -21,7 +21,7 @@ use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 
 use crate::node::Node;
-use crate::service::Caller;
+use crate::service::{Caller, storage_before};
 
 /// A header that is canonical, of a known kind, and that the caller's role may sign.
 ///
@@ -80,7 +80,7 @@ pub async fn verify(
 /// # Errors
 /// The first item that is not a command, or a fault of the store.
 pub fn parse(node: &Node, header: &SignedHeader, request: Request) -> Result<Parsed, ApiError> {
-    let registry = node.state.registry().map_err(ApiError::internal)?;
+    let registry = node.state.registry().map_err(storage_before)?;
     let level = registry.map(|registry| registry.level);
     let level = level.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
     let first = request.first_item as usize;
@@ -122,7 +122,7 @@ pub async fn verify_opening(
 /// the store.
 pub async fn verify_statement(node: &Node, signed: &Signed) -> Result<(), ApiError> {
     let judged = || {
-        let registry = node.state.registry().map_err(ApiError::internal)?;
+        let registry = node.state.registry().map_err(storage_before)?;
         is_of_the_roots(registry.as_ref(), signed)
     };
     if judged()? {
@@ -165,7 +165,7 @@ fn is_of_the_roots(registry: Option<&Registry>, signed: &Signed) -> Result<bool,
 async fn signer(node: &Node, meant: (Prefix, u64), key: &KeyId) -> Result<Signer, ApiError> {
     let read = || {
         let found = Records(node.state.engine()).signer(key);
-        found.map_err(ApiError::internal)
+        found.map_err(storage_before)
     };
     if let Some(signer) = read()? {
         return Ok(signer);
@@ -174,7 +174,7 @@ async fn signer(node: &Node, meant: (Prefix, u64), key: &KeyId) -> Result<Signer
     if let Some(signer) = read()? {
         return Ok(signer);
     }
-    let registry = node.state.registry().map_err(ApiError::internal)?;
+    let registry = node.state.registry().map_err(storage_before)?;
     let here = registry.map(|registry| (registry.prefix, registry.incarnation));
     let rejection = match here {
         Some((here, incarnation_here)) if meant != (here, incarnation_here) => {

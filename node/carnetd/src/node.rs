@@ -218,7 +218,7 @@ impl Node {
             return Err(ApiError::DidNotHappen { text });
         }
         let answer = Answer::from_bytes(&bytes)
-            .map_err(|error| ApiError::internal(format!("answer: {error}")))?;
+            .map_err(crate::service::fault("an answer of the log is unreadable"))?;
         Ok(Committed {
             answer,
             bytes,

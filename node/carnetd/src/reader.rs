@@ -7,6 +7,8 @@ use carnet_domain::bytes::code::{Code, ModelId};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::mail;
+use carnet_domain::log::head::Head;
+use carnet_domain::log::leaf::Subject;
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::standing_now;
@@ -17,7 +19,9 @@ use carnet_store::fault::StorageFault;
 use carnet_store::overlay::{Overlay, Verified};
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
-use carnet_trust::evidence;
+use carnet_trust::evidence::{self, Newest};
+
+use crate::service::query::Provable;
 
 /// Reads one moment of one registry.
 #[derive(Clone, Copy)]
@@ -36,6 +40,43 @@ impl<'a> MomentReader<'a> {
     /// Its records.
     pub fn records(&self) -> Records<'a> {
         Records(self.view)
+    }
+}
+
+impl MomentReader<'_> {
+    /// A subject that is to be proven, and where its newest leaf stands.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest(&self, what: &Provable) -> Result<(Subject, Option<Newest>), StorageFault> {
+        let records = self.records();
+        let at = |head: Option<Head>, facts| {
+            head.map(|head| Newest {
+                index: head.leaf_index,
+                facts,
+            })
+        };
+        Ok(match what {
+            Provable::Robot(code) => {
+                let newest = at(records.head_of_robot(code)?, Digest::ZERO);
+                (Subject::robot(code), newest)
+            }
+            Provable::Enterprise(id) => {
+                let found = records.enterprise(id)?;
+                let newest = found.and_then(|found| at(found.head, Digest::ZERO));
+                (Subject::enterprise(id), newest)
+            }
+            Provable::Model(id) => {
+                let found = evidence::Reader::model(self, id)?;
+                let newest = found.and_then(|(found, standing)| at(found.head, standing.digest()));
+                (Subject::model(id), newest)
+            }
+            Provable::Recall(id) => {
+                let found = records.recall(id)?;
+                let newest = found.and_then(|found| at(found.head, Digest::ZERO));
+                (Subject::recall(id), newest)
+            }
+        })
     }
 }
 

@@ -34,10 +34,25 @@ pub struct At<T> {
     pub log_index: u64,
 }
 
-/// A read of the state failed. What failed is logged here, once, and is nothing for callers.
+/// A read of the state failed.
 pub(crate) fn storage(error: StorageFault) -> ApiError {
-    tracing::error!(%error, "a read failed");
-    ApiError::internal("a read of the state failed")
+    fault("a read of the state failed")(error)
+}
+
+/// A fault of this node. What failed is logged here, once, with its cause; callers are told only the fixed words.
+pub(crate) fn fault<E: std::error::Error>(words: &'static str) -> impl FnOnce(E) -> ApiError {
+    move |error| {
+        tracing::error!(error = %crate::check::chain(&error), "{words}");
+        ApiError::internal(words)
+    }
+}
+
+/// A read of the state failed before anything was proposed: nothing happened, and another node may do it.
+pub(crate) fn storage_before(error: StorageFault) -> ApiError {
+    tracing::error!(%error, "a read of the state failed");
+    ApiError::DidNotHappen {
+        text: "this node cannot read its state".to_owned(),
+    }
 }
 
 /// The refusal that an answer of one item holds.

@@ -14,18 +14,19 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::log::leaf::Subject;
+use carnet_domain::log::leaf::{Leaf, Subject};
 use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::RecallStatus;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_peering::inquirer::InquiryPurpose;
-use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
 use carnet_trust::bundle::{PinnedBundle, of_file};
-use carnet_trust::evidence::{self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES};
+use carnet_trust::evidence::{
+    self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES, SubjectEvidence,
+};
 use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source,
 };
@@ -41,6 +42,8 @@ use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
 use crate::reader::MomentReader;
 use crate::run_error::RunError;
+use crate::service::query::Provable;
+use crate::service::{fault, storage};
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;
@@ -48,6 +51,8 @@ const CUSTODIANS_MAX: usize = 8;
 const OWN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one peer may take to answer an inquiry.
 const INQUIRY_PATIENCE: Duration = Duration::from_secs(3);
+/// What is said when a key does not sign.
+const NOT_SIGNED: &str = "the keyring did not sign";
 /// File beside the keys with our own bundle, as `carnet bundle export` writes it.
 const OWN_BUNDLE: &str = "own.bundle";
 
@@ -99,7 +104,6 @@ impl Verifier {
     pub async fn signed_record(&self, code: &Code) -> Result<Option<Vec<u8>>, ApiError> {
         let record = {
             let records = Records(self.node.state.engine());
-            let storage = |error: carnet_store::fault::StorageFault| ApiError::internal(error);
             let Some(robot) = records.robot(code).map_err(storage)? else {
                 return Ok(None);
             };
@@ -109,8 +113,7 @@ impl Verifier {
                 return Ok(None);
             };
             let hash = carnet_domain::log::leaf::leaf_bytes_hash(&leaf.leaf.0);
-            let decoded = carnet_domain::bytes::encoding::Canonical::from_bytes(&leaf.leaf.0);
-            let decoded: carnet_domain::log::leaf::Leaf = decoded.map_err(ApiError::internal)?;
+            let decoded = Leaf::from_bytes(&leaf.leaf.0).map_err(fault("a leaf is unreadable"))?;
             IdentityRecord {
                 version: 1,
                 code: *code,
@@ -127,7 +130,7 @@ impl Verifier {
             .keyring
             .sign(KeyRole::Passport, &bytes)
             .await
-            .map_err(ApiError::internal)?;
+            .map_err(fault(NOT_SIGNED))?;
         Ok(Some(passport::assemble(
             &record,
             &self.passport_chain,
@@ -140,16 +143,34 @@ impl Verifier {
     /// # Errors
     /// The state cannot be read.
     pub fn evidence(&self, published: &Published, code: &Code) -> Result<Evidence, ApiError> {
-        let head = evidence::Published {
-            origin: Origin {
-                prefix: published.registry.prefix,
-                incarnation: published.registry.incarnation,
-            },
-            checkpoint: &published.checkpoint,
-            size: published.size,
-        };
         let reader = MomentReader::of(published);
-        evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES).map_err(ApiError::internal)
+        evidence::build(&reader, &head_of(published), code, SLOTS_FOR_AUTHORITIES)
+            .map_err(fault("evidence cannot be built"))
+    }
+
+    /// Evidence about a subject that is no robot, under a published checkpoint.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn subject_evidence(
+        &self,
+        published: &Published,
+        what: &Provable,
+    ) -> Result<SubjectEvidence, ApiError> {
+        let reader = MomentReader::of(published);
+        let (subject, newest) = reader.newest(what).map_err(storage)?;
+        evidence::build_subject(&reader, &head_of(published), subject, newest)
+            .map_err(fault("evidence cannot be built"))
+    }
+
+    /// That a published log extends its own head of an earlier size.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn joined(&self, published: &Published, size: u64) -> Result<Option<Joined>, ApiError> {
+        let reader = MomentReader::of(published);
+        evidence::join(&reader, &head_of(published), size)
+            .map_err(fault("evidence cannot be built"))
     }
 
     /// The verdict of this country on a code, and the evidence file it rests on, which shows of `slots` what was seen.
@@ -170,7 +191,6 @@ impl Verifier {
                 format!("one of {}", names.join(", ")),
             ));
         };
-        let storage = |error: StorageFault| ApiError::internal(error);
         let registry = self.node.state.registry().map_err(storage)?;
         let registry =
             registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
@@ -179,7 +199,8 @@ impl Verifier {
         let owner = peers
             .iter()
             .find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
-        let why = InquiryPurpose::parse("verify").map_err(ApiError::internal)?;
+        let why = InquiryPurpose::parse("verify");
+        let why = why.map_err(|_| ApiError::internal("an inquiry has no such purpose"))?;
         let mut known = self.known(&registry, &peers, code)?;
 
         let issuer = match owner {
@@ -266,22 +287,12 @@ impl Verifier {
         let Some(size) = made else {
             return Ok(None);
         };
-        let head = evidence::Published {
-            origin: Origin {
-                prefix: published.registry.prefix,
-                incarnation: published.registry.incarnation,
-            },
-            checkpoint: &published.checkpoint,
-            size: published.size,
-        };
-        let reader = MomentReader::of(published);
-        evidence::join(&reader, &head, size).map_err(ApiError::internal)
+        self.joined(published, size)
     }
 
     /// What this registry knows for a verdict on a code, before anybody is asked.
     fn known(&self, registry: &Registry, peers: &[Peer], code: &Code) -> Result<Known, ApiError> {
         let records = Records(self.node.state.engine());
-        let storage = |error: StorageFault| ApiError::internal(error);
         // As of its log time, as the registry itself judges an offer: two clocks would give two answers. A node that is cut
         // off from its cluster has an old state, and says so.
         let mut known = Known::nothing(Source::Store, registry.log_time);
@@ -347,7 +358,7 @@ impl Verifier {
 
     fn end_of(&self, known: &mut Known, identity: Digest) -> Result<(), ApiError> {
         let records = Records(self.node.state.engine());
-        let ends = records.ends(&identity).map_err(ApiError::internal)?;
+        let ends = records.ends(&identity).map_err(storage)?;
         if let Some(ended) = ends.and_then(|ends| ends.proven) {
             let robot = known.robots.entry(identity).or_default();
             robot.ended = Some(Ending::of(&ended));
@@ -424,14 +435,16 @@ impl Verifier {
     /// The newest bundle of a peer as its roots signed it. Its record names the leaf, however many statements followed it.
     fn signed_bundle(&self, peer: Prefix) -> Result<Option<Signed>, ApiError> {
         let records = Records(self.node.state.engine());
-        let storage = |error: StorageFault| ApiError::internal(error);
         let Some(peer) = records.peer(&peer).map_err(storage)? else {
             return Ok(None);
         };
         let leaf = records.leaf(peer.bundle_leaf).map_err(storage)?;
         let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
         let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
-        match stated.transpose().map_err(ApiError::internal)? {
+        match stated
+            .transpose()
+            .map_err(fault("a statement of the roots is unreadable"))?
+        {
             Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
             _ => Ok(None),
         }
@@ -442,6 +455,18 @@ impl Verifier {
         let path = self.node.config.node.pki_dir.join(OWN_BUNDLE);
         let bytes = std::fs::read(path).ok()?;
         of_file(&bytes).ok()
+    }
+}
+
+/// A published head, as evidence names it.
+fn head_of(published: &Published) -> evidence::Published<'_> {
+    evidence::Published {
+        origin: Origin {
+            prefix: published.registry.prefix,
+            incarnation: published.registry.incarnation,
+        },
+        checkpoint: &published.checkpoint,
+        size: published.size,
     }
 }
 
@@ -487,7 +512,8 @@ impl Party {
 
     fn input(&self) -> Result<EvidenceInput, ApiError> {
         Ok(EvidenceInput {
-            bundle: PinnedBundle::of_state(self.bundle.clone()).map_err(ApiError::internal)?,
+            bundle: PinnedBundle::of_state(self.bundle.clone())
+                .map_err(fault("a bundle in the state is unreadable"))?,
             evidence: self.evidence.as_ref().map(Evidence::to_bytes),
         })
     }

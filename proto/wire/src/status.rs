@@ -321,10 +321,11 @@ impl ApiError {
         }
     }
 
-    /// A fault of the server.
-    pub fn internal(text: impl ToString) -> Self {
+    /// A fault of the server. The text is fixed: what an error says of paths, keys and the database is for the server's own
+    /// log, never for whoever asked.
+    pub fn internal(text: &'static str) -> Self {
         Self::Internal {
-            text: text.to_string(),
+            text: text.to_owned(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the registry's records say against a command, before it is sent. Reads only: the rules have the last word, and a
 //! command that nothing speaks against may still be refused.
 
-use carnet_client::{ApiError, At, Client, ClientError};
+use carnet_client::{ApiError, Client, ClientError, Told};
 use carnet_domain::bytes::code::{Code, ModelId};
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder};
 use carnet_domain::rules::command::{Command, TransferId};
@@ -31,16 +31,16 @@ pub(super) async fn against(
             (!robot(client, code).await?).then_some(Reason::RobotUnknown)
         }
         Command::ApproveModel { id, .. } => {
-            let enterprise = found(client.enterprise(&id.enterprise_id()).await)?;
+            let enterprise = found(client.unverified().enterprise(&id.enterprise_id()).await)?;
             match enterprise.map(|enterprise| enterprise.status) {
                 None => Some(Reason::EnterpriseUnknown),
                 Some(EnterpriseStatus::Active) => {
-                    found(client.model(id).await)?.map(|_| Reason::ModelExists)
+                    found(client.unverified().model(id).await)?.map(|_| Reason::ModelExists)
                 }
                 Some(_) => Some(Reason::EnterpriseNotActive),
             }
         }
-        Command::SetModelStatus { id, .. } => match found(client.model(id).await)? {
+        Command::SetModelStatus { id, .. } => match found(client.unverified().model(id).await)? {
             None => Some(Reason::ModelUnknown),
             Some(_) => None,
         },
@@ -50,23 +50,26 @@ pub(super) async fn against(
         | Command::AddSigner {
             holder: Holder::Enterprise { id },
             ..
-        } => match found(client.enterprise(id).await)? {
+        } => match found(client.unverified().enterprise(id).await)? {
             None => Some(Reason::EnterpriseUnknown),
             Some(_) => None,
         },
         Command::OpenRecall { notice, models, .. } => {
-            let mut reason = found(client.recall(&notice.id).await)?.map(|_| Reason::RecallExists);
+            let mut reason =
+                found(client.unverified().recall(&notice.id).await)?.map(|_| Reason::RecallExists);
             for id in models {
-                if reason.is_none() && found(client.model(id).await)?.is_none() {
+                if reason.is_none() && found(client.unverified().model(id).await)?.is_none() {
                     reason = Some(Reason::ModelUnknown);
                 }
             }
             reason
         }
-        Command::WithdrawRecall { recall, .. } => match found(client.recall(recall).await)? {
-            None => Some(Reason::RecallUnknown),
-            Some(_) => None,
-        },
+        Command::WithdrawRecall { recall, .. } => {
+            match found(client.unverified().recall(recall).await)? {
+                None => Some(Reason::RecallUnknown),
+                Some(_) => None,
+            }
+        }
         Command::CancelExport { transfer: id, .. }
         | Command::Depart { transfer: id, .. }
         | Command::PermitImport { transfer: id, .. }
@@ -80,7 +83,7 @@ pub(super) async fn against(
 
 /// Why no robot of a model can be registered.
 pub(crate) async fn model(client: &Client, id: &ModelId) -> Result<Option<Reason>, ClientError> {
-    Ok(match found(client.model(id).await)? {
+    Ok(match found(client.unverified().model(id).await)? {
         None => Some(Reason::ModelUnknown),
         Some(model) if model.status != ApprovalStatus::Approved => Some(Reason::ModelNotApproved),
         Some(_) => None,
@@ -88,18 +91,18 @@ pub(crate) async fn model(client: &Client, id: &ModelId) -> Result<Option<Reason
 }
 
 async fn robot(client: &Client, code: &Code) -> Result<bool, ClientError> {
-    Ok(found(client.robot(code).await)?.is_some())
+    Ok(found(client.unverified().robot(code).await)?.is_some())
 }
 
 async fn transfer(client: &Client, id: TransferId) -> Result<Option<Reason>, ClientError> {
-    Ok(match found(client.transfer(id).await)? {
+    Ok(match found(client.unverified().transfer(id).await)? {
         None => Some(Reason::TransferUnknown),
         Some(transfer) if transfer.ending.is_some() => Some(Reason::TransferEnded),
         Some(_) => None,
     })
 }
 
-fn found<T>(read: Result<At<T>, ClientError>) -> Result<Option<T>, ClientError> {
+fn found<T>(read: Result<Told<T>, ClientError>) -> Result<Option<T>, ClientError> {
     match read {
         Ok(found) => Ok(Some(found.value)),
         // Whoever may not see a record may still be allowed to change it.

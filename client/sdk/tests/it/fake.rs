@@ -41,6 +41,11 @@ pub(crate) enum Mood {
     BreakAfter(usize),
 }
 
+/// Evidence for a question.
+pub(crate) type Proves = Box<dyn FnMut(&ProveRequest) -> Vec<u8> + Send>;
+/// The leaves of a history, oldest first.
+pub(crate) type ShowsHistory = Box<dyn FnMut() -> Vec<Vec<u8>> + Send>;
+
 #[derive(Default)]
 pub(crate) struct State {
     /// What comes next, whatever the node.
@@ -53,6 +58,10 @@ pub(crate) struct State {
     pub(crate) executed: u64,
     /// Sessions opened.
     pub(crate) sessions: u64,
+    /// What is answered to questions for evidence, if anything.
+    pub(crate) prove: Option<Proves>,
+    /// What is answered to questions for a history, if anything.
+    pub(crate) history: Option<ShowsHistory>,
     /// Until when the last request executed was good.
     pub(crate) not_after: TimeMs,
     answers: BTreeMap<(u64, u64, u32), (Digest, Answer)>,
@@ -355,7 +364,12 @@ impl Registry for Node {
     }
 
     async fn list_history(&self, _: Request<ListHistoryRequest>) -> Answered<ListHistoryResponse> {
-        Ok(Response::new(Default::default()))
+        let shown = self.state().history.as_mut().map(|shown| shown());
+        let leaves = shown.unwrap_or_default();
+        Ok(Response::new(ListHistoryResponse {
+            leaves: leaves.into_iter().map(Bytes::from).collect(),
+            ..Default::default()
+        }))
     }
 
     async fn list_movements(
@@ -372,8 +386,12 @@ impl Registry for Node {
         Ok(Response::new(Default::default()))
     }
 
-    async fn prove(&self, _: Request<ProveRequest>) -> Answered<ProveResponse> {
-        Ok(Response::new(Default::default()))
+    async fn prove(&self, request: Request<ProveRequest>) -> Answered<ProveResponse> {
+        let mut state = self.state();
+        state.arrived.push(self.name.clone());
+        let shown = state.prove.as_mut().map(|prove| prove(request.get_ref()));
+        let evidence = shown.unwrap_or_default().into();
+        Ok(Response::new(ProveResponse { evidence }))
     }
 
     async fn verify(&self, _: Request<VerifyRequest>) -> Answered<VerifyResponse> {

@@ -316,6 +316,7 @@ async fn a_read_finds_another_node() {
     let code = Code::parse("86000110000200000000000000001").expect("a code");
     let error = fake
         .client(&["a", "b"])
+        .unverified()
         .robot(&code)
         .await
         .expect_err("not there");

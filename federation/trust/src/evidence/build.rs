@@ -91,15 +91,8 @@ pub fn build<R: Reader>(
     shown: &[u8],
 ) -> Result<Evidence, BuildError<R::Fault>> {
     let size = published.size;
-    let last = size.checked_sub(1).ok_or(BuildError::NothingPublished)?;
     let stored = Stored(reader);
-    let head = stored.leaf(last)?;
-    let map_root = stored.decoded(last, &head)?.record_root;
-    let map_head = ProvenHead {
-        index: last,
-        leaf: head.leaf,
-        path: inclusion_proof(&stored, last, size)?,
-    };
+    let (map_head, map_root) = stored.map_head(size)?;
     let robot = robot_proof(&stored, code, &map_root, size, shown)?;
     let model = model_proof(&stored, &code.model_id(), &map_root)?;
     let newest = match &robot {
@@ -134,7 +127,7 @@ pub fn build<R: Reader>(
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn join<R: Reader>(
+pub fn join<R: mail::Reader>(
     reader: &R,
     published: &Published<'_>,
     known_size: u64,
@@ -206,19 +199,36 @@ fn model_proof<R: Reader>(
 }
 
 /// The reader as tree and map ask it, with what must be there insisted on.
-struct Stored<'a, R>(&'a R);
+pub(super) struct Stored<'a, R>(pub(super) &'a R);
 
-impl<R: Reader> Stored<'_, R> {
-    fn leaf(&self, index: u64) -> Result<LeafRecord, BuildError<R::Fault>> {
+impl<R: mail::Reader> Stored<'_, R> {
+    /// The map head of a log of this size, and the root of its map.
+    pub(super) fn map_head(&self, size: u64) -> Result<(ProvenHead, Digest), BuildError<R::Fault>> {
+        let last = size.checked_sub(1).ok_or(BuildError::NothingPublished)?;
+        let head = self.leaf(last)?;
+        let map_root = self.decoded(last, &head)?.record_root;
+        let map_head = ProvenHead {
+            index: last,
+            leaf: head.leaf,
+            path: inclusion_proof(self, last, size)?,
+        };
+        Ok((map_head, map_root))
+    }
+
+    pub(super) fn leaf(&self, index: u64) -> Result<LeafRecord, BuildError<R::Fault>> {
         let found = self.0.leaf(index).map_err(BuildError::Store)?;
         found.ok_or(BuildError::LeafMissing(index))
     }
 
-    fn decoded(&self, index: u64, record: &LeafRecord) -> Result<Leaf, BuildError<R::Fault>> {
+    pub(super) fn decoded(
+        &self,
+        index: u64,
+        record: &LeafRecord,
+    ) -> Result<Leaf, BuildError<R::Fault>> {
         Leaf::from_bytes(&record.leaf.0).map_err(|source| BuildError::LeafDamaged { index, source })
     }
 
-    fn proven(
+    pub(super) fn proven(
         &self,
         index: u64,
         size: u64,
@@ -234,7 +244,7 @@ impl<R: Reader> Stored<'_, R> {
     }
 
     /// What the stored map says of a key, if it is the map of this root.
-    fn map_proof(
+    pub(super) fn map_proof(
         &self,
         root: &Digest,
         key: &Digest,
@@ -251,7 +261,7 @@ impl<R: Reader> Stored<'_, R> {
     }
 }
 
-impl<R: Reader> Nodes for Stored<'_, R> {
+impl<R: mail::Reader> Nodes for Stored<'_, R> {
     type Fault = BuildError<R::Fault>;
     fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
         let found = self.0.node(level, index).map_err(BuildError::Store)?;
@@ -259,7 +269,7 @@ impl<R: Reader> Nodes for Stored<'_, R> {
     }
 }
 
-impl<R: Reader> Pages for Stored<'_, R> {
+impl<R: mail::Reader> Pages for Stored<'_, R> {
     type Fault = BuildError<R::Fault>;
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
         self.0.page(path).map_err(BuildError::Store)

@@ -10,4 +10,5 @@ mod forge;
 mod identities;
 mod root_certificates;
 mod story;
+mod subjects;
 mod verdicts;

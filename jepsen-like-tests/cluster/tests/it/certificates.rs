@@ -31,7 +31,7 @@ async fn read_head(of: &Jurisdiction, identity: Identity) -> Result<(), ClientEr
     let client = Client::builder([of.client_address(1)], identity)
         .deadline(DEADLINE)
         .build()?;
-    client.checkpoint(0, 0).await.map(drop)
+    client.unverified().checkpoint(0, 0).await.map(drop)
 }
 
 async fn read_status(of: &Jurisdiction, identity: Identity) -> Result<(), ClientError> {

@@ -191,7 +191,7 @@ async fn a_poisoned_entry_does_not_end_the_country() -> Result<(), Broken> {
     // A published log head on every node, which it goes on serving.
     for node in NODES {
         let reader = client(&registry, MANUFACTURER, &[node], Duration::from_secs(30))?;
-        let head = reader.checkpoint(0, 1).await;
+        let head = reader.unverified().checkpoint(0, 1).await;
         head.map_err(Broken::at("log head"))?;
     }
 
@@ -218,6 +218,7 @@ async fn a_poisoned_entry_does_not_end_the_country() -> Result<(), Broken> {
     stands_again_after_restarts(&mut registry, &standing[0]).await?;
     let reader = client(&registry, MANUFACTURER, &[1], SHORT)?;
     let before = reader
+        .unverified()
         .registry_stale()
         .await
         .map_err(Broken::at("registry"))?;
@@ -278,6 +279,7 @@ async fn a_poisoned_entry_does_not_end_the_country() -> Result<(), Broken> {
     for serial in 1..=12 {
         let code = code(&registry, serial)?;
         maker
+            .unverified()
             .robot(&code)
             .await
             .map_err(Broken::at("a robot that was acknowledged"))?;
@@ -307,14 +309,20 @@ async fn refuses_by_name_and_reads_on(registry: &Jurisdiction) -> Result<(), Bro
     for node in NODES {
         let reader = client(registry, MANUFACTURER, &[node], SHORT)?;
         let code = code(registry, 10)?;
-        let refused = reader.robot(&code).await.expect_err("it stands still");
+        let refused = reader
+            .unverified()
+            .robot(&code)
+            .await
+            .expect_err("it stands still");
         assert!(refused.to_string().contains(NAMED), "{refused}");
         let found = reader
+            .unverified()
             .robot_stale(&code)
             .await
             .map_err(Broken::at("a stale read"))?;
         assert_eq!(found.value.identity.code, code);
         let (note, _) = reader
+            .unverified()
             .checkpoint(0, 0)
             .await
             .map_err(Broken::at("log head"))?;
@@ -386,6 +394,7 @@ async fn leaf_is_proven(
     for node in NODES {
         let reader = client(registry, MANUFACTURER, &[node], Duration::from_secs(30))?;
         let (note, proof) = reader
+            .unverified()
             .checkpoint(tree.size(), tree.size() - 1)
             .await
             .map_err(Broken::at("log head"))?;

@@ -23,7 +23,7 @@ use carnet_wire::status::{ApiError, Obstacle};
 use tokio::sync::watch;
 
 use super::caller::Caller;
-use super::{refusal, storage};
+use super::{fault, refusal, storage};
 use crate::compare::{Compare, Comparer};
 use crate::gateway::{Gateway, Relation};
 use crate::node::Node;
@@ -210,7 +210,9 @@ impl ClusterService {
     async fn digest(&self) -> Result<[u8; 32], ApiError> {
         let view = KvEngine::view(self.node.state.engine()).map_err(storage)?;
         let digest = tokio::task::spawn_blocking(move || content_digest(view.as_ref())).await;
-        digest.map_err(ApiError::internal)?.map_err(storage)
+        digest
+            .map_err(fault("the digest was not computed"))?
+            .map_err(storage)
     }
 
     /// Proposes what the roots signed. Its answer, in canonical bytes.

@@ -62,6 +62,54 @@ impl fmt::Display for RecordName {
     }
 }
 
+/// A subject whose record stands in leaves of its own, so that what is said of it can be proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provable {
+    /// A robot.
+    Robot(Code),
+    /// An enterprise.
+    Enterprise(EnterpriseId),
+    /// A model.
+    Model(ModelId),
+    /// A recall.
+    Recall(RecallId),
+}
+
+impl Provable {
+    /// What can be proven of a record.
+    ///
+    /// # Errors
+    /// No leaf holds the record: a node can only be asked for it.
+    pub fn of(name: RecordName) -> Result<Self, ApiError> {
+        Ok(match name {
+            RecordName::Robot(code) => Self::Robot(code),
+            RecordName::Enterprise(id) => Self::Enterprise(id),
+            RecordName::Model(id) => Self::Model(id),
+            RecordName::Recall(id) => Self::Recall(id),
+            RecordName::Transfer(_)
+            | RecordName::Peer(_)
+            | RecordName::Registry
+            | RecordName::SignedRecord(_)
+            | RecordName::Pack => {
+                return Err(ApiError::invalid(
+                    "kind",
+                    "robots, enterprises, models and recalls can be proven",
+                ));
+            }
+        })
+    }
+
+    /// The query that asking for it is: what is proven of a robot is cut to its caller, the rest is shown whole.
+    pub fn query(&self) -> Query {
+        match self {
+            Self::Robot(_) => Query::LogProof,
+            Self::Enterprise(_) => Query::GetEnterprise,
+            Self::Model(_) => Query::GetModel,
+            Self::Recall(_) => Query::ListRecalls,
+        }
+    }
+}
+
 /// How new an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::Blob;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
@@ -15,13 +15,13 @@ use carnet_domain::machine::entry::{Body, Request};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::Query;
 use carnet_store::records::Records;
-use carnet_trust::evidence::Evidence;
+use carnet_trust::evidence::{Evidence, SubjectEvidence};
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
 use carnet_wire::status::ApiError;
 
 use super::caller::{Caller, Permitted};
 use super::cursor::Place;
-use super::query::{Freshness, RecordName, RecordsQuery};
+use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{Page, Reading, Record};
 use super::views::View;
 use super::{At, no_genesis, refusal, storage};
@@ -98,6 +98,25 @@ pub struct Judged {
     pub verdict: Vec<u8>,
     /// The evidence file.
     pub evidence: Vec<u8>,
+}
+
+/// Evidence of one of the two forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// About a robot.
+    Robot(Box<Evidence>),
+    /// About an enterprise, a model or a recall.
+    Subject(Box<SubjectEvidence>),
+}
+
+impl Proof {
+    /// Its canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Robot(evidence) => evidence.to_bytes(),
+            Self::Subject(evidence) => evidence.to_bytes(),
+        }
+    }
 }
 
 impl RegistryService {
@@ -290,23 +309,38 @@ impl RegistryService {
         })
     }
 
-    /// Evidence about a code, under a published checkpoint of at least `size`.
+    /// Evidence about a robot, enterprise, model or recall, under a published checkpoint of at least `size`, and that the log
+    /// extends its head of size `known`, if the caller knows one.
     ///
     /// # Errors
-    /// None is published in time, or the read failed.
+    /// Not the caller's to see, none is published in time, or the read failed.
     pub async fn prove(
         &self,
         caller: &Caller,
-        code: &Code,
+        what: &Provable,
         size: u64,
-    ) -> Result<Evidence, ApiError> {
-        caller.may(Query::LogProof)?;
+        known: Option<u64>,
+    ) -> Result<Proof, ApiError> {
+        caller.may(what.query())?;
         let published = self
             .node
             .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX)
             .await?;
-        let evidence = self.verifier.evidence(&published, code)?;
-        Ok(evidence.showing(self.view(caller).slots()))
+        let joined = match known {
+            Some(size) => self.verifier.joined(&published, size)?,
+            None => None,
+        };
+        Ok(match what {
+            Provable::Robot(code) => {
+                let evidence = self.verifier.evidence(&published, code)?;
+                let evidence = evidence.showing(self.view(caller).slots());
+                Proof::Robot(Box::new(Evidence { joined, ..evidence }))
+            }
+            _ => {
+                let evidence = self.verifier.subject_evidence(&published, what)?;
+                Proof::Subject(Box::new(SubjectEvidence { joined, ..evidence }))
+            }
+        })
     }
 
     /// The verdict on a code for a purpose.

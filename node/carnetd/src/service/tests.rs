@@ -5,18 +5,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::log::leaf::SubjectType;
 use carnet_domain::machine::entry::{Answer, ItemAnswer, Request};
-use carnet_domain::record::Severity;
+use carnet_domain::record::{Enterprise, Model, Recall, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend, samples, transfer};
+use carnet_trust::evidence::{self, HeadOrder, LogHead};
 use carnet_trust::identity::Plane;
 use carnet_wire::status::ApiError;
 
 use super::bulk::Bulk;
-use super::query::RecordsQuery;
+use super::query::{Provable, RecordName, RecordsQuery};
 use super::records::Record;
 use super::registry::Patience;
 use super::{Caller, RegistryService};
@@ -275,5 +279,96 @@ async fn a_malformed_command_is_not_proposed() {
         matches!(answer.items[..], [ItemAnswer::Done { .. }]),
         "{answer:?}"
     );
+    house.close().await;
+}
+
+/// What a node proves of a subject, and under which size, in words.
+async fn proven(
+    service: &RegistryService,
+    caller: &Caller,
+    name: RecordName,
+    known: Option<u64>,
+) -> Result<(String, LogHead), ApiError> {
+    let registry = service.node.state.registry().ok().flatten();
+    let registry = registry.expect("founded");
+    let (key, origin) = (
+        registry.log_key,
+        Origin {
+            prefix: registry.prefix,
+            incarnation: registry.incarnation,
+        },
+    );
+    let shown = service
+        .prove(caller, &Provable::of(name)?, 0, known)
+        .await?
+        .to_bytes();
+    if let Ok(evidence) = evidence::parse(&shown) {
+        let found = evidence.verify(&key, &origin).expect("it holds");
+        let robot = found.robot().and_then(|robot| robot.status());
+        return Ok((format!("{robot:?}"), found.head().clone()));
+    }
+    let evidence = evidence::parse_subject(&shown).expect("evidence of either form");
+    let found = evidence.verify(&key, &origin).expect("it holds");
+    let of_kind = match found.subject().kind {
+        SubjectType::Enterprise => found
+            .record::<Enterprise>()
+            .map(|one| format!("{:?}", one.map(|one| one.status))),
+        SubjectType::Model => found
+            .record::<Model>()
+            .map(|one| format!("{:?}", one.map(|one| one.status))),
+        _ => found
+            .record::<Recall>()
+            .map(|one| format!("{:?}", one.map(|one| one.status))),
+    };
+    Ok((of_kind.expect("shown"), found.head().clone()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_has_leaves_of_its_own_is_proven_and_the_rest_is_refused() {
+    let country = world();
+    let house = House::of(&country).await;
+    let caller = |role, unit| Caller::from(house.client(role, unit, Plane::Client));
+    let registrar = caller(Role::Registrar, "hq");
+    let robot = |serial| RecordName::Robot(country.code(serial));
+    let enterprise = |code| RecordName::Enterprise(country.enterprise(code));
+    let model = |code| RecordName::Model(country.model("0001", code));
+    let recall = |number| RecordName::Recall(samples::recall_id(&country, number));
+    let table = [
+        (robot(1), "Some(InForce)"),
+        (robot(99), "None"),
+        (enterprise("0001"), "Some(Active)"),
+        (enterprise("9999"), "None"),
+        (model("100002"), "Some(Approved)"),
+        (model("999999"), "None"),
+        (recall("R1"), "Some(InForce)"),
+        (recall("R9"), "None"),
+    ];
+    for (name, expected) in table {
+        let found = proven(&house.registry, &registrar, name.clone(), None).await;
+        let (found, head) = found.expect("proven");
+        assert_eq!(found, expected, "{name}");
+        // From a head that the caller knows, the proof leads there.
+        let known = head.size() - 1;
+        let (_, joined) = proven(&house.registry, &registrar, name, Some(known))
+            .await
+            .expect("proven");
+        let other = carnet_domain::bytes::digest::Digest::ZERO;
+        let order = joined.against(known, &other, TimeMs::MAX);
+        assert_eq!(
+            order,
+            HeadOrder::OtherHistory,
+            "it is joined, to another root"
+        );
+    }
+    let rest = [
+        RecordName::Registry,
+        RecordName::Peer(country.prefix),
+        RecordName::Transfer(transfer(1)),
+        RecordName::Pack,
+    ];
+    for name in rest {
+        let refused = proven(&house.registry, &registrar, name, None).await;
+        assert_eq!(refused.expect_err("none").reason(), "INVALID_ARGUMENT");
+    }
     house.close().await;
 }

@@ -17,8 +17,9 @@ use carnet_wire::status::ApiError;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{OWN_PATIENCE, Verifier};
+use super::{NOT_SIGNED, OWN_PATIENCE, Verifier};
 use crate::keyring::KeyRole;
+use crate::service::{fault, storage};
 
 /// Robots read at once.
 const ROBOTS_AT_ONCE: usize = 1_000;
@@ -62,7 +63,6 @@ impl Verifier {
     /// # Errors
     /// Nothing is published, the state cannot be read, or the keyring refused.
     pub async fn pack(self: &Arc<Self>) -> Result<Vec<u8>, ApiError> {
-        let storage = |error: StorageFault| ApiError::internal(error);
         let asked = self.node.state.registry().map_err(storage)?;
         let asked =
             asked.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
@@ -92,12 +92,12 @@ impl Verifier {
         let (at, this) = (registry.log_time, Arc::clone(self));
         // It reads much, and every port is served by the threads that it would hold.
         let content = tokio::task::spawn_blocking(move || this.content_bytes(&registry, head));
-        let content = content.await.map_err(ApiError::internal)??;
+        let content = content.await.map_err(fault("the pack was not made"))??;
         let signature = self
             .keyring
             .sign(KeyRole::Log, &Pack::message(&content))
             .await
-            .map_err(ApiError::internal)?;
+            .map_err(fault(NOT_SIGNED))?;
         let bytes = Pack::to_file(content, signature);
         made.newest = Some((covering.size, at, bytes.clone()));
         made.ended = Some(Instant::now());
@@ -126,7 +126,6 @@ impl Verifier {
 
     fn content(&self, registry: &Registry, head: Option<KnownHead>) -> Result<Pack, ApiError> {
         let records = Records(self.node.state.engine());
-        let storage = |error: StorageFault| ApiError::internal(error);
         let me = registry.prefix;
         let mut pack = Pack {
             version: PACK_VERSION,

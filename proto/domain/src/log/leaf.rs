@@ -18,6 +18,7 @@ use crate::bytes::digest::{Digest, keystream, sha256};
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::bytes::time::TimeMs;
 use crate::limits::Sequence;
+use crate::record::RecallId;
 use crate::{canonical_enum, canonical_struct};
 
 pub use crate::log::slots::{
@@ -204,6 +205,11 @@ impl Subject {
     /// A model.
     pub fn model(id: &ModelId) -> Self {
         Self::new(SubjectType::Model, id.as_str())
+    }
+
+    /// A recall.
+    pub fn recall(id: &RecallId) -> Self {
+        Self::new(SubjectType::Recall, id.to_string())
     }
 
     /// The jurisdiction itself.

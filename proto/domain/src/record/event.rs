@@ -212,9 +212,7 @@ impl Event {
             After::Proposal(proposal) | After::Withdrawn(proposal) => {
                 Subject::new(SubjectType::Office, proposal.change.key().to_string())
             }
-            After::Recall(recall) => {
-                Subject::new(SubjectType::Recall, recall.notice.id.to_string())
-            }
+            After::Recall(recall) => Subject::recall(&recall.notice.id),
             After::Peer(peer) => Subject::new(
                 SubjectType::Peer,
                 peer.bundle

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use carnet_domain::bytes::code::{EnterpriseId, ModelId};
-use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::machine::entry::Request as SignedRequest;
 use carnet_domain::record::RecallId;
 use carnet_domain::rules::command::TransferId;
@@ -18,7 +17,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::{Answer, answer, open, position};
 use crate::service::bulk::{Bulk, Whole};
-use crate::service::query::{Freshness, RecordName, RecordsQuery};
+use crate::service::query::{Freshness, Provable, RecordName, RecordsQuery};
 use crate::service::registry::{Named, Patience};
 use crate::service::{Caller, RegistryService};
 
@@ -205,8 +204,12 @@ impl Registry for GrpcRegistry {
     async fn prove(&self, request: Request<pb::ProveRequest>) -> Answer<pb::ProveResponse> {
         let proven = async {
             let (caller, message) = open(request)?;
-            let code = convert::code("code", &message.code)?;
-            let evidence = self.service.prove(&caller, &code, message.size_min).await?;
+            let what = Provable::of(record_name(message.kind(), &message.name)?)?;
+            let known = Some(message.known_size).filter(|size| *size > 0);
+            let evidence = self
+                .service
+                .prove(&caller, &what, message.size_min, known)
+                .await?;
             Ok(pb::ProveResponse {
                 evidence: evidence.to_bytes().into(),
             })

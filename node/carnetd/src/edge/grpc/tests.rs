@@ -422,7 +422,23 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
             vec![one(to_wire(&message))]
         }
         ("carnet.registry.v1.Registry", "Prove") => {
-            of_each(&|code| to_wire(&pb::ProveRequest { code, size_min: 0 }))
+            let prove = |kind: pb::RecordKind, name: String| {
+                to_wire(&pb::ProveRequest {
+                    kind: kind.into(),
+                    name,
+                    size_min: 0,
+                    known_size: 1,
+                })
+            };
+            let of_robots = of_each(&|code| prove(pb::RecordKind::Robot, code));
+            let of_others = [
+                (pb::RecordKind::Enterprise, "860001"),
+                (pb::RecordKind::Model, "860001100002"),
+                (pb::RecordKind::Recall, "86/R-1"),
+                (pb::RecordKind::Peer, "44"),
+            ];
+            let of_others = of_others.map(|(kind, name)| one(prove(kind, name.to_owned())));
+            [of_robots, of_others.to_vec()].concat()
         }
         ("carnet.registry.v1.Registry", "Verify") => of_each(&|code| {
             to_wire(&pb::VerifyRequest {

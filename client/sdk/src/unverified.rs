@@ -1,4 +1,6 @@
-//! Reads that come back as domain values.
+//! What a node says, unproven: everything here is a hint. The reads of [`Client`] itself are proven.
+//!
+//! Some things no leaf of a log holds (a transfer, what a registry knows of a peer, a list): a node can only be asked for them.
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
@@ -19,16 +21,16 @@ use carnet_wire::registry::v1::RecordKind;
 use crate::client::{Client, Position};
 use crate::error::ClientError;
 
-/// A value and where it was read.
+/// What a node says, and where it read it. Nothing of it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct At<T> {
+pub struct Told<T> {
     /// The value.
     pub value: T,
     /// The applied index it was read at.
     pub position: Position,
 }
 
-/// A page of values.
+/// A page of what a node says there is. Nothing of it is proven, nor that it is all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The values.
@@ -66,27 +68,38 @@ fn stale(kind: RecordKind, name: String) -> pb::GetRecordRequest {
 }
 
 /// Some leaves of a history.
-struct HistoryPage {
-    leaves: Vec<OpenedLeaf>,
+pub(crate) struct HistoryPage {
+    pub(crate) leaves: Vec<OpenedLeaf>,
     /// 0 at the end.
-    next_sequence: u64,
+    pub(crate) next_sequence: u64,
     position: Position,
 }
 
 /// The registration that a leaf records, if it is one.
-fn registered(leaf: &OpenedLeaf) -> Option<Registration> {
+pub(crate) fn registered(leaf: &OpenedLeaf) -> Option<Registration> {
     match leaf.slots().get::<Command>(slot::EVENT) {
         Ok(Some(Command::Register { registration })) => Some(registration),
         _ => None,
     }
 }
 
+/// Reads whose answers are the word of the node that was asked. Made by [`Client::unverified`].
+#[derive(Clone, Copy)]
+pub struct Unverified<'a>(&'a Client);
+
 impl Client {
-    /// A robot.
+    /// Asks for what a node says, without a proof of it.
+    pub fn unverified(&self) -> Unverified<'_> {
+        Unverified(self)
+    }
+}
+
+impl Unverified<'_> {
+    /// A robot: all that its record holds for this caller.
     ///
     /// # Errors
     /// `NotFound`, or as every read.
-    pub async fn robot(&self, code: &Code) -> Result<At<Robot>, ClientError> {
+    pub async fn robot(&self, code: &Code) -> Result<Told<Robot>, ClientError> {
         self.record(newest(RecordKind::Robot, code.to_string()))
             .await
     }
@@ -95,8 +108,8 @@ impl Client {
     /// that stands still; how old it is tells the position.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn robot_stale(&self, code: &Code) -> Result<At<Robot>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn robot_stale(&self, code: &Code) -> Result<Told<Robot>, ClientError> {
         self.record(stale(RecordKind::Robot, code.to_string()))
             .await
     }
@@ -104,8 +117,8 @@ impl Client {
     /// An enterprise.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn enterprise(&self, id: &EnterpriseId) -> Result<At<Enterprise>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn enterprise(&self, id: &EnterpriseId) -> Result<Told<Enterprise>, ClientError> {
         self.record(newest(RecordKind::Enterprise, id.to_string()))
             .await
     }
@@ -113,16 +126,16 @@ impl Client {
     /// A type approval.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn model(&self, id: &ModelId) -> Result<At<Model>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn model(&self, id: &ModelId) -> Result<Told<Model>, ClientError> {
         self.record(newest(RecordKind::Model, id.to_string())).await
     }
 
     /// A recall.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn recall(&self, id: &RecallId) -> Result<At<Recall>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn recall(&self, id: &RecallId) -> Result<Told<Recall>, ClientError> {
         self.record(newest(RecordKind::Recall, id.to_string()))
             .await
     }
@@ -130,8 +143,8 @@ impl Client {
     /// A transfer.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn transfer(&self, id: TransferId) -> Result<At<Transfer>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn transfer(&self, id: TransferId) -> Result<Told<Transfer>, ClientError> {
         self.record(newest(RecordKind::Transfer, id.to_string()))
             .await
     }
@@ -139,8 +152,8 @@ impl Client {
     /// A peer.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn peer(&self, prefix: Prefix) -> Result<At<Peer>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn peer(&self, prefix: Prefix) -> Result<Told<Peer>, ClientError> {
         self.record(newest(RecordKind::Peer, prefix.to_string()))
             .await
     }
@@ -148,17 +161,17 @@ impl Client {
     /// The registry as a whole.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn registry(&self) -> Result<At<Registry>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn registry(&self) -> Result<Told<Registry>, ClientError> {
         self.record(newest(RecordKind::Registry, String::new()))
             .await
     }
 
-    /// The registry's state as the node asked knows it; as [`Client::robot_stale`].
+    /// The registry's state as the node asked knows it; as [`Unverified::robot_stale`].
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn registry_stale(&self) -> Result<At<Registry>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn registry_stale(&self) -> Result<Told<Registry>, ClientError> {
         self.record(stale(RecordKind::Registry, String::new()))
             .await
     }
@@ -166,12 +179,12 @@ impl Client {
     /// The signed identity record of a robot, COSE_Sign1 bytes under the passport key.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn signed_record(&self, code: &Code) -> Result<At<Vec<u8>>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn signed_record(&self, code: &Code) -> Result<Told<Vec<u8>>, ClientError> {
         let response = self
             .get(newest(RecordKind::SignedRecord, code.to_string()))
             .await?;
-        Ok(At {
+        Ok(Told {
             value: response.record.to_vec(),
             position: Position::of(response.position)?,
         })
@@ -180,10 +193,10 @@ impl Client {
     /// The registry's pack, as its log key signed it: what a verifier without a network must know.
     ///
     /// # Errors
-    /// As [`Client::robot`].
-    pub async fn pack(&self) -> Result<At<Vec<u8>>, ClientError> {
+    /// As [`Unverified::robot`].
+    pub async fn pack(&self) -> Result<Told<Vec<u8>>, ClientError> {
         let response = self.get(newest(RecordKind::Pack, String::new())).await?;
-        Ok(At {
+        Ok(Told {
             value: response.record.to_vec(),
             position: Position::of(response.position)?,
         })
@@ -192,9 +205,9 @@ impl Client {
     async fn record<T: Canonical>(
         &self,
         request: pb::GetRecordRequest,
-    ) -> Result<At<T>, ClientError> {
+    ) -> Result<Told<T>, ClientError> {
         let response = self.get(request).await?;
-        Ok(At {
+        Ok(Told {
             value: parse("the record", &response.record)?,
             position: Position::of(response.position)?,
         })
@@ -204,11 +217,12 @@ impl Client {
         &self,
         request: pb::GetRecordRequest,
     ) -> Result<pb::GetRecordResponse, ClientError> {
-        self.read(|mut client| {
-            let request = request.clone();
-            async move { client.get_record(request).await }
-        })
-        .await
+        self.0
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.get_record(request).await }
+            })
+            .await
     }
 
     /// Robots whose code begins with `filter` (country, enterprise or model).
@@ -298,6 +312,7 @@ impl Client {
             page_token: token.to_owned(),
         };
         let response = self
+            .0
             .read(|mut client| {
                 let request = request.clone();
                 async move { client.list_records(request).await }
@@ -314,14 +329,14 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn history(&self, code: &Code) -> Result<At<Vec<OpenedLeaf>>, ClientError> {
+    pub async fn history(&self, code: &Code) -> Result<Told<Vec<OpenedLeaf>>, ClientError> {
         let mut value = Vec::new();
         let mut from = 0;
         loop {
             let page = self.history_page(code, from, limits::PAGE_SIZE_MAX).await?;
             value.extend(page.leaves);
             if page.next_sequence == 0 {
-                return Ok(At {
+                return Ok(Told {
                     value,
                     position: page.position,
                 });
@@ -330,7 +345,7 @@ impl Client {
         }
     }
 
-    async fn history_page(
+    pub(crate) async fn history_page(
         &self,
         code: &Code,
         from: u64,
@@ -342,6 +357,7 @@ impl Client {
             page_size: size,
         };
         let response = self
+            .0
             .read(|mut client| {
                 let request = request.clone();
                 async move { client.list_history(request).await }
@@ -369,13 +385,16 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn registration(&self, code: &Code) -> Result<At<Option<Registration>>, ClientError> {
+    pub async fn registration(
+        &self,
+        code: &Code,
+    ) -> Result<Told<Option<Registration>>, ClientError> {
         let mut from = 0;
         loop {
             let page = self.history_page(code, from, 8).await?;
             let found = page.leaves.iter().find_map(registered);
             if found.is_some() || page.next_sequence == 0 {
-                return Ok(At {
+                return Ok(Told {
                     value: found,
                     position: page.position,
                 });
@@ -388,18 +407,19 @@ impl Client {
     ///
     /// # Errors
     /// As every read.
-    pub async fn movements(&self, code: &Code) -> Result<At<Vec<Movement>>, ClientError> {
+    pub async fn movements(&self, code: &Code) -> Result<Told<Vec<Movement>>, ClientError> {
         let request = pb::ListMovementsRequest {
             code: code.to_string(),
         };
         let response = self
+            .0
             .read(|mut client| {
                 let request = request.clone();
                 async move { client.list_movements(request).await }
             })
             .await?;
         let value = parse_all("a movement", &response.movements)?;
-        Ok(At {
+        Ok(Told {
             value,
             position: Position::of(response.position)?,
         })
@@ -420,29 +440,12 @@ impl Client {
             wait_above_size: wait_above,
         };
         let response = self
+            .0
             .read(|mut client| async move { client.get_checkpoint(request).await })
             .await?;
         let consistency = convert::digests("consistency", &response.consistency)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         Ok((response.checkpoint, consistency))
-    }
-
-    /// Evidence about a code under a checkpoint of at least `size_min`: canonical bytes of `carnet_trust`'s evidence.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn prove(&self, code: &Code, size_min: u64) -> Result<Vec<u8>, ClientError> {
-        let request = pb::ProveRequest {
-            code: code.to_string(),
-            size_min,
-        };
-        let response = self
-            .read(|mut client| {
-                let request = request.clone();
-                async move { client.prove(request).await }
-            })
-            .await?;
-        Ok(response.evidence.to_vec())
     }
 
     /// The registry's verdict on a code for a purpose, and the evidence it rests on, both canonical bytes.
@@ -453,19 +456,20 @@ impl Client {
         &self,
         code: &Code,
         purpose: &str,
-    ) -> Result<At<(Vec<u8>, Vec<u8>)>, ClientError> {
+    ) -> Result<Told<(Vec<u8>, Vec<u8>)>, ClientError> {
         let request = pb::VerifyRequest {
             code: code.to_string(),
             purpose: purpose.to_owned(),
         };
         let response = self
+            .0
             .read(|mut client| {
                 let request = request.clone();
                 async move { client.verify(request).await }
             })
             .await?;
         let value = (response.verdict.to_vec(), response.evidence.to_vec());
-        Ok(At {
+        Ok(Told {
             value,
             position: Position::of(response.position)?,
         })

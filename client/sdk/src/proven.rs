@@ -1,0 +1,476 @@
+//! Reads that are proven on this machine, under the log key that is pinned and never under an older head than was seen.
+//!
+//! A node that answers is believed nothing: its evidence must be signed by the log key, must cover every write that was
+//! acknowledged to this client, must not be old, and its log must go on from the largest head that this client saw. What a
+//! log says nothing of is asked for by [`Client::unverified`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::checkpoint::{Origin, peek};
+use carnet_domain::log::leaf::{Subject, leaf_bytes_hash};
+use carnet_domain::log::stored::OpenedLeaf;
+use carnet_domain::record::{Enterprise, Model, Recall, RecallId};
+use carnet_domain::rules::command::Registration;
+use carnet_trust::bundle::PinnedBundle;
+use carnet_trust::evidence::{
+    Evidence, EvidenceError, HeadOrder, LogHead, ProvenEvidence, ProvenSubject, SubjectEvidence,
+    parse, parse_subject,
+};
+use carnet_trust::pack::OpenedPack;
+use carnet_trust::pins::Pins;
+use carnet_trust::verdict::OWN_AGE_MAX;
+use carnet_wire::limits;
+use carnet_wire::registry::v1 as pb;
+use carnet_wire::registry::v1::RecordKind;
+
+use crate::client::Client;
+use crate::clock::wall_time;
+use crate::error::ClientError;
+use crate::unverified::registered;
+use crate::verify::{Pin, PinError, Verified, advance};
+
+/// How often an answer is asked for again because another call of this client saw a larger head meanwhile.
+const ASKED_AGAIN_MAX: usize = 8;
+
+/// The log that a client believes: what is pinned of the registry it asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    prefix: Prefix,
+    incarnation: Option<u64>,
+    key: PublicKey,
+}
+
+impl Log {
+    /// The log of a country under its log key. Which life of its cluster it is, the first answer tells, and the signature is
+    /// over it; a client keeps to that one.
+    pub fn new(prefix: Prefix, key: PublicKey) -> Self {
+        Self {
+            prefix,
+            incarnation: None,
+            key,
+        }
+    }
+
+    /// The log of one life of a cluster: a registry that was restored since is refused until this is told.
+    #[must_use]
+    pub fn of_life(self, incarnation: u64) -> Self {
+        Self {
+            incarnation: Some(incarnation),
+            ..self
+        }
+    }
+
+    /// As a bundle that the country's roots signed names it.
+    pub fn of_bundle(bundle: &PinnedBundle) -> Self {
+        let origin = bundle.origin();
+        Self::new(origin.prefix, bundle.bundle().log_key).of_life(origin.incarnation)
+    }
+
+    /// Which log an answer must be of: that of the head seen before, or as pinned.
+    fn origin(&self, seen: Option<&Pin>, shown: &Origin) -> Origin {
+        match seen {
+            Some(seen) => seen.origin,
+            None => Origin {
+                prefix: self.prefix,
+                incarnation: self.incarnation.unwrap_or(shown.incarnation),
+            },
+        }
+    }
+}
+
+/// What a client knows of the log it believes.
+pub(crate) struct Heads {
+    pub(crate) log: Option<Log>,
+    pub(crate) age_max: DurationMs,
+    pub(crate) seen: Mutex<Option<Pin>>,
+    /// The tree size after the newest write that was acknowledged to this client.
+    pub(crate) wrote: AtomicU64,
+}
+
+impl Heads {
+    pub(crate) fn new(log: Option<Log>, seen: Option<Pin>, age_max: DurationMs) -> Self {
+        Self {
+            log,
+            age_max,
+            seen: Mutex::new(seen),
+            wrote: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads that follow cover a write that was acknowledged.
+    pub(crate) fn acknowledged(&self, size: u64) {
+        self.wrote.fetch_max(size, Ordering::Relaxed);
+    }
+
+    fn log(&self) -> Result<&Log, ClientError> {
+        self.log.as_ref().ok_or(ClientError::NotPinned)
+    }
+
+    fn seen(&self) -> Option<Pin> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.clone()
+    }
+
+    /// Takes a head that goes on from `before`. False when another call saw a larger head since: nothing joins the two yet.
+    fn take(&self, before: Option<&Pin>, now: &Pin) -> Result<bool, PinError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.as_ref() == before {
+            *seen = Some(now.clone());
+            return Ok(true);
+        }
+        match seen.as_ref() {
+            Some(seen) if seen.size == now.size && seen.root == now.root => Ok(true),
+            Some(seen) if seen.size == now.size => Err(PinError::OtherHistory {
+                before: seen.text.clone(),
+                now: now.text.clone(),
+            }),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Evidence as it arrives, of either form.
+trait Shown: Sized {
+    type Proven;
+    fn parse(bytes: &[u8]) -> Result<Self, EvidenceError>;
+    fn origin(&self) -> &Origin;
+    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<Self::Proven, EvidenceError>;
+    fn head(proven: &Self::Proven) -> &LogHead;
+}
+
+impl Shown for Evidence {
+    type Proven = ProvenEvidence;
+    fn parse(bytes: &[u8]) -> Result<Self, EvidenceError> {
+        parse(bytes)
+    }
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenEvidence, EvidenceError> {
+        Self::verify(self, key, origin)
+    }
+    fn head(proven: &ProvenEvidence) -> &LogHead {
+        proven.head()
+    }
+}
+
+impl Shown for SubjectEvidence {
+    type Proven = ProvenSubject;
+    fn parse(bytes: &[u8]) -> Result<Self, EvidenceError> {
+        parse_subject(bytes)
+    }
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenSubject, EvidenceError> {
+        Self::verify(self, key, origin)
+    }
+    fn head(proven: &ProvenSubject) -> &LogHead {
+        proven.head()
+    }
+}
+
+/// What an answer is held to.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// The smallest head that covers what the caller knows of.
+    size_min: u64,
+    /// The oldest time of a head.
+    oldest: TimeMs,
+}
+
+/// Judges a head against what is wanted and what was seen before.
+fn judge(seen: Option<&Pin>, head: &LogHead, wanted: Wanted) -> Result<Pin, PinError> {
+    let now = Pin {
+        origin: *head.checkpoint().origin(),
+        size: head.size(),
+        root: *head.checkpoint().root(),
+        text: head.checkpoint().text().to_owned(),
+    };
+    if now.size < wanted.size_min {
+        return Err(PinError::Older {
+            shown: now.size,
+            wanted: wanted.size_min,
+        });
+    }
+    if let Some(seen) = seen {
+        let (before, now) = (seen.text.clone(), now.text.clone());
+        // Whether a smaller head is old or was taken back makes no difference here: neither is an answer.
+        match head.against(seen.size, &seen.root, TimeMs::MAX) {
+            HeadOrder::Same | HeadOrder::Extends => {}
+            HeadOrder::Older | HeadOrder::RolledBack => {
+                let (shown, wanted) = (head.size(), seen.size);
+                return Err(PinError::Older { shown, wanted });
+            }
+            HeadOrder::NotJoined => return Err(PinError::NotJoined { before, now }),
+            HeadOrder::OtherHistory => return Err(PinError::OtherHistory { before, now }),
+        }
+    }
+    if head.time() < wanted.oldest {
+        return Err(PinError::Stale {
+            size: now.size,
+            time: head.time(),
+            oldest: wanted.oldest,
+        });
+    }
+    Ok(now)
+}
+
+impl Client {
+    /// What the log says of a robot: its newest leaf, or that there is none.
+    ///
+    /// # Errors
+    /// As every read; [`ClientError::NotPinned`] without a log to believe, [`ClientError::NotProven`] when something does not
+    /// hold.
+    pub async fn robot(&self, code: &Code) -> Result<Verified<ProvenEvidence>, ClientError> {
+        self.robot_covering(code, 0).await
+    }
+
+    /// As [`Client::robot`], under a head of at least `size`: what another program was told that it wrote is in it.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn robot_covering(
+        &self,
+        code: &Code,
+        size: u64,
+    ) -> Result<Verified<ProvenEvidence>, ClientError> {
+        let name = code.to_string();
+        let proven = self
+            .proven::<Evidence>(RecordKind::Robot, name, size)
+            .await?;
+        if proven.code() != code {
+            let (asked, found) = (code.to_string(), proven.code().to_string());
+            return Err(PinError::OtherSubject { asked, found }.into());
+        }
+        // A leaf that is in the log says nothing of what came after it.
+        if proven.robot().is_some_and(|robot| robot.status().is_none()) {
+            return Err(PinError::NotNewest.into());
+        }
+        Ok(Verified::new(proven))
+    }
+
+    /// An enterprise; none when the log has none of that id. The daily counts are not part of what is signed.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn enterprise(
+        &self,
+        id: &EnterpriseId,
+    ) -> Result<Verified<Option<Enterprise>>, ClientError> {
+        let subject = Subject::enterprise(id);
+        self.subject(RecordKind::Enterprise, id.to_string(), subject)
+            .await
+    }
+
+    /// A type approval; none when the log has none of that id. Whether it may be relied upon now depends on its maker and on
+    /// recalls too: [`ProvenEvidence::model`] of a robot has all of that.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn model(&self, id: &ModelId) -> Result<Verified<Option<Model>>, ClientError> {
+        self.subject(RecordKind::Model, id.to_string(), Subject::model(id))
+            .await
+    }
+
+    /// A recall; none when the log has none of that number.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn recall(&self, id: &RecallId) -> Result<Verified<Option<Recall>>, ClientError> {
+        self.subject(RecordKind::Recall, id.to_string(), Subject::recall(id))
+            .await
+    }
+
+    async fn subject<T: Canonical>(
+        &self,
+        kind: RecordKind,
+        name: String,
+        subject: Subject,
+    ) -> Result<Verified<Option<T>>, ClientError> {
+        let asked = name.clone();
+        let proven = self.proven::<SubjectEvidence>(kind, name, 0).await?;
+        if *proven.subject() != subject {
+            let found = proven.subject().name.clone();
+            return Err(PinError::OtherSubject { asked, found }.into());
+        }
+        let record = proven.record().map_err(PinError::Record)?;
+        Ok(Verified::new(record))
+    }
+
+    /// Every leaf of a robot up to its newest published one, oldest first; each names the one before, and the newest is proven.
+    /// What was committed and not published yet is not in it.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn history(&self, code: &Code) -> Result<Verified<Vec<OpenedLeaf>>, ClientError> {
+        let proven = self.robot(code).await?.into_value();
+        let Some(robot) = proven.robot() else {
+            return Ok(Verified::new(Vec::new()));
+        };
+        let (newest, hash) = (robot.leaf().leaf().seq, robot.leaf().hash());
+        let mut leaves: Vec<OpenedLeaf> = Vec::new();
+        let mut from = 0;
+        loop {
+            let page = self
+                .unverified()
+                .history_page(code, from, limits::PAGE_SIZE_MAX)
+                .await?;
+            leaves.extend(page.leaves);
+            if page.next_sequence == 0 || newest < leaves.len() as u64 {
+                break;
+            }
+            from = page.next_sequence;
+        }
+        let shown = usize::try_from(newest)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        leaves.truncate(shown);
+        let key = Subject::robot(code).key();
+        name_each_other(&leaves, &key, (newest, &hash))?;
+        Ok(Verified::new(leaves))
+    }
+
+    /// What a robot was registered with; none if it was only reserved, or came from abroad, or the registry does not disclose
+    /// it to this caller.
+    ///
+    /// # Errors
+    /// As [`Client::history`].
+    pub async fn registration(
+        &self,
+        code: &Code,
+    ) -> Result<Verified<Option<Registration>>, ClientError> {
+        let leaves = self.history(code).await?.into_value();
+        Ok(Verified::new(leaves.iter().find_map(registered)))
+    }
+
+    /// The newest published head of the log. What the registry keeps of itself besides stands in no leaf:
+    /// [`crate::Unverified::registry`].
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn head(&self) -> Result<Verified<Pin>, ClientError> {
+        self.head_above(0).await
+    }
+
+    /// As [`Client::head`], larger than `size`: waits for it.
+    ///
+    /// # Errors
+    /// As [`Client::robot`].
+    pub async fn head_above(&self, size: u64) -> Result<Verified<Pin>, ClientError> {
+        let heads = &self.0.heads;
+        let log = heads.log()?;
+        for _ in 0..ASKED_AGAIN_MAX {
+            let seen = heads.seen();
+            let known = seen.as_ref().map_or(0, |seen| seen.size);
+            let (note, consistency) = self.unverified().checkpoint(known, size).await?;
+            let shown = peek(&note).map_err(PinError::Note)?;
+            let origin = log.origin(seen.as_ref(), &shown.origin);
+            let now = advance(seen.as_ref(), &origin, &log.key, &note, &consistency)?;
+            if now.size <= size {
+                let (shown, wanted) = (now.size, size.saturating_add(1));
+                return Err(PinError::Older { shown, wanted }.into());
+            }
+            if heads.take(seen.as_ref(), &now)? {
+                return Ok(Verified::new(now));
+            }
+        }
+        Err(ClientError::Protocol(MOVES_ON.into()))
+    }
+
+    /// The largest head that this client saw, to be kept and given to [`crate::ClientBuilder::seen`] after a restart.
+    pub fn seen(&self) -> Option<Verified<Pin>> {
+        self.0.heads.seen().map(Verified::new)
+    }
+
+    /// The pack of the own registry, opened under what is pinned: what a verifier without a network must know.
+    ///
+    /// # Errors
+    /// As every read; [`ClientError::NotProven`] when it is not signed by the log key that is pinned.
+    pub async fn pack(&self, pins: &Pins) -> Result<Verified<OpenedPack>, ClientError> {
+        let pack = self.unverified().pack().await?.value;
+        let opened = OpenedPack::open(&pack, pins).map_err(PinError::Pack)?;
+        Ok(Verified::new(opened))
+    }
+
+    /// Asks for evidence until it is proven under a head that goes on from the one seen before.
+    async fn proven<S: Shown>(
+        &self,
+        kind: RecordKind,
+        name: String,
+        size: u64,
+    ) -> Result<S::Proven, ClientError> {
+        let heads = &self.0.heads;
+        let log = heads.log()?;
+        for _ in 0..ASKED_AGAIN_MAX {
+            let seen = heads.seen();
+            let known_size = seen.as_ref().map_or(0, |seen| seen.size);
+            let wrote = heads.wrote.load(Ordering::Relaxed);
+            let size_min = size.max(known_size).max(wrote);
+            let request = pb::ProveRequest {
+                kind: kind.into(),
+                name: name.clone(),
+                size_min,
+                known_size,
+            };
+            let response = self
+                .read(|mut client| {
+                    let request = request.clone();
+                    async move { client.prove(request).await }
+                })
+                .await?;
+            let shown = S::parse(&response.evidence).map_err(PinError::Evidence)?;
+            let origin = log.origin(seen.as_ref(), shown.origin());
+            let proven = shown
+                .verify(&log.key, &origin)
+                .map_err(PinError::Evidence)?;
+            let wanted = Wanted {
+                size_min,
+                oldest: wall_time().saturating_sub(heads.age_max),
+            };
+            let now = judge(seen.as_ref(), S::head(&proven), wanted)?;
+            if heads.take(seen.as_ref(), &now)? {
+                return Ok(proven);
+            }
+        }
+        Err(ClientError::Protocol(MOVES_ON.into()))
+    }
+}
+
+const MOVES_ON: &str = "the log goes on faster than its heads can be compared";
+
+/// The default age of a head beyond which nothing is believed under it.
+pub(crate) const AGE_MAX: DurationMs = OWN_AGE_MAX;
+
+/// Whether leaves are all of one subject from its first to its newest: each names the one before by its hash.
+fn name_each_other(
+    leaves: &[OpenedLeaf],
+    key: &Digest,
+    (newest, hash): (u64, &Digest),
+) -> Result<(), PinError> {
+    let broken = |at: usize, why| Err(PinError::History { leaf: at, why });
+    let mut before = Digest::ZERO;
+    for (at, opened) in leaves.iter().enumerate() {
+        let leaf = opened.leaf();
+        if leaf.key != *key {
+            return broken(at, "it is of another subject");
+        }
+        if leaf.seq != at as u64 {
+            return broken(at, "it has another number");
+        }
+        if leaf.prev != before {
+            return broken(at, "it does not name the one before");
+        }
+        before = leaf_bytes_hash(opened.bytes());
+    }
+    if leaves.len() as u64 != newest.saturating_add(1) || before != *hash {
+        return broken(leaves.len(), "the newest leaf is another");
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The log head that evidence stands under: signed, ended by the map head, and compared with a head that was seen before.
+
+use std::cmp::Ordering;
+
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::checkpoint::{Origin, VerifiedCheckpoint, open};
+use carnet_domain::log::leaf::{Kind, Leaf, Subject, leaf_bytes_hash};
+use carnet_domain::log::merkle::{verify_consistency, verify_inclusion};
+use carnet_domain::machine::entry::ProvenHead;
+
+use super::{EvidenceError, Joined, known_version};
+
+/// A log head that the log key signed, with its map root. Only the verification of evidence makes one.
+#[derive(Debug, Clone)]
+pub struct LogHead {
+    checkpoint: VerifiedCheckpoint,
+    time: TimeMs,
+    map_root: Digest,
+    joined: Option<Joined>,
+}
+
+impl LogHead {
+    /// Verifies the note under the log key, and that the map head is the last leaf under it.
+    pub(super) fn verify(
+        (shown_origin, note): (&Origin, &str),
+        map_head: &ProvenHead,
+        joined: Option<&Joined>,
+        (log_key, origin): (&PublicKey, &Origin),
+    ) -> Result<Self, EvidenceError> {
+        if shown_origin != origin {
+            return Err(EvidenceError::OtherLog {
+                expected: *origin,
+                found: *shown_origin,
+            });
+        }
+        let checkpoint = open(note, log_key, origin).map_err(EvidenceError::Checkpoint)?;
+        let last = last_leaf(map_head, origin, &checkpoint)?;
+        Ok(Self {
+            checkpoint,
+            time: last.t_ms,
+            map_root: last.record_root,
+            joined: joined.cloned(),
+        })
+    }
+
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &VerifiedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// Its size in leaves.
+    pub fn size(&self) -> u64 {
+        self.checkpoint.size()
+    }
+
+    /// The `t_ms` of its map head.
+    pub fn time(&self) -> TimeMs {
+        self.time
+    }
+
+    /// Root of the state map under it.
+    pub fn map_root(&self) -> &Digest {
+        &self.map_root
+    }
+
+    /// How it goes with a head of the same log that was seen before, of that size and root and, as far as known, with a map
+    /// head of that time.
+    pub fn against(&self, size: u64, root: &Digest, time: TimeMs) -> HeadOrder {
+        let (now, now_root) = (self.size(), self.checkpoint.root());
+        match now.cmp(&size) {
+            Ordering::Less if self.time > time => HeadOrder::RolledBack,
+            Ordering::Less => HeadOrder::Older,
+            Ordering::Equal if now_root == root => HeadOrder::Same,
+            Ordering::Equal => HeadOrder::OtherHistory,
+            // The empty log is the beginning of every other.
+            Ordering::Greater if size == 0 => HeadOrder::Extends,
+            Ordering::Greater => match &self.joined {
+                Some(joined) if joined.size == size => {
+                    match verify_consistency(size, root, now, now_root, &joined.path) {
+                        Ok(()) => HeadOrder::Extends,
+                        Err(_) => HeadOrder::OtherHistory,
+                    }
+                }
+                _ => HeadOrder::NotJoined,
+            },
+        }
+    }
+}
+
+/// How a head goes with one of the same log that was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HeadOrder {
+    /// The same head.
+    Same,
+    /// Larger, and proven to extend it.
+    Extends,
+    /// Smaller, and of no later time: a server that lags.
+    Older,
+    /// Larger, and nothing shows that it extends it.
+    NotJoined,
+    /// Smaller, and of a later time: what was published was taken back.
+    RolledBack,
+    /// Of the same size with another root, or larger with a proof that does not hold: two histories.
+    OtherHistory,
+}
+
+/// The map head: the last leaf under the checkpoint.
+fn last_leaf(
+    map_head: &ProvenHead,
+    origin: &Origin,
+    checkpoint: &VerifiedCheckpoint,
+) -> Result<Leaf, EvidenceError> {
+    let broken = |detail: String| Err(EvidenceError::MapHead(detail));
+    let (size, root) = (checkpoint.size(), checkpoint.root());
+    let index = map_head.index;
+    if index.checked_add(1) != Some(size) {
+        return broken(format!("leaf {index} is not the last of {size}"));
+    }
+    let hash = leaf_bytes_hash(&map_head.leaf.0);
+    if let Err(error) = verify_inclusion(&hash, index, size, &map_head.path, root) {
+        return broken(format!("inclusion: {error}"));
+    }
+    let leaf = match Leaf::from_bytes(&map_head.leaf.0) {
+        Ok(leaf) => leaf,
+        Err(error) => return broken(error.to_string()),
+    };
+    known_version(&leaf)?;
+    if leaf.kind != Kind::MapHead || leaf.key != Subject::map_head(&origin.prefix).key() {
+        return broken("the last leaf under the checkpoint is no map head".into());
+    }
+    Ok(leaf)
+}
