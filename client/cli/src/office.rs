@@ -210,7 +210,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             write,
         } => {
             // The command states all of it: what is not given is as it stands now.
-            let now = settings.client()?.enterprise(&id).await?.value;
+            let now = settings.client()?.unverified().enterprise(&id).await?.value;
             let command = Command::AmendEnterprise {
                 id,
                 name: name.unwrap_or(now.name),

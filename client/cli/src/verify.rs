@@ -12,6 +12,7 @@ use carnet_trust::offline::{
 };
 use carnet_trust::pack::{OpenedPack, PACK_BYTES_MAX, PackError};
 use carnet_trust::pins::{Pin, Pins};
+use carnet_trust::sieve::Sieve;
 use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -163,6 +164,8 @@ pub(crate) fn open_pack(path: &Path, pins: &Pins) -> Result<OpenedPack, Failed> 
             | PackError::NoLogKey(_)
             | PackError::Unsigned(_)
             | PackError::Incarnation { .. }
+            | PackError::Others(_)
+            | PackError::OtherRoots(_)
             | PackError::Bundle(_)
             | PackError::Pins(_) => Failed::usage(text),
         }
@@ -429,6 +432,8 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
                 "agreements": agreements,
                 "suspended": suspended,
                 "robots_and_parts": content.robots.len(),
+                "robots_and_parts_without_a_row": pack.known().others.as_ref().map_or(0, Sieve::count),
+                "models_not_in_force": content.models.len(),
                 "recalls": content.recalls.len(),
             })
             .into())

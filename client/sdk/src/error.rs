@@ -5,6 +5,7 @@ use carnet_wire::status::{ApiError, Effect};
 
 use crate::signer::SignerError;
 use crate::tls::TlsError;
+use crate::verify::PinError;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,13 @@ impl ClientError {
             | Self::Unreachable { .. } => Effect::None,
             Self::Api(error) => error.effect(),
             Self::UnknownOutcome { .. } | Self::Protocol(_) => Effect::Unknown,
+            // A question has no effect, whatever was wrong with the answer.
+            Self::NotProven(
+                PinError::Evidence(_)
+                | PinError::File(_)
+                | PinError::Pack(_)
+                | PinError::OtherSubject { .. },
+            ) => Effect::None,
             Self::NotProven(_) => Effect::Happened,
         }
     }

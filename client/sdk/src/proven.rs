@@ -33,7 +33,7 @@ use crate::client::Client;
 use crate::clock::wall_time;
 use crate::error::ClientError;
 use crate::unverified::registered;
-use crate::verify::{Pin, PinError, Verified, advance};
+use crate::verify::{Pin, PinError, Verified, advance, not_opened};
 
 /// How often an answer is asked for again because another call of this client saw a larger head meanwhile.
 const ASKED_AGAIN_MAX: usize = 8;
@@ -392,10 +392,10 @@ impl Client {
     /// The pack of the own registry, opened under what is pinned: what a verifier without a network must know.
     ///
     /// # Errors
-    /// As every read; [`ClientError::NotProven`] when it is not signed by the log key that is pinned.
+    /// As every read; [`ClientError::Usage`] when what is pinned does not go with it.
     pub async fn pack(&self, pins: &Pins) -> Result<Verified<OpenedPack>, ClientError> {
         let pack = self.unverified().pack().await?.value;
-        let opened = OpenedPack::open(&pack, pins).map_err(PinError::Pack)?;
+        let opened = OpenedPack::open(&pack, pins).map_err(not_opened)?;
         Ok(Verified::new(opened))
     }
 

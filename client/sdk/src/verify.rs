@@ -202,6 +202,29 @@ impl Client {
     }
 }
 
+/// A pack that is not opened: what is pinned names another country than the server's, or other keys, far more often than a server
+/// lies, and from here the two look alike.
+pub(crate) fn not_opened(error: PackError) -> ClientError {
+    let pinned = match &error {
+        PackError::OtherCountry { own, found } => {
+            format!("the server is of {found}, and the verifier's own country is said to be {own}")
+        }
+        PackError::NoLogKey(_)
+        | PackError::Unsigned(_)
+        | PackError::Incarnation { .. }
+        | PackError::OtherRoots(_)
+        | PackError::Pins(_) => {
+            format!("what is pinned does not go with the server's pack: {error}")
+        }
+        PackError::TooLong(_)
+        | PackError::Decode(_)
+        | PackError::Version(_)
+        | PackError::Others(_)
+        | PackError::Bundle(_) => return PinError::Pack(error).into(),
+    };
+    ClientError::Usage(format!("{pinned}; nothing was concluded"))
+}
+
 /// Verifies a checkpoint and that it extends the one pinned. A smaller one leaves the pin as it is: the server is behind.
 ///
 /// # Errors

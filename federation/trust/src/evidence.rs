@@ -293,6 +293,16 @@ impl ProvenRobot {
         self.leaf.slots().get(slot::SOFTWARE)
     }
 
+    /// What never changes of it, as far as it is shown.
+    pub fn fixed(&self) -> Fixed {
+        let slots = self.leaf.slots();
+        Fixed {
+            body: slots.get(slot::BODY).ok().flatten(),
+            key: slots.get(slot::ROBOT_KEY).ok().flatten(),
+            manufacture: self.manufacture().ok().flatten(),
+        }
+    }
+
     /// When and where made, declared origin, importer's filing.
     ///
     /// # Errors
@@ -323,6 +333,30 @@ impl ProvenRobot {
     /// When the slot is hidden, or of a newer form.
     pub fn link(&self) -> Result<Option<Link>, SlotError> {
         self.leaf.slots().get(slot::CUSTODY)
+    }
+}
+
+/// What never changes of a robot and every registry keeps as the issuer vouches for it; none where it is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fixed {
+    body: Option<Digest>,
+    key: Option<PublicKey>,
+    manufacture: Option<Manufacture>,
+}
+
+impl Fixed {
+    /// What two registries show and show differently.
+    pub fn differs(&self, other: &Self) -> Option<&'static str> {
+        fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
+            one.is_some() && other.is_some() && one != other
+        }
+        let all = [
+            ("body", differ(&self.body, &other.body)),
+            ("key", differ(&self.key, &other.key)),
+            ("manufacture", differ(&self.manufacture, &other.manufacture)),
+        ];
+        all.into_iter()
+            .find_map(|(what, differs)| differs.then_some(what))
     }
 }
 

@@ -7,14 +7,21 @@
 use std::collections::BTreeMap;
 
 use carnet_domain::bytes::code::{ModelId, Prefix};
-use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::Step;
 use carnet_domain::limits::{HOLDS_MAX, Index, List, MODELS_OF_RECALL_MAX, RECALLS_OF_ROBOT_MAX};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::peer::{Agreement, Suspension};
-use carnet_domain::record::{Ended, RecallId, RecallNotice, Robot, Stay};
-use carnet_domain::rules::command::Purpose;
-use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::record::transfer::Transfer;
+use carnet_domain::record::{
+    Against, ApprovalStatus, Ended, EnterpriseStatus, Hold, RecallId, RecallNotice, Robot, Stay,
+};
+use carnet_domain::rules::command::{Purpose, TransferId};
+use carnet_domain::rules::lifecycle::State;
+use carnet_domain::rules::rejection::Reason;
+
+use crate::sieve::Sieve;
 
 /// Where it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +49,12 @@ pub struct Known {
     pub registries: BTreeMap<Prefix, KnownRegistry>,
     /// What the own registry recorded about robots: by the key of a code, a body, a part or a robot's key.
     pub robots: BTreeMap<Digest, KnownRobot>,
+    /// Keys of which something is recorded that has no room in `robots`; see [`Known::told`].
+    pub others: Option<Sieve>,
     /// Recalls that bind in the own country, and the models they touch.
     pub recalls: Vec<KnownRecall>,
+    /// Models of the own country that are not approved, or whose maker is not active.
+    pub models: Vec<KnownModel>,
 }
 
 /// What is known of a registry beside its bundle.
@@ -89,18 +100,96 @@ pub struct KnownRobot {
     /// That it ended, and who says so.
     pub ended: Option<Ending>,
     /// Holds that stand in its record, whoever set them: what another registry told counts too.
-    pub holds: Vec<HoldKind>,
+    pub holds: Vec<Hold>,
     /// Recalls that it owes by this registry's record.
     pub owed: Vec<RecallId>,
     /// On what ground it has a record here.
     pub ground: Option<Ground>,
+    /// How its record here speaks against it: then no older word of it counts.
+    pub against: Option<Against>,
+    /// Why it was detained at this registry's border, while it is on its way to here.
+    pub detained: Option<Reason>,
+    /// Where its newest transfer stands, unless it ended with an admission.
+    pub transfer: Option<KnownTransfer>,
 }
 carnet_domain::canonical_struct!(KnownRobot {
     ended,
     holds: List<HOLDS_MAX>,
     owed: List<RECALLS_OF_ROBOT_MAX>,
-    ground
+    ground,
+    against,
+    detained,
+    transfer
 });
+
+/// Where a transfer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownTransfer {
+    /// Its number.
+    pub id: TransferId,
+    /// The exporter.
+    pub from: Prefix,
+    /// The importer.
+    pub to: Prefix,
+    /// The newest step.
+    pub step: Step,
+    /// When that was, by its writer's log time.
+    pub at: TimeMs,
+    /// Until when it waits for the next: an offer for its permit, a permit for the departure.
+    pub until: Option<TimeMs>,
+}
+carnet_domain::canonical_struct!(KnownTransfer {
+    id,
+    from,
+    to,
+    step,
+    at,
+    until
+});
+
+impl KnownTransfer {
+    fn of(transfer: &Transfer) -> Option<Self> {
+        let admitted = |step| step == Step::Admit;
+        let ending = transfer.ending.as_ref();
+        let (step, at) = ending.map_or((transfer.step, transfer.step_at), |it| (it.step, it.at));
+        let until = match step {
+            Step::Offer => Some(transfer.offer_until),
+            Step::Accept => Some(transfer.depart_by),
+            _ => None,
+        };
+        (!admitted(step)).then(|| Self {
+            id: transfer.id,
+            from: transfer.from,
+            to: transfer.to,
+            step,
+            at,
+            until: until.filter(|_| ending.is_none()),
+        })
+    }
+
+    /// The step and what is waited for, in words.
+    pub fn words(&self, now: TimeMs) -> String {
+        let Self {
+            id, from, to, at, ..
+        } = self;
+        let stands = match self.step {
+            Step::Register | Step::Offer => "offered",
+            Step::Accept => "permitted",
+            Step::Refuse => "refused",
+            Step::Cancel => "cancelled",
+            Step::Depart => "departed",
+            Step::Detain => "detained",
+            Step::Admit => "admitted",
+            Step::Return => "returned",
+        };
+        let until = match self.until {
+            Some(until) if until < now => format!(", ran out at {until}"),
+            Some(until) => format!(", until {until}"),
+            None => String::new(),
+        };
+        format!("transfer {id} from {from} to {to} was {stands} at {at}{until}")
+    }
+}
 
 /// The end of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,22 +227,33 @@ pub enum Ground {
 carnet_domain::canonical_variants!(Ground { 1 => Resident {}, 2 => Guest { purpose }, 3 => Elsewhere {} });
 
 impl KnownRobot {
-    /// What the record of a robot says, in the registry of `me`.
-    pub fn of(robot: &Robot, me: &Prefix) -> Self {
+    /// What the record of a robot says, in the registry of `me`, with its newest transfer ([`KnownRobot::transfer_of`]).
+    pub fn of(robot: &Robot, transfer: Option<&Transfer>, me: &Prefix) -> Self {
+        let detained = transfer.filter(|transfer| transfer.ending.is_none());
+        let detained = detained.and_then(|transfer| transfer.detained.as_ref());
         let ended = robot.state.is_final().then_some(Ending {
             state: robot.state,
             by: *me,
         });
         Self {
             ended: ended.filter(|_| robot.custody.is_responsible()),
-            holds: robot.holds.iter().map(|hold| hold.kind).collect(),
+            holds: robot.holds.iter().map(Hold::without_reason).collect(),
             owed: robot.owed.clone(),
             ground: Some(match robot.stay {
                 Stay::Resident {} => Ground::Resident {},
                 Stay::Guest { purpose } => Ground::Guest { purpose },
                 Stay::Left {} | Stay::Asked {} => Ground::Elsewhere {},
             }),
+            against: robot.against(),
+            detained: detained.map(|why| why.reason),
+            transfer: transfer.and_then(KnownTransfer::of),
         }
+    }
+
+    /// The number of the newest transfer of a robot that its record names.
+    pub fn transfer_of(robot: &Robot) -> Option<TransferId> {
+        let newest = robot.custody.newest().and_then(|link| link.transfer);
+        robot.custody.open_transfer().or(newest)
     }
 
     /// An identity of which nothing is known but its end.
@@ -164,12 +264,49 @@ impl KnownRobot {
         }
     }
 
+    /// Whether it counts against the robot by itself, whatever else is shown of it.
+    pub fn binds(&self) -> bool {
+        let guest = matches!(self.ground, Some(Ground::Guest { .. }));
+        let held = !self.holds.is_empty() || !self.owed.is_empty();
+        held || guest || self.ended.is_some() || self.detained.is_some()
+    }
+
     /// Whether it may speak against a robot: a pack keeps nothing else.
     pub fn tells_something(&self) -> bool {
-        let guest = matches!(self.ground, Some(Ground::Guest { .. }));
-        self.ended.is_some() || !self.holds.is_empty() || !self.owed.is_empty() || guest
+        self.binds() || self.against.is_some()
     }
 }
+
+/// What there may be beside the rows of [`Known::robots`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing: what is not found was not recorded.
+    Nothing,
+    /// Something was recorded, or the key was found by mistake.
+    Perhaps,
+}
+
+/// The key under which a set of others says that no older word of a robot counts. It is another than that of the robot itself,
+/// under which stands what binds by itself: a robot that came and went again is no worse for it where it is now.
+pub fn key_of_record(robot: &Digest) -> Digest {
+    sha256(&[b"record of", &robot.0])
+}
+
+/// A model of the own country that is not approved, or whose maker is not active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownModel {
+    /// Which.
+    pub id: ModelId,
+    /// Its type approval.
+    pub approval: ApprovalStatus,
+    /// Its maker's standing.
+    pub maker: EnterpriseStatus,
+}
+carnet_domain::canonical_struct!(KnownModel {
+    id,
+    approval,
+    maker
+});
 
 /// A recall that binds in the own country.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,8 +332,26 @@ impl Known {
             suspended: Vec::new(),
             registries: BTreeMap::new(),
             robots: BTreeMap::new(),
+            others: None,
             recalls: Vec::new(),
+            models: Vec::new(),
         }
+    }
+
+    /// Whether something may have been recorded under a key that has no row.
+    pub fn told(&self, key: &Digest) -> Told {
+        match &self.others {
+            Some(others) if !self.robots.contains_key(key) && others.may_hold(key) => Told::Perhaps,
+            _ => Told::Nothing,
+        }
+    }
+
+    /// Whether the record of a robot may speak against it: then no older word of it counts.
+    pub fn may_speak_against(&self, code: &carnet_domain::bytes::code::Code) -> bool {
+        let key = Subject::robot(code).key();
+        let row = self.robots.get(&key);
+        let told = |key| self.told(&key) == Told::Perhaps;
+        row.is_some_and(KnownRobot::tells_something) || told(key) || told(key_of_record(&key))
     }
 
     /// What the own registry recorded about a code.

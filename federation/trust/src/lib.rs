@@ -17,4 +17,6 @@ pub mod known;
 pub mod offline;
 pub mod pack;
 pub mod pins;
+pub mod sieve;
+pub mod taken;
 pub mod verdict;

@@ -3,7 +3,7 @@
 //! ```text
 //! [ content bytes, SHA-256(content bytes) ]
 //! content  [ version, verifier, code, saved at, issuer or null, [custodian…] ]
-//! party    [ registry, signed bundle or null, evidence bytes or null ]
+//! party    [ registry, signed bundle or null, evidence bytes or null, taken or null ]
 //! ```
 //! Whoever bears the file brings what speaks for the robot. What may speak against it (suspensions, doubts, ended robots,
 //! newest heads) and the agreements in force stand in the pack of the verifier's own country: without one there is no VALID.
@@ -25,12 +25,13 @@ use crate::bundle::{BundleError, PinnedBundle};
 use crate::evidence::{ProvenEvidence, parse};
 use crate::pack::OpenedPack;
 use crate::pins::Pins;
+use crate::taken::{SignedTaking, TakenHead};
 use crate::verdict::{
     EvidenceInput, Input, Purpose, Reason, ReasonCode, Value, Verdict, judge_with,
 };
 
 /// The version of the content.
-pub const FILE_VERSION: u8 = 2;
+pub const FILE_VERSION: u8 = 3;
 /// The largest evidence file in bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most custodians in one file.
@@ -45,11 +46,14 @@ pub struct FileParty {
     pub bundle: Option<Signed>,
     /// Its evidence, if there is any.
     pub evidence: Option<Blob>,
+    /// The word of whoever made the file that it took in the head of this evidence.
+    pub taken: Option<SignedTaking>,
 }
 carnet_domain::canonical_struct!(FileParty {
     registry,
     bundle,
-    evidence
+    evidence,
+    taken
 });
 
 /// The content of an evidence file, nothing of it verified.
@@ -205,6 +209,7 @@ pub fn verify_file(
             "pack of {own}: of {at}, {peers} peers, signed by its log key"
         ));
     }
+    opening.own_bundle(now);
     let issuer = file.issuer.as_ref();
     let issuer = issuer.and_then(|party| opening.party(party));
     let custodians = file.custodians.iter();
@@ -270,6 +275,17 @@ impl Opening<'_> {
         }
     }
 
+    /// The own country's bundle says which key signs the pack. One that ended proves nothing new, like that of any other.
+    fn own_bundle(&mut self, now: TimeMs) {
+        let own = self.pins.own();
+        let bundle = self.pins.of(&own).and_then(|pin| pin.bundle());
+        let valid_to = bundle.map(|bundle| bundle.bundle().valid_to);
+        if let Some(valid_to) = valid_to.filter(|valid_to| *valid_to < now) {
+            let detail = format!("the bundle of {own} was valid until {valid_to}");
+            self.failed(ReasonCode::TooOld, Value::Stale, detail);
+        }
+    }
+
     /// A registry's evidence with the newest bundle that is believed of it.
     fn party(&mut self, party: &FileParty) -> Option<EvidenceInput> {
         let registry = party.registry;
@@ -279,6 +295,8 @@ impl Opening<'_> {
                 self.held(format!("bundle of {registry}: sequence {sequence}, {how}"));
                 Some(EvidenceInput {
                     evidence: party.evidence.as_ref().map(|evidence| evidence.0.clone()),
+                    taken: self.taken(party),
+                    silent: None,
                     bundle,
                 })
             }
@@ -291,6 +309,22 @@ impl Opening<'_> {
                 None
             }
         }
+    }
+
+    /// The own country's word that it took in the head of a party's evidence. Another country's word about a third is not looked
+    /// at: whoever made the file for another verifier said it to that one.
+    fn taken(&mut self, party: &FileParty) -> Option<TakenHead> {
+        let signed = party.taken.as_ref()?;
+        let (own, registry) = (self.pins.own(), party.registry);
+        let bundle = self.pins.of(&own).and_then(|pin| pin.bundle())?;
+        let taken = TakenHead::verify(bundle, signed);
+        if let Some(taken) = &taken {
+            self.held(format!(
+                "head of {registry}: taken in by {own} at {}",
+                taken.at()
+            ));
+        }
+        taken
     }
 
     /// The newest bundle of a registry: the one pinned, the one in the pack, or the one in the file when it is newer than both.
@@ -467,7 +501,7 @@ pub fn describe(file: &EvidenceFile, intact: bool) -> Vec<Step> {
                     ),
                 ));
                 let evidence = party.evidence.as_ref().map(|bytes| bytes.0.clone());
-                let given = bundle.map(|bundle| EvidenceInput { bundle, evidence });
+                let given = bundle.map(|bundle| EvidenceInput::of(bundle, evidence));
                 out.extend(given.iter().flat_map(explain_one));
             }
             Err(error) => {

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! [ content bytes, signature ]   Ed25519 with the log key over "carnet-pack/1" ‖ content bytes
-//! content  [ version, registry, incarnation, at, whole, own head, [peer…], [[key, robot]…], [recall…] ]
+//! content  [ version, registry, incarnation, at, whole, own head, [peer…], [[key, robot]…], others or null, [recall…], [model…] ]
 //! peer     [ signed bundle, head or null, doubt or null, [agreement…], [suspension…] ]
 //! ```
 //! Whoever bears evidence brings what speaks for the robot; the pack holds what may speak against it. It is opened under the
 //! verifier's own pinned bundle, and has an age like a head.
+//!
+//! Robots of which something is recorded have a row each while there is room; the keys of all others are in one set of a few
+//! bits each (`sieve`), which is salted with the time of the pack. What is found there is asked online.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +22,20 @@ use carnet_domain::limits::{AGREEMENTS_OF_PEER_MAX, List, PEERS_MAX, Sequence};
 use carnet_domain::record::peer::{Agreement, Signed, Suspension};
 
 use crate::bundle::{BundleError, PinnedBundle};
-use crate::known::{Doubt, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source};
+use crate::known::{
+    Doubt, Known, KnownHead, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
+};
 use crate::pins::{PinError, Pins, PrefixTable};
+use crate::sieve::{PackedSieve, Sieve, SieveError};
 
 /// The version of the content.
-pub const PACK_VERSION: u8 = 1;
+pub const PACK_VERSION: u8 = 2;
 /// The largest pack in bytes.
 pub const PACK_BYTES_MAX: usize = 7 * 1024 * 1024;
-/// The most robots and identities in a pack. A registry that knows of more says that its pack is not whole.
-pub const PACK_ROBOTS_MAX: usize = 40_000;
+/// The most robots and identities that have a row in a pack: what of each of them is recorded. The others are in a set.
+pub const PACK_ROBOTS_MAX: usize = 10_000;
+/// The most models in a pack. A registry that knows of more says that its pack is not whole.
+pub const PACK_MODELS_MAX: usize = 16_384;
 /// The most recalls in a pack.
 pub const PACK_RECALLS_MAX: usize = 4_096;
 
@@ -72,8 +80,12 @@ pub struct Pack {
     pub peers: Vec<PackPeer>,
     /// What it recorded about robots, ascending by the key of a code, body, part or robot's key.
     pub robots: Vec<(Digest, KnownRobot)>,
+    /// The keys of those that have no room there.
+    pub others: Option<PackedSieve>,
     /// Recalls that bind there.
     pub recalls: Vec<KnownRecall>,
+    /// Its models that are not approved, or whose maker is not active.
+    pub models: Vec<KnownModel>,
 }
 carnet_domain::canonical_struct!(Pack {
     version,
@@ -84,13 +96,20 @@ carnet_domain::canonical_struct!(Pack {
     head,
     peers: List<PEERS_MAX>,
     robots: List<PACK_ROBOTS_MAX>,
-    recalls: List<PACK_RECALLS_MAX>
+    others,
+    recalls: List<PACK_RECALLS_MAX>,
+    models: List<PACK_MODELS_MAX>
 });
 
 impl Pack {
     /// What the log key signs for these content bytes.
     pub fn message(content: &[u8]) -> Vec<u8> {
         [tag::PACK.as_bytes(), content].concat()
+    }
+
+    /// What its set of others is salted with.
+    pub fn salt(&self) -> u64 {
+        self.at.0
     }
 
     /// The bytes of the file.
@@ -135,6 +154,14 @@ pub enum PackError {
         /// The pack's.
         found: u64,
     },
+    /// The set of those without a row does not hold.
+    #[error("the robots without a row in the pack cannot be read")]
+    Others(#[from] SieveError),
+    /// A bundle in it that the roots pinned for that country did not sign.
+    #[error(
+        "the roots that are pinned for {0} did not sign its bundle in the pack: compare the fingerprint of the pinned one"
+    )]
+    OtherRoots(Prefix),
     /// A bundle in it does not hold.
     #[error("a bundle in the pack does not hold")]
     Bundle(#[from] BundleError),
@@ -210,7 +237,12 @@ impl OpenedPack {
             bundles.insert(primary, bundle);
         }
         known.robots = pack.robots.iter().cloned().collect();
+        let others = pack.others.as_ref();
+        known.others = others
+            .map(|others| Sieve::open(pack.salt(), others))
+            .transpose()?;
         known.recalls = pack.recalls.clone();
+        known.models = pack.models.clone();
         Ok(Self {
             known,
             bundles,
@@ -253,5 +285,10 @@ fn peer_bundle(signed: &Signed, pins: &Pins) -> Result<PinnedBundle, PackError> 
         Some(pin) => pin.roots(),
         None => (&claimed.roots[..], claimed.threshold),
     };
-    Ok(PinnedBundle::by_roots(signed, roots, threshold)?)
+    match PinnedBundle::by_roots(signed, roots, threshold) {
+        Err(BundleError::Unsigned { .. }) if pins.of(&primary).is_some() => {
+            Err(PackError::OtherRoots(primary))
+        }
+        bundle => Ok(bundle?),
+    }
 }

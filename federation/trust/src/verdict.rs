@@ -17,6 +17,7 @@ use carnet_domain::rules::lifecycle::State;
 
 use crate::bundle::PinnedBundle;
 use crate::known::Known;
+use crate::taken::TakenHead;
 
 mod custody;
 mod examine;
@@ -24,6 +25,7 @@ mod facts;
 mod own;
 mod weigh;
 
+pub use custody::leads_to;
 pub use examine::judge;
 pub(crate) use examine::judge_with;
 
@@ -150,6 +152,12 @@ pub enum ReasonCode {
     PrefixClaimed,
     /// The robot was admitted for a time: it is not sold where it is.
     HereForATime,
+    /// The verifier's own country detained it at its border.
+    Detained,
+    /// A registry does not answer now: its last answer is used.
+    DoesNotAnswer,
+    /// Where the robot's newest transfer stands.
+    InTransfer,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
@@ -158,6 +166,7 @@ carnet_domain::canonical_enum!(ReasonCode {
     18 => NewestNotProven, 19 => PeerQuarantined, 20 => SingleKey, 21 => ImportersFiling, 22 => NotInService,
     23 => Unsupported, 24 => Sandbox, 25 => NoPack, 26 => RolledBack, 27 => OtherHistory, 28 => OlderHead,
     29 => HeadNotJoined, 30 => Superseded, 31 => PrefixClaimed, 32 => HereForATime,
+    33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer,
 });
 
 impl fmt::Display for ReasonCode {
@@ -361,6 +370,31 @@ pub struct EvidenceInput {
     pub bundle: PinnedBundle,
     /// Canonical evidence, if there is any.
     pub evidence: Option<Vec<u8>>,
+    /// The verifier's own country's word that it took in the head of that evidence.
+    pub taken: Option<TakenHead>,
+    /// That the registry does not answer now, if so.
+    pub silent: Option<Silent>,
+}
+
+impl EvidenceInput {
+    /// Evidence as it was given, with nobody's word about it.
+    pub fn of(bundle: PinnedBundle, evidence: Option<Vec<u8>>) -> Self {
+        Self {
+            bundle,
+            evidence,
+            taken: None,
+            silent: None,
+        }
+    }
+}
+
+/// A registry was asked and did not answer: what it gave before is used, if it ever gave any here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// When what is used came.
+    pub since: Option<TimeMs>,
+    /// What its endpoints said, for people.
+    pub why: String,
 }
 
 /// What a verdict is made from.

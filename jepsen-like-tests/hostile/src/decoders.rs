@@ -17,15 +17,19 @@ use carnet_domain::machine::entry::{Answer, Body, Entry, MailBatch, SessionOpeni
 use carnet_domain::machine::order::Skip;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Signed, Statement};
-use carnet_domain::record::{Enterprise, Model, Recall, Robot, Signer};
+use carnet_domain::record::{
+    ApprovalStatus, Enterprise, EnterpriseStatus, Model, Recall, Robot, Signer,
+};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::Rejection;
 use carnet_kit::samples;
 use carnet_trust::evidence::{self, EVIDENCE_VERSION, Evidence, RobotProof};
-use carnet_trust::known::{KnownHead, KnownRobot};
+use carnet_trust::known::{KnownHead, KnownModel, KnownRobot};
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::pack::{PACK_VERSION, Pack, PackPeer};
 use carnet_trust::roots::RootCertificate;
+use carnet_trust::sieve::{Keys, PackedSieve, Sieve};
+use carnet_trust::taken::{SignedTaking, Taking};
 
 use crate::extremes::extreme_bytes;
 use crate::scene;
@@ -254,6 +258,17 @@ pub fn targets() -> Vec<Target> {
             registry: a.prefix,
             bundle: Some(a.bundle()),
             evidence: Some(Blob(evidence.to_bytes())),
+            taken: Some(SignedTaking {
+                taking: Taking {
+                    registry: b.prefix,
+                    incarnation: 0,
+                    origin: evidence.origin,
+                    size: 9,
+                    root: scene::d("root"),
+                    at: b.clock,
+                },
+                signature: b.key("log").sign(b"anything"),
+            }),
         }),
         custodians: Vec::new(),
     };
@@ -262,6 +277,8 @@ pub fn targets() -> Vec<Target> {
         root: scene::d("root"),
         time: b.clock,
     };
+    let mut others = Keys::salted(7);
+    others.add(&scene::d("another robot"));
     let pack = Pack {
         version: PACK_VERSION,
         registry: b.prefix,
@@ -277,7 +294,13 @@ pub fn targets() -> Vec<Target> {
             suspended: Vec::new(),
         }],
         robots: vec![(scene::d("robot"), KnownRobot::default())],
+        others: others.pack(),
         recalls: Vec::new(),
+        models: vec![KnownModel {
+            id: moved.model_id(),
+            approval: ApprovalStatus::Suspended,
+            maker: EnterpriseStatus::Active,
+        }],
     };
     vec![
         target::<Entry>("entry", bytes_of(&entries)),
@@ -327,6 +350,14 @@ pub fn targets() -> Vec<Target> {
         },
         target::<EvidenceFile>("evidence file", vec![file.to_bytes()]),
         target::<Pack>("pack", vec![pack.to_bytes()]),
+        Target {
+            name: "set of a pack",
+            read: |bytes| {
+                let packed = PackedSieve::from_bytes(bytes);
+                packed.is_ok_and(|packed| Sieve::open(7, &packed).is_ok())
+            },
+            samples: pack.others.iter().map(Canonical::to_bytes).collect(),
+        },
         Target {
             name: "passport",
             read: |bytes| passport::parse(bytes).is_ok(),

@@ -12,9 +12,13 @@ use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, Subject, leaf_bytes_has
 use carnet_domain::log::map::{self, MapProof, MapValue, Page, PagePath, Pages};
 use carnet_domain::log::merkle::{inclusion_proof, tree_root};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
+use carnet_domain::machine::standing_now;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, RecallStatus};
 use carnet_trust::evidence::{Evidence, ModelProof, RobotProof};
-use carnet_trust::known::{Doubt, Ending, Known, KnownHead, KnownRegistry, KnownRobot, Source};
+use carnet_trust::known::{
+    Doubt, Ending, Known, KnownHead, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
+};
 
 use crate::Country;
 
@@ -140,12 +144,37 @@ pub fn known(country: &Country) -> Known {
     }
     for robot in country.ledger.robots() {
         let key = Subject::robot(&robot.identity.code).key();
-        known.robots.insert(key, KnownRobot::of(robot, &me));
+        let newest = KnownRobot::transfer_of(robot);
+        let transfer = newest.and_then(|id| {
+            let Ok(transfer) = country.ledger.transfer(&id);
+            transfer
+        });
+        let row = KnownRobot::of(robot, transfer.as_ref(), &me);
+        known.robots.insert(key, row);
         for identity in robot.identities().into_iter().chain([key]) {
             let Ok(ends) = country.ledger.ends(&identity);
             if let Some(ended) = ends.and_then(|ends| ends.proven) {
                 known.robots.entry(identity).or_default().ended = Some(Ending::of(&ended));
             }
+        }
+    }
+    for recall in country.ledger.recalls() {
+        if recall.status == RecallStatus::InForce {
+            known.recalls.push(KnownRecall {
+                notice: recall.notice.clone(),
+                models: recall.models.clone(),
+            });
+        }
+    }
+    for model in country.ledger.models() {
+        let Ok(standing) = standing_now(&country.ledger, model);
+        let (approval, maker) = (standing.approval, standing.enterprise);
+        if approval != ApprovalStatus::Approved || maker != EnterpriseStatus::Active {
+            known.models.push(KnownModel {
+                id: model.id,
+                approval,
+                maker,
+            });
         }
     }
     known

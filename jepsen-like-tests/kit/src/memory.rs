@@ -154,6 +154,16 @@ impl MemoryLedger {
         self.robots.values()
     }
 
+    /// Every recall, ascending.
+    pub fn recalls(&self) -> impl Iterator<Item = &Recall> {
+        self.recalls.values()
+    }
+
+    /// Every model, ascending.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.values()
+    }
+
     /// Every transfer, ascending by number.
     pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
         self.transfers.values()

@@ -12,15 +12,15 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::custody::Step;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Leaf, Subject};
 use carnet_domain::log::passport::{self, IdentityRecord};
-use carnet_domain::record::RecallStatus;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
+use carnet_domain::record::{RecallStatus, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
+use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
 use carnet_trust::bundle::{PinnedBundle, of_file};
@@ -31,7 +31,8 @@ use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source,
 };
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
-use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, judge};
+use carnet_trust::taken::{SignedTaking, Taking};
+use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Silent, judge, leads_to};
 use carnet_wire::status::ApiError;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -204,7 +205,7 @@ impl Verifier {
         let mut known = self.known(&registry, &peers, code)?;
 
         let issuer = match owner {
-            Some(peer) => Some(self.ask(peer, code, &why).await?),
+            Some(peer) => Some(self.ask(&registry, peer, code, &why).await?),
             None if code.prefix() == me => Some(self.own(&registry, code).await?),
             None => None,
         };
@@ -214,13 +215,13 @@ impl Verifier {
             let seen = issuer
                 .iter()
                 .chain(&custodians)
-                .any(|party| party.bundle.primary() == Some(next));
+                .any(|party| party.bundle.prefixes.contains(&next));
             let party = match peers
                 .iter()
-                .find(|peer| peer.bundle.primary() == Some(next))
+                .find(|peer| peer.bundle.prefixes.contains(&next))
             {
                 _ if seen => break,
-                Some(peer) => self.ask(peer, code, &why).await?,
+                Some(peer) => self.ask(&registry, peer, code, &why).await?,
                 None if next == me => self.own(&registry, code).await?,
                 None => break,
             };
@@ -310,9 +311,8 @@ impl Verifier {
             for identity in robot.identities() {
                 self.end_of(&mut known, identity)?;
             }
-            known
-                .robots
-                .insert(key, KnownRobot::of(&robot, &registry.prefix));
+            let row = row_of(&records, &robot, &registry.prefix).map_err(storage)?;
+            known.robots.insert(key, row);
         }
         self.end_of(&mut known, key)?;
         let model = code.model_id();
@@ -367,7 +367,13 @@ impl Verifier {
     }
 
     /// What a peer shows now, or what it showed last.
-    async fn ask(&self, peer: &Peer, code: &Code, why: &InquiryPurpose) -> Result<Party, ApiError> {
+    async fn ask(
+        &self,
+        registry: &Registry,
+        peer: &Peer,
+        code: &Code,
+        why: &InquiryPurpose,
+    ) -> Result<Party, ApiError> {
         let primary = peer
             .bundle
             .primary()
@@ -379,13 +385,53 @@ impl Verifier {
         Ok(match found {
             Ok(found) => {
                 let bundle = found.known.bundle.clone();
-                Party::new(bundle, Some(found.evidence), Some(found.known))
+                let mut party = Party::new(bundle, Some(found.evidence), Some(found.known));
+                party.silent = found.fetched.kept_because.map(|why| Silent {
+                    since: Some(found.fetched.at),
+                    why,
+                });
+                party.taken = self.taken(registry, &party).await?;
+                party
             }
             Err(error) => {
                 debug!(%error, "no evidence from a peer");
-                Party::new(peer.bundle.clone(), None, Some(peer.clone()))
+                let mut party = Party::new(peer.bundle.clone(), None, Some(peer.clone()));
+                party.silent = Some(Silent {
+                    since: None,
+                    why: error.to_string(),
+                });
+                party
             }
         })
+    }
+
+    /// Our word that the head of a peer's evidence is the one known here or extends it, and that nothing is doubted of it: for
+    /// those who verify without a network, whose packs name another head.
+    async fn taken(
+        &self,
+        registry: &Registry,
+        party: &Party,
+    ) -> Result<Option<SignedTaking>, ApiError> {
+        let (Some(peer), Some(proven)) = (&party.peer, &party.proven) else {
+            return Ok(None);
+        };
+        let primary = proven.origin().prefix;
+        if peer.quarantined || self.gateway.doubt(primary).is_some() {
+            return Ok(None);
+        }
+        let known = KnownHead {
+            size: peer.size_seen,
+            root: peer.root_seen,
+            time: registry.log_time,
+        };
+        let (me, incarnation) = (registry.prefix, registry.incarnation);
+        let taking = Taking::of(me, incarnation, registry.log_time, proven, &known);
+        let Some(taking) = taking else {
+            return Ok(None);
+        };
+        let signature = self.keyring.sign(KeyRole::Log, &taking.message()).await;
+        let signature = signature.map_err(fault(NOT_SIGNED))?;
+        Ok(Some(SignedTaking { taking, signature }))
     }
 
     /// What was shown as a file that needs no network, with the bundles as their roots signed them. Those who verify it have our
@@ -415,6 +461,7 @@ impl Verifier {
                 registry,
                 bundle,
                 evidence,
+                taken: party.taken.clone(),
             }))
         };
         let mut shown = Vec::new();
@@ -470,6 +517,13 @@ fn head_of(published: &Published) -> evidence::Published<'_> {
     }
 }
 
+/// What the record of a robot says, with its newest transfer.
+fn row_of(records: &Records<'_>, robot: &Robot, me: &Prefix) -> Result<KnownRobot, StorageFault> {
+    let newest = KnownRobot::transfer_of(robot);
+    let transfer = newest.map(|id| records.transfer(&id)).transpose()?;
+    Ok(KnownRobot::of(robot, transfer.flatten().as_ref(), me))
+}
+
 /// One registry's part in a verdict.
 struct Party {
     bundle: Bundle,
@@ -477,7 +531,11 @@ struct Party {
     proven: Option<ProvenEvidence>,
     /// The peer as it was known before it was asked; none for our own.
     peer: Option<Peer>,
-    /// Where its newest custody link says that the robot went.
+    /// When that evidence came, and why there is none of now.
+    silent: Option<Silent>,
+    /// Our word that we took in the head of that evidence.
+    taken: Option<SignedTaking>,
+    /// Whose evidence is needed to know where the robot is.
     moved_to: Option<Prefix>,
 }
 
@@ -493,19 +551,16 @@ impl Party {
             }
             _ => None,
         };
-        let link = proven
-            .as_ref()
-            .and_then(|proven| proven.robot())
-            .and_then(|robot| robot.link().ok().flatten());
-        let moved_to = link
-            .filter(|link| link.step != Step::Register)
-            .map(|link| link.to);
-        let moved_to = moved_to.filter(|to| bundle.primary() != Some(*to));
+        let pinned = PinnedBundle::of_state(bundle.clone()).ok();
+        let shown = pinned.as_ref().zip(proven.as_ref());
+        let moved_to = shown.and_then(|(bundle, proven)| leads_to(bundle, proven));
         Self {
             bundle,
             evidence,
             proven,
             peer,
+            silent: None,
+            taken: None,
             moved_to,
         }
     }
@@ -515,6 +570,9 @@ impl Party {
             bundle: PinnedBundle::of_state(self.bundle.clone())
                 .map_err(fault("a bundle in the state is unreadable"))?,
             evidence: self.evidence.as_ref().map(Evidence::to_bytes),
+            // A node says itself how the head goes with the one it knows.
+            taken: None,
+            silent: self.silent.clone(),
         })
     }
 }

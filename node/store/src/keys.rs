@@ -8,6 +8,7 @@
 //! index       'p' ‖ identity of body, part or robot key 32  → code 19
 //!             'm' ‖ model id 12                             → how many robots of the model have a record, u64
 //!             'e' ‖ SHA-256 of a maker 32                   → enterprise accredited last as that maker
+//!             'a' ‖ code 19                                 → how the record of the robot speaks against it, if it does
 //! enterprises enterprise id 6                               → Enterprise
 //! models      model id 12                                   → Model
 //! offices     key id 16                                     → Signer
@@ -102,6 +103,14 @@ pub fn count_of_model(model: &ModelId) -> Vec<u8> {
 pub fn enterprise_of(maker: &Maker) -> Vec<u8> {
     join(&[b"e", &maker.digest().0])
 }
+
+/// `index`: how the record of a robot speaks against it.
+pub fn against(code: &Code) -> Vec<u8> {
+    join(&[AGAINST, &code.to_key()])
+}
+
+/// `index`: what the keys of [`against`] begin with.
+pub const AGAINST: &[u8] = b"a";
 
 /// `enterprises`.
 pub fn enterprise(id: &EnterpriseId) -> Vec<u8> {

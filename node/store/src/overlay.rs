@@ -22,8 +22,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
-    Signer,
+    Against, Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
+    Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -296,6 +296,26 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// Notes how a robot's record speaks against it. Most records never do: a row is looked for only where there was a record
+    /// before, and written only where it differs.
+    fn put_against(
+        &mut self,
+        code: &Code,
+        against: Option<Against>,
+        had_record: bool,
+    ) -> Result<(), StorageFault> {
+        let key = keys::against(code);
+        let before = match had_record {
+            true => self.get(Family::Index, &key)?,
+            false => None,
+        };
+        let now = against.as_ref().map(to_stored);
+        if before != now {
+            self.set(Family::Index, key, now);
+        }
+        Ok(())
+    }
+
     fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
         self.set(family, key, Some(to_stored(record)));
     }
@@ -464,13 +484,15 @@ impl Ledger for Overlay<'_> {
 
     fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
         let key = keys::robot(&robot.identity.code);
+        let stored = self.get(Family::Robots, &key)?;
         // Only what came over a border can have had a record that did not count: the others are not read for it.
         let before = match robot.custody.epoch {
-            0 => self.get(Family::Robots, &key)?.is_some(),
+            0 => stored.is_some(),
             _ => Records(self)
                 .robot(&robot.identity.code)?
                 .is_some_and(|before| before.is_counted()),
         };
+        self.put_against(&robot.identity.code, robot.against(), stored.is_some())?;
         if robot.is_counted() && !before {
             let model = robot.identity.code.model_id();
             let count = Records(self).count_of_model(&model)? + 1;
@@ -482,7 +504,7 @@ impl Ledger for Overlay<'_> {
 
     fn drop_robot(&mut self, code: &Code) -> Result<(), StorageFault> {
         self.set(Family::Robots, keys::robot(code), None);
-        Ok(())
+        self.put_against(code, None, true)
     }
 
     fn put_part_holder(

@@ -24,8 +24,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
-    Robot, Signer,
+    Against, Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall,
+    RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -271,22 +271,50 @@ impl<'a> Records<'a> {
         self.one(Family::Ended, &keys::ends(identity))
     }
 
-    /// Identities whose end is proven, in order.
-    pub fn proven_ends(&self, count_max: usize) -> Result<Vec<(Digest, Ended)>, StorageFault> {
-        let mut out = Vec::new();
-        let low = keys::ends_of_all();
-        let end = keys::after_prefix(&low);
-        for (key, bytes) in self
+    /// Identities whose end is proven or claimed, after one of them, in order, with the proven end.
+    pub fn ends_after(
+        &self,
+        after: Option<&Digest>,
+        count_max: usize,
+    ) -> Result<Vec<(Digest, Option<Ended>)>, StorageFault> {
+        let all = keys::ends_of_all();
+        let end = keys::after_prefix(&all);
+        let low = after.map_or_else(|| all.clone(), |after| keys::next(keys::ends(after)));
+        let pairs = self
             .0
-            .scan(Family::Ended, &low, end.as_deref(), count_max)?
-        {
-            let ends: Ends = of_stored(Family::Ended, &key, &bytes)?;
-            let identity = key.get(low.len()..).and_then(|key| key.try_into().ok());
+            .scan(Family::Ended, &low, end.as_deref(), count_max)?;
+        let row = |(key, bytes): &Pair| {
+            let ends: Ends = of_stored(Family::Ended, key, bytes)?;
+            let identity = key.get(all.len()..).and_then(|key| key.try_into().ok());
             let identity =
-                identity.ok_or_else(|| corrupt(Family::Ended, &key, "a key of another length"))?;
-            out.extend(ends.proven.map(|ended| (Digest(identity), ended)));
-        }
-        Ok(out)
+                identity.ok_or_else(|| corrupt(Family::Ended, key, "a key of another length"))?;
+            Ok((Digest(identity), ends.proven))
+        };
+        self.told(pairs.iter().map(row).collect())
+    }
+
+    /// Robots whose records speak against them, and how, after one of them, in order.
+    pub fn against_after(
+        &self,
+        after: Option<&Code>,
+        count_max: usize,
+    ) -> Result<Vec<(Code, Against)>, StorageFault> {
+        let end = keys::after_prefix(keys::AGAINST);
+        let low = match after {
+            Some(code) => keys::next(keys::against(code)),
+            None => keys::AGAINST.to_vec(),
+        };
+        let pairs = self
+            .0
+            .scan(Family::Index, &low, end.as_deref(), count_max)?;
+        let row = |(key, bytes): &Pair| {
+            let code = key.get(keys::AGAINST.len()..).unwrap_or_default();
+            let code = code.try_into().ok().map(|code| Code::from_key(&code));
+            let code = code.and_then(Result::ok);
+            let code = code.ok_or_else(|| corrupt(Family::Index, key, "it names no code"))?;
+            Ok((code, of_stored(Family::Index, key, bytes)?))
+        };
+        self.told(pairs.iter().map(row).collect())
     }
 
     /// A peer's claim that an identity ended.

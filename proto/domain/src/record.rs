@@ -32,5 +32,6 @@ pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
-    Before, Claim, Declared, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending, Robot, Stay,
+    Against, Before, Claim, Declared, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending,
+    Robot, Stay,
 };

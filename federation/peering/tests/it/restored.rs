@@ -99,10 +99,10 @@ impl Restored {
         let input = Input {
             verifier: self.own.prefix(),
             code: self.code,
-            issuer: Some(EvidenceInput {
-                bundle: PinnedBundle::of_state(peer.bundle.clone()).unwrap(),
-                evidence: Some(found.evidence.to_vec()),
-            }),
+            issuer: Some(EvidenceInput::of(
+                PinnedBundle::of_state(peer.bundle.clone()).unwrap(),
+                Some(found.evidence.to_vec()),
+            )),
             custodians: Vec::new(),
             known: Some(known),
             own_age_max: OWN_AGE_MAX,

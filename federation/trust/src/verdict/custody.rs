@@ -39,8 +39,38 @@ pub(super) struct Lost {
     pub(super) path: Vec<usize>,
 }
 
-/// Follows the robot from the issuer (party 0) to the registry that is responsible.
+/// Whither a registry's evidence leads: whose is needed to know where the robot is, if it is not there.
+pub fn leads_to(bundle: &PinnedBundle, proven: &ProvenEvidence) -> Option<Prefix> {
+    let robot = proven.robot()?;
+    let party = Party { bundle, proven };
+    let shown = robot.link().ok().flatten();
+    let next = if released(&party, robot) {
+        shown.and_then(|link| link.from)
+    } else if departed(&party, robot) {
+        away(&party, shown.as_ref()).map(|(_, next)| next)
+    } else {
+        None
+    };
+    next.filter(|next| !bundle.owns(next))
+}
+
+/// Follows the robot from the issuer (party 0) to the registry that is responsible. Which steps are shown is the bearer's choice:
+/// the registry that they lead to must be the one that every newest step on the way names.
 pub(super) fn locate(parties: &[Party<'_>]) -> Result<Located, Lost> {
+    let located = follow(parties)?;
+    match held_elsewhere(parties, &located.path) {
+        None => Ok(located),
+        Some((registry, holder)) => Err(Lost {
+            code: ReasonCode::CustodyMismatch,
+            detail: format!(
+                "{registry} shows the robot as with {holder}, where no step that is shown leads"
+            ),
+            path: located.path,
+        }),
+    }
+}
+
+fn follow(parties: &[Party<'_>]) -> Result<Located, Lost> {
     let mut path = vec![0];
     loop {
         // It begins with the issuer and only grows.
@@ -164,6 +194,22 @@ fn departed(party: &Party<'_>, robot: &ProvenRobot) -> bool {
             })
         }
     }
+}
+
+/// A registry on the way whose newest step, which its leaf itself shows, names a holder that the way does not pass: the step that
+/// led there was left out, and an older one followed.
+fn held_elsewhere(parties: &[Party<'_>], path: &[usize]) -> Option<(Prefix, Prefix)> {
+    let mut before = path.iter().map(|at| &parties[*at]);
+    before.find_map(|party| {
+        let link = party.proven.robot()?.link().ok().flatten()?;
+        let elsewhere = link.from.filter(|from| !party.bundle.owns(from))?;
+        let named = match link.step {
+            Step::Offer | Step::Accept | Step::Refuse | Step::Cancel => elsewhere,
+            _ => return None,
+        };
+        let shown = path.iter().any(|at| parties[*at].bundle.owns(&named));
+        (!shown).then(|| (party.bundle.primary(), named))
+    })
 }
 
 /// The step that led the robot away from a registry, and whither: the newest one shown or, when that is about a

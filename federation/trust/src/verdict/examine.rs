@@ -1,5 +1,6 @@
 //! How a verdict comes about: every input is opened, the robot is located, every fact argues for a value.
 
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::ModelStanding;
 use carnet_domain::record::event::Standing;
@@ -10,7 +11,7 @@ use carnet_domain::rules::lifecycle::State;
 use super::custody::Party;
 use super::{
     AHEAD_MAX, CheckpointUsed, ClauseUsed, EvidenceInput, Input, Purpose, Reason, ReasonCode,
-    VERDICT_VERSION, Value, Verdict, facts, words,
+    Silent, VERDICT_VERSION, Value, Verdict, facts, words,
 };
 use crate::bundle::PinnedBundle;
 use crate::evidence::{EvidenceError, ProvenEvidence, parse};
@@ -37,8 +38,14 @@ pub(crate) fn judge_with(
         state: None,
         custodian: None,
         heads: Vec::new(),
+        own_said: false,
+        of_heads: Vec::new(),
+        way: None,
     };
     let proofs = case.examine();
+    if !case.own_said {
+        case.own_record_alone();
+    }
     case.close(proofs)
 }
 
@@ -80,6 +87,12 @@ pub(super) struct Case<'a> {
     pub(super) custodian: Option<carnet_domain::bytes::code::Prefix>,
     /// Heads in the order issuer, custodians; `None` for what could not be opened.
     pub(super) heads: Vec<Option<CheckpointUsed>>,
+    /// How each registry's head goes with the one known.
+    pub(super) of_heads: Vec<(Prefix, Reason)>,
+    /// The registries on the way to the robot, once they are known.
+    pub(super) way: Option<Vec<Prefix>>,
+    /// Whether what the own country recorded of the robot was weighed.
+    pub(super) own_said: bool,
 }
 
 impl<'a> Case<'a> {
@@ -113,6 +126,12 @@ impl<'a> Case<'a> {
     }
 
     fn close(mut self, proofs: Option<Proofs>) -> Verdict {
+        for (registry, reason) in std::mem::take(&mut self.of_heads) {
+            let counts = self.way.as_ref().is_none_or(|way| way.contains(&registry));
+            if counts && !self.reasons.contains(&reason) {
+                self.reasons.push(reason);
+            }
+        }
         let worst = self.reasons.iter().map(|reason| reason.value).min();
         let value = match (worst, &proofs) {
             (Some(worst), _) => worst,
@@ -211,12 +230,22 @@ impl<'a> Case<'a> {
                 .for_each(|party| self.identities(Some(party)));
         }
         let located = self.follow(&parties, &all_seen);
+        self.way = located.as_ref().map(|located| {
+            let on_way = located.path.iter().map(|at| &parties[*at]);
+            on_way.map(|party| party.bundle.primary()).collect()
+        });
         self.model(standing.as_ref(), seen);
+        self.own_models();
         let located = located?;
         self.identities_shown(&parties, &located.path);
+        self.identity_agrees(&parties, &located.path);
         let record = &parties[located.record];
         let robot = record.proven.robot()?;
         let shown = self.state(record, robot, all_seen[located.record]);
+        if located.record != located.responsible {
+            let (party, seen) = (&parties[located.responsible], all_seen[located.responsible]);
+            self.holds_on_the_way(party, shown.as_ref(), seen);
+        }
         if let (Some(model), Some(shown)) = (&standing, &shown) {
             self.recalls(&model.recalls, shown, robot, seen, clause.filter(|_| !home));
             self.own_recalls(model, shown, robot);
@@ -224,6 +253,8 @@ impl<'a> Case<'a> {
         self.own_record(&parties, &all_seen, shown.as_ref());
         self.filing(robot);
         self.place(&parties, &located);
+        self.in_transfer();
+        self.detained();
         self.ground(&parties, &located);
         input.known.as_ref()?;
         Some(Proofs {
@@ -253,18 +284,34 @@ impl<'a> Case<'a> {
             );
         }
         let Some(bytes) = &given.evidence else {
-            self.unknown(
-                ReasonCode::NoEvidence,
-                format!("no evidence of {registry} was given"),
-            );
+            let why = match &given.silent {
+                Some(silent) => format!("{registry} does not answer: {}", silent.why),
+                None => format!("no evidence of {registry} was given"),
+            };
+            self.unknown(ReasonCode::NoEvidence, why);
             return None;
         };
+        if let Some(Silent {
+            since: Some(since),
+            why,
+        }) = &given.silent
+        {
+            let detail =
+                format!("{registry} does not answer, its answer of {since} is used: {why}");
+            self.argue(ReasonCode::DoesNotAnswer, Value::Valid, detail);
+        }
         let origin = given.bundle.origin();
         let proven = parse(bytes)
             .and_then(|evidence| evidence.verify(&given.bundle.bundle().log_key, &origin));
         match proven {
             Ok(proven) if *proven.code() == self.input.code => {
-                self.head(&registry, &proven);
+                let before = self.reasons.len();
+                self.head(&registry, &proven, given.taken.as_ref());
+                // How its head goes with the one known counts where it is needed to find the robot: whoever shows it where it is
+                // not might as well have left it out.
+                let said = self.reasons.split_off(before);
+                self.of_heads
+                    .extend(said.into_iter().map(|reason| (registry, reason)));
                 Some(proven)
             }
             Ok(proven) => {

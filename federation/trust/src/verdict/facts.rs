@@ -21,7 +21,9 @@ fn action(purpose: Purpose) -> ActionKind {
 
 /// Whether a hold stands in the way.
 pub(super) fn hold_blocks(hold: HoldKind, purpose: Purpose) -> bool {
-    blocks(hold, action(purpose))
+    // Whose papers do not match, or who is reported lost, is not waved through where that is looked at.
+    let at_border = matches!(hold, HoldKind::Review | HoldKind::Lost);
+    blocks(hold, action(purpose)) || (purpose == Purpose::BorderInspection && at_border)
 }
 
 /// Whether an open recall stands in the way.

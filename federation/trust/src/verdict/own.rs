@@ -2,15 +2,17 @@
 //! took in, and what it recorded itself about the robot.
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::custody::Step;
+use carnet_domain::custody::{Link, Step};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::event::Standing;
 
 use super::custody::{Located, Party};
 use super::examine::{Case, Seen};
+use super::weigh::set;
 use super::{AHEAD_MAX, Purpose, ReasonCode, Value, facts, words};
-use crate::evidence::{HeadOrder, ProvenEvidence, ProvenLink};
-use crate::known::{Doubt, Ground, KnownRobot, Source};
+use crate::evidence::{HeadOrder, ProvenEvidence, ProvenRobot};
+use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Source, Told};
+use crate::taken::TakenHead;
 
 impl Case<'_> {
     /// Whether anything is known at all, and as of when.
@@ -96,29 +98,40 @@ impl Case<'_> {
     }
 
     /// How a head goes with the one that the own country took in.
-    pub(super) fn head(&mut self, registry: &Prefix, proven: &ProvenEvidence) {
+    pub(super) fn head(
+        &mut self,
+        registry: &Prefix,
+        proven: &ProvenEvidence,
+        taken: Option<&TakenHead>,
+    ) {
         let Some(known) = &self.input.known else {
             return;
         };
+        // The own country's word about this very head stands for what joins it to the one known.
+        let taken = taken.is_some_and(|taken| taken.is_of(proven));
         let head = known.registries.get(registry).and_then(|known| known.head);
         let Some(head) = head else {
             // A node asks the peer itself; with a pack there is nobody to ask, and a head that is not in it is not known.
-            if known.source == Source::Pack {
+            if known.source == Source::Pack && !taken {
                 let detail = format!("the pack names no head of {registry}: save a newer one");
                 self.unknown(ReasonCode::HeadNotJoined, detail);
             }
             return;
         };
         let (size, seen) = (proven.size(), head.size);
+        let own = *registry == self.input.verifier;
         match (proven.against(head.size, &head.root, head.time), known.source) {
             (HeadOrder::Same | HeadOrder::Extends, _) => {}
-            // What a file shows of others may be older than the pack; how old it may be is the clause's affair.
-            (HeadOrder::Older, Source::Pack) if *registry != self.input.verifier => {}
-            // Of our own robots the pack says little more than what head there is: before it, holds may be missing.
+            (HeadOrder::Older, Source::Pack) if own => self.older_own_head(proven, seen),
+            // How old what a file shows of others may be, is the clause's affair; that it is of the history known is not.
+            (HeadOrder::Older | HeadOrder::NotJoined, Source::Pack) if taken => {}
             (HeadOrder::Older, Source::Pack) => self.argue(
                 ReasonCode::OlderHead,
                 Value::Stale,
-                format!("{size} leaves of {registry} are shown, the pack was made after {seen}: ask for newer evidence"),
+                format!(
+                    "{size} leaves of {registry} are shown, {seen} were taken in when the pack was made, and nothing says that \
+                     those were too: ask for newer evidence"
+                ),
             ),
             (HeadOrder::Older, Source::Store) => self.argue(
                 ReasonCode::OlderHead,
@@ -146,20 +159,69 @@ impl Case<'_> {
         }
     }
 
+    /// The own country's evidence from before the pack was made. The pack names every robot that its record speaks against: of
+    /// another, what was true then is true still, but for recalls since, which the robot may have come to match since.
+    fn older_own_head(&mut self, proven: &ProvenEvidence, seen: u64) {
+        let (me, size) = (self.input.verifier, proven.size());
+        let Some(known) = &self.input.known else {
+            return;
+        };
+        let since = if known.may_speak_against(&self.input.code) {
+            "what it records of the robot now speaks against it, or may"
+        } else if self.recalled_since(proven) {
+            "the robot's model was recalled, maybe since"
+        } else {
+            return;
+        };
+        self.argue(
+            ReasonCode::OlderHead,
+            Value::Stale,
+            format!("{size} leaves of {me} are shown, the pack was made after {seen}, and {since}: ask for newer evidence"),
+        );
+    }
+
+    /// Whether a recall of the model binds that evidence does not name: not with the model, nor as owed or remedied.
+    fn recalled_since(&self, proven: &ProvenEvidence) -> bool {
+        let id = self.input.code.model_id();
+        let standing = proven.robot().map(ProvenRobot::standing);
+        let standing = standing.and_then(|shown| shown.ok().flatten());
+        let named = |recall: &KnownRecall| {
+            let of_model = proven.model().is_some_and(|model| {
+                let mut recalls = model.recalls.iter();
+                recalls.any(|notice| *notice == recall.notice)
+            });
+            let id = &recall.notice.id;
+            let of_robot = standing
+                .as_ref()
+                .is_some_and(|shown| shown.owed.contains(id) || shown.remedied.contains(id));
+            of_model || of_robot
+        };
+        let known = self.input.known.iter().flat_map(|known| &known.recalls);
+        let mut touching = known.filter(|recall| recall.models.contains(&id));
+        touching.any(|recall| !named(recall))
+    }
+
     /// Whatever the own country knows of the end of the code, body, parts or key that a registry shows is final, at any age.
     pub(super) fn identities(&mut self, party: Option<&Party<'_>>) {
         let Some(known) = &self.input.known else {
             return;
         };
-        let code = ("code", Subject::robot(&self.input.code).key());
+        let robot = Subject::robot(&self.input.code).key();
+        let code = ("code", robot);
         let shown = party.map(|party| party.proven.identities());
         let shown = shown
             .into_iter()
             .flatten()
             .map(|shown| ("body, part or key", shown));
         let keys: Vec<_> = std::iter::once(code).chain(shown).collect();
+        let mut perhaps = None;
         for (what, key) in keys {
             let Some(ending) = known.robots.get(&key).and_then(|robot| robot.ended) else {
+                // Of an own code the own evidence tells.
+                let own = key == robot && self.input.code.prefix() == self.input.verifier;
+                if known.told(&key) == Told::Perhaps && !own {
+                    perhaps = perhaps.or(Some(what));
+                }
                 continue;
             };
             let (by, state) = (ending.by, ending.state.name());
@@ -171,6 +233,13 @@ impl Case<'_> {
             );
             // The others ended with it.
             return;
+        }
+        if let Some(what) = perhaps {
+            let me = self.input.verifier;
+            self.unknown(
+                ReasonCode::NoPack,
+                format!("{me} recorded something of its {what}, or of one like it, which has no room in the pack: ask online"),
+            );
         }
     }
 
@@ -188,6 +257,51 @@ impl Case<'_> {
         }
     }
 
+    /// Body, key and manufacture are the same in every record on the way, as far as a registry keeps them: it never changes what
+    /// the issuer vouches for.
+    pub(super) fn identity_agrees(&mut self, parties: &[Party<'_>], path: &[usize]) {
+        let of = |at: &usize| {
+            let party = &parties[*at];
+            let fixed = party.proven.robot().map(ProvenRobot::fixed);
+            (party.bundle.primary(), fixed.unwrap_or_default())
+        };
+        let mut all = path.iter().map(of);
+        let Some((issuer, first)) = all.next() else {
+            return;
+        };
+        for (registry, other) in all {
+            if let Some(what) = first.differs(&other) {
+                self.unknown(
+                    ReasonCode::CustodyMismatch,
+                    format!("{issuer} and {registry} show robots that differ in {what}"),
+                );
+            }
+        }
+    }
+
+    /// Where the robot's newest transfer stands by the own record: for people, who must know what comes next.
+    pub(super) fn in_transfer(&mut self) {
+        let now = self.now;
+        let transfer = self.own_word().and_then(|own| own.transfer.as_ref());
+        if let Some(words) = transfer.map(|transfer| transfer.words(now)) {
+            self.argue(ReasonCode::InTransfer, Value::Valid, words);
+        }
+    }
+
+    /// What the own country detained at its border is not let in, and neither works nor is sold here.
+    pub(super) fn detained(&mut self) {
+        let here = matches!(
+            self.purpose,
+            Purpose::BorderInspection | Purpose::Operation | Purpose::MarketAccess
+        );
+        let (me, seen) = (self.input.verifier, self.known_seen());
+        let why = self.own_word().and_then(|own| own.detained);
+        if let Some(why) = why.filter(|_| here) {
+            let detail = format!("{me} detained it: {}", why.name());
+            self.block(ReasonCode::Detained, seen, detail);
+        }
+    }
+
     /// Holds that stand in the own country's record, wherever the robot is, beside those that are shown: as the own registry
     /// knows it, and as its own evidence has it, which a pack does not repeat.
     pub(super) fn own_record(
@@ -196,6 +310,7 @@ impl Case<'_> {
         all_seen: &[Seen],
         shown: Option<&Standing>,
     ) {
+        self.own_said = true;
         let me = self.input.verifier;
         let own = self.own_word().map(|own| own.holds.clone());
         let mut stand = vec![(own.unwrap_or_default(), self.known_seen())];
@@ -207,7 +322,7 @@ impl Case<'_> {
             match robot.standing() {
                 Ok(standing) => {
                     let holds = standing.into_iter().flat_map(|standing| standing.holds);
-                    stand.push((holds.map(|hold| hold.kind).collect(), *seen));
+                    stand.push((holds.collect(), *seen));
                 }
                 Err(error) => self.unknown(
                     ReasonCode::HiddenField,
@@ -218,12 +333,19 @@ impl Case<'_> {
         let shows = |kind| shown.is_some_and(|shown| shown.holds.iter().any(|h| h.kind == kind));
         for (holds, seen) in stand {
             for hold in holds {
-                if facts::hold_blocks(hold, self.purpose) && !shows(hold) {
-                    let detail = format!("{me} recorded {}", hold.name());
+                if facts::hold_blocks(hold.kind, self.purpose) && !shows(hold.kind) {
+                    let detail = format!("{me} recorded {}", set(&hold));
                     self.block(ReasonCode::BlockingHold, seen, detail);
                 }
             }
         }
+    }
+
+    /// What the own country recorded counts also where others are silent, and where the robot is not found.
+    pub(super) fn own_record_alone(&mut self) {
+        self.in_transfer();
+        self.own_record(&[], &[], None);
+        self.detained();
     }
 
     /// Whether the robot may be sold where it is: not where it was admitted for a time only.
@@ -252,13 +374,31 @@ impl Case<'_> {
         }
         // At home it is sold where its owner is recorded, abroad for a time or for good.
         let first_stay = located.path.len() == 2 && parties[0].bundle.owns(&me);
-        let admitted = |link: &ProvenLink| link.link().step == Step::Admit;
-        let never_left = located.responsible == 0 && !holder.proven.links().iter().any(admitted);
+        // By the newest step, which the leaf itself shows: which earlier ones are shown is the bearer's choice.
+        let newest = holder.proven.robot().map(ProvenRobot::link);
+        let never_left = located.responsible == 0
+            && match newest {
+                Some(Ok(Some(link))) => never_left(&link),
+                Some(Ok(None)) => true,
+                Some(Err(_)) | None => false,
+            };
         if !first_stay && !never_left {
             self.unknown(
                 ReasonCode::HereForATime,
                 format!("whether {registry} admitted it for good is not shown"),
             );
         }
+    }
+}
+
+/// Whether a robot whose newest step this is has always been with the registry that registered it: nobody offered it before the
+/// first epoch, and it is with its exporter until it departs.
+fn never_left(newest: &Link) -> bool {
+    match newest.step {
+        Step::Register => newest.epoch == 0,
+        Step::Offer | Step::Accept | Step::Refuse | Step::Cancel => newest.epoch == 1,
+        // Sent back unadmitted from its first way.
+        Step::Return => newest.epoch == 2,
+        Step::Depart | Step::Detain | Step::Admit => false,
     }
 }

@@ -4,7 +4,7 @@ use carnet_domain::log::leaf::SlotError;
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::record::event::{Manufacture, Other, Software, Standing};
 use carnet_domain::record::peer::Clause;
-use carnet_domain::record::{ModelStanding, RecallNotice};
+use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Hold, ModelStanding, RecallNotice};
 
 use super::custody::{Located, Lost, Party, locate};
 use super::examine::{Case, Seen};
@@ -80,15 +80,29 @@ impl Case<'_> {
             );
             return;
         };
-        if let Some((code, value)) = facts::approval(model.approval, self.purpose) {
-            let detail = format!("type approval is {}", model.approval.name());
+        self.standing_of_model(model.approval, model.enterprise, seen);
+    }
+
+    /// Approval and maker's standing of an own model, as the own country knows them: its evidence may be older.
+    pub(super) fn own_models(&mut self) {
+        let (input, seen) = (self.input, self.known_seen());
+        let id = input.code.model_id();
+        let mut models = input.known.iter().flat_map(|known| &known.models);
+        if let Some(model) = models.find(|model| model.id == id) {
+            self.standing_of_model(model.approval, model.maker, seen);
+        }
+    }
+
+    fn standing_of_model(&mut self, approval: ApprovalStatus, maker: EnterpriseStatus, seen: Seen) {
+        if let Some((code, value)) = facts::approval(approval, self.purpose) {
+            let detail = format!("type approval is {}", approval.name());
             match value {
                 Value::Invalid => self.block(code, seen, detail),
                 value => self.argue(code, value, detail),
             }
         }
-        if let Some(value) = facts::maker(model.enterprise, self.purpose) {
-            let detail = format!("the maker is {}", model.enterprise.name());
+        if let Some(value) = facts::maker(maker, self.purpose) {
+            let detail = format!("the maker is {}", maker.name());
             match value {
                 Value::Invalid => self.block(ReasonCode::MakerNotActive, seen, detail),
                 value => self.argue(ReasonCode::MakerNotActive, value, detail),
@@ -145,14 +159,40 @@ impl Case<'_> {
         }
         for hold in &shown.holds {
             if facts::hold_blocks(hold.kind, self.purpose) {
-                self.block(
-                    ReasonCode::BlockingHold,
-                    seen,
-                    format!("{registry}: {} since {}", hold.kind.name(), hold.since),
-                );
+                let detail = format!("{registry} shows {}", set(hold));
+                self.block(ReasonCode::BlockingHold, seen, detail);
             }
         }
         Some(shown)
+    }
+
+    /// Holds in the record of the registry to which the robot is released, beside those of the one that released it: whoever is
+    /// responsible records what happens on the way.
+    pub(super) fn holds_on_the_way(
+        &mut self,
+        party: &Party<'_>,
+        shown: Option<&Standing>,
+        seen: Seen,
+    ) {
+        let registry = party.bundle.primary();
+        let standing = party.proven.robot().map(ProvenRobot::standing);
+        let holds = match standing {
+            Some(Ok(Some(standing))) => standing.holds,
+            Some(Err(error)) => {
+                let detail = format!("state and holds in {registry}: {error}");
+                self.unknown(ReasonCode::HiddenField, detail);
+                return;
+            }
+            // It knows only the custody of the robot.
+            Some(Ok(None)) | None => return,
+        };
+        let said = |kind| shown.is_some_and(|shown| shown.holds.iter().any(|h| h.kind == kind));
+        for hold in holds.iter().filter(|hold| !said(hold.kind)) {
+            if facts::hold_blocks(hold.kind, self.purpose) {
+                let detail = format!("{registry} shows {}", set(hold));
+                self.block(ReasonCode::BlockingHold, seen, detail);
+            }
+        }
     }
 
     /// Recalls in force for the model that this robot owes.
@@ -254,6 +294,12 @@ impl Case<'_> {
         };
         self.unknown(ReasonCode::CustodyMismatch, detail);
     }
+}
+
+/// A hold with who set it, which is seldom who shows it, and when.
+pub(super) fn set(hold: &Hold) -> String {
+    let (kind, setter, since) = (hold.kind.name(), &hold.setter, hold.since);
+    format!("{kind}, set by {setter}, since {since}")
 }
 
 fn needed<T>(shown: Result<Option<T>, SlotError>, name: &str) -> Result<T, String> {

@@ -7,9 +7,13 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Predicate, Severity};
+use carnet_domain::record::{
+    ApprovalStatus, EnterpriseStatus, Hold, Holder, Predicate, Setter, Severity,
+};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::Reason;
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
 use carnet_trust::known::{Doubt, Ending, Ground, KnownRecall, KnownRobot, Source};
@@ -247,6 +251,9 @@ fn custody_cases() -> Vec<Case> {
     admit(&mut a, 2);
     let home = at_home(&mut a, code);
     out.push(("home code, back home", home, soon(&[&a, &b])));
+    done(&a.deliver(&mut b));
+    let input = asks(&mut b, &mut a, code);
+    out.push(("came home, its importer asks", input, soon(&[&a, &b])));
 
     let (mut a, mut b) = two();
     export(&mut a, &mut b, code, 1);
@@ -434,6 +441,22 @@ pub(crate) fn doubt(input: &mut Input, registry: Prefix, doubt: Doubt) {
     known.doubt = Some(doubt);
 }
 
+/// A report of theft by the police of a country.
+pub(crate) fn stolen(prefix: Prefix) -> Hold {
+    Hold {
+        kind: HoldKind::Theft,
+        setter: Setter {
+            prefix,
+            party: Holder::Office {
+                name: "police/hamburg".into(),
+            },
+            role: Role::Regulator,
+        },
+        reason: String::new(),
+        since: carnet_kit::beginning(),
+    }
+}
+
 /// What the verifier's own country knows, and what of it is missing or old.
 fn known_cases() -> Vec<Case> {
     let (mut a, mut b) = two();
@@ -504,9 +527,29 @@ fn known_cases() -> Vec<Case> {
     push("admitted, a part of it ended with another", &|input| {
         knows(input).robots.entry(part).or_default().ended = Some(ending);
     });
+    let stolen = stolen(b.prefix);
     push("admitted, stolen by our own record", &|input| {
         let own = knows(input).robots.entry(key).or_default();
-        own.holds.push(HoldKind::Theft);
+        own.holds.push(stolen.clone());
+    });
+    push(
+        "admitted, stolen by our own record, issuer silent",
+        &|input| {
+            let own = knows(input).robots.entry(key).or_default();
+            own.holds.push(stolen.clone());
+            input.issuer.as_mut().expect("an issuer").evidence = None;
+        },
+    );
+    push("admitted, issuer does not answer any more", &|input| {
+        let silent = carnet_trust::verdict::Silent {
+            since: Some(carnet_kit::beginning()),
+            why: "refused".into(),
+        };
+        input.issuer.as_mut().expect("an issuer").silent = Some(silent);
+    });
+    push("admitted, detained by our own border", &|input| {
+        let own = knows(input).robots.entry(key).or_default();
+        own.detained = Some(Reason::DisclosureDiffers);
     });
     push("admitted, recalled by our own regulator", &|input| {
         knows(input).recalls.push(KnownRecall {

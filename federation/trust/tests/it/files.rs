@@ -4,22 +4,29 @@
 use std::collections::BTreeSet;
 
 use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::rejection::Reason;
 use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
 use carnet_trust::evidence::Evidence;
-use carnet_trust::known::{Doubt, Ending, KnownRobot, Source};
+use carnet_trust::known::{
+    Doubt, Ending, KnownHead, KnownModel, KnownRobot, Source, key_of_record,
+};
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
 };
 use carnet_trust::pack::{OpenedPack, PACK_VERSION, Pack, PackError, PackPeer};
 use carnet_trust::pins::{Pin, PinError, Pins};
-use carnet_trust::verdict::{Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, judge};
+use carnet_trust::sieve::{Keys, Sieve};
+use carnet_trust::taken::{SignedTaking, TakenHead, Taking};
+use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, judge};
 
 use crate::story::*;
 
@@ -45,6 +52,7 @@ fn party(country: &Country, evidence: Option<Vec<u8>>) -> FileParty {
         registry: country.prefix,
         bundle: Some(signed(country, &country.bundle_of(1))),
         evidence: evidence.map(Blob),
+        taken: None,
     }
 }
 
@@ -82,7 +90,9 @@ fn pack_of(country: &Country, peers: &[&Country]) -> Pack {
         }),
         peers: peers.iter().map(peer).collect(),
         robots: telling.map(|(key, robot)| (*key, robot.clone())).collect(),
+        others: None,
         recalls: known.recalls.clone(),
+        models: known.models.clone(),
     }
 }
 
@@ -90,6 +100,22 @@ fn signed_pack(pack: &Pack, key: &SecretKey) -> Vec<u8> {
     let content = pack.to_bytes();
     let signature = key.sign(&Pack::message(&content));
     Pack::to_file(content, signature)
+}
+
+/// What `own` says of the head of evidence of `of` that it passes on: that it is the one it knows, or extends it.
+fn taken(own: &Country, of: &Country, given: Option<&EvidenceInput>) -> SignedTaking {
+    let evidence = given.and_then(|given| given.evidence.as_ref());
+    let evidence = Evidence::from_bytes(evidence.expect("evidence")).expect("canonical");
+    let proven = evidence.verify(&of.key("log").public(), &origin(of));
+    let proven = proven.expect("it holds");
+    let known = KnownHead {
+        size: proven.size(),
+        root: *proven.checkpoint().root(),
+        time: proven.time(),
+    };
+    let taking = Taking::of(own.prefix, 0, own.clock, &proven, &known).expect("the same head");
+    let signature = own.key("log").sign(&taking.message());
+    SignedTaking { taking, signature }
 }
 
 /// The file of a robot of `a` that was admitted by `b`, `b`'s pack, what both were made from, and when.
@@ -111,15 +137,16 @@ fn saved() -> Saved {
     done(&a.deliver(&mut b));
     input.known = Some(known(&b));
     let now = soon(&[&a, &b]);
-    let evidence = |input: Option<&carnet_trust::verdict::EvidenceInput>| {
-        input.and_then(|input| input.evidence.clone())
-    };
+    let evidence = |input: Option<&EvidenceInput>| input.and_then(|input| input.evidence.clone());
     let file = EvidenceFile {
         version: FILE_VERSION,
         verifier: b.prefix,
         code,
         saved_at: now,
-        issuer: Some(party(&a, evidence(input.issuer.as_ref()))),
+        issuer: Some(FileParty {
+            taken: Some(taken(&b, &a, input.issuer.as_ref())),
+            ..party(&a, evidence(input.issuer.as_ref()))
+        }),
         custodians: vec![party(&b, evidence(input.custodians.first()))],
     };
     let pack = pack_of(&b, &[&a]);
@@ -176,6 +203,12 @@ fn online_and_offline_give_the_same_verdict() {
         let head = saved.pack.head;
         let own = known.registries.entry(saved.b.prefix).or_default();
         own.head = head;
+    }
+    let signed = saved.file.issuer.as_ref().and_then(|it| it.taken.clone());
+    if let Some(issuer) = &mut saved.input.issuer {
+        let word = signed.and_then(|signed| TakenHead::verify(&pinned(&saved.b), &signed));
+        assert!(word.is_some(), "signed by the own log key");
+        issuer.taken = word;
     }
     let pack = saved.open(&saved.pack);
     for purpose in Purpose::ALL {
@@ -320,7 +353,7 @@ fn what_broke_is_named() {
     );
     starts(
         forged(&|file| file.version = 7),
-        "the file has version 7, known is 2",
+        "the file has version 7, known is 3",
     );
 }
 
@@ -427,7 +460,7 @@ fn packs(saved: &Saved) -> Vec<(&'static str, Pack, Purpose, &'static str)> {
         pack.robots = vec![(key, ended.clone())];
     });
     let held = KnownRobot {
-        holds: vec![HoldKind::Theft],
+        holds: vec![crate::cases::stolen(saved.b.prefix)],
         ..KnownRobot::default()
     };
     push("stolen", operation, "INVALID | BLOCKING_HOLD", &|pack| {
@@ -440,19 +473,29 @@ fn packs(saved: &Saved) -> Vec<(&'static str, Pack, Purpose, &'static str)> {
         pack.whole = false
     });
     push(
-        "older than the evidence",
+        "the peer is none any more",
         operation,
-        "INDETERMINATE | HEAD_NOT_JOINED",
-        &|pack| {
-            let head = pack.peers[0].head.as_mut().expect("a head");
-            head.size = 2;
-        },
-    );
-    push(
-        "the peer was never heard of",
-        operation,
-        "INDETERMINATE | HEAD_NOT_JOINED",
+        "INDETERMINATE | NO_AGREEMENT",
         &|pack| pack.peers.clear(),
+    );
+    push("detained", operation, "INVALID | DETAINED", &|pack| {
+        let detained = KnownRobot {
+            detained: Some(Reason::DisclosureDiffers),
+            ..KnownRobot::default()
+        };
+        pack.robots = vec![(key, detained)];
+    });
+    let others = |pack: &mut Pack, key: Digest| {
+        let mut keys = Keys::salted(pack.salt());
+        keys.add(&key);
+        pack.robots.clear();
+        pack.others = keys.pack();
+    };
+    push(
+        "something without a row",
+        operation,
+        "INDETERMINATE | NO_PACK",
+        &|pack| others(pack, key),
     );
     out
 }
@@ -471,28 +514,287 @@ fn what_the_pack_knows_counts_whatever_the_bearer_says() {
     }
 }
 
-/// A bearer who keeps the file of this morning: what his own country recorded since is in no pack, but the pack says that more
-/// was recorded.
-#[test]
-fn own_evidence_from_before_the_pack_is_not_used() {
-    let mut saved = saved();
-    hold(&mut saved.b, "regulator", saved.file.code, HoldKind::Theft);
-    saved.b.close();
-    let pack = Pack {
-        robots: Vec::new(),
-        ..pack_of(&saved.b, &[&saved.a])
-    };
-    let (pack, file) = (saved.open(&pack), saved.file.to_file());
-    for purpose in Purpose::ALL {
-        let found = verify_file(&file, &saved.pins(), Some(&pack), None, *purpose, saved.now);
-        let found = outcome(found);
-        assert!(!found.starts_with("VALID"), "{purpose:?}: {found}");
-        let why = "OLDER_HEAD: ";
-        assert!(found.contains(why), "{purpose:?}: {found}");
+/// The file of a robot of `own` at home, and what is verified with it later: the pack that `own` makes then, changed.
+struct OwnFile {
+    own: Country,
+    code: Code,
+    file: Vec<u8>,
+}
+
+impl OwnFile {
+    fn of(mut own: Country, code: Code) -> Self {
+        let input = at_home(&mut own, code);
+        let issuer = party(&own, input.issuer.and_then(|issuer| issuer.evidence));
+        let file = EvidenceFile {
+            version: FILE_VERSION,
+            verifier: own.prefix,
+            code,
+            saved_at: own.clock,
+            issuer: Some(issuer),
+            custodians: Vec::new(),
+        };
+        Self {
+            own,
+            code,
+            file: file.to_file(),
+        }
     }
-    let (operation, now) = (Purpose::Operation, saved.now);
-    let found = verify_file(&file, &saved.pins(), Some(&pack), None, operation, now);
-    starts(outcome(found), "STALE | OLDER_HEAD");
+
+    /// What the file is worth by the pack made after `then`.
+    fn after(
+        &self,
+        then: &dyn Fn(&mut Country, Code),
+        change: &dyn Fn(&mut Pack),
+        purpose: Purpose,
+    ) -> String {
+        let mut own = self.own.clone();
+        // Something is always written, of others too.
+        own.must("maker", own.register(77));
+        then(&mut own, self.code);
+        own.close();
+        let mut pack = pack_of(&own, &[]);
+        change(&mut pack);
+        let pins = pins(&own, &[&own]);
+        let pack = OpenedPack::open(&signed_pack(&pack, &own.key("log")), &pins).expect("a pack");
+        let now = soon(&[&own]);
+        outcome(verify_file(
+            &self.file,
+            &pins,
+            Some(&pack),
+            None,
+            purpose,
+            now,
+        ))
+    }
+}
+
+fn own_file() -> OwnFile {
+    let (a, _) = two();
+    let code = a.code(1);
+    OwnFile::of(a, code)
+}
+
+/// The file of this morning is judged by the pack of noon, which names what was recorded in between.
+#[test]
+fn own_evidence_from_before_the_pack_is_judged_by_what_the_pack_names() {
+    let file = own_file();
+    let purpose = Purpose::SecondHandPurchase;
+    let after = |then: &dyn Fn(&mut Country, Code)| file.after(then, &|_| {}, purpose);
+    assert_eq!(after(&|_, _| {}), "VALID", "nothing was recorded of it");
+    starts(
+        after(&|own, code| hold(own, "regulator", code, HoldKind::Theft)),
+        "INVALID | BLOCKING_HOLD: 86 recorded Theft",
+    );
+    starts(
+        after(&|own, code| scrap(own, code)),
+        "INVALID | FINAL_STATE",
+    );
+    let declared = |pack: &mut Pack| {
+        let mut hold = crate::cases::stolen(pack.registry);
+        hold.kind = HoldKind::EndOfLifePending;
+        let row = KnownRobot {
+            holds: vec![hold],
+            ..KnownRobot::default()
+        };
+        pack.robots = vec![(Subject::robot(&file.code).key(), row)];
+    };
+    starts(
+        file.after(&|_, _| {}, &declared, purpose),
+        "INVALID | BLOCKING_HOLD: 86 recorded EndOfLifePending",
+    );
+    starts(
+        after(&|own, _| {
+            own.must(
+                "regulator",
+                Command::SetModelStatus {
+                    id: own.model("0001", "100002"),
+                    status: carnet_domain::record::ApprovalStatus::Withdrawn,
+                    reason: "test".into(),
+                },
+            );
+        }),
+        "INVALID | APPROVAL_WITHDRAWN",
+    );
+    // A recall since: whether a part was fitted since that it names, the file does not show.
+    let lot = carnet_domain::record::Predicate {
+        part_lot: "LOT-OF-NONE".into(),
+        ..carnet_domain::record::Predicate::all()
+    };
+    let notice = recall("R-1", carnet_domain::record::Severity::StopUse, lot);
+    starts(
+        after(&|own, _| open_recall(own, notice.clone())),
+        "STALE | OLDER_HEAD: ",
+    );
+    // It left the country, or was retired: what the file says of it is not so any more.
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let left = OwnFile::of(a.clone(), code);
+    export(&mut a, &mut b, code, 1);
+    let found = left.after(&|own, _| *own = a.clone(), &|_| {}, Purpose::Operation);
+    starts(found, "STALE | OLDER_HEAD: ");
+}
+
+/// Where there are too many robots for a row each, one of the set is not judged by older evidence; the others are.
+#[test]
+fn a_robot_without_a_row_is_found_in_the_set() {
+    let file = own_file();
+    let stolen = |own: &mut Country, code: Code| hold(own, "regulator", code, HoldKind::Theft);
+    let robot = Subject::robot(&file.code).key();
+    for key in [robot, key_of_record(&robot)] {
+        let full = |pack: &mut Pack| {
+            let mut keys = Keys::salted(pack.salt());
+            keys.add(&key);
+            pack.robots.clear();
+            pack.others = keys.pack();
+        };
+        let found = file.after(&stolen, &full, Purpose::Operation);
+        starts(found, "STALE | OLDER_HEAD: ");
+    }
+    let others = |pack: &mut Pack| {
+        let mut keys = Keys::salted(pack.salt());
+        (0..100_000_u32)
+            .for_each(|n| keys.add(&carnet_domain::bytes::digest::sha256(&[&n.to_be_bytes()])));
+        pack.others = keys.pack();
+        let set = pack
+            .others
+            .as_ref()
+            .map(|others| Sieve::open(pack.salt(), others));
+        assert!(set.expect("packed").expect("opened").one_in() > 100_000);
+    };
+    let found = file.after(&|_, _| {}, &others, Purpose::Operation);
+    assert_eq!(found, "VALID");
+}
+
+/// Of another registry only a head counts that our own is known to have taken in: the one in the pack, or one of which it says so.
+#[test]
+fn a_peers_head_counts_when_our_own_country_took_it_in() {
+    let saved = saved();
+    let file = |change: &dyn Fn(&mut FileParty)| {
+        let mut file = saved.file.clone();
+        file.issuer.iter_mut().for_each(change);
+        file.to_file()
+    };
+    let with_head = |size: Option<u64>| {
+        let mut pack = saved.pack.clone();
+        if let (Some(size), Some(head)) = (size, pack.peers[0].head.as_mut()) {
+            head.size = size;
+            head.root = nothing();
+        }
+        pack
+    };
+    let says = |pack: &Pack, file: &[u8]| {
+        let pack = saved.open(pack);
+        let (purpose, now) = (Purpose::Operation, saved.now);
+        outcome(verify_file(
+            file,
+            &saved.pins(),
+            Some(&pack),
+            None,
+            purpose,
+            now,
+        ))
+    };
+    let silent = file(&|issuer| issuer.taken = None);
+    let whole = saved.file.to_file();
+    for (size, without) in [
+        (1 << 20, "STALE | OLDER_HEAD: "),
+        (2, "INDETERMINATE | HEAD_NOT_JOINED: "),
+    ] {
+        let pack = with_head(Some(size));
+        assert_eq!(says(&pack, &whole), "VALID", "{size}");
+        starts(says(&pack, &silent), without);
+        // Another's word, or our word about another head, is none.
+        let theirs = file(&|issuer| {
+            let key = saved.a.key("log");
+            let word = issuer.taken.as_mut().expect("our word");
+            word.signature = key.sign(&word.taking.message());
+        });
+        let another = file(&|issuer| {
+            let key = saved.b.key("log");
+            let word = issuer.taken.as_mut().expect("our word");
+            word.taking.root = nothing();
+            word.signature = key.sign(&word.taking.message());
+        });
+        let later_life = file(&|issuer| {
+            let key = saved.b.key("log");
+            let word = issuer.taken.as_mut().expect("our word");
+            word.taking.incarnation = 1;
+            word.signature = key.sign(&word.taking.message());
+        });
+        for lie in [theirs, another, later_life] {
+            starts(says(&pack, &lie), without);
+        }
+    }
+    // Of two roots of one size, our word for one does not make the other good.
+    let mut pack = saved.pack.clone();
+    let size = Evidence::from_bytes(
+        &saved
+            .file
+            .issuer
+            .as_ref()
+            .and_then(|i| i.evidence.clone())
+            .expect("evidence")
+            .0,
+    )
+    .expect("canonical")
+    .map_head
+    .index
+        + 1;
+    pack.peers[0].head = Some(KnownHead {
+        size,
+        root: nothing(),
+        time: saved.now,
+    });
+    starts(says(&pack, &whole), "INDETERMINATE | OTHER_HISTORY: ");
+}
+
+/// The own bundle says which key signs the pack: one that ended is as old as that of any other country.
+#[test]
+fn an_own_bundle_that_ended_makes_every_verdict_stale() {
+    let saved = saved();
+    let mut bundle = saved.b.bundle_of(2);
+    bundle.valid_to = TimeMs(saved.now.0 - 1);
+    let own = Pin::of_bundle(&signed(&saved.b, &bundle)).expect("signed by its roots");
+    let pins = Pins::new(saved.b.prefix, vec![pin(&saved.a), own], OWN_AGE_MAX).expect("pins");
+    let pack = OpenedPack::open(&signed_pack(&saved.pack, &saved.b.key("log")), &pins);
+    let pack = pack.expect("a pack");
+    // Also of a robot of which the own country shows nothing.
+    let mut file = saved.file.clone();
+    file.custodians.clear();
+    for (file, purpose) in [
+        (&saved.file, Purpose::Operation),
+        (&file, Purpose::ImportPermit),
+    ] {
+        let found = verify_file(
+            &file.to_file(),
+            &pins,
+            Some(&pack),
+            None,
+            purpose,
+            saved.now,
+        );
+        let found = outcome(found);
+        assert!(!found.starts_with("VALID"), "{found}");
+        assert!(
+            found.contains("TOO_OLD: the bundle of 49 was valid until"),
+            "{found}"
+        );
+    }
+}
+
+/// What the own country knows of its models counts beside what older evidence of it shows.
+#[test]
+fn a_pack_with_a_model_that_fell_is_believed() {
+    let file = own_file();
+    let fallen = |pack: &mut Pack| {
+        pack.models.push(KnownModel {
+            id: file.code.model_id(),
+            approval: carnet_domain::record::ApprovalStatus::Approved,
+            maker: carnet_domain::record::EnterpriseStatus::StruckOff,
+        });
+    };
+    let found = file.after(&|_, _| {}, &fallen, Purpose::MarketAccess);
+    starts(found, "INVALID | MAKER_NOT_ACTIVE");
 }
 
 /// A hold that the issuer told us stands in our record, and our pack repeats it, whatever older word of his the bearer shows.
@@ -503,11 +805,19 @@ fn holds_that_a_peer_told_us_count() {
     done(&saved.a.deliver(&mut saved.b));
     let pack = saved.open(&pack_of(&saved.b, &[&saved.a]));
     let key = Subject::robot(&saved.file.code).key();
-    assert_eq!(pack.known().robots[&key].holds, [HoldKind::Theft]);
+    let holds = pack.known().robots[&key].holds.iter();
+    let holds: Vec<_> = holds.map(|hold| (hold.kind, hold.setter.prefix)).collect();
+    assert_eq!(holds, [(HoldKind::Theft, saved.a.prefix)]);
     let (operation, now) = (Purpose::Operation, saved.now);
     let file = saved.file.to_file();
     let found = verify_file(&file, &saved.pins(), Some(&pack), None, operation, now);
-    starts(outcome(found), "INVALID | BLOCKING_HOLD: 49 recorded Theft");
+    // Who set it is named, not who shows it: that is whom to call.
+    let expected = "INVALID | BLOCKING_HOLD: 49 recorded Theft, set by regulator office";
+    let found = outcome(found);
+    assert!(
+        found.starts_with(expected) && found.contains(" at 86, since "),
+        "{found}"
+    );
 }
 
 #[test]
@@ -655,6 +965,7 @@ fn lies() -> Vec<(&'static str, String, ReasonCode)> {
             registry: hostile.prefix,
             bundle: Some(signed(&hostile, &bundle)),
             evidence: Some(Blob(lie.to_bytes())),
+            taken: None,
         };
         let found = verify_file(&file(issuer), &all, Some(&pack), None, import, now);
         push(name, ReasonCode::PrefixClaimed, found);

@@ -97,7 +97,8 @@ pub(crate) fn open_recall(country: &mut Country, notice: RecallNotice) {
     );
 }
 
-pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
+/// Offered, told to the other country, and not answered.
+pub(crate) fn declare(a: &mut Country, b: &mut Country, code: Code, number: u8) {
     let declare = match a.declare(1, transfer(number), &b.prefix) {
         Command::DeclareExport {
             transfer,
@@ -120,6 +121,10 @@ pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
     };
     a.must("customs", declare);
     done(&a.deliver(b));
+}
+
+pub(crate) fn offer(a: &mut Country, b: &mut Country, code: Code, number: u8) {
+    declare(a, b, code, number);
     let depart_by = b.clock.saturating_add(DurationMs::from_days(1));
     b.must(
         "customs",
@@ -230,10 +235,7 @@ pub(crate) fn evidence_to(
 /// What `country` answers when `asker` asks about a code.
 pub(crate) fn given_to(asker: &Country, country: &mut Country, code: Code) -> EvidenceInput {
     let evidence = evidence_to(asker, country, code, SLOTS_FOR_AUTHORITIES);
-    EvidenceInput {
-        bundle: pinned(country),
-        evidence: Some(evidence.to_bytes()),
-    }
+    EvidenceInput::of(pinned(country), Some(evidence.to_bytes()))
 }
 
 pub(crate) fn given(country: &mut Country, code: Code) -> EvidenceInput {

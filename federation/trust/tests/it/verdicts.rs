@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::slots::SLOT_COUNT;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
-use carnet_kit::Country;
+use carnet_kit::{Country, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_ANYBODY};
 use carnet_trust::known::Source;
 use carnet_trust::verdict::{
-    EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, Verdict, judge,
+    EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, Verdict, judge, leads_to,
 };
 
 use crate::cases::cases;
@@ -188,6 +188,30 @@ fn hidden_slots(input: &Input) -> Vec<(String, Input)> {
     out
 }
 
+/// The input with each earlier custody step left out in turn, by each registry that shows some.
+fn without_a_step(input: &Input) -> Vec<Input> {
+    let mut out = Vec::new();
+    let count = 1 + input.custodians.len();
+    for party in 0..count {
+        for left_out in 0.. {
+            let mut poorer = input.clone();
+            let mut parties = poorer.issuer.iter_mut().chain(&mut poorer.custodians);
+            let bytes = parties.nth(party).and_then(|it| it.evidence.as_mut());
+            let shown = bytes.as_ref().and_then(|it| Evidence::from_bytes(it).ok());
+            let (Some(bytes), Some(mut evidence)) = (bytes, shown) else {
+                break;
+            };
+            if left_out >= evidence.chain.len() {
+                break;
+            }
+            evidence.chain.remove(left_out);
+            *bytes = evidence.to_bytes();
+            out.push(poorer);
+        }
+    }
+    out
+}
+
 /// Shows nothing but these slots in all evidence that can be read.
 fn show_only<'a>(parties: impl Iterator<Item = &'a mut EvidenceInput>, shown: &[u8]) {
     for bytes in parties.filter_map(|party| party.evidence.as_mut()) {
@@ -299,6 +323,120 @@ fn at_home_too(a: &mut Country, b: &mut Country, code: carnet_domain::bytes::cod
     input
 }
 
+/// Asks as a node does: the issuer, and then whoever each answer leads to.
+fn walk(
+    asker: &Country,
+    countries: &mut [Country],
+    code: carnet_domain::bytes::code::Code,
+) -> Input {
+    let mut parties: Vec<EvidenceInput> = Vec::new();
+    let mut next = Some(code.prefix());
+    while let Some(prefix) = next.filter(|next| !parties.iter().any(|it| it.bundle.owns(next))) {
+        let shown = countries
+            .iter_mut()
+            .find(|country| country.prefix == prefix);
+        let given = given_to(asker, shown.expect("one of them"), code);
+        let bytes = given.evidence.as_ref().expect("evidence");
+        let evidence = Evidence::from_bytes(bytes).expect("canonical");
+        let key = given.bundle.bundle().log_key;
+        let proven = evidence
+            .verify(&key, &given.bundle.origin())
+            .expect("it holds");
+        next = leads_to(&given.bundle, &proven);
+        parties.push(given);
+    }
+    let issuer = parties.remove(0);
+    Input {
+        verifier: asker.prefix,
+        code,
+        issuer: Some(issuer),
+        custodians: parties,
+        known: Some(carnet_kit::evidence::known(asker)),
+        own_age_max: OWN_AGE_MAX,
+    }
+}
+
+/// Wherever a robot stands on its way, also on one that was only offered, refused or taken back: who asks finds it, and finds what is
+/// recorded against it.
+#[test]
+fn each_answer_leads_to_where_the_robot_is() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    type Step = fn(&mut Country, &mut Country, carnet_domain::bytes::code::Code);
+    // Who is asked, and whether the importer is responsible, who then records what happens.
+    let phases: &[(&str, Step, &str, bool)] = &[
+        ("at home", |_, _, _| {}, "86", false),
+        ("offered", |a, b, code| offer(a, b, code, 1), "86", false),
+        ("released", |a, b, _| depart(a, b, 1), "86 49", true),
+        (
+            "admitted",
+            |a, b, _| {
+                admit(b, 1);
+                done(&b.deliver(a));
+            },
+            "86 49",
+            true,
+        ),
+        (
+            "offered back",
+            |a, b, code| declare(b, a, code, 2),
+            "86 49",
+            true,
+        ),
+        (
+            "cancelled",
+            |a, b, _| {
+                let (transfer, reason) = (transfer(2), "not now".into());
+                b.must("customs", Command::CancelExport { transfer, reason });
+                done(&b.deliver(a));
+            },
+            "86 49",
+            true,
+        ),
+        (
+            "offered again",
+            |a, b, code| offer(b, a, code, 3),
+            "86 49",
+            true,
+        ),
+        ("released home", |a, b, _| depart(b, a, 3), "86 49", false),
+        (
+            "home again",
+            |a, b, _| {
+                admit(a, 3);
+                done(&a.deliver(b));
+            },
+            "86",
+            false,
+        ),
+    ];
+    for (phase, step, expected, abroad) in phases {
+        step(&mut a, &mut b, code);
+        for stolen in [false, true] {
+            let mut all = [a.clone(), b.clone()];
+            if stolen {
+                let whose = &mut all[usize::from(*abroad)];
+                hold(whose, "regulator", code, HoldKind::Theft);
+            }
+            for asker in all.clone() {
+                let input = walk(&asker, &mut all, code);
+                let asked = input.issuer.iter().chain(&input.custodians);
+                let asked: Vec<String> = asked.map(|it| it.bundle.primary().to_string()).collect();
+                assert_eq!(asked.join(" "), *expected, "{phase}");
+                for purpose in Purpose::ALL {
+                    let verdict = judge(*purpose, &input, soon(&[&all[0], &all[1]]));
+                    let lost = |reason: &carnet_trust::verdict::Reason| {
+                        reason.code == ReasonCode::NoEvidence
+                    };
+                    assert!(!verdict.reasons.iter().any(lost), "{phase}: {verdict}");
+                    let invalid = verdict.value == Value::Invalid;
+                    assert_eq!(invalid, stolen, "{phase}: {verdict}");
+                }
+            }
+        }
+    }
+}
+
 /// Changes all evidence that can be read.
 fn change(input: &mut Input, change: fn(&mut Evidence)) {
     let parties = input.issuer.iter_mut().chain(&mut input.custodians);
@@ -334,6 +472,10 @@ fn removing_or_ageing_any_input_never_raises_a_verdict() {
                 let after = judge(*purpose, &poorer, now);
                 never_raised(&before, &after, &format!("{name}, {what} hidden"));
             }
+            for poorer in without_a_step(&input) {
+                let after = judge(*purpose, &poorer, now);
+                never_raised(&before, &after, &format!("{name}, without a step"));
+            }
             for (i, (what, less)) in LESS.iter().enumerate() {
                 let mut poorer = input.clone();
                 less(&mut poorer);
@@ -357,6 +499,105 @@ fn removing_or_ageing_any_input_never_raises_a_verdict() {
     assert_eq!(seen.len(), Value::ALL.len(), "every value is begun from");
 }
 
+/// Whoever shows an older word of either registry, of any moment of a robot's life, gains nothing by it: what the verifier's pack
+/// knows is of now.
+#[test]
+fn an_older_word_never_raises_a_verdict() {
+    type Step = fn(&mut Country, &mut Country, carnet_domain::bytes::code::Code);
+    let steps: &[Step] = &[
+        |_, _, _| {},
+        |a, b, code| offer(a, b, code, 1),
+        |a, b, _| depart(a, b, 1),
+        |a, b, _| {
+            admit(b, 1);
+            done(&b.deliver(a));
+        },
+        |a, b, code| {
+            hold(b, "regulator", code, HoldKind::Review);
+            done(&b.deliver(a));
+        },
+        |a, b, code| {
+            let kind = HoldKind::Review;
+            b.must(
+                "regulator",
+                Command::LiftHold {
+                    code,
+                    kind,
+                    reason: "found".into(),
+                },
+            );
+            offer(b, a, code, 2);
+        },
+        |a, b, _| depart(b, a, 2),
+        |a, b, _| {
+            admit(a, 2);
+            done(&a.deliver(b));
+        },
+        |a, b, code| {
+            hold(a, "regulator", code, HoldKind::Theft);
+            done(&a.deliver(b));
+        },
+        |a, b, code| {
+            let kind = HoldKind::Theft;
+            a.must(
+                "regulator",
+                Command::LiftHold {
+                    code,
+                    kind,
+                    reason: "found".into(),
+                },
+            );
+            scrap(a, code);
+            done(&a.deliver(b));
+        },
+    ];
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let mut words: Vec<[EvidenceInput; 2]> = Vec::new();
+    let mut judged = 0;
+    for step in steps {
+        step(&mut a, &mut b, code);
+        words.push([given(&mut a, code), given(&mut b, code)]);
+        let now = soon(&[&a, &b]);
+        for (verifier, other) in [(&a, &b), (&b, &a)] {
+            let mut known = carnet_kit::evidence::known(verifier);
+            known.source = Source::Pack;
+            for country in [verifier, other] {
+                let published = country.registry().published.expect("the log is closed");
+                let head = carnet_trust::known::KnownHead {
+                    size: published.size,
+                    root: published.root,
+                    time: published.at,
+                };
+                known.registries.entry(country.prefix).or_default().head = Some(head);
+            }
+            let input = |issuer: &EvidenceInput, custodian: &EvidenceInput| Input {
+                verifier: verifier.prefix,
+                code,
+                issuer: Some(issuer.clone()),
+                custodians: vec![custodian.clone()],
+                known: Some(known.clone()),
+                own_age_max: OWN_AGE_MAX,
+            };
+            for purpose in Purpose::ALL {
+                let newest = words.last().expect("of now");
+                let before = judge(*purpose, &input(&newest[0], &newest[1]), now);
+                for (at, [issuer, _]) in words.iter().enumerate() {
+                    for (then, [_, custodian]) in words.iter().enumerate() {
+                        let after = judge(*purpose, &input(issuer, custodian), now);
+                        let what = format!("words {at} and {then} of {}, of an age", words.len());
+                        never_raised(&before, &after, &what);
+                        let valid = after.value == Value::Valid;
+                        assert!(!valid || before.value == Value::Valid, "{what}: {after}");
+                        judged += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(judged > 1_000, "{judged} were judged");
+}
+
 /// Every set of what can be taken away, from one robot of which everything is known: each step downward of the lattice.
 #[test]
 fn no_way_down_the_lattice_goes_up() {
@@ -365,24 +606,66 @@ fn no_way_down_the_lattice_goes_up() {
     export(&mut a, &mut b, code, 1);
     let input = asks(&mut b, &mut a, code);
     let now = soon(&[&a, &b]);
-    let mut values = BTreeMap::new();
-    for set in 0_u32..1 << LESS.len() {
-        let mut poorer = input.clone();
-        for (_, (_, less)) in LESS.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1) {
-            less(&mut poorer);
-        }
-        let verdict = judge(Purpose::Operation, &poorer, now);
-        for at in (0..LESS.len()).filter(|at| set >> at & 1 == 1) {
-            let richer: &Verdict = &values[&(set & !(1 << at))];
-            never_raised(richer, &verdict, LESS[at].0);
-        }
-        values.insert(set, verdict);
-    }
+    let values = lattice(Purpose::Operation, &input, now, LESS);
     let valid = values.values().filter(|v| v.value == Value::Valid).count();
     assert!(
         values[&0].value == Value::Valid && valid < 1 << 4,
         "{valid} are VALID"
     );
+}
+
+/// The same from other robots: one that came home, one that is here for a time, one that was detained, one that is held here. Of
+/// what can be taken away, what each verdict rests on.
+#[test]
+fn no_way_down_goes_up_from_other_robots() {
+    let scenes = [
+        ("came home, its importer asks", Purpose::SecondHandPurchase),
+        ("came home, its importer asks", Purpose::ImportPermit),
+        ("admitted for a time", Purpose::SecondHandPurchase),
+        ("admitted for a time", Purpose::Operation),
+        ("admitted, detained by our own border", Purpose::Operation),
+        ("admitted, stolen by our own record", Purpose::Operation),
+        ("home code, released home", Purpose::BorderInspection),
+    ];
+    let named = [
+        "issuer's evidence",
+        "custodians",
+        "chain",
+        "joined",
+        "newest",
+        "state",
+        "a pack instead of the store",
+        "a part of what is known",
+    ];
+    let less = LESS.iter().filter(|(name, _)| named.contains(name));
+    let less: Vec<Less> = less.copied().collect();
+    assert_eq!(less.len(), named.len());
+    let all = cases();
+    let mut begun = BTreeSet::new();
+    for (scene, purpose) in scenes {
+        let found = all.iter().find(|(name, ..)| *name == scene);
+        let (_, input, now) = found.expect("a case");
+        begun.insert(lattice(purpose, input, *now, &less)[&0].value);
+    }
+    assert!(begun.len() >= 3, "{begun:?}");
+}
+
+/// The verdict of every set of what can be taken away; that of a larger set never stands above that of a smaller one.
+fn lattice(purpose: Purpose, input: &Input, now: TimeMs, all: &[Less]) -> BTreeMap<u32, Verdict> {
+    let mut values = BTreeMap::new();
+    for set in 0_u32..1 << all.len() {
+        let mut poorer = input.clone();
+        for (_, (_, less)) in all.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1) {
+            less(&mut poorer);
+        }
+        let verdict = judge(purpose, &poorer, now);
+        for at in (0..all.len()).filter(|at| set >> at & 1 == 1) {
+            let richer: &Verdict = &values[&(set & !(1 << at))];
+            never_raised(richer, &verdict, all[at].0);
+        }
+        values.insert(set, verdict);
+    }
+    values
 }
 
 #[test]

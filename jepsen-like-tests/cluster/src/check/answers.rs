@@ -42,6 +42,7 @@ pub fn is_explained(error: &ClientError) -> bool {
         | ClientError::State { .. }
         | ClientError::Refused(_)
         | ClientError::Protocol(_)
+        | ClientError::NotPinned
         | ClientError::NotProven(_) => false,
     }
 }

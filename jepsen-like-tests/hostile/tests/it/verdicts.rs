@@ -90,10 +90,10 @@ impl Scene {
         let input = Input {
             verifier: self.own.prefix,
             code: self.code,
-            issuer: Some(EvidenceInput {
-                bundle: PinnedBundle::of_state(bundle).expect("it names a prefix"),
-                evidence: Some(evidence.to_bytes()),
-            }),
+            issuer: Some(EvidenceInput::of(
+                PinnedBundle::of_state(bundle).expect("it names a prefix"),
+                Some(evidence.to_bytes()),
+            )),
             custodians: Vec::new(),
             known: Some(known),
             own_age_max: OWN_AGE_MAX,
@@ -111,6 +111,7 @@ impl Scene {
                 registry: by.prefix,
                 bundle: Some(signed(by, bundle)),
                 evidence: Some(Blob(evidence.to_bytes())),
+                taken: None,
             }),
             custodians: Vec::new(),
         };
@@ -220,6 +221,7 @@ fn repeated_signatures_and_parties_are_not_read() {
         registry: scene.a.prefix,
         bundle: Some(bundle),
         evidence: None,
+        taken: None,
     };
     let bare = FileParty {
         bundle: None,

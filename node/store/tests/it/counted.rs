@@ -2,8 +2,15 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::Phase;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Predicate, Recall, RecallNotice, RecallStatus, Robot, Severity};
+use carnet_domain::record::{
+    Against, Ends, Hold, Holder, Predicate, Recall, RecallNotice, RecallStatus, Robot, Setter,
+    Severity, Stay,
+};
+use carnet_domain::rules::command::Purpose;
+use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
 use carnet_kit::Country;
 use carnet_kit::samples::recall_id;
 use carnet_store::artefact::StateEngine;
@@ -159,5 +166,130 @@ fn a_provisional_record_is_not_counted_and_can_be_dropped() {
             assert_eq!(found, expected);
             engine.write(overlay.finish().batch).expect("a write");
         }
+    });
+}
+
+/// Every robot whose record speaks against it has its row, gravest first named, and none has one when that is over: within one
+/// entry, over several, and when the record goes.
+#[test]
+fn a_robot_is_found_while_its_record_speaks_against_it() {
+    let (country, robots) = robots();
+    let hold = Hold {
+        kind: HoldKind::Theft,
+        setter: Setter {
+            prefix: country.prefix,
+            party: Holder::Office {
+                name: "regulator".into(),
+            },
+            role: Role::Regulator,
+        },
+        reason: "why".into(),
+        since: TimeMs(0),
+    };
+    let clear = &robots[0];
+    let changed = |change: &dyn Fn(&mut Robot)| {
+        let mut robot = clear.clone();
+        change(&mut robot);
+        robot
+    };
+    let guest = Stay::Guest {
+        purpose: Purpose::Exhibition,
+    };
+    let states = [
+        (clear.clone(), None),
+        (
+            changed(&|it| it.holds.push(hold.clone())),
+            Some(Against::Blocked),
+        ),
+        (clear.clone(), None),
+        (
+            changed(&|it| it.owed.push(recall_id(&country, "R"))),
+            Some(Against::Blocked),
+        ),
+        (changed(&|it| it.stay = guest), Some(Against::Guest)),
+        (
+            changed(&|it| it.state = State::Scrapped),
+            Some(Against::Ended),
+        ),
+        (
+            changed(&|it| it.custody.phase = Phase::Elsewhere {}),
+            Some(Against::Apart),
+        ),
+        (
+            changed(&|it| it.state = State::Retired),
+            Some(Against::Apart),
+        ),
+        // What is not in service yet: no older word says more of it.
+        (changed(&|it| it.state = State::Development), None),
+    ];
+    on_each(|engine| {
+        let rows = || {
+            let rows = Records(engine).against_after(None, 10).expect("a read");
+            rows.into_iter().map(|(code, against)| {
+                assert_eq!(code, clear.identity.code);
+                against
+            })
+        };
+        for (robot, expected) in &states {
+            let mut overlay = Overlay::new(engine, &Nothing, None);
+            overlay.put_robot(robot.clone()).expect("put");
+            engine.write(overlay.finish().batch).expect("a write");
+            assert_eq!(rows().next(), *expected);
+            assert_eq!(robot.against(), *expected);
+        }
+        let held = &states[1].0;
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        overlay.put_robot(held.clone()).expect("put");
+        overlay.put_robot(clear.clone()).expect("put");
+        engine.write(overlay.finish().batch).expect("a write");
+        assert_eq!(rows().next(), None, "within one entry");
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        overlay.put_robot(held.clone()).expect("put");
+        engine.write(overlay.finish().batch).expect("a write");
+        assert_eq!(rows().next(), Some(Against::Blocked));
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        overlay.drop_robot(&held.identity.code).expect("dropped");
+        engine.write(overlay.finish().batch).expect("a write");
+        assert_eq!(rows().next(), None, "its record is gone");
+    });
+}
+
+/// Pages of what is found follow each other without gap or repetition.
+#[test]
+fn those_that_are_found_are_read_in_pages() {
+    let (_, robots) = robots();
+    on_each(|engine| {
+        let mut overlay = Overlay::new(engine, &Nothing, None);
+        for robot in &robots {
+            let mut retired = robot.clone();
+            retired.state = State::Retired;
+            overlay.put_robot(retired).expect("put");
+            overlay
+                .put_ends(&robot.identity.body, Ends::default())
+                .expect("put");
+        }
+        engine.write(overlay.finish().batch).expect("a write");
+        let records = Records(engine);
+        let (mut codes, mut after) = (Vec::new(), None);
+        while let Some((code, _)) = records
+            .against_after(after.as_ref(), 1)
+            .expect("a read")
+            .pop()
+        {
+            codes.push(code);
+            after = Some(code);
+        }
+        let expected: Vec<_> = robots.iter().map(|robot| robot.identity.code).collect();
+        assert_eq!(codes, expected);
+        let (mut bodies, mut after) = (Vec::new(), None);
+        while let Some((body, ended)) = records.ends_after(after.as_ref(), 1).expect("a read").pop()
+        {
+            assert_eq!(ended, None, "no end of it is proven");
+            bodies.push(body);
+            after = Some(body);
+        }
+        let mut expected: Vec<_> = robots.iter().map(|robot| robot.identity.body).collect();
+        expected.sort_unstable();
+        assert_eq!(bodies, expected);
     });
 }

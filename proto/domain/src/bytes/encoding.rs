@@ -67,13 +67,17 @@ pub mod tag {
     pub const TOGETHER: &str = "carnet-together/1";
     /// What a registry knows, signed with its log key for its own verifiers.
     pub const PACK: &str = "carnet-pack/1";
+    /// Place of a key in the set that a pack holds.
+    pub const SIEVE: &str = "carnet-sieve/1";
+    /// That a registry took in a head of another's log, signed with its log key.
+    pub const TAKEN: &str = "carnet-taken/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 14] = [
+    pub const STRINGS: [&str; 16] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -88,6 +92,8 @@ pub mod tag {
         RELEASE,
         TOGETHER,
         PACK,
+        SIEVE,
+        TAKEN,
     ];
 }
 

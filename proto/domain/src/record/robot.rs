@@ -7,7 +7,7 @@ use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
-use crate::custody::Chain;
+use crate::custody::{Chain, Phase};
 use crate::limits::{
     AI_MODELS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX, FORMER_PARTS_MAX,
     HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX, RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX,
@@ -308,7 +308,47 @@ crate::canonical_struct!(Robot @ 1 {
     stay,
 });
 
+/// How a robot's record speaks against it: of a robot of which nothing does, an older word is as good as the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Against {
+    /// A hold stands, an end of life is declared, a recall is owed, or it is under way to here.
+    Blocked,
+    /// It was admitted for a time.
+    Guest,
+    /// It was scrapped or recycled.
+    Ended,
+    /// It is out of service, was annulled, or is not here.
+    Apart,
+}
+crate::canonical_enum!(Against { 1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart });
+
 impl Robot {
+    /// How its record speaks against it, the gravest first. One that is not in service yet is not among these: no older word says
+    /// more of it.
+    pub fn against(&self) -> Option<Against> {
+        let declared = matches!(self.pending, Pending::EndOfLife { .. });
+        let coming = matches!(self.custody.phase, Phase::InTransit { .. });
+        if declared || coming || !(self.holds.is_empty() && self.owed.is_empty()) {
+            return Some(Against::Blocked);
+        }
+        if matches!(self.stay, Stay::Guest { .. }) {
+            return Some(Against::Guest);
+        }
+        let at_home = self.custody.in_custody() && self.stay == Stay::Resident {};
+        match self.state {
+            // A reserved code has no chain yet.
+            State::Reserved => None,
+            State::Development
+            | State::Manufactured
+            | State::InStock
+            | State::Sold
+            | State::Deployed
+            | State::Maintenance => (!at_home).then_some(Against::Apart),
+            State::Recycled | State::Scrapped => Some(Against::Ended),
+            State::Retired | State::Annulled => Some(Against::Apart),
+        }
+    }
+
     /// Whether it counts as a robot of its model here: one that was only asked for does not.
     pub fn is_counted(&self) -> bool {
         self.stay != Stay::Asked {}
