@@ -10,23 +10,22 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::checkpoint::{Origin, peek};
-use carnet_domain::machine::entry::{Answer, ItemAnswer};
-use carnet_domain::record::Holder;
 use carnet_domain::record::offices::Profile;
-use carnet_domain::record::peer::{FirstSigner, Genesis, Statement};
+use carnet_domain::record::peer::{Genesis, Statement};
 use carnet_domain::rules::policy::Role;
 use carnet_pki::{Host, NodeSpec, PkiPlan};
-use carnet_trust::chain::verify_client;
-use carnet_trust::identity::{ClientName, NodeId, Plane};
+use carnet_trust::identity::{ClientName, NodeId};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::health;
+use crate::offices::{office_signers, profile_of};
 use crate::output::say;
 use crate::parse;
 use crate::skip::{self, SkipVerb};
+use crate::submit::accepted;
 use crate::trust::Roots;
 use crate::voters::{self, Voters};
 use crate::{Outcome, view};
@@ -266,16 +265,6 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
     }
 }
 
-/// Shows what a statement did, or the lawful "no".
-pub(crate) fn accepted(answer: &Answer, value: Value) -> Result<Outcome, Failed> {
-    match answer.items.first() {
-        Some(ItemAnswer::Refused { rejection }) => {
-            Err(carnet_client::ClientError::Refused(rejection.clone()).into())
-        }
-        _ => Ok(value.into()),
-    }
-}
-
 /// The genesis of the jurisdiction whose keys are in the PKI directory. Its first signers are the offices found there.
 fn genesis(
     settings: &Settings,
@@ -323,53 +312,6 @@ fn genesis(
         profile,
         signers,
     })
-}
-
-/// In earnest from two admins of different persons on.
-pub(crate) fn profile_of(signers: &[FirstSigner]) -> Profile {
-    let admins = signers.iter().filter(|signer| signer.role == Role::Admin);
-    let persons: std::collections::BTreeSet<&str> =
-        admins.map(|signer| signer.person.as_str()).collect();
-    if persons.len() < 2 {
-        Profile::Sandbox
-    } else {
-        Profile::Production
-    }
-}
-
-/// Every office of the state that has a command-signing key in the directory, by its certificate.
-pub(crate) fn office_signers(directory: &Path, prefix: Prefix) -> Result<Vec<FirstSigner>, Failed> {
-    let roots = keys::read_roots(&directory.join("root/roots.crt"))?;
-    let folder = directory.join("clients");
-    let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", folder.display()));
-    let mut names: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(fault)? {
-        names.push(entry.map_err(fault)?.path());
-    }
-    names.sort();
-    let mut signers = Vec::new();
-    for path in names {
-        let text = path.to_string_lossy();
-        let Some(stem) = text.strip_suffix(".actor.pub") else {
-            continue;
-        };
-        let certificate = keys::read_chain(Path::new(&format!("{stem}.crt")))?;
-        let verified = verify_client(&certificate, &roots, prefix, Plane::Client, wall_time())
-            .map_err(|error| Failed::local(format!("{stem}.crt: {error}")))?;
-        let name = verified.name();
-        if name.role().is_enterprise() {
-            continue;
-        }
-        signers.push(FirstSigner {
-            public: keys::read_public_key(&path)?,
-            holder: Holder::Office {
-                name: format!("{}/{}", name.role().word(), name.unit()),
-            },
-            role: name.role(),
-            person: name.name().to_string(),
-        });
-    }
-    Ok(signers)
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,10 +1,8 @@
 //! What offices do: enterprises, signing keys, type approvals.
 
-use std::path::PathBuf;
-
-use carnet_client::{identity, keys};
+use carnet_client::identity;
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
-use carnet_domain::bytes::signature::{KeyId, PublicKey};
+use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::record::offices::supervises;
 use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
@@ -16,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::order::{self, Order};
+use crate::order::{self, KeyText, Order};
 use crate::output::say_more;
 use crate::parse::{self, When};
 use crate::submit::{self, Sure, Write};
@@ -255,26 +253,6 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             )
             .await
         }
-    }
-}
-
-/// A public key: 64 hexadecimal digits or a `.pub` file.
-#[derive(Debug, Clone)]
-pub(crate) struct KeyText(String);
-
-impl std::str::FromStr for KeyText {
-    type Err = std::convert::Infallible;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl KeyText {
-    pub(crate) fn read(&self) -> Result<PublicKey, Failed> {
-        if let Some(bytes) = keys::parse_seed(&self.0) {
-            return PublicKey::enroll(bytes).map_err(Failed::usage);
-        }
-        Ok(keys::read_public_key(&PathBuf::from(&self.0))?)
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use carnet_client::keys;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::Holder;
 use carnet_domain::record::offices::Change;
 use carnet_domain::record::peer::{OfficeOrder, Signed, Statement};
@@ -13,7 +15,6 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::office::KeyText;
 use crate::parse;
 use crate::trust::{Roots, read_statement, signatures, submit, write};
 
@@ -158,4 +159,24 @@ fn shown(order: &OfficeOrder, signed: &Signed) -> Value {
         "reason": order.reason,
         "signatures": signatures(signed),
     })
+}
+
+/// A public key: 64 hexadecimal digits or a `.pub` file.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyText(String);
+
+impl std::str::FromStr for KeyText {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl KeyText {
+    pub(crate) fn read(&self) -> Result<PublicKey, Failed> {
+        if let Some(bytes) = keys::parse_seed(&self.0) {
+            return PublicKey::enroll(bytes).map_err(Failed::usage);
+        }
+        Ok(keys::read_public_key(&PathBuf::from(&self.0))?)
+    }
 }

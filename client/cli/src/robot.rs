@@ -6,8 +6,8 @@ use carnet_client::{Client, identity};
 use carnet_domain::bytes::code::{Code, EnterpriseId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
-    Asking, BodyName, Desk, Firmware, Maker, OwnershipEnd, PartName, PartType, PartyName,
-    RecallStatus, ReleaseSecret, Robot as Record, release_commitment,
+    Asking, BodyName, Desk, Firmware, OwnershipEnd, PartyName, RecallStatus, ReleaseSecret,
+    Robot as Record, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{self, ActionKind, EndOfLife, HoldKind, State};
@@ -22,6 +22,7 @@ use crate::import::{self, ImportArgs, TemplateArgs};
 use crate::office::MakerArgs;
 use crate::output::{Format, say_more};
 use crate::parse::{self, When, hyphened};
+use crate::part::{PartText, firmware, part_text, sort_parts};
 use crate::submit::{self, Sure, Write, merge, party};
 use crate::{Outcome, view};
 
@@ -146,58 +147,6 @@ pub(crate) struct Register {
     importers_filing: bool,
     #[command(flatten)]
     write: Write,
-}
-
-/// A part before its maker is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PartText {
-    pub(crate) kind: PartType,
-    pub(crate) serial: String,
-    pub(crate) lot: String,
-}
-
-impl PartText {
-    pub(crate) fn part(&self, maker: &Maker) -> PartName {
-        PartName {
-            kind: self.kind,
-            maker: maker.clone(),
-            serial: self.serial.clone(),
-            lot: self.lot.clone(),
-        }
-    }
-}
-
-pub(crate) fn part_text(text: &str) -> Result<PartText, String> {
-    let mut pieces = text.splitn(3, ':');
-    let kind = parse::part_type(pieces.next().unwrap_or_default())?;
-    let serial = pieces.next().filter(|serial| !serial.trim().is_empty());
-    let serial = serial.ok_or_else(|| format!("{text:?}: write TYPE:SERIAL or TYPE:SERIAL:LOT"))?;
-    Ok(PartText {
-        kind,
-        serial: identity::canonical(serial)?,
-        lot: parse::lot(pieces.next().unwrap_or_default())?,
-    })
-}
-
-pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
-    let (family, build) = text
-        .rsplit_once(':')
-        .ok_or_else(|| format!("{text:?}: write FAMILY:BUILD"))?;
-    let build = build
-        .parse()
-        .map_err(|_| format!("{build:?} is no build number"))?;
-    Ok(Firmware {
-        family: family.to_owned(),
-        build,
-    })
-}
-
-/// Parts sorted into those that carry identity and the others.
-pub(crate) fn sort_parts(parts: &[PartText], maker: &Maker) -> (Vec<PartName>, Vec<PartName>) {
-    parts
-        .iter()
-        .map(|part| part.part(maker))
-        .partition(|part| part.kind.carries_identity())
 }
 
 #[derive(Debug, Subcommand)]

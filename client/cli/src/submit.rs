@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal};
 use carnet_client::{Client, ClientError, Effect, Trace};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::record::PartyName;
 use carnet_domain::rules::command::Command;
 use serde_json::{Value, json};
@@ -227,6 +228,16 @@ fn commitment(name: &str, committed: &Committed) -> Value {
     );
     out.insert(format!("{name}_salt"), salt.into());
     Value::Object(out)
+}
+
+/// Shows what a statement did, or the lawful "no".
+pub(crate) fn accepted(answer: &Answer, value: Value) -> Result<Outcome, Failed> {
+    match answer.items.first() {
+        Some(ItemAnswer::Refused { rejection }) => {
+            Err(carnet_client::ClientError::Refused(rejection.clone()).into())
+        }
+        _ => Ok(value.into()),
+    }
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ use carnet_trust::bundle::{of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cluster::{accepted, office_signers, profile_of};
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
+use crate::offices::{office_signers, profile_of};
 use crate::parse::{self, When};
-use crate::submit::{self, Write, merge};
+use crate::submit::{self, Write, accepted, merge};
 use crate::{Outcome, view};
 
 /// The root keys of a jurisdiction, from its PKI directory.

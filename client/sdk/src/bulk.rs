@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::rules::command::{Command, CommandKind};
 use carnet_domain::rules::rejection::Reason;
@@ -15,7 +14,7 @@ use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
-use crate::submit::{Signed, expired, lost_session};
+use crate::submit::{Signed, expired, is_malformed, lost_session};
 
 /// How often a request is signed anew for a fresh session before the caller is told.
 const SESSIONS_TRIED_MAX: u32 = 3;
@@ -368,11 +367,6 @@ fn messages(signed: &Signed, items: &[Blob]) -> Vec<pb::BulkRequest> {
         }
     }
     out
-}
-
-/// Whether no registry reads a command: a text or a list in it is longer than it may be.
-pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
-    bytes.len() > COMMAND_BYTES_MAX || Command::from_bytes(bytes).is_err()
 }
 
 /// Cuts commands into requests: one kind, bounded count and bytes.

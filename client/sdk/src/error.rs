@@ -61,7 +61,7 @@ pub enum ClientError {
     NotPinned,
     /// What came back is not proven.
     #[error("the answer is not proven")]
-    NotProven(#[from] crate::verify::PinError),
+    NotProven(#[from] crate::pin::PinError),
 }
 
 impl ClientError {

@@ -284,7 +284,7 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn recall(&self, id: &RecallId) -> Result<Verified<Option<Recall>>, ClientError> {
-        self.subject(RecordKind::Recall, id.to_string(), Subject::recall(id))
+        self.subject(RecordKind::Recall, id.to_string(), id.subject())
             .await
     }
 

@@ -5,6 +5,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::machine::entry::{self, Answer, ItemAnswer};
 use carnet_domain::rules::command::{Command, CommandKind};
@@ -13,7 +14,6 @@ use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use tonic::Request;
 
-use crate::bulk::is_malformed;
 use crate::client::{Client, Position, lifetime, no_key, registry};
 use crate::error::ClientError;
 use crate::retry::Intent;
@@ -319,4 +319,9 @@ pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
         },
         ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,
     })
+}
+
+/// Whether no registry reads a command: a text or a list in it is longer than it may be.
+pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
+    bytes.len() > COMMAND_BYTES_MAX || Command::from_bytes(bytes).is_err()
 }

@@ -8,7 +8,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::X509Certificate;
 
-use crate::chain::Fault;
+use crate::fault::Fault;
 use crate::identity::{CaName, Identity, Plane, passport_eku_arcs};
 
 /// The fields of a certificate that the rules of Carnet speak about.

@@ -29,12 +29,7 @@ use crate::identity::{
 };
 use crate::roots::{Fingerprint, PinnedRoots};
 
-pub use crate::fault::{ChainError, Fault, Whose};
-
-/// The most certificates in a chain that is presented: leaf, authority of the plane, and perhaps the root.
-pub const CHAIN_COUNT_MAX: usize = 3;
-/// The longest certificate, in bytes of DER.
-pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
+pub use crate::fault::{CERTIFICATE_BYTES_MAX, CHAIN_COUNT_MAX, ChainError, Fault, Whose};
 
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::ED25519];
 

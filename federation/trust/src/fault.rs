@@ -7,9 +7,13 @@ use std::fmt;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
 
-use crate::chain::{CERTIFICATE_BYTES_MAX, CHAIN_COUNT_MAX};
+use crate::fingerprint::Fingerprint;
 use crate::identity::{ClusterId, IdentityError, NodeId, Plane};
-use crate::roots::Fingerprint;
+
+/// The most certificates in a chain that is presented: leaf, authority of the plane, and perhaps the root.
+pub const CHAIN_COUNT_MAX: usize = 3;
+/// The longest certificate, in bytes of DER.
+pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
 
 /// Whose certificate is at fault, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

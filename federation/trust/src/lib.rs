@@ -8,6 +8,7 @@
 mod certificate;
 pub mod chain;
 mod fault;
+mod fingerprint;
 pub mod identity;
 pub mod roots;
 

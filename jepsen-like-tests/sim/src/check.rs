@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use carnet_consensus::testing::Step;
 
 use crate::history::{Action, History, Outcome};
-use crate::node::Site;
+use crate::site::Site;
 
 /// The log as the replicas applied it. Two that differ are a violation: committed is immutable, and equal history gives
 /// equal state.

@@ -4,11 +4,11 @@
 //! than the ceiling and the disagreement of clocks above an honest clock, and goes on once all clocks are healed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_consensus::{Clock, Handle, Role};
+use carnet_consensus::{Clock as _, Handle, Role};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::EntrySeed;
@@ -16,85 +16,17 @@ use carnet_domain::machine::entry::{
     Answer, Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, Entry, ItemAnswer, Stamp,
 };
 use carnet_domain::record::registry::Registry;
-use carnet_kit::{Country, beginning};
+use carnet_kit::Country;
 use carnet_store::records::Records;
 
-use crate::history::Shared;
-use crate::node::Site;
 use crate::random::Random;
+use crate::site::{SKEW_MS, Site, Stamps, honest};
 
-/// How far honest clocks are apart at the most, in milliseconds; drift included.
-const SKEW_MS: i64 = 400;
 /// How far log time may stand above an honest clock.
 const AHEAD_MAX: DurationMs =
     DurationMs(CEILING_AHEAD.as_ms() + CLOCKS_AGREE.as_ms() + 2 * SKEW_MS.unsigned_abs());
 /// Longest wait for the voters' clocks.
 const PATIENCE: Duration = Duration::from_millis(800);
-
-/// The wall clock of one node. It outlives a crash.
-#[derive(Clone)]
-pub(crate) struct SiteClock {
-    history: Shared,
-    /// Beside honest time.
-    offset_ms: Arc<AtomicI64>,
-    /// What it gains, in parts of a million.
-    drift_ppm: i64,
-}
-
-impl SiteClock {
-    /// An honest clock with an offset and drift of its own.
-    pub(crate) fn new(history: &Shared, seed: u64, node: u64) -> SiteClock {
-        let mut random = Random::new(seed, 5000 + node);
-        let mut within = |most: i64| {
-            let width = most.unsigned_abs() * 2 + 1;
-            i64::try_from(random.between(0, width)).unwrap_or(0) - most
-        };
-        SiteClock {
-            history: history.clone(),
-            offset_ms: Arc::new(AtomicI64::new(within(SKEW_MS / 2))),
-            drift_ppm: within(500),
-        }
-    }
-
-    /// Steps it by so many milliseconds.
-    pub(crate) fn step(&self, by_ms: i64) {
-        self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
-    }
-}
-
-impl Clock for SiteClock {
-    fn now_ms(&self) -> u64 {
-        let now_ms = self.history.lock().now_ms;
-        let drift_ms = i64::try_from(now_ms).unwrap_or(0) * self.drift_ppm / 1_000_000;
-        let beside_ms = self.offset_ms.load(Ordering::Relaxed) + drift_ms;
-        honest(now_ms).as_ms().saturating_add_signed(beside_ms)
-    }
-}
-
-/// What a perfect clock reads at a moment of the simulation.
-fn honest(now_ms: u64) -> TimeMs {
-    beginning().saturating_add(DurationMs::from_ms(now_ms))
-}
-
-/// What leaders stamped.
-#[derive(Default)]
-pub(crate) struct Stamps {
-    taken: AtomicU64,
-    /// Simulated milliseconds at which the last one was proposed that was taken.
-    last_ms: AtomicU64,
-}
-
-impl Stamps {
-    /// How many were taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// When the last one that was taken was proposed.
-    pub(crate) fn last_ms(&self) -> u64 {
-        self.last_ms.load(Ordering::Relaxed)
-    }
-}
 
 /// Stamps entries for as long as this node leads, as a leader in production does: no stamp before a quorum confirmed the
 /// time in this term, none above the ceiling.

@@ -8,7 +8,7 @@ use carnet_consensus::{Ballots, Handle, Verdict};
 use carnet_store::compare::Compared;
 use carnet_store::machine::StateMachine;
 
-use crate::node::Site;
+use crate::site::Site;
 
 /// Between two rounds, in simulated time.
 const EVERY: Duration = Duration::from_millis(150);

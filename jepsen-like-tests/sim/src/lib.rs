@@ -15,6 +15,7 @@ mod node;
 mod random;
 mod registry;
 mod run;
+mod site;
 
 pub use elections::elections;
 pub use nemesis::FaultCounts;

@@ -6,8 +6,8 @@ use turmoil::Sim;
 
 use crate::history::Shared;
 use crate::network::host;
-use crate::node::Site;
 use crate::random::Random;
+use crate::site::Site;
 
 /// How often each fault was installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_consensus::testing::RegisterMachine;
 use carnet_consensus::{
     AdminError, Consensus, ForwardHandler, Forwarded, Handle, Member, PeerNode, ProposeError, Role,
     Settings, Work,
@@ -16,7 +15,6 @@ use carnet_store::fault::StorageFault;
 use carnet_store::identity::StoreId;
 use carnet_store::log::MemoryLog;
 use carnet_store::machine::{LogPosition, StateMachine};
-use carnet_store::memory::MemoryEngine;
 use carnet_store::registry::RegistryState;
 use futures::future::BoxFuture;
 use futures::stream;
@@ -24,36 +22,18 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use turmoil::net::TcpListener;
 
-use crate::clocks::{self, SiteClock, Stamps};
+use crate::clocks;
 use crate::compare::compare;
-use crate::history::{Action, Outcome, Shared};
+use crate::history::{Action, Outcome};
 use crate::network::{Accepted, PORT, SimConnector, host, prove};
 use crate::random::Random;
-use crate::registry::{Script, recite};
+use crate::registry::recite;
+use crate::site::Site;
 
 const CLUSTER: [u8; 16] = *b"simulatedcluster";
 /// Few keys, so that operations meet.
 const KEYS: u64 = 4;
 const CLIENTS_PER_NODE: u64 = 2;
-
-/// What outlives a crash of the host.
-#[derive(Clone)]
-pub(crate) struct Site {
-    pub(crate) node: u64,
-    pub(crate) nodes: u64,
-    pub(crate) seed: u64,
-    pub(crate) log: Arc<MemoryLog>,
-    pub(crate) machine: RegisterMachine,
-    pub(crate) engine: MemoryEngine,
-    /// Its wall clock.
-    pub(crate) clock: SiteClock,
-    /// What is stamped, if the registry is fed with stamps.
-    pub(crate) stamps: Option<Arc<Stamps>>,
-    /// With a script or stamps the state is the real registry, over `engine`; without, it is `machine`.
-    pub(crate) script: Option<Arc<Script>>,
-    pub(crate) history: Shared,
-    pub(crate) boots: Arc<AtomicU64>,
-}
 
 /// Weak, because the handle keeps its handler: a crashed host must leave nothing behind.
 struct Proposer(Weak<Handle>);

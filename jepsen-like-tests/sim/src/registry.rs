@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_consensus::{Handle, ProposeError, Role};
-use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::machine::entry::Answer;
 use carnet_kit::Country;
@@ -19,15 +18,8 @@ use carnet_store::memory::MemoryEngine;
 use carnet_store::records::Records;
 
 use crate::history::Shared;
-use crate::node::Site;
 use crate::random::Random;
-
-/// What is to be proposed, and how far it has come.
-pub(crate) struct Script {
-    entries: Vec<Bytes>,
-    codes: Vec<Code>,
-    next: AtomicUsize,
-}
+use crate::site::{Script, Site};
 
 /// A country with a market, then robots of one maker; every tenth one closes the tree.
 pub(crate) fn script(robots_count: u32) -> Script {

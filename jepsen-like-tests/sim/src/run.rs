@@ -9,12 +9,13 @@ use carnet_store::log::MemoryLog;
 use carnet_store::memory::MemoryEngine;
 
 use crate::check;
-use crate::clocks::{self, SiteClock, Stamps};
+use crate::clocks;
 use crate::history::{History, Outcome, Shared};
 use crate::nemesis::{FaultCounts, LATENCY_MS, Nemesis};
 use crate::network::host;
-use crate::node::{Site, boot};
-use crate::registry::{self, Script};
+use crate::node::boot;
+use crate::registry;
+use crate::site::{Script, Site, SiteClock, Stamps};
 
 /// Simulated time after which every node must write and read again once all faults have ended, and every replica must
 /// hold the same.

@@ -74,7 +74,7 @@ impl MomentReader<'_> {
             Provable::Recall(id) => {
                 let found = records.recall(id)?;
                 let newest = found.and_then(|found| at(found.head, Digest::ZERO));
-                (Subject::recall(id), newest)
+                (id.subject(), newest)
             }
         })
     }

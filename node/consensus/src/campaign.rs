@@ -12,7 +12,7 @@ use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use tokio::time::Instant;
 
-use crate::server::Plane;
+use crate::plane::Plane;
 use crate::settings::Settings;
 
 /// Draws how long each silence is waited out: SplitMix64 over the seed of the node.

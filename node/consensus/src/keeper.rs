@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::error::Fatal;
 use crate::gate::Gate;
-use crate::server::Raft;
+use crate::plane::Raft;
 use crate::settings::Settings;
 use crate::status::{Role, Standing, Status, standing, status};
 

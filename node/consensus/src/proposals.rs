@@ -14,7 +14,7 @@ use openraft::errors::{ClientWriteError, ForwardToLeader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::error::{Fatal, ProposeError};
-use crate::server::Raft;
+use crate::plane::Raft;
 use crate::status::status;
 use crate::types::{Proposal, Types, position};
 

@@ -10,7 +10,7 @@ use crate::codec::Body;
 use crate::connector::Purpose;
 use crate::error::ReadError;
 use crate::messages::ReadIndexAnswer;
-use crate::server::Plane;
+use crate::plane::Plane;
 
 /// Permission to read this node's state: it holds everything that was acknowledged before the read was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_store::identity::StoreId;
-use carnet_store::log::{RaftLog, Vote};
+use carnet_store::log::Vote;
 use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
 use carnet_wire::limits::RAFT_MESSAGE_BYTES_MAX;
 use carnet_wire::raft::v1::Envelope;
@@ -23,61 +23,24 @@ use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::{ReadPolicy, TransferLeaderError};
-use tokio::sync::Mutex as AsyncMutex;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::clock::Clock;
 use crate::codec::{BODY_VERSION, Body, Undecodable};
 use crate::compare::{MarksAnswer, MarksQuestion};
 use crate::connector::PeerNode;
-use crate::error::{AdminError, Fatal, ProposeError};
+use crate::error::{Fatal, ProposeError};
 use crate::fitness::{Fitness, Hindrance};
-use crate::forward::{ForwardHandler, Forwarded};
-use crate::gate::{Ask, Gate, Ground, Refusal, Sender};
+use crate::forward::Forwarded;
+use crate::gate::{Ask, Ground, Refusal, Sender};
 use crate::messages::{
     ForwardAnswer, ReadIndexAnswer, SnapshotPart, TransferAnswer, append_from, append_result_body,
     is_of, snapshot_meta, transfer_from, vote_answer_body, vote_from, went_back_from,
 };
-use crate::network::Peers;
-use crate::space::{self, SpaceProbe};
-use crate::state_machine::{Machine, SnapshotData};
+use crate::plane::Plane;
+use crate::space;
+use crate::state_machine::SnapshotData;
 use crate::timekeeper;
-use crate::types::{
-    RaftLogId, RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote,
-};
-
-pub(crate) type Raft = openraft::Raft<Types, Machine>;
-
-/// What the service needs.
-pub(crate) struct Plane {
-    pub(crate) raft: Raft,
-    pub(crate) machine: Machine,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) log: Arc<dyn RaftLog>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Where the room on this node's disk is read.
-    pub(crate) space: SpaceProbe,
-    /// Set once the process can answer; until then forwarded requests are refused.
-    pub(crate) forward: OnceLock<Arc<dyn ForwardHandler>>,
-    /// Seeds for the tasks that openraft starts from a request.
-    pub(crate) seeds: AtomicU64,
-    /// One snapshot is taken in at a time.
-    pub(crate) receiving: AsyncMutex<()>,
-    /// Whether this node asks for votes when it loses its leader.
-    pub(crate) campaigns: AtomicBool,
-    pub(crate) progress: Mutex<Progress>,
-    /// Whether this node says that it could not sign what is sealed.
-    pub(crate) cannot_sign: AtomicBool,
-}
-
-/// How far this node had applied at the last look.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Progress {
-    applied_next: u64,
-    /// Nothing was applied since the look before it, and there was something to apply.
-    slow: bool,
-}
+use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, our_vote, position, raft_vote};
 
 /// The gRPC service of the Raft plane; whoever serves it puts a [`PeerNode`] into each request's extensions.
 #[derive(Clone)]
@@ -131,28 +94,6 @@ impl Plane {
         self.opened(peer, request.into_inner())
     }
 
-    /// Whether this node asks for votes when it loses its leader.
-    pub(crate) fn campaigns(&self) -> bool {
-        self.campaigns.load(Ordering::Relaxed)
-    }
-
-    /// Looks whether anything was applied since the last look.
-    pub(crate) fn look_at_progress(&self) {
-        let (applied_next, committed_next) = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let next =
-                |at: &Option<RaftLogId>| at.as_ref().map_or(0, |at| at.index.saturating_add(1));
-            (
-                next(&metrics.last_applied),
-                next(&metrics.cluster_committed),
-            )
-        };
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let slow = applied_next == progress.applied_next && applied_next < committed_next;
-        *progress = Progress { applied_next, slow };
-    }
-
     /// How well this node would lead.
     pub(crate) async fn fitness(&self) -> Fitness {
         let stands = self
@@ -183,20 +124,6 @@ impl Plane {
             },
             applied_next: applied.map_or(0, |applied| applied.index.saturating_add(1)),
         }
-    }
-
-    /// Hands leadership to another voter.
-    pub(crate) async fn hand_over(&self, to: u64) -> Result<(), AdminError> {
-        // This node is asked for its vote too.
-        let own = our_vote(&self.raft.metrics().borrow_watched().vote);
-        self.gate.note_transfer(own, to);
-        let asked = self.raft.trigger().transfer_leader(to).await;
-        asked.map_err(|_| AdminError::Stopped)
-    }
-
-    pub(crate) fn set_campaigns(&self, campaigns: bool) {
-        self.campaigns.store(campaigns, Ordering::Relaxed);
-        self.raft.runtime_config().elect(campaigns);
     }
 
     /// What this node knows of the cluster now.

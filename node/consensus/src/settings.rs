@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use carnet_store::identity::{Count, StoreId};
 
+use crate::disk::SpaceProbe;
 use crate::error::StartError;
-use crate::space::SpaceProbe;
 use crate::work::Work;
 
 /// Settings of one node. Durations are real time in production and simulated time in a simulation.

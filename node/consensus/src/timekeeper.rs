@@ -20,7 +20,7 @@ use crate::connector::Purpose;
 use crate::fitness::{Fitness, Hindrance, NEARLY_UP_TO_DATE, better};
 use crate::member::Member;
 use crate::network::CallError;
-use crate::server::Plane;
+use crate::plane::Plane;
 use crate::settings::Settings;
 use crate::status::{Role, Status, status};
 

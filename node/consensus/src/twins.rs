@@ -12,7 +12,7 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::sync::mpsc;
 
 use crate::gate::{Found, Sender};
-use crate::server::Plane;
+use crate::plane::Plane;
 
 /// Attempts to reach the address. The connection to it may have died with the process before.
 const ATTEMPTS: usize = 2;

@@ -26,7 +26,7 @@ use carnet_domain::record::event::slot;
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
-use crate::records::{self, Records, plain_of_stored, plain_to_stored};
+use crate::stored::{self, plain_of_stored, plain_to_stored};
 
 /// Values shorter than this are stored again rather than referred to.
 const REFERRED_SIZE_MIN: usize = 6;
@@ -163,9 +163,17 @@ fn walk(d: &mut Decoder<'_>, parts: &mut Vec<(usize, usize)>) -> Result<(), Deco
     Ok(())
 }
 
+/// Where what a stored leaf leaves out is read.
+pub(crate) trait Earlier {
+    /// An earlier leaf in its stored form.
+    fn stored_leaf(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault>;
+    /// The hash of an earlier leaf.
+    fn hash_of(&self, index: u64) -> Result<Option<Digest>, StorageFault>;
+}
+
 /// The leaf at `index` of its stored form. What it leaves out is read through `records`.
 pub(crate) fn of_stored(
-    records: &Records<'_>,
+    records: &impl Earlier,
     index: u64,
     stored: &[u8],
 ) -> Result<LeafRecord, StorageFault> {
@@ -182,7 +190,7 @@ pub(crate) fn of_stored(
                 (Some(prev), _) => *prev,
                 (None, None) => Digest::ZERO,
                 (None, Some(before)) => records
-                    .subtree(0, before)?
+                    .hash_of(before)?
                     .ok_or_else(|| parsed.corrupt(format!("no hash of leaf {before}")))?,
             };
             let leaf = Leaf {
@@ -309,7 +317,7 @@ impl<'a> Parsed<'a> {
     /// The bytes of a slot. A value may stand in an earlier leaf, which may say the same; `depth` leaves are followed.
     fn value(
         &self,
-        records: &Records<'_>,
+        records: &impl Earlier,
         at: usize,
         depth: usize,
     ) -> Result<Option<Vec<u8>>, StorageFault> {
@@ -380,7 +388,7 @@ impl<'a> Parsed<'a> {
 /// Damage of the leaf at `index`.
 pub(crate) fn corrupt(index: u64, detail: impl fmt::Display) -> StorageFault {
     let detail = format!("leaf {index}: {detail}");
-    records::corrupt(Family::Entries, &keys::leaf(index), detail)
+    stored::corrupt(Family::Entries, &keys::leaf(index), detail)
 }
 
 /// The index that stands as a distance back.
@@ -456,6 +464,7 @@ mod tests {
     use super::*;
     use crate::engine::{Batch, KvEngine, KvRead};
     use crate::memory::MemoryEngine;
+    use crate::records::Records;
     use crate::registry::RegistryState;
     use carnet_domain::record::ledger::Ledger;
     use carnet_kit::Country;

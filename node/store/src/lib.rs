@@ -27,3 +27,4 @@ pub mod registry;
 mod roots;
 mod run;
 pub mod skips;
+mod stored;

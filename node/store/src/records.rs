@@ -3,12 +3,11 @@
 //! A value is a version byte and what belongs to the family, nearly always a record in canonical bytes. A newer version
 //! than this binary knows stops the node, by name.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Canonical, Decoder, Encoder};
+use carnet_domain::bytes::encoding::{Canonical, Decoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::custody::Step;
@@ -33,11 +32,11 @@ use crate::engine::{KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
-use crate::leaves;
+use crate::leaves::{self, Earlier};
 use crate::skips::Skipped;
+pub(crate) use crate::stored::corrupt;
+pub use crate::stored::{RECORD_VERSION, of_stored, plain_of_stored, plain_to_stored, to_stored};
 
-/// Version byte of every record.
-pub const RECORD_VERSION: u8 = 1;
 /// The version of the registry's record in its own bytes: the one record that is read before the level is known.
 const REGISTRY_VERSION: u64 = 1;
 /// The most movements of one robot that are read at once.
@@ -47,58 +46,6 @@ pub const STEPS_READ_MAX: usize = 10_000;
 
 /// The most skipped entries that a node compares proposals with.
 pub const SKIPPED_MAX: usize = 16;
-
-/// The stored form of a record.
-pub fn to_stored(record: &impl Canonical) -> Vec<u8> {
-    let mut e = Encoder::with_capacity(1_024);
-    e.raw(&[RECORD_VERSION]);
-    record.encode(&mut e);
-    e.finish()
-}
-
-/// The stored form of what is no record: an index entry, a tile, a page, an envelope.
-pub fn plain_to_stored(value: &[u8]) -> Vec<u8> {
-    [&[RECORD_VERSION], value].concat()
-}
-
-/// The record of its stored form.
-///
-/// # Errors
-/// As [`plain_of_stored`], or bytes that are not canonical.
-pub fn of_stored<T: Canonical>(
-    family: Family,
-    key: &[u8],
-    bytes: &[u8],
-) -> Result<T, StorageFault> {
-    let bytes = plain_of_stored(family, key, bytes)?;
-    T::from_bytes(bytes).map_err(|error| corrupt(family, key, error))
-}
-
-/// What stands behind the version.
-///
-/// # Errors
-/// Another version, or no byte at all. A newer program writes another version only from a level on that the registry's own
-/// record tells of: in any other record it is damage.
-pub fn plain_of_stored<'b>(
-    family: Family,
-    key: &[u8],
-    bytes: &'b [u8],
-) -> Result<&'b [u8], StorageFault> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, rest)) => Ok(rest),
-        Some((version, _)) if *version > RECORD_VERSION && key == keys::REGISTRY => {
-            Err(StorageFault::Foreign(format!(
-                "the registry's record has version {version}, this binary knows {RECORD_VERSION}; use a newer binary"
-            )))
-        }
-        Some((version, _)) => Err(corrupt(
-            family,
-            key,
-            format!("version {version} was never written"),
-        )),
-        None => Err(corrupt(family, key, "an empty record")),
-    }
-}
 
 /// The version that a record names in its own bytes: the first of its elements.
 fn version_of(bytes: &[u8]) -> Option<u64> {
@@ -130,15 +77,6 @@ fn nothing_of_stored(family: Family, key: &[u8], bytes: &[u8]) -> Result<(), Sto
             key,
             format!("{} bytes too many", rest.len()),
         )),
-    }
-}
-
-/// Damage of the value of a key.
-pub(crate) fn corrupt(family: Family, key: &[u8], detail: impl fmt::Display) -> StorageFault {
-    let shown: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    StorageFault::Corrupt {
-        what: family.name(),
-        detail: format!("key {shown}: {detail}"),
     }
 }
 
@@ -572,11 +510,6 @@ impl<'a> Records<'a> {
         self.told(found.ok_or_else(|| leaves::corrupt(index, "it is missing")))
     }
 
-    /// The stored form of a leaf.
-    pub(crate) fn stored_leaf(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.0.get(Family::Entries, &keys::leaf(index))
-    }
-
     /// Up to `count_max` leaves with `from <= index < to`, ascending. A hole ends them early.
     pub fn leaves(
         &self,
@@ -782,6 +715,16 @@ impl trail::Reader for Records<'_> {
 
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
         Records::transfer(self, id)
+    }
+}
+
+impl Earlier for Records<'_> {
+    fn stored_leaf(&self, index: u64) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.0.get(Family::Entries, &keys::leaf(index))
+    }
+
+    fn hash_of(&self, index: u64) -> Result<Option<Digest>, StorageFault> {
+        self.subtree(0, index)
     }
 }
 

@@ -7,7 +7,7 @@
 //! [`crate::record::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
 
 use crate::bytes::country::is_country;
-use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder};
+use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder, Encoder};
 use crate::bytes::letters::forbidden;
 use crate::bytes::time::DurationMs;
 
@@ -382,6 +382,29 @@ pub(crate) fn within(at: &Decoder<'_>, found: usize, max: usize) -> Result<(), D
         }));
     }
     Ok(())
+}
+
+impl Canonical for String {
+    fn encode(&self, e: &mut Encoder) {
+        e.text(self);
+    }
+    /// At most [`TEXT_BYTES_MAX`] bytes, unless the schema of the value around it says otherwise.
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        <Text<TEXT_BYTES_MAX> as Bound<Self>>::read(d)
+    }
+}
+
+impl<T: Canonical> Canonical for Vec<T> {
+    fn encode(&self, e: &mut Encoder) {
+        e.array(self.len());
+        for value in self {
+            value.encode(e);
+        }
+    }
+    /// At most [`LIST_COUNT_MAX`] elements, unless the schema of the value around it says otherwise.
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        list(d, LIST_COUNT_MAX, T::decode)
+    }
 }
 
 /// The epoch after one; `None` after the last.

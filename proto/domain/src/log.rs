@@ -4,7 +4,9 @@
 #[deny(clippy::indexing_slicing)]
 pub mod authority;
 pub mod leaf;
+mod seed;
 pub mod slots;
+mod subject;
 
 pub mod checkpoint;
 pub mod head;

@@ -10,6 +10,7 @@ mod level;
 pub mod meter;
 pub mod order;
 pub mod parsed;
+pub mod reading;
 mod root;
 mod seal;
 mod session;

@@ -3,6 +3,7 @@
 //!
 //! Values only: what may be done with them is in `rules::decide`, how they change in `event`.
 
+pub mod crossing;
 pub mod enterprise;
 pub mod event;
 pub mod ids;
@@ -19,19 +20,19 @@ pub mod robot;
 pub mod session;
 pub mod transfer;
 
+pub use crossing::AgreementRef;
 pub use enterprise::{Daily, Enterprise, EnterpriseStatus};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };
 pub use model::{
-    ApprovalStatus, Form, Model, ModelFacts, ModelStanding, recalls_digest, standing_digest,
+    ApprovalStatus, Firmware, Form, Model, ModelFacts, ModelStanding, recalls_digest,
+    standing_digest,
 };
 pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commitment};
 pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
-pub use peer::AgreementRef;
 pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
-    Against, Before, Claim, Declared, Ended, Ends, Firmware, Fitting, Hold, Identity, Pending,
-    Robot, Stay,
+    Against, Before, Claim, Declared, Ended, Ends, Fitting, Hold, Identity, Pending, Robot, Stay,
 };

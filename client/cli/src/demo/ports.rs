@@ -7,8 +7,14 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use rand::Rng;
 
-use super::world::{COUNTRIES, NODES};
-
+/// The countries: prefix, alpha-2, name.
+pub(super) const COUNTRIES: [(&str, &str, &str); 3] = [
+    ("86", "CN", "China"),
+    ("49", "DE", "Germany"),
+    ("81", "JP", "Japan"),
+];
+/// Nodes of a country.
+pub(super) const NODES: u16 = 3;
 /// Ports between the first ones of two countries.
 const COUNTRY_STRIDE: u16 = 100;
 /// Ports between the first ones of two nodes.

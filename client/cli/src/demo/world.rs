@@ -9,16 +9,9 @@ use serde_json::Value;
 
 use super::Stage;
 use super::ports::Ports;
+pub(super) use super::ports::{COUNTRIES, NODES};
 use super::processes::{Processes, command};
 
-/// The countries: prefix, alpha-2, name.
-pub(super) const COUNTRIES: [(&str, &str, &str); 3] = [
-    ("86", "CN", "China"),
-    ("49", "DE", "Germany"),
-    ("81", "JP", "Japan"),
-];
-/// Nodes of a country.
-pub(super) const NODES: u16 = 3;
 /// People and desks that every country has.
 const PEOPLE: [&str; 6] = [
     "admin/ops/root",

@@ -13,7 +13,7 @@ use carnet_domain::rules::command::{Command, Registration};
 
 use crate::office::identifier;
 use crate::parse;
-use crate::robot::{firmware, part_text, sort_parts};
+use crate::part::{firmware, part_text, sort_parts};
 use crate::sheet::Cells;
 
 /// The columns, and whether each is required.

@@ -113,7 +113,7 @@ fn honest(country: &Country, asked: &ProveRequest) -> Vec<u8> {
             let id = RecallId::parse(name).expect("an id");
             let Ok(found) = Ledger::recall(&country.ledger, &id);
             let newest = found.and_then(|found| at(found.head, zero));
-            (Subject::recall(&id), newest)
+            (id.subject(), newest)
         }
     };
     let registry = country.registry();

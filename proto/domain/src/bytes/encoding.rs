@@ -10,7 +10,6 @@
 use std::fmt;
 
 use crate::bytes::level::Level;
-use crate::limits::{Bound, LIST_COUNT_MAX, TEXT_BYTES_MAX, Text, list};
 
 /// The most elements an array may have (a bulk request has at most 10,000 items).
 pub const ARRAY_COUNT_MAX: u64 = 65_536;
@@ -588,16 +587,6 @@ impl Canonical for bool {
     }
 }
 
-impl Canonical for String {
-    fn encode(&self, e: &mut Encoder) {
-        e.text(self);
-    }
-    /// At most [`TEXT_BYTES_MAX`] bytes, unless the schema of the value around it says otherwise.
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        <Text<TEXT_BYTES_MAX> as Bound<Self>>::read(d)
-    }
-}
-
 impl<const N: usize> Canonical for [u8; N] {
     fn encode(&self, e: &mut Encoder) {
         e.bytes(self);
@@ -623,16 +612,20 @@ impl<T: Canonical> Canonical for Option<T> {
     }
 }
 
-impl<T: Canonical> Canonical for Vec<T> {
+impl Canonical for Level {
     fn encode(&self, e: &mut Encoder) {
-        e.array(self.len());
-        for value in self {
-            value.encode(e);
-        }
+        e.uint(u64::from(self.number()));
     }
-    /// At most [`LIST_COUNT_MAX`] elements, unless the schema of the value around it says otherwise.
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        list(d, LIST_COUNT_MAX, T::decode)
+        let at = d.clone();
+        let found = d.uint()?;
+        let level = u16::try_from(found).ok().and_then(Self::new);
+        level.ok_or_else(|| {
+            at.fault(DecodeFault::Length {
+                expected: u64::from(u16::MAX),
+                found,
+            })
+        })
     }
 }
 

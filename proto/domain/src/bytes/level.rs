@@ -4,8 +4,6 @@
 //! never by the binary, so that binaries of two ages come to the same bytes. The level is raised by an entry of the log,
 //! once every member knows the higher one.
 
-use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder, Encoder};
-
 /// A feature level, from 1 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(u16);
@@ -47,22 +45,5 @@ impl Level {
 impl std::fmt::Display for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)
-    }
-}
-
-impl Canonical for Level {
-    fn encode(&self, e: &mut Encoder) {
-        e.uint(u64::from(self.0));
-    }
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let at = d.clone();
-        let found = d.uint()?;
-        let level = u16::try_from(found).ok().and_then(Self::new);
-        level.ok_or_else(|| {
-            at.fault(DecodeFault::Length {
-                expected: u64::from(u16::MAX),
-                found,
-            })
-        })
     }
 }

@@ -30,34 +30,8 @@ use crate::limits::{
 use crate::record::{Hold, Party, Pending, Recall, RecallId, Robot, Stay};
 use crate::rules::command::Purpose;
 use crate::rules::lifecycle::{ActionKind, HoldKind, State, blocks_departure, next};
+pub use crate::rules::rejection::Fixed;
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection};
-
-/// What never changes of a robot on its way from country to country, as far as a disclosure can contradict it. Code and
-/// model are the subject of the leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fixed {
-    /// The body.
-    Body,
-    /// When and where it was made, and who filed it.
-    Manufacture,
-    /// The declared country of origin.
-    Origin,
-    /// The robot's own key.
-    RobotKey,
-}
-crate::canonical_enum!(Fixed { 1 => Body, 2 => Manufacture, 3 => Origin, 4 => RobotKey });
-
-impl Fixed {
-    /// As words.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Body => "body",
-            Self::Manufacture => "manufacture",
-            Self::Origin => "country of origin",
-            Self::RobotKey => "robot key",
-        }
-    }
-}
 
 /// The first part of a robot's identity in which a disclosure differs from the record here.
 pub fn differing(here: &Robot, disclosed: &Robot) -> Option<Fixed> {

@@ -11,10 +11,9 @@
 use crate::bytes::digest::{Digest, sha256, sha256_four};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::bytes::level::Level;
-use crate::log::leaf::{Expansion, LeafSeed, SubjectType};
-
-/// How many slots a record has.
-pub const SLOT_COUNT: usize = 16;
+pub use crate::log::seed::SLOT_COUNT;
+use crate::log::seed::{Expansion, LeafSeed};
+use crate::log::subject::SubjectType;
 
 const NULL: [u8; 1] = [0xf6];
 

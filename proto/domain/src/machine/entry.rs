@@ -18,6 +18,7 @@ use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::leaf::{Disclosure, EntrySeed};
 use crate::log::map::{MapProof, MapValue};
 use crate::log::merkle::{PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
+pub use crate::machine::reading::{CLOCKS_AGREE, ClockReading, READINGS_MAX, ROUND_TRIP_MAX};
 use crate::record::peer::Signed;
 use crate::rules::rejection::Rejection;
 
@@ -25,12 +26,6 @@ use crate::rules::rejection::Rejection;
 pub const CEILING_AHEAD: DurationMs = DurationMs(10_000);
 /// The furthest that a quorum of clocks may move log time at once; further needs the roots.
 pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
-/// Two clocks agree that are at most this far apart.
-pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
-/// A clock that was read over a longer round trip says nothing.
-pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
-/// Readings of one [`Body::AdvanceTime`], members of one [`Body::RaiseLevel`].
-pub const READINGS_MAX: usize = 64;
 /// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
 pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
 /// Sessions that one certificate subject may have open.
@@ -38,34 +33,6 @@ pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
 /// Answers that a session keeps; a lower request number is refused and never executed.
 pub const ANSWERS_PER_SESSION: u64 = 1_024;
 const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::bytes::encoding::ARRAY_COUNT_MAX);
-
-/// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`] names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClockReading {
-    /// The voter.
-    pub node: u64,
-    /// Its clock.
-    pub at: TimeMs,
-    /// The round trip over which it was read; the reading is wrong by at most half of it.
-    pub round_trip: DurationMs,
-}
-crate::canonical_struct!(ClockReading {
-    node,
-    at,
-    round_trip
-});
-
-impl ClockReading {
-    /// Whether the clock, wherever in its error it stands, agrees with `to`.
-    pub fn confirms(&self, to: TimeMs) -> bool {
-        let apart = self.at.since(to).as_ms().max(to.since(self.at).as_ms());
-        let error = self.round_trip.as_ms() / 2;
-        self.round_trip <= ROUND_TRIP_MAX
-            && apart
-                .checked_add(error)
-                .is_some_and(|apart| apart <= CLOCKS_AGREE.as_ms())
-    }
-}
 
 /// Who votes in the Raft cluster: one set of node ids, or both sets while a change of members is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -212,7 +212,7 @@ impl Event {
             After::Proposal(proposal) | After::Withdrawn(proposal) => {
                 Subject::new(SubjectType::Office, proposal.change.key().to_string())
             }
-            After::Recall(recall) => Subject::recall(&recall.notice.id),
+            After::Recall(recall) => recall.notice.id.subject(),
             After::Peer(peer) => Subject::new(
                 SubjectType::Peer,
                 peer.bundle

@@ -156,3 +156,13 @@ pub fn standing_digest(
     recalls.encode(&mut e);
     sha256(&[&e.finish()])
 }
+
+/// Firmware of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    /// Family.
+    pub family: String,
+    /// Build number; recalls range over it.
+    pub build: u32,
+}
+crate::canonical_struct!(Firmware { family, build });

@@ -12,45 +12,14 @@ use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
     MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX,
-    REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence, is_identifier,
+    REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence,
 };
+pub use crate::record::crossing::AgreementRef;
+use crate::record::crossing::Purpose;
 use crate::record::offices::{Change, Profile};
 use crate::record::{Holder, Severity};
-use crate::rules::command::Purpose;
 use crate::rules::policy::Role;
 use crate::rules::rejection::Counted;
-
-/// Which agreement with a peer, and which version of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AgreementRef {
-    /// The agreement's name.
-    pub id: String,
-    /// Which version.
-    pub version: u32,
-}
-crate::canonical_struct!(AgreementRef {
-    id: Identifier,
-    version
-});
-
-impl AgreementRef {
-    /// From `name:version`, in their one written form.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (id, digits) = text.rsplit_once(':')?;
-        let version: u32 = digits.parse().ok()?;
-        // A number may have a sign or zeros before it, which would give one version several names.
-        (is_identifier(id) && version.to_string() == digits).then(|| Self {
-            id: id.to_owned(),
-            version,
-        })
-    }
-}
-
-impl std::fmt::Display for AgreementRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.id, self.version)
-    }
-}
 
 /// A signature by one of the roots.
 #[derive(Debug, Clone, PartialEq, Eq)]

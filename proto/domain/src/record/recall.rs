@@ -3,6 +3,7 @@
 use super::{Holder, Part};
 use crate::bytes::code::{Code, ModelId, Prefix, Serial};
 use crate::bytes::time::TimeMs;
+use crate::log::leaf::{Subject, SubjectType};
 use crate::limits::{Identifier, List, Lot, MODELS_OF_RECALL_MAX, is_identifier};
 use crate::log::head::Head;
 use crate::rules::rejection::Ranged;
@@ -116,6 +117,11 @@ impl RecallId {
             issuer: prefix,
             number: number.to_owned(),
         })
+    }
+
+    /// The subject of its leaves.
+    pub fn subject(&self) -> Subject {
+        Subject::new(SubjectType::Recall, self.to_string())
     }
 }
 

@@ -14,7 +14,8 @@ use crate::limits::{
     Sequence,
 };
 use crate::log::head::Head;
-use crate::rules::command::Purpose;
+use crate::record::crossing::Purpose;
+use crate::record::model::Firmware;
 use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -56,16 +57,6 @@ impl Hold {
         }
     }
 }
-
-/// Firmware of a robot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Firmware {
-    /// Family.
-    pub family: String,
-    /// Build number; recalls range over it.
-    pub build: u32,
-}
-crate::canonical_struct!(Firmware { family, build });
 
 /// What a list no longer names: how many there were, and the digest that commits to them in order,
 /// `SHA-256(digest before ‖ the one that left)`, from zero on.

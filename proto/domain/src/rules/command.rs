@@ -10,6 +10,7 @@ use crate::limits::{
     Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
     MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
 };
+pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, EnterpriseStatus, Firmware, Holder,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
@@ -274,24 +275,6 @@ impl Action {
     }
 }
 
-/// Why a robot crosses a border.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
-    /// Sold or moved for good.
-    PermanentExport,
-    /// Comes back by a deadline.
-    TemporaryAdmission,
-    /// Goes for repair and returns.
-    RepairAndReturn,
-    /// Shown at an exhibition.
-    Exhibition,
-    /// Passes through.
-    Transit,
-}
-crate::canonical_enum!(Purpose {
-    1 => PermanentExport, 2 => TemporaryAdmission, 3 => RepairAndReturn, 4 => Exhibition, 5 => Transit,
-});
-
 /// Papers of the national customs procedures: Carnet refers to the declaration, it does not replace it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Papers {
@@ -339,30 +322,6 @@ impl std::fmt::Display for Condition {
             Self::FirmwareAtLeast { build } => write!(f, "firmware of at least build {build}"),
             Self::Document { digest } => write!(f, "document {digest} must be shown"),
         }
-    }
-}
-
-/// Number of a transfer: 16 bytes drawn by the declarant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TransferId(pub [u8; 16]);
-crate::canonical_struct_of_one!(TransferId);
-
-impl std::fmt::Display for TransferId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl TransferId {
-    /// From 32 hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        // Digits only: a number may have a sign before it, which would give one transfer two names.
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        u128::from_str_radix(text, 16)
-            .ok()
-            .map(|number| Self(number.to_be_bytes()))
     }
 }
 

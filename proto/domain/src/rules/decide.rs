@@ -3,6 +3,7 @@
 //! The first reason in precedence is answered. Reads go through a [`Ledger`]; nothing is written here.
 
 mod border;
+mod owed;
 mod ownership;
 mod recall;
 mod robot;
@@ -29,9 +30,9 @@ use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
+pub use owed::blocked_by_recall;
 pub use ownership::RELEASE_MAX;
 use recall::Stated;
-pub use recall::blocked_by_recall;
 pub(crate) use recall::touched;
 use signers::NewSigner;
 pub use signers::PROPOSAL_TIME;

@@ -8,8 +8,10 @@
 //! whoever shows it, and stand in no log, record or hash.
 
 mod detail;
+mod words;
 
-pub use detail::{Counted, Detail, Ending, Lacking, Listed, Ranged};
+pub use detail::Detail;
+pub use words::{Counted, Ending, Fixed, Lacking, Listed, Ranged};
 
 macro_rules! reasons {
     ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {

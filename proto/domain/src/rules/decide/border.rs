@@ -1,8 +1,8 @@
 //! The custody steps of 03 as commands: the chain is judged by `custody`, the rest (holds, recalls, clauses, papers)
 //! here.
 
+use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::no_request;
-use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, is_one_of, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;

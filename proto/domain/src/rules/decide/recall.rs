@@ -1,5 +1,6 @@
 //! Recalls: opened, amended and withdrawn by number, binding at their commit, remedied robot by robot.
 
+use super::owed::{forget_ended, recalls_owed};
 use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
 use crate::bytes::code::{Code, ModelId};
@@ -11,65 +12,12 @@ use crate::limits::{
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
-use crate::record::{Holder, Recall, RecallId, RecallNotice, RecallStatus, Robot, Severity};
+use crate::record::{Holder, Recall, RecallId, RecallNotice, RecallStatus};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::lifecycle::ActionKind;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason};
-
-/// Every recall that a robot owes a remedy for.
-pub(super) fn recalls_owed<L: Ledger>(
-    ledger: &L,
-    robot: &Robot,
-) -> Result<Vec<Recall>, Stop<L::Fault>> {
-    let recalls = ledger
-        .recalls_of(&robot.identity.code.model_id())
-        .or_fault()?;
-    Ok(recalls
-        .into_iter()
-        .filter(|recall| robot.owes(recall))
-        .collect())
-}
-
-/// What a robot owes before an attribute of it changes: what it is matched by now, and what it was told before of recalls
-/// that are not known here, or wait here.
-pub(super) fn owed_ids<L: Ledger>(
-    ledger: &L,
-    robot: &Robot,
-) -> Result<Vec<RecallId>, Stop<L::Fault>> {
-    let mut owed: Vec<RecallId> = recalls_owed(ledger, robot)?
-        .into_iter()
-        .map(|recall| recall.notice.id)
-        .collect();
-    let mut before = robot.owed.clone();
-    forget_ended(ledger, &mut before)?;
-    owed.extend(before);
-    let known = ledger
-        .recalls_of(&robot.identity.code.model_id())
-        .or_fault()?;
-    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, &known);
-    Ok(owed)
-}
-
-/// Whether an open recall of this severity blocks an action: a remedy owed blocks transfer and export, stop-use also
-/// operation.
-pub fn blocked_by_recall(severity: Severity, action: ActionKind) -> bool {
-    use ActionKind as A;
-    let transfer = matches!(
-        action,
-        A::Sell | A::RequestOwnership | A::ApproveOwnership | A::DeclareExport | A::Annul
-    );
-    let operation = matches!(
-        action,
-        A::Deploy | A::Redeploy | A::CompleteMaintenance | A::ReturnToService | A::Depart
-    );
-    match severity {
-        Severity::Advisory => false,
-        Severity::Remedy => transfer,
-        Severity::StopUse => transfer || operation,
-    }
-}
 
 /// What a recall says, as a command states it.
 pub(super) struct Stated<'a> {
@@ -338,18 +286,4 @@ pub(super) fn remedy<L: Ledger>(
         command,
         After::Robot(Box::new(after)),
     )])
-}
-
-/// Takes recalls out of a list that are known here to have ended: nobody asks any more whether they were remedied, and
-/// every leaf that said so stays. One that is not known here may come yet.
-fn forget_ended<L: Ledger>(ledger: &L, ids: &mut Vec<RecallId>) -> Result<(), Stop<L::Fault>> {
-    let mut kept = Vec::new();
-    for id in ids.drain(..) {
-        let recall = ledger.recall(&id).or_fault()?;
-        if recall.is_none_or(|recall| !recall.status.has_ended()) {
-            kept.push(id);
-        }
-    }
-    *ids = kept;
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! Registration, life-cycle actions and holds.
 
 use super::border::{Yielding, issuer_annuls, stay_allows};
+use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::{self, Offered, no_request};
-use super::recall::{blocked_by_recall, owed_ids, recalls_owed};
 use super::{Context, Decided, OrFault, Stop, answers_for, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId};
 use crate::bytes::digest::Digest;

@@ -1,0 +1,38 @@
+//! What a voter's clock read, and when two clocks agree.
+
+use crate::bytes::time::{DurationMs, TimeMs};
+
+/// Two clocks agree that are at most this far apart.
+pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
+/// A clock that was read over a longer round trip says nothing.
+pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
+/// Readings of one [`Body::AdvanceTime`](super::entry::Body::AdvanceTime), members of one [`Body::RaiseLevel`](super::entry::Body::RaiseLevel).
+pub const READINGS_MAX: usize = 64;
+
+/// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`](super::entry::Body::AdvanceTime) names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The voter.
+    pub node: u64,
+    /// Its clock.
+    pub at: TimeMs,
+    /// The round trip over which it was read; the reading is wrong by at most half of it.
+    pub round_trip: DurationMs,
+}
+crate::canonical_struct!(ClockReading {
+    node,
+    at,
+    round_trip
+});
+
+impl ClockReading {
+    /// Whether the clock, wherever in its error it stands, agrees with `to`.
+    pub fn confirms(&self, to: TimeMs) -> bool {
+        let apart = self.at.since(to).as_ms().max(to.since(self.at).as_ms());
+        let error = self.round_trip.as_ms() / 2;
+        self.round_trip <= ROUND_TRIP_MAX
+            && apart
+                .checked_add(error)
+                .is_some_and(|apart| apart <= CLOCKS_AGREE.as_ms())
+    }
+}

@@ -1,0 +1,223 @@
+//! The closed lists that a [`Detail`](super::Detail) names one of, with their words.
+
+/// What is named twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// A role of an enterprise.
+    Role,
+    /// A model of a recall.
+    Model,
+    /// A prefix or a root key of a bundle.
+    PrefixOrRoot,
+    /// A key of an order of the roots.
+    Key,
+}
+crate::canonical_enum!(Listed { 1 => Role, 2 => Model, 3 => PrefixOrRoot, 4 => Key });
+
+impl Listed {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Role => "a role",
+            Self::Model => "a model",
+            Self::PrefixOrRoot => "a prefix or a root",
+            Self::Key => "a key",
+        }
+    }
+}
+
+/// What a range that ends before it begins is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranged {
+    /// An accreditation.
+    Accreditation,
+    /// The production of a model.
+    Production,
+    /// Serials of a recall.
+    Serials,
+    /// Firmware builds of a recall.
+    Builds,
+    /// Manufacture dates of a recall.
+    Dates,
+}
+crate::canonical_enum!(Ranged { 1 => Accreditation, 2 => Production, 3 => Serials, 4 => Builds, 5 => Dates });
+
+impl Ranged {
+    /// As words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accreditation => "the accreditation",
+            Self::Production => "the production",
+            Self::Serials => "the serials",
+            Self::Builds => "the builds",
+            Self::Dates => "the manufacture dates",
+        }
+    }
+}
+
+/// Which identity has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The code, the body or a part: not said which.
+    Any,
+    /// The code.
+    Code,
+    /// The body.
+    Body,
+    /// A part that carries identity.
+    IdentityPart,
+    /// A part to be fitted.
+    Part,
+    /// The robot's own key.
+    Key,
+}
+crate::canonical_enum!(Ending { 0 => Any, 1 => Code, 2 => Body, 3 => IdentityPart, 4 => Part, 5 => Key });
+
+impl Ending {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Code => "code: ",
+            Self::Body => "body: ",
+            Self::IdentityPart => "identity part: ",
+            Self::Part => "part: ",
+            Self::Key => "robot key: ",
+        }
+    }
+}
+
+/// What a proven leaf of a peer lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Slot 0 names another robot than the leaf's key.
+    Subject,
+    /// A custody leaf without a code.
+    Code,
+    /// A custody leaf without its link.
+    Link,
+    /// A custody leaf without its event.
+    Event,
+    /// A departure without proof that it is the newest leaf.
+    NewestProof,
+    /// An offer whose event is no declaration of export.
+    Declaration,
+    /// A chain of other registries' leaves, which no item has at this feature level.
+    NoChain,
+}
+crate::canonical_enum!(Lacking {
+    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration, 7 => NoChain,
+});
+
+impl Lacking {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Subject => "slot 0 names another robot than the leaf's key",
+            Self::Code => "a custody leaf without a code",
+            Self::Link => "a custody leaf without its link",
+            Self::Event => "a custody leaf without its event",
+            Self::NewestProof => "a departure without proof that it is the newest leaf",
+            Self::Declaration => "an offer whose event is no declaration of export",
+            Self::NoChain => "an item with leaves of other registries, at a level that knows none",
+        }
+    }
+}
+
+/// What a record holds as much of as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Epochs of a chain.
+    Epochs,
+    /// Parts that carry identity.
+    IdentityParts,
+    /// Other parts.
+    Parts,
+    /// AI models, those among them that the record no longer names.
+    AiModels,
+    /// Holds.
+    Holds,
+    /// Recalls owed.
+    OwedRecalls,
+    /// Recalls remedied.
+    RemediedRecalls,
+    /// Peers of a registry.
+    Peers,
+    /// Replaced parts that carried identity.
+    FormerParts,
+    /// Robots that a peer offers.
+    Offers,
+    /// Statements of a peer that were answered with a nack.
+    Nacks,
+    /// Ends of identities that a peer tells or claims.
+    Claims,
+    /// Leaves that the mail of a peer had us write.
+    Leaves,
+    /// Active keys of admins, registrars and regulators.
+    Supervisors,
+    /// Open proposals of admins.
+    Proposals,
+    /// Ends of life that strangers declared.
+    Declarations,
+    /// Recalls that name the models of one, all its models counted.
+    RecallsOverModels,
+    /// Models that a recall named before an amendment or names after it.
+    ModelsOfAmendment,
+    /// Items of a peer that wait.
+    Parked,
+}
+crate::canonical_enum!(Counted {
+    1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
+    8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
+    46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
+});
+
+impl Counted {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Epochs => "epochs",
+            Self::IdentityParts => "identity parts",
+            Self::Parts => "parts",
+            Self::AiModels => "AI models",
+            Self::Holds => "holds",
+            Self::OwedRecalls => "owed recalls",
+            Self::RemediedRecalls => "remedied recalls",
+            Self::Peers => "peers",
+            Self::FormerParts => "replaced identity parts",
+            Self::Offers => "offers",
+            Self::Nacks => "nacks",
+            Self::Claims => "ends and claims",
+            Self::Leaves => "leaves",
+            Self::Supervisors => "keys of admins, registrars and regulators",
+            Self::Proposals => "proposals",
+            Self::Declarations => "declarations by strangers",
+            Self::RecallsOverModels => "recalls over models",
+            Self::ModelsOfAmendment => "models before and after the amendment",
+            Self::Parked => "items that wait",
+        }
+    }
+}
+
+/// What never changes of a robot on its way from country to country, as far as a disclosure can contradict it. Code and
+/// model are the subject of the leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fixed {
+    /// The body.
+    Body,
+    /// When and where it was made, and who filed it.
+    Manufacture,
+    /// The declared country of origin.
+    Origin,
+    /// The robot's own key.
+    RobotKey,
+}
+crate::canonical_enum!(Fixed { 1 => Body, 2 => Manufacture, 3 => Origin, 4 => RobotKey });
+
+impl Fixed {
+    /// As words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Manufacture => "manufacture",
+            Self::Origin => "country of origin",
+            Self::RobotKey => "robot key",
+        }
+    }
+}
