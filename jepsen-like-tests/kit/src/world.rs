@@ -12,8 +12,9 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{
-    Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, follow, propose,
+    Act, Chain, Folded, Link, Phase, Step, Written, fold, follow, propose,
 };
+use carnet_domain::planted::Planted;
 use carnet_domain::rules::command::TransferId;
 
 /// The registries, the issuer of the robot's code first.
@@ -43,7 +44,7 @@ pub struct Rules {
     pub planted: Fault,
 }
 
-/// At most one fault of [`Planted`].
+/// At most one fault of the rules of custody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fault {
     /// None.
@@ -57,13 +58,17 @@ pub enum Fault {
     AdmitWithoutRelease,
 }
 
-impl From<Fault> for Planted {
-    fn from(planted: Fault) -> Self {
-        Self {
-            epoch_not_strict: planted == Fault::EpochNotStrict,
-            cancel_keeps_epoch: planted == Fault::CancelKeepsEpoch,
-            admit_without_release: planted == Fault::AdmitWithoutRelease,
-        }
+impl Planted for Fault {
+    fn repeats_epochs(self) -> bool {
+        self == Self::EpochNotStrict
+    }
+
+    fn cancels_without_burning(self) -> bool {
+        self == Self::CancelKeepsEpoch
+    }
+
+    fn admits_without_release(self) -> bool {
+        self == Self::AdmitWithoutRelease
     }
 }
 
@@ -394,12 +399,7 @@ impl World {
             deadline,
         };
         let before = registry.chain.epoch;
-        match fold(
-            prefix(me),
-            &registry.chain,
-            &written,
-            self.rules.planted.into(),
-        ) {
+        match fold(prefix(me), &registry.chain, &written, self.rules.planted) {
             Folded::Moved(chain) => registry.chain = chain,
             Folded::Replay | Folded::Doubtful(_) => {
                 self.broken
@@ -483,7 +483,7 @@ impl World {
         if link.step == Step::Offer && !known {
             return None;
         }
-        match fold(me, chain, written, self.rules.planted.into()) {
+        match fold(me, chain, written, self.rules.planted) {
             Folded::Moved(chain) => Some(chain),
             Folded::Replay | Folded::Doubtful(_) => None,
         }

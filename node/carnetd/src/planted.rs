@@ -1,9 +1,9 @@
 //! The switchboard of planted faults, compiled only with the feature `planted`; a release has no such flag.
 //!
 //! A suite that finds no fault proves something only if it finds those put there on purpose. The store's faults are
-//! compiled in with the same feature; those of the rules are values that `apply` is given, all off in a release.
+//! compiled in with the same feature; those of the rules are the instance of `apply` that a state is given.
 
-use carnet_domain::{custody, machine};
+use carnet_store::planted::Faults;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -60,16 +60,13 @@ impl Planted {
     }
 
     /// The faults of the rules among them.
-    pub fn of_rules(self) -> machine::Planted {
-        machine::Planted {
+    pub fn of_rules(self) -> Faults {
+        Faults {
             no_dedup: self == Self::NoDedup,
             panic_at_mark: self == Self::PanicAtAMarkedEntry,
             other_root: self == Self::OneReplicaHasOtherRoots,
-            custody: custody::Planted {
-                epoch_not_strict: self == Self::EpochNotStrict,
-                cancel_keeps_epoch: self == Self::CancelKeepsEpoch,
-                admit_without_release: false,
-            },
+            epoch_not_strict: self == Self::EpochNotStrict,
+            cancel_keeps_epoch: self == Self::CancelKeepsEpoch,
         }
     }
 }

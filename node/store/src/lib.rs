@@ -22,6 +22,8 @@ pub mod state;
 pub mod keys;
 mod leaves;
 pub mod overlay;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod records;
 pub mod registry;
 mod roots;

@@ -41,10 +41,18 @@ use crate::machine::{
 };
 use crate::membership;
 use crate::overlay::{Finished, Overlay, Verified};
+#[cfg(feature = "planted")]
+use crate::planted::Faults;
 use crate::records::{Records, knows_level, to_stored};
 use crate::roots;
 use crate::run;
 use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
+
+/// The instance of the rules that this program applies entries by: what ships has none of the planted faults.
+#[cfg(not(feature = "planted"))]
+type Rules = carnet_domain::planted::Sound;
+#[cfg(feature = "planted")]
+type Rules = Faults;
 
 /// Signatures remembered between ingress and apply.
 const VERIFIED_COUNT_MAX: usize = 65_536;
@@ -181,8 +189,7 @@ pub struct RegistryState<E: StateEngine> {
     content_every_ms: u64,
     content: Mutex<Option<ContentToDigest>>,
     diverged: Mutex<Option<String>>,
-    #[cfg(feature = "planted")]
-    planted: machine::Planted,
+    rules: Rules,
     #[cfg(feature = "planted")]
     differs: bool,
 }
@@ -226,8 +233,7 @@ impl<E: StateEngine> RegistryState<E> {
             content_every_ms: 0,
             content: Mutex::default(),
             diverged: Mutex::default(),
-            #[cfg(feature = "planted")]
-            planted: machine::Planted::default(),
+            rules: Rules::default(),
             #[cfg(feature = "planted")]
             differs: false,
         };
@@ -242,8 +248,8 @@ impl<E: StateEngine> RegistryState<E> {
     /// With faults planted by a test of the tests.
     #[cfg(feature = "planted")]
     #[must_use]
-    pub fn plant(self, planted: machine::Planted) -> Self {
-        Self { planted, ..self }
+    pub fn plant(self, rules: Faults) -> Self {
+        Self { rules, ..self }
     }
 
     /// With the planted fault of a replica that writes one byte of a marked record differently.
@@ -714,10 +720,7 @@ impl<E: StateEngine> RegistryState<E> {
             return Err(StorageFault::Diverged(why));
         }
         let answer = match entry {
-            #[cfg(feature = "planted")]
-            Ok(entry) => machine::apply_with(overlay, &entry, self.planted)?,
-            #[cfg(not(feature = "planted"))]
-            Ok(entry) => machine::apply(overlay, &entry)?,
+            Ok(entry) => machine::apply_with(overlay, &entry, self.rules)?,
             Err(_) => malformed(),
         };
         // Nothing of the batch is written: a newer binary goes on before this entry.

@@ -28,6 +28,7 @@ use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::limits::{EPOCH_FOREIGN_MAX, next_epoch};
+use crate::planted::Planted;
 use crate::record::crossing::{AgreementRef, TransferId};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -309,19 +310,8 @@ pub enum Folded {
     Doubtful(Doubt),
 }
 
-/// Faults that can be planted to show that the suite catches them. All off in what ships.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Planted {
-    /// `epoch >=` where `>` is right.
-    pub epoch_not_strict: bool,
-    /// A cancelled offer does not burn its epoch.
-    pub cancel_keeps_epoch: bool,
-    /// Admits under an accept that is held, without a release.
-    pub admit_without_release: bool,
-}
-
 /// Advances the chain over a link.
-pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> Folded {
+pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: impl Planted) -> Folded {
     let link = &written.link;
     if written.writer != link.writer() {
         return Folded::Doubtful(Doubt::NeitherParty);
@@ -359,7 +349,7 @@ pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: Planted) -> F
     };
     // What we write ourselves `propose` made from the chain. A planted fault is one of the rules above: the table would
     // hide it.
-    let strict = written.writer != me && planted == Planted::default();
+    let strict = written.writer != me && !planted.breaks_custody();
     match (&folded, known_before(chain, link).filter(|_| strict)) {
         (Folded::Moved(_), Some(previous)) => match follows(previous, &chain.link, link) {
             Ok(()) => folded,
@@ -425,10 +415,10 @@ fn fold_as_exporter(
     w: &Written,
     transfer: TransferId,
     agreement: &AgreementRef,
-    planted: Planted,
+    planted: impl Planted,
 ) -> Folded {
     let link = &w.link;
-    let stale = if planted.epoch_not_strict {
+    let stale = if planted.repeats_epochs() {
         next_epoch(link.epoch).is_some_and(|next| next < chain.epoch)
     } else {
         link.epoch < chain.epoch
@@ -499,7 +489,7 @@ fn fold_as_exporter(
             },
         ) if *open == transfer && *offer == link.prev => {
             let before = chain.epoch.checked_sub(1);
-            match before.filter(|_| planted.cancel_keeps_epoch) {
+            match before.filter(|_| planted.cancels_without_burning()) {
                 Some(before) => moved_to(w, before, Phase::Here {}),
                 None => moved(chain, w, chain.epoch, Phase::Here {}),
             }
@@ -573,26 +563,26 @@ fn fold_as_importer(
     transfer: TransferId,
     from: Prefix,
     agreement: &AgreementRef,
-    planted: Planted,
+    planted: impl Planted,
 ) -> Folded {
     let link = &w.link;
-    let fresh = if planted.epoch_not_strict {
+    let fresh = if planted.repeats_epochs() {
         link.epoch >= chain.epoch
     } else {
         link.epoch > chain.epoch
     };
     match (link.step, &chain.phase) {
         (Step::Offer, Phase::Here {} | Phase::Offered { .. } | Phase::InTransit { .. })
-            if fresh && !planted.epoch_not_strict =>
+            if fresh && !planted.repeats_epochs() =>
         {
             Folded::Doubtful(Doubt::OfferedWhileOurs)
         }
-        (Step::Offer, Phase::Released { .. }) if fresh && !planted.epoch_not_strict => {
+        (Step::Offer, Phase::Released { .. }) if fresh && !planted.repeats_epochs() => {
             Folded::Doubtful(Doubt::OfferedWithoutAdmission)
         }
         // It may have been cancelled, and then its Cancel stands before this in the mailbox.
         (Step::Offer, Phase::Asked { .. } | Phase::Permitted { .. })
-            if fresh && !planted.epoch_not_strict =>
+            if fresh && !planted.repeats_epochs() =>
         {
             Folded::Doubtful(Doubt::OfferOpen)
         }
@@ -623,7 +613,7 @@ fn fold_as_importer(
                 agreement: agreement.clone(),
             };
             // A planted fault: the border admits under the accept it holds, as if the release had come.
-            let phase = if planted.admit_without_release {
+            let phase = if planted.admits_without_release() {
                 Phase::InTransit {
                     transfer,
                     from,

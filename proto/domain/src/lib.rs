@@ -12,6 +12,8 @@ pub mod bytes;
 #[deny(clippy::indexing_slicing)]
 pub mod limits;
 
+pub mod planted;
+
 pub mod log;
 
 #[deny(clippy::indexing_slicing)]

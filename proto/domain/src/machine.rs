@@ -35,6 +35,7 @@ use crate::log::leaf::{
 use crate::log::map::MapValue;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, Request};
+use crate::planted::{PANIC_MARK, Planted, Sound};
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
@@ -97,24 +98,8 @@ pub mod rule {
     pub const PARKED: u16 = 4;
 }
 
-/// Faults that a test of the tests can plant: a value like any other, all off in what ships.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Planted {
-    /// A request that was answered before is executed again.
-    pub no_dedup: bool,
-    /// A command whose bytes contain [`PANIC_MARK`] panics.
-    pub panic_at_mark: bool,
-    /// A seal appends another map head than the map has: the tree of this replica gets roots of its own.
-    pub other_root: bool,
-    /// Faults of the custody chain.
-    pub custody: crate::custody::Planted,
-}
-
-/// What a command contains that [`Planted::panic_at_mark`] panics at.
-pub const PANIC_MARK: &[u8] = b"planted poison";
-
 /// One entry being applied.
-pub(crate) struct Run<'a, L: Ledger> {
+pub(crate) struct Run<'a, L: Ledger, P: Planted> {
     pub(crate) ledger: Metered<'a, L>,
     pub(crate) registry: Registry,
     pub(crate) now: TimeMs,
@@ -125,7 +110,7 @@ pub(crate) struct Run<'a, L: Ledger> {
     told: Vec<u32>,
     /// When a request that is told its answers again was answered.
     told_at: Option<TimeMs>,
-    pub(crate) planted: Planted,
+    pub(crate) planted: P,
 }
 
 /// Applies one entry: changes the ledger and answers. A lawful "no" is an answer.
@@ -133,17 +118,17 @@ pub(crate) struct Run<'a, L: Ledger> {
 /// # Errors
 /// The medium failed; the caller drops every change of the entry.
 pub fn apply<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer, L::Fault> {
-    apply_with(ledger, entry, Planted::default())
+    apply_with(ledger, entry, Sound)
 }
 
-/// As [`apply`], with faults planted by a test.
+/// As [`apply`], by rules with faults that a test of the tests planted.
 ///
 /// # Errors
 /// As [`apply`].
 pub fn apply_with<L: Ledger>(
     ledger: &mut L,
     entry: &Entry,
-    planted: Planted,
+    planted: impl Planted,
 ) -> Result<Answer, L::Fault> {
     let Some(registry) = ledger.registry()? else {
         return root::genesis(ledger, entry);
@@ -231,7 +216,7 @@ pub(crate) fn refused(reason: Reason, detail: Detail) -> ItemAnswer {
     }
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Whether nothing more may be done in this entry: it did enough, or enough leaves wait for a seal.
     pub(crate) fn is_spent(&self) -> bool {
         self.ledger.is_spent() || self.registry.unsealed >= UNSEALED_MAX
@@ -319,7 +304,8 @@ impl<L: Ledger> Run<'_, L> {
     ) -> Result<Option<StoredAnswer>, L::Fault> {
         let (session, place) = (header.session, place(header.sequence));
         let stored = self.ledger.answer(session, place, first_item)?;
-        Ok(stored.filter(|stored| stored.sequence == header.sequence && !self.planted.no_dedup))
+        Ok(stored
+            .filter(|stored| stored.sequence == header.sequence && !self.planted.forgets_answers()))
     }
 
     /// Executes the items of a request that `done` does not answer yet, answers them there, and keeps the answers. Of a
@@ -456,7 +442,7 @@ impl<L: Ledger> Run<'_, L> {
         item: &Blob,
         authorised: &Authorised,
     ) -> Result<ItemAnswer, L::Fault> {
-        if self.planted.panic_at_mark {
+        if self.planted.panics_at_mark() {
             let marked = item.0.windows(PANIC_MARK.len()).any(|at| at == PANIC_MARK);
             assert!(!marked, "planted: panic-at-a-marked-entry");
         }

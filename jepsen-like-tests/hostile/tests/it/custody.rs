@@ -2,12 +2,11 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::custody::{
-    Act, Chain, Folded, Permit, Phase, Planted, Step, Written, fold, propose,
-};
+use carnet_domain::custody::{Act, Chain, Folded, Permit, Phase, Step, Written, fold, propose};
 use carnet_domain::limits::{EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX};
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::{Body, MailBatch};
+use carnet_domain::planted::Sound;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
@@ -243,7 +242,7 @@ fn every_step_that_is_proposed_moves_the_chain() {
                         at: TimeMs(now),
                         deadline: TimeMs(0),
                     };
-                    let folded = fold(me, &chain, &written, Planted::default());
+                    let folded = fold(me, &chain, &written, Sound);
                     assert!(
                         matches!(folded, Folded::Moved(_)),
                         "{phase:?} {act:?} {epoch} {now}: {folded:?}"

@@ -26,6 +26,7 @@ use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
 use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::machine::{Authorised, Run, refused, rule};
+use crate::planted::Planted;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
@@ -240,7 +241,7 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
     }
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
     pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
         let all = |reason, detail: Detail| vec![refused(reason, detail); batch.items.len().max(1)];
@@ -806,11 +807,7 @@ impl<L: Ledger> Run<'_, L> {
         // Only the issuer of a code moves it between others unheard of here; no epoch is taken on trust from anybody else.
         let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
         let gap = link.prev != here.chain.link && link.epoch > here.chain.epoch;
-        if link.step == Step::Offer
-            && gap
-            && !issuer
-            && self.planted.custody == crate::custody::Planted::default()
-        {
+        if link.step == Step::Offer && gap && !issuer && !self.planted.breaks_custody() {
             let doubt = Doubt::AnotherBefore;
             let reason = match unheard {
                 true => Reason::Parked,
@@ -843,7 +840,7 @@ impl<L: Ledger> Run<'_, L> {
                 }
             }
         }
-        let chain = match fold(me, &here.chain, &written, self.planted.custody) {
+        let chain = match fold(me, &here.chain, &written, self.planted) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
             Folded::Doubtful(doubt) => {

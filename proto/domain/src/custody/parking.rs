@@ -14,6 +14,7 @@ use crate::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
 use crate::log::checkpoint::Origin;
 use crate::machine::entry::MailItem;
 use crate::machine::{Authorised, Run, rule};
+use crate::planted::Planted;
 use crate::record::event::Event;
 use crate::record::ledger::Ledger;
 use crate::record::peer::Peer;
@@ -35,7 +36,7 @@ enum Tried {
     NotNow,
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// The oldest item that waits of the same peer, about the same robot, from before `item`.
     pub(super) fn parked_before(
         &self,

@@ -4,11 +4,12 @@ use super::Run;
 use crate::custody::{Chain, Folded, Step, Written, fold};
 use crate::log::head::Head;
 use crate::log::leaf::Subject;
+use crate::planted::Planted;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::transfer::{Ending, Transfer};
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Moves the chain of the record over the step that the leaf carries.
     pub(super) fn take_custody(&self, event: &mut Event, head: &Head) {
         let Some(written) = &event.link else {
@@ -27,7 +28,7 @@ impl<L: Ledger> Run<'_, L> {
             After::Loose(_, chain, _) => chain,
             _ => return,
         };
-        match fold(me, chain, &step, self.planted.custody) {
+        match fold(me, chain, &step, self.planted) {
             Folded::Moved(next) => *chain = next,
             Folded::Replay | Folded::Doubtful(_) => {
                 // `propose` allowed it, so `fold` must move: a reserved code that is registered begins its chain.

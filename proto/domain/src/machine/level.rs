@@ -6,11 +6,12 @@ use super::{Authorised, Run, refused, rule};
 use crate::bytes::level::Level;
 use crate::log::leaf::Kind;
 use crate::machine::entry::{ItemAnswer, Knows};
+use crate::planted::Planted;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::rules::rejection::{Detail, Reason};
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Raises the feature level by one, if every member said that it knows the next.
     /// Whoever keeps the ledger commits no level that its binary does not know, and nothing after it.
     pub(super) fn raise_level(

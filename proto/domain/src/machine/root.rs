@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::meter::Metered;
-use super::{Authorised, Planted, Run, refused};
+use super::{Authorised, Run, refused};
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
@@ -15,6 +15,7 @@ use crate::log::authority::Envelope;
 use crate::log::leaf::Kind;
 use crate::log::merkle::Frontier;
 use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX};
+use crate::planted::{Planted, Sound};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile};
@@ -90,7 +91,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         first_leaf: 0,
         told: Vec::new(),
         told_at: None,
-        planted: Planted::default(),
+        planted: Sound,
     };
     let statement = Statement::Genesis {
         genesis: genesis.clone(),
@@ -222,7 +223,7 @@ fn first_state(genesis: &Genesis) -> Registry {
     }
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// A later statement of our roots.
     pub(super) fn root_statement(&mut self, signed: &Signed) -> Result<ItemAnswer, L::Fault> {
         let statement = match Statement::from_bytes_at(&signed.bytes.0, self.registry.level) {

@@ -11,6 +11,7 @@ use crate::log::leaf::{Expansion, Kind, Subject, leaf_seed};
 use crate::log::map::{self, MapFault, Page, PagePath, Pages};
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::{Body, ItemAnswer};
+use crate::planted::Planted;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::{Registry, Sealed};
@@ -149,7 +150,7 @@ fn signed(registry: &Registry, size: u64, root: &Digest, signature: &Signature) 
         .then_some(text)
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Appends the map head and closes the tree, if there is something new or the idle interval passed.
     pub(super) fn seal(&mut self) -> Result<ItemAnswer, L::Fault> {
         let from = self
@@ -180,7 +181,7 @@ impl<L: Ledger> Run<'_, L> {
             changes.extend(leaves.into_iter().flatten());
         }
         let mut map_root = self.update_map(&changes)?;
-        if self.planted.other_root {
+        if self.planted.has_other_root() {
             map_root.0[0] ^= 1;
         }
         let subject = Subject::map_head(&self.registry.prefix);

@@ -7,11 +7,12 @@ use crate::bytes::signature::{Signature, verify};
 use crate::bytes::time::TimeMs;
 use crate::limits::next_own;
 use crate::machine::entry::{ItemAnswer, SESSIONS_PER_SUBJECT_MAX, SessionOpening};
+use crate::planted::Planted;
 use crate::record::ledger::Ledger;
 use crate::record::session::{Session, StoredAnswer};
 use crate::rules::rejection::{Detail, Reason};
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Opens a session for the certificate's subject and the party of the key that signed. Repeated with one nonce it is
     /// the same session.
     pub(super) fn open_session(

@@ -1,11 +1,12 @@
 //! The one leaf that stands in place of a log entry that the roots ordered to be skipped.
 
 use super::meter::Metered;
-use super::{Planted, Run, root};
+use super::{Run, root};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::log::leaf::Kind;
 use crate::machine::entry::Body;
 use crate::machine::order::OrderForEntry;
+use crate::planted::Sound;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::peer::Signed;
@@ -40,7 +41,7 @@ pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::F
         first_leaf,
         told: Vec::new(),
         told_at: None,
-        planted: Planted::default(),
+        planted: Sound,
     };
     let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));
     run.record(event, &root::authorised(&unsigned))?;

@@ -13,6 +13,7 @@ use crate::log::leaf::Kind;
 use crate::machine::entry::{
     ADVANCE_MAX, Body, CEILING_AHEAD, ClockReading, ItemAnswer, LOG_TIME_MAX, READINGS_MAX,
 };
+use crate::planted::Planted;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Statement, TimeChange};
@@ -30,7 +31,7 @@ pub fn is_about_time(body: &Body) -> bool {
     }
 }
 
-impl<L: Ledger> Run<'_, L> {
+impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// A quorum of clocks confirms a time: it becomes log time if it is later, and the ceiling stands above it.
     pub(super) fn advance_time(
         &mut self,

@@ -5,9 +5,7 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, Decoder, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::custody::{
-    Act, Chain, Folded, Link, Phase, Planted, Step, Written, fold, propose,
-};
+use carnet_domain::custody::{Act, Chain, Folded, Link, Phase, Step, Written, fold, propose};
 use carnet_domain::limits::{
     AGREEMENTS_OF_PEER_MAX, AI_MODELS_MAX, Bound, ENTRY_LEAF_BYTES_MAX, EPOCH_FIRST_MAX,
     EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, FORMER_PARTS_MAX, HOLDS_MAX,
@@ -18,6 +16,7 @@ use carnet_domain::limits::{
 use carnet_domain::limits::{COMMAND_BYTES_MAX, ENTRY_BYTES_MAX};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch, Request};
+use carnet_domain::planted::Sound;
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Signed, Statement};
@@ -347,8 +346,7 @@ fn our_own_epochs_end_with_a_refusal() {
                         deadline: TimeMs(u64::MAX),
                     };
                     for chain in [&transit, &here(epoch)] {
-                        if let Folded::Moved(moved) = fold(me, chain, &written, Planted::default())
-                        {
+                        if let Folded::Moved(moved) = fold(me, chain, &written, Sound) {
                             assert!(chain.epoch <= moved.epoch);
                         }
                     }
