@@ -2,10 +2,10 @@
 //!
 //! It prints what the library found and turns that into an exit code; it decides nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use carnet_xtask::{figures, layers, names, tidy, unused};
+use carnet_xtask::{circles, figures, layers, mutants, names, tidy, unused};
 use clap::{Parser, Subcommand};
 
 /// Checks of the workspace itself.
@@ -20,6 +20,8 @@ struct Arguments {
 enum Check {
     /// Who may depend on whom: direct dependencies against the table of rooms.
     Layers,
+    /// Files of one crate that import each other in a circle.
+    Circles,
     /// Words, headers and unfinished work in the tracked files.
     Tidy,
     /// Names in ARCHITECTURE.md that nothing has, and terms of its glossary that nobody uses.
@@ -30,7 +32,26 @@ enum Check {
     Figures {
         /// Takes the numbers that a run kept in this file, and writes the recorded run and the README anew.
         #[arg(long, value_name = "FILE")]
-        from: Option<std::path::PathBuf>,
+        from: Option<PathBuf>,
+    },
+    /// What the tests of the rules do not notice: a sample of mutants in a copy of the tree. Takes hours; goes on where it
+    /// was ended.
+    Mutants {
+        /// What the sample is drawn by.
+        #[arg(long)]
+        seed: u64,
+        /// How many.
+        #[arg(long, default_value_t = 120)]
+        count: usize,
+        /// Where the copy is made, and the record of the run.
+        #[arg(long)]
+        out: PathBuf,
+        /// Make the copy, print the sample and run no test.
+        #[arg(long)]
+        copy_only: bool,
+        /// Further arguments of `cargo nextest run`.
+        #[arg(last = true)]
+        more: Vec<String>,
     },
 }
 
@@ -52,6 +73,10 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
     let here = std::env::current_dir()?;
     let (name, findings) = match check {
         Check::Layers => ("layers", texts(&layers::check(&layers::read(&here)?))),
+        Check::Circles => (
+            "circles",
+            texts(&circles::check(&tidy::read(&root_of(&here)?)?)),
+        ),
         Check::Tidy => {
             let tree = tidy::read(&root_of(&here)?)?;
             for note in tidy::notes(&tree) {
@@ -73,6 +98,29 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
                 take_figures(&root, file)?;
             }
             ("figures", figures::check(&tidy::read(&root)?))
+        }
+        Check::Mutants {
+            seed,
+            count,
+            out,
+            copy_only,
+            more,
+        } => {
+            let root = root_of(&here)?;
+            let tree = tidy::read(&root)?;
+            let (sample, candidates) = mutants::sample(&tree, *seed, *count)?;
+            let copy = out.join("tree");
+            mutants::write(&root, &mutants::woven(&tree, &sample)?, &copy)?;
+            if *copy_only {
+                let numbered = sample.iter().map(|it| format!("{}. {it}", it.id));
+                println!("{}", numbered.collect::<Vec<_>>().join("\n"));
+                return Ok(0);
+            }
+            let mut told = |line: &str| eprintln!("{line}");
+            let record = out.join(format!("{seed}.tsv"));
+            let fates = mutants::run(&sample, &copy, &record, more, &mut told)?;
+            let summary = mutants::summary(&fates, *seed, candidates);
+            ("mutants", summary.lines().map(str::to_owned).collect())
         }
     };
     for finding in &findings {

@@ -300,6 +300,20 @@ pub fn notes(tree: &[Text]) -> Vec<String> {
 /// # Errors
 /// When git is not there or `root` is not in a work tree.
 pub fn read(root: &Path) -> Result<Vec<Text>, Box<dyn std::error::Error>> {
+    let mut tree = Vec::new();
+    for path in tracked(root)? {
+        if let Ok(content) = std::fs::read_to_string(root.join(&path)) {
+            tree.push(Text { path, content });
+        }
+    }
+    Ok(tree)
+}
+
+/// Every file that git tracks or would track below `root`, and that is there.
+///
+/// # Errors
+/// As [`read`].
+pub fn tracked(root: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let listed = Command::new("git")
         .args([
             "ls-files",
@@ -313,17 +327,12 @@ pub fn read(root: &Path) -> Result<Vec<Text>, Box<dyn std::error::Error>> {
     if !listed.status.success() {
         return Err(String::from_utf8_lossy(&listed.stderr).into_owned().into());
     }
-    let mut tree = Vec::new();
-    for path in String::from_utf8(listed.stdout)?.split_terminator('\0') {
-        // A file may be deleted and still listed.
-        if let Ok(content) = std::fs::read_to_string(root.join(path)) {
-            tree.push(Text {
-                path: path.to_owned(),
-                content,
-            });
-        }
-    }
-    Ok(tree)
+    let listed = String::from_utf8(listed.stdout)?;
+    // A file may be deleted and still listed.
+    let there = listed
+        .split_terminator('\0')
+        .filter(|path| root.join(path).is_file());
+    Ok(there.map(str::to_owned).collect())
 }
 
 fn check_text(text: &Text) -> Vec<Finding> {
@@ -462,7 +471,7 @@ fn stands_in(line: &str, word: &str) -> bool {
 ///
 /// Tests are files under `tests/` or named `tests.rs`, examples and benches (they measure), and what follows
 /// `#[cfg(test)]` up to the brace that closes it.
-fn split_tests(path: &str, code: &str) -> (String, String) {
+pub(crate) fn split_tests(path: &str, code: &str) -> (String, String) {
     if path.contains("/tests/")
         || path.ends_with("/tests.rs")
         || path.contains("/benches/")

@@ -1,5 +1,6 @@
 //! The workspace as it is passes its own checks, and each check reports a fault planted for it.
 
+mod circles;
 mod figures;
 mod layers;
 mod names;

@@ -1,0 +1,314 @@
+//! A sample of mutants: what the tests of the rules do not notice.
+//!
+//! The tree is copied, all mutants of the sample are woven into the copy at once ([`weave`]), and one build serves them all: a
+//! test process is told by an environment variable which one it runs. Of each mutant the tests run until the first fails.
+//! A mutant that no test notices survives, and is answered by a test, or by the reason why it is the same program.
+
+pub mod weave;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::tidy::{self, Text};
+
+/// What is mutated: folders and files of the pure crates that decide.
+const ROOMS: &[&str] = &[
+    "proto/domain/src/custody",
+    "proto/domain/src/rules",
+    "proto/domain/src/machine",
+    "proto/domain/src/log",
+    "federation/trust/src/verdict",
+];
+/// Where the function stands that each mutant asks.
+const SWITCH: &str = "proto/domain/src/mutant.rs";
+/// Which packages' tests judge the mutants, the quickest to find most of them first.
+const JUDGES: &[&str] = &["carnet-domain", "carnet-trust", "carnet-hostile"];
+/// Seconds that the tests of one package may take with one mutant: one that has them run for ever is noticed.
+const PATIENCE_S: u64 = 600;
+/// Kilobytes of address space that one test may have: one that gathers for ever is noticed.
+const MEMORY_KB: u64 = 8 << 20;
+
+/// One mutant of a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutant {
+    /// Its number in the sample, from 1.
+    pub id: u32,
+    /// The file, from the root of the tree.
+    pub file: String,
+    /// Its place among the candidates of the file.
+    pub place: usize,
+    /// The line, as far as it was found.
+    pub line: usize,
+    /// What it becomes, for people.
+    pub change: String,
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}: {}", self.file, self.line, self.change)
+    }
+}
+
+/// What became of a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// A test of this package failed, or ran for ever.
+    Killed(&'static str),
+    /// No test noticed it.
+    Survived,
+}
+
+/// A sample of the candidates of a tree: the same seed and tree, the same mutants. Also how many candidates there are.
+///
+/// # Errors
+/// A source is not Rust.
+pub fn sample(tree: &[Text], seed: u64, count: usize) -> Result<(Vec<Mutant>, usize), String> {
+    let mut all = Vec::new();
+    for text in tree.iter().filter(|text| is_mutated(&text.path)) {
+        let found =
+            weave::candidates(&text.content).map_err(|fault| format!("{}: {fault}", text.path))?;
+        for (place, candidate) in found.into_iter().enumerate() {
+            all.push(Mutant {
+                id: 0,
+                file: text.path.clone(),
+                place,
+                line: candidate.line,
+                change: candidate.change,
+            });
+        }
+    }
+    let candidates = all.len();
+    let mut random = Random(seed);
+    let mut chosen = Vec::new();
+    while !all.is_empty() && chosen.len() < count {
+        chosen.push(all.swap_remove(random.below(all.len())));
+    }
+    chosen.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
+    for (mutant, id) in chosen.iter_mut().zip(1..) {
+        mutant.id = id;
+    }
+    Ok((chosen, candidates))
+}
+
+fn is_mutated(path: &str) -> bool {
+    let named = ROOMS.iter().any(|room| {
+        path.strip_prefix(room)
+            .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
+    });
+    named && path.ends_with(".rs") && !path.ends_with("/tests.rs")
+}
+
+/// A tree with all mutants woven in.
+///
+/// # Errors
+/// A source is not Rust.
+pub fn woven(tree: &[Text], mutants: &[Mutant]) -> Result<Vec<Text>, String> {
+    let mut out = Vec::new();
+    for text in tree {
+        let of_file = mutants.iter().filter(|mutant| mutant.file == text.path);
+        let chosen: BTreeMap<usize, u32> =
+            of_file.map(|mutant| (mutant.place, mutant.id)).collect();
+        let content = match (chosen.is_empty(), text.path.as_str()) {
+            (false, path) => {
+                let domain = path.starts_with("proto/domain/");
+                let room = if domain { "crate" } else { "carnet_domain" };
+                weave::woven(&text.content, chosen, &format!("{room}::mutant::mutant"))
+                    .map_err(|fault| format!("{path}: {fault}"))?
+            }
+            (true, "proto/domain/src/lib.rs") => {
+                format!("{}\npub mod mutant;\n", text.content)
+            }
+            (true, _) => text.content.clone(),
+        };
+        out.push(Text {
+            path: text.path.clone(),
+            content,
+        });
+    }
+    out.push(Text {
+        path: SWITCH.to_owned(),
+        content: SWITCHED.to_owned(),
+    });
+    Ok(out)
+}
+
+/// The function that each mutant asks; it stands in no tree but a mutated copy.
+const SWITCHED: &str = r#"//! Which mutant this process runs.
+
+/// Whether it is this one.
+pub fn mutant(id: u32) -> bool {
+    static ON: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *ON.get_or_init(|| {
+        let named = std::env::var("CARNET_MUTANT");
+        named.ok().and_then(|id| id.parse().ok()).unwrap_or(0)
+    }) == id
+}
+"#;
+
+/// Writes the work tree at `root` below a folder, with these texts in place of its own. A file that has its bytes already keeps
+/// its age, so that nothing is built again for it.
+///
+/// # Errors
+/// Git does not list the tree, or the disk.
+pub fn write(root: &Path, tree: &[Text], folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let texts: BTreeMap<&str, &str> = tree
+        .iter()
+        .map(|text| (text.path.as_str(), text.content.as_str()))
+        .collect();
+    let listed = tidy::tracked(root)?;
+    let paths: BTreeSet<&str> = texts
+        .keys()
+        .copied()
+        .chain(listed.iter().map(String::as_str))
+        .collect();
+    for path in paths {
+        let content = match texts.get(path) {
+            Some(text) => text.as_bytes().to_vec(),
+            None => fs::read(root.join(path))?,
+        };
+        let to = folder.join(path);
+        if fs::read(&to).is_ok_and(|there| there == content) {
+            continue;
+        }
+        if let Some(above) = to.parent() {
+            fs::create_dir_all(above)?;
+        }
+        fs::write(to, content)?;
+    }
+    Ok(())
+}
+
+/// Runs the tests with every mutant, from the first that has no line in the record yet, and adds a line to it for each. `more`
+/// are further arguments of nextest.
+///
+/// # Errors
+/// The tests fail without a mutant, or cannot be run; the record cannot be written.
+pub fn run(
+    mutants: &[Mutant],
+    folder: &Path,
+    record: &Path,
+    more: &[String],
+    told: &mut dyn FnMut(&str),
+) -> Result<Vec<(Mutant, Fate)>, String> {
+    let mut lines = fs::read_to_string(record).unwrap_or_default();
+    let begun: BTreeMap<u32, Fate> = lines.lines().filter_map(read_line).collect();
+    if let Some(judge) = first_that_fails(folder, 0, more)? {
+        return Err(format!("the tests of {judge} fail without a mutant"));
+    }
+    let mut fates = Vec::new();
+    for mutant in mutants {
+        let fate = match begun.get(&mutant.id) {
+            Some(fate) => *fate,
+            None => {
+                let began = Instant::now();
+                let fate =
+                    first_that_fails(folder, mutant.id, more)?.map_or(Fate::Survived, Fate::Killed);
+                let line = format!(
+                    "{}\t{}\t{mutant}\t{} s",
+                    mutant.id,
+                    word(fate),
+                    began.elapsed().as_secs()
+                );
+                told(&line);
+                lines.push_str(&line);
+                lines.push('\n');
+                fs::write(record, &lines).map_err(|fault| fault.to_string())?;
+                fate
+            }
+        };
+        fates.push((mutant.clone(), fate));
+    }
+    Ok(fates)
+}
+
+fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Killed(judge) => judge,
+        Fate::Survived => "survived",
+    }
+}
+
+fn read_line(line: &str) -> Option<(u32, Fate)> {
+    let mut columns = line.split('\t');
+    let id = columns.next()?.parse().ok()?;
+    let fate = match columns.next()? {
+        "survived" => Fate::Survived,
+        judge => Fate::Killed(JUDGES.iter().find(|known| **known == judge)?),
+    };
+    Some((id, fate))
+}
+
+/// The first package of the judges whose tests fail with a mutant; 0 is the program as it was written.
+fn first_that_fails(
+    folder: &Path,
+    id: u32,
+    more: &[String],
+) -> Result<Option<&'static str>, String> {
+    for judge in JUDGES {
+        let tests = format!(
+            "ulimit -v {MEMORY_KB}; exec timeout {PATIENCE_S} cargo nextest run --release --offline --fail-fast -p {judge} \
+             --status-level none --final-status-level fail \"$@\""
+        );
+        let status = Command::new("sh")
+            .args(["-c", &tests, "sh"])
+            .args(more)
+            .current_dir(folder)
+            .env("CARNET_MUTANT", id.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("tests.log")).map_err(|it| it.to_string())?)
+            .status()
+            .map_err(|fault| fault.to_string())?;
+        match status.code() {
+            Some(0) => {}
+            // What nextest and timeout say when tests failed, or did not end.
+            Some(100 | 124 | 137) | None => return Ok(Some(judge)),
+            Some(code) => return Err(format!("the tests of {judge} cannot be run: {code}")),
+        }
+    }
+    Ok(None)
+}
+
+/// Counts by file, and every survivor.
+pub fn summary(fates: &[(Mutant, Fate)], seed: u64, candidates: usize) -> String {
+    let survivors: Vec<&Mutant> = fates
+        .iter()
+        .filter(|(_, fate)| *fate == Fate::Survived)
+        .map(|(mutant, _)| mutant)
+        .collect();
+    let mut out = format!(
+        "seed {seed}: {} of {candidates} candidates, {} killed, {} survived\n",
+        fates.len(),
+        fates.len() - survivors.len(),
+        survivors.len()
+    );
+    let files: BTreeSet<&str> = fates.iter().map(|(it, _)| it.file.as_str()).collect();
+    for file in files {
+        let of_file = fates.iter().filter(|(mutant, _)| mutant.file == file);
+        let (all, alive) = of_file.fold((0, 0), |(all, alive), (_, fate)| {
+            (all + 1, alive + usize::from(*fate == Fate::Survived))
+        });
+        out.push_str(&format!("{file}: {} of {all} killed\n", all - alive));
+    }
+    for mutant in survivors {
+        out.push_str(&format!("survived: {}. {mutant}\n", mutant.id));
+    }
+    out
+}
+
+/// Numbers from a seed: SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap_or(0)
+    }
+}
