@@ -22,11 +22,11 @@ use crate::clock::wall_time;
 use crate::dial::Dial;
 use crate::error::ClientError;
 use crate::picker::{Picker, Seen};
+use crate::pin::Pin;
 use crate::proven::{AGE_MAX, Heads, Log};
 use crate::retry::{Backoff, Failure, Intent, Next, judge};
 use crate::session::{MemorySessions, OpenSession, Sessions};
 use crate::signer::Signer;
-use crate::verify::Pin;
 
 /// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
 /// unknown outcome of one that is certain.

@@ -3,9 +3,9 @@
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::status::{ApiError, Effect};
 
+use crate::pin::PinError;
 use crate::signer::SignerError;
 use crate::tls::TlsError;
-use crate::verify::PinError;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]

@@ -32,8 +32,9 @@ use carnet_wire::registry::v1::RecordKind;
 use crate::client::Client;
 use crate::clock::wall_time;
 use crate::error::ClientError;
+use crate::pin::{Pin, PinError, advance};
 use crate::unverified::registered;
-use crate::verify::{Pin, PinError, Verified, advance, not_opened};
+use crate::verify::{Verified, not_opened};
 
 /// How often an answer is asked for again because another call of this client saw a larger head meanwhile.
 const ASKED_AGAIN_MAX: usize = 8;

@@ -1,10 +1,8 @@
 //! What was proven on this machine, why something is not believed, and verdicts that are judged here. The reads are in `proven`.
 
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::signature::PublicKey;
-use carnet_domain::log::checkpoint::Origin;
 use carnet_trust::offline::{Report, verify_file};
-use carnet_trust::pack::{OpenedPack, PackError};
+use carnet_trust::pack::PackError;
 use carnet_trust::pins::Pins;
 use carnet_trust::verdict::{Purpose, ReasonCode};
 

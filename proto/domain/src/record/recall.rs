@@ -3,9 +3,9 @@
 use super::{Holder, Part};
 use crate::bytes::code::{Code, ModelId, Prefix, Serial};
 use crate::bytes::time::TimeMs;
-use crate::log::leaf::{Subject, SubjectType};
 use crate::limits::{Identifier, List, Lot, MODELS_OF_RECALL_MAX, is_identifier};
 use crate::log::head::Head;
+use crate::log::leaf::{Subject, SubjectType};
 use crate::rules::rejection::Ranged;
 
 /// How grave a recall is.
