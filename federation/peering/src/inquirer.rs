@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};
 use carnet_wire::status::ApiError;
+use tokio::sync::Mutex as AsyncMutex;
 use tonic::Request;
 use tonic::transport::Channel;
 use tracing::info;
@@ -21,10 +23,10 @@ use crate::home::Home;
 
 /// The longest purpose, in bytes.
 pub const PURPOSE_BYTES_MAX: usize = 64;
-/// Codes whose evidence is kept.
-pub const KEPT_COUNT_MAX: usize = 10_000;
-/// Bytes of evidence that are kept.
-pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Codes whose evidence is kept that authorities asked about, and as many that others did.
+pub const KEPT_COUNT_MAX: usize = 5_000;
+/// Bytes of evidence that are kept of each.
+pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Channels that are kept open.
 const CHANNEL_COUNT_MAX: usize = 256;
 
@@ -63,6 +65,15 @@ impl fmt::Display for InquiryPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// For whom a peer is asked. What authorities asked about is kept apart: nobody else pushes it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedFor {
+    /// An authority of this country.
+    Authority,
+    /// Anybody else.
+    Others,
 }
 
 /// Evidence that the caller's judge accepted.
@@ -105,7 +116,10 @@ pub enum InquireError {
 pub struct Inquirer {
     home: Arc<dyn Home>,
     dialer: Arc<dyn Dialer>,
-    kept: Mutex<Kept>,
+    /// Of authorities, and of others.
+    kept: Mutex<[Kept; 2]>,
+    flights: Mutex<BTreeMap<Key, Arc<Flight>>>,
+    turn: AtomicU64,
     channels: Mutex<BTreeMap<(Prefix, String), Channel>>,
 }
 
@@ -116,6 +130,8 @@ impl Inquirer {
             home,
             dialer,
             kept: Mutex::default(),
+            flights: Mutex::default(),
+            turn: AtomicU64::new(0),
             channels: Mutex::default(),
         }
     }
@@ -125,38 +141,84 @@ impl Inquirer {
     /// gives one. Bytes that it refuses never replace those it accepted, nor does an answer that lags: that is given only
     /// when every endpoint lags, so that the caller learns of it.
     ///
+    /// A code is asked about once at a time: who asks meanwhile shares the next inquiry, which begins after it asked.
+    ///
     /// # Errors
     /// The prefix is no peer's, or nobody answered and nothing is kept.
     pub async fn inquire(
         &self,
         peer: Prefix,
         code: &Code,
-        purpose: &InquiryPurpose,
+        (purpose, asked_for): (&InquiryPurpose, AskedFor),
         patience: Duration,
         judge: impl Fn(&[u8]) -> Result<Answered, String>,
     ) -> Result<Fetched, InquireError> {
-        info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
-        let mut faults = Vec::new();
-        match tokio::time::timeout(patience, self.ask(peer, code, purpose, &judge, &mut faults))
-            .await
-        {
-            Ok(Ok(Some((evidence, answered)))) => {
-                let at = self.home.wall();
-                if answered == Answered::Newest {
-                    self.lock().put((peer, *code), evidence.clone(), at);
+        let arrived = self.turn.fetch_add(1, Ordering::Relaxed);
+        let flight = Joined::of(self, (peer, *code));
+        let shared = async {
+            let mut last = flight.flight.last.lock().await;
+            if let Some((_, outcome)) = last.as_ref().filter(|(began, _)| arrived < *began) {
+                return outcome.clone();
+            }
+            let began = self.turn.fetch_add(1, Ordering::Relaxed);
+            info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
+            let mut faults = Vec::new();
+            let asked = self.ask(peer, code, purpose, &judge, &mut faults);
+            let answer = match tokio::time::timeout(patience, asked).await {
+                Ok(answer) => answer?,
+                Err(_) => {
+                    faults.push(format!("no answer in {} ms", patience.as_millis()));
+                    None
                 }
-                return Ok(Fetched {
+            };
+            let at = self.home.wall();
+            let outcome = Ok(match answer {
+                Some((evidence, answered)) => Ok((evidence, answered, at)),
+                None => Err(faults.join("; ")),
+            });
+            *last = Some((began, outcome.clone()));
+            outcome
+        };
+        // Somebody else's inquiry may stand before this one's.
+        let outcome = tokio::time::timeout(patience * 2, shared).await;
+        let outcome = outcome.unwrap_or_else(|_| Ok(Err("others are asked for first".into())));
+        match outcome? {
+            Ok((evidence, answered, at)) => {
+                if answered == Answered::Newest {
+                    self.keep((peer, *code), asked_for, evidence.clone(), at);
+                }
+                Ok(Fetched {
                     evidence,
                     at,
                     kept_because: None,
-                });
+                })
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => return Err(error),
-            Err(_) => faults.push(format!("no answer in {} ms", patience.as_millis())),
+            Err(why) => self.instead(peer, code, why),
         }
-        let why = faults.join("; ");
-        match self.lock().get(&(peer, *code)) {
+    }
+
+    /// What is kept about a code, because the peer is not to be asked now. Younger than `fresh` it is an answer like any
+    /// other.
+    ///
+    /// # Errors
+    /// Nothing is kept.
+    pub fn unasked(
+        &self,
+        peer: Prefix,
+        code: &Code,
+        fresh: DurationMs,
+        why: &str,
+    ) -> Result<Fetched, InquireError> {
+        let kept = self.instead(peer, code, why.to_owned())?;
+        let young = self.home.wall().since(kept.at) <= fresh;
+        Ok(Fetched {
+            kept_because: kept.kept_because.filter(|_| !young),
+            ..kept
+        })
+    }
+
+    fn instead(&self, peer: Prefix, code: &Code, why: String) -> Result<Fetched, InquireError> {
+        match self.kept(peer, code) {
             Some((evidence, at)) => Ok(Fetched {
                 evidence,
                 at,
@@ -166,9 +228,19 @@ impl Inquirer {
         }
     }
 
+    fn keep(&self, key: Key, asked_for: AskedFor, evidence: Bytes, at: TimeMs) {
+        let [authorities, others] = &mut *self.lock();
+        match asked_for {
+            AskedFor::Authority => authorities.put(key, evidence, at),
+            AskedFor::Others => others.put(key, evidence, at),
+        }
+    }
+
     /// The last evidence about a code that was accepted from a peer, without asking, and when it arrived.
     pub fn kept(&self, peer: Prefix, code: &Code) -> Option<(Bytes, TimeMs)> {
-        self.lock().get(&(peer, *code))
+        let mut kept = self.lock();
+        let found = kept.iter_mut().filter_map(|kept| kept.get(&(peer, *code)));
+        found.max_by_key(|(_, at)| *at)
     }
 
     async fn ask(
@@ -250,13 +322,54 @@ impl Inquirer {
         Ok(channel)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn flights(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Flight>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Kept; 2]> {
         // Every change is whole when it is made, so a poisoned lock holds a whole value.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 type Key = (Prefix, Code);
+/// Evidence, how it goes with what was taken in, and when it came; or why there is none.
+type Outcome = Result<Result<(Bytes, Answered, TimeMs), String>, InquireError>;
+
+/// The inquiries about one code: one at a time.
+#[derive(Default)]
+struct Flight {
+    /// What came of the last, and when it began, in turns of the inquirer.
+    last: AsyncMutex<Option<(u64, Outcome)>>,
+}
+
+/// A part in them, for as long as somebody asks.
+struct Joined<'a> {
+    inquirer: &'a Inquirer,
+    key: Key,
+    flight: Arc<Flight>,
+}
+
+impl<'a> Joined<'a> {
+    fn of(inquirer: &'a Inquirer, key: Key) -> Self {
+        let flight = Arc::clone(inquirer.flights().entry(key).or_default());
+        Self {
+            inquirer,
+            key,
+            flight,
+        }
+    }
+}
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.inquirer.flights();
+        // This one and the table's: nobody else is in it, and under the lock nobody joins.
+        if Arc::strong_count(&self.flight) <= 2 {
+            flights.remove(&self.key);
+        }
+    }
+}
 
 /// Evidence by peer and code; what was used least recently makes way.
 #[derive(Default)]

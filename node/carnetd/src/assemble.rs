@@ -20,6 +20,7 @@ use carnet_store::rocks::RocksSettings;
 use carnet_trust::identity::{NodeId, Plane};
 use rand::RngCore;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle as Threads;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::interceptor::InterceptedService;
@@ -42,6 +43,7 @@ use crate::node::Node;
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
 use crate::process;
+use crate::raft_threads::RaftThreads;
 use crate::refusal;
 use crate::run_error::RunError;
 use crate::sequencer;
@@ -55,6 +57,9 @@ use crate::tls::{
 };
 use crate::verify::Verifier;
 use crate::waiting;
+
+/// What Raft has under way when it has stopped may take so long on the disk.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Certificates of all planes, and whom they believe.
 struct Planes {
@@ -184,6 +189,8 @@ fn judge_genesis(registry: Option<&Registry>, identity: Identity) -> Result<(), 
 struct RaftConnector {
     tls: PlaneTls,
     prefix: Prefix,
+    /// What drives the connections.
+    threads: Threads,
 }
 
 impl Connector for RaftConnector {
@@ -200,6 +207,8 @@ impl Connector for RaftConnector {
             connect_timeout: Duration::from_secs(2),
             ..ConnectTuning::default()
         };
+        // Whoever asks for a channel may be on other threads, and a channel stays where it was made.
+        let _on = self.threads.enter();
         connect(TcpDial, &member.raft, &self.tls, expected, tuning)
             .map_err(|error| ConnectError(error.to_string()))
     }
@@ -267,6 +276,7 @@ pub struct Running {
     node: Arc<Node>,
     tasks: JoinSet<Result<(), RunError>>,
     stop: watch::Sender<bool>,
+    raft_threads: RaftThreads,
 }
 
 /// Puts a node together and opens its ports.
@@ -293,7 +303,10 @@ pub async fn assemble(
     info!(store = %identity.store, count = settings.count.now(), ?join, "data directory opened");
     let cluster = identity.cluster;
     let signer = Signer::open(&config, cluster, Arc::clone(&keyring))?;
-    let state = RegistryState::open(state)?.content_every(config.compare.content_every_ms());
+    let monotonic = Arc::clone(&clock);
+    let state = RegistryState::open(state)?
+        .content_every(config.compare.content_every_ms())
+        .measured(Arc::new(move || monotonic.monotonic()));
     judge_genesis(state.registry()?.as_ref(), identity)?;
     #[cfg(feature = "planted")]
     let state = state
@@ -303,18 +316,24 @@ pub async fn assemble(
     // Before consensus applies anything: an order counts for an entry only if it is there first.
     let mut skip_files = SkipFiles::open(&config.node.data_dir)?;
     skip_files.look(&state);
+    let no_threads = |source| RunError::Io {
+        what: "the threads of Raft".into(),
+        source,
+    };
+    let raft_threads = RaftThreads::start().map_err(no_threads)?;
     let connector = Arc::new(RaftConnector {
         tls: planes.raft.clone(),
         prefix,
+        threads: raft_threads.handle().clone(),
     });
-    let raft = Consensus::start(
+    let raft = raft_threads.run(Consensus::start(
         settings,
         Arc::new(log),
         Arc::clone(&state) as Arc<dyn StateMachine>,
         connector,
         Arc::new(RaftClock(Arc::clone(&clock))),
-    )
-    .await;
+    ));
+    let raft = raft.await.map_err(no_threads)?;
     // What was in the log already is applied by the start.
     if let Some(found) = state.diverged() {
         compare::alarm(&config.node.data_dir, &found);
@@ -350,6 +369,7 @@ pub async fn assemble(
         memory: Memory::new(node.config.limits.memory()),
         tasks: &mut tasks,
         stopping,
+        raft: raft_threads.handle().clone(),
     };
     let raft_service = InterceptedService::new(raft.service().into_server(), peer_node);
     let unbounded = ServerTuning {
@@ -435,7 +455,12 @@ pub async fn assemble(
     let comparing = stop.subscribe();
     tasks.spawn(async move { comparer.run(comparing).await });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");
-    Ok(Running { node, tasks, stop })
+    Ok(Running {
+        node,
+        tasks,
+        stop,
+        raft_threads,
+    })
 }
 
 /// Services behind a door.
@@ -448,6 +473,8 @@ struct Edge<'a> {
     memory: Memory,
     tasks: &'a mut JoinSet<Result<(), RunError>>,
     stopping: watch::Receiver<bool>,
+    /// What the Raft plane is served by; the other ports are served by whoever opens them.
+    raft: Threads,
 }
 
 impl Edge<'_> {
@@ -462,8 +489,15 @@ impl Edge<'_> {
             what: format!("listen on {address} ({} plane)", tls.plane()),
             source,
         };
-        let listener = TcpListener::bind(address).await.map_err(io)?;
         let plane = tls.plane();
+        let threads = match plane {
+            Plane::Raft => self.raft.clone(),
+            Plane::Client | Plane::Admin | Plane::Federation => Threads::current(),
+        };
+        // A socket is watched by the threads that it was opened on.
+        let listener = threads.spawn(TcpListener::bind(address)).await;
+        let listener = listener.map_err(|error| io(std::io::Error::other(error)))?;
+        let listener = listener.map_err(io)?;
         let limits = &self.node.config.limits;
         let counters = Arc::new(EdgeCounters::new(plane));
         let (requests, memory) = match plane {
@@ -481,9 +515,12 @@ impl Edge<'_> {
             // A node may have connected for a call that it gave up meanwhile; the next one needs the connection.
             edge.patience.first_request = edge.patience.idle;
         }
-        let incoming = accept(listener, tls, edge, counters)?;
+        let incoming = {
+            let _on = threads.enter();
+            accept(listener, tls, edge, counters)?
+        };
         let mut stopping = self.stopping.clone();
-        self.tasks.spawn(async move {
+        let serving = async move {
             let stop = async move {
                 // An error means that the sender is gone, which is a stop as well.
                 let _ = stopping.wait_for(|stop| *stop).await;
@@ -495,7 +532,8 @@ impl Edge<'_> {
                     plane: plane.to_string(),
                     source,
                 })
-        });
+        };
+        self.tasks.spawn_on(serving, &threads);
         Ok(())
     }
 }
@@ -552,6 +590,7 @@ impl Running {
         .await;
         self.tasks.abort_all();
         raft.shutdown().await;
+        self.raft_threads.end(STOP_PATIENCE).await;
         outcome
     }
 }

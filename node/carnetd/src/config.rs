@@ -34,9 +34,9 @@ use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::DoorLimits;
-use crate::edge::pool::PoolLimits;
 use crate::edge::rates::Rate;
 use crate::tls::{EdgeLimits, Patience};
+use carnet_consensus::pool::PoolLimits;
 
 pub use self::paths::PkiPaths;
 
@@ -477,6 +477,10 @@ impl LimitsConfig {
             address_rate: Rate {
                 per_second: self.address_per_s,
                 burst: self.address_per_s * 4,
+            },
+            network_rate: Rate {
+                per_second: (self.strangers_per_s / 8).max(1),
+                burst: (self.strangers_per_s / 2).max(1),
             },
             port_rate: Rate {
                 per_second: self.strangers_per_s,

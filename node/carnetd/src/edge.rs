@@ -12,8 +12,9 @@ pub mod grpc;
 pub mod holder;
 pub mod memory;
 pub mod methods;
-pub mod pool;
 pub mod rates;
+pub mod rations;
+pub mod readers;
 pub mod room;
 pub mod seats;
 
@@ -22,5 +23,7 @@ pub use self::door::{Door, DoorLimits};
 pub use self::holder::{AddressKey, Holder};
 pub use self::memory::Memory;
 pub use self::rates::Rates;
+pub use self::rations::Asker;
+pub use self::readers::Readers;
 pub use self::room::{Room, Seat};
 pub use self::seats::{NoSeat, Over, SeatLimits, Seats};

@@ -6,7 +6,7 @@
 mod home;
 mod pins;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
@@ -30,10 +30,15 @@ use tonic::{Request, Status};
 use tracing::error;
 
 use self::home::NodeHome;
+use crate::edge::Asker;
+use crate::edge::rations::Rations;
 use crate::node::Node;
 use crate::tls::{
     ConnectTuning, ExpectedNode, PeerIdentity, PlaneTls, TcpDial, TrustedRoots, connect,
 };
+
+/// The longest that whoever asks too often waits before it is given what is kept.
+const RATION_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a gateway is made from.
 pub struct Parts {
@@ -51,6 +56,7 @@ pub struct Gateway {
     home: Arc<NodeHome>,
     board: Arc<Board>,
     inquirer: Inquirer,
+    rations: Mutex<Rations>,
     stop: CancellationToken,
 }
 
@@ -110,6 +116,7 @@ impl Gateway {
         Arc::new(Self {
             node,
             inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
+            rations: Mutex::default(),
             home,
             board,
             stop,
@@ -173,14 +180,15 @@ impl Gateway {
         self.board.of(peer).and_then(|status| status.doubt)
     }
 
-    /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, the last that was good.
+    /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, or it was asked too often for
+    /// whoever asks now, the last that was good.
     ///
     /// # Errors
     /// Not a peer, or nobody answered and nothing is kept.
     pub async fn inquire(
         &self,
         peer: Prefix,
-        code: &Code,
+        (code, asker): (&Code, &Asker),
         purpose: &InquiryPurpose,
         patience: Duration,
     ) -> Result<ForeignEvidence, InquireError> {
@@ -198,10 +206,15 @@ impl Gateway {
                 }
             })
         };
-        let inquired = self
-            .inquirer
-            .inquire(peer, code, purpose, patience, judge)
-            .await?;
+        let inquired = if self.may_ask(peer, asker).await {
+            let purpose = (purpose, asker.asked_for);
+            let asked = self.inquirer.inquire(peer, code, purpose, patience, judge);
+            asked.await?
+        } else {
+            let why = "this node asked it too often for the caller";
+            let refresh = known.bundle.refresh;
+            self.inquirer.unasked(peer, code, refresh, why)?
+        };
         // What was kept is judged again: the peer's bundle may be a newer one by now.
         let judged = self::judge(&known, peer, code, &inquired.evidence);
         let (evidence, head, order) = judged.map_err(silent)?;
@@ -220,6 +233,28 @@ impl Gateway {
             evidence,
             fetched: inquired,
         })
+    }
+}
+
+impl Gateway {
+    /// Whether a peer is asked for somebody now, or a moment later.
+    async fn may_ask(&self, peer: Prefix, asker: &Asker) -> bool {
+        let mut waited = Duration::ZERO;
+        loop {
+            let taken = {
+                let now = self.node.clock.monotonic();
+                let mut rations = self.rations.lock().unwrap_or_else(PoisonError::into_inner);
+                rations.take(peer, asker, now)
+            };
+            match taken {
+                Ok(()) => return true,
+                Err(wait) if waited + wait <= RATION_PATIENCE => {
+                    waited += wait;
+                    tokio::time::sleep(wait).await;
+                }
+                Err(_) => return false,
+            }
+        }
     }
 }
 

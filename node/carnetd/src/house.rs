@@ -36,6 +36,7 @@ use crate::forge::{self, NOW, Sketch, node_uri};
 use crate::gateway::{Gateway, Parts};
 use crate::keyring::{KeyRole, Keyring, SignError};
 use crate::node::Node;
+use crate::raft_threads::RaftThreads;
 use crate::service::{ClusterService, RegistryService};
 use crate::tls::{PlaneTls, TrustedRoots};
 use crate::verify::Verifier;
@@ -49,6 +50,7 @@ pub(crate) struct House {
     pub(crate) registry: Arc<RegistryService>,
     gateway: Arc<Gateway>,
     certificates: forge::Country,
+    raft_threads: RaftThreads,
     _data: TempDir,
 }
 
@@ -137,15 +139,15 @@ impl House {
         let mut settings = Settings::quick(genesis.cluster, 1, 7);
         settings.store = identity.store;
         let clock = Arc::new(Stands(country.clock));
-        let raft = Consensus::start(
+        let raft_threads = RaftThreads::start().expect("threads");
+        let raft = raft_threads.run(Consensus::start(
             settings,
             Arc::new(MemoryLog::new()),
             Arc::clone(&state) as Arc<dyn StateMachine>,
             Arc::new(Alone),
             Arc::clone(&clock) as Arc<dyn carnet_consensus::Clock>,
-        )
-        .await
-        .expect("started");
+        ));
+        let raft = raft.await.expect("it ends").expect("started");
         let member = Member {
             raft: "node-1:7101".into(),
             api: "node-1:7102".into(),
@@ -204,6 +206,7 @@ impl House {
             node,
             gateway,
             certificates,
+            raft_threads,
             _data: data,
         }
     }
@@ -232,5 +235,6 @@ impl House {
     pub(crate) async fn close(self) {
         self.gateway.stop();
         self.node.raft.shutdown().await;
+        self.raft_threads.end(PATIENCE).await;
     }
 }

@@ -18,6 +18,7 @@ pub mod node;
 pub mod planted;
 pub mod process;
 pub mod publication;
+pub mod raft_threads;
 pub mod reader;
 pub mod refusal;
 pub mod run_error;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_consensus::{Handle, ProposeError, Proposed, ReadError};
+use carnet_consensus::{Behalf, Handle, ProposeError, Proposed, ReadError};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
@@ -20,6 +20,7 @@ use rand::RngCore;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge::Readers;
 use crate::publication::Publication;
 use crate::timekeeper::{self, Timekeeper};
 
@@ -49,6 +50,8 @@ pub struct Node {
     pub time: Timekeeper,
     /// What keeps it from publishing.
     pub publication: Publication,
+    /// The threads that read its state for callers.
+    pub readers: Readers,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
     /// Whether the others have taken this process in, once.
@@ -78,6 +81,7 @@ impl Node {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            readers: Readers::of_this_machine(Arc::clone(&clock)),
             config,
             cluster,
             incarnation,
@@ -195,6 +199,7 @@ impl Node {
     ) -> Result<Committed, ApiError> {
         let mut seed = [0; 32];
         rand::rng().fill_bytes(&mut seed);
+        let behalf = behalf(&body);
         let entry = Entry {
             stamp: Stamp {
                 at,
@@ -207,7 +212,7 @@ impl Node {
             answer: bytes,
         } = self
             .raft
-            .propose(Bytes::from(entry.to_bytes_at_once()))
+            .propose_for(behalf, Bytes::from(entry.to_bytes_at_once()))
             .await
             .map_err(propose_error)?;
         if bytes.is_empty() {
@@ -327,6 +332,23 @@ fn is_load(body: &Body) -> bool {
         | Body::Publish { .. }
         | Body::Rule { .. }
         | Body::RaiseLevel { .. } => false,
+    }
+}
+
+/// Whose turn in the log a body takes. Seals, publications and time are what everybody waits for, and what the roots signed
+/// may be what ends a flood: nobody's requests stand before them.
+fn behalf(body: &Body) -> Behalf {
+    match body {
+        Body::Seal {}
+        | Body::Publish { .. }
+        | Body::AdvanceTime { .. }
+        | Body::Rule { .. }
+        | Body::RaiseLevel { .. }
+        | Body::Root { .. } => Behalf::Own,
+        Body::Foreign { batch } => Behalf::Peer(batch.peer.as_str().into()),
+        Body::OpenSession { subject, .. } | Body::Actor { subject, .. } => {
+            Behalf::Caller(subject.as_str().into())
+        }
     }
 }
 

@@ -37,6 +37,11 @@ impl<'a> MomentReader<'a> {
         }
     }
 
+    /// The moment of a view.
+    pub fn over(view: &'a dyn KvRead) -> Self {
+        Self { view }
+    }
+
     /// Its records.
     pub fn records(&self) -> Records<'a> {
         Records(self.view)

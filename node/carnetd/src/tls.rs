@@ -2,8 +2,8 @@
 //!
 //! Who is allowed on a plane is decided by `carnet_trust::chain`; this room carries bytes to it and its answer to the
 //! handlers, as [`PeerIdentity`] in the extensions of every request. There is no session resumption: each connection
-//! proves its certificates again. Keys and roots can be replaced while connections are open; open connections keep what
-//! they proved.
+//! proves its certificates again. Keys and roots can be replaced while connections are open; a connection that would be
+//! refused now, because a certificate has expired or its root is believed no more, ends.
 
 mod accept;
 mod connect;
@@ -33,6 +33,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use tokio::sync::watch;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::Clock;
@@ -42,11 +43,17 @@ pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accep
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
 pub use self::tuning::ServerTuning;
 
+/// The longest that an open connection is not judged again: an authority may expire before a certificate, and the clock of
+/// this machine may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// The roots a node believes, replaceable while it runs: its own jurisdiction's, and its peers'.
 #[derive(Debug, Default)]
 pub struct TrustedRoots {
     own: RwLock<Arc<PinnedRoots>>,
     peers: RwLock<Arc<PinnedRoots>>,
+    /// Tells open connections that they are to be judged again.
+    changes: watch::Sender<()>,
 }
 
 impl TrustedRoots {
@@ -55,6 +62,7 @@ impl TrustedRoots {
         Self {
             own: RwLock::new(Arc::new(own)),
             peers: RwLock::default(),
+            changes: watch::Sender::default(),
         }
     }
 
@@ -68,14 +76,21 @@ impl TrustedRoots {
         read(&self.peers)
     }
 
-    /// Believes these peers from the next handshake on.
+    /// Believes these peers from now on: connections of others end.
     pub fn replace_peers(&self, peers: PinnedRoots) {
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(peers);
+        self.changes.send_replace(());
     }
 
-    /// Believes these own roots from the next handshake on.
+    /// Believes these own roots from now on: connections of others end.
     pub fn replace_own(&self, own: PinnedRoots) {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+        self.changes.send_replace(());
+    }
+
+    /// Tells of every replacement from now on.
+    fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }
 
@@ -284,6 +299,30 @@ impl PlaneTls {
         Ok(own.not_after())
     }
 
+    /// Ends when a chain that was accepted, until an instant, would be accepted no more. `changes` began before it was judged,
+    /// so that none is missed.
+    async fn lapses(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        not_after: TimeMs,
+        mut changes: watch::Receiver<()>,
+    ) -> ChainError {
+        loop {
+            let left = Duration::from_millis(not_after.since(self.clock.wall()).as_ms());
+            let pause = left
+                .saturating_add(Duration::from_millis(1))
+                .min(LOOK_EVERY);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // The sender lives as long as this.
+                _ = changes.changed() => {}
+            }
+            if let Err(refused) = self.judge(&chain, self.clock.wall()) {
+                return refused;
+            }
+        }
+    }
+
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
         match self.plane {
             Plane::Raft => {
@@ -422,6 +461,17 @@ pub enum Who {
     Peer(VerifiedPeer),
     /// A person or desk, on the client or admin plane.
     Client(VerifiedClient),
+}
+
+impl Who {
+    /// The last instant of the certificate.
+    fn not_after(&self) -> TimeMs {
+        match self {
+            Self::Node(node) => node.not_after(),
+            Self::Peer(peer) => peer.not_after(),
+            Self::Client(client) => client.not_after(),
+        }
+    }
 }
 
 impl PeerIdentity {

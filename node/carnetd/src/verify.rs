@@ -13,7 +13,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::log::leaf::{Leaf, Subject};
+use carnet_domain::log::leaf::{Leaf, Subject, leaf_bytes_hash};
 use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
@@ -38,13 +38,15 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tracing::debug;
 
+use crate::edge::readers::Meter;
+use crate::edge::{Asker, Holder};
 use crate::gateway::Gateway;
 use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
 use crate::reader::MomentReader;
 use crate::run_error::RunError;
 use crate::service::query::Provable;
-use crate::service::{fault, storage};
+use crate::service::{fault, no_genesis, storage};
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;
@@ -76,10 +78,11 @@ impl Verifier {
         node: Arc<Node>,
         gateway: Arc<Gateway>,
         keyring: Arc<dyn Keyring>,
-        chain: &Path,
+        certificates: &Path,
     ) -> Result<Self, RunError> {
-        let wrong = |error: String| RunError::Config(format!("{}: {error}", chain.display()));
-        let passport_chain = CertificateDer::pem_file_iter(chain)
+        let wrong =
+            |error: String| RunError::Config(format!("{}: {error}", certificates.display()));
+        let passport_chain = CertificateDer::pem_file_iter(certificates)
             .and_then(|certificates| {
                 certificates
                     .map(|one| one.map(|der| der.to_vec()))
@@ -102,29 +105,15 @@ impl Verifier {
     ///
     /// # Errors
     /// The state cannot be read, or the keyring refused.
-    pub async fn signed_record(&self, code: &Code) -> Result<Option<Vec<u8>>, ApiError> {
-        let record = {
-            let records = Records(self.node.state.engine());
-            let Some(robot) = records.robot(code).map_err(storage)? else {
-                return Ok(None);
-            };
-            // The first leaf of a robot registered here is its registration, or its reservation.
-            let history = records.history(robot.head, 0, 1).map_err(storage)?;
-            let Some((_, leaf)) = history.into_iter().next() else {
-                return Ok(None);
-            };
-            let hash = carnet_domain::log::leaf::leaf_bytes_hash(&leaf.leaf.0);
-            let decoded = Leaf::from_bytes(&leaf.leaf.0).map_err(fault("a leaf is unreadable"))?;
-            IdentityRecord {
-                version: 1,
-                code: *code,
-                model: code.model_id(),
-                body: robot.identity.body,
-                manufactured: robot.identity.manufactured,
-                registered: decoded.t_ms,
-                registry: self.node.prefix(),
-                leaf_hash: hash,
-            }
+    pub async fn signed_record(
+        self: &Arc<Self>,
+        holder: &Holder,
+        code: &Code,
+    ) -> Result<Option<Vec<u8>>, ApiError> {
+        let code = *code;
+        let read = move |this: &Self, records: &Records<'_>| this.identity_record(records, &code);
+        let Some(record) = self.read(holder, read).await? else {
+            return Ok(None);
         };
         let bytes = passport::to_be_signed(&record, &self.passport_chain);
         let signature = self
@@ -139,39 +128,45 @@ impl Verifier {
         )))
     }
 
-    /// Evidence about a code under a published checkpoint, with what an authority may see.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn evidence(&self, published: &Published, code: &Code) -> Result<Evidence, ApiError> {
-        let reader = MomentReader::of(published);
-        evidence::build(&reader, &head_of(published), code, SLOTS_FOR_AUTHORITIES)
-            .map_err(fault("evidence cannot be built"))
-    }
-
-    /// Evidence about a subject that is no robot, under a published checkpoint.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn subject_evidence(
+    fn identity_record(
         &self,
-        published: &Published,
-        what: &Provable,
-    ) -> Result<SubjectEvidence, ApiError> {
-        let reader = MomentReader::of(published);
-        let (subject, newest) = reader.newest(what).map_err(storage)?;
-        evidence::build_subject(&reader, &head_of(published), subject, newest)
-            .map_err(fault("evidence cannot be built"))
+        records: &Records<'_>,
+        code: &Code,
+    ) -> Result<Option<IdentityRecord>, ApiError> {
+        let Some(robot) = records.robot(code).map_err(storage)? else {
+            return Ok(None);
+        };
+        // The first leaf of a robot registered here is its registration, or its reservation.
+        let history = records.history(robot.head, 0, 1).map_err(storage)?;
+        let Some((_, leaf)) = history.into_iter().next() else {
+            return Ok(None);
+        };
+        let decoded = Leaf::from_bytes(&leaf.leaf.0);
+        let decoded = decoded.map_err(fault("a leaf is unreadable"))?;
+        Ok(Some(IdentityRecord {
+            version: 1,
+            code: *code,
+            model: code.model_id(),
+            body: robot.identity.body,
+            manufactured: robot.identity.manufactured,
+            registered: decoded.t_ms,
+            registry: self.node.prefix(),
+            leaf_hash: leaf_bytes_hash(&leaf.leaf.0),
+        }))
     }
 
-    /// That a published log extends its own head of an earlier size.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn joined(&self, published: &Published, size: u64) -> Result<Option<Joined>, ApiError> {
-        let reader = MomentReader::of(published);
-        evidence::join(&reader, &head_of(published), size)
-            .map_err(fault("evidence cannot be built"))
+    /// Reads for a holder, on the threads for that.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        holder: &Holder,
+        job: impl FnOnce(&Self, &Records<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let this = Arc::clone(self);
+        let read = move |meter: &Meter| {
+            let metered = meter.over(this.node.state.engine());
+            job(&this, &Records(&metered))
+        };
+        self.node.readers.read(holder, read).await
     }
 
     /// The verdict of this country on a code, and the evidence file it rests on, which shows of `slots` what was seen.
@@ -180,10 +175,11 @@ impl Verifier {
     /// No such purpose, or the state cannot be read. A peer that does not answer is no error: what is missing shows in
     /// the verdict.
     pub async fn verify(
-        &self,
+        self: &Arc<Self>,
+        asker: &Asker,
         code: &Code,
         purpose: &str,
-        slots: &[u8],
+        slots: &'static [u8],
     ) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
         let Some(purpose) = Purpose::from_name(purpose) else {
             let names: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.name()).collect();
@@ -192,21 +188,21 @@ impl Verifier {
                 format!("one of {}", names.join(", ")),
             ));
         };
-        let registry = self.node.state.registry().map_err(storage)?;
-        let registry =
-            registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+        let asked = *code;
+        let before = move |this: &Self, records: &Records<'_>| this.before(records, &asked);
+        let Before {
+            registry,
+            peers,
+            mut known,
+        } = self.read(&asker.holder, before).await?;
         let me = registry.prefix;
-        let peers = Records(self.node.state.engine()).peers().map_err(storage)?;
         let owner = peers
             .iter()
             .find(|peer| peer.bundle.prefixes.contains(&code.prefix()));
-        let why = InquiryPurpose::parse("verify");
-        let why = why.map_err(|_| ApiError::internal("an inquiry has no such purpose"))?;
-        let mut known = self.known(&registry, &peers, code)?;
 
         let issuer = match owner {
-            Some(peer) => Some(self.ask(&registry, peer, code, &why).await?),
-            None if code.prefix() == me => Some(self.own(&registry, code).await?),
+            Some(peer) => Some(self.ask(asker, &registry, peer, code).await?),
+            None if code.prefix() == me => Some(self.own(&asker.holder, &registry, code).await?),
             None => None,
         };
         let mut custodians: Vec<Party> = Vec::new();
@@ -221,48 +217,64 @@ impl Verifier {
                 .find(|peer| peer.bundle.prefixes.contains(&next))
             {
                 _ if seen => break,
-                Some(peer) => self.ask(&registry, peer, code, &why).await?,
-                None if next == me => self.own(&registry, code).await?,
+                Some(peer) => self.ask(asker, &registry, peer, code).await?,
+                None if next == me => self.own(&asker.holder, &registry, code).await?,
                 None => break,
             };
             at = party.moved_to;
             custodians.push(party);
         }
-        let now = self.node.clock.wall();
-        for party in issuer.iter().chain(&custodians) {
-            self.also_known(&mut known, party)?;
-        }
-        let input = Input {
-            verifier: me,
-            code: *code,
-            issuer: issuer.as_ref().map(Party::input).transpose()?,
-            custodians: custodians
-                .iter()
-                .map(Party::input)
-                .collect::<Result<_, _>>()?,
-            known: Some(known),
-            own_age_max: OWN_AGE_MAX,
+        let code = *code;
+        let judged = move |this: &Self, records: &Records<'_>| {
+            let now = this.node.clock.wall();
+            for party in issuer.iter().chain(&custodians) {
+                this.also_known(records, &mut known, party)?;
+            }
+            let input = Input {
+                verifier: me,
+                code,
+                issuer: issuer.as_ref().map(Party::input).transpose()?,
+                custodians: custodians
+                    .iter()
+                    .map(Party::input)
+                    .collect::<Result<_, _>>()?,
+                known: Some(known),
+                own_age_max: OWN_AGE_MAX,
+            };
+            let verdict = judge(purpose, &input, now);
+            let shown = (issuer.as_ref(), &custodians[..]);
+            let file = this.file(records, (&code, slots), now, me, shown)?;
+            Ok((verdict.to_bytes(), file))
         };
-        let verdict = judge(purpose, &input, now);
-        let file = self.file((code, slots), now, me, issuer.as_ref(), &custodians)?;
-        Ok((verdict.to_bytes(), file))
+        self.read(&asker.holder, judged).await
+    }
+
+    /// What this registry knows before anybody is asked.
+    fn before(&self, records: &Records<'_>, code: &Code) -> Result<Before, ApiError> {
+        let registry = records.registry().map_err(storage)?;
+        let registry = registry.ok_or_else(no_genesis)?;
+        let peers = records.peers().map_err(storage)?;
+        let known = self.known(records, &registry, &peers, code)?;
+        Ok(Before {
+            registry,
+            peers,
+            known,
+        })
     }
 
     /// What this registry itself shows, under a checkpoint that covers everything applied before the question: what
     /// was acknowledged to the caller is in it. Where none is published in time, the newest there is.
-    async fn own(&self, registry: &Registry, code: &Code) -> Result<Party, ApiError> {
+    async fn own(
+        self: &Arc<Self>,
+        holder: &Holder,
+        registry: &Registry,
+        code: &Code,
+    ) -> Result<Party, ApiError> {
         let covering = self
             .node
             .published_at_least(registry.tree.size(), OWN_PATIENCE)
             .await;
-        let evidence = match covering.ok().or_else(|| self.node.state.published()) {
-            Some(published) => {
-                let mut evidence = self.evidence(&published, code)?;
-                evidence.joined = self.joined_to_pack(&published)?;
-                Some(evidence)
-            }
-            None => None,
-        };
+        let published = covering.ok().or_else(|| self.node.state.published());
         let bundle = Bundle {
             name: registry.country.clone(),
             prefixes: vec![registry.prefix],
@@ -278,22 +290,42 @@ impl Verifier {
             refresh: OWN_AGE_MAX,
             valid_to: TimeMs::MAX,
         };
-        Ok(Party::new(bundle, evidence, None))
+        let (this, code) = (Arc::clone(self), *code);
+        let prove = move |meter: &Meter| {
+            let evidence = published.map(|published| {
+                let view = meter.over(published.view.as_ref());
+                let reader = MomentReader::over(&view);
+                let mut evidence = evidence_of(&reader, &published, &code)?;
+                evidence.joined = this.joined_to_pack(&reader, &published)?;
+                Ok(evidence)
+            });
+            Ok(Party::new(bundle, evidence.transpose()?, None))
+        };
+        self.node.readers.read(holder, prove).await
     }
 
     /// That the published log extends the head in the newest pack that this node made: whoever holds that pack takes no evidence
     /// of ours from before it, and of later evidence sees by this that the log goes on. None while a pack is being made.
-    fn joined_to_pack(&self, published: &Published) -> Result<Option<Joined>, ApiError> {
+    fn joined_to_pack(
+        &self,
+        reader: &MomentReader<'_>,
+        published: &Published,
+    ) -> Result<Option<Joined>, ApiError> {
         let made = self.pack.try_lock().ok().and_then(|made| made.size());
         let Some(size) = made else {
             return Ok(None);
         };
-        self.joined(published, size)
+        joined(reader, published, size)
     }
 
     /// What this registry knows for a verdict on a code, before anybody is asked.
-    fn known(&self, registry: &Registry, peers: &[Peer], code: &Code) -> Result<Known, ApiError> {
-        let records = Records(self.node.state.engine());
+    fn known(
+        &self,
+        records: &Records<'_>,
+        registry: &Registry,
+        peers: &[Peer],
+        code: &Code,
+    ) -> Result<Known, ApiError> {
         // As of its log time, as the registry itself judges an offer: two clocks would give two answers. A node that is cut
         // off from its cluster has an old state, and says so.
         let mut known = Known::nothing(Source::Store, registry.log_time);
@@ -309,12 +341,12 @@ impl Verifier {
         let key = Subject::robot(code).key();
         if let Some(robot) = records.robot(code).map_err(storage)? {
             for identity in robot.identities() {
-                self.end_of(&mut known, identity)?;
+                end_of(records, &mut known, identity)?;
             }
-            let row = row_of(&records, &robot, &registry.prefix).map_err(storage)?;
+            let row = row_of(records, &robot, &registry.prefix).map_err(storage)?;
             known.robots.insert(key, row);
         }
-        self.end_of(&mut known, key)?;
+        end_of(records, &mut known, key)?;
         let model = code.model_id();
         let recalls = records.recalls_of(&model).map_err(storage)?;
         let binding = recalls
@@ -342,10 +374,15 @@ impl Verifier {
     }
 
     /// What is known of the identities that a registry shows, and of that registry as it was when it was asked.
-    fn also_known(&self, known: &mut Known, party: &Party) -> Result<(), ApiError> {
+    fn also_known(
+        &self,
+        records: &Records<'_>,
+        known: &mut Known,
+        party: &Party,
+    ) -> Result<(), ApiError> {
         let identities = party.proven.iter().flat_map(ProvenEvidence::identities);
         for identity in identities {
-            self.end_of(known, identity)?;
+            end_of(records, known, identity)?;
         }
         if let Some(peer) = &party.peer
             && let Some(primary) = peer.bundle.primary()
@@ -356,53 +393,45 @@ impl Verifier {
         Ok(())
     }
 
-    fn end_of(&self, known: &mut Known, identity: Digest) -> Result<(), ApiError> {
-        let records = Records(self.node.state.engine());
-        let ends = records.ends(&identity).map_err(storage)?;
-        if let Some(ended) = ends.and_then(|ends| ends.proven) {
-            let robot = known.robots.entry(identity).or_default();
-            robot.ended = Some(Ending::of(&ended));
-        }
-        Ok(())
-    }
-
     /// What a peer shows now, or what it showed last.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
+        asker: &Asker,
         registry: &Registry,
         peer: &Peer,
         code: &Code,
-        why: &InquiryPurpose,
     ) -> Result<Party, ApiError> {
-        let primary = peer
-            .bundle
-            .primary()
-            .ok_or_else(|| ApiError::internal("a peer without a prefix"))?;
+        let primary = peer.bundle.primary();
+        let primary = primary.ok_or_else(|| ApiError::internal("a peer without a prefix"))?;
+        let why = InquiryPurpose::parse("verify");
+        let why = why.map_err(fault("an inquiry has no such purpose"))?;
         let found = self
             .gateway
-            .inquire(primary, code, why, INQUIRY_PATIENCE)
-            .await;
-        Ok(match found {
+            .inquire(primary, (code, asker), &why, INQUIRY_PATIENCE);
+        let (bundle, evidence, known, silent) = match found.await {
             Ok(found) => {
                 let bundle = found.known.bundle.clone();
-                let mut party = Party::new(bundle, Some(found.evidence), Some(found.known));
-                party.silent = found.fetched.kept_because.map(|why| Silent {
+                let silent = found.fetched.kept_because.map(|why| Silent {
                     since: Some(found.fetched.at),
                     why,
                 });
-                party.taken = self.taken(registry, &party).await?;
-                party
+                (bundle, Some(found.evidence), found.known, silent)
             }
             Err(error) => {
                 debug!(%error, "no evidence from a peer");
-                let mut party = Party::new(peer.bundle.clone(), None, Some(peer.clone()));
-                party.silent = Some(Silent {
+                let silent = Silent {
                     since: None,
                     why: error.to_string(),
-                });
-                party
+                };
+                (peer.bundle.clone(), None, peer.clone(), Some(silent))
             }
-        })
+        };
+        // Its signatures and proofs are verified, which takes a thread for a while.
+        let party = move |_: &Meter| Ok(Party::new(bundle, evidence, Some(known)));
+        let mut party = self.node.readers.read(&asker.holder, party).await?;
+        party.silent = silent;
+        party.taken = self.taken(registry, &party).await?;
+        Ok(party)
     }
 
     /// Our word that the head of a peer's evidence is the one known here or extends it, and that nothing is doubted of it: for
@@ -438,11 +467,11 @@ impl Verifier {
     /// own pinned; it is added where an operator exported it beside the keys.
     fn file(
         &self,
+        records: &Records<'_>,
         (code, slots): (&Code, &[u8]),
         now: TimeMs,
         verifier: Prefix,
-        issuer: Option<&Party>,
-        custodians: &[Party],
+        (issuer, custodians): (Option<&Party>, &[Party]),
     ) -> Result<Vec<u8>, ApiError> {
         let party = |party: &Party| -> Result<Option<FileParty>, ApiError> {
             let Some(registry) = party.bundle.primary() else {
@@ -451,7 +480,7 @@ impl Verifier {
             let bundle = if registry == verifier {
                 self.own_bundle()
             } else {
-                self.signed_bundle(registry)?
+                signed_bundle(records, registry)?
             };
             let evidence = party
                 .evidence
@@ -479,30 +508,51 @@ impl Verifier {
         Ok(file.to_file())
     }
 
-    /// The newest bundle of a peer as its roots signed it. Its record names the leaf, however many statements followed it.
-    fn signed_bundle(&self, peer: Prefix) -> Result<Option<Signed>, ApiError> {
-        let records = Records(self.node.state.engine());
-        let Some(peer) = records.peer(&peer).map_err(storage)? else {
-            return Ok(None);
-        };
-        let leaf = records.leaf(peer.bundle_leaf).map_err(storage)?;
-        let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
-        let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
-        match stated
-            .transpose()
-            .map_err(fault("a statement of the roots is unreadable"))?
-        {
-            Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
-            _ => Ok(None),
-        }
-    }
-
     /// Our own bundle as our roots signed it, if the operator exported one beside the keys.
     fn own_bundle(&self) -> Option<Signed> {
         let path = self.node.config.node.pki_dir.join(OWN_BUNDLE);
         let bytes = std::fs::read(path).ok()?;
         of_file(&bytes).ok()
     }
+}
+
+/// Evidence about a code under a published checkpoint, with what an authority may see.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn evidence_of(
+    reader: &MomentReader<'_>,
+    published: &Published,
+    code: &Code,
+) -> Result<Evidence, ApiError> {
+    let built = evidence::build(reader, &head_of(published), code, SLOTS_FOR_AUTHORITIES);
+    built.map_err(fault("evidence cannot be built"))
+}
+
+/// Evidence about a subject that is no robot, under a published checkpoint.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn subject_evidence(
+    reader: &MomentReader<'_>,
+    published: &Published,
+    what: &Provable,
+) -> Result<SubjectEvidence, ApiError> {
+    let (subject, newest) = reader.newest(what).map_err(storage)?;
+    evidence::build_subject(reader, &head_of(published), subject, newest)
+        .map_err(fault("evidence cannot be built"))
+}
+
+/// That a published log extends its own head of an earlier size.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn joined(
+    reader: &MomentReader<'_>,
+    published: &Published,
+    size: u64,
+) -> Result<Option<Joined>, ApiError> {
+    evidence::join(reader, &head_of(published), size).map_err(fault("evidence cannot be built"))
 }
 
 /// A published head, as evidence names it.
@@ -515,6 +565,37 @@ fn head_of(published: &Published) -> evidence::Published<'_> {
         checkpoint: &published.checkpoint,
         size: published.size,
     }
+}
+
+fn end_of(records: &Records<'_>, known: &mut Known, identity: Digest) -> Result<(), ApiError> {
+    let ends = records.ends(&identity).map_err(storage)?;
+    if let Some(ended) = ends.and_then(|ends| ends.proven) {
+        let robot = known.robots.entry(identity).or_default();
+        robot.ended = Some(Ending::of(&ended));
+    }
+    Ok(())
+}
+
+/// The newest bundle of a peer as its roots signed it. Its record names the leaf, however many statements followed it.
+fn signed_bundle(records: &Records<'_>, peer: Prefix) -> Result<Option<Signed>, ApiError> {
+    let Some(peer) = records.peer(&peer).map_err(storage)? else {
+        return Ok(None);
+    };
+    let leaf = records.leaf(peer.bundle_leaf).map_err(storage)?;
+    let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
+    let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
+    let stated = stated.transpose();
+    match stated.map_err(fault("a statement of the roots is unreadable"))? {
+        Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
+        _ => Ok(None),
+    }
+}
+
+/// What is known before anybody is asked.
+struct Before {
+    registry: Registry,
+    peers: Vec<Peer>,
+    known: Known,
 }
 
 /// What the record of a robot says, with its newest transfer.

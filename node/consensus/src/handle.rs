@@ -14,7 +14,7 @@ use carnet_wire::status::Obstacle;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::campaign;
 use crate::clock::Clock;
@@ -33,7 +33,9 @@ use crate::messages::ForwardAnswer;
 use crate::network::{Network, Peers};
 use crate::plane::{Plane, Raft};
 use crate::proposals::{Proposals, Proposed, leader_of};
+use crate::queue::Behalf;
 use crate::reads::{self, ReadPermit, Reads};
+use crate::receiving::Receiving;
 use crate::roster::RETIRED_MAX;
 use crate::server::RaftService;
 use crate::settings::Settings;
@@ -166,7 +168,7 @@ impl Consensus {
             space: settings.space.clone(),
             forward: OnceLock::new(),
             seeds: AtomicU64::new(settings.seed ^ 0x5bd1_e995_7b93_4a11),
-            receiving: AsyncMutex::new(()),
+            receiving: Receiving::default(),
             campaigns: AtomicBool::new(true),
             progress: Mutex::default(),
             cannot_sign: AtomicBool::new(false),
@@ -228,12 +230,24 @@ impl Handle {
         let _ = self.plane.forward.set(handler);
     }
 
-    /// Proposes opaque bytes and waits until they are committed and applied here.
+    /// Proposes opaque bytes of the node's own and waits until they are committed and applied here.
     ///
     /// # Errors
     /// See [`ProposeError`]; only [`ProposeError::Unknown`] leaves open whether it happened.
     pub async fn propose(&self, proposal: Bytes) -> Result<Proposed, ProposeError> {
-        self.proposals.propose(proposal).await
+        self.propose_for(Behalf::Own, proposal).await
+    }
+
+    /// As [`Self::propose`], on somebody's behalf: it waits for its turn, and has no more than its part of the room.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub async fn propose_for(
+        &self,
+        behalf: Behalf,
+        proposal: Bytes,
+    ) -> Result<Proposed, ProposeError> {
+        self.proposals.propose(behalf, proposal).await
     }
 
     /// Passes a request on to the leader, once, together with whom this node authenticated.

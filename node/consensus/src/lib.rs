@@ -4,7 +4,7 @@
 //! ([`carnet_store::machine::StateMachine`]), a way to its peers ([`Connector`]) and a [`Clock`], and gets a [`Handle`]:
 //!
 //! * [`Handle::service`] is the Raft plane to serve; whoever accepts connections puts a [`PeerNode`] into each request.
-//! * [`Handle::propose`] writes, on the leader; [`Handle::forward`] passes a request on to it, once.
+//! * [`Handle::propose`] and [`Handle::propose_for`] write, on the leader; [`Handle::forward`] passes a request on to it, once.
 //! * [`Handle::read_index`] makes reads of this node's own state linearizable, on the leader and on followers.
 //! * [`Handle::initialize`], [`Handle::add_learner`], [`Handle::change_membership`], [`Handle::hand_over`].
 //! * [`Handle::marks_of`] asks a peer for what its state was, and [`Ballots`] lays the answers side by side.
@@ -38,8 +38,11 @@ mod messages;
 mod network;
 mod pace;
 mod plane;
+pub mod pool;
 mod proposals;
+mod queue;
 mod reads;
+mod receiving;
 mod refusals;
 mod roster;
 mod server;
@@ -51,6 +54,7 @@ mod status;
 pub mod testing;
 mod tied;
 mod timekeeper;
+mod turns;
 mod twins;
 mod types;
 mod work;
@@ -63,6 +67,7 @@ pub use forward::{ForwardHandler, Forwarded};
 pub use handle::{Consensus, Handle, Retired};
 pub use member::Member;
 pub use proposals::Proposed;
+pub use queue::Behalf;
 pub use reads::ReadPermit;
 pub use server::RaftService;
 pub use settings::Settings;
@@ -72,4 +77,5 @@ pub use timekeeper::{
     ClockOffset, ClockVerdict, Clocks, ConfirmedTime, ROUND_TRIP_MAX_MS, TOLERANCE_MS, agreed,
     judge,
 };
+pub use turns::Turns;
 pub use work::Work;

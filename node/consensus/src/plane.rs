@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use carnet_store::log::RaftLog;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::Mutex as AsyncMutex;
 
 use crate::clock::Clock;
 use crate::disk::SpaceProbe;
@@ -13,6 +12,7 @@ use crate::error::AdminError;
 use crate::forward::ForwardHandler;
 use crate::gate::Gate;
 use crate::network::Peers;
+use crate::receiving::Receiving;
 use crate::state_machine::Machine;
 use crate::types::{RaftLogId, Types, our_vote};
 
@@ -33,7 +33,7 @@ pub(crate) struct Plane {
     /// Seeds for the tasks that openraft starts from a request.
     pub(crate) seeds: AtomicU64,
     /// One snapshot is taken in at a time.
-    pub(crate) receiving: AsyncMutex<()>,
+    pub(crate) receiving: Receiving,
     /// Whether this node asks for votes when it loses its leader.
     pub(crate) campaigns: AtomicBool,
     pub(crate) progress: Mutex<Progress>,

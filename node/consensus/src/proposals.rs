@@ -1,6 +1,7 @@
-//! Proposals: bounded, batched into one append each time the core is ready for one, and answered in order.
+//! Proposals: queued by whose they are, batched into one append each time the core is ready for one, and answered in order.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +12,21 @@ use futures::StreamExt;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use crate::error::{Fatal, ProposeError};
 use crate::plane::Raft;
+use crate::pool::NoShare;
+use crate::queue::{Behalf, Queue, Taken};
 use crate::status::status;
 use crate::types::{Proposal, Types, position};
 
 /// Proposals handed to the core at once.
-const BATCH_MAX: usize = 512;
+const BATCH_COUNT_MAX: usize = 512;
+/// Bytes of them, but for one that is larger alone.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How long they may be expected to take, in microseconds: what the node proposes itself waits for two batches at the most.
+const BATCH_MICROS_MAX: u64 = 250_000;
 /// Batches under way at once. What arrives meanwhile is one larger batch, with one append, one sync and one apply on every
 /// node: without a bound 64 callers made batches of ten, with it of twenty. Two, so that one is synced while the other is
 /// applied.
@@ -36,19 +43,43 @@ pub struct Proposed {
 
 type Outcome = Result<Proposed, ProposeError>;
 
+/// The way in.
+pub(crate) struct Proposals {
+    way: Arc<Way>,
+    still: Still,
+    patience: Duration,
+}
+
+/// What waits, and who tells that something does.
+struct Way {
+    queue: Mutex<Queue<Queued>>,
+    comes: Notify,
+    /// Nobody is left who proposes.
+    closed: AtomicBool,
+}
+
 struct Queued {
     proposal: Bytes,
     answer: oneshot::Sender<Outcome>,
-    _room: OwnedSemaphorePermit,
+    /// Until it is handed to the core, whoever proposed it may take it back.
+    fate: Arc<Fate>,
 }
 
-/// The way in.
-pub(crate) struct Proposals {
-    queue: mpsc::UnboundedSender<Queued>,
-    /// Bounds the queue and everything under way, in KiB.
-    room: Arc<Semaphore>,
-    still: Still,
-    patience: Duration,
+/// Whether a proposal is still queued, was handed to the core, or was taken back. It leaves the first once.
+#[derive(Default)]
+struct Fate(AtomicU8);
+
+const QUEUED: u8 = 0;
+const HANDED: u8 = 1;
+const TAKEN_BACK: u8 = 2;
+
+impl Fate {
+    fn becomes(&self, fate: u8) -> bool {
+        let became = self
+            .0
+            .compare_exchange(QUEUED, fate, Ordering::AcqRel, Ordering::Acquire);
+        became.is_ok()
+    }
 }
 
 /// Whether this node can apply what it would propose.
@@ -91,21 +122,24 @@ impl Proposals {
         kib_max: u32,
         patience: Duration,
     ) -> Proposals {
-        let (queue, waiting) = mpsc::unbounded_channel();
+        let way = Arc::new(Way {
+            queue: Mutex::new(Queue::new(u64::from(kib_max))),
+            comes: Notify::new(),
+            closed: AtomicBool::new(false),
+        });
         let still = Still {
             raft: raft.clone(),
             stands,
         };
-        tokio::spawn(batch(raft, faults, still.clone(), waiting));
+        tokio::spawn(hand_over(raft, faults, still.clone(), Arc::clone(&way)));
         Proposals {
-            queue,
+            way,
             still,
-            room: Arc::new(Semaphore::new(kib_max as usize)),
             patience,
         }
     }
 
-    pub(crate) async fn propose(&self, proposal: Bytes) -> Outcome {
+    pub(crate) async fn propose(&self, behalf: Behalf, proposal: Bytes) -> Outcome {
         let size = proposal.len();
         if size > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { size });
@@ -113,18 +147,18 @@ impl Proposals {
         if let Some(refusal) = self.still.refusal() {
             return Err(refusal);
         }
-        let kib = u32::try_from(size.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room)
-            .try_acquire_many_owned(kib)
-            .map_err(|_| ProposeError::Overloaded)?;
         let (answer, wait) = oneshot::channel();
-        self.queue
-            .send(Queued {
-                proposal,
-                answer,
-                _room: room,
-            })
-            .map_err(|_| ProposeError::Stopped)?;
+        let fate = Arc::new(Fate::default());
+        let queued = Queued {
+            proposal,
+            answer,
+            fate: Arc::clone(&fate),
+        };
+        self.way
+            .queue()
+            .push(behalf, size, queued)
+            .map_err(|NoShare| ProposeError::Overloaded)?;
+        self.way.comes.notify_one();
         let waited = async {
             tokio::select! {
                 biased;
@@ -134,65 +168,123 @@ impl Proposals {
                 named = self.still.begins() => Err(ProposeError::Unknown(named)),
             }
         };
-        tokio::time::timeout(self.patience, waited)
-            .await
-            .unwrap_or_else(|_| {
-                Err(ProposeError::Unknown(format!(
-                    "no answer in {:?}",
-                    self.patience
-                )))
-            })
+        match tokio::time::timeout(self.patience, waited).await {
+            Ok(outcome) => outcome,
+            // It never came to its turn, and now never will.
+            Err(_) if fate.becomes(TAKEN_BACK) => Err(ProposeError::Overloaded),
+            Err(_) => Err(ProposeError::Unknown(format!(
+                "no answer in {:?}",
+                self.patience
+            ))),
+        }
     }
 }
 
-async fn batch(
-    raft: Raft,
-    faults: FirstFault,
-    still: Still,
-    mut waiting: mpsc::UnboundedReceiver<Queued>,
-) {
-    let mut queued = Vec::with_capacity(BATCH_MAX);
+impl Drop for Proposals {
+    fn drop(&mut self) {
+        self.way.closed.store(true, Ordering::Release);
+        self.way.comes.notify_one();
+    }
+}
+
+impl Way {
+    fn queue(&self) -> MutexGuard<'_, Queue<Queued>> {
+        // Every change is whole when it is made, so a poisoned lock holds a whole value.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is handed to the core next. Whatever nobody waits for any more is not: who left was told that the outcome is
+    /// unknown, or that there was none.
+    fn batch(&self) -> Vec<Taken<Queued>> {
+        let mut queue = self.queue();
+        let mut batch = Vec::new();
+        let (mut bytes, mut micros) = (0_usize, 0_u64);
+        while batch.len() < BATCH_COUNT_MAX
+            && let Some(next) = queue.next()
+        {
+            let fits =
+                bytes + next.size <= BATCH_BYTES_MAX && micros + next.micros <= BATCH_MICROS_MAX;
+            if !fits && !batch.is_empty() {
+                break;
+            }
+            let Some(taken) = queue.take() else {
+                break;
+            };
+            if taken.item.answer.is_closed() || !taken.item.fate.becomes(HANDED) {
+                queue.done(&taken, None);
+                continue;
+            }
+            bytes += next.size;
+            micros += next.micros;
+            batch.push(taken);
+        }
+        batch
+    }
+}
+
+/// The next batch, when there is one; `None` when nobody is left who proposes.
+async fn next_batch(way: &Way) -> Option<Vec<Taken<Queued>>> {
+    loop {
+        let closed = way.closed.load(Ordering::Acquire);
+        let batch = way.batch();
+        if !batch.is_empty() {
+            return Some(batch);
+        }
+        if closed {
+            return None;
+        }
+        // A notice that came since the look is kept.
+        way.comes.notified().await;
+    }
+}
+
+async fn hand_over(raft: Raft, faults: FirstFault, still: Still, way: Arc<Way>) {
     let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
     // The semaphore is never closed.
     while let Ok(turn) = Arc::clone(&under_way).acquire_owned().await
-        && waiting.recv_many(&mut queued, BATCH_MAX).await != 0
+        && let Some(batch) = next_batch(&way).await
     {
         if let Some(refusal) = still.refusal() {
-            for one in queued.drain(..) {
-                let _ = one.answer.send(Err(refusal.clone()));
+            for one in batch {
+                way.queue().done(&one, None);
+                let _ = one.item.answer.send(Err(refusal.clone()));
             }
             continue;
         }
-        let proposals: Vec<Proposal> = queued
+        let proposals: Vec<Proposal> = batch
             .iter()
-            .map(|one| Proposal(one.proposal.clone()))
+            .map(|one| Proposal(one.item.proposal.clone()))
             .collect();
-        let batch = std::mem::replace(&mut queued, Vec::with_capacity(BATCH_MAX));
         match raft.client_write_many(proposals).await {
             Ok(results) => {
-                let faults = faults.clone();
+                let (faults, way) = (faults.clone(), Arc::clone(&way));
                 tokio::spawn(async move {
                     let _until_answered = turn;
                     // A core that dies answers one with an error and ends the stream, which must not be asked again.
                     let mut results = results.fuse();
                     for one in batch {
-                        let outcome = match results.next().await {
-                            Some(Ok(Ok(written))) => Ok(Proposed {
-                                position: position(&written.log_id),
-                                answer: written.response.0,
-                            }),
-                            Some(Ok(Err(refused))) => Err(refusal(refused)),
-                            Some(Err(fatal)) => Err(lost(&faults, &fatal.to_string())),
-                            None => Err(lost(&faults, "no answer from the core")),
+                        let (outcome, took) = match results.next().await {
+                            Some(Ok(Ok(written))) => {
+                                let proposed = Proposed {
+                                    position: position(&written.log_id),
+                                    answer: written.response.bytes,
+                                };
+                                (Ok(proposed), written.response.micros)
+                            }
+                            Some(Ok(Err(refused))) => (Err(refusal(refused)), None),
+                            Some(Err(fatal)) => (Err(lost(&faults, &fatal.to_string())), None),
+                            None => (Err(lost(&faults, "no answer from the core")), None),
                         };
+                        way.queue().done(&one, took);
                         // Whoever proposed may have left; the proposal stands all the same.
-                        let _ = one.answer.send(outcome);
+                        let _ = one.item.answer.send(outcome);
                     }
                 });
             }
             Err(_) => {
                 for one in batch {
-                    let _ = one.answer.send(Err(ProposeError::Stopped));
+                    way.queue().done(&one, None);
+                    let _ = one.item.answer.send(Err(ProposeError::Stopped));
                 }
             }
         }

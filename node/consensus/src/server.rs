@@ -189,11 +189,7 @@ impl Plane {
         peer: PeerNode,
         mut parts: Streaming<Envelope>,
     ) -> Result<(Sender, Vote), Status> {
-        let Ok(_alone) = self.receiving.try_lock() else {
-            return Err(Status::resource_exhausted(
-                "another snapshot is being received",
-            ));
-        };
+        // Nobody is alone here before it has said who it is: silence would keep every other snapshot out.
         let first = self
             .next_part(&mut parts)
             .await?
@@ -233,12 +229,23 @@ impl Plane {
         let at: (Option<LogPosition>, Bytes) = membership;
         let meta =
             snapshot_meta(last, at.0.map(|position| (position, at.1))).map_err(unreadable)?;
-        let sink = self
-            .machine
-            .receive()
-            .map_err(|cause| Status::internal(cause.to_string()))?;
-        let sink = self.receive_files(peer, parts, files, sink).await?;
-        let sink = self.checked(&meta, sink).await?;
+        let alone = self.receiving.enter(vote, self.peers.snapshot_stall).await;
+        let alone = alone
+            .ok_or_else(|| Status::resource_exhausted("another snapshot is being received"))?;
+        let taking = async {
+            let sink = self
+                .machine
+                .receive()
+                .map_err(|cause| Status::internal(cause.to_string()))?;
+            let sink = self.receive_files(peer, parts, files, sink).await?;
+            self.checked(&meta, sink).await
+        };
+        let sink = tokio::select! {
+            sink = taking => sink?,
+            () = alone.pushed_out() => {
+                return Err(Status::aborted("a later leader sends its snapshot"));
+            }
+        };
         // Long after the first frame: the sender may have left since.
         self.admit(&sender, Ask::Lead(vote))?;
         let snapshot = openraft::Snapshot {

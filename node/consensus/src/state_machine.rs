@@ -197,7 +197,7 @@ impl Machine {
         let all = answers.len() == indices.len();
         for (index, answer) in indices.into_iter().zip(answers) {
             if let Some(responder) = behind.waiting.remove(&index) {
-                responder.send(Answer(answer));
+                responder.send(answer);
             }
         }
         if !all {
@@ -229,15 +229,19 @@ impl Machine {
             .map_err(noted(&self.faults))
     }
 
-    async fn apply_records(&self, mut records: Vec<LogRecord>) -> io::Result<Vec<Bytes>> {
+    async fn apply_records(&self, mut records: Vec<LogRecord>) -> io::Result<Vec<Answer>> {
         let count = records.len();
         let rosters = self.with_roster(&mut records)?;
         let machine = Arc::clone(&self.machine);
         let answers = self
             .work
-            .run(move || machine.apply(records))
+            .run(move || {
+                let answers = machine.apply(records)?;
+                Ok((answers, machine.took()))
+            })
             .await?
-            .map_err(noted(&self.faults))?;
+            .map_err(noted(&self.faults));
+        let (answers, took) = answers?;
         if answers.len() > count {
             let broken = format!("{} answers to {count} records", answers.len());
             return Err(noted(&self.faults)(StorageFault::Invariant(broken)));
@@ -250,7 +254,12 @@ impl Machine {
         if let Some((_, roster)) = reached {
             self.enter(roster);
         }
-        Ok(answers)
+        let mut took = took.into_iter();
+        let measured = answers.into_iter().map(|bytes| Answer {
+            bytes,
+            micros: took.next(),
+        });
+        Ok(measured.collect())
     }
 
     async fn apply_chunk(
@@ -266,7 +275,7 @@ impl Machine {
             match answers.next() {
                 Some(answer) => {
                     if let Some(responder) = responder {
-                        responder.send(Answer(answer));
+                        responder.send(answer);
                     }
                 }
                 None => {

@@ -36,9 +36,14 @@ pub(crate) type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proposal(pub(crate) Bytes);
 
-/// An opaque answer of the state machine.
+/// What this node's state machine made of a record. It goes to nobody else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Answer(pub(crate) Bytes);
+pub(crate) struct Answer {
+    /// Opaque.
+    pub(crate) bytes: Bytes,
+    /// How long it took here, in microseconds, where the machine measures it.
+    pub(crate) micros: Option<u64>,
+}
 
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

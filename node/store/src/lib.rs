@@ -29,4 +29,5 @@ pub mod registry;
 mod roots;
 mod run;
 pub mod skips;
+pub mod stopwatch;
 mod stored;

@@ -47,6 +47,45 @@ pub const STEPS_READ_MAX: usize = 10_000;
 /// The most skipped entries that a node compares proposals with.
 pub const SKIPPED_MAX: usize = 16;
 
+/// Pairs that are read at once while records are looked through: so many may lie in memory beside what is kept of them.
+const PIECE_COUNT: usize = 16;
+
+/// How much one read gives: it ends at whichever is reached first, and gives at least one record if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The most records.
+    pub count: usize,
+    /// The most bytes of them, as they are stored.
+    pub bytes: usize,
+}
+
+impl Bound {
+    /// So many, of any size.
+    #[must_use]
+    pub fn count(count: usize) -> Self {
+        Self {
+            count,
+            bytes: usize::MAX,
+        }
+    }
+
+    /// Whether one more of a size fits behind so many of so many bytes.
+    #[must_use]
+    pub fn fits(&self, count: usize, bytes: usize, one: usize) -> bool {
+        let room = self.bytes.checked_sub(bytes);
+        count == 0 || (count < self.count && room.is_some_and(|room| one <= room))
+    }
+}
+
+/// Some records in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<T> {
+    /// The records.
+    pub records: Vec<T>,
+    /// Whether others follow them.
+    pub more: bool,
+}
+
 /// The version that a record names in its own bytes: the first of its elements.
 fn version_of(bytes: &[u8]) -> Option<u64> {
     let mut decoder = Decoder::new(bytes);
@@ -80,6 +119,21 @@ fn nothing_of_stored(family: Family, key: &[u8], bytes: &[u8]) -> Result<(), Sto
     }
 }
 
+/// At least the bytes of a leaf that is shown with all its slots.
+fn shown_size(leaf: &LeafRecord) -> usize {
+    let values = leaf.values.iter().flatten();
+    let values: usize = values.map(|value| value.0.len()).sum();
+    // A digest or a salt and some framing for each slot.
+    leaf.leaf.0.len() + values + leaf.values.len() * 48
+}
+
+/// The first key that begins with a prefix and stands behind another.
+fn low_after(prefix: &[u8], after: Option<Vec<u8>>) -> Vec<u8> {
+    prefix
+        .to_vec()
+        .max(after.map(keys::next).unwrap_or_default())
+}
+
 /// Typed reads of one moment.
 pub struct Records<'a>(pub &'a dyn KvRead);
 
@@ -99,40 +153,78 @@ impl<'a> Records<'a> {
         found
     }
 
-    fn of_pairs<T: Canonical>(
-        &self,
-        family: Family,
-        pairs: &[Pair],
-    ) -> Result<Vec<T>, StorageFault> {
-        let records = pairs
-            .iter()
-            .map(|(key, value)| self.told(of_stored(family, key, value)));
-        records.collect()
-    }
-
     fn all<T: Canonical>(
         &self,
         family: Family,
         prefix: &[u8],
         count_max: usize,
     ) -> Result<Vec<T>, StorageFault> {
-        self.all_after(family, prefix, None, count_max)
+        let end = keys::after_prefix(prefix);
+        let pairs = self.0.scan(family, prefix, end.as_deref(), count_max)?;
+        let records = pairs
+            .iter()
+            .map(|(key, value)| self.told(of_stored(family, key, value)));
+        records.collect()
+    }
+
+    /// Shows records with `low <= key < end`, each with its stored size, until told to stop. Whether it came to the end.
+    ///
+    /// They are read a few at a time: what is shown and not kept does not add up.
+    fn walk<T: Canonical>(
+        &self,
+        family: Family,
+        mut low: Vec<u8>,
+        end: Option<&[u8]>,
+        mut show: impl FnMut(usize, T) -> ControlFlow<()>,
+    ) -> Result<bool, StorageFault> {
+        loop {
+            let pairs = self.0.scan(family, &low, end, PIECE_COUNT)?;
+            let whole = pairs.len() < PIECE_COUNT;
+            for (key, value) in pairs {
+                let record = self.told(of_stored(family, &key, &value))?;
+                if show(value.len(), record).is_break() {
+                    return Ok(false);
+                }
+                low = keys::next(key);
+            }
+            if whole {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn part<T: Canonical>(
+        &self,
+        family: Family,
+        low: Vec<u8>,
+        end: Option<&[u8]>,
+        bound: Bound,
+    ) -> Result<Part<T>, StorageFault> {
+        let (mut records, mut bytes) = (Vec::new(), 0_usize);
+        let whole = self.walk(family, low, end, |size, record| {
+            if !bound.fits(records.len(), bytes, size) {
+                return ControlFlow::Break(());
+            }
+            bytes += size;
+            records.push(record);
+            ControlFlow::Continue(())
+        })?;
+        Ok(Part {
+            records,
+            more: !whole,
+        })
     }
 
     /// Records whose keys begin with a prefix, after the key of one of them, ascending.
-    fn all_after<T: Canonical>(
+    fn part_after<T: Canonical>(
         &self,
         family: Family,
         prefix: &[u8],
         after: Option<Vec<u8>>,
-        count_max: usize,
-    ) -> Result<Vec<T>, StorageFault> {
+        bound: Bound,
+    ) -> Result<Part<T>, StorageFault> {
         let end = keys::after_prefix(prefix);
-        let low = prefix
-            .to_vec()
-            .max(after.map(keys::next).unwrap_or_default());
-        let pairs = self.0.scan(family, &low, end.as_deref(), count_max)?;
-        self.of_pairs(family, &pairs)
+        self.part(family, low_after(prefix, after), end.as_deref(), bound)
     }
 
     /// The registry.
@@ -176,10 +268,13 @@ impl<'a> Records<'a> {
         &self,
         text: &str,
         after: Option<&Code>,
-        count_max: usize,
-    ) -> Result<Vec<Robot>, StorageFault> {
+        bound: Bound,
+    ) -> Result<Part<Robot>, StorageFault> {
         let Some((low, high)) = keys::robots_under(text) else {
-            return Ok(Vec::new());
+            return Ok(Part {
+                records: Vec::new(),
+                more: false,
+            });
         };
         let end = keys::after_prefix(&high);
         let low = low.max(
@@ -187,10 +282,7 @@ impl<'a> Records<'a> {
                 .map(|code| keys::next(keys::robot(code)))
                 .unwrap_or_default(),
         );
-        let pairs = self
-            .0
-            .scan(Family::Robots, &low, end.as_deref(), count_max)?;
-        self.of_pairs(Family::Robots, &pairs)
+        self.part(Family::Robots, low, end.as_deref(), bound)
     }
 
     /// The robot that a body or part is fitted in.
@@ -286,10 +378,10 @@ impl<'a> Records<'a> {
         &self,
         text: &str,
         after: Option<&EnterpriseId>,
-        count_max: usize,
-    ) -> Result<Vec<Enterprise>, StorageFault> {
+        bound: Bound,
+    ) -> Result<Part<Enterprise>, StorageFault> {
         let after = after.map(keys::enterprise);
-        self.all_after(Family::Enterprises, text.as_bytes(), after, count_max)
+        self.part_after(Family::Enterprises, text.as_bytes(), after, bound)
     }
 
     /// A model.
@@ -302,15 +394,16 @@ impl<'a> Records<'a> {
         &self,
         text: &str,
         after: Option<&ModelId>,
-        count_max: usize,
-    ) -> Result<Vec<Model>, StorageFault> {
+        bound: Bound,
+    ) -> Result<Part<Model>, StorageFault> {
         let after = after.map(keys::model);
-        self.all_after(Family::Models, text.as_bytes(), after, count_max)
+        self.part_after(Family::Models, text.as_bytes(), after, bound)
     }
 
     /// Models of an enterprise.
     pub fn models_of(&self, id: &EnterpriseId) -> Result<Vec<Model>, StorageFault> {
-        self.models_under(id.as_str(), None, usize::MAX)
+        let all = self.models_under(id.as_str(), None, Bound::count(usize::MAX))?;
+        Ok(all.records)
     }
 
     /// A signing key.
@@ -327,9 +420,9 @@ impl<'a> Records<'a> {
     pub fn recalls(
         &self,
         after: Option<&RecallId>,
-        count_max: usize,
-    ) -> Result<Vec<Recall>, StorageFault> {
-        self.all_after(Family::Recalls, b"n", after.map(keys::recall), count_max)
+        bound: Bound,
+    ) -> Result<Part<Recall>, StorageFault> {
+        self.part_after(Family::Recalls, b"n", after.map(keys::recall), bound)
     }
 
     /// Recalls that name a model and have not ended.
@@ -358,18 +451,16 @@ impl<'a> Records<'a> {
         self.one(Family::Transfers, &keys::transfer(id))
     }
 
-    /// Transfers after one of them, by number.
-    pub fn transfers(
+    /// Shows transfers after one of them, by number, each with its stored size, until told to stop. Whether it came to the
+    /// end. There is no index by whose they are.
+    pub fn walk_transfers(
         &self,
         after: Option<&TransferId>,
-        count_max: usize,
-    ) -> Result<Vec<Transfer>, StorageFault> {
-        self.all_after(
-            Family::Transfers,
-            b"t",
-            after.map(keys::transfer),
-            count_max,
-        )
+        show: impl FnMut(usize, Transfer) -> ControlFlow<()>,
+    ) -> Result<bool, StorageFault> {
+        let low = low_after(b"t", after.map(keys::transfer));
+        let end = keys::after_prefix(b"t");
+        self.walk(Family::Transfers, low, end.as_deref(), show)
     }
 
     /// The trail of a robot, oldest first: its newest [`MOVEMENTS_MAX`] custody steps.
@@ -419,6 +510,20 @@ impl<'a> Records<'a> {
     /// All peers.
     pub fn peers(&self) -> Result<Vec<Peer>, StorageFault> {
         self.all(Family::Peers, b"", usize::MAX)
+    }
+
+    /// Peers after one of them, by their first prefix.
+    pub fn peers_after(
+        &self,
+        after: Option<&Prefix>,
+        bound: Bound,
+    ) -> Result<Part<Peer>, StorageFault> {
+        self.part_after(Family::Peers, b"", after.map(keys::peer), bound)
+    }
+
+    /// Whether there is a peer.
+    pub fn has_peers(&self) -> Result<bool, StorageFault> {
+        Ok(!self.0.scan(Family::Peers, b"", None, 1)?.is_empty())
     }
 
     /// Mailbox items of a peer from a sequence on: sequence and leaf index.
@@ -594,6 +699,43 @@ impl<'a> Records<'a> {
         }
         found.reverse();
         Ok(found)
+    }
+
+    /// As [`Records::history`], within a bound; whether later leaves follow. It is read from the oldest on, a few at a time.
+    pub fn history_part(
+        &self,
+        newest: Option<Head>,
+        from_seq: u64,
+        bound: Bound,
+    ) -> Result<Part<LeafRecord>, StorageFault> {
+        let (mut records, mut bytes, mut from) = (Vec::new(), 0_usize, from_seq);
+        loop {
+            let piece = self.history(newest, from, PIECE_COUNT)?;
+            let Some(read) = u64::try_from(piece.len()).ok().filter(|read| *read != 0) else {
+                return Ok(Part {
+                    records,
+                    more: false,
+                });
+            };
+            for (_, leaf) in piece {
+                let size = shown_size(&leaf);
+                if !bound.fits(records.len(), bytes, size) {
+                    return Ok(Part {
+                        records,
+                        more: true,
+                    });
+                }
+                bytes += size;
+                records.push(leaf);
+            }
+            let Some(next) = from.checked_add(read) else {
+                return Ok(Part {
+                    records,
+                    more: false,
+                });
+            };
+            from = next;
+        }
     }
 
     /// Index of a subject's leaf by its `seq`, which is not above that of its newest: by jumps, and by steps back where a

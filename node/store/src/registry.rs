@@ -47,6 +47,7 @@ use crate::records::{Records, knows_level, to_stored};
 use crate::roots;
 use crate::run;
 use crate::skips::{OrderError, OrderStanding, Orders, Skipped};
+use crate::stopwatch::{Now, Stopwatch};
 
 /// The instance of the rules that this program applies entries by: what ships has none of the planted faults.
 #[cfg(not(feature = "planted"))]
@@ -189,6 +190,7 @@ pub struct RegistryState<E: StateEngine> {
     content_every_ms: u64,
     content: Mutex<Option<ContentToDigest>>,
     diverged: Mutex<Option<String>>,
+    stopwatch: Stopwatch,
     rules: Rules,
     #[cfg(feature = "planted")]
     differs: bool,
@@ -233,6 +235,7 @@ impl<E: StateEngine> RegistryState<E> {
             content_every_ms: 0,
             content: Mutex::default(),
             diverged: Mutex::default(),
+            stopwatch: Stopwatch::default(),
             rules: Rules::default(),
             #[cfg(feature = "planted")]
             differs: false,
@@ -265,6 +268,15 @@ impl<E: StateEngine> RegistryState<E> {
     pub fn content_every(self, ms: u64) -> Self {
         Self {
             content_every_ms: ms,
+            ..self
+        }
+    }
+
+    /// Measures by a clock what each record takes.
+    #[must_use]
+    pub fn measured(self, now: Now) -> Self {
+        Self {
+            stopwatch: Stopwatch::of(now),
             ..self
         }
     }
@@ -579,11 +591,12 @@ impl<E: StateEngine> RegistryState<E> {
         }
         let mut answers = Vec::with_capacity(records.len());
         for (record, read) in records.iter().zip(entries) {
-            answers.push(match &record.payload {
-                Payload::Blank => Bytes::new(),
+            let overlay = &mut overlay;
+            let answer = self.stopwatch.lap(|| match &record.payload {
+                Payload::Blank => Ok(Bytes::new()),
                 Payload::Membership(bytes) => {
                     overlay.set_members(membership::members(bytes));
-                    Bytes::new()
+                    Ok(Bytes::new())
                 }
                 Payload::Entry(bytes) => {
                     let now = overlay.known_registry().map_or(Level::FIRST, |it| it.level);
@@ -591,10 +604,11 @@ impl<E: StateEngine> RegistryState<E> {
                         Some(entry) if now == level => entry,
                         _ => Entry::from_bytes_at(bytes, now),
                     };
-                    let answer = self.apply_entry(&mut overlay, record.position, entry)?;
-                    Bytes::from(answer.to_bytes())
+                    let answer = self.apply_entry(overlay, record.position, entry)?;
+                    Ok(Bytes::from(answer.to_bytes()))
                 }
             });
+            answers.push(answer?);
             overlay.end_record();
         }
         let Finished {
@@ -847,12 +861,14 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
 
     fn apply(&self, records: Vec<LogRecord>) -> Result<Vec<Bytes>, StorageFault> {
         let mut inner = self.lock()?;
+        self.stopwatch.reset();
         let mut applied = applied::load(&self.engine)?;
         let mut answers = Vec::with_capacity(records.len());
         let mut rest = records.as_slice();
         while !rest.is_empty() {
             let (run, later) = rest.split_at(self.run_length(&inner, rest));
-            let answered = self.apply_run(&mut inner, run, &mut applied)?;
+            let apply = || self.apply_run(&mut inner, run, &mut applied);
+            let answered = self.stopwatch.run(run, apply)?;
             let stands = answered.len() < run.len();
             answers.extend(answered);
             if stands {
@@ -867,6 +883,10 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
             changed
         });
         Ok(answers)
+    }
+
+    fn took(&self) -> Vec<u64> {
+        self.stopwatch.took()
     }
 
     fn stands_before(&self) -> Option<StandsBefore> {

@@ -5,8 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_peering::home::Home;
-use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, InquiryPurpose};
+use carnet_peering::inquirer::{
+    Answered, AskedFor, Fetched, InquireError, Inquirer, InquiryPurpose,
+};
 use carnet_trust::evidence;
 
 use crate::world::{ENDPOINT, Lines, World, two};
@@ -53,7 +56,7 @@ impl Asked {
             .inquire(
                 self.a.prefix(),
                 &self.code,
-                &purpose,
+                (&purpose, AskedFor::Authority),
                 Duration::from_secs(60),
                 judge,
             )
@@ -90,6 +93,44 @@ async fn what_is_not_evidence_never_replaces_what_is() {
 }
 
 #[tokio::test]
+async fn a_code_is_asked_about_once_at_a_time_and_nobody_is_given_an_answer_from_before_its_question()
+ {
+    let asked = asked();
+    let all = (0..20).map(|_| asked.ask());
+    for answer in futures::future::join_all(all).await {
+        assert_eq!(answer.unwrap().kept_because, None);
+    }
+    // The first, and one for all who came while it was under way.
+    assert_eq!(asked.a.inquiries.load(Ordering::SeqCst), 2);
+    asked.ask().await.unwrap();
+    assert_eq!(asked.a.inquiries.load(Ordering::SeqCst), 3);
+    // Who has left keeps nobody from asking.
+    {
+        let left = std::pin::pin!(asked.ask());
+        assert!(futures::poll!(left).is_pending());
+    }
+    asked.ask().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_kept_is_an_answer_while_it_is_young() {
+    let asked = asked();
+    let (peer, fresh) = (asked.a.prefix(), DurationMs::from_secs(60));
+    let instead = || {
+        asked
+            .inquirer
+            .unasked(peer, &asked.code, fresh, "too often")
+    };
+    assert!(matches!(instead(), Err(InquireError::NoAnswer { .. })));
+    let live = asked.ask().await.unwrap();
+    assert_eq!(instead(), Ok(live.clone()));
+    asked.b.time_ms.fetch_add(60_001, Ordering::SeqCst);
+    let old = instead().unwrap();
+    assert_eq!((old.evidence, old.at), (live.evidence, live.at));
+    assert_eq!(old.kept_because.as_deref(), Some("too often"));
+}
+
+#[tokio::test]
 async fn without_any_evidence_there_is_none() {
     let asked = asked();
     asked.lines.cut(ENDPOINT, true);
@@ -100,9 +141,13 @@ async fn without_any_evidence_there_is_none() {
     let patience = Duration::from_secs(60);
     let error = asked
         .inquirer
-        .inquire(stranger, &asked.code, &purpose, patience, |_| {
-            Ok(Answered::Newest)
-        })
+        .inquire(
+            stranger,
+            &asked.code,
+            (&purpose, AskedFor::Others),
+            patience,
+            |_| Ok(Answered::Newest),
+        )
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "81 is not a peer");

@@ -7,7 +7,7 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_kit::{Country, befriend};
 use carnet_peering::home::Home;
-use carnet_peering::inquirer::{Answered, Inquirer, InquiryPurpose};
+use carnet_peering::inquirer::{Answered, AskedFor, Inquirer, InquiryPurpose};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence;
 use carnet_trust::known::{Doubt, Known, KnownHead, KnownRegistry, Source};
@@ -76,7 +76,7 @@ impl Restored {
             .inquire(
                 self.peer(),
                 &self.code,
-                &purpose,
+                (&purpose, AskedFor::Others),
                 Duration::from_secs(60),
                 |bytes| match evidence::parse(bytes) {
                     Ok(found) if found.map_head.index + 1 < peer.size_seen => Ok(Answered::Lagging),

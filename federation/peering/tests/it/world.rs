@@ -49,6 +49,7 @@ pub(crate) struct World {
     pub(crate) tamper: Mutex<Option<Tamper>>,
     pub(crate) instead: Mutex<Option<Instead>>,
     pub(crate) evidence: Mutex<Option<Vec<u8>>>,
+    pub(crate) inquiries: AtomicU64,
 }
 
 impl World {
@@ -65,6 +66,7 @@ impl World {
             tamper: Mutex::default(),
             instead: Mutex::default(),
             evidence: Mutex::default(),
+            inquiries: AtomicU64::new(0),
         };
         Arc::new(world)
     }
@@ -224,6 +226,7 @@ impl Home for World {
         code: Code,
         known_size: u64,
     ) -> Result<Option<Vec<u8>>, HomeError> {
+        self.inquiries.fetch_add(1, Ordering::SeqCst);
         if let Some(bytes) = &*self.evidence.lock().unwrap() {
             return Ok(Some(bytes.clone()));
         }

@@ -5,10 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use carnet_cluster::Broken;
-use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, Plan};
+use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan, model_id};
 use carnet_cluster::patience::until;
 use carnet_cluster::programs;
+use carnet_cluster::workload::registration;
+use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::Holder;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
@@ -117,4 +120,75 @@ async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broke
     );
     floods.shutdown().await;
     registry.all_alive()
+}
+
+/// One certificate fills its part of the way into the log and keeps it full, a thousand commands a request. What others
+/// write is answered meanwhile, the log is sealed and published, and the leader leads on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_certificate_that_floods_the_log_keeps_nobody_from_it() -> Result<(), Broken> {
+    let Some(programs) = programs("one_certificate_that_floods_the_log_keeps_nobody_from_it")
+    else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    let leader = registry.ready().await?;
+    let before = registry.status(leader).await?;
+    let mut flood = JoinSet::new();
+    for number in 0..FLOODING {
+        let greedy = registry.client(ADMIN, &NODES)?.build();
+        let greedy = greedy.map_err(Broken::at("a greedy client"))?;
+        flood.spawn(async move {
+            for round in 0_u32.. {
+                let commands: Vec<Command> = (0..COMMANDS_OF_A_REQUEST)
+                    .map(|at| enrol(number, round, at))
+                    .collect();
+                // It may be refused for want of room: it asks again.
+                let _ = greedy.submit(&commands).await;
+            }
+        });
+    }
+    let maker = registry.client(MANUFACTURER, &NODES)?.build();
+    let maker = maker.map_err(Broken::at("the maker"))?;
+    for serial in 1..=30 {
+        let text = format!("{}{serial:017}", model_id(&registry)?);
+        let code = Code::parse(&text).map_err(Broken::at("a code"))?;
+        let registration = registration(code, serial);
+        let register = [Command::Register { registration }];
+        let done = maker
+            .submit_published(&register)
+            .await
+            .map_err(Broken::at("a registration"))?;
+        assert!(
+            matches!(done.answer.items[..], [ItemAnswer::Done { .. }]),
+            "{:?}",
+            done.answer
+        );
+    }
+    let after = registry.status(leader).await?;
+    assert_eq!(
+        (after.term, registry.leader().await?),
+        (before.term, leader)
+    );
+    flood.shutdown().await;
+    registry.all_alive()
+}
+
+/// Requests that one certificate has under way: as many as it may have sessions.
+const FLOODING: u32 = 12;
+const COMMANDS_OF_A_REQUEST: u32 = 1_000;
+
+/// A key that nobody has enrolled.
+fn enrol(number: u32, round: u32, at: u32) -> Command {
+    let mut seed = [7; 32];
+    for (place, part) in [number, round, at].into_iter().enumerate() {
+        seed[place * 4..place * 4 + 4].copy_from_slice(&part.to_be_bytes());
+    }
+    Command::AddSigner {
+        public: SecretKey::from_seed(&seed).public(),
+        holder: Holder::Office {
+            name: format!("customs/{number}"),
+        },
+        role: Role::Customs,
+        person: "desk".into(),
+    }
 }

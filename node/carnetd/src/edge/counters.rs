@@ -15,6 +15,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub enum Turned {
     /// Too many connections a second from one address.
     AddressRate,
+    /// Too many connections a second from one network, from addresses that proved nothing lately.
+    NetworkRate,
     /// Too many connections a second, from addresses that proved nothing lately.
     PortRate,
     /// It had proven nothing yet, and another came while all places were taken or its address had its share.
@@ -37,6 +39,8 @@ pub enum Turned {
     AddressConnections,
     /// Cut for a certificate with fewer connections.
     Outnumbered,
+    /// Its certificate would be refused by now.
+    Lapsed,
     /// A method that this port does not have.
     Method,
     /// The role may not use the method.
@@ -53,8 +57,9 @@ pub enum Turned {
 
 impl Turned {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::AddressRate,
+        Self::NetworkRate,
         Self::PortRate,
         Self::Displaced,
         Self::Handshake,
@@ -66,6 +71,7 @@ impl Turned {
         Self::Connections,
         Self::AddressConnections,
         Self::Outnumbered,
+        Self::Lapsed,
         Self::Method,
         Self::Role,
         Self::Requests,
@@ -78,6 +84,7 @@ impl Turned {
     pub fn word(self) -> &'static str {
         match self {
             Self::AddressRate => "address_rate",
+            Self::NetworkRate => "network_rate",
             Self::PortRate => "port_rate",
             Self::Displaced => "displaced",
             Self::Handshake => "handshake",
@@ -89,6 +96,7 @@ impl Turned {
             Self::Connections => "connections",
             Self::AddressConnections => "address_connections",
             Self::Outnumbered => "outnumbered",
+            Self::Lapsed => "lapsed",
             Self::Method => "method",
             Self::Role => "role",
             Self::Requests => "requests",

@@ -26,10 +26,10 @@ use super::counters::{EdgeCounters, Turned};
 use super::holder::Holder;
 use super::memory::{Held, Memory};
 use super::methods::{self, Late, Method, PIECE_TIMEOUT};
-use super::pool::{Pool, PoolLimits};
 use super::rates::{Paces, Rate, Rates};
 use crate::clock::Clock;
 use crate::tls::{InWork, PeerIdentity};
+use carnet_consensus::pool::{Pool, PoolLimits};
 
 /// Certificates that are remembered for their rate.
 const HOLDER_COUNT_MAX: usize = 4_096;

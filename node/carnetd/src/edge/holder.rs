@@ -24,6 +24,14 @@ impl AddressKey {
             }
         }
     }
+
+    /// The network that it is in, as one registry hands them out: a /24, or a /48.
+    pub fn network(self) -> Self {
+        match self {
+            Self::V4([a, b, c, _]) => Self::V4([a, b, c, 0]),
+            Self::V6([a, b, c, d, e, f, ..]) => Self::V6([a, b, c, d, e, f, 0, 0]),
+        }
+    }
 }
 
 /// The name that a certificate proved, as shares count it: a client's or node's URI, a peer's jurisdiction.
@@ -56,5 +64,10 @@ mod tests {
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:192.0.2.7"), key("192.0.2.7"));
         assert_ne!(key("192.0.2.7"), key("192.0.2.8"));
+        let network = |text: &str| key(text).network();
+        assert_eq!(network("192.0.2.7"), network("192.0.2.8"));
+        assert_ne!(network("192.0.2.7"), network("192.0.3.7"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:2:2::1"));
     }
 }

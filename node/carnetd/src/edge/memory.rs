@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::holder::Holder;
-use super::pool::{NoShare, Pool, PoolLimits};
+use carnet_consensus::pool::{NoShare, Pool, PoolLimits};
 
 /// The budget. Cheap to clone.
 #[derive(Debug, Clone)]

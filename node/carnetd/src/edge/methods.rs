@@ -14,8 +14,8 @@ use carnet_wire::limits::{
     REQUEST_TIMEOUT,
 };
 
-use super::pool::PoolLimits;
 use super::rates::Rate;
+use carnet_consensus::pool::PoolLimits;
 
 /// A bulk request may be sent over a slow line; its certificate's share bounds how many wait.
 pub const BULK_TIMEOUT: Duration = Duration::from_secs(60);

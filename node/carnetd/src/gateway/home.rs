@@ -82,9 +82,13 @@ async fn watch_published(
         let published = progress.borrow_and_update().published;
         if told != Some(published) {
             told = Some(published);
-            match Records(node.state.engine()).peers() {
-                Ok(peers) => pins.follow(&peers),
-                Err(error) => warn!(%error, "peers not known"),
+            // There may be many, with all their agreements: not on a thread that serves a port.
+            let reading = Arc::clone(&node);
+            let read = move || Records(reading.state.engine()).peers();
+            match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(peers)) => pins.follow(&peers),
+                Ok(Err(error)) => warn!(%error, "peers not known"),
+                Err(error) => warn!(%error, "peers not read"),
             }
             let size = node.state.published().map_or(0, |published| published.size);
             publishing.send_replace(size);

@@ -6,6 +6,8 @@ use carnet_trust::chain::VerifiedClient;
 use carnet_trust::identity::ClientName;
 use carnet_wire::status::ApiError;
 
+use crate::edge::Holder;
+
 /// A person or desk whose certificate was verified at the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(VerifiedClient);
@@ -25,6 +27,11 @@ impl Caller {
     /// The name as a text: what sessions and limits count by.
     pub fn subject(&self) -> String {
         self.name().to_string()
+    }
+
+    /// Whose share its calls are.
+    pub fn holder(&self) -> Holder {
+        Holder::new(&self.subject())
     }
 
     /// The role in the certificate.

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::caller::Caller;
 use super::{fault, refusal, storage};
 use crate::compare::{Compare, Comparer};
+use crate::edge::readers::Meter;
 use crate::gateway::{Gateway, Relation};
 use crate::node::Node;
 use crate::skip_files::SkipFile;
@@ -181,7 +182,14 @@ impl ClusterService {
             Digested::Whole => Some(self.digest().await?),
         };
         let peers = match &registry {
-            Some(_) => Records(self.node.state.engine()).peers().map_err(storage)?,
+            Some(_) => {
+                let node = Arc::clone(&self.node);
+                let read = move |meter: &Meter| {
+                    let metered = meter.over(node.state.engine());
+                    Records(&metered).peers().map_err(storage)
+                };
+                self.node.readers.read(&caller.holder(), read).await?
+            }
             None => Vec::new(),
         };
         let unavailable = self.node.refusal().map(|refusal| refusal.to_string());

@@ -1,22 +1,28 @@
 //! Records by name and in pages, of one moment of the state, as the caller may see them.
 
+use std::ops::ControlFlow;
+
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
 use carnet_domain::rules::command::TransferId;
-use carnet_store::records::Records;
+use carnet_store::records::{Bound, Part, Records};
+use carnet_wire::limits::CLIENT_RESPONSE_BYTES_MAX;
 use carnet_wire::status::ApiError;
 
 use super::caller::{Caller, Permitted};
 use super::cursor::Place;
-use super::query::{RecordName, RecordsQuery};
+use super::query::{Beginning, RecordName, RecordsQuery};
 use super::storage;
 use super::views::View;
 
-/// Transfers that are looked through for one page: those of others are skipped, and a page may come short.
+/// The most bytes of one page: an answer has room for them and for what stands around them.
+pub const PAGE_BYTES_MAX: usize = CLIENT_RESPONSE_BYTES_MAX / 4 * 3;
+/// Transfers that are looked through for each on a page: those of others are skipped, and a page may come short.
 const EXAMINED_FOR_EACH: usize = 16;
 
 /// One record as it may be shown.
@@ -65,6 +71,15 @@ pub struct Page {
     pub next: String,
 }
 
+/// Leaves of one robot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Oldest first.
+    pub leaves: Vec<ShownLeaf>,
+    /// The sequence of the next; none at the end.
+    pub next: Option<u64>,
+}
+
 /// What is read, for whom.
 pub struct Reading<'a> {
     /// The records of one moment.
@@ -75,6 +90,8 @@ pub struct Reading<'a> {
     pub place: Place,
     /// Who asks.
     pub caller: &'a Caller,
+    /// The most bytes of a page, as they are stored.
+    pub page_bytes_max: usize,
 }
 
 impl Reading<'_> {
@@ -125,7 +142,7 @@ impl Reading<'_> {
         })
     }
 
-    /// A page of at most `size` records.
+    /// A page of at most `size` records, and fewer where they are large: at least one, if there is one.
     ///
     /// # Errors
     /// The filter asks for what is not the caller's to see, the token is not of this query, or the read failed.
@@ -141,16 +158,20 @@ impl Reading<'_> {
         let after = after.as_deref();
         let view = View::of(self.here, self.caller);
         let records = &self.records;
+        let bound = Bound {
+            count: size,
+            bytes: self.page_bytes_max,
+        };
         let (found, more) = match &query {
             RecordsQuery::Robots(under) => {
                 let after = name_after(after, |text| {
                     let code = Code::parse(text).ok()?;
                     (code.as_str() == text && under.begins(text)).then_some(code)
                 })?;
-                let found = records.robots_under(under.as_str(), after.as_ref(), size + 1);
-                let found = found.map_err(storage)?.into_iter();
+                let found = records.robots_under(under.as_str(), after.as_ref(), bound);
+                let found = found.map_err(storage)?;
                 let name = |robot: &Robot| robot.identity.code.to_string();
-                cut(found, size, name, |robot| {
+                shown(found, name, |robot| {
                     Record::Robot(Box::new(view.robot(&robot)))
                 })
             }
@@ -159,22 +180,20 @@ impl Reading<'_> {
                     let id = EnterpriseId::parse(text).ok()?;
                     (id.as_str() == text && under.begins(text)).then_some(id)
                 })?;
-                let found = records.enterprises_under(under.as_str(), after.as_ref(), size + 1);
-                let found = found.map_err(storage)?.into_iter();
+                let found = records.enterprises_under(under.as_str(), after.as_ref(), bound);
+                let found = found.map_err(storage)?;
                 let name = |record: &Enterprise| record.id.to_string();
-                cut(found, size, name, |record| {
-                    Record::Enterprise(Box::new(record))
-                })
+                shown(found, name, |record| Record::Enterprise(Box::new(record)))
             }
             RecordsQuery::Models(under) => {
                 let after = name_after(after, |text| {
                     let id = ModelId::parse(text).ok()?;
                     (id.as_str() == text && under.begins(text)).then_some(id)
                 })?;
-                let found = records.models_under(under.as_str(), after.as_ref(), size + 1);
-                let found = found.map_err(storage)?.into_iter();
+                let found = records.models_under(under.as_str(), after.as_ref(), bound);
+                let found = found.map_err(storage)?;
                 let name = |record: &Model| record.id.to_string();
-                cut(found, size, name, |record| Record::Model(Box::new(record)))
+                shown(found, name, |record| Record::Model(Box::new(record)))
             }
             RecordsQuery::Recalls(model) => {
                 let after = name_after(after, |text| {
@@ -187,49 +206,31 @@ impl Reading<'_> {
                         found.retain(|recall| {
                             after.as_ref().is_none_or(|after| after < &recall.notice.id)
                         });
-                        found
+                        cut(found, bound)
                     }
-                    None => records.recalls(after.as_ref(), size + 1).map_err(storage)?,
+                    None => records.recalls(after.as_ref(), bound).map_err(storage)?,
                 };
                 let name = |record: &Recall| record.notice.id.to_string();
-                cut(found.into_iter(), size, name, |record| {
-                    Record::Recall(Box::new(record))
-                })
+                shown(found, name, |record| Record::Recall(Box::new(record)))
             }
             RecordsQuery::Transfers(under) => {
                 let after = name_after(after, |text| {
                     TransferId::parse(text).filter(|id| hex::encode(id.0) == text)
                 })?;
-                let all = under.as_str().is_empty();
-                let examined = if all {
-                    size + 1
-                } else {
-                    size * EXAMINED_FOR_EACH
-                };
-                let found = records.transfers(after.as_ref(), examined);
-                let found = found.map_err(storage)?;
-                let last = (!all && found.len() == examined).then(|| found.last().cloned());
-                let last = last.flatten().map(|transfer| hex::encode(transfer.id.0));
-                let ours = found
-                    .into_iter()
-                    .filter(|transfer| under.begins(transfer.code.as_str()));
-                let name = |record: &Transfer| hex::encode(record.id.0);
-                let (found, more) = cut(ours, size, name, |record| {
-                    Record::Transfer(Box::new(view.transfer(record)))
-                });
-                (found, more.or(last))
+                let found = self.transfers(under, after.as_ref(), bound)?;
+                let shown = found.records.into_iter();
+                let shown = shown.map(|one| Record::Transfer(Box::new(view.transfer(one))));
+                (shown.collect(), found.next.map(|id| hex::encode(id.0)))
             }
             RecordsQuery::Peers => {
                 let after = name_after(after, |text| {
                     Prefix::parse(text).ok().filter(|id| id.as_str() == text)
                 })?;
-                let found = records.peers().map_err(storage)?;
+                let found = records.peers_after(after.as_ref(), bound);
+                let found = found.map_err(storage)?;
                 let primary = |peer: &Peer| peer.bundle.primary();
-                let found = found.into_iter().filter(|peer| {
-                    after.is_none_or(|after| primary(peer).is_some_and(|prefix| after < prefix))
-                });
                 let name = |peer: &Peer| primary(peer).map_or(String::new(), |p| p.to_string());
-                cut(found, size, name, |record| Record::Peer(Box::new(record)))
+                shown(found, name, |record| Record::Peer(Box::new(record)))
             }
         };
         Ok(Page {
@@ -237,6 +238,66 @@ impl Reading<'_> {
             next: more.map_or(String::new(), |after| self.place.token(&query, &after)),
         })
     }
+
+    /// Leaves of a robot from a sequence on, at most `size`, and fewer where they are large.
+    ///
+    /// # Errors
+    /// The read failed.
+    pub fn history(&self, code: &Code, from: u64, size: usize) -> Result<History, ApiError> {
+        let bound = Bound {
+            count: size,
+            bytes: self.page_bytes_max,
+        };
+        let newest = self.records.head_of_robot(code).map_err(storage)?;
+        let part = self.records.history_part(newest, from, bound);
+        let part = part.map_err(storage)?;
+        let view = View::of(self.here, self.caller);
+        let leaves: Vec<ShownLeaf> = part.records.iter().map(|leaf| view.leaf(leaf)).collect();
+        let end = from.checked_add(leaves.len() as u64);
+        let next = end.filter(|_| part.more);
+        Ok(History { leaves, next })
+    }
+
+    /// Transfers of the robots under a filter, by number. There is no index by whose they are: those of others are passed over,
+    /// so many of so many bytes.
+    fn transfers(
+        &self,
+        under: &Beginning,
+        after: Option<&TransferId>,
+        bound: Bound,
+    ) -> Result<Transfers, ApiError> {
+        let examined = Bound {
+            count: bound.count * EXAMINED_FOR_EACH,
+            bytes: self.page_bytes_max * 2,
+        };
+        let (mut records, mut last) = (Vec::new(), None);
+        let (mut seen, mut seen_bytes, mut bytes) = (0, 0, 0);
+        let walked = self.records.walk_transfers(after, |size, transfer| {
+            if !examined.fits(seen, seen_bytes, size) {
+                return ControlFlow::Break(());
+            }
+            let wanted = under.begins(transfer.code.as_str());
+            if wanted && !bound.fits(records.len(), bytes, size) {
+                return ControlFlow::Break(());
+            }
+            (seen, seen_bytes) = (seen + 1, seen_bytes + size);
+            last = Some(transfer.id);
+            if wanted {
+                bytes += size;
+                records.push(transfer);
+            }
+            ControlFlow::Continue(())
+        });
+        let whole = walked.map_err(storage)?;
+        let next = last.filter(|_| !whole);
+        Ok(Transfers { records, next })
+    }
+}
+
+/// Transfers that were found, and behind which the search goes on.
+struct Transfers {
+    records: Vec<Transfer>,
+    next: Option<TransferId>,
 }
 
 /// The name in a token, which must be the one written form of a name that the query could have shown.
@@ -256,18 +317,27 @@ fn name_after<T>(
     }
 }
 
-/// The first `size` of what was found, and the name of the last of them if more follows.
-fn cut<T>(
-    mut found: impl Iterator<Item = T>,
-    size: usize,
+/// As many of all that was found as are within a bound.
+fn cut<T: Canonical>(found: Vec<T>, bound: Bound) -> Part<T> {
+    let (mut records, mut bytes, mut more) = (Vec::new(), 0, false);
+    for record in found {
+        let size = record.to_bytes().len();
+        if !bound.fits(records.len(), bytes, size) {
+            more = true;
+            break;
+        }
+        bytes += size;
+        records.push(record);
+    }
+    Part { records, more }
+}
+
+/// What was found as it is shown, and the name of the last if more follows.
+fn shown<T>(
+    found: Part<T>,
     name: impl Fn(&T) -> String,
     show: impl Fn(T) -> Record,
 ) -> (Vec<Record>, Option<String>) {
-    let (mut shown, mut last) = (Vec::new(), None);
-    for record in found.by_ref().take(size) {
-        last = Some(name(&record));
-        shown.push(show(record));
-    }
-    let more = found.next().is_some();
-    (shown, last.filter(|_| more))
+    let last = found.records.last().map(name).filter(|_| found.more);
+    (found.records.into_iter().map(show).collect(), last)
 }

@@ -10,10 +10,11 @@ use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::merkle::consistency_proof;
-use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::machine::entry::{Body, Request};
 use carnet_domain::record::registry::Registry;
-use carnet_domain::rules::policy::Query;
+use carnet_domain::rules::policy::{Query, is_authority};
+use carnet_peering::inquirer::AskedFor;
+use carnet_store::engine::KvEngine;
 use carnet_store::records::Records;
 use carnet_trust::evidence::{Evidence, SubjectEvidence};
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
@@ -22,12 +23,15 @@ use carnet_wire::status::ApiError;
 use super::caller::{Caller, Permitted};
 use super::cursor::Place;
 use super::query::{Freshness, Provable, RecordName, RecordsQuery};
-use super::records::{Page, Reading, Record};
+use super::records::{History, PAGE_BYTES_MAX, Page, Reading, Record};
 use super::views::View;
 use super::{At, no_genesis, refusal, storage};
+use crate::edge::Asker;
+use crate::edge::readers::Meter;
 use crate::ingress;
 use crate::node::Node;
-use crate::verify::Verifier;
+use crate::reader::MomentReader;
+use crate::verify::{Verifier, evidence_of, joined, subject_evidence};
 
 /// The registry of one node.
 pub struct RegistryService {
@@ -71,15 +75,6 @@ pub enum Patience {
     Committed,
     /// When a checkpoint is published that covers it.
     Published,
-}
-
-/// Leaves of one robot.
-#[derive(Debug, Clone, PartialEq)]
-pub struct History {
-    /// Oldest first.
-    pub leaves: Vec<ShownLeaf>,
-    /// The sequence of the next; none at the end.
-    pub next: Option<u64>,
 }
 
 /// A published checkpoint, and how it follows from an older one.
@@ -217,11 +212,15 @@ impl RegistryService {
         };
         let found = match name {
             RecordName::SignedRecord(code) => {
-                let signed = self.verifier.signed_record(code).await?;
+                let signed = self.verifier.signed_record(&caller.holder(), code).await?;
                 signed.map(Record::Signed)
             }
             RecordName::Pack => Some(Record::Signed(self.verifier.pack().await?)),
-            _ => self.reading(caller).record(name, permitted)?,
+            _ => {
+                let name = name.clone();
+                let read = move |reading: Reading<'_>| reading.record(&name, permitted);
+                self.read(caller, read).await?
+            }
         };
         let value = found.ok_or_else(|| ApiError::not_found(name))?;
         Ok(At { value, log_index })
@@ -240,7 +239,9 @@ impl RegistryService {
     ) -> Result<At<Page>, ApiError> {
         let permitted = caller.may(query.query())?;
         let log_index = self.node.linearize().await?;
-        let value = self.reading(caller).page(query, token, size, permitted)?;
+        let token = token.to_owned();
+        let read = move |reading: Reading<'_>| reading.page(query, &token, size, permitted);
+        let value = self.read(caller, read).await?;
         Ok(At { value, log_index })
     }
 
@@ -256,14 +257,9 @@ impl RegistryService {
         size: usize,
     ) -> Result<At<History>, ApiError> {
         let log_index = self.of_robot(caller, Query::History, code).await?;
-        let records = Records(self.node.state.engine());
-        let newest = records.head_of_robot(code).map_err(storage)?;
-        let leaves = records.history(newest, from, size).map_err(storage)?;
-        let view = self.view(caller);
-        let leaves: Vec<ShownLeaf> = leaves.iter().map(|(_, leaf)| view.leaf(leaf)).collect();
-        let end = from.saturating_add(leaves.len() as u64);
-        let next = newest.filter(|head| end <= head.seq).map(|_| end);
-        let value = History { leaves, next };
+        let code = *code;
+        let read = move |reading: Reading<'_>| reading.history(&code, from, size);
+        let value = self.read(caller, read).await?;
         Ok(At { value, log_index })
     }
 
@@ -277,8 +273,9 @@ impl RegistryService {
         code: &Code,
     ) -> Result<At<Vec<Movement>>, ApiError> {
         let log_index = self.of_robot(caller, Query::Movements, code).await?;
-        let records = Records(self.node.state.engine());
-        let value = records.movements(code).map_err(storage)?;
+        let code = *code;
+        let read = move |reading: Reading<'_>| reading.records.movements(&code).map_err(storage);
+        let value = self.read(caller, read).await?;
         Ok(At { value, log_index })
     }
 
@@ -298,15 +295,18 @@ impl RegistryService {
             .node
             .published_at_least(pinned.max(above), CHECKPOINT_WAIT_MAX)
             .await?;
+        let note = published.checkpoint.clone();
         let consistency = match pinned {
             0 => Vec::new(),
-            pinned => consistency_proof(&Records(published.view.as_ref()), pinned, published.size)
-                .map_err(storage)?,
+            pinned => {
+                let prove = move |meter: &Meter| {
+                    let view = meter.over(published.view.as_ref());
+                    consistency_proof(&Records(&view), pinned, published.size).map_err(storage)
+                };
+                self.node.readers.read(&caller.holder(), prove).await?
+            }
         };
-        Ok(Newest {
-            note: published.checkpoint,
-            consistency,
-        })
+        Ok(Newest { note, consistency })
     }
 
     /// Evidence about a robot, enterprise, model or recall, under a published checkpoint of at least `size`, and that the log
@@ -326,21 +326,28 @@ impl RegistryService {
             .node
             .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX)
             .await?;
-        let joined = match known {
-            Some(size) => self.verifier.joined(&published, size)?,
-            None => None,
+        let slots = View::of(self.node.prefix(), caller).slots();
+        let what = what.clone();
+        let prove = move |meter: &Meter| {
+            let view = meter.over(published.view.as_ref());
+            let reader = MomentReader::over(&view);
+            let joined = match known {
+                Some(size) => joined(&reader, &published, size)?,
+                None => None,
+            };
+            Ok(match &what {
+                Provable::Robot(code) => {
+                    let evidence = evidence_of(&reader, &published, code)?;
+                    let evidence = evidence.showing(slots);
+                    Proof::Robot(Box::new(Evidence { joined, ..evidence }))
+                }
+                _ => {
+                    let evidence = subject_evidence(&reader, &published, &what)?;
+                    Proof::Subject(Box::new(SubjectEvidence { joined, ..evidence }))
+                }
+            })
         };
-        Ok(match what {
-            Provable::Robot(code) => {
-                let evidence = self.verifier.evidence(&published, code)?;
-                let evidence = evidence.showing(self.view(caller).slots());
-                Proof::Robot(Box::new(Evidence { joined, ..evidence }))
-            }
-            _ => {
-                let evidence = self.verifier.subject_evidence(&published, what)?;
-                Proof::Subject(Box::new(SubjectEvidence { joined, ..evidence }))
-            }
-        })
+        self.node.readers.read(&caller.holder(), prove).await
     }
 
     /// The verdict on a code for a purpose.
@@ -355,8 +362,16 @@ impl RegistryService {
     ) -> Result<At<Judged>, ApiError> {
         caller.may(Query::Verify)?;
         let log_index = self.node.progress().applied;
-        let slots = self.view(caller).slots();
-        let (verdict, evidence) = self.verifier.verify(code, purpose, slots).await?;
+        let slots = View::of(self.node.prefix(), caller).slots();
+        let asker = Asker {
+            holder: caller.holder(),
+            asked_for: match is_authority(caller.role()) {
+                true => AskedFor::Authority,
+                false => AskedFor::Others,
+            },
+        };
+        let asked = self.verifier.verify(&asker, code, purpose, slots);
+        let (verdict, evidence) = asked.await?;
         let value = Judged { verdict, evidence };
         Ok(At { value, log_index })
     }
@@ -368,20 +383,27 @@ impl RegistryService {
         self.node.linearize().await
     }
 
-    fn view<'a>(&self, caller: &'a Caller) -> View<'a> {
-        View::of(self.node.prefix(), caller)
-    }
-
-    fn reading<'a>(&'a self, caller: &'a Caller) -> Reading<'a> {
-        Reading {
-            records: Records(self.node.state.engine()),
-            here: self.node.prefix(),
-            place: Place {
-                cluster: self.node.cluster,
-                incarnation: self.node.incarnation,
-            },
-            caller,
-        }
+    /// Reads one moment of the state for a caller, on the threads for that.
+    async fn read<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        job: impl FnOnce(Reading<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (node, asks) = (Arc::clone(&self.node), caller.clone());
+        let read = move |meter: &Meter| {
+            let view = node.state.engine().view().map_err(storage)?;
+            job(Reading {
+                records: Records(&meter.over(view.as_ref())),
+                here: node.prefix(),
+                place: Place {
+                    cluster: node.cluster,
+                    incarnation: node.incarnation,
+                },
+                caller: &asks,
+                page_bytes_max: PAGE_BYTES_MAX,
+            })
+        };
+        self.node.readers.read(&caller.holder(), read).await
     }
 }
 

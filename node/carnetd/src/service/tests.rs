@@ -15,15 +15,18 @@ use carnet_domain::record::{Enterprise, Model, Recall, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend, samples, transfer};
+use carnet_store::records::Records;
 use carnet_trust::evidence::{self, HeadOrder, LogHead};
 use carnet_trust::identity::Plane;
 use carnet_wire::status::ApiError;
 
 use super::bulk::Bulk;
+use super::cursor::Place;
 use super::query::{Provable, RecordName, RecordsQuery};
-use super::records::Record;
+use super::records::{Reading, Record};
 use super::registry::Patience;
 use super::{Caller, RegistryService};
+use crate::edge::readers::Meter;
 use crate::house::House;
 
 /// 86 with two makers, seven robots, three of them on their way to 44, and two recalls.
@@ -101,6 +104,63 @@ fn queries() -> Vec<(RecordsQuery, usize)> {
         (RecordsQuery::transfers("860003").expect("a filter"), 0),
         (RecordsQuery::peers("").expect("a filter"), 1),
     ]
+}
+
+/// However large records are, whoever may see them comes to the end: a page has at least one of those it looks at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_any_bytes_show_everything_once_and_look_through_no_more() {
+    let country = world();
+    let house = House::of(&country).await;
+    let registrar = Caller::from(house.client(Role::Registrar, "hq", Plane::Client));
+    let meter = Meter::default();
+    let metered = meter.over(house.node.state.engine());
+    let reading = |page_bytes_max| Reading {
+        records: Records(&metered),
+        here: country.prefix,
+        place: Place {
+            cluster: house.node.cluster,
+            incarnation: 0,
+        },
+        caller: &registrar,
+        page_bytes_max,
+    };
+    for (query, count) in queries() {
+        let permitted = registrar.may(query.query()).expect("permitted");
+        for bytes in [1, 1_500] {
+            let (mut names, mut token, mut pages) = (Vec::new(), String::new(), 0);
+            loop {
+                let before = meter.bytes();
+                let page = reading(bytes).page(query.clone(), &token, 1_000, permitted);
+                let page = page.expect("a page");
+                let fit: usize = page.records.iter().map(|one| one.to_bytes().len()).sum();
+                assert!(page.records.len() <= 1 || fit <= bytes, "{query:?}: {fit}");
+                let read = meter.bytes() - before;
+                assert!(read < 64 << 10, "{query:?}: {read} bytes read");
+                names.extend(page.records.iter().map(name));
+                pages += 1;
+                if page.next.is_empty() {
+                    break;
+                }
+                token = page.next;
+            }
+            names.dedup();
+            assert_eq!(names.len(), count, "{query:?} by {bytes} bytes");
+            assert!(bytes > 1 || pages >= count, "{query:?}: {pages} pages");
+        }
+    }
+    let code = country.code(1);
+    let (mut seen, mut from) = (Vec::new(), Some(0));
+    while let Some(next) = from {
+        let part = reading(1).history(&code, next, 1_000).expect("a part");
+        assert_eq!(part.leaves.len(), 1);
+        seen.extend(part.leaves);
+        from = part.next;
+    }
+    let whole = house.registry.history(&registrar, &code, 0, 1_000).await;
+    let whole = whole.expect("a history").value;
+    assert_eq!((&seen, None), (&whole.leaves, whole.next));
+    assert!(1 < seen.len());
+    house.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

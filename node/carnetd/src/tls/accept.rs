@@ -15,9 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use carnet_domain::bytes::time::TimeMs;
+use carnet_trust::chain::ChainError;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Fuse};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -53,6 +58,8 @@ pub struct EdgeLimits {
     pub address_handshake_count_max: usize,
     /// Connections of one address. Default 128 a second, 512 at once.
     pub address_rate: Rate,
+    /// Connections of one network, a /24 or a /48, from addresses that proved nothing lately. Default 64 a second, 256 at once.
+    pub network_rate: Rate,
     /// Connections of all addresses that proved nothing lately. Default 512 a second, 1024 at once.
     pub port_rate: Rate,
     /// The most addresses that are remembered. Default 4096.
@@ -87,6 +94,10 @@ impl Default for EdgeLimits {
             address_rate: Rate {
                 per_second: 128,
                 burst: 512,
+            },
+            network_rate: Rate {
+                per_second: 64,
+                burst: 256,
             },
             port_rate: Rate {
                 per_second: 512,
@@ -152,6 +163,7 @@ pub fn accept<L: Listen>(
         counters,
         arrivals: Mutex::new(Arrivals {
             by_address: Rates::new(limits.address_rate, limits.address_count_max),
+            by_network: Rates::new(limits.network_rate, limits.address_count_max),
             strangers: Rates::new(limits.port_rate, 1),
             known: Seen::new(limits.address_count_max),
         }),
@@ -194,6 +206,8 @@ struct Port<Io> {
 /// How often whom was let in.
 struct Arrivals {
     by_address: Rates<AddressKey>,
+    /// Of strangers: one subscriber may have a whole network of addresses.
+    by_network: Rates<AddressKey>,
     strangers: Rates<()>,
     /// Addresses from which somebody proved lately who they are: a flood of others does not slow them.
     known: Seen<AddressKey>,
@@ -207,6 +221,9 @@ impl Arrivals {
         if self.known.knows(address) {
             return Ok(());
         }
+        self.by_network
+            .take(&address.network(), now)
+            .map_err(|_| Turned::NetworkRate)?;
         self.strangers.take(&(), now).map_err(|_| Turned::PortRate)
     }
 }
@@ -265,11 +282,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
     }
 
     /// The connection and who is at its other end.
-    async fn handshake(
-        &self,
-        io: Io,
-        remote: SocketAddr,
-    ) -> Option<(TlsStream<Noticed<Io>>, PeerIdentity)> {
+    async fn handshake(&self, io: Io, remote: SocketAddr) -> Option<Proven<Io>> {
         let spoke = Arc::new(AtomicBool::new(false));
         let begun = Instant::now();
         let io = Noticed {
@@ -304,8 +317,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         };
         // rustls has judged the chain during the handshake; this makes the proof that the handlers get.
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let changes = self.tls.roots.changes();
         match self.tls.judge(chain, self.tls.clock.wall()) {
-            Ok(who) => Some((stream, PeerIdentity::new(who, remote))),
+            Ok(who) => {
+                let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
+                let lapse = Lapse::of(self.tls.clone(), chain, who.not_after(), changes);
+                Some((stream, PeerIdentity::new(who, remote), lapse))
+            }
             Err(error) => {
                 self.turn(Turned::Handshake, &remote, &error);
                 None
@@ -316,7 +334,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
     /// A place among the connections of its certificate, if there is one.
     fn seated(
         &self,
-        (stream, identity): (TlsStream<Noticed<Io>>, PeerIdentity),
+        (stream, identity, lapse): Proven<Io>,
         address: &AddressKey,
     ) -> Option<EdgeStream<Io>> {
         let of_address = self.by_address.enter(address).map_err(|_| {
@@ -334,6 +352,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         Some(EdgeStream {
             stream,
             exit: Box::pin(seat.exit().clone().cancelled_owned()),
+            lapse,
             watch: Watch::new(self.patience, Arc::clone(identity.connection())),
             identity,
             counters: Arc::clone(&self.counters),
@@ -417,12 +436,37 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
 pub struct EdgeStream<Io> {
     stream: TlsStream<Noticed<Io>>,
     exit: Pin<Box<WaitForCancellationFutureOwned>>,
+    lapse: Lapse,
     watch: Watch,
     identity: PeerIdentity,
     counters: Arc<EdgeCounters>,
     tls: PlaneTls,
     _seat: Seat<Holder>,
     _of_address: Seat<AddressKey>,
+}
+
+/// A connection that has proven who is at its other end, and until when.
+type Proven<Io> = (TlsStream<Noticed<Io>>, PeerIdentity, Lapse);
+
+/// Ends when the certificate of a connection would be refused.
+struct Lapse(Fuse<BoxFuture<'static, ChainError>>);
+
+impl Lapse {
+    fn of(
+        tls: PlaneTls,
+        chain: Vec<CertificateDer<'static>>,
+        not_after: TimeMs,
+        changes: watch::Receiver<()>,
+    ) -> Self {
+        let lapses = async move { tls.lapses(chain, not_after, changes).await };
+        Self(lapses.boxed().fuse())
+    }
+}
+
+impl fmt::Debug for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lapse")
+    }
 }
 
 /// What is waited for on a connection, and until when.
@@ -524,6 +568,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for EdgeStream<Io> {
     ) -> Poll<io::Result<()>> {
         if self.exit.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(self.end(Turned::Outnumbered)));
+        }
+        if Pin::new(&mut self.lapse.0).poll(cx).is_ready() {
+            return Poll::Ready(Err(self.end(Turned::Lapsed)));
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);

@@ -12,7 +12,7 @@ use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Against, ApprovalStatus, EnterpriseStatus, RecallStatus};
 use carnet_store::fault::StorageFault;
-use carnet_store::records::Records;
+use carnet_store::records::{Bound, Records};
 use carnet_trust::known::{Ending, KnownHead, KnownModel, KnownRecall, KnownRobot, key_of_record};
 use carnet_trust::pack::{
     PACK_BYTES_MAX, PACK_MODELS_MAX, PACK_RECALLS_MAX, PACK_ROBOTS_MAX, PACK_VERSION, Pack,
@@ -23,9 +23,9 @@ use carnet_wire::status::ApiError;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, row_of};
+use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, row_of, signed_bundle};
 use crate::keyring::KeyRole;
-use crate::service::{fault, storage};
+use crate::service::{fault, no_genesis, storage};
 
 /// Rows read at once.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -76,8 +76,7 @@ impl Verifier {
     /// Nothing is published, the state cannot be read, or the keyring refused.
     pub async fn pack(self: &Arc<Self>) -> Result<Vec<u8>, ApiError> {
         let asked = self.node.state.registry().map_err(storage)?;
-        let asked =
-            asked.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+        let asked = asked.ok_or_else(no_genesis)?;
         let (wanted, now) = (asked.tree.size(), asked.log_time);
         self.node.published_at_least(wanted, OWN_PATIENCE).await?;
         let mut made = self.pack.lock().await;
@@ -158,7 +157,7 @@ impl Verifier {
             let Some(primary) = peer.bundle.primary() else {
                 continue;
             };
-            let Some(bundle) = self.signed_bundle(primary)? else {
+            let Some(bundle) = signed_bundle(&records, primary)? else {
                 warn!(peer = %primary, "its bundle does not stand in the log: left out of the pack");
                 pack.whole = false;
                 continue;
@@ -184,10 +183,10 @@ impl Verifier {
         pack.whole &= models.len() <= PACK_MODELS_MAX;
         pack.models = models.into_iter().take(PACK_MODELS_MAX).collect();
         let recalls = records
-            .recalls(None, PACK_RECALLS_MAX + 1)
+            .recalls(None, Bound::count(PACK_RECALLS_MAX))
             .map_err(storage)?;
-        pack.whole &= recalls.len() <= PACK_RECALLS_MAX;
-        let binding = recalls.into_iter().take(PACK_RECALLS_MAX);
+        pack.whole &= !recalls.more;
+        let binding = recalls.records.into_iter();
         let binding = binding.filter(|recall| recall.status == RecallStatus::InForce);
         pack.recalls = binding
             .map(|recall| KnownRecall {
@@ -303,7 +302,9 @@ fn fallen(records: &Records<'_>, count_max: usize) -> Result<Vec<KnownModel>, St
     let mut makers: BTreeMap<EnterpriseId, EnterpriseStatus> = BTreeMap::new();
     let (mut out, mut after) = (Vec::new(), None);
     while out.len() < count_max {
-        let page = records.models_under("", after.as_ref(), ROWS_AT_ONCE)?;
+        let page = records
+            .models_under("", after.as_ref(), Bound::count(ROWS_AT_ONCE))?
+            .records;
         let Some(last) = page.last() else {
             break;
         };

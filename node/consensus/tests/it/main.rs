@@ -15,3 +15,4 @@ mod second_founding;
 mod snapshots;
 mod speaker;
 mod standing_still;
+mod taking_turns;

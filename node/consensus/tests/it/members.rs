@@ -7,11 +7,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use carnet_consensus::{AdminError, Fatal, Retired, Role, StartError};
 use carnet_store::identity::StoreId;
 use carnet_store::log::{LogState, RaftLog};
+use carnet_store::machine::{Applied, SnapshotFile};
 use carnet_wire::status::Obstacle;
 use tonic::Code;
 
 use crate::cluster::{Cluster, PATIENCE, member};
-use crate::speaker::{Rpc, Speaker, append_body, vote_body};
+use crate::speaker::{Rpc, Speaker, append_body, snapshot_header, vote_body};
 
 /// A term far ahead of a test's, and near enough to be believed of a member.
 const AHEAD: u64 = 1000;
@@ -92,6 +93,59 @@ async fn a_retired_node_is_refused_with_every_message() {
         nothing_is_taken(&cluster, new_disk, to, "node 3 was retired").await;
     }
     cluster.put("x", "3").await;
+}
+
+/// A node takes one snapshot at a time. Who says nothing, or may say nothing, keeps no other out; nor does a leader of before
+/// that stops in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_keeps_a_leaders_snapshot_out() {
+    let cluster = without_node_3().await;
+    let leader = cluster.leader().await;
+    let to = if leader == 1 { 2 } else { 1 };
+    let term = cluster.handle(to).status().standing.term;
+    let retired = cluster.channel(3, to);
+    let silent = tokio::spawn(Speaker::begin_snapshot(retired, Vec::new()));
+    let sender = Speaker::of(&cluster, leader);
+    for _ in 0..50 {
+        // What is announced is not sent, which is found only by who takes it in.
+        let channel = cluster.channel(leader, to);
+        let refused = sender.ask(channel, to, Rpc::Snapshot, term).await;
+        let refused = refused.expect_err("it holds nothing");
+        assert_eq!(refused.code(), Code::DataLoss, "{refused:?}");
+    }
+    silent.abort();
+
+    let file = SnapshotFile {
+        name: "a".to_owned(),
+        size: 10,
+    };
+    let header = |term| {
+        snapshot_header(
+            (term, leader, true),
+            &Applied::default(),
+            std::slice::from_ref(&file),
+        )
+    };
+    let begun = sender.envelope(to, header(term));
+    let asked = async |term| {
+        let channel = cluster.channel(leader, to);
+        let refused = sender.ask(channel, to, Rpc::Snapshot, term).await;
+        refused.expect_err("it holds nothing").code()
+    };
+    // Under the same vote others wait for its end, once it has the place.
+    let stalled = 'has_the_place: loop {
+        let channel = cluster.channel(leader, to);
+        let begun = Speaker::begin_snapshot(channel, vec![begun.clone()]);
+        let begun = tokio::spawn(begun);
+        while !begun.is_finished() {
+            if asked(term).await == Code::ResourceExhausted {
+                break 'has_the_place begun;
+            }
+        }
+    };
+    assert_eq!(asked(term + 1).await, Code::DataLoss);
+    let ended = stalled.await.expect("it ends");
+    assert_eq!(ended.expect_err("pushed out").code(), Code::Aborted);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use carnet_store::identity::StoreId;
 use carnet_store::machine::{Applied, LogPosition, SnapshotFile};
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_client::RaftClient;
+use futures::StreamExt;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -208,6 +209,17 @@ impl Speaker {
     ) -> Result<Bytes, Status> {
         let envelope = self.envelope(to, self.body(rpc, term));
         self.send(channel, rpc, envelope).await
+    }
+
+    /// Begins to send a snapshot, says these frames, and then nothing more for as long as it is asked.
+    pub(crate) async fn begin_snapshot(
+        channel: Channel,
+        frames: Vec<Envelope>,
+    ) -> Result<Bytes, Status> {
+        let mut client = RaftClient::new(channel);
+        let then_silence = futures::stream::iter(frames).chain(futures::stream::pending());
+        let answer = client.snapshot(then_silence).await?;
+        Ok(answer.into_inner().body)
     }
 
     pub(crate) async fn send(

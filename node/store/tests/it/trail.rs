@@ -6,7 +6,9 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::Step;
+use carnet_domain::log::head::Head;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, SubjectType};
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::Firmware;
 use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_kit::{Country, befriend, transfer};
@@ -15,7 +17,7 @@ use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
 use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
-use carnet_store::records::Records;
+use carnet_store::records::{Bound, Records};
 use carnet_store::registry::RegistryState;
 
 /// A robot of `86` that went to `49`, and one that was refused there.
@@ -100,6 +102,55 @@ fn the_trail_of_a_robot_is_read_from_its_leaves() {
     }
 }
 
+/// By count and by bytes, whatever the bound: every leaf once, each part with at least one, and never more than fit.
+fn parts_add_up_to_the_history(records: &Records<'_>, newest: Option<Head>, all: &[u64]) {
+    let leaf = |index: &u64| records.leaf(*index).expect("a read").expect("a leaf");
+    let whole: Vec<LeafRecord> = all.iter().map(leaf).collect();
+    let size = |leaf: &LeafRecord| {
+        leaf.values
+            .iter()
+            .flatten()
+            .map(|v| v.0.len())
+            .sum::<usize>()
+    };
+    for (count, bytes) in [
+        (1, usize::MAX),
+        (3, usize::MAX),
+        (usize::MAX, 0),
+        (99, 1),
+        (99, 4_000),
+    ] {
+        let bound = Bound { count, bytes };
+        let (mut found, mut parts) = (Vec::new(), 0);
+        loop {
+            let part = records
+                .history_part(newest, found.len() as u64, bound)
+                .expect("a part");
+            assert!(
+                !part.records.is_empty() && part.records.len() <= count,
+                "{bound:?}"
+            );
+            let shown: usize = part.records.iter().map(size).sum();
+            assert!(
+                part.records.len() == 1 || shown <= bytes,
+                "{bound:?}: {shown}"
+            );
+            found.extend(part.records);
+            parts += 1;
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!(found, whole, "{bound:?}");
+        assert!(bytes > 1 || parts == all.len(), "{bound:?}: {parts} parts");
+    }
+    let end = all.len() as u64;
+    let past = records
+        .history_part(newest, end, Bound::count(9))
+        .expect("a part");
+    assert_eq!((past.records.len(), past.more), (0, false));
+}
+
 #[test]
 fn a_page_of_the_history_is_found_from_the_newest_leaf() {
     for country in &travels() {
@@ -117,6 +168,7 @@ fn a_page_of_the_history_is_found_from_the_newest_leaf() {
                 assert_eq!(page, expected, "{count} from {from}");
             }
         }
+        parts_add_up_to_the_history(&records, newest, &all);
         // Of a peer, whose record names no leaf. Its trail is what the roots stated of it, the newest first.
         for other in ["49", "86"] {
             let key = Subject::new(SubjectType::Peer, other).key();

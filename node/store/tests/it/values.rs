@@ -1,6 +1,8 @@
 //! What stands in the state database, value by value: none is read when it is damaged, each is sent to a new replica, and each
 //! counts when replicas compare.
 
+use std::ops::ControlFlow;
+
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
@@ -18,7 +20,7 @@ use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::machine::{LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
-use carnet_store::records::Records;
+use carnet_store::records::{Bound, Records};
 use carnet_store::registry::RegistryState;
 
 use crate::bench::{Disk, files_of, position};
@@ -114,7 +116,7 @@ fn read_all(
     match family {
         Family::Meta => note(records.registry().map(drop)),
         Family::Robots => {
-            note(records.robots_under("86", None, 9).map(drop));
+            note(records.robots_under("86", None, Bound::count(9)).map(drop));
             codes
                 .iter()
                 .for_each(|code| note(records.robot(code).map(drop)));
@@ -127,14 +129,18 @@ fn read_all(
                 note(records.part_holder(&identity).map(drop));
             }
             let enterprises = records
-                .enterprises_under("", None, 99)
+                .enterprises_under("", None, Bound::count(99))
                 .expect("not of this family");
-            for enterprise in enterprises {
+            for enterprise in enterprises.records {
                 note(records.enterprise_of(&enterprise.maker).map(drop));
             }
         }
-        Family::Enterprises => note(records.enterprises_under("", None, 99).map(drop)),
-        Family::Models => note(records.models_under("86", None, 99).map(drop)),
+        Family::Enterprises => note(
+            records
+                .enterprises_under("", None, Bound::count(99))
+                .map(drop),
+        ),
+        Family::Models => note(records.models_under("86", None, Bound::count(99)).map(drop)),
         Family::Offices => {
             for (key, _) in sound {
                 let id = key[..].try_into().expect("16 bytes");
@@ -143,11 +149,15 @@ fn read_all(
             }
         }
         Family::Recalls => {
-            note(records.recalls(None, 99).map(drop));
+            note(records.recalls(None, Bound::count(99)).map(drop));
             note(records.recalls_of(&model).map(drop));
         }
         Family::Transfers => {
-            note(records.transfers(None, 99).map(drop));
+            note(
+                records
+                    .walk_transfers(None, |_, _| ControlFlow::Continue(()))
+                    .map(drop),
+            );
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'c') {
                 let code = Code::from_key(key[1..].try_into().expect("19 bytes")).expect("a code");
                 note(records.loose_chain(&code).map(drop));

@@ -69,6 +69,13 @@ impl Scene {
     fn turned(&self, why: Turned) -> u64 {
         self.port.counters.turned(why)
     }
+
+    /// Waits until the port has accepted so many. A client that has done its part of a handshake may be refused yet.
+    async fn accepted(&self, count: u64) {
+        while self.port.counters.accepted() < count {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 async fn dial(from: Ipv4Addr, to: &str) -> io::Result<TcpStream> {
@@ -263,6 +270,112 @@ async fn strangers_above_the_rate_of_the_port_do_not_slow_whoever_is_known() {
     call(HONEST, &scene.port.address, scene.somebody(1))
         .await
         .expect("an answer");
+}
+
+#[tokio::test]
+async fn a_network_of_strangers_uses_up_its_own_part_of_the_port() {
+    let limits = EdgeLimits {
+        network_rate: Rate {
+            per_second: 1,
+            burst: 20,
+        },
+        port_rate: Rate {
+            per_second: 1,
+            burst: 30,
+        },
+        ..limits()
+    };
+    let scene = Scene::new(Plane::Client, limits).await;
+    for n in 0..60 {
+        let from = Ipv4Addr::new(127, 1, 0, n + 1);
+        let mut stream = dial(from, &scene.port.address).await.expect("connected");
+        stream.write_all(b"nonsense").await.unwrap_or_default();
+        closed(&mut stream).await;
+    }
+    assert_eq!(scene.turned(Turned::NetworkRate), 40);
+    // Another network, of which nobody has proven anything yet.
+    call(HONEST, &scene.port.address, scene.somebody(1))
+        .await
+        .expect("an answer");
+    assert_eq!(scene.turned(Turned::PortRate), 0);
+}
+
+#[tokio::test]
+async fn an_open_connection_ends_when_its_root_is_believed_no_more() {
+    for plane in Plane::ALL {
+        let (ours, theirs) = (Country::new("86"), Country::new("49"));
+        let roots = Arc::new(TrustedRoots::new(ours.pinned()));
+        roots.replace_peers(pinned(&[&theirs]));
+        let scene = Scene {
+            port: port(&node_with(&ours, *plane, &roots), limits()).await,
+            plane: *plane,
+            ours,
+            theirs,
+        };
+        let mut open = handshaken(HONEST, &scene.port.address, scene.somebody(2))
+            .await
+            .expect("a handshake");
+        let mut other = handshaken(HONEST, &scene.port.address, scene.somebody(3))
+            .await
+            .expect("a handshake");
+        // The same roots, written anew: nobody is cut.
+        match plane {
+            Plane::Federation => roots.replace_peers(pinned(&[&scene.theirs])),
+            _ => roots.replace_own(scene.ours.pinned()),
+        }
+        other
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .expect("sent");
+        scene.accepted(2).await;
+        assert_eq!(scene.turned(Turned::Lapsed), 0, "{plane}");
+        match plane {
+            Plane::Federation => roots.replace_peers(PinnedRoots::new()),
+            _ => roots.replace_own(scene.theirs.pinned()),
+        }
+        closed(&mut open).await;
+        closed(&mut other).await;
+        assert_eq!(scene.turned(Turned::Lapsed), 2, "{plane}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_connection_ends_with_its_certificate() {
+    // The midnight that ends all certificates of a sketch, but for a moment.
+    const END_MS: u64 = 1_798_761_600_000;
+    let clock = Arc::new(TestClock(AtomicU64::new(END_MS - 20)));
+    let (ours, theirs) = (Country::new("86"), Country::new("49"));
+    let sketch = Sketch::leaf(&node_uri(86, Plane::Client, 1), Plane::Client);
+    let (held, chain) = ours.issue(Plane::Client, &sketch);
+    let tls = PlaneTls::new(
+        ours.prefix,
+        id(1),
+        Plane::Client,
+        (chain, key(&held)),
+        Arc::new(TrustedRoots::new(ours.pinned())),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    );
+    let scene = Scene {
+        port: port(&tls.expect("an identity"), limits()).await,
+        plane: Plane::Client,
+        ours,
+        theirs,
+    };
+    let mut open = handshaken(HONEST, &scene.port.address, scene.somebody(2))
+        .await
+        .expect("a handshake");
+    open.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .expect("sent");
+    scene.accepted(1).await;
+    assert_eq!(scene.turned(Turned::Lapsed), 0);
+    clock.0.store(END_MS + 1_000, Ordering::SeqCst);
+    closed(&mut open).await;
+    let all: Vec<_> = Turned::ALL
+        .into_iter()
+        .filter(|why| scene.turned(*why) > 0)
+        .collect();
+    assert_eq!(all, [Turned::Lapsed]);
 }
 
 #[tokio::test]

@@ -28,12 +28,18 @@ pub struct NoShare;
 
 impl<K: Ord + Clone> Pool<K> {
     /// Unused.
+    #[must_use]
     pub fn new(limits: PoolLimits) -> Self {
         Self {
             limits,
             used: 0,
             by_holder: BTreeMap::new(),
         }
+    }
+
+    /// How much there is.
+    pub fn limits(&self) -> PoolLimits {
+        self.limits
     }
 
     /// How much is in use, by all.
