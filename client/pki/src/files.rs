@@ -5,16 +5,19 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::PkiError;
 
 /// Files to be written, relative to one directory.
 #[derive(Default)]
 pub(super) struct NewFiles {
-    files: Vec<(PathBuf, String)>,
+    /// Many of them are keys: what was in them is cleared when this goes.
+    files: Vec<(PathBuf, Zeroizing<String>)>,
 }
 
 impl NewFiles {
-    pub(super) fn add(&mut self, path: impl Into<PathBuf>, content: impl Into<String>) {
+    pub(super) fn add(&mut self, path: impl Into<PathBuf>, content: impl Into<Zeroizing<String>>) {
         self.files.push((path.into(), content.into()));
     }
 

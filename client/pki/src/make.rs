@@ -14,6 +14,7 @@ use rcgen::{
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::files::fault;
 use crate::{BACKDATED, Host, PkiError};
@@ -23,10 +24,13 @@ const PKCS8_HEAD: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
+/// A private key as it is kept in a file; its bytes are cleared when it goes.
+pub(super) type Seed = Zeroizing<[u8; 32]>;
+
 /// 32 random bytes from the operating system.
-pub(super) fn seed() -> Result<[u8; 32], PkiError> {
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| PkiError::Random)?;
+pub(super) fn seed() -> Result<Seed, PkiError> {
+    let mut seed = Seed::default();
+    aws_lc_rs::rand::fill(&mut seed[..]).map_err(|_| PkiError::Random)?;
     Ok(seed)
 }
 
@@ -57,8 +61,8 @@ impl Span {
 pub(super) struct Authority {
     name: CaName,
     number: usize,
-    seed: [u8; 32],
-    key: KeyPair,
+    seed: Seed,
+    key: Zeroizing<KeyPair>,
     der: CertificateDer<'static>,
 }
 
@@ -67,7 +71,7 @@ impl Authority {
     pub(super) fn root(
         prefix: Prefix,
         number: usize,
-        seed: [u8; 32],
+        seed: Seed,
         span: Span,
     ) -> Result<Self, PkiError> {
         let name = CaName {
@@ -80,7 +84,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params
-            .self_signed(&key)
+            .self_signed(&*key)
             .map_err(refused(&name.to_string()))?;
         Ok(Self {
             name,
@@ -96,7 +100,7 @@ impl Authority {
         prefix: Prefix,
         plane: Plane,
         root: &Self,
-        seed: [u8; 32],
+        seed: Seed,
         span: Span,
     ) -> Result<Self, PkiError> {
         let name = CaName {
@@ -128,11 +132,13 @@ impl Authority {
 
     /// An authority of a plane that [`Authority::plane`] made, from its files.
     pub(super) fn load(name: CaName, key: &Path, certificate: &Path) -> Result<Self, PkiError> {
-        let bytes = std::fs::read(key).map_err(fault("read", key))?;
-        let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+        let bytes = Zeroizing::new(std::fs::read(key).map_err(fault("read", key))?);
+        let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
             .map_err(|_| KeyFileError::content(key, "not a private key in PEM"))?;
-        let seed = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
-        let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed).ok());
+        let found = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
+        let found = found.and_then(|found| <[u8; 32]>::try_from(found).ok());
+        pkcs8.zeroize();
+        let seed = found.map(Zeroizing::new);
         let seed =
             seed.ok_or_else(|| KeyFileError::content(key, "not an Ed25519 key in PKCS #8"))?;
         let der = read_chain(certificate)?.swap_remove(0);
@@ -167,7 +173,7 @@ impl Authority {
         own.distinguished_name = authority_subject(self.name, self.number);
         own.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params
-            .signed_by(key, &Issuer::from_params(&own, &self.key))
+            .signed_by(key, &Issuer::from_params(&own, &*self.key))
             .map_err(refused(&self.name.to_string()))?;
         Ok(certificate.der().clone())
     }
@@ -197,7 +203,8 @@ pub(super) fn leaf(
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
-    authority.sign(&params, &key_pair(seed, &leaf.identity.to_string())?)
+    let key = key_pair(seed, &leaf.identity.to_string())?;
+    authority.sign(&params, &key)
 }
 
 /// The certificate of a passport key, issued by the root itself.
@@ -210,29 +217,34 @@ pub(super) fn passport(
     let identity = Identity::Passport(name);
     let mut params = params(&identity, &[], span)?;
     params.extended_key_usages = usages(&passport_eku_arcs());
-    root.sign(&params, &key_pair(seed, &identity.to_string())?)
+    let key = key_pair(seed, &identity.to_string())?;
+    root.sign(&params, &key)
 }
 
 /// Certificates as PEM, in order.
 pub(super) fn pem(certificates: &[&CertificateDer<'_>]) -> String {
     certificates
         .iter()
-        .map(|der| armour("CERTIFICATE", der))
+        .map(|der| armour("CERTIFICATE", der).to_string())
         .collect()
 }
 
 /// An Ed25519 seed as PKCS #8 in PEM.
-pub(super) fn pkcs8_pem(seed: &[u8; 32]) -> String {
+pub(super) fn pkcs8_pem(seed: &[u8; 32]) -> Zeroizing<String> {
     armour("PRIVATE KEY", &pkcs8(seed))
 }
 
-fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
-    [PKCS8_HEAD.as_slice(), seed.as_slice()].concat()
+fn pkcs8(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new([PKCS8_HEAD.as_slice(), seed.as_slice()].concat())
 }
 
-fn armour(label: &str, der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
+fn armour(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let encoded = Zeroizing::new(STANDARD.encode(der));
+    // Room for all of it: what grows leaves copies behind.
+    let lines = encoded.len().div_ceil(64);
+    let size = encoded.len() + lines + 2 * (label.len() + 20);
+    let mut text = Zeroizing::new(String::with_capacity(size));
+    text.push_str(&format!("-----BEGIN {label}-----\n"));
     for at in (0..encoded.len()).step_by(64) {
         text.push_str(&encoded[at..encoded.len().min(at + 64)]);
         text.push('\n');
@@ -241,9 +253,11 @@ fn armour(label: &str, der: &[u8]) -> String {
     text
 }
 
-fn key_pair(seed: &[u8; 32], name: &str) -> Result<KeyPair, PkiError> {
-    let der = PrivatePkcs8KeyDer::from(pkcs8(seed));
-    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map_err(refused(name))
+fn key_pair(seed: &[u8; 32], name: &str) -> Result<Zeroizing<KeyPair>, PkiError> {
+    let bytes = pkcs8(seed);
+    let der = PrivatePkcs8KeyDer::from(bytes.as_slice());
+    let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519);
+    Ok(Zeroizing::new(pair.map_err(refused(name))?))
 }
 
 fn usages(arcs: &[u64]) -> Vec<ExtendedKeyUsagePurpose> {

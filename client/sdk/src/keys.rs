@@ -8,6 +8,7 @@ use carnet_trust::identity::{ClusterId, IdentityError};
 use carnet_trust::roots::{PinnedRoots, RootCertificate};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
 /// Where the identity of the cluster stands in a directory of keys.
 pub const CLUSTER_FILE: &str = "cluster";
@@ -58,8 +59,13 @@ pub fn read_cluster(directory: &Path) -> Result<ClusterId, KeyFileError> {
 }
 
 /// The text of a seed file.
-pub fn seed_text(seed: &[u8; 32]) -> String {
-    format!("{}\n", hex::encode(seed))
+pub fn seed_text(seed: &[u8; 32]) -> Zeroizing<String> {
+    let digits = Zeroizing::new(hex::encode(seed));
+    // Room for all of it: what grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(digits.len() + 1));
+    text.push_str(&digits);
+    text.push('\n');
+    text
 }
 
 /// Reads the text of a seed file: 64 hexadecimal digits and perhaps a newline. `None` if it is something else.
@@ -75,7 +81,8 @@ pub fn parse_seed(text: &str) -> Option<[u8; 32]> {
 /// # Errors
 /// When the file cannot be read or is not 64 hexadecimal digits. The message never shows the content.
 pub fn read_seed(path: &Path) -> Result<SecretKey, KeyFileError> {
-    let seed = parse_seed(&read_text(path)?);
+    let text = Zeroizing::new(read_text(path)?);
+    let seed = parse_seed(&text).map(Zeroizing::new);
     let seed =
         seed.ok_or_else(|| KeyFileError::content(path, "not a seed of 64 hexadecimal digits"))?;
     Ok(SecretKey::from_seed(&seed))
