@@ -4,27 +4,22 @@
 //! acknowledged to this client, must not be old, and its log must go on from the largest head that this client saw. What a
 //! log says nothing of is asked for by [`Client::unverified`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
-use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::{Origin, peek};
 use carnet_domain::log::leaf::{Subject, leaf_bytes_hash};
 use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId};
 use carnet_domain::rules::command::Registration;
-use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{
     Evidence, EvidenceError, HeadOrder, LogHead, ProvenEvidence, ProvenSubject, SubjectEvidence,
     parse, parse_subject,
 };
 use carnet_trust::pack::OpenedPack;
 use carnet_trust::pins::Pins;
-use carnet_trust::verdict::OWN_AGE_MAX;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::RecordKind;
@@ -38,103 +33,6 @@ use crate::verify::{Verified, not_opened};
 
 /// How often an answer is asked for again because another call of this client saw a larger head meanwhile.
 const ASKED_AGAIN_MAX: usize = 8;
-
-/// The log that a client believes: what is pinned of the registry it asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    prefix: Prefix,
-    incarnation: Option<u64>,
-    key: PublicKey,
-}
-
-impl Log {
-    /// The log of a country under its log key. Which life of its cluster it is, the first answer tells, and the signature is
-    /// over it; a client keeps to that one.
-    pub fn new(prefix: Prefix, key: PublicKey) -> Self {
-        Self {
-            prefix,
-            incarnation: None,
-            key,
-        }
-    }
-
-    /// The log of one life of a cluster: a registry that was restored since is refused until this is told.
-    #[must_use]
-    pub fn of_life(self, incarnation: u64) -> Self {
-        Self {
-            incarnation: Some(incarnation),
-            ..self
-        }
-    }
-
-    /// As a bundle that the country's roots signed names it.
-    pub fn of_bundle(bundle: &PinnedBundle) -> Self {
-        let origin = bundle.origin();
-        Self::new(origin.prefix, bundle.bundle().log_key).of_life(origin.incarnation)
-    }
-
-    /// Which log an answer must be of: that of the head seen before, or as pinned.
-    fn origin(&self, seen: Option<&Pin>, shown: &Origin) -> Origin {
-        match seen {
-            Some(seen) => seen.origin,
-            None => Origin {
-                prefix: self.prefix,
-                incarnation: self.incarnation.unwrap_or(shown.incarnation),
-            },
-        }
-    }
-}
-
-/// What a client knows of the log it believes.
-pub(crate) struct Heads {
-    pub(crate) log: Option<Log>,
-    pub(crate) age_max: DurationMs,
-    pub(crate) seen: Mutex<Option<Pin>>,
-    /// The tree size after the newest write that was acknowledged to this client.
-    pub(crate) wrote: AtomicU64,
-}
-
-impl Heads {
-    pub(crate) fn new(log: Option<Log>, seen: Option<Pin>, age_max: DurationMs) -> Self {
-        Self {
-            log,
-            age_max,
-            seen: Mutex::new(seen),
-            wrote: AtomicU64::new(0),
-        }
-    }
-
-    /// Reads that follow cover a write that was acknowledged.
-    pub(crate) fn acknowledged(&self, size: u64) {
-        self.wrote.fetch_max(size, Ordering::Relaxed);
-    }
-
-    fn log(&self) -> Result<&Log, ClientError> {
-        self.log.as_ref().ok_or(ClientError::NotPinned)
-    }
-
-    fn seen(&self) -> Option<Pin> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.clone()
-    }
-
-    /// Takes a head that goes on from `before`. False when another call saw a larger head since: nothing joins the two yet.
-    fn take(&self, before: Option<&Pin>, now: &Pin) -> Result<bool, PinError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.as_ref() == before {
-            *seen = Some(now.clone());
-            return Ok(true);
-        }
-        match seen.as_ref() {
-            Some(seen) if seen.size == now.size && seen.root == now.root => Ok(true),
-            Some(seen) if seen.size == now.size => Err(PinError::OtherHistory {
-                before: seen.text.clone(),
-                now: now.text.clone(),
-            }),
-            _ => Ok(false),
-        }
-    }
-}
 
 /// Evidence as it arrives, of either form.
 trait Shown: Sized {
@@ -373,7 +271,7 @@ impl Client {
             let (note, consistency) = self.unverified().checkpoint(known, size).await?;
             let shown = peek(&note).map_err(PinError::Note)?;
             let origin = log.origin(seen.as_ref(), &shown.origin);
-            let now = advance(seen.as_ref(), &origin, &log.key, &note, &consistency)?;
+            let now = advance(seen.as_ref(), &origin, log.key(), &note, &consistency)?;
             if now.size <= size {
                 let (shown, wanted) = (now.size, size.saturating_add(1));
                 return Err(PinError::Older { shown, wanted }.into());
@@ -412,7 +310,7 @@ impl Client {
         for _ in 0..ASKED_AGAIN_MAX {
             let seen = heads.seen();
             let known_size = seen.as_ref().map_or(0, |seen| seen.size);
-            let wrote = heads.wrote.load(Ordering::Relaxed);
+            let wrote = heads.wrote();
             let size_min = size.max(known_size).max(wrote);
             let request = pb::ProveRequest {
                 kind: kind.into(),
@@ -429,7 +327,7 @@ impl Client {
             let shown = S::parse(&response.evidence).map_err(PinError::Evidence)?;
             let origin = log.origin(seen.as_ref(), shown.origin());
             let proven = shown
-                .verify(&log.key, &origin)
+                .verify(log.key(), &origin)
                 .map_err(PinError::Evidence)?;
             let wanted = Wanted {
                 size_min,
@@ -445,9 +343,6 @@ impl Client {
 }
 
 const MOVES_ON: &str = "the log goes on faster than its heads can be compared";
-
-/// The default age of a head beyond which nothing is believed under it.
-pub(crate) const AGE_MAX: DurationMs = OWN_AGE_MAX;
 
 /// Whether leaves are all of one subject from its first to its newest: each names the one before by its hash.
 fn name_each_other(

@@ -30,6 +30,7 @@ use crate::refusal;
 use crate::run_error::RunError;
 use crate::signer;
 use crate::tls::{KeyFiles, PlaneTls, TlsError, TrustedRoots, read_roots};
+use crate::told::chain;
 
 /// A certificate that ends within this is worth a note.
 const ENDS_SOON: DurationMs = DurationMs::from_secs(30 * 86_400);
@@ -341,21 +342,6 @@ fn holder(data: &Path) -> Option<u32> {
             _ => None,
         }
     })
-}
-
-/// An error with its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

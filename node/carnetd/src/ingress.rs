@@ -21,7 +21,8 @@ use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 
 use crate::node::Node;
-use crate::service::{Caller, storage_before};
+use crate::service::Caller;
+use crate::told::storage_before;
 
 /// A header that is canonical, of a known kind, and that the caller's role may sign.
 ///

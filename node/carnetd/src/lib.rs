@@ -28,6 +28,7 @@ pub mod signer;
 pub mod skip_files;
 pub mod timekeeper;
 pub mod tls;
+pub mod told;
 pub mod verify;
 pub mod waiting;
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use carnet_store::home::JOIN_COUNT_MAX;
 use carnet_trust::identity::Plane;
-use carnetd::check::chain;
 use carnetd::clock::{Clock, SystemClock};
 use carnetd::config::{Config, EXAMPLE, LogFormat};
 use carnetd::exit::Exit;
 use carnetd::keyring::{FileKeyring, read_secret};
+use carnetd::told::chain;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};

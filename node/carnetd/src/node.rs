@@ -223,7 +223,7 @@ impl Node {
             return Err(ApiError::DidNotHappen { text });
         }
         let answer = Answer::from_bytes(&bytes)
-            .map_err(crate::service::fault("an answer of the log is unreadable"))?;
+            .map_err(crate::told::fault("an answer of the log is unreadable"))?;
         Ok(Committed {
             answer,
             bytes,

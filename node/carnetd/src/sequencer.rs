@@ -11,13 +11,13 @@ use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 use tracing::{debug, warn};
 
-use crate::check::chain;
 use crate::compare::Comparer;
 use crate::node::{Committed, Node};
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
 use crate::publication::Whose;
 use crate::signer::{SignRefused, Signer, crash_point};
+use crate::told::chain;
 
 /// Runs until the node stops: seals and publishes while this node leads.
 pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {

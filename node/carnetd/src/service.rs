@@ -15,7 +15,6 @@ mod tests;
 pub mod views;
 
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_store::fault::StorageFault;
 use carnet_wire::status::ApiError;
 
 pub use self::caller::Caller;
@@ -24,6 +23,7 @@ pub use self::registry::RegistryService;
 
 use crate::ingress;
 use crate::node::Committed;
+pub(crate) use crate::told::{fault, no_genesis, storage};
 
 /// An answer, and the log index that it holds at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,35 +34,10 @@ pub struct At<T> {
     pub log_index: u64,
 }
 
-/// A read of the state failed.
-pub(crate) fn storage(error: StorageFault) -> ApiError {
-    fault("a read of the state failed")(error)
-}
-
-/// A fault of this node. What failed is logged here, once, with its cause; callers are told only the fixed words.
-pub(crate) fn fault<E: std::error::Error>(words: &'static str) -> impl FnOnce(E) -> ApiError {
-    move |error| {
-        tracing::error!(error = %crate::check::chain(&error), "{words}");
-        ApiError::internal(words)
-    }
-}
-
-/// A read of the state failed before anything was proposed: nothing happened, and another node may do it.
-pub(crate) fn storage_before(error: StorageFault) -> ApiError {
-    tracing::error!(%error, "a read of the state failed");
-    ApiError::DidNotHappen {
-        text: "this node cannot read its state".to_owned(),
-    }
-}
-
 /// The refusal that an answer of one item holds.
 pub(crate) fn refusal(committed: &Committed) -> ApiError {
     match committed.answer.items.first() {
         Some(ItemAnswer::Refused { rejection }) => ingress::rejected(rejection),
         _ => ApiError::internal("an answer without an outcome"),
     }
-}
-
-pub(crate) fn no_genesis() -> ApiError {
-    ApiError::unavailable("the registry has no genesis yet")
 }

@@ -46,7 +46,7 @@ use crate::node::Node;
 use crate::reader::MomentReader;
 use crate::run_error::RunError;
 use crate::service::query::Provable;
-use crate::service::{fault, no_genesis, storage};
+use crate::told::{fault, no_genesis, storage};
 
 /// Registries that may have taken custody in turn.
 const CUSTODIANS_MAX: usize = 8;

@@ -126,7 +126,7 @@ impl Bench {
 
 fn refuses<T: std::fmt::Debug>(found: &Result<T, SignRefused>, expected: &str) {
     let refused = found.as_ref().expect_err("a refusal");
-    let refused = crate::check::chain(refused);
+    let refused = crate::told::chain(refused);
     assert!(refused.contains(expected), "{refused}");
 }
 

@@ -25,7 +25,7 @@ use tracing::warn;
 
 use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, row_of, signed_bundle};
 use crate::keyring::KeyRole;
-use crate::service::{fault, no_genesis, storage};
+use crate::told::{fault, no_genesis, storage};
 
 /// Rows read at once.
 const ROWS_AT_ONCE: usize = 1_000;
