@@ -1,11 +1,14 @@
 //! What offices do: enterprises, signing keys, type approvals.
 
-use carnet_client::identity;
+use std::path::PathBuf;
+
+use carnet_client::{identity, keys};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
-use carnet_domain::bytes::signature::KeyId;
-use carnet_domain::record::offices::supervises;
+use carnet_domain::bytes::signature::{KeyId, PublicKey};
+use carnet_domain::record::offices::{is_office_of, takes_two};
 use carnet_domain::record::{
-    ApprovalStatus, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
+    ApprovalStatus, Enrolment, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
+    Word,
 };
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
@@ -14,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::order::{self, KeyText, Order};
+use crate::order::{self, KeyText, Order, signature};
 use crate::output::say_more;
 use crate::parse::{self, When};
 use crate::submit::{self, Sure, Write};
@@ -256,26 +259,89 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
     }
 }
 
+/// The word of an enterprise, as `carnet key prove --of` prints it: KEY_ID:SIGNATURE.
+fn word_of(text: &str) -> Result<Word, Failed> {
+    let parts = text.split_once(':');
+    let key = parts.and_then(|(key, _)| KeyId::parse(key).ok());
+    match (key, parts) {
+        (Some(key), Some((_, text))) => Ok(Word {
+            key,
+            signature: signature(text)?,
+        }),
+        _ => Err(Failed::usage(format!("{text:?}: write KEY_ID:SIGNATURE"))),
+    }
+}
+
+/// Whose a key is, and as what.
+#[derive(Debug, Args)]
+pub(crate) struct Whose {
+    /// The role in which it signs.
+    #[arg(long, value_parser = parse::role)]
+    role: Role,
+    /// The enterprise it belongs to, with its prefix: 86-0001. Keys of offices take --office instead.
+    #[arg(long, conflicts_with = "office", required_unless_present = "office", value_parser = parse::enterprise)]
+    enterprise: Option<EnterpriseId>,
+    /// The office it belongs to, by its role first: customs/hamburg.
+    #[arg(long, requires = "person")]
+    office: Option<String>,
+    /// Whose hand it is in: a name or a commitment. Two keys of one person are one word.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    person: String,
+}
+
+impl Whose {
+    fn enrolment(self, public: PublicKey) -> Result<Enrolment, Failed> {
+        let role = self.role;
+        let holder = match (self.enterprise, self.office) {
+            (Some(id), _) => Holder::Enterprise { id },
+            (None, Some(name)) if !is_office_of(&name, role) => {
+                let text = format!(
+                    "{name:?}: an office is named by the role of its keys first: {}/PLACE",
+                    role.word()
+                );
+                return Err(Failed::usage(text));
+            }
+            (None, Some(name)) => Holder::Office { name },
+            (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
+        };
+        Ok(Enrolment {
+            public,
+            holder,
+            role,
+            person: self.person,
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Enrols a signing key.
+    /// Enrols a signing key. A further key of an enterprise takes the enterprise's word, or a second registrar who gives the same
+    /// command; a key of an office takes a second admin, but for auditors.
     Add {
         /// The key: 64 hexadecimal digits, or a .pub file.
         public: KeyText,
-        /// The role in which it signs.
-        #[arg(long, value_parser = parse::role)]
-        role: Role,
-        /// The enterprise it belongs to, with its prefix: 86-0001. Keys of offices take --office instead.
-        #[arg(long, conflicts_with = "office", required_unless_present = "office", value_parser = parse::enterprise)]
-        enterprise: Option<EnterpriseId>,
-        /// The office it belongs to: customs/hamburg.
-        #[arg(long, requires = "person")]
-        office: Option<String>,
-        /// Whose hand it is in: a name or a commitment. Two keys of one person are one word.
-        #[arg(long, default_value = "", hide_default_value = true)]
-        person: String,
+        #[command(flatten)]
+        whose: Whose,
+        /// The key's own signature, as whoever has it made it with `carnet key prove`. Not needed where the secret key lies
+        /// beside the .pub file.
+        #[arg(long, value_name = "SIGNATURE")]
+        proof: Option<String>,
+        /// The enterprise's word for a further key of its own, as `carnet key prove --of` printed it.
+        #[arg(long, value_name = "KEY_ID:SIGNATURE")]
+        word: Option<String>,
         #[command(flatten)]
         write: Write,
+    },
+    /// Signs for the enrolment of a key: with the key itself, or with --of as one that its enterprise has already. Asks no
+    /// registry.
+    Prove {
+        /// The secret key that signs: a .actor.key file.
+        secret: PathBuf,
+        #[command(flatten)]
+        whose: Whose,
+        /// The further key of the same enterprise that is to be enrolled: 64 hexadecimal digits, or a .pub file.
+        #[arg(long, value_name = "KEY")]
+        of: Option<KeyText>,
     },
     /// Shows whether the registry is a sandbox, the active keys of admins, registrars and regulators, and what one admin
     /// proposed of them and a second has not confirmed.
@@ -313,40 +379,46 @@ pub(crate) enum Key {
 pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Key::Add {
-            public,
-            role,
-            enterprise,
-            office,
-            person,
+            public: named,
+            whose,
+            proof,
+            word: vouched,
             write,
         } => {
-            let public = public.read()?;
-            let holder = match (enterprise, office) {
-                (Some(id), _) => Holder::Enterprise { id },
-                (None, Some(name)) if !name.contains('/') => {
-                    let text = format!(
-                        "{name:?}: an office is named by its role too: {}/{name}",
-                        role.word()
-                    );
-                    return Err(Failed::usage(text));
-                }
-                (None, Some(name)) => Holder::Office { name },
-                (None, None) => return Err(Failed::usage("whose key? (--enterprise or --office)")),
-            };
+            let public = named.read()?;
+            let enrolment = whose.enrolment(public)?;
+            let proof = named.proof(&enrolment, &settings.registry()?, proof.as_deref())?;
             let mut extra =
                 json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
-            if matches!(holder, Holder::Office { .. }) && supervises(role) {
+            if matches!(enrolment.holder, Holder::Office { .. }) && takes_two(enrolment.role) {
                 extra["note"] =
                     "in earnest this takes two admins: the same command by another person".into();
             }
             let command = Command::AddSigner {
-                public,
-                holder,
-                role,
-                person,
+                enrolment,
+                proof,
+                word: vouched.as_deref().map(word_of).transpose()?,
             };
             let done = submit::one(settings, write, command, extra).await?;
             Ok(word(settings, done, write, &public.key_id(), "enrolled").await)
+        }
+        Key::Prove { secret, whose, of } => {
+            let key = keys::read_seed(&secret)?;
+            let public = match &of {
+                Some(of) => of.read()?,
+                None => key.public(),
+            };
+            let enrolment = whose.enrolment(public)?;
+            let signature = hex::encode(enrolment.sign(&settings.registry()?, &key).0);
+            let mut shown =
+                json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
+            match of {
+                None => shown["proof"] = signature.into(),
+                Some(_) => {
+                    shown["word"] = format!("{}:{signature}", key.public().key_id()).into();
+                }
+            }
+            Ok(shown.into())
         }
         Key::Offices => {
             let found = settings.client()?.unverified().registry().await?;

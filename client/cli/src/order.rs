@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::keys;
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::signature::PublicKey;
-use carnet_domain::record::Holder;
+use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::record::offices::Change;
 use carnet_domain::record::peer::{OfficeOrder, Signed, Statement};
+use carnet_domain::record::{Enrolment, Holder};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -48,8 +49,9 @@ pub(crate) struct Draft {
     /// Where to.
     #[arg(long)]
     file: PathBuf,
-    /// A key to enrol: KEY,ROLE,OFFICE,PERSON, the key as 64 hexadecimal digits or a .pub file. May be repeated.
-    #[arg(long, value_name = "KEY,ROLE,OFFICE,PERSON")]
+    /// A key to enrol: KEY,ROLE,OFFICE,PERSON,PROOF, the key as 64 hexadecimal digits or a .pub file, the proof as its holder
+    /// made it with `carnet key prove`; it may be left out where the secret key lies beside the .pub file. May be repeated.
+    #[arg(long, value_name = "KEY,ROLE,OFFICE,PERSON[,PROOF]")]
     add: Vec<String>,
     /// A key to retire: 64 hexadecimal digits, or a .pub file. May be repeated.
     #[arg(long, value_name = "KEY")]
@@ -63,7 +65,7 @@ pub(crate) async fn run(verb: Order, settings: &Settings) -> Result<Outcome, Fai
     match verb {
         Order::Draft(draft) => {
             let registry = settings.client()?.unverified().registry().await?.value;
-            let added = draft.add.iter().map(|text| added(text));
+            let added = draft.add.iter().map(|text| added(text, &registry.prefix));
             let retired = draft.retire.iter().map(|key| {
                 Ok(Change::Retire {
                     public: key.read()?,
@@ -107,22 +109,28 @@ pub(crate) async fn run(verb: Order, settings: &Settings) -> Result<Outcome, Fai
     }
 }
 
-fn added(text: &str) -> Result<Change, Failed> {
-    let words: Vec<&str> = text.splitn(4, ',').collect();
-    let [key, role, office, person] = words[..] else {
-        return Err(Failed::usage(format!(
-            "{text:?}: write KEY,ROLE,OFFICE,PERSON"
-        )));
+fn added(text: &str, registry: &Prefix) -> Result<Change, Failed> {
+    let words: Vec<&str> = text.splitn(5, ',').collect();
+    let (key, role, office, person, proof) = match words[..] {
+        [key, role, office, person] => (key, role, office, person, None),
+        [key, role, office, person, proof] => (key, role, office, person, Some(proof)),
+        _ => {
+            return Err(Failed::usage(format!(
+                "{text:?}: write KEY,ROLE,OFFICE,PERSON, and PROOF where the secret key lies elsewhere"
+            )));
+        }
     };
     let Ok(key) = key.parse::<KeyText>();
-    Ok(Change::Add {
+    let enrolment = Enrolment {
         public: key.read()?,
         holder: Holder::Office {
             name: office.to_owned(),
         },
         role: parse::role(role).map_err(Failed::usage)?,
         person: person.to_owned(),
-    })
+    };
+    let proof = key.proof(&enrolment, registry, proof)?;
+    Ok(Change::Add { enrolment, proof })
 }
 
 fn read_draft(path: &Path) -> Result<(Signed, OfficeOrder), Failed> {
@@ -139,16 +147,11 @@ fn read_draft(path: &Path) -> Result<(Signed, OfficeOrder), Failed> {
 
 fn shown(order: &OfficeOrder, signed: &Signed) -> Value {
     let change = |change: &Change| match change {
-        Change::Add {
-            public,
-            holder,
-            role,
-            person,
-        } => json!({
-            "enrol": public.to_string(),
-            "of": holder.to_string(),
-            "role": role.word(),
-            "person": person,
+        Change::Add { enrolment, .. } => json!({
+            "enrol": enrolment.public.to_string(),
+            "of": enrolment.holder.to_string(),
+            "role": enrolment.role.word(),
+            "person": enrolment.person,
         }),
         Change::Retire { public, .. } => json!({ "retire": public.to_string() }),
     };
@@ -173,10 +176,46 @@ impl std::str::FromStr for KeyText {
 }
 
 impl KeyText {
+    /// The key's own signature for its enrolment: as its holder made it, or made here where the secret key lies beside the
+    /// `.pub` file.
+    pub(crate) fn proof(
+        &self,
+        enrolment: &Enrolment,
+        registry: &Prefix,
+        given: Option<&str>,
+    ) -> Result<Signature, Failed> {
+        if let Some(text) = given {
+            return signature(text);
+        }
+        let beside = self
+            .0
+            .strip_suffix(".pub")
+            .map(|stem| format!("{stem}.key"));
+        let beside = beside.filter(|path| std::path::Path::new(path).exists());
+        let Some(path) = beside else {
+            return Err(Failed::usage(
+                "whoever has the key signs for it (carnet key prove); give that as --proof",
+            ));
+        };
+        let key = keys::read_seed(std::path::Path::new(&path))?;
+        Ok(enrolment.sign(registry, &key))
+    }
+
     pub(crate) fn read(&self) -> Result<PublicKey, Failed> {
         if let Some(bytes) = keys::parse_seed(&self.0) {
             return PublicKey::enroll(bytes).map_err(Failed::usage);
         }
         Ok(keys::read_public_key(&PathBuf::from(&self.0))?)
+    }
+}
+
+/// A signature in hexadecimal digits.
+pub(crate) fn signature(text: &str) -> Result<Signature, Failed> {
+    let mut bytes = [0; 64];
+    match hex::decode_to_slice(text.trim(), &mut bytes) {
+        Ok(()) => Ok(Signature(bytes)),
+        Err(_) => Err(Failed::usage(format!(
+            "{text:?}: a signature has 128 hexadecimal digits"
+        ))),
     }
 }

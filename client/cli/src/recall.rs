@@ -2,7 +2,9 @@
 
 use carnet_client::identity;
 use carnet_domain::bytes::code::{Code, ModelId, Serial};
-use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
+use carnet_domain::record::{
+    Predicate, Recall as RecallRecord, RecallId, RecallNotice, Robot, Severity,
+};
 use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -48,6 +50,15 @@ pub(crate) enum Recall {
     Get {
         /// Its number, or issuer/number.
         recall: String,
+    },
+    /// Says how far a recall has come: how many robots it matches or matched, how many owe it and how many were remedied.
+    /// Whoever may list the robots of its models may ask.
+    Progress {
+        /// Its number, or issuer/number.
+        recall: String,
+        /// Name the robots that owe it, as many as this.
+        #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "1000")]
+        owing: Option<usize>,
     },
     /// Lists recalls.
     List {
@@ -215,6 +226,49 @@ fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
     }
 }
 
+/// How far a recall has come.
+#[derive(Debug, Default)]
+struct Progress {
+    looked: u64,
+    owed: u64,
+    remedied: u64,
+    ended: u64,
+    owing: Vec<String>,
+}
+
+impl Progress {
+    /// Counts a robot of one of its models; names it while there is room.
+    fn count(&mut self, recall: &RecallRecord, robot: &Robot, named_max: usize) {
+        self.looked += 1;
+        if robot.remedied.contains(&recall.notice.id) {
+            self.remedied += 1;
+        } else if robot.owes(recall) && robot.state.is_final() {
+            self.ended += 1;
+        } else if robot.owes(recall) {
+            self.owed += 1;
+            if self.owing.len() < named_max {
+                self.owing.push(robot.identity.code.display_form());
+            }
+        }
+    }
+
+    fn shown(self, recall: &RecallRecord, list: bool) -> Value {
+        let count = |number: u64| number.to_string();
+        let mut value = json!({
+            "recall": recall.notice.id.to_string(),
+            "robots_looked_at": count(self.looked),
+            "robots_matched": count(self.owed + self.remedied + self.ended),
+            "robots_owing": count(self.owed),
+            "robots_remedied": count(self.remedied),
+            "robots_ended_unremedied": count(self.ended),
+        });
+        if list {
+            value["owing"] = self.owing.into();
+        }
+        value
+    }
+}
+
 /// The most robots that are looked through to say how many a recall matches.
 const LOOKED_MAX: u64 = 100_000;
 
@@ -330,6 +384,27 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             let id = named(&recall, settings)?;
             let found = settings.client()?.unverified().recall(&id).await?;
             Ok(view::at(view::recall(&found.value), found.position).into())
+        }
+        Recall::Progress { recall, owing } => {
+            let id = named(&recall, settings)?;
+            let client = settings.client()?;
+            let client = client.unverified();
+            let recall = client.recall(&id).await?.value;
+            let mut progress = Progress::default();
+            for model in &recall.models {
+                let mut token = String::new();
+                loop {
+                    let page = client.robots(model.as_str(), 1_000, &token).await?;
+                    for robot in &page.values {
+                        progress.count(&recall, robot, owing.unwrap_or(0));
+                    }
+                    token = page.next;
+                    if token.is_empty() {
+                        break;
+                    }
+                }
+            }
+            Ok(progress.shown(&recall, owing.is_some()).into())
         }
         Recall::List { model } => {
             let client = settings.client()?;

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 
 use carnet_client::{Client, ClientError, Effect, Trace};
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
 use carnet_domain::record::PartyName;
@@ -187,7 +188,8 @@ pub(crate) fn merge(mut value: Value, extra: Value) -> Value {
 }
 
 /// A party as people write it, and what they should keep: `enterprise/ID`, `office/PREFIX/NAME`, or a person's name (kept as a
-/// salted commitment) or commitment. `person/` before a name says that it is one, whatever it looks like.
+/// salted commitment) or commitment. `person/` before a name says that it is one, whatever it looks like; without it a person has
+/// a name of letters, so that no mistyped enterprise or office becomes somebody.
 pub(crate) fn party(field: &str, text: &str) -> Result<(PartyName, Value), Failed> {
     if let Some(id) = text.strip_prefix("enterprise/") {
         let id = parse::enterprise(id).map_err(Failed::usage)?;
@@ -213,9 +215,21 @@ pub(crate) fn party(field: &str, text: &str) -> Result<(PartyName, Value), Faile
             "--{field} {name}: write enterprise/{name} for the enterprise, person/{name} for a person of that name"
         )));
     }
+    let is_said = name != text.trim();
+    if !is_said && !is_name(name) && Digest::parse(name).is_err() {
+        return Err(Failed::usage(format!(
+            "--{field} {name}: write enterprise/ID, office/PREFIX/NAME, or person/{name} for a person of that name"
+        )));
+    }
     let committed = parse::commit(name);
     let person = PartyName::from(committed.commitment);
     Ok((person, commitment(field, &committed)))
+}
+
+/// Whether a text is a name without question: letters, with what stands between the parts of one.
+fn is_name(text: &str) -> bool {
+    let between = |c: char| matches!(c, ' ' | '.' | ',' | '-' | '\'' | '’' | '·');
+    text.chars().all(|c| c.is_alphabetic() || between(c)) && text.chars().any(char::is_alphabetic)
 }
 
 /// A commitment with what opens it, to be kept by whoever gave the value.
@@ -262,6 +276,28 @@ mod tests {
             PartyName::Enterprise { .. }
         ));
         assert!(!matches!(named("Ada"), PartyName::Enterprise { .. }));
+        for typed in [
+            "enterprize/86-0011",
+            "Enterprise/86-0011",
+            "customs/shanghai",
+            "person:x",
+            "86-001",
+            "office:86",
+        ] {
+            assert!(error(typed).contains("person/"), "{typed}");
+        }
+        for person in [
+            "Li Wei",
+            "Anne-Marie O’Neill",
+            "李伟",
+            "person/Room 7",
+            &"ab".repeat(32),
+        ] {
+            assert!(
+                matches!(named(person), PartyName::Person { .. }),
+                "{person}"
+            );
+        }
     }
 
     #[test]

@@ -371,7 +371,11 @@ pub(crate) fn offices(value: &Offices) -> Value {
     });
     let proposals = value.proposals.iter().map(|one| {
         let (what, role, person) = match &one.change {
-            Change::Add { role, person, .. } => ("add", Some(role.word()), Some(person.clone())),
+            Change::Add { enrolment, .. } => (
+                "add",
+                Some(enrolment.role.word()),
+                Some(enrolment.person.clone()),
+            ),
             Change::Retire { .. } => ("retire", None, None),
         };
         json!({

@@ -13,9 +13,10 @@ pub use carnet_domain::record::peer::Peer;
 pub use carnet_domain::record::registry::Registry;
 pub use carnet_domain::record::transfer::Transfer;
 pub use carnet_domain::record::{
-    AgreementRef, ApprovalStatus, BodyName, Enterprise, EnterpriseStatus, Firmware, Form, Holder,
-    IdentifierScheme, Maker, Model, ModelFacts, PartName, PartType, Party, PartyName, Predicate,
-    Recall, RecallId, RecallNotice, ReleaseSecret, Robot, Severity, release_commitment,
+    AgreementRef, ApprovalStatus, BodyName, Enrolment, Enterprise, EnterpriseStatus, Firmware,
+    Form, Holder, IdentifierScheme, Maker, Model, ModelFacts, PartName, PartType, Party, PartyName,
+    Predicate, Recall, RecallId, RecallNotice, ReleaseSecret, Robot, Severity, Word,
+    release_commitment,
 };
 pub use carnet_domain::rules::command::{
     Action, Command, Condition, Papers, Registration, TransferId,

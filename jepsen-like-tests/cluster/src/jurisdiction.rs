@@ -15,8 +15,10 @@ use std::time::Duration;
 use carnet_client::admin::{Admin, GetStatusResponse, Member};
 use carnet_client::{Client, ClientBuilder, Identity};
 use carnet_domain::bytes::code::{ModelId, Prefix};
-use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::Holder;
+use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 
 use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network};
@@ -449,6 +451,13 @@ impl Jurisdiction {
     pub async fn enrol_office(&self, who: &str, role: Role) -> Result<(), Broken> {
         layout::make_client(self, who, CERTIFICATE_DAYS, Shift::NONE)?;
         genesis::enrol_office(self, who, role).await
+    }
+
+    /// The command that enrols a key of a customs office, by a number.
+    pub fn enrol_customs(&self, key: &SecretKey, number: u8) -> Command {
+        let name = format!("customs/{number}");
+        let person = format!("desk-{number}");
+        genesis::enrol(self, key, Holder::Office { name }, Role::Customs, &person)
     }
 
     /// The admin plane of these nodes.

@@ -164,17 +164,8 @@ pub fn strangers(country: &mut Country) {
         ("x-service", Role::ServiceProvider),
         ("x-dealer", Role::Dealer),
     ] {
-        let public = country.key(name).public();
-        let holder = Holder::Enterprise { id };
-        country.must(
-            "registrar",
-            Command::AddSigner {
-                public,
-                holder,
-                role,
-                person: name.into(),
-            },
-        );
+        let enrol = country.enrolment(name, Holder::Enterprise { id }, role, name);
+        country.must("registrar", enrol);
     }
 }
 

@@ -28,7 +28,7 @@ use carnet_domain::machine::entry::{
     Stamp,
 };
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::offices::{Profile, supervises};
+use carnet_domain::record::offices::{Change, Profile, takes_two};
 use carnet_domain::record::peer::{
     Agreement, Bundle, Clause, FirstSigner, Genesis, KeyringKind, RootSignature, Signed, Statement,
     root_signing_bytes,
@@ -36,8 +36,8 @@ use carnet_domain::record::peer::{
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{
-    AgreementRef, BodyName, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName,
-    PartType, Severity,
+    AgreementRef, BodyName, Enrolment, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts,
+    PartName, PartType, Severity, Word,
 };
 use carnet_domain::rules::command::{Command, Papers, Purpose, Registration, TransferId};
 use carnet_domain::rules::policy::Role;
@@ -137,17 +137,9 @@ impl Country {
             country.must("registrar", country.accreditation(code));
         }
         for (name, code, role) in ENTERPRISES {
-            let public = country.key(name).public();
             let id = country.enterprise(code);
-            country.must(
-                "registrar",
-                Command::AddSigner {
-                    public,
-                    holder: Holder::Enterprise { id },
-                    role,
-                    person: name.into(),
-                },
-            );
+            let enrol = country.enrolment(name, Holder::Enterprise { id }, role, name);
+            country.must("registrar", enrol);
         }
         country.must("registrar", country.approval("0001", "100002"));
         country
@@ -158,15 +150,53 @@ impl Country {
     /// # Panics
     /// When it is refused.
     pub fn enrol_office(&mut self, name: &str, office: &str, role: Role) {
-        let enrol = Command::AddSigner {
-            public: self.key(name).public(),
+        let enrol = self.enrolment(name, self.office(office), role, name);
+        self.must("admin", enrol.clone());
+        if takes_two(role) {
+            self.must("admin-2", enrol);
+        }
+    }
+
+    /// The command that enrols the key of somebody, by name: signed by that key, and with the word of its enterprise where the
+    /// kit knows an active key of it.
+    pub fn enrolment(&self, name: &str, holder: Holder, role: Role, person: &str) -> Command {
+        let key = self.key(name);
+        let enrolment = Enrolment {
+            public: key.public(),
+            holder,
+            role,
+            person: person.into(),
+        };
+        // The kit names a person as the key.
+        let mut known = self.ledger.signers().filter(|known| {
+            let is_active = known.retired.is_none() && known.compromised_after.is_none();
+            let enterprise = matches!(known.holder, Holder::Enterprise { .. });
+            is_active && enterprise && known.holder == enrolment.holder
+        });
+        let known = known.find(|known| self.key(&known.person).public() == known.public);
+        let word = known.map(|known| Word {
+            key: known.id,
+            signature: enrolment.sign(&self.prefix, &self.key(&known.person)),
+        });
+        Command::AddSigner {
+            proof: enrolment.sign(&self.prefix, &key),
+            enrolment,
+            word,
+        }
+    }
+
+    /// What the roots order to enrol the key of somebody in an office.
+    pub fn addition(&self, name: &str, office: &str, role: Role, person: &str) -> Change {
+        let key = self.key(name);
+        let enrolment = Enrolment {
+            public: key.public(),
             holder: self.office(office),
             role,
-            person: name.into(),
+            person: person.into(),
         };
-        self.must("admin", enrol.clone());
-        if supervises(role) {
-            self.must("admin-2", enrol);
+        Change::Add {
+            proof: enrolment.sign(&self.prefix, &key),
+            enrolment,
         }
     }
 
@@ -183,9 +213,9 @@ impl Country {
 
     /// The genesis.
     pub fn genesis(&self) -> Genesis {
-        let first = |name: &str, role| FirstSigner {
+        let first = |name: &str, role: Role| FirstSigner {
             public: self.key(name).public(),
-            holder: self.office(name),
+            holder: self.office(role.word()),
             role,
             person: name.into(),
         };

@@ -68,6 +68,11 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
+    /// Every key that has a record.
+    pub fn signers(&self) -> impl Iterator<Item = &Signer> {
+        self.signers.values()
+    }
+
     /// Nothing: the state before a genesis, in a cluster whose voters are 1, 2 and 3.
     pub fn new() -> Self {
         Self {

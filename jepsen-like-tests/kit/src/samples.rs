@@ -30,12 +30,12 @@ pub fn commands(country: &Country) -> Vec<Command> {
             status: EnterpriseStatus::Suspended,
             reason: reason.clone(),
         },
-        Command::AddSigner {
-            public,
-            holder: country.office("customs"),
-            role: Role::Customs,
-            person: "somebody".into(),
-        },
+        country.enrolment(
+            "somebody",
+            country.office("customs"),
+            Role::Customs,
+            "somebody",
+        ),
         Command::RetireSigner {
             public,
             compromised_after: Some(3),

@@ -733,6 +733,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         })?;
                     }
                 }
+                Effect::Engaged(id) => {
+                    if let Some(enterprise) = self.ledger.enterprise(id)? {
+                        let engaged = true;
+                        self.ledger.put_enterprise(Enterprise {
+                            engaged,
+                            ..enterprise
+                        })?;
+                    }
+                }
                 Effect::Transfer(transfer) => {
                     let mut transfer = (**transfer).clone();
                     self.end_transfer(&mut transfer, event, head);

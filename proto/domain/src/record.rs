@@ -4,6 +4,7 @@
 //! Values only: what may be done with them is in `rules::decide`, how they change in `event`.
 
 pub mod crossing;
+mod enrolment;
 pub mod enterprise;
 pub mod event;
 pub mod ids;
@@ -21,6 +22,7 @@ pub mod session;
 pub mod transfer;
 
 pub use crossing::AgreementRef;
+pub use enrolment::{Enrolment, Word};
 pub use enterprise::{Daily, Enterprise, EnterpriseStatus};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,

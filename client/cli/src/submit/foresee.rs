@@ -3,7 +3,7 @@
 
 use carnet_client::{ApiError, Client, ClientError, Told};
 use carnet_domain::bytes::code::{Code, ModelId};
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder};
+use carnet_domain::record::{ApprovalStatus, Enrolment, EnterpriseStatus, Holder};
 use carnet_domain::rules::command::{Command, TransferId};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 
@@ -48,7 +48,11 @@ pub(super) async fn against(
         | Command::AmendEnterprise { id, .. }
         | Command::SucceedEnterprise { id, .. }
         | Command::AddSigner {
-            holder: Holder::Enterprise { id },
+            enrolment:
+                Enrolment {
+                    holder: Holder::Enterprise { id },
+                    ..
+                },
             ..
         } => match found(client.unverified().enterprise(id).await)? {
             None => Some(Reason::EnterpriseUnknown),

@@ -10,7 +10,7 @@ use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     FirstSigner, Genesis, RootSignature, Signed, Statement, root_signing_bytes,
 };
-use carnet_domain::record::{Form, Holder, IdentifierScheme, Maker, ModelFacts};
+use carnet_domain::record::{Enrolment, Form, Holder, IdentifierScheme, Maker, ModelFacts};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 
@@ -110,12 +110,12 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
             valid_from: from,
             valid_to: to,
         },
-        Command::AddSigner {
-            public: layout::actor_key(of, MANUFACTURER)?,
-            holder: Holder::Enterprise { id: enterprise },
-            role: Role::Manufacturer,
-            person: MANUFACTURER.to_owned(),
-        },
+        enrolment(
+            of,
+            MANUFACTURER,
+            Holder::Enterprise { id: enterprise },
+            Role::Manufacturer,
+        )?,
         Command::ApproveModel {
             id: model(of)?,
             facts: ModelFacts {
@@ -144,6 +144,37 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
     Ok(())
 }
 
+/// The command that enrols the key of somebody of whom the layout has the files.
+fn enrolment(of: &Jurisdiction, who: &str, holder: Holder, role: Role) -> Result<Command, Broken> {
+    let path = of
+        .pki()
+        .join(format!("clients/{}.actor.key", layout::stem(who)));
+    let key = carnet_client::keys::read_seed(&path);
+    let key = key.map_err(Broken::at(path.display().to_string()))?;
+    Ok(enrol(of, &key, holder, role, who))
+}
+
+/// The command that enrols a key, signed by it.
+pub(super) fn enrol(
+    of: &Jurisdiction,
+    key: &SecretKey,
+    holder: Holder,
+    role: Role,
+    person: &str,
+) -> Command {
+    let enrolment = Enrolment {
+        public: key.public(),
+        holder,
+        role,
+        person: person.to_owned(),
+    };
+    Command::AddSigner {
+        proof: enrolment.sign(&of.prefix(), key),
+        enrolment,
+        word: None,
+    }
+}
+
 /// Enrols the key of an office, whose name is its person's without the last part. Only an admin may.
 pub(super) async fn enrol_office(of: &Jurisdiction, who: &str, role: Role) -> Result<(), Broken> {
     let office = who.rsplit_once('/').map_or(who, |(office, _)| office);
@@ -151,14 +182,8 @@ pub(super) async fn enrol_office(of: &Jurisdiction, who: &str, role: Role) -> Re
         .client(ADMIN, &of.running())?
         .build()
         .map_err(Broken::at("admin"))?;
-    let command = Command::AddSigner {
-        public: layout::actor_key(of, who)?,
-        holder: Holder::Office {
-            name: office.to_owned(),
-        },
-        role,
-        person: who.to_owned(),
-    };
+    let name = office.to_owned();
+    let command = enrolment(of, who, Holder::Office { name }, role)?;
     admin.submit_one(command).await.map_err(Broken::at(who))?;
     Ok(())
 }

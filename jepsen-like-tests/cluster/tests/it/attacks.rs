@@ -16,7 +16,6 @@ use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
 use carnet_domain::rules::lifecycle::HoldKind;
-use carnet_domain::rules::policy::Role;
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, agreed, befriend, transfer};
 
@@ -29,15 +28,8 @@ async fn serves(of: &mut Jurisdiction, number: u8) -> Result<(), Broken> {
         .client(ADMIN, &NODES)?
         .build()
         .map_err(Broken::at("admin"))?;
-    let public = carnet_domain::bytes::signature::SecretKey::from_seed(&[number; 32]).public();
-    let add = Command::AddSigner {
-        public,
-        holder: carnet_domain::record::Holder::Office {
-            name: format!("customs/{number}"),
-        },
-        role: Role::Customs,
-        person: format!("desk-{number}"),
-    };
+    let key = carnet_domain::bytes::signature::SecretKey::from_seed(&[number; 32]);
+    let add = of.enrol_customs(&key, number);
     admin.submit_one(add).await.map_err(Broken::at("a write"))?;
     of.ready().await?;
     let here = &*of;

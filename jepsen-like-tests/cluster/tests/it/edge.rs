@@ -9,10 +9,10 @@ use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan, mode
 use carnet_cluster::patience::until;
 use carnet_cluster::programs;
 use carnet_cluster::workload::registration;
-use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::Holder;
+use carnet_domain::record::{Enrolment, Holder};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 use tokio::net::{TcpSocket, TcpStream};
@@ -93,16 +93,8 @@ async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broke
     let admin = registry.client(ADMIN, &NODES)?.build();
     let admin = admin.map_err(Broken::at("admin"))?;
     for number in 0..60 {
-        let public = SecretKey::from_seed(&[number; 32]).public();
-        let holder = Holder::Office {
-            name: format!("customs/{number}"),
-        };
-        let add = Command::AddSigner {
-            public,
-            holder,
-            role: Role::Customs,
-            person: format!("desk-{number}"),
-        };
+        let key = SecretKey::from_seed(&[number; 32]);
+        let add = registry.enrol_customs(&key, number);
         // A connection of its own for each: honest newcomers meet the flood, too.
         let newcomer = registry.client(ADMIN, &NODES)?.build();
         let newcomer = newcomer.map_err(Broken::at("a newcomer"))?;
@@ -183,12 +175,19 @@ fn enrol(number: u32, round: u32, at: u32) -> Command {
     for (place, part) in [number, round, at].into_iter().enumerate() {
         seed[place * 4..place * 4 + 4].copy_from_slice(&part.to_be_bytes());
     }
-    Command::AddSigner {
-        public: SecretKey::from_seed(&seed).public(),
+    let key = SecretKey::from_seed(&seed);
+    let enrolment = Enrolment {
+        public: key.public(),
         holder: Holder::Office {
             name: format!("customs/{number}"),
         },
         role: Role::Customs,
         person: "desk".into(),
+    };
+    let registry = Prefix::parse("XA").expect("a prefix");
+    Command::AddSigner {
+        proof: enrolment.sign(&registry, &key),
+        enrolment,
+        word: None,
     }
 }

@@ -77,16 +77,8 @@ fn a_struck_off_maker_registers_nothing_and_sells_nothing() {
 #[test]
 fn a_party_does_nothing_that_is_an_offices() {
     let mut a = Country::with_market("86");
-    let public = a.key("mallory").public();
     let commands = [
-        Command::AddSigner {
-            public,
-            holder: Holder::Office {
-                name: "customs/hq".into(),
-            },
-            role: Role::Customs,
-            person: "mallory".into(),
-        },
+        a.enrolment("mallory", a.office("customs"), Role::Customs, "mallory"),
         a.accreditation("0009"),
         a.approval("0001", "100009"),
         Command::SetModelStatus {

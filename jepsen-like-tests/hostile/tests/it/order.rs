@@ -187,15 +187,8 @@ fn market() -> Country {
     a.must("registrar", a.approval("0003", "100003"));
     let id = a.enterprise("0002");
     let public = a.key("retired").public();
-    a.must(
-        "registrar",
-        Command::AddSigner {
-            public,
-            holder: Holder::Enterprise { id },
-            role: Role::Owner,
-            person: "retired".into(),
-        },
-    );
+    let enrol = a.enrolment("retired", Holder::Enterprise { id }, Role::Owner, "retired");
+    a.must("registrar", enrol);
     a.must(
         "registrar",
         Command::RetireSigner {

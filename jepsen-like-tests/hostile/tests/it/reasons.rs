@@ -239,14 +239,9 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
         }
         Reason::SignerExists => {
             let mut a = market();
-            let public = a.key("maker").public();
             let id = a.enterprise("0001");
-            let command = Command::AddSigner {
-                public,
-                holder: Holder::Enterprise { id },
-                role: Role::Manufacturer,
-                person: "again".into(),
-            };
+            let holder = Holder::Enterprise { id };
+            let command = a.enrolment("maker", holder, Role::Manufacturer, "again");
             said(&mut a, "registrar", command)
         }
         Reason::ModelUnknown => {

@@ -116,14 +116,14 @@ fn a_key_enrolled_or_retired_within_a_run_counts_from_there() {
     let mut country = Country::with_market("86");
     country.session("registrar");
     let mut asked = registrations(&mut country, "maker", 1..6);
-    let enrol = Command::AddSigner {
-        public: country.key("second").public(),
-        holder: Holder::Enterprise {
+    let enrol = country.enrolment(
+        "second",
+        Holder::Enterprise {
             id: country.enterprise("0001"),
         },
-        role: Role::Manufacturer,
-        person: "second".into(),
-    };
+        Role::Manufacturer,
+        "second",
+    );
     asked.insert(0, country.request("registrar", &[enrol]));
     // The session is the maker's: the same party and subject, another key of it.
     let command = country.register(9);

@@ -62,6 +62,8 @@ pub mod tag {
     pub const ROBOT_KEY: &str = "carnet-robot-key/1";
     /// Commitment to the secret of a release of ownership.
     pub const RELEASE: &str = "carnet-release/1";
+    /// What a key signs to be enrolled, and what a key of the same enterprise signs for it.
+    pub const ENROLMENT: &str = "carnet-enrolment/1";
     /// Multiples of signatures that are checked together. Never signed or stored.
     pub const TOGETHER: &str = "carnet-together/1";
     /// What a registry knows, signed with its log key for its own verifiers.
@@ -76,7 +78,7 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 16] = [
+    pub const STRINGS: [&str; 17] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -89,6 +91,7 @@ pub mod tag {
         RECORD,
         ROBOT_KEY,
         RELEASE,
+        ENROLMENT,
         TOGETHER,
         PACK,
         SIEVE,

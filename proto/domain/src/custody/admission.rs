@@ -202,7 +202,9 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         let importer = Some(passage.importer.clone());
         (importer.clone(), importer.clone(), importer)
     } else {
-        (disclosed.owner, disclosed.holder, disclosed.importer)
+        // Who has it here answers for it here; at home the record of its holder stands.
+        let holder = Some(passage.importer.clone());
+        (disclosed.owner, holder, disclosed.importer)
     };
     // Who operates a resident at home is nobody's to say abroad: it may bring the robot in for repair.
     let (operator, scenario) = if resident {
@@ -278,9 +280,10 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         // A release is of the owner who gave it, and of where the record stood: it does not outlive a journey.
         pending: match here.pending {
             Pending::EndOfLife { .. } => here.pending,
-            Pending::Nothing {} | Pending::Released { .. } | Pending::Asked { .. } => {
-                Pending::Nothing {}
-            }
+            Pending::Nothing {}
+            | Pending::Released { .. }
+            | Pending::Asked { .. }
+            | Pending::Proposed { .. } => Pending::Nothing {},
         },
         // It lapses by itself, and whoever owns the robot by now answers it.
         desk_set_by: here.desk_set_by,

@@ -18,13 +18,13 @@ use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TI
 use crate::planted::{Planted, Sound};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
-use crate::record::offices::{Change, Offices, Profile};
+use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
     Agreement, Bundle, Genesis, OfficeOrder, Peer, Signed, Statement, Suspension, signed_by_roots,
 };
 use crate::record::registry::Registry;
 use crate::record::{Holder, Signer};
-use crate::rules::decide::has_twins;
+use crate::rules::decide::{enrolled, has_twins};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection, refuse};
 
@@ -80,6 +80,11 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     }
     if genesis.signers.iter().any(|first| first.person.is_empty()) {
         return Ok(refuse(Reason::Malformed, Detail::NoPerson {}));
+    }
+    for first in &genesis.signers {
+        if let Err(rejection) = fits_office(&first.holder, first.role) {
+            return Ok(refuse(rejection.reason, rejection.detail));
+        }
     }
     let registry = first_state(&genesis);
     let mut run = Run {
@@ -138,37 +143,28 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     })
 }
 
+/// Refuses a key that is none of an office, or of an office of another kind.
+fn fits_office(holder: &Holder, role: Role) -> Result<(), Rejection> {
+    match holder {
+        Holder::Office { name } if is_office_of(name, role) => Ok(()),
+        Holder::Office { .. } | Holder::Enterprise { .. } => {
+            let holder = holder.clone();
+            refuse(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder })
+        }
+    }
+}
+
 /// The record of a key after an order of the roots, which is about keys of offices alone.
 fn ordered(change: &Change, known: Option<Signer>, index: u64) -> Result<Signer, Rejection> {
     let key = change.key();
     match (change, known) {
         (Change::Add { .. }, Some(_)) => refuse(Reason::SignerExists, Detail::Key { key }),
-        (Change::Add { person, .. }, None) if person.is_empty() => {
+        (Change::Add { enrolment, .. }, None) if enrolment.person.is_empty() => {
             refuse(Reason::Malformed, Detail::NoPerson {})
         }
-        (
-            Change::Add {
-                public,
-                holder,
-                role,
-                person,
-            },
-            None,
-        ) => {
-            if role.is_enterprise() || !matches!(holder, Holder::Office { .. }) {
-                let (role, holder) = (*role, holder.clone());
-                return refuse(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder });
-            }
-            Ok(Signer {
-                id: key,
-                public: *public,
-                holder: holder.clone(),
-                role: *role,
-                person: person.clone(),
-                added: index,
-                retired: None,
-                compromised_after: None,
-            })
+        (Change::Add { enrolment, .. }, None) => {
+            fits_office(&enrolment.holder, enrolment.role)?;
+            Ok(enrolled(enrolment, index))
         }
         (Change::Retire { .. }, None) => refuse(Reason::SignerUnknown, Detail::Key { key }),
         (
@@ -312,6 +308,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         if has_twins(&keys) {
             return no(Reason::Malformed, Detail::Twice { what: Listed::Key });
+        }
+        for change in &order.changes {
+            if let Change::Add { enrolment, proof } = change
+                && !enrolment.is_signed(&self.registry.prefix, &enrolment.public, proof)
+            {
+                let key = enrolment.public.key_id();
+                return no(Reason::BadSignature, Detail::NotSignedBy { key });
+            }
         }
         let mut offices = self.registry.offices.clone();
         let mut events = Vec::new();

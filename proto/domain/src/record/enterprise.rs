@@ -72,6 +72,9 @@ pub struct Enterprise {
     pub status: EnterpriseStatus,
     /// Who answers for what it made once its accreditation is over.
     pub successor: Option<EnterpriseId>,
+    /// Whether it had a key, or was made owner or holder of a robot: from then on its keys take its own word, or two registrars.
+    /// Kept here alone, and in no leaf.
+    pub engaged: bool,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,
     /// Newest leaf.
@@ -86,6 +89,7 @@ crate::canonical_struct!(Enterprise @ 1 {
     valid_to,
     status,
     successor,
+    engaged,
     declared,
     head
 });

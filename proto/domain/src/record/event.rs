@@ -87,6 +87,8 @@ pub enum Effect {
     ClaimCleared(Prefix, Digest),
     /// An enterprise declared the end of another's robot.
     Declared(EnterpriseId),
+    /// An enterprise was made owner or holder of a robot, or got its first key.
+    Engaged(EnterpriseId),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -390,6 +392,7 @@ pub fn slots(event: &Event) -> Slots {
                 After::Enterprise(enterprise) => slots.set(
                     slot::MODEL,
                     &Enterprise {
+                        engaged: false,
                         declared: Daily::default(),
                         head: None,
                         ..enterprise.clone()

@@ -2,10 +2,10 @@
 //!
 //! Values only: what takes two admins is in `rules::decide::signers`.
 
-use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::signature::{KeyId, PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{Index, List, Maybe, Name, PROPOSALS_MAX, SUPERVISORS_MAX};
-use crate::record::{Actor, Holder, Signer};
+use crate::record::{Actor, Enrolment, Holder, Signer};
 use crate::rules::policy::Role;
 
 /// How seriously a registry takes its own offices; stands in its genesis for good.
@@ -39,19 +39,29 @@ crate::canonical_struct!(Supervisor {
     person: Name
 });
 
-/// What is proposed of a key that supervises.
+/// Whether a key of this role in an office takes two admins: it supervises, or is the desk of persons and of what the office
+/// owns.
+pub fn takes_two(role: Role) -> bool {
+    supervises(role) || role == Role::Customs
+}
+
+/// Whether an office is of a role: its name begins with it, as `customs/hamburg` does. So an office has keys of one role only,
+/// and one that is named otherwise owns what it owns without keys.
+pub fn is_office_of(name: &str, role: Role) -> bool {
+    let rest = name.strip_prefix(role.word());
+    let rest = rest.and_then(|rest| rest.strip_prefix('/'));
+    !role.is_enterprise() && rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// What is proposed of a key that takes two words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It is enrolled.
     Add {
-        /// The key.
-        public: PublicKey,
-        /// Whose.
-        holder: Holder,
-        /// In which role.
-        role: Role,
-        /// Whose hand it is in.
-        person: String,
+        /// Which, whose, as what.
+        enrolment: Enrolment,
+        /// The key's own signature for it.
+        proof: Signature,
     },
     /// It is retired.
     Retire {
@@ -62,7 +72,7 @@ pub enum Change {
     },
 }
 crate::canonical_variants!(Change {
-    1 => Add { public, holder, role, person: Name },
+    1 => Add { enrolment, proof },
     2 => Retire { public, compromised_after: Maybe<Index> },
 });
 
@@ -70,12 +80,14 @@ impl Change {
     /// The key that it is about.
     pub fn key(&self) -> KeyId {
         match self {
-            Self::Add { public, .. } | Self::Retire { public, .. } => public.key_id(),
+            Self::Add { enrolment, .. } => enrolment.public.key_id(),
+            Self::Retire { public, .. } => public.key_id(),
         }
     }
 }
 
-/// What one admin proposed, and another confirms by giving the same command.
+/// What one admin proposed of a key of an office, or one registrar of a key of an enterprise, and another confirms by giving the
+/// same command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     /// What.
@@ -117,6 +129,12 @@ impl Offices {
     pub fn proposal(&self, change: &Change, now: TimeMs) -> Option<&Proposal> {
         let mut open = self.proposals.iter().filter(|one| now <= one.until);
         open.find(|one| one.change == *change)
+    }
+
+    /// Whether a key is active in a role that supervises.
+    pub fn has(&self, role: Role, key: &KeyId) -> bool {
+        let mut supervisors = self.supervisors.iter();
+        supervisors.any(|one| one.key == *key && one.role == role)
     }
 
     /// How many different persons hold active keys of a role, without one key.

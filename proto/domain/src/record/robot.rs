@@ -108,6 +108,15 @@ pub enum Pending {
         /// On what terms.
         release: Release,
     },
+    /// An office acts in somebody's place, which takes two persons: the first has given its word.
+    Proposed {
+        /// Digest of the action: the second person gives the same one.
+        act: Digest,
+        /// Who gave the first word.
+        by: Actor,
+        /// It expires then.
+        until: TimeMs,
+    },
     /// Ownership was asked for.
     Asked {
         /// On what terms it was released.
@@ -123,6 +132,7 @@ crate::canonical_variants!(Pending {
     1 => EndOfLife { outcome, by, certificate },
     3 => Released { release },
     4 => Asked { release, owner, by },
+    5 => Proposed { act, by, until },
 });
 
 /// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],

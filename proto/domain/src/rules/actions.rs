@@ -360,9 +360,9 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::RetireEnterpriseSigner
         | Deed::ApproveModel
         | Deed::ClearClaim => row!(to(&[Registrar], OFFICE)),
-        Deed::AddOfficeSigner | Deed::RetireOfficeSigner | Deed::WithdrawProposal => {
-            row!(to(&[Admin], OFFICE))
-        }
+        Deed::AddOfficeSigner | Deed::RetireOfficeSigner => row!(to(&[Admin], OFFICE)),
+        // Of an office's key an admin's, of an enterprise's a registrar's: each its own.
+        Deed::WithdrawProposal => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetModelStatus => row!(to(&[Registrar, Regulator], OFFICE)),
         Deed::Reserve => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),
         Deed::Register => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),

@@ -8,12 +8,13 @@ use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
     Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
-    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
+    MODELS_OF_RECALL_MAX, Maybe, PARTS_MAX, ROLES_MAX, Sequence,
 };
 pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::{
-    AgreementRef, ApprovalStatus, Asking, BodyName, Desk, EnterpriseStatus, Firmware, Holder,
+    AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
+    Word,
 };
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
@@ -418,14 +419,12 @@ pub enum Command {
     },
     /// Enrols a signing key.
     AddSigner {
-        /// The key.
-        public: PublicKey,
-        /// Whose.
-        holder: Holder,
-        /// In which role.
-        role: Role,
-        /// Whose hand it is in: a name or a commitment; of an office never empty.
-        person: String,
+        /// Which, whose, as what.
+        enrolment: Enrolment,
+        /// The key's own signature for it.
+        proof: Signature,
+        /// The word of the enterprise, where it had a key before; without it two registrars are needed.
+        word: Option<Word>,
     },
     /// Retires a signing key.
     RetireSigner {
@@ -616,7 +615,7 @@ pub enum Command {
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
-    3 => AddSigner { public, holder, role, person: Name },
+    3 => AddSigner { enrolment, proof, word },
     4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },

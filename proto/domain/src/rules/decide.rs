@@ -21,7 +21,7 @@ use crate::record::{
     Actor, ApprovalStatus, Daily, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model,
     ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
 };
-use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, judge};
+use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, TRADERS, judge};
 use crate::rules::command::Command;
 use crate::rules::parties::{
     are_two, relations, relations_of_owner, standing_of, stands_for, to_maker,
@@ -36,6 +36,7 @@ use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;
 pub use signers::PROPOSAL_TIME;
+pub(crate) use signers::enrolled;
 
 /// Why there are no events: a lawful "no", or the medium failed.
 #[derive(Debug)]
@@ -252,12 +253,13 @@ impl Context<'_> {
         stands_for(self.me(), &self.signer.holder, party).is_some()
     }
 
-    /// Whether somebody of this registry may act for a party now. Of an office it is not known here whether anybody signs for
+    /// Whether somebody of this registry may act for a party now, in one of `roles`. Of an office it is not known here whether anybody signs for
     /// it, so that a registrar stands in for it with a reason as for one that may act no more.
     pub(crate) fn acts<L: Ledger>(
         &self,
         ledger: &L,
         party: &Party,
+        roles: &[Role],
     ) -> Result<bool, Stop<L::Fault>> {
         let id = match party {
             Party::Enterprise { id } => id,
@@ -272,9 +274,8 @@ impl Context<'_> {
             Party::Office { .. } => return Ok(false),
         };
         let known = ledger.enterprise(id).or_fault()?;
-        // In a role that owns or sells: one that was narrowed to others owns what nobody signs for.
         Ok(known.is_some_and(|known| {
-            standing_of(&known, self.now) == Standing::Good && is_one_of(&known, PARTIES)
+            standing_of(&known, self.now) == Standing::Good && is_one_of(&known, roles)
         }))
     }
 
@@ -286,7 +287,12 @@ impl Context<'_> {
         robot: &Robot,
         party: &Party,
     ) -> Result<(), Stop<L::Fault>> {
-        if !self.acts(ledger, party)? {
+        // In a role in which it could: one that was narrowed to others has what nobody signs for.
+        let roles = match deed {
+            Deed::Stock => TRADERS,
+            _ => PARTIES,
+        };
+        if !self.acts(ledger, party, roles)? {
             return Ok(());
         }
         let detail = Detail::NoRelation {
@@ -367,16 +373,14 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             succeed_enterprise(ledger, cx, command, id, successor)
         }
         Command::AddSigner {
-            public,
-            holder,
-            role,
-            person,
+            enrolment,
+            proof,
+            word,
         } => {
             let new = NewSigner {
-                public,
-                holder,
-                role: *role,
-                person,
+                enrolment,
+                proof,
+                word: word.as_ref(),
             };
             signers::add(ledger, cx, command, &new)
         }
@@ -542,6 +546,7 @@ fn accredit<L: Ledger>(
         valid_to: a.to,
         status: EnterpriseStatus::Active,
         successor: None,
+        engaged: false,
         declared: Daily::default(),
         head: None,
     };
@@ -868,6 +873,28 @@ fn clear_claim<L: Ledger>(
     }
     let event = Event::new(Kind::Incident, command, after);
     Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
+}
+
+/// The enterprises of ours that a change made owner or holder of a robot, and that were party to nothing before.
+pub(crate) fn engaged<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    before: Option<&Robot>,
+    after: &Robot,
+) -> Result<Vec<Effect>, Stop<L::Fault>> {
+    let of = |robot: &Robot| [robot.owner.clone(), robot.holder.clone()];
+    let known = before.map(of).unwrap_or_default();
+    let mut found = Vec::new();
+    for party in of(after).into_iter().filter(|party| !known.contains(party)) {
+        if let Some(Party::Enterprise { id }) = party
+            && id.prefix() == cx.me()
+            && let Some(enterprise) = ledger.enterprise(&id).or_fault()?
+            && !enterprise.engaged
+        {
+            found.push(Effect::Engaged(id));
+        }
+    }
+    Ok(found)
 }
 
 /// The robot with this code, or a refusal.

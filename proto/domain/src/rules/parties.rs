@@ -9,7 +9,7 @@ use crate::bytes::time::TimeMs;
 use crate::record::offices::Offices;
 use crate::record::registry::Registry;
 use crate::record::{
-    Actor, Declared, Desk, Enterprise, EnterpriseStatus, Hold, Holder, Party, Pending, Robot,
+    Actor, Declared, Desk, Enterprise, EnterpriseStatus, Hold, Holder, Party, Pending, Robot, Stay,
 };
 use crate::rules::actions::{Relation, Standing};
 use crate::rules::policy::{Role, is_authority};
@@ -43,10 +43,12 @@ pub fn relations(here: Prefix, holder: &Holder, robot: &Robot) -> Vec<Relation> 
     gathered(here, holder, robot, &robot.holder)
 }
 
-/// As [`relations`], of what is the owner's to do: where there is an owner, who merely holds it is nothing.
+/// As [`relations`], of what is the owner's to do: where there is an owner, who merely holds it is nothing. Nor is who has a
+/// robot for a time that stands in stock elsewhere.
 pub fn relations_of_owner(here: Prefix, holder: &Holder, robot: &Robot) -> Vec<Relation> {
     let held_by = match robot.owner {
         Some(_) => &None,
+        None if matches!(robot.stay, Stay::Guest { .. }) => &None,
         None => &robot.holder,
     };
     gathered(here, holder, robot, held_by)
@@ -95,7 +97,7 @@ fn gathered(
 
 fn is_pending(holder: &Holder, pending: &Pending) -> bool {
     match pending {
-        Pending::Nothing {} => false,
+        Pending::Nothing {} | Pending::Proposed { .. } => false,
         Pending::EndOfLife { by, .. } | Pending::Asked { by, .. } => by.holder == *holder,
         Pending::Released { release } => release.by.holder == *holder,
     }

@@ -1395,13 +1395,10 @@ fn a_release_does_not_outlive_a_journey() {
     assert_eq!(robot(&a, &code).pending, Pending::Nothing {});
 }
 
-/// A guest that came to be repaired is repaired by who brought it in, and by nobody else.
+/// A guest is worked on by who has it here, and by nobody else: for repair that is a workshop.
 #[test]
-fn a_guest_is_repaired_by_who_brought_it_in_for_it() {
-    for (purpose, repairs) in [
-        (Purpose::RepairAndReturn, true),
-        (Purpose::Exhibition, false),
-    ] {
+fn a_guest_is_worked_on_by_who_has_it_here() {
+    for purpose in [Purpose::RepairAndReturn, Purpose::Exhibition] {
         let (mut a, mut b) = two();
         let code = a.code(1);
         bring(&mut a, &mut b, code, 1, purpose);
@@ -1415,21 +1412,40 @@ fn a_guest_is_repaired_by_who_brought_it_in_for_it() {
         else {
             panic!("an admission");
         };
-        let importer = PartyName::Enterprise {
-            id: b.enterprise("0001"),
-        };
-        let admit = Command::Admit {
+        let admit = |id| Command::Admit {
             transfer,
-            place,
-            importer,
-            documents,
+            place: place.clone(),
+            importer: PartyName::Enterprise { id },
+            documents: documents.clone(),
             countersignature,
         };
+        crate::owners::accredit(&mut b, "0006", &[Role::Declarant]);
+        if purpose == Purpose::RepairAndReturn {
+            let forwarder = admit(b.enterprise("0006"));
+            check(&mut b, "customs", forwarder, "EnterpriseLacksRole: …");
+        }
+        let admit = admit(b.enterprise("0001"));
         b.must("customs", admit);
         let report = sha256(&[b"report"]);
         let repair = on(code, Action::Repair { report });
-        let said = if repairs { "done" } else { "NotYours: …" };
-        check(&mut b, "service", repair, said);
+        check(&mut b, "rival", repair.clone(), "NotYours: …");
+        check(&mut b, "service", repair, "done");
+        // Who has it here for a time ends nothing that is another's.
+        let declared = on(
+            code,
+            Action::DeclareEndOfLife {
+                outcome: EndOfLife::Scrapped,
+                certificate: sha256(&[b"certificate"]),
+            },
+        );
+        b.must("recycler", declared);
+        let confirm = on(
+            code,
+            Action::ConfirmEndOfLife {
+                certificate: sha256(&[b"certificate"]),
+            },
+        );
+        check(&mut b, "importer", confirm, "NotYours: …");
     }
 }
 

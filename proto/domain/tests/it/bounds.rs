@@ -845,16 +845,12 @@ fn agreements_that_ran_out_make_way_and_others_are_counted() {
 fn an_office_name_that_fits_makes_a_setter_that_fits() {
     let mut a = Country::with_market("86");
     a.must("maker", a.register(1));
-    let public = a.key("far").public();
+    let begins = "regulator/";
     let holder = Holder::Office {
-        name: "o".repeat(NAME_BYTES_MAX),
+        name: format!("{begins}{}", "o".repeat(NAME_BYTES_MAX - begins.len())),
     };
-    let enrol = Command::AddSigner {
-        public,
-        holder,
-        role: carnet_domain::rules::policy::Role::Regulator,
-        person: "far".into(),
-    };
+    let role = carnet_domain::rules::policy::Role::Regulator;
+    let enrol = a.enrolment("far", holder, role, "far");
     a.must("admin", enrol.clone());
     a.must("admin-2", enrol);
     let hold = Command::SetHold {

@@ -1089,7 +1089,7 @@ fn the_rest_of_a_request_is_judged_when_it_is_executed() {
     assert_eq!(late.registry().tree.size(), size);
     // The key was retired meanwhile.
     let mut retired = a.clone();
-    retired.enrol_office("registrar-2", "registrar-2", Role::Registrar);
+    retired.enrol_office("registrar-2", "registrar", Role::Registrar);
     let before = retired.registry().tree.size();
     let retire = Command::RetireSigner {
         public: retired.key("registrar").public(),
@@ -1479,11 +1479,13 @@ fn a_third_country_takes_no_part_in_a_transfer_between_two_others() {
 
 #[test]
 fn supervisors_and_proposals_are_counted() {
-    let enrol = |x: &Country, number: usize| Command::AddSigner {
-        public: x.key(&format!("regulator-{number}")).public(),
-        holder: x.office("regulator"),
-        role: Role::Regulator,
-        person: format!("person-{number}"),
+    let enrol = |x: &Country, number: usize| {
+        x.enrolment(
+            &format!("regulator-{number}"),
+            x.office("regulator"),
+            Role::Regulator,
+            &format!("person-{number}"),
+        )
     };
     let mut a = Country::with_market("86");
     for number in a.registry().offices.supervisors.len()..SUPERVISORS_MAX {

@@ -2,6 +2,7 @@
 
 mod accreditation;
 mod actions;
+mod alone;
 mod arrival;
 mod authority;
 mod border;

@@ -47,14 +47,14 @@ pub(crate) fn accredit(x: &mut Country, code: &str, roles: &[Role]) {
 
 fn enrol(x: &mut Country, code: &str, role: Role) {
     let name = format!("{code}-{}", role.word());
-    let add = Command::AddSigner {
-        public: x.key(&name).public(),
-        holder: Holder::Enterprise {
+    let add = x.enrolment(
+        &name,
+        Holder::Enterprise {
             id: x.enterprise(code),
         },
         role,
-        person: name,
-    };
+        &name,
+    );
     x.must("registrar", add);
 }
 
@@ -252,7 +252,9 @@ fn stock_is_moved_by_who_has_it_and_for_who_may_act_no_more() {
     let at_owner = to(&x, "0006");
     check(&mut x, "dealer", at_owner, "EnterpriseLacksRole: …");
     strike(&mut x, EnterpriseStatus::StruckOff);
-    check(&mut x, "registrar", moved, "done");
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    check(&mut x, "registrar", moved.clone(), "done");
+    check(&mut x, "registrar-2", moved, "done");
     let owner = PartyName::from(person());
     check(&mut x, "0005-dealer", on(Action::Sell { owner }), "done");
 }

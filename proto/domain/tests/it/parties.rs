@@ -36,14 +36,7 @@ fn sold() -> Country {
     let mut x = Country::with_market("86");
     let id = x.enterprise("0003");
     for (name, role) in STRANGERS {
-        let public = x.key(name).public();
-        let holder = Holder::Enterprise { id };
-        let enrol = Command::AddSigner {
-            public,
-            holder,
-            role,
-            person: name.into(),
-        };
+        let enrol = x.enrolment(name, Holder::Enterprise { id }, role, name);
         x.must("registrar", enrol);
     }
     x.must("maker", x.register(1));
@@ -737,14 +730,14 @@ fn who_operated_as_the_old_owner_does_no_longer() {
 fn recycler(x: &mut Country, code: &str) -> String {
     x.must("registrar", x.accreditation(code));
     let name = format!("{code}-recycler");
-    let enrol = Command::AddSigner {
-        public: x.key(&name).public(),
-        holder: Holder::Enterprise {
+    let enrol = x.enrolment(
+        &name,
+        Holder::Enterprise {
             id: x.enterprise(code),
         },
-        role: Role::Recycler,
-        person: name.clone(),
-    };
+        Role::Recycler,
+        &name,
+    );
     x.must("registrar", enrol);
     name
 }

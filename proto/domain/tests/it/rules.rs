@@ -263,7 +263,9 @@ fn an_enterprise_that_is_suspended_or_out_of_time_does_nothing() {
     );
     let stock = act(&x, 1, samples::stock_at_dealer(&x));
     check(&mut x, "maker", stock.clone(), "ActorNotInStanding…");
-    x.must("registrar", stock);
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.must("registrar", stock.clone());
+    x.must("registrar-2", stock);
     let sale = act(&x, 1, sell());
     check(
         &mut x,
@@ -719,20 +721,11 @@ fn a_recall_names_approved_models_of_its_maker() {
 #[test]
 fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
     let mut x = market();
-    let public = x.key("new").public();
-    let office = Command::AddSigner {
-        public,
-        holder: x.office("customs"),
-        role: Role::Customs,
-        person: "new".into(),
-    };
-    let of_enterprise = |role| Command::AddSigner {
-        public,
-        holder: Holder::Enterprise {
-            id: Country::unborn("86").enterprise("0001"),
-        },
-        role,
-        person: "new".into(),
+    let office = x.enrolment("new", x.office("customs"), Role::Customs, "new");
+    let here = Country::unborn("86");
+    let of_enterprise = |role| {
+        let id = here.enterprise("0001");
+        here.enrolment("new", Holder::Enterprise { id }, role, "new")
     };
     check(
         &mut x,
@@ -753,6 +746,7 @@ fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
         "RoleNotAllowed…",
     );
     check(&mut x, "admin", office.clone(), "done");
+    check(&mut x, "admin-2", office.clone(), "done");
     check(&mut x, "admin", office, "SignerExists…");
     let retire = Command::RetireSigner {
         public: x.key("maker").public(),

@@ -141,12 +141,7 @@ fn nobody_is_named_who_is_outside_an_accreditation() {
             note: "knee".into(),
             workshop: Some(id),
         };
-        let enrol = Command::AddSigner {
-            public: x.key("new").public(),
-            holder: Holder::Enterprise { id },
-            role: Role::Manufacturer,
-            person: "new".into(),
-        };
+        let enrol = x.enrolment("new", Holder::Enterprise { id }, Role::Manufacturer, "new");
         let at_maker = Action::Stock { at: Some(id) };
         let of_maker: [(&str, Command); 6] = [
             ("registrar", x.approval("0001", "100003")),
@@ -209,12 +204,7 @@ fn somebody_stands_in_for_an_enterprise_outside_its_accreditation() {
 fn nobody_is_named_as_what_they_are_not_accredited_for() {
     let x = stocked();
     let id = x.enterprise("0001");
-    let enrol = Command::AddSigner {
-        public: x.key("new").public(),
-        holder: Holder::Enterprise { id },
-        role: Role::Manufacturer,
-        person: "new".into(),
-    };
+    let enrol = x.enrolment("new", Holder::Enterprise { id }, Role::Manufacturer, "new");
     let sell = |owner: &str| Action::Sell {
         owner: party(&x, owner),
     };

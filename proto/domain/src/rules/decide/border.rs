@@ -3,7 +3,7 @@
 
 use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::no_request;
-use super::{Context, Decided, OrFault, Stop, is_one_of, known, no};
+use super::{Context, Decided, OrFault, Stop, engaged, is_one_of, known, no};
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
@@ -17,7 +17,7 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{AgreementRef, Fitting, Party, PartyName, Robot, Stay, key_identity};
-use crate::rules::actions::{Deed, PARTIES, TRADERS};
+use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::policy::Role;
@@ -718,6 +718,13 @@ pub(super) fn admit<L: Ledger>(
         _ => Role::ALL,
     };
     let importer = cx.party(ledger, importer, roles)?;
+    if let (Purpose::RepairAndReturn, Party::Enterprise { id }) = (transfer.purpose, &importer)
+        && here.stay != (Stay::Resident {})
+        && id.prefix() == cx.me()
+    {
+        // Nobody else works on it while it is here.
+        cx.can_act(ledger, id, WORKSHOPS)?;
+    }
     let trades = match &importer {
         Party::Enterprise { id } => ledger.enterprise(id).or_fault()?,
         Party::Office { .. } | Party::Person { .. } => None,
@@ -732,6 +739,7 @@ pub(super) fn admit<L: Ledger>(
     };
     let removed: Vec<Digest> = here.parts.iter().map(|part| part.identity).collect();
     let here = admitted(passage, here, disclosed);
+    let engages = engaged(ledger, cx, None, &here)?;
     let fitted: Vec<Digest> = fitted_in(&here);
     let mut parts = Vec::new();
     for identity in removed.iter().filter(|part| !fitted.contains(part)) {
@@ -762,6 +770,7 @@ pub(super) fn admit<L: Ledger>(
     let after = After::Robot(Box::new(here));
     let mut event = step_event(command, after, link, TimeMs(0), place, transfer, cx.now);
     event.effects.extend(parts);
+    event.effects.extend(engages);
     Ok(alarms.into_iter().chain([event]).collect())
 }
 

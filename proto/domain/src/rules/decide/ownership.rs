@@ -8,15 +8,17 @@
 
 use super::{Context, Stop, no};
 use crate::bytes::code::Code;
-use crate::bytes::digest::Digest;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Asking, Desk, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret, Robot,
-    release_commitment,
+    Asking, Desk, Hold, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret,
+    Robot, release_commitment,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS};
-use crate::rules::lifecycle::{ActionKind, State};
+use crate::rules::command::Action;
+use crate::rules::lifecycle::{ActionKind, HoldKind, State};
 use crate::rules::parties::{are_two, stands_for};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Reason};
@@ -43,6 +45,39 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
     }
 }
 
+/// How long the first of two words in somebody's place waits for the second.
+const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
+
+/// Whether an office's act in somebody's place has its second word: the same action by another person, while the first is still
+/// a registrar. The first word is kept, and changes nothing.
+pub(super) fn second_word<F>(
+    cx: &Context<'_>,
+    after: &mut Robot,
+    action: &Action,
+) -> Result<bool, Stop<F>> {
+    no_request(after, cx.now)?;
+    let act = sha256(&[&action.to_bytes()]);
+    if let Pending::Proposed {
+        act: first,
+        by,
+        until,
+    } = &after.pending
+        && *first == act
+        && cx.now <= *until
+        && cx.registry.offices.has(Role::Registrar, &by.key)
+    {
+        cx.second_to(by)?;
+        after.pending = Pending::Nothing {};
+        return Ok(true);
+    }
+    after.pending = Pending::Proposed {
+        act,
+        by: cx.side(),
+        until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),
+    };
+    Ok(false)
+}
+
 /// The new owner holds it too; who operated it as the old owner does no longer.
 pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
     let same = |operator: &Party| robot.owner.as_ref().is_some_and(|owner| owner.is(operator));
@@ -50,6 +85,10 @@ pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
         robot.operator = None;
     }
     robot.desk_set_by = None;
+    // What the old owner's side held is not the new one's.
+    let of_owner =
+        |hold: &Hold| hold.kind == HoldKind::OwnerHold && hold.setter.role == Role::Owner;
+    robot.holds.retain(|hold| !of_owner(hold));
     robot.holder = Some(owner.clone());
     robot.owner = Some(owner);
     robot.pending = Pending::Nothing {};
@@ -273,12 +312,25 @@ fn in_time<F>(cx: &Context<'_>, release: &Release) -> Result<(), Stop<F>> {
     Ok(())
 }
 
-pub(super) fn approve<F>(cx: &Context<'_>, after: &mut Robot) -> Result<(), Stop<F>> {
+pub(super) fn approve<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    after: &mut Robot,
+) -> Result<(), Stop<L::Fault>> {
     let Pending::Asked { release, owner, by } = &after.pending else {
         return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
     };
     in_time(cx, release)?;
     cx.second_to(by)?;
+    // Where the owner's side may approve, no office does: but what was given in its place, by a desk that an office chose, or
+    // by one desk to itself.
+    let for_office = is_in_place(cx, after, release) || after.desk_set_by.is_some();
+    let for_office = for_office || !are_two(&release.by, by);
+    if let Some(owner) = after.owner.as_ref().filter(|owner| !cx.is_side_of(owner))
+        && !for_office
+    {
+        cx.in_place_of(ledger, Deed::ApproveOwnership, after, owner)?;
+    }
     // What was released in the owner's place takes a third: who released it does not also give it.
     if is_in_place(cx, after, release) {
         cx.second_to(&release.by)?;
@@ -302,7 +354,7 @@ pub(super) fn end<F>(
     let (release, asked_by) = match &after.pending {
         Pending::Released { release } => (release, None),
         Pending::Asked { release, by, .. } => (release, Some(by)),
-        Pending::Nothing {} | Pending::EndOfLife { .. } => {
+        Pending::Nothing {} | Pending::EndOfLife { .. } | Pending::Proposed { .. } => {
             return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
         }
     };

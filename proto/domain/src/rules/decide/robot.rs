@@ -3,8 +3,8 @@
 use super::border::{Yielding, issuer_annuls, stay_allows};
 use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::{self, Offered, no_request};
-use super::{Context, Decided, OrFault, Stop, answers_for, known, no, standing};
-use crate::bytes::code::{Code, EnterpriseId};
+use super::{Context, Decided, OrFault, Stop, answers_for, engaged, known, no, standing};
+use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
@@ -328,7 +328,13 @@ pub(super) fn register<L: Ledger>(
         .into_iter()
         .chain(robot.parts.iter().map(|part| part.identity))
         .collect();
+    // Who registers its own has a key.
+    let engages = match cx.signer.holder {
+        Holder::Office { .. } => engaged(ledger, cx, None, &robot)?,
+        Holder::Enterprise { .. } => Vec::new(),
+    };
     let mut event = Event::new(Kind::Register, command, After::Robot(Box::new(robot)));
+    event.effects = engages;
     event.link = Some(LinkWritten {
         link: Link::register(cx.me()),
         deadline: TimeMs(0),
@@ -616,10 +622,14 @@ pub(super) fn act<L: Ledger>(
         Action::Stock { at } => {
             // A registrar moves the stock of one who may not.
             let whose = robot.owner.as_ref().or(robot.holder.as_ref());
+            let mut is_settled = true;
             if let Some(whose) = whose.filter(|whose| !cx.is_side_of(whose)) {
                 cx.in_place_of(ledger, deed, &robot, whose)?;
+                is_settled = ownership::second_word(cx, &mut after, action)?;
             }
-            if let Some(id) = at {
+            if !is_settled {
+                after.state = robot.state;
+            } else if let Some(id) = at {
                 after.holder = Some(Party::Enterprise { id: *id });
             }
         }
@@ -680,7 +690,7 @@ pub(super) fn act<L: Ledger>(
             desk,
             reason,
         } => ownership::change_desk(cx, &mut after, person, desk, reason)?,
-        Action::ApproveOwnership {} => ownership::approve(cx, &mut after)?,
+        Action::ApproveOwnership {} => ownership::approve(ledger, cx, &mut after)?,
         Action::EndOwnershipRequest { end, .. } => ownership::end(cx, &mut after, *end)?,
         Action::DeclareEndOfLife {
             outcome,
@@ -719,6 +729,12 @@ pub(super) fn act<L: Ledger>(
             let parts = robot.parts.iter();
             effects.extend(parts.map(|part| Effect::Part(part.identity, None)));
         }
+        // What has an owner already is not one registrar's to end.
+        Action::Annul { .. }
+            if robot.owner.is_some() && !ownership::second_word(cx, &mut after, action)? =>
+        {
+            after.state = robot.state;
+        }
         Action::Annul { .. } => {
             effects.extend(
                 robot
@@ -749,6 +765,7 @@ pub(super) fn act<L: Ledger>(
         Action::RecordIncident { .. } => Kind::Incident,
         _ => Kind::LifeCycle,
     };
+    effects.extend(engaged(ledger, cx, Some(&robot), &after)?);
     let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
     event.effects = effects;
     event.corrects = corrects;
@@ -1036,6 +1053,11 @@ pub(super) fn set_hold<L: Ledger>(
     Ok(vec![event])
 }
 
+/// Whether a hold is one that the owner's side set here: it is the owner's, not the desk's that signed.
+fn is_owners(me: Prefix, hold: &Hold) -> bool {
+    hold.kind == HoldKind::OwnerHold && hold.setter.role == Role::Owner && hold.setter.prefix == me
+}
+
 pub(super) fn lift_hold<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -1048,7 +1070,19 @@ pub(super) fn lift_hold<L: Ledger>(
     let robot = known(ledger, code)?;
     cx.allow_on(Deed::LiftHold, &robot)?;
     let (me, actor) = (cx.me(), cx.actor());
-    let own = |hold: &Hold| hold.kind == kind && hold.setter == actor;
+    // An owner's hold is the owner's, whoever signs for it by now; where nobody may, a registrar's, with a reason.
+    let of_owner = |hold: &Hold| is_owners(me, hold) && hold.kind == kind;
+    let (mut stands_for, mut in_place) = (false, false);
+    if let Some(owner) = robot
+        .owner
+        .as_ref()
+        .filter(|_| robot.holds.iter().any(of_owner))
+    {
+        stands_for = cx.is_side_of(owner) && cx.signer.role == Role::Owner;
+        in_place = cx.signer.role == Role::Registrar && !cx.acts(ledger, owner, &[Role::Owner])?;
+    }
+    let own =
+        |hold: &Hold| hold.kind == kind && hold.setter == actor || stands_for && of_owner(hold);
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
     // Its setter lifts it wherever the robot is by now, and whatever its record here still says.
     if !abroad {
@@ -1064,6 +1098,12 @@ pub(super) fn lift_hold<L: Ledger>(
         after.holds.retain(|hold| !own(hold));
     }
     let stood = after.holds.len() < before.len();
+    if !stood && !abroad && in_place {
+        after.holds.retain(|hold| !of_owner(hold));
+        if reason.trim().is_empty() {
+            return no(Reason::ReasonMissing, Detail::Hold { kind });
+        }
+    }
     if !stood && !abroad && lifts_others(cx.signer.role, kind) {
         after.holds.retain(|hold| hold.kind != kind);
         if after.holds.len() < before.len() && reason.trim().is_empty() {

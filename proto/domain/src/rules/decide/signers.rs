@@ -2,17 +2,21 @@
 //!
 //! A key of an admin, registrar or regulator is added and retired by two admins of different persons, unless the registry is
 //! a sandbox: the first command is a proposal, which expires; the same command by the other person is its confirmation. The
-//! last key of such a role is never retired, nor are the admins ever one person.
+//! last key of such a role is never retired, nor are the admins ever one person. A key of customs, who are desks, is added by
+//! two admins too.
+//!
+//! The first key of an enterprise is a registrar's to enrol. Once it may act, or is party to a robot, its further keys take its
+//! own word, by a key that it has, or a second registrar: nobody becomes its hand alone.
 
 use super::{Context, Decided, OrFault, Stop, no, standing};
-use crate::bytes::signature::PublicKey;
+use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::SUPERVISORS_MAX;
 use crate::log::leaf::Kind;
-use crate::record::event::{After, Event};
+use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
-use crate::record::offices::{Change, Profile, Proposal, supervises};
-use crate::record::{Holder, Signer};
+use crate::record::offices::{Change, Profile, Proposal, is_office_of, supervises, takes_two};
+use crate::record::{Enrolment, Holder, Signer, Word};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::parties::are_two;
@@ -24,10 +28,9 @@ pub const PROPOSAL_TIME: DurationMs = DurationMs::from_days(7);
 
 /// A key as a command enrols it.
 pub(super) struct NewSigner<'a> {
-    pub(super) public: &'a PublicKey,
-    pub(super) holder: &'a Holder,
-    pub(super) role: Role,
-    pub(super) person: &'a str,
+    pub(super) enrolment: &'a Enrolment,
+    pub(super) proof: &'a Signature,
+    pub(super) word: Option<&'a Word>,
 }
 
 pub(super) fn add<L: Ledger>(
@@ -36,7 +39,10 @@ pub(super) fn add<L: Ledger>(
     command: &Command,
     new: &NewSigner<'_>,
 ) -> Decided<L::Fault> {
-    let (role, holder) = (new.role, new.holder);
+    let enrolment = new.enrolment;
+    let (role, holder) = (enrolment.role, &enrolment.holder);
+    let id = enrolment.public.key_id();
+    let vouched = vouched(ledger, cx, new)?;
     // Offices are the administrator's, enterprises the registrar's.
     let (deed, fits) = match holder {
         Holder::Office { .. } => (Deed::AddOfficeSigner, !role.is_enterprise()),
@@ -52,7 +58,8 @@ pub(super) fn add<L: Ledger>(
             },
         );
     }
-    match holder {
+    let mut engages = None;
+    let at_once = match holder {
         Holder::Enterprise { id } => {
             let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
                 return no(Reason::EnterpriseUnknown, Detail::Enterprise { id: *id });
@@ -64,42 +71,82 @@ pub(super) fn add<L: Ledger>(
                     Detail::NotAccreditedAs { id: *id, role },
                 );
             }
+            engages = (!enterprise.engaged).then_some(*id);
+            // Who may act is asked: else whoever enrols a key of it sells what it owns.
+            vouched || engages.is_some()
         }
         // Two people of an office are told apart by name.
-        Holder::Office { .. } if new.person.is_empty() => {
+        Holder::Office { .. } if enrolment.person.is_empty() => {
             return no(Reason::Malformed, Detail::NoPerson {});
         }
         // An office is of one kind: a key of another would be its desk, and the owner of what it owns.
-        Holder::Office { name } if is_of_another(name, role) => {
+        Holder::Office { name } if !is_office_of(name, role) => {
             let holder = holder.clone();
             return no(Reason::RoleNotAllowed, Detail::NoRoleOf { role, holder });
         }
-        Holder::Office { .. } => {}
-    }
-    let id = new.public.key_id();
+        Holder::Office { .. } => !takes_two(role),
+    };
     if ledger.signer(&id).or_fault()?.is_some() {
         return no(Reason::SignerExists, Detail::Key { key: id });
     }
-    let signer = Signer {
-        id,
-        public: *new.public,
-        holder: holder.clone(),
-        role,
-        person: new.person.to_owned(),
-        added: cx.next_leaf,
-        retired: None,
-        compromised_after: None,
-    };
+    let signer = enrolled(enrolment, cx.next_leaf);
     if supervising(&signer) && cx.registry.offices.supervisors.len() >= SUPERVISORS_MAX {
         return full(Counted::Supervisors, SUPERVISORS_MAX);
     }
     let change = Change::Add {
-        public: *new.public,
-        holder: holder.clone(),
-        role,
-        person: new.person.to_owned(),
+        enrolment: enrolment.clone(),
+        proof: *new.proof,
     };
-    settled(cx, command, signer, change)
+    let mut events = settled(cx, command, signer, change, at_once)?;
+    if let Some(event) = events.last_mut() {
+        event.effects.extend(engages.map(Effect::Engaged));
+    }
+    Ok(events)
+}
+
+/// The record of a key that is enrolled at a leaf.
+pub(crate) fn enrolled(enrolment: &Enrolment, index: u64) -> Signer {
+    Signer {
+        id: enrolment.public.key_id(),
+        public: enrolment.public,
+        holder: enrolment.holder.clone(),
+        role: enrolment.role,
+        person: enrolment.person.clone(),
+        added: index,
+        retired: None,
+        compromised_after: None,
+    }
+}
+
+/// Refuses a key that did not sign for its own enrolment: nobody uses up the key of another. And whether its enterprise gives
+/// its word for it, by a key that is active.
+fn vouched<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    new: &NewSigner<'_>,
+) -> Result<bool, Stop<L::Fault>> {
+    let (enrolment, me) = (new.enrolment, cx.me());
+    let of = |key| Detail::NotSignedBy { key };
+    if let Some(word) = new.word {
+        let key = word.key;
+        let known = ledger.signer(&key).or_fault()?;
+        let is_of_it = |known: &Signer| {
+            known.holder == enrolment.holder && matches!(known.holder, Holder::Enterprise { .. })
+        };
+        let Some(known) = known.filter(is_of_it) else {
+            return no(Reason::SignerUnknown, Detail::Key { key });
+        };
+        if known.retired.is_some() || known.compromised_after.is_some() {
+            return no(Reason::SignerNotActive, Detail::Key { key });
+        }
+        if !enrolment.is_signed(&me, &known.public, &word.signature) {
+            return no(Reason::BadSignature, of(key));
+        }
+    }
+    if !enrolment.is_signed(&me, &enrolment.public, new.proof) {
+        return no(Reason::BadSignature, of(enrolment.public.key_id()));
+    }
+    Ok(new.word.is_some())
 }
 
 pub(super) fn retire<L: Ledger>(
@@ -147,7 +194,8 @@ pub(super) fn retire<L: Ledger>(
         public: *public,
         compromised_after,
     };
-    settled(cx, command, retired, change)
+    let at_once = !supervising(&retired);
+    settled(cx, command, retired, change, at_once)
 }
 
 /// Takes back what the signer's person proposed of a key, before another confirmed it.
@@ -165,14 +213,6 @@ pub(super) fn withdraw<F>(cx: &Context<'_>, command: &Command, public: &PublicKe
     Ok(vec![Event::new(Kind::Office, command, after)])
 }
 
-/// Whether an office says by the first part of its name that it is of another role.
-fn is_of_another(office: &str, role: Role) -> bool {
-    let kind = office.split('/').next();
-    let mut roles = Role::ALL.iter();
-    let said = roles.find(|said| Some(said.word()) == kind);
-    said.is_some_and(|said| *said != role)
-}
-
 fn supervising(signer: &Signer) -> bool {
     supervises(signer.role) && matches!(signer.holder, Holder::Office { .. })
 }
@@ -182,21 +222,24 @@ fn full<T, F>(what: Counted, max: usize) -> Result<T, Stop<F>> {
     no(Reason::RecordFull, Detail::Full { what, max })
 }
 
-/// The change of a key: at once, or as the first of two words.
-fn settled<F>(cx: &Context<'_>, command: &Command, signer: Signer, change: Change) -> Decided<F> {
-    let kind = match signer.holder {
-        Holder::Enterprise { .. } => Kind::Enterprise,
-        Holder::Office { .. } => Kind::Office,
+/// The change of a key: at once, or as the first of two words. Both are of one role: admins' about offices, registrars' about
+/// enterprises.
+fn settled<F>(
+    cx: &Context<'_>,
+    command: &Command,
+    signer: Signer,
+    change: Change,
+    at_once: bool,
+) -> Decided<F> {
+    let (kind, role) = match signer.holder {
+        Holder::Enterprise { .. } => (Kind::Enterprise, Role::Registrar),
+        Holder::Office { .. } => (Kind::Office, Role::Admin),
     };
     let offices = &cx.registry.offices;
-    let at_once = !supervising(&signer) || offices.profile == Profile::Sandbox;
+    let at_once = at_once || offices.profile == Profile::Sandbox;
     let first = offices.proposal(&change, cx.now);
     // The word of an admin who is none any more is none.
-    let admins = |first: &&Proposal| {
-        let mut supervisors = offices.supervisors.iter();
-        supervisors.any(|one| one.key == first.by.key && one.role == Role::Admin)
-    };
-    let same = first.filter(admins);
+    let same = first.filter(|first| offices.has(role, &first.by.key));
     match same {
         Some(first) if !at_once && !are_two(&first.by, &cx.side()) => {
             return no(Reason::SecondPartyRequired, Detail::SameParty {});

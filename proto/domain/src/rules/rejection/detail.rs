@@ -198,6 +198,7 @@ details! {
     180 NoRelease {} "it is not released";
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
+    210 NotSignedBy { key: KeyId } "{key} did not sign for the enrolment";
     179 NoPerson {} "a key of an office names whose hand it is in";
     181 ReleaseUntil { until: TimeMs, latest: TimeMs } "until {until}, a release stands until {latest} at the latest";
     163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
