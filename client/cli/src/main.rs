@@ -11,6 +11,7 @@ mod exit;
 mod health;
 mod import;
 mod log_time;
+mod mail;
 mod office;
 mod offices;
 mod order;
@@ -119,6 +120,9 @@ enum Noun {
     /// Other countries' registries.
     #[command(subcommand)]
     Peer(trust::Peer),
+    /// What other countries said that cannot be taken yet.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Recognition agreements.
     #[command(subcommand)]
     Agreement(trust::Agreement),
@@ -233,6 +237,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings),
         Noun::Peer(verb) => trust::peer(verb, &settings).await,
+        Noun::Mail(verb) => mail::run(verb, &settings).await,
         Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
     }
 }

@@ -10,6 +10,7 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::{Chain, Phase};
+use carnet_domain::limits::MAIL_ITEM_BYTES_MAX;
 use carnet_domain::log::head::Head;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::stored::OpenedLeaf;
@@ -18,7 +19,7 @@ use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Declared, Enterprise, Hold, Model, Part, Party, Recall, RecallId, Robot,
+    Declared, Enterprise, Hold, Model, Parked, Part, Party, Recall, RecallId, Robot,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_trust::roots::Fingerprint;
@@ -305,6 +306,25 @@ pub(crate) fn movement(value: &Movement) -> Value {
     })
 }
 
+/// An item of a peer that waits.
+pub(crate) fn parked(value: &Parked) -> Value {
+    let link = value.evidence.link.as_ref();
+    json!({
+        "peer": value.peer.to_string(),
+        "item": value.item,
+        "waits_for": value.why.to_string(),
+        "since": time(value.since),
+        "code": value.code.map(|code| code.to_string()),
+        "step": link.map(|link| hyphened(link.step.name())),
+        "epoch": link.map(|link| link.epoch.to_string()),
+        "transfer": link.and_then(|link| link.transfer).map(|id| id.to_string()),
+        "leaf_index": value.evidence.index.to_string(),
+        "leaf": value.evidence.leaf.to_string(),
+        "bytes": value.length,
+        "kept": value.length <= MAIL_ITEM_BYTES_MAX as u64,
+    })
+}
+
 /// A leaf of a robot's history: what happened, and the state after it.
 pub(crate) fn leaf(opened: &OpenedLeaf) -> Value {
     let (leaf, slots) = (opened.leaf(), opened.slots());
@@ -342,6 +362,7 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::RefuseImport { reason, .. }
         | Command::Return { reason, .. }
         | Command::WithdrawRecall { reason, .. }
+        | Command::DiscardParked { reason, .. }
         | Command::ClearClaim { reason, .. } => Some(reason),
         Command::Act { action, .. } => match action {
             Action::EndOwnershipRequest { reason, .. }

@@ -11,7 +11,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
+use carnet_domain::record::{Enterprise, Model, Parked, Recall, RecallId, Robot};
 use carnet_domain::rules::command::{Command, Registration, TransferId};
 use carnet_wire::convert;
 use carnet_wire::limits;
@@ -290,6 +290,20 @@ impl Unverified<'_> {
     /// As every read.
     pub async fn peers(&self, size: u32, token: &str) -> Result<Page<Peer>, ClientError> {
         self.page(RecordKind::Peer, "", size, token).await
+    }
+
+    /// Items of a peer, or of all, that cannot be taken yet, without their bytes.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn parked(
+        &self,
+        peer: Option<Prefix>,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Parked>, ClientError> {
+        let filter = peer.as_ref().map_or("", Prefix::as_str);
+        self.page(RecordKind::Parked, filter, size, token).await
     }
 
     async fn page<T: Canonical>(

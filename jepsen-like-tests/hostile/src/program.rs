@@ -916,6 +916,8 @@ fn usual_signer(command: &Command) -> &'static str {
         | Command::SetModelStatus { .. }
         | Command::SetHold { .. }
         | Command::LiftHold { .. }
+        | Command::RetryParked { .. }
+        | Command::DiscardParked { .. }
         | Command::ClearClaim { .. } => "registrar",
         Command::AddSigner { .. }
         | Command::RetireSigner { .. }

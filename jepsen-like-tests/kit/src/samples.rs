@@ -130,6 +130,15 @@ pub fn commands(country: &Country) -> Vec<Command> {
             identity: d("body"),
             reason: reason.clone(),
         },
+        Command::RetryParked {
+            peer: Prefix::parse("49").expect("a prefix"),
+            item: 0,
+        },
+        Command::DiscardParked {
+            peer: Prefix::parse("49").expect("a prefix"),
+            item: 0,
+            reason: reason.clone(),
+        },
     ]
 }
 

@@ -455,6 +455,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         match decide(&self.ledger, &context, command).and_then(fitting) {
             Ok(events) => {
+                match command {
+                    Command::RetryParked { peer, item } => return self.retry(peer, *item),
+                    Command::DiscardParked { peer, item, reason } => {
+                        return self.discard(peer, *item, reason, authorised);
+                    }
+                    _ => {}
+                }
                 if events.iter().any(|event| event.what == item.0) {
                     self.told.push(authorised.item);
                 }

@@ -16,9 +16,10 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::{Parked, ParkedPlace};
+use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::rejection::{Counted, Detail, Reason, Rejection};
-use carnet_hostile::judge::{nack_at, nacked};
+use carnet_hostile::judge::{nack_at, nacked, reason_of, refused};
 use carnet_hostile::liar::{
     kinds_since, last_leaf, lies, link, say, say_ended, say_of, step_slots,
 };
@@ -153,7 +154,7 @@ fn a_departure_behind_an_offer_that_cannot_be_read_waits_with_it() {
         &a.prefix,
         last_leaf(&b, &code),
     );
-    let what = carnet_domain::rules::command::Command::CancelExport {
+    let what = Command::CancelExport {
         transfer: transfer(2),
         reason: "x".into(),
     };
@@ -256,10 +257,12 @@ fn what_waits_is_tried_again_when_the_level_is_raised() {
             link: None,
         },
         subject: place.subject,
+        code: Some(a.code(1)),
         why: Detail::Slot { slot: slot::EVENT },
         since: b.clock,
         size: peer.size_seen,
         root: peer.root_seen,
+        length: item.to_bytes().len() as u64,
         bytes: Some(Blob(item.to_bytes())),
     };
     let cursor = item.sequence + 1;
@@ -282,4 +285,201 @@ fn what_waits_is_tried_again_when_the_level_is_raised() {
     assert!(matches!(phase, Phase::Asked { .. }), "{phase:?}");
     // And it goes on as one that was taken at once.
     b.must("customs", permit(&b, 1, Vec::new()));
+}
+
+fn retry(peer: Prefix, item: u64) -> Command {
+    Command::RetryParked { peer, item }
+}
+
+fn discard(peer: Prefix, item: u64) -> Command {
+    let reason = "nobody will ever know this kind".into();
+    Command::DiscardParked { peer, item, reason }
+}
+
+/// 86 keeps one item of 49 that says nothing here.
+pub(crate) fn one_kept() -> (Country, Country, u64) {
+    let (mut a, mut b) = two();
+    say_unknown(&mut b, &a.prefix);
+    hear(&mut b, &mut a);
+    let item = places(&a, &b.prefix)[0].item;
+    (a, b, item)
+}
+
+/// How 49 answers an item that was given up by hand: its nack.
+pub(crate) fn given_up() -> ItemAnswer {
+    let (mut a, b, item) = one_kept();
+    a.must("registrar", discard(b.prefix, item));
+    let rejection = told(&a);
+    ItemAnswer::Refused { rejection }
+}
+
+/// Who is no registrar does neither; a retry of what says nothing still changes nothing.
+#[test]
+fn what_still_cannot_be_read_waits_on() {
+    let (mut a, b, item) = one_kept();
+    let Some(Parked { why, length, .. }) =
+        places(&a, &b.prefix).first().map(|place| parked(&a, place))
+    else {
+        panic!("one waits")
+    };
+    assert!(length > 0);
+    refused(
+        &mut a,
+        "registrar",
+        retry(b.prefix, item),
+        Reason::Parked,
+        why,
+    );
+    for who in ["admin", "customs", "regulator", "maker"] {
+        let reason = reason_of(&mut a, who, retry(b.prefix, item));
+        assert_eq!(reason, Reason::RoleNotAllowed, "{who}");
+        let reason = reason_of(&mut a, who, discard(b.prefix, item));
+        assert_eq!(reason, Reason::RoleNotAllowed, "{who}");
+    }
+    let nowhere = Prefix::parse("81").expect("a prefix");
+    let reason = reason_of(&mut a, "registrar", retry(nowhere, item));
+    assert_eq!(reason, Reason::PeerUnknown);
+    let other = Detail::Item {
+        peer: b.prefix,
+        item: item + 1,
+    };
+    let command = retry(b.prefix, item + 1);
+    refused(&mut a, "registrar", command, Reason::NotParked, other);
+    assert_eq!(places(&a, &b.prefix).len(), 1);
+}
+
+/// Given up by hand it is answered for good, to its sender, with the reason; and once.
+#[test]
+fn what_is_discarded_is_told_to_its_sender_and_is_gone() {
+    let (mut a, b, item) = one_kept();
+    let peer = b.prefix;
+    let unsaid = Command::DiscardParked {
+        peer,
+        item,
+        reason: " ".into(),
+    };
+    let reason = reason_of(&mut a, "registrar", unsaid);
+    assert_eq!(reason, Reason::ReasonMissing);
+    let Ok(before) = a.ledger.peer(&peer);
+    let outbox = before.expect("a peer").outbox;
+    a.must("registrar", discard(peer, item));
+    let reason = "nobody will ever know this kind".to_owned();
+    let said = Rejection::new(Reason::Discarded, Detail::GivenUp { item, reason });
+    assert_eq!(told(&a), said);
+    let mail = a.ledger.mailbox(&peer, outbox);
+    let told_at: Vec<u64> = mail.iter().map(|(_, index)| *index).collect();
+    assert_eq!(told_at, [a.registry().tree.size() - 1]);
+    assert_eq!(places(&a, &peer), []);
+    let Ok(gone) = a.ledger.parked(&peer, item);
+    assert_eq!(gone, None);
+    let detail = Detail::Item { peer, item };
+    for command in [discard(peer, item), retry(peer, item)] {
+        refused(
+            &mut a,
+            "registrar",
+            command,
+            Reason::NotParked,
+            detail.clone(),
+        );
+    }
+}
+
+/// A place that somebody freed is used, and nothing older makes way.
+#[test]
+fn full_parking_has_room_again_once_something_was_discarded() {
+    let (mut a, mut b) = two();
+    let peer = b.prefix;
+    (0..PARKED_OF_PEER_MAX).for_each(|_| say_unknown(&mut b, &a.prefix));
+    hear(&mut b, &mut a);
+    let first = places(&a, &peer)[0];
+    let last = places(&a, &peer)[PARKED_OF_PEER_MAX - 1];
+    a.must("registrar", discard(peer, last.item));
+    say_unknown(&mut b, &a.prefix);
+    hear(&mut b, &mut a);
+    assert_eq!(told(&a).reason, Reason::Parked);
+    assert_eq!(places(&a, &peer).len(), PARKED_OF_PEER_MAX);
+    assert_eq!(places(&a, &peer)[0], first);
+}
+
+/// Liars fill every place behind a robot, so that an honest step is not tried by itself: it is tried by hand, and taken,
+/// whatever the liars' items say. What can be taken is also taken where somebody would discard it.
+#[test]
+fn what_liars_keep_from_being_tried_is_taken_by_hand() {
+    for by in [retry, discard] {
+        let (mut a, mut b, mut c) = three();
+        let code = a.code(1);
+        export(&mut a, &mut b, code, 1);
+        let (a_is, b_is, c_is) = (a.prefix, b.prefix, c.prefix);
+        let of_robot = Subject::robot(&code).key();
+        let crowd = |item| ParkedPlace {
+            peer: Prefix::parse("44").expect("a prefix"),
+            item,
+            subject: of_robot,
+            level: Level::FIRST,
+        };
+        let crowd: Vec<_> = (0..PARKED_BEHIND_MAX as u64).map(crowd).collect();
+        let offered = link(Step::Offer, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+        let slots = step_slots(&code, &offered, &offer(&b, &c, code, 7));
+        say(&mut b, Kind::Custody, &code, slots, &a_is);
+        let departed = link(Step::Depart, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+        let slots = step_slots(&code, &departed, &depart(7));
+        say(&mut b, Kind::Custody, &code, slots, &a_is);
+        let accepted = link(Step::Accept, 7, 2, &b_is, &c_is, departed.prev);
+        let slots = step_slots(&code, &accepted, &permit(&c, 7, Vec::new()));
+        say(&mut c, Kind::Custody, &code, slots, &a_is);
+        let admitted = link(Step::Admit, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+        let slots = step_slots(&code, &admitted, &admit(7));
+        say(&mut c, Kind::Custody, &code, slots, &a_is);
+
+        let Ok(()) = a.ledger.put_parked_behind(&of_robot, crowd.clone());
+        let batch = lies(&mut c, &a);
+        a.apply(Body::Foreign { batch });
+        let batch = lies(&mut b, &a);
+        a.apply(Body::Foreign { batch });
+        let of_c: Vec<u64> = places(&a, &c_is).iter().map(|place| place.item).collect();
+        let of_b: Vec<u64> = places(&a, &b_is).iter().map(|place| place.item).collect();
+        assert_eq!((of_c.len(), of_b.len()), (2, 1), "nobody was tried");
+        // Out of turn it waits on.
+        let reason = reason_of(&mut a, "registrar", retry(c_is, of_c[1]));
+        assert_eq!(reason, Reason::Parked);
+        for (peer, item) in [(c_is, of_c[0]), (b_is, of_b[0]), (c_is, of_c[1])] {
+            a.must("registrar", by(peer, item));
+        }
+        assert_eq!(robot(&a, &code).custody.responsible_abroad(), Some(c_is));
+        assert_eq!((places(&a, &c_is), places(&a, &b_is)), (vec![], vec![]));
+        let Ok(behind) = a.ledger.parked_behind(&of_robot);
+        assert_eq!(behind, crowd);
+    }
+}
+
+/// What waited behind an item that is given up goes on: the link is followed as far as it can be read.
+#[test]
+fn what_waits_behind_what_is_discarded_goes_on() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (a_is, b_is) = (a.prefix, b.prefix);
+    let home = link(Step::Offer, 2, 2, &b_is, &a_is, last_leaf(&b, &code));
+    let mut slots = step_slots(&code, &home, &offer(&b, &a, code, 2));
+    let mut e = Encoder::new();
+    e.array(2);
+    e.uint(999);
+    e.bytes(&[1; 16]);
+    slots.values[usize::from(slot::EVENT)] = Some(e.finish());
+    say(&mut b, Kind::Custody, &code, slots, &a_is);
+    let left = link(Step::Cancel, 2, 2, &b_is, &a_is, last_leaf(&b, &code));
+    let what = Command::CancelExport {
+        transfer: transfer(2),
+        reason: "x".into(),
+    };
+    let slots = step_slots(&code, &left, &what);
+    say(&mut b, Kind::Custody, &code, slots, &a_is);
+    hear(&mut b, &mut a);
+    let item = places(&a, &b_is)[0].item;
+    assert_eq!(places(&a, &b_is).len(), 2);
+    a.must("registrar", discard(b_is, item));
+    assert_eq!(places(&a, &b_is), []);
+    let known = robot(&a, &code);
+    assert_eq!(known.custody.responsible_abroad(), Some(b_is));
+    assert_eq!(known.custody.link, last_leaf(&b, &code));
 }

@@ -702,6 +702,12 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             batch.items[0].sequence = 7;
             first(b.apply(Body::Foreign { batch }).items)
         }
+        Reason::NotParked => {
+            let (mut a, b) = two();
+            let (peer, item) = (b.prefix, 0);
+            said(&mut a, "registrar", Command::RetryParked { peer, item })
+        }
+        Reason::Discarded => crate::parking::given_up(),
         Reason::Parked => crate::parking::kept(1),
         Reason::ParkedOver => crate::parking::kept(PARKED_OF_PEER_MAX + 1),
         // The registry itself.

@@ -185,6 +185,8 @@ pub enum RecordsQuery {
     Transfers(Beginning),
     /// Peers.
     Peers,
+    /// What waits of one peer, or of all.
+    Parked(Option<Prefix>),
 }
 
 /// Characters that name an enterprise, and a model.
@@ -251,9 +253,23 @@ impl RecordsQuery {
         ))
     }
 
+    /// What waits of the peer in the filter, or of all.
+    ///
+    /// # Errors
+    /// Not a prefix.
+    pub fn parked(filter: &str) -> Result<Self, ApiError> {
+        if filter.is_empty() {
+            return Ok(Self::Parked(None));
+        }
+        let peer = Prefix::parse(filter);
+        let peer = peer.map_err(|error| ApiError::invalid("filter", error))?;
+        Ok(Self::Parked(Some(peer)))
+    }
+
     /// The query of the policy.
     pub fn query(&self) -> Query {
         match self {
+            Self::Parked(_) => Query::ListParked,
             Self::Robots(_) => Query::ListRobots,
             Self::Enterprises(_) => Query::GetEnterprise,
             Self::Models(_) => Query::GetModel,
@@ -284,8 +300,8 @@ impl RecordsQuery {
             Self::Enterprises(asked) => narrow(asked).map(Self::Enterprises),
             Self::Models(asked) => narrow(asked).map(Self::Models),
             Self::Transfers(asked) => narrow(asked).map(Self::Transfers),
-            // A recall or a peer is no enterprise's own.
-            Self::Recalls(_) | Self::Peers => {
+            // None of these is an enterprise's own.
+            Self::Recalls(_) | Self::Peers | Self::Parked(_) => {
                 Err(ApiError::denied("only an authority may list these"))
             }
         }
@@ -300,6 +316,7 @@ impl RecordsQuery {
             Self::Recalls(model) => ("recalls", model.as_ref().map_or("", ModelId::as_str)),
             Self::Transfers(beginning) => ("transfers", beginning.as_str()),
             Self::Peers => ("peers", ""),
+            Self::Parked(peer) => ("parked", peer.as_ref().map_or("", Prefix::as_str)),
         }
     }
 }
@@ -335,6 +352,7 @@ mod tests {
         assert!(RecordsQuery::enterprises("8612345").is_err());
         assert!(RecordsQuery::recalls("nonsense").is_err());
         assert!(RecordsQuery::peers("44").is_err());
+        assert!(RecordsQuery::parked("444").is_err());
     }
 
     #[test]

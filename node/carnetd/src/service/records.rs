@@ -8,7 +8,7 @@ use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Enterprise, Model, Recall, RecallId, Robot};
+use carnet_domain::record::{Enterprise, Model, Parked, ParkedPlace, Recall, RecallId, Robot};
 use carnet_domain::rules::command::TransferId;
 use carnet_store::records::{Bound, Part, Records};
 use carnet_wire::limits::CLIENT_RESPONSE_BYTES_MAX;
@@ -42,6 +42,8 @@ pub enum Record {
     Peer(Box<Peer>),
     /// The registry as a whole.
     Registry(Box<Registry>),
+    /// An item of a peer that waits, without its bytes.
+    Parked(Box<Parked>),
     /// COSE_Sign1 bytes.
     Signed(Vec<u8>),
 }
@@ -57,6 +59,7 @@ impl Record {
             Self::Transfer(record) => record.to_bytes(),
             Self::Peer(record) => record.to_bytes(),
             Self::Registry(record) => record.to_bytes(),
+            Self::Parked(record) => record.to_bytes(),
             Self::Signed(bytes) => bytes.clone(),
         }
     }
@@ -232,6 +235,12 @@ impl Reading<'_> {
                 let name = |peer: &Peer| primary(peer).map_or(String::new(), |p| p.to_string());
                 shown(found, name, |record| Record::Peer(Box::new(record)))
             }
+            RecordsQuery::Parked(of) => {
+                let after = name_after(after, place_of)?;
+                let found = self.parked(*of, after, bound)?;
+                let name = |record: &Parked| place_name(&record.peer, record.item);
+                shown(found, name, |record| Record::Parked(Box::new(record)))
+            }
         };
         Ok(Page {
             records: found,
@@ -298,6 +307,60 @@ impl Reading<'_> {
 struct Transfers {
     records: Vec<Transfer>,
     next: Option<TransferId>,
+}
+
+impl Reading<'_> {
+    /// Items that wait, by peer and place, after one of them, without their bytes: as many as may be read for one page.
+    fn parked(
+        &self,
+        of: Option<Prefix>,
+        after: Option<(Prefix, u64)>,
+        bound: Bound,
+    ) -> Result<Part<Parked>, ApiError> {
+        let peers: Vec<Prefix> = match of {
+            Some(peer) => vec![peer],
+            None => {
+                let peers = self.records.peers().map_err(storage)?;
+                let primary = |peer: &Peer| peer.bundle.primary();
+                peers.iter().filter_map(primary).collect()
+            }
+        };
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for peer in peers {
+            let mut places: Vec<ParkedPlace> = self.records.parked_of(&peer).map_err(storage)?;
+            // Kept in the order in which they came: that of their places, but after another life of the peer's log.
+            places.sort_by_key(|place| place.item);
+            let behind =
+                |place: &&ParkedPlace| after.is_none_or(|after| after < (peer, place.item));
+            for place in places.iter().filter(behind) {
+                let found = self.records.parked(&peer, place.item).map_err(storage)?;
+                let Some(parked) = found else { continue };
+                let size = parked.bytes.as_ref().map_or(0, |bytes| bytes.0.len());
+                if !bound.fits(records.len(), bytes, size) {
+                    let more = true;
+                    return Ok(Part { records, more });
+                }
+                bytes += size;
+                records.push(Parked {
+                    bytes: None,
+                    ..parked
+                });
+            }
+        }
+        let more = false;
+        Ok(Part { records, more })
+    }
+}
+
+/// What an item that waits is called in a token.
+fn place_name(peer: &Prefix, item: u64) -> String {
+    format!("{peer}/{item}")
+}
+
+fn place_of(text: &str) -> Option<(Prefix, u64)> {
+    let (peer, item) = text.split_once('/')?;
+    let (peer, item) = (Prefix::parse(peer).ok()?, item.parse().ok()?);
+    (place_name(&peer, item) == text).then_some((peer, item))
 }
 
 /// The name in a token, which must be the one written form of a name that the query could have shown.

@@ -9,11 +9,13 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::log::leaf::SubjectType;
-use carnet_domain::machine::entry::{Answer, ItemAnswer, Request};
+use carnet_domain::log::leaf::{Slots, Subject, SubjectType};
+use carnet_domain::machine::entry::{Answer, Body, ItemAnswer, Request};
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Enterprise, Model, Recall, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
+use carnet_kit::forge::Forged;
 use carnet_kit::{Country, befriend, samples, transfer};
 use carnet_store::records::Records;
 use carnet_trust::evidence::{self, HeadOrder, LogHead};
@@ -46,8 +48,56 @@ fn world() -> Country {
         a.must("maker", recall);
     }
     a.must("registrar", a.approval("0003", "100009"));
+    // What 44 says by leaves of a kind that nobody knows waits.
+    for _ in 0..3 {
+        let forged = Forged {
+            kind: 28,
+            subject: Subject::jurisdiction(&b.prefix),
+            slots: Slots::new(),
+            status: 1,
+        };
+        b.forge(forged, &a.prefix);
+    }
+    b.close();
+    let Ok(known) = a.ledger.peer(&b.prefix);
+    let known = known.expect("a peer");
+    let batch = b.lying_mail(&a.prefix, known.size_seen, known.cursor);
+    a.apply(Body::Foreign { batch });
     a.close();
     a
+}
+
+/// The list leaves out what may be large, and is for those whom it concerns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_listed_without_its_bytes() {
+    let house = House::of(&world()).await;
+    let service = &house.registry;
+    for (role, unit) in [
+        (Role::Registrar, "hq"),
+        (Role::Regulator, "market"),
+        (Role::Auditor, "audit"),
+        (Role::Admin, "hq"),
+    ] {
+        let caller = Caller::from(house.client(role, unit, Plane::Client));
+        let query = RecordsQuery::parked("").expect("a filter");
+        let page = service.records(&caller, query, "", 10).await;
+        let page = page.expect("a page").value;
+        assert_eq!(page.records.len(), 3, "{role:?}");
+        for record in page.records {
+            let Record::Parked(record) = record else {
+                panic!("{record:?} is no item that waits")
+            };
+            assert_eq!(record.bytes, None);
+            assert!(record.length > 0);
+        }
+    }
+    for (role, unit) in [(Role::Customs, "port"), (Role::Manufacturer, "0001")] {
+        let caller = Caller::from(house.client(role, unit, Plane::Client));
+        let query = RecordsQuery::parked("").expect("a filter");
+        let refused = service.records(&caller, query, "", 10).await;
+        let refused = refused.expect_err("not theirs").reason();
+        assert_eq!(refused, "PERMISSION_DENIED", "{role:?}");
+    }
 }
 
 fn name(record: &Record) -> String {
@@ -58,6 +108,7 @@ fn name(record: &Record) -> String {
         Record::Recall(record) => record.notice.id.to_string(),
         Record::Transfer(record) => hex::encode(record.id.0),
         Record::Peer(record) => record.bundle.name.clone(),
+        Record::Parked(record) => format!("{}/{:015}", record.peer, record.item),
         Record::Registry(_) | Record::Signed(_) => unreachable!("there is no list of these"),
     }
 }
@@ -103,6 +154,9 @@ fn queries() -> Vec<(RecordsQuery, usize)> {
         (RecordsQuery::transfers("860001").expect("a filter"), 3),
         (RecordsQuery::transfers("860003").expect("a filter"), 0),
         (RecordsQuery::peers("").expect("a filter"), 1),
+        (RecordsQuery::parked("").expect("a filter"), 3),
+        (RecordsQuery::parked("44").expect("a filter"), 3),
+        (RecordsQuery::parked("81").expect("a filter"), 0),
     ]
 }
 

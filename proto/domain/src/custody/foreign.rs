@@ -449,10 +449,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         item: item.sequence,
                         evidence: evidence.clone(),
                         subject: subject.unwrap_or(Digest::ZERO),
+                        code: proven.as_ref().ok().and_then(shown_code),
                         why: rejection.detail.clone(),
                         since: self.now,
                         size,
                         root: *root,
+                        length: bytes.len() as u64,
                         bytes: (bytes.len() <= MAIL_ITEM_BYTES_MAX).then_some(Blob(bytes)),
                     });
                 }
@@ -1412,6 +1414,13 @@ fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
         true => String::new(),
         false => kept,
     }
+}
+
+/// The robot that a leaf is about, if it shows it.
+fn shown_code(proven: &Proven) -> Option<Code> {
+    let text = proven.slots.get::<String>(slot::CODE).ok().flatten()?;
+    let code = Code::parse(&text).ok()?;
+    (Subject::robot(&code).key() == proven.leaf.key).then_some(code)
 }
 
 /// Who sent a batch.

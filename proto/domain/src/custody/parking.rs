@@ -2,9 +2,10 @@
 //!
 //! An item waits when it holds a kind, command or value of a later feature level; when it is a step of a robot of ours
 //! whose link before has not arrived, which comes by another mailbox; and when it stands behind such a one. Its registry
-//! is told by a nack with [`Reason::Parked`], and its feed goes on. It is tried again when the record of its robot moves
-//! and when the level is raised. What gets too much makes way, the oldest first, with a nack; its link
-//! is followed then as far as it can be read, so that what comes later finds it.
+//! is told by a nack with [`Reason::Parked`], and its feed goes on. It is tried again when the record of its robot moves,
+//! when the level is raised, and when a registrar asks for it. What gets too much makes way, the oldest first, and a
+//! registrar gives up what never will be taken, with a nack each; its link is followed then as far as it can be read, so
+//! that what comes later finds it.
 
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
@@ -12,7 +13,7 @@ use crate::bytes::encoding::Canonical;
 use crate::custody::foreign::{Proven, Sender, Unproven, amount, doubt, no, prove_at};
 use crate::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
 use crate::log::checkpoint::Origin;
-use crate::machine::entry::MailItem;
+use crate::machine::entry::{ItemAnswer, MailItem};
 use crate::machine::{Authorised, Run, rule};
 use crate::planted::Planted;
 use crate::record::event::Event;
@@ -75,7 +76,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let (peer, item, subject) = (parked.peer, parked.item, parked.subject);
         // Of an earlier incarnation of its log.
         if self.ledger.parked(&peer, item)?.is_some() {
-            self.give_up(&peer, item, made_way(PARKED_OF_PEER_MAX))?;
+            self.give_up(&peer, item, made_way(PARKED_OF_PEER_MAX), None)?;
         }
         let place = ParkedPlace {
             peer,
@@ -97,21 +98,30 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let of_robot = || of_peer.iter().filter(|other| other.subject == subject);
         if subject != Digest::ZERO && of_robot().count() > PARKED_OF_ROBOT_MAX {
             let oldest = of_robot().next().expect("it was counted");
-            return self.give_up(&peer, oldest.item, made_way(PARKED_OF_ROBOT_MAX));
+            let why = made_way(PARKED_OF_ROBOT_MAX);
+            return self.give_up(&peer, oldest.item, why, None).map(drop);
         }
         if of_peer.len() > PARKED_OF_PEER_MAX {
             let oldest = of_peer.first().expect("it was counted");
-            return self.give_up(&peer, oldest.item, made_way(PARKED_OF_PEER_MAX));
+            let why = made_way(PARKED_OF_PEER_MAX);
+            return self.give_up(&peer, oldest.item, why, None).map(drop);
         }
         Ok(())
     }
 
-    /// Answers an item that waits for good. Where its link can be read it is followed, and what waits for that is tried.
-    fn give_up(&mut self, peer: &Prefix, item: u64, why: Rejection) -> Result<(), L::Fault> {
+    /// Answers an item that waits for good, by a rule or by somebody's command. Where its link can be read it is followed, and
+    /// what waits for that is tried.
+    fn give_up(
+        &mut self,
+        peer: &Prefix,
+        item: u64,
+        why: Rejection,
+        by: Option<&Authorised>,
+    ) -> Result<ItemAnswer, L::Fault> {
         let (Some(parked), Some(known)) =
             (self.ledger.parked(peer, item)?, self.ledger.peer(peer)?)
         else {
-            return Ok(());
+            return Ok(ItemAnswer::Nothing {});
         };
         let from = Sender {
             prefix: *peer,
@@ -129,8 +139,41 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         self.unpark(&parked)?;
         let system = Authorised::system(rule::PARKED, &parked.evidence);
-        self.record_all(events, &system)?;
-        self.try_behind(&parked.subject)
+        let answer = self.record_all(events, by.unwrap_or(&system))?;
+        self.try_behind(&parked.subject)?;
+        Ok(answer)
+    }
+
+    /// A registrar has an item tried once more. What still cannot be taken is refused with what it waits for.
+    pub(crate) fn retry(&mut self, peer: &Prefix, item: u64) -> Result<ItemAnswer, L::Fault> {
+        let Some(parked) = self.ledger.parked(peer, item)? else {
+            return Ok(ItemAnswer::Nothing {});
+        };
+        let answer = match self.take_parked(&parked)? {
+            Ok(answer) => answer,
+            Err(rejection) => return Ok(ItemAnswer::Refused { rejection }),
+        };
+        self.try_behind(&parked.subject)?;
+        Ok(answer)
+    }
+
+    /// A registrar gives up an item, and its sender is told why. What can be taken after all is taken: it is proven, and no
+    /// office passes over another country's word.
+    pub(crate) fn discard(
+        &mut self,
+        peer: &Prefix,
+        item: u64,
+        reason: &str,
+        by: &Authorised,
+    ) -> Result<ItemAnswer, L::Fault> {
+        match self.retry(peer, item)? {
+            // Enough of its sender was written in this minute: it is taken in the next.
+            ItemAnswer::Refused { rejection } if rejection.reason != Reason::PeerPaused => {}
+            answer => return Ok(answer),
+        }
+        let reason = reason.to_owned();
+        let why = Rejection::new(Reason::Discarded, Detail::GivenUp { item, reason });
+        self.give_up(peer, item, why, Some(by))
     }
 
     /// Tries an item that waits: what it says is taken or contradicted now, or it waits on.
@@ -138,25 +181,40 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(parked) = self.ledger.parked(peer, item)? else {
             return Ok(Tried::Over);
         };
-        let (proven, events) = match self.attempt(&parked, None)? {
+        Ok(match self.take_parked(&parked)? {
+            Ok(_) => Tried::Over,
+            Err(rejection) if rejection.reason == Reason::Parked => Tried::Waits,
+            Err(_) => Tried::NotNow,
+        })
+    }
+
+    /// Takes an item that waits, or says why not now.
+    fn take_parked(&mut self, parked: &Parked) -> Result<Result<ItemAnswer, Rejection>, L::Fault> {
+        let (proven, events) = match self.attempt(parked, None)? {
             Ok(attempt) => attempt,
-            Err(rejection) if rejection.reason == Reason::Parked => return Ok(Tried::Waits),
-            Err(_) => return Ok(Tried::NotNow),
+            Err(rejection) => return Ok(Err(rejection)),
         };
-        let Some(known) = self.ledger.peer(peer)? else {
-            return Ok(Tried::NotNow);
+        let peer = parked.peer;
+        let Some(known) = self.ledger.peer(&peer)? else {
+            let prefix = peer;
+            let unknown = Rejection::new(Reason::PeerUnknown, Detail::Prefix { prefix });
+            return Ok(Err(unknown));
         };
-        let Ok(heard) = known.heard.and(&amount(&events), self.now) else {
-            return Ok(Tried::NotNow);
+        let heard = match known.heard.and(&amount(&events), self.now) {
+            Ok(heard) => heard,
+            Err((what, max)) => {
+                let detail = Detail::InAMinute { peer, what, max };
+                return Ok(Err(Rejection::new(Reason::PeerPaused, detail)));
+            }
         };
         self.ledger.put_peer(Peer { heard, ..known })?;
-        self.unpark(&parked)?;
+        self.unpark(parked)?;
         let system = Authorised::system(rule::PARKED, &parked.evidence);
-        self.record_all(events, &system)?;
+        let answer = self.record_all(events, &system)?;
         if let Some(proven) = &proven {
             self.cancel_refused(proven)?;
         }
-        Ok(Tried::Over)
+        Ok(Ok(answer))
     }
 
     /// Tries what waits for the record of a robot, which has moved, again from the oldest whenever one was taken.

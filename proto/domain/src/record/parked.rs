@@ -1,6 +1,6 @@
 //! Items of a peer's mailbox that are proven and cannot be taken yet: what is kept of each until it can be.
 
-use crate::bytes::code::Prefix;
+use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Blob;
 use crate::bytes::level::Level;
@@ -20,6 +20,8 @@ pub struct Parked {
     pub evidence: EvidenceRef,
     /// Key of the leaf's subject; zero where its bytes cannot be read.
     pub subject: Digest,
+    /// The robot, where its leaf shows one.
+    pub code: Option<Code>,
     /// What it waits for.
     pub why: Detail,
     /// Since when, by log time.
@@ -28,7 +30,10 @@ pub struct Parked {
     pub size: u64,
     /// Root under that size.
     pub root: Digest,
-    /// The item as it came; `None` for one larger than is kept, which is told again by its registry or discarded.
+    /// How many bytes the item has.
+    pub length: u64,
+    /// The item as it came; `None` for one larger than is kept, which is told again by its registry or given up, and in
+    /// lists.
     pub bytes: Option<Blob>,
 }
 crate::canonical_struct!(Parked @ 1 {
@@ -36,10 +41,12 @@ crate::canonical_struct!(Parked @ 1 {
     item: Sequence,
     evidence,
     subject,
+    code,
     why,
     since,
     size: Index,
     root,
+    length: Sequence,
     bytes
 });
 

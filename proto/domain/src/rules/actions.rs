@@ -131,6 +131,10 @@ pub enum Deed {
     ChangeDesk,
     /// Takes back what one proposed of a key.
     WithdrawProposal,
+    /// Tries a peer's item that waits once more.
+    RetryParked,
+    /// Gives up a peer's item that waits.
+    DiscardParked,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -143,6 +147,7 @@ crate::canonical_enum!(Deed {
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
     54 => WithdrawProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
+    58 => RetryParked, 59 => DiscardParked,
 });
 
 impl Deed {
@@ -175,6 +180,8 @@ impl Deed {
             Self::WithdrawRecall => K::WithdrawRecall,
             Self::RemedyRecall => K::RemedyRecall,
             Self::ClearClaim => K::ClearClaim,
+            Self::RetryParked => K::RetryParked,
+            Self::DiscardParked => K::DiscardParked,
             Self::Stock
             | Self::Sell
             | Self::Deploy
@@ -359,7 +366,9 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::AddEnterpriseSigner
         | Deed::RetireEnterpriseSigner
         | Deed::ApproveModel
-        | Deed::ClearClaim => row!(to(&[Registrar], OFFICE)),
+        | Deed::ClearClaim
+         | Deed::RetryParked
+         | Deed::DiscardParked => row!(to(&[Registrar], OFFICE)),
         Deed::AddOfficeSigner | Deed::RetireOfficeSigner => row!(to(&[Admin], OFFICE)),
         // Of an office's key an admin's, of an enterprise's a registrar's: each its own.
         Deed::WithdrawProposal => row!(to(&[Admin, Registrar], OFFICE)),

@@ -74,13 +74,17 @@ pub enum CommandKind {
     RemedyRecall,
     /// Clears a peer's claim that an identity ended.
     ClearClaim,
+    /// Tries an item of a peer's mailbox that waits once more.
+    RetryParked,
+    /// Gives up an item of a peer's mailbox that waits.
+    DiscardParked,
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
     6 => SetModelStatus, 7 => WithdrawProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall,
-    40 => ClearClaim,
+    40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked,
 });
 
 /// A life-cycle action and its payload. Persons stand as commitments.
@@ -611,6 +615,22 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Tries an item of a peer's mailbox that waits once more, before anything moves by itself.
+    RetryParked {
+        /// Whose mailbox.
+        peer: Prefix,
+        /// Its place there.
+        item: u64,
+    },
+    /// Gives up an item of a peer's mailbox that waits; its sender is told why.
+    DiscardParked {
+        /// Whose mailbox.
+        peer: Prefix,
+        /// Its place there.
+        item: u64,
+        /// Why.
+        reason: String,
+    },
 }
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
@@ -639,6 +659,8 @@ crate::canonical_variants!(Command @ 1 {
     32 => RemedyRecall { code, recall, report },
     33 => AmendRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy, reason },
     40 => ClearClaim { peer, identity, reason },
+    41 => RetryParked { peer, item: Sequence },
+    42 => DiscardParked { peer, item: Sequence, reason },
 });
 
 impl Command {

@@ -482,6 +482,18 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             identity,
             reason,
         } => clear_claim(ledger, cx, command, peer, identity, reason),
+        Command::RetryParked { peer, item } => {
+            cx.allow(Deed::RetryParked, None)?;
+            waiting(ledger, peer, *item)
+        }
+        Command::DiscardParked { peer, item, reason } => {
+            cx.allow(Deed::DiscardParked, None)?;
+            let events = waiting(ledger, peer, *item)?;
+            if reason.trim().is_empty() {
+                return no(Reason::ReasonMissing, Detail::NOTHING);
+            }
+            Ok(events)
+        }
         Command::RemedyRecall { code, recall, .. } => {
             recall::remedy(ledger, cx, command, code, recall)
         }
@@ -895,6 +907,18 @@ pub(crate) fn engaged<L: Ledger>(
         }
     }
     Ok(found)
+}
+
+/// Whether an item of a peer waits. What it says is the peer's word: `custody::parking` makes the events of it.
+fn waiting<L: Ledger>(ledger: &L, peer: &Prefix, item: u64) -> Decided<L::Fault> {
+    if ledger.peer(peer).or_fault()?.is_none() {
+        return no(Reason::PeerUnknown, Detail::Prefix { prefix: *peer });
+    }
+    if ledger.parked(peer, item).or_fault()?.is_none() {
+        let peer = *peer;
+        return no(Reason::NotParked, Detail::Item { peer, item });
+    }
+    Ok(Vec::new())
 }
 
 /// The robot with this code, or a refusal.

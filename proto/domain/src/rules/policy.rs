@@ -129,6 +129,8 @@ pub enum Query {
     ClusterStatus,
     /// Change of the cluster: initialise, members, snapshots.
     ClusterChange,
+    /// What peers said that cannot be taken yet.
+    ListParked,
 }
 
 impl Query {
@@ -146,6 +148,7 @@ impl Query {
         Self::LogProof,
         Self::ClusterStatus,
         Self::ClusterChange,
+        Self::ListParked,
     ];
 }
 
@@ -170,6 +173,10 @@ pub fn may_query(role: Role, query: Query) -> Permission {
         }
         Query::ClusterStatus => match role {
             Admin | Auditor | Registrar => Permission::Any,
+            _ => Permission::No,
+        },
+        Query::ListParked => match role {
+            Registrar | Regulator | Auditor | Admin => Permission::Any,
             _ => Permission::No,
         },
         Query::ClusterChange => match role {

@@ -87,6 +87,7 @@ reasons! {
     103 DailyLimit "The enterprise has done this as often as it may in a day.", "Go on tomorrow, or have the owner name you its workshop.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
     98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
+    116 NotParked "No such item of the peer's mailbox waits.", "See what waits (`carnet mail parked`): it was taken or given up, or never came.";
     101 ReasonMissing "Whoever lifts what another set says why.", "Give the reason, or the order it rests on.";
     37 HoldExists "The hold stands already.", "Nothing to do.";
     38 ReleaseCodeWrong "The secret is not that of the release.", "Ask the owner for the secret of the newest release.";
@@ -115,6 +116,7 @@ reasons! {
     57 EvidenceBroken "A foreign statement is not proven by its evidence.", "Fetch it again from the peer.";
     114 Parked "The statement cannot be taken yet; it is kept, and tried again.", "Nothing: it is tried again when the record of its robot moves, and when the feature level is raised.";
     115 ParkedOver "The statement waited and was given up: as many as are kept came after it.", "Say it again, once it can be taken here.";
+    117 Discarded "The statement waited, and a registrar gave it up.", "See the reason; say it again, if it still holds.";
     58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";
     59 TooManySessions "The subject has 16 open sessions.", "Close one, or use it again.";
     60 NotSealed "The checkpoint to publish was not sealed, or is not newer.", "Sign the newest sealed size.";

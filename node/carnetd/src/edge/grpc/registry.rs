@@ -297,6 +297,9 @@ fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError>
         pb::RecordKind::Registry => RecordName::Registry,
         pb::RecordKind::SignedRecord => RecordName::SignedRecord(convert::code("name", name)?),
         pb::RecordKind::Pack => RecordName::Pack,
+        pb::RecordKind::Parked => {
+            return Err(ApiError::invalid("kind", "what waits is listed, not named"));
+        }
         pb::RecordKind::Unspecified => {
             return Err(ApiError::invalid("kind", "a kind of record is needed"));
         }
@@ -311,6 +314,7 @@ fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, Api
         pb::RecordKind::Recall => RecordsQuery::recalls(filter),
         pb::RecordKind::Transfer => RecordsQuery::transfers(filter),
         pb::RecordKind::Peer => RecordsQuery::peers(filter),
+        pb::RecordKind::Parked => RecordsQuery::parked(filter),
         pb::RecordKind::Registry
         | pb::RecordKind::SignedRecord
         | pb::RecordKind::Pack

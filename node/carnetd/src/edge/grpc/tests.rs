@@ -390,6 +390,7 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
                 pb::RecordKind::Transfer,
                 pb::RecordKind::Peer,
                 pb::RecordKind::Registry,
+                pb::RecordKind::Parked,
             ];
             let list = |filter: &'static str| {
                 kinds.map(|kind| {

@@ -166,6 +166,9 @@ details! {
 
     129 Behind { item: u64 } "it waits behind item {item} about the same robot";
 
+    164 Item { peer: Prefix, item: u64 } "item {item} of {peer}";
+    165 GivenUp { item: u64, reason: String } "item {item}: {reason}";
+
     130 Statement { number: u64 } "statement {number}";
     131 FirstIsGenesis {} "the first statement is the genesis";
     132 BeyondTime { to: TimeMs } "{to} is beyond the last log time";
