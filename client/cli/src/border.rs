@@ -198,7 +198,7 @@ pub(crate) enum Import {
         #[command(flatten)]
         write: Write,
     },
-    /// Refuses an offer.
+    /// Refuses an offer, or takes a permit back: the exporting country answers with its cancel, or has released the robot already.
     Refuse {
         /// The transfer.
         #[arg(value_parser = transfer_id)]
@@ -302,35 +302,50 @@ pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome,
     let extra = merge(json!({"transfer": transfer.to_string()}), extra);
     let mut outcome = submit::one(settings, write, command, extra).await?;
     if admits {
-        outcome.value["holds"] = holds_after(settings, transfer).await;
+        let (holds, owed) = lies_on(settings, transfer).await;
+        outcome.value["holds"] = holds;
+        outcome.value["recalls_owed"] = owed;
     }
     Ok(outcome)
 }
 
-/// What lies on a robot that was just admitted: an officer at the border must not learn it from the record a day later.
-async fn holds_after(settings: &Settings, transfer: TransferId) -> Value {
+/// Holds and recalls that lie on a robot which was just admitted: an officer at the border must not learn of them from the
+/// record a day later.
+async fn lies_on(settings: &Settings, transfer: TransferId) -> (Value, Value) {
     let read = async {
         let client = settings.client()?;
-        let code = client.unverified().transfer(transfer).await?.value.code;
-        Ok::<_, Failed>(client.unverified().robot(&code).await?.value)
+        let client = client.unverified();
+        let code = client.transfer(transfer).await?.value.code;
+        let robot = client.robot(&code).await?.value;
+        let mut owed = Vec::new();
+        for recall in &robot.owed {
+            let severity = client.recall(recall).await?.value.notice.severity;
+            owed.push(format!("{recall} {}", parse::hyphened(severity.name())));
+        }
+        Ok::<_, Failed>((robot, owed))
     };
     match read.await {
-        Ok(robot) => {
+        Ok((robot, owed)) => {
             let holds: Vec<String> = robot
                 .holds
                 .iter()
                 .map(|hold| parse::hyphened(hold.kind.name()))
                 .collect();
-            if !holds.is_empty() {
-                say(format!(
-                    "the robot is admitted and held: {}",
-                    holds.join(", ")
-                ));
+            for (what, list) in [("held", &holds), ("owes recalls", &owed)] {
+                if !list.is_empty() {
+                    say(format!(
+                        "the robot is admitted and {what}: {}",
+                        list.join(", ")
+                    ));
+                }
             }
-            holds.into()
+            (holds.into(), owed.into())
         }
         // It is admitted, whatever this reader may see.
-        Err(failed) => format!("not known: {}", failed.text).into(),
+        Err(failed) => {
+            let unknown = Value::from(format!("not known: {}", failed.text));
+            (unknown.clone(), unknown)
+        }
     }
 }
 

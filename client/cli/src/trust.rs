@@ -227,6 +227,22 @@ pub(crate) enum Peer {
     },
     /// Lists peers.
     List,
+    /// Takes a peer out of quarantine that signed two leaves of one robot of which one alone can be: says which counts. Root-signed
+    /// here. `peer get` shows the fork with both leaves; compare with the other country's registry first. A log with two
+    /// histories is left only by another life of it (a bundle with a higher incarnation).
+    Release {
+        /// Its primary prefix.
+        peer: Prefix,
+        /// Our leaf with the evidence, as `peer get` shows it.
+        #[arg(long)]
+        fork: u64,
+        /// The leaf that counts: 64 hexadecimal digits.
+        #[arg(long)]
+        counts: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Clears a peer's claim that an identity ended: it blocks no registration here any more.
     ClearClaim {
         /// The peer's primary prefix.
@@ -270,6 +286,23 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
             let agreements: Vec<Value> =
                 found.value.agreements.iter().map(view::agreement).collect();
             Ok(merge(view::peer(&found.value), json!({"agreements": agreements})).into())
+        }
+        Peer::Release {
+            peer,
+            fork,
+            counts,
+            reason,
+        } => {
+            let counts = Digest::parse(counts.trim())
+                .map_err(|error| Failed::usage(format!("--counts: {error}")))?;
+            let value = json!({"peer": peer.to_string(), "fork": fork.to_string(), "counts": counts.to_string()});
+            let statement = Statement::Settle {
+                peer,
+                fork,
+                counts,
+                reason,
+            };
+            state(settings, &statement, value).await
         }
         Peer::ClearClaim {
             peer,

@@ -265,9 +265,19 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "detained": value.detained.as_ref().map(ToString::to_string),
         "offer_until": time(value.offer_until),
         "depart_by": time(value.depart_by),
+        "ends_at": time(value.ends_at),
         "conditions": conditions.collect::<Vec<_>>(),
-        "refused": value.refused,
+        "refused": refused(value),
         "ending": ending,
+    })
+}
+
+/// Why the importing country does not take it. What a rule refused has no words of anybody.
+fn refused(value: &Transfer) -> Option<&str> {
+    let said = value.refused.as_deref()?;
+    Some(match said.is_empty() {
+        true => "not answered in time",
+        false => said,
     })
 }
 
@@ -286,7 +296,7 @@ pub(crate) fn transfer_row(value: &Transfer) -> Value {
         "office_of_entry": value.papers.office_of_entry,
         "depart_by": time(value.depart_by),
         "detained": value.detained.as_ref().map(ToString::to_string),
-        "refused": value.refused,
+        "refused": refused(value),
     })
 }
 
@@ -464,6 +474,12 @@ pub(crate) fn peer(value: &Peer) -> Value {
         "name": value.bundle.name,
         "since": time(value.since),
         "quarantined": value.quarantined,
+        "fork": value.fork.as_ref().map(|fork| json!({
+            "leaf": fork.recorded.to_string(),
+            "code": fork.code.to_string(),
+            "first": fork.first.to_string(),
+            "second": fork.second.to_string(),
+        })),
         "cursor": value.cursor.to_string(),
         "outbox": value.outbox.to_string(),
         "size_seen": value.size_seen.to_string(),

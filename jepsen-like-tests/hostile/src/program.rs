@@ -16,6 +16,7 @@ use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
+use carnet_domain::record::due::{OFFER_OVER, RELEASE_OVER};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement};
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
@@ -738,7 +739,7 @@ impl World {
 
     fn attack_statement(&mut self) {
         let random = &mut self.random;
-        let statement = match random.below(4) {
+        let statement = match random.below(5) {
             0 => {
                 let honest = self.liar.bundle_of(2 + random.number() % 1_000);
                 let decodes = |bytes: &[u8]| Bundle::from_bytes(bytes).ok();
@@ -769,6 +770,26 @@ impl World {
                     },
                 }
             }
+            3 => {
+                let Ok(known) = self.target.ledger.peer(&self.liar.prefix);
+                let fork = known.and_then(|known| known.fork);
+                let (recorded, leaf) = match fork {
+                    Some(fork) if random.one_in(2) => (fork.recorded, fork.first),
+                    Some(fork) => (fork.recorded, fork.second),
+                    None => (0, sha256(&[b"no fork"])),
+                };
+                let honest = Statement::Settle {
+                    peer: self.liar.prefix,
+                    fork: recorded,
+                    counts: leaf,
+                    reason: "x".into(),
+                };
+                let decodes = |bytes: &[u8]| Statement::from_bytes(bytes).ok();
+                match random.one_in(2) {
+                    true => honest,
+                    false => extreme_that(&honest.to_bytes(), random, decodes).unwrap_or(honest),
+                }
+            }
             _ => {
                 let honest = Statement::Suspend {
                     peer: self.liar.prefix,
@@ -789,7 +810,7 @@ impl World {
 
     fn attack_housekeeping(&mut self) {
         let registry = self.target.registry();
-        let body = match self.random.below(3) {
+        let body = match self.random.below(4) {
             0 => {
                 let (who, _) = self.some_command();
                 let nonce = [self.random.below(3) as u8; 16];
@@ -823,6 +844,10 @@ impl World {
                     signature: Signature([0; 64]),
                 }
             }
+            2 => Body::Rule {
+                number: *self.random.pick(&[0, OFFER_OVER, RELEASE_OVER, 7]),
+                cursor: *self.random.pick(&[0, 0, 1]),
+            },
             _ => Body::Seal {},
         };
         let body = match Body::from_bytes(&extreme_bytes(&body.to_bytes(), &mut self.random)) {

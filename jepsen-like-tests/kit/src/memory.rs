@@ -9,6 +9,7 @@ use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::mail::Reader;
 use carnet_domain::custody::movement::Movement;
@@ -21,6 +22,7 @@ use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{Members, Voters};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ModelStanding;
+use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
@@ -55,6 +57,8 @@ pub struct MemoryLedger {
     heads: BTreeMap<Digest, Head>,
     peers: BTreeMap<Prefix, Peer>,
     mailboxes: BTreeMap<(Prefix, u64), u64>,
+    offers_of: BTreeMap<(Prefix, EnterpriseId), u64>,
+    due: BTreeSet<Due>,
     parked: BTreeMap<(Prefix, u64), Parked>,
     parked_of: BTreeMap<Prefix, Vec<ParkedPlace>>,
     parked_behind: BTreeMap<Digest, Vec<ParkedPlace>>,
@@ -192,6 +196,8 @@ impl MemoryLedger {
         table(&mut e, self.heads.iter());
         table(&mut e, self.peers.iter());
         table(&mut e, self.mailboxes.iter());
+        table(&mut e, self.offers_of.iter());
+        table(&mut e, self.due.iter().map(|due| (due, &0u64)));
         table(&mut e, self.parked.iter());
         table(&mut e, self.parked_of.iter());
         table(&mut e, self.parked_behind.iter());
@@ -419,6 +425,35 @@ impl Ledger for MemoryLedger {
     }
     fn post(&mut self, peer: &Prefix, sequence: u64, leaf_index: u64) -> Result<(), Infallible> {
         self.mailboxes.insert((*peer, sequence), leaf_index);
+        Ok(())
+    }
+
+    fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, Infallible> {
+        let count = self.offers_of.get(&(*peer, *enterprise));
+        Ok(count.copied().unwrap_or(0))
+    }
+    fn put_offers_of(
+        &mut self,
+        peer: &Prefix,
+        enterprise: &EnterpriseId,
+        count: u64,
+    ) -> Result<(), Infallible> {
+        match count {
+            0 => self.offers_of.remove(&(*peer, *enterprise)),
+            _ => self.offers_of.insert((*peer, *enterprise), count),
+        };
+        Ok(())
+    }
+    fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Infallible> {
+        let due = self.due.iter();
+        let due = due.filter(|due| due.rule == rule && due.at < before);
+        Ok(due.take(count_max).copied().collect())
+    }
+    fn put_due(&mut self, due: &Due, stands: bool) -> Result<(), Infallible> {
+        match stands {
+            true => self.due.insert(*due),
+            false => self.due.remove(due),
+        };
         Ok(())
     }
 

@@ -350,6 +350,7 @@ impl World {
             }
             Move::Cancel(me) => world.act(me, &Act::Cancel)?,
             Move::Accept(me) => world.act(me, &Act::Accept)?,
+            Move::Refuse(me) if self.takes_back_again(me) => return None,
             Move::Refuse(me) => world.act(me, &Act::Refuse)?,
             Move::Depart(me) => world.act(me, &Act::Depart)?,
             Move::Admit(me) => world.act(me, &Act::Admit)?,
@@ -375,6 +376,19 @@ impl World {
             }
         }
         (world != *self).then_some(world)
+    }
+
+    /// Whether a refusal would take back a permit that was taken back before, which `decide` refuses. Among more than two a
+    /// permit is not taken back at all: it adds no order of moving steps, and many states.
+    fn takes_back_again(&self, me: u8) -> bool {
+        let registry = &self.registries[usize::from(me)];
+        let Phase::Permitted { transfer, .. } = registry.chain.phase else {
+            return false;
+        };
+        let refused = |written: &Written| {
+            written.link.step == Step::Refuse && written.link.transfer == Some(transfer)
+        };
+        self.rules.registries > 2 || registry.log.iter().any(refused)
     }
 
     fn act(&mut self, me: u8, act: &Act) -> Option<()> {

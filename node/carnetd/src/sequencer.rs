@@ -1,10 +1,11 @@
-//! Seals, signs and publishes: what the leader does between a committed leaf and a published checkpoint.
+//! Seals, signs and publishes, and has ended what is due: what the leader does without being asked.
 //!
 //! What may be signed is the signer's business. A node that does not lead lets its signer follow what is published.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use carnet_domain::machine::DUE_RULES;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_store::records::Records;
@@ -19,12 +20,18 @@ use crate::publication::Whose;
 use crate::signer::{SignRefused, Signer, crash_point};
 use crate::told::chain;
 
+/// Between two looks at what is due. Deadlines are days: nobody waits for the second.
+const DUE_PAUSE: Duration = Duration::from_secs(1);
+/// Entries of one rule at once: what is due beyond them waits for the next look, and seals go on in between.
+const DUE_ENTRIES_MAX: usize = 4;
+
 /// Runs until the node stops: seals and publishes while this node leads.
 pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
     let mut progress = node.state.progress();
     let mut sealed_at = node.clock.monotonic();
     let mut answered = 0;
     let mut follow_at = Duration::ZERO;
+    let mut due_at = Duration::ZERO;
     let pause = node.config.seal.waiting();
     loop {
         // Woken by what was applied; the interval only bounds how late a seal may be.
@@ -65,6 +72,10 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
         } else {
             node.publication.rests();
         }
+        if due_at <= node.clock.monotonic() {
+            end_what_is_due(&node, &registry).await;
+            due_at = node.clock.monotonic().saturating_add(DUE_PAUSE);
+        }
         let now = node.clock.monotonic();
         if seal_is_due(&node, &registry, now.saturating_sub(sealed_at)) {
             match node.propose(Body::Seal {}).await {
@@ -76,6 +87,36 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
             }
         }
     }
+}
+
+/// Has the log end what is due, by a published rule: as much at once as a few entries may, and nothing while nothing is.
+async fn end_what_is_due(node: &Node, registry: &Registry) {
+    let now = registry.log_time.max(node.clock.wall());
+    for number in DUE_RULES {
+        for _ in 0..DUE_ENTRIES_MAX {
+            match Records(node.state.engine()).due(number, now, 1) {
+                Ok(due) if due.is_empty() => break,
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(%error, number, "what is due cannot be read");
+                    break;
+                }
+            }
+            match node.propose(Body::Rule { number, cursor: 0 }).await {
+                // A clock that ran ahead of the log's ceiling ends nothing.
+                Ok(committed) if committed.answer.items.iter().any(is_refused) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    debug!(%error, number, "what is due is not ended");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn is_refused(answer: &ItemAnswer) -> bool {
+    matches!(answer, ItemAnswer::Refused { .. })
 }
 
 /// Lets the signer of a node that does not lead judge what is published.

@@ -16,6 +16,8 @@
 //!             'm' ‖ model id 12 ‖ issuer 2 ‖ number         → (empty)
 //! transfers   't' ‖ transfer 16                             → Transfer
 //!             'c' ‖ code 19                                 → LooseChain
+//!             'o' ‖ peer 2 ‖ enterprise id 6                → how many robots it offers the peer that wait, u64
+//!             'd' ‖ rule u16 ‖ time u64 ‖ subject           → (empty): a deadline
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
 //!             'a' ‖ session u64 ‖ place u32 ‖ item u32      → StoredAnswer
@@ -40,7 +42,10 @@
 
 use carnet_domain::bytes::code::{CODE_LEN, Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical as _;
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::due::{Due, DueSubject};
 use carnet_domain::record::{Maker, RecallId};
 use carnet_domain::rules::command::TransferId;
 
@@ -156,6 +161,37 @@ pub fn transfer(id: &TransferId) -> Vec<u8> {
 /// `transfers`: custody of a robot without a record.
 pub fn loose(code: &Code) -> Vec<u8> {
     join(&[b"c", &code.to_key()])
+}
+
+/// `transfers`: how many robots an enterprise offers a peer that wait.
+pub fn offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> Vec<u8> {
+    let (peer, enterprise) = (peer.as_str(), enterprise.as_str());
+    join(&[b"o", peer.as_bytes(), enterprise.as_bytes()])
+}
+
+/// `transfers`: what the keys of all deadlines of a rule before a time lie between (inclusive, exclusive).
+pub fn due_before(rule: u16, before: TimeMs) -> (Vec<u8>, Vec<u8>) {
+    let rule = rule.to_be_bytes();
+    let from = join(&[b"d", &rule]);
+    (from, join(&[b"d", &rule, &before.0.to_be_bytes()]))
+}
+
+/// `transfers`: a deadline.
+pub fn due(due: &Due) -> Vec<u8> {
+    let (rule, at) = (due.rule.to_be_bytes(), due.at.0.to_be_bytes());
+    join(&[b"d", &rule, &at, &due.subject.to_bytes()])
+}
+
+/// The deadline of a key.
+pub fn due_of(key: &[u8]) -> Option<Due> {
+    let rest = key.strip_prefix(b"d")?;
+    let (rule, rest) = rest.split_first_chunk()?;
+    let (at, subject) = rest.split_first_chunk()?;
+    Some(Due {
+        rule: u16::from_be_bytes(*rule),
+        at: TimeMs(u64::from_be_bytes(*at)),
+        subject: DueSubject::from_bytes(subject).ok()?,
+    })
 }
 
 /// `sessions`.

@@ -11,11 +11,13 @@ use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::head::Head;
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::Node;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::Members;
+use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
@@ -456,6 +458,8 @@ impl Ledger for Overlay<'_> {
         parked_of(peer: &Prefix) -> Vec<ParkedPlace>;
         parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
         session(id: u64) -> Option<Session>;
+        offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> u64;
+        due(rule: u16, before: TimeMs, count_max: usize) -> Vec<Due>;
         sessions_of(subject: &str) -> Vec<Session>;
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
@@ -614,6 +618,23 @@ impl Ledger for Overlay<'_> {
 
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), StorageFault> {
         self.put(Family::Transfers, keys::transfer(&transfer.id), &transfer);
+        Ok(())
+    }
+
+    fn put_offers_of(
+        &mut self,
+        peer: &Prefix,
+        enterprise: &EnterpriseId,
+        count: u64,
+    ) -> Result<(), StorageFault> {
+        let kept = (count > 0).then(|| to_stored(&count));
+        self.set(Family::Transfers, keys::offers_of(peer, enterprise), kept);
+        Ok(())
+    }
+
+    fn put_due(&mut self, due: &Due, stands: bool) -> Result<(), StorageFault> {
+        let row = stands.then(|| plain_to_stored(&[]));
+        self.set(Family::Transfers, keys::due(due), row);
         Ok(())
     }
 

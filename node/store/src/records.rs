@@ -10,6 +10,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, Decoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::trail::{self, TrailError, trail, walk};
@@ -17,6 +18,7 @@ use carnet_domain::log::head::{Head, jump_from};
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::{Nodes, tree_root};
 use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
@@ -449,6 +451,33 @@ impl<'a> Records<'a> {
     /// A transfer.
     pub fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
         self.one(Family::Transfers, &keys::transfer(id))
+    }
+
+    /// How many robots an enterprise offers a peer that wait.
+    pub fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, StorageFault> {
+        let count = self.one(Family::Transfers, &keys::offers_of(peer, enterprise))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Deadlines that a rule ends and that lie before a time, the earliest first.
+    pub fn due(
+        &self,
+        rule: u16,
+        before: TimeMs,
+        count_max: usize,
+    ) -> Result<Vec<Due>, StorageFault> {
+        let (from, to) = keys::due_before(rule, before);
+        let rows = self
+            .0
+            .scan(Family::Transfers, &from, Some(&to), count_max)?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
+            self.told(nothing_of_stored(Family::Transfers, &key, &value))?;
+            let due = keys::due_of(&key);
+            let damaged = || corrupt(Family::Transfers, &key, "it names no deadline");
+            found.push(self.told(due.ok_or_else(damaged))?);
+        }
+        Ok(found)
     }
 
     /// Shows transfers after one of them, by number, each with its stored size, until told to stop. Whether it came to the

@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod mail;
 pub mod movement;
 mod parking;
+mod settle;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;
 
@@ -209,10 +210,27 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             agreement.clone(),
         ),
+        // A permit is taken back: who offers answers with its cancel, or has released the robot already.
         (
-            Act::Accept | Act::Refuse,
-            Phase::Permitted { transfer, .. } | Phase::InTransit { transfer, .. },
-        ) => refuse(
+            Act::Refuse,
+            Phase::Permitted {
+                transfer,
+                from,
+                offer,
+                agreement,
+                ..
+            },
+        ) => link(
+            Step::Refuse,
+            *transfer,
+            chain.epoch,
+            *from,
+            me,
+            *offer,
+            agreement.clone(),
+        ),
+        (Act::Accept, Phase::Permitted { transfer, .. })
+        | (Act::Accept | Act::Refuse, Phase::InTransit { transfer, .. }) => refuse(
             Reason::AlreadyPermitted,
             Detail::Transfer {
                 transfer: *transfer,
@@ -257,7 +275,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
         (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
             refuse(Reason::NotReleased, at(chain))
         }
-        (Act::Admit | Act::Return, Phase::Here {} | Phase::Offered { .. }) => {
+        (Act::Admit, Phase::Here {} | Phase::Offered { .. }) => {
             refuse(Reason::AlreadyAdmitted, at(chain))
         }
         (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, at(chain)),
@@ -633,6 +651,10 @@ fn fold_as_importer(
                 phase: Phase::Elsewhere {},
                 ..chain.clone()
             })
+        }
+        // A permit that is taken back binds until its cancel comes: the robot may be on its way.
+        (Step::Refuse, Phase::Permitted { transfer: open, .. }) if *open == transfer => {
+            Folded::Moved(chain.clone())
         }
         (
             Step::Cancel,

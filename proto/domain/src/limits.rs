@@ -118,9 +118,18 @@ pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
 /// The most versions of agreements kept of one peer.
 pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 
+/// The most leaves of a peer that are remembered as settled not to count; the oldest makes way.
+pub const SETTLED_OF_PEER_MAX: usize = 64;
 /// The most bytes of a peer's checkpoint that are kept of it: its body and its own signature. Cosignatures are not.
 pub const NOTE_KEPT_BYTES_MAX: usize = 1_024;
-/// The most robots that one peer offers us at a time: asked for, permitted or in transit.
+/// The longest that an offer or a permit stands, whatever date it names: a rule ends it then.
+pub const OFFER_MAX: DurationMs = DurationMs::from_days(366);
+/// How long after the last departure that it allows a permit keeps its place among a peer's open offers.
+pub const OFFER_LAPSES: DurationMs = DurationMs::from_days(30);
+/// The most of what is due that one entry ends.
+pub const DUE_MAX: usize = 64;
+/// The most robots that one peer offers us at a time and that wait: asked for, or permitted and not departed. Of ours that wait
+/// for its answer there are as many, and one enterprise has at most as many of them as places are free.
 pub const OFFERS_OF_PEER_MAX: u64 = 10_000;
 /// The most robots that one peer may offer within a minute of log time. Over one of these limits the rest of its mail waits.
 pub const OFFERS_A_MINUTE_MAX: u64 = 300;
@@ -132,6 +141,10 @@ pub const NACKS_A_MINUTE_MAX: u64 = 60;
 pub const CLAIMS_A_MINUTE_MAX: u64 = 60;
 /// The most leaves that the mail of one peer may have us write within a minute of log time.
 pub const LEAVES_A_MINUTE_MAX: u64 = 6_000;
+/// The most items of one peer that are read within a minute of log time: what changes nothing is an entry all the same.
+pub const MAIL_ITEMS_A_MINUTE_MAX: u64 = 12_000;
+/// The most bytes of items of one peer that are read within a minute of log time.
+pub const MAIL_BYTES_A_MINUTE_MAX: u64 = 64 * 1024 * 1024;
 
 /// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
 /// less: each hold once, an end, a claim.
@@ -172,6 +185,8 @@ const _: () = assert!(
         + (8 + DECLARATIONS_MAX) * TEXT_BYTES_MAX
         <= ROBOT_BYTES_MAX
 );
+const _: () = assert!(LEAVES_A_MINUTE_MAX < MAIL_ITEMS_A_MINUTE_MAX);
+const _: () = assert!(MAIL_ITEM_BYTES_MAX as u64 <= MAIL_BYTES_A_MINUTE_MAX);
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.
 const _: () = assert!(
     ROBOT_BYTES_MAX + COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024 <= MAIL_ITEM_BYTES_MAX

@@ -5,6 +5,7 @@
 //! stamp is a value in the entry.
 
 mod custody;
+mod due;
 pub mod entry;
 mod level;
 pub mod meter;
@@ -17,6 +18,7 @@ mod session;
 mod skip;
 mod time;
 
+pub use due::DUE_RULES;
 pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
 pub use time::is_about_time;
@@ -96,6 +98,7 @@ pub mod rule {
     /// An item of a peer that waited was taken, or given up. The leaf that tells of its parking stands in the entry that
     /// brought it, with what proves it.
     pub const PARKED: u16 = 4;
+    pub use crate::record::due::{OFFER_OVER, RELEASE_OVER};
 }
 
 /// One entry being applied.
@@ -178,7 +181,7 @@ pub fn apply_with<L: Ledger>(
             root,
             signature,
         } => (None, vec![run.publish(*size, root, signature)?]),
-        Body::Rule { number, .. } => (None, vec![run.rule(*number)]),
+        Body::Rule { number, cursor } => (None, vec![run.rule(*number, *cursor)?]),
         Body::RaiseLevel { to, seen } => (None, vec![run.raise_level(*to, seen)?]),
     };
     let grew = first_leaf < run.registry.tree.size();
@@ -752,9 +755,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Effect::Transfer(transfer) => {
                     let mut transfer = (**transfer).clone();
                     self.end_transfer(&mut transfer, event, head);
+                    self.note_deadline(&mut transfer)?;
                     self.count_offer(&transfer)?;
                     self.ledger.put_transfer(transfer)?;
                 }
+                Effect::Due(due) => self.ledger.put_due(due, true)?,
                 Effect::Tell(peer) => self.tell(peer, head.leaf_index)?,
                 Effect::TellAll => {
                     for peer in self.ledger.peers()? {

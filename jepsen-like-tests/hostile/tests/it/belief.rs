@@ -34,7 +34,7 @@ use carnet_hostile::scene::{
 use carnet_kit::samples::recall_id;
 use carnet_kit::{Country, agreed, agreement, text, transfer};
 
-fn peer_of(country: &Country, prefix: &Prefix) -> Peer {
+pub(crate) fn peer_of(country: &Country, prefix: &Prefix) -> Peer {
     let Ok(peer) = country.ledger.peer(prefix);
     peer.expect("a peer")
 }
@@ -43,7 +43,7 @@ fn doubtful(doubt: Doubt) -> Detail {
     Detail::Doubtful { doubt }
 }
 
-fn cancel(number: u8) -> Command {
+pub(crate) fn cancel(number: u8) -> Command {
     Command::CancelExport {
         transfer: transfer(number),
         reason: "x".into(),
@@ -381,7 +381,7 @@ fn a_recall_said_again_is_no_leaf() {
         status: RecallStatus::InForce,
         head: None,
     };
-    let mut leaves = Vec::new();
+    let (mut leaves, mut opened) = (Vec::new(), Vec::new());
     for remedy in ["x", "x", "x", "y", "y"] {
         said.remedy = remedy.into();
         let mut slots = Slots::new();
@@ -393,11 +393,15 @@ fn a_recall_said_again_is_no_leaf() {
         let size = b.registry().tree.size();
         b.apply(Body::Foreign { batch });
         leaves.push(b.registry().tree.size() - size);
+        let Ok(known) = b.ledger.recall(&id);
+        opened.push(known.expect("a recall").opened);
     }
     assert_eq!(leaves, [1, 0, 0, 1, 0]);
+    // Nor does what is said of it later change since when it is known.
+    assert!(opened.iter().all(|at| *at == opened[0]), "{opened:?}");
 }
 
-fn recognise(by: &Country, bundle: &Bundle) -> Statement {
+pub(crate) fn recognise(by: &Country, bundle: &Bundle) -> Statement {
     let bytes = bundle.to_bytes();
     let fingerprint = bundle.fingerprint();
     let signatures = by.root_signatures(&bytes);
@@ -496,8 +500,9 @@ fn the_end_of_a_robot_ends_its_transfer() {
     let (mut a, mut b) = two();
     let code = a.code(1);
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
-    assert_eq!(peer_of(&b, &a.prefix).offers_open, 1);
-    assert_eq!(peer_of(&a, &b.prefix).offers_made, 1);
+    // What is on its way takes none.
+    assert_eq!(peer_of(&b, &a.prefix).offers_open, 0);
+    assert_eq!(peer_of(&a, &b.prefix).offers_made, 0);
     b.must("recycler", declare_end(code));
     b.must("registrar", confirm_end(code));
     assert_eq!(peer_of(&b, &a.prefix).offers_open, 0);
@@ -836,4 +841,45 @@ fn what_is_under_way_with_a_quarantined_country_comes_to_its_end() {
     let known = robot(&a, &code).custody;
     assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
     assert_eq!(known.open_transfer(), None);
+}
+
+/// What a country said while an agreement stood it takes back whatever became of that: a hold that could not be lifted any
+/// more would lie on the robot for ever, and each word about it would be one more alarm.
+#[test]
+fn a_country_takes_back_its_word_whatever_became_of_the_agreement() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (kind, reason) = (HoldKind::Theft, "why".to_owned());
+    let set = Command::SetHold {
+        code,
+        kind,
+        reason: reason.clone(),
+    };
+    a.must("regulator", set);
+    a.deliver(&mut b);
+    let stolen = |b: &Country| {
+        let holds = robot(b, &code).holds;
+        holds.iter().any(|hold| hold.kind == HoldKind::Theft)
+    };
+    assert!(stolen(&b));
+    let suspend = Statement::Suspend {
+        peer: a.prefix,
+        agreement: carnet_kit::agreed(a.prefix, b.prefix),
+        number: 1,
+        until: b.clock.saturating_add(DurationMs::from_days(9)),
+        reason: "a dispute".into(),
+    };
+    let answer = b.state(&suspend);
+    assert!(matches!(answer, ItemAnswer::Done { .. }), "{answer:?}");
+    a.must("regulator", Command::LiftHold { code, kind, reason });
+    let (size, said) = (b.registry().tree.size(), last_said(&a, &b.prefix));
+    a.deliver(&mut b);
+    assert_eq!(kinds_since(&b, size), [Kind::Foreign]);
+    assert!(!stolen(&b));
+    // Said again it is nothing.
+    say(&mut a, Kind::Hold, &code, said, &b.prefix);
+    let (size, batch) = (b.registry().tree.size(), lies(&mut a, &b));
+    b.apply(Body::Foreign { batch });
+    assert_eq!(kinds_since(&b, size), []);
 }

@@ -38,8 +38,10 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     include_str!("../../../../proto/domain/tests/it/accreditation.rs"),
+    include_str!("../../../../proto/domain/tests/it/due.rs"),
+    include_str!("forks.rs"),
     include_str!("../../../../proto/domain/tests/it/arrival.rs"),
     include_str!("../../../../proto/domain/tests/it/claims.rs"),
     include_str!("../../../../proto/domain/tests/it/holds.rs"),

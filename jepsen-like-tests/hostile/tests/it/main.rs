@@ -5,6 +5,7 @@ mod belief;
 mod custody;
 mod decoders;
 mod extremes;
+mod forks;
 mod formats;
 mod identities;
 mod limits;

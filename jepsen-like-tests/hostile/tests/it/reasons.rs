@@ -11,7 +11,7 @@ use carnet_domain::limits::{
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Signed, Statement};
+use carnet_domain::record::peer::{Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
     ApprovalStatus, Asking, EnterpriseStatus, Hold, Holder, ReleaseSecret, Setter, Severity,
 };
@@ -701,6 +701,20 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let mut batch = waiting(&mut a, &b);
             batch.items[0].sequence = 7;
             first(b.apply(Body::Foreign { batch }).items)
+        }
+        Reason::NotSettled => crate::forks::against_what_was_done_here(),
+        Reason::DueFirst => {
+            let (mut a, b) = two();
+            a.must("customs", a.declare(1, transfer(1), &b.prefix));
+            let to = a.registry().log_time;
+            a.advance(DurationMs::from_days(2));
+            let change = TimeChange {
+                cluster: a.registry().cluster,
+                number: 1,
+                from: a.registry().log_time,
+                to,
+            };
+            a.state_unrenewed(&Statement::RepairTime { change })
         }
         Reason::NotParked => {
             let (mut a, b) = two();

@@ -98,6 +98,7 @@ async fn what_waits_is_listed_without_its_bytes() {
         let refused = refused.expect_err("not theirs").reason();
         assert_eq!(refused, "PERMISSION_DENIED", "{role:?}");
     }
+    house.close().await;
 }
 
 fn name(record: &Record) -> String {

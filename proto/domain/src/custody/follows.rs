@@ -4,7 +4,8 @@
 //! |---|---|---|---|---|
 //! | Register | nothing | 0 | yes | the registry |
 //! | Offer | Register, Cancel, Admit, Return | + 1 | yes | who has custody after that |
-//! | Accept, Refuse | Offer | + 0 | no | the importer |
+//! | Accept | Offer | + 0 | no | the importer |
+//! | Refuse | Offer, or its Accept | + 0 | no | the importer |
 //! | Cancel, Depart | Offer, or its Accept | + 0 | yes | the exporter |
 //! | Detain | Depart | + 0 | no | the importer |
 //! | Admit | Depart | + 0 | yes | the importer |
@@ -40,7 +41,8 @@ pub const fn row(step: Step) -> Row {
             true,
             true,
         ),
-        Step::Accept | Step::Refuse => (&[Step::Offer], false, false),
+        Step::Accept => (&[Step::Offer], false, false),
+        Step::Refuse => (&[Step::Offer, Step::Accept], false, false),
         Step::Cancel | Step::Depart => (&[Step::Offer, Step::Accept], false, true),
         Step::Detain => (&[Step::Depart], false, false),
         Step::Admit => (&[Step::Depart], false, true),
@@ -151,6 +153,7 @@ mod tests {
                 "Offer Refuse +0",
                 "Offer Cancel +0",
                 "Offer Depart +0",
+                "Accept Refuse +0",
                 "Accept Cancel +0",
                 "Accept Depart +0",
                 "Cancel Offer +1",

@@ -31,7 +31,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, Peer};
+use crate::record::peer::{Heard, OpenFork, Peer};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
@@ -461,7 +461,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 doubt(&from, evidence, &rejection)
             }
         };
-        let heard = match from.peer.heard.and(&amount(&events), self.now) {
+        let read = Heard {
+            items: 1,
+            bytes: item.to_bytes().len() as u64,
+            ..Heard::default()
+        };
+        let with = |events: &[Event]| Heard {
+            items: read.items,
+            bytes: read.bytes,
+            ..amount(events)
+        };
+        let heard = match from.peer.heard.and(&with(&events), self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let peer = from.prefix;
@@ -478,13 +488,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     Err((index, hash)) => from.unread(*index, *hash),
                 };
                 events = doubt(&from, evidence, &paused);
-                match from.peer.heard.and(&amount(&events), self.now) {
-                    Ok(heard) => heard,
+                let answered = from.peer.heard.and(&with(&events), self.now);
+                let heard = match answered {
                     // Nor is it answered, once enough was.
                     Err((Counted::Nacks, _)) => {
                         events = Vec::new();
-                        from.peer.heard.clone()
+                        from.peer.heard.and(&read, self.now)
                     }
+                    answered => answered,
+                };
+                match heard {
+                    Ok(heard) => heard,
                     Err((what, max)) => {
                         let detail = Detail::InAMinute { peer, what, max };
                         return Ok(refused(Reason::PeerPaused, detail));
@@ -615,6 +629,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             at: proven.leaf.t_ms,
             deadline: TimeMs(0),
         };
+        // Which of two leaves its later steps rest on, the roots here have not said.
+        let forked = from
+            .peer
+            .fork
+            .as_ref()
+            .is_some_and(|fork| fork.code == code);
+        if forked && from.gives_up.is_none() && link.epoch >= here.chain.epoch {
+            return no(Reason::Parked, Detail::Forked { code });
+        }
         let followed = match code.prefix() == self.registry.prefix {
             true => follow(self.registry.prefix, &here.chain, &written),
             false => None,
@@ -685,11 +708,16 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         link: &Link,
     ) -> Result<Option<Event>, Stop<L::Fault>> {
         // Once is enough: the evidence is kept, and the peer quarantined.
-        if link.writer() != from.prefix || from.peer.quarantined {
+        if link.writer() != from.prefix || from.peer.quarantined || !can_exclude(link.step) {
             return Ok(None);
         }
         let second = from.reference(proven);
-        let mut next = held(&self.ledger, code)?.head.and_then(|head| head.step);
+        let here = held(&self.ledger, code)?;
+        // What was settled is settled, and what is known already contradicts nothing.
+        if from.peer.settled.contains(&second.leaf) || here.chain.link == second.leaf {
+            return Ok(None);
+        }
+        let mut next = here.head.and_then(|head| head.step);
         for _ in 0..FORK_STEPS_MAX {
             let Some(index) = next else { break };
             let Some(record) = self.ledger.leaf(index).or_fault()? else {
@@ -700,6 +728,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let evidence = evidence.and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
             // Our own steps name it too, as what they rest on.
             let evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
+            let mut told = evidence.iter();
+            if told.any(|told| told.origin == second.origin && told.leaf == second.leaf) {
+                break;
+            }
             let first = evidence.into_iter().find(|first| {
                 let its = first.link.as_ref();
                 first.origin == second.origin
@@ -714,6 +746,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 };
                 let after = After::Peer(Box::new(Peer {
                     quarantined: true,
+                    fork: Some(OpenFork {
+                        recorded: self.registry.tree.size(),
+                        code: *code,
+                        first: first.leaf,
+                        second: second.leaf,
+                    }),
                     ..from.peer.clone()
                 }));
                 let mut event = Event::new(Kind::ForkEvidence, &what, after);
@@ -1024,6 +1062,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     robot: Some(robot),
                     evidence,
                     detained: None,
+                    declared_by: None,
+                    ends_at: TimeMs(0),
+                    lapsed: false,
                     ending: None,
                 })
             }
@@ -1234,8 +1275,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             _ => return Ok(Vec::new()),
         }
-        // Of a robot that it has not, it alarms without a clause in force, and binds nothing.
-        let (kind, robot) = match binds {
+        // Of a robot that it has not, it alarms without a clause in force, and binds nothing; what it takes back, it takes
+        // back.
+        let takes_back = matches!(command, Command::LiftHold { .. });
+        let (kind, robot) = match binds || takes_back {
             true => (Kind::Foreign, robot),
             false => (Kind::Incident, before),
         };
@@ -1296,7 +1339,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let recall = Recall {
             status,
-            opened: self.now,
+            // Since when it is known here: what is said of it later changes nothing about that.
+            opened: known.as_ref().map_or(self.now, |known| known.opened),
             head: known.as_ref().and_then(|known| known.head),
             ..theirs
         };
@@ -1399,6 +1443,14 @@ fn excludes(first: &Link, second: &Link) -> bool {
             || (arrives(first) && arrives(second) && first.prev == second.prev))
 }
 
+/// Whether a step is one of which another can be excluded: of a side leaf none is.
+fn can_exclude(step: Step) -> bool {
+    match step {
+        Step::Offer | Step::Cancel | Step::Depart | Step::Admit | Step::Return => true,
+        Step::Register | Step::Accept | Step::Refuse | Step::Detain => false,
+    }
+}
+
 /// What is kept of a signed note, so that it can be shown later: its body, and the one signature line that was verified. Lines
 /// beside it under the same name and another key are nobody's, and would fill what is kept.
 fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
@@ -1483,6 +1535,9 @@ pub(super) fn amount(events: &[Event]) -> Heard {
         nacks: count(|event| event.kind == Kind::Nack),
         claims: count(ends),
         leaves: events.len() as u64,
+        // What is tried again was read when it came.
+        items: 0,
+        bytes: 0,
     }
 }
 

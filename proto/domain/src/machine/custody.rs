@@ -52,6 +52,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Marks a transfer as ended by one of our own steps.
     pub(super) fn end_transfer(&self, transfer: &mut Transfer, event: &Event, head: &Head) {
         let Some(written) = &event.link else { return };
+        let chain = match &event.after {
+            After::Robot(robot) => Some(&robot.custody),
+            After::Loose(_, chain, _) => Some(chain),
+            _ => None,
+        };
+        // A permit that was taken back goes on until its cancel.
+        if chain.is_some_and(|chain| chain.open_transfer() == Some(transfer.id)) {
+            return;
+        }
         if matches!(
             written.link.step,
             Step::Admit | Step::Return | Step::Cancel | Step::Refuse
@@ -99,16 +108,28 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         self.ledger.put_transfer(transfer)
     }
 
-    /// Counts a robot that another country offers us, or we it, from its offer to its end.
+    /// Counts a robot that another country offers us, or we it, from its offer until it departs or stays.
     pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
         let before = self.ledger.transfer(&transfer.id)?;
-        let was_open = before.is_some_and(|before| before.ending.is_none());
-        let is_open = transfer.ending.is_none();
-        if was_open == is_open {
+        let waited = before.is_some_and(|before| before.waits());
+        let waits = transfer.waits();
+        if waited == waits {
             return Ok(());
         }
+        let moved = |count: u64| {
+            let moved = match waits {
+                true => count.checked_add(1),
+                false => count.checked_sub(1),
+            };
+            moved.expect("what ends was counted when it began")
+        };
         let to_us = transfer.to == self.registry.prefix;
         let other = if to_us { transfer.from } else { transfer.to };
+        if let Some(enterprise) = &transfer.declared_by {
+            let count = self.ledger.offers_of(&other, enterprise)?;
+            self.ledger
+                .put_offers_of(&other, enterprise, moved(count))?;
+        }
         let Some(mut peer) = self.ledger.peer(&other)? else {
             return Ok(());
         };
@@ -116,11 +137,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             true => &mut peer.offers_open,
             false => &mut peer.offers_made,
         };
-        let moved = match is_open {
-            true => count.checked_add(1),
-            false => count.checked_sub(1),
-        };
-        *count = moved.expect("what ends was counted when it began");
+        *count = moved(*count);
         self.ledger.put_peer(peer)
     }
 }

@@ -1,4 +1,4 @@
-//! The feature level, and the published rules that an entry runs.
+//! The feature level.
 
 use std::collections::BTreeMap;
 
@@ -52,10 +52,5 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         }
         Ok(answer)
-    }
-
-    /// Runs a published rule. None runs by an entry at the levels there are.
-    pub(super) fn rule(&self, number: u16) -> ItemAnswer {
-        refused(Reason::RuleUnknown, Detail::Rule { number })
     }
 }

@@ -10,12 +10,14 @@ use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::signature::KeyId;
+use crate::bytes::time::TimeMs;
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
 use crate::log::head::Head;
 use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::due::Due;
 use crate::record::ledger::{Ledger, LooseChain, MapChanges};
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
@@ -103,6 +105,7 @@ small!(
     Members,
     Fitting,
     ParkedPlace,
+    Due,
     Digest,
     EnterpriseId,
     Claim,
@@ -217,6 +220,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         peers() -> Vec<Peer>;
         parked_of(peer: &Prefix) -> Vec<ParkedPlace>;
         parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
+        due(rule: u16, before: TimeMs, count_max: usize) -> Vec<Due>;
         sessions_of(subject: &str) -> Vec<Session>;
         leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
         map_changes(from: u64, to: u64, count_max: usize) -> Vec<MapChanges>;
@@ -236,6 +240,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_signer(signer: Signer);
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
+        put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);
+        put_due(due: &Due, stands: bool);
         put_peer(peer: Peer);
         put_parked(peer: &Prefix, item: u64, parked: Option<Parked>);
         put_parked_of(peer: &Prefix, places: Vec<ParkedPlace>);
@@ -248,6 +254,11 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_envelope(index: u64, envelope: Vec<u8>);
         put_nodes(index: u64, complete: &[Node]);
         put_page(path: &PagePath, page: Option<Page>);
+    }
+
+    fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, L::Fault> {
+        self.count(1);
+        self.ledger.offers_of(peer, enterprise)
     }
 
     fn claims_of(&self, peer: &Prefix) -> Result<u64, L::Fault> {

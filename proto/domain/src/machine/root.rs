@@ -12,7 +12,7 @@ use crate::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
-use crate::log::leaf::Kind;
+use crate::log::leaf::{Kind, Subject};
 use crate::log::merkle::Frontier;
 use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX};
 use crate::planted::{Planted, Sound};
@@ -24,7 +24,7 @@ use crate::record::peer::{
 };
 use crate::record::registry::Registry;
 use crate::record::{Holder, Signer};
-use crate::rules::decide::{enrolled, has_twins};
+use crate::rules::decide::{Stop, enrolled, has_twins};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection, refuse};
 
@@ -248,8 +248,29 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
             };
         }
+        if let Statement::Settle {
+            peer, fork, counts, ..
+        } = &statement
+        {
+            let (code, events) = match self.settle(&statement, peer, *fork, counts) {
+                Ok(settled) => settled,
+                Err(Stop::Refused(rejection)) => return Ok(ItemAnswer::Refused { rejection }),
+                Err(Stop::Fault(fault)) => return Err(fault),
+            };
+            let answer = self.record_all(events, &authorised(signed))?;
+            // What waited for the robot is read by what counts now.
+            self.try_behind(&Subject::robot(&code).key())?;
+            return Ok(answer);
+        }
+        // Before it the time was another: what has expired by it stays expired.
+        if matches!(statement, Statement::RepairTime { .. })
+            && self.is_due(self.registry.log_time)?
+        {
+            let log_time = self.registry.log_time;
+            return Ok(refused(Reason::DueFirst, Detail::DueAt { log_time }));
+        }
         let event = match &statement {
-            Statement::Offices { .. } | Statement::Genesis { .. } => {
+            Statement::Offices { .. } | Statement::Genesis { .. } | Statement::Settle { .. } => {
                 return Ok(refused(Reason::AlreadyInitialised, Detail::NOTHING));
             }
             Statement::Recognise {
@@ -446,6 +467,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         }
         let mut known = known.unwrap_or_else(|| Peer::new(bundle.clone(), self.now));
+        // An older life was closed for good.
+        if bundle.incarnation < known.bundle.incarnation {
+            let (new, known) = (bundle.incarnation, known.bundle.incarnation);
+            return no(Reason::StatementStale, Detail::LifeKnown { new, known });
+        }
         // Another life of its log is another log: of the one before nothing goes on, and nothing of it contradicts this one.
         if known.bundle.incarnation != bundle.incarnation {
             known.cursor = 0;
@@ -455,6 +481,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;
             known.split = false;
+            known.fork = None;
+            known.settled = Vec::new();
         }
         let peer = Peer {
             bundle,

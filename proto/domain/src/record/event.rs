@@ -18,6 +18,7 @@ use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
+use crate::record::due::Due;
 use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
@@ -89,6 +90,8 @@ pub enum Effect {
     Declared(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
+    /// A deadline begins to run.
+    Due(Due),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -369,6 +372,17 @@ pub struct Other {
     pub parts: Vec<Part>,
 }
 crate::canonical_struct!(Other { corrects: Maybe<Index>, parts: List<PARTS_MAX> });
+
+/// Slot 10 of the alarm about a robot of which another country showed what is somebody else's. Who has it now is not said:
+/// the history of one robot tells nobody of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Yielded {
+    /// The robot of the alarm.
+    pub code: Code,
+    /// The body, part or key that was shown of it.
+    pub identity: Digest,
+}
+crate::canonical_struct!(Yielded @ 1 { code, identity });
 
 /// The sixteen slots of an event's leaf: the record after it, and the event.
 pub fn slots(event: &Event) -> Slots {

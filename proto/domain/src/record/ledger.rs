@@ -5,11 +5,13 @@
 use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::signature::KeyId;
+use crate::bytes::time::TimeMs;
 use crate::custody::Chain;
 use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::due::Due;
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
@@ -114,6 +116,19 @@ pub trait Ledger {
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
     /// Replaces a transfer.
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
+    /// How many robots an enterprise offers a peer that wait for its answer, or for their departure.
+    fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, Self::Fault>;
+    /// Replaces it.
+    fn put_offers_of(
+        &mut self,
+        peer: &Prefix,
+        enterprise: &EnterpriseId,
+        count: u64,
+    ) -> Result<(), Self::Fault>;
+    /// Deadlines that a rule ends and that lie before a time, the earliest first.
+    fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Self::Fault>;
+    /// Notes a deadline, or takes it away.
+    fn put_due(&mut self, due: &Due, stands: bool) -> Result<(), Self::Fault>;
 
     /// A peer.
     fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Self::Fault>;

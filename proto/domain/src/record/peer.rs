@@ -3,7 +3,7 @@
 //!
 //! Data and the count of root signatures. Who is to be believed, and what a clause means for a verdict, is in `trust`.
 
-use crate::bytes::code::{ModelId, Prefix};
+use crate::bytes::code::{Code, ModelId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::signature::{PublicKey, Signature, verify};
@@ -11,8 +11,9 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
-    MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX,
-    REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX, Sequence,
+    MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
+    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX,
+    SETTLED_OF_PEER_MAX, Sequence,
 };
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
@@ -406,6 +407,18 @@ pub enum Statement {
         /// Which.
         order: OfficeOrder,
     },
+    /// A peer that signed two leaves of one robot of which one alone can be is out of quarantine: one of them counts, and the
+    /// other never does. Each fork is settled once, and a split history by another life of its log alone.
+    Settle {
+        /// Which peer.
+        peer: Prefix,
+        /// Our leaf with the evidence.
+        fork: u64,
+        /// The leaf that counts, by its hash.
+        counts: Digest,
+        /// Why.
+        reason: String,
+    },
 }
 crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
@@ -415,6 +428,7 @@ crate::canonical_variants!(Statement @ 1 {
     5 => AdvanceTime { change },
     6 => RepairTime { change },
     7 => Offices { order },
+    8 => Settle { peer, fork: Index, counts, reason },
 });
 
 /// A suspension of one version of an agreement.
@@ -433,7 +447,7 @@ crate::canonical_struct!(Suspension {
     until
 });
 
-/// What one peer had this registry write within a minute of log time, by kind. It is counted in what is replicated, so that
+/// What one peer had this registry read and write within a minute of log time, by kind. It is counted in what is replicated, so that
 /// every replica stops at the same item.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Heard {
@@ -449,6 +463,10 @@ pub struct Heard {
     pub claims: u64,
     /// Leaves of any kind.
     pub leaves: u64,
+    /// Items that were read, whatever came of them.
+    pub items: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 crate::canonical_struct!(Heard {
     minute: Sequence,
@@ -456,7 +474,9 @@ crate::canonical_struct!(Heard {
     holds: Sequence,
     nacks: Sequence,
     claims: Sequence,
-    leaves: Sequence
+    leaves: Sequence,
+    items: Sequence,
+    bytes: Sequence
 });
 
 impl Heard {
@@ -501,9 +521,41 @@ impl Heard {
                 item.leaves,
                 LEAVES_A_MINUTE_MAX,
             )?,
+            items: sum(
+                Counted::MailItems,
+                so_far.items,
+                item.items,
+                MAIL_ITEMS_A_MINUTE_MAX,
+            )?,
+            bytes: sum(
+                Counted::MailBytes,
+                so_far.bytes,
+                item.bytes,
+                MAIL_BYTES_A_MINUTE_MAX,
+            )?,
         })
     }
 }
+
+/// Two leaves of one robot of which one alone can be, and by which a peer is quarantined until the roots here say which
+/// counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenFork {
+    /// Our leaf with the evidence: whoever settles it names it.
+    pub recorded: u64,
+    /// The robot.
+    pub code: Code,
+    /// The leaf that came first, by its hash.
+    pub first: Digest,
+    /// The leaf that came second.
+    pub second: Digest,
+}
+crate::canonical_struct!(OpenFork {
+    recorded: Index,
+    code,
+    first,
+    second
+});
 
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -516,6 +568,10 @@ pub struct Peer {
     pub quarantined: bool,
     /// Its log has two histories: nothing of it is read.
     pub split: bool,
+    /// What it is quarantined for, unless it is `split`.
+    pub fork: Option<OpenFork>,
+    /// Leaves of it that the roots here settled not to count, the newest last: shown again, they are no new evidence.
+    pub settled: Vec<Digest>,
     /// The next mailbox sequence that we expect of it.
     pub cursor: u64,
     /// The largest size of its log that we applied something under.
@@ -528,9 +584,9 @@ pub struct Peer {
     pub outbox: u64,
     /// What it had us write in the newest minute of log time.
     pub heard: Heard,
-    /// How many robots it offers us, and we neither refused, admitted nor returned.
+    /// How many robots it offers us that wait for our answer, or for their departure.
     pub offers_open: u64,
-    /// How many robots we offer it, and it neither refused, admitted nor returned.
+    /// How many robots we offer it that wait for its answer, or for their departure.
     pub offers_made: u64,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
     pub bundle_leaf: u64,
@@ -546,6 +602,8 @@ crate::canonical_struct!(Peer @ 1 {
     since,
     quarantined,
     split,
+    fork,
+    settled: List<SETTLED_OF_PEER_MAX>,
     cursor: Sequence,
     size_seen: Index,
     root_seen,
@@ -568,6 +626,8 @@ impl Peer {
             since,
             quarantined: false,
             split: false,
+            fork: None,
+            settled: Vec::new(),
             cursor: 0,
             size_seen: 0,
             root_seen: Digest::ZERO,

@@ -1,6 +1,6 @@
 //! One transfer of a robot between two countries, as either of them keeps it.
 
-use crate::bytes::code::{Code, Prefix};
+use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::Step;
@@ -71,6 +71,12 @@ pub struct Transfer {
     pub evidence: Option<EvidenceRef>,
     /// Why the robot may not be admitted as it was disclosed (at the importer only); it may be sent back.
     pub detained: Option<Rejection>,
+    /// Which enterprise here offers it; none where an office does, or another country.
+    pub declared_by: Option<EnterpriseId>,
+    /// When a rule ends it, unless it went on.
+    pub ends_at: TimeMs,
+    /// Permitted here, and over: it takes no place among what is open, and its departure is still taken.
+    pub lapsed: bool,
     /// How it ended.
     pub ending: Option<Ending>,
 }
@@ -94,5 +100,15 @@ crate::canonical_struct!(Transfer @ 1 {
     robot,
     evidence,
     detained,
+    declared_by,
+    ends_at,
+    lapsed,
     ending,
 });
+
+impl Transfer {
+    /// Whether it takes a place among what two countries offer each other: it waits for an answer, or for its departure.
+    pub fn waits(&self) -> bool {
+        self.ending.is_none() && self.step != Step::Depart && !self.lapsed
+    }
+}

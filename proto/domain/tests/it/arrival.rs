@@ -8,7 +8,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
 use carnet_domain::record::event::Standing;
-use carnet_domain::record::event::slot;
+use carnet_domain::record::event::{Yielded, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
 use carnet_domain::record::{
@@ -824,7 +824,7 @@ fn offers_are_counted_while_they_are_open() {
     assert_eq!(open(&b, &a), 0);
     let code = a.code(1);
     bring(&mut a, &mut b, code, 2, Purpose::PermanentExport);
-    assert_eq!(open(&b, &a), 1);
+    assert_eq!(open(&b, &a), 0, "what is on its way waits for nobody");
     b.must("customs", admit(2));
     assert_eq!(open(&b, &a), 0);
     // At the limit an offer is refused, and what stands behind it is read all the same: what makes room is among it.
@@ -1595,6 +1595,14 @@ fn a_row_that_was_shown_yields_to_the_maker() {
         let alarms = robot(&b, &code).head.expect("a leaf").seq - before;
         // What is not bound for ever was free after the departure.
         assert_eq!(alarms, if leaves_again { 4 } else { 6 });
+        // The history of the one robot says nothing of the other: neither its code nor its parts.
+        let head = robot(&b, &code).head.expect("a leaf");
+        let Ok(record) = b.ledger.leaf(head.leaf_index);
+        let values = record.expect("the alarm").values;
+        let what = values[usize::from(slot::EVENT)].clone().expect("a value");
+        let what = Yielded::from_bytes(&what.0).expect("a value of its own");
+        assert_eq!(what.code, code);
+        assert!(bodies.contains(&what.identity));
     }
 }
 

@@ -7,12 +7,12 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::machine::entry::{Body, MailBatch};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Ends, Holder, Setter};
+use carnet_domain::record::{Ends, Holder, Setter, Severity};
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_kit::samples::recall_id;
-use carnet_kit::{Country, agreed, befriend, text, transfer};
+use carnet_kit::{Country, agreed, befriend, samples, text, transfer};
 
 use crate::rules::{act, check, scrap};
 
@@ -233,7 +233,7 @@ fn steps_out_of_order_are_refused() {
     check(&mut a, "maker", stock, "NotInCustody…");
     mail(&mut a, &mut b, "done");
     check(&mut b, "customs", admit(1), "done");
-    check(&mut b, "customs", send_back, "AlreadyAdmitted…");
+    check(&mut b, "customs", send_back, "TransferEnded…");
 }
 
 #[test]
@@ -1083,4 +1083,111 @@ fn mail_of_a_stranger_is_refused() {
     let before = b.ledger.digest();
     assert_eq!(offer_batch(&mut b, batch), "PeerUnknown: 33");
     assert_eq!(b.ledger.digest(), before);
+}
+
+/// What is stolen after the offer is not asked for: an officer who permits it would let it come.
+#[test]
+fn what_may_not_depart_is_not_permitted() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let code = a.code(1);
+    let theft = |reason: &str| Command::SetHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: reason.into(),
+    };
+    a.must("customs", theft("reported this morning"));
+    mail(&mut a, &mut b, "done");
+    let permitted = permit(&b, 1, vec![]);
+    check(&mut b, "customs", permitted.clone(), "Held: …");
+    let found = Command::LiftHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    a.must("customs", found);
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", permitted, "done");
+    // A recall that stops use, the same.
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let stop = samples::recall(&a, "R-1", Severity::StopUse);
+    a.must("regulator", stop);
+    mail(&mut a, &mut b, "done");
+    let permitted = permit(&b, 1, vec![]);
+    check(&mut b, "customs", permitted, "RecallOpen: …");
+}
+
+/// Its own robot a country takes home whatever lies on it: a stolen one most of all.
+#[test]
+fn ones_own_robot_comes_home_with_what_lies_on_it() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", permit(&b, 1, vec![]));
+    mail(&mut b, &mut a, "done");
+    a.must("customs", depart(1));
+    mail(&mut a, &mut b, "done");
+    b.must("customs", admit(1));
+    let code = a.code(1);
+    let home = Command::DeclareExport {
+        code,
+        transfer: transfer(2),
+        to: a.prefix,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
+        offer_until: tomorrow(&b),
+        agreement: agreed(a.prefix, b.prefix),
+        papers: Default::default(),
+    };
+    b.must("customs", home);
+    b.deliver(&mut a);
+    let (kind, reason) = (HoldKind::Theft, "stolen before it left".to_owned());
+    a.must("registrar", Command::SetHold { code, kind, reason });
+    a.must("customs", permit(&a, 2, vec![]));
+}
+
+/// A permit is taken back once, and binds until the exporter has cancelled; a departure before that goes its way.
+#[test]
+fn a_permit_is_taken_back() {
+    let refuse = || Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "the papers were another robot's".into(),
+    };
+    for departs in [false, true] {
+        let (mut a, mut b) = two();
+        let (a_is, b_is) = (a.prefix, b.prefix);
+        let open = |x: &Country, with: &Prefix| {
+            let Ok(peer) = x.ledger.peer(with);
+            peer.map(|peer| (peer.offers_open, peer.offers_made))
+        };
+        a.must("customs", a.declare(1, transfer(1), &b_is));
+        mail(&mut a, &mut b, "done");
+        b.must("customs", permit(&b, 1, vec![]));
+        mail(&mut b, &mut a, "done");
+        if departs {
+            a.must("customs", depart(1));
+        }
+        check(&mut b, "customs", refuse(), "done");
+        check(&mut b, "customs", refuse(), "NothingPending: …");
+        let again = permit(&b, 1, vec![]);
+        check(&mut b, "customs", again, "AlreadyPermitted: …");
+        assert_eq!(open(&b, &a_is), Some((1, 0)));
+        mail(&mut b, &mut a, if departs { "nothing" } else { "done" });
+        if departs {
+            mail(&mut a, &mut b, "done");
+            check(&mut b, "customs", refuse(), "NothingPending: …");
+            check(&mut b, "customs", admit(1), "done");
+        } else {
+            check(&mut a, "customs", depart(1), "TransferEnded…");
+            assert_eq!(open(&a, &b_is), Some((0, 0)));
+            mail(&mut a, &mut b, "done");
+            check(&mut b, "customs", refuse(), "TransferEnded…");
+            check(&mut b, "customs", admit(1), "TransferEnded…");
+            a.must("customs", a.declare(1, transfer(2), &b_is));
+            mail(&mut a, &mut b, "done");
+            b.must("customs", permit(&b, 2, vec![]));
+        }
+    }
 }

@@ -422,6 +422,8 @@ fn peers_are_counted() {
         since: TimeMs(0),
         quarantined: false,
         split: false,
+        fork: None,
+        settled: vec![Digest::ZERO; carnet_domain::limits::SETTLED_OF_PEER_MAX],
         cursor: 0,
         size_seen: 0,
         root_seen: Digest::ZERO,

@@ -13,6 +13,7 @@ mod checkpoint;
 mod claims;
 mod clocks;
 mod code;
+mod due;
 mod entries;
 mod envelope;
 mod holds;

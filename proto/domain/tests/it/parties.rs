@@ -32,7 +32,7 @@ const STRANGERS: [(&str, Role); 7] = [
 ];
 
 /// A market with strangers, and robot 1 sold by the dealer (0002) to the fleet of enterprise 0002.
-fn sold() -> Country {
+pub(crate) fn sold() -> Country {
     let mut x = Country::with_market("86");
     let id = x.enterprise("0003");
     for (name, role) in STRANGERS {

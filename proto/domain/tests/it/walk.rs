@@ -303,7 +303,7 @@ fn two_registries_conserve_custody_over_signed_entries_and_proven_mail() {
     for seed in SEEDS {
         let mut dice = Dice::new(seed);
         let mut federation = Federation::new();
-        for step in 0..600 {
+        for step in 0..900 {
             federation.step(&mut dice);
             federation.hold(seed, step);
         }

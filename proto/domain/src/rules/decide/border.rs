@@ -9,14 +9,14 @@ use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
-use crate::limits::{EPOCH_FOREIGN_MAX, OFFERS_OF_PEER_MAX};
+use crate::limits::{EPOCH_FOREIGN_MAX, OFFER_MAX, OFFERS_OF_PEER_MAX};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
-use crate::record::event::{After, Effect, Event, LinkWritten};
+use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, Fitting, Party, PartyName, Robot, Stay, key_identity};
+use crate::record::{AgreementRef, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity};
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
@@ -323,6 +323,19 @@ pub(super) fn declare_export<L: Ledger>(
         let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
         return no(Reason::RecordFull, Detail::Full { what, max });
     }
+    let declarant = match &cx.signer.holder {
+        Holder::Enterprise { id } => Some(*id),
+        Holder::Office { .. } => None,
+    };
+    if let Some(id) = &declarant {
+        let own = ledger.offers_of(to, id).or_fault()?;
+        // Never more than what is left for all others: whoever comes last still finds a place.
+        let free = OFFERS_OF_PEER_MAX.checked_sub(peer.offers_made);
+        if free.is_none_or(|free| own >= free) {
+            let (what, max) = (Counted::OffersOfOne, own);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+    }
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -338,6 +351,14 @@ pub(super) fn declare_export<L: Ledger>(
                 until: *offer_until,
                 now: cx.now,
             },
+        );
+    }
+    let latest = cx.now.checked_add(OFFER_MAX).unwrap_or(TimeMs::MAX);
+    if *offer_until > latest {
+        let until = *offer_until;
+        return no(
+            Reason::DeadlinePassed,
+            Detail::OfferLatest { until, latest },
         );
     }
     let record = Transfer {
@@ -360,6 +381,9 @@ pub(super) fn declare_export<L: Ledger>(
         robot: None,
         evidence: None,
         detained: None,
+        declared_by: declarant,
+        ends_at: TimeMs(0),
+        lapsed: false,
         ending: None,
     };
     let after = After::Robot(Box::new(robot));
@@ -381,6 +405,7 @@ fn at_step<L: Ledger>(
     cx: &Context<'_>,
     id: &TransferId,
     ours: fn(&Transfer) -> Prefix,
+    step: Step,
 ) -> Result<(Transfer, Held), Stop<L::Fault>> {
     let transfer = the_transfer(ledger, id)?;
     if ours(&transfer) != cx.me() {
@@ -401,7 +426,8 @@ fn at_step<L: Ledger>(
         if !closes {
             refuse_ended(ledger, &transfer, None, cx.me())?;
         }
-        let reason = if ending.step == Step::Admit {
+        // A second presentation of one robot; all else merely comes too late.
+        let reason = if ending.step == Step::Admit && step == Step::Admit {
             Reason::AlreadyAdmitted
         } else {
             Reason::TransferEnded
@@ -430,7 +456,7 @@ pub(super) fn cancel_export<L: Ledger>(
     id: &TransferId,
 ) -> Decided<L::Fault> {
     cx.allow_role(Deed::CancelExport)?;
-    let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.from, Step::Cancel)?;
     match &held.robot {
         Some(robot) => cx.allow_on(Deed::CancelExport, robot)?,
         None => cx.allow(Deed::CancelExport, None)?,
@@ -457,8 +483,29 @@ pub(super) fn permit_import<L: Ledger>(
     conditions: &[Condition],
 ) -> Decided<L::Fault> {
     cx.allow(Deed::PermitImport, None)?;
-    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Accept)?;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
+    // What may not depart is not asked for: a theft or a stop may have come since the offer. Our own comes home with both.
+    let foreign = transfer.code.prefix() != cx.me();
+    if let Some(here) = held.robot.as_ref().filter(|_| foreign) {
+        let mut holds = here.holds.iter();
+        if let Some(hold) = holds.find(|hold| blocks_departure(hold.kind)) {
+            return no(Reason::Held, hold.stands());
+        }
+        let owed = recalls_owed(ledger, here)?;
+        let mut owed = owed.iter();
+        if let Some(recall) =
+            owed.find(|one| blocked_by_recall(one.notice.severity, ActionKind::Depart))
+        {
+            let recall_id = recall.notice.id.clone();
+            let severity = recall.notice.severity;
+            let detail = Detail::RecallOpen {
+                recall: recall_id,
+                severity,
+            };
+            return no(Reason::RecallOpen, detail);
+        }
+    }
     let peer = open_peer(ledger, cx, &transfer.from)?;
     let (Some(here), Some(disclosed)) = (&held.robot, &transfer.robot) else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
@@ -519,8 +566,15 @@ pub(super) fn refuse_import<L: Ledger>(
     reason: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::RefuseImport, None)?;
-    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Refuse)?;
     refuse_ended(ledger, &transfer, None, cx.me())?;
+    if transfer.refused.is_some() {
+        let to = transfer.from;
+        return no(
+            Reason::NothingPending,
+            Detail::WaitsFor { transfer: *id, to },
+        );
+    }
     let link = propose(cx.me(), &held.chain, &Act::Refuse, cx.now)?;
     transfer.refused = Some(reason.to_owned());
     let code = transfer.code;
@@ -543,7 +597,7 @@ pub(super) fn depart<L: Ledger>(
     place: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::Depart, None)?;
-    let (transfer, held) = at_step(ledger, cx, id, |t| t.from)?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.from, Step::Depart)?;
     let Some(robot) = held.robot.as_ref() else {
         return no(
             Reason::RobotUnknown,
@@ -657,7 +711,7 @@ pub(super) fn admit<L: Ledger>(
     documents: &[Digest],
 ) -> Decided<L::Fault> {
     cx.allow(Deed::Admit, None)?;
-    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Admit)?;
     let code = transfer.code;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
     if let Some(robot) = &transfer.robot
@@ -756,7 +810,7 @@ pub(super) fn admit<L: Ledger>(
         let fitting = ledger.part_holder(&identity).or_fault()?;
         if own.contains(&Some(identity)) {
             if let Some(fitting) = fitting.filter(|fitting| fitting.code != code) {
-                yielding.add(fitting);
+                yielding.add(fitting, identity);
             }
             if !fitting.is_some_and(|fitting| fitting.binds(&code)) {
                 parts.push(Effect::Part(identity, Some(Fitting::here(code))));
@@ -766,7 +820,7 @@ pub(super) fn admit<L: Ledger>(
             parts.push(Effect::Part(identity, Some(Fitting::shown(code))));
         }
     }
-    let alarms = yielding.alarms(ledger, command)?;
+    let alarms = yielding.alarms(ledger)?;
     let after = After::Robot(Box::new(here));
     let mut event = step_event(command, after, link, TimeMs(0), place, transfer, cx.now);
     event.effects.extend(parts);
@@ -792,26 +846,26 @@ pub(crate) fn bound_elsewhere<L: Ledger>(
 
 /// Robots whose rows in the index yield, because another country showed what is somebody else's.
 #[derive(Debug, Default)]
-pub(super) struct Yielding(std::collections::BTreeSet<Code>);
+pub(super) struct Yielding(std::collections::BTreeMap<Code, Digest>);
 
 impl Yielding {
     /// One more row that yields.
-    pub(super) fn add(&mut self, fitting: Fitting) {
-        self.0.insert(fitting.code);
+    pub(super) fn add(&mut self, fitting: Fitting, identity: Digest) {
+        self.0.entry(fitting.code).or_insert(identity);
     }
 
-    /// One alarm for each robot that still lives: what was shown of it is contradicted by this command.
-    pub(super) fn alarms<L: Ledger>(
-        self,
-        ledger: &L,
-        command: &Command,
-    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+    /// One alarm for each robot that still lives: what was shown of it is contradicted by what was done here.
+    pub(super) fn alarms<L: Ledger>(self, ledger: &L) -> Result<Vec<Event>, Stop<L::Fault>> {
         let mut alarms = Vec::new();
-        for code in self.0 {
+        for (code, identity) in self.0 {
             let robot = ledger.robot(&code).or_fault()?;
             if let Some(robot) = robot.filter(|robot| !robot.state.is_final()) {
                 let after = After::Robot(Box::new(robot));
-                alarms.push(Event::new(Kind::Incident, command, after));
+                alarms.push(Event::new(
+                    Kind::Incident,
+                    &Yielded { code, identity },
+                    after,
+                ));
             }
         }
         Ok(alarms)
@@ -831,7 +885,7 @@ pub(super) fn send_back<L: Ledger>(
     id: &TransferId,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::Return, None)?;
-    let (transfer, held) = at_step(ledger, cx, id, |t| t.to)?;
+    let (transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Return)?;
     // What ended in transit stays where it ended: nothing follows.
     refuse_ended(ledger, &transfer, None, cx.me())?;
     // Nor does it leave while its end waits for the second signer.

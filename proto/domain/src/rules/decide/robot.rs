@@ -11,6 +11,7 @@ use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase};
 use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX};
 use crate::log::leaf::{Kind, Leaf, Subject};
+use crate::record::due::{Due, DueSubject, RELEASE_OVER};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
@@ -345,7 +346,7 @@ pub(super) fn register<L: Ledger>(
             .into_iter()
             .map(|identity| Effect::Part(identity, Some(Fitting::here(r.code)))),
     );
-    let alarms = yielding.alarms(ledger, command)?;
+    let alarms = yielding.alarms(ledger)?;
     Ok(alarms.into_iter().chain([event]).collect())
 }
 
@@ -360,7 +361,7 @@ impl Yielding {
     ) -> Result<Option<Code>, Stop<L::Fault>> {
         match ledger.part_holder(identity).or_fault()? {
             Some(fitting) if fitting.shown && claims == Claims::DoNot => {
-                self.add(fitting);
+                self.add(fitting, *identity);
                 Ok(None)
             }
             fitting => Ok(fitting.map(|fitting| fitting.code)),
@@ -681,6 +682,11 @@ pub(super) fn act<L: Ledger>(
                 reason,
             };
             ownership::release(ledger, cx, &mut after, expected, &offered)?;
+            effects.push(Effect::Due(Due {
+                rule: RELEASE_OVER,
+                at: *until,
+                subject: DueSubject::Robot { code: *code },
+            }));
         }
         Action::RequestOwnership { owner, secret } => {
             ownership::request(ledger, cx, &mut after, owner, secret)?;
@@ -769,7 +775,7 @@ pub(super) fn act<L: Ledger>(
     let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
     event.effects = effects;
     event.corrects = corrects;
-    let alarms = yielding.alarms(ledger, command)?;
+    let alarms = yielding.alarms(ledger)?;
     Ok(alarms.into_iter().chain([event]).collect())
 }
 

@@ -166,6 +166,14 @@ details! {
 
     129 Behind { item: u64 } "it waits behind item {item} about the same robot";
 
+    170 DueAt { log_time: TimeMs } "at log time {log_time}";
+    171 OfferLatest { until: TimeMs, latest: TimeMs } "until {until}, an offer stands until {latest} at the latest";
+    172 Forked { code: Code } "which of two leaves of {} counts is not settled", code.display_form();
+    166 LifeKnown { new: u64, known: u64 } "incarnation {new}, known is {known}";
+    167 ForkAt { peer: Prefix, leaf: Option<u64> }
+        "{}", leaf.map_or(format!("{peer} is quarantined for no fork of a robot"), |leaf| format!("the fork of {peer} is recorded in leaf {leaf}"));
+    168 NeitherLeaf { first: Digest, second: Digest } "the leaves are {first} and {second}";
+    169 SettledBy { step: Step } "the {} is not put in the place of what was taken here", step.name();
     164 Item { peer: Prefix, item: u64 } "item {item} of {peer}";
     165 GivenUp { item: u64, reason: String } "item {item}: {reason}";
 

@@ -162,11 +162,18 @@ pub enum Counted {
     ModelsOfAmendment,
     /// Items of a peer that wait.
     Parked,
+    /// Items of a peer's mailbox.
+    MailItems,
+    /// Bytes of a peer's mailbox.
+    MailBytes,
+    /// Robots that one enterprise offers to one country, and that wait for its answer.
+    OffersOfOne,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
+    50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
 });
 
 impl Counted {
@@ -191,6 +198,9 @@ impl Counted {
             Self::RecallsOverModels => "recalls over models",
             Self::ModelsOfAmendment => "models before and after the amendment",
             Self::Parked => "items that wait",
+            Self::MailItems => "items",
+            Self::MailBytes => "bytes of mail",
+            Self::OffersOfOne => "offers of one enterprise that wait for an answer",
         }
     }
 }
