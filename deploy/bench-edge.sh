@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # What a flood does to honest reads, on each plane: three nodes on this machine, reads at half of saturation, without the
-# flood and with it in one run, and who led before and after. Ends with the memory of a node under 150 bulk requests that
-# one certificate holds open.
+# flood and with it in one run, and who led before and after.
 #
 #   CARNET_BIN_DIR=DIR deploy/bench-edge.sh [SECONDS]      seconds of each of the three parts (10)
 #
@@ -64,7 +63,8 @@ until as admin-ops-root cluster init --country CN "${members[@]}" >/dev/null 2>"
   [ "$patience" -gt 0 ] || { cat "$scratch/init.log" >&2; exit 1; }
   sleep 0.5
 done
-led() { as admin-ops-root --output json cluster status | tr -d ' \n' | grep -o '"leader":[^,]*,\|"term":[^,]*' | sort -u | tr '\n' ' '; }
+# The role of each node and its term.
+led() { as admin-ops-root --output json cluster status | tr -d ' \n' | grep -o '"role":"[^"]*"\|"term":"[^"]*"' | tr '\n' ' '; }
 
 echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg), 1,280 empty connections a second at each of three ports"
 for plane in 1:raft 2:client 3:admin 4:federation; do
