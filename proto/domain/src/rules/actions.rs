@@ -367,8 +367,8 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::RetireEnterpriseSigner
         | Deed::ApproveModel
         | Deed::ClearClaim
-         | Deed::RetryParked
-         | Deed::DiscardParked => row!(to(&[Registrar], OFFICE)),
+        | Deed::RetryParked
+        | Deed::DiscardParked => row!(to(&[Registrar], OFFICE)),
         Deed::AddOfficeSigner | Deed::RetireOfficeSigner => row!(to(&[Admin], OFFICE)),
         // Of an office's key an admin's, of an enterprise's a registrar's: each its own.
         Deed::WithdrawProposal => row!(to(&[Admin, Registrar], OFFICE)),
