@@ -23,6 +23,7 @@ use carnet_client::admin::Admin;
 use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions, keys};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
+use carnet_trust::pins::Pins;
 use serde::Deserialize;
 
 use crate::exit::{Failed, chain};
@@ -352,6 +353,12 @@ impl Settings {
             "pins/{}-{}.checkpoint",
             origin.prefix, origin.incarnation
         ))
+    }
+
+    /// Pins as they are believed here: none is older than one that was given before.
+    pub(crate) fn risen(&self, pins: Pins) -> Result<Pins, Failed> {
+        crate::pinned::only_rise(&pins, &self.state_dir)?;
+        Ok(pins)
     }
 
     /// A client that can read, and sign if there is a key.

@@ -18,6 +18,7 @@ mod order;
 mod output;
 mod parse;
 mod part;
+mod pinned;
 mod recall;
 mod robot;
 mod sheet;

@@ -189,7 +189,7 @@ fn pin_of_text(text: &str) -> Result<Pin, Failed> {
 
 pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, Failed> {
     if let Some(file) = &verify.file {
-        let pins = verify.pins.needed()?;
+        let pins = settings.risen(verify.pins.needed()?)?;
         let now = verify.at.map_or_else(wall_time, When::resolve);
         let bytes = read_bounded(file, FILE_BYTES_MAX)?;
         let pack = verify.pack.as_ref().map(|pack| open_pack(pack, &pins));
@@ -199,6 +199,7 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
         return judged(report, verify.explain);
     }
     let pins = verify.pins.pins()?;
+    let pins = pins.map(|pins| settings.risen(pins)).transpose()?;
     let Some(code) = verify.code else {
         return Err(Failed::usage("which robot?"));
     };
@@ -402,7 +403,7 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
             Ok(json!({"file": file.display().to_string(), "bytes": bytes.len()}).into())
         }
         Pack::Show { file, pins } => {
-            let pack = open_pack(&file, &pins.needed()?)?;
+            let pack = open_pack(&file, &settings.risen(pins.needed()?)?)?;
             let content = pack.content();
             let peers = content.peers.iter().zip(pack.bundles()).map(|(_, bundle)| {
                 let known = pack.known().registries.get(&bundle.primary());

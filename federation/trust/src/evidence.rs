@@ -652,3 +652,42 @@ fn known_version(leaf: &Leaf) -> Result<(), EvidenceError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one registry does not show contradicts nothing; what two show must be the same.
+    #[test]
+    fn two_registries_show_one_robot() {
+        let body = |number: u8| Fixed {
+            body: Some(Digest([number; 32])),
+            ..Fixed::default()
+        };
+        let made = |at: u64, origin: &str| Fixed {
+            manufacture: Some(Manufacture {
+                at: TimeMs(at),
+                site: "works".into(),
+                origin: origin.into(),
+                importers_filing: false,
+            }),
+            ..Fixed::default()
+        };
+        let key = |number: u8| {
+            let seed = carnet_domain::bytes::signature::SecretKey::from_seed(&[number; 32]);
+            Fixed {
+                key: Some(seed.public()),
+                ..Fixed::default()
+            }
+        };
+        assert_eq!(body(1).differs(&body(1)), None);
+        assert_eq!(body(1).differs(&Fixed::default()), None);
+        assert_eq!(Fixed::default().differs(&body(1)), None);
+        assert_eq!(body(1).differs(&body(2)), Some("body"));
+        assert_eq!(key(1).differs(&key(2)), Some("key"));
+        assert_eq!(key(1).differs(&key(1)), None);
+        assert_eq!(made(1, "CN").differs(&made(1, "CN")), None);
+        assert_eq!(made(1, "CN").differs(&made(2, "CN")), Some("manufacture"));
+        assert_eq!(made(1, "CN").differs(&made(1, "DE")), Some("manufacture"));
+    }
+}

@@ -74,6 +74,11 @@ fn at_home_cases() -> Vec<Case> {
     hold(&mut a, "regulator", second, HoldKind::SaleLock);
     let input = at_home(&mut a, second);
     out.push(("home, sale lock", input, soon(&[&a])));
+    a.must("maker", a.register(7));
+    let seventh = a.code(7);
+    hold(&mut a, "regulator", seventh, HoldKind::Review);
+    let input = at_home(&mut a, seventh);
+    out.push(("home, under review", input, soon(&[&a])));
     a.must("maker", a.register(6));
     let sixth = a.code(6);
     scrap(&mut a, sixth);

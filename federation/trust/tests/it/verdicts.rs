@@ -10,7 +10,7 @@ use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
-use carnet_kit::{Country, transfer};
+use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_ANYBODY};
 use carnet_trust::known::Source;
 use carnet_trust::verdict::{
@@ -497,6 +497,38 @@ fn removing_or_ageing_any_input_never_raises_a_verdict() {
         }
     }
     assert_eq!(seen.len(), Value::ALL.len(), "every value is begun from");
+}
+
+/// The step by which a robot left last is left out of what its issuer shows, and an older one leads to a country that had it once: the
+/// newest step, which the leaf itself shows, names who has it.
+#[test]
+fn a_step_that_is_left_out_leads_nowhere_else() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("33");
+    befriend(&mut a, &mut c);
+    let code = a.code(1);
+    export(&mut a, &mut c, code, 1);
+    let once = given_to(&a, &mut c, code);
+    offer(&mut c, &mut a, code, 2);
+    depart(&mut c, &mut a, 2);
+    admit(&mut a, 2);
+    done(&a.deliver(&mut c));
+    export(&mut a, &mut b, code, 3);
+    declare(&mut b, &mut a, code, 4);
+    let mut input = at_home(&mut a, code);
+    input.custodians = vec![given_to(&a, &mut b, code)];
+    let (purpose, now) = (Purpose::SecondHandPurchase, soon(&[&a, &b, &c]));
+    check(purpose, &input, now, "VALID");
+    let mut lie = crate::cases::with_issuer(&input, |evidence| {
+        let left_out = evidence.chain.pop();
+        assert!(left_out.is_some(), "its last step is shown");
+    });
+    lie.custodians = vec![once];
+    let verdict = judge(purpose, &lie, now);
+    let said = line(&verdict);
+    let expected =
+        "CUSTODY_MISMATCH: 86 shows the robot as with 49, where no step that is shown leads";
+    assert!(said.contains(expected), "{said}");
 }
 
 /// Whoever shows an older word of either registry, of any moment of a robot's life, gains nothing by it: what the verifier's pack
