@@ -62,7 +62,8 @@ pub enum Fate {
     Survived,
 }
 
-/// A sample of the candidates of a tree: the same seed and tree, the same mutants. Also how many candidates there are.
+/// A sample of the candidates of a tree, in the order in which it was drawn: the same seed and tree, the same mutants, and a
+/// run that was ended early is a smaller sample. Also how many candidates there are.
 ///
 /// # Errors
 /// A source is not Rust.
@@ -87,7 +88,6 @@ pub fn sample(tree: &[Text], seed: u64, count: usize) -> Result<(Vec<Mutant>, us
     while !all.is_empty() && chosen.len() < count {
         chosen.push(all.swap_remove(random.below(all.len())));
     }
-    chosen.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
     for (mutant, id) in chosen.iter_mut().zip(1..) {
         mutant.id = id;
     }
@@ -310,5 +310,86 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> Vec<Text> {
+        let text = |path: &str, content: &str| Text {
+            path: path.to_owned(),
+            content: content.to_owned(),
+        };
+        vec![
+            text("proto/domain/src/lib.rs", "pub mod rules;\n"),
+            text(
+                "proto/domain/src/rules.rs",
+                "fn f(a: u8) -> bool {\n    a < 1 && a != 7\n}\n",
+            ),
+            text(
+                "proto/domain/src/rules/tests.rs",
+                "fn f() -> bool { true }\n",
+            ),
+            text(
+                "federation/trust/src/verdict.rs",
+                "fn g() -> bool { true }\n",
+            ),
+            text("node/store/src/keys.rs", "fn h() -> bool { true }\n"),
+        ]
+    }
+
+    #[test]
+    fn a_smaller_sample_is_the_beginning_of_a_larger_one() {
+        let (all, candidates) = sample(&tree(), 7, 100).expect("it is Rust");
+        assert_eq!((all.len(), candidates), (6, 6), "{all:?}");
+        assert!(all.iter().all(|it| !it.file.contains("store")), "{all:?}");
+        let (few, _) = sample(&tree(), 7, 3).expect("it is Rust");
+        assert_eq!(few, all[..3]);
+        let (other, _) = sample(&tree(), 8, 100).expect("it is Rust");
+        assert_ne!(other, all);
+    }
+
+    #[test]
+    fn what_is_woven_asks_the_one_function_of_the_copy() {
+        let (all, _) = sample(&tree(), 7, 100).expect("it is Rust");
+        let woven = woven(&tree(), &all).expect("it is Rust");
+        let of = |path: &str| {
+            let found = woven.iter().find(|text| text.path == path);
+            found.map_or("", |text| text.content.as_str())
+        };
+        assert!(of("proto/domain/src/lib.rs").contains("pub mod mutant;"));
+        assert!(of(SWITCH).contains("CARNET_MUTANT"));
+        assert!(of("proto/domain/src/rules.rs").contains("crate::mutant::mutant("));
+        let trust = of("federation/trust/src/verdict.rs");
+        assert!(trust.contains("carnet_domain::mutant::mutant("), "{trust}");
+        assert_eq!(of("node/store/src/keys.rs"), "fn h() -> bool { true }\n");
+    }
+
+    #[test]
+    fn a_run_goes_on_from_its_record() {
+        let line = "3\tcarnet-domain\tproto/domain/src/rules.rs:2: `a < 1`\t9 s";
+        assert_eq!(read_line(line), Some((3, Fate::Killed("carnet-domain"))));
+        assert_eq!(read_line("4\tsurvived\tx\t9 s"), Some((4, Fate::Survived)));
+        assert_eq!(read_line("5\tnobody\tx\t9 s"), None);
+    }
+
+    #[test]
+    fn survivors_are_counted_by_file_and_named() {
+        let (all, candidates) = sample(&tree(), 7, 2).expect("it is Rust");
+        let fates: Vec<(Mutant, Fate)> = all
+            .into_iter()
+            .zip([Fate::Survived, Fate::Killed("carnet-trust")])
+            .collect();
+        let said = summary(&fates, 7, candidates);
+        assert!(
+            said.starts_with("seed 7: 2 of 6 candidates, 1 killed, 1 survived\n"),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("survived: 1. {}", fates[0].0)),
+            "{said}"
+        );
     }
 }
