@@ -231,3 +231,51 @@ impl Fixed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: Copy>(all: &[T], word: fn(T) -> &'static str, expected: &str) {
+        let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
+        assert_eq!(words.join("; "), expected);
+    }
+
+    #[test]
+    fn every_word_says_what_it_stands_for() {
+        check(
+            Listed::ALL,
+            Listed::word,
+            "a role; a model; a prefix or a root; a key",
+        );
+        check(
+            Ranged::ALL,
+            Ranged::word,
+            "the accreditation; the production; the serials; the builds; the manufacture dates",
+        );
+        check(
+            Ending::ALL,
+            Ending::word,
+            "; code: ; body: ; identity part: ; part: ; robot key: ",
+        );
+        check(
+            Lacking::ALL,
+            Lacking::text,
+            "slot 0 names another robot than the leaf's key; a custody leaf without a code; a custody leaf without its link; a \
+             custody leaf without its event; a departure without proof that it is the newest leaf; an offer whose event is no \
+             declaration of export; an item with leaves of other registries, at a level that knows none",
+        );
+        check(
+            Fixed::ALL,
+            Fixed::word,
+            "body; manufacture; country of origin; robot key",
+        );
+        check(
+            Counted::ALL,
+            Counted::word,
+            "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
+             offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
+             strangers; recalls over models; models before and after the amendment; items that wait",
+        );
+    }
+}
