@@ -211,7 +211,8 @@ fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Peer {
-    /// Recognises another country by its bundle, whose fingerprint two people compared. Root-signed here.
+    /// Recognises another country by its bundle, whose fingerprint two people compared. Root-signed here. Our own bundle, stated the
+    /// same way, goes into evidence files.
     Add {
         /// The other country's bundle.
         #[arg(long)]

@@ -480,6 +480,7 @@ pub(crate) fn peer(value: &Peer) -> Value {
             "first": fork.first.to_string(),
             "second": fork.second.to_string(),
         })),
+        "doubted": value.doubted.map(|doubt| hyphened(doubt.name())),
         "cursor": value.cursor.to_string(),
         "outbox": value.outbox.to_string(),
         "size_seen": value.size_seen.to_string(),

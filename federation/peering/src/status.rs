@@ -35,8 +35,8 @@ pub struct PeerStatus {
     pub cursor: u64,
     /// How long the last item waited here from its arrival to its application.
     pub apply_time: Option<Duration>,
-    /// The largest head that evidence of it stood under, and the time of its map head.
-    pub shown: Option<KnownHead>,
+    /// The largest head that evidence of it stood under, the time of its map head, and the incarnation of its log.
+    pub shown: Option<(u64, KnownHead)>,
     /// Why its word is doubted, by what this node saw of it: no answer of it lifts that again.
     pub doubt: Option<Doubt>,
     /// What went wrong last, and when. It stays until the next error.
@@ -90,24 +90,31 @@ impl Board {
 
     /// Compares a head that evidence stood under with the largest one before: a smaller one of a later time shows that what was
     /// published was taken back, another root of the same size that there are two histories. Tells whether that is new.
-    pub fn showed(&self, peer: Prefix, head: KnownHead) -> Option<Doubt> {
+    pub fn showed(&self, peer: Prefix, incarnation: u64, head: KnownHead) -> Option<Doubt> {
         let doubt = {
             let mut known = self.lock();
             let status = known.entry(peer).or_default();
             match status.shown {
-                Some(before) if head.size < before.size => {
+                // Another life of its log is another log.
+                Some((life, before)) if life == incarnation && head.size < before.size => {
                     (head.time > before.time).then_some(Doubt::RolledBack)
                 }
-                Some(before) if head.size == before.size => {
+                Some((life, before)) if life == incarnation && head.size == before.size => {
                     (head.root != before.root).then_some(Doubt::OtherHistory)
                 }
+                Some((life, _)) if incarnation < life => None,
                 _ => {
-                    status.shown = Some(head);
+                    status.shown = Some((incarnation, head));
                     None
                 }
             }
         };
         doubt.filter(|doubt| self.doubt(peer, *doubt))
+    }
+
+    /// Doubts a peer no more: its roots stated a newer bundle, and ours took it.
+    pub fn settled(&self, peer: Prefix) {
+        self.change(peer, |status| status.doubt = None);
     }
 
     pub(crate) fn change(&self, peer: Prefix, change: impl FnOnce(&mut PeerStatus)) {
@@ -171,7 +178,7 @@ mod tests {
         let peer = Prefix::parse("49").expect("a prefix");
         let after = |heads: &[KnownHead]| {
             let board = Board::new();
-            let told = heads.iter().map(|head| board.showed(peer, *head));
+            let told = heads.iter().map(|head| board.showed(peer, 0, *head));
             let told: Vec<_> = told.collect();
             let doubt = board.of(peer).and_then(|status| status.doubt);
             (told.last().copied().flatten(), doubt)
@@ -190,5 +197,17 @@ mod tests {
         );
         let other = Some(Doubt::OtherHistory);
         assert_eq!(after(&[larger, head(9, 7, 900)]), (other, other));
+        // Another life of its log begins anew, and nothing of the life before is held against it.
+        let board = Board::new();
+        assert_eq!(board.showed(peer, 0, larger), None);
+        assert_eq!(board.showed(peer, 1, restored), None);
+        assert_eq!(
+            board.showed(peer, 0, head(3, 3, 999)),
+            None,
+            "of the life before"
+        );
+        assert_eq!(board.showed(peer, 1, head(4, 4, 999)), rolled_back);
+        board.settled(peer);
+        assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
     }
 }

@@ -82,17 +82,8 @@ carnet_domain::canonical_struct!(KnownHead {
     time
 });
 
-/// Why a registry's word is doubted. It stays until people have spoken with that country.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
-    /// It signed two roots for one size.
-    Fork,
-    /// It showed a head that does not extend the one before.
-    OtherHistory,
-    /// It showed a smaller head of a later time: it was restored from a copy.
-    RolledBack,
-}
-carnet_domain::canonical_enum!(Doubt { 1 => Fork, 2 => OtherHistory, 3 => RolledBack });
+/// Why a registry's word is doubted.
+pub use carnet_domain::record::peer::LogDoubt as Doubt;
 
 /// What the own registry recorded about a robot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

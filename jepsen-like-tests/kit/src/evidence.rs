@@ -134,7 +134,8 @@ pub fn known(country: &Country) -> Known {
             root: peer.root_seen,
             time: country.clock,
         });
-        let doubt = peer.quarantined.then_some(Doubt::Fork);
+        let forked = peer.quarantined.then_some(Doubt::Fork);
+        let doubt = forked.or(peer.doubted);
         let primary = peer.bundle.primary().expect("a peer has a prefix");
         known
             .registries

@@ -3,6 +3,7 @@
 //! Wiring only: sessions are `carnet_peering`, certificates are judged by [`crate::tls`], and what a peer said takes
 //! effect in `apply`. The roots of peers follow the replicated bundles.
 
+mod doubts;
 mod home;
 mod pins;
 
@@ -113,6 +114,7 @@ impl Gateway {
             Arc::new(Jittered(shorter)),
         );
         tokio::spawn(follower.run(stop.clone()));
+        doubts::start(&node, &board, &stop);
         Arc::new(Self {
             node,
             inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
@@ -161,7 +163,7 @@ impl Gateway {
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
                 checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
-                last_error: match (status.doubt, status.last_error) {
+                last_error: match (peer.doubted.or(status.doubt), status.last_error) {
                     (Some(doubt), _) => format!("its word is doubted: {}", doubted(doubt)),
                     (None, error) => error.map_or(String::new(), |(_, text)| text),
                 },
@@ -175,9 +177,11 @@ impl Gateway {
         self.board.newest(peer)
     }
 
-    /// Why this node doubts a peer's word, by what it saw of it.
-    pub fn doubt(&self, peer: Prefix) -> Option<Doubt> {
-        self.board.of(peer).and_then(|status| status.doubt)
+    /// Why a peer's word is doubted: by what was seen of it here, or by another node of this registry.
+    pub fn doubt(&self, peer: &Peer) -> Option<Doubt> {
+        let seen = peer.bundle.primary().and_then(|peer| self.board.of(peer));
+        let seen = seen.and_then(|status| status.doubt);
+        peer.doubted.or(seen)
     }
 
     /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, or it was asked too often for
@@ -223,7 +227,7 @@ impl Gateway {
                 .board
                 .doubt(peer, Doubt::OtherHistory)
                 .then_some(Doubt::OtherHistory),
-            _ => self.board.showed(peer, head),
+            _ => self.board.showed(peer, known.bundle.incarnation, head),
         };
         if let Some(doubt) = new {
             error!(%peer, "a peer is doubted from now on: {}", doubted(doubt));

@@ -239,6 +239,7 @@ impl Node {
             | Body::Publish { .. }
             | Body::AdvanceTime { .. }
             | Body::Rule { .. }
+            | Body::Doubt { .. }
             | Body::RaiseLevel { .. } => Ok(()),
             Body::Root { .. }
             | Body::OpenSession { .. }
@@ -331,6 +332,7 @@ fn is_load(body: &Body) -> bool {
         | Body::Seal {}
         | Body::Publish { .. }
         | Body::Rule { .. }
+        | Body::Doubt { .. }
         | Body::RaiseLevel { .. } => false,
     }
 }
@@ -343,6 +345,7 @@ fn behalf(body: &Body) -> Behalf {
         | Body::Publish { .. }
         | Body::AdvanceTime { .. }
         | Body::Rule { .. }
+        | Body::Doubt { .. }
         | Body::RaiseLevel { .. }
         | Body::Root { .. } => Behalf::Own,
         Body::Foreign { batch } => Behalf::Peer(batch.peer.as_str().into()),

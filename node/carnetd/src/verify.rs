@@ -23,7 +23,7 @@ use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
-use carnet_trust::bundle::{PinnedBundle, of_file};
+use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{
     self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES, SubjectEvidence,
 };
@@ -56,8 +56,6 @@ const OWN_PATIENCE: Duration = Duration::from_secs(3);
 const INQUIRY_PATIENCE: Duration = Duration::from_secs(3);
 /// What is said when a key does not sign.
 const NOT_SIGNED: &str = "the keyring did not sign";
-/// File beside the keys with our own bundle, as `carnet bundle export` writes it.
-const OWN_BUNDLE: &str = "own.bundle";
 
 /// What proves and judges on one node.
 pub struct Verifier {
@@ -333,7 +331,7 @@ impl Verifier {
             let Some(primary) = peer.bundle.primary() else {
                 continue;
             };
-            let of_peer = self.known_registry(peer, primary, registry.log_time);
+            let of_peer = self.known_registry(peer, registry.log_time);
             known.registries.insert(primary, of_peer);
             known.agreements.extend(peer.agreements.iter().cloned());
             known.suspended.extend(peer.suspended.iter().cloned());
@@ -360,7 +358,7 @@ impl Verifier {
     }
 
     /// What is known of a peer: by its record, and by what this node saw of it.
-    fn known_registry(&self, peer: &Peer, primary: Prefix, log_time: TimeMs) -> KnownRegistry {
+    fn known_registry(&self, peer: &Peer, log_time: TimeMs) -> KnownRegistry {
         let head = (peer.size_seen > 0).then_some(KnownHead {
             size: peer.size_seen,
             root: peer.root_seen,
@@ -368,7 +366,7 @@ impl Verifier {
         });
         let doubt = match peer.quarantined {
             true => Some(Doubt::Fork),
-            false => self.gateway.doubt(primary),
+            false => self.gateway.doubt(peer),
         };
         KnownRegistry { head, doubt }
     }
@@ -387,7 +385,7 @@ impl Verifier {
         if let Some(peer) = &party.peer
             && let Some(primary) = peer.bundle.primary()
         {
-            let of_peer = self.known_registry(peer, primary, known.at);
+            let of_peer = self.known_registry(peer, known.at);
             known.registries.insert(primary, of_peer);
         }
         Ok(())
@@ -444,8 +442,7 @@ impl Verifier {
         let (Some(peer), Some(proven)) = (&party.peer, &party.proven) else {
             return Ok(None);
         };
-        let primary = proven.origin().prefix;
-        if peer.quarantined || self.gateway.doubt(primary).is_some() {
+        if peer.quarantined || self.gateway.doubt(peer).is_some() {
             return Ok(None);
         }
         let known = KnownHead {
@@ -464,7 +461,7 @@ impl Verifier {
     }
 
     /// What was shown as a file that needs no network, with the bundles as their roots signed them. Those who verify it have our
-    /// own pinned; it is added where an operator exported it beside the keys.
+    /// own pinned; it is added once our roots stated it (`carnet peer add` with our own).
     fn file(
         &self,
         records: &Records<'_>,
@@ -478,7 +475,7 @@ impl Verifier {
                 return Ok(None);
             };
             let bundle = if registry == verifier {
-                self.own_bundle()
+                own_bundle(records)?
             } else {
                 signed_bundle(records, registry)?
             };
@@ -506,13 +503,6 @@ impl Verifier {
             custodians: shown,
         };
         Ok(file.to_file())
-    }
-
-    /// Our own bundle as our roots signed it, if the operator exported one beside the keys.
-    fn own_bundle(&self) -> Option<Signed> {
-        let path = self.node.config.node.pki_dir.join(OWN_BUNDLE);
-        let bytes = std::fs::read(path).ok()?;
-        of_file(&bytes).ok()
     }
 }
 
@@ -581,11 +571,25 @@ fn signed_bundle(records: &Records<'_>, peer: Prefix) -> Result<Option<Signed>, 
     let Some(peer) = records.peer(&peer).map_err(storage)? else {
         return Ok(None);
     };
-    let leaf = records.leaf(peer.bundle_leaf).map_err(storage)?;
+    bundle_in(records, peer.bundle_leaf)
+}
+
+/// Our own bundle as our roots stated it last, if they did.
+fn own_bundle(records: &Records<'_>) -> Result<Option<Signed>, ApiError> {
+    let registry = records.registry().map_err(storage)?;
+    match registry.and_then(|registry| registry.bundle) {
+        Some(stated) => bundle_in(records, stated.leaf),
+        None => Ok(None),
+    }
+}
+
+/// The bundle in a leaf of the roots.
+fn bundle_in(records: &Records<'_>, leaf: u64) -> Result<Option<Signed>, ApiError> {
+    let leaf = records.leaf(leaf).map_err(storage)?;
     let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
     let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
     let stated = stated.transpose();
-    match stated.map_err(fault("a statement of the roots is unreadable"))? {
+    match stated.map_err(fault("a statement of the roots cannot be read"))? {
         Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
         _ => Ok(None),
     }

@@ -183,6 +183,11 @@ pub fn apply_with<L: Ledger>(
         } => (None, vec![run.publish(*size, root, signature)?]),
         Body::Rule { number, cursor } => (None, vec![run.rule(*number, *cursor)?]),
         Body::RaiseLevel { to, seen } => (None, vec![run.raise_level(*to, seen)?]),
+        Body::Doubt {
+            peer,
+            sequence,
+            doubt,
+        } => (None, vec![run.doubt(peer, *sequence, *doubt)?]),
     };
     let grew = first_leaf < run.registry.tree.size();
     if grew && !matches!(entry.body, Body::Seal {}) {

@@ -16,7 +16,7 @@ use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Bundle, Clause, Peer, Signed, Statement};
+use carnet_domain::record::peer::{Bundle, Clause, LogDoubt, Peer, Signed, Statement};
 use carnet_domain::record::{
     Holder, Party, Predicate, Recall, RecallNotice, RecallStatus, Severity,
 };
@@ -882,4 +882,105 @@ fn a_country_takes_back_its_word_whatever_became_of_the_agreement() {
     let (size, batch) = (b.registry().tree.size(), lies(&mut a, &b));
     b.apply(Body::Foreign { batch });
     assert_eq!(kinds_since(&b, size), []);
+}
+
+/// What a node here saw of a peer's log is kept by all of them, whatever is said later, until both countries' roots have spoken:
+/// then only what is seen under the newer bundle counts.
+#[test]
+fn a_doubt_stays_until_the_roots_state_a_newer_bundle() {
+    let (a, mut b) = two();
+    let sequence = peer_of(&b, &a.prefix).bundle.sequence;
+    let doubted = |b: &Country| peer_of(b, &a.prefix).doubted;
+    let doubt = |b: &mut Country, peer, sequence, doubt| {
+        let said = Body::Doubt {
+            peer,
+            sequence,
+            doubt,
+        };
+        let size = b.registry().tree.size();
+        let answer = b.apply(said).items.remove(0);
+        assert_eq!(b.registry().tree.size(), size, "it is no evidence: no leaf");
+        text(&answer)
+    };
+    assert_eq!(
+        doubt(&mut b, a.prefix, sequence + 1, LogDoubt::RolledBack),
+        "nothing"
+    );
+    assert_eq!(doubted(&b), None, "of a bundle that nobody stated");
+    doubt(&mut b, a.prefix, sequence, LogDoubt::RolledBack);
+    doubt(&mut b, a.prefix, sequence, LogDoubt::OtherHistory);
+    assert_eq!(doubted(&b), Some(LogDoubt::RolledBack), "the first stays");
+    let stranger = Country::unborn("81").prefix;
+    let found = doubt(&mut b, stranger, sequence, LogDoubt::Fork);
+    assert!(found.contains("PeerUnknown"), "{found}");
+    let answer = b.state(&recognise(&a, &a.bundle_of(sequence + 1)));
+    assert!(
+        matches!(answer, ItemAnswer::Done { .. }),
+        "{}",
+        text(&answer)
+    );
+    assert_eq!(doubted(&b), None);
+    doubt(&mut b, a.prefix, sequence, LogDoubt::RolledBack);
+    assert_eq!(doubted(&b), None, "a word that came late");
+    doubt(&mut b, a.prefix, sequence + 1, LogDoubt::OtherHistory);
+    assert_eq!(doubted(&b), Some(LogDoubt::OtherHistory));
+}
+
+/// A registry keeps the bundle by which everybody else knows it, as its roots signed it: its own and no other, and only a newer one.
+#[test]
+fn the_own_bundle_is_stated_by_the_own_roots() {
+    let (mut a, b) = two();
+    let stated = |a: &Country| a.registry().bundle.map(|bundle| bundle.sequence);
+    let refusal = |a: &mut Country, statement: &Statement| text(&a.state(statement));
+    assert_eq!(stated(&a), None);
+    let good = a.bundle_of(3);
+    let lies = [
+        Bundle {
+            log_key: a.key("another").public(),
+            ..good.clone()
+        },
+        Bundle {
+            incarnation: 1,
+            ..good.clone()
+        },
+        Bundle {
+            prefixes: vec![a.prefix, b.prefix],
+            ..good.clone()
+        },
+        Bundle {
+            threshold: 1,
+            ..good.clone()
+        },
+    ];
+    for lie in &lies {
+        let statement = recognise(&a, lie);
+        let found = refusal(&mut a, &statement);
+        assert!(found.contains("PrefixOverlap"), "{found}");
+    }
+    let found = refusal(&mut a, &recognise(&b, &good));
+    assert!(found.contains("StatementUnsigned"), "{found}");
+    assert_eq!(stated(&a), None);
+    let size = a.registry().tree.size();
+    let statement = recognise(&a, &good);
+    assert_eq!(refusal(&mut a, &statement), "done");
+    assert_eq!(stated(&a), Some(3));
+    let leaf = a.registry().bundle.expect("stated").leaf;
+    assert_eq!(leaf, size, "it is read as it was signed");
+    let Ok(leaf) = a.ledger.leaf(leaf);
+    let event = leaf.and_then(|leaf| leaf.values[usize::from(slot::EVENT)].clone());
+    assert_eq!(
+        event.map(|event| Statement::from_bytes(&event.0)),
+        Some(Ok(statement))
+    );
+    for (sequence, expected) in [(3, "StatementStale"), (2, "StatementStale"), (4, "done")] {
+        let bundle = a.bundle_of(sequence);
+        let statement = recognise(&a, &bundle);
+        let found = refusal(&mut a, &statement);
+        assert!(found.contains(expected), "{sequence}: {found}");
+    }
+    assert_eq!(stated(&a), Some(4));
+    assert!(
+        a.ledger.peer(&a.prefix) == Ok(None),
+        "it is no peer of its own"
+    );
 }

@@ -162,7 +162,7 @@ impl Verifier {
                 pack.whole = false;
                 continue;
             };
-            let known = self.known_registry(&peer, primary, registry.log_time);
+            let known = self.known_registry(&peer, registry.log_time);
             pack.peers.push(PackPeer {
                 bundle,
                 head: known.head,

@@ -31,7 +31,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, OpenFork, Peer};
+use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
@@ -316,6 +316,27 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         }
         Ok(answers)
+    }
+
+    /// Doubts a peer's log on the word of a node here: it is no evidence, so no leaf is written, and what was doubted once stays
+    /// so until the roots state a newer bundle than the one under which it was seen.
+    pub(crate) fn doubt(
+        &mut self,
+        prefix: &Prefix,
+        sequence: u64,
+        doubt: LogDoubt,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let Some(peer) = self.ledger.peer(prefix)? else {
+            let prefix = *prefix;
+            return Ok(refused(Reason::PeerUnknown, Detail::Prefix { prefix }));
+        };
+        if peer.bundle.sequence == sequence && peer.doubted.is_none() {
+            self.ledger.put_peer(Peer {
+                doubted: Some(doubt),
+                ..peer
+            })?;
+        }
+        Ok(ItemAnswer::Nothing {})
     }
 
     /// Two notes of one size with different roots, both signed: evidence, kept for ever, and quarantine.

@@ -19,7 +19,7 @@ use crate::log::leaf::{Disclosure, EntrySeed};
 use crate::log::map::{MapProof, MapValue};
 use crate::log::merkle::{PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
 pub use crate::machine::reading::{CLOCKS_AGREE, ClockReading, READINGS_MAX, ROUND_TRIP_MAX};
-use crate::record::peer::Signed;
+use crate::record::peer::{LogDoubt, Signed};
 use crate::rules::rejection::Rejection;
 
 /// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
@@ -283,6 +283,16 @@ pub enum Body {
         /// Where the rule's scan stands; an entry that names another place does nothing.
         cursor: u64,
     },
+    /// Doubts a peer's word: a node of this registry saw what its log cannot honestly show. It is that node's word, and makes less of
+    /// the peer, never more.
+    Doubt {
+        /// Primary prefix of the peer.
+        peer: Prefix,
+        /// Sequence of the bundle under which it showed that: a newer one settles it.
+        sequence: u64,
+        /// What it showed.
+        doubt: LogDoubt,
+    },
     /// Raises the feature level, once every member knows the higher one.
     RaiseLevel {
         /// The next level.
@@ -301,6 +311,7 @@ crate::canonical_variants!(Body {
     7 => Publish { size: Index, root, signature },
     8 => Rule { number, cursor: Sequence },
     9 => RaiseLevel { to, seen: List<READINGS_MAX> },
+    10 => Doubt { peer, sequence: Sequence, doubt },
 });
 
 /// One entry of the log.

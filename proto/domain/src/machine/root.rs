@@ -22,7 +22,7 @@ use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
     Agreement, Bundle, Genesis, OfficeOrder, Peer, Signed, Statement, Suspension, signed_by_roots,
 };
-use crate::record::registry::Registry;
+use crate::record::registry::{OwnBundle, Registry};
 use crate::record::{Holder, Signer};
 use crate::rules::decide::{Stop, enrolled, has_twins};
 use crate::rules::policy::Role;
@@ -216,6 +216,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         checkpoint: String::new(),
         next_session: 1,
         offices: Offices::none(genesis.profile),
+        bundle: None,
     }
 }
 
@@ -365,7 +366,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     }
 
     fn recognise(
-        &self,
+        &mut self,
         statement: &Statement,
         signed: &Signed,
         fingerprint: &Digest,
@@ -402,6 +403,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     what: Listed::PrefixOrRoot,
                 },
             );
+        }
+        if primary == self.registry.prefix {
+            return Ok(self.own_bundle(statement, signed, bundle));
         }
         let known = self.ledger.peer(&primary)?;
         if known.is_none() && self.ledger.peers()?.len() >= PEERS_MAX {
@@ -486,6 +490,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         let peer = Peer {
             bundle,
+            // Its roots have spoken since, and ours have compared what they said.
+            doubted: None,
             // The leaf that the statement becomes.
             bundle_leaf: self.registry.tree.size(),
             ..known
@@ -495,6 +501,43 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             statement,
             After::Peer(Box::new(peer)),
         )))
+    }
+
+    /// Our own bundle, by which everybody else knows us: it is what this registry is, signed by its roots, and newer than the last.
+    fn own_bundle(
+        &mut self,
+        statement: &Statement,
+        signed: &Signed,
+        bundle: Bundle,
+    ) -> Result<Event, Rejection> {
+        let me = &self.registry;
+        let prefix = me.prefix;
+        let ours = bundle.prefixes == [prefix]
+            && bundle.incarnation == me.incarnation
+            && bundle.log_key == me.log_key
+            && bundle.roots == me.roots
+            && bundle.threshold == me.threshold;
+        if !ours {
+            return refuse(Reason::PrefixOverlap, Detail::Prefix { prefix });
+        }
+        if !signed_by_roots(&me.roots, me.threshold, &signed.bytes.0, &signed.signatures) {
+            return refuse(Reason::StatementUnsigned, Detail::BundleOf { peer: prefix });
+        }
+        let until = bundle.valid_to;
+        if until < self.now {
+            return refuse(Reason::StatementStale, Detail::Over { until });
+        }
+        let (new, known) = (bundle.sequence, me.bundle.map(|known| known.sequence));
+        if let Some(known) = known.filter(|known| new <= *known) {
+            return refuse(Reason::StatementStale, Detail::SequenceKnown { new, known });
+        }
+        self.registry.bundle = Some(OwnBundle {
+            sequence: new,
+            // The leaf that the statement becomes.
+            leaf: self.registry.tree.size(),
+        });
+        let after = After::Jurisdiction(prefix);
+        Ok(Event::new(Kind::TrustList, statement, after))
     }
 
     fn agree(

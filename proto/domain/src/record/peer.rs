@@ -557,6 +557,18 @@ crate::canonical_struct!(OpenFork {
     second
 });
 
+/// Why the log of another registry is doubted. It stays until people have spoken with that country.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogDoubt {
+    /// It signed two roots for one size.
+    Fork,
+    /// It showed a head that does not extend the one before.
+    OtherHistory,
+    /// It showed a smaller head of a later time: it was restored from a copy.
+    RolledBack,
+}
+crate::canonical_enum!(LogDoubt { 1 => Fork, 2 => OtherHistory, 3 => RolledBack });
+
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -572,6 +584,8 @@ pub struct Peer {
     pub fork: Option<OpenFork>,
     /// Leaves of it that the roots here settled not to count, the newest last: shown again, they are no new evidence.
     pub settled: Vec<Digest>,
+    /// Why nodes of this registry doubt its log, until its roots and ours state a newer bundle of it.
+    pub doubted: Option<LogDoubt>,
     /// The next mailbox sequence that we expect of it.
     pub cursor: u64,
     /// The largest size of its log that we applied something under.
@@ -604,6 +618,7 @@ crate::canonical_struct!(Peer @ 1 {
     split,
     fork,
     settled: List<SETTLED_OF_PEER_MAX>,
+    doubted,
     cursor: Sequence,
     size_seen: Index,
     root_seen,
@@ -628,6 +643,7 @@ impl Peer {
             split: false,
             fork: None,
             settled: Vec::new(),
+            doubted: None,
             cursor: 0,
             size_seen: 0,
             root_seen: Digest::ZERO,

@@ -77,6 +77,8 @@ pub struct Registry {
     pub next_session: u64,
     /// Who supervises it.
     pub offices: Offices,
+    /// Its own bundle, as its roots stated it last; none before they did.
+    pub bundle: Option<OwnBundle>,
 }
 crate::canonical_struct!(Registry @ 1 {
     prefix,
@@ -101,4 +103,18 @@ crate::canonical_struct!(Registry @ 1 {
     checkpoint: Lines<NOTE_BYTES_MAX>,
     next_session: Sequence,
     offices,
+    bundle,
+});
+
+/// Where the own bundle stands, as the roots signed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnBundle {
+    /// Its sequence.
+    pub sequence: u64,
+    /// The leaf of the statement.
+    pub leaf: u64,
+}
+crate::canonical_struct!(OwnBundle {
+    sequence: Sequence,
+    leaf: Index
 });

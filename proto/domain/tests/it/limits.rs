@@ -424,6 +424,7 @@ fn peers_are_counted() {
         split: false,
         fork: None,
         settled: vec![Digest::ZERO; carnet_domain::limits::SETTLED_OF_PEER_MAX],
+        doubted: None,
         cursor: 0,
         size_seen: 0,
         root_seen: Digest::ZERO,

@@ -1,0 +1,179 @@
+//! What one node saw that a peer's log cannot honestly show, told to all of them: a doubt is entered in the log, so that it survives
+//! the node, and every verdict and every pack says it. A node that does not lead passes it on to the one that does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carnet_consensus::{ForwardHandler, Forwarded, PeerNode, ProposeError};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::peer::Peer;
+use carnet_peering::status::Board;
+use carnet_store::records::Records;
+use futures::future::BoxFuture;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::node::Node;
+
+/// How often doubts are looked for that the log does not have yet.
+const LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
+
+/// Begins to enter doubts in the log, and to take those of other nodes while this one leads.
+pub(super) fn start(node: &Arc<Node>, board: &Arc<Board>, stop: &CancellationToken) {
+    let handler = OfOthers(Arc::downgrade(node));
+    node.raft.set_forward_handler(Arc::new(handler));
+    let (node, board) = (Arc::clone(node), Arc::clone(board));
+    let telling = stop.clone().run_until_cancelled_owned(async move {
+        let mut seen = Seen::default();
+        let mut every = tokio::time::interval(LOOKED_FOR_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let peers = match Records(node.state.engine()).peers() {
+                Ok(peers) => peers,
+                Err(error) => {
+                    warn!(%error, "peers not known");
+                    continue;
+                }
+            };
+            for body in seen.untold(&board, &peers) {
+                tell(&node, body).await;
+            }
+        }
+    });
+    tokio::spawn(telling);
+}
+
+/// Under which bundle of each peer a doubt was first seen.
+#[derive(Default)]
+struct Seen(BTreeMap<Prefix, u64>);
+
+impl Seen {
+    /// Doubts of this node that the log does not have. One that was seen under an older bundle than the newest is settled.
+    fn untold(&mut self, board: &Board, peers: &[Peer]) -> Vec<Body> {
+        let mut out = Vec::new();
+        for peer in peers {
+            let Some(prefix) = peer.bundle.primary() else {
+                continue;
+            };
+            let Some(doubt) = board.of(prefix).and_then(|status| status.doubt) else {
+                self.0.remove(&prefix);
+                continue;
+            };
+            let sequence = peer.bundle.sequence;
+            if *self.0.entry(prefix).or_insert(sequence) < sequence {
+                self.0.remove(&prefix);
+                board.settled(prefix);
+            } else if peer.doubted.is_none() && !peer.quarantined {
+                out.push(Body::Doubt {
+                    peer: prefix,
+                    sequence,
+                    doubt,
+                });
+            }
+        }
+        out
+    }
+}
+
+/// Enters a doubt, here or by way of the leader. What fails is tried again with the next look.
+async fn tell(node: &Node, body: Body) {
+    let request = Bytes::from(body.to_bytes());
+    let told = match node.propose(body).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            debug!(%error, "a doubt is passed on");
+            let identity = Bytes::new();
+            let passed = node.raft.forward(Forwarded { identity, request }).await;
+            passed.map(|_| ())
+        }
+    };
+    if let Err(error) = told {
+        warn!(%error, "a doubt about a peer is not in the log yet");
+    }
+}
+
+/// Takes doubts that other nodes of this registry pass on, and nothing else. The node holds it, so it does not hold the node.
+struct OfOthers(Weak<Node>);
+
+impl ForwardHandler for OfOthers {
+    fn handle(
+        &self,
+        from: PeerNode,
+        forwarded: Forwarded,
+    ) -> BoxFuture<'static, Result<Bytes, ProposeError>> {
+        let node = self.0.upgrade();
+        Box::pin(async move {
+            let node = node.ok_or(ProposeError::Stopped)?;
+            let refused = |text: String| ProposeError::Refused(text);
+            match Body::from_bytes(&forwarded.request) {
+                Ok(body @ Body::Doubt { .. }) => match node.propose(body).await {
+                    Ok(_) => Ok(Bytes::new()),
+                    Err(error) => Err(refused(error.to_string())),
+                },
+                _ => {
+                    warn!(?from, "a node passed on what is no doubt");
+                    Err(refused("only doubts are passed on".into()))
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_domain::record::ledger::Ledger;
+    use carnet_domain::record::peer::LogDoubt;
+    use carnet_kit::{Country, befriend};
+
+    use super::*;
+
+    fn peers() -> Vec<Peer> {
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("49"));
+        befriend(&mut a, &mut b);
+        let Ok(peers) = b.ledger.peers();
+        peers
+    }
+
+    /// A doubt is told until the log has it, and is over when a newer bundle is stated.
+    #[test]
+    fn a_doubt_is_told_until_the_log_has_it() {
+        let mut peers = peers();
+        let prefix = peers[0].bundle.primary().expect("a prefix");
+        let (board, mut seen) = (Board::new(), Seen::default());
+        let told = |seen: &mut Seen, peers: &[Peer]| seen.untold(&board, peers).len();
+        assert_eq!(told(&mut seen, &peers), 0);
+        board.doubt(prefix, LogDoubt::RolledBack);
+        let [
+            Body::Doubt {
+                peer,
+                sequence,
+                doubt,
+            },
+        ] = &seen.untold(&board, &peers)[..]
+        else {
+            panic!("one doubt is told");
+        };
+        let expected = (prefix, peers[0].bundle.sequence, LogDoubt::RolledBack);
+        assert_eq!((*peer, *sequence, *doubt), expected);
+        assert_eq!(told(&mut seen, &peers), 1, "it is not in the log yet");
+        peers[0].doubted = Some(LogDoubt::RolledBack);
+        assert_eq!(told(&mut seen, &peers), 0);
+        // The roots stated a newer bundle: the log doubts it no more, and this node does not begin anew.
+        peers[0].doubted = None;
+        peers[0].bundle.sequence += 1;
+        assert_eq!(told(&mut seen, &peers), 0);
+        assert_eq!(board.of(prefix).and_then(|status| status.doubt), None);
+        board.doubt(prefix, LogDoubt::OtherHistory);
+        assert_eq!(
+            told(&mut seen, &peers),
+            1,
+            "what it shows under that one counts"
+        );
+    }
+}
