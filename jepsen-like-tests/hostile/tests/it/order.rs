@@ -374,10 +374,12 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
             strike_off(it, "0003");
         }),
         fault("roles", Reason::ActorNotInStanding, |it| {
-            let Ok(maker) = it.country.ledger.enterprise(&it.country.enterprise("0001"));
-            let mut maker = maker.expect("an enterprise");
-            maker.roles = vec![Role::Dealer];
-            let Ok(()) = it.country.ledger.put_enterprise(maker);
+            for code in ["0001", "0003"] {
+                let Ok(maker) = it.country.ledger.enterprise(&it.country.enterprise(code));
+                let mut maker = maker.expect("an enterprise");
+                maker.roles = vec![Role::Dealer];
+                let Ok(()) = it.country.ledger.put_enterprise(maker);
+            }
         }),
         fault("code", Reason::ModelUnknown, |it| {
             registration(it).code = Code::parse("86000110000900000000000000002").expect("a code");

@@ -615,8 +615,12 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let code = a.code(1);
             bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
             b.must("customs", admit(1));
-            b.must("registrar", act(a.code(1), stock_at_dealer(&b)));
-            let command = sell(&a);
+            let id = b.enterprise("0002");
+            let ask = Action::RequestOwnership {
+                owner: carnet_domain::record::PartyName::Enterprise { id },
+                secret: carnet_kit::samples::SECRET,
+            };
+            let command = act(a.code(1), ask);
             said(&mut b, "dealer", command)
         }
         Reason::DisclosureDiffers => {
