@@ -21,6 +21,7 @@ mod part;
 mod pinned;
 mod recall;
 mod robot;
+mod root;
 mod sheet;
 mod skip;
 mod submit;
@@ -79,6 +80,9 @@ enum Noun {
     /// Keys that sign commands.
     #[command(subcommand)]
     Key(office::Key),
+    /// Roots of this registry.
+    #[command(subcommand)]
+    Root(root::Root),
     /// Type approvals.
     ///
     /// A model's code has 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002. Under a prefix of digits all
@@ -224,6 +228,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Log(verb) => cluster::log(verb, &settings).await,
         Noun::Enterprise(verb) => office::enterprise(verb, &settings).await,
         Noun::Key(verb) => office::key(verb, &settings).await,
+        Noun::Root(verb) => root::run(verb, &settings).await,
         Noun::Model(verb) => office::model(verb, &settings).await,
         Noun::Robot(verb) => robot::run(verb, &settings, global.output).await,
         Noun::Export(verb) => border::export(verb, &settings).await,

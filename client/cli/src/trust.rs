@@ -153,6 +153,10 @@ pub(crate) struct Export {
     /// Valid until.
     #[arg(long, default_value = "+365d")]
     valid_to: When,
+    /// A root seed of those before a replacement of the roots, who sign it too, so that whoever pinned them follows. May be
+    /// repeated.
+    #[arg(long = "former-root", value_name = "FILE")]
+    former_roots: Vec<PathBuf>,
 }
 
 pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
@@ -182,7 +186,10 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
                 refresh: export.refresh,
                 valid_to: export.valid_to.resolve(),
             };
-            let signed = roots.sign(&bundle.to_bytes());
+            let mut signed = roots.sign(&bundle.to_bytes());
+            if !export.former_roots.is_empty() {
+                Roots::of(&export.former_roots, settings)?.add_to(&mut signed);
+            }
             write(&export.file, to_file(&signed).as_bytes())?;
             Ok(merge(
                 view::bundle(&bundle),

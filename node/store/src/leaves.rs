@@ -103,7 +103,7 @@ fn letters(kind: Kind) -> &'static [SubjectType] {
         Kind::Office => &[SubjectType::Office],
         Kind::Recall => &[SubjectType::Recall],
         Kind::TrustList | Kind::Agreement | Kind::Nack | Kind::ForkEvidence => &[SubjectType::Peer],
-        Kind::Genesis | Kind::Policy => &[SubjectType::Jurisdiction],
+        Kind::Genesis | Kind::Policy | Kind::KeyEvent => &[SubjectType::Jurisdiction],
         Kind::MapHead => &[],
         _ => &[
             SubjectType::Robot,

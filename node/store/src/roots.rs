@@ -60,10 +60,13 @@ fn same_registry(known: &Registry, received: &Registry) -> Result<(), StorageFau
             registry.cluster,
             registry.incarnation,
             registry.log_key,
-            registry.roots.clone(),
         )
     };
-    if of(known) != of(received) {
+    // Roots only follow those that stand: what was replaced here already is replaced by the same there.
+    let replaced = &known.root_leaves;
+    let same_roots = received.root_leaves.get(..replaced.len()) == Some(replaced.as_slice())
+        && (replaced.len() < received.root_leaves.len() || known.roots == received.roots);
+    if of(known) != of(received) || !same_roots {
         return Err(corrupt(format!(
             "it is of registry {} incarnation {}, or signed with another log key",
             received.prefix, received.incarnation
@@ -88,13 +91,33 @@ fn born(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
         &signed.bytes.0,
         &signed.signatures,
     );
+    let (mut roots, mut threshold) = (genesis.roots.clone(), genesis.threshold);
+    for leaf in &registry.root_leaves {
+        let envelope = Records(content).envelope(*leaf)?;
+        let body = envelope.and_then(|bytes| Body::from_bytes(&bytes).ok());
+        let change = match &body {
+            Some(Body::Root { signed }) => match Statement::from_bytes(&signed.bytes.0) {
+                Ok(Statement::Roots { change }) if change.follows(&roots, threshold, signed) => {
+                    Some(change)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(change) = change else {
+            return Err(corrupt(format!(
+                "leaf {leaf} does not replace the roots by the word of those before"
+            )));
+        };
+        (roots, threshold) = (change.roots, change.threshold);
+    }
     let named = (
         genesis.prefix,
         genesis.cluster,
         genesis.incarnation,
         genesis.log_key,
-        &genesis.roots,
-        genesis.threshold,
+        &roots,
+        threshold,
     );
     let goes_by = (
         registry.prefix,

@@ -103,6 +103,8 @@ pub const PEERS_MAX: usize = 256;
 pub const BUNDLE_LIST_MAX: usize = 16;
 /// The most bytes of a trust bundle.
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
+/// The most times that a jurisdiction replaces its roots within one incarnation.
+pub const ROOT_CHANGES_MAX: usize = 64;
 /// The most signatures of roots that are looked at.
 pub const ROOT_SIGNATURES_MAX: usize = 64;
 /// The most active keys of admins, registrars and regulators.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::meter::Metered;
 use super::{Authorised, Run, refused};
-use crate::bytes::code::Prefix;
+use crate::bytes::code::{Prefix, Scheme};
+use crate::bytes::country::is_country;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::limits::{
-    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, SUPERVISORS_MAX,
+    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, ROOT_CHANGES_MAX,
+    SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::leaf::{Kind, Subject};
@@ -20,7 +22,8 @@ use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
-    Agreement, Bundle, Genesis, OfficeOrder, Peer, Signed, Statement, Suspension, signed_by_roots,
+    Agreement, Bundle, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement, Suspension,
+    signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::{Holder, Signer};
@@ -80,6 +83,9 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     }
     if genesis.signers.iter().any(|first| first.person.is_empty()) {
         return Ok(refuse(Reason::Malformed, Detail::NoPerson {}));
+    }
+    if let Err(rejection) = is_of_the_world(&genesis.prefix) {
+        return Ok(refuse(rejection.reason, rejection.detail));
     }
     for first in &genesis.signers {
         if let Err(rejection) = fits_office(&first.holder, first.role) {
@@ -143,6 +149,17 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
     })
 }
 
+/// Refuses a prefix of letters that is no country's, and none that is set aside for trying out. Which digits are whose is agreed
+/// between people: no table of the world says it.
+fn is_of_the_world(prefix: &Prefix) -> Result<(), Rejection> {
+    let is_digits = prefix.scheme() == Scheme::Digits1;
+    if is_digits || prefix.is_sandbox() || is_country(prefix.as_str()) {
+        return Ok(());
+    }
+    let prefix = *prefix;
+    refuse(Reason::Malformed, Detail::NoCountry { prefix })
+}
+
 /// Refuses a key that is none of an office, or of an office of another kind.
 fn fits_office(holder: &Holder, role: Role) -> Result<(), Rejection> {
     match holder {
@@ -197,6 +214,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         cluster: genesis.cluster,
         roots: genesis.roots.clone(),
         threshold: genesis.threshold,
+        root_leaves: Vec::new(),
         log_key: genesis.log_key,
         log_time: genesis.time,
         // Until a quorum has compared its clocks for the first time, the roots' word holds for the hour that a quorum
@@ -271,6 +289,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return Ok(refused(Reason::DueFirst, Detail::DueAt { log_time }));
         }
         let event = match &statement {
+            Statement::Roots { change } => {
+                let event = self.replace_roots(&statement, change, signed);
+                if event.is_ok() {
+                    self.registry.roots.clone_from(&change.roots);
+                    self.registry.threshold = change.threshold;
+                    self.registry.root_leaves.push(self.registry.tree.size());
+                }
+                event
+            }
             Statement::Offices { .. } | Statement::Genesis { .. } | Statement::Settle { .. } => {
                 return Ok(refused(Reason::AlreadyInitialised, Detail::NOTHING));
             }
@@ -304,6 +331,40 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             Err(rejection) => Ok(ItemAnswer::Refused { rejection }),
         }
+    }
+
+    /// Other roots from now on: a threshold of those before gave their word above, and the new ones theirs, so that they can
+    /// sign what comes next.
+    fn replace_roots(
+        &self,
+        statement: &Statement,
+        change: &RootsChange,
+        signed: &Signed,
+    ) -> Result<Event, Rejection> {
+        if change.cluster != self.registry.cluster {
+            return refuse(Reason::WrongAudience, Detail::OtherCluster {});
+        }
+        if has_twins(&change.roots) {
+            let what = Listed::PrefixOrRoot;
+            return refuse(Reason::Malformed, Detail::Twice { what });
+        }
+        let applied = self.registry.root_leaves.len() as u64;
+        if Some(change.number) != applied.checked_add(1) {
+            let number = change.number;
+            let detail = Detail::OfficeNumber { number, applied };
+            return refuse(Reason::StatementStale, detail);
+        }
+        if self.registry.root_leaves.len() >= ROOT_CHANGES_MAX {
+            let (what, max) = (Counted::RootChanges, ROOT_CHANGES_MAX as u64);
+            return refuse(Reason::RecordFull, Detail::Full { what, max });
+        }
+        let registry = &self.registry;
+        if !change.follows(&registry.roots, registry.threshold, signed) {
+            let number = statement.number();
+            return refuse(Reason::StatementUnsigned, Detail::Statement { number });
+        }
+        let after = After::Jurisdiction(registry.prefix);
+        Ok(Event::new(Kind::KeyEvent, statement, after))
     }
 
     /// Keys of offices by the word of the roots: no second admin is asked, and the registry can be run afterwards.
@@ -462,6 +523,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             );
         }
         for prefix in &bundle.prefixes {
+            if let Err(rejection) = is_of_the_world(prefix) {
+                return Ok(Err(rejection));
+            }
             let ours = *prefix == self.registry.prefix;
             let taken = self.ledger.peers()?.into_iter().any(|peer| {
                 peer.bundle.primary() != Some(primary) && peer.bundle.prefixes.contains(prefix)

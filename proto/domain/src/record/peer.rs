@@ -359,6 +359,39 @@ crate::canonical_struct!(OfficeOrder {
     reason
 });
 
+/// The roots that a jurisdiction goes by from now on. Signed by a threshold of those before and of those after, so that whoever
+/// holds some of either alone replaces none. Applied once: the number is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootsChange {
+    /// The cluster it is meant for.
+    pub cluster: [u8; 16],
+    /// One above the number of such statements applied so far.
+    pub number: u64,
+    /// The root keys.
+    pub roots: Vec<PublicKey>,
+    /// How many of them sign.
+    pub threshold: u8,
+    /// Why.
+    pub reason: String,
+}
+crate::canonical_struct!(RootsChange {
+    cluster,
+    number: Sequence,
+    roots: List<BUNDLE_LIST_MAX>,
+    threshold,
+    reason
+});
+
+impl RootsChange {
+    /// Whether it follows roots: enough of those before and of its own signed it.
+    pub fn follows(&self, roots: &[PublicKey], threshold: u8, signed: &Signed) -> bool {
+        let by = |roots: &[PublicKey], threshold| {
+            signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures)
+        };
+        by(roots, threshold) && by(&self.roots, self.threshold)
+    }
+}
+
 /// What a jurisdiction's own roots state in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -419,6 +452,11 @@ pub enum Statement {
         /// Why.
         reason: String,
     },
+    /// The roots are replaced, all or some: one was lost or stolen, or is old.
+    Roots {
+        /// By which.
+        change: RootsChange,
+    },
 }
 crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
@@ -429,6 +467,7 @@ crate::canonical_variants!(Statement @ 1 {
     6 => RepairTime { change },
     7 => Offices { order },
     8 => Settle { peer, fork: Index, counts, reason },
+    9 => Roots { change },
 });
 
 /// A suspension of one version of an agreement.

@@ -5,7 +5,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{BUNDLE_LIST_MAX, Index, Lines, List, Sequence};
+use crate::limits::{BUNDLE_LIST_MAX, Index, Lines, List, ListOf, ROOT_CHANGES_MAX, Sequence};
 use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
@@ -45,6 +45,8 @@ pub struct Registry {
     pub roots: Vec<PublicKey>,
     /// How many sign.
     pub threshold: u8,
+    /// Our leaves in which the roots were replaced, ascending: from those of the genesis on, each by those before.
+    pub root_leaves: Vec<u64>,
     /// Log key.
     pub log_key: PublicKey,
     /// Log time: never goes back, but by a statement of the roots.
@@ -87,6 +89,7 @@ crate::canonical_struct!(Registry @ 1 {
     cluster,
     roots: List<BUNDLE_LIST_MAX>,
     threshold,
+    root_leaves: ListOf<Index, ROOT_CHANGES_MAX>,
     log_key,
     log_time,
     ceiling,

@@ -30,6 +30,7 @@ mod owners;
 mod parties;
 mod passport;
 mod recalls;
+mod roots;
 mod rules;
 mod seals;
 mod signature;

@@ -209,6 +209,7 @@ details! {
     180 NoRelease {} "it is not released";
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
+    214 NoCountry { prefix: Prefix } "{prefix} is no country";
     210 NotSignedBy { key: KeyId } "{key} did not sign for the enrolment";
     179 NoPerson {} "a key of an office names whose hand it is in";
     181 ReleaseUntil { until: TimeMs, latest: TimeMs } "until {until}, a release stands until {latest} at the latest";
@@ -228,7 +229,7 @@ details! {
     189 KeyOf { code: Code } "the key is that of {}", code.display_form();
     190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
     191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
-    196 OfficeNumber { number: u64, applied: u64 } "order {number} about offices, {applied} were applied";
+    196 OfficeNumber { number: u64, applied: u64 } "statement {number} of its kind, {applied} were applied";
     194 NoSuchPerson {} "no party of the robot is this person at this desk";
     195 DeclaredOn { since: TimeMs } "on {since}";
     193 AccreditedAsNone { id: EnterpriseId, roles: Vec<Role> [List<ROLES_MAX>] } "{id} is none of {}", words(roles);

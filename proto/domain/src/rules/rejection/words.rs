@@ -168,12 +168,15 @@ pub enum Counted {
     MailBytes,
     /// Robots that one enterprise offers to one country, and that wait for its answer.
     OffersOfOne,
+    /// Times that the roots were replaced.
+    RootChanges,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
+    60 => RootChanges,
 });
 
 impl Counted {
@@ -201,6 +204,7 @@ impl Counted {
             Self::MailItems => "items",
             Self::MailBytes => "bytes of mail",
             Self::OffersOfOne => "offers of one enterprise that wait for an answer",
+            Self::RootChanges => "replacements of the roots",
         }
     }
 }
