@@ -139,6 +139,7 @@ impl From<ClientError> for Failed {
                     "Nothing was sent: name the key that signs (--actor-key, or --pki and --as)."
                         .into()
                 }
+                ClientError::Refused(rejection) => rejection.next(),
                 error => error.advice().to_owned(),
             },
         }

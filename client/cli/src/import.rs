@@ -547,7 +547,7 @@ fn why(sent: &Sent, rejection: &Rejection) -> Why {
         code: Some(sent.code.to_string()),
         reason: rejection.reason.name().to_owned(),
         message: rejection.to_string(),
-        next: rejection.reason.remedy().to_owned(),
+        next: rejection.next(),
     }
 }
 

@@ -168,7 +168,7 @@ async fn foreseen(client: &Client, command: &Command, extra: Value) -> Result<Ou
     if let Some(rejection) = against {
         value["reason"] = rejection.reason.name().into();
         value["message"] = rejection.to_string().into();
-        value["next"] = rejection.reason.remedy().into();
+        value["next"] = rejection.next().into();
         code = exit::ERROR;
     }
     Ok(Outcome { value, code })

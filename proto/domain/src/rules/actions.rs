@@ -523,6 +523,21 @@ pub fn judge(deed: Deed, role: Role, relations: &[Relation], standing: Standing)
     Judgement::May
 }
 
+/// Who may do a deed, for people: the roles, and as what to the subject.
+pub fn who_may(deed: Deed) -> String {
+    let grants = row_of(deed).grants.iter().map(|grant| {
+        let roles: Vec<&str> = grant.roles.iter().map(|role| role.word()).collect();
+        let anybody = grant.relations.len() == Relation::ALL.len();
+        let is_office = grant.relations == OFFICE;
+        let as_what: Vec<String> = grant.relations.iter().map(|one| one.name().to_lowercase()).collect();
+        match anybody || is_office {
+            true => roles.join(", "),
+            false => format!("{} as its {}", roles.join(", "), as_what.join(" or ")),
+        }
+    });
+    grants.collect::<Vec<_>>().join("; ")
+}
+
 /// Whether the role may give a command at all, in good standing, on a subject that is the right one: what is asked before
 /// the record is read.
 pub fn ever(role: Role, kind: CommandKind) -> bool {

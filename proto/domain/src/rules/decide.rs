@@ -524,6 +524,7 @@ fn accredit<L: Ledger>(
     if has_twins(a.roles) {
         return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
     }
+    named::<L::Fault>(a.name)?;
     // It ends before the last instant that is named.
     if a.to <= a.from {
         let what = Ranged::Accreditation;
@@ -609,6 +610,7 @@ fn amend_enterprise<L: Ledger>(
     if has_twins(amended.roles) {
         return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
     }
+    named::<L::Fault>(amended.name)?;
     if amended.to <= amended.from {
         let what = Ranged::Accreditation;
         return no(Reason::RangeInverted, Detail::Inverted { what });
@@ -627,6 +629,14 @@ fn amend_enterprise<L: Ledger>(
     };
     let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
     Ok(vec![event.effect(Effect::TellAll)])
+}
+
+/// Refuses an enterprise without a name.
+fn named<F>(name: &str) -> Result<(), Stop<F>> {
+    if name.trim().is_empty() {
+        return no(Reason::Malformed, Detail::NoName {});
+    }
+    Ok(())
 }
 
 /// What its makers' robots are asked for their maker's life: in these roles.
@@ -787,6 +797,8 @@ fn approve_model<L: Ledger>(
         );
     };
     standing::<L::Fault>(&enterprise, cx.now)?;
+    // Who makes nothing, nor files what others make, has no models.
+    one_of::<L::Fault>(&enterprise, MAKERS)?;
     if ledger.model(id).or_fault()?.is_some() {
         return no(Reason::ModelExists, Detail::Model { id: *id });
     }

@@ -10,6 +10,8 @@
 mod detail;
 mod words;
 
+use crate::rules::actions::who_may;
+
 pub use detail::Detail;
 pub use words::{Counted, Ending, Fixed, Lacking, Listed, Ranged};
 
@@ -46,14 +48,14 @@ reasons! {
     8 BadSignature "The signature does not verify under the enrolled key.", "Sign the exact bytes with the enrolled key.";
     9 Malformed "An item is not a canonical command of the kind the header names.", "Encode the items canonically.";
     100 RangeInverted "A range ends before it begins.", "Exchange the bounds, or leave one out.";
-    10 RoleNotAllowed "The actor's role may not give this command.", "Ask an actor with the right role.";
-    71 ActorNotInStanding "The actor's own enterprise may not act.", "Renew the accreditation; recalls, remedies and taking back an export go on.";
+    10 RoleNotAllowed "The actor's role may not give this command.", "Ask one of the roles that may.";
+    71 ActorNotInStanding "The actor's own enterprise may not act.", "Have a registrar reinstate, renew or widen it (carnet enterprise status, amend); recalls, remedies and taking back an export go on.";
     11 NotYours "The subject belongs to another enterprise.", "Ask the enterprise it belongs to.";
     12 PrefixNotOurs "The code does not stand under this registry's prefix.", "Register under this registry's prefix.";
     13 EnterpriseUnknown "The enterprise is not registered.", "Accredit the enterprise first.";
-    14 EnterpriseExists "The enterprise code is taken.", "Use a free enterprise code.";
-    15 EnterpriseNotActive "The enterprise is suspended, struck off or outside its accreditation period.", "Renew the accreditation.";
-    16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "Extend the accreditation.";
+    14 EnterpriseExists "The enterprise code is taken, or the enterprise is accredited under another one.", "Use a free code; what is accredited is amended (carnet enterprise amend).";
+    15 EnterpriseNotActive "The enterprise is suspended, struck off or outside its accreditation period.", "A registrar reinstates who is suspended (carnet enterprise status) and renews what ran out (amend); who is struck off stays so, and another may succeed it (succeed).";
+    16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "A registrar extends the accreditation (carnet enterprise amend).";
     130 SuccessionCircular "The successor leads back to the enterprise itself.", "Name another successor.";
     17 SignerExists "The key is enrolled already.", "Use a key of its own for every signer.";
     72 LastOfRole "The last key of this role is not retired.", "Add another first.";
@@ -77,18 +79,18 @@ reasons! {
     31 Held "A hold blocks this action.", "Have its setter lift the hold.";
     32 RecallOpen "An open recall blocks this action.", "Have the recall remedied.";
     111 HereForATime "The robot was admitted for a time, not for good.", "Have this done where its owner is recorded, or have it admitted for good.";
-    33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table.";
+    33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table (carnet robot lifecycle), and who owns and holds the robot.";
     94 InspectionMissing "The newest inspection since the robot was retired is not one that it passed, or its report is another one.", "Inspect the robot, and name the report of that inspection.";
     95 LeafNotItsOwn "The leaf to correct is none of the robot's.", "See its history.";
     93 PartNotFitted "No such part is fitted in the robot.", "See its record.";
-    34 SecondPartyRequired "The second step needs another party than the first.", "Have the other party confirm.";
-    35 NothingPending "There is nothing to approve, confirm or withdraw.", "Start with the first step.";
+    34 SecondPartyRequired "The second step needs another party than the first.", "Have the other party confirm: of an office's word, another person of an office.";
+    35 NothingPending "There is nothing of this to approve, confirm or withdraw.", "Start with the first step.";
     102 EndDeclared "The recycler has declared the end of this robot.", "Wait for its confirmation; one that was withdrawn is declared again after a day.";
     103 DailyLimit "The enterprise has done this as often as it may in a day.", "Go on tomorrow, or have the owner name you its workshop.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
     98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
     116 NotParked "No such item of the peer's mailbox waits.", "See what waits (`carnet mail parked`): it was taken or given up, or never came.";
-    101 ReasonMissing "Whoever lifts what another set says why.", "Give the reason, or the order it rests on.";
+    101 ReasonMissing "Whoever acts on what is another's says why.", "Give the reason, or the order it rests on (--reason).";
     37 HoldExists "The hold stands already.", "Nothing to do.";
     38 ReleaseCodeWrong "The secret is not that of the release.", "Ask the owner for the secret of the newest release.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
@@ -103,12 +105,12 @@ reasons! {
     91 AlreadyPermitted "The import is permitted already.", "Nothing to do before its departure; what has departed is admitted or returned.";
     46 TransferEnded "The transfer is over: admitted, cancelled, refused or returned.", "See how it ended; a robot that moves on needs a new one.";
     47 NotAccepted "The importing country has not permitted the import.", "Wait for its permit.";
-    48 DeadlinePassed "The time limit of the offer or permit has passed.", "The exporting country offers it again.";
+    48 DeadlinePassed "A time limit has passed, or lies too far ahead.", "See the time named: what has passed is begun anew, what is too late is set earlier.";
     49 NotReleased "The exporting country has not released the robot.", "Wait for its departure.";
     50 ConditionUnmet "A condition of the permit is not met.", "Meet the condition, or return the robot.";
     110 DisclosureDiffers "The exporting country discloses another identity than the record here.", "Send the robot back, or have the exporting country correct its record.";
     51 RecallExists "The recall number is taken.", "Use a free number.";
-    52 RecallUnknown "No such recall, or it is not owed by this robot.", "Check the number.";
+    52 RecallUnknown "No such recall is in force, or the robot does not owe it: it is not matched, or was remedied.", "Check the number, and the robot's record.";
     53 PredicateEmpty "The recall names no model.", "Name at least one model.";
     118 NotSettled "The fork cannot be settled by this leaf here.", "Settle it by the other leaf: the other country goes on from there.";
     54 StatementUnsigned "A root statement lacks the signatures of its roots.", "Have the roots sign it.";
@@ -147,6 +149,20 @@ impl Rejection {
     /// A rejection with what it stands on.
     pub fn new(reason: Reason, detail: Detail) -> Self {
         Self { reason, detail }
+    }
+}
+
+impl Rejection {
+    /// What the caller can do; where the deed is another's, who may.
+    pub fn next(&self) -> String {
+        let deed = match &self.detail {
+            Detail::RoleMayNotDo { deed, .. } | Detail::NoRelation { deed, .. } => Some(*deed),
+            _ => None,
+        };
+        match deed {
+            Some(deed) => format!("{} {} is for: {}.", self.reason.remedy(), deed.name(), who_may(deed)),
+            None => self.reason.remedy().to_owned(),
+        }
     }
 }
 

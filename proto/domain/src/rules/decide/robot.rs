@@ -836,7 +836,17 @@ fn declared_by<'r, F>(
     let mut standing = robot.declared.iter().filter(|one| one.stands(now));
     match standing.find(|one| one.certificate == *named) {
         Some(one) => Ok((one.outcome, &one.by)),
-        None => no(Reason::NothingPending, Detail::NoEndDeclared {}),
+        None => {
+            let other = match &robot.pending {
+                Pending::EndOfLife { certificate, .. } => Some(*certificate),
+                _ => robot.declared.iter().find(|one| one.stands(now)).map(|one| one.certificate),
+            };
+            let detail = match other {
+                Some(certificate) => Detail::EndDeclaredWith { certificate },
+                None => Detail::NoEndDeclared {},
+            };
+            no(Reason::NothingPending, detail)
+        }
     }
 }
 

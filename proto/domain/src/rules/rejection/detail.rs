@@ -210,6 +210,8 @@ details! {
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
     214 NoCountry { prefix: Prefix } "{prefix} is no country";
+    211 EndDeclaredWith { certificate: Digest } "an end is declared, with certificate {certificate}";
+    212 NoName {} "an enterprise has a name";
     210 NotSignedBy { key: KeyId } "{key} did not sign for the enrolment";
     179 NoPerson {} "a key of an office names whose hand it is in";
     181 ReleaseUntil { until: TimeMs, latest: TimeMs } "until {until}, a release stands until {latest} at the latest";
