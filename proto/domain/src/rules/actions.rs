@@ -529,7 +529,11 @@ pub fn who_may(deed: Deed) -> String {
         let roles: Vec<&str> = grant.roles.iter().map(|role| role.word()).collect();
         let anybody = grant.relations.len() == Relation::ALL.len();
         let is_office = grant.relations == OFFICE;
-        let as_what: Vec<String> = grant.relations.iter().map(|one| one.name().to_lowercase()).collect();
+        let as_what: Vec<String> = grant
+            .relations
+            .iter()
+            .map(|one| one.name().to_lowercase())
+            .collect();
         match anybody || is_office {
             true => roles.join(", "),
             false => format!("{} as its {}", roles.join(", "), as_what.join(" or ")),

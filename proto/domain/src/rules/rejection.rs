@@ -160,7 +160,12 @@ impl Rejection {
             _ => None,
         };
         match deed {
-            Some(deed) => format!("{} {} is for: {}.", self.reason.remedy(), deed.name(), who_may(deed)),
+            Some(deed) => format!(
+                "{} {} is for: {}.",
+                self.reason.remedy(),
+                deed.name(),
+                who_may(deed)
+            ),
             None => self.reason.remedy().to_owned(),
         }
     }

@@ -52,7 +52,11 @@ fn lost_roots_are_replaced_by_the_others() {
     let mut x = Country::with_market("86");
     let to = change(&x, 1, &NEW);
     // Neither those before nor those after alone.
-    for by in [["root-0", "root-1"], ["root-2", "root-3"], ["root-1", "root-3"]] {
+    for by in [
+        ["root-0", "root-1"],
+        ["root-2", "root-3"],
+        ["root-1", "root-3"],
+    ] {
         let said = say(&mut x, &to, &by);
         assert!(said.starts_with("StatementUnsigned"), "{by:?}: {said}");
     }
@@ -66,7 +70,10 @@ fn lost_roots_are_replaced_by_the_others() {
     let back = change(&x, 2, &["root-0", "root-1", "root-2"]);
     let said = say(&mut x, &back, &["root-0", "root-1"]);
     assert!(said.starts_with("StatementUnsigned"), "{said}");
-    assert_eq!(say(&mut x, &back, &["root-3", "root-2", "root-1", "root-0"]), "done");
+    assert_eq!(
+        say(&mut x, &back, &["root-3", "root-2", "root-1", "root-0"]),
+        "done"
+    );
 }
 
 /// What is stolen below the threshold replaces nothing, and a replacement is of one cluster and one number.
@@ -76,10 +83,34 @@ fn a_replacement_states_what_it_may() {
     let honest = change(&x, 1, &NEW);
     let all = ["root-0", "root-1", "root-2", "root-3"];
     let cases: [(RootsChange, &str); 5] = [
-        (RootsChange { number: 2, ..honest.clone() }, "StatementStale"),
-        (RootsChange { cluster: [9; 16], ..honest.clone() }, "WrongAudience"),
-        (RootsChange { threshold: 0, ..honest.clone() }, "StatementUnsigned"),
-        (RootsChange { threshold: 4, ..honest.clone() }, "StatementUnsigned"),
+        (
+            RootsChange {
+                number: 2,
+                ..honest.clone()
+            },
+            "StatementStale",
+        ),
+        (
+            RootsChange {
+                cluster: [9; 16],
+                ..honest.clone()
+            },
+            "WrongAudience",
+        ),
+        (
+            RootsChange {
+                threshold: 0,
+                ..honest.clone()
+            },
+            "StatementUnsigned",
+        ),
+        (
+            RootsChange {
+                threshold: 4,
+                ..honest.clone()
+            },
+            "StatementUnsigned",
+        ),
         (change(&x, 1, &["root-1", "root-1", "root-2"]), "Malformed"),
     ];
     for (change, expected) in cases {
@@ -100,7 +131,10 @@ fn roots_are_replaced_so_often() {
     }
     let to = change(&x, ROOT_CHANGES_MAX as u64 + 1, &NEW);
     let said = say(&mut x, &to, &all);
-    assert!(said.starts_with("RecordFull: 64 replacements of the roots"), "{said}");
+    assert!(
+        said.starts_with("RecordFull: 64 replacements of the roots"),
+        "{said}"
+    );
 }
 
 /// Countries that do not exist are neither founded nor recognised; those for trying out are.

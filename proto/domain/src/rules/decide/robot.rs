@@ -839,7 +839,11 @@ fn declared_by<'r, F>(
         None => {
             let other = match &robot.pending {
                 Pending::EndOfLife { certificate, .. } => Some(*certificate),
-                _ => robot.declared.iter().find(|one| one.stands(now)).map(|one| one.certificate),
+                _ => robot
+                    .declared
+                    .iter()
+                    .find(|one| one.stands(now))
+                    .map(|one| one.certificate),
             };
             let detail = match other {
                 Some(certificate) => Detail::EndDeclaredWith { certificate },
