@@ -404,5 +404,9 @@ pub(crate) enum Movement {
 pub(crate) async fn movement(verb: Movement, settings: &Settings) -> Result<Outcome, Failed> {
     let Movement::List { code } = verb;
     let found = settings.client()?.unverified().movements(&code).await?;
-    Ok(Value::Array(found.value.iter().map(view::movement).collect()).into())
+    let trail = found.value;
+    if trail.older_left_out {
+        say("older movements may be left out: these are the newest");
+    }
+    Ok(Value::Array(trail.movements.iter().map(view::movement).collect()).into())
 }

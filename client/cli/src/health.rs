@@ -14,6 +14,9 @@ const LAG_MAX: u64 = 10_000;
 /// A member that has not answered its leader for so long, in milliseconds, is called silent: many heartbeats.
 const SILENT_MS: u64 = 5_000;
 
+/// A peer that has shown nothing for so long, in milliseconds, is called silent: one that lives shows its head far more often.
+const PEER_SILENT_MS: u64 = 60_000;
+
 /// Log time that is further ahead than this, in milliseconds, was not moved by clocks that are right now: two of them agree
 /// within two seconds.
 const AHEAD_MS_MAX: u64 = 4_000;
@@ -253,6 +256,28 @@ impl Health {
             );
             self.warn("CLOCK_OFF", text);
         }
+        // What a node saw of a peer, it alone knows: each says what it doubts.
+        for peer in status.peers.iter().filter(|peer| !peer.doubt.is_empty()) {
+            let (prefix, doubt) = (&peer.prefix, &peer.doubt);
+            let text = format!("node {node} doubts {prefix}: {doubt} (runbook doubted-peer)");
+            self.warn("PEER_DOUBTED", text);
+        }
+        for peer in status.peers.iter().filter(|_| leads) {
+            let prefix = &peer.prefix;
+            let seconds = peer.last_contact_ms / 1_000;
+            let silent = match peer.contacts {
+                0 => format!("{prefix} has not answered since node {node} began to follow it"),
+                _ if peer.last_contact_ms > PEER_SILENT_MS => {
+                    format!("{prefix} has not answered for {seconds} s")
+                }
+                _ => continue,
+            };
+            let why = match peer.last_error.as_str() {
+                "" => String::new(),
+                error => format!(": {error}"),
+            };
+            self.warn("PEER_SILENT", silent + &why);
+        }
         for peer in status.peers.iter().filter(|peer| peer.quarantined && leads) {
             let text = format!(
                 "{} is quarantined: it signed what contradicts itself",
@@ -342,7 +367,7 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_client::admin::{MemberProgress, StandsStill};
+    use carnet_client::admin::{MemberProgress, PeerStatus, StandsStill};
 
     fn node(node: u64, role: &str) -> GetStatusResponse {
         let progress = |node| MemberProgress {
@@ -413,6 +438,41 @@ mod tests {
         // The leader hears a quorum, whoever else can be asked from here.
         let two_down = asked(vec![down(), Ok(node(1, "leader")), down()]);
         check(&two_down, "warning ENDPOINT_SILENT ENDPOINT_SILENT", 0);
+    }
+
+    /// Once, it said "ok" of a country that no longer heard its peer, and of one whose word it did not believe.
+    #[test]
+    fn a_peer_that_is_silent_or_doubted_is_named() {
+        let peer = |change: fn(&mut PeerStatus)| {
+            three(move |leader| {
+                let mut peer = PeerStatus {
+                    prefix: "86".into(),
+                    contacts: 5,
+                    last_contact_ms: 900,
+                    ..PeerStatus::default()
+                };
+                change(&mut peer);
+                leader.peers = vec![peer];
+            })
+        };
+        check(&peer(|_| {}), "ok", 0);
+        check(&peer(|it| it.contacts = 0), "warning PEER_SILENT", 0);
+        check(
+            &peer(|it| it.last_contact_ms = 61_000),
+            "warning PEER_SILENT",
+            0,
+        );
+        check(
+            &peer(|it| it.doubt = "why".into()),
+            "warning PEER_DOUBTED",
+            0,
+        );
+        // A follower follows nobody, and knows of no contacts.
+        let mut asked = three(|_| {});
+        if let Ok(follower) = &mut asked[1].answer {
+            follower.peers = vec![PeerStatus::default()];
+        }
+        check(&asked, "ok", 0);
     }
 
     /// Once, it ended with 0 although the next failure would have stopped the country.

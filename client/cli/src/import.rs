@@ -36,7 +36,7 @@ use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::output::{Format, say};
 use crate::parse;
-use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable};
+use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable, holds_no_text};
 
 /// Records that are read at a time to compare rows with them.
 const READS_AT_ONCE: usize = 16;
@@ -203,9 +203,17 @@ impl ImportArgs {
 
 impl From<Unreadable> for Failed {
     fn from(Unreadable(fault): Unreadable) -> Self {
-        Self {
+        let failed = Self {
             next: "Nothing was sent: correct the file, or say how it is to be read (carnet robot import --help).".into(),
-            ..Self::usage(fault)
+            ..Self::usage(&fault)
+        };
+        match holds_no_text(&fault) {
+            true => Self {
+                code: exit::UNREADABLE,
+                reason: "UNREADABLE".into(),
+                ..failed
+            },
+            false => failed,
         }
     }
 }
@@ -427,6 +435,7 @@ pub(crate) async fn run(
     let changed = failure.is_none() && pass.robots.rows.digest() != survey.digest;
     end.malformed = pass.malformed;
     let broken = pass.broken.take();
+    end.by_reason = std::mem::take(&mut pass.refused.by_reason);
     let (count, shown, kept) = pass.refused.finish();
     (end.refused, end.refused_rows) = (count.saturating_sub(end.malformed), shown);
     if let Some(error) = failure {
@@ -472,6 +481,19 @@ fn nothing_sent(survey: &Survey) -> Failed {
         _ => "Correct the rows, or leave --all-or-none out to send the good ones.".into(),
     };
     failed
+}
+
+/// The lines of rows that were refused for the same, in the order of their first: one cause is said once.
+fn by_message(rows: &[Value]) -> Vec<(&str, Vec<&str>)> {
+    let mut out: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in rows {
+        let (message, line) = (text(row, "message"), text(row, "line"));
+        match out.iter_mut().find(|(known, _)| *known == message) {
+            Some((_, lines)) => lines.push(line),
+            None => out.push((message, vec![line])),
+        }
+    }
+    out
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -594,6 +616,8 @@ struct Ended {
     malformed: u64,
     /// Rows refused by the registry, or registered with other values.
     refused: u64,
+    /// How many were not taken for each reason.
+    by_reason: BTreeMap<String, u64>,
     refused_rows: Vec<Value>,
     already: u64,
     first_unanswered: Option<u64>,
@@ -649,12 +673,9 @@ impl Ended {
         nowhere: bool,
     ) -> Outcome {
         let report = &self.report;
-        for row in &self.refused_rows {
-            say(format!(
-                "line {}: {}",
-                text(row, "line"),
-                text(row, "message")
-            ));
+        for (message, lines) in by_message(&self.refused_rows) {
+            let line = if lines.len() == 1 { "line" } else { "lines" };
+            say(format!("{line} {}: {message}", lines.join(", ")));
         }
         let not_taken = self.refused + self.malformed;
         let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
@@ -686,6 +707,7 @@ impl Ended {
             "seconds": format!("{:.3}", self.seconds),
             "per_second": format!("{:.0}", report.answered as f64 / self.seconds.max(1e-9)),
             "log_index": report.position.log_index.to_string(),
+            "not_taken_by_reason": self.by_reason,
             "rows_not_taken": self.refused_rows,
         });
         if let Some(more) = Some(more).filter(|more| *more > 0) {
@@ -725,30 +747,20 @@ async fn foresee(
     let mut count = 0_u64;
     if settings.has_endpoints() {
         let client = settings.client()?;
+        let rows = robots.filter_map(Result::ok);
+        let rows = rows.filter_map(|row| Some((row.line, row.robot.ok()?)));
         let asked = Asked {
             client: &client,
-            models: models(&client, robots.filter_map(Result::ok)).await?,
             resume: args.resume,
         };
-        let sheet = Sheet::open(&args.file, args.reading())?;
-        let rows = Robots::of(sheet.rows()?, args.defaults()).filter_map(Result::ok);
-        let rows = rows.filter_map(|row| Some((row.line, row.robot.ok()?)));
-        let asked = &asked;
-        let rows = futures::stream::iter(rows).map(|(line, robot)| async move {
-            asked
-                .judge(&robot)
-                .await
-                .map(|fault| (line, robot.code, fault))
-        });
-        let mut rows = rows.buffered(READS_AT_ONCE);
-        while let Some(row) = rows.next().await {
-            let (line, code, fault) = row?;
-            let Some((reason, message)) = fault else {
-                continue;
-            };
-            count += 1;
-            if would.len() < SHOWN_MAX {
-                would.push(json!({"line": line.to_string(), "code": code.to_string(), "reason": reason, "message": message}));
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let some: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+            for (line, code, reason, message) in asked.judge(some).await? {
+                count += 1;
+                if would.len() < SHOWN_MAX {
+                    would.push(json!({"line": line.to_string(), "code": code.to_string(), "reason": reason, "message": message}));
+                }
             }
         }
         value["would_be_refused"] = count.to_string().into();
@@ -765,57 +777,57 @@ async fn foresee(
     Ok(Outcome { value, code })
 }
 
-/// What the registry says of each model that the rows name: why its robots would be refused, if they would.
-async fn models(
-    client: &Client,
-    rows: impl Iterator<Item = Judged>,
-) -> Result<BTreeMap<carnet_domain::bytes::code::ModelId, Option<Reason>>, ClientError> {
-    let ids: BTreeSet<_> = rows
-        .filter_map(|row| Some(row.robot.ok()?.code.model_id()))
-        .collect();
-    let mut out = BTreeMap::new();
-    for id in ids {
-        let standing = crate::submit::no_robots_of(client, &id).await?;
-        out.insert(id, standing);
-    }
-    Ok(out)
-}
+/// Rows that a dry run asks about at once: those that exclude each other are found among so many.
+const ROWS_AT_ONCE: usize = 512;
 
 /// Whom a dry run asks.
 struct Asked<'a> {
     client: &'a Client,
-    models: BTreeMap<carnet_domain::bytes::code::ModelId, Option<Reason>>,
     resume: bool,
 }
 
+/// A row that would be refused: its line, its code, the reason and what it says.
+type Foreseen = (u64, Code, String, String);
+
 impl Asked<'_> {
-    /// Why a row would be refused, as far as records tell: the model, and a code that is there.
-    async fn judge(&self, robot: &Registration) -> Result<Option<(String, String)>, ClientError> {
-        if let Some(Some(reason)) = self.models.get(&robot.code.model_id()) {
-            let text = Rejection::from(*reason).to_string();
-            return Ok(Some((reason.name().to_owned(), text)));
-        }
-        match self.client.unverified().robot(&robot.code).await {
-            Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => {
-                let differences = registered::differences(self.client, robot).await?;
-                Ok(match (differences.is_empty(), self.resume) {
-                    (true, true) => None,
-                    (true, false) => Some((
-                        Reason::CodeExists.name().to_owned(),
-                        "registered already, with the same values".to_owned(),
-                    )),
-                    (false, _) => Some((
-                        Reason::CodeExists.name().to_owned(),
-                        format!(
-                            "registered already, with other values: {}",
-                            differences.join("; ")
-                        ),
-                    )),
-                })
+    /// The rows that the rules would refuse now, by a node's word.
+    async fn judge(&self, rows: Vec<(u64, Registration)>) -> Result<Vec<Foreseen>, ClientError> {
+        let commands: Vec<Command> = rows
+            .iter()
+            .map(|(_, robot)| Command::Register {
+                registration: robot.clone(),
+            })
+            .collect();
+        let answers = self.client.unverified().foresee(&commands).await?;
+        let mut out = Vec::new();
+        for ((line, robot), against) in rows.into_iter().zip(answers) {
+            let Some(rejection) = against else {
+                continue;
+            };
+            let mut message = rejection.to_string();
+            if rejection.reason == Reason::CodeExists {
+                match self.registered(&robot).await? {
+                    None if self.resume => continue,
+                    None => message = "registered already, with the same values".to_owned(),
+                    Some(differences) => {
+                        message = format!("registered already, with other values: {differences}");
+                    }
+                }
             }
+            out.push((
+                line,
+                robot.code,
+                rejection.reason.name().to_owned(),
+                message,
+            ));
         }
+        Ok(out)
+    }
+
+    /// What differs from the registration that is there; none when it is the same.
+    async fn registered(&self, robot: &Registration) -> Result<Option<String>, ClientError> {
+        let differences = registered::differences(self.client, robot).await?;
+        Ok(Some(differences.join("; ")).filter(|text| !text.is_empty()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carnet_client::{identity, keys};
+use carnet_client::{ClientError, Page, identity, keys};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
 use carnet_domain::bytes::signature::{KeyId, PublicKey};
 use carnet_domain::record::offices::{is_office_of, takes_two};
@@ -39,6 +39,25 @@ pub(crate) struct MakerArgs {
 
 /// Records asked for at a time.
 const PAGE_SIZE: u32 = 1_000;
+
+/// A list, page after page, up to the limit.
+async fn pages<T>(
+    what: &str,
+    limit: usize,
+    row: impl Fn(&T) -> Value,
+    ask: impl AsyncFn(String) -> Result<Page<T>, ClientError>,
+) -> Result<Outcome, Failed> {
+    let (mut rows, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = ask(token).await?;
+        let known = rows.len();
+        rows.extend(page.values.iter().map(&row));
+        token = page.next;
+        if token.is_empty() || limit < rows.len() {
+            return Ok(listed(what, rows, limit, known, &token));
+        }
+    }
+}
 
 /// Rows up to the limit, and a word if there are more. A server that lists no further than one page fills it and says so by
 /// nothing: then that is said, too.
@@ -186,17 +205,11 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
         }
         Enterprise::List { limit } => {
             let client = settings.client()?;
-            let mut rows = Vec::new();
-            let mut token = String::new();
-            loop {
-                let page = client.unverified().enterprises(PAGE_SIZE, &token).await?;
-                let known = rows.len();
-                rows.extend(page.values.iter().map(view::enterprise));
-                token = page.next;
-                if token.is_empty() || limit < rows.len() {
-                    return Ok(listed("enterprises", rows, limit, known, &token));
-                }
-            }
+            let ask = async |token: String| {
+                let told = client.unverified();
+                told.enterprises(PAGE_SIZE, &token).await
+            };
+            pages("enterprises", limit, view::enterprise, ask).await
         }
         Enterprise::Get { id } => {
             let found = settings.client()?.unverified().enterprise(&id).await?;
@@ -584,20 +597,11 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
         Model::List { filter, limit } => {
             let client = settings.client()?;
             let filter = filter.replace('-', "").to_ascii_uppercase();
-            let mut rows = Vec::new();
-            let mut token = String::new();
-            loop {
-                let page = client
-                    .unverified()
-                    .models(&filter, PAGE_SIZE, &token)
-                    .await?;
-                let known = rows.len();
-                rows.extend(page.values.iter().map(view::model));
-                token = page.next;
-                if token.is_empty() || limit < rows.len() {
-                    return Ok(listed("models", rows, limit, known, &token));
-                }
-            }
+            let ask = async |token: String| {
+                let told = client.unverified();
+                told.models(&filter, PAGE_SIZE, &token).await
+            };
+            pages("models", limit, view::model, ask).await
         }
         Model::Get { id } => {
             let found = settings.client()?.unverified().model(&id).await?;

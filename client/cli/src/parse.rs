@@ -77,6 +77,20 @@ impl When {
     }
 }
 
+/// The end of a range: as [`When`], and of a date its last moment.
+pub(crate) fn last(text: &str) -> Result<When, String> {
+    let when: When = text.parse()?;
+    Ok(match when {
+        When::At(at) if text.trim().len() == DATE_LEN => When::At(at.saturating_add(DAY_LESS_ONE)),
+        other => other,
+    })
+}
+
+/// Characters of `YYYY-MM-DD`.
+const DATE_LEN: usize = 10;
+/// From the first moment of a day to its last.
+const DAY_LESS_ONE: DurationMs = DurationMs(24 * 3_600 * 1_000 - 1);
+
 /// An agreement as `name:version`.
 pub(crate) fn agreement(text: &str) -> Result<AgreementRef, String> {
     let wrong = || format!("{text:?}: write NAME:VERSION");
@@ -101,7 +115,7 @@ impl FromStr for When {
 /// RFC 3339 or `YYYY-MM-DD`.
 pub(crate) fn instant(text: &str) -> Result<TimeMs, String> {
     let text = text.trim();
-    let full = if text.len() == 10 {
+    let full = if text.len() == DATE_LEN {
         format!("{text}T00:00:00Z")
     } else {
         text.to_owned()

@@ -96,8 +96,8 @@ pub(crate) struct Open {
     /// First manufacture date.
     #[arg(long, allow_hyphen_values = true)]
     made_from: Option<When>,
-    /// Last manufacture date.
-    #[arg(long, allow_hyphen_values = true)]
+    /// Last manufacture date, which is in it to its last moment (UTC).
+    #[arg(long, allow_hyphen_values = true, value_parser = parse::last)]
     made_to: Option<When>,
     /// Part lot; looked for among all parts of a robot.
     #[arg(long, default_value = "", value_parser = parse::lot)]
@@ -140,8 +140,8 @@ pub(crate) struct Amend {
     /// First manufacture date.
     #[arg(long, allow_hyphen_values = true)]
     made_from: Option<When>,
-    /// Last manufacture date.
-    #[arg(long, allow_hyphen_values = true)]
+    /// Last manufacture date, which is in it to its last moment (UTC).
+    #[arg(long, allow_hyphen_values = true, value_parser = parse::last)]
     made_to: Option<When>,
     /// Part lot; looked for among all parts of a robot.
     #[arg(long, value_parser = parse::lot)]

@@ -529,7 +529,11 @@ impl Act {
                     },
                     reason,
                 };
-                Ok((action, merge(json!({"secret": secret.to_string()}), kept)))
+                let next = "The secret is shown once. Give it to whoever gains the robot: they ask with carnet robot \
+                            request-ownership CODE --secret, and unless asking suffices you approve with carnet robot \
+                            approve-ownership.";
+                let shown = json!({"secret": secret.to_string(), "next": next});
+                Ok((action, merge(shown, kept)))
             }
             Self::ChangeDesk {
                 person,
@@ -686,7 +690,14 @@ pub(crate) async fn run(
                 client.unverified().robot(&code).await?
             };
             let mut shown = view::robot(&found.value);
-            shown["recalls_owed"] = owed(&client, &found.value).await?.into();
+            if stale {
+                // The list of recalls is read only where a leader answers: without one, the record is all there is.
+                let owed = found.value.owed.iter().map(ToString::to_string);
+                shown["recalls_owed"] = owed.collect::<Vec<_>>().into();
+                shown["recalls_as_of"] = "the robot's own record".into();
+            } else {
+                shown["recalls_owed"] = owed(&client, &found.value).await?.into();
+            }
             Ok(view::at(shown, found.position).into())
         }
         Robot::List { filter, limit } => {

@@ -22,6 +22,8 @@ use carnet_domain::bytes::digest::Digest;
 use self::encoding::Encoding;
 use self::lines::Lines;
 
+pub(crate) use self::encoding::holds_no_text;
+
 /// Which column of ours a header means; `None` is a column that is passed over.
 type Meaning = Option<&'static str>;
 

@@ -1,7 +1,5 @@
 //! One command submitted and shown; the options that every write has.
 
-mod foresee;
-
 use std::io::{self, IsTerminal};
 
 use carnet_client::{Client, ClientError, Effect, Trace};
@@ -19,12 +17,10 @@ use crate::output::say;
 use crate::parse::{self, Committed, hyphened};
 use crate::{Outcome, view};
 
-pub(crate) use self::foresee::model as no_robots_of;
-
 /// Options of every write.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Write {
-    /// Show what would be sent, ask the registry whether its records speak against it, and send nothing.
+    /// Show what would be sent, ask a node what the rules would answer to it now, and send nothing that could be executed.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Answer only when a signed checkpoint covers the change; exit code 6 if none did in time, though it is committed.
@@ -160,7 +156,9 @@ async fn learned(
 
 /// What would be sent, and what the registry's records say against it.
 async fn foreseen(client: &Client, command: &Command, extra: Value) -> Result<Outcome, Failed> {
-    let against = foresee::against(client, command).await?;
+    let told = client.unverified();
+    let against = told.foresee(std::slice::from_ref(command)).await?;
+    let against = against.into_iter().next().flatten();
     let mut value = merge(shown(command), extra);
     value["registry_asked"] = true.into();
     value["would_be_refused"] = against.is_some().into();
@@ -240,6 +238,10 @@ fn commitment(name: &str, committed: &Committed) -> Value {
         format!("{name}_commitment"),
         committed.commitment.to_string().into(),
     );
+    if salt.is_some() {
+        let keep = "Keep the salt with the name: it is shown once, and without it nobody can show whom the commitment means.";
+        out.insert(format!("{name}_keep"), keep.into());
+    }
     out.insert(format!("{name}_salt"), salt.into());
     Value::Object(out)
 }

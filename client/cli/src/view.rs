@@ -281,23 +281,28 @@ fn refused(value: &Transfer) -> Option<&str> {
     })
 }
 
-/// A transfer in a list: where it is, and the papers that people look it up by.
+/// Of a transfer, what a list shows: where it is, and the papers that people look it up by.
+const TRANSFER_ROW: [&str; 12] = [
+    "transfer",
+    "code",
+    "from",
+    "to",
+    "purpose",
+    "step",
+    "step_at",
+    "mrn",
+    "office_of_export",
+    "office_of_entry",
+    "depart_by",
+    "detained",
+];
+
+/// A transfer in a list.
 pub(crate) fn transfer_row(value: &Transfer) -> Value {
-    json!({
-        "transfer": value.id.to_string(),
-        "code": value.code.to_string(),
-        "from": value.from.to_string(),
-        "to": value.to.to_string(),
-        "purpose": hyphened(value.purpose.name()),
-        "step": hyphened(value.step.name()),
-        "step_at": time(value.step_at),
-        "mrn": value.papers.mrn,
-        "office_of_export": value.papers.office_of_export,
-        "office_of_entry": value.papers.office_of_entry,
-        "depart_by": time(value.depart_by),
-        "detained": value.detained.as_ref().map(ToString::to_string),
-        "refused": refused(value),
-    })
+    let all = transfer(value);
+    let cell = |name: &str| (name.to_owned(), all.get(name).cloned().unwrap_or_default());
+    let row = TRANSFER_ROW.iter().chain(&["refused"]);
+    Value::Object(row.map(|name| cell(name)).collect())
 }
 
 pub(crate) fn movement(value: &Movement) -> Value {
@@ -486,6 +491,7 @@ pub(crate) fn peer(value: &Peer) -> Value {
         "size_seen": value.size_seen.to_string(),
         "fingerprint": print(&value.bundle.fingerprint()),
         "agreements": value.agreements.iter().map(|a| format!("{} v{}", a.id, a.version)).collect::<Vec<_>>(),
+        "suspended": value.suspended.iter().map(|one| format!("{} until {}", one.agreement, one.until)).collect::<Vec<_>>(),
     })
 }
 
@@ -639,6 +645,7 @@ fn peer_status(value: &PeerStatus) -> Value {
         "checkpoint_size": value.checkpoint_size.to_string(),
         "checkpoint_age_ms": value.checkpoint_age_ms.to_string(),
         "quarantined": value.quarantined,
+        "doubt": value.doubt,
         "last_error": value.last_error,
     })
 }

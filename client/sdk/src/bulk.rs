@@ -14,7 +14,7 @@ use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
-use crate::submit::{Signed, expired, is_malformed, lost_session};
+use crate::submit::{Signed, expired, lost_session, malformed};
 
 /// How often a request is signed anew for a fresh session before the caller is told.
 const SESSIONS_TRIED_MAX: u32 = 3;
@@ -404,7 +404,7 @@ impl<I: Iterator<Item = Command>> Iterator for Batches<I> {
                 break;
             };
             let bytes = command.to_bytes();
-            if is_malformed(&bytes) {
+            if malformed(&bytes).is_some() {
                 if !batch.items.is_empty() {
                     break;
                 }

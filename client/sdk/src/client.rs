@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::SessionOpening;
@@ -274,6 +275,15 @@ impl Client {
         })
     }
 
+    /// Which registry answers here, and which life of it, by its own word: what is signed for it names them.
+    pub(crate) async fn audience(&self) -> Result<(Prefix, u64), ClientError> {
+        let response = self.ask_for_session(Default::default()).await?;
+        let prefix = carnet_wire::convert::prefix("prefix", &response.prefix)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        self.saw_log_time(TimeMs(response.log_time_ms));
+        Ok((prefix, response.incarnation))
+    }
+
     async fn ask_for_session(
         &self,
         request: pb::OpenSessionRequest,
@@ -507,9 +517,11 @@ impl Tries {
     }
 
     fn unknown(&self, failure: &Failure) -> ClientError {
+        // What a node said that was up tells more than that another gave no answer.
+        let told = self.told.as_ref().map(ToString::to_string);
         ClientError::UnknownOutcome {
             attempts: self.attempts,
-            last: failure.to_string(),
+            last: told.unwrap_or_else(|| failure.to_string()),
         }
     }
 

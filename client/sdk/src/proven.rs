@@ -221,8 +221,11 @@ impl Client {
                 .unverified()
                 .history_page(code, from, limits::PAGE_SIZE_MAX)
                 .await?;
+            let before = leaves.len();
             leaves.extend(page.leaves);
-            if page.next_sequence == 0 || newest < leaves.len() as u64 {
+            // A node that goes on without a leaf would keep this going on for ever.
+            let ended = page.next_sequence == 0 || leaves.len() == before;
+            if ended || newest < leaves.len() as u64 {
                 break;
             }
             from = page.next_sequence;

@@ -133,10 +133,14 @@ impl Client {
             .iter()
             .map(|command| Blob(command.to_bytes()))
             .collect();
-        if let Some(at) = items.iter().position(|item| is_malformed(&item.0)) {
-            let text =
-                format!("command {at}: a text or a list in it is longer than a registry takes");
-            return Err(ClientError::Usage(text));
+        let bad = items.iter().enumerate();
+        if let Some((at, why)) = bad
+            .filter_map(|(at, item)| Some((at, malformed(&item.0)?)))
+            .next()
+        {
+            return Err(ClientError::Usage(format!(
+                "command {at} is none that a registry takes: {why}"
+            )));
         }
         let size: usize = items.iter().map(|item| item.0.len()).sum();
         if limits::SUBMIT_BYTES_MAX < size {
@@ -321,7 +325,16 @@ pub(crate) fn lost_session(answer: &Answer) -> Option<&Rejection> {
     })
 }
 
-/// Whether no registry reads a command: a text or a list in it is longer than it may be.
-pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
-    bytes.len() > COMMAND_BYTES_MAX || Command::from_bytes(bytes).is_err()
+/// Why no registry reads a command, in words; nothing if one does.
+pub(crate) fn malformed(bytes: &[u8]) -> Option<String> {
+    if bytes.len() > COMMAND_BYTES_MAX {
+        let size = bytes.len();
+        return Some(format!(
+            "it has {size} bytes, allowed are {COMMAND_BYTES_MAX}"
+        ));
+    }
+    // At which byte is nothing to whoever wrote the command as values.
+    Command::from_bytes(bytes)
+        .err()
+        .map(|error| error.fault.to_string())
 }

@@ -41,6 +41,15 @@ pub struct Page<T> {
     pub position: Position,
 }
 
+/// The newest custody movements of a robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    /// Oldest first.
+    pub movements: Vec<Movement>,
+    /// Whether older ones may be left out.
+    pub older_left_out: bool,
+}
+
 fn parse<T: Canonical>(what: &str, bytes: &[u8]) -> Result<T, ClientError> {
     T::from_bytes(bytes)
         .map_err(|error| ClientError::Protocol(format!("{what} is not canonical: {error}")))
@@ -95,6 +104,10 @@ impl Client {
 }
 
 impl Unverified<'_> {
+    pub(crate) fn client(&self) -> &Client {
+        self.0
+    }
+
     /// A robot: all that its record holds for this caller.
     ///
     /// # Errors
@@ -417,11 +430,11 @@ impl Unverified<'_> {
         }
     }
 
-    /// Custody movements of a robot, oldest first.
+    /// The newest custody movements of a robot.
     ///
     /// # Errors
     /// As every read.
-    pub async fn movements(&self, code: &Code) -> Result<Told<Vec<Movement>>, ClientError> {
+    pub async fn movements(&self, code: &Code) -> Result<Told<Trail>, ClientError> {
         let request = pb::ListMovementsRequest {
             code: code.to_string(),
         };
@@ -432,7 +445,10 @@ impl Unverified<'_> {
                 async move { client.list_movements(request).await }
             })
             .await?;
-        let value = parse_all("a movement", &response.movements)?;
+        let value = Trail {
+            movements: parse_all("a movement", &response.movements)?,
+            older_left_out: response.older_left_out,
+        };
         Ok(Told {
             value,
             position: Position::of(response.position)?,

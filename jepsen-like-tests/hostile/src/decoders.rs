@@ -5,14 +5,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::custody::Link;
 use carnet_domain::log::authority::{Envelope, SignedHeader};
 use carnet_domain::log::checkpoint::{Origin, open};
-use carnet_domain::log::leaf::Leaf;
+use carnet_domain::log::leaf::{Leaf, Subject};
 use carnet_domain::log::map::MapProof;
 use carnet_domain::log::passport;
 use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, Body, Entry, MailBatch, SessionOpening};
 use carnet_domain::machine::order::Skip;
 use carnet_domain::record::ledger::Ledger;
@@ -23,7 +25,9 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::Rejection;
 use carnet_kit::samples;
-use carnet_trust::evidence::{self, EVIDENCE_VERSION, Evidence, RobotProof};
+use carnet_trust::evidence::{
+    self, EVIDENCE_VERSION, Evidence, Newest, Published, RobotProof, SubjectEvidence,
+};
 use carnet_trust::known::{KnownHead, KnownModel, KnownRobot};
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::pack::{PACK_VERSION, Pack, PackPeer};
@@ -302,10 +306,34 @@ pub fn targets() -> Vec<Target> {
             maker: EnterpriseStatus::Active,
         }],
     };
+    let question = Question {
+        prefix: a.prefix,
+        incarnation: 0,
+        key: a.key("maker").public().key_id(),
+        not_after: a.clock,
+        items: commands.iter().cloned().map(Blob).collect(),
+    };
+    let of_subject = {
+        a.close();
+        let registry = a.registry();
+        let published = Published {
+            origin: evidence.origin,
+            checkpoint: &registry.checkpoint,
+            size: registry.published.map_or(0, |sealed| sealed.size),
+        };
+        let newest = enterprise.head.map(|head| Newest {
+            index: head.leaf_index,
+            facts: Digest::ZERO,
+        });
+        let subject = Subject::enterprise(&enterprise.id);
+        evidence::build_subject(&a.ledger, &published, subject, newest)
+    };
+    let of_subject = of_subject.expect("a closed log");
     vec![
         target::<Entry>("entry", bytes_of(&entries)),
         target::<SignedHeader>("header", headers),
         target::<SessionOpening>("session opening", openings),
+        target::<Question>("question", vec![question.to_bytes()]),
         target::<Command>("command", commands),
         target::<Answer>("answer", answers),
         target::<Rejection>("rejection", refused),
@@ -347,6 +375,15 @@ pub fn targets() -> Vec<Target> {
                 taken
             },
             samples: vec![evidence.to_bytes()],
+        },
+        Target {
+            name: "evidence of a subject",
+            read: |bytes| {
+                let taken = evidence::parse_subject(bytes).is_ok();
+                assert!(!taken || canonical::<SubjectEvidence>(bytes), "canonical");
+                taken
+            },
+            samples: vec![of_subject.to_bytes()],
         },
         target::<EvidenceFile>("evidence file", vec![file.to_bytes()]),
         target::<Pack>("pack", vec![pack.to_bytes()]),

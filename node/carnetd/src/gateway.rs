@@ -95,6 +95,8 @@ pub struct Relation {
     pub checkpoint_age: DurationMs,
     /// Whether it is quarantined.
     pub quarantined: bool,
+    /// Why this node doubts its word; empty: it does not.
+    pub doubt: &'static str,
     /// What went wrong last; empty: nothing.
     pub last_error: String,
 }
@@ -163,6 +165,7 @@ impl Gateway {
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
                 checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
+                doubt: peer.doubted.or(status.doubt).map_or("", doubted),
                 last_error: match (peer.doubted.or(status.doubt), status.last_error) {
                     (Some(doubt), _) => format!("its word is doubted: {}", doubted(doubt)),
                     (None, error) => error.map_or(String::new(), |(_, text)| text),

@@ -9,8 +9,8 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine::entry::{Request, SessionOpening};
-use carnet_domain::machine::parsed::Parsed;
-use carnet_domain::machine::signature_digest;
+use carnet_domain::machine::parsed::{Parsed, any_command};
+use carnet_domain::machine::{Question, signature_digest};
 use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Holder, Signer};
@@ -37,15 +37,21 @@ pub fn header(caller: &Caller, bytes: &[u8]) -> Result<SignedHeader, ApiError> {
             format!("{} is no command", header.kind),
         ));
     };
-    let role = caller.role();
-    if !ever(role, kind) {
-        return Err(ApiError::denied(format!(
-            "{} may not {}",
-            role.word(),
-            kind.name()
-        )));
-    }
+    may(caller, kind)?;
     Ok(header)
+}
+
+/// Whether the caller's role ever sends such commands.
+fn may(caller: &Caller, kind: CommandKind) -> Result<(), ApiError> {
+    let role = caller.role();
+    if ever(role, kind) {
+        return Ok(());
+    }
+    Err(ApiError::denied(format!(
+        "{} may not {}",
+        role.word(),
+        kind.name()
+    )))
 }
 
 /// Verifies a request's signature over its header before it is proposed, and remembers it for `apply`.
@@ -116,6 +122,42 @@ pub async fn verify_opening(
     .map_err(|error| ApiError::invalid("signature", error))
 }
 
+/// Verifies a question for what the rules would answer: whoever asks holds the key, may send such commands, and learns no more than
+/// a refusal of the command itself would tell.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_question(
+    node: &Node,
+    caller: &Caller,
+    bytes: &[u8],
+    signature: &Signature,
+) -> Result<Question, ApiError> {
+    let question =
+        Question::from_bytes(bytes).map_err(|error| ApiError::invalid("question", error))?;
+    let registry = node.state.registry().map_err(storage_before)?;
+    let registry =
+        registry.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
+    let meant = (question.prefix, question.incarnation);
+    if meant != (registry.prefix, registry.incarnation) {
+        return Err(rejected(&elsewhere(meant, &registry)));
+    }
+    let signer = signer(node, meant, &question.key).await?;
+    belongs(caller, &signer)?;
+    carnet_domain::bytes::signature::verify(
+        &signer.public,
+        &Question::signing_bytes(bytes),
+        signature,
+    )
+    .map_err(|error| ApiError::invalid("signature", error))?;
+    for (index, item) in question.items.iter().enumerate() {
+        let command = any_command(item, registry.level)
+            .map_err(|bad| ApiError::invalid(format!("question.items[{index}]"), bad))?;
+        may(caller, command.kind())?;
+    }
+    Ok(question)
+}
+
 /// Verifies a statement of the roots before it is proposed: an admin's certificate alone writes nothing to the log.
 ///
 /// # Errors
@@ -176,21 +218,24 @@ async fn signer(node: &Node, meant: (Prefix, u64), key: &KeyId) -> Result<Signer
         return Ok(signer);
     }
     let registry = node.state.registry().map_err(storage_before)?;
-    let here = registry.map(|registry| (registry.prefix, registry.incarnation));
-    let rejection = match here {
-        Some((here, incarnation_here)) if meant != (here, incarnation_here) => {
-            let (prefix, incarnation) = meant;
-            let detail = Detail::MeantFor {
-                prefix,
-                incarnation,
-                here,
-                incarnation_here,
-            };
-            Rejection::new(Reason::WrongAudience, detail)
+    let rejection = match registry {
+        Some(registry) if meant != (registry.prefix, registry.incarnation) => {
+            elsewhere(meant, &registry)
         }
         _ => Rejection::new(Reason::SignerUnknown, Detail::Key { key: *key }),
     };
     Err(rejected(&rejection))
+}
+
+/// That something is meant for another registry, or another life of this one.
+fn elsewhere((prefix, incarnation): (Prefix, u64), registry: &Registry) -> Rejection {
+    let detail = Detail::MeantFor {
+        prefix,
+        incarnation,
+        here: registry.prefix,
+        incarnation_here: registry.incarnation,
+    };
+    Rejection::new(Reason::WrongAudience, detail)
 }
 
 /// A lawful "no" to a call that has no answer to carry it.

@@ -1,6 +1,19 @@
 //! Seals, signs and publishes, and has ended what is due: what the leader does without being asked.
 //!
 //! What may be signed is the signer's business. A node that does not lead lets its signer follow what is published.
+//!
+//! A crash may come between any two of these steps, and a test ends the process there (`crash_point!`, `cluster::crash`). What
+//! goes on from each:
+//!
+//! 1. Leaves are committed, nothing is sealed: whoever leads next seals them.
+//! 2. The seal is committed (`CrashAfterSeal`): every replica has the size and its root, and the next leader publishes it.
+//! 3. The size is judged and not kept (`CrashBeforeSizeKept`), or being kept (`CrashInSizeKept`, where the file is replaced whole
+//!    or not at all): nothing was signed.
+//! 4. The size is kept and not signed (`CrashBeforeSignature`): this node may sign that very head later, and no other of its
+//!    size. The order matters: a signature that left before the size was kept could be followed by another of the same size.
+//! 5. The signature is made and not proposed (`CrashBeforePublish`): it is lost and made again, with the same bytes.
+//! 6. The publication is in the log, and nobody heard (`CrashInPublish`, `CrashAfterPublish`): it is replicated state, and the
+//!    next leader finds nothing to do.
 
 use std::sync::Arc;
 use std::time::Duration;

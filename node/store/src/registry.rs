@@ -21,9 +21,9 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::machine;
 use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer};
 use carnet_domain::machine::order::{self, OrderForEntry, entry_digest};
+use carnet_domain::machine::{self, Question};
 use carnet_domain::record::peer::Signed;
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
@@ -394,6 +394,25 @@ impl<E: StateEngine> RegistryState<E> {
         let computed =
             guarded(|| self.compute(base, written, membership, std::slice::from_ref(&record)))?;
         Ok(computed.is_err())
+    }
+
+    /// What the rules would answer to a question on the state that is read: tried, and thrown away. Nothing waits for it. Of no
+    /// genesis, none.
+    ///
+    /// # Errors
+    /// The state cannot be read, or the rules of this program panic at it.
+    pub fn foresee(
+        &self,
+        reads: &dyn KvRead,
+        question: &Question,
+        at: TimeMs,
+    ) -> Result<Option<Answer>, StorageFault> {
+        let registry = Records(reads).registry()?;
+        let tried = || {
+            let mut overlay = Overlay::new(reads, self.verified.as_ref(), registry);
+            machine::foresee(&mut overlay, question, at)
+        };
+        guard::run(tried).unwrap_or_else(|panic| Err(StorageFault::Invariant(panic)))
     }
 
     fn reread_skipped(&self) -> Result<(), StorageFault> {

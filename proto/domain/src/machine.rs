@@ -7,6 +7,7 @@
 mod custody;
 mod due;
 pub mod entry;
+mod foresee;
 mod level;
 pub mod meter;
 pub mod order;
@@ -19,6 +20,7 @@ mod skip;
 mod time;
 
 pub use due::DUE_RULES;
+pub use foresee::{Question, foresee};
 pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
 pub use time::is_about_time;

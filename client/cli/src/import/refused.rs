@@ -1,6 +1,7 @@
 //! Rows that were not taken, as a file that can be imported again: the header and the rows as they stand in the file that
 //! was read, byte for byte. Why each was refused stands in a second file beside it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::Range;
@@ -51,6 +52,8 @@ impl Why {
 pub(super) struct Refused {
     pub(super) count: u64,
     pub(super) shown: Vec<Value>,
+    /// How many for each reason.
+    pub(super) by_reason: BTreeMap<String, u64>,
     files: Option<Files>,
     /// The first fault in writing them: then the file is not whole.
     fault: Option<String>,
@@ -75,6 +78,7 @@ impl Refused {
         Self {
             count: 0,
             shown: Vec::new(),
+            by_reason: BTreeMap::new(),
             files: None,
             fault: None,
         }
@@ -111,6 +115,7 @@ impl Refused {
     pub(super) fn add(&mut self, sheet: &Sheet, bytes: &Range<u64>, why: Why) {
         self.count += 1;
         let shown = why.shown();
+        *self.by_reason.entry(why.reason).or_default() += 1;
         if let Some(files) = &mut self.files
             && let Err(error) = files.write(sheet, bytes, &shown)
             && self.fault.is_none()
@@ -180,10 +185,12 @@ impl Out {
             _ => Failed::local(format!("{}: {error}", path.display())),
         };
         // A device or a pipe may be written to; a file that somebody keeps may not.
+        // One that is empty holds nobody's rows: an import that was killed left it.
         let special = std::fs::metadata(path).is_ok_and(|kind| !kind.is_file());
+        let empty = std::fs::metadata(path).is_ok_and(|kind| kind.is_file() && kind.len() == 0);
         let mut options = OpenOptions::new();
         options.write(true);
-        if !special {
+        if !special && !empty {
             options.create_new(true);
         }
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Compares rows with what the registry has: a code that is there already is no success by itself.
 
 use carnet_client::{Client, ClientError};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::rules::command::Registration;
 
 /// How a row differs from what is registered under its code; nothing if it does not.
@@ -12,107 +13,105 @@ pub(super) async fn differences(
     row: &Registration,
 ) -> Result<Vec<String>, ClientError> {
     if let Some(registered) = client.unverified().registration(&row.code).await?.value {
-        return Ok(between(&registered, row));
+        return Ok(different(fields(&registered), fields(row)));
     }
     // The registration itself is not disclosed: the record has the part of it that never changes.
-    let there = client.unverified().robot(&row.code).await?.value;
-    let identity = &there.identity;
-    let mut found = Vec::new();
-    let mut note = |field: &str, there: String, here: String| {
-        if there != here {
-            found.push(format!("{field}: {there} there, {here} in the row"));
-        }
+    let there = client.unverified().robot(&row.code).await?.value.identity;
+    let body = |identity: String| [("body", identity)];
+    let made = Made {
+        at: there.manufactured,
+        site: &there.site,
+        origin: &there.origin,
+        importers_filing: there.importers_filing,
     };
-    note(
-        "body",
-        identity.body.to_string(),
-        row.body.identity().to_string(),
-    );
-    note(
-        "manufactured",
-        identity.manufactured.to_string(),
-        row.manufactured.to_string(),
-    );
-    note(
-        "site",
-        format!("{:?}", identity.site),
-        format!("{:?}", row.site),
-    );
-    note("origin", identity.origin.clone(), row.origin.clone());
-    note(
-        "importers_filing",
-        identity.importers_filing.to_string(),
-        row.importers_filing.to_string(),
-    );
-    Ok(found)
+    let shown = body(there.body.to_string())
+        .into_iter()
+        .chain(made.fields());
+    let meant = body(row.body.identity().to_string());
+    let meant = meant.into_iter().chain(Made::of(row).fields());
+    Ok(different(shown.collect(), meant.collect()))
 }
 
-fn between(there: &Registration, row: &Registration) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut note = |field: &str, there: String, here: String| {
-        if there != here {
-            found.push(format!("{field}: {there} there, {here} in the row"));
+/// What is compared: a name, and what stands there as a person reads it.
+type Field = (&'static str, String);
+
+/// The fields that differ.
+fn different(there: Vec<Field>, here: Vec<Field>) -> Vec<String> {
+    let both = there.into_iter().zip(here);
+    let differing = both.filter(|((_, there), (_, here))| there != here);
+    differing
+        .map(|((name, there), (_, here))| format!("{name}: {there} there, {here} in the row"))
+        .collect()
+}
+
+/// What a record and a registration both have of how a robot was made.
+struct Made<'a> {
+    at: TimeMs,
+    site: &'a str,
+    origin: &'a str,
+    importers_filing: bool,
+}
+
+impl<'a> Made<'a> {
+    fn of(one: &'a Registration) -> Self {
+        Self {
+            at: one.manufactured,
+            site: &one.site,
+            origin: &one.origin,
+            importers_filing: one.importers_filing,
         }
-    };
-    let maker = |one: &Registration| {
-        let maker = &one.body.maker;
-        format!(
-            "{}:{}:{}",
-            maker.scheme.name().to_ascii_lowercase(),
-            maker.country,
-            maker.identifier
-        )
-    };
-    let parts = |one: &Registration| {
-        let all = one.identity_parts.iter().chain(&one.parts);
-        let texts = all.map(|part| match part.lot.as_str() {
-            "" => format!("{}:{}", part.kind.word(), part.serial),
-            lot => format!("{}:{}:{lot}", part.kind.word(), part.serial),
-        });
-        format!("{:?}", texts.collect::<Vec<_>>().join(" "))
-    };
-    let key = |one: &Registration| {
-        one.robot_key
-            .map_or("none".to_owned(), |key| key.to_string())
-    };
-    let firmware = |one: &Registration| format!("{}:{}", one.firmware.family, one.firmware.build);
-    note("maker", maker(there), maker(row));
-    note(
-        "body_serial",
-        there.body.serial.clone(),
-        row.body.serial.clone(),
-    );
-    note(
-        "manufactured",
-        there.manufactured.to_string(),
-        row.manufactured.to_string(),
-    );
-    note(
-        "site",
-        format!("{:?}", there.site),
-        format!("{:?}", row.site),
-    );
-    note("origin", there.origin.clone(), row.origin.clone());
-    note(
-        "prototype",
-        there.prototype.to_string(),
-        row.prototype.to_string(),
-    );
-    note(
-        "importers_filing",
-        there.importers_filing.to_string(),
-        row.importers_filing.to_string(),
-    );
-    note("parts", parts(there), parts(row));
-    note("robot_key", key(there), key(row));
-    note("firmware", firmware(there), firmware(row));
-    found
+    }
+
+    fn fields(&self) -> [Field; 4] {
+        [
+            ("manufactured", self.at.to_string()),
+            ("site", format!("{:?}", self.site)),
+            ("origin", self.origin.to_owned()),
+            ("importers_filing", self.importers_filing.to_string()),
+        ]
+    }
+}
+
+/// Every field of a registration but its code.
+fn fields(one: &Registration) -> Vec<Field> {
+    let maker = &one.body.maker;
+    let scheme = maker.scheme.name().to_ascii_lowercase();
+    let parts = one.identity_parts.iter().chain(&one.parts);
+    let parts = parts.map(|part| match part.lot.as_str() {
+        "" => format!("{}:{}", part.kind.word(), part.serial),
+        lot => format!("{}:{}:{lot}", part.kind.word(), part.serial),
+    });
+    let parts = parts.collect::<Vec<_>>().join(" ");
+    let key = one.robot_key.map(|key| key.to_string());
+    let firmware = &one.firmware;
+    let mut fields = vec![
+        (
+            "maker",
+            format!("{scheme}:{}:{}", maker.country, maker.identifier),
+        ),
+        ("body_serial", one.body.serial.clone()),
+    ];
+    fields.extend(Made::of(one).fields());
+    fields.extend([
+        ("prototype", one.prototype.to_string()),
+        ("parts", format!("{parts:?}")),
+        ("robot_key", key.unwrap_or_else(|| "none".to_owned())),
+        (
+            "firmware",
+            format!("{}:{}", firmware.family, firmware.build),
+        ),
+    ]);
+    fields
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::import::tests::{CODE_1, defaults, row};
+
+    fn between(there: &Registration, row: &Registration) -> Vec<String> {
+        different(fields(there), fields(row))
+    }
 
     #[test]
     fn every_column_of_a_row_is_compared() {

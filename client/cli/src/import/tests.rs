@@ -121,6 +121,14 @@ fn a_quote_that_is_never_closed_swallows_no_row() {
 #[test]
 fn a_file_without_rows_is_no_success() {
     check_unreadable(given("empty.csv", &[]), "the file is empty");
+    // 7 says that it is the file, whatever the call; what a call can set right is 2.
+    let code = |fault: &str| Failed::from(Unreadable(fault.to_owned())).code;
+    assert_eq!(code("empty.csv: the file is empty"), exit::UNREADABLE);
+    assert_eq!(
+        code("a.gz: the file is compressed with gzip; unpack it first"),
+        exit::UNREADABLE
+    );
+    assert_eq!(code("a.csv: the file holds no line with text"), exit::USAGE);
     check_unreadable(given("hdronly.csv", &[]), "a header and no row");
     check_unreadable(given("nohdr.csv", &[]), "line 1: there is no header");
     check_unreadable(file("x.csv", b"\n \n", &[]), "no line with text");
@@ -519,6 +527,14 @@ fn refused_rows_overwrite_nothing_and_a_full_disk_is_said() {
     refused.add(&sheet, &(18..33), Why::malformed(2, "x"));
     let fault = refused.finish().2.expect_err("no room");
     assert!(fault.contains("No space"), "{fault}");
+}
+
+#[test]
+fn one_cause_is_said_once() {
+    let row = |line: &str, message: &str| serde_json::json!({"line": line, "message": message});
+    let rows = [row("2", "a"), row("3", "b"), row("4", "a"), row("9", "a")];
+    let said = super::by_message(&rows);
+    assert_eq!(said, [("a", vec!["2", "4", "9"]), ("b", vec!["3"])]);
 }
 
 #[test]

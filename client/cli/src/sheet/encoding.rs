@@ -43,6 +43,15 @@ const OTHER_KINDS: &[(&[u8], &str)] = &[
 /// The encoding of a file, the bytes of its mark, and what stands behind the mark.
 pub(super) type Begun = (Encoding, Vec<u8>, Box<dyn BufRead>);
 
+/// What is said of a file without a byte.
+const EMPTY: &str = "the file is empty";
+
+/// Whether a fault is that the file holds no text at all: nothing that is said beside it would help.
+pub(crate) fn holds_no_text(fault: &str) -> bool {
+    let of_kind = |(_, kind): &(&[u8], &str)| fault.ends_with(&format!("the file is {kind}"));
+    fault.ends_with(EMPTY) || OTHER_KINDS.iter().any(of_kind)
+}
+
 impl Encoding {
     /// The encoding of a file, the bytes of its mark, and the reader behind the mark.
     ///
@@ -56,7 +65,7 @@ impl Encoding {
             .fill_buf()
             .map_err(|error| Unreadable(error.to_string()))?;
         if begins.is_empty() {
-            return Err(Unreadable("the file is empty".into()));
+            return Err(Unreadable(EMPTY.into()));
         }
         let kind = OTHER_KINDS
             .iter()

@@ -12,6 +12,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, ItemAnswer, Request as Signed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
@@ -62,6 +63,8 @@ pub(crate) struct State {
     pub(crate) prove: Option<Proves>,
     /// What is answered to questions for a history, if anything.
     pub(crate) history: Option<ShowsHistory>,
+    /// How many items of a question find room in one answer.
+    pub(crate) room: usize,
     /// Until when the last request executed was good.
     pub(crate) not_after: TimeMs,
     answers: BTreeMap<(u64, u64, u32), (Digest, Answer)>,
@@ -351,6 +354,33 @@ impl Registry for Node {
         Ok(Response::new(Box::pin(futures::stream::iter(out))))
     }
 
+    async fn foresee(&self, request: Request<ForeseeRequest>) -> Answered<ForeseeResponse> {
+        let asked = Question::from_bytes(&request.get_ref().question);
+        let asked = asked.map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let mut state = self.state();
+        state.arrived.push(self.name.clone());
+        let room = state.room;
+        let items = asked.items.iter().enumerate().map(|(at, item)| {
+            let reason = match at {
+                at if at >= room => Reason::EntryFull,
+                _ if item.0.len() % 2 == 0 => Reason::CodeExists,
+                _ => return ItemAnswer::Nothing {},
+            };
+            let rejection = Rejection::from(reason);
+            ItemAnswer::Refused { rejection }
+        });
+        let answer = Answer {
+            at: TimeMs(1_000),
+            size: 0,
+            session: None,
+            items: items.collect(),
+        };
+        Ok(Response::new(ForeseeResponse {
+            answer: answer.to_bytes().into(),
+            position: None,
+        }))
+    }
+
     async fn get_record(&self, _: Request<GetRecordRequest>) -> Answered<GetRecordResponse> {
         let mood = self.state().mood(&self.name);
         match mood {
@@ -363,12 +393,21 @@ impl Registry for Node {
         Ok(Response::new(Default::default()))
     }
 
-    async fn list_history(&self, _: Request<ListHistoryRequest>) -> Answered<ListHistoryResponse> {
+    async fn list_history(
+        &self,
+        request: Request<ListHistoryRequest>,
+    ) -> Answered<ListHistoryResponse> {
         let shown = self.state().history.as_mut().map(|shown| shown());
         let leaves = shown.unwrap_or_default();
+        // An empty page that says that more follows.
+        let next_sequence = match leaves.is_empty() {
+            true => request.get_ref().from_sequence + 1,
+            false => 0,
+        };
         Ok(Response::new(ListHistoryResponse {
             leaves: leaves.into_iter().map(Bytes::from).collect(),
-            ..Default::default()
+            next_sequence,
+            position: None,
         }))
     }
 

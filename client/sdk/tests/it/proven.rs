@@ -434,6 +434,33 @@ async fn what_was_written_is_covered_or_the_answer_is_none() {
 }
 
 #[tokio::test]
+async fn what_finds_no_room_is_asked_again_and_each_command_is_answered_once() {
+    let (fake, country) = (Fake::start(&["a"]), country());
+    let client = fake.client(&["a"]);
+    // The fake refuses commands of an even number of bytes.
+    let commands: Vec<Command> = (1..=9)
+        .map(|number| Command::WithdrawRecall {
+            recall: samples::recall_id(&country, "R-1"),
+            reason: "x".repeat(number % 4),
+        })
+        .collect();
+    let expected: Vec<bool> = commands
+        .iter()
+        .map(|command| command.to_bytes().len() % 2 == 0)
+        .collect();
+    for room in [1, 2, 4, 8, 9, 100] {
+        fake.state().room = room;
+        fake.state().arrived.clear();
+        let told = client.unverified().foresee(&commands).await;
+        let refused: Vec<bool> = told.expect("told").iter().map(Option::is_some).collect();
+        assert_eq!(refused, expected, "room for {room}");
+        assert_eq!(fake.state().arrived.len(), commands.len().div_ceil(room));
+    }
+    assert_eq!(fake.state().sessions, 0, "no session is opened");
+    assert_eq!(fake.state().executed, 0);
+}
+
+#[tokio::test]
 async fn without_a_log_nothing_is_asked_and_another_life_is_refused() {
     let (fake, country) = (Fake::start(&["a"]), country());
     tells(&fake, &country);

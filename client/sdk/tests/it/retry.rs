@@ -325,6 +325,38 @@ async fn a_read_finds_another_node() {
 }
 
 #[tokio::test]
+async fn a_command_that_no_registry_reads_is_refused_with_its_fault() {
+    let fake = Fake::start(&["a"]);
+    let country = carnet_kit::Country::unborn("86");
+    let accredit = |change: &dyn Fn(&mut carnet_domain::record::Maker)| {
+        let mut command = country.accreditation("0009");
+        if let Command::AccreditEnterprise { maker, .. } = &mut command {
+            change(maker);
+        }
+        command
+    };
+    for (command, expected) in [
+        (
+            accredit(&|maker| maker.country = "XX".into()),
+            "not a country",
+        ),
+        (
+            accredit(&|maker| maker.identifier = "x".repeat(70_000)),
+            "70",
+        ),
+    ] {
+        let error = fake.client(&["a"]).submit(&[command]).await;
+        let text = error.expect_err("malformed").to_string();
+        assert!(
+            text.starts_with("command 0 is none that a registry takes: "),
+            "{text}"
+        );
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(fake.state().arrived.is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
 async fn commands_of_two_kinds_are_not_one_request() {
     let fake = Fake::start(&["a"]);
     let other = Command::WithdrawRecall {

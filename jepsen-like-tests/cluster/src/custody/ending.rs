@@ -71,7 +71,8 @@ async fn kept(client: &Client, code: &Code) -> Result<Kept, Broken> {
         .movements(code)
         .await
         .map_err(|error| broken("trail", &error))?
-        .value;
+        .value
+        .movements;
     Ok(Kept { chain, own, trail })
 }
 

@@ -140,5 +140,5 @@ async fn trail(at: &Client, code: &Code) -> Result<Vec<Movement>, Broken> {
         .movements(code)
         .await
         .map_err(Broken::at("trail"))?;
-    Ok(trail.value)
+    Ok(trail.value.movements)
 }

@@ -105,7 +105,7 @@ const fn asking(path: &'static str, query: Query) -> Method {
 }
 
 /// The methods of the client plane.
-pub const CLIENT: [Method; 10] = [
+pub const CLIENT: [Method; 11] = [
     Method {
         path: "/carnet.registry.v1.Registry/OpenSession",
         ..WRITE
@@ -127,6 +127,17 @@ pub const CLIENT: [Method; 10] = [
             each: 64,
         }),
         ..WRITE
+    },
+    Method {
+        path: "/carnet.registry.v1.Registry/Foresee",
+        callers: Callers::Signers,
+        // Each may cost as much as a log entry.
+        share: Some(PoolLimits { total: 8, each: 2 }),
+        rate: Some(Rate {
+            per_second: 20,
+            burst: 100,
+        }),
+        ..READ
     },
     Method {
         path: "/carnet.registry.v1.Registry/GetRecord",

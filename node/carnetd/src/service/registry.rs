@@ -10,7 +10,7 @@ use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::merkle::consistency_proof;
-use carnet_domain::machine::entry::{Body, Request};
+use carnet_domain::machine::entry::{Answer, Body, Request};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::{Query, is_authority};
 use carnet_peering::inquirer::AskedFor;
@@ -193,6 +193,27 @@ impl RegistryService {
             },
             log_index: committed.log_index,
         })
+    }
+
+    /// What the rules would answer to commands now, on the newest state. Nothing is proposed.
+    ///
+    /// # Errors
+    /// Not the caller's to send, malformed, no leader to ask, or the read failed. What the rules refuse stands in the answer.
+    pub async fn foresee(
+        &self,
+        caller: &Caller,
+        question: &[u8],
+        signature: Signature,
+    ) -> Result<At<Answer>, ApiError> {
+        let question = ingress::verify_question(&self.node, caller, question, &signature).await?;
+        let log_index = self.node.linearize().await?;
+        let (state, at) = (Arc::clone(&self.node.state), self.node.clock.wall());
+        let tried = move |reading: Reading<'_>| {
+            let foreseen = state.foresee(reading.records.0, &question, at);
+            foreseen.map_err(storage)?.ok_or_else(no_genesis)
+        };
+        let value = self.read(caller, tried).await?;
+        Ok(At { value, log_index })
     }
 
     /// One record.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Slots, Subject, SubjectType};
+use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Enterprise, Model, Recall, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::Reason;
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, befriend, samples, transfer};
 use carnet_store::records::Records;
@@ -485,5 +487,74 @@ async fn whatever_has_leaves_of_its_own_is_proven_and_the_rest_is_refused() {
         let refused = proven(&house.registry, &registrar, name, None).await;
         assert_eq!(refused.expect_err("none").reason(), "INVALID_ARGUMENT");
     }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_answered_by_the_rules_and_nothing_is_proposed() {
+    let country = world();
+    let house = House::of(&country).await;
+    let caller = |role, unit| Caller::from(house.client(role, unit, Plane::Client));
+    let (maker, rival) = (
+        caller(Role::Manufacturer, "0001"),
+        caller(Role::Manufacturer, "0003"),
+    );
+    let before = house.node.raft.status().last;
+    let commands = [
+        country.register(1),
+        country.register(8),
+        country.register(8),
+    ];
+    let question = Question {
+        prefix: country.prefix,
+        incarnation: 0,
+        key: country.key("maker").public().key_id(),
+        not_after: country.clock.saturating_add(DurationMs::from_days(1)),
+        items: commands.iter().map(|one| Blob(one.to_bytes())).collect(),
+    };
+    let bytes = question.to_bytes();
+    let signature = country.key("maker").sign(&Question::signing_bytes(&bytes));
+    let answer = house.registry.foresee(&maker, &bytes, signature).await;
+    let items = answer.expect("answered").value.items;
+    let reasons: Vec<_> = items
+        .iter()
+        .map(|item| match item {
+            ItemAnswer::Refused { rejection } => Some(rejection.reason),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        reasons,
+        [Some(Reason::CodeExists), None, Some(Reason::CodeExists)]
+    );
+
+    let refused = |answer: Result<super::At<Answer>, ApiError>| {
+        let error = answer.map(|at| at.value).expect_err("refused");
+        error.reason().to_owned()
+    };
+    let service = &house.registry;
+    let other = service.foresee(&rival, &bytes, signature).await;
+    assert_eq!(refused(other), "PERMISSION_DENIED");
+    let auditor = caller(Role::Auditor, "audit");
+    let other = service.foresee(&auditor, &bytes, signature).await;
+    assert_eq!(refused(other), "PERMISSION_DENIED");
+    let forged = country.key("rival").sign(&Question::signing_bytes(&bytes));
+    let other = service.foresee(&maker, &bytes, forged).await;
+    assert_eq!(refused(other), "INVALID_ARGUMENT");
+    // Signed under the tag of a command, it is no question.
+    let as_command = country.key("maker").sign(&bytes);
+    let other = service.foresee(&maker, &bytes, as_command).await;
+    assert_eq!(refused(other), "INVALID_ARGUMENT");
+    let elsewhere = Question {
+        incarnation: 1,
+        ..question
+    };
+    let elsewhere = elsewhere.to_bytes();
+    let signed = country
+        .key("maker")
+        .sign(&Question::signing_bytes(&elsewhere));
+    let other = service.foresee(&maker, &elsewhere, signed).await;
+    assert!(refused(other).contains("REJECTED"));
+    assert_eq!(house.node.raft.status().last, before, "nothing is proposed");
     house.close().await;
 }

@@ -48,6 +48,8 @@ pub mod tag {
     pub const COMMAND: &str = "carnet-command/1";
     /// Signed opening of a session.
     pub const SESSION: &str = "carnet-session/1";
+    /// Signed question for what the rules would answer.
+    pub const FORESEE: &str = "carnet-foresee/1";
     /// Custody tag sent to all peers.
     pub const CUSTODY_TAG: &str = "carnet-custody-tag/1";
     /// Root-signed statement of a jurisdiction (bundle, agreement, genesis, key event).
@@ -84,6 +86,7 @@ pub mod tag {
         PART,
         COMMAND,
         SESSION,
+        FORESEE,
         CUSTODY_TAG,
         ROOT_STATEMENT,
         SKIP,

@@ -15,7 +15,8 @@ use crate::log::leaf::EntrySeed;
 use crate::machine::entry::{Answer, ItemAnswer};
 use crate::machine::meter::Metered;
 use crate::machine::parsed::any_command;
-use crate::machine::{Authorised, Planted, Run, refused, refused_entry};
+use crate::machine::{Authorised, Run, refused, refused_entry};
+use crate::planted::Sound;
 use crate::record::ledger::Ledger;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 
@@ -48,6 +49,19 @@ impl Question {
     }
 }
 
+/// What was done, without the leaf: its salts come from a seed that everybody knows, so that its hash would let whoever asks
+/// try out what the slots hold that are hidden from them.
+fn unsaid(answer: ItemAnswer) -> ItemAnswer {
+    match answer {
+        ItemAnswer::Done { sequence, .. } => ItemAnswer::Done {
+            leaf_index: 0,
+            leaf_hash: Digest::ZERO,
+            sequence,
+        },
+        answer => answer,
+    }
+}
+
 /// Answers a question, whose signature was verified, as if its commands were applied at `at`. Every change is made in `ledger`,
 /// which the caller throws away. What finds no room is answered [`Reason::EntryFull`]: it is asked again by itself.
 ///
@@ -61,7 +75,12 @@ pub fn foresee<L: Ledger>(
     let Some(registry) = ledger.registry()? else {
         return Ok(None);
     };
-    let no = |reason, detail| Ok(Some(refused_entry(&registry, Rejection::new(reason, detail))));
+    let no = |reason, detail| {
+        Ok(Some(refused_entry(
+            &registry,
+            Rejection::new(reason, detail),
+        )))
+    };
     let Some(signer) = ledger.signer(&question.key)? else {
         return no(Reason::SignerUnknown, Detail::Key { key: question.key });
     };
@@ -82,7 +101,7 @@ pub fn foresee<L: Ledger>(
         ordinal: 0,
         told: Vec::new(),
         told_at: None,
-        planted: Planted::default(),
+        planted: Sound,
     };
     run.registry.log_time = now;
     let standing = run.standing(&signer)?;
@@ -98,7 +117,9 @@ pub fn foresee<L: Ledger>(
             refused(Reason::EntryFull, Detail::NOTHING)
         } else {
             match any_command(item, run.registry.level) {
-                Ok(command) => run.command((&signer, standing), &command, item, &authorised)?,
+                Ok(command) => {
+                    unsaid(run.command((&signer, standing), &command, item, &authorised)?)
+                }
                 Err(rejection) => ItemAnswer::Refused { rejection },
             }
         });

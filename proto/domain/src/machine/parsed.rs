@@ -16,6 +16,22 @@ use crate::rules::rejection::{Detail, Reason, Rejection};
 /// # Errors
 /// [`Reason::Malformed`].
 pub fn command_of(item: &Blob, header: &SignedHeader, level: Level) -> Result<Command, Rejection> {
+    let command = any_command(item, level)?;
+    if Some(command.kind()) == CommandKind::from_number(header.kind.into()) {
+        return Ok(command);
+    }
+    let detail = Detail::HeaderKind {
+        header: header.kind,
+        item: command.kind(),
+    };
+    Err(Rejection::new(Reason::Malformed, detail))
+}
+
+/// The command in an item, as a feature level knows it, of whatever kind.
+///
+/// # Errors
+/// [`Reason::Malformed`].
+pub fn any_command(item: &Blob, level: Level) -> Result<Command, Rejection> {
     // Every text of a command is part of its bytes, so one bound on the bytes bounds them all.
     if item.0.len() > COMMAND_BYTES_MAX {
         let detail = Detail::Bytes {
@@ -24,19 +40,7 @@ pub fn command_of(item: &Blob, header: &SignedHeader, level: Level) -> Result<Co
         };
         return Err(Rejection::new(Reason::Malformed, detail));
     }
-    match Command::from_bytes_at(&item.0, level) {
-        Ok(command) if Some(command.kind()) == CommandKind::from_number(header.kind.into()) => {
-            Ok(command)
-        }
-        Ok(command) => {
-            let detail = Detail::HeaderKind {
-                header: header.kind,
-                item: command.kind(),
-            };
-            Err(Rejection::new(Reason::Malformed, detail))
-        }
-        Err(_) => Err(Reason::Malformed.into()),
-    }
+    Command::from_bytes_at(&item.0, level).map_err(|_| Reason::Malformed.into())
 }
 
 /// A request of which every item is a command of the kind that its header names. Only [`Parsed::parse`] makes one.

@@ -253,6 +253,7 @@ fn peer_status(relation: Relation) -> pb::PeerStatus {
         checkpoint_age_ms: relation.checkpoint_age.as_ms(),
         quarantined: relation.quarantined,
         last_error: relation.last_error,
+        doubt: relation.doubt.to_owned(),
     }
 }
 

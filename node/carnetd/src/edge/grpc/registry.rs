@@ -7,6 +7,7 @@ use carnet_domain::bytes::code::{EnterpriseId, ModelId};
 use carnet_domain::machine::entry::Request as SignedRequest;
 use carnet_domain::record::RecallId;
 use carnet_domain::rules::command::TransferId;
+use carnet_store::records::MOVEMENTS_MAX;
 use carnet_wire::convert;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
 use carnet_wire::registry::v1 as pb;
@@ -77,6 +78,22 @@ impl Registry for GrpcRegistry {
             })
         };
         answer(submitted.await)
+    }
+
+    async fn foresee(&self, request: Request<pb::ForeseeRequest>) -> Answer<pb::ForeseeResponse> {
+        let foreseen = async {
+            let (caller, message) = open(request)?;
+            let signature = convert::signature("signature", &message.signature)?;
+            let foreseen = self
+                .service
+                .foresee(&caller, &message.question, signature)
+                .await?;
+            Ok(pb::ForeseeResponse {
+                answer: convert::to_bytes(&foreseen.value),
+                position: position(&self.service.node, foreseen.log_index),
+            })
+        };
+        answer(foreseen.await)
     }
 
     type SubmitBulkStream = BulkStream;
@@ -175,6 +192,7 @@ impl Registry for GrpcRegistry {
             let code = convert::code("code", &message.code)?;
             let movements = self.service.movements(&caller, &code).await?;
             Ok(pb::ListMovementsResponse {
+                older_left_out: movements.value.len() >= MOVEMENTS_MAX,
                 movements: movements.value.iter().map(convert::to_bytes).collect(),
                 position: position(&self.service.node, movements.log_index),
             })

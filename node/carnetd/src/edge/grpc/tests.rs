@@ -9,7 +9,9 @@ use bytes::{Buf, BufMut};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::leaf::Expansion;
+use carnet_domain::machine::Question;
 use carnet_domain::record::PartyName;
 use carnet_domain::record::peer::Statement;
 use carnet_domain::rules::command::{Action, Command};
@@ -333,6 +335,28 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
             let message = pb::SubmitRequest {
                 request: request.to_bytes().into(),
                 wait_published: false,
+            };
+            vec![one(to_wire(&message))]
+        }
+        ("carnet.registry.v1.Registry", "Foresee") => {
+            let inspect = Action::Inspect {
+                report: Digest::ZERO,
+                passed: true,
+            };
+            let command = act(country, 1, inspect);
+            let question = Question {
+                prefix: country.prefix,
+                incarnation: 0,
+                key: country.key("maker").public().key_id(),
+                not_after: country.clock.saturating_add(DurationMs::from_days(1)),
+                items: vec![Blob(command.to_bytes())],
+            };
+            let question = question.to_bytes();
+            let signed = Question::signing_bytes(&question);
+            let signature = country.key("maker").sign(&signed);
+            let message = pb::ForeseeRequest {
+                question: question.into(),
+                signature: Bytes::copy_from_slice(&signature.0),
             };
             vec![one(to_wire(&message))]
         }
