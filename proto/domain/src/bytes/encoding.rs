@@ -80,7 +80,7 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 17] = [
+    pub const STRINGS: [&str; 18] = [
         KEY,
         MAP_VALUE,
         PART,
