@@ -325,7 +325,8 @@ fn the_roots_give_a_country_its_second_admin_again() {
     }
     let both = vec![lost, new];
     assert!(
-        say(&mut x, 2, both.clone()).starts_with("StatementStale: statement 2 …".trim_end_matches('…'))
+        say(&mut x, 2, both.clone())
+            .starts_with("StatementStale: statement 2 …".trim_end_matches('…'))
     );
     let mut elsewhere = order(&x, 1, both.clone());
     if let Statement::Offices { order } = &mut elsewhere {

@@ -279,7 +279,8 @@ mod tests {
             Counted::word,
             "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
-             strangers; recalls over models; models before and after the amendment; items that wait",
+             strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
+             offers of one enterprise that wait for an answer; replacements of the roots",
         );
     }
 }
