@@ -6,6 +6,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
+use carnet_domain::custody::admission::{Passage, admitted};
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
 use carnet_domain::record::event::Standing;
 use carnet_domain::record::event::{Yielded, slot};
@@ -1814,4 +1815,36 @@ fn a_detention_ends_with_its_cause() {
     check(&mut b, "customs", admit(1), "BodyExists: …");
     let Ok(()) = b.ledger.put_part_holder(&body, None);
     check(&mut b, "customs", admit(1), "done");
+}
+
+#[test]
+fn who_used_a_robot_abroad_is_kept_of_a_guest_and_of_none_that_came_for_good() {
+    let (a, b) = two();
+    let disclosed = Robot {
+        operator: robot(&a, &a.code(1)).holder,
+        scenario: "warehouse".to_owned(),
+        ..robot(&a, &a.code(1))
+    };
+    let importer = disclosed.holder.clone().expect("the maker holds it");
+    for purpose in Purpose::ALL.iter().copied() {
+        let passage = Passage {
+            me: b.prefix,
+            from: a.prefix,
+            purpose,
+            importer: &importer,
+            trades: true,
+            recalls: &[],
+        };
+        let here = Robot {
+            stay: Stay::Asked {},
+            ..robot(&a, &a.code(1))
+        };
+        let robot = admitted(passage, here, disclosed.clone());
+        let kept = (robot.operator.is_some(), robot.scenario.as_str());
+        let expected = match purpose {
+            Purpose::PermanentExport => (false, ""),
+            _ => (true, "warehouse"),
+        };
+        assert_eq!(kept, expected, "{purpose:?}");
+    }
 }
