@@ -760,7 +760,7 @@ fn an_admission_that_names_another_departure_is_not_believed() {
     admit(&mut b, 1);
     depart(&mut a, &mut witness, 1);
     let expected = "INDETERMINATE | CUSTODY_MISMATCH: 86 shows the robot as departed to 49, which shows no \
-                    admission that names this departure | OTHER_HISTORY: the 26 leaves of 86 do not extend the 26 \
+                    admission that names this departure | OTHER_HISTORY: the 27 leaves of 86 do not extend the 27 \
                     that are known";
     let input = asks(&mut b, &mut a, code);
     check(Purpose::Operation, &input, soon(&[&a, &b]), expected);

@@ -104,8 +104,13 @@ fn neither_a_state_nor_a_snapshot_of_a_newer_level_is_opened() {
         *stored = [&[version][..], &raised.to_bytes()].concat();
     };
     let another_form = |stored: &mut Vec<u8>| {
-        assert!((0x80..0x98).contains(&stored[1]) && stored[2] == 1);
-        stored[2] = 2;
+        // A list of more than 23 has its length in the byte behind.
+        let form = match stored[1] {
+            0x80..0x98 => 2,
+            _ => 3,
+        };
+        assert!((0x80..0x99).contains(&stored[1]) && stored[form] == 1);
+        stored[form] = 2;
     };
     let another_byte = |stored: &mut Vec<u8>| stored[0] += 1;
     type Lie<'a> = &'a dyn Fn(&mut Vec<u8>);

@@ -3,10 +3,11 @@
 
 use std::ops::ControlFlow;
 
-use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, EnterpriseId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::map::{PagePath, Pages};
 use carnet_domain::record::Severity;
 use carnet_domain::record::session::Session;
@@ -123,6 +124,7 @@ fn read_all(
         }
         Family::Index => {
             note(records.count_of_model(&model).map(drop));
+            note(records.against_after(None, 99).map(drop));
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'p') {
                 let identity = key[1..].try_into().expect("32 bytes");
                 let identity = Digest(identity);
@@ -158,6 +160,17 @@ fn read_all(
                     .walk_transfers(None, |_, _| ControlFlow::Continue(()))
                     .map(drop),
             );
+            for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'd') {
+                let due = keys::due_of(key).expect("a deadline");
+                note(records.due(due.rule, TimeMs::MAX, 99).map(drop));
+            }
+            for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'o') {
+                let (peer, enterprise) = key[1..].split_at(2);
+                let text = |bytes| std::str::from_utf8(bytes).expect("a text");
+                let peer = Prefix::parse(text(peer)).expect("a prefix");
+                let enterprise = EnterpriseId::parse(text(enterprise)).expect("an enterprise");
+                note(records.offers_of(&peer, &enterprise).map(drop));
+            }
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'c') {
                 let code = Code::from_key(key[1..].try_into().expect("19 bytes")).expect("a code");
                 note(records.loose_chain(&code).map(drop));
