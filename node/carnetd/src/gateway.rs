@@ -226,6 +226,8 @@ impl Gateway {
         let judged = self::judge(&known, peer, code, &inquired.evidence);
         let (evidence, head, order) = judged.map_err(silent)?;
         let new = match order {
+            // What was kept says nothing of now: its head may be of before a repair of the peer's time.
+            _ if inquired.kept_because.is_some() => None,
             HeadOrder::OtherHistory => self
                 .board
                 .doubt(peer, Doubt::OtherHistory)

@@ -234,6 +234,16 @@ impl Context<'_> {
         self.allow_as(deed, robot, &relations)
     }
 
+    /// Refuses a desk that a registrar chose alone what takes the robot from its owner for good: two of the owner's side never
+    /// said so. An office of the border or the registry does it instead.
+    pub(crate) fn not_by_a_chosen_desk<F>(&self, robot: &Robot) -> Result<(), Stop<F>> {
+        let for_owner = robot.owner.as_ref().is_some_and(|it| self.is_side_of(it));
+        if robot.desk_set_by.is_some() && for_owner {
+            return no(Reason::SecondPartyRequired, Detail::SameParty {});
+        }
+        Ok(())
+    }
+
     fn allow_as<F>(
         &self,
         deed: Deed,

@@ -6,10 +6,10 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, ReleaseSecret,
 };
-use carnet_domain::rules::command::{Action, Command};
-use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_domain::rules::command::{Action, Command, TransferId};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_domain::rules::policy::Role;
-use carnet_kit::{Country, samples, text};
+use carnet_kit::{Country, befriend, samples, text};
 
 use crate::owners::accredit;
 use crate::rules::{act, check};
@@ -219,6 +219,37 @@ fn one_registrar_moves_no_robot_in_stock() {
 fn one_registrar_moves_no_robot_of_who_has_no_key() {
     let owner = enterprise(&Country::unborn("86"), "0006");
     nothing_moves(Some(owner), "0006");
+}
+
+/// A desk that she chose gives the robot neither abroad for good nor to a recycler; an office of the border still may.
+#[test]
+fn a_desk_that_one_registrar_chose_takes_no_robot_from_its_owner() {
+    let mut x = begun(Some(PartyName::from(person())));
+    let mut abroad = Country::with_market("49");
+    befriend(&mut x, &mut abroad);
+    let desk = Desk::Enterprise {
+        id: x.enterprise("0005"),
+    };
+    let change = Action::ChangeDesk {
+        person: person(),
+        desk,
+        reason: "bankrupt".into(),
+    };
+    let change = act(&x, 1, change);
+    x.must("registrar", change);
+    let export = x.declare(1, TransferId([1; 16]), &abroad.prefix);
+    let refused = "SecondPartyRequired: …";
+    check(&mut x, "0005-owner", export.clone(), refused);
+    let certificate = sha256(&[b"certificate"]);
+    let declare = Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate,
+    };
+    let declare = act(&x, 1, declare);
+    x.must("recycler", declare);
+    let confirm = act(&x, 1, Action::ConfirmEndOfLife { certificate });
+    check(&mut x, "0005-owner", confirm, refused);
+    check(&mut x, "customs", export, "done");
 }
 
 /// What two registrars do is done: the same things, with the second word.

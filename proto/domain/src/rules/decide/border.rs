@@ -258,6 +258,7 @@ pub(super) fn declare_export<L: Ledger>(
     cx.allow_on(Deed::DeclareExport, &robot)?;
     if *purpose == Purpose::PermanentExport {
         cx.allow_as_owner(Deed::DeclareExport, &robot)?;
+        cx.not_by_a_chosen_desk(&robot)?;
     }
     if robot.state.is_final() {
         return no(

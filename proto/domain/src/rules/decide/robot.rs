@@ -715,6 +715,7 @@ pub(super) fn act<L: Ledger>(
         Action::ConfirmEndOfLife { certificate } => {
             let (outcome, by) = declared_by::<L::Fault>(&robot, certificate, cx.now)?;
             cx.second_to(by)?;
+            cx.not_by_a_chosen_desk(&robot)?;
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
                     Reason::TransitionNotAllowed,
