@@ -5,7 +5,7 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::movement::EvidenceRef;
 use carnet_domain::custody::{Link, Phase, Step};
 use carnet_domain::limits::{
-    MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, SETTLED_OF_PEER_MAX,
+    MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, PARKED_OF_ROBOT_MAX, SETTLED_OF_PEER_MAX,
 };
 use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailItem};
@@ -13,6 +13,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, OpenFork, Peer, Statement};
 use carnet_domain::record::transfer::Transfer;
+use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::{Counted, Detail, Reason};
 use carnet_hostile::judge::{harmless, nack_at, reason_of, statement_refused};
 use carnet_hostile::liar::{kinds_since, last_said, lies, link, say, step_slots};
@@ -74,6 +75,38 @@ fn say_again(a: &mut Country, b: &mut Country, leaf: Digest) -> ItemAnswer {
     item.sequence = known.cursor;
     batch.items = vec![item];
     b.apply(Body::Foreign { batch }).items.remove(0)
+}
+
+/// The one that forked fills the places with a later step of its own, so that the oldest makes way; a registrar gives it up. It
+/// is taken by neither.
+#[test]
+fn a_fork_is_decided_neither_by_full_places_nor_by_a_registrar() {
+    let (mut a, mut b) = offered_twice();
+    let code = a.code(1);
+    let open = fork(&b, &a);
+    let slots = step_slots(
+        &code,
+        &link(Step::Cancel, 1, 1, &a.prefix, &b.prefix, open.first),
+        &cancel(1),
+    );
+    say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+    let item = peer_of(&b, &a.prefix).cursor;
+    assert_eq!(hear(&mut a, &mut b), [Kind::Nack]);
+    let Ok(kept) = b.ledger.parked(&a.prefix, item);
+    let cancelled = kept.expect("it waits").evidence.leaf;
+    let discard = Command::DiscardParked {
+        peer: a.prefix,
+        item,
+        reason: "not believed".into(),
+    };
+    assert_eq!(reason_of(&mut b, "registrar", discard), Reason::Parked);
+    for _ in 0..=PARKED_OF_ROBOT_MAX {
+        say_again(&mut a, &mut b, cancelled);
+    }
+    let Ok(first) = b.ledger.parked(&a.prefix, item);
+    assert_eq!(first, None, "the oldest made way");
+    assert_eq!(robot(&b, &code).custody.link, open.first);
+    assert!(transfer_of(&b, 1).ending.is_none());
 }
 
 /// By the leaf that was taken first nothing moves, and the other one is no evidence any more.

@@ -650,13 +650,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             at: proven.leaf.t_ms,
             deadline: TimeMs(0),
         };
-        // Which of two leaves its later steps rest on, the roots here have not said.
+        // Which of two leaves its later steps rest on, the roots here have not said: neither does whoever fills the places here,
+        // nor a registrar who gives one up.
         let forked = from
             .peer
             .fork
             .as_ref()
             .is_some_and(|fork| fork.code == code);
-        if forked && from.gives_up.is_none() && link.epoch >= here.chain.epoch {
+        if forked && link.epoch >= here.chain.epoch {
             return no(Reason::Parked, Detail::Forked { code });
         }
         let followed = match code.prefix() == self.registry.prefix {

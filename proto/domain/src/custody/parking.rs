@@ -167,8 +167,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         by: &Authorised,
     ) -> Result<ItemAnswer, L::Fault> {
         match self.retry(peer, item)? {
-            // Enough of its sender was written in this minute: it is taken in the next.
-            ItemAnswer::Refused { rejection } if rejection.reason != Reason::PeerPaused => {}
+            // What is taken in the next minute, under the next bundle, or when the roots have settled a fork is nobody's to give up.
+            ItemAnswer::Refused { rejection } if !waits_for_others(&rejection) => {}
             answer => return Ok(answer),
         }
         let reason = reason.to_owned();
@@ -356,4 +356,10 @@ fn made_way(max: usize) -> Rejection {
         max: max as u64,
     };
     Rejection::new(Reason::ParkedOver, detail)
+}
+
+/// Whether an item that was tried waits for what somebody else will do.
+fn waits_for_others(rejection: &Rejection) -> bool {
+    let of_a_fork = matches!(rejection.detail, Detail::Forked { .. });
+    of_a_fork || matches!(rejection.reason, Reason::PeerPaused | Reason::BundleExpired)
 }
