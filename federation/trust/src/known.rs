@@ -283,6 +283,24 @@ pub fn key_of_record(robot: &Digest) -> Digest {
     sha256(&[b"record of", &robot.0])
 }
 
+/// The key under which a set of others says that something is recorded of a robot that no evidence of it shows: that it is here for
+/// a time, or was detained.
+pub fn key_of_unshown(robot: &Digest) -> Digest {
+    sha256(&[b"unshown of", &robot.0])
+}
+
+/// The keys under which a set of others names a robot whose record speaks against it so.
+pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
+    let (record, unshown) = (key_of_record(robot), key_of_unshown(robot));
+    match against {
+        Against::Blocked => vec![*robot, record],
+        Against::Guest | Against::Unshown => vec![*robot, record, unshown],
+        Against::Ended => vec![*robot],
+        // A robot that came and went again is no worse for it: only an older word of ours about it is not used.
+        Against::Apart => vec![record],
+    }
+}
+
 /// A model of the own country that is not approved, or whose maker is not active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownModel {

@@ -4,6 +4,7 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::custody::{Link, Step};
 use carnet_domain::log::leaf::Subject;
+use carnet_domain::log::map::RobotStatus;
 use carnet_domain::record::event::Standing;
 
 use super::custody::{Located, Party};
@@ -11,7 +12,7 @@ use super::examine::{Case, Seen};
 use super::weigh::set;
 use super::{AHEAD_MAX, Purpose, ReasonCode, Value, facts, words};
 use crate::evidence::{HeadOrder, ProvenEvidence, ProvenRobot};
-use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Source, Told};
+use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Source, Told, key_of_unshown};
 use crate::taken::TakenHead;
 
 impl Case<'_> {
@@ -215,11 +216,15 @@ impl Case<'_> {
             .map(|shown| ("body, part or key", shown));
         let keys: Vec<_> = std::iter::once(code).chain(shown).collect();
         let mut perhaps = None;
+        let has_row = known.robots.contains_key(&robot);
+        if !has_row && known.told(&key_of_unshown(&robot)) == Told::Perhaps {
+            perhaps = Some("code");
+        }
+        let own_code = self.input.code.prefix() == self.input.verifier;
         for (what, key) in keys {
             let Some(ending) = known.robots.get(&key).and_then(|robot| robot.ended) else {
-                // Of an own code the own evidence tells.
-                let own = key == robot && self.input.code.prefix() == self.input.verifier;
-                if known.told(&key) == Told::Perhaps && !own {
+                let said = own_code && key == robot && !self.silent_of_set(party);
+                if known.told(&key) == Told::Perhaps && !said {
                     perhaps = perhaps.or(Some(what));
                 }
                 continue;
@@ -241,6 +246,22 @@ impl Case<'_> {
                 format!("{me} recorded something of its {what}, or of one like it, which has no room in the pack: ask online"),
             );
         }
+    }
+
+    /// Whether the own evidence, which of an own code may say by itself for what the set names it, does not. From before the pack it
+    /// is not used anyway, and newer is asked for.
+    fn silent_of_set(&self, party: Option<&Party<'_>>) -> bool {
+        let me = &self.input.verifier;
+        let Some(party) = party.filter(|party| party.bundle.owns(me)) else {
+            return false;
+        };
+        let known = self.input.known.as_ref();
+        let known = known.and_then(|known| known.registries.get(me));
+        let older = known.and_then(|known| known.head).is_some_and(|head| {
+            let order = party.proven.against(head.size, &head.root, head.time);
+            order == HeadOrder::Older
+        });
+        !older && !says_why(party.proven)
     }
 
     /// What ends with the robot must be shown in every record on its way: nobody can say of the others whether they ended.
@@ -389,6 +410,29 @@ impl Case<'_> {
             );
         }
     }
+}
+
+/// Whether evidence shows a reason for which a set of others names a robot: a hold, a recall that it owes, its end or what leads
+/// to it.
+fn says_why(proven: &ProvenEvidence) -> bool {
+    let Some(robot) = proven.robot() else {
+        return false;
+    };
+    let ends = matches!(
+        robot.status(),
+        Some(
+            RobotStatus::EndOfLifePending
+                | RobotStatus::Scrapped
+                | RobotStatus::Recycled
+                | RobotStatus::Annulled
+                | RobotStatus::Stopped
+        )
+    );
+    let standing = robot.standing().ok().flatten();
+    let blocked = standing.is_some_and(|shown| {
+        shown.state.is_final() || !shown.holds.is_empty() || !shown.owed.is_empty()
+    });
+    ends || blocked
 }
 
 /// Whether a robot whose newest step this is has always been with the registry that registered it: nobody offered it before the

@@ -9,6 +9,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
+use carnet_domain::record::Against;
 use carnet_domain::record::peer::{Bundle, Signed};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -17,7 +18,7 @@ use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
 use carnet_trust::evidence::Evidence;
 use carnet_trust::known::{
-    Doubt, Ending, KnownHead, KnownModel, KnownRobot, Source, key_of_record,
+    Doubt, Ending, KnownHead, KnownModel, KnownRobot, Source, key_of_record, keys_of,
 };
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
@@ -663,6 +664,62 @@ fn a_robot_without_a_row_is_found_in_the_set() {
     };
     let found = file.after(&|_, _| {}, &others, Purpose::Operation);
     assert_eq!(found, "VALID");
+}
+
+/// Of an own code the set says no less than the rows: what the evidence does not show for it, is asked online.
+#[test]
+fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
+    let (mut clear, _) = two();
+    let code = clear.code(1);
+    let mut held = clear.clone();
+    hold(&mut held, "regulator", code, HoldKind::SaleLock);
+    let robot = Subject::robot(&code).key();
+    let mut said = Vec::new();
+    for (what, own) in [("clear", &mut clear), ("held", &mut held)] {
+        let file = OwnFile::of(own.clone(), code);
+        own.close();
+        for against in [
+            Against::Blocked,
+            Against::Guest,
+            Against::Ended,
+            Against::Apart,
+            Against::Unshown,
+        ] {
+            let mut pack = pack_of(own, &[]);
+            let mut keys = Keys::salted(pack.salt());
+            keys_of(&robot, against).iter().for_each(|key| keys.add(key));
+            pack.robots.clear();
+            pack.others = keys.pack();
+            let pins = pins(own, &[own]);
+            let pack = OpenedPack::open(&signed_pack(&pack, &own.key("log")), &pins);
+            let (pack, now) = (pack.expect("a pack"), soon(&[own]));
+            let found = verify_file(
+                &file.file,
+                &pins,
+                Some(&pack),
+                None,
+                Purpose::Operation,
+                now,
+            );
+            let value = found.expect("a file that can be read").verdict.value;
+            said.push(format!("{what} {against:?} {value}"));
+        }
+    }
+    assert_eq!(
+        said,
+        [
+            "clear Blocked INDETERMINATE",
+            "clear Guest INDETERMINATE",
+            "clear Ended INDETERMINATE",
+            "clear Apart VALID",
+            "clear Unshown INDETERMINATE",
+            "held Blocked VALID",
+            "held Guest INDETERMINATE",
+            "held Ended VALID",
+            "held Apart VALID",
+            "held Unshown INDETERMINATE",
+        ]
+    );
 }
 
 /// Of another registry only a head counts that our own is known to have taken in: the one in the pack, or one of which it says so.

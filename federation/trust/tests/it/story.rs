@@ -8,14 +8,15 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Suspension};
-use carnet_domain::record::{Predicate, RecallId, RecallNotice, Severity};
+use carnet_domain::record::{Against, Predicate, RecallId, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_kit::evidence::known;
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build, join};
-use carnet_trust::known::Known;
+use carnet_trust::known::{Ground, Known, KnownRobot, keys_of};
+use carnet_trust::sieve::{Keys, Sieve};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};
 
 /// Two countries that recognise each other, with robot 1 of `86` registered there.
@@ -315,4 +316,38 @@ pub(crate) fn check_begins(input: &Input, now: TimeMs, expected: &str) -> Verdic
 /// A digest that nothing has.
 pub(crate) fn nothing() -> Digest {
     sha256(&[b"nothing"])
+}
+
+/// What is known when no row has room: what the rows say moves into the set, under the keys that a pack gives it.
+pub(crate) fn without_rows(known: &mut Known) {
+    const SALT: u64 = 7;
+    let mut keys = Keys::salted(SALT);
+    for (key, row) in std::mem::take(&mut known.robots) {
+        // Nothing that a row can say may be left out here.
+        let KnownRobot {
+            ended,
+            holds,
+            owed,
+            ground,
+            against,
+            detained,
+            transfer: _,
+        } = row;
+        let blocked = !holds.is_empty() || !owed.is_empty();
+        let guest = matches!(ground, Some(Ground::Guest { .. }));
+        let said = [
+            against,
+            ended.map(|_| Against::Ended),
+            blocked.then_some(Against::Blocked),
+            guest.then_some(Against::Guest),
+            detained.map(|_| Against::Unshown),
+        ];
+        for against in said.into_iter().flatten() {
+            keys_of(&key, against).iter().for_each(|key| keys.add(key));
+        }
+    }
+    if keys.added() > 0 {
+        let packed = keys.pack().expect("it has room");
+        known.others = Some(Sieve::open(SALT, &packed).expect("a set"));
+    }
 }

@@ -158,10 +158,16 @@ const LESS: &[Less] = &[
             known.source = Source::Pack;
         }
     }),
+    ("rows of what is known", |input| {
+        if let Some(known) = &mut input.known {
+            without_rows(known);
+        }
+    }),
     ("a part of what is known", |input| {
         if let Some(known) = &mut input.known {
             known.whole = false;
             known.robots.clear();
+            known.others = None;
             known.recalls.clear();
         }
     }),
@@ -667,6 +673,7 @@ fn no_way_down_goes_up_from_other_robots() {
         "newest",
         "state",
         "a pack instead of the store",
+        "rows of what is known",
         "a part of what is known",
     ];
     let less = LESS.iter().filter(|(name, _)| named.contains(name));

@@ -13,7 +13,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Against, ApprovalStatus, EnterpriseStatus, RecallStatus};
 use carnet_store::fault::StorageFault;
 use carnet_store::records::{Bound, Records};
-use carnet_trust::known::{Ending, KnownHead, KnownModel, KnownRecall, KnownRobot, key_of_record};
+use carnet_trust::known::{Ending, KnownHead, KnownModel, KnownRecall, KnownRobot, keys_of};
 use carnet_trust::pack::{
     PACK_BYTES_MAX, PACK_MODELS_MAX, PACK_RECALLS_MAX, PACK_ROBOTS_MAX, PACK_VERSION, Pack,
     PackPeer,
@@ -216,9 +216,10 @@ impl Rows {
 
     /// Reads everything, what blocks a robot first: of that, a verifier is to know more than that there is something.
     fn read(&mut self, records: &Records<'_>) -> Result<(), StorageFault> {
-        self.robots_that(records, &|against| against == Against::Blocked)?;
+        let blocked = |against| matches!(against, Against::Blocked | Against::Unshown);
+        self.robots_that(records, &blocked)?;
         self.ends(records)?;
-        self.robots_that(records, &|against| against != Against::Blocked)
+        self.robots_that(records, &|against| !blocked(against))
     }
 
     fn has_room(&self) -> bool {
@@ -260,14 +261,8 @@ impl Rows {
             }
             return Ok(());
         }
-        // A robot that came and went again is no worse for it: only an older word of ours about it is not used.
-        match against {
-            Against::Blocked | Against::Guest => {
-                self.others.add(&key);
-                self.others.add(&key_of_record(&key));
-            }
-            Against::Ended => self.others.add(&key),
-            Against::Apart => self.others.add(&key_of_record(&key)),
+        for named in keys_of(&key, against) {
+            self.others.add(&named);
         }
         Ok(())
     }

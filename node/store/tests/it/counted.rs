@@ -208,6 +208,13 @@ fn a_robot_is_found_while_its_record_speaks_against_it() {
         ),
         (changed(&|it| it.stay = guest), Some(Against::Guest)),
         (
+            changed(&|it| {
+                it.stay = guest;
+                it.holds.push(hold.clone());
+            }),
+            Some(Against::Unshown),
+        ),
+        (
             changed(&|it| it.state = State::Scrapped),
             Some(Against::Ended),
         ),

@@ -312,7 +312,7 @@ crate::canonical_struct!(Robot @ 1 {
 /// How a robot's record speaks against it: of a robot of which nothing does, an older word is as good as the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Against {
-    /// A hold stands, an end of life is declared, a recall is owed, or it is under way to here.
+    /// A hold stands, an end of life is declared, or a recall is owed.
     Blocked,
     /// It was admitted for a time.
     Guest,
@@ -320,8 +320,11 @@ pub enum Against {
     Ended,
     /// It is out of service, was annulled, or is not here.
     Apart,
+    /// It is under way to here, where it may be detained, or blocked while it is here for a time: no evidence of it shows all of
+    /// that.
+    Unshown,
 }
-crate::canonical_enum!(Against { 1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart });
+crate::canonical_enum!(Against { 1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown });
 
 impl Robot {
     /// How its record speaks against it, the gravest first. One that is not in service yet is not among these: no older word says
@@ -329,10 +332,15 @@ impl Robot {
     pub fn against(&self) -> Option<Against> {
         let declared = matches!(self.pending, Pending::EndOfLife { .. });
         let coming = matches!(self.custody.phase, Phase::InTransit { .. });
-        if declared || coming || !(self.holds.is_empty() && self.owed.is_empty()) {
+        let blocked = declared || !(self.holds.is_empty() && self.owed.is_empty());
+        let guest = matches!(self.stay, Stay::Guest { .. });
+        if coming || (blocked && guest) {
+            return Some(Against::Unshown);
+        }
+        if blocked {
             return Some(Against::Blocked);
         }
-        if matches!(self.stay, Stay::Guest { .. }) {
+        if guest {
             return Some(Against::Guest);
         }
         let at_home = self.custody.in_custody() && self.stay == Stay::Resident {};
