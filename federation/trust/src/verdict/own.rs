@@ -160,8 +160,9 @@ impl Case<'_> {
         }
     }
 
-    /// The own country's evidence from before the pack was made. The pack names every robot that its record speaks against: of
-    /// another, what was true then is true still, but for recalls since, which the robot may have come to match since.
+    /// The own country's evidence from before the pack was made. The pack names every robot that its record speaks against: any
+    /// other that has a record is here and in service. Evidence that shows it so is true still, but for recalls since, which the
+    /// robot may have come to match since; evidence that shows it elsewhere, on its way or not at all is not.
     fn older_own_head(&mut self, proven: &ProvenEvidence, seen: u64) {
         let (me, size) = (self.input.verifier, proven.size());
         let Some(known) = &self.input.known else {
@@ -169,6 +170,8 @@ impl Case<'_> {
         };
         let since = if known.may_speak_against(&self.input.code) {
             "what it records of the robot now speaks against it, or may"
+        } else if !shows_here(proven) {
+            "the robot was not shown as here then"
         } else if self.recalled_since(proven) {
             "the robot's model was recalled, maybe since"
         } else {
@@ -410,6 +413,17 @@ impl Case<'_> {
             );
         }
     }
+}
+
+/// Whether evidence shows a robot here and in service, with nothing that stops it: all that a pack says of whom it does not name.
+fn shows_here(proven: &ProvenEvidence) -> bool {
+    let Some(robot) = proven.robot() else {
+        return false;
+    };
+    // The map shows the gravest of what is true; this is said only when nothing else is.
+    let in_force = robot.status() == Some(RobotStatus::InForce);
+    let standing = robot.standing().ok().flatten();
+    in_force && standing.is_some_and(|shown| !shown.state.is_final())
 }
 
 /// Whether evidence shows a reason for which a set of others names a robot: a hold, a recall that it owes, its end or what leads

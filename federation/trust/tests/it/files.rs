@@ -104,7 +104,7 @@ fn signed_pack(pack: &Pack, key: &SecretKey) -> Vec<u8> {
 }
 
 /// What `own` says of the head of evidence of `of` that it passes on: that it is the one it knows, or extends it.
-fn taken(own: &Country, of: &Country, given: Option<&EvidenceInput>) -> SignedTaking {
+pub(crate) fn taken(own: &Country, of: &Country, given: Option<&EvidenceInput>) -> SignedTaking {
     let evidence = given.and_then(|given| given.evidence.as_ref());
     let evidence = Evidence::from_bytes(evidence.expect("evidence")).expect("canonical");
     let proven = evidence.verify(&of.key("log").public(), &origin(of));

@@ -13,6 +13,7 @@ use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_ANYBODY};
 use carnet_trust::known::Source;
+use carnet_trust::taken::TakenHead;
 use carnet_trust::verdict::{
     EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, Verdict, judge, leads_to,
 };
@@ -592,7 +593,7 @@ fn an_older_word_never_raises_a_verdict() {
     let (mut a, mut b) = two();
     let code = a.code(1);
     let mut words: Vec<[EvidenceInput; 2]> = Vec::new();
-    let mut judged = 0;
+    let (mut judged, mut passed_on) = (0, 0);
     for step in steps {
         step(&mut a, &mut b, code);
         words.push([given(&mut a, code), given(&mut b, code)]);
@@ -620,6 +621,33 @@ fn an_older_word_never_raises_a_verdict() {
             for purpose in Purpose::ALL {
                 let newest = words.last().expect("of now");
                 let before = judge(*purpose, &input(&newest[0], &newest[1]), now);
+                // Words of one moment, which the verifier's country itself passed on then, and said so: its own of then are worth no
+                // more than its own of now.
+                for (at, then) in words.iter().enumerate() {
+                    let passed = |issuer: &EvidenceInput, custodian: &EvidenceInput| {
+                        let mut passed = input(issuer, custodian);
+                        let parties = passed.issuer.iter_mut().chain(&mut passed.custodians);
+                        for party in parties.filter(|it| it.bundle.owns(&other.prefix)) {
+                            let word = crate::files::taken(verifier, other, Some(party));
+                            party.taken = TakenHead::verify(&pinned(verifier), &word);
+                            assert!(party.taken.is_some(), "its own word");
+                        }
+                        judge(*purpose, &passed, now)
+                    };
+                    let home = verifier.prefix == code.prefix();
+                    let of_now = match home {
+                        true => passed(&newest[0], &then[1]),
+                        false => passed(&then[0], &newest[1]),
+                    };
+                    let of_then = passed(&then[0], &then[1]);
+                    let valid = of_then.value == Value::Valid;
+                    passed_on += usize::from(valid);
+                    assert!(
+                        !valid || of_now.value == Value::Valid,
+                        "words {at} of {}, passed on: {of_then}\n{of_now}",
+                        words.len()
+                    );
+                }
                 for (at, [issuer, _]) in words.iter().enumerate() {
                     for (then, [_, custodian]) in words.iter().enumerate() {
                         let after = judge(*purpose, &input(issuer, custodian), now);
@@ -634,6 +662,7 @@ fn an_older_word_never_raises_a_verdict() {
         }
     }
     assert!(judged > 1_000, "{judged} were judged");
+    assert!(passed_on > 20, "{passed_on} words of then were VALID");
 }
 
 /// Every set of what can be taken away, from one robot of which everything is known: each step downward of the lattice.
