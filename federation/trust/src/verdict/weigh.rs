@@ -53,7 +53,8 @@ impl Case<'_> {
         located
     }
 
-    /// Recalls that bind in the own country and that the issuer does not name: no clause limits those.
+    /// Recalls that bind in the own country and that the issuer does not name, or names with other words: no clause limits those.
+    /// Either may have amended it since; the graver word counts.
     pub(super) fn own_recalls(
         &mut self,
         model: &ModelStanding,
@@ -66,7 +67,7 @@ impl Case<'_> {
         let touching = known.filter(|recall| recall.models.contains(&id));
         let unnamed = touching.map(|recall| &recall.notice).filter(|notice| {
             let mut named = model.recalls.iter();
-            !named.any(|named| named.id == notice.id)
+            !named.any(|named| named == *notice)
         });
         self.recalls(unnamed, shown, robot, seen, None);
     }

@@ -9,8 +9,8 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
-use carnet_domain::record::Against;
 use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_domain::record::{Against, RecallId, RecallNotice};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::Reason;
@@ -687,7 +687,9 @@ fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
         ] {
             let mut pack = pack_of(own, &[]);
             let mut keys = Keys::salted(pack.salt());
-            keys_of(&robot, against).iter().for_each(|key| keys.add(key));
+            keys_of(&robot, against)
+                .iter()
+                .for_each(|key| keys.add(key));
             pack.robots.clear();
             pack.others = keys.pack();
             let pins = pins(own, &[own]);
@@ -836,6 +838,56 @@ fn an_own_bundle_that_ended_makes_every_verdict_stale() {
             found.contains("TOO_OLD: the bundle of 49 was valid until"),
             "{found}"
         );
+    }
+}
+
+/// A recall that the file names and that was amended since counts as the pack has it, whichever of its words was changed.
+#[test]
+fn a_recall_that_was_amended_since_counts_as_amended() {
+    use carnet_domain::record::{Predicate, Severity};
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    // Each word of a predicate, so that this robot is not meant; and one that is only for information.
+    let (before, after) = (a.code(0).serial(), a.code(2).serial());
+    let changes: [&dyn Fn(&mut Predicate); 7] = [
+        &|not| not.serial_from = Some(after),
+        &|not| not.serial_to = Some(before),
+        &|not| not.build_from = 11,
+        &|not| not.build_to = 9,
+        &|not| not.made_from = TimeMs::MAX,
+        &|not| not.made_to = TimeMs(0),
+        &|not| not.part_lot = "LOT-OF-NONE".into(),
+    ];
+    let mut first = vec![recall("R-0", Severity::Advisory, Predicate::all())];
+    for (at, change) in changes.iter().enumerate() {
+        let mut predicate = Predicate::all();
+        change(&mut predicate);
+        first.push(recall(&format!("N-{at}"), Severity::StopUse, predicate));
+    }
+    for notice in &first {
+        open_recall(&mut a, notice.clone());
+    }
+    done(&a.deliver(&mut b));
+    let input = asks(&mut b, &mut a, code);
+    let now = soon(&[&a, &b]);
+    let says = |amended: Option<&RecallId>| {
+        let mut input = input.clone();
+        let known = input.known.as_mut().expect("a pack");
+        let recalls = known.recalls.iter_mut().map(|recall| &mut recall.notice);
+        for notice in recalls.filter(|notice| amended == Some(&notice.id)) {
+            *notice = RecallNotice {
+                id: notice.id.clone(),
+                severity: Severity::StopUse,
+                predicate: Predicate::all(),
+            };
+        }
+        line(&judge(Purpose::SecondHandPurchase, &input, now))
+    };
+    assert_eq!(says(None), "VALID");
+    for notice in &first {
+        let expected = format!("INVALID | RECALL_OPEN: recall {}, ", notice.id);
+        starts(says(Some(&notice.id)), &expected);
     }
 }
 
