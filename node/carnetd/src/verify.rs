@@ -2,6 +2,7 @@
 //!
 //! The judgement is `carnet_trust::verdict`; this room fetches and carries.
 
+mod maker;
 mod pack;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{RecallStatus, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
+use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::Published;
@@ -63,8 +65,8 @@ pub struct Verifier {
     pub(crate) gateway: Arc<Gateway>,
     keyring: Arc<dyn Keyring>,
     passport_chain: Vec<Vec<u8>>,
-    /// The newest pack that was made, and one maker at a time.
-    pack: tokio::sync::Mutex<pack::Made>,
+    /// The newest pack that was made, and who makes the next.
+    packs: Arc<maker::Maker>,
 }
 
 impl Verifier {
@@ -95,7 +97,7 @@ impl Verifier {
             gateway,
             keyring,
             passport_chain,
-            pack: tokio::sync::Mutex::default(),
+            packs: Arc::default(),
         })
     }
 
@@ -161,8 +163,9 @@ impl Verifier {
     ) -> Result<T, ApiError> {
         let this = Arc::clone(self);
         let read = move |meter: &Meter| {
-            let metered = meter.over(this.node.state.engine());
-            job(&this, &Records(&metered))
+            // Of one moment: what is read of a robot, its transfer and its end go together.
+            let view = this.node.state.engine().view().map_err(storage)?;
+            job(&this, &Records(&meter.over(view.as_ref())))
         };
         self.node.readers.read(holder, read).await
     }
@@ -303,14 +306,13 @@ impl Verifier {
     }
 
     /// That the published log extends the head in the newest pack that this node made: whoever holds that pack takes no evidence
-    /// of ours from before it, and of later evidence sees by this that the log goes on. None while a pack is being made.
+    /// of ours from before it, and of later evidence sees by this that the log goes on.
     fn joined_to_pack(
         &self,
         reader: &MomentReader<'_>,
         published: &Published,
     ) -> Result<Option<Joined>, ApiError> {
-        let made = self.pack.try_lock().ok().and_then(|made| made.size());
-        let Some(size) = made else {
+        let Some(size) = self.packs.size() else {
             return Ok(None);
         };
         joined(reader, published, size)

@@ -1,16 +1,15 @@
 //! The pack of this registry: what it knows and its verifiers without a network must know, signed with the log key.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::Subject;
-use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Against, ApprovalStatus, EnterpriseStatus, RecallStatus};
+use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::{Bound, Records};
 use carnet_trust::known::{Ending, KnownHead, KnownModel, KnownRecall, KnownRobot, keys_of};
@@ -20,9 +19,9 @@ use carnet_trust::pack::{
 };
 use carnet_trust::sieve::Keys;
 use carnet_wire::status::ApiError;
-use tokio::time::Instant;
 use tracing::warn;
 
+use super::maker::Made;
 use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, row_of, signed_bundle};
 use crate::keyring::KeyRole;
 use crate::told::{fault, no_genesis, storage};
@@ -32,45 +31,14 @@ const ROWS_AT_ONCE: usize = 1_000;
 /// Keys noted for one pack, robots and identities alike; a registry with more says that its pack is not whole.
 const KEYS_MAX: usize = 1 << 24;
 
-/// While nothing was written, a pack is made anew when it is this much older than log time.
-const AGE_MAX: DurationMs = DurationMs::from_secs(10);
-/// Between two packs: whoever asks meanwhile shares the next one.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Between two packs at least so many times as long as the newest took: anybody may ask, and making one costs a processor that
-/// long.
-const PAUSE_FOR_WORK: u32 = 4;
-
 /// What stands around the content in a file: lengths and a signature.
 const AROUND_CONTENT_BYTES: usize = 128;
 
-/// The newest pack, under which published size and at which log time it was made.
-#[derive(Default)]
-pub(super) struct Made {
-    newest: Option<(u64, TimeMs, Vec<u8>)>,
-    /// When the making of it ended, and how long it took.
-    ended: Option<(Instant, Duration)>,
-}
-
-impl Made {
-    /// The newest pack, if it covers a size and is not much older than a log time.
-    fn covering(&self, size: u64, now: TimeMs) -> Option<Vec<u8>> {
-        let (of, at, bytes) = self.newest.as_ref()?;
-        (size <= *of && now.since(*at) <= AGE_MAX).then(|| bytes.clone())
-    }
-}
-
-impl Made {
-    /// The published size that it names as the head of the own log.
-    pub(super) fn size(&self) -> Option<u64> {
-        self.newest.as_ref().map(|(size, ..)| *size)
-    }
-}
-
 impl Verifier {
-    /// The signed pack of this registry, under a checkpoint that covers everything applied before the question.
+    /// The signed pack of this registry, under a checkpoint that covers everything applied before the question; when making one
+    /// takes longer than a caller waits, the newest there is, which says of when it is.
     ///
-    /// Who asks while one is made shares the one after it, however many they are, and one is made a second at the most:
-    /// anybody may ask.
+    /// Who asks while one is made shares the one after it, however many they are, and leaves when it likes: anybody may ask.
     ///
     /// # Errors
     /// Nothing is published, the state cannot be read, or the keyring refused.
@@ -79,52 +47,52 @@ impl Verifier {
         let asked = asked.ok_or_else(no_genesis)?;
         let (wanted, now) = (asked.tree.size(), asked.log_time);
         self.node.published_at_least(wanted, OWN_PATIENCE).await?;
-        let mut made = self.pack.lock().await;
-        if let Some(bytes) = made.covering(wanted, now) {
-            return Ok(bytes);
-        }
-        if let Some((ended, took)) = made.ended {
-            tokio::time::sleep_until(ended + PAUSE.max(took * PAUSE_FOR_WORK)).await;
-        }
-        let begun = Instant::now();
-        let registry = self
-            .node
-            .state
-            .registry()
-            .map_err(storage)?
-            .unwrap_or(asked);
-        // Of what is published now: it covers what everybody waits for.
-        let covering = self.node.published_at_least(wanted, OWN_PATIENCE).await?;
+        // What waits for its time does not keep the node from ending.
+        let this = Arc::downgrade(self);
+        let make = move || {
+            let this = Weak::clone(&this);
+            async move {
+                let ended = || ApiError::unavailable("this node is stopping");
+                this.upgrade().ok_or_else(ended)?.make().await
+            }
+        };
+        self.packs.pack((wanted, now), make).await
+    }
+
+    /// Makes a pack of what is published and known now.
+    async fn make(self: &Arc<Self>) -> Result<Made, ApiError> {
+        // Everything that any caller waits for was published before.
+        let covering = self.node.published_at_least(0, OWN_PATIENCE).await?;
         let head = covering.registry.published.as_ref();
         let head = head.map(|sealed| KnownHead {
             size: sealed.size,
             root: sealed.root,
             time: sealed.at,
         });
-        let (at, this) = (registry.log_time, Arc::clone(self));
+        let this = Arc::clone(self);
         // It reads much, and every port is served by the threads that it would hold.
-        let content = tokio::task::spawn_blocking(move || this.content_bytes(&registry, head));
-        let content = content.await.map_err(fault("the pack was not made"))??;
+        let content = tokio::task::spawn_blocking(move || this.content_bytes(head));
+        let (at, content) = content.await.map_err(fault("the pack was not made"))??;
         let signature = self
             .keyring
             .sign(KeyRole::Log, &Pack::message(&content))
             .await
             .map_err(fault(NOT_SIGNED))?;
-        let bytes = Pack::to_file(content, signature);
-        made.newest = Some((covering.size, at, bytes.clone()));
-        made.ended = Some((Instant::now(), begun.elapsed()));
-        Ok(bytes)
+        Ok(Made {
+            size: covering.size,
+            at,
+            bytes: Pack::to_file(content, signature),
+        })
     }
 
-    fn content_bytes(
-        &self,
-        registry: &Registry,
-        head: Option<KnownHead>,
-    ) -> Result<Vec<u8>, ApiError> {
-        let mut pack = self.content(registry, head)?;
-        let content = pack.to_bytes();
+    /// The content of a pack, and its log time.
+    fn content_bytes(&self, head: Option<KnownHead>) -> Result<(TimeMs, Vec<u8>), ApiError> {
+        // All of it as of one moment: a robot whose record changes between two passes would be in neither.
+        let view = self.node.state.engine().view().map_err(storage)?;
+        let mut pack = self.content(&Records(view.as_ref()), head)?;
+        let (at, content) = (pack.at, pack.to_bytes());
         if content.len() + AROUND_CONTENT_BYTES <= PACK_BYTES_MAX {
-            return Ok(content);
+            return Ok((at, content));
         }
         // Better a pack that says what it lacks than none.
         warn!(
@@ -134,11 +102,12 @@ impl Verifier {
         pack.robots.clear();
         pack.others = None;
         pack.whole = false;
-        Ok(pack.to_bytes())
+        Ok((at, pack.to_bytes()))
     }
 
-    fn content(&self, registry: &Registry, head: Option<KnownHead>) -> Result<Pack, ApiError> {
-        let records = Records(self.node.state.engine());
+    fn content(&self, records: &Records<'_>, head: Option<KnownHead>) -> Result<Pack, ApiError> {
+        let registry = records.registry().map_err(storage)?;
+        let registry = registry.ok_or_else(no_genesis)?;
         let me = registry.prefix;
         let mut pack = Pack {
             version: PACK_VERSION,
@@ -157,7 +126,7 @@ impl Verifier {
             let Some(primary) = peer.bundle.primary() else {
                 continue;
             };
-            let Some(bundle) = signed_bundle(&records, primary)? else {
+            let Some(bundle) = signed_bundle(records, primary)? else {
                 warn!(peer = %primary, "its bundle does not stand in the log: left out of the pack");
                 pack.whole = false;
                 continue;
@@ -172,14 +141,14 @@ impl Verifier {
             });
         }
         let mut rows = Rows::of(me, pack.salt());
-        rows.read(&records).map_err(storage)?;
+        rows.read(records).map_err(storage)?;
         let others = rows.others.added();
         pack.robots = rows.robots.into_iter().collect();
         if others > 0 {
             pack.others = rows.others.pack().filter(|_| others <= KEYS_MAX);
             pack.whole &= pack.others.is_some();
         }
-        let models = fallen(&records, PACK_MODELS_MAX + 1).map_err(storage)?;
+        let models = fallen(records, PACK_MODELS_MAX + 1).map_err(storage)?;
         pack.whole &= models.len() <= PACK_MODELS_MAX;
         pack.models = models.into_iter().take(PACK_MODELS_MAX).collect();
         let recalls = records
@@ -336,7 +305,7 @@ mod tests {
     use carnet_domain::rules::lifecycle::{HoldKind, State};
     use carnet_domain::rules::policy::Role;
     use carnet_kit::Country;
-    use carnet_store::engine::{KvEngine, KvRead};
+    use carnet_store::engine::KvRead;
     use carnet_store::memory::MemoryEngine;
     use carnet_store::overlay::{Overlay, Verified};
     use carnet_trust::known::Known;
