@@ -45,7 +45,8 @@ carnet_domain::canonical_struct!(Taking {
 });
 
 impl Taking {
-    /// Taking in the head of evidence that is the head known, or proves to extend it: of no other is this ever said.
+    /// Taking in the head of evidence that is the head known, which the log of the registry that says so holds: of no other is this
+    /// ever said. One that only extends it is of one history of many, as long as nothing joins those to each other.
     pub fn of(
         registry: Prefix,
         incarnation: u64,
@@ -54,7 +55,7 @@ impl Taking {
         known: &KnownHead,
     ) -> Option<Self> {
         match proven.against(known.size, &known.root, known.time) {
-            HeadOrder::Same | HeadOrder::Extends => Some(Self {
+            HeadOrder::Same => Some(Self {
                 registry,
                 incarnation,
                 origin: *proven.origin(),
@@ -62,7 +63,8 @@ impl Taking {
                 root: *proven.checkpoint().root(),
                 at,
             }),
-            HeadOrder::Older
+            HeadOrder::Extends
+            | HeadOrder::Older
             | HeadOrder::NotJoined
             | HeadOrder::RolledBack
             | HeadOrder::OtherHistory => None,

@@ -430,21 +430,30 @@ impl Verifier {
         let party = move |_: &Meter| Ok(Party::new(bundle, evidence, Some(known)));
         let mut party = self.node.readers.read(&asker.holder, party).await?;
         party.silent = silent;
-        party.taken = self.taken(registry, &party).await?;
+        party.taken = self.taken(asker, registry, &party).await?;
         Ok(party)
     }
 
-    /// Our word that the head of a peer's evidence is the one known here or extends it, and that nothing is doubted of it: for
-    /// those who verify without a network, whose packs name another head.
+    /// Our word that the head of a peer's evidence is the one in our log, and that nothing is doubted of it: for those who verify
+    /// without a network, whose packs name another head. All nodes have one log, and so this is said of one history only.
     async fn taken(
-        &self,
+        self: &Arc<Self>,
+        asker: &Asker,
         registry: &Registry,
         party: &Party,
     ) -> Result<Option<SignedTaking>, ApiError> {
         let (Some(peer), Some(proven)) = (&party.peer, &party.proven) else {
             return Ok(None);
         };
-        if peer.quarantined || self.gateway.doubt(peer).is_some() {
+        let Some(primary) = peer.bundle.primary() else {
+            return Ok(None);
+        };
+        // As of now: while it was asked, its mail may have brought that head.
+        let newest = move |_: &Self, records: &Records<'_>| records.peer(&primary).map_err(storage);
+        let Some(peer) = self.read(&asker.holder, newest).await? else {
+            return Ok(None);
+        };
+        if peer.quarantined || self.gateway.doubt(&peer).is_some() {
             return Ok(None);
         }
         let known = KnownHead {

@@ -16,7 +16,7 @@ use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::Reason;
 use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
-use carnet_trust::evidence::Evidence;
+use carnet_trust::evidence::{Evidence, HeadOrder};
 use carnet_trust::known::{
     Doubt, Ending, KnownHead, KnownModel, KnownRobot, Source, key_of_record, keys_of,
 };
@@ -805,6 +805,43 @@ fn a_peers_head_counts_when_our_own_country_took_it_in() {
         time: saved.now,
     });
     starts(says(&pack, &whole), "INDETERMINATE | OTHER_HISTORY: ");
+}
+
+/// What only extends the head that is known, is not taken in: two histories may both do so.
+#[test]
+fn only_the_head_that_is_known_is_said_to_be_taken_in() {
+    let (mut a, b) = two();
+    let code = a.code(1);
+    // Its mail told one head; both histories go on from there, as they like.
+    done(&a.deliver(&mut b.clone()));
+    let Ok(Some(peer)) = carnet_domain::record::ledger::Ledger::peer(&b.ledger, &a.prefix) else {
+        unreachable!("they are peers");
+    };
+    let known = KnownHead {
+        size: peer.size_seen,
+        root: peer.root_seen,
+        time: b.clock,
+    };
+    let (mut true_one, mut other) = (a.clone(), a.clone());
+    hold(&mut true_one, "regulator", code, HoldKind::Theft);
+    other.must("maker", other.register(2));
+    for history in [&mut true_one, &mut other] {
+        let slots = carnet_trust::evidence::SLOTS_FOR_AUTHORITIES;
+        let evidence = evidence_to(&b, history, code, slots);
+        let log_key = history.key("log").public();
+        let proven = evidence.verify(&log_key, &origin(history));
+        let proven = proven.expect("it holds");
+        let order = proven.against(known.size, &known.root, known.time);
+        assert_eq!(order, HeadOrder::Extends);
+        let said = |known: &KnownHead| Taking::of(b.prefix, 0, b.clock, &proven, known);
+        assert_eq!(said(&known), None);
+        let same = KnownHead {
+            size: proven.size(),
+            root: *proven.checkpoint().root(),
+            time: b.clock,
+        };
+        assert!(said(&same).is_some());
+    }
 }
 
 /// The own bundle says which key signs the pack: one that ended is as old as that of any other country.
