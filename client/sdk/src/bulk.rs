@@ -263,7 +263,7 @@ impl Client {
                 ClientError::Protocol(format!("the answer is not canonical: {error}"))
             })?;
             self.saw_log_time(answer.at);
-            self.0.heads.acknowledged(answer.size);
+            self.0.heads.acknowledged(answer.size, answer.at);
             if let Some(rejection) = lost_session(&answer) {
                 return Ok(Ok(End::LostSession(rejection.to_string())));
             }

@@ -139,7 +139,7 @@ impl ClientBuilder {
     /// The client. Nothing is connected yet.
     ///
     /// # Errors
-    /// Without endpoints.
+    /// Without endpoints, or with a head seen before that is not of the log that is believed.
     pub fn build(self) -> Result<Client, ClientError> {
         if self.endpoints.is_empty() {
             return Err(no_endpoint());
@@ -161,7 +161,7 @@ impl ClientBuilder {
             sessions: self.sessions,
             opening: tokio::sync::Mutex::new(()),
             log_time: Mutex::new(TimeMs(0)),
-            heads: Heads::new(self.log, self.seen, self.age_max),
+            heads: Heads::new(self.log, self.seen, self.age_max)?,
         })))
     }
 }

@@ -9,7 +9,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::checkpoint::{Origin, peek};
+use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Subject, leaf_bytes_hash};
 use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId};
@@ -27,7 +27,7 @@ use carnet_wire::registry::v1::RecordKind;
 use crate::client::Client;
 use crate::clock::wall_time;
 use crate::error::ClientError;
-use crate::pin::{Pin, PinError, advance};
+use crate::pin::{Pin, PinError};
 use crate::unverified::registered;
 use crate::verify::{Verified, not_opened};
 
@@ -266,24 +266,14 @@ impl Client {
     /// # Errors
     /// As [`Client::robot`].
     pub async fn head_above(&self, size: u64) -> Result<Verified<Pin>, ClientError> {
-        let heads = &self.0.heads;
-        let log = heads.log()?;
-        for _ in 0..ASKED_AGAIN_MAX {
-            let seen = heads.seen();
-            let known = seen.as_ref().map_or(0, |seen| seen.size);
-            let (note, consistency) = self.unverified().checkpoint(known, size).await?;
-            let shown = peek(&note).map_err(PinError::Note)?;
-            let origin = log.origin(seen.as_ref(), &shown.origin);
-            let now = advance(seen.as_ref(), &origin, log.key(), &note, &consistency)?;
-            if now.size <= size {
-                let (shown, wanted) = (now.size, size.saturating_add(1));
-                return Err(PinError::Older { shown, wanted }.into());
-            }
-            if heads.take(seen.as_ref(), &now)? {
-                return Ok(Verified::new(now));
-            }
-        }
-        Err(ClientError::Protocol(MOVES_ON.into()))
+        let log = self.0.heads.log()?;
+        // A note alone does not say of when it is: evidence does, whatever it is about.
+        let (name, size_min) = (log.anybody(), size.saturating_add(1));
+        let kind = RecordKind::Enterprise;
+        let (_, head) = self
+            .proven_under::<SubjectEvidence>(kind, name, size_min)
+            .await?;
+        Ok(Verified::new(head))
     }
 
     /// The largest head that this client saw, to be kept and given to [`crate::ClientBuilder::seen`] after a restart.
@@ -301,20 +291,55 @@ impl Client {
         Ok(Verified::new(opened))
     }
 
-    /// Asks for evidence until it is proven under a head that goes on from the one seen before.
     async fn proven<S: Shown>(
         &self,
         kind: RecordKind,
         name: String,
         size: u64,
     ) -> Result<S::Proven, ClientError> {
+        let (proven, _) = self.proven_under::<S>(kind, name, size).await?;
+        Ok(proven)
+    }
+
+    /// Evidence, and the head under which it is proven. When no head covers what a node said was written, the newest may show that
+    /// it was not: no lie of one node about a size ends all reads.
+    async fn proven_under<S: Shown>(
+        &self,
+        kind: RecordKind,
+        name: String,
+        size: u64,
+    ) -> Result<(S::Proven, Pin), ClientError> {
+        let heads = &self.0.heads;
+        let wrote = heads.wrote();
+        let found = self
+            .proven_covering::<S>(kind, name.clone(), size.max(wrote))
+            .await;
+        match found {
+            Err(error) if size < wrote => {
+                let found = self.proven_covering::<S>(kind, name, size).await?;
+                match heads.wrote() {
+                    still if found.1.size < still => Err(error),
+                    _ => Ok(found),
+                }
+            }
+            found => found,
+        }
+    }
+
+    /// Asks for evidence until it is proven under a head of at least `size` that goes on from the one seen before.
+    async fn proven_covering<S: Shown>(
+        &self,
+        kind: RecordKind,
+        name: String,
+        size: u64,
+    ) -> Result<(S::Proven, Pin), ClientError> {
         let heads = &self.0.heads;
         let log = heads.log()?;
         for _ in 0..ASKED_AGAIN_MAX {
             let seen = heads.seen();
+            // One of another life than the one pinned was not kept: see `Heads::new`.
             let known_size = seen.as_ref().map_or(0, |seen| seen.size);
-            let wrote = heads.wrote();
-            let size_min = size.max(known_size).max(wrote);
+            let size_min = size.max(known_size);
             let request = pb::ProveRequest {
                 kind: kind.into(),
                 name: name.clone(),
@@ -336,9 +361,11 @@ impl Client {
                 size_min,
                 oldest: wall_time().saturating_sub(heads.age_max),
             };
-            let now = judge(seen.as_ref(), S::head(&proven), wanted)?;
+            let head = S::head(&proven);
+            let (now, time) = (judge(seen.as_ref(), head, wanted)?, head.time());
             if heads.take(seen.as_ref(), &now)? {
-                return Ok(proven);
+                heads.settle(now.size, time);
+                return Ok((proven, now));
             }
         }
         Err(ClientError::Protocol(MOVES_ON.into()))

@@ -239,7 +239,7 @@ impl Client {
         })?;
         let answer = for_each_item(answer, items.len())?;
         self.saw_log_time(answer.at);
-        self.0.heads.acknowledged(answer.size);
+        self.0.heads.acknowledged(answer.size, answer.at);
         let checkpoint = Some(response.checkpoint).filter(|text| !text.is_empty());
         let position = Position::of(response.position)?;
         Ok((

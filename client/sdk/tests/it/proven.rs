@@ -1,11 +1,12 @@
 //! What comes as verified, and every lie of a node about it. The registry is a whole one in memory.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carnet_client::{Client, ClientError, Log};
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::mail::disclose;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::Subject;
@@ -255,10 +256,6 @@ async fn a_history_is_whole_from_its_first_leaf_to_the_newest_that_is_published(
             without(2),
             "leaf 2 of the history: the newest leaf is another",
         ),
-        (
-            Vec::new(),
-            "leaf 0 of the history: the newest leaf is another",
-        ),
         (other, "leaf 0 of the history: it is of another subject"),
     ];
     for (leaves, expected) in table {
@@ -266,6 +263,92 @@ async fn a_history_is_whole_from_its_first_leaf_to_the_newest_that_is_published(
         let found = said(client.history(&code).await);
         assert_eq!(found, format!("the answer is not proven: {expected}"));
     }
+    // Pages that go on without a leaf would go on for ever.
+    tells_history(&fake, Vec::new());
+    let proven = said(client.history(&code).await);
+    let told = said(client.unverified().history(&code).await);
+    for found in [proven, told] {
+        assert!(found.contains("do not advance"), "{found}");
+    }
+}
+
+/// The newest head is held to what every head is: to what was written, to its age, and to the head seen before.
+#[tokio::test]
+async fn a_head_alone_is_judged_as_every_head_is() {
+    let (fake, mut country) = (Fake::start(&["a"]), country());
+    tells(&fake, &country);
+    let day = fake.builder(&["a"]).log(log(&country)).build();
+    let found = said(day.expect("a client").head().await);
+    assert!(found.contains("are not believed"), "{found}");
+    let client = client(&fake, &country);
+    let size = country.registry().published.expect("published").size;
+    let head = client.head().await.expect("proven").into_value();
+    assert_eq!(head.size, size);
+    let found = said(client.head_above(size).await);
+    let expected = format!("one of at least {} was", size + 1);
+    assert!(found.contains(&expected), "{found}");
+    fake.state().executed = size;
+    client.submit_one(country.register(7)).await.expect("done");
+    let found = said(client.head().await);
+    assert!(found.contains(&expected), "{found}");
+    hold(&mut country, 1, HoldKind::Theft);
+    tells(&fake, &country);
+    let head = client.head().await.expect("proven").into_value();
+    assert!(size < head.size);
+}
+
+/// One node says of a write that it made the log larger than it is: a head of later shows that it did not, and reads go on.
+#[tokio::test]
+async fn a_false_size_does_not_end_proven_reads() {
+    let (fake, mut country) = (Fake::start(&["a"]), country());
+    tells(&fake, &country);
+    let client = client(&fake, &country);
+    let code = country.code(1);
+    fake.state().executed = 1 << 40;
+    client.submit_one(country.register(7)).await.expect("done");
+    let found = said(client.robot(&code).await);
+    assert!(found.contains("one of at least"), "{found}");
+    // Of before the write: it may be that it is not in it yet.
+    hold(&mut country, 1, HoldKind::Theft);
+    tells(&fake, &country);
+    assert!(said(client.robot(&code).await).contains("one of at least"));
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = u64::try_from(since.expect("after 1970").as_millis()).expect("it fits");
+    country.clock = TimeMs(now + 3_600_000);
+    hold(&mut country, 1, HoldKind::SaleLock);
+    tells(&fake, &country);
+    assert_eq!(said(client.robot(&code).await), "believed");
+}
+
+/// What was kept of a log is verified again, and which life of it is believed says whoever pins it.
+#[tokio::test]
+async fn a_head_that_was_kept_is_of_the_log_that_is_pinned_or_not_used() {
+    let (fake, country) = (Fake::start(&["a"]), country());
+    tells(&fake, &country);
+    let code = country.code(1);
+    let first = client(&fake, &country);
+    assert_eq!(said(first.robot(&code).await), "believed");
+    let kept = first.seen().expect("seen").into_value();
+    // Its numbers are those that are signed, whatever else it says.
+    let mut changed = kept.clone();
+    changed.size += 1_000;
+    let client = builder(&fake, &country).seen(changed).build();
+    let client = client.expect("a client");
+    assert_eq!(client.seen().expect("seen").into_value(), kept);
+    assert_eq!(said(client.robot(&code).await), "believed");
+    let mut broken = kept.clone();
+    broken.text = broken
+        .text
+        .replace("carnet", "Carnet")
+        .replacen('1', "2", 1);
+    let built = builder(&fake, &country).seen(broken).build();
+    assert!(said(built).contains("not signed by the log key"));
+    // Another life is pinned than that of the head that was kept: the old server of the old one is not believed.
+    let restored = builder(&fake, &country).log(log(&country).of_life(1));
+    let restored = restored.seen(kept).build().expect("a client");
+    assert!(restored.seen().is_none());
+    let found = said(restored.robot(&code).await);
+    assert!(found.contains("asked was"), "{found}");
 }
 
 #[tokio::test]
