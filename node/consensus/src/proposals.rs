@@ -65,6 +65,13 @@ struct Queued {
     fate: Arc<Fate>,
 }
 
+impl Queued {
+    /// Whether nobody waits for it any more.
+    fn is_dead(&self) -> bool {
+        self.answer.is_closed() || self.fate.0.load(Ordering::Acquire) == TAKEN_BACK
+    }
+}
+
 /// Whether a proposal is still queued, was handed to the core, or was taken back. It leaves the first once.
 #[derive(Default)]
 struct Fate(AtomicU8);
@@ -199,9 +206,12 @@ impl Way {
         let mut queue = self.queue();
         let mut batch = Vec::new();
         let (mut bytes, mut micros) = (0_usize, 0_u64);
-        while batch.len() < BATCH_COUNT_MAX
-            && let Some(next) = queue.next()
-        {
+        while batch.len() < BATCH_COUNT_MAX {
+            // Before they are counted: whose proposals die while they wait would wait ever longer for them.
+            queue.skip(Queued::is_dead);
+            let Some(next) = queue.next() else {
+                break;
+            };
             let fits =
                 bytes + next.size <= BATCH_BYTES_MAX && micros + next.micros <= BATCH_MICROS_MAX;
             if !fits && !batch.is_empty() {
@@ -210,8 +220,8 @@ impl Way {
             let Some(taken) = queue.take() else {
                 break;
             };
-            if taken.item.answer.is_closed() || !taken.item.fate.becomes(HANDED) {
-                queue.done(&taken, None);
+            if taken.item.is_dead() || !taken.item.fate.becomes(HANDED) {
+                queue.undone(&taken);
                 continue;
             }
             bytes += next.size;
@@ -246,7 +256,7 @@ async fn hand_over(raft: Raft, faults: FirstFault, still: Still, way: Arc<Way>) 
     {
         if let Some(refusal) = still.refusal() {
             for one in batch {
-                way.queue().done(&one, None);
+                way.queue().undone(&one);
                 let _ = one.item.answer.send(Err(refusal.clone()));
             }
             continue;
@@ -275,7 +285,10 @@ async fn hand_over(raft: Raft, faults: FirstFault, still: Still, way: Arc<Way>) 
                             Some(Err(fatal)) => (Err(lost(&faults, &fatal.to_string())), None),
                             None => (Err(lost(&faults, "no answer from the core")), None),
                         };
-                        way.queue().done(&one, took);
+                        match &outcome {
+                            Ok(_) => way.queue().done(&one, took),
+                            Err(_) => way.queue().undone(&one),
+                        }
                         // Whoever proposed may have left; the proposal stands all the same.
                         let _ = one.item.answer.send(outcome);
                     }
@@ -283,7 +296,7 @@ async fn hand_over(raft: Raft, faults: FirstFault, still: Still, way: Arc<Way>) 
             }
             Err(_) => {
                 for one in batch {
-                    way.queue().done(&one, None);
+                    way.queue().undone(&one);
                     let _ = one.item.answer.send(Err(ProposeError::Stopped));
                 }
             }

@@ -143,12 +143,12 @@ impl<T> Queue<T> {
                         true => (&mut self.mail, mail, calls),
                         false => (&mut self.calls, calls, mail),
                     };
-                // saturates: after 2^64 of a cost the two are equal.
-                *had = had.saturating_add(micros);
                 if !both {
-                    // Nobody saves up by staying away.
+                    // Nobody saves up by staying away. What this one is counted for may be given back.
                     *other = (*other).max(*had);
                 }
+                // saturates: after 2^64 of a cost the two are equal.
+                *had = had.saturating_add(micros);
                 turns.pop(|_| micros)?
             }
         };
@@ -165,8 +165,48 @@ impl<T> Queue<T> {
         self.mail.waiting() > 0 && (self.calls.waiting() == 0 || mail <= calls)
     }
 
-    /// What was taken is done, and took so long, if that is known: its room is free, its holder is charged for what it took
-    /// more than was expected, and more is expected of its next.
+    /// Lets go of what is next for as long as it is dead. Nobody is counted for that.
+    pub(crate) fn skip(&mut self, dead: impl Fn(&T) -> bool) {
+        loop {
+            let next = match self.own.front() {
+                Some(own) => Some(own),
+                None if self.mail_is_next() => self.mail.peek().map(|(_, waiting)| waiting),
+                None => self.calls.peek().map(|(_, waiting)| waiting),
+            };
+            if !next.is_some_and(|waiting| dead(&waiting.item)) {
+                return;
+            }
+            if let Some(taken) = self.take() {
+                self.undone(&taken);
+            }
+        }
+    }
+
+    /// Nothing was done of what was taken: its room is free, and what it was counted for is given back.
+    pub(crate) fn undone(&mut self, taken: &Taken<T>) {
+        self.room(&taken.behalf)
+            .give_back(&taken.behalf, kib(taken.size));
+        self.refund(&taken.behalf, taken.micros);
+    }
+
+    fn refund(&mut self, behalf: &Behalf, micros: u64) {
+        let place = match behalf {
+            Behalf::Own => return,
+            Behalf::Peer(_) => {
+                self.mail.refund(behalf, micros);
+                0
+            }
+            Behalf::Caller(_) => {
+                self.calls.refund(behalf, micros);
+                1
+            }
+        };
+        // saturates: no more is given back than was counted.
+        self.had[place] = self.had[place].saturating_sub(micros);
+    }
+
+    /// What was taken is done, and took so long, if that is known: its room is free, its holder is charged or given back what it
+    /// took more or less than was expected, and as much is expected of its next.
     pub(crate) fn done(&mut self, taken: &Taken<T>, micros: Option<u64>) {
         self.room(&taken.behalf)
             .give_back(&taken.behalf, kib(taken.size));
@@ -184,6 +224,8 @@ impl<T> Queue<T> {
                 // saturates: as in `take`.
                 self.had[place] = self.had[place].saturating_add(more);
             }
+        } else {
+            self.refund(&taken.behalf, taken.micros - micros);
         }
         if self.costs.len() >= REMEMBERED_MAX && !self.costs.contains_key(&taken.behalf) {
             self.costs.clear();
@@ -316,6 +358,72 @@ mod tests {
         pushed(&mut queue, &caller("a"), KIB, 10);
         let names = taken(&mut queue, 11, |_| 256);
         assert_eq!(count_of(&names, "a"), 10, "{names:?}");
+    }
+
+    /// Whoever is dear and whose proposals die while they wait is served its part all the same: nothing was done for the dead.
+    #[test]
+    fn what_died_while_it_waited_costs_nothing() {
+        let mut queue = Queue::new(1 << 20);
+        let (dear, dead) = (caller("dear"), "dead");
+        pushed(&mut queue, &dear, KIB, 1);
+        taken(&mut queue, 1, |_| 250_000);
+        let mut served = Vec::new();
+        for _ in 0..200 {
+            pushed(&mut queue, &caller("cheap"), KIB, 20);
+            for _ in 0..20 {
+                assert!(queue.push(dear.clone(), KIB, dead.to_owned()).is_ok());
+            }
+            pushed(&mut queue, &dear, KIB, 3);
+            for _ in 0..20 {
+                queue.skip(|item| item == dead);
+                served.extend(taken(&mut queue, 1, |name| match name {
+                    "dear" => 2_560,
+                    _ => 256,
+                }));
+            }
+        }
+        // Its first took a quarter of a second, which is a thousand of the others; since then it has ten times as long as they, and a
+        // tenth as many.
+        let last = &served[3_000..];
+        let count = count_of(last, "dear");
+        assert!((80..=100).contains(&count), "{count} of {}", last.len());
+        assert_eq!(count_of(&served, dead), 0);
+        // Nor do dead requests of callers count in favour of mail.
+        let mut queue = Queue::new(1 << 20);
+        for _ in 0..100 {
+            assert!(queue.push(dear.clone(), 256 * KIB, dead.to_owned()).is_ok());
+        }
+        pushed(&mut queue, &caller("a"), KIB, 100);
+        pushed(&mut queue, &peer("44"), KIB, 100);
+        let mut names = Vec::new();
+        for _ in 0..100 {
+            queue.skip(|item| item == dead);
+            names.extend(taken(&mut queue, 1, |_| 256));
+        }
+        assert_eq!(count_of(&names, "a"), 50, "{names:?}");
+    }
+
+    /// What was expected is a reservation: whoever took less has the rest back, and what nobody did, all of it.
+    #[test]
+    fn what_was_expected_is_settled_both_ways() {
+        let mut queue = Queue::new(1 << 20);
+        pushed(&mut queue, &caller("a"), KIB, 1);
+        taken(&mut queue, 1, |_| 100_000);
+        pushed(&mut queue, &caller("a"), KIB, 100);
+        pushed(&mut queue, &caller("b"), KIB, 1_000);
+        let names = taken(&mut queue, 1_000, |_| 256);
+        // Its debt of a tenth of a second is four hundred of the other's; then both have one each.
+        let count = count_of(&names, "a");
+        assert!(count >= 90, "{count}");
+        let mut queue = Queue::new(1 << 20);
+        pushed(&mut queue, &caller("a"), 256 * KIB, 100);
+        pushed(&mut queue, &caller("b"), KIB, 100);
+        for _ in 0..50 {
+            let refused = queue.take().expect("one that is handed over and refused");
+            queue.undone(&refused);
+        }
+        let names = taken(&mut queue, 101, |_| 256);
+        assert!(count_of(&names, "a") >= 1 && count_of(&names, "b") >= 50);
     }
 
     #[test]

@@ -88,6 +88,20 @@ impl<K: Ord + Clone, T> Turns<K, T> {
         }
     }
 
+    /// A holder had so much less than it was counted for. While nothing of it waits, that is no credit: see [`Self::push`].
+    pub fn refund(&mut self, holder: &K, cost: u64) {
+        let Some(row) = self.rows.get_mut(holder) else {
+            return;
+        };
+        let had = row.had;
+        // saturates: no more is given back than was counted.
+        row.had = had.saturating_sub(cost);
+        let now = row.had;
+        if self.next.remove(&(had, holder.clone())) {
+            self.next.insert((now, holder.clone()));
+        }
+    }
+
     /// How much waits, of all.
     pub fn waiting(&self) -> usize {
         self.waiting
@@ -152,6 +166,30 @@ mod tests {
         turns.charge(&'a', 5);
         // Five that `a` had too much are served to `b`, and then one each.
         assert_eq!(served(&mut turns, 9), "bbbbbabab");
+    }
+
+    #[test]
+    fn what_it_cost_less_than_expected_is_given_back() {
+        let mut turns = Turns::default();
+        pushed(&mut turns, 'a', 100, 10);
+        pushed(&mut turns, 'b', 1, 200);
+        assert_eq!(served(&mut turns, 1), "a");
+        turns.refund(&'a', 100);
+        // Nothing was done for it: it is next again.
+        assert_eq!(served(&mut turns, 1), "a");
+        assert!(!served(&mut turns, 100).contains('a'));
+        // Of what is given back while nothing waits, nothing is left.
+        let mut turns = Turns::default();
+        pushed(&mut turns, 'a', 100, 1);
+        pushed(&mut turns, 'b', 100, 1);
+        assert_eq!(served(&mut turns, 2), "ab");
+        pushed(&mut turns, 'b', 100, 1);
+        assert_eq!(served(&mut turns, 1), "b");
+        turns.refund(&'a', 1_000);
+        pushed(&mut turns, 'a', 1, 1_000);
+        pushed(&mut turns, 'b', 1, 1_000);
+        let order = served(&mut turns, 300);
+        assert!(order.contains('b'), "{order}");
     }
 
     #[test]
