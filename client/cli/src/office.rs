@@ -422,9 +422,22 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 None => key.public(),
             };
             let enrolment = whose.enrolment(public)?;
-            let signature = hex::encode(enrolment.sign(&settings.registry()?, &key).0);
-            let mut shown =
-                json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
+            let registry = settings.registry()?;
+            if let Holder::Enterprise { id } = &enrolment.holder
+                && id.prefix() != registry
+            {
+                return Err(Failed::usage(format!(
+                    "{id} is an enterprise of {}, and the signature would be for the registry of {registry}: name that one \
+                     with --prefix or --context",
+                    id.prefix()
+                )));
+            }
+            let signature = hex::encode(enrolment.sign(&registry, &key).0);
+            let mut shown = json!({
+                "registry": registry.to_string(),
+                "key": public.to_string(),
+                "key_id": public.key_id().to_string(),
+            });
             match of {
                 None => shown["proof"] = signature.into(),
                 Some(_) => {

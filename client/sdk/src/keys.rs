@@ -81,6 +81,10 @@ pub fn parse_seed(text: &str) -> Option<[u8; 32]> {
 /// # Errors
 /// When the file cannot be read or is not 64 hexadecimal digits. The message never shows the content.
 pub fn read_seed(path: &Path) -> Result<SecretKey, KeyFileError> {
+    if ends_with(path, &["pub"]) {
+        let why = "a public key by its name: whoever reads it would have the secret key too";
+        return Err(KeyFileError::content(path, why));
+    }
     let text = Zeroizing::new(read_text(path)?);
     let seed = parse_seed(&text).map(Zeroizing::new);
     let seed =
@@ -93,10 +97,21 @@ pub fn read_seed(path: &Path) -> Result<SecretKey, KeyFileError> {
 /// # Errors
 /// When the file cannot be read or does not hold an acceptable Ed25519 key.
 pub fn read_public_key(path: &Path) -> Result<PublicKey, KeyFileError> {
+    if ends_with(path, &["key", "seed"]) {
+        let why = "a secret key by its name: as a public one it would be shown to everybody";
+        return Err(KeyFileError::content(path, why));
+    }
     let bytes = parse_seed(&read_text(path)?);
     let bytes =
         bytes.ok_or_else(|| KeyFileError::content(path, "not a key of 64 hexadecimal digits"))?;
     PublicKey::enroll(bytes).map_err(|e| KeyFileError::content(path, e))
+}
+
+/// Whether a file is named as one of these. Seeds and public keys are both 64 hexadecimal digits, so that one in the place of the
+/// other would be read without a word.
+fn ends_with(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| endings.contains(&ending))
 }
 
 /// Reads the certificates of a PEM file, in order.
@@ -134,4 +149,23 @@ fn read_text(path: &Path) -> Result<String, KeyFileError> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_read_in_the_place_of_the_other_half() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = SecretKey::from_seed(&[7; 32]);
+        let secret = folder.path().join("x.actor.key");
+        let public = folder.path().join("x.actor.pub");
+        fs::write(&secret, &*seed_text(&[7; 32])).expect("written");
+        fs::write(&public, format!("{}\n", key.public())).expect("written");
+        assert_eq!(read_seed(&secret).expect("a key").public(), key.public());
+        assert_eq!(read_public_key(&public).expect("a key"), key.public());
+        assert!(read_seed(&public).is_err());
+        assert!(read_public_key(&secret).is_err());
+    }
 }
