@@ -517,11 +517,15 @@ impl Tries {
     }
 
     fn unknown(&self, failure: &Failure) -> ClientError {
-        // What a node said that was up tells more than that another gave no answer.
-        let told = self.told.as_ref().map(ToString::to_string);
+        // What a node said that was up tells more than that another gave no answer, or does not lead.
+        let last = match (failure, &self.told) {
+            (Failure::TimedOut | Failure::Connect(_), Some(told))
+            | (Failure::Api(ApiError::NotLeader { .. }), Some(told)) => told.to_string(),
+            _ => failure.to_string(),
+        };
         ClientError::UnknownOutcome {
             attempts: self.attempts,
-            last: told.unwrap_or_else(|| failure.to_string()),
+            last,
         }
     }
 
