@@ -1,22 +1,21 @@
 //! Log time by the roots: on after a long outage, or back after clocks that ran ahead. Drafted in a file, signed by the
 //! roots one after the other, and submitted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use carnet_client::wall_time;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::record::peer::{Signed, Statement, TimeChange};
+use carnet_domain::record::peer::{Statement, TimeChange};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::context::Settings;
+use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
 use crate::health::{self, Asked};
 use crate::output::{say, table};
 use crate::parse::When;
 use crate::submit::merge;
-use crate::trust::{Roots, read_statement, signatures, submit, write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -29,24 +28,8 @@ pub(crate) enum Time {
     ///
     /// Shows what would be drafted and every clock it is compared with; writes the draft with --yes.
     Repair(Draft),
-    /// Adds signatures of root keys to a draft.
-    Sign {
-        /// The draft; it is replaced.
-        file: PathBuf,
-        /// A root seed; default is every one in root/ of --pki.
-        #[arg(long = "root", value_name = "FILE")]
-        roots: Vec<PathBuf>,
-    },
-    /// Shows a draft and who signed it.
-    Show {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Puts a draft with enough signatures into the log.
-    Submit {
-        /// The file.
-        file: PathBuf,
-    },
+    #[command(flatten)]
+    Drafted(Drafted),
 }
 
 #[derive(Debug, Args)]
@@ -78,22 +61,14 @@ pub(crate) async fn run(verb: Time, settings: &Settings) -> Result<Outcome, Fail
         Time::Repair(draft) => {
             drafted(draft, settings, |change| Statement::RepairTime { change }).await
         }
-        Time::Sign { file, roots } => {
-            let (mut signed, statement) = read_draft(&file)?;
-            Roots::of(&roots, settings)?.add_to(&mut signed);
-            write(&file, &signed.to_bytes())?;
-            Ok(shown(&statement, &signed, &file).into())
-        }
-        Time::Show { file } => {
-            let (signed, statement) = read_draft(&file)?;
-            Ok(shown(&statement, &signed, &file).into())
-        }
-        Time::Submit { file } => {
-            let (signed, statement) = read_draft(&file)?;
-            submit(settings, &statement, &signed, change_of(&statement)).await
-        }
+        Time::Drafted(verb) => TIME.run(verb, settings).await,
     }
 }
+
+const TIME: Of = Of {
+    what: "a statement about time",
+    says,
+};
 
 async fn drafted(
     draft: Draft,
@@ -132,12 +107,7 @@ async fn drafted(
         return Ok(merge(shown, next).into());
     }
     say(table(&shown));
-    let signed = Signed {
-        bytes: Blob(statement.to_bytes()),
-        signatures: Vec::new(),
-    };
-    write(&draft.file, &signed.to_bytes())?;
-    Ok(self::shown(&statement, &signed, &draft.file).into())
+    TIME.draft(&statement, &draft.file)
 }
 
 /// What the next statement about time must say, by the node that has applied most.
@@ -276,39 +246,17 @@ fn preview(
     })
 }
 
-fn read_draft(path: &Path) -> Result<(Signed, Statement), Failed> {
-    let (signed, statement) = read_statement(path)?;
-    match statement {
-        statement @ (Statement::AdvanceTime { .. } | Statement::RepairTime { .. }) => {
-            Ok((signed, statement))
-        }
-        other => Err(Failed::usage(format!(
-            "{}: not a statement about time, but {}",
-            path.display(),
-            other.name()
-        ))),
-    }
-}
-
-fn change_of(statement: &Statement) -> Value {
-    match statement {
-        Statement::AdvanceTime { change } | Statement::RepairTime { change } => json!({
-            "cluster": hex::encode(change.cluster),
-            "number": change.number.to_string(),
-            "from": view::time(change.from),
-            "to": view::time(change.to),
-        }),
-        _ => Value::Null,
-    }
-}
-
-fn shown(statement: &Statement, signed: &Signed, file: &Path) -> Value {
-    let more = json!({
+fn says(statement: &Statement) -> Option<Value> {
+    let (Statement::AdvanceTime { change } | Statement::RepairTime { change }) = statement else {
+        return None;
+    };
+    Some(json!({
+        "cluster": hex::encode(change.cluster),
+        "number": change.number.to_string(),
+        "from": view::time(change.from),
+        "to": view::time(change.to),
         "statement": crate::parse::hyphened(statement.name()),
-        "signatures": signatures(signed),
-        "file": file.display().to_string(),
-    });
-    merge(change_of(statement), more)
+    }))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod border;
 mod cluster;
 mod context;
 mod demo;
+mod draft;
 mod exit;
 mod health;
 mod import;

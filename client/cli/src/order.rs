@@ -1,47 +1,30 @@
 //! An order of the roots about keys of offices: where a lost key leaves too few admins for two words. Drafted in a file,
 //! signed by the roots one after the other, and submitted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use carnet_client::keys;
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::record::offices::Change;
-use carnet_domain::record::peer::{OfficeOrder, Signed, Statement};
+use carnet_domain::record::peer::{OfficeOrder, Statement};
 use carnet_domain::record::{Enrolment, Holder};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::Settings;
+use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
 use crate::parse;
-use crate::trust::{Roots, read_statement, signatures, submit, write};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
     /// Drafts an order that enrols and retires keys of offices; what it leaves must run the registry: two admins of
     /// different persons, and of the other roles one, where there was one.
     Draft(Draft),
-    /// Adds signatures of root keys to a draft.
-    Sign {
-        /// The draft; it is replaced.
-        file: PathBuf,
-        /// A root seed; default is every one in root/ of --pki.
-        #[arg(long = "root", value_name = "FILE")]
-        roots: Vec<PathBuf>,
-    },
-    /// Shows a draft and who signed it.
-    Show {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Puts a draft with enough signatures into the log.
-    Submit {
-        /// The file.
-        file: PathBuf,
-    },
+    #[command(flatten)]
+    Drafted(Drafted),
 }
 
 #[derive(Debug, Args)]
@@ -79,33 +62,9 @@ pub(crate) async fn run(verb: Order, settings: &Settings) -> Result<Outcome, Fai
                 changes,
                 reason: draft.reason,
             };
-            let signed = Signed {
-                bytes: Blob(
-                    Statement::Offices {
-                        order: order.clone(),
-                    }
-                    .to_bytes(),
-                ),
-                signatures: Vec::new(),
-            };
-            write(&draft.file, &signed.to_bytes())?;
-            Ok(shown(&order, &signed).into())
+            ORDER.draft(&Statement::Offices { order }, &draft.file)
         }
-        Order::Sign { file, roots } => {
-            let (mut signed, order) = read_draft(&file)?;
-            Roots::of(&roots, settings)?.add_to(&mut signed);
-            write(&file, &signed.to_bytes())?;
-            Ok(shown(&order, &signed).into())
-        }
-        Order::Show { file } => {
-            let (signed, order) = read_draft(&file)?;
-            Ok(shown(&order, &signed).into())
-        }
-        Order::Submit { file } => {
-            let (signed, order) = read_draft(&file)?;
-            let value = shown(&order, &signed);
-            submit(settings, &Statement::Offices { order }, &signed, value).await
-        }
+        Order::Drafted(verb) => ORDER.run(verb, settings).await,
     }
 }
 
@@ -133,19 +92,15 @@ fn added(text: &str, registry: &Prefix) -> Result<Change, Failed> {
     Ok(Change::Add { enrolment, proof })
 }
 
-fn read_draft(path: &Path) -> Result<(Signed, OfficeOrder), Failed> {
-    let (signed, statement) = read_statement(path)?;
-    match statement {
-        Statement::Offices { order } => Ok((signed, order)),
-        other => Err(Failed::usage(format!(
-            "{}: not an order about offices, but {}",
-            path.display(),
-            other.name()
-        ))),
-    }
-}
+const ORDER: Of = Of {
+    what: "an order about offices",
+    says,
+};
 
-fn shown(order: &OfficeOrder, signed: &Signed) -> Value {
+fn says(statement: &Statement) -> Option<Value> {
+    let Statement::Offices { order } = statement else {
+        return None;
+    };
     let change = |change: &Change| match change {
         Change::Add { enrolment, .. } => json!({
             "enrol": enrolment.public.to_string(),
@@ -155,13 +110,12 @@ fn shown(order: &OfficeOrder, signed: &Signed) -> Value {
         }),
         Change::Retire { public, .. } => json!({ "retire": public.to_string() }),
     };
-    json!({
+    Some(json!({
         "cluster": hex::encode(order.cluster),
         "number": order.number.to_string(),
         "changes": order.changes.iter().map(change).collect::<Vec<_>>(),
         "reason": order.reason,
-        "signatures": signatures(signed),
-    })
+    }))
 }
 
 /// A public key: 64 hexadecimal digits or a `.pub` file.

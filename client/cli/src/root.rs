@@ -1,22 +1,22 @@
 //! The roots of the own registry, replaced: drafted in a file, signed by a threshold of those before and of those after, and
 //! submitted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::record::peer::{RootsChange, Signed, Statement};
+use carnet_domain::record::peer::{RootsChange, Statement};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::Settings;
+use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
 use crate::order::KeyText;
-use crate::trust::{Roots, read_statement, signatures, submit, write};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Root {
-    /// Replaces the roots, all or some: one was lost or stolen, or is old. A threshold of those before and of those after signs.
+    /// Replaces the roots, all or some: one was lost or stolen, or is old. A threshold of those before and of those after
+    /// signs; whoever pinned the old ones follows with the next bundle, which both sign (`bundle export --former-root`).
     #[command(subcommand)]
     Rotate(Rotate),
 }
@@ -25,25 +25,8 @@ pub(crate) enum Root {
 pub(crate) enum Rotate {
     /// Drafts the statement.
     Draft(Draft),
-    /// Adds signatures of root keys to a draft: of the old ones, and of the new ones.
-    Sign {
-        /// The draft; it is replaced.
-        file: PathBuf,
-        /// A root seed; default is every one in root/ of --pki.
-        #[arg(long = "root", value_name = "FILE")]
-        roots: Vec<PathBuf>,
-    },
-    /// Shows a draft and who signed it.
-    Show {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Puts a draft with enough signatures into the log. Whoever pinned the old roots follows with the next bundle, which both
-    /// sign.
-    Submit {
-        /// The file.
-        file: PathBuf,
-    },
+    #[command(flatten)]
+    Drafted(Drafted),
 }
 
 #[derive(Debug, Args)]
@@ -83,54 +66,27 @@ pub(crate) async fn run(verb: Root, settings: &Settings) -> Result<Outcome, Fail
                 threshold: draft.threshold,
                 reason: draft.reason,
             };
-            let statement = Statement::Roots {
-                change: change.clone(),
-            };
-            let signed = Signed {
-                bytes: Blob(statement.to_bytes()),
-                signatures: Vec::new(),
-            };
-            write(&draft.file, &signed.to_bytes())?;
-            Ok(shown(&change, &signed).into())
+            ROOTS.draft(&Statement::Roots { change }, &draft.file)
         }
-        Rotate::Sign { file, roots } => {
-            let (mut signed, change) = read_draft(&file)?;
-            Roots::of(&roots, settings)?.add_to(&mut signed);
-            write(&file, &signed.to_bytes())?;
-            Ok(shown(&change, &signed).into())
-        }
-        Rotate::Show { file } => {
-            let (signed, change) = read_draft(&file)?;
-            Ok(shown(&change, &signed).into())
-        }
-        Rotate::Submit { file } => {
-            let (signed, change) = read_draft(&file)?;
-            let value = shown(&change, &signed);
-            submit(settings, &Statement::Roots { change }, &signed, value).await
-        }
+        Rotate::Drafted(verb) => ROOTS.run(verb, settings).await,
     }
 }
 
-fn read_draft(path: &Path) -> Result<(Signed, RootsChange), Failed> {
-    let (signed, statement) = read_statement(path)?;
-    match statement {
-        Statement::Roots { change } => Ok((signed, change)),
-        other => Err(Failed::usage(format!(
-            "{}: not a replacement of the roots, but {}",
-            path.display(),
-            other.name()
-        ))),
-    }
-}
+const ROOTS: Of = Of {
+    what: "a replacement of the roots",
+    says,
+};
 
-fn shown(change: &RootsChange, signed: &Signed) -> Value {
+fn says(statement: &Statement) -> Option<Value> {
+    let Statement::Roots { change } = statement else {
+        return None;
+    };
     let roots = change.roots.iter().map(ToString::to_string);
-    json!({
+    Some(json!({
         "cluster": hex::encode(change.cluster),
         "number": change.number.to_string(),
         "roots": roots.collect::<Vec<_>>(),
         "threshold": change.threshold.to_string(),
         "reason": change.reason,
-        "signatures": signatures(signed),
-    })
+    }))
 }

@@ -287,6 +287,26 @@ fn an_end_is_told_on_by_the_issuer_alone() {
     assert!(a.ledger.mailbox(&c.prefix, 0).len() > ours);
 }
 
+/// An end that is proven here changes nothing when it is told once more: it is neither judged nor claimed again.
+#[test]
+fn an_end_that_is_told_again_is_nothing() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    a.must("customs", admit(2));
+    a.deliver(&mut b);
+    a.must("recycler", declare_end(code));
+    a.must("registrar", confirm_end(code));
+    let slots = last_said(&a, &b.prefix);
+    a.deliver(&mut b);
+    assert_eq!(robot(&b, &code).state, State::Scrapped);
+    say(&mut a, Kind::LifeCycle, &code, slots, &b.prefix);
+    let (size, batch) = (b.registry().tree.size(), lies(&mut a, &b));
+    b.apply(Body::Foreign { batch });
+    assert_eq!(kinds_since(&b, size), []);
+}
+
 /// An end that its sender only heard is no claim of its own.
 #[test]
 fn an_end_that_was_heard_is_no_claim() {

@@ -351,10 +351,9 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             ledger,
             cx,
             command,
-            Accreditation {
-                code,
+            (code, maker),
+            &Terms {
                 name,
-                maker,
                 roles,
                 from: *valid_from,
                 to: *valid_to,
@@ -371,7 +370,7 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             valid_to,
             ..
         } => {
-            let amended = Amended {
+            let amended = Terms {
                 name,
                 roles,
                 from: *valid_from,
@@ -516,57 +515,73 @@ pub(crate) fn has_twins<T: Ord>(list: &[T]) -> bool {
     !list.iter().all(|one| seen.insert(one))
 }
 
-struct Accreditation<'a> {
-    code: &'a EnterpriseCode,
+/// What an accreditation says of an enterprise, when it is given and when it is stated anew.
+struct Terms<'a> {
     name: &'a str,
-    maker: &'a Maker,
     roles: &'a [Role],
     from: TimeMs,
     to: TimeMs,
+}
+
+impl Terms<'_> {
+    /// Refuses terms that nothing can be.
+    fn well_formed<F>(&self) -> Result<(), Stop<F>> {
+        if has_twins(self.roles) {
+            return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
+        }
+        if self.name.trim().is_empty() {
+            return no(Reason::Malformed, Detail::NoName {});
+        }
+        // It ends before the last instant that is named.
+        if self.to <= self.from {
+            let what = Ranged::Accreditation;
+            return no(Reason::RangeInverted, Detail::Inverted { what });
+        }
+        Ok(())
+    }
+
+    /// Refuses roles that no enterprise has.
+    fn of_enterprises<F>(&self) -> Result<(), Stop<F>> {
+        if self.roles.iter().any(|role| !role.is_enterprise()) || self.roles.is_empty() {
+            return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
+        }
+        Ok(())
+    }
 }
 
 fn accredit<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     command: &Command,
-    a: Accreditation<'_>,
+    (code, maker): (&EnterpriseCode, &Maker),
+    terms: &Terms<'_>,
 ) -> Decided<L::Fault> {
-    if has_twins(a.roles) {
-        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
-    }
-    named::<L::Fault>(a.name)?;
-    // It ends before the last instant that is named.
-    if a.to <= a.from {
-        let what = Ranged::Accreditation;
-        return no(Reason::RangeInverted, Detail::Inverted { what });
-    }
+    terms.well_formed::<L::Fault>()?;
     cx.allow(Deed::AccreditEnterprise, None)?;
-    let id = EnterpriseId::new(cx.me(), *a.code).or_else(|_| {
+    let id = EnterpriseId::new(cx.me(), *code).or_else(|_| {
         no(
             Reason::PrefixNotOurs,
-            Detail::EnterpriseCode { code: *a.code },
+            Detail::EnterpriseCode { code: *code },
         )
     })?;
     if ledger.enterprise(&id).or_fault()?.is_some() {
         return no(Reason::EnterpriseExists, Detail::Enterprise { id });
     }
-    if let Some(other) = ledger.enterprise_of(a.maker).or_fault()? {
+    if let Some(other) = ledger.enterprise_of(maker).or_fault()? {
         // One that was struck off comes back under a new code, if it does.
         let known = ledger.enterprise(&other).or_fault()?;
         if known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff) {
             return no(Reason::EnterpriseExists, Detail::MakerOf { id: other });
         }
     }
-    if a.roles.iter().any(|role| !role.is_enterprise()) || a.roles.is_empty() {
-        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
-    }
+    terms.of_enterprises::<L::Fault>()?;
     let enterprise = Enterprise {
         id,
-        name: a.name.to_owned(),
-        maker: a.maker.clone(),
-        roles: a.roles.to_vec(),
-        valid_from: a.from,
-        valid_to: a.to,
+        name: terms.name.to_owned(),
+        maker: maker.clone(),
+        roles: terms.roles.to_vec(),
+        valid_from: terms.from,
+        valid_to: terms.to,
         status: EnterpriseStatus::Active,
         successor: None,
         engaged: false,
@@ -600,14 +615,6 @@ fn set_enterprise_status<L: Ledger>(
     ])
 }
 
-/// What an accreditation says from now on.
-struct Amended<'a> {
-    name: &'a str,
-    roles: &'a [Role],
-    from: TimeMs,
-    to: TimeMs,
-}
-
 /// States an accreditation anew. Keys in a role that it has no more act no more, but for what they must; see
 /// [`crate::rules::parties::standing_in`].
 fn amend_enterprise<L: Ledger>(
@@ -615,21 +622,12 @@ fn amend_enterprise<L: Ledger>(
     cx: &Context<'_>,
     command: &Command,
     id: &EnterpriseId,
-    amended: &Amended<'_>,
+    amended: &Terms<'_>,
 ) -> Decided<L::Fault> {
-    if has_twins(amended.roles) {
-        return no(Reason::Malformed, Detail::Twice { what: Listed::Role });
-    }
-    named::<L::Fault>(amended.name)?;
-    if amended.to <= amended.from {
-        let what = Ranged::Accreditation;
-        return no(Reason::RangeInverted, Detail::Inverted { what });
-    }
+    amended.well_formed::<L::Fault>()?;
     cx.allow(Deed::AmendEnterprise, None)?;
     let enterprise = not_struck_off(ledger, id)?;
-    if amended.roles.iter().any(|role| !role.is_enterprise()) || amended.roles.is_empty() {
-        return no(Reason::EnterpriseLacksRole, Detail::RolesOfEnterprises {});
-    }
+    amended.of_enterprises::<L::Fault>()?;
     let after = Enterprise {
         name: amended.name.to_owned(),
         roles: amended.roles.to_vec(),
@@ -639,14 +637,6 @@ fn amend_enterprise<L: Ledger>(
     };
     let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
     Ok(vec![event.effect(Effect::TellAll)])
-}
-
-/// Refuses an enterprise without a name.
-fn named<F>(name: &str) -> Result<(), Stop<F>> {
-    if name.trim().is_empty() {
-        return no(Reason::Malformed, Detail::NoName {});
-    }
-    Ok(())
 }
 
 /// What its makers' robots are asked for their maker's life: in these roles.

@@ -1,0 +1,90 @@
+//! A statement of the roots in a file, from its draft on: signed by the roots one after the other, shown, and submitted.
+
+use std::path::{Path, PathBuf};
+
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::record::peer::{Signed, Statement};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::context::Settings;
+use crate::exit::Failed;
+use crate::submit::merge;
+use crate::trust::{Roots, read_statement, signatures, submit, write};
+
+/// What is done with a draft.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Drafted {
+    /// Adds signatures of root keys to a draft.
+    Sign {
+        /// The draft; it is replaced.
+        file: PathBuf,
+        /// A root seed; default is every one in root/ of --pki.
+        #[arg(long = "root", value_name = "FILE")]
+        roots: Vec<PathBuf>,
+    },
+    /// Shows a draft and who signed it.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Puts a draft with enough signatures into the log.
+    Submit {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Statements of one kind.
+pub(crate) struct Of {
+    /// "an order about offices".
+    pub(crate) what: &'static str,
+    /// What a statement says; `None` for one of another kind.
+    pub(crate) says: fn(&Statement) -> Option<Value>,
+}
+
+impl Of {
+    /// Writes a draft that nobody has signed yet.
+    pub(crate) fn draft(&self, statement: &Statement, file: &Path) -> Result<Outcome, Failed> {
+        let signed = Signed {
+            bytes: Blob(statement.to_bytes()),
+            signatures: Vec::new(),
+        };
+        write(file, &signed.to_bytes())?;
+        let said = self.said(statement, file)?;
+        Ok(shown(said, &signed, file).into())
+    }
+
+    /// Signs, shows or submits a draft.
+    pub(crate) async fn run(&self, verb: Drafted, settings: &Settings) -> Result<Outcome, Failed> {
+        let (Drafted::Sign { file, .. } | Drafted::Show { file } | Drafted::Submit { file }) =
+            &verb;
+        let (mut signed, statement) = read_statement(file)?;
+        let said = self.said(&statement, file)?;
+        match &verb {
+            Drafted::Sign { file, roots } => {
+                Roots::of(roots, settings)?.add_to(&mut signed);
+                write(file, &signed.to_bytes())?;
+            }
+            Drafted::Show { .. } => {}
+            Drafted::Submit { .. } => return submit(settings, &statement, &signed, said).await,
+        }
+        Ok(shown(said, &signed, file).into())
+    }
+
+    fn said(&self, statement: &Statement, file: &Path) -> Result<Value, Failed> {
+        (self.says)(statement).ok_or_else(|| {
+            let (file, what) = (file.display(), self.what);
+            Failed::usage(format!("{file}: not {what}, but {}", statement.name()))
+        })
+    }
+}
+
+fn shown(said: Value, signed: &Signed, file: &Path) -> Value {
+    let more = json!({
+        "signatures": signatures(signed),
+        "file": file.display().to_string(),
+    });
+    merge(said, more)
+}
