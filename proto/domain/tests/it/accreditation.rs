@@ -73,6 +73,27 @@ fn stocked(maker_until: TimeMs) -> Country {
 }
 
 #[test]
+fn who_makes_nothing_has_no_models() {
+    let mut x = Country::with_market("86");
+    accredit(&mut x, "0005", &[Role::Dealer]);
+    let of_a_dealer = x.approval("0005", "000009");
+    check(&mut x, "registrar", of_a_dealer, "EnterpriseLacksRole: …");
+}
+
+/// Neither at first nor anew.
+#[test]
+fn no_enterprise_is_without_a_name() {
+    let mut x = Country::with_market("86");
+    let mut first = x.accreditation("0006");
+    if let Command::AccreditEnterprise { name, .. } = &mut first {
+        *name = " ".into();
+    }
+    check(&mut x, "registrar", first, "Malformed: …");
+    let anew = amended(&x, "0001", |it| it.name = String::new());
+    check(&mut x, "registrar", anew, "Malformed: …");
+}
+
+#[test]
 fn an_accreditation_is_renewed_before_and_after_its_end() {
     let mut x = stocked(after(10));
     x.advance(DurationMs::from_days(11));
