@@ -1,9 +1,10 @@
-//! Catches a panic in a pure computation, or while a disk is read at the start, and lets the process's panic hook tell it
-//! from every other.
+//! Catches a panic in a pure computation, while a disk is read at the start, or in a write after which the log takes no more,
+//! and lets the process's panic hook tell it from every other.
 //!
 //! Everywhere else a panic stops the process before this replica diverges. Inside the guard nothing is written and no
 //! lock is held, so dropping what was computed is enough. At a start nothing was promised yet, and a library that panics at
-//! damaged bytes says the same as one that returns an error: they are not what was written. Memory that ran out and a stack that overflowed end the
+//! damaged bytes says the same as one that returns an error: they are not what was written. A write of the log that panics is a
+//! write that failed. Memory that ran out and a stack that overflowed end the
 //! process all the same: neither is a panic.
 
 use std::any::Any;
@@ -40,7 +41,8 @@ impl Drop for Guard {
 
 /// What `job` computes, or what its panic said.
 ///
-/// `job` must leave nothing half-changed behind that outlives it: it reads, and changes only what it returns.
+/// `job` must leave nothing half-changed behind that is used after it: it reads, and changes only what it returns or what
+/// nobody writes to again.
 pub(crate) fn run<T>(job: impl FnOnce() -> T) -> Result<T, String> {
     let guard = Guard::set();
     let outcome = catch_unwind(AssertUnwindSafe(job));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -65,7 +66,7 @@ impl Default for DiskLogOptions {
 /// A Raft log in a directory of its own: `wal/` (raft-log's segments), `sentinel`, and `starts` (the last process of each
 /// other store). [`DiskLog::create`] makes it once.
 pub struct DiskLog {
-    engine: RwLock<Engine<Kinds>>,
+    engine: RwLock<Held>,
     shared: Arc<Shared>,
     starts: Starts,
     /// Appends since the log was opened, if most of them are reported too early.
@@ -73,6 +74,32 @@ pub struct DiskLog {
     early: Option<std::sync::atomic::AtomicU64>,
     /// Dropped with the log; ends the thread that syncs the sentinel.
     _until_dropped: SyncSender<()>,
+}
+
+/// The engine, until the log is dropped. One whose writer failed is left as it is: to close it asks that writer again.
+struct Held(Option<Engine<Kinds>>);
+
+impl Deref for Held {
+    type Target = Engine<Kinds>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("taken by the drop alone")
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect("taken by the drop alone")
+    }
+}
+
+impl Drop for DiskLog {
+    fn drop(&mut self) {
+        if self.shared.lock().poisoned.is_some() {
+            let engine = self.engine.get_mut();
+            std::mem::forget(engine.unwrap_or_else(PoisonError::into_inner).0.take());
+        }
+    }
 }
 
 /// What the flush thread and the callers share.
@@ -248,7 +275,7 @@ impl DiskLog {
             .spawn(move || sync_while_open(&syncing, &dropped))
             .map_err(|source| fault("start sentinel thread", directory, source))?;
         Ok(DiskLog {
-            engine: RwLock::new(engine),
+            engine: RwLock::new(Held(Some(engine))),
             shared,
             starts,
             #[cfg(feature = "planted")]
@@ -276,7 +303,7 @@ impl DiskLog {
             guarded.refuse_if_poisoned()?;
             guarded.epoch
         };
-        act(&mut engine).map_err(|cause| self.shared.poison("write to the raft log", &cause))?;
+        self.attempt(&mut engine, "write to the raft log", act)?;
         let shared = Arc::clone(&self.shared);
         let done = Done(Box::new(move |result| {
             let outcome = match result {
@@ -289,9 +316,32 @@ impl DiskLog {
             };
             synced(outcome);
         }));
-        engine
-            .flush(report == Report::Synced, Some(done))
-            .map_err(|cause| self.shared.poison("flush of the raft log", &cause))
+        let sync = report == Report::Synced;
+        self.attempt(&mut engine, "flush of the raft log", |engine| {
+            engine.flush(sync, Some(done))
+        })
+    }
+
+    /// Does something with the engine, and takes no more writes once it failed.
+    ///
+    /// When the writer of raft-log is gone (after a write that failed a moment ago, or a segment that could not be made), all
+    /// that it says is that it is, and it may panic of its own count of bytes: what it went of is asked from it.
+    fn attempt(
+        &self,
+        engine: &mut Engine<Kinds>,
+        what: &'static str,
+        act: impl FnOnce(&mut Engine<Kinds>) -> io::Result<()>,
+    ) -> Result<(), StorageFault> {
+        let outcome =
+            guard::run(|| act(engine)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        outcome.map_err(|cause| {
+            // An error of the disk has a kind; what raft-log says of itself has none.
+            let first = match cause.kind() {
+                io::ErrorKind::Other => engine.wait_worker_idle().err(),
+                _ => None,
+            };
+            self.shared.poison(what, first.as_ref().unwrap_or(&cause))
+        })
     }
 
     fn read_unguarded(
@@ -376,10 +426,17 @@ impl RaftLog for DiskLog {
         if Some(committed) <= state.committed || state.last < Some(committed) {
             return Ok(());
         }
-        engine
-            .commit(DiskPosition(committed))
-            .and_then(|_| engine.flush(false, None))
-            .map_err(|cause| self.shared.poison("note of the commit", &cause))
+        // Nobody waits for it; that it failed is known to the next write.
+        let shared = Arc::clone(&self.shared);
+        let failed = Done(Box::new(move |result| {
+            if let Err(cause) = result {
+                shared.poison("note of the commit", &cause);
+            }
+        }));
+        self.attempt(&mut engine, "note of the commit", |engine| {
+            engine.commit(DiskPosition(committed))?;
+            engine.flush(false, Some(failed))
+        })
     }
 
     fn append(&self, records: Vec<LogRecord>, synced: Synced) -> Result<(), StorageFault> {

@@ -394,3 +394,66 @@ fn a_synced_vote_that_is_gone_is_missed() {
         Ok(_) => panic!("it would vote twice in term 3"),
     }
 }
+
+const LIMITED: &str = "CARNET_LOG_UNDER_A_FILE_LIMIT";
+
+/// Nobody waits for the note of a commit, so its failure is heard of at the next write: that one names the disk's own words.
+/// The limit on the size of a file, which stands for a full disk, holds for a process, so the log is written in one of its own.
+#[test]
+fn a_write_after_one_that_nobody_waited_for_says_why_that_one_failed() {
+    if let Some(directory) = std::env::var_os(LIMITED) {
+        return until_a_file_is_too_large(Path::new(&directory));
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let this = "log::tests::a_write_after_one_that_nobody_waited_for_says_why_that_one_failed";
+    let out = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", this, "--nocapture"])
+        .env(LIMITED, directory.path())
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    let told: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("told: "))
+        .collect();
+    assert_eq!(told.len(), 2, "a note, and a write after it: {said}");
+    for line in told {
+        assert!(line.contains("File too large"), "{line}");
+    }
+}
+
+fn until_a_file_is_too_large(directory: &Path) {
+    let limits = fs::read_to_string("/proc/self/limits").expect("limits");
+    let size = limits
+        .lines()
+        .find(|line| line.starts_with("Max file size"));
+    let limit: u64 = size
+        .and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
+        .expect("a limit in bytes");
+    DiskLog::create(directory, STORE).expect("made");
+    let one_segment = DiskLogOptions {
+        segment_bytes_max: 64 * 1024 * 1024,
+        ..SMALL
+    };
+    let log = DiskLog::open(directory, STORE, one_segment).expect("opens");
+    let mut last = 0;
+    while log.size() < limit - 32 * 1024 {
+        let records = (last + 1..=last + 50).map(|index| record(1, index));
+        synced(|done| log.append(records.collect(), done)).expect("there is room");
+        last += 50;
+    }
+    let cause = |fault: StorageFault| match fault {
+        StorageFault::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    let noted = (1..=last).find_map(|index| log.save_committed(position(1, index)).err());
+    eprintln!(
+        "told: {}",
+        cause(noted.expect("the notes outgrow the file"))
+    );
+    let later = synced(|done| log.append(vec![record(1, last + 1)], done));
+    eprintln!("told: {}", cause(later.expect_err("the log takes no more")));
+}
