@@ -1,6 +1,6 @@
 //! The state of a cluster as its nodes tell it, and whether it takes writes.
 
-use carnet_client::admin::{Admin, GetStatusResponse};
+use carnet_client::admin::{Admin, GetStatusResponse, MemberProgress};
 use carnet_client::wall_time;
 use carnet_domain::bytes::time::TimeMs;
 use serde_json::{Value, json};
@@ -192,6 +192,9 @@ impl Health {
                 let seconds = silence_ms / 1_000;
                 let text = format!("node {node} has not answered the leader for {seconds} s");
                 self.warn("NODE_SILENT", text);
+            } else if is_silent(member) {
+                let text = format!("node {node} has not answered the leader of term {term} at all");
+                self.warn("NODE_SILENT", text);
             } else if !member.heard {
                 let text = format!("node {node} has acknowledged nothing in term {term}");
                 self.warn("NODE_BEHIND", text);
@@ -209,7 +212,7 @@ impl Health {
             .progress
             .iter()
             .filter(|member| leader.voters.contains(&member.node))
-            .filter(|member| member.silence_ms.is_some_and(|ms| ms > SILENT_MS))
+            .filter(|member| is_silent(member))
             .map(|member| member.node.to_string())
             .collect();
         let quorum = voters / 2 + 1;
@@ -324,6 +327,15 @@ impl Health {
     }
 }
 
+/// Whether a member answers its leader no longer, or never has: one that was away when this leader was elected has no last
+/// answer to count from.
+fn is_silent(member: &MemberProgress) -> bool {
+    match member.silence_ms {
+        Some(ms) => ms > SILENT_MS,
+        None => !member.heard,
+    }
+}
+
 /// How far log time is ahead of what a quorum of the voters' clocks reads; `None` if it is not, or no quorum agrees.
 fn ahead_ms(status: &GetStatusResponse) -> Option<u64> {
     if !matches!(status.clock_verdict.as_str(), "agreed" | "off") {
@@ -367,7 +379,7 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_client::admin::{MemberProgress, PeerStatus, StandsStill};
+    use carnet_client::admin::{PeerStatus, StandsStill};
 
     fn node(node: u64, role: &str) -> GetStatusResponse {
         let progress = |node| MemberProgress {
@@ -488,6 +500,12 @@ mod tests {
         let one = three(|leader| silent(leader, 3));
         check(&one, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
         assert_eq!(shown(&one, false).value["why"][0]["stops_writes"], false);
+        // The machine of the last leader is gone: the one elected since never heard it.
+        let never = three(|leader| {
+            leader.progress[1].heard = false;
+            leader.progress[1].silence_ms = None;
+        });
+        check(&never, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
         // A learner is nobody's quorum, and of five voters one may be lost.
         let learner = three(|leader| {
             leader.voters = vec![1, 2];

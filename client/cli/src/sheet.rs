@@ -3,7 +3,7 @@
 //!
 //! What this room promises: every row of the file comes out once, with the line it begins in, its bytes as they stand
 //! in the file, and either its cells or what is wrong with it. Where rows end is never guessed: a file whose quotes do
-//! not pair is refused as a whole. It does not know what the cells mean, beyond the names of their columns.
+//! not pair is refused as a whole; a line whose own quotes pair is one row, well written or not. It does not know what the cells mean, beyond the names of their columns.
 
 mod csv;
 mod encoding;

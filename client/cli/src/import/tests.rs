@@ -111,11 +111,38 @@ fn a_quote_that_is_never_closed_swallows_no_row() {
         file("x.csv", chance, &[]),
         "line 2: a quote is opened and never closed",
     );
-    let text_behind = b"code,manufactured,site\n86000110000200000000000000001,2026-05-01,\"W\"x\n";
+    let text_behind =
+        b"code,manufactured,site\n86000110000200000000000000001,2026-05-01,\"W\nu\"x\n";
     check_unreadable(
         file("x.csv", text_behind, &[]),
         "line 2: text follows the quote",
     );
+}
+
+/// As programs write it that put quotes around whatever a cell holds.
+#[test]
+fn a_row_whose_own_quotes_pair_is_one_bad_row() {
+    let naive =
+        b"code,manufactured,site\n86000110000200000000000000001,2026-05-01,\"Hall \"A\"\"\n\
+        86000110000200000000000000002,2026-05-01,\"Hall B\"\n";
+    let expected = [(2, "text follows the quote"), (3, "ok")];
+    check(file("x.csv", naive, &[]), &expected);
+}
+
+/// A registry takes 16 parts of identity and 64 others, and each may be as long as a text.
+#[test]
+fn every_part_that_a_registry_takes_is_read() {
+    let row = |parts: &str| {
+        let text =
+            format!("code,manufactured,parts\n86000110000200000000000000001,2026-05-01,{parts}\n");
+        file("x.csv", text.as_bytes(), &[])
+    };
+    let parts: Vec<String> = (0..64)
+        .map(|at| format!("battery:L{at}:{at:0>40}"))
+        .collect();
+    check(row(&parts.join(" ")), &[(2, "ok")]);
+    let long = format!("battery:L1:{:0>600}", 1);
+    check(row(&long), &[(2, "parts: ")]);
 }
 
 #[test]

@@ -113,19 +113,23 @@ impl Csv {
         self.begins_row.is_some_and(|begins| begins(cell))
     }
 
-    /// Adds lines until every quote is closed.
+    /// Adds lines until every quote is closed. A line whose own quotes pair ends where it ends, whatever stands behind one of
+    /// them: it is one bad row, and no other is part of it.
     fn whole(
         &self,
         first: &Line,
         mut text: String,
         lines: &mut Lines,
-    ) -> Result<(Line, Vec<String>), Unreadable> {
+    ) -> Result<(Line, Result<Vec<String>, String>), Unreadable> {
         let mut last = first.clone();
         loop {
             let opened = match split(&text, self.delimiter) {
-                Split::Cells(cells) => return Ok((last, cells)),
+                Split::Cells(cells) => return Ok((last, Ok(cells))),
                 Split::AfterQuote { lines_before } => {
                     let fault = "text follows the quote that ends a cell; write a quote inside quotes twice";
+                    if last.number == first.number && text.matches('"').count().is_multiple_of(2) {
+                        return Ok((last, Err(fault.to_owned())));
+                    }
                     return Err(Unreadable::at(first.number + lines_before, fault));
                 }
                 Split::Open { lines_before } => first.number + lines_before,
@@ -205,13 +209,15 @@ impl Table for Csv {
                 }
             };
             let (last, cells) = self.whole(&first, text, lines)?;
-            if cells.iter().all(String::is_empty) {
+            if let Ok(cells) = &cells
+                && cells.iter().all(String::is_empty)
+            {
                 continue; // A row of delimiters alone, as spreadsheets leave them behind.
             }
             return Ok(Some(Row {
                 line: first.number,
                 bytes: first.bytes.start..last.bytes.end,
-                cells: self.cells(cells),
+                cells: cells.and_then(|cells| self.cells(cells)),
             }));
         }
     }
