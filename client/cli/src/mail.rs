@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::submit::{self, Write};
+use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,8 @@ pub(crate) enum Mail {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
         write: Write,
     },
 }
@@ -66,8 +68,11 @@ pub(crate) async fn run(verb: Mail, settings: &Settings) -> Result<Outcome, Fail
             peer,
             item,
             reason,
+            sure,
             write,
         } => {
+            let name = format!("{peer}/{item}");
+            sure.confirm("To give up what a peer sent", &name, write)?;
             let extra = named(&peer, item);
             let command = Command::DiscardParked { peer, item, reason };
             submit::one(settings, write, command, extra).await

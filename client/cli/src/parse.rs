@@ -195,16 +195,27 @@ pub(crate) fn hyphened(name: &str) -> String {
     out
 }
 
+/// The longest document that is read to be hashed, whole.
+const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
+
 /// A digest: 64 hexadecimal digits, or the file whose bytes it is of.
 pub(crate) fn digest_of(text: &str) -> Result<Digest, Failed> {
     if let Ok(digest) = Digest::parse(text) {
         return Ok(digest);
     }
-    let bytes = std::fs::read(Path::new(text)).map_err(|error| {
+    let wrong = |fault: &dyn std::fmt::Display| {
         Failed::usage(format!(
-            "{text}: neither 64 hexadecimal digits nor a readable file: {error}"
+            "{text}: neither 64 hexadecimal digits nor a readable file: {fault}"
         ))
-    })?;
+    };
+    let about = std::fs::metadata(text).map_err(|error| wrong(&error))?;
+    if !about.is_file() || about.len() > DOCUMENT_BYTES_MAX {
+        return Err(wrong(&format!(
+            "a document is a file of at most {} MiB; of another give the digest, as sha256sum prints it",
+            DOCUMENT_BYTES_MAX >> 20
+        )));
+    }
+    let bytes = std::fs::read(Path::new(text)).map_err(|error| wrong(&error))?;
     Ok(sha256(&[&bytes]))
 }
 

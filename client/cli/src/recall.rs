@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::parse::{self, When};
-use crate::submit::{self, Write};
+use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -23,13 +23,15 @@ pub(crate) enum Recall {
     /// Amends a recall, as the side that opened it: what is not said stays as it is. It binds as amended from its commit; what
     /// was remedied stays remedied. With --dry-run the answer says how many robots match before and after.
     Amend(Box<Amend>),
-    /// Withdraws a recall.
+    /// Withdraws a recall, for good: its number is used.
     Withdraw {
         /// Its number, or issuer/number.
         recall: String,
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        sure: Sure,
         #[command(flatten)]
         write: Write,
     },
@@ -347,9 +349,11 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
         Recall::Withdraw {
             recall,
             reason,
+            sure,
             write,
         } => {
             let recall = named(&recall, settings)?;
+            sure.confirm("To withdraw a recall", &recall.to_string(), write)?;
             let extra = json!({"recall": recall.to_string()});
             submit::one(
                 settings,

@@ -164,7 +164,7 @@ fn combine(copies: &[PathBuf]) -> Result<(Signed, Skip), Failed> {
 
 fn read_order(path: &Path) -> Result<(Signed, Skip), Failed> {
     let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
-        Failed::usage(format!(
+        Failed::unreadable(format!(
             "{}: not an order to skip an entry: {error}",
             path.display()
         ))

@@ -15,7 +15,7 @@ use carnet_domain::record::peer::{
 };
 use carnet_domain::record::{AgreementRef, Severity};
 use carnet_domain::rules::command::{Command, Purpose};
-use carnet_trust::bundle::{of_file, to_file, verify_bundle};
+use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ use crate::exit::{Failed, chain};
 use crate::offices::{office_signers, profile_of};
 use crate::parse::{self, When};
 use crate::submit::{self, Write, accepted, merge};
+use crate::verify::read_bounded;
 use crate::{Outcome, view};
 
 /// The root keys of a jurisdiction, from its PKI directory.
@@ -97,8 +98,9 @@ impl Roots {
     }
 }
 
+/// What the roots sign: a bundle, an agreement, a statement.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
-    std::fs::read(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))
+    read_bounded(path, BUNDLE_FILE_BYTES_MAX)
 }
 
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
@@ -209,7 +211,7 @@ pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Faile
 }
 
 fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
-    let wrong = |text: String| Failed::usage(format!("{}: {text}", path.display()));
+    let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
     let signed = of_file(&read(path)?).map_err(|error| wrong(chain(&error)))?;
     let bundle =
         TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
@@ -520,7 +522,7 @@ fn clause(text: &str) -> Result<Clause, String> {
 /// A root-signed statement in a file, and what it says.
 pub(crate) fn read_statement(path: &Path) -> Result<(Signed, Statement), Failed> {
     let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
-        Failed::usage(format!("{}: {error}", path.display()))
+        Failed::unreadable(format!("{}: {error}", path.display()))
     };
     let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
     let statement = Statement::from_bytes(&signed.bytes.0).map_err(wrong)?;
@@ -529,7 +531,7 @@ pub(crate) fn read_statement(path: &Path) -> Result<(Signed, Statement), Failed>
 
 fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
     let wrong = |error: carnet_domain::bytes::encoding::DecodeError| {
-        Failed::usage(format!("{}: {error}", path.display()))
+        Failed::unreadable(format!("{}: {error}", path.display()))
     };
     let signed = Signed::from_bytes(&read(path)?).map_err(wrong)?;
     let agreement = Agreed::from_bytes(&signed.bytes.0).map_err(wrong)?;

@@ -524,8 +524,8 @@ mod tests {
             let found = read_bounded(&path, FILE_BYTES_MAX).expect_err(what);
             assert_eq!(found.code, exit::UNREADABLE, "{what}");
         }
-        let folder = read_bounded(folder.path(), FILE_BYTES_MAX);
-        assert_eq!(folder.expect_err("a folder").code, exit::UNREADABLE);
+        let itself = read_bounded(folder.path(), FILE_BYTES_MAX);
+        assert_eq!(itself.expect_err("a folder").code, exit::UNREADABLE);
         for (what, error) in [
             ("cut", EvidenceFile::read(&[0x82]).map(drop)),
             (
@@ -537,6 +537,12 @@ mod tests {
             let failed = judged(report, false).map(|_| ()).expect_err(what);
             assert_eq!(failed.code, exit::UNREADABLE, "{what}");
         }
+        // What the roots signed is read as everything else: a file that is none says nothing of them.
+        std::fs::write(&path, [0x82]).expect("written");
+        let statement = crate::trust::read_statement(&path).map(drop);
+        assert_eq!(statement.expect_err("cut").code, exit::UNREADABLE);
+        let long = crate::trust::read_statement(&folder.path().join("large")).map(drop);
+        assert_eq!(long.expect_err("too long").code, exit::UNREADABLE);
         assert_eq!(
             save(&path, b"nothing").expect_err("proves nothing").code,
             exit::NOT_CERTAIN
