@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use carnet_client::private_folder;
 use carnet_trust::pins::Pins;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub(crate) fn only_rise(pins: &Pins, state_dir: &Path) -> Result<(), Failed> {
     let part = PathBuf::from(format!("{}.{}.part", file.display(), std::process::id()));
     let keep = || -> std::io::Result<()> {
         if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent)?;
+            private_folder(parent)?;
         }
         std::fs::write(&part, &bytes)?;
         std::fs::rename(&part, &file)

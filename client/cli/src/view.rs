@@ -1,7 +1,7 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
 use carnet_client::admin::{
-    CompareStatus, GetStatusResponse, Member, PeerStatus, StandsStill, VoterClock,
+    CompareStatus, GetStatusResponse, Member, PeerStatus, PortStatus, StandsStill, VoterClock,
 };
 use carnet_client::{Done, Position};
 use carnet_domain::bytes::code::ModelId;
@@ -541,6 +541,20 @@ pub(crate) fn status(
         "disk_free": value.disk_free.to_string(),
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
+        "ports": value.ports.iter().map(port_status).collect::<Vec<_>>(),
+    })
+}
+
+/// What came to a port: what was turned away there is worth a look, and stops nothing.
+fn port_status(value: &PortStatus) -> Value {
+    let turned = value.turned.iter();
+    let turned: Vec<String> = turned
+        .map(|one| format!("{} {}", one.reason, one.count))
+        .collect();
+    json!({
+        "plane": value.plane,
+        "accepted": value.accepted.to_string(),
+        "turned_away": turned.join(", "),
     })
 }
 

@@ -60,7 +60,7 @@ pub use learn::Trace;
 pub use picker::{Picker, Seen};
 pub use pin::{Pin, PinError, advance};
 pub use retry::{Backoff, Failure, Intent, Next, judge};
-pub use session::{FileSessions, MemorySessions, OpenSession, Sessions};
+pub use session::{FileSessions, MemorySessions, OpenSession, Sessions, private_folder};
 pub use signer::{FileSigner, Signer, SignerError};
 pub use submit::{Done, Submitted, Wait};
 pub use unverified::{Page, Told, Trail, Unverified};

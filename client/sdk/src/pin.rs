@@ -187,7 +187,7 @@ impl Pin {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
-            std::fs::create_dir_all(folder)?;
+            crate::session::private_folder(folder)?;
         }
         let part = path.with_extension("part");
         std::fs::write(&part, &self.text)?;

@@ -3,8 +3,9 @@
 //! A program that runs on keeps its session in memory. One that starts for every call (the command line) keeps it in a
 //! file, because a certificate may have only sixteen sessions open.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -108,17 +109,26 @@ impl FileSessions {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
-            std::fs::create_dir_all(folder)?;
+            private_folder(folder)?;
         }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&self.0)?;
         file.lock()?;
         Ok(file)
     }
+}
+
+/// Makes a folder, and those above it, that nobody else looks into, whatever the umask is; one that is there stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// A file that was cut off holds no session: opening another one is safe, using a number twice is not.
@@ -208,6 +218,20 @@ mod tests {
         check(&MemorySessions::default());
         let folder = tempfile::tempdir().expect("a folder");
         check(&FileSessions::new(folder.path().join("state/session.json")));
+    }
+
+    #[test]
+    fn nobody_else_looks_into_what_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state/session.json");
+        FileSessions::new(&path).keep(session(7)).expect("write");
+        let mode = |path: &Path| {
+            let about = std::fs::metadata(path).expect("there");
+            about.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&folder.path().join("state")), 0o700);
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -500,6 +500,7 @@ impl Edge<'_> {
         let listener = listener.map_err(io)?;
         let limits = &self.node.config.limits;
         let counters = Arc::new(EdgeCounters::new(plane));
+        self.node.note_port(Arc::clone(&counters));
         let (requests, memory) = match plane {
             // What a node may use of another is bounded by what consensus sends.
             Plane::Raft => (DoorLimits::unbounded(), None),

@@ -2,8 +2,8 @@
 //!
 //! No rule is here: what may be done is decided by the domain, in `apply`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use rand::RngCore;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge::Readers;
+use crate::edge::{EdgeCounters, Readers};
 use crate::publication::Publication;
 use crate::timekeeper::{self, Timekeeper};
 
@@ -58,6 +58,8 @@ pub struct Node {
     open: AtomicBool,
     /// Another replica has another state, and no majority is known.
     doubted: AtomicBool,
+    /// What came to the ports that are open.
+    ports: Mutex<Vec<Arc<EdgeCounters>>>,
 }
 
 /// An answer and where it stands.
@@ -94,12 +96,25 @@ impl Node {
             waiting: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
+            ports: Mutex::default(),
         }
     }
 
     /// Notes whether this node's state is in doubt: another replica has another one, and no majority is known.
     pub fn doubt(&self, doubted: bool) {
         self.doubted.store(doubted, Ordering::Relaxed);
+    }
+
+    /// Notes a port that opens, so that what comes to it can be asked for.
+    pub fn note_port(&self, counters: Arc<EdgeCounters>) {
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.push(counters);
+    }
+
+    /// What came to the ports that are open.
+    pub fn ports(&self) -> Vec<Arc<EdgeCounters>> {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.clone()
     }
 
     /// Prefix of the jurisdiction.

@@ -110,6 +110,11 @@ async fn a_flood_of_every_port_costs_no_leader_and_no_call() -> Result<(), Broke
         (after.term, registry.leader().await?),
         (before.term, leader)
     );
+    // An operator sees at each port what was turned away there.
+    let flooded = after.ports.iter().filter(|port| !port.turned.is_empty());
+    let mut flooded: Vec<&str> = flooded.map(|port| port.plane.as_str()).collect();
+    flooded.sort_unstable();
+    assert_eq!(flooded, ["admin", "client", "federation", "raft"]);
     floods.shutdown().await;
     registry.all_alive()
 }

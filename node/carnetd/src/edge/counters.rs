@@ -141,7 +141,12 @@ impl EdgeCounters {
         self.turned[why as usize].load(Ordering::Relaxed)
     }
 
-    /// Every reason with its count, for metrics.
+    /// The port's plane.
+    pub fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    /// Every reason with its count.
     pub fn all(&self) -> impl Iterator<Item = (Turned, u64)> + '_ {
         Turned::ALL.into_iter().map(|why| (why, self.turned(why)))
     }

@@ -17,6 +17,7 @@ use tonic::Request;
 
 use super::{Answer, answer, open_for};
 use crate::compare::Compare;
+use crate::edge::EdgeCounters;
 use crate::gateway::Relation;
 use crate::node::Node;
 use crate::service::ClusterService;
@@ -228,6 +229,21 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         clock_ms: clock.as_ms(),
         unavailable,
         unpublished,
+        ports: node.ports().iter().map(|port| port_status(port)).collect(),
+    }
+}
+
+fn port_status(port: &EdgeCounters) -> pb::PortStatus {
+    let turned = port.all().filter(|(_, count)| *count > 0);
+    pb::PortStatus {
+        plane: port.plane().to_string(),
+        accepted: port.accepted(),
+        turned: turned
+            .map(|(why, count)| pb::TurnedAway {
+                reason: why.word().into(),
+                count,
+            })
+            .collect(),
     }
 }
 
