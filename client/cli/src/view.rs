@@ -76,9 +76,14 @@ fn hold(hold: &Hold) -> Value {
     json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter.to_string(), "reason": hold.reason, "since": time(hold.since)})
 }
 
-/// Adds where the value was read.
+/// What every answer says that a server gave and nobody proved.
+pub(crate) const NOT_PROVEN: &str =
+    "nothing: this is what the server says (carnet verify with --pin and --own has a robot proven)";
+
+/// Adds where the value was read, and that it is the server's word.
 pub(crate) fn at(mut value: Value, position: Position) -> Value {
     if let Some(fields) = value.as_object_mut() {
+        fields.insert("verified_here".into(), NOT_PROVEN.into());
         fields.insert(
             "read_at_log_index".into(),
             position.log_index.to_string().into(),
