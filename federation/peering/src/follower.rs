@@ -2,6 +2,17 @@
 //!
 //! A peer that is gone, slow or hostile costs its own task and nothing else. What it sends is judged and proposed; the
 //! replicated state says how far that went, and every stream begins from there.
+//!
+//! A crash, a lost connection or another leader may come between any two of these steps. What goes on from each:
+//!
+//! 1. A batch has come and is not judged: nobody knows of it, and the stream that begins next asks for it again.
+//! 2. It is judged and not proposed: likewise. What was judged is not kept, for the state it was judged by may move.
+//! 3. A part of it is proposed, and nobody heard: the cursor in the state says whether it was taken. It moves with the items, in
+//!    one entry, so that an item is taken once however often it comes: below the cursor it is another's repetition.
+//! 4. Some parts are taken, the next is refused: the cursor stands behind the last that was taken whole. The feed waits there,
+//!    and says why, until the item can be taken or the peer's bundle is replaced.
+//! 5. All is taken: what this registry answers (a nack, an acceptance) stands in its own mailbox already, by the same entries.
+//!    The sender learns how far its mail was taken from what the next stream asks for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,6 +3,18 @@
 //! A snapshot is a checkpoint (hard links); hashing its files waits until somebody reads the manifest, so that taking
 //! one holds up nothing. A received snapshot is written beside the current database, checked from the first to the
 //! last byte, opened, and then named current; the replaced one is removed when its last reader is gone.
+//!
+//! A crash may come between any two steps of the replacement. What the next start finds:
+//!
+//! 1. Pieces are written (`write`): `state-<n>` is a folder that CURRENT does not name, a leftover, and is removed.
+//! 2. All files are there, synced, hashed, the database opened and read through (`check`): still a leftover. Nothing that a
+//!    sender said counts before.
+//! 3. CURRENT is being replaced (`finish`): it names the old or the new database, whole, for the file is written beside and
+//!    renamed. With the name goes the floor: a database that opens with less than it was named with has lost a tail.
+//! 4. CURRENT names the new one, and this process still reads the old: readers that began before go on in what they began
+//!    with. The start removes the old one as a leftover.
+//! 5. The log is purged up to the snapshot only by what consensus writes after `finish` returned. A log that reaches further back
+//!    than the state needs is read from the state's position on.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -329,6 +329,17 @@ pub enum Folded {
 }
 
 /// Advances the chain over a link.
+///
+/// What comes again, late, or in another order is told apart by what the chain stands at, so that a crash of either side between
+/// writing a link, sending it and hearing of it costs nothing:
+///
+/// - A link that was folded before, of either side, is a [`Folded::Replay`]: the phase has moved past it, or its epoch is spent.
+/// - A link ahead of one that is missing does not fold: mail keeps it (`parking`) until the one before it is there.
+/// - Between the exporter's Depart and the importer's Admit nobody can take the robot twice: the exporter's phase is Gone, and only
+///   that transfer at that epoch, by that importer, ends it.
+/// - A Depart that was written and never sent is sent later: the leaf is in the log, the mailbox with it. Until then the importer
+///   shows the robot as permitted, and the exporter as gone: in doubt it is in nobody's hands twice.
+/// - Two links of one writer that cannot both be true are [`Folded::Doubtful`]: nothing changes, and the pair is shown.
 pub fn fold(me: Prefix, chain: &Chain, written: &Written, planted: impl Planted) -> Folded {
     let link = &written.link;
     if written.writer != link.writer() {

@@ -3,6 +3,18 @@
 //! Until it has proven who it is, a connection sits in the waiting room of its address: when all places are taken, the
 //! oldest of the address with most leaves. So a flood pushes out itself, and the loop that accepts never waits. Afterwards
 //! it sits among the connections of its certificate.
+//!
+//! A connection on its way, and what turns it away at each step ([`Turned`] has a counter for each):
+//!
+//! 1. It comes: too many a second of its address, or of its network and the port while it proved nothing lately.
+//! 2. It sits among the unproven: it makes way for a newcomer when its address holds most places.
+//! 3. Its first byte, and then the whole of TLS 1.3, each within a time. A port probe that says nothing is not counted.
+//! 4. rustls asks `verify` about its chain *during* the handshake: a chain that is none of this plane's roots gets an alert, and
+//!    not a byte of HTTP is read. Here the same chain is judged once more by the same rule, for the proof that the handlers get.
+//! 5. It moves to the seats of its address and of its certificate: one more than its share cuts nobody else's connection; on a
+//!    full port the holder with most seats gives one up.
+//! 6. The HTTP/2 preface, the first request, and any request later, each within a time.
+//! 7. It ends when its certificate would be refused by a new handshake: run out, or its root believed no more.
 
 use std::convert::Infallible;
 use std::fmt;

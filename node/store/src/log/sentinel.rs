@@ -5,6 +5,18 @@
 //! **The gap**: if within that second the power fails *and* the same file system forgets synced bytes of the log, the
 //! loss goes unnoticed.
 //!
+//! What a crash leaves, by where it comes, and what the next start says:
+//!
+//! 1. Records are written and not synced: nobody was told that they are there. The mark names an earlier record, which is there.
+//! 2. Records are synced, the mark is not written: the log has more than the mark says, which is no loss.
+//! 3. The mark is being written: its slot fails its checksum, and the other one, written before it, counts.
+//! 4. The mark is written and not synced (for up to a second): as 2 or as 5, whichever the disk kept.
+//! 5. The mark is synced, and the log ends before the record that it names, or with another: the tail was lost, and the node does
+//!    not start (exit code 4). A truncation lowers the mark first, synced, and cuts the log then.
+//! 6. A vote is synced in the log and not in the mark: it holds, for the log's is read. One in the mark that the log lacks is a
+//!    lost vote, and the node does not start: it would vote twice.
+//! 7. The count is raised and synced before it is shown to anybody: a crash in between wastes a number.
+//!
 //! It also says whose log this is, by the store id, and carries a count: the other nodes keep the highest that they saw, so
 //! that an older copy of the directory is known by its lower one. It rises with every start, with every vote, and with every
 //! minute in which the log was written, so that a copy taken while the process ran is soon an older one too.
