@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::verify_client;
+use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, FRAME_BYTES_MAX};
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -54,6 +55,26 @@ impl http_body::Body for Pieces {
             None if self.ends => Poll::Ready(None),
             None => Poll::Pending,
         }
+    }
+}
+
+/// Pieces, and so many bytes more behind the last of them.
+struct Chained(Pieces, usize);
+
+impl http_body::Body for Chained {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.0.left == 0 && self.1 > 0 {
+            let rest = Bytes::from(vec![0; std::mem::take(&mut self.1)]);
+            self.0.ends = true;
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
+        Pin::new(&mut self.0).poll_frame(cx)
     }
 }
 
@@ -115,12 +136,17 @@ struct Scene {
 
 impl Scene {
     fn new(requests: PoolLimits, rate: Rate) -> Self {
-        let clock = Arc::new(Still(AtomicU64::new(0)));
-        let counters = Arc::new(EdgeCounters::new(Plane::Client));
-        let memory = Memory::new(PoolLimits {
+        let memory = PoolLimits {
             total: 1024 * KIB as u64,
             each: 256 * KIB as u64,
-        });
+        };
+        Self::with(requests, rate, memory)
+    }
+
+    fn with(requests: PoolLimits, rate: Rate, memory: PoolLimits) -> Self {
+        let clock = Arc::new(Still(AtomicU64::new(0)));
+        let counters = Arc::new(EdgeCounters::new(Plane::Client));
+        let memory = Memory::new(memory);
         let door = Door::new(
             Plane::Client,
             DoorLimits {
@@ -149,6 +175,15 @@ impl Scene {
             each: 1_000,
         };
         Self::new(requests, DoorLimits::unbounded().rate)
+    }
+
+    /// With as much memory as nobody here fills.
+    fn roomy() -> Self {
+        let all = PoolLimits {
+            total: 1 << 30,
+            each: 1 << 30,
+        };
+        Self::with(all, DoorLimits::unbounded().rate, all)
     }
 
     fn somebody(&self, name: &str) -> PeerIdentity {
@@ -182,7 +217,11 @@ impl Scene {
     }
 
     fn begin(&self, who: &PeerIdentity, path: &str, pieces: Pieces) -> Pending {
-        let mut request = Request::new(Body::new(pieces));
+        self.begin_with(who, path, Body::new(pieces))
+    }
+
+    fn begin_with(&self, who: &PeerIdentity, path: &str, body: Body) -> Pending {
+        let mut request = Request::new(body);
         *request.uri_mut() = path.parse().expect("a path");
         request.extensions_mut().insert(who.clone());
         let answering = self.guarded.clone().call(request);
@@ -319,12 +358,32 @@ async fn answers_that_a_reader_leaves_lying_are_its_share_and_no_more() {
 
 #[tokio::test]
 async fn a_request_with_too_many_bytes_is_cut() {
-    let scene = Scene::wide();
-    let maker = scene.somebody("manufacturer/0001/line");
-    // Up to a mebibyte and what framing adds.
-    let (code, _, read) = scene.call(&maker, RECORD, 2_000).await;
-    assert!(read <= 1_029, "{read}");
-    assert_ne!(code, Code::Ok);
+    // A mebibyte and what framing adds, in pieces of a kibibyte and one of what is left.
+    let most = CLIENT_REQUEST_BYTES_MAX + FRAME_BYTES_MAX;
+    assert!(most.is_multiple_of(KIB));
+    for (kib, over, passes) in [
+        (most / KIB - 1, 0, true),
+        (most / KIB, 0, true),
+        (most / KIB, 1, false),
+        (10 * most / KIB, 0, false),
+    ] {
+        let scene = Scene::roomy();
+        let maker = scene.somebody("manufacturer/0001/line");
+        let read = Arc::new(AtomicUsize::new(0));
+        let pieces = Pieces {
+            left: kib,
+            size: KIB,
+            read: Arc::clone(&read),
+            ends: over == 0,
+        };
+        let body = Chained(pieces, over);
+        let answer = scene.begin_with(&maker, RECORD, Body::new(body)).await;
+        assert_eq!(code(&answer) == Code::Ok, passes, "{kib} KiB and {over}");
+        assert!(
+            read.load(Ordering::SeqCst) <= most / KIB + 1,
+            "no more is read"
+        );
+    }
 }
 
 #[tokio::test]
@@ -410,16 +469,17 @@ async fn a_certificate_that_sends_too_fast_waits_and_another_does_not() {
     let scene = Scene::wide();
     let greedy = scene.somebody("manufacturer/0001/line");
     let begun = Instant::now();
-    // Almost forty mebibytes at once, then ten a second.
-    for _ in 0..390 {
-        assert_eq!(scene.call(&greedy, BULK, 103).await.0, Code::Ok);
-    }
-    let after = begun.elapsed();
-    assert_eq!(after, Duration::ZERO, "its burst");
-    for _ in 0..20 {
-        assert_eq!(scene.call(&greedy, BULK, 103).await.0, Code::Ok);
+    // Forty mebibytes at once, then ten a second.
+    for sent in 1..=160 {
+        assert_eq!(scene.call(&greedy, BULK, 256).await.0, Code::Ok);
+        assert_eq!(
+            begun.elapsed(),
+            Duration::ZERO,
+            "{sent} quarters of a mebibyte"
+        );
     }
     // The door's clock stands still, so that each wait is the whole of what is owed.
+    assert_eq!(scene.call(&greedy, BULK, 1).await.0, Code::Ok);
     assert!(Duration::ZERO < begun.elapsed());
     let waited = Instant::now();
     let other = scene.somebody("manufacturer/0002/line");
@@ -446,4 +506,57 @@ async fn whoever_stops_in_the_middle_or_waits_for_ever_is_cut_off() {
     drop(response);
     assert_eq!(scene.counters.turned(Turned::RequestTime), 2);
     assert_eq!(scene.memory.used(), 0);
+}
+
+/// Pieces that each come a little before, at, or after the time that a piece has.
+#[tokio::test(start_paused = true)]
+async fn a_piece_has_its_time_and_not_more() {
+    let little = Duration::from_millis(1);
+    for (pause, passes) in [
+        (PIECE_TIMEOUT - little, true),
+        (PIECE_TIMEOUT + little, false),
+        (10 * PIECE_TIMEOUT, false),
+    ] {
+        let scene = Scene::wide();
+        let maker = scene.somebody("manufacturer/0001/line");
+        let slow = Slow {
+            pieces: Pieces {
+                left: 1,
+                size: KIB,
+                read: Arc::default(),
+                ends: true,
+            },
+            pause,
+            next: Box::pin(tokio::time::sleep_until(Instant::now() + pause)),
+        };
+        let answer = scene.begin_with(&maker, BULK, Body::new(slow)).await;
+        assert_eq!(code(&answer) == Code::Ok, passes, "{pause:?}");
+        let cut = u64::from(!passes);
+        assert_eq!(scene.counters.turned(Turned::RequestTime), cut, "{pause:?}");
+    }
+}
+
+/// Pieces with a pause before each, and none before the end.
+struct Slow {
+    pieces: Pieces,
+    pause: Duration,
+    next: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl http_body::Body for Slow {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let ending = self.pieces.left == 0;
+        if !ending && self.next.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let pause = self.pause;
+        self.next.as_mut().reset(Instant::now() + pause);
+        Pin::new(&mut self.pieces).poll_frame(cx)
+    }
 }

@@ -286,13 +286,15 @@ async fn a_network_of_strangers_uses_up_its_own_part_of_the_port() {
         ..limits()
     };
     let scene = Scene::new(Plane::Client, limits).await;
-    for n in 0..60 {
+    for n in 0..200 {
+        // What was turned away of the network before this one comes: nothing up to its share, and everything after it.
+        let turned = u64::from(n).saturating_sub(20); // saturates: below its share
+        assert_eq!(scene.turned(Turned::NetworkRate), turned, "{n}");
         let from = Ipv4Addr::new(127, 1, 0, n + 1);
         let mut stream = dial(from, &scene.port.address).await.expect("connected");
         stream.write_all(b"nonsense").await.unwrap_or_default();
         closed(&mut stream).await;
     }
-    assert_eq!(scene.turned(Turned::NetworkRate), 40);
     // Another network, of which nobody has proven anything yet.
     call(HONEST, &scene.port.address, scene.somebody(1))
         .await
@@ -420,10 +422,12 @@ async fn an_address_with_many_certificates_leaves_places_to_others() {
         let channel = call(FLOOD, &scene.port.address, scene.somebody(number)).await;
         open.push(channel.expect("within the share of the address"));
     }
-    call(FLOOD, &scene.port.address, scene.somebody(10))
-        .await
-        .expect_err("the address has its share");
-    assert_eq!(scene.turned(Turned::AddressConnections), 1);
+    for refused in 1..=90 {
+        call(FLOOD, &scene.port.address, scene.somebody(9 + refused))
+            .await
+            .expect_err("the address has its share");
+        assert_eq!(scene.turned(Turned::AddressConnections), refused);
+    }
     call(HONEST, &scene.port.address, scene.somebody(10))
         .await
         .expect("another address has its own");
