@@ -384,7 +384,7 @@ impl Ledger for MemoryLedger {
     fn recalls_of(&self, model: &ModelId) -> Result<Vec<Recall>, Infallible> {
         let recalls = self.recalls.values();
         Ok(recalls
-            .filter(|recall| !recall.status.has_ended() && recall.models.contains(model))
+            .filter(|recall| recall.found_under().contains(model))
             .cloned()
             .collect())
     }

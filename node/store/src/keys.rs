@@ -9,6 +9,8 @@
 //!             'm' ‖ model id 12                             → how many robots of the model have a record, u64
 //!             'e' ‖ SHA-256 of a maker 32                   → enterprise accredited last as that maker
 //!             'a' ‖ code 19                                 → how the record of the robot speaks against it, if it does
+//!             'f' ‖ model id 12                             → (empty): it is not approved
+//!             'g' ‖ enterprise id 6                         → (empty): it is not active
 //! enterprises enterprise id 6                               → Enterprise
 //! models      model id 12                                   → Model
 //! offices     key id 16                                     → Signer
@@ -117,6 +119,22 @@ pub fn against(code: &Code) -> Vec<u8> {
 /// `index`: what the keys of [`against`] begin with.
 pub const AGAINST: &[u8] = b"a";
 
+/// `index`: a model that is not approved.
+pub fn fallen_model(id: &ModelId) -> Vec<u8> {
+    join(&[FALLEN_MODELS, id.as_str().as_bytes()])
+}
+
+/// `index`: what the keys of [`fallen_model`] begin with.
+pub const FALLEN_MODELS: &[u8] = b"f";
+
+/// `index`: an enterprise that is not active.
+pub fn inactive(id: &EnterpriseId) -> Vec<u8> {
+    join(&[INACTIVE, id.as_str().as_bytes()])
+}
+
+/// `index`: what the keys of [`inactive`] begin with.
+pub const INACTIVE: &[u8] = b"g";
+
 /// `enterprises`.
 pub fn enterprise(id: &EnterpriseId) -> Vec<u8> {
     id.as_str().as_bytes().to_vec()
@@ -142,6 +160,11 @@ pub fn recall_named(issuer_and_number: &[u8]) -> Vec<u8> {
     join(&[b"n", issuer_and_number])
 }
 
+/// `recalls`: what the keys of all recalls of models begin with whose id begins with a text.
+pub fn recalls_under(text: &str) -> Vec<u8> {
+    join(&[b"m", text.as_bytes()])
+}
+
 /// `recalls`: what the keys of all recalls of a model begin with.
 pub fn recalls_of(model: &ModelId) -> Vec<u8> {
     join(&[b"m", model.as_str().as_bytes()])
@@ -151,6 +174,18 @@ pub fn recalls_of(model: &ModelId) -> Vec<u8> {
 pub fn recall_of(model: &ModelId, id: &RecallId) -> Vec<u8> {
     let (issuer, number) = (id.issuer.as_str(), id.number.as_bytes());
     join(&[&recalls_of(model), issuer.as_bytes(), number])
+}
+
+/// The model and the recall that a key of [`recall_of`] names.
+pub fn recall_of_in(key: &[u8]) -> Option<(ModelId, RecallId)> {
+    let text = std::str::from_utf8(key.strip_prefix(b"m")?).ok()?;
+    let (model, rest) = text.split_at_checked(12)?;
+    let (issuer, number) = rest.split_at_checked(2)?;
+    let id = RecallId {
+        issuer: Prefix::parse(issuer).ok()?,
+        number: number.to_owned(),
+    };
+    Some((ModelId::parse(model).ok()?, id))
 }
 
 /// `transfers` by number.

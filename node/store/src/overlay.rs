@@ -24,8 +24,8 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Against, Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
-    Robot, Signer,
+    Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Maker, Model,
+    Parked, ParkedPlace, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 
@@ -318,6 +318,16 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// Enters something in a list of the index, or takes it out; written only where that changes.
+    fn list(&mut self, key: Vec<u8>, is_in: bool) -> Result<(), StorageFault> {
+        let was_in = self.get(Family::Index, &key)?.is_some();
+        if was_in != is_in {
+            let place = is_in.then(|| plain_to_stored(&[]));
+            self.set(Family::Index, key, place);
+        }
+        Ok(())
+    }
+
     fn put(&mut self, family: Family, key: Vec<u8>, record: &impl Canonical) {
         self.set(family, key, Some(to_stored(record)));
     }
@@ -552,6 +562,8 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), StorageFault> {
+        let inactive = enterprise.status != EnterpriseStatus::Active;
+        self.list(keys::inactive(&enterprise.id), inactive)?;
         self.put(
             Family::Index,
             keys::enterprise_of(&enterprise.maker),
@@ -569,6 +581,8 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_model(&mut self, model: Model) -> Result<(), StorageFault> {
+        let fallen = model.status != ApprovalStatus::Approved;
+        self.list(keys::fallen_model(&model.id), fallen)?;
         self.put(Family::Models, keys::model(&model.id), &model);
         self.seen().models.insert(model.id, Some(model));
         Ok(())
@@ -580,20 +594,15 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), StorageFault> {
-        let place = (!recall.status.has_ended()).then(|| plain_to_stored(&[]));
         let before = self.recall(&recall.notice.id)?;
-        let before = before.map(|before| before.models).unwrap_or_default();
-        let left = before.iter().filter(|model| !recall.models.contains(model));
-        for model in left {
-            let key = keys::recall_of(model, &recall.notice.id);
-            self.set(Family::Recalls, key, None);
+        let before = before.map_or_else(Vec::new, |before| before.found_under());
+        let after = recall.found_under();
+        let key = |model| keys::recall_of(model, &recall.notice.id);
+        for model in before.iter().filter(|model| !after.contains(model)) {
+            self.set(Family::Recalls, key(model), None);
         }
-        for model in &recall.models {
-            self.set(
-                Family::Recalls,
-                keys::recall_of(model, &recall.notice.id),
-                place.clone(),
-            );
+        for model in after.iter().filter(|model| !before.contains(model)) {
+            self.set(Family::Recalls, key(model), Some(plain_to_stored(&[])));
         }
         self.put(Family::Recalls, keys::recall(&recall.notice.id), &recall);
         Ok(())

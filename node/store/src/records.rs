@@ -121,6 +121,21 @@ fn nothing_of_stored(family: Family, key: &[u8], bytes: &[u8]) -> Result<(), Sto
     }
 }
 
+/// Where to go on in [`Records::recalls_by_model`].
+#[derive(Debug, Clone)]
+pub enum BehindRecalls {
+    /// At the first.
+    Nothing,
+    /// At the first of this enterprise's models.
+    AllBefore(EnterpriseId),
+    /// Behind this one.
+    Recall(ModelId, RecallId),
+    /// Behind all of this enterprise's models.
+    Maker(EnterpriseId),
+    /// Behind all of this registry's models.
+    Registry(Prefix),
+}
+
 /// At least the bytes of a leaf that is shown with all its slots.
 fn shown_size(leaf: &LeafRecord) -> usize {
     let values = leaf.values.iter().flatten();
@@ -425,6 +440,78 @@ impl<'a> Records<'a> {
         bound: Bound,
     ) -> Result<Part<Recall>, StorageFault> {
         self.part_after(Family::Recalls, b"n", after.map(keys::recall), bound)
+    }
+
+    /// Recalls that have not ended, each under every model for which it is found, in the order of the models.
+    pub fn recalls_by_model(
+        &self,
+        behind: &BehindRecalls,
+        count_max: usize,
+    ) -> Result<Vec<(ModelId, RecallId)>, StorageFault> {
+        let beyond = |text: &str| keys::after_prefix(&keys::recalls_under(text));
+        let low = match behind {
+            BehindRecalls::Nothing => Some(keys::recalls_under("")),
+            BehindRecalls::AllBefore(maker) => Some(keys::recalls_under(maker.as_str())),
+            BehindRecalls::Recall(model, recall) => {
+                Some(keys::next(keys::recall_of(model, recall)))
+            }
+            BehindRecalls::Maker(maker) => beyond(maker.as_str()),
+            BehindRecalls::Registry(prefix) => beyond(prefix.as_str()),
+        };
+        let (Some(low), Some(end)) = (low, beyond("")) else {
+            return Ok(Vec::new());
+        };
+        let pairs = self.0.scan(Family::Recalls, &low, Some(&end), count_max)?;
+        let row = |(key, value): &Pair| {
+            nothing_of_stored(Family::Recalls, key, value)?;
+            keys::recall_of_in(key)
+                .ok_or_else(|| corrupt(Family::Recalls, key, "it names no recall of a model"))
+        };
+        self.told(pairs.iter().map(row).collect())
+    }
+
+    /// Models that are not approved, after one of them, in order.
+    pub fn fallen_models(
+        &self,
+        after: Option<&ModelId>,
+        count_max: usize,
+    ) -> Result<Vec<ModelId>, StorageFault> {
+        let read = |text: &str| ModelId::parse(text).ok();
+        let after = after.map(keys::fallen_model);
+        self.listed(keys::FALLEN_MODELS, after, count_max, read)
+    }
+
+    /// Enterprises that are not active, after one of them, in order.
+    pub fn inactive_enterprises(
+        &self,
+        after: Option<&EnterpriseId>,
+        count_max: usize,
+    ) -> Result<Vec<EnterpriseId>, StorageFault> {
+        let read = |text: &str| EnterpriseId::parse(text).ok();
+        let after = after.map(keys::inactive);
+        self.listed(keys::INACTIVE, after, count_max, read)
+    }
+
+    fn listed<T>(
+        &self,
+        list: &[u8],
+        after: Option<Vec<u8>>,
+        count_max: usize,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, StorageFault> {
+        let end = keys::after_prefix(list);
+        let low = after.map_or_else(|| list.to_vec(), keys::next);
+        let pairs = self
+            .0
+            .scan(Family::Index, &low, end.as_deref(), count_max)?;
+        let row = |(key, value): &Pair| {
+            nothing_of_stored(Family::Index, key, value)?;
+            let text = key.get(list.len()..);
+            let text = text.and_then(|text| std::str::from_utf8(text).ok());
+            text.and_then(&read)
+                .ok_or_else(|| corrupt(Family::Index, key, "it names nothing that is listed there"))
+        };
+        self.told(pairs.iter().map(row).collect())
     }
 
     /// Recalls that name a model and have not ended.

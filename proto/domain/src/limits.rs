@@ -80,6 +80,8 @@ pub const RECALLS_OVER_MODELS_MAX: usize = 4_096;
 pub const RECALLS_OVER_MODELS_BY_PARTIES_MAX: usize = RECALLS_OVER_MODELS_MAX / 2;
 /// The most recalls that a robot's record names as owed, and as remedied; of the latter, those that ended make way.
 pub const RECALLS_OF_ROBOT_MAX: usize = RECALLS_OF_MODEL_MAX;
+/// The most recalls that one enterprise opens within a day of log time.
+pub const RECALLS_A_DAY_MAX: u64 = 200;
 /// The most models that one recall names.
 pub const MODELS_OF_RECALL_MAX: usize = 256;
 /// The most robots here that a foreign recall binds by itself, whatever a clause says.

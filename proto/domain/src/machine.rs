@@ -750,6 +750,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         })?;
                     }
                 }
+                Effect::Recalled(id) => {
+                    if let Some(enterprise) = self.ledger.enterprise(id)? {
+                        let recalled = enterprise.recalled.and(self.now);
+                        self.ledger.put_enterprise(Enterprise {
+                            recalled,
+                            ..enterprise
+                        })?;
+                    }
+                }
                 Effect::Engaged(id) => {
                     if let Some(enterprise) = self.ledger.enterprise(id)? {
                         let engaged = true;

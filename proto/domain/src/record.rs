@@ -35,7 +35,7 @@ pub use model::{
 pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commitment};
 pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
-pub use recall::{Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
+pub use recall::{BoundRecall, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
     Against, Before, Claim, Declared, Ended, Ends, Fitting, Hold, Identity, Pending, Robot, Stay,
 };

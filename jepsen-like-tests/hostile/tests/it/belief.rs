@@ -399,6 +399,7 @@ fn a_recall_said_again_is_no_leaf() {
             name: "regulator/hq".into(),
         },
         status: RecallStatus::InForce,
+        bound: None,
         head: None,
     };
     let (mut leaves, mut opened) = (Vec::new(), Vec::new());

@@ -211,6 +211,7 @@ fn a_recall_names_a_model_once() {
                 name: "regulator/hq".into(),
             },
             status: RecallStatus::InForce,
+            bound: None,
             head: None,
         };
         let mut slots = Slots::new();
@@ -244,6 +245,7 @@ fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
             name: "regulator/hq".into(),
         },
         status: RecallStatus::InForce,
+        bound: None,
         head: None,
     };
     let mut slots = Slots::new();

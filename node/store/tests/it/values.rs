@@ -21,7 +21,7 @@ use carnet_store::fault::StorageFault;
 use carnet_store::keys;
 use carnet_store::machine::{LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
-use carnet_store::records::{Bound, Records};
+use carnet_store::records::{BehindRecalls, Bound, Records};
 use carnet_store::registry::RegistryState;
 
 use crate::bench::{Disk, files_of, position};
@@ -125,6 +125,8 @@ fn read_all(
         Family::Index => {
             note(records.count_of_model(&model).map(drop));
             note(records.against_after(None, 99).map(drop));
+            note(records.fallen_models(None, 99).map(drop));
+            note(records.inactive_enterprises(None, 99).map(drop));
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'p') {
                 let identity = key[1..].try_into().expect("32 bytes");
                 let identity = Digest(identity);
@@ -153,6 +155,11 @@ fn read_all(
         Family::Recalls => {
             note(records.recalls(None, Bound::count(99)).map(drop));
             note(records.recalls_of(&model).map(drop));
+            note(
+                records
+                    .recalls_by_model(&BehindRecalls::Nothing, 99)
+                    .map(drop),
+            );
         }
         Family::Transfers => {
             note(

@@ -1340,7 +1340,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let known = self.ledger.recall(&theirs.notice.id).or_fault()?;
         // Counted under a model when it comes there, and when one that had ended comes again.
         let counted = known.as_ref().filter(|known| !known.status.has_ended());
-        let counts = |model: &ModelId| counted.is_some_and(|it| it.models.contains(model));
+        let counts = |model: &ModelId| counted.is_some_and(|it| it.found_under().contains(model));
         if !theirs.status.has_ended() {
             for model in theirs.models.iter().filter(|model| !counts(model)) {
                 if self.ledger.recalls_of(model).or_fault()?.len() >= RECALLS_OF_MODEL_MAX {
@@ -1359,8 +1359,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             RecallStatus::InForce => RecallStatus::Proposed,
             other => other,
         };
+        // What bound goes on binding until the graver form of it is decided: a word more takes nothing back.
+        let bound = known.as_ref().and_then(Recall::bound);
+        let found_before = known.as_ref().map_or_else(Vec::new, Recall::found_under);
         let recall = Recall {
             status,
+            bound: bound.filter(|_| status == RecallStatus::Proposed),
             // Since when it is known here: what is said of it later changes nothing about that.
             opened: known.as_ref().map_or(self.now, |known| known.opened),
             head: known.as_ref().and_then(|known| known.head),
@@ -1377,7 +1381,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let what = recall.notice.clone();
         // It is found by the models that it names now, and by those that it named before no more.
         let before = known.map(|known| known.models).unwrap_or_default();
-        let models = touched(&before, &recall.models);
+        let models = touched(&touched(&before, &found_before), &recall.models);
         let mut event = Event::new(Kind::Foreign, &what, After::Recall(recall));
         event.evidence = vec![from.reference(proven)];
         event.effects = vec![Effect::Standing(models)];

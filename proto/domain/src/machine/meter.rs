@@ -272,7 +272,8 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
     }
 
     fn put_recall(&mut self, recall: Recall) -> Result<(), L::Fault> {
-        self.count(recall.models.len().max(1));
+        let found_under = recall.found_under().len();
+        self.count(recall.models.len().max(found_under).max(1));
         self.ledger.put_recall(recall)
     }
 

@@ -16,7 +16,7 @@ use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::registry::{Registry, Sealed};
 use crate::record::{
-    EnterpriseStatus, Model, ModelStanding, RecallNotice, RecallStatus, standing_digest,
+    EnterpriseStatus, Model, ModelStanding, Recall, RecallNotice, standing_digest,
 };
 use crate::rules::rejection::{Detail, Reason};
 
@@ -58,12 +58,13 @@ pub(super) fn recalls<L: Ledger>(
     let mut recalls = ledger.recalls_of(&model.id)?;
     if let Some(After::Recall(recall)) = event.map(|event| &event.after) {
         recalls.retain(|other| other.notice.id != recall.notice.id);
-        if recall.models.contains(&model.id) {
-            recalls.push(recall.clone());
-        }
+        recalls.push(recall.clone());
     }
-    recalls.retain(|recall| recall.status == RecallStatus::InForce);
-    let mut recalls: Vec<_> = recalls.into_iter().map(|recall| recall.notice).collect();
+    let binds = |recall: &Recall| {
+        let (notice, models) = recall.binding()?;
+        models.contains(&model.id).then(|| notice.clone())
+    };
+    let mut recalls: Vec<_> = recalls.iter().filter_map(binds).collect();
     recalls.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(recalls)
 }

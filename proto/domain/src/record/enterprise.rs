@@ -77,6 +77,8 @@ pub struct Enterprise {
     pub engaged: bool,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,
+    /// Recalls that it opened; kept here alone, and in no leaf.
+    pub recalled: Daily,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -91,6 +93,7 @@ crate::canonical_struct!(Enterprise @ 1 {
     successor,
     engaged,
     declared,
+    recalled,
     head
 });
 

@@ -88,6 +88,8 @@ pub enum Effect {
     ClaimCleared(Prefix, Digest),
     /// An enterprise declared the end of another's robot.
     Declared(EnterpriseId),
+    /// An enterprise opened a recall.
+    Recalled(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
     /// A deadline begins to run.
@@ -408,6 +410,7 @@ pub fn slots(event: &Event) -> Slots {
                     &Enterprise {
                         engaged: false,
                         declared: Daily::default(),
+                        recalled: Daily::default(),
                         head: None,
                         ..enterprise.clone()
                     },
@@ -424,6 +427,7 @@ pub fn slots(event: &Event) -> Slots {
                 After::Recall(recall) => slots.set(
                     slot::MODEL,
                     &Recall {
+                        bound: None,
                         head: None,
                         ..recall.clone()
                     },

@@ -169,6 +169,19 @@ impl RecallStatus {
     }
 }
 
+/// Whom a recall binds, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundRecall {
+    /// Number, severity and predicate.
+    pub notice: RecallNotice,
+    /// The models it touches, ascending.
+    pub models: Vec<ModelId>,
+}
+crate::canonical_struct!(BoundRecall {
+    notice,
+    models: List<MODELS_OF_RECALL_MAX>
+});
+
 /// A recall campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {
@@ -184,6 +197,8 @@ pub struct Recall {
     pub opened: TimeMs,
     /// Whether it binds.
     pub status: RecallStatus,
+    /// While a foreign one waits for the regulator: as it bound before, and binds still. Kept here alone, and in no leaf.
+    pub bound: Option<BoundRecall>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -194,5 +209,41 @@ crate::canonical_struct!(Recall @ 1 {
     by,
     opened,
     status,
+    bound,
     head
 });
+
+impl Recall {
+    /// What of it binds: all of it in force; nothing that only waits, but what bound before.
+    pub fn binding(&self) -> Option<(&RecallNotice, &[ModelId])> {
+        match self.status {
+            RecallStatus::InForce => Some((&self.notice, &self.models)),
+            RecallStatus::Proposed => {
+                let bound = self.bound.as_ref()?;
+                Some((&bound.notice, &bound.models))
+            }
+            RecallStatus::Withdrawn => None,
+        }
+    }
+
+    /// As what of it binds.
+    pub fn bound(&self) -> Option<BoundRecall> {
+        let (notice, models) = self.binding()?;
+        Some(BoundRecall {
+            notice: notice.clone(),
+            models: models.to_vec(),
+        })
+    }
+
+    /// The models under which it is found, ascending: those that it names, and those that it binds still. None once it has ended.
+    pub fn found_under(&self) -> Vec<ModelId> {
+        if self.status.has_ended() {
+            return Vec::new();
+        }
+        let bound = self.binding().map_or(&[][..], |(_, models)| models);
+        let mut all: Vec<ModelId> = self.models.iter().chain(bound).copied().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}

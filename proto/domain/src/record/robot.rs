@@ -1,8 +1,6 @@
 //! One robot, and that one has ended.
 
-use super::{
-    Actor, Part, Party, Predicate, Recall, RecallId, RecallStatus, Release, Setter, key_identity,
-};
+use super::{Actor, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::signature::PublicKey;
@@ -366,10 +364,11 @@ impl Robot {
     /// Whether a recall in force names its model and matches it, or matched it once, and was not remedied.
     pub fn owes(&self, recall: &Recall) -> bool {
         let id = &recall.notice.id;
-        recall.status == RecallStatus::InForce
-            && recall.models.contains(&self.identity.code.model_id())
-            && !self.remedied.contains(id)
-            && (self.owed.contains(id) || self.is_matched(&recall.notice.predicate))
+        recall.binding().is_some_and(|(notice, models)| {
+            models.contains(&self.identity.code.model_id())
+                && !self.remedied.contains(id)
+                && (self.owed.contains(id) || self.is_matched(&notice.predicate))
+        })
     }
 
     /// Whether a predicate matches it, as it is now.

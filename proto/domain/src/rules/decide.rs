@@ -586,6 +586,7 @@ fn accredit<L: Ledger>(
         successor: None,
         engaged: false,
         declared: Daily::default(),
+        recalled: Daily::default(),
         head: None,
     };
     Ok(vec![Event::new(

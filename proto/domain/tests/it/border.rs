@@ -579,6 +579,91 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     assert_eq!(status, Some(carnet_domain::record::RecallStatus::Proposed));
 }
 
+/// What bound is not set free by its issuer saying that it is graver, or of other models.
+#[test]
+fn a_recall_that_gets_graver_than_its_clause_binds_as_before_until_that_is_decided() {
+    use carnet_domain::record::{RecallStatus, Severity};
+    let (mut a, mut b) = two();
+    export(&mut a, &mut b, 1, 1);
+    let mut strict = carnet_kit::agreement(a.prefix, b.prefix, 2);
+    for clause in &mut strict.clauses {
+        clause.recall_severity_max = Severity::Remedy;
+    }
+    agree(&mut a, &mut b, &strict);
+    let Command::OpenRecall { notice, models, .. } =
+        carnet_kit::samples::recall(&a, "R-1", Severity::Remedy)
+    else {
+        panic!("a recall");
+    };
+    let amended = |severity, models: &[carnet_domain::bytes::code::ModelId]| {
+        let mut notice = notice.clone();
+        notice.severity = severity;
+        Command::AmendRecall {
+            notice,
+            models: models.to_vec(),
+            remedy: "replace it".into(),
+            reason: "graver".into(),
+        }
+    };
+    let mut agreed = agreed(prefix("86"), prefix("49"));
+    agreed.version = 2;
+    let back = Command::DeclareExport {
+        code: a.code(1),
+        transfer: transfer(9),
+        to: a.prefix,
+        purpose: carnet_domain::rules::command::Purpose::PermanentExport,
+        offer_until: tomorrow(&b),
+        agreement: agreed,
+        papers: Default::default(),
+    };
+    a.must(
+        "maker",
+        carnet_kit::samples::recall(&a, "R-1", Severity::Remedy),
+    );
+    mail(&mut a, &mut b, "done");
+    let bound = "RecallOpen: recall 86/R-1 (Remedy)";
+    check(&mut b, "customs", back.clone(), bound);
+    a.must("registrar", a.approval("0001", "100003"));
+    a.deliver(&mut b);
+    let other = [a.model("0001", "100003")];
+    let id = recall_id(&a, "R-1");
+    for (severity, named) in [
+        (Severity::StopUse, &models[..]),
+        (Severity::StopUse, &other),
+        (Severity::StopUse, &models),
+    ] {
+        a.must("maker", amended(severity, named));
+        mail(&mut a, &mut b, "done");
+        let Ok(recall) = b.ledger.recall(&id);
+        let recall = recall.expect("told");
+        assert_eq!(recall.status, RecallStatus::Proposed);
+        assert_eq!(recall.notice.severity, Severity::StopUse);
+        assert_eq!(recall.binding(), Some((&notice, &models[..])));
+        check(&mut b, "customs", back.clone(), bound);
+        let Ok(model) = b.ledger.recalls_of(&models[0]);
+        assert_eq!(model.len(), 1, "found under what it binds");
+    }
+    // Within the clause it binds as it is said now.
+    a.must("maker", amended(Severity::Advisory, &models));
+    mail(&mut a, &mut b, "done");
+    check(&mut b, "customs", back.clone(), "done");
+    let Ok(recall) = b.ledger.recall(&id);
+    assert_eq!(recall.expect("told").bound, None);
+    // And what never bound does not bind when it is said again.
+    a.must("maker", amended(Severity::StopUse, &models));
+    mail(&mut a, &mut b, "done");
+    let withdraw = Command::WithdrawRecall {
+        recall: id.clone(),
+        reason: "done".into(),
+    };
+    a.must("maker", withdraw);
+    mail(&mut a, &mut b, "done");
+    let Ok(recall) = b.ledger.recall(&id);
+    assert_eq!(recall.expect("told").binding(), None);
+    let Ok(model) = b.ledger.recalls_of(&models[0]);
+    assert_eq!(model, []);
+}
+
 /// An agreement signed by both, stated in both logs.
 fn agree(a: &mut Country, b: &mut Country, agreement: &carnet_domain::record::peer::Agreement) {
     use carnet_domain::bytes::encoding::Blob;

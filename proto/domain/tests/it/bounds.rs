@@ -565,6 +565,7 @@ fn a_foreign_recall_that_names_a_model_37000_times_is_answered() {
             by: a.office("regulator"),
             opened: TimeMs(0),
             status: RecallStatus::InForce,
+            bound: None,
             head: None,
         };
         let mut slots = Slots::new();

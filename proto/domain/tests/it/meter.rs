@@ -21,6 +21,7 @@ fn recall(country: &Country, number: &str, count: usize) -> Recall {
         by: country.office("regulator"),
         opened: TimeMs(0),
         status: RecallStatus::InForce,
+        bound: None,
         head: None,
     }
 }

@@ -3,10 +3,10 @@
 use carnet_domain::bytes::code::Serial;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
-    MODELS_OF_RECALL_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX,
-    RECALLS_OVER_MODELS_MAX,
+    MODELS_OF_RECALL_MAX, RECALLS_A_DAY_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
+    RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
 };
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{EnterpriseStatus, Firmware, Predicate, RecallNotice, Severity};
@@ -333,6 +333,28 @@ fn the_regulator_ends_the_recall_of_an_enterprise_that_acts_no_more() {
     );
     check(&mut x, "registrar", command.clone(), "NotYours…");
     check(&mut x, "regulator", command, "done");
+}
+
+/// Opened and withdrawn again, thousands of them filled what every verifier carries.
+#[test]
+fn an_enterprise_opens_so_many_recalls_a_day() {
+    let mut x = market();
+    let Ok(enterprise) = x.ledger.enterprise(&x.enterprise("0001"));
+    let mut enterprise = enterprise.expect("accredited");
+    for _ in 1..RECALLS_A_DAY_MAX {
+        enterprise.recalled = enterprise.recalled.and(x.clock);
+    }
+    let Ok(()) = x.ledger.put_enterprise(enterprise);
+    x.must("maker", open(&x, "R-1", Predicate::all()));
+    x.must("maker", withdraw(&x, "R-1"));
+    let one_more = open(&x, "R-2", Predicate::all());
+    let full = format!("DailyLimit: {RECALLS_A_DAY_MAX} recalls opened");
+    check(&mut x, "maker", one_more.clone(), &full);
+    // The regulator is not kept from it, and tomorrow the maker is not.
+    let order = open(&x, "R-3", Predicate::all());
+    check(&mut x, "regulator", order, "done");
+    x.advance(DurationMs::from_days(1));
+    check(&mut x, "maker", one_more, "done");
 }
 
 /// One maker's hundred recalls over hundreds of models made every further one cost seconds on every replica.

@@ -4,7 +4,7 @@ use super::{OrFault, Stop};
 use crate::custody::admission::make_room;
 use crate::limits::RECALLS_OF_ROBOT_MAX;
 use crate::record::ledger::Ledger;
-use crate::record::{Recall, RecallId, Robot, Severity};
+use crate::record::{BoundRecall, Recall, RecallId, Robot, Severity};
 use crate::rules::lifecycle::ActionKind;
 
 /// Every recall that a robot owes a remedy for.
@@ -18,7 +18,20 @@ pub(super) fn recalls_owed<L: Ledger>(
     Ok(recalls
         .into_iter()
         .filter(|recall| robot.owes(recall))
+        .map(as_it_binds)
         .collect())
+}
+
+/// With the words that bind, in the place of graver ones that wait.
+fn as_it_binds(recall: Recall) -> Recall {
+    match recall.bound() {
+        Some(BoundRecall { notice, models }) => Recall {
+            notice,
+            models,
+            ..recall
+        },
+        None => recall,
+    }
 }
 
 /// What a robot owes before an attribute of it changes: what it is matched by now, and what it was told before of recalls

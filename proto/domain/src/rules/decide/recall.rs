@@ -3,10 +3,10 @@
 use super::owed::{forget_ended, recalls_owed};
 use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
-use crate::bytes::code::{Code, ModelId};
+use crate::bytes::code::{Code, EnterpriseId, ModelId};
 use crate::custody::admission::make_room;
 use crate::limits::{
-    MODELS_OF_RECALL_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
+    MODELS_OF_RECALL_MAX, RECALLS_A_DAY_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
     RECALLS_OF_ROBOT_MAX, RECALLS_OVER_MODELS_BY_PARTIES_MAX, RECALLS_OVER_MODELS_MAX,
 };
 use crate::log::leaf::Kind;
@@ -123,6 +123,7 @@ pub(super) fn open<L: Ledger>(
         return no(Reason::PredicateEmpty, named(&notice.id));
     }
     stated.has_room(ledger, cx)?;
+    let opened_by = of_the_day(ledger, cx)?;
     let recall = Recall {
         notice: notice.clone(),
         models: stated.sorted(),
@@ -130,10 +131,33 @@ pub(super) fn open<L: Ledger>(
         by: cx.signer.holder.clone(),
         opened: cx.now,
         status: RecallStatus::InForce,
+        bound: None,
         head: None,
     };
     let touched = recall.models.clone();
-    Ok(told(command, recall, touched))
+    let mut events = told(command, recall, touched);
+    if let (Some(id), Some(event)) = (opened_by, events.first_mut()) {
+        event.effects.push(Effect::Recalled(id));
+    }
+    Ok(events)
+}
+
+/// The enterprise that opens a recall, if one does and may today: every verifier carries what is in force, and every registry
+/// what ever was.
+fn of_the_day<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+) -> Result<Option<EnterpriseId>, Stop<L::Fault>> {
+    let Holder::Enterprise { id } = cx.signer.holder else {
+        return Ok(None);
+    };
+    let enterprise = ledger.enterprise(&id).or_fault()?;
+    let today = enterprise.map_or(0, |enterprise| enterprise.recalled.on(cx.now));
+    if today >= RECALLS_A_DAY_MAX {
+        let (what, max) = (Counted::Recalls, RECALLS_A_DAY_MAX);
+        return no(Reason::DailyLimit, Detail::Full { what, max });
+    }
+    Ok(Some(id))
 }
 
 /// A recall of this registry as it is from now on: told to everybody, and the models that it touches or touched stand anew.

@@ -170,13 +170,15 @@ pub enum Counted {
     OffersOfOne,
     /// Times that the roots were replaced.
     RootChanges,
+    /// Recalls that an enterprise opens.
+    Recalls,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
-    60 => RootChanges,
+    60 => RootChanges, 61 => Recalls,
 });
 
 impl Counted {
@@ -205,6 +207,7 @@ impl Counted {
             Self::MailBytes => "bytes of mail",
             Self::OffersOfOne => "offers of one enterprise that wait for an answer",
             Self::RootChanges => "replacements of the roots",
+            Self::Recalls => "recalls opened",
         }
     }
 }
@@ -280,7 +283,7 @@ mod tests {
             "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
              strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
-             offers of one enterprise that wait for an answer; replacements of the roots",
+             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened",
         );
     }
 }
