@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::bytes::code::{ModelId, Prefix};
+use carnet_domain::bytes::code::{EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
@@ -53,8 +53,12 @@ pub struct Known {
     pub others: Option<Sieve>,
     /// Recalls that bind in the own country, and the models they touch.
     pub recalls: Vec<KnownRecall>,
-    /// Models of the own country that are not approved, or whose maker is not active.
+    /// Models of the own country that are not approved.
     pub models: Vec<KnownModel>,
+    /// Makers of the own country that are not active.
+    pub makers: Vec<KnownMaker>,
+    /// Registries of which not all is here that is known.
+    pub lacking: Vec<Prefix>,
 }
 
 /// What is known of a registry beside its bundle.
@@ -301,21 +305,36 @@ pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
     }
 }
 
-/// A model of the own country that is not approved, or whose maker is not active.
+/// The key under which a set of others says that not all is in the pack that speaks against robots of a model: its recalls, or
+/// its approval.
+pub fn key_of_model(model: &ModelId) -> Digest {
+    sha256(&[b"model", model.as_str().as_bytes()])
+}
+
+/// As [`key_of_model`], of all robots of a maker.
+pub fn key_of_maker(maker: &EnterpriseId) -> Digest {
+    sha256(&[b"maker", maker.as_str().as_bytes()])
+}
+
+/// A model of the own country that is not approved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownModel {
     /// Which.
     pub id: ModelId,
     /// Its type approval.
     pub approval: ApprovalStatus,
-    /// Its maker's standing.
-    pub maker: EnterpriseStatus,
 }
-carnet_domain::canonical_struct!(KnownModel {
-    id,
-    approval,
-    maker
-});
+carnet_domain::canonical_struct!(KnownModel { id, approval });
+
+/// A maker of the own country that is not active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMaker {
+    /// Which.
+    pub id: EnterpriseId,
+    /// Its standing.
+    pub status: EnterpriseStatus,
+}
+carnet_domain::canonical_struct!(KnownMaker { id, status });
 
 /// A recall that binds in the own country.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,6 +363,8 @@ impl Known {
             others: None,
             recalls: Vec::new(),
             models: Vec::new(),
+            makers: Vec::new(),
+            lacking: Vec::new(),
         }
     }
 
@@ -361,6 +382,16 @@ impl Known {
         let row = self.robots.get(&key);
         let told = |key| self.told(&key) == Told::Perhaps;
         row.is_some_and(KnownRobot::tells_something) || told(key) || told(key_of_record(&key))
+    }
+
+    /// Whether something may be known of a code's model or maker that has no room here.
+    pub fn told_of_model(&self, code: &carnet_domain::bytes::code::Code) -> Told {
+        let model = code.model_id();
+        let keys = [key_of_model(&model), key_of_maker(&model.enterprise_id())];
+        match keys.iter().any(|key| self.told(key) == Told::Perhaps) {
+            true => Told::Perhaps,
+            false => Told::Nothing,
+        }
     }
 
     /// What the own registry recorded about a code.

@@ -18,6 +18,7 @@ pub mod known;
 pub mod offline;
 pub mod pack;
 pub mod pins;
+pub mod share;
 pub mod sieve;
 pub mod taken;
 pub mod verdict;

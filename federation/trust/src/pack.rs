@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! [ content bytes, signature ]   Ed25519 with the log key over "carnet-pack/1" ‖ content bytes
-//! content  [ version, registry, incarnation, at, whole, own head, [peer…], [[key, robot]…], others or null, [recall…], [model…] ]
+//! content  [ version, registry, incarnation, at, whole, own head, [peer…], [lacking registry…], [[key, robot]…], others or null,
+//!            [recall…], [model…], [maker…] ]
 //! peer     [ signed bundle, head or null, doubt or null, [agreement…], [suspension…] ]
 //! ```
 //! Whoever bears evidence brings what speaks for the robot; the pack holds what may speak against it. It is opened under the
 //! verifier's own pinned bundle, and has an age like a head.
 //!
 //! Robots of which something is recorded have a row each while there is room; the keys of all others are in one set of a few
-//! bits each (`sieve`), which is salted with the time of the pack. What is found there is asked online.
+//! bits each (`sieve`), which is salted with the time of the pack; so are models and makers of which not all is in the pack. What is
+//! found there is asked online.
 
 use std::collections::BTreeMap;
 
@@ -23,21 +25,23 @@ use carnet_domain::record::peer::{Agreement, Signed, Suspension};
 
 use crate::bundle::{BundleError, PinnedBundle};
 use crate::known::{
-    Doubt, Known, KnownHead, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
+    Doubt, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
 };
 use crate::pins::{PinError, Pins, PrefixTable};
 use crate::sieve::{PackedSieve, Sieve, SieveError};
 
 /// The version of the content.
-pub const PACK_VERSION: u8 = 3;
+pub const PACK_VERSION: u8 = 4;
 /// The largest pack in bytes.
 pub const PACK_BYTES_MAX: usize = 7 * 1024 * 1024;
 /// The most robots and identities that have a row in a pack: what of each of them is recorded. The others are in a set.
 pub const PACK_ROBOTS_MAX: usize = 10_000;
-/// The most models in a pack. A registry that knows of more says that its pack is not whole.
-pub const PACK_MODELS_MAX: usize = 16_384;
-/// The most recalls in a pack.
-pub const PACK_RECALLS_MAX: usize = 4_096;
+/// The most models in a pack, and the most makers; the others are in the set.
+pub const PACK_MODELS_MAX: usize = 8_192;
+/// The most recalls in a pack. A model of which one has no room is in the set.
+pub const PACK_RECALLS_MAX: usize = 16_384;
+/// The most registries that a pack says it does not know all of.
+pub const PACK_LACKING_MAX: usize = 4_096;
 
 /// A peer in the pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,20 +76,24 @@ pub struct Pack {
     pub incarnation: u64,
     /// As of when, by its log time.
     pub at: TimeMs,
-    /// Whether every robot and recall that a verdict could ask for is in it.
+    /// Whether it names, in some way, everything that may speak against a robot: else no verdict rests on it.
     pub whole: bool,
     /// The newest published head of its own log.
     pub head: Option<KnownHead>,
     /// Its peers.
     pub peers: Vec<PackPeer>,
+    /// Peers, and other registries with recalls here, of which not all has room: whatever touches them is asked online.
+    pub lacking: Vec<Prefix>,
     /// What it recorded about robots, ascending by the key of a code, body, part or robot's key.
     pub robots: Vec<(Digest, KnownRobot)>,
     /// The keys of those that have no room there.
     pub others: Option<PackedSieve>,
     /// Recalls that bind there.
     pub recalls: Vec<KnownRecall>,
-    /// Its models that are not approved, or whose maker is not active.
+    /// Its models that are not approved.
     pub models: Vec<KnownModel>,
+    /// Its makers that are not active.
+    pub makers: Vec<KnownMaker>,
 }
 carnet_domain::canonical_struct!(Pack {
     version,
@@ -95,10 +103,12 @@ carnet_domain::canonical_struct!(Pack {
     whole,
     head,
     peers: List<PEERS_MAX>,
+    lacking: List<PACK_LACKING_MAX>,
     robots: List<PACK_ROBOTS_MAX>,
     others,
     recalls: List<PACK_RECALLS_MAX>,
-    models: List<PACK_MODELS_MAX>
+    models: List<PACK_MODELS_MAX>,
+    makers: List<PACK_MODELS_MAX>
 });
 
 impl Pack {
@@ -243,6 +253,8 @@ impl OpenedPack {
             .transpose()?;
         known.recalls = pack.recalls.clone();
         known.models = pack.models.clone();
+        known.makers = pack.makers.clone();
+        known.lacking = pack.lacking.clone();
         Ok(Self {
             known,
             bundles,

@@ -86,12 +86,12 @@ impl Keys {
         self.hashes.len()
     }
 
-    /// The set, as exact as there is room for; `None` when there are too many.
-    pub fn pack(mut self) -> Option<PackedSieve> {
+    /// The set, as exact as there is room for in so many bytes; `None` when there are too many.
+    pub fn pack(mut self, bytes_max: usize) -> Option<PackedSieve> {
         self.hashes.sort_unstable();
         self.hashes.dedup();
         let count = u64::try_from(self.hashes.len()).ok()?;
-        let low = bits_for(count)?;
+        let low = bits_for(count, bytes_max)?;
         let depth = width(count).checked_add(low)?;
         let mut out = Bits::default();
         let mut before = 0_u64;
@@ -198,10 +198,10 @@ fn place(hash: u64, depth: u8) -> u64 {
     spare.and_then(|spare| hash.checked_shr(spare)).unwrap_or(0)
 }
 
-/// The low bits of a gap in a set of so many keys.
-fn bits_for(count: u64) -> Option<u8> {
+/// The low bits of a gap in a set of so many keys, in so many bytes: one in about two to their number is found by mistake.
+pub fn bits_for(count: u64, room: usize) -> Option<u8> {
     let mut bits = (SIEVE_BITS_MIN..=SIEVE_BITS_MAX).rev();
-    let fitting = bits.find(|bits| bytes_max(count, *bits) <= SIEVE_BYTES_MAX);
+    let fitting = bits.find(|bits| bytes_max(count, *bits) <= room.min(SIEVE_BYTES_MAX));
     fitting.filter(|_| count <= SIEVE_COUNT_MAX)
 }
 
@@ -264,7 +264,7 @@ mod tests {
     fn packed(salt: u64, count: u64) -> PackedSieve {
         let mut all = Keys::salted(salt);
         keys(0, count).iter().for_each(|key| all.add(key));
-        all.pack().expect("room for them")
+        all.pack(SIEVE_BYTES_MAX).expect("room for them")
     }
 
     #[test]
@@ -326,9 +326,12 @@ mod tests {
     fn a_million_scrapped_robots_have_room() {
         // Code, body, key and a part.
         // One key in 1,073 is asked again.
-        assert_eq!(bits_for(4 * 1_000_000), Some(10));
-        assert_eq!(bits_for(4 * 100_000), Some(SIEVE_BITS_MAX));
-        assert_eq!(bits_for(SIEVE_COUNT_MAX + 1), None);
+        assert_eq!(bits_for(4 * 1_000_000, SIEVE_BYTES_MAX), Some(10));
+        assert_eq!(bits_for(4 * 100_000, SIEVE_BYTES_MAX), Some(SIEVE_BITS_MAX));
+        assert_eq!(bits_for(SIEVE_COUNT_MAX + 1, usize::MAX), None);
+        // With less room, more are found by mistake.
+        assert_eq!(bits_for(4 * 1_000_000, 5 * 1024 * 1024), Some(8));
+        assert_eq!(bits_for(4 * 1_000_000, 4 * 1024 * 1024), None);
     }
 
     #[test]

@@ -28,11 +28,11 @@ use carnet_kit::samples;
 use carnet_trust::evidence::{
     self, EVIDENCE_VERSION, Evidence, Newest, Published, RobotProof, SubjectEvidence,
 };
-use carnet_trust::known::{KnownHead, KnownModel, KnownRobot};
+use carnet_trust::known::{KnownHead, KnownMaker, KnownModel, KnownRobot};
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::pack::{PACK_VERSION, Pack, PackPeer};
 use carnet_trust::roots::RootCertificate;
-use carnet_trust::sieve::{Keys, PackedSieve, Sieve};
+use carnet_trust::sieve::{Keys, PackedSieve, SIEVE_BYTES_MAX, Sieve};
 use carnet_trust::taken::{SignedTaking, Taking};
 
 use crate::extremes::extreme_bytes;
@@ -297,13 +297,17 @@ pub fn targets() -> Vec<Target> {
             agreements: vec![carnet_kit::agreement(a.prefix, b.prefix, 1)],
             suspended: Vec::new(),
         }],
+        lacking: vec![b.prefix],
         robots: vec![(scene::d("robot"), KnownRobot::default())],
-        others: others.pack(),
+        others: others.pack(SIEVE_BYTES_MAX),
         recalls: Vec::new(),
         models: vec![KnownModel {
             id: moved.model_id(),
             approval: ApprovalStatus::Suspended,
-            maker: EnterpriseStatus::Active,
+        }],
+        makers: vec![KnownMaker {
+            id: moved.enterprise_id(),
+            status: EnterpriseStatus::Suspended,
         }],
     };
     let question = Question {

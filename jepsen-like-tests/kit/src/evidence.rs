@@ -14,10 +14,11 @@ use carnet_domain::log::merkle::{inclusion_proof, tree_root};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, RecallStatus};
+use carnet_domain::record::{ApprovalStatus, EnterpriseStatus};
 use carnet_trust::evidence::{Evidence, ModelProof, RobotProof};
 use carnet_trust::known::{
-    Doubt, Ending, Known, KnownHead, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
+    Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry,
+    KnownRobot, Source,
 };
 
 use crate::Country;
@@ -160,22 +161,23 @@ pub fn known(country: &Country) -> Known {
         }
     }
     for recall in country.ledger.recalls() {
-        if recall.status == RecallStatus::InForce {
+        if let Some((notice, models)) = recall.binding() {
             known.recalls.push(KnownRecall {
-                notice: recall.notice.clone(),
-                models: recall.models.clone(),
+                notice: notice.clone(),
+                models: models.to_vec(),
             });
         }
     }
     for model in country.ledger.models() {
         let Ok(standing) = standing_now(&country.ledger, model);
-        let (approval, maker) = (standing.approval, standing.enterprise);
-        if approval != ApprovalStatus::Approved || maker != EnterpriseStatus::Active {
-            known.models.push(KnownModel {
-                id: model.id,
-                approval,
-                maker,
-            });
+        let (id, approval, status) = (model.id, standing.approval, standing.enterprise);
+        if approval != ApprovalStatus::Approved {
+            known.models.push(KnownModel { id, approval });
+        }
+        let id = id.enterprise_id();
+        let said = known.makers.iter().any(|maker| maker.id == id);
+        if status != EnterpriseStatus::Active && !said {
+            known.makers.push(KnownMaker { id, status });
         }
     }
     known

@@ -4,6 +4,7 @@
 
 mod maker;
 mod pack;
+mod packing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
-use carnet_domain::record::{RecallStatus, Robot};
+use carnet_domain::record::{Recall, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
@@ -349,11 +350,10 @@ impl Verifier {
         end_of(records, &mut known, key)?;
         let model = code.model_id();
         let recalls = records.recalls_of(&model).map_err(storage)?;
-        let binding = recalls
-            .into_iter()
-            .filter(|recall| recall.status == RecallStatus::InForce);
-        known.recalls.extend(binding.map(|recall| KnownRecall {
-            notice: recall.notice,
+        let binding = recalls.iter().filter_map(Recall::binding);
+        let binding = binding.filter(|(_, models)| models.contains(&model));
+        known.recalls.extend(binding.map(|(notice, _)| KnownRecall {
+            notice: notice.clone(),
             models: vec![model],
         }));
         Ok(known)

@@ -269,6 +269,7 @@ impl<'a> Case<'a> {
     fn open(&mut self, given: &EvidenceInput) -> Option<ProvenEvidence> {
         let registry = given.bundle.primary();
         self.doubted(&registry);
+        self.known_of(&given.bundle);
         if given.bundle.bundle().keyring == KeyringKind::File {
             self.argue(
                 ReasonCode::SingleKey,

@@ -11,6 +11,7 @@ use super::custody::{Located, Party};
 use super::examine::{Case, Seen};
 use super::weigh::set;
 use super::{AHEAD_MAX, Purpose, ReasonCode, Value, facts, words};
+use crate::bundle::PinnedBundle;
 use crate::evidence::{HeadOrder, ProvenEvidence, ProvenRobot};
 use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Source, Told, key_of_unshown};
 use crate::taken::TakenHead;
@@ -36,6 +37,12 @@ impl Case<'_> {
             self.unknown(
                 ReasonCode::NoPack,
                 format!("the {what} {me} does not hold everything that is known"),
+            );
+        }
+        if known.told_of_model(&self.input.code) == Told::Perhaps {
+            self.unknown(
+                ReasonCode::NoPack,
+                format!("{me} recorded something of its model or maker, or of one like it, which has no room in the pack: ask online"),
             );
         }
         // saturates: nothing is later than the last instant
@@ -71,6 +78,19 @@ impl Case<'_> {
     pub(super) fn own_word(&self) -> Option<&KnownRobot> {
         let known = self.input.known.as_ref()?;
         known.robot(&self.input.code)
+    }
+
+    /// Whether all is here that the own country knows of a registry.
+    pub(super) fn known_of(&mut self, registry: &PinnedBundle) {
+        let known = self.input.known.iter();
+        let mut lacking = known.flat_map(|known| &known.lacking);
+        if lacking.any(|lacking| registry.owns(lacking)) {
+            let (me, registry) = (self.input.verifier, registry.primary());
+            self.unknown(
+                ReasonCode::NoPack,
+                format!("not all that {me} knows of {registry} has room in the pack: ask online"),
+            );
+        }
     }
 
     /// Whether the own country doubts a registry's word.

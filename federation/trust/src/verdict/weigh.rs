@@ -81,7 +81,8 @@ impl Case<'_> {
             );
             return;
         };
-        self.standing_of_model(model.approval, model.enterprise, seen);
+        self.approval(model.approval, seen);
+        self.maker(model.enterprise, seen);
     }
 
     /// Approval and maker's standing of an own model, as the own country knows them: its evidence may be older.
@@ -90,11 +91,15 @@ impl Case<'_> {
         let id = input.code.model_id();
         let mut models = input.known.iter().flat_map(|known| &known.models);
         if let Some(model) = models.find(|model| model.id == id) {
-            self.standing_of_model(model.approval, model.maker, seen);
+            self.approval(model.approval, seen);
+        }
+        let mut makers = input.known.iter().flat_map(|known| &known.makers);
+        if let Some(maker) = makers.find(|maker| maker.id == id.enterprise_id()) {
+            self.maker(maker.status, seen);
         }
     }
 
-    fn standing_of_model(&mut self, approval: ApprovalStatus, maker: EnterpriseStatus, seen: Seen) {
+    fn approval(&mut self, approval: ApprovalStatus, seen: Seen) {
         if let Some((code, value)) = facts::approval(approval, self.purpose) {
             let detail = format!("type approval is {}", approval.name());
             match value {
@@ -102,6 +107,9 @@ impl Case<'_> {
                 value => self.argue(code, value, detail),
             }
         }
+    }
+
+    fn maker(&mut self, maker: EnterpriseStatus, seen: Seen) {
         if let Some(value) = facts::maker(maker, self.purpose) {
             let detail = format!("the maker is {}", maker.name());
             match value {

@@ -18,14 +18,15 @@ use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
 use carnet_trust::evidence::{Evidence, HeadOrder};
 use carnet_trust::known::{
-    Doubt, Ending, KnownHead, KnownModel, KnownRobot, Source, key_of_record, keys_of,
+    Doubt, Ending, KnownHead, KnownMaker, KnownModel, KnownRobot, Source, key_of_maker,
+    key_of_model, key_of_record, keys_of,
 };
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
 };
 use carnet_trust::pack::{OpenedPack, PACK_VERSION, Pack, PackError, PackPeer};
 use carnet_trust::pins::{Pin, PinError, Pins};
-use carnet_trust::sieve::{Keys, Sieve};
+use carnet_trust::sieve::{Keys, SIEVE_BYTES_MAX, Sieve};
 use carnet_trust::taken::{SignedTaking, TakenHead, Taking};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, judge};
 
@@ -90,10 +91,12 @@ fn pack_of(country: &Country, peers: &[&Country]) -> Pack {
             time: published.at,
         }),
         peers: peers.iter().map(peer).collect(),
+        lacking: known.lacking.clone(),
         robots: telling.map(|(key, robot)| (*key, robot.clone())).collect(),
         others: None,
         recalls: known.recalls.clone(),
         models: known.models.clone(),
+        makers: known.makers.clone(),
     }
 }
 
@@ -490,13 +493,28 @@ fn packs(saved: &Saved) -> Vec<(&'static str, Pack, Purpose, &'static str)> {
         let mut keys = Keys::salted(pack.salt());
         keys.add(&key);
         pack.robots.clear();
-        pack.others = keys.pack();
+        pack.others = keys.pack(SIEVE_BYTES_MAX);
     };
     push(
         "something without a row",
         operation,
         "INDETERMINATE | NO_PACK",
         &|pack| others(pack, key),
+    );
+    let model = saved.file.code.model_id();
+    for (name, key) in [
+        ("a model without room", key_of_model(&model)),
+        ("a maker without room", key_of_maker(&model.enterprise_id())),
+    ] {
+        push(name, operation, "INDETERMINATE | NO_PACK", &|pack| {
+            others(pack, key)
+        });
+    }
+    push(
+        "a peer without room",
+        operation,
+        "INDETERMINATE | NO_PACK",
+        &|pack| pack.lacking = vec![saved.a.prefix],
     );
     out
 }
@@ -646,7 +664,7 @@ fn a_robot_without_a_row_is_found_in_the_set() {
             let mut keys = Keys::salted(pack.salt());
             keys.add(&key);
             pack.robots.clear();
-            pack.others = keys.pack();
+            pack.others = keys.pack(SIEVE_BYTES_MAX);
         };
         let found = file.after(&stolen, &full, Purpose::Operation);
         starts(found, "STALE | OLDER_HEAD: ");
@@ -655,7 +673,7 @@ fn a_robot_without_a_row_is_found_in_the_set() {
         let mut keys = Keys::salted(pack.salt());
         (0..100_000_u32)
             .for_each(|n| keys.add(&carnet_domain::bytes::digest::sha256(&[&n.to_be_bytes()])));
-        pack.others = keys.pack();
+        pack.others = keys.pack(SIEVE_BYTES_MAX);
         let set = pack
             .others
             .as_ref()
@@ -691,7 +709,7 @@ fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
                 .iter()
                 .for_each(|key| keys.add(key));
             pack.robots.clear();
-            pack.others = keys.pack();
+            pack.others = keys.pack(SIEVE_BYTES_MAX);
             let pins = pins(own, &[own]);
             let pack = OpenedPack::open(&signed_pack(&pack, &own.key("log")), &pins);
             let (pack, now) = (pack.expect("a pack"), soon(&[own]));
@@ -933,14 +951,21 @@ fn a_recall_that_was_amended_since_counts_as_amended() {
 fn a_pack_with_a_model_that_fell_is_believed() {
     let file = own_file();
     let fallen = |pack: &mut Pack| {
-        pack.models.push(KnownModel {
-            id: file.code.model_id(),
-            approval: carnet_domain::record::ApprovalStatus::Approved,
-            maker: carnet_domain::record::EnterpriseStatus::StruckOff,
+        pack.makers.push(KnownMaker {
+            id: file.code.model_id().enterprise_id(),
+            status: carnet_domain::record::EnterpriseStatus::StruckOff,
         });
     };
     let found = file.after(&|_, _| {}, &fallen, Purpose::MarketAccess);
     starts(found, "INVALID | MAKER_NOT_ACTIVE");
+    let fallen = |pack: &mut Pack| {
+        pack.models.push(KnownModel {
+            id: file.code.model_id(),
+            approval: carnet_domain::record::ApprovalStatus::Withdrawn,
+        });
+    };
+    let found = file.after(&|_, _| {}, &fallen, Purpose::MarketAccess);
+    starts(found, "INVALID | APPROVAL_WITHDRAWN");
 }
 
 /// A hold that the issuer told us stands in our record, and our pack repeats it, whatever older word of his the bearer shows.

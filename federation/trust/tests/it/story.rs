@@ -1,6 +1,6 @@
 //! Registries in memory with a robot on its way between them, and the evidence each gives.
 
-use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::code::{Code, ModelId};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -15,8 +15,8 @@ use carnet_kit::evidence::known;
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build, join};
-use carnet_trust::known::{Ground, Known, KnownRobot, keys_of};
-use carnet_trust::sieve::{Keys, Sieve};
+use carnet_trust::known::{Ground, Known, KnownRobot, key_of_maker, key_of_model, keys_of};
+use carnet_trust::sieve::{Keys, SIEVE_BYTES_MAX, Sieve};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Verdict, judge};
 
 /// Two countries that recognise each other, with robot 1 of `86` registered there.
@@ -318,9 +318,38 @@ pub(crate) fn nothing() -> Digest {
     sha256(&[b"nothing"])
 }
 
+const SALT: u64 = 7;
+
+fn in_a_set(known: &mut Known, keys: Keys) {
+    if keys.added() > 0 {
+        let packed = keys.pack(SIEVE_BYTES_MAX).expect("it has room");
+        known.others = Some(Sieve::open(SALT, &packed).expect("a set"));
+    }
+}
+
+/// What is known when no recall, no model and no maker that fell has room: the models or the makers move into the set.
+pub(crate) fn without_models(known: &mut Known, by_maker: bool) {
+    let mut keys = Keys::salted(SALT);
+    let mut model = |id: &ModelId| match by_maker {
+        true => keys.add(&key_of_maker(&id.enterprise_id())),
+        false => keys.add(&key_of_model(id)),
+    };
+    for recall in std::mem::take(&mut known.recalls) {
+        recall.models.iter().for_each(&mut model);
+    }
+    for fallen in std::mem::take(&mut known.models) {
+        model(&fallen.id);
+    }
+    if by_maker {
+        for maker in std::mem::take(&mut known.makers) {
+            keys.add(&key_of_maker(&maker.id));
+        }
+    }
+    in_a_set(known, keys);
+}
+
 /// What is known when no row has room: what the rows say moves into the set, under the keys that a pack gives it.
 pub(crate) fn without_rows(known: &mut Known) {
-    const SALT: u64 = 7;
     let mut keys = Keys::salted(SALT);
     for (key, row) in std::mem::take(&mut known.robots) {
         // Nothing that a row can say may be left out here.
@@ -346,8 +375,5 @@ pub(crate) fn without_rows(known: &mut Known) {
             keys_of(&key, against).iter().for_each(|key| keys.add(key));
         }
     }
-    if keys.added() > 0 {
-        let packed = keys.pack().expect("it has room");
-        known.others = Some(Sieve::open(SALT, &packed).expect("a set"));
-    }
+    in_a_set(known, keys);
 }

@@ -164,6 +164,27 @@ const LESS: &[Less] = &[
             without_rows(known);
         }
     }),
+    ("models in what is known", |input| {
+        if let Some(known) = &mut input.known {
+            without_models(known, false);
+        }
+    }),
+    ("makers in what is known", |input| {
+        if let Some(known) = &mut input.known {
+            without_models(known, true);
+        }
+    }),
+    ("room for all of a registry", |input| {
+        let others = input.issuer.iter().chain(&input.custodians);
+        let others: Vec<_> = others.map(|other| other.bundle.primary()).collect();
+        if let Some(known) = &mut input.known {
+            let is_own = |other: &_| *other == input.verifier;
+            for other in others.into_iter().filter(|other| !is_own(other)) {
+                known.registries.remove(&other);
+                known.lacking.push(other);
+            }
+        }
+    }),
     ("a part of what is known", |input| {
         if let Some(known) = &mut input.known {
             known.whole = false;
