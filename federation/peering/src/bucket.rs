@@ -28,6 +28,22 @@ impl Bucket {
         }
     }
 
+    /// A full bucket that is one of so many: all together give no more than one that is whole, but for the one token that each
+    /// holds at the least.
+    ///
+    /// # Panics
+    /// As [`Bucket::new`].
+    pub fn part_of(parts: u32, burst: u32, per_second: u32, now: Duration) -> Self {
+        let whole = Self::new(burst, per_second, now);
+        let burst = (burst / parts.max(1)).max(1);
+        Self {
+            burst,
+            tokens: burst,
+            every: whole.every * parts.max(1),
+            ..whole
+        }
+    }
+
     /// Takes a token.
     ///
     /// # Errors

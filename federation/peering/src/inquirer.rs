@@ -163,7 +163,7 @@ impl Inquirer {
             let began = self.turn.fetch_add(1, Ordering::Relaxed);
             info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
             let mut faults = Vec::new();
-            let asked = self.ask(peer, code, purpose, &judge, &mut faults);
+            let asked = self.ask(peer, code, (purpose, asked_for), &judge, &mut faults);
             let answer = match tokio::time::timeout(patience, asked).await {
                 Ok(answer) => answer?,
                 Err(_) => {
@@ -247,7 +247,7 @@ impl Inquirer {
         &self,
         peer: Prefix,
         code: &Code,
-        purpose: &InquiryPurpose,
+        (purpose, asked_for): (&InquiryPurpose, AskedFor),
         judge: &impl Fn(&[u8]) -> Result<Answered, String>,
         faults: &mut Vec<String>,
     ) -> Result<Option<(Bytes, Answered)>, InquireError> {
@@ -269,6 +269,7 @@ impl Inquirer {
             code: code.display_form(),
             purpose: purpose.as_str().to_owned(),
             known_size: known.size_seen,
+            for_authority: asked_for == AskedFor::Authority,
         };
         let mut lagging = None;
         if known.bundle.endpoints.is_empty() {

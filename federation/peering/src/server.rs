@@ -35,7 +35,7 @@ use crate::status::Board;
 pub const STREAMS_PER_PEER_MAX: usize = 4;
 /// The most items of one batch.
 pub const ITEMS_PER_BATCH_MAX: usize = 256;
-/// Inquiries of one peer at once.
+/// Inquiries of one peer at once, half of them for its authorities.
 pub const INQUIRY_BURST: u32 = 200;
 /// Inquiries of one peer a second, after that.
 pub const INQUIRIES_PER_SECOND: u32 = 50;
@@ -65,7 +65,8 @@ pub struct FederationService {
 /// What one peer may still use.
 struct Allowance {
     streams: Arc<Semaphore>,
-    inquiries: Bucket,
+    /// For authorities of the peer's country, and for others: whoever asks for the ones uses nothing up of the others'.
+    inquiries: [Bucket; 2],
 }
 
 impl FederationService {
@@ -126,9 +127,13 @@ impl FederationService {
     fn with_allowance<T>(&self, peer: Prefix, take: impl FnOnce(&mut Allowance) -> T) -> T {
         // Only peers get here, so the map is as small as their number.
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let half = || {
+            let now = self.home.monotonic();
+            Bucket::part_of(2, INQUIRY_BURST, INQUIRIES_PER_SECOND, now)
+        };
         take(peers.entry(peer).or_insert_with(|| Allowance {
             streams: Arc::new(Semaphore::new(STREAMS_PER_PEER_MAX)),
-            inquiries: Bucket::new(INQUIRY_BURST, INQUIRIES_PER_SECOND, self.home.monotonic()),
+            inquiries: [half(), half()],
         }))
     }
 }
@@ -199,7 +204,8 @@ impl Federation for FederationService {
         let purpose = InquiryPurpose::parse(&asked.purpose)
             .map_err(|error| ApiError::invalid("purpose", error))?;
         let now = self.home.monotonic();
-        self.with_allowance(peer, |allowance| allowance.inquiries.take(now))
+        let half = usize::from(asked.for_authority);
+        self.with_allowance(peer, |allowance| allowance.inquiries[half].take(now))
             .map_err(|retry_after| ApiError::Overloaded { retry_after })?;
         info!(%peer, code = %code.display_form(), %purpose, "inquiry answered");
         let evidence = self.home.evidence(peer, code, asked.known_size).await;

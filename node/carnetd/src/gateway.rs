@@ -253,7 +253,8 @@ impl Gateway {
             let taken = {
                 let now = self.node.clock.monotonic();
                 let mut rations = self.rations.lock().unwrap_or_else(PoisonError::into_inner);
-                rations.take(peer, asker, now)
+                let nodes = self.node.raft.status().voters.len();
+                rations.take(nodes, peer, asker, now)
             };
             match taken {
                 Ok(()) => return true,

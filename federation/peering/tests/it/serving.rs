@@ -254,20 +254,27 @@ async fn inquiries_over_the_rate_are_shed() {
     let served = served();
     *served.world.evidence.lock().unwrap() = Some(b"evidence".to_vec());
     let code = served.world.country.lock().unwrap().code(1);
-    let ask = || {
+    let ask_for = |for_authority| {
         let message = pb::InquireRequest {
             prefix: "44".into(),
             to: "86".into(),
             code: code.display_form(),
             purpose: "import-permit".into(),
             known_size: 0,
+            for_authority,
         };
         served.service.inquire(from("44", message))
     };
-    for _ in 0..INQUIRY_BURST {
+    let ask = || ask_for(false);
+    for _ in 0..INQUIRY_BURST / 2 {
         assert_eq!(&ask().await.unwrap().into_inner().evidence[..], b"evidence");
     }
     let error = ApiError::of_status(&ask().await.unwrap_err());
+    // What is kept for its authorities is counted apart.
+    for _ in 0..INQUIRY_BURST / 2 {
+        assert!(ask_for(true).await.is_ok());
+    }
+    assert!(ask_for(true).await.is_err());
     let ApiError::Overloaded { retry_after } = error else {
         panic!("{error}");
     };
@@ -293,6 +300,7 @@ async fn an_inquiry_says_why_and_about_what() {
             code: code.into(),
             purpose: purpose.into(),
             known_size: 0,
+            for_authority: false,
         };
         let status = served.service.inquire(from("44", message)).await;
         match ApiError::of_status(&status.unwrap_err()) {

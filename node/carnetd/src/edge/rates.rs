@@ -65,6 +65,8 @@ impl<K: Ord + Clone, V> Table<K, V> {
 #[derive(Debug)]
 pub struct Rates<K> {
     rate: Rate,
+    /// Of how many this is one, who have that rate together.
+    parts: u32,
     table: Table<K, Bucket>,
 }
 
@@ -74,8 +76,17 @@ impl<K: Ord + Clone> Rates<K> {
     /// # Panics
     /// When there may be no row.
     pub fn new(rate: Rate, rows_max: usize) -> Self {
+        Self::part_of(1, rate, rows_max)
+    }
+
+    /// As [`Rates::new`], one of so many that have the rate together.
+    ///
+    /// # Panics
+    /// When there may be no row.
+    pub fn part_of(parts: u32, rate: Rate, rows_max: usize) -> Self {
         Self {
             rate,
+            parts,
             table: Table::new(rows_max),
         }
     }
@@ -86,7 +97,7 @@ impl<K: Ord + Clone> Rates<K> {
     /// After how long there will be one.
     pub fn take(&mut self, holder: &K, now: Duration) -> Result<(), Duration> {
         let Rate { per_second, burst } = self.rate;
-        let full = || Bucket::new(burst, per_second, now);
+        let full = || Bucket::part_of(self.parts, burst, per_second, now);
         self.table.of(holder, full).take(now)
     }
 

@@ -1,7 +1,8 @@
 //! How often this country asks another for evidence, shared by those for whom it asks. Pure.
 //!
-//! A peer answers a whole country so many inquiries a second. Authorities have a part of that which nobody else can use up,
-//! and of the rest one holder has no more than its own rate: whoever asks too often waits, and others do not.
+//! A peer answers a whole country so many inquiries a second, at whichever of its nodes: so many have all nodes here together, and
+//! each its part of that. Authorities have a half which nobody else can use up; the peer counts the halves apart as well. Of
+//! either, one holder has no more than its own rate: whoever asks too often waits, and others do not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,14 +10,21 @@ use std::time::Duration;
 use carnet_domain::bytes::code::Prefix;
 use carnet_peering::bucket::Bucket;
 use carnet_peering::inquirer::AskedFor;
+use carnet_peering::server::{INQUIRIES_PER_SECOND, INQUIRY_BURST};
 
 use super::holder::Holder;
 use super::rates::{Rate, Rates};
 
-/// Inquiries to one peer for authorities, and as many for all others: together what a peer answers.
+/// Inquiries of this country to one peer for authorities, and as many for all others: a little less than the peer answers, whose
+/// clock is another.
 pub const INQUIRY_RATE: Rate = Rate {
-    per_second: 25,
-    burst: 100,
+    per_second: 24,
+    burst: 96,
+};
+/// Of those for authorities, inquiries for one holder.
+pub const AUTHORITY_INQUIRY_RATE: Rate = Rate {
+    per_second: 8,
+    burst: 32,
 };
 /// Of those for others, inquiries for one holder.
 pub const HOLDER_INQUIRY_RATE: Rate = Rate {
@@ -25,6 +33,10 @@ pub const HOLDER_INQUIRY_RATE: Rate = Rate {
 };
 /// Holders that are remembered, over all peers.
 const HOLDER_COUNT_MAX: usize = 4_096;
+
+const _: () = assert!(INQUIRY_RATE.per_second < INQUIRIES_PER_SECOND);
+const _: () = assert!(INQUIRY_RATE.burst < INQUIRY_BURST);
+const _: () = assert!(2 * AUTHORITY_INQUIRY_RATE.per_second < INQUIRY_RATE.per_second);
 
 /// Who has a verdict made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,40 +47,78 @@ pub struct Asker {
     pub asked_for: AskedFor,
 }
 
-/// What each has used.
+/// What each has used of this node's part.
 #[derive(Debug)]
 pub struct Rations {
-    authorities: BTreeMap<Prefix, Bucket>,
-    others: BTreeMap<Prefix, Bucket>,
-    each: Rates<(Prefix, Holder)>,
+    nodes: u32,
+    authorities: Half,
+    others: Half,
 }
 
 impl Default for Rations {
     fn default() -> Self {
-        Self {
-            authorities: BTreeMap::new(),
-            others: BTreeMap::new(),
-            each: Rates::new(HOLDER_INQUIRY_RATE, HOLDER_COUNT_MAX),
-        }
+        Self::of_nodes(1)
     }
 }
 
 impl Rations {
-    /// Takes one inquiry to a peer, which is one that is known: there are only so many.
+    fn of_nodes(nodes: u32) -> Self {
+        Self {
+            nodes,
+            authorities: Half::of_nodes(nodes, AUTHORITY_INQUIRY_RATE),
+            others: Half::of_nodes(nodes, HOLDER_INQUIRY_RATE),
+        }
+    }
+
+    /// Takes one inquiry to a peer, which is one that is known: there are only so many. So many nodes of this country ask.
     ///
     /// # Errors
     /// After how long there may be one.
-    pub fn take(&mut self, peer: Prefix, asker: &Asker, now: Duration) -> Result<(), Duration> {
-        let full = || Bucket::new(INQUIRY_RATE.burst, INQUIRY_RATE.per_second, now);
-        let bucket = match asker.asked_for {
-            AskedFor::Authority => self.authorities.entry(peer).or_insert_with(full),
-            AskedFor::Others => {
-                // Its own first: whoever is over it takes nothing from the others.
-                self.each.take(&(peer, asker.holder.clone()), now)?;
-                self.others.entry(peer).or_insert_with(full)
-            }
+    pub fn take(
+        &mut self,
+        nodes: usize,
+        peer: Prefix,
+        asker: &Asker,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let nodes = u32::try_from(nodes.max(1)).unwrap_or(u32::MAX);
+        if nodes != self.nodes {
+            *self = Self::of_nodes(nodes);
+        }
+        let half = match asker.asked_for {
+            AskedFor::Authority => &mut self.authorities,
+            AskedFor::Others => &mut self.others,
         };
-        bucket.take(now)
+        half.take(nodes, peer, &asker.holder, now)
+    }
+}
+
+#[derive(Debug)]
+struct Half {
+    all: BTreeMap<Prefix, Bucket>,
+    each: Rates<(Prefix, Holder)>,
+}
+
+impl Half {
+    fn of_nodes(nodes: u32, each: Rate) -> Self {
+        Self {
+            all: BTreeMap::new(),
+            each: Rates::part_of(nodes, each, HOLDER_COUNT_MAX),
+        }
+    }
+
+    fn take(
+        &mut self,
+        nodes: u32,
+        peer: Prefix,
+        holder: &Holder,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        // Its own first: whoever is over it takes nothing from the others.
+        self.each.take(&(peer, holder.clone()), now)?;
+        let Rate { per_second, burst } = INQUIRY_RATE;
+        let full = || Bucket::part_of(nodes, burst, per_second, now);
+        self.all.entry(peer).or_insert_with(full).take(now)
     }
 }
 
@@ -84,10 +134,21 @@ mod tests {
     }
 
     fn taken(rations: &mut Rations, peer: &str, asker: &Asker, count: usize, now_s: u64) -> usize {
+        taken_of(rations, 1, peer, asker, count, now_s)
+    }
+
+    fn taken_of(
+        rations: &mut Rations,
+        nodes: usize,
+        peer: &str,
+        asker: &Asker,
+        count: usize,
+        now_s: u64,
+    ) -> usize {
         let peer = Prefix::parse(peer).expect("a prefix");
         let now = Duration::from_secs(now_s);
         (0..count)
-            .filter(|_| rations.take(peer, asker, now).is_ok())
+            .filter(|_| rations.take(nodes, peer, asker, now).is_ok())
             .count()
     }
 
@@ -104,11 +165,59 @@ mod tests {
         let all: usize = strangers
             .map(|stranger| taken(&mut rations, "44", &stranger, 1_000, 0))
             .sum();
-        assert_eq!(all, 70);
-        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 0), 100);
+        assert_eq!(all, 66);
+        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 0), 32);
         // Another peer is another matter, and a second later there is more.
         assert_eq!(taken(&mut rations, "49", &other, 10, 0), 10);
-        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 1), 25);
+        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 1), 8);
         assert_eq!(taken(&mut rations, "44", &greedy, 1_000, 1), 5);
+    }
+
+    /// Two desks that verify without end used up what a third needed.
+    #[test]
+    fn no_authority_uses_up_the_part_of_another() {
+        let mut rations = Rations::default();
+        let desks = ["first", "second"].map(|name| asker(name, AskedFor::Authority));
+        let third = asker("third", AskedFor::Authority);
+        // All that there was at once is gone.
+        let burst = (0..99).map(|name| asker(&name.to_string(), AskedFor::Authority));
+        let burst: usize = burst
+            .map(|desk| taken(&mut rations, "44", &desk, 99, 0))
+            .sum();
+        assert_eq!(burst, 96);
+        for second in 1..60 {
+            let greedy: usize = desks
+                .iter()
+                .map(|desk| taken(&mut rations, "44", desk, 99, second))
+                .sum();
+            assert!(greedy <= 24, "{greedy}");
+            let third = taken(&mut rations, "44", &third, 1, second);
+            // At the first moment each has what it may have at once.
+            assert!(third == 1 || second < 3, "second {second}");
+        }
+    }
+
+    /// The nodes of a country together ask no more than a peer answers it, however many they are and whoever asks at all of them.
+    #[test]
+    fn all_nodes_together_ask_no_more_than_is_answered() {
+        for nodes in [1_usize, 3, 5, 9] {
+            let mut all: Vec<Rations> = (0..nodes).map(|_| Rations::default()).collect();
+            let mut asked = [0, 0];
+            for second in 0..100 {
+                for (half, class) in [AskedFor::Authority, AskedFor::Others].iter().enumerate() {
+                    for rations in &mut all {
+                        for name in 0..30 {
+                            let asker = asker(&format!("{name}"), *class);
+                            asked[half] += taken_of(rations, nodes, "44", &asker, 30, second);
+                        }
+                    }
+                }
+            }
+            for half in asked {
+                let most = INQUIRY_BURST / 2 + INQUIRIES_PER_SECOND / 2 * 100;
+                assert!(half <= most as usize, "{half} of {most} by {nodes}");
+                assert!(half > most as usize * 4 / 5, "{half} of {most} by {nodes}");
+            }
+        }
     }
 }
