@@ -331,7 +331,13 @@ mod tests {
         assert_eq!(bits_for(SIEVE_COUNT_MAX + 1, usize::MAX), None);
         // With less room, more are found by mistake.
         assert_eq!(bits_for(4 * 1_000_000, 5 * 1024 * 1024), Some(8));
-        assert_eq!(bits_for(4 * 1_000_000, 4 * 1024 * 1024), None);
+        assert_eq!(bits_for(4 * 1_000_000, 3 * 1024 * 1024), None);
+        // Made and read: 6.0 MB.
+        let packed = packed(7, 4 * 1_000_000);
+        let bytes = packed.data.0.len();
+        assert!((5_900_000..=6_100_000).contains(&bytes), "{bytes}");
+        let sieve = Sieve::open(7, &packed).expect("a set");
+        assert_eq!((sieve.count(), sieve.one_in()), (4_000_000, 1_073));
     }
 
     #[test]

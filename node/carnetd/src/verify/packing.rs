@@ -826,7 +826,7 @@ mod tests {
         held.holds.push(stolen(&country));
         let mut guest = of(&robot, "0002", "100002", 8);
         guest.stay = Stay::Guest {
-            purpose: Purpose::Repair,
+            purpose: Purpose::RepairAndReturn,
         };
         let issuer = country.prefix;
         let owed = (0..96).map(|number| RecallId {
