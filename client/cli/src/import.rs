@@ -23,14 +23,14 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::{BodyName, IdentifierScheme, key_identity};
 use carnet_domain::rules::command::{Command, Registration};
-use carnet_domain::rules::rejection::{Reason, Rejection};
+use carnet_domain::rules::rejection::Reason;
 use clap::Args;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::cells::{COLUMNS, Dates, Defaults};
-use self::refused::{Refused, SHOWN_MAX, Why};
+pub(crate) use self::refused::{Refused, SHOWN_MAX, Why};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{self, Failed};
@@ -162,7 +162,7 @@ pub(crate) fn template(args: TemplateArgs) -> Value {
     text.into()
 }
 
-fn mapping(text: &str) -> Result<(String, String), String> {
+pub(crate) fn mapping(text: &str) -> Result<(String, String), String> {
     match text.rsplit_once('=') {
         Some((header, column)) if !header.is_empty() => {
             Ok((header.to_owned(), column.trim().to_owned()))
@@ -171,7 +171,7 @@ fn mapping(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn delimiter(text: &str) -> Result<char, String> {
+pub(crate) fn delimiter(text: &str) -> Result<char, String> {
     let mut letters = text.chars();
     match (text, letters.next(), letters.next()) {
         ("\\t" | "tab", _, _) => Ok('\t'),
@@ -484,7 +484,7 @@ fn nothing_sent(survey: &Survey) -> Failed {
 }
 
 /// The lines of rows that were refused for the same, in the order of their first: one cause is said once.
-fn by_message(rows: &[Value]) -> Vec<(&str, Vec<&str>)> {
+pub(crate) fn by_message(rows: &[Value]) -> Vec<(&str, Vec<&str>)> {
     let mut out: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in rows {
         let (message, line) = (text(row, "message"), text(row, "line"));
@@ -557,19 +557,12 @@ impl Pass<'_> {
                 self.exist.insert(sent.line);
                 return;
             }
-            self.refused
-                .add(self.sheet, &sent.bytes, why(&sent, rejection));
+            self.refused.add(
+                self.sheet,
+                &sent.bytes,
+                Why::refused(sent.line, &sent.code, rejection),
+            );
         }
-    }
-}
-
-fn why(sent: &Sent, rejection: &Rejection) -> Why {
-    Why {
-        line: sent.line,
-        code: Some(sent.code.to_string()),
-        reason: rejection.reason.name().to_owned(),
-        message: rejection.to_string(),
-        next: rejection.next(),
     }
 }
 
@@ -801,7 +794,7 @@ impl Asked<'_> {
         let answers = self.client.unverified().foresee(&commands).await?;
         let mut out = Vec::new();
         for ((line, robot), against) in rows.into_iter().zip(answers) {
-            let Some(rejection) = against else {
+            let Some(rejection) = against.against() else {
                 continue;
             };
             let mut message = rejection.to_string();
@@ -831,7 +824,7 @@ impl Asked<'_> {
     }
 }
 
-fn progress(count: u64, format: Format) -> ProgressBar {
+pub(crate) fn progress(count: u64, format: Format) -> ProgressBar {
     let visible = format == Format::Table && std::io::stderr().is_terminal();
     let target = if visible {
         ProgressDrawTarget::stderr()

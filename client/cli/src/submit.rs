@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use carnet_client::{Client, ClientError, Effect, Trace};
+use carnet_client::{Client, ClientError, Effect, Foreseen, Trace};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
@@ -37,6 +37,19 @@ pub(crate) struct Sure {
 }
 
 impl Sure {
+    /// Whether it was said before. Of many things nobody is asked one by one.
+    ///
+    /// # Errors
+    /// It was not.
+    pub(crate) fn said(self) -> Result<(), Failed> {
+        match self.yes {
+            true => Ok(()),
+            false => Err(Failed::usage(
+                "this cannot be undone; say --yes behind the verb if all of them are meant",
+            )),
+        }
+    }
+
     /// Has the person type the name of what is meant, unless it was said before or nothing is sent.
     ///
     /// # Errors
@@ -158,12 +171,17 @@ async fn learned(
 async fn foreseen(client: &Client, command: &Command, extra: Value) -> Result<Outcome, Failed> {
     let told = client.unverified();
     let against = told.foresee(std::slice::from_ref(command)).await?;
-    let against = against.into_iter().next().flatten();
+    let foreseen = against.into_iter().next();
     let mut value = merge(shown(command), extra);
     value["registry_asked"] = true.into();
-    value["would_be_refused"] = against.is_some().into();
+    let refused = matches!(foreseen, Some(Foreseen::Refused(_)));
+    value["would_be_refused"] = refused.into();
     let mut code = 0;
-    if let Some(rejection) = against {
+    if foreseen == Some(Foreseen::Waits) {
+        value["state"] = "proposed".into();
+        value["next"] = view::SECOND_WORD.into();
+    }
+    if let Some(Foreseen::Refused(rejection)) = foreseen {
         value["reason"] = rejection.reason.name().into();
         value["message"] = rejection.to_string().into();
         value["next"] = rejection.next().into();

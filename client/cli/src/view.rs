@@ -92,8 +92,21 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
     value
 }
 
+/// What is to be done after the first of two words.
+pub(crate) const SECOND_WORD: &str = "It takes a second person, who gives the same command: another registrar, of a key of an office \
+                                      another admin. Until then nothing is changed, and after seven days the proposal is over.";
+
 pub(crate) fn done(done: &Done) -> Value {
     match done.leaf {
+        Some((index, hash)) if done.waits => json!({
+            "done": false,
+            "state": "proposed",
+            "next": SECOND_WORD,
+            "at": time(done.at),
+            "leaf_index": index.to_string(),
+            "leaf_hash": hash.to_string(),
+            "sequence": done.sequence.to_string(),
+        }),
         Some((index, hash)) => json!({
             "done": true,
             "at": time(done.at),
@@ -179,6 +192,11 @@ pub(crate) fn robot_row(value: &Robot) -> Value {
         "state": hyphened(value.state.name()),
         "custody": hyphened(value.custody.phase.name()),
         "holds": value.holds.iter().map(|hold| hyphened(hold.kind.name())).collect::<Vec<_>>(),
+        "recalls_owed": named(&value.owed),
+        "pending": hyphened(value.pending.name()),
+        "owner": party(&value.owner),
+        "holder": party(&value.holder),
+        "operator": party(&value.operator),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
         "manufactured": time(value.identity.manufactured),
     })

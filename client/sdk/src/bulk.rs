@@ -45,6 +45,8 @@ pub struct BulkReport {
     pub answered: u64,
     /// Commands that wrote something.
     pub done: u64,
+    /// Of those done, the first of two words: they wait for a second person.
+    pub waiting: u64,
     /// Lawful "no"s.
     pub refused: u64,
     /// Commands with nothing to do.
@@ -61,7 +63,10 @@ impl BulkReport {
     fn count(&mut self, answer: &ItemAnswer) {
         self.answered += 1;
         match answer {
-            ItemAnswer::Done { .. } => self.done += 1,
+            ItemAnswer::Done { waits, .. } => {
+                self.done += 1;
+                self.waiting += u64::from(*waits);
+            }
             ItemAnswer::Refused { .. } => self.refused += 1,
             ItemAnswer::Nothing {} => self.nothing += 1,
         }

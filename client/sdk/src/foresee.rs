@@ -14,17 +14,35 @@ use crate::error::ClientError;
 use crate::submit::for_each_item;
 use crate::unverified::Unverified;
 
+/// What would become of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Foreseen {
+    /// It would be done, or there is nothing to do.
+    Done,
+    /// It would be the first of two words, and wait for the second person.
+    Waits,
+    /// It would be refused.
+    Refused(Rejection),
+}
+
+impl Foreseen {
+    /// Why it would be refused.
+    pub fn against(self) -> Option<Rejection> {
+        match self {
+            Self::Refused(rejection) => Some(rejection),
+            Self::Done | Self::Waits => None,
+        }
+    }
+}
+
 impl Unverified<'_> {
-    /// For each command, why it would be refused now, or nothing. They are tried one after the other, so that those that exclude
+    /// For each command, what would become of it now. They are tried one after the other, so that those that exclude
     /// each other are found as far as they are asked together; what others do meanwhile, nobody foresees. No session is opened
     /// and no number used.
     ///
     /// # Errors
     /// As every read; also when the key may not send such commands at all.
-    pub async fn foresee(
-        &self,
-        commands: &[Command],
-    ) -> Result<Vec<Option<Rejection>>, ClientError> {
+    pub async fn foresee(&self, commands: &[Command]) -> Result<Vec<Foreseen>, ClientError> {
         let items: Vec<Blob> = commands
             .iter()
             .map(|command| Blob(command.to_bytes()))
@@ -38,8 +56,9 @@ impl Unverified<'_> {
                 .position(|answer| matches!(answer, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull));
             let tried = tried.unwrap_or(answers.len()).max(1);
             out.extend(answers.into_iter().take(tried).map(|answer| match answer {
-                ItemAnswer::Refused { rejection } => Some(rejection),
-                ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,
+                ItemAnswer::Refused { rejection } => Foreseen::Refused(rejection),
+                ItemAnswer::Done { waits: true, .. } => Foreseen::Waits,
+                ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => Foreseen::Done,
             }));
         }
         Ok(out)

@@ -55,6 +55,7 @@ pub use client::{Client, ClientBuilder, Position};
 pub use clock::wall_time;
 pub use dial::{Dial, Identity};
 pub use error::ClientError;
+pub use foresee::Foreseen;
 pub use heads::Log;
 pub use learn::Trace;
 pub use picker::{Picker, Seen};

@@ -44,6 +44,8 @@ pub struct Done {
     pub leaf: Option<(u64, Digest)>,
     /// Sequence of the subject after it.
     pub sequence: u64,
+    /// Whether it was the first of two words: it happens when a second person asks for the same.
+    pub waits: bool,
 }
 
 impl Submitted {
@@ -54,15 +56,18 @@ impl Submitted {
                 leaf_index,
                 leaf_hash,
                 sequence,
+                waits,
             } => Ok(Done {
                 at: self.answer.at,
                 leaf: Some((*leaf_index, *leaf_hash)),
                 sequence: *sequence,
+                waits: *waits,
             }),
             ItemAnswer::Nothing {} => Ok(Done {
                 at: self.answer.at,
                 leaf: None,
                 sequence: 0,
+                waits: false,
             }),
             ItemAnswer::Refused { rejection } => Err(rejection),
         })

@@ -276,12 +276,17 @@ impl Unverified<'_> {
         self.page(RecordKind::Model, filter, size, token).await
     }
 
-    /// Transfers.
+    /// Transfers of robots whose code begins with `filter`.
     ///
     /// # Errors
     /// As every read.
-    pub async fn transfers(&self, size: u32, token: &str) -> Result<Page<Transfer>, ClientError> {
-        self.page(RecordKind::Transfer, "", size, token).await
+    pub async fn transfers(
+        &self,
+        filter: &str,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Transfer>, ClientError> {
+        self.page(RecordKind::Transfer, filter, size, token).await
     }
 
     /// Recalls; of one model, or all with an empty filter.

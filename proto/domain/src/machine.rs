@@ -475,7 +475,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 if events.iter().any(|event| event.what == item.0) {
                     self.told.push(authorised.item);
                 }
-                self.record_all(events, authorised)
+                let first_word = events
+                    .last()
+                    .is_some_and(|event| event.is_first_of(command));
+                let mut answer = self.record_all(events, authorised)?;
+                if let ItemAnswer::Done { waits, .. } = &mut answer {
+                    *waits = first_word;
+                }
+                Ok(answer)
             }
             Err(Stop::Refused(rejection)) => Ok(ItemAnswer::Refused { rejection }),
             Err(Stop::Fault(fault)) => Err(fault),
@@ -495,6 +502,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 leaf_index: head.leaf_index,
                 leaf_hash: head.leaf_hash,
                 sequence: head.seq,
+                waits: false,
             };
         }
         Ok(answer)

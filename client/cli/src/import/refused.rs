@@ -7,27 +7,29 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use carnet_domain::bytes::code::Code;
+use carnet_domain::rules::rejection::Rejection;
 use serde_json::{Value, json};
 
 use crate::exit::Failed;
 use crate::sheet::Sheet;
 
 /// Rows that are shown one by one; more are counted.
-pub(super) const SHOWN_MAX: usize = 20;
+pub(crate) const SHOWN_MAX: usize = 20;
 
 /// Why one row was not taken.
-pub(super) struct Why {
-    pub(super) line: u64,
+pub(crate) struct Why {
+    pub(crate) line: u64,
     /// The robot's code, where the row has one that can be read.
-    pub(super) code: Option<String>,
+    pub(crate) code: Option<String>,
     /// A stable word.
-    pub(super) reason: String,
-    pub(super) message: String,
-    pub(super) next: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) next: String,
 }
 
 impl Why {
-    pub(super) fn malformed(line: u64, fault: &str) -> Self {
+    pub(crate) fn malformed(line: u64, fault: &str) -> Self {
         Self {
             line,
             code: None,
@@ -37,7 +39,29 @@ impl Why {
         }
     }
 
-    fn shown(&self) -> Value {
+    /// The registry said no.
+    pub(crate) fn refused(line: u64, code: &Code, rejection: &Rejection) -> Self {
+        Self {
+            line,
+            code: Some(code.to_string()),
+            reason: rejection.reason.name().to_owned(),
+            message: rejection.to_string(),
+            next: rejection.next(),
+        }
+    }
+
+    /// The registry said no, and whether that is because it was done before cannot be read.
+    pub(crate) fn not_compared(line: u64, code: &Code, fault: &str) -> Self {
+        Self {
+            line,
+            code: Some(code.to_string()),
+            reason: "NOT_COMPARED".into(),
+            message: format!("refused, and its record could not be read: {fault}"),
+            next: "Run it again with --resume.".into(),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> Value {
         json!({
             "line": self.line.to_string(),
             "code": self.code,
@@ -49,11 +73,11 @@ impl Why {
 }
 
 /// The rows not taken: the first are shown, all are counted, and all are written if a file was named.
-pub(super) struct Refused {
-    pub(super) count: u64,
-    pub(super) shown: Vec<Value>,
+pub(crate) struct Refused {
+    pub(crate) count: u64,
+    pub(crate) shown: Vec<Value>,
     /// How many for each reason.
-    pub(super) by_reason: BTreeMap<String, u64>,
+    pub(crate) by_reason: BTreeMap<String, u64>,
     files: Option<Files>,
     /// The first fault in writing them: then the file is not whole.
     fault: Option<String>,
@@ -74,7 +98,7 @@ struct Out {
 
 impl Refused {
     /// Nothing is written before the first row.
-    pub(super) fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         Self {
             count: 0,
             shown: Vec::new(),
@@ -88,7 +112,7 @@ impl Refused {
     ///
     /// # Errors
     /// When one is there already, or the file that is read, or cannot be made.
-    pub(super) fn into(path: &Path, sheet: &Sheet, head: &Range<u64>) -> Result<Self, Failed> {
+    pub(crate) fn into(path: &Path, sheet: &Sheet, head: &Range<u64>) -> Result<Self, Failed> {
         if sheet.is(path) {
             return Err(Failed::usage(format!(
                 "{}: that is the file that is read; name another for refused rows",
@@ -112,7 +136,7 @@ impl Refused {
     }
 
     /// Takes a row that was not taken.
-    pub(super) fn add(&mut self, sheet: &Sheet, bytes: &Range<u64>, why: Why) {
+    pub(crate) fn add(&mut self, sheet: &Sheet, bytes: &Range<u64>, why: Why) {
         self.count += 1;
         let shown = why.shown();
         *self.by_reason.entry(why.reason).or_default() += 1;
@@ -129,7 +153,7 @@ impl Refused {
 
     /// Brings everything to the disk; without a row, the files go. How many rows there were, the first of them, and the file
     /// that holds them, or the first fault: then it does not hold every row.
-    pub(super) fn finish(mut self) -> (u64, Vec<Value>, Result<Option<String>, String>) {
+    pub(crate) fn finish(mut self) -> (u64, Vec<Value>, Result<Option<String>, String>) {
         let ended = match self.files.take() {
             None => Ok(None),
             Some(files) if self.count == 0 => {

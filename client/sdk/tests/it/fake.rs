@@ -199,6 +199,7 @@ impl State {
                 leaf_index: self.executed,
                 leaf_hash: carnet_domain::bytes::digest::sha256(&[&item.0]),
                 sequence: 0,
+                waits: false,
             }
         });
         let items = done.collect();

@@ -535,7 +535,11 @@ async fn what_finds_no_room_is_asked_again_and_each_command_is_answered_once() {
         fake.state().room = room;
         fake.state().arrived.clear();
         let told = client.unverified().foresee(&commands).await;
-        let refused: Vec<bool> = told.expect("told").iter().map(Option::is_some).collect();
+        let refused: Vec<bool> = told
+            .expect("told")
+            .into_iter()
+            .map(|one| one.against().is_some())
+            .collect();
         assert_eq!(refused, expected, "room for {room}");
         assert_eq!(fake.state().arrived.len(), commands.len().div_ceil(room));
     }

@@ -20,7 +20,7 @@ pub(super) async fn transfers(client: &Client) -> Result<Vec<Transfer>, Broken> 
     loop {
         let page = client
             .unverified()
-            .transfers(PAGE_SIZE_MAX, &token)
+            .transfers("", PAGE_SIZE_MAX, &token)
             .await
             .map_err(Broken::at("transfers"))?;
         all.extend(page.values);

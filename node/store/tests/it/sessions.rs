@@ -82,6 +82,7 @@ fn answer(sequence: u64) -> StoredAnswer {
         sequences: vec![(0, 1)],
         done: Blob(vec![0x80]),
         refused: Vec::new(),
+        waiting: Vec::new(),
     }
 }
 

@@ -377,6 +377,8 @@ pub enum ItemAnswer {
         leaf_hash: Digest,
         /// Sequence of the subject after it.
         sequence: u64,
+        /// Whether it is the first of two words: what was asked for happens when a second person asks for the same.
+        waits: bool,
     },
     /// A lawful "no".
     Refused {
@@ -387,7 +389,7 @@ pub enum ItemAnswer {
     Nothing {},
 }
 crate::canonical_variants!(ItemAnswer {
-    1 => Done { leaf_index: Index, leaf_hash, sequence: Sequence },
+    1 => Done { leaf_index: Index, leaf_hash, sequence: Sequence, waits },
     2 => Refused { rejection },
     3 => Nothing {},
 });

@@ -53,10 +53,13 @@ impl Question {
 /// try out what the slots hold that are hidden from them.
 fn unsaid(answer: ItemAnswer) -> ItemAnswer {
     match answer {
-        ItemAnswer::Done { sequence, .. } => ItemAnswer::Done {
+        ItemAnswer::Done {
+            sequence, waits, ..
+        } => ItemAnswer::Done {
             leaf_index: 0,
             leaf_hash: Digest::ZERO,
             sequence,
+            waits,
         },
         answer => answer,
     }

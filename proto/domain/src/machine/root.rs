@@ -140,6 +140,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         leaf_index: head.leaf_index,
         leaf_hash: head.leaf_hash,
         sequence: head.seq,
+        waits: false,
     };
     Ok(Answer {
         at: now,

@@ -218,6 +218,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             leaf_index: head.leaf_index,
             leaf_hash: head.leaf_hash,
             sequence: head.seq,
+            waits: false,
         })
     }
 

@@ -103,6 +103,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let mut runs = stored.runs.iter().peekable();
         let mut sequences = stored.sequences.iter().peekable();
         let mut refused = stored.refused.iter().peekable();
+        let mut waiting = stored.waiting.iter().peekable();
         let (mut last, mut sequence) = (None, None);
         let mut answers = Vec::new();
         for item in 0..stored.count {
@@ -118,6 +119,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     leaf_index,
                     leaf_hash: leaf_hash.expect("a leaf that an answer names is in the tree"),
                     sequence: sequence.expect("the first item done names its sequence"),
+                    waits: waiting.next_if(|at| **at == item).is_some(),
                 });
             } else if let Some((_, rejection)) = refused.next_if(|(at, _)| *at == item) {
                 let rejection = rejection.clone();
@@ -147,14 +149,19 @@ pub(super) fn stored(
 ) -> StoredAnswer {
     let mut done = vec![0; answers.len().div_ceil(8)];
     let (mut runs, mut sequences, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let mut waiting = Vec::new();
     let (mut last, mut last_sequence) = (None, None);
     for (item, answer) in (0u32..).zip(answers) {
         match answer {
             ItemAnswer::Done {
                 leaf_index,
                 sequence,
+                waits,
                 ..
             } => {
+                if *waits {
+                    waiting.push(item);
+                }
                 if let Some(byte) = done.get_mut(item as usize / 8) {
                     *byte |= bit(item);
                 }
@@ -179,5 +186,6 @@ pub(super) fn stored(
         sequences,
         done: Blob(done),
         refused,
+        waiting,
     }
 }

@@ -26,6 +26,7 @@ use crate::record::{
     ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
     Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
+use crate::rules::command::Command;
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -139,6 +140,17 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it keeps a command as the first of two words, and does not do it yet.
+    pub fn is_first_of(&self, command: &Command) -> bool {
+        match (&self.after, command) {
+            (After::Proposal(_), _) => true,
+            (After::Robot(robot), Command::Act { action, .. }) => {
+                robot.pending.is_first_word_of(action)
+            }
+            _ => false,
+        }
+    }
+
     /// An event with nothing beside its record.
     pub fn new(kind: Kind, what: &impl Canonical, after: After) -> Self {
         Self {
@@ -315,7 +327,7 @@ crate::canonical_struct!(Holding {
 });
 
 /// Slot 7.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Use {
     /// The operator.
     pub operator: Option<Party>,

@@ -3,6 +3,7 @@
 use super::{Actor, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
@@ -14,6 +15,7 @@ use crate::limits::{
 use crate::log::head::Head;
 use crate::record::crossing::Purpose;
 use crate::record::model::Firmware;
+use crate::rules::command::Action;
 use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -132,6 +134,13 @@ crate::canonical_variants!(Pending {
     4 => Asked { release, owner, by },
     5 => Proposed { act, by, until },
 });
+
+impl Pending {
+    /// Whether it is the first of two words for an action.
+    pub fn is_first_word_of(&self, action: &Action) -> bool {
+        matches!(self, Self::Proposed { act, .. } if *act == sha256(&[&action.to_bytes()]))
+    }
+}
 
 /// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],
 /// ties up nothing, and is not the last of its kind: each of a few recyclers may have declared one.

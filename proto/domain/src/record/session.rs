@@ -54,6 +54,8 @@ pub struct StoredAnswer {
     pub done: Blob,
     /// Items refused: the item's place and why. What was neither done nor refused changed nothing.
     pub refused: Vec<(u32, Rejection)>,
+    /// Items done that are the first of two words.
+    pub waiting: Vec<u32>,
 }
 crate::canonical_struct!(StoredAnswer @ 1 {
     sequence: Sequence,
@@ -63,5 +65,6 @@ crate::canonical_struct!(StoredAnswer @ 1 {
     runs: List<{ ITEM_COUNT_MAX as usize }>,
     sequences: List<{ ITEM_COUNT_MAX as usize }>,
     done,
-    refused: List<{ ITEM_COUNT_MAX as usize }>
+    refused: List<{ ITEM_COUNT_MAX as usize }>,
+    waiting: List<{ ITEM_COUNT_MAX as usize }>
 });

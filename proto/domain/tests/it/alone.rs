@@ -2,6 +2,10 @@
 //! over all of them, each followed by everything that accomplices can do.
 
 use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::machine::entry::ItemAnswer;
+use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, ReleaseSecret,
@@ -250,6 +254,39 @@ fn a_desk_that_one_registrar_chose_takes_no_robot_from_its_owner() {
     let confirm = act(&x, 1, Action::ConfirmEndOfLife { certificate });
     check(&mut x, "0005-owner", confirm, refused);
     check(&mut x, "customs", export, "done");
+}
+
+/// The first of two words is answered as what it is, foreseen and told again alike: nothing was done yet.
+#[test]
+fn the_first_word_is_answered_as_one_that_waits() {
+    let waits = |items: &[ItemAnswer]| -> Vec<bool> {
+        let waits = |item: &ItemAnswer| matches!(item, ItemAnswer::Done { waits: true, .. });
+        items.iter().map(waits).collect()
+    };
+    let mut x = begun(None);
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let suspended = status(&x, "0002", EnterpriseStatus::Suspended);
+    x.must("registrar", suspended);
+    let at = Some(x.enterprise("0005"));
+    let stock = act(&x, 1, Action::Stock { at });
+    let asked = Question {
+        prefix: x.prefix,
+        incarnation: x.registry().incarnation,
+        key: x.key("registrar").public().key_id(),
+        not_after: x.clock.saturating_add(DurationMs::from_days(1)),
+        items: vec![Blob(stock.to_bytes())],
+    };
+    let Ok(foreseen) = foresee(&mut x.ledger.clone(), &asked, x.clock);
+    assert_eq!(waits(&foreseen.expect("a genesis").items), [true]);
+    // The same person's second is refused, and none that waits.
+    let request = x.request("registrar", &[stock.clone(), stock.clone()]);
+    let first = x.ask(request.clone());
+    assert_eq!(waits(&first.items), [true, false]);
+    assert_eq!(x.ask(request).items, first.items, "told again");
+    assert_eq!(waits(&[x.command("registrar-2", stock)]), [false]);
+    let key = x.enrolment("customs-2", x.office("customs"), Role::Customs, "another");
+    assert_eq!(waits(&[x.command("admin", key.clone())]), [true]);
+    assert_eq!(waits(&[x.command("admin-2", key)]), [false]);
 }
 
 /// What two registrars do is done: the same things, with the second word.

@@ -86,6 +86,7 @@ fn no_leaf_is_told_of_what_would_be_done() {
         leaf_index: 0,
         leaf_hash: carnet_domain::bytes::digest::Digest::ZERO,
         sequence: 0,
+        waits: false,
     };
     assert_eq!(answer.expect("there is a genesis").items, [done]);
 }

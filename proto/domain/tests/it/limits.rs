@@ -1063,6 +1063,7 @@ fn what_found_no_room_in_its_entry_is_executed_when_it_is_asked_again() {
             leaf_index,
             leaf_hash: carnet_domain::log::leaf::leaf_bytes_hash(&bytes),
             sequence: leaf.seq,
+            waits: false,
         }
     };
     let expected: Vec<ItemAnswer> = (before..before + 2_500).map(leaf).collect();
