@@ -46,6 +46,12 @@ pub(crate) enum Pki {
         #[arg(long = "client")]
         clients: Vec<String>,
     },
+    /// Makes the key of a root that is to follow another: root.seed and root.pub in a new directory. It is a root of nothing before
+    /// `carnet root rotate` stated it.
+    Root {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Adds a node's certificates.
     Node {
         /// The node as ID=HOST[,HOST…].
@@ -119,6 +125,17 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
                 "passport_key": made.passport_key.to_string(),
                 "clients": actors.collect::<Vec<_>>(),
                 "files": made.file_count,
+            });
+            Ok(value.into())
+        }
+        Pki::Root { directory } => {
+            let public = carnet_pki::new_root(&directory)?;
+            let value = json!({
+                "directory": directory.display().to_string(),
+                "root": public.to_string(),
+                "root_fingerprint": view::key_print(&public),
+                "next": "It is a root of nothing yet: carnet root rotate draft --root root.pub, with every other root that stays \
+                         (carnet root rotate --help has the whole way). Keep root.seed offline.",
             });
             Ok(value.into())
         }

@@ -7,19 +7,35 @@ use carnet_domain::record::peer::{RootsChange, Statement};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::context::Settings;
 use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
 use crate::order::KeyText;
+use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Root {
+    /// Lists the roots in force, by the fingerprints of their keys, and how many of them sign.
+    List,
     /// Replaces the roots, all or some: one was lost or stolen, or is old. A threshold of those before and of those after
-    /// signs; whoever pinned the old ones follows with the next bundle, which both sign (`bundle export --former-root`).
-    #[command(subcommand)]
+    /// signs; whoever pinned the old ones follows with the next bundle, which both sign.
+    #[command(subcommand, after_help = WAY)]
     Rotate(Rotate),
 }
+
+/// The whole way: every line is a call.
+const WAY: &str = "\
+The whole way, for one root that follows another (PKI is the directory of `carnet pki init`):
+  carnet pki root next                                          next/root.seed and next/root.pub
+  carnet root rotate draft --file r.cbor --root next/root.pub --threshold 1 --reason \"root-1 is old\"
+  carnet root rotate sign r.cbor --root PKI/root/root-1.seed    a threshold of those before
+  carnet root rotate sign r.cbor --root next/root.seed          and of those after
+  carnet root rotate submit r.cbor
+  carnet bundle export --file our.bundle --name NAME --root next/root.seed --former-root PKI/root/root-1.seed
+Roots that stay are named in the draft too, by their .pub files. What peers pinned follows with that bundle: they check its
+fingerprint and state it (`carnet peer add`), and so do we. Then next/root.seed takes the place of PKI/root/root-1.seed, which is
+what signs unless --root says otherwise. PKI/root/root-1.crt and roots.crt stay as they are: the certificates of nodes and clients
+stand under them.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rotate {
@@ -46,7 +62,21 @@ pub(crate) struct Draft {
 }
 
 pub(crate) async fn run(verb: Root, settings: &Settings) -> Result<Outcome, Failed> {
-    let Root::Rotate(verb) = verb;
+    let verb = match verb {
+        Root::List => {
+            let found = settings.client()?.unverified().registry().await?;
+            let registry = found.value;
+            let roots = registry.roots.iter();
+            let value = json!({
+                "roots": roots.map(view::key_print).collect::<Vec<_>>(),
+                "threshold": registry.threshold,
+                "replaced": registry.root_leaves.len(),
+                "bundle_sequence": registry.bundle.map(|own| own.sequence.to_string()),
+            });
+            return Ok(view::at(value, found.position).into());
+        }
+        Root::Rotate(verb) => verb,
+    };
     match verb {
         Rotate::Draft(draft) => {
             let registry = settings.client()?.unverified().registry().await?.value;

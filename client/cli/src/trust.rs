@@ -143,61 +143,166 @@ pub(crate) struct Export {
     /// Further prefixes beside the primary one.
     #[arg(long = "also", value_delimiter = ',')]
     also: Vec<Prefix>,
-    /// Counts up with every change.
-    #[arg(long, default_value = "1")]
-    sequence: u64,
-    /// Incarnation of the log.
-    #[arg(long, default_value = "0")]
-    incarnation: u64,
+    /// Counts up with every change; default is one more than that of our bundle in the registry, or in FILE if one is there. With
+    /// neither it is 1.
+    #[arg(long)]
+    sequence: Option<u64>,
+    /// Incarnation of the log; default is the registry's, with --offline 0.
+    #[arg(long)]
+    incarnation: Option<u64>,
     /// How often others should fetch it anew.
     #[arg(long, default_value = "1d", value_parser = parse::duration)]
     refresh: DurationMs,
     /// Valid until.
     #[arg(long, default_value = "+365d")]
     valid_to: When,
+    /// A root seed that signs; default is every one in root/ of --pki. May be repeated.
+    #[arg(long = "root", value_name = "FILE")]
+    roots: Vec<PathBuf>,
     /// A root seed of those before a replacement of the roots, who sign it too, so that whoever pinned them follows. May be
     /// repeated.
     #[arg(long = "former-root", value_name = "FILE")]
     former_roots: Vec<PathBuf>,
+    /// Ask no registry which roots are in force and which bundle was the last: those whose seeds sign are stated, true or not.
+    #[arg(long)]
+    offline: bool,
 }
 
-pub(crate) fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
+/// What a bundle says of the registry that it is of.
+struct Stated {
+    roots: Vec<PublicKey>,
+    threshold: u8,
+    incarnation: u64,
+    profile: Profile,
+    log_key: PublicKey,
+    /// The sequence of the last one stated.
+    last: Option<u64>,
+}
+
+impl Stated {
+    /// As the registry is.
+    async fn by_registry(settings: &Settings) -> Result<Self, Failed> {
+        let asked = async {
+            let found = settings.client()?.unverified().registry().await;
+            Ok::<_, Failed>(found?.value)
+        };
+        let registry = asked.await.map_err(|failed| Failed {
+            next: format!(
+                "A bundle states the roots in force, which the registry says; --offline states those at hand instead. {}",
+                failed.next
+            ),
+            ..failed
+        })?;
+        Ok(Self {
+            roots: registry.roots,
+            threshold: registry.threshold,
+            incarnation: registry.incarnation,
+            profile: registry.offices.profile,
+            log_key: registry.log_key,
+            last: registry.bundle.map(|own| own.sequence),
+        })
+    }
+
+    /// As the keys at hand say, nobody having been asked.
+    fn by_hand(directory: &Path, primary: Option<&Prefix>, roots: &Roots) -> Result<Self, Failed> {
+        let profile = match primary {
+            Some(prefix) => profile_of(&office_signers(directory, *prefix)?),
+            None => Profile::Sandbox,
+        };
+        Ok(Self {
+            roots: roots.public(),
+            threshold: roots.threshold(),
+            incarnation: 0,
+            profile,
+            log_key: keys::read_public_key(&directory.join("keys/log.pub"))?,
+            last: None,
+        })
+    }
+
+    /// Refuses seeds that cannot sign it: what others are sent by them is refused there, or believed though it is over.
+    fn signed_by(&self, seeds: &Roots) -> Result<(), Failed> {
+        let prints = |keys: &[PublicKey]| {
+            let prints: Vec<String> = keys.iter().map(view::key_print).collect();
+            prints.join(", ")
+        };
+        let at_hand = seeds.public();
+        let over: Vec<PublicKey> = at_hand
+            .iter()
+            .filter(|key| !self.roots.contains(key))
+            .copied()
+            .collect();
+        let text = if !over.is_empty() {
+            format!(
+                "root {} is in force no more; in force: {}",
+                prints(&over),
+                prints(&self.roots)
+            )
+        } else if at_hand.len() < usize::from(self.threshold) {
+            format!(
+                "{} of the roots sign ({}), it takes {}",
+                at_hand.len(),
+                prints(&at_hand),
+                self.threshold
+            )
+        } else {
+            return Ok(());
+        };
+        let mut failed = Failed::usage(text);
+        failed.next = "Name the seeds of the roots in force with --root (carnet root list), and those of the roots before a \
+                       replacement with --former-root."
+            .into();
+        Err(failed)
+    }
+
+    /// The sequence of the next one: of ours that the registry has, and of the file that is to be replaced, the higher counts.
+    fn next(&self, file: &Path) -> u64 {
+        let there = match file.exists() {
+            true => read_bundle(file).ok().map(|(_, bundle)| bundle.sequence),
+            false => None,
+        };
+        let last = self.last.max(there).unwrap_or_default();
+        last.saturating_add(1)
+    }
+}
+
+pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Bundle::Export(export) => {
             let directory = settings.pki_dir()?;
-            let roots = Roots::open(directory)?;
+            let seeds = Roots::of(&export.roots, settings)?;
             let certificates = keys::read_chain(&directory.join("root/roots.crt"))?;
             let pinned = keys::read_roots(&directory.join("root/roots.crt"))?;
             let primary: Vec<Prefix> = pinned.jurisdictions().collect();
-            let profile = match primary.first() {
-                Some(prefix) => profile_of(&office_signers(directory, *prefix)?),
-                None => Profile::Sandbox,
+            let stated = match export.offline {
+                true => Stated::by_hand(directory, primary.first(), &seeds)?,
+                false => Stated::by_registry(settings).await?,
             };
+            stated.signed_by(&seeds)?;
             let bundle = TrustBundle {
                 name: export.name,
                 prefixes: primary.into_iter().chain(export.also).collect(),
-                sequence: export.sequence,
-                incarnation: export.incarnation,
+                sequence: export.sequence.unwrap_or_else(|| stated.next(&export.file)),
+                incarnation: export.incarnation.unwrap_or(stated.incarnation),
                 keyring: KeyringKind::File,
-                roots: roots.public(),
-                threshold: roots.threshold(),
-                log_key: keys::read_public_key(&directory.join("keys/log.pub"))?,
-                profile,
+                roots: stated.roots,
+                threshold: stated.threshold,
+                log_key: stated.log_key,
+                profile: stated.profile,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
                 endpoints: export.federation_endpoints,
                 refresh: export.refresh,
                 valid_to: export.valid_to.resolve(),
             };
-            let mut signed = roots.sign(&bundle.to_bytes());
+            let mut signed = seeds.sign(&bundle.to_bytes());
             if !export.former_roots.is_empty() {
                 Roots::of(&export.former_roots, settings)?.add_to(&mut signed);
             }
             write(&export.file, to_file(&signed).as_bytes())?;
-            Ok(merge(
-                view::bundle(&bundle),
-                json!({"file": export.file.display().to_string()}),
-            )
-            .into())
+            let more = json!({
+                "signatures": signatures(&signed),
+                "file": export.file.display().to_string(),
+            });
+            Ok(merge(view::bundle(&bundle), more).into())
         }
         Bundle::Show { file } => {
             let (signed, bundle) = read_bundle(&file)?;
@@ -289,7 +394,16 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
                 fingerprint,
             };
             let value = view::bundle(&read);
-            state(settings, &statement, value).await
+            let pinned = "Who pinned a country's roots believes the next bundle by their signature: after a replacement of its \
+                          roots those before sign it too (there: carnet bundle export --former-root).";
+            let refused = |failed: Failed| match failed.text.contains(BY_WHOM) {
+                false if failed.reason == UNSIGNED => Failed {
+                    next: pinned.into(),
+                    ..failed
+                },
+                _ => failed,
+            };
+            state(settings, &statement, value).await.map_err(refused)
         }
         Peer::Get { peer } => {
             let found = settings.client()?.unverified().peer(peer).await?;
@@ -305,6 +419,16 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
         } => {
             let counts = Digest::parse(counts.trim())
                 .map_err(|error| Failed::usage(format!("--counts: {error}")))?;
+            let known = settings.client()?.unverified().peer(peer).await?.value;
+            if !known.quarantined {
+                let text = format!("{peer} is in no quarantine: there is nothing to release");
+                return Err(Failed {
+                    next: "Nothing was sent. carnet peer get shows what is known of a peer; of one that is doubted, see the \
+                           runbook doubted-peer."
+                        .into(),
+                    ..Failed::usage(text)
+                });
+            }
             let value = json!({"peer": peer.to_string(), "fork": fork.to_string(), "counts": counts.to_string()});
             let statement = Statement::Settle {
                 peer,
@@ -363,10 +487,39 @@ pub(crate) async fn submit(
     signed: &Signed,
     value: Value,
 ) -> Result<Outcome, Failed> {
-    let answer = settings.admin()?.submit_statement(signed).await?;
+    let answer = settings.admin()?.submit_statement(signed).await;
+    let answer = answer.map_err(|error| by_whom(error.into(), signed))?;
     let stated =
         json!({"statement": parse::hyphened(statement.name()), "at": view::time(answer.at)});
     accepted(&answer, merge(stated, value))
+}
+
+/// A statement lacks signatures of its roots.
+const UNSIGNED: &str = "STATEMENT_UNSIGNED";
+/// Said of a statement that our own roots were to sign.
+const BY_WHOM: &str = "it is signed by";
+
+/// Whose signatures a statement has that lacks some, and where it says whose it takes.
+fn by_whom(failed: Failed, signed: &Signed) -> Failed {
+    if failed.reason != UNSIGNED {
+        return failed;
+    }
+    let ours: Vec<String> = signed
+        .signatures
+        .iter()
+        .map(|one| view::key_print(&one.root))
+        .collect();
+    let text = match ours.as_slice() {
+        [] => format!("{}; {BY_WHOM} nobody", failed.text),
+        ours => format!("{}; {BY_WHOM} {}", failed.text, ours.join(", ")),
+    };
+    Failed {
+        text,
+        next: "Have the roots in force sign it: carnet root list shows them; the seeds in root/ of --pki sign unless others are \
+               named."
+            .into(),
+        ..failed
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //! cluster                           the identity of the cluster, 32 hexadecimal digits: in every node's certificates
 //!                                   and in the genesis
 //! root/root-1.seed  root-1.crt      the root: an Ed25519 seed and its self-signed certificate (more roots: root-2, …)
+//! root/root-1.pub                   its public half: by it the root is named where the roots are replaced
 //! root/roots.crt                    every root certificate; this is what others pin
 //! ca/<plane>.key    <plane>.crt     the authority of each plane
 //! keys/log.seed     log.pub         signs checkpoints
@@ -248,6 +249,8 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         )?;
         files.add(format!("root/root-{number}.seed"), seed_text(root.seed()));
         files.add(format!("root/root-{number}.crt"), make::pem(&[root.der()]));
+        let public = SecretKey::from_seed(root.seed()).public();
+        files.add(format!("root/root-{number}.pub"), format!("{public}\n"));
         roots.push(root);
     }
     files.add(
@@ -302,6 +305,19 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         actors,
         file_count,
     })
+}
+
+/// Makes the key of a root that is to follow another, in a directory that does not exist yet or is empty: `root.seed` and
+/// `root.pub`. It is a root of no registry before the roots in force have stated it, and has no certificate: those of a
+/// jurisdiction stay with the root that [`init`] made.
+///
+/// # Errors
+/// When the directory has something in it, or the file system fails.
+pub fn new_root(directory: &Path) -> Result<PublicKey, PkiError> {
+    let mut files = NewFiles::default();
+    let public = add_pair(&mut files, "root")?;
+    files.write_new_directory(directory)?;
+    Ok(public)
 }
 
 /// Adds a client to a directory made by [`init`] and gives the public half of its command-signing key.

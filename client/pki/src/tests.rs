@@ -60,6 +60,23 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What a replacement of the roots names: nothing else makes a public half, and a seed in its place is refused.
+#[test]
+fn a_root_to_be_has_both_halves_and_overwrites_none() {
+    let (_outer, directory) = place();
+    let made = new_root(&directory).expect("made");
+    let read = |name: &str| directory.join(name);
+    let public = carnet_client::keys::read_public_key(&read("root.pub")).expect("public");
+    let secret = carnet_client::keys::read_seed(&read("root.seed")).expect("secret");
+    assert_eq!((made, made), (public, secret.public()));
+    assert!(matches!(new_root(&directory), Err(PkiError::Exists(_))));
+    let (_outer, whole) = place();
+    init(&whole, &plan(), NOW).expect("made");
+    let public = carnet_client::keys::read_public_key(&whole.join("root/root-1.pub"));
+    let secret = carnet_client::keys::read_seed(&whole.join("root/root-1.seed"));
+    assert_eq!(public.expect("public"), secret.expect("secret").public());
+}
+
 #[test]
 fn the_directory_holds_exactly_what_the_head_of_the_file_says() {
     let (_outer, directory) = place();
@@ -83,7 +100,7 @@ clients/manufacturer-0001-anna.crt clients/manufacturer-0001-anna.key cluster \
 keys/log.pub keys/log.seed keys/passport.crt keys/passport.seed keys/witness.pub keys/witness.seed \
 nodes/1/admin.crt nodes/1/admin.key nodes/1/client.crt nodes/1/client.key \
 nodes/1/federation.crt nodes/1/federation.key nodes/1/raft.crt nodes/1/raft.key \
-root/root-1.crt root/root-1.seed root/roots.crt";
+root/root-1.crt root/root-1.pub root/root-1.seed root/roots.crt";
     assert_eq!(names.join(" "), expected);
     assert_eq!(summary.file_count, names.len());
 }
