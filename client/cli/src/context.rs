@@ -337,6 +337,11 @@ impl Settings {
         }
     }
 
+    /// Whether anything says which registry is meant.
+    pub(crate) fn names_registry(&self) -> bool {
+        self.prefix.is_some() || self.ca.is_some() || self.pki.is_some()
+    }
+
     /// Whether it is known whom to ask.
     pub(crate) fn has_endpoints(&self) -> bool {
         !self.endpoints.is_empty()

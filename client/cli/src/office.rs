@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use carnet_client::{ClientError, Page, identity, keys};
-use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId};
-use carnet_domain::bytes::signature::{KeyId, PublicKey};
-use carnet_domain::record::offices::{is_office_of, takes_two};
+use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::signature::{KeyId, PublicKey, Signature};
+use carnet_domain::record::offices::is_office_of;
 use carnet_domain::record::{
     ApprovalStatus, Enrolment, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
     Word,
@@ -326,10 +326,53 @@ impl Whose {
     }
 }
 
+/// The registry that a key is to sign in: none takes keys of another's enterprises.
+fn registry_of(enrolment: &Enrolment, settings: &Settings) -> Result<Prefix, Failed> {
+    let Holder::Enterprise { id } = &enrolment.holder else {
+        return settings.registry().map_err(|failed| Failed {
+            text: format!(
+                "which registry is it for? (--prefix or --context) {}",
+                failed.text
+            ),
+            ..failed
+        });
+    };
+    let own = id.prefix();
+    match settings.names_registry() {
+        false => Ok(own),
+        true => match settings.registry()? {
+            registry if registry == own => Ok(own),
+            registry => Err(Failed::usage(format!(
+                "{id} is an enterprise of {own}, and this would be for the registry of {registry}: name that one with --prefix \
+                 or --context"
+            ))),
+        },
+    }
+}
+
+/// Refuses a signature that is not the key's for this: the registry would say no more than that it is not.
+fn proven(enrolment: &Enrolment, registry: &Prefix, proof: &Signature) -> Result<(), Failed> {
+    if enrolment.is_signed(registry, &enrolment.public, proof) {
+        return Ok(());
+    }
+    let (holder, role) = (&enrolment.holder, enrolment.role.word());
+    let person = match enrolment.person.as_str() {
+        "" => "no person".to_owned(),
+        person => format!("the person {person:?}"),
+    };
+    let mut failed = Failed::usage(format!(
+        "--proof: the key did not sign for the registry of {registry}, {holder}, {role} and {person}"
+    ));
+    failed.next = "Nothing was sent. Whoever has the key makes the proof anew (carnet key prove), with the same --role, --enterprise \
+                   or --office, --person and --prefix as here."
+        .into();
+    Err(failed)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     /// Enrols a signing key. A further key of an enterprise takes the enterprise's word, or a second registrar who gives the same
-    /// command; a key of an office takes a second admin, but for auditors.
+    /// command; a key of an office takes a second admin, but for auditors. In a sandbox (`carnet key offices`) one word is enough.
     Add {
         /// The key: 64 hexadecimal digits, or a .pub file.
         public: KeyText,
@@ -345,8 +388,10 @@ pub(crate) enum Key {
         #[command(flatten)]
         write: Write,
     },
-    /// Signs for the enrolment of a key: with the key itself, or with --of as one that its enterprise has already. Asks no
-    /// registry.
+    /// Signs for the enrolment of a key: with the key itself, or with --of as one that its enterprise has already.
+    ///
+    /// The signature is good in one registry, for one holder, role and person. The registry is the one of --prefix, else of the
+    /// context, else of the enterprise; the answer names it. Nobody is asked.
     Prove {
         /// The secret key that signs: a .actor.key file.
         secret: PathBuf,
@@ -400,20 +445,17 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
         } => {
             let public = named.read()?;
             let enrolment = whose.enrolment(public)?;
-            let proof = named.proof(&enrolment, &settings.registry()?, proof.as_deref())?;
-            let mut extra =
-                json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
-            if matches!(enrolment.holder, Holder::Office { .. }) && takes_two(enrolment.role) {
-                extra["note"] =
-                    "in earnest this takes two admins: the same command by another person".into();
-            }
+            let registry = registry_of(&enrolment, settings)?;
+            let proof = named.proof(&enrolment, &registry, proof.as_deref())?;
+            proven(&enrolment, &registry, &proof)?;
+            let extra = json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
             let command = Command::AddSigner {
                 enrolment,
                 proof,
                 word: vouched.as_deref().map(word_of).transpose()?,
             };
             let done = submit::one(settings, write, command, extra).await?;
-            Ok(word(settings, done, write, &public.key_id(), "enrolled").await)
+            Ok(last_word(done, write, "enrolled"))
         }
         Key::Prove { secret, whose, of } => {
             let key = keys::read_seed(&secret)?;
@@ -422,16 +464,7 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 None => key.public(),
             };
             let enrolment = whose.enrolment(public)?;
-            let registry = settings.registry()?;
-            if let Holder::Enterprise { id } = &enrolment.holder
-                && id.prefix() != registry
-            {
-                return Err(Failed::usage(format!(
-                    "{id} is an enterprise of {}, and the signature would be for the registry of {registry}: name that one \
-                     with --prefix or --context",
-                    id.prefix()
-                )));
-            }
+            let registry = registry_of(&enrolment, settings)?;
             let signature = hex::encode(enrolment.sign(&registry, &key).0);
             let mut shown = json!({
                 "registry": registry.to_string(),
@@ -477,30 +510,15 @@ pub(crate) async fn key(verb: Key, settings: &Settings) -> Result<Outcome, Faile
                 reason,
             };
             let done = submit::one(settings, write, command, extra).await?;
-            Ok(word(settings, done, write, &public.key_id(), "retired").await)
+            Ok(last_word(done, write, "retired"))
         }
     }
 }
 
-/// Says whether it was the first of two words, which waits for another person, or is done. Who may not read the registry
-/// is told nothing of it.
-async fn word(
-    settings: &Settings,
-    mut done: Outcome,
-    write: Write,
-    key: &KeyId,
-    last: &str,
-) -> Outcome {
-    if write.dry_run {
-        return done;
-    }
-    let Ok(client) = settings.client() else {
-        return done;
-    };
-    if let Ok(found) = client.unverified().registry().await {
-        let mut waiting = found.value.offices.proposals.iter();
-        let waits = waiting.any(|one| one.change.key() == *key);
-        done.value["state"] = if waits { "proposed" } else { last }.into();
+/// Says what a key is now, unless it was the first of two words, which waits for another person.
+fn last_word(mut done: Outcome, write: Write, state: &str) -> Outcome {
+    if !write.dry_run && done.value.get("state").is_none() {
+        done.value["state"] = state.into();
     }
     done
 }
