@@ -98,7 +98,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
                 transfer: *transfer,
             },
         ),
-        (Act::Offer { .. }, _) => refuse(Reason::NotInCustody, at(chain)),
+        (Act::Offer { .. }, _) => refuse(Reason::NotInCustody, whereabouts(chain)),
 
         (
             Act::Cancel,
@@ -118,7 +118,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             agreement.clone(),
         ),
-        (Act::Cancel, _) => refuse(Reason::TransferEnded, at(chain)),
+        (Act::Cancel, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
 
         (
             Act::Depart,
@@ -165,7 +165,7 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             agreement.clone(),
         ),
-        (Act::Depart, _) => refuse(Reason::TransferEnded, at(chain)),
+        (Act::Depart, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
 
         (Act::Accept, Phase::Asked { offer_until, .. }) if *offer_until < now => refuse(
             Reason::DeadlinePassed,
@@ -229,14 +229,11 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *offer,
             agreement.clone(),
         ),
-        (Act::Accept, Phase::Permitted { transfer, .. })
-        | (Act::Accept | Act::Refuse, Phase::InTransit { transfer, .. }) => refuse(
-            Reason::AlreadyPermitted,
-            Detail::Transfer {
-                transfer: *transfer,
-            },
-        ),
-        (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, at(chain)),
+        (Act::Accept, Phase::Permitted { .. })
+        | (Act::Accept | Act::Refuse, Phase::InTransit { .. }) => {
+            refuse(Reason::AlreadyPermitted, whereabouts(chain))
+        }
+        (Act::Accept | Act::Refuse, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
 
         (
             Act::Admit,
@@ -273,12 +270,12 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             agreement.clone(),
         ),
         (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
-            refuse(Reason::NotReleased, at(chain))
+            refuse(Reason::NotReleased, whereabouts(chain))
         }
         (Act::Admit, Phase::Here {} | Phase::Offered { .. }) => {
-            refuse(Reason::AlreadyAdmitted, at(chain))
+            refuse(Reason::AlreadyAdmitted, whereabouts(chain))
         }
-        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, at(chain)),
+        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
     }
 }
 
@@ -769,7 +766,8 @@ fn moved_to(w: &Written, epoch: u64, phase: Phase) -> Folded {
     })
 }
 
-fn at(chain: &Chain) -> Detail {
+/// Where a robot is, for who is refused because of it.
+pub(crate) fn whereabouts(chain: &Chain) -> Detail {
     let whereabouts = match chain.phase {
         Phase::Elsewhere {} => Whereabouts::Elsewhere {},
         Phase::Here {} => Whereabouts::Here {},

@@ -228,6 +228,59 @@ impl Context<'_> {
         self.allow_as(deed, robot, &relations)
     }
 
+    /// As [`Self::allow_on`], where whoever goes on for the maker is the maker.
+    pub(crate) fn allow_on_for_maker<L: Ledger>(
+        &self,
+        ledger: &L,
+        deed: Deed,
+        robot: &Robot,
+    ) -> Result<(), Stop<L::Fault>> {
+        let mut relations = relations(self.me(), &self.signer.holder, robot);
+        if self.goes_on_for(ledger, &robot.identity.code.enterprise_id())? {
+            relations.push(Relation::Maker);
+        }
+        self.allow_as(deed, robot, &relations)
+    }
+
+    /// Whether the signer is of the enterprise that was named to go on for one of ours that is over.
+    fn goes_on_for<L: Ledger>(
+        &self,
+        ledger: &L,
+        id: &EnterpriseId,
+    ) -> Result<bool, Stop<L::Fault>> {
+        let Holder::Enterprise { id: own } = &self.signer.holder else {
+            return Ok(false);
+        };
+        if id == own || id.prefix() != self.me() || ledger.enterprise(id).or_fault()?.is_none() {
+            return Ok(false);
+        }
+        Ok(answers_for(ledger, id, self.now)?.id == *own)
+    }
+
+    /// A robot as it is to the signer: what an enterprise that is over still held, and nobody bought, is held by who goes on for
+    /// it, so that it is sold.
+    pub(crate) fn inherited<L: Ledger>(
+        &self,
+        ledger: &L,
+        robot: Robot,
+    ) -> Result<Robot, Stop<L::Fault>> {
+        let held_by = match (&robot.owner, &robot.holder) {
+            (None, Some(Party::Enterprise { id })) => *id,
+            _ => return Ok(robot),
+        };
+        if !self.goes_on_for(ledger, &held_by)? {
+            return Ok(robot);
+        }
+        let own = match &self.signer.holder {
+            Holder::Enterprise { id } => Some(Party::Enterprise { id: *id }),
+            Holder::Office { .. } => None,
+        };
+        Ok(Robot {
+            holder: own,
+            ..robot
+        })
+    }
+
     /// As [`Self::allow_on`], of something that is the owner's to do for once.
     pub(crate) fn allow_as_owner<F>(&self, deed: Deed, robot: &Robot) -> Result<(), Stop<F>> {
         let relations = relations_of_owner(self.me(), &self.signer.holder, robot);

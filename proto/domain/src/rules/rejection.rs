@@ -102,7 +102,7 @@ reasons! {
     43 TransferUnknown "No such transfer, or this step is the other country's.", "Check the transfer number, and whose step it is.";
     44 TransferExists "The transfer number was used.", "Use a new transfer number.";
     45 AlreadyAdmitted "The transfer was admitted before; a permit is good once.", "Hold the robot: this is a second presentation.";
-    91 AlreadyPermitted "The import is permitted already.", "Nothing to do before its departure; what has departed is admitted or returned.";
+    91 AlreadyPermitted "The import is permitted already.", "Before its departure there is nothing to do, or its permit is taken back; once it has departed, admit it or send it back.";
     46 TransferEnded "The transfer is over: admitted, cancelled, refused or returned.", "See how it ended; a robot that moves on needs a new one.";
     47 NotAccepted "The importing country has not permitted the import.", "Wait for its permit.";
     48 DeadlinePassed "A time limit has passed, or lies too far ahead.", "See the time named: what has passed is begun anew, what is too late is set earlier.";

@@ -291,7 +291,7 @@ pub(super) fn remedy<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow_role(Deed::RemedyRecall)?;
     let robot = known(ledger, code)?;
-    cx.allow_on(Deed::RemedyRecall, &robot)?;
+    cx.allow_on_for_maker(ledger, Deed::RemedyRecall, &robot)?;
     admissible(ledger, cx, &robot, None, ActionKind::RemedyRecall)?;
     let owed = recalls_owed(ledger, &robot)?;
     if !owed.iter().any(|recall| recall.notice.id == *id) {

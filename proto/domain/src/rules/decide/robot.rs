@@ -8,7 +8,7 @@ use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
-use crate::custody::{Chain, Link, Phase};
+use crate::custody::{Chain, Link, Phase, whereabouts};
 use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX};
 use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::due::{Due, DueSubject, RELEASE_OVER};
@@ -444,12 +444,7 @@ pub(super) fn admissible<L: Ledger>(
         && !is_unused(robot)
         && action != ActionKind::Correct
     {
-        return no(
-            Reason::NotInCustody,
-            Detail::Elsewhere {
-                code: robot.identity.code,
-            },
-        );
+        return no(Reason::NotInCustody, whereabouts(&robot.custody));
     }
     if action == ActionKind::Correct {
         not_under_way(robot)?;
@@ -597,7 +592,7 @@ pub(super) fn act<L: Ledger>(
 ) -> Decided<L::Fault> {
     let deed = Deed::of(action);
     cx.allow_role(deed)?;
-    let robot = known(ledger, code)?;
+    let robot = cx.inherited(ledger, known(ledger, code)?)?;
     cx.allow_on(deed, &robot)?;
     named(ledger, cx, code, action)?;
     match action {
@@ -1041,7 +1036,7 @@ pub(super) fn set_hold<L: Ledger>(
     admissible(ledger, cx, &robot, None, ActionKind::ChangeHold)?;
     let abroad = robot.state != State::Reserved && !robot.custody.is_responsible();
     if abroad && !matches!(kind, HoldKind::Theft | HoldKind::Lost) {
-        return no(Reason::NotInCustody, Detail::Elsewhere { code: *code });
+        return no(Reason::NotInCustody, whereabouts(&robot.custody));
     }
     if kind == HoldKind::EndOfLifePending {
         return no(Reason::TransitionNotAllowed, Detail::EndIsNoHold {});

@@ -120,7 +120,6 @@ details! {
     81 WaitsFor { transfer: TransferId, to: Prefix } "transfer {transfer} waits for {to}";
     82 Chain { whereabouts: Whereabouts } "{whereabouts}";
     83 Doubtful { doubt: Doubt } "{}", doubt.text();
-    84 Elsewhere { code: Code } "custody of {} is elsewhere", code.display_form();
     85 PermittedUntil { until: TimeMs } "departure was permitted until {until}";
     86 OfferedUntil { until: TimeMs, now: TimeMs } "the offer stands until {until}, it is {now}";
     87 DepartureDue { due: TimeMs, now: TimeMs } "departure would be due {due}, it is {now}";
