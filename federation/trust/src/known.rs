@@ -245,6 +245,14 @@ impl KnownRobot {
         }
     }
 
+    /// What is known of a robot without a record here: that it was asked for, and what became of that.
+    pub fn asked_for(transfer: &Transfer) -> Self {
+        Self {
+            transfer: KnownTransfer::of(transfer),
+            ..Self::default()
+        }
+    }
+
     /// The number of the newest transfer of a robot that its record names.
     pub fn transfer_of(robot: &Robot) -> Option<TransferId> {
         let newest = robot.custody.newest().and_then(|link| link.transfer);

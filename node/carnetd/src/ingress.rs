@@ -14,14 +14,14 @@ use carnet_domain::machine::{Question, signature_digest};
 use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Holder, Signer};
-use carnet_domain::rules::actions::ever;
+use carnet_domain::rules::actions::{ever, roles_for};
 use carnet_domain::rules::command::CommandKind;
 use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
 
 use crate::node::Node;
-use crate::service::Caller;
+use crate::service::caller::{Caller, denied, spaced};
 use crate::told::storage_before;
 
 /// A header that is canonical, of a known kind, and that the caller's role may sign.
@@ -47,11 +47,7 @@ fn may(caller: &Caller, kind: CommandKind) -> Result<(), ApiError> {
     if ever(role, kind) {
         return Ok(());
     }
-    Err(ApiError::denied(format!(
-        "{} may not {}",
-        role.word(),
-        kind.name()
-    )))
+    Err(denied(role, &spaced(kind.name()), roles_for(kind)))
 }
 
 /// Verifies a request's signature over its header before it is proposed, and remembers it for `apply`.

@@ -20,6 +20,7 @@ use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Recall, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::engine::KvEngine;
@@ -346,6 +347,8 @@ impl Verifier {
             }
             let row = row_of(records, &robot, &registry.prefix).map_err(storage)?;
             known.robots.insert(key, row);
+        } else if let Some(transfer) = refused_of(records, code).map_err(storage)? {
+            known.robots.insert(key, KnownRobot::asked_for(&transfer));
         }
         end_of(records, &mut known, key)?;
         let model = code.model_id();
@@ -618,6 +621,16 @@ fn row_of(records: &Records<'_>, robot: &Robot, me: &Prefix) -> Result<KnownRobo
     let newest = KnownRobot::transfer_of(robot);
     let transfer = newest.map(|id| records.transfer(&id)).transpose()?;
     Ok(KnownRobot::of(robot, transfer.flatten().as_ref(), me))
+}
+
+/// The newest transfer of a robot that was asked for here and has no record: it was refused, or given up there.
+fn refused_of(records: &Records<'_>, code: &Code) -> Result<Option<Transfer>, StorageFault> {
+    let Some(loose) = records.loose_chain(code)? else {
+        return Ok(None);
+    };
+    let newest = loose.chain.newest().and_then(|link| link.transfer);
+    let found = newest.map(|id| records.transfer(&id)).transpose()?;
+    Ok(found.flatten())
 }
 
 /// One registry's part in a verdict.

@@ -28,6 +28,7 @@ use super::memory::{Held, Memory};
 use super::methods::{self, Late, Method, PIECE_TIMEOUT};
 use super::rates::{Paces, Rate, Rates};
 use crate::clock::Clock;
+use crate::service::caller::{denied, spaced};
 use crate::tls::{InWork, PeerIdentity};
 use carnet_consensus::pool::{Pool, PoolLimits};
 
@@ -138,9 +139,12 @@ impl Door {
         let role = identity.client().map(|client| client.name().role());
         if !methods::may(method.callers, role) {
             self.turn(Turned::Role, identity, &method.path);
-            let role = role.map_or("a node", |role| role.word());
-            let name = method.path.rsplit('/').next().unwrap_or_default();
-            return Err(ApiError::denied(format!("{role} may not {name}")).to_status());
+            let name = spaced(method.path.rsplit('/').next().unwrap_or_default());
+            let refused = match role {
+                Some(role) => denied(role, &name, methods::callers(method.callers)),
+                None => ApiError::denied(format!("a node may not {name}")),
+            };
+            return Err(refused.to_status());
         }
         let now = inside.clock.monotonic();
         if let Err(retry_after) = lock(&inside.rates).take(&holder, now) {

@@ -308,6 +308,12 @@ pub fn may(callers: Callers, role: Option<Role>) -> bool {
     }
 }
 
+/// The roles that may call it.
+pub fn callers(callers: Callers) -> impl Iterator<Item = Role> {
+    let all = Role::ALL.iter().copied();
+    all.filter(move |role| may(callers, Some(*role)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

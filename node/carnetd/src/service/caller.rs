@@ -51,13 +51,13 @@ impl Caller {
     pub fn may(&self, query: Query) -> Result<Permitted, ApiError> {
         let role = self.role();
         match may_query(role, query) {
-            Permission::No => Err(ApiError::denied(format!(
-                "{} may not {query:?}",
-                role.word()
-            ))),
-            Permission::Any => Ok(Permitted { own: None }),
+            Permission::No => Err(denied(role, query.words(), query.roles())),
+            Permission::Any => Ok(Permitted::all()),
             Permission::Own => match self.enterprise() {
-                Some(own) => Ok(Permitted { own: Some(own) }),
+                Some(own) => Ok(Permitted {
+                    own: Some(own),
+                    makes: role == Role::Manufacturer,
+                }),
                 None => Err(ApiError::denied(
                     "only an enterprise has subjects of its own",
                 )),
@@ -70,9 +70,45 @@ impl Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permitted {
     own: Option<EnterpriseId>,
+    makes: bool,
+}
+
+/// That a role may not do something, and who may.
+pub fn denied(role: Role, what: &str, may: impl Iterator<Item = Role>) -> ApiError {
+    let may: Vec<&str> = may.map(Role::word).collect();
+    let who = match may.as_slice() {
+        [] => "nobody's to do".to_owned(),
+        may => format!("for {}", may.join(", ")),
+    };
+    ApiError::denied(format!("{} may not {what}; that is {who}", role.word()))
+}
+
+/// `OpenRecall` as `open recall`.
+pub fn spaced(name: &str) -> String {
+    let mut out = String::new();
+    for (at, letter) in name.chars().enumerate() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            out.push(' ');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }
 
 impl Permitted {
+    /// About every subject.
+    fn all() -> Self {
+        Self {
+            own: None,
+            makes: false,
+        }
+    }
+
+    /// Whether what its enterprise made is what it asks for when it names nothing.
+    pub fn makes(self) -> bool {
+        self.makes
+    }
+
     /// The one enterprise whose subjects may be seen; none: those of all.
     pub fn own(self) -> Option<EnterpriseId> {
         self.own
@@ -81,18 +117,5 @@ impl Permitted {
     /// Whether subjects of an enterprise may be seen.
     pub fn covers(self, enterprise: EnterpriseId) -> bool {
         self.own.is_none_or(|own| own == enterprise)
-    }
-
-    /// As [`Self::covers`], for a subject that was asked for.
-    ///
-    /// # Errors
-    /// It is not the caller's to see.
-    pub fn must_cover(self, enterprise: EnterpriseId) -> Result<(), ApiError> {
-        if self.covers(enterprise) {
-            return Ok(());
-        }
-        Err(ApiError::denied(
-            "only subjects of the caller's own enterprise",
-        ))
     }
 }

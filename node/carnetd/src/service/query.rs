@@ -164,8 +164,18 @@ impl Beginning {
         name.starts_with(&self.0)
     }
 
+    /// Whether every code begins like this.
+    pub(super) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The enterprise that whatever begins like this belongs to, if it is one.
+    pub(super) fn enterprise(&self) -> Option<EnterpriseId> {
+        EnterpriseId::parse(self.0.get(..ENTERPRISE_LEN)?).ok()
+    }
+
     /// Whether whatever begins like this belongs to an enterprise.
-    fn is_under(&self, enterprise: EnterpriseId) -> bool {
+    pub(super) fn is_under(&self, enterprise: EnterpriseId) -> bool {
         self.0.starts_with(enterprise.as_str())
     }
 }

@@ -4,12 +4,15 @@ use std::ops::ControlFlow;
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::SUCCESSIONS_MAX;
 use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Enterprise, Model, Parked, ParkedPlace, Recall, RecallId, Robot};
 use carnet_domain::rules::command::TransferId;
+use carnet_domain::rules::parties::is_own;
 use carnet_store::records::{Bound, Part, Records};
 use carnet_wire::limits::CLIENT_RESPONSE_BYTES_MAX;
 use carnet_wire::status::ApiError;
@@ -129,7 +132,7 @@ impl Reading<'_> {
             RecordName::Transfer(id) => match records.transfer(id).map_err(storage)? {
                 None => None,
                 Some(transfer) => {
-                    permitted.must_cover(transfer.code.enterprise_id())?;
+                    self.must_cover(permitted, &transfer.code)?;
                     Some(Record::Transfer(Box::new(view.transfer(transfer))))
                 }
             },
@@ -156,7 +159,7 @@ impl Reading<'_> {
         size: usize,
         permitted: Permitted,
     ) -> Result<Page, ApiError> {
-        let query = query.within(permitted.own())?;
+        let (query, own) = self.asked(query, permitted)?;
         let after = self.place.after(&query, token)?;
         let after = after.as_deref();
         let view = View::of(self.here, self.caller);
@@ -171,12 +174,10 @@ impl Reading<'_> {
                     let code = Code::parse(text).ok()?;
                     (code.as_str() == text && under.begins(text)).then_some(code)
                 })?;
-                let found = records.robots_under(under.as_str(), after.as_ref(), bound);
-                let found = found.map_err(storage)?;
-                let name = |robot: &Robot| robot.identity.code.to_string();
-                shown(found, name, |robot| {
-                    Record::Robot(Box::new(view.robot(&robot)))
-                })
+                let (found, next) = self.robots(under, after.as_ref(), bound, own)?;
+                let found = found.iter();
+                let found = found.map(|robot| Record::Robot(Box::new(view.robot(robot))));
+                (found.collect(), next.map(|code| code.to_string()))
             }
             RecordsQuery::Enterprises(under) => {
                 let after = name_after(after, |text| {
@@ -220,7 +221,7 @@ impl Reading<'_> {
                 let after = name_after(after, |text| {
                     TransferId::parse(text).filter(|id| hex::encode(id.0) == text)
                 })?;
-                let found = self.transfers(under, after.as_ref(), bound)?;
+                let found = self.transfers(under, after.as_ref(), bound, own)?;
                 let shown = found.records.into_iter();
                 let shown = shown.map(|one| Record::Transfer(Box::new(view.transfer(one))));
                 (shown.collect(), found.next.map(|id| hex::encode(id.0)))
@@ -252,7 +253,15 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// The read failed.
-    pub fn history(&self, code: &Code, from: u64, size: usize) -> Result<History, ApiError> {
+    pub fn history(
+        &self,
+        code: &Code,
+        from: u64,
+        size: usize,
+        permitted: Permitted,
+    ) -> Result<History, ApiError> {
+        self.must_cover(permitted, code)?;
+        let whole = permitted.covers(code.enterprise_id());
         let bound = Bound {
             count: size,
             bytes: self.page_bytes_max,
@@ -261,10 +270,113 @@ impl Reading<'_> {
         let part = self.records.history_part(newest, from, bound);
         let part = part.map_err(storage)?;
         let view = View::of(self.here, self.caller);
-        let leaves: Vec<ShownLeaf> = part.records.iter().map(|leaf| view.leaf(leaf)).collect();
+        let leaves: Vec<ShownLeaf> = part
+            .records
+            .iter()
+            .map(|leaf| view.leaf(leaf, whole))
+            .collect();
         let end = from.checked_add(leaves.len() as u64);
         let next = end.filter(|_| part.more);
         Ok(History { leaves, next })
+    }
+
+    /// What a caller asks for, as far as it may see it; and whose robots among others' it is shown, found by looking at each: those
+    /// of the make of others that are its own all the same.
+    fn asked(
+        &self,
+        query: RecordsQuery,
+        permitted: Permitted,
+    ) -> Result<(RecordsQuery, Option<EnterpriseId>), ApiError> {
+        let Some(own) = permitted.own() else {
+            return Ok((query, None));
+        };
+        let (RecordsQuery::Robots(asked) | RecordsQuery::Transfers(asked)) = &query else {
+            return Ok((query.within(Some(own))?, None));
+        };
+        // Whose make it is has an order by code.
+        let made = matches!(query, RecordsQuery::Robots(_)) && permitted.makes();
+        if asked.is_under(own) || (asked.is_all() && made) {
+            return Ok((query.within(Some(own))?, None));
+        }
+        if let Some(maker) = asked.enterprise()
+            && self.goes_on_for(own, maker)?
+        {
+            return Ok((query, None));
+        }
+        Ok((query, Some(own)))
+    }
+
+    /// Whether an enterprise was named to go on for another that is over.
+    fn goes_on_for(&self, own: EnterpriseId, other: EnterpriseId) -> Result<bool, ApiError> {
+        let registry = self.records.registry().map_err(storage)?;
+        let now = registry.map_or(TimeMs::EPOCH, |registry| registry.log_time);
+        let mut at = other;
+        for _ in 0..SUCCESSIONS_MAX {
+            let found = self.records.enterprise(&at).map_err(storage)?;
+            match found
+                .filter(|found| found.is_over(now))
+                .and_then(|found| found.successor)
+            {
+                Some(next) if next == own => return Ok(true),
+                Some(next) => at = next,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a robot is an enterprise's own, whoever made it.
+    fn is_own(&self, own: EnterpriseId, code: &Code) -> Result<bool, ApiError> {
+        let robot = self.records.robot(code).map_err(storage)?;
+        Ok(robot.is_some_and(|robot| is_own(self.here, own, &robot)))
+    }
+
+    /// Refuses what is not the caller's to see of a robot.
+    ///
+    /// # Errors
+    /// It is not, or the read failed.
+    pub fn must_cover(&self, permitted: Permitted, code: &Code) -> Result<(), ApiError> {
+        let Some(own) = permitted.own() else {
+            return Ok(());
+        };
+        if permitted.covers(code.enterprise_id()) || self.is_own(own, code)? {
+            return Ok(());
+        }
+        Err(ApiError::denied(format!(
+            "robot {code} is not of {own}, which neither made nor has, owns, operates or repairs it"
+        )))
+    }
+
+    /// Robots under a filter, by code, and behind which the search goes on; with `own`, those that are its own, which are found by
+    /// looking at each: a page may come short.
+    fn robots(
+        &self,
+        under: &Beginning,
+        after: Option<&Code>,
+        bound: Bound,
+        own: Option<EnterpriseId>,
+    ) -> Result<(Vec<Robot>, Option<Code>), ApiError> {
+        let code = |robot: &Robot| robot.identity.code;
+        let examined = match own {
+            None => bound,
+            Some(_) => Bound {
+                count: bound.count * EXAMINED_FOR_EACH,
+                bytes: bound.bytes * 2,
+            },
+        };
+        let found = self.records.robots_under(under.as_str(), after, examined);
+        let Part { mut records, more } = found.map_err(storage)?;
+        let last = records.last().map(code).filter(|_| more);
+        let Some(own) = own else {
+            return Ok((records, last));
+        };
+        records.retain(|robot| is_own(self.here, own, robot));
+        let part = cut(records, bound);
+        let next = match part.more {
+            true => part.records.last().map(code),
+            false => last,
+        };
+        Ok((part.records, next))
     }
 
     /// Transfers of the robots under a filter, by number. There is no index by whose they are: those of others are passed over,
@@ -274,6 +386,7 @@ impl Reading<'_> {
         under: &Beginning,
         after: Option<&TransferId>,
         bound: Bound,
+        own: Option<EnterpriseId>,
     ) -> Result<Transfers, ApiError> {
         let examined = Bound {
             count: bound.count * EXAMINED_FOR_EACH,
@@ -281,11 +394,22 @@ impl Reading<'_> {
         };
         let (mut records, mut last) = (Vec::new(), None);
         let (mut seen, mut seen_bytes, mut bytes) = (0, 0, 0);
+        let mut fault = None;
         let walked = self.records.walk_transfers(after, |size, transfer| {
             if !examined.fits(seen, seen_bytes, size) {
                 return ControlFlow::Break(());
             }
             let wanted = under.begins(transfer.code.as_str());
+            let wanted = match own.filter(|_| wanted) {
+                None => wanted,
+                Some(own) => match self.is_own(own, &transfer.code) {
+                    Ok(wanted) => wanted,
+                    Err(error) => {
+                        fault = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                },
+            };
             if wanted && !bound.fits(records.len(), bytes, size) {
                 return ControlFlow::Break(());
             }
@@ -298,6 +422,9 @@ impl Reading<'_> {
             ControlFlow::Continue(())
         });
         let whole = walked.map_err(storage)?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         let next = last.filter(|_| !whole);
         Ok(Transfers { records, next })
     }

@@ -20,7 +20,7 @@ use carnet_trust::evidence::{Evidence, SubjectEvidence};
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
 use carnet_wire::status::ApiError;
 
-use super::caller::{Caller, Permitted};
+use super::caller::Caller;
 use super::cursor::Place;
 use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{History, PAGE_BYTES_MAX, Page, Reading, Record};
@@ -277,9 +277,10 @@ impl RegistryService {
         from: u64,
         size: usize,
     ) -> Result<At<History>, ApiError> {
-        let log_index = self.of_robot(caller, Query::History, code).await?;
+        let permitted = caller.may(Query::History)?;
+        let log_index = self.node.linearize().await?;
         let code = *code;
-        let read = move |reading: Reading<'_>| reading.history(&code, from, size);
+        let read = move |reading: Reading<'_>| reading.history(&code, from, size, permitted);
         let value = self.read(caller, read).await?;
         Ok(At { value, log_index })
     }
@@ -293,9 +294,13 @@ impl RegistryService {
         caller: &Caller,
         code: &Code,
     ) -> Result<At<Vec<Movement>>, ApiError> {
-        let log_index = self.of_robot(caller, Query::Movements, code).await?;
+        let permitted = caller.may(Query::Movements)?;
+        let log_index = self.node.linearize().await?;
         let code = *code;
-        let read = move |reading: Reading<'_>| reading.records.movements(&code).map_err(storage);
+        let read = move |reading: Reading<'_>| {
+            reading.must_cover(permitted, &code)?;
+            reading.records.movements(&code).map_err(storage)
+        };
         let value = self.read(caller, read).await?;
         Ok(At { value, log_index })
     }
@@ -395,13 +400,6 @@ impl RegistryService {
         let (verdict, evidence) = asked.await?;
         let value = Judged { verdict, evidence };
         Ok(At { value, log_index })
-    }
-
-    /// The index at which what a robot went through is read, if the caller may see it.
-    async fn of_robot(&self, caller: &Caller, query: Query, code: &Code) -> Result<u64, ApiError> {
-        let permitted: Permitted = caller.may(query)?;
-        permitted.must_cover(code.enterprise_id())?;
-        self.node.linearize().await
     }
 
     /// Reads one moment of the state for a caller, on the threads for that.

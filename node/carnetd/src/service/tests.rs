@@ -10,12 +10,14 @@ use carnet_domain::limits::COMMAND_BYTES_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Slots, Subject, SubjectType};
+use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer, Request};
+use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Enterprise, Model, Recall, Severity};
-use carnet_domain::rules::command::Command;
-use carnet_domain::rules::policy::Role;
+use carnet_domain::record::{Enterprise, EnterpriseStatus, Model, PartyName, Recall, Severity};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::policy::{Query, Role};
 use carnet_domain::rules::rejection::Reason;
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, befriend, samples, transfer};
@@ -45,6 +47,16 @@ fn world() -> Country {
         let declare = a.declare(serial, transfer(serial as u8), &b.prefix);
         a.must("maker", declare);
     }
+    // 4 stands at the dealer, and 5 was sold by it to the owner of 0003.
+    for serial in [4, 5] {
+        let stock = act(&a, serial, samples::stock_at_dealer(&a));
+        a.must("maker", stock);
+    }
+    let owner = PartyName::Enterprise {
+        id: a.enterprise("0003"),
+    };
+    let sell = act(&a, 5, Action::Sell { owner });
+    a.must("dealer", sell);
     for number in ["R1", "R2"] {
         let recall = samples::recall(&a, number, Severity::Advisory);
         a.must("maker", recall);
@@ -67,6 +79,80 @@ fn world() -> Country {
     a.apply(Body::Foreign { batch });
     a.close();
     a
+}
+
+fn act(country: &Country, serial: u32, action: Action) -> Command {
+    Command::Act {
+        code: country.code(serial),
+        expected_sequence: None,
+        action,
+    }
+}
+
+/// Who has a robot reads its history: of what happened while it was theirs what happened, of the rest where it stood. Of others'
+/// robots nothing; and a refusal says for whom it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_robot_reads_its_history_as_far_as_it_was_theirs() {
+    let country = world();
+    let house = House::of(&country).await;
+    let service = &house.registry;
+    let told = async |role, unit: &str, serial| {
+        let caller = Caller::from(house.client(role, unit, Plane::Client));
+        let found = service
+            .history(&caller, &country.code(serial), 0, 100)
+            .await;
+        let leaves = found.map_err(|error| error.to_string())?.value.leaves;
+        let event = |shown: ShownLeaf| {
+            let opened = shown.open().expect("a leaf");
+            let event: Option<Command> = opened.slots().get(slot::EVENT).ok().flatten();
+            let state: Option<Standing> = opened.slots().get(slot::STATE).ok().flatten();
+            assert!(state.is_some(), "where it stands is shown to all of them");
+            event.is_some()
+        };
+        Ok::<Vec<bool>, String>(leaves.into_iter().map(event).collect())
+    };
+    let maker = told(Role::Manufacturer, "0001", 5).await;
+    assert_eq!(maker, Ok(vec![true, true, true]));
+    assert_eq!(told(Role::Dealer, "0002", 4).await, Ok(vec![false, true]));
+    assert_eq!(
+        told(Role::Owner, "0003", 5).await,
+        Ok(vec![false, false, true])
+    );
+    let strangers = told(Role::Dealer, "0002", 5).await.expect_err("sold");
+    assert!(strangers.contains("is not of 860002"), "{strangers}");
+    let role = told(Role::ForeignRegulator, "abroad", 5).await;
+    let role = role.expect_err("not its role");
+    assert!(
+        role.contains(
+            "foreign-regulator may not read the history of robots; that is for registrar, "
+        ),
+        "{role}"
+    );
+}
+
+/// Whoever goes on for a maker that is over lists what that one made, as it could.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_succeeds_a_maker_lists_what_it_made() {
+    let mut country = world();
+    let (id, successor) = (country.enterprise("0001"), country.enterprise("0003"));
+    let reason = "bankrupt".to_owned();
+    let succeed = Command::SucceedEnterprise {
+        id,
+        successor,
+        reason: reason.clone(),
+    };
+    country.must("registrar", succeed);
+    let status = EnterpriseStatus::StruckOff;
+    let before = House::of(&country).await;
+    let end = Command::SetEnterpriseStatus { id, status, reason };
+    country.must("registrar", end);
+    let after = House::of(&country).await;
+    let query = || RecordsQuery::robots("860001100002").expect("a filter");
+    for (house, expected) in [(before, 1), (after, 7)] {
+        let rival = Caller::from(house.client(Role::Manufacturer, "0003", Plane::Client));
+        let found = walk(&house.registry, &rival, &query(), 3).await;
+        assert_eq!(found.expect("listed").0.len(), expected);
+    }
 }
 
 /// The list leaves out what may be large, and is for those whom it concerns.
@@ -208,7 +294,9 @@ async fn pages_of_any_bytes_show_everything_once_and_look_through_no_more() {
     let code = country.code(1);
     let (mut seen, mut from) = (Vec::new(), Some(0));
     while let Some(next) = from {
-        let part = reading(1).history(&code, next, 1_000).expect("a part");
+        let all = registrar.may(Query::History).expect("an authority");
+        let part = reading(1).history(&code, next, 1_000, all);
+        let part = part.expect("a part");
         assert_eq!(part.leaves.len(), 1);
         seen.extend(part.leaves);
         from = part.next;
@@ -249,24 +337,31 @@ async fn pages_of_any_size_show_everything_once_and_say_when_more_follows() {
         }
     }
 
-    // One's own: without a filter those alone, with that of another nothing but a refusal.
+    // One's own alone, whatever is asked for: what one made, has, owns or operates.
     let rival = caller(Role::Manufacturer, "0003");
     let maker = caller(Role::Manufacturer, "0001");
     let dealer = caller(Role::Dealer, "0002");
+    let buyer = caller(Role::Owner, "0003");
+    let foreign = caller(Role::ForeignRegulator, "abroad");
     let robots = |filter| RecordsQuery::robots(filter).expect("a filter");
     let transfers = |filter| RecordsQuery::transfers(filter).expect("a filter");
     for (caller, query, expected) in [
         (&rival, robots(""), Ok(0)),
-        (&rival, robots("860001"), Err("PERMISSION_DENIED")),
-        (&rival, robots("86"), Err("PERMISSION_DENIED")),
+        (&rival, robots("860001"), Ok(1)),
+        (&rival, robots("86"), Ok(1)),
+        (&rival, robots("860001100001"), Ok(0)),
         (&rival, transfers(""), Ok(0)),
-        (&rival, transfers("860001"), Err("PERMISSION_DENIED")),
+        (&rival, transfers("860001"), Ok(0)),
         (&maker, robots(""), Ok(7)),
         (&maker, robots("860001100002"), Ok(7)),
-        (&maker, robots("860003"), Err("PERMISSION_DENIED")),
+        (&maker, robots("860003"), Ok(0)),
         (&maker, transfers(""), Ok(3)),
-        (&dealer, robots(""), Err("PERMISSION_DENIED")),
-        (&dealer, transfers(""), Err("PERMISSION_DENIED")),
+        (&buyer, robots(""), Ok(1)),
+        (&dealer, robots(""), Ok(1)),
+        (&dealer, robots("860001"), Ok(1)),
+        (&dealer, transfers(""), Ok(0)),
+        (&foreign, robots(""), Err("PERMISSION_DENIED")),
+        (&foreign, transfers(""), Err("PERMISSION_DENIED")),
     ] {
         let found = walk(service, caller, &query, 2).await;
         let found = found.map(|(names, _)| names.len());

@@ -1,12 +1,14 @@
 //! Records as a caller may see them: every answer passes through here, also where a record stands inside another.
 
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::mail::disclose;
 use carnet_domain::log::stored::{LeafRecord, ShownLeaf};
 use carnet_domain::record::Robot;
+use carnet_domain::record::event::slot;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::rules::parties::{HISTORY_SLOTS, registry_shown_to, shown_to};
+use carnet_domain::rules::parties::{HISTORY_SLOTS, history_slots, registry_shown_to, shown_to};
 use carnet_domain::rules::policy::is_authority;
 use carnet_trust::evidence::{SLOTS_FOR_ANYBODY, SLOTS_FOR_AUTHORITIES};
 
@@ -44,11 +46,21 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A leaf of a robot's history, for whoever may read it.
-    pub fn leaf(self, record: &LeafRecord) -> ShownLeaf {
+    /// A leaf of a robot's history: the whole of it for `whole`, for others that it is something to what happened while it was
+    /// theirs.
+    pub fn leaf(self, record: &LeafRecord, whole: bool) -> ShownLeaf {
+        let slots = match (whole, self.caller.enterprise()) {
+            (true, _) => HISTORY_SLOTS,
+            (false, Some(own)) => {
+                let holding = value(record, slot::OWNER).unwrap_or_default();
+                let used = value(record, slot::USE).unwrap_or_default();
+                history_slots(self.here, own, &holding, &used)
+            }
+            (false, None) => SLOTS_FOR_ANYBODY,
+        };
         ShownLeaf {
             leaf: record.leaf.clone(),
-            disclosed: disclose(record, HISTORY_SLOTS),
+            disclosed: disclose(record, slots),
         }
     }
 
@@ -64,4 +76,10 @@ impl<'a> View<'a> {
             false => SLOTS_FOR_ANYBODY,
         }
     }
+}
+
+/// What stands in a slot of a leaf, if it is that.
+fn value<T: Canonical>(record: &LeafRecord, slot: u8) -> Option<T> {
+    let bytes = record.values.get(usize::from(slot))?.as_ref()?;
+    T::from_bytes(&bytes.0).ok()
 }

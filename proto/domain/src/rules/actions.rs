@@ -549,6 +549,14 @@ pub fn ever(role: Role, kind: CommandKind) -> bool {
     deeds.any(|deed| judge(*deed, role, Relation::ALL, Standing::Good) == Judgement::May)
 }
 
+/// The roles that may give a command at all.
+pub fn roles_for(kind: CommandKind) -> impl Iterator<Item = Role> {
+    Role::ALL
+        .iter()
+        .copied()
+        .filter(move |role| ever(*role, kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 use crate::bytes::code::{EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
+use crate::record::event::{Holding, Use};
 use crate::record::offices::Offices;
 use crate::record::registry::Registry;
 use crate::record::{
@@ -153,8 +154,35 @@ pub fn shown_to(
     }
 }
 
-/// The slots of a robot's leaves that its history shows: it is for authorities and its maker, who see all but the custody
-/// secret, as [`shown_to`] shows them the record.
+/// Whether a robot is an enterprise's own: made, held, owned, operated or worked on by it, itself or for a person.
+pub fn is_own(here: Prefix, enterprise: EnterpriseId, robot: &Robot) -> bool {
+    let holder = Holder::Enterprise { id: enterprise };
+    let mut found = relations(here, &holder, robot).into_iter();
+    found.any(|relation| !matches!(relation, Relation::None | Relation::Declarer))
+}
+
+/// The slots that the history of a robot shows an enterprise which did not make it: of what happened while it was theirs all that
+/// authorities see, of what happened before and after what anybody sees. `holding` and `used` are those of the leaf.
+pub fn history_slots(
+    here: Prefix,
+    enterprise: EnterpriseId,
+    holding: &Holding,
+    used: &Use,
+) -> &'static [u8] {
+    let holder = Holder::Enterprise { id: enterprise };
+    let parties = [&holding.owner, &holding.holder, &used.operator];
+    let mut parties = parties.into_iter().flatten();
+    match parties.any(|party| stands_for(here, &holder, party).is_some()) {
+        true => HISTORY_SLOTS,
+        false => HISTORY_SLOTS_FOR_ANYBODY,
+    }
+}
+
+/// The slots of a robot's leaves that anybody is shown: all but who has, owns and uses it, what happened, and the evidence.
+const HISTORY_SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 15];
+
+/// The slots of a robot's leaves that its history shows authorities and its maker, who see all but the custody secret, as
+/// [`shown_to`] shows them the record.
 pub const HISTORY_SLOTS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15];
 
 /// The state of the registry as somebody may see it: who supervises it is for authorities.

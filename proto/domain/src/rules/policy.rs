@@ -85,7 +85,8 @@ impl Role {
 pub enum Permission {
     /// Never.
     No,
-    /// Only subjects of the actor's own enterprise.
+    /// Only subjects of the actor's own enterprise: what it made, and robots that it has, owns, operates or works on, itself or for
+    /// a person.
     Own,
     /// Any subject.
     Any,
@@ -134,6 +135,31 @@ pub enum Query {
 }
 
 impl Query {
+    /// What whoever makes it does.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::GetRobot => "read robots",
+            Self::GetEnterprise => "read enterprises",
+            Self::GetModel => "read models",
+            Self::ListRobots => "list robots",
+            Self::History => "read the history of robots",
+            Self::Movements => "list movements",
+            Self::ListTransfers => "list transfers",
+            Self::ListRecalls => "list recalls",
+            Self::Verify => "ask for a verdict",
+            Self::LogProof => "ask for proofs",
+            Self::ClusterStatus => "ask how the cluster is",
+            Self::ClusterChange => "change the cluster",
+            Self::ListParked => "list what waits of peers",
+        }
+    }
+
+    /// The roles that may make it, of all subjects or of their own.
+    pub fn roles(self) -> impl Iterator<Item = Role> {
+        let all = Role::ALL.iter().copied();
+        all.filter(move |role| may_query(*role, self) != Permission::No)
+    }
+
     /// Every query.
     pub const ALL: &'static [Self] = &[
         Self::GetRobot,
@@ -167,7 +193,7 @@ pub fn may_query(role: Role, query: Query) -> Permission {
         Query::ListRobots | Query::History | Query::Movements | Query::ListTransfers => {
             match role {
                 Registrar | Customs | Regulator | Auditor | Admin => Permission::Any,
-                Manufacturer | Importer => Permission::Own,
+                role if role.is_enterprise() => Permission::Own,
                 _ => Permission::No,
             }
         }
