@@ -35,7 +35,7 @@ pub(crate) enum Recall {
         #[command(flatten)]
         write: Write,
     },
-    /// Records that a robot's recall was remedied.
+    /// Records that a robot's recall was remedied. Of many robots: `carnet robot each FILE remedy RECALL`.
     Remedy {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
         #[arg(value_parser = parse::code)]
@@ -218,7 +218,7 @@ fn in_order(predicate: &Predicate) -> Result<(), Failed> {
     }
 }
 
-fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
+pub(crate) fn named(text: &str, settings: &Settings) -> Result<RecallId, Failed> {
     match RecallId::parse(text) {
         Some(id) => Ok(id),
         None => Ok(RecallId {

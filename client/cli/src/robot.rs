@@ -1,13 +1,15 @@
 //! Robots: registered one by one or from a file, looked up, and led through their lives.
 
+mod each;
+
 use std::path::PathBuf;
 
 use carnet_client::{Client, identity};
 use carnet_domain::bytes::code::{Code, EnterpriseId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
-    Asking, BodyName, Desk, Firmware, OwnershipEnd, PartyName, RecallStatus, ReleaseSecret,
-    Robot as Record, release_commitment,
+    Asking, BodyName, Desk, Firmware, OwnershipEnd, Party, PartyName, Pending, Recall,
+    RecallStatus, ReleaseSecret, Robot as Record, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{self, ActionKind, EndOfLife, HoldKind, State};
@@ -20,7 +22,7 @@ use crate::context::Settings;
 use crate::exit::Failed;
 use crate::import::{self, ImportArgs, TemplateArgs};
 use crate::office::MakerArgs;
-use crate::output::{Format, say_more};
+use crate::output::{Format, say, say_more};
 use crate::parse::{self, When, hyphened};
 use crate::part::{PartText, firmware, part_text, sort_parts};
 use crate::submit::{self, Sure, Write, merge, party};
@@ -32,6 +34,8 @@ pub(crate) enum Robot {
     Register(Box<Register>),
     /// Registers the robots of a CSV or NDJSON file, with progress, and reports refused rows by line.
     Import(Box<ImportArgs>),
+    /// Does one thing with every robot of a file: stock, sell, deploy, retire, remedy, hold-set, …
+    Each(Box<each::EachArgs>),
     /// Writes a file with every column and two rows, to be filled in and imported.
     Template(TemplateArgs),
     /// Sets a code aside before the robot is made.
@@ -51,15 +55,8 @@ pub(crate) enum Robot {
         #[arg(long)]
         stale: bool,
     },
-    /// Lists robots.
-    List {
-        /// Country, enterprise or model: the first characters of the codes.
-        #[arg(default_value = "")]
-        filter: String,
-        /// At most this many.
-        #[arg(long, default_value = "100")]
-        limit: usize,
-    },
+    /// Lists robots, by code. Who is no authority sees its own: those it made, has, owns, operates or works on.
+    List(Wanted),
     /// Shows every leaf of a robot in this registry's log, oldest first.
     History {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
@@ -86,6 +83,88 @@ pub(crate) enum Robot {
         #[arg(long)]
         file: PathBuf,
     },
+}
+
+/// Which robots.
+#[derive(Debug, Args)]
+pub(crate) struct Wanted {
+    /// Country, enterprise or model: the first characters of the codes.
+    #[arg(default_value = "", hide_default_value = true)]
+    filter: String,
+    /// At most this many.
+    #[arg(long, default_value = "100")]
+    limit: usize,
+    /// Only codes behind this one: the last of a list that said that more follow.
+    #[arg(long, value_parser = parse::code)]
+    after: Option<Code>,
+    /// Only in this state.
+    #[arg(long, value_parser = state)]
+    state: Option<State>,
+    /// Only of this owner: enterprise/ID, office/PREFIX/NAME or a person's commitment.
+    #[arg(long, value_parser = whose)]
+    owner: Option<PartyName>,
+    /// Only held by this one, likewise.
+    #[arg(long, value_parser = whose)]
+    holder: Option<PartyName>,
+    /// Only operated by this one, likewise.
+    #[arg(long, value_parser = whose)]
+    operator: Option<PartyName>,
+    /// Only those that owe this recall: issuer/number, or the number of one of this registry.
+    #[arg(long, value_name = "RECALL")]
+    owing: Option<String>,
+    /// Only those under this hold.
+    #[arg(long, value_parser = parse::hold_kind)]
+    held: Option<HoldKind>,
+    /// Only those of which something waits for a second party.
+    #[arg(long)]
+    pending: bool,
+}
+
+/// A party that a list is of. A name would be committed to anew, and be nobody's.
+fn whose(text: &str) -> Result<PartyName, String> {
+    let (named, kept) = party("owner", text).map_err(|failed| failed.text)?;
+    match (&named, kept["owner_salt"].is_null()) {
+        (PartyName::Person { .. }, false) => Err(format!(
+            "{text:?}: write enterprise/ID, office/PREFIX/NAME, or the 64 digits of a person's commitment"
+        )),
+        _ => Ok(named),
+    }
+}
+
+impl Wanted {
+    /// Whether a robot is one of those.
+    fn has(&self, robot: &Record, owing: Option<&Recall>) -> bool {
+        let of = |party: &Option<Party>, wanted: &Option<PartyName>| {
+            wanted.as_ref().is_none_or(|wanted| is_named(party, wanted))
+        };
+        let held = |kind: HoldKind| robot.holds.iter().any(|hold| hold.kind == kind);
+        self.after.is_none_or(|after| robot.identity.code > after)
+            && self.state.is_none_or(|state| robot.state == state)
+            && of(&robot.owner, &self.owner)
+            && of(&robot.holder, &self.holder)
+            && of(&robot.operator, &self.operator)
+            && owing.is_none_or(|recall| !robot.state.is_final() && robot.owes(recall))
+            && self.held.is_none_or(held)
+            && (!self.pending || robot.pending != Pending::Nothing {})
+    }
+}
+
+/// Whether a party of a record is the one named.
+fn is_named(party: &Option<Party>, named: &PartyName) -> bool {
+    match (party, named) {
+        (Some(Party::Enterprise { id }), PartyName::Enterprise { id: named }) => id == named,
+        (
+            Some(Party::Office { prefix, name }),
+            PartyName::Office {
+                prefix: of,
+                name: named,
+            },
+        ) => prefix == of && name == named,
+        (Some(Party::Person { commitment, .. }), PartyName::Person { commitment: named }) => {
+            commitment == named
+        }
+        _ => false,
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -421,6 +500,14 @@ impl Act {
         }
     }
 
+    /// Refuses what cannot be undone, unless it was said to be meant of all.
+    fn said_sure(&self) -> Result<(), Failed> {
+        match self {
+            Self::ConfirmEol { sure, .. } | Self::Annul { sure, .. } => sure.said(),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks before what cannot be undone.
     fn confirm(&self) -> Result<(), Failed> {
         let On { code, write, .. } = self.on();
@@ -672,6 +759,7 @@ pub(crate) async fn run(
             submit::one(settings, write, Command::Register { registration }, extra).await
         }
         Robot::Import(args) => import::run(*args, settings, format).await,
+        Robot::Each(args) => each::run(*args, settings, format).await,
         Robot::Template(args) => Ok(import::template(args).into()),
         Robot::Reserve { code, write } => {
             submit::one(
@@ -700,14 +788,7 @@ pub(crate) async fn run(
             }
             Ok(view::at(shown, found.position).into())
         }
-        Robot::List { filter, limit } => {
-            list(
-                settings,
-                &filter.replace('-', "").to_ascii_uppercase(),
-                limit,
-            )
-            .await
-        }
+        Robot::List(wanted) => list(settings, &wanted).await,
         Robot::History { code } => {
             let found = settings.client()?.unverified().history(&code).await?;
             Ok(Value::Array(found.value.iter().map(view::leaf).collect()).into())
@@ -805,23 +886,37 @@ async fn owed(client: &Client, robot: &Record) -> Result<Vec<String>, Failed> {
     }
 }
 
-async fn list(settings: &Settings, filter: &str, limit: usize) -> Result<Outcome, Failed> {
+async fn list(settings: &Settings, wanted: &Wanted) -> Result<Outcome, Failed> {
     let client = settings.client()?;
+    let owing = match &wanted.owing {
+        None => None,
+        Some(text) => {
+            let id = crate::recall::named(text, settings)?;
+            Some(client.unverified().recall(&id).await?.value)
+        }
+    };
+    let filter = wanted.filter.replace('-', "").to_ascii_uppercase();
     let mut rows = Vec::new();
     let mut token = String::new();
+    let mut last = None;
     loop {
-        let size = limit.saturating_sub(rows.len()).min(1_000) as u32;
-        let page = client
-            .unverified()
-            .robots(filter, size.max(1), &token)
-            .await?;
-        rows.extend(page.values.iter().map(view::robot_row));
-        token = page.next;
-        if token.is_empty() || limit <= rows.len() {
-            if !token.is_empty() || limit < rows.len() {
-                say_more("robots", limit);
+        let page = client.unverified().robots(&filter, 1_000, &token).await?;
+        for robot in &page.values {
+            if !wanted.has(robot, owing.as_ref()) {
+                continue;
             }
-            rows.truncate(limit);
+            if rows.len() >= wanted.limit {
+                say_more("robots", wanted.limit);
+                if let Some(last) = last {
+                    say(format!("the next begin behind --after {last}"));
+                }
+                return Ok(Value::Array(rows).into());
+            }
+            rows.push(view::robot_row(robot));
+            last = Some(robot.identity.code);
+        }
+        token = page.next;
+        if token.is_empty() {
             return Ok(Value::Array(rows).into());
         }
     }
@@ -866,6 +961,108 @@ fn registration(register: Register) -> Result<(Write, Registration), Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carnet_domain::record::Severity;
+    use carnet_domain::record::ledger::Ledger;
+    use carnet_kit::{Country, samples};
+
+    const NOBODY: [u32; 0] = [];
+
+    fn wanted() -> Wanted {
+        Wanted {
+            filter: String::new(),
+            limit: 100,
+            after: None,
+            state: None,
+            owner: None,
+            holder: None,
+            operator: None,
+            owing: None,
+            held: None,
+            pending: false,
+        }
+    }
+
+    #[test]
+    fn a_list_of_robots_is_of_a_party_a_state_and_what_is_owed() {
+        let mut x = Country::with_market("86");
+        for serial in [1, 2] {
+            x.must("maker", x.register(serial));
+        }
+        let code = x.code(2);
+        let stock = Command::Act {
+            code,
+            expected_sequence: None,
+            action: samples::stock_at_dealer(&x),
+        };
+        x.must("maker", stock);
+        x.must("maker", samples::recall(&x, "R-1", Severity::Remedy));
+        let Ok(recall) = x.ledger.recall(&samples::recall_id(&x, "R-1"));
+        let robot = |serial| {
+            let Ok(found) = x.ledger.robot(&x.code(serial));
+            found.expect("registered")
+        };
+        let of = |wanted: Wanted| -> Vec<u32> {
+            let has = |serial: &u32| wanted.has(&robot(*serial), recall.as_ref());
+            [1, 2].into_iter().filter(has).collect()
+        };
+        assert_eq!(of(wanted()), [1, 2], "both owe it");
+        let holder = whose("enterprise/86-0002").expect("a party");
+        assert_eq!(
+            of(Wanted {
+                holder: Some(holder.clone()),
+                ..wanted()
+            }),
+            [2]
+        );
+        assert_eq!(
+            of(Wanted {
+                owner: Some(holder),
+                ..wanted()
+            }),
+            NOBODY
+        );
+        assert_eq!(
+            of(Wanted {
+                state: Some(State::Manufactured),
+                ..wanted()
+            }),
+            [1]
+        );
+        assert_eq!(
+            of(Wanted {
+                after: Some(x.code(1)),
+                ..wanted()
+            }),
+            [2]
+        );
+        assert_eq!(
+            of(Wanted {
+                held: Some(HoldKind::Theft),
+                ..wanted()
+            }),
+            NOBODY
+        );
+        assert_eq!(
+            of(Wanted {
+                pending: true,
+                ..wanted()
+            }),
+            NOBODY
+        );
+        // What the record says already is how a row that was done before is known.
+        let done = |serial, at: &str| {
+            let at = Some(parse::enterprise(at).expect("an enterprise"));
+            each::is_done(&robot(serial), &Action::Stock { at })
+        };
+        assert!(done(2, "86-0002") && !done(2, "86-0003") && !done(1, "86-0002"));
+    }
+
+    #[test]
+    fn a_list_is_of_nobody_whose_name_would_be_committed_to_anew() {
+        assert!(whose("Li Wei").expect_err("a name").contains("commitment"));
+        assert!(whose(&"ab".repeat(32)).is_ok());
+        assert!(whose("enterprize/86-0002").is_err());
+    }
 
     #[test]
     fn the_life_cycle_is_shown_as_the_rules_have_it() {

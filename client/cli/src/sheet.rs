@@ -5,6 +5,7 @@
 //! in the file, and either its cells or what is wrong with it. Where rows end is never guessed: a file whose quotes do
 //! not pair is refused as a whole; a line whose own quotes pair is one row, well written or not. It does not know what the cells mean, beyond the names of their columns.
 
+mod codes;
 mod csv;
 mod encoding;
 mod json;
@@ -70,6 +71,7 @@ impl Unreadable {
 enum Form {
     Csv,
     Ndjson,
+    Codes,
 }
 
 /// A file that is read twice: once to judge it, once to use it.
@@ -87,9 +89,26 @@ impl Sheet {
     /// # Errors
     /// A directory, a pipe (it cannot be read twice), another ending, or what the system says.
     pub(crate) fn open(path: &Path, reading: Reading) -> Result<Self, Unreadable> {
+        Self::open_as(form_of(path)?, path, reading)
+    }
+
+    /// As [`Self::open`]; a file that ends in .txt is one code a line.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_or_codes(path: &Path, reading: Reading) -> Result<Self, Unreadable> {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let codes = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        let form = match codes {
+            true => Form::Codes,
+            false => form_of(path)?,
+        };
+        Self::open_as(form, path, reading)
+    }
+
+    fn open_as(form: Form, path: &Path, reading: Reading) -> Result<Self, Unreadable> {
         let fault = |fault: &str| Unreadable(format!("{}: {fault}", path.display()));
         let io = |error: io::Error| fault(&error.to_string());
-        let form = form_of(path)?;
         let kind = std::fs::metadata(path).map_err(io)?;
         if kind.is_dir() {
             return Err(fault("is a directory"));
@@ -181,6 +200,7 @@ fn rows(form: Form, reader: impl BufRead + 'static, reading: &Reading) -> Result
     let table: Box<dyn Table> = match form {
         Form::Csv => Box::new(csv::Csv::begin(&mut lines, reading)?),
         Form::Ndjson => Box::new(json::Ndjson::begin(&mut lines, reading)?),
+        Form::Codes => Box::new(codes::Codes::begin(&lines)),
     };
     Ok(Rows {
         head: 0..table.head_ends(),

@@ -1,0 +1,1005 @@
+//! One deed on every robot of a file: many commands under one signature, an answer a row.
+//!
+//! What this room promises: a row is done as the verb and its own cells say, or it is named with its line and the reason, and with
+//! `--refused` its own bytes come back in a file that can be run again. A row that was done before is known by the robot's record,
+//! not by the program's memory. What is shown once (the salt of a name, the secret of a release) is in the answers' file before
+//! the command is sent. How a file is read is in [`crate::sheet`].
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect, Failure};
+use carnet_domain::bytes::code::Code;
+use carnet_domain::machine::entry::ItemAnswer;
+use carnet_domain::record::{PartyName, Pending, Robot};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::State;
+use clap::builder::ArgAction;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use super::{Act, HoldArgs, is_named};
+use crate::Outcome;
+use crate::context::Settings;
+use crate::exit::{self, Failed};
+use crate::import::{Refused, SHOWN_MAX, Why, by_message, delimiter, mapping, progress};
+use crate::output::{Format, say};
+use crate::sheet::{Cells, Reading, Sheet};
+use crate::submit::{Write, merge};
+use crate::{parse, recall, view};
+
+/// The most rows of one file: all of them are judged before the first is sent, and kept until the last is answered.
+const ROWS_MAX: usize = 100_000;
+/// Records that are read at a time.
+const READS_AT_ONCE: usize = 16;
+/// Rows that a dry run asks about at once.
+const ROWS_AT_ONCE: usize = 512;
+
+const HELP: &str = "\
+FILE is .csv, .tsv, .ndjson or .jsonl with a column `code`, or .txt with one code a line. Every other column is an option of the
+verb, under its name (`owner`, `report`, `expected_sequence`, …): a cell says of its robot what the option behind the verb says of
+all. An empty cell says nothing. Columns that are named otherwise are told by --map.
+
+  carnet robot each delivered.txt stock --at 86-0002
+  carnet robot each --answers sold.ndjson sold.csv sell              columns code, owner
+  carnet robot each fleet.csv deploy --scenario warehouse            columns code, operator
+  carnet robot each done.csv remedy 86/R-1                           columns code, report
+  carnet robot each stolen.txt hold-set theft --reason \"reported\"
+
+`carnet robot each x.txt VERB --help` shows the options of a verb. They stand behind it, all others before FILE.";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct EachArgs {
+    /// How the file was saved, if not as UTF-8: gb18030, big5, shift_jis, euc-kr, windows-1252, utf-16le, …
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// What stands between cells; default is what stands most often in the header.
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<char>,
+    /// A column under another name: HEADER=COLUMN. HEADER=- passes a column over, *=- all that are not known. Repeatable.
+    #[arg(long, value_name = "HEADER=COLUMN", value_parser = mapping)]
+    map: Vec<(String, String)>,
+    /// Send nothing if a single row is malformed.
+    #[arg(long)]
+    all_or_none: bool,
+    /// A robot whose record is already as its row wants it is no failure: a run that was cut off can be repeated.
+    #[arg(long)]
+    resume: bool,
+    /// A new file for the rows that are not taken, as they stand; why stands beside it in FILE.why.ndjson.
+    #[arg(long, value_name = "FILE")]
+    refused: Option<PathBuf>,
+    /// A file for what became of each row, one JSON object a line, with the salts and secrets that are shown once. It is new, or
+    /// with --resume goes on.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// Judge the file, ask a node what the rules would answer now, and send nothing that could be executed.
+    #[arg(long)]
+    dry_run: bool,
+    /// The file of robots.
+    file: PathBuf,
+    /// What is done, and its options for all rows.
+    #[arg(
+        value_name = "VERB",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    verb: Vec<String>,
+}
+
+/// A row as a call: the verb, the code, and what is said of it.
+#[derive(Debug, Parser)]
+#[command(name = "carnet robot each FILE", no_binary_name = true)]
+struct Call {
+    #[command(subcommand)]
+    deed: Deed,
+}
+
+#[derive(Debug, Subcommand)]
+enum Deed {
+    #[command(flatten)]
+    Act(Act),
+    /// Records that a recall was remedied.
+    Remedy {
+        /// The robot's code.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        /// The recall: issuer/number, or the number of one of this registry.
+        recall: String,
+        /// Report: digest or file.
+        #[arg(long)]
+        report: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Sets a hold.
+    HoldSet(HoldArgs),
+    /// Lifts a hold.
+    HoldLift(HoldArgs),
+}
+
+impl Deed {
+    fn write(&self) -> Write {
+        match self {
+            Self::Act(act) => act.on().write,
+            Self::Remedy { write, .. } => *write,
+            Self::HoldSet(hold) | Self::HoldLift(hold) => hold.write,
+        }
+    }
+
+    /// The command, and what the person should keep of it. `sequence` is where the record stands, if that was read.
+    fn command(
+        self,
+        settings: &Settings,
+        sequence: Option<u64>,
+    ) -> Result<(Command, Value), Failed> {
+        let nothing = |command| Ok((command, json!({})));
+        match self {
+            Self::Act(act) => {
+                let on = act.on();
+                let expected_sequence = on.expected_sequence.or(sequence);
+                let (action, kept) = act.action(&on.code, expected_sequence)?;
+                let command = Command::Act {
+                    code: on.code,
+                    expected_sequence,
+                    action,
+                };
+                Ok((command, kept))
+            }
+            Self::Remedy {
+                code,
+                recall,
+                report,
+                ..
+            } => nothing(Command::RemedyRecall {
+                code,
+                recall: recall::named(&recall, settings)?,
+                report: parse::digest_of(&report)?,
+            }),
+            Self::HoldSet(HoldArgs {
+                code, kind, reason, ..
+            }) => nothing(Command::SetHold { code, kind, reason }),
+            Self::HoldLift(HoldArgs {
+                code, kind, reason, ..
+            }) => nothing(Command::LiftHold { code, kind, reason }),
+        }
+    }
+}
+
+/// The verb with its options for all rows.
+struct Verb {
+    words: Vec<String>,
+    /// Columns, and whether each is a flag.
+    columns: Vec<(&'static str, bool)>,
+    parser: clap::Command,
+}
+
+impl Verb {
+    fn of(words: &[String]) -> Result<Self, Failed> {
+        let name = words.first().map(String::as_str).unwrap_or_default();
+        let parser = Call::command().mut_subcommands(|verb| verb.args_override_self(true));
+        let Some(found) = parser.find_subcommand(name) else {
+            let known = parser.get_subcommands().map(clap::Command::get_name);
+            let known: Vec<&str> = known.filter(|name| *name != "help").collect();
+            return Err(Failed::usage(format!(
+                "{name:?} is nothing that is done with robots of a file; there are {}",
+                known.join(", ")
+            )));
+        };
+        if let Some(other) = words.iter().find(|word| stands_before(word)) {
+            return Err(Failed::usage(format!(
+                "{other} stands before FILE: behind the verb are the verb's own options"
+            )));
+        }
+        let mut columns = vec![("code", false)];
+        for option in found.get_arguments() {
+            let own = !matches!(
+                option.get_id().as_str(),
+                "dry_run" | "published" | "yes" | "help"
+            );
+            if let Some(long) = option.get_long().filter(|_| own) {
+                let flag = matches!(option.get_action(), ArgAction::SetTrue);
+                // A process runs one file: its few names of columns stay.
+                columns.push((long.replace('-', "_").leak(), flag));
+            }
+        }
+        Ok(Self {
+            words: words.to_vec(),
+            columns,
+            parser,
+        })
+    }
+
+    /// The call that a row is.
+    fn call(&self, code: &str, cells: &Cells, kept: Option<&Value>) -> Result<Deed, String> {
+        let mut words = self.words.clone();
+        words.insert(1.min(words.len()), code.to_owned());
+        let options = self.columns.iter().filter(|(name, _)| *name != "code");
+        for (name, flag) in options {
+            let Some(cell) = cells.get(name) else {
+                continue;
+            };
+            let long = name.replace('_', "-");
+            match (flag, cell.to_ascii_lowercase().as_str()) {
+                (false, _) => words.push(format!("--{long}={cell}")),
+                (true, "true" | "yes" | "1") => words.push(format!("--{long}")),
+                (true, "false" | "no" | "0") => {}
+                (true, _) => return Err(format!("{name}: write true or false, not {cell:?}")),
+            }
+        }
+        // Who is meant was committed to in an earlier run, with a salt that stands in the answers' file.
+        for (name, commitment) in kept.and_then(Value::as_object).into_iter().flatten() {
+            if let (Some(field), Some(text)) =
+                (name.strip_suffix("_commitment"), commitment.as_str())
+            {
+                words.push(format!("--{field}={text}"));
+            }
+        }
+        let matches = self.parser.clone().try_get_matches_from(words);
+        let call = matches.and_then(|matches| Call::from_arg_matches(&matches));
+        call.map(|call| call.deed).map_err(|error| plain(&error))
+    }
+}
+
+/// Whether a word is an option of the program or of this command, not of a verb.
+fn stands_before(word: &str) -> bool {
+    let program = crate::Cli::command();
+    let robot = program.find_subcommand("robot");
+    let each = robot.and_then(|robot| robot.find_subcommand("each"));
+    let own = each.into_iter().flat_map(clap::Command::get_arguments);
+    let name = word.split('=').next().unwrap_or_default();
+    let is = |option: &clap::Arg| {
+        let long = option.get_long().map(|long| format!("--{long}"));
+        let short = option.get_short().map(|short| format!("-{short}"));
+        [long, short].iter().flatten().any(|known| known == name)
+    };
+    name == "--published" || program.get_arguments().chain(own).any(is)
+}
+
+/// What clap says, in one line and without the usage of a call that nobody typed.
+fn plain(error: &clap::Error) -> String {
+    let all = error.render().to_string();
+    let said = all.lines().map(str::trim);
+    let said = said.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}
+
+/// A row that can be sent.
+struct Ready {
+    line: u64,
+    bytes: Range<u64>,
+    code: Code,
+    command: Command,
+}
+
+/// The rows of a file: what is sent, and what was wrong.
+#[derive(Default)]
+struct Rows {
+    ready: Vec<Ready>,
+    bad: Vec<(Range<u64>, Why)>,
+}
+
+/// What became of rows, in a file.
+#[derive(Default)]
+struct Answers {
+    file: Option<File>,
+    /// What an earlier run committed to, by code.
+    before: BTreeMap<String, Value>,
+}
+
+impl Answers {
+    fn open(path: Option<&Path>, resume: bool) -> Result<Self, Failed> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let fault = |error: std::io::Error| Failed::usage(format!("{}: {error}", path.display()));
+        let mut before = BTreeMap::new();
+        if resume && path.exists() {
+            for line in BufReader::new(File::open(path).map_err(fault)?).lines() {
+                let line = line.map_err(fault)?;
+                // The last line of a run that was killed may be cut; what it says was not sent.
+                let Ok(said) = serde_json::from_str::<Value>(&line) else {
+                    continue;
+                };
+                if let (Some(code), Some(kept)) = (said["code"].as_str(), said.get("keep")) {
+                    before.insert(code.to_owned(), kept.clone());
+                }
+            }
+        }
+        let mut options = OpenOptions::new();
+        match resume {
+            true => options.append(true).create(true),
+            false => options.write(true).create_new(true),
+        };
+        let mut file = options.open(path).map_err(fault)?;
+        if resume && !before.is_empty() {
+            // Behind a line that was cut.
+            file.write_all(b"\n").map_err(fault)?;
+        }
+        Ok(Self {
+            file: Some(file),
+            before,
+        })
+    }
+
+    fn write(&mut self, line: u64, code: &Code, what: Value) -> Result<(), String> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let row = json!({"line": line.to_string(), "code": code.to_string()});
+        writeln!(file, "{}", merge(row, what)).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether something is shown once.
+fn is_secret(kept: &Value) -> bool {
+    let fields = kept.as_object().into_iter().flatten();
+    let once = |name: &str| name == "secret" || name.ends_with("_salt");
+    fields
+        .into_iter()
+        .any(|(name, value)| once(name) && !value.is_null())
+}
+
+pub(crate) async fn run(
+    args: EachArgs,
+    settings: &Settings,
+    format: Format,
+) -> Result<Outcome, Failed> {
+    if args
+        .verb
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
+        let help = Call::command().try_get_matches_from(&args.verb);
+        return Ok(Value::from(
+            help.err()
+                .map_or(String::new(), |help| help.render().to_string()),
+        )
+        .into());
+    }
+    let verb = Verb::of(&args.verb)?;
+    let columns: Vec<(&'static str, bool)> = verb
+        .columns
+        .iter()
+        .map(|(name, _)| (*name, *name == "code"))
+        .collect();
+    let reading = Reading {
+        columns: columns.leak(),
+        encoding: args.encoding.clone(),
+        delimiter: args.delimiter,
+        map: args.map.clone(),
+        begins_row: Some(|cell| parse::code(cell).is_ok()),
+    };
+    let sheet = Sheet::open_or_codes(&args.file, reading)?;
+    let mut read = sheet.rows()?;
+    let head = read.head();
+    let mut answers = match args.dry_run {
+        true => Answers::default(),
+        false => Answers::open(args.answers.as_deref(), args.resume)?,
+    };
+    let client = settings.client()?;
+    let mut rows = Rows::default();
+    let mut lines = BTreeMap::new();
+    let mut calls = Vec::new();
+    for row in &mut read {
+        let row = row?;
+        if calls.len() + rows.bad.len() >= ROWS_MAX {
+            return Err(Failed::usage(format!(
+                "{}: more than {ROWS_MAX} rows; split the file",
+                args.file.display()
+            )));
+        }
+        let judged = row.cells.and_then(|cells| {
+            let code = cells.get("code").ok_or("code: missing")?;
+            let code = parse::code(code).map_err(|fault| format!("code: {fault}"))?;
+            let kept = answers.before.get(code.as_str());
+            let deed = verb.call(code.as_str(), &cells, kept)?;
+            if let Some(other) = lines.insert(code, row.line) {
+                return Err(format!("code: the same as in line {other}"));
+            }
+            Ok((code, deed))
+        });
+        match judged {
+            Ok((code, deed)) => calls.push((row.line, row.bytes, code, deed)),
+            Err(fault) => rows.bad.push((row.bytes, Why::malformed(row.line, &fault))),
+        }
+    }
+    if let Some((.., deed)) = calls.first() {
+        may_be_many(deed)?;
+    }
+    let (mut told_once, mut kept_lines) = (false, Vec::new());
+    let mut already = 0_u64;
+    let stands = stands(&client, &calls).await?;
+    for ((line, bytes, code, deed), stands) in calls.into_iter().zip(stands) {
+        // Another secret for what is released already would open nothing.
+        if args.resume && stands.is_released {
+            already += 1;
+            let what = json!({"answer": "already"});
+            answers.write(line, &code, what).map_err(Failed::local)?;
+            continue;
+        }
+        match deed.command(settings, stands.sequence) {
+            Ok((command, kept)) => {
+                if is_secret(&kept) {
+                    told_once = true;
+                    kept_lines.push((line, code, kept));
+                }
+                rows.ready.push(Ready {
+                    line,
+                    bytes,
+                    code,
+                    command,
+                });
+            }
+            Err(failed) => rows.bad.push((bytes, Why::malformed(line, &failed.text))),
+        }
+    }
+    if told_once && args.answers.is_none() && !args.dry_run {
+        return Err(Failed::usage(
+            "names are kept as salted commitments, and releases with a secret, which are shown once: say where to with --answers FILE",
+        ));
+    }
+    let released = already;
+    rows.bad.sort_by_key(|(_, why)| why.line);
+    if (rows.ready.is_empty() && released == 0) || (args.all_or_none && !rows.bad.is_empty()) {
+        return Err(nothing_sent(&rows));
+    }
+    if args.dry_run {
+        return foresee(&client, &rows).await;
+    }
+    for (line, code, kept) in kept_lines {
+        let kept = json!({ "keep": kept });
+        answers.write(line, &code, kept).map_err(Failed::local)?;
+    }
+    let mut refused = match &args.refused {
+        Some(path) => Refused::into(path, &sheet, &head)?,
+        None => Refused::nowhere(),
+    };
+    for (bytes, why) in rows.bad.drain(..) {
+        refused.add(&sheet, &bytes, why);
+    }
+    let malformed = refused.count;
+    let bar = progress(rows.ready.len() as u64, format);
+    let mut again = Vec::new();
+    let mut told = Ok(());
+    let mut open: Vec<bool> = vec![true; rows.ready.len()];
+    let commands = rows.ready.iter().map(|row| row.command.clone());
+    let ended = client
+        .submit_bulk(commands, |event| match event {
+            BulkEvent::Answered { index, answer } => {
+                bar.inc(1);
+                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                let Some(row) = rows.ready.get(index) else {
+                    return;
+                };
+                open[index] = false;
+                match answer {
+                    ItemAnswer::Refused { .. } if args.resume => {
+                        again.push((index, answer.clone()))
+                    }
+                    answer => {
+                        let wrote = answers.write(row.line, &row.code, shown(answer));
+                        told = std::mem::replace(&mut told, Ok(())).and(wrote);
+                        if let Some(why) = refusal(row, answer) {
+                            refused.add(&sheet, &row.bytes, why);
+                        }
+                    }
+                }
+            }
+            BulkEvent::Resumed {
+                failure: Failure::Api(ApiError::NotLeader { .. }),
+                ..
+            } => {}
+            BulkEvent::Resumed { attempts, failure } => {
+                bar.suspend(|| say(format!("sending again (attempt {attempts}): {failure}")));
+            }
+        })
+        .await;
+    bar.finish_and_clear();
+    let (report, failure) = match ended {
+        Ok(report) => (report, None),
+        Err(failure) => (failure.report, Some(failure.source)),
+    };
+    let states = futures::stream::iter(again.iter().map(|(index, _)| &rows.ready[*index]));
+    let states = states.map(|row| is_as_wanted(&client, row));
+    let states: Vec<_> = states.buffered(READS_AT_ONCE).collect().await;
+    for ((index, answer), state) in again.iter().zip(states) {
+        let row = &rows.ready[*index];
+        let (what, why) = match state {
+            Ok(true) => (json!({"answer": "already"}), None),
+            Ok(false) => (shown(answer), refusal(row, answer)),
+            Err(error) => (shown(answer), Some(not_compared(row, &error))),
+        };
+        already += u64::from(why.is_none());
+        let wrote = answers.write(row.line, &row.code, what);
+        told = told.and(wrote);
+        if let Some(why) = why {
+            refused.add(&sheet, &row.bytes, why);
+        }
+    }
+    let by_reason = std::mem::take(&mut refused.by_reason);
+    let (count, refused_rows, kept) = refused.finish();
+    let first_open = open.iter().position(|open| *open);
+    let end = Ended {
+        verb: args.verb.first().cloned().unwrap_or_default(),
+        rows: rows.ready.len() as u64 + malformed + released,
+        report,
+        already,
+        malformed,
+        refused: count.saturating_sub(malformed),
+        by_reason,
+        refused_rows,
+        first_open: first_open
+            .and_then(|at| rows.ready.get(at))
+            .map(|row| row.line),
+    };
+    if let Some(error) = failure {
+        return Err(end.stopped(error));
+    }
+    Ok(end.shown(kept, told, format))
+}
+
+/// Refuses what one does with robots one by one.
+fn may_be_many(deed: &Deed) -> Result<(), Failed> {
+    let Write { dry_run, published } = deed.write();
+    if dry_run || published {
+        return Err(Failed::usage(
+            "--dry-run stands before FILE; --published is for one robot",
+        ));
+    }
+    match deed {
+        Deed::Act(act) => act.said_sure(),
+        _ => Ok(()),
+    }
+}
+
+/// Where a record stands, of what commits to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stands {
+    sequence: Option<u64>,
+    is_released: bool,
+}
+
+/// Where the record of each robot stands: read only for releases, which commit to it.
+async fn stands(
+    client: &Client,
+    calls: &[(u64, Range<u64>, Code, Deed)],
+) -> Result<Vec<Stands>, Failed> {
+    let reads = futures::stream::iter(calls).map(|(.., code, deed)| async move {
+        if !matches!(deed, Deed::Act(Act::ReleaseOwnership { .. })) {
+            return Ok(Stands::default());
+        }
+        match client.unverified().robot(code).await {
+            Ok(found) => Ok(Stands {
+                sequence: Some(found.value.head.map_or(0, |head| head.seq)),
+                is_released: matches!(found.value.pending, Pending::Released { .. }),
+            }),
+            // The registry refuses it, by its reason.
+            Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(Stands::default()),
+            Err(error) => Err(Failed::from(error)),
+        }
+    });
+    let found: Vec<_> = reads.buffered(READS_AT_ONCE).collect().await;
+    found.into_iter().collect()
+}
+
+fn shown(answer: &ItemAnswer) -> Value {
+    match answer {
+        ItemAnswer::Done {
+            leaf_index,
+            sequence,
+            waits,
+            ..
+        } => json!({
+            "answer": if *waits { "proposed" } else { "done" },
+            "leaf_index": leaf_index.to_string(),
+            "sequence": sequence.to_string(),
+        }),
+        ItemAnswer::Nothing {} => json!({"answer": "nothing to do"}),
+        ItemAnswer::Refused { rejection } => json!({
+            "answer": "refused",
+            "reason": rejection.reason.name(),
+            "message": rejection.to_string(),
+            "next": rejection.next(),
+        }),
+    }
+}
+
+fn refusal(row: &Ready, answer: &ItemAnswer) -> Option<Why> {
+    match answer {
+        ItemAnswer::Refused { rejection } => Some(Why::refused(row.line, &row.code, rejection)),
+        ItemAnswer::Done { .. } | ItemAnswer::Nothing {} => None,
+    }
+}
+
+fn not_compared(row: &Ready, error: &ClientError) -> Why {
+    Why::not_compared(row.line, &row.code, &exit::chain(error))
+}
+
+/// Whether the record of a robot is as a row wants it, whoever made it so.
+async fn is_as_wanted(client: &Client, row: &Ready) -> Result<bool, ClientError> {
+    match client.unverified().robot(&row.code).await {
+        Ok(found) => Ok(is_so(&found.value, &row.command)),
+        Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing is left to be done of a command.
+fn is_so(robot: &Robot, command: &Command) -> bool {
+    match command {
+        Command::RemedyRecall { recall, .. } => robot.remedied.contains(recall),
+        Command::SetHold { kind, .. } => robot.holds.iter().any(|hold| hold.kind == *kind),
+        Command::LiftHold { kind, .. } => robot.holds.iter().all(|hold| hold.kind != *kind),
+        Command::Act { action, .. } => is_done(robot, action),
+        _ => false,
+    }
+}
+
+pub(super) fn is_done(robot: &Robot, action: &Action) -> bool {
+    let settled = robot.pending == Pending::Nothing {};
+    match action {
+        Action::Stock { at } => {
+            let at = at.map(|id| PartyName::Enterprise { id });
+            let there = at.is_none_or(|at| is_named(&robot.holder, &at));
+            robot.state == State::InStock && settled && there
+        }
+        Action::Sell { owner } => robot.state == State::Sold && is_named(&robot.owner, owner),
+        Action::Deploy { operator, scenario } | Action::Redeploy { operator, scenario } => {
+            let used = robot.scenario == *scenario && is_named(&robot.operator, operator);
+            robot.state == State::Deployed && used
+        }
+        Action::BeginMaintenance { workshop, .. } => {
+            robot.state == State::Maintenance && robot.workshop == *workshop
+        }
+        Action::Retire { .. } => robot.state == State::Retired,
+        Action::UpdateSoftware { firmware } => robot.firmware == *firmware,
+        Action::DeclareEndOfLife { certificate, .. } => {
+            matches!(&robot.pending, Pending::EndOfLife { certificate: known, .. } if known == certificate)
+                || robot
+                    .declared
+                    .iter()
+                    .any(|one| one.certificate == *certificate)
+        }
+        Action::ConfirmEndOfLife { .. } => robot.state.is_final(),
+        Action::ReleaseOwnership { .. } => matches!(robot.pending, Pending::Released { .. }),
+        _ => false,
+    }
+}
+
+fn nothing_sent(rows: &Rows) -> Failed {
+    let all = rows.ready.len() + rows.bad.len();
+    let mut failed = match rows.bad.first() {
+        None => Failed::usage("the file has no row"),
+        Some((_, why)) => Failed::usage(format!(
+            "{} of {all} rows are malformed; nothing was sent; the first: line {}: {}",
+            rows.bad.len(),
+            why.line,
+            why.message
+        )),
+    };
+    failed.next =
+        "Correct the rows, or say how they are to be read (carnet robot each --help).".into();
+    failed
+}
+
+/// Says what the rules would answer now, and sends nothing.
+async fn foresee(client: &Client, rows: &Rows) -> Result<Outcome, Failed> {
+    let commands: Vec<Command> = rows.ready.iter().map(|row| row.command.clone()).collect();
+    let (mut refused, mut count, mut wait) = (Vec::new(), 0_u64, 0_u64);
+    for (some, rows) in commands
+        .chunks(ROWS_AT_ONCE)
+        .zip(rows.ready.chunks(ROWS_AT_ONCE))
+    {
+        let foreseen = client.unverified().foresee(some).await?;
+        for (one, row) in foreseen.into_iter().zip(rows) {
+            wait += u64::from(one == carnet_client::Foreseen::Waits);
+            let Some(rejection) = one.against() else {
+                continue;
+            };
+            count += 1;
+            if refused.len() < SHOWN_MAX {
+                refused.push(Why::refused(row.line, &row.code, &rejection).shown());
+            }
+        }
+    }
+    let shown = rows.bad.iter().take(SHOWN_MAX);
+    let bad: Vec<Value> = shown.map(|(_, why)| why.shown()).collect();
+    let value = json!({
+        "dry_run": true,
+        "registry_asked": true,
+        "rows": (rows.ready.len() + rows.bad.len()).to_string(),
+        "malformed": rows.bad.len().to_string(),
+        "malformed_rows": bad,
+        "would_wait_for_a_second_word": wait.to_string(),
+        "would_be_refused": count.to_string(),
+        "rows_that_would_be_refused": refused,
+    });
+    let code = match count == 0 && rows.bad.is_empty() {
+        true => 0,
+        false => exit::ERROR,
+    };
+    Ok(Outcome { value, code })
+}
+
+/// How a run ended.
+struct Ended {
+    verb: String,
+    rows: u64,
+    report: BulkReport,
+    already: u64,
+    malformed: u64,
+    refused: u64,
+    by_reason: BTreeMap<String, u64>,
+    refused_rows: Vec<Value>,
+    first_open: Option<u64>,
+}
+
+impl Ended {
+    /// It stopped on the way: what is known of the rows before and behind.
+    fn stopped(self, error: ClientError) -> Failed {
+        let done = self.report.done;
+        let mut failed = Failed::from(error);
+        if done > 0 && failed.effect == Effect::None {
+            failed.effect = Effect::Happened;
+        }
+        let from = match self.first_open {
+            Some(line) => format!("rows from line {line} on are not answered"),
+            None => "all rows are answered".to_owned(),
+        };
+        failed.text = format!(
+            "{}; {done} of {} rows are done, {} were refused; {from}",
+            failed.text,
+            self.rows,
+            self.refused + self.malformed
+        );
+        failed.next = "Run it again with --resume: robots whose record is as their row wants it are passed over.".into();
+        failed
+    }
+
+    fn shown(
+        self,
+        kept: Result<Option<String>, String>,
+        told: Result<(), String>,
+        format: Format,
+    ) -> Outcome {
+        for (message, lines) in by_message(&self.refused_rows) {
+            let line = if lines.len() == 1 { "line" } else { "lines" };
+            say(format!("{line} {}: {message}", lines.join(", ")));
+        }
+        let not_taken = self.refused + self.malformed;
+        let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
+        if more > 0 {
+            say(format!("{more} more rows were not taken"));
+        }
+        let accounted = self.report.done + self.report.nothing + self.already + not_taken;
+        let (waiting, whole) = (self.report.waiting, kept.is_ok() && told.is_ok());
+        let complete = not_taken == 0 && waiting == 0 && whole && accounted == self.rows;
+        let mut value = json!({
+            "verb": self.verb,
+            "rows": self.rows.to_string(),
+            "done": (self.report.done - waiting).to_string(),
+            "proposed": waiting.to_string(),
+            "already": self.already.to_string(),
+            "refused": self.refused.to_string(),
+            "malformed": self.malformed.to_string(),
+            "requests": self.report.requests.to_string(),
+            "log_index": self.report.position.log_index.to_string(),
+            "not_taken_by_reason": self.by_reason,
+        });
+        if waiting > 0 {
+            value["next"] = view::SECOND_WORD.into();
+        }
+        if format != Format::Table {
+            // A person has read them line by line.
+            value["rows_not_taken"] = self.refused_rows.into();
+        }
+        match kept {
+            Ok(Some(file)) => value["refused_file"] = file.into(),
+            Ok(None) => {}
+            Err(fault) => value["refused_file_fault"] = fault.into(),
+        }
+        if let Err(fault) = told {
+            value["answers_fault"] = fault.into();
+        }
+        value["took_effect"] = (self.report.done > 0).into();
+        value["complete"] = complete.into();
+        let code = if complete { 0 } else { exit::ERROR };
+        Outcome { value, code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::bytes::digest::sha256;
+
+    const CODE: &str = "86000110000200000000000000001";
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn verb(text: &str) -> Verb {
+        Verb::of(&words(text)).expect("a verb")
+    }
+
+    fn cells(verb: &Verb, said: &[(&str, &str)]) -> Cells {
+        let column = |name: &str| {
+            let found = verb.columns.iter().find(|(known, _)| *known == name);
+            found.expect("a column").0
+        };
+        let cells = said.iter();
+        cells
+            .map(|(name, text)| (column(name), (*text).to_owned()))
+            .collect()
+    }
+
+    /// What a row does, or what is wrong with it.
+    fn done(verb: &Verb, said: &[(&str, &str)], kept: Option<&Value>) -> Result<Command, String> {
+        let deed = verb.call(CODE, &cells(verb, said), kept)?;
+        let settings = crate::Cli::try_parse_from(["carnet", "--prefix", "86", "demo"])
+            .expect("a call")
+            .global
+            .settings()
+            .expect("settings");
+        let command = deed.command(&settings, None);
+        command
+            .map(|(command, _)| command)
+            .map_err(|failed| failed.text)
+    }
+
+    fn action(command: Result<Command, String>) -> Action {
+        match command.expect("a command") {
+            Command::Act { code, action, .. } => {
+                assert_eq!(code.as_str(), CODE);
+                action
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_cell_says_of_one_what_an_option_says_of_all() {
+        let all = verb("stock --at 86-0002");
+        let at = |id: &str| {
+            let at = Some(parse::enterprise(id).expect("an enterprise"));
+            Action::Stock { at }
+        };
+        assert_eq!(action(done(&all, &[], None)), at("860002"));
+        assert_eq!(action(done(&all, &[("at", "86-0003")], None)), at("860003"));
+        let none = verb("stock");
+        assert_eq!(action(done(&none, &[], None)), Action::Stock { at: None });
+        let missing = done(&verb("sell"), &[], None).expect_err("no owner");
+        assert!(missing.contains("--owner"), "{missing}");
+        let wrong = done(&none, &[("at", "86-00")], None).expect_err("no enterprise");
+        assert!(wrong.contains("86-00"), "{wrong}");
+    }
+
+    #[test]
+    fn a_flag_is_a_word_in_a_cell() {
+        let report = "ab".repeat(32);
+        let inspect = verb(&format!("inspect --report {report}"));
+        let passed = |cell: &str| match action(done(&inspect, &[("failed", cell)], None)) {
+            Action::Inspect { passed, .. } => passed,
+            other => panic!("{other:?}"),
+        };
+        assert!(passed("no") && !passed("TRUE"));
+        let odd = done(&inspect, &[("failed", "perhaps")], None);
+        assert!(odd.expect_err("neither").contains("true or false"));
+    }
+
+    #[test]
+    fn recalls_and_holds_are_done_with_many_too() {
+        let report = "ab".repeat(32);
+        let remedy = done(&verb("remedy R-1"), &[("report", &report)], None);
+        assert!(
+            matches!(&remedy, Ok(Command::RemedyRecall { recall, .. }) if recall.to_string() == "86/R-1"),
+            "{remedy:?}"
+        );
+        let held = done(&verb("hold-set theft"), &[("reason", "reported")], None);
+        assert!(
+            matches!(&held, Ok(Command::SetHold { reason, .. }) if reason == "reported"),
+            "{held:?}"
+        );
+    }
+
+    /// The second run of a sale by name means the person of the first, whose salt was kept.
+    #[test]
+    fn who_was_committed_to_is_not_committed_to_anew() {
+        let sell = verb("sell");
+        let commitment = sha256(&[b"Li Wei"]);
+        let kept = json!({"owner_commitment": commitment.to_string(), "owner_salt": "00"});
+        let again = action(done(&sell, &[("owner", "Li Wei")], Some(&kept)));
+        let owner = PartyName::from(commitment);
+        assert_eq!(again, Action::Sell { owner });
+    }
+
+    #[test]
+    fn options_of_the_program_are_not_taken_for_the_verbs() {
+        for call in [
+            "stock -o json",
+            "stock --dry-run",
+            "stock --resume",
+            "stock --pki=x",
+            "stock --published",
+        ] {
+            let refused = Verb::of(&words(call)).err().expect("refused");
+            assert!(
+                refused.text.contains("before FILE"),
+                "{call}: {}",
+                refused.text
+            );
+        }
+        let unknown = Verb::of(&words("get")).err().expect("no deed");
+        assert!(unknown.text.contains("sell") && unknown.text.contains("remedy"));
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_said_for_all() {
+        let certificate = "ab".repeat(32);
+        let sure = |call: &str| {
+            let verb = verb(call);
+            let deed = verb.call(CODE, &Cells::new(), None).expect("a call");
+            may_be_many(&deed).is_ok()
+        };
+        assert!(!sure(&format!("confirm-eol --certificate {certificate}")));
+        assert!(sure(&format!(
+            "confirm-eol --certificate {certificate} --yes"
+        )));
+        assert!(!sure("annul --reason x"));
+        assert!(sure("retire --reason x"));
+    }
+
+    #[test]
+    fn a_list_of_codes_is_a_file_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("codes.TXT");
+        std::fs::write(&path, format!("{CODE}\r\n\r\n 86-0001\r\n")).expect("written");
+        let sheet = Sheet::open_or_codes(&path, Reading::default()).expect("read");
+        let rows = sheet.rows().expect("rows").map(|row| row.expect("a row"));
+        let found: Vec<(u64, String)> = rows
+            .map(|row| (row.line, row.cells.expect("cells")["code"].clone()))
+            .collect();
+        assert_eq!(found, [(1, CODE.to_owned()), (3, "86-0001".to_owned())]);
+        assert!(Sheet::open(&path, Reading::default()).is_err());
+    }
+
+    #[test]
+    fn salts_are_in_the_answers_before_anything_is_sent_and_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("answers.ndjson");
+        let code = parse::code(CODE).expect("a code");
+        let kept = json!({"owner_commitment": "ab", "owner_salt": "cd"});
+        assert!(
+            is_secret(&kept) && !is_secret(&json!({"owner_commitment": "ab", "owner_salt": null}))
+        );
+        let mut first = Answers::open(Some(&path), false).expect("new");
+        first
+            .write(2, &code, json!({ "keep": kept }))
+            .expect("written");
+        drop(first);
+        assert!(
+            Answers::open(Some(&path), false).is_err(),
+            "nothing is overwritten"
+        );
+        // As a kill leaves it: the last line is cut.
+        let mut file = OpenOptions::new().append(true).open(&path).expect("open");
+        file.write_all(b"{\"line\":\"3\",\"co").expect("written");
+        let mut again = Answers::open(Some(&path), true).expect("goes on");
+        assert_eq!(again.before.get(code.as_str()), Some(&kept));
+        again
+            .write(3, &code, json!({"answer": "done"}))
+            .expect("written");
+        let text = std::fs::read_to_string(&path).expect("read");
+        let last = text.lines().last().expect("a line");
+        assert!(serde_json::from_str::<Value>(last).is_ok(), "{text}");
+    }
+}
