@@ -1,11 +1,15 @@
 //! Robots that cross a border: both sides of a transfer, and what is seen of it.
 
-use carnet_client::wall_time;
+use carnet_client::{ApiError, Client, ClientError, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::custody::Step;
 use carnet_domain::record::AgreementRef;
+use carnet_domain::record::transfer::Transfer as Record;
 use carnet_domain::rules::command::{Command, Condition, Papers, Purpose, TransferId};
 use clap::{Args, Subcommand};
+use futures::StreamExt;
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -357,12 +361,91 @@ pub(crate) enum Transfer {
         #[arg(value_parser = transfer_id)]
         transfer: TransferId,
     },
-    /// Lists transfers.
-    List {
-        /// Only those that have not ended.
-        #[arg(long)]
-        open: bool,
-    },
+    /// Lists transfers, by the time of their newest step. What is said of a filter twice, all of it must be so.
+    List(Wanted),
+}
+
+/// Which transfers.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Wanted {
+    /// Of robots whose code begins so: a code, a model, an enterprise, a country.
+    #[arg(default_value = "", hide_default_value = true)]
+    robots: String,
+    /// Only those that have not ended.
+    #[arg(long)]
+    open: bool,
+    /// Only those whose time is over and that nobody ended: an offer without a permit, a permit without a departure.
+    #[arg(long)]
+    overdue: bool,
+    /// Only those of an office of export or of entry, or a part of its name.
+    #[arg(long)]
+    office: Option<String>,
+    /// Only with this movement reference number.
+    #[arg(long)]
+    mrn: Option<String>,
+    /// Only those that stand at a step: offer, accept, refuse, cancel, depart, detain, admit or return.
+    #[arg(long, value_parser = step)]
+    step: Option<Step>,
+    /// Only those from or to a country.
+    #[arg(long)]
+    with: Option<Prefix>,
+    /// Only those whose newest step was at this time or later.
+    #[arg(long, allow_hyphen_values = true)]
+    since: Option<When>,
+    /// Only those whose newest step was before this time.
+    #[arg(long, allow_hyphen_values = true)]
+    before: Option<When>,
+    /// Only those of robots that are detained, or on which a hold lies, where they are on their way to here.
+    #[arg(long)]
+    detained: bool,
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    let named = |step: &&Step| parse::hyphened(step.name()) == text;
+    Step::ALL.iter().find(named).copied().ok_or_else(|| {
+        let all: Vec<String> = Step::ALL
+            .iter()
+            .map(|step| parse::hyphened(step.name()))
+            .collect();
+        format!("one of {}", all.join(", "))
+    })
+}
+
+impl Wanted {
+    /// Whether a transfer is one of those, as far as its own record says.
+    fn has(&self, transfer: &Record, now: TimeMs) -> bool {
+        let (step, at) = newest(transfer);
+        let part = |name: &String, of: &String| name.to_lowercase().contains(&of.to_lowercase());
+        let papers = &transfer.papers;
+        let office = self.office.as_ref().is_none_or(|office| {
+            part(&papers.office_of_entry, office) || part(&papers.office_of_export, office)
+        });
+        let country = |with: Prefix| transfer.from == with || transfer.to == with;
+        (!self.open || transfer.ending.is_none())
+            && (!self.overdue || is_overdue(transfer, now))
+            && office
+            && self.mrn.as_ref().is_none_or(|mrn| papers.mrn == *mrn)
+            && self.step.is_none_or(|wanted| wanted == step)
+            && self.with.is_none_or(country)
+            && self.since.is_none_or(|since| at >= since.resolve())
+            && self.before.is_none_or(|before| at < before.resolve())
+    }
+}
+
+/// The newest step of a transfer, its end included.
+fn newest(transfer: &Record) -> (Step, TimeMs) {
+    let ending = transfer.ending.as_ref();
+    ending.map_or((transfer.step, transfer.step_at), |it| (it.step, it.at))
+}
+
+/// Whether it waits in vain: the time of its offer or permit is over, and nothing ended it.
+fn is_overdue(transfer: &Record, now: TimeMs) -> bool {
+    let until = match transfer.step {
+        Step::Offer => transfer.offer_until,
+        Step::Accept => transfer.depart_by,
+        _ => return false,
+    };
+    transfer.ending.is_none() && until < now
 }
 
 pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outcome, Failed> {
@@ -370,25 +453,71 @@ pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outc
     match verb {
         Transfer::Get { transfer } => {
             let found = client.unverified().transfer(transfer).await?;
-            Ok(view::at(view::transfer(&found.value), found.position).into())
+            let mut shown = view::transfer(&found.value);
+            let here = settings.registry()?;
+            shown["detained"] = detained(&client, here, &found.value).await?;
+            shown["overdue"] = is_overdue(&found.value, wall_time()).into();
+            Ok(view::at(shown, found.position).into())
         }
-        Transfer::List { open } => {
-            let mut rows = Vec::new();
-            let mut token = String::new();
-            loop {
-                let page = client.unverified().transfers(0, &token).await?;
-                let wanted = page
-                    .values
-                    .iter()
-                    .filter(|transfer| !open || transfer.ending.is_none());
-                rows.extend(wanted.map(view::transfer_row));
-                token = page.next;
-                if token.is_empty() {
-                    return Ok(Value::Array(rows).into());
-                }
-            }
+        Transfer::List(wanted) => list(&client, settings.registry()?, &wanted).await,
+    }
+}
+
+/// Robots whose records are read at a time.
+const READS_AT_ONCE: usize = 16;
+
+async fn list(client: &Client, here: Prefix, wanted: &Wanted) -> Result<Outcome, Failed> {
+    let filter = wanted.robots.replace('-', "").to_ascii_uppercase();
+    let now = wall_time();
+    let mut found: Vec<Record> = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = client.unverified().transfers(&filter, 0, &token).await?;
+        let some = page.values.into_iter();
+        found.extend(some.filter(|transfer| wanted.has(transfer, now)));
+        token = page.next;
+        if token.is_empty() {
+            break;
         }
     }
+    // Their numbers are drawn at random, and say nothing of their order.
+    found.sort_by_key(|transfer| (newest(transfer).1, transfer.id));
+    let rows = futures::stream::iter(&found).map(|transfer| async move {
+        let mut row = view::transfer_row(transfer);
+        row["detained"] = detained(client, here, transfer).await?;
+        row["overdue"] = is_overdue(transfer, now).into();
+        Ok::<_, Failed>(row)
+    });
+    let rows: Vec<_> = rows.buffered(READS_AT_ONCE).collect().await;
+    let rows: Result<Vec<Value>, Failed> = rows.into_iter().collect();
+    let rows = rows?.into_iter();
+    let kept = rows.filter(|row| !wanted.detained || !row["detained"].is_null());
+    Ok(Value::Array(kept.collect()).into())
+}
+
+/// Why a robot that is on its way to here is not let in: the rule that says so, and the holds that lie on it. Nothing if it is, or is
+/// of no transfer to here that goes on.
+async fn detained(client: &Client, here: Prefix, transfer: &Record) -> Result<Value, Failed> {
+    if transfer.to != here || transfer.ending.is_some() {
+        return Ok(Value::Null);
+    }
+    let mut why: Vec<String> = transfer.detained.iter().map(ToString::to_string).collect();
+    match client.unverified().robot(&transfer.code).await {
+        Ok(robot) => {
+            let holds = robot.value.holds.iter();
+            why.extend(
+                holds.map(|hold| {
+                    format!("{} by {}", parse::hyphened(hold.kind.name()), hold.setter)
+                }),
+            );
+        }
+        Err(ClientError::Api(ApiError::NotFound { .. })) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(match why.is_empty() {
+        true => Value::Null,
+        false => why.join("; ").into(),
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -409,4 +538,97 @@ pub(crate) async fn movement(verb: Movement, settings: &Settings) -> Result<Outc
         say("older movements may be left out: these are the newest");
     }
     Ok(Value::Array(trail.movements.iter().map(view::movement).collect()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::bytes::time::DurationMs;
+    use carnet_kit::{Country, befriend, transfer};
+
+    /// An offer of robot 1 to 44, as 86 has it, and of which nothing is known yet there.
+    fn offered() -> (Record, TimeMs) {
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+        befriend(&mut a, &mut b);
+        a.must("maker", a.register(1));
+        let declare = a.declare(1, transfer(1), &b.prefix);
+        a.must("maker", declare);
+        let found = a.ledger.transfers().next().cloned();
+        (found.expect("an offer"), a.clock)
+    }
+
+    #[test]
+    fn a_list_of_transfers_is_of_an_office_a_state_and_a_time() {
+        let (offer, now) = offered();
+        let offer = Record {
+            papers: Papers {
+                office_of_entry: "Hamburg Waltershof".into(),
+                mrn: "24DE1".into(),
+                ..offer.papers
+            },
+            step_at: now,
+            ..offer
+        };
+        let has = |wanted: Wanted| wanted.has(&offer, now);
+        let all = Wanted::default;
+        assert!(has(all()));
+        let office = |name: &str| {
+            let office = Some(name.to_owned());
+            Wanted { office, ..all() }
+        };
+        assert!(has(office("hamburg")) && !has(office("Bremen")));
+        let mrn = |text: &str| {
+            let mrn = Some(text.to_owned());
+            Wanted { mrn, ..all() }
+        };
+        assert!(has(mrn("24DE1")) && !has(mrn("24DE")));
+        let at = |word: &str| {
+            let step = Some(step(word).expect("a step"));
+            Wanted { step, ..all() }
+        };
+        assert!(has(at("offer")) && !has(at("depart")));
+        assert!(step("gone").is_err());
+        let with = |prefix: &str| {
+            let with = Some(Prefix::parse(prefix).expect("a prefix"));
+            Wanted { with, ..all() }
+        };
+        assert!(has(with("44")) && !has(with("49")));
+        let since: When = now.to_string().parse().expect("a time");
+        assert!(has(Wanted {
+            since: Some(since),
+            ..all()
+        }));
+        assert!(!has(Wanted {
+            before: Some(since),
+            ..all()
+        }));
+        // What is said twice is both.
+        assert!(!has(Wanted {
+            since: Some(since),
+            ..office("Bremen")
+        }));
+    }
+
+    #[test]
+    fn what_waits_in_vain_is_overdue_and_what_ended_is_not() {
+        let (offer, now) = offered();
+        let overdue = Wanted {
+            overdue: true,
+            ..Wanted::default()
+        };
+        let late = offer.offer_until.saturating_add(DurationMs::from_days(1));
+        assert!(!overdue.has(&offer, now) && overdue.has(&offer, late));
+        let departed = Record {
+            step: Step::Depart,
+            ..offer.clone()
+        };
+        assert!(!overdue.has(&departed, late));
+        let permitted = Record {
+            step: Step::Accept,
+            depart_by: late,
+            ..offer
+        };
+        assert!(!overdue.has(&permitted, late));
+        assert!(overdue.has(&permitted, late.saturating_add(DurationMs::from_days(1))));
+    }
 }
