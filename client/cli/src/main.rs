@@ -242,7 +242,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Pack(verb) => verify::pack(verb, &settings).await,
         Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
-        Noun::Bundle(verb) => trust::bundle(verb, &settings),
+        Noun::Bundle(verb) => trust::bundle(verb, &settings).await,
         Noun::Peer(verb) => trust::peer(verb, &settings).await,
         Noun::Mail(verb) => mail::run(verb, &settings).await,
         Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
@@ -295,6 +295,106 @@ mod tests {
             text.push('\n');
         }
         assert_eq!(text, include_str!("verbs.txt"));
+    }
+
+    /// The calls that a text shows: in backticks, behind a prompt, or at the beginning of a line.
+    fn calls(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        // A call in backticks may go over the end of a line; what stands in a block is lines.
+        let prose: Vec<&str> = text.split("```").step_by(2).collect();
+        for piece in prose
+            .join(" ")
+            .replace('\n', " ")
+            .split('`')
+            .skip(1)
+            .step_by(2)
+        {
+            found.extend(piece.trim().strip_prefix("carnet ").map(str::to_owned));
+        }
+        for line in text.lines() {
+            let line = line.trim_start();
+            let line = line.strip_prefix("$ ").unwrap_or(line);
+            let Some(call) = line.strip_prefix("carnet ") else {
+                continue;
+            };
+            // What stands behind it explains it.
+            let call = call.split("  ").next().unwrap_or_default();
+            found.push(call.split(" #").next().unwrap_or_default().to_owned());
+        }
+        found
+    }
+
+    /// What is wrong with a call, as far as a part of one can be judged: its noun, its verb, and the names of its options.
+    fn fault(program: &clap::Command, call: &str) -> Option<String> {
+        let mut at = program;
+        let mut options = false;
+        let mut words = call.split_whitespace();
+        while let Some(word) = words.next() {
+            // What stands behind a file of robots is judged as a call for each.
+            if at.get_name() == "each" && !word.starts_with('-') {
+                return None;
+            }
+            let word = word.trim_end_matches([',', '.', ':', ';', ')']);
+            if let Some(option) = word.strip_prefix("--") {
+                let name = option.split('=').next().unwrap_or_default();
+                let mut global = program.get_arguments();
+                if name == option && global.any(|one| one.get_long() == Some(name)) {
+                    // Its value is no noun.
+                    words.next();
+                }
+                let here = at.get_arguments().chain(program.get_arguments());
+                if name != "help" && !here.into_iter().any(|one| one.get_long() == Some(name)) {
+                    return Some(format!("{} has no option --{name}", at.get_name()));
+                }
+                options = true;
+            } else if let Some(verb) = at.find_subcommand(word) {
+                at = verb;
+            } else if at.has_subcommands()
+                && !options
+                && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+            {
+                // An option before the noun has a value behind it, and is judged no further.
+                return Some(format!("{} has no {word}", at.get_name()));
+            }
+        }
+        None
+    }
+
+    /// Runbooks are read at three in the morning: a command in them that is not there helps nobody. Nor does one in a help text.
+    #[test]
+    fn every_call_that_is_shown_is_one() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut texts = Vec::new();
+        for file in ["README.md", "client/README.md"] {
+            let text = std::fs::read_to_string(root.join(file)).expect("a file");
+            texts.push((file.to_owned(), text));
+        }
+        for entry in std::fs::read_dir(root.join("deploy/runbooks")).expect("runbooks") {
+            let path = entry.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("a runbook");
+            texts.push((path.display().to_string(), text));
+        }
+        fn helps(command: &clap::Command, texts: &mut Vec<(String, String)>) {
+            let help = command.clone().render_long_help().to_string();
+            texts.push((format!("help of {}", command.get_name()), help));
+            for verb in command.get_subcommands() {
+                helps(verb, texts);
+            }
+        }
+        let program = Cli::command();
+        helps(&program, &mut texts);
+        let (mut count, mut faults) = (0, Vec::new());
+        for (place, text) in &texts {
+            for call in calls(text) {
+                count += 1;
+                let fault = fault(&program, &call);
+                faults.extend(fault.map(|fault| format!("{place}: carnet {call}: {fault}")));
+            }
+        }
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(count > 80, "only {count} calls were found");
+        assert!(fault(&program, "cluster health").is_some());
+        assert!(fault(&program, "bundle export --sequense 2").is_some());
     }
 
     #[test]
