@@ -2,6 +2,7 @@
 
 use super::Maker;
 use crate::bytes::code::EnterpriseId;
+use crate::bytes::signature::KeyId;
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{List, ROLES_MAX, Sequence, next_own};
 use crate::log::head::Head;
@@ -79,6 +80,10 @@ pub struct Enterprise {
     pub declared: Daily,
     /// Recalls that it opened; kept here alone, and in no leaf.
     pub recalled: Daily,
+    /// The key that named the successor; kept here alone, and in no leaf. So is the next.
+    pub named_by: Option<KeyId>,
+    /// The key that struck it off: what it still held goes on only where that was another person's.
+    pub ended_by: Option<KeyId>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -94,6 +99,8 @@ crate::canonical_struct!(Enterprise @ 1 {
     engaged,
     declared,
     recalled,
+    named_by,
+    ended_by,
     head
 });
 

@@ -423,6 +423,8 @@ pub fn slots(event: &Event) -> Slots {
                         engaged: false,
                         declared: Daily::default(),
                         recalled: Daily::default(),
+                        named_by: None,
+                        ended_by: None,
                         head: None,
                         ..enterprise.clone()
                     },

@@ -221,6 +221,16 @@ pub struct Signer {
     /// After a compromise: the last leaf index whose statements stand.
     pub compromised_after: Option<u64>,
 }
+impl Signer {
+    /// As one side of a step that needs two.
+    pub fn side(&self) -> Actor {
+        Actor {
+            holder: self.holder.clone(),
+            person: self.person.clone(),
+            key: self.id,
+        }
+    }
+}
 crate::canonical_struct!(Signer @ 1 {
     id,
     public,

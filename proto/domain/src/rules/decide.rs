@@ -103,11 +103,7 @@ impl Context<'_> {
 
     /// Who signed, as one side of a step that needs two.
     pub fn side(&self) -> Actor {
-        Actor {
-            holder: self.signer.holder.clone(),
-            person: self.signer.person.clone(),
-            key: self.signer.id,
-        }
+        self.signer.side()
     }
 
     /// Refuses the second step to who took the first.
@@ -257,8 +253,8 @@ impl Context<'_> {
         Ok(answers_for(ledger, id, self.now)?.id == *own)
     }
 
-    /// A robot as it is to the signer: what an enterprise that is over still held, and nobody bought, is held by who goes on for
-    /// it, so that it is sold.
+    /// A robot as it is to the signer: what an enterprise that was struck off still held, and nobody bought, is held by who goes on
+    /// for it, so that it is sold. One registrar moves no robot: who struck it off is another person than who named the successor.
     pub(crate) fn inherited<L: Ledger>(
         &self,
         ledger: &L,
@@ -268,7 +264,7 @@ impl Context<'_> {
             (None, Some(Party::Enterprise { id })) => *id,
             _ => return Ok(robot),
         };
-        if !self.goes_on_for(ledger, &held_by)? {
+        if !self.goes_on_for(ledger, &held_by)? || !are_two_ends(ledger, &held_by, self.now)? {
             return Ok(robot);
         }
         let own = match &self.signer.holder {
@@ -640,6 +636,8 @@ fn accredit<L: Ledger>(
         engaged: false,
         declared: Daily::default(),
         recalled: Daily::default(),
+        named_by: None,
+        ended_by: None,
         head: None,
     };
     Ok(vec![Event::new(
@@ -658,8 +656,10 @@ fn set_enterprise_status<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(Deed::SetEnterpriseStatus, None)?;
     let enterprise = not_struck_off(ledger, id)?;
+    let struck_off = status == EnterpriseStatus::StruckOff;
     let after = After::Enterprise(Enterprise {
         status,
+        ended_by: struck_off.then_some(cx.signer.id),
         ..enterprise
     });
     Ok(vec![
@@ -738,6 +738,7 @@ fn succeed_enterprise<L: Ledger>(
     }
     let after = Enterprise {
         successor: Some(*successor),
+        named_by: Some(cx.signer.id),
         ..enterprise
     };
     let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
@@ -775,6 +776,33 @@ fn answers_for<L: Ledger>(
         }
     }
     Ok(found)
+}
+
+/// Whether the end of an enterprise, and of whoever went on for it and is over too, is the word of two persons: who struck it off,
+/// and who named the next. A period that passed is nobody's word.
+fn are_two_ends<L: Ledger>(
+    ledger: &L,
+    id: &EnterpriseId,
+    now: TimeMs,
+) -> Result<bool, Stop<L::Fault>> {
+    let mut at = *id;
+    for _ in 0..SUCCESSIONS_MAX {
+        let Some(found) = ledger.enterprise(&at).or_fault()? else {
+            return Ok(false);
+        };
+        let Some(next) = found.successor.filter(|_| found.is_over(now)) else {
+            return Ok(true);
+        };
+        let mut words = Vec::new();
+        for key in [found.named_by, found.ended_by].iter().flatten() {
+            words.extend(ledger.signer(key).or_fault()?);
+        }
+        match words.as_slice() {
+            [one, other] if are_two(&one.side(), &other.side()) => at = next,
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Refuses an enterprise that may not act at `now`.

@@ -187,35 +187,41 @@ fn what_a_maker_made_is_sold_after_its_end_by_its_successor() {
 /// another holds, or somebody owns, the successor is nothing.
 #[test]
 fn a_successor_sells_and_remedies_what_the_maker_left() {
-    let mut x = stocked(after(3_650));
-    x.must("maker", x.register(2));
-    x.must("maker", x.register(3));
-    let next = succeed(&x, "0001", "0003");
-    x.must("registrar", next);
-    let to_shelf = |n| act(&Country::unborn("86"), n, Action::Stock { at: None });
-    let owner = PartyName::from(sha256(&[b"somebody"]));
-    let sold = |n| {
-        let owner = owner.clone();
-        act(&Country::unborn("86"), n, Action::Sell { owner })
-    };
-    // While the maker may act, it is the maker's.
-    check(&mut x, "rival", to_shelf(2), "NotYours: …");
-    x.must("maker", samples::recall(&x, "R-1", Severity::Remedy));
-    let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
-    x.must("registrar", struck);
-    let remedied = Command::RemedyRecall {
-        code: x.code(2),
-        recall: samples::recall_id(&x, "R-1"),
-        report: sha256(&[b"report"]),
-    };
-    check(&mut x, "dealer", remedied.clone(), "RoleNotAllowed: …");
-    check(&mut x, "rival", remedied, "done");
-    check(&mut x, "rival", to_shelf(2), "done");
-    check(&mut x, "rival", sold(2), "done");
-    // In stock at the dealer since before: the dealer's.
-    check(&mut x, "rival", to_shelf(1), "NotYours: …");
-    // Nobody else's is what the maker held.
-    check(&mut x, "dealer", to_shelf(3), "NotYours: …");
+    for struck_off_by in ["registrar", "registrar-2"] {
+        let two = struck_off_by != "registrar";
+        let mut x = stocked(after(3_650));
+        x.enrol_office("registrar-2", "registrar", Role::Registrar);
+        x.must("maker", x.register(2));
+        x.must("maker", x.register(3));
+        let next = succeed(&x, "0001", "0003");
+        x.must("registrar", next);
+        let to_shelf = |n| act(&Country::unborn("86"), n, Action::Stock { at: None });
+        let owner = PartyName::from(sha256(&[b"somebody"]));
+        let sold = act(&x, 2, Action::Sell { owner });
+        // While the maker may act, it is the maker's.
+        check(&mut x, "rival", to_shelf(2), "NotYours: …");
+        x.must("maker", samples::recall(&x, "R-1", Severity::Remedy));
+        let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+        x.must(struck_off_by, struck);
+        let remedied = Command::RemedyRecall {
+            code: x.code(2),
+            recall: samples::recall_id(&x, "R-1"),
+            report: sha256(&[b"report"]),
+        };
+        check(&mut x, "dealer", remedied.clone(), "RoleNotAllowed: …");
+        check(&mut x, "rival", remedied, "done");
+        if !two {
+            // One hand that ends a maker and names an accomplice moves no robot.
+            check(&mut x, "rival", to_shelf(2), "NotYours: …");
+            continue;
+        }
+        check(&mut x, "rival", to_shelf(2), "done");
+        check(&mut x, "rival", sold, "done");
+        // In stock at the dealer since before: the dealer's.
+        check(&mut x, "rival", to_shelf(1), "NotYours: …");
+        // Nobody else's is what the maker held.
+        check(&mut x, "dealer", to_shelf(3), "NotYours: …");
+    }
 }
 
 /// A suspension is no end, and the successor answers as the maker would: while it may act, in the role.
