@@ -11,6 +11,8 @@ mod detail;
 mod words;
 
 use crate::rules::actions::who_may;
+use crate::rules::lifecycle::sets;
+use crate::rules::policy::Role;
 
 pub use detail::Detail;
 pub use words::{Counted, Ending, Fixed, Lacking, Listed, Ranged};
@@ -159,6 +161,15 @@ impl Rejection {
             Detail::RoleMayNotDo { deed, .. } | Detail::NoRelation { deed, .. } => Some(*deed),
             _ => None,
         };
+        if let Detail::RoleMayNotHold { kind, .. } = &self.detail {
+            let setters = Role::ALL.iter().filter(|role| sets(**role, *kind));
+            let setters: Vec<&str> = setters.map(|role| role.word()).collect();
+            let who = match setters.as_slice() {
+                [] => "nobody".to_owned(),
+                setters => setters.join(", "),
+            };
+            return format!("{} {} is for: {who}.", self.reason.remedy(), kind.name());
+        }
         match deed {
             Some(deed) => format!(
                 "{} {} is for: {}.",

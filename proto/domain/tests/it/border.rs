@@ -1276,3 +1276,35 @@ fn a_permit_is_taken_back() {
         }
     }
 }
+
+/// Who is refused because the robot is elsewhere reads where, and what departed is said to have departed.
+#[test]
+fn a_refusal_says_where_the_robot_is() {
+    let (mut a, mut b) = two();
+    let declare = a.declare(1, transfer(1), &prefix("49"));
+    a.must("customs", declare);
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    a.deliver(&mut b);
+    let review = Command::SetHold {
+        code: a.code(1),
+        kind: HoldKind::Review,
+        reason: "papers".into(),
+    };
+    let said = text(&a.command("customs", review));
+    assert!(
+        said.starts_with("NotInCustody") && said.contains("departed to 49"),
+        "{said}"
+    );
+    let refuse = Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "too late".into(),
+    };
+    let said = text(&b.command("customs", refuse));
+    assert!(
+        said.starts_with("AlreadyPermitted") && said.contains("in transit"),
+        "{said}"
+    );
+}
