@@ -24,6 +24,7 @@ use carnet_kit::{Country, befriend, samples, transfer};
 use carnet_store::records::Records;
 use carnet_trust::evidence::{self, HeadOrder, LogHead};
 use carnet_trust::identity::Plane;
+use carnet_trust::known::KnownRobot;
 use carnet_wire::status::ApiError;
 
 use super::bulk::Bulk;
@@ -128,6 +129,38 @@ async fn who_has_a_robot_reads_its_history_as_far_as_it_was_theirs() {
         ),
         "{role}"
     );
+    house.close().await;
+}
+
+/// Of a robot that was asked for here and refused no record is left, and yet a verdict says what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_here_is_known_to_have_been_asked_for() {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    befriend(&mut a, &mut b);
+    a.must("maker", a.register(1));
+    let declare = a.declare(1, transfer(1), &b.prefix);
+    a.must("maker", declare);
+    a.deliver(&mut b);
+    let refuse = Command::RefuseImport {
+        transfer: transfer(1),
+        reason: "papers forged".into(),
+    };
+    b.must("customs", refuse);
+    b.deliver(&mut a);
+    a.deliver(&mut b);
+    b.close();
+    let code = a.code(1);
+    let Ok(record) = b.ledger.robot(&code);
+    assert!(record.is_none(), "it was never here");
+    let house = House::of(&b).await;
+    let view = house.node.state.engine().view().expect("a view");
+    let found = crate::verify::refused_of(&Records(view.as_ref()), &code).expect("read");
+    let row = KnownRobot::asked_for(&found.expect("it was asked for"));
+    let words = row.transfer.as_ref().expect("a transfer").words(b.clock);
+    assert!(words.contains("from 86 to 44 was"), "{words}");
+    assert!(!row.tells_something(), "it speaks against nothing");
+    drop(view);
+    house.close().await;
 }
 
 /// Whoever goes on for a maker that is over lists what that one made, as it could.
@@ -152,6 +185,7 @@ async fn who_succeeds_a_maker_lists_what_it_made() {
         let rival = Caller::from(house.client(Role::Manufacturer, "0003", Plane::Client));
         let found = walk(&house.registry, &rival, &query(), 3).await;
         assert_eq!(found.expect("listed").0.len(), expected);
+        house.close().await;
     }
 }
 
