@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::wall_time;
+use carnet_client::{Client, ClientError, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
@@ -15,12 +15,15 @@ use carnet_trust::pins::{Pin, Pins};
 use carnet_trust::sieve::Sieve;
 use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};
 use clap::{Args, Subcommand};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::cluster::read_key;
 use crate::context::Settings;
 use crate::exit::{self, Failed, chain};
+use crate::output::say;
 use crate::parse::{self, When, hyphened};
+use crate::sheet::{Reading, Row, Sheet};
 use crate::submit::merge;
 use crate::{Outcome, view};
 
@@ -28,8 +31,12 @@ use crate::{Outcome, view};
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The robot; with --file optional: the code that was read off it.
-    #[arg(value_parser = parse::code, required_unless_present = "file")]
+    #[arg(value_parser = parse::code, required_unless_present_any = ["file", "codes"])]
     code: Option<Code>,
+    /// Many robots: .txt with one code a line, or .csv, .tsv, .ndjson or .jsonl with a column `code`. A verdict a row, and the worst
+    /// is the exit code.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "file", "save", "explain"])]
+    codes: Option<PathBuf>,
     /// market-access, import-permit, border-inspection, operation or second-hand-purchase.
     #[arg(long, default_value = "market-access", value_parser = purpose)]
     purpose: Purpose,
@@ -200,6 +207,9 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
     }
     let pins = verify.pins.pins()?;
     let pins = pins.map(|pins| settings.risen(pins)).transpose()?;
+    if let Some(codes) = &verify.codes {
+        return many(codes, verify.purpose, pins.as_ref(), settings).await;
+    }
     let Some(code) = verify.code else {
         return Err(Failed::usage("which robot?"));
     };
@@ -239,9 +249,111 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
     })
 }
 
+/// Verdicts that are asked for at a time.
+const ASKED_AT_ONCE: usize = 8;
+/// The columns of a file of codes.
+const COLUMNS: &[(&str, bool)] = &[("code", true)];
+
+/// A verdict on every robot of a file: what a truck brings.
+async fn many(
+    path: &Path,
+    purpose: Purpose,
+    pins: Option<&Pins>,
+    settings: &Settings,
+) -> Result<Outcome, Failed> {
+    let reading = Reading {
+        columns: COLUMNS,
+        // Whatever else stands in the file is somebody else's matter.
+        map: vec![("*".to_owned(), "-".to_owned())],
+        begins_row: Some(|cell| parse::code(cell).is_ok()),
+        ..Reading::default()
+    };
+    let sheet = Sheet::open_or_codes(path, reading)?;
+    let rows: Vec<Row> = sheet.rows()?.collect::<Result<_, _>>()?;
+    let client = settings.client()?;
+    match pins {
+        Some(_) => say("judged on this machine, under what is pinned"),
+        None => say("this is what the server says; pin bundles with --pin and --own to have it judged here"),
+    }
+    let rows = futures::stream::iter(rows).map(|row| row_judged(&client, row, purpose, pins));
+    let rows: Vec<(Value, u8)> = rows.buffered(ASKED_AT_ONCE).collect().await;
+    let code = worst(rows.iter().map(|(_, code)| *code));
+    let value = Value::Array(rows.into_iter().map(|(row, _)| row).collect());
+    Ok(Outcome { value, code })
+}
+
+/// The exit code of many: what could not be judged counts most, then INVALID, then what is not certain.
+fn worst(codes: impl Iterator<Item = u8>) -> u8 {
+    let order = |code: u8| match code {
+        0 => 0,
+        exit::NOT_CERTAIN => 1,
+        exit::INVALID => 2,
+        _ => 3,
+    };
+    codes.max_by_key(|code| order(*code)).unwrap_or_default()
+}
+
+async fn row_judged(
+    client: &Client,
+    row: Row,
+    purpose: Purpose,
+    pins: Option<&Pins>,
+) -> (Value, u8) {
+    let line = row.line;
+    let cells = row.cells.as_ref();
+    let named = cells.map(|cells| cells.get("code").cloned().unwrap_or_default());
+    let named = named.unwrap_or_default();
+    let judge = async {
+        let cells = row.cells.map_err(Failed::usage)?;
+        let text = cells.get("code").ok_or_else(|| Failed::usage("code: missing"))?;
+        let code = parse::code(text).map_err(Failed::usage)?;
+        let Some(pins) = pins else {
+            let found = client.unverified().verify(&code, purpose.name()).await?;
+            let (verdict, _) = found.value;
+            return Verdict::from_bytes(&verdict).map_err(|error| {
+                let text = format!("the verdict is not canonical: {error}");
+                Failed::from(ClientError::Protocol(text))
+            });
+        };
+        let (report, _) = client.verify_here_with_file(&code, purpose, pins).await?;
+        Ok(report.into_value().verdict)
+    };
+    match judge.await {
+        Ok(verdict) => {
+            let why = verdict.reasons.iter().chain(&verdict.notes);
+            let why: Vec<String> = why
+                .map(|reason| format!("{} {}", reason.code, reason.detail))
+                .collect();
+            let value = json!({
+                "line": line.to_string(),
+                "code": verdict.code.to_string(),
+                "verdict": verdict.value.to_string(),
+                "why": why,
+                "state": verdict.state.map(|state| hyphened(state.name())),
+                "custodian": verdict.custodian.map(|prefix| prefix.to_string()),
+            });
+            (value, code_of(verdict.value))
+        }
+        Err(failed) => {
+            let value = json!({
+                "line": line.to_string(),
+                "code": named,
+                "verdict": null,
+                "why": [failed.text],
+                "state": null,
+                "custodian": null,
+            });
+            (value, exit::ERROR)
+        }
+    }
+}
+
 fn judged(report: Result<Report, FileError>, explain: bool) -> Result<Outcome, Failed> {
     let report = report.map_err(|error| match error {
-        FileError::OtherCode { .. } => Failed::verdict(exit::INVALID, chain(&error)),
+        FileError::OtherCode { .. } => Failed {
+            next: "There is no verdict on another robot: name the code that the file is of, or fetch the file of this one.".into(),
+            ..Failed::verdict(exit::INVALID, chain(&error))
+        },
         FileError::TooLong(_)
         | FileError::Frame(_)
         | FileError::Content(_)
@@ -445,6 +557,15 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_the_worst_is_the_exit_code() {
+        let worst = |codes: &[u8]| worst(codes.iter().copied());
+        assert_eq!(worst(&[]), 0);
+        assert_eq!(worst(&[0, exit::NOT_CERTAIN, 0]), exit::NOT_CERTAIN);
+        assert_eq!(worst(&[exit::INVALID, exit::NOT_CERTAIN]), exit::INVALID);
+        assert_eq!(worst(&[exit::INVALID, exit::ERROR, 0]), exit::ERROR);
+    }
 
     #[test]
     fn every_verdict_has_its_exit_code() {
