@@ -12,7 +12,7 @@ mod registered;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::{BodyName, IdentifierScheme, key_identity};
 use carnet_domain::rules::command::{Command, Registration};
-use carnet_domain::rules::rejection::Reason;
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -388,7 +388,7 @@ pub(crate) async fn run(
         open: BTreeMap::new(),
         sent: 0,
         malformed: 0,
-        exist: BTreeSet::new(),
+        exist: BTreeMap::new(),
         resume: args.resume,
         broken: None,
     });
@@ -509,8 +509,9 @@ struct Pass<'a> {
     open: BTreeMap<u64, Sent>,
     sent: u64,
     malformed: u64,
-    /// Lines of the rows whose code the registry has already, with `--resume`.
-    exist: BTreeSet<u64>,
+    /// Rows refused that may be registered already, with `--resume`: because of their code, or because of who asks, which is judged
+    /// before the code is looked for.
+    exist: BTreeMap<u64, Rejection>,
     resume: bool,
     /// Why the file was not read to its end.
     broken: Option<Unreadable>,
@@ -553,8 +554,12 @@ impl Pass<'_> {
             return;
         };
         if let ItemAnswer::Refused { rejection } = answer {
-            if self.resume && rejection.reason == Reason::CodeExists {
-                self.exist.insert(sent.line);
+            let perhaps = matches!(
+                rejection.reason,
+                Reason::CodeExists | Reason::ActorNotInStanding | Reason::EnterpriseNotActive
+            );
+            if self.resume && perhaps {
+                self.exist.insert(sent.line, rejection.clone());
                 return;
             }
             self.refused.add(
@@ -571,16 +576,27 @@ async fn compare(client: &Client, pass: &mut Pass<'_>, robots: Robots) -> Result
     let exist = std::mem::take(&mut pass.exist);
     let rows = robots
         .filter_map(Result::ok)
-        .filter(|row| exist.contains(&row.line));
+        .filter(|row| exist.contains_key(&row.line));
     let rows = rows.filter_map(|row| Some((row.line, row.bytes, row.robot.ok()?)));
     let compared = futures::stream::iter(rows).map(|(line, bytes, registration)| async move {
-        let found = registered::differences(client, &registration).await;
+        let found = match registered::differences(client, &registration).await {
+            Ok(differences) => Ok(Some(differences)),
+            Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        };
         found.map(|differences| (line, bytes, registration.code, differences))
     });
     let mut compared = compared.buffered(READS_AT_ONCE);
     let mut already = 0;
     while let Some(found) = compared.next().await {
         let (line, bytes, code, differences) = found?;
+        let Some(differences) = differences else {
+            if let Some(rejection) = exist.get(&line) {
+                let why = Why::refused(line, &code, rejection);
+                pass.refused.add(pass.sheet, &bytes, why);
+            }
+            continue;
+        };
         if differences.is_empty() {
             already += 1;
             continue;

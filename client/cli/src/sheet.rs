@@ -24,6 +24,7 @@ use self::encoding::Encoding;
 use self::lines::Lines;
 
 pub(crate) use self::encoding::holds_no_text;
+use self::encoding::packed;
 
 /// Which column of ours a header means; `None` is a column that is passed over.
 type Meaning = Option<&'static str>;
@@ -186,6 +187,11 @@ fn form_of(path: &Path) -> Result<Form, Unreadable> {
         Some("xlsx" | "xls" | "ods") => Err(Unreadable(format!(
             "{}: a spreadsheet's own file is not read; save it as CSV",
             path.display()
+        ))),
+        Some(ending) if packed(ending).is_some() => Err(Unreadable(format!(
+            "{}: the file is {}",
+            path.display(),
+            packed(ending).unwrap_or_default()
         ))),
         _ => Err(Unreadable(format!(
             "{}: the ending must be .csv, .tsv, .ndjson or .jsonl",

@@ -959,6 +959,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_has_to_be_unpacked_is_unreadable_whatever_its_name() {
+        for name in ["x.csv.gz", "x.zip", "x.txt.xz"] {
+            let refused = Sheet::open_or_codes(Path::new(name), Reading::default());
+            let failed = Failed::from(refused.expect_err("packed"));
+            assert_eq!(failed.code, exit::UNREADABLE, "{name}: {}", failed.text);
+        }
+        let other = Sheet::open(Path::new("x.doc"), Reading::default());
+        assert_eq!(
+            Failed::from(other.expect_err("of no form")).code,
+            exit::USAGE
+        );
+    }
+
+    #[test]
     fn a_list_of_codes_is_a_file_too() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("codes.TXT");

@@ -43,6 +43,20 @@ const OTHER_KINDS: &[(&[u8], &str)] = &[
 /// The encoding of a file, the bytes of its mark, and what stands behind the mark.
 pub(super) type Begun = (Encoding, Vec<u8>, Box<dyn BufRead>);
 
+/// What a file is by its ending, where that says that it has to be unpacked.
+pub(super) fn packed(ending: &str) -> Option<&'static str> {
+    let magic: &[u8] = match ending {
+        "gz" => b"\x1f\x8b",
+        "zst" => b"(\xb5/\xfd",
+        "bz2" => b"BZh",
+        "xz" => b"\xfd7zXZ",
+        "zip" => b"PK\x03\x04",
+        _ => return None,
+    };
+    let found = OTHER_KINDS.iter().find(|(begins, _)| *begins == magic);
+    found.map(|(_, kind)| *kind)
+}
+
 /// What is said of a file without a byte.
 const EMPTY: &str = "the file is empty";
 
