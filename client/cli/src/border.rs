@@ -85,7 +85,7 @@ pub(crate) struct Declare {
     #[arg(long, default_value = "permanent-export", value_parser = parse::purpose)]
     purpose: Purpose,
     /// The offer stands until then.
-    #[arg(long, default_value = "+30d")]
+    #[arg(long, default_value = "+30d", allow_hyphen_values = true)]
     offer_until: When,
     /// The agreement as name:version; default is the newest in force.
     #[arg(long, value_parser = parse::agreement)]
@@ -194,7 +194,7 @@ pub(crate) enum Import {
         #[arg(value_parser = transfer_id)]
         transfer: TransferId,
         /// Departure at the latest.
-        #[arg(long, default_value = "+30d")]
+        #[arg(long, default_value = "+30d", allow_hyphen_values = true)]
         depart_by: When,
         /// inspection, firmware-at-least:BUILD or document:DIGEST.
         #[arg(long = "condition", value_parser = condition)]
@@ -302,20 +302,42 @@ pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome,
             json!({}),
         ),
     };
-    let admits = matches!(command, Command::Admit { .. }) && !write.dry_run;
+    let admits =
+        matches!(command, Command::Admit { .. }) && (!write.dry_run || settings.has_endpoints());
+    let permits = matches!(command, Command::PermitImport { .. }) && settings.has_endpoints();
     let extra = merge(json!({"transfer": transfer.to_string()}), extra);
     let mut outcome = submit::one(settings, write, command, extra).await?;
+    if permits && let Some(doubt) = doubt_of(settings, transfer).await {
+        outcome.value["peer_doubted"] = doubt.into();
+    }
     if admits {
-        let (holds, owed) = lies_on(settings, transfer).await;
+        let what = match write.dry_run {
+            true => "would be admitted",
+            false => "is admitted",
+        };
+        let (holds, owed) = lies_on(settings, transfer, what).await;
         outcome.value["holds"] = holds;
         outcome.value["recalls_owed"] = owed;
     }
     Ok(outcome)
 }
 
+/// Why the word of the country that offers a robot is doubted here, if it is. Who may not read it is told nothing.
+async fn doubt_of(settings: &Settings, transfer: TransferId) -> Option<String> {
+    let client = settings.client().ok()?;
+    let client = client.unverified();
+    let from = client.transfer(transfer).await.ok()?.value.from;
+    let doubt = client.peer(from).await.ok()?.value.doubted?;
+    let doubt = parse::hyphened(doubt.name());
+    say(format!(
+        "the word of {from} is doubted ({doubt}): what it says of the robot may not hold (runbook doubted-peer)"
+    ));
+    Some(doubt)
+}
+
 /// Holds and recalls that lie on a robot which was just admitted: an officer at the border must not learn of them from the
 /// record a day later.
-async fn lies_on(settings: &Settings, transfer: TransferId) -> (Value, Value) {
+async fn lies_on(settings: &Settings, transfer: TransferId, admitted: &str) -> (Value, Value) {
     let read = async {
         let client = settings.client()?;
         let client = client.unverified();
@@ -338,7 +360,7 @@ async fn lies_on(settings: &Settings, transfer: TransferId) -> (Value, Value) {
             for (what, list) in [("held", &holds), ("owes recalls", &owed)] {
                 if !list.is_empty() {
                     say(format!(
-                        "the robot is admitted and {what}: {}",
+                        "the robot {admitted} and {what}: {}",
                         list.join(", ")
                     ));
                 }

@@ -121,7 +121,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        // An error that shows its cause itself has said it.
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
         source = error.source();
     }
     text
@@ -245,6 +249,31 @@ mod tests {
 
     fn text() -> String {
         "x".to_owned()
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        #[derive(Debug)]
+        struct File {
+            shows: bool,
+        }
+        impl std::fmt::Display for File {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self.shows {
+                    true => write!(f, "file: {}", std::fmt::Error),
+                    false => f.write_str("file"),
+                }
+            }
+        }
+        impl std::error::Error for File {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&std::fmt::Error)
+            }
+        }
+        let cause = std::fmt::Error;
+        for shows in [true, false] {
+            assert_eq!(chain(&File { shows }), format!("file: {cause}"));
+        }
     }
 
     /// What goes wrong on this machine, before anything is sent.

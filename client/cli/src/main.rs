@@ -397,6 +397,22 @@ mod tests {
         assert!(fault(&program, "bundle export --sequense 2").is_some());
     }
 
+    /// The help says that times may be relative: one that lies behind begins with a hyphen.
+    #[test]
+    fn a_time_may_lie_behind_wherever_one_is_said() {
+        for call in [
+            "agreement suspend X:1 --peer 49 --reason x --until -1m",
+            "bundle export --file x --name x --valid-to -1d",
+            "export declare 86-0001-000002-00000000000000042 --to 49 --offer-until -1d",
+            "import permit 00000000000000000000000000000001 --depart-by -1d",
+            "enterprise amend 86-0001 --reason x --valid-to -1d",
+            "transfer list --since -2d --before -1d",
+        ] {
+            let words = std::iter::once("carnet").chain(call.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{call}");
+        }
+    }
+
     #[test]
     fn help_shows_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();

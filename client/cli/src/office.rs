@@ -8,7 +8,7 @@ use carnet_domain::bytes::signature::{KeyId, PublicKey, Signature};
 use carnet_domain::record::offices::is_office_of;
 use carnet_domain::record::{
     ApprovalStatus, Enrolment, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
-    Word,
+    Party, Word,
 };
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
@@ -109,7 +109,7 @@ pub(crate) enum Enterprise {
         #[arg(long, default_value = "-1d", allow_hyphen_values = true)]
         valid_from: When,
         /// Accreditation ends.
-        #[arg(long, default_value = "+1825d")]
+        #[arg(long, default_value = "+1825d", allow_hyphen_values = true)]
         valid_to: When,
         #[command(flatten)]
         write: Write,
@@ -138,7 +138,7 @@ pub(crate) enum Enterprise {
         #[arg(long = "role", value_delimiter = ',', value_parser = parse::role)]
         roles: Option<Vec<Role>>,
         /// Accreditation ends.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         valid_to: Option<When>,
         /// Why.
         #[arg(long)]
@@ -146,7 +146,8 @@ pub(crate) enum Enterprise {
         #[command(flatten)]
         write: Write,
     },
-    /// Names who answers for the robots of an enterprise once its own accreditation is over, so that they are sold and used on.
+    /// Names who answers for the robots of an enterprise once its own accreditation is over, so that they are sold and used on. What it
+    /// still held when it was struck off is the successor's to stock and sell, if another registrar struck it off.
     Succeed {
         /// Prefix and enterprise code: 86-0001.
         #[arg(value_parser = parse::enterprise)]
@@ -223,6 +224,11 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             reason,
             write,
         } => {
+            if name.is_none() && roles.is_none() && valid_to.is_none() {
+                return Err(Failed::usage(
+                    "nothing is amended: give --name, --role or --valid-to",
+                ));
+            }
             // The command states all of it: what is not given is as it stands now.
             let now = settings.client()?.unverified().enterprise(&id).await?.value;
             let command = Command::AmendEnterprise {
@@ -257,19 +263,49 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             sure,
             write,
         } => {
+            let mut extra = json!({"enterprise": id.to_string()});
             if status == EnterpriseStatus::StruckOff {
                 sure.confirm("To strike off an enterprise", &id.to_string(), write)?;
+                if write.dry_run && settings.has_endpoints() {
+                    extra = submit::merge(extra, left_behind(settings, id).await?);
+                }
             }
             let command = Command::SetEnterpriseStatus { id, status, reason };
-            submit::one(
-                settings,
-                write,
-                command,
-                json!({"enterprise": id.to_string()}),
-            )
-            .await
+            submit::one(settings, write, command, extra).await
         }
     }
+}
+
+/// The most robots that are looked through to say what an enterprise leaves behind.
+const LOOKED_MAX: u64 = 100_000;
+
+/// What an end of an enterprise leaves to others: who goes on, and what it made and still holds unsold.
+async fn left_behind(settings: &Settings, id: EnterpriseId) -> Result<Value, Failed> {
+    let client = settings.client()?;
+    let client = client.unverified();
+    let successor = client.enterprise(&id).await?.value.successor;
+    let own = Some(Party::Enterprise { id });
+    let (mut looked, mut unsold, mut token) = (0_u64, 0_u64, String::new());
+    loop {
+        let page = client.robots(id.as_str(), PAGE_SIZE, &token).await?;
+        looked += page.values.len() as u64;
+        let held = page.values.iter().filter(|robot| {
+            robot.owner.is_none() && robot.holder == own && !robot.state.is_final()
+        });
+        unsold += held.count() as u64;
+        token = page.next;
+        if token.is_empty() || looked >= LOOKED_MAX {
+            break;
+        }
+    }
+    let whole = token.is_empty();
+    Ok(json!({
+        "robots_it_made": if whole { looked.to_string() } else { format!("more than {looked}") },
+        "robots_it_holds_unsold": if whole { unsold.to_string() } else { format!("{unsold} of the first {looked}") },
+        "successor": successor.map(|id| id.to_string()),
+        "note": "its keys sign no more but for recalls and remedies; what it holds unsold is its successor's to sell, if another \
+                 registrar named that one (carnet enterprise succeed), else two registrars'",
+    }))
 }
 
 /// The word of an enterprise, as `carnet key prove --of` prints it: KEY_ID:SIGNATURE.
@@ -596,7 +632,7 @@ pub(crate) struct Approve {
     #[arg(long, default_value = "2020-01-01", allow_hyphen_values = true)]
     production_from: When,
     /// Production must end.
-    #[arg(long, default_value = "+3650d")]
+    #[arg(long, default_value = "+3650d", allow_hyphen_values = true)]
     production_to: When,
     #[command(flatten)]
     write: Write,

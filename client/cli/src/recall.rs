@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
+use crate::output::say;
 use crate::parse::{self, When};
 use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
@@ -330,6 +331,9 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             let mut extra = json!({"recall": number, "models": models.len().to_string()});
             let matched = matched(settings, &models, &predicate).await;
             extra["robots_matched"] = matched.unwrap_or_else(Value::from);
+            if extra["robots_matched"] == "0" {
+                say("no robot matches it now: compare models, serials, builds, dates and lot");
+            }
             let notice = RecallNotice {
                 id: RecallId {
                     issuer: settings.registry()?,

@@ -634,6 +634,8 @@ impl Act {
             }),
             Self::RequestOwnership { owner, secret, .. } => {
                 let (owner, kept) = party("owner", &owner)?;
+                let next = "Unless asking suffices it waits for its owner: carnet robot approve-ownership CODE.";
+                let kept = merge(kept, json!({ "next": next }));
                 Ok((Action::RequestOwnership { owner, secret }, kept))
             }
             Self::ApproveOwnership(_) => plain(Action::ApproveOwnership {}),
@@ -657,10 +659,16 @@ impl Act {
                 outcome,
                 certificate,
                 ..
-            } => plain(Action::DeclareEndOfLife {
-                outcome,
-                certificate: parse::digest_of(&certificate)?,
-            }),
+            } => {
+                let certificate = parse::digest_of(&certificate)?;
+                let next = "It waits for another party: carnet robot confirm-eol CODE --certificate, by its owner, who has it, or a \
+                            registrar.";
+                let action = Action::DeclareEndOfLife {
+                    outcome,
+                    certificate,
+                };
+                Ok((action, json!({ "next": next })))
+            }
             Self::WithdrawEol(Why { reason, .. }) => plain(Action::WithdrawEndOfLife { reason }),
             Self::ConfirmEol { certificate, .. } => plain(Action::ConfirmEndOfLife {
                 certificate: parse::digest_of(&certificate)?,
@@ -1055,6 +1063,22 @@ mod tests {
             each::is_done(&robot(serial), &Action::Stock { at })
         };
         assert!(done(2, "86-0002") && !done(2, "86-0003") && !done(1, "86-0002"));
+    }
+
+    #[test]
+    fn what_is_hidden_is_said_to_be_hidden() {
+        use carnet_domain::rules::parties::shown_to;
+        let mut x = Country::with_market("86");
+        x.must("maker", x.register(1));
+        let Ok(robot) = x.ledger.robot(&x.code(1));
+        let robot = robot.expect("registered");
+        let seen = |enterprise: &str| {
+            let who = Some(x.enterprise(enterprise));
+            view::robot(&shown_to(x.prefix, Role::Owner, who, &robot))
+        };
+        assert!(seen("0001")["not_shown"].is_null() && seen("0001")["pending"] == "nothing");
+        let stranger = seen("0003");
+        assert!(stranger["not_shown"].is_string() && stranger["pending"].is_null());
     }
 
     #[test]

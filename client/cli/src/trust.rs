@@ -154,7 +154,7 @@ pub(crate) struct Export {
     #[arg(long, default_value = "1d", value_parser = parse::duration)]
     refresh: DurationMs,
     /// Valid until.
-    #[arg(long, default_value = "+365d")]
+    #[arg(long, default_value = "+365d", allow_hyphen_values = true)]
     valid_to: When,
     /// A root seed that signs; default is every one in root/ of --pki. May be repeated.
     #[arg(long = "root", value_name = "FILE")]
@@ -553,7 +553,7 @@ pub(crate) enum Agreement {
         #[arg(long, default_value = "1")]
         number: u32,
         /// Until when; a time that has passed ends the suspension.
-        #[arg(long, default_value = "+365d")]
+        #[arg(long, default_value = "+365d", allow_hyphen_values = true)]
         until: When,
         /// Why.
         #[arg(long)]
@@ -579,7 +579,7 @@ pub(crate) struct Draft {
     #[arg(long, default_value = "-1m", allow_hyphen_values = true)]
     from: When,
     /// In force until.
-    #[arg(long, default_value = "+365d")]
+    #[arg(long, default_value = "+365d", allow_hyphen_values = true)]
     to: When,
     /// A clause as recogniser=49,issuer=86[,levels=1-5][,classes=1-4][,purposes=P+P][,models=M+M][,age=24h][,severity=stop-use][,count=N].
     /// Without any, each side recognises everything of the other.

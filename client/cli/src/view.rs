@@ -22,6 +22,7 @@ use carnet_domain::record::{
     Declared, Enterprise, Hold, Model, Parked, Part, Party, Recall, RecallId, Robot,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
+use carnet_domain::rules::lifecycle::State;
 use carnet_trust::roots::Fingerprint;
 use serde_json::{Value, json};
 
@@ -153,8 +154,24 @@ pub(crate) fn model(value: &Model) -> Value {
     })
 }
 
+/// What is said where the parties of a robot are not shown: an empty field would say that there are none.
+const HIDDEN: &str = "owner, holder, importer, operator, what is pending and why holds were set: shown to authorities and to those who \
+                      have, own, operate or made it";
+
+/// Whether a record was cut to what strangers see: whatever exists is held by somebody.
+fn is_cut(robot: &Robot) -> bool {
+    let parties = [
+        &robot.owner,
+        &robot.holder,
+        &robot.importer,
+        &robot.operator,
+    ];
+    robot.state != State::Reserved && parties.into_iter().all(Option::is_none)
+}
+
 pub(crate) fn robot(value: &Robot) -> Value {
     let identity = &value.identity;
+    let hidden = is_cut(value).then_some(HIDDEN);
     json!({
         "code": identity.code.to_string(),
         "display": identity.code.display_form(),
@@ -163,7 +180,11 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "recalls_owed": named(&value.owed),
         "recalls_remedied": named(&value.remedied),
         "custody": custody(&value.custody),
-        "pending": hyphened(value.pending.name()),
+        "pending": match hidden {
+            None => Value::from(hyphened(value.pending.name())),
+            Some(_) => Value::Null,
+        },
+        "not_shown": hidden,
         "ends_declared_by_others": value.declared.iter().map(declared).collect::<Vec<_>>(),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
         "level": value.level,
