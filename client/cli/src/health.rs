@@ -17,6 +17,10 @@ const SILENT_MS: u64 = 5_000;
 /// A peer that has shown nothing for so long, in milliseconds, is called silent: one that lives shows its head far more often.
 const PEER_SILENT_MS: u64 = 60_000;
 
+/// A feed that stands at one item for so long, in milliseconds, is called stopped: what only sends too much goes on within a
+/// minute, and so does one whose leader changed.
+const PEER_STOPPED_MS: u64 = 60_000;
+
 /// Log time that is further ahead than this, in milliseconds, was not moved by clocks that are right now: two of them agree
 /// within two seconds.
 const AHEAD_MS_MAX: u64 = 4_000;
@@ -281,6 +285,18 @@ impl Health {
             };
             self.warn("PEER_SILENT", silent + &why);
         }
+        // One that answers, again and again, with what is not taken is not silent.
+        for peer in status.peers.iter().filter(|_| leads) {
+            let Some(stands) = &peer.stands else { continue };
+            if stands.since_ms > PEER_STOPPED_MS {
+                let (prefix, item, why) = (&peer.prefix, stands.item, &stands.why);
+                let (seconds, tries) = (stands.since_ms / 1_000, peer.errors_in_a_row);
+                let text = format!(
+                    "mail of {prefix} has stood at item {item} for {seconds} s, {tries} tries: {why} (runbook stopped-feed)"
+                );
+                self.warn("PEER_FEED_STOPPED", text);
+            }
+        }
         for peer in status.peers.iter().filter(|peer| peer.quarantined && leads) {
             let text = format!(
                 "{} is quarantined: it signed what contradicts itself",
@@ -379,7 +395,7 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_client::admin::{PeerStatus, StandsStill};
+    use carnet_client::admin::{FeedStands, PeerStatus, StandsStill};
 
     fn node(node: u64, role: &str) -> GetStatusResponse {
         let progress = |node| MemberProgress {
@@ -478,6 +494,25 @@ mod tests {
             &peer(|it| it.doubt = "why".into()),
             "warning PEER_DOUBTED",
             0,
+        );
+        let stands = |since_ms| {
+            let mut asked = peer(|_| {});
+            if let Ok(leader) = &mut asked[0].answer {
+                leader.peers[0].errors_in_a_row = 9;
+                leader.peers[0].stands = Some(FeedStands {
+                    item: 7,
+                    since_ms,
+                    why: "refused here: no".into(),
+                });
+            }
+            asked
+        };
+        check(&stands(60_000), "ok", 0);
+        check(&stands(60_001), "warning PEER_FEED_STOPPED", 0);
+        let why = &shown(&stands(61_000), false).value["why"][0]["text"];
+        assert_eq!(
+            why,
+            "mail of 86 has stood at item 7 for 61 s, 9 tries: refused here: no (runbook stopped-feed)"
         );
         // A follower follows nobody, and knows of no contacts.
         let mut asked = three(|_| {});

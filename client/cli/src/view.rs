@@ -705,5 +705,11 @@ fn peer_status(value: &PeerStatus) -> Value {
         "quarantined": value.quarantined,
         "doubt": value.doubt,
         "last_error": value.last_error,
+        "errors_in_a_row": value.errors_in_a_row.to_string(),
+        "stands": value.stands.as_ref().map(|stands| json!({
+            "item": stands.item.to_string(),
+            "since_ms": stands.since_ms.to_string(),
+            "why": stands.why,
+        })),
     })
 }

@@ -19,7 +19,7 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    CompareStatus, GetStatusResponse, Member, MemberProgress, PeerStatus, PortStatus, SkipFile,
+    CompareStatus, FeedStands, GetStatusResponse, Member, MemberProgress, PeerStatus, PortStatus, SkipFile,
     StandsStill, VoterClock,
 };
 

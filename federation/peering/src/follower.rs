@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
 use carnet_domain::record::peer::Peer;
-use carnet_domain::rules::rejection::Reason;
+use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_trust::known as trust;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
@@ -226,8 +226,10 @@ enum Broken {
     Doubt(#[from] Doubt),
     #[error("the log forked: two heads of size {0} with different roots, both signed")]
     Fork(u64),
-    #[error("refused here: {0}")]
-    Refused(carnet_domain::rules::rejection::Rejection),
+    #[error("refused here: {rejection}")]
+    Refused { item: u64, rejection: Rejection },
+    #[error("not applied: {source}")]
+    NotApplied { item: u64, source: HomeError },
     #[error("not applied: {0}")]
     Home(#[from] HomeError),
     #[error("items that were applied before")]
@@ -271,8 +273,8 @@ impl Following {
             let at = position(&before);
             self.with.board.change(prefix, |status| {
                 status.endpoint = Some(endpoint.clone());
-                status.cursor = at.cursor;
             });
+            self.with.board.reached(prefix, at.cursor);
             let Err(broken) = self.stream(&before, endpoint, at).await;
             if let Broken::Doubt(doubt @ Doubt::Inconsistent { .. }) = &broken
                 && self.with.board.doubt(prefix, trust::Doubt::OtherHistory)
@@ -284,6 +286,9 @@ impl Following {
                 .board
                 .change(prefix, |status| status.following = false);
             self.failed(&broken.to_string());
+            if let Some(item) = broken.item() {
+                self.stands_at(item, &broken);
+            }
             let moved = match home.peer(prefix).await {
                 Ok(Some(after)) => position(&after) != at,
                 _ => false,
@@ -413,9 +418,13 @@ impl Following {
         for part in parts {
             let count = part.items.len();
             let next = part.items.last().map(|item| item.sequence + 1);
+            let first = part.items.first().map_or(0, |item| item.sequence);
             outcome = match home.propose_foreign(part).await {
-                Ok(answers) => taken_whole(&answers, count),
-                Err(error) => Err(error.into()),
+                Ok(answers) => taken_whole(&answers, first, count),
+                Err(source) => Err(Broken::NotApplied {
+                    item: first,
+                    source,
+                }),
             };
             if outcome.is_err() {
                 break;
@@ -425,9 +434,11 @@ impl Following {
             let took = home.monotonic().saturating_sub(arrived);
             self.with.board.change(prefix, |status| {
                 status.applied += count as u64;
-                status.cursor = next.unwrap_or(status.cursor);
                 status.apply_time = Some(took);
             });
+            if let Some(next) = next {
+                self.with.board.reached(prefix, next);
+            }
         }
         pending(-(left as i64));
         outcome
@@ -464,9 +475,14 @@ impl Following {
         self.with.board.contact(self.peer, at, head);
     }
 
+    fn stands_at(&self, item: u64, broken: &Broken) {
+        let at = self.with.home.wall();
+        let why = shortened(&broken.to_string());
+        self.with.board.stands_at(self.peer, item, at, why);
+    }
+
     fn failed(&self, text: &str) {
-        // Some of it the peer wrote.
-        let text: String = text.chars().take(ERROR_CHARS_MAX).collect();
+        let text = shortened(text);
         warn!(peer = %self.peer, error = text, "peer not followed");
         let at = self.with.home.wall();
         self.with.board.error(self.peer, at, text);
@@ -486,16 +502,44 @@ impl Broken {
     fn is_of_connection(&self) -> bool {
         match self {
             Self::Dial(_) | Self::Remote(_) | Self::NoAnswer | Self::Silent | Self::Ended => true,
-            Self::Doubt(_) | Self::Fork(_) | Self::Refused(_) | Self::Home(_) | Self::Repeated => {
-                false
-            }
+            Self::Doubt(_)
+            | Self::Fork(_)
+            | Self::Refused { .. }
+            | Self::NotApplied { .. }
+            | Self::Home(_)
+            | Self::Repeated => false,
+        }
+    }
+
+    /// The item that was sent and not taken, if it broke at one.
+    fn item(&self) -> Option<u64> {
+        match self {
+            Self::Refused { item, .. } | Self::NotApplied { item, .. } => Some(*item),
+            Self::Doubt(Doubt::Gap { expected, .. }) => Some(*expected),
+            Self::Doubt(Doubt::Item { sequence, .. }) => Some(*sequence),
+            // Nothing that was sent was believed, and so it is no contact: a peer of which only that comes is silent.
+            Self::Doubt(
+                Doubt::Malformed(_)
+                | Doubt::OtherPeer(_)
+                | Doubt::Checkpoint(_)
+                | Doubt::Backwards { .. }
+                | Doubt::Inconsistent { .. },
+            ) => None,
+            Self::Dial(_)
+            | Self::Remote(_)
+            | Self::NoAnswer
+            | Self::Silent
+            | Self::Ended
+            | Self::Fork(_)
+            | Self::Home(_)
+            | Self::Repeated => None,
         }
     }
 
     /// Whether a stream from the position that is applied by now may go better.
     fn is_about_position(&self) -> bool {
         match self {
-            Self::Refused(rejection) => matches!(
+            Self::Refused { rejection, .. } => matches!(
                 rejection.reason,
                 Reason::EvidenceGap | Reason::EvidenceBroken
             ),
@@ -509,6 +553,7 @@ impl Broken {
             | Self::Silent
             | Self::Ended
             | Self::Fork(_)
+            | Self::NotApplied { .. }
             | Self::Home(_) => false,
         }
     }
@@ -529,17 +574,25 @@ fn position(peer: &Peer) -> Position {
     }
 }
 
-/// Whether every item has an answer and none was refused.
-fn taken_whole(answers: &[ItemAnswer], count: usize) -> Result<(), Broken> {
-    for answer in answers {
+/// Whether every item has an answer and none was refused; `first` is the sequence of the first.
+fn taken_whole(answers: &[ItemAnswer], first: u64, count: usize) -> Result<(), Broken> {
+    for (answer, item) in answers.iter().zip(first..) {
         if let ItemAnswer::Refused { rejection } = answer {
-            return Err(Broken::Refused(rejection.clone()));
+            let rejection = rejection.clone();
+            return Err(Broken::Refused { item, rejection });
         }
     }
-    match answers.len() == count {
-        true => Ok(()),
-        false => {
-            Err(HomeError::Unknown(format!("{} answers to {count} items", answers.len())).into())
-        }
+    if answers.len() == count {
+        return Ok(());
     }
+    let source = HomeError::Unknown(format!("{} answers to {count} items", answers.len()));
+    Err(Broken::NotApplied {
+        item: first,
+        source,
+    })
+}
+
+/// An error as it is shown: some of it the peer wrote.
+fn shortened(text: &str) -> String {
+    text.chars().take(ERROR_CHARS_MAX).collect()
 }

@@ -41,8 +41,11 @@ pub struct PeerStatus {
     pub doubt: Option<Doubt>,
     /// What went wrong last, and when. It stays until the next error.
     pub last_error: Option<(TimeMs, String)>,
-    /// Errors since something was last believed.
+    /// Errors since something was last believed or, while its feed stands at an item, since that item first came.
     pub errors_in_a_row: u64,
+    /// The item at which its feed stands: it was sent, and was not taken. Another contact changes nothing about that, only
+    /// that the item was taken does.
+    pub stands: Option<Stands>,
     /// Streams on which it follows our mailbox from this node.
     pub served_streams: u64,
     /// The next sequence it wanted last of our mailbox: everything below is acknowledged. One that was restored wants again
@@ -50,6 +53,17 @@ pub struct PeerStatus {
     pub served_acknowledged: u64,
     /// The next sequence to send it.
     pub served_next: u64,
+}
+
+/// Where a feed stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stands {
+    /// The sequence of the item that is not taken.
+    pub item: u64,
+    /// When it was first not taken, by our wall clock.
+    pub since: TimeMs,
+    /// Why not, the last time.
+    pub why: String,
 }
 
 /// The statuses of all peers.
@@ -128,10 +142,33 @@ impl Board {
         });
     }
 
+    /// Notes that an item was sent and not taken.
+    pub(crate) fn stands_at(&self, peer: Prefix, item: u64, at: TimeMs, why: String) {
+        self.change(peer, |status| {
+            let before = status.stands.take().filter(|before| before.item == item);
+            let since = before.map_or(at, |before| before.since);
+            status.stands = Some(Stands { item, since, why });
+        });
+    }
+
+    /// Notes that everything below `cursor` was taken.
+    pub(crate) fn reached(&self, peer: Prefix, cursor: u64) {
+        self.change(peer, |status| {
+            status.cursor = cursor;
+            if status.stands.as_ref().is_some_and(|it| it.item < cursor) {
+                status.stands = None;
+                status.errors_in_a_row = 0;
+            }
+        });
+    }
+
     pub(crate) fn contact(&self, peer: Prefix, at: TimeMs, head: &SeenHead) {
         self.change(peer, |status| {
             status.contacts += 1;
-            status.errors_in_a_row = 0;
+            // A peer whose item is refused is heard at every try.
+            if status.stands.is_none() {
+                status.errors_in_a_row = 0;
+            }
             status.last_contact = Some(at);
             match &mut status.newest {
                 // The same head again: only its time may be new.

@@ -99,6 +99,10 @@ pub struct Relation {
     pub doubt: &'static str,
     /// What went wrong last; empty: nothing.
     pub last_error: String,
+    /// Errors since something of it was taken, or was believed with nothing to take.
+    pub errors_in_a_row: u64,
+    /// The item at which its feed stands, since how long, and why.
+    pub stands: Option<(u64, DurationMs, String)>,
 }
 
 impl Gateway {
@@ -170,6 +174,12 @@ impl Gateway {
                     (Some(doubt), _) => format!("its word is doubted: {}", doubted(doubt)),
                     (None, error) => error.map_or(String::new(), |(_, text)| text),
                 },
+                errors_in_a_row: status.errors_in_a_row,
+                // It may have been taken while another node led.
+                stands: status
+                    .stands
+                    .filter(|stands| stands.item >= peer.cursor)
+                    .map(|stands| (stands.item, since(stands.since), stands.why)),
             })
         };
         peers.iter().filter_map(row).collect()

@@ -262,6 +262,47 @@ async fn a_refusal_without_progress_waits() {
     assert_eq!(b.applied(), []);
 }
 
+/// Once, each try began with a head that was believed, and the peer counted as well.
+#[tokio::test]
+async fn a_feed_that_stands_at_an_item_says_so_until_the_item_is_taken() {
+    let (a, b, lines) = two();
+    *b.instead.lock().unwrap() = Some(Box::new(|_, _, batch| {
+        // The first is taken by others, as it were; the second is refused.
+        let mut answers = vec![ItemAnswer::Nothing {}; batch.items.len()];
+        *answers.last_mut()? = ItemAnswer::Refused {
+            rejection: Rejection::from(Reason::EvidenceBroken),
+        };
+        Some(Ok(answers))
+    }));
+    a.offer(0..2, b.prefix());
+    a.publish();
+    let mut running = Running::follow(&b, &lines);
+    let status = |running: &Running| running.board.of(a.prefix()).unwrap();
+    running.paused().await;
+    let first = status(&running).stands.expect("it stands");
+    assert_eq!(first.item, 1);
+    assert!(first.why.starts_with("refused here: "), "{}", first.why);
+    b.time_ms.fetch_add(61_000, Ordering::SeqCst);
+    for _ in 0..3 {
+        running.go_on();
+        running.paused().await;
+    }
+    let now = status(&running);
+    assert_eq!(now.stands.as_ref().map(|it| it.since), Some(first.since));
+    assert_eq!((now.errors_in_a_row, now.contacts), (4, 4));
+    // A broken connection is no progress either.
+    lines.cut(ENDPOINT, true);
+    running.go_on();
+    running.paused().await;
+    lines.cut(ENDPOINT, false);
+    assert_eq!(status(&running).stands, now.stands);
+    *b.instead.lock().unwrap() = None;
+    running.go_on();
+    delivered(&b, &a, 2).await;
+    until("noted", || status(&running).stands.is_none()).await;
+    assert_eq!(status(&running).errors_in_a_row, 0);
+}
+
 #[tokio::test]
 async fn a_tampered_leaf_is_refused_and_shown() {
     let (a, b, lines) = two();

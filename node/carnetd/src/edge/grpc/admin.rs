@@ -270,6 +270,12 @@ fn peer_status(relation: Relation) -> pb::PeerStatus {
         quarantined: relation.quarantined,
         last_error: relation.last_error,
         doubt: relation.doubt.to_owned(),
+        errors_in_a_row: relation.errors_in_a_row,
+        stands: relation.stands.map(|(item, since, why)| pb::FeedStands {
+            item,
+            since_ms: since.as_ms(),
+            why,
+        }),
     }
 }
 
