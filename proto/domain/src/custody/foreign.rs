@@ -1228,8 +1228,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         Ok(ends.is_some_and(|ends| ends.proven.is_some()))
     }
 
-    /// A theft or loss that the issuer reports of a robot, or the country that is responsible for it, and that whoever set
-    /// a hold lifts it: wherever the robot is, as long as it has a record here.
+    /// A theft, a loss or an order not to use it that the issuer reports of a robot, or the country that is responsible for it,
+    /// and that whoever set a hold lifts it: wherever the robot is, as long as it has a record here.
     fn reported_hold(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
             return Ok(Vec::new());
@@ -1240,12 +1240,21 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
         let responsible = robot.custody.responsible_abroad() == Some(from.prefix);
-        let binds = responsible || from.peer.has_clause(self.registry.prefix, self.now);
-        // Its departure is read with the leaves behind it: only who reads it may report, take back and report again.
-        let others = matches!(robot.custody.phase, Phase::Released { .. }) && !responsible;
+        let clause = from.peer.has_clause(self.registry.prefix, self.now);
         let Some(command) = said::<Command, _>(proven, slot::EVENT)? else {
             return Ok(Vec::new());
         };
+        // Where its custodian says it is stolen it is. What it orders, it orders at home: here that counts by a clause alone.
+        let orders = matches!(
+            command,
+            Command::SetHold {
+                kind: HoldKind::RegulatorStop,
+                ..
+            }
+        );
+        let binds = clause || (responsible && !orders);
+        // Its departure is read with the leaves behind it: only who reads it may report, take back and report again.
+        let others = matches!(robot.custody.phase, Phase::Released { .. }) && !responsible;
         let Some(theirs) = said::<Standing, _>(proven, slot::STATE)? else {
             return Ok(Vec::new());
         };
@@ -1257,7 +1266,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         match &command {
             Command::SetHold {
-                kind: kind @ (HoldKind::Theft | HoldKind::Lost),
+                kind: kind @ (HoldKind::Theft | HoldKind::Lost | HoldKind::RegulatorStop),
                 ..
             } if (issuer || responsible) && (binds || !others) => {
                 let is_new = |hold: &&Hold| {
@@ -1272,7 +1281,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 // A country that shows many setters must not use up what the offices here may need.
                 let reported = |hold: &&Hold| {
                     hold.setter.prefix == from.prefix
-                        && matches!(hold.kind, HoldKind::Theft | HoldKind::Lost)
+                        && matches!(
+                            hold.kind,
+                            HoldKind::Theft | HoldKind::Lost | HoldKind::RegulatorStop
+                        )
                 };
                 if robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
                     return no(

@@ -1257,6 +1257,50 @@ fn a_custodian_reports_a_theft_of_a_robot_that_it_did_not_issue() {
     assert_eq!(holds(&a, &code), [HoldKind::Theft]);
 }
 
+/// What the regulator abroad stops, the country that made it hears at once, and not when the robot comes home.
+#[test]
+fn an_order_abroad_not_to_use_a_robot_is_told_to_its_issuer() {
+    let lift = |code| Command::LiftHold {
+        code,
+        kind: HoldKind::RegulatorStop,
+        reason: "mended".into(),
+    };
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    mail(&mut b, &mut a, "done");
+    let stop = set(code, HoldKind::RegulatorStop);
+    check(&mut b, "regulator", stop.clone(), "done");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holds(&a, &code), [HoldKind::RegulatorStop]);
+    let setter = &robot(&a, &code).holds[0].setter;
+    assert_eq!((setter.prefix, setter.role), (b.prefix, Role::Regulator));
+    // At home nobody lifts it while the robot is there; who set it does, and is heard.
+    check(&mut a, "regulator", lift(code), "done");
+    assert_eq!(holds(&a, &code), [HoldKind::RegulatorStop]);
+    check(&mut b, "regulator", lift(code), "done");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holds(&a, &code), []);
+    // Of a robot of its own a country tells nobody this way.
+    let own = b.register(7);
+    let own_code = b.code(7);
+    b.must("maker", own);
+    check(&mut b, "regulator", set(own_code, HoldKind::RegulatorStop), "done");
+    mail(&mut b, &mut a, "");
+    // Without an agreement in force it is an alarm: shown, and nothing more.
+    assert_eq!(text(&a.state(&suspension(&a, &b, 1, TimeMs::MAX))), "done");
+    check(&mut b, "regulator", stop, "done");
+    mail(&mut b, &mut a, "done");
+    assert_eq!(holds(&a, &code), []);
+    let alarm = a.registry().tree.size() - 1;
+    let Ok(Some(leaf)) = a.ledger.leaf(alarm) else {
+        panic!("the alarm has a leaf");
+    };
+    let leaf = Leaf::from_bytes(&leaf.leaf.0).expect("a leaf");
+    assert_eq!(leaf.kind, Kind::Incident);
+}
+
 /// Holds that an importer invents take no more room than its own are given, and none in the name of an office here.
 #[test]
 fn what_a_return_shows_is_bounded_and_never_ours() {

@@ -1065,8 +1065,16 @@ pub(super) fn set_hold<L: Ledger>(
     let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
     if matches!(kind, HoldKind::Theft | HoldKind::Lost) {
         event.effects.push(Effect::TellAll);
+    } else if is_for_the_issuer(cx.me(), kind, code) {
+        event.effects.push(Effect::Tell(code.prefix()));
     }
     Ok(vec![event])
+}
+
+/// Whether a hold is told at once to the country that issued the robot's code: it answers for the model, and for what its own
+/// people buy back. Of its own robots a country tells the others by a recall.
+fn is_for_the_issuer(me: Prefix, kind: HoldKind, code: &Code) -> bool {
+    kind == HoldKind::RegulatorStop && code.prefix() != me
 }
 
 /// Whether a hold is one that the owner's side set here: it is the owner's, not the desk's that signed.
@@ -1139,6 +1147,8 @@ pub(super) fn lift_hold<L: Ledger>(
     let mut event = Event::new(Kind::Hold, command, After::Robot(Box::new(after)));
     if alarm || abroad || of_others {
         event.effects.push(Effect::TellAll);
+    } else if is_for_the_issuer(me, kind, code) {
+        event.effects.push(Effect::Tell(code.prefix()));
     }
     Ok(vec![event])
 }
