@@ -37,6 +37,18 @@ const IMPURE: &[&str] = &[
 const HIDES_OVERFLOW: &[&str] = &["saturating_", "wrapping_", "overflowing_"];
 const SATURATES: &str = "// saturates: ";
 
+/// Where `apply` runs, and a decoder that reads by what the binary knows: two binaries of two ages would come to different
+/// bytes. Whoever reads what this registry wrote itself, or what was read by the level before, says so with [`LEVEL`] and why.
+const APPLIES: &[&str] = &[
+    "proto/domain/src/custody",
+    "proto/domain/src/log/",
+    "proto/domain/src/machine",
+    "proto/domain/src/record/",
+    "proto/domain/src/rules/",
+];
+const BY_BINARY: &[&str] = &["::from_bytes(", "Decoder::new("];
+const LEVEL: &str = "// level: ";
+
 /// Where the bounds of what comes in stand, and who tries them beside the tests.
 const LIMITS: &str = "proto/domain/src/limits.rs";
 const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
@@ -113,6 +125,8 @@ pub enum Fault {
     Impure(&'static str),
     /// An overflow is hidden without a reason.
     HidesOverflow(&'static str),
+    /// Bytes are read by what the binary knows, where the feature level decides.
+    ByBinary,
     /// A message of a wire format is named inside of the edges.
     Stub(&'static str),
     /// A use case knows how it is called.
@@ -149,6 +163,10 @@ impl fmt::Display for Finding {
             Fault::HidesOverflow(word) => write!(
                 out,
                 "`{word}…` hides an overflow: use `checked_…`, or say why with `{SATURATES}…`"
+            ),
+            Fault::ByBinary => write!(
+                out,
+                "read by what the binary knows: use `from_bytes_at` with the registry's level, or say why not with `{LEVEL}…`"
             ),
             Fault::Stub(package) => write!(
                 out,
@@ -364,6 +382,9 @@ fn check_text(text: &Text) -> Vec<Finding> {
         findings.extend(find(text, &product, IMPURE, Fault::Impure));
         findings.extend(hidden_overflows(text, &product));
     }
+    if APPLIES.iter().any(|room| text.path.starts_with(room)) {
+        findings.extend(read_by_binary(text, &product));
+    }
     if !EDGES.iter().any(|edge| text.path.starts_with(edge)) {
         findings.extend(stubs(text, &product));
     }
@@ -400,21 +421,40 @@ fn find(
         .collect()
 }
 
+/// Whether a line of a text, or the one above it, says why with `marker`.
+fn excuses(text: &Text, marker: &str) -> impl Fn(usize) -> bool {
+    let lines = text.content.lines();
+    let said: Vec<bool> = lines.map(|line| line.contains(marker)).collect();
+    move |at| {
+        let says = |at: usize| said.get(at).copied().unwrap_or(false);
+        says(at) || at.checked_sub(1).is_some_and(says)
+    }
+}
+
+/// Lines of `product` that read bytes by what the binary knows and do not say why.
+fn read_by_binary(text: &Text, product: &str) -> Vec<Finding> {
+    let excused = excuses(text, LEVEL);
+    let reads = |line: &str| BY_BINARY.iter().any(|word| line.contains(word));
+    let lines = product.lines().enumerate();
+    let found = lines.filter(|(at, line)| reads(line) && !excused(*at));
+    found
+        .map(|(at, _)| Finding {
+            path: text.path.clone(),
+            line: at + 1,
+            fault: Fault::ByBinary,
+        })
+        .collect()
+}
+
 /// Lines of `product` that hide an overflow and do not say why.
 fn hidden_overflows(text: &Text, product: &str) -> Vec<Finding> {
-    let said: Vec<bool> = text
-        .content
-        .lines()
-        .map(|line| line.contains(SATURATES))
-        .collect();
-    let says = |at: usize| said.get(at).copied().unwrap_or(false);
+    let excused = excuses(text, SATURATES);
     product
         .lines()
         .enumerate()
         .filter_map(|(at, line)| {
             let word = HIDES_OVERFLOW.iter().find(|word| begins_in(line, word))?;
-            let excused = says(at) || at.checked_sub(1).is_some_and(says);
-            (!excused).then(|| Finding {
+            (!excused(at)).then(|| Finding {
                 path: text.path.clone(),
                 line: at + 1,
                 fault: Fault::HidesOverflow(word),

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 /// | 5 | [`Exit::Corrupt`] | never start again on this disk: stored bytes are not what was written |
 /// | 6 | [`Exit::Invariant`] | call a person: the program found itself in a state that must not exist |
 /// | 7 | [`Exit::Diverged`] | never start again on this disk: this replica's state differs from the majority's; replace it under a new node id |
+/// | 8 | [`Exit::Outdated`] | call a person: the registry stands at a feature level that this program does not know; start a newer program on the same disk |
 ///
 /// A fault has the same code at the start and while the node runs: `RunError::exit`. The last line on standard error says
 /// what failed, where, and why.
@@ -37,6 +38,8 @@ pub enum Exit {
     Invariant,
     /// This replica's state differs from the majority's.
     Diverged,
+    /// The registry stands at a feature level of a newer program.
+    Outdated,
 }
 
 impl Exit {
@@ -51,6 +54,7 @@ impl Exit {
             Self::Corrupt => 5,
             Self::Invariant => 6,
             Self::Diverged => 7,
+            Self::Outdated => 8,
         }
     }
 }

@@ -104,6 +104,7 @@ fn of_storage(fault: &StorageFault) -> Exit {
     match fault {
         StorageFault::Corrupt { .. } => Exit::Corrupt,
         StorageFault::Foreign(_) => Exit::Refused,
+        StorageFault::Newer(_) => Exit::Outdated,
         StorageFault::Diverged(_) => Exit::Diverged,
         StorageFault::Invariant(_) => Exit::Invariant,
         // A full disk too: when there is room again, a start helps. And a process that has not ended yet will.
@@ -181,6 +182,7 @@ mod tests {
         );
         check(|| StorageFault::Busy("data/state".into()), 1);
         check(|| StorageFault::Foreign("another cluster".into()), 4);
+        check(|| StorageFault::Newer("use a newer binary".into()), 8);
         check(
             || StorageFault::Corrupt {
                 what: "state database",

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use carnet_consensus::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
+use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
@@ -107,7 +108,8 @@ pub async fn stamp(node: &Node, body: &Body) -> Result<TimeMs, ApiError> {
 }
 
 fn is_about_time(body: &Body) -> bool {
-    carnet_domain::machine::is_about_time(body)
+    // Only which stamp this leader puts on it: what the entry does is decided by the level that the registry stands at.
+    carnet_domain::machine::is_about_time(body, Level::KNOWN)
 }
 
 /// Whether this leader has not yet had its voters' clocks compared in its term.

@@ -36,9 +36,13 @@ pub enum StorageFault {
         /// How it was noticed.
         detail: String,
     },
-    /// The directory belongs to another cluster or node, or to a newer binary.
+    /// The directory belongs to another cluster or node, or its layout is that of another binary.
     #[error("{0}")]
     Foreign(String),
+    /// The registry stands at a feature level that this binary does not know, in its log, its records or a snapshot: a newer
+    /// binary goes on from here, on the same disk.
+    #[error("{0}")]
+    Newer(String),
     /// Another process has the directory open: one that has not ended yet, or one too many.
     #[error("{0} is open in another process")]
     Busy(String),

@@ -98,11 +98,11 @@ fn version_of(bytes: &[u8]) -> Option<u64> {
 /// Whether this binary knows the feature level that a registry stands at.
 ///
 /// # Errors
-/// [`StorageFault::Foreign`]: it must not serve, nor apply what comes.
+/// [`StorageFault::Newer`]: it must not serve, nor apply what comes.
 pub fn knows_level(registry: &Registry) -> Result<(), StorageFault> {
     match registry.level {
         level if level <= Level::KNOWN => Ok(()),
-        level => Err(StorageFault::Foreign(format!(
+        level => Err(StorageFault::Newer(format!(
             "the registry stands at feature level {level}, this binary knows {}; use a newer binary",
             Level::KNOWN
         ))),
@@ -252,7 +252,7 @@ impl<'a> Records<'a> {
         let plain = plain_of_stored(Family::Meta, keys::REGISTRY, &bytes)?;
         let version = version_of(plain);
         if version.is_some_and(|version| version > REGISTRY_VERSION) {
-            return Err(StorageFault::Foreign(format!(
+            return Err(StorageFault::Newer(format!(
                 "the registry's record has version {}, this binary knows {REGISTRY_VERSION}; use a newer binary",
                 version.unwrap_or_default()
             )));

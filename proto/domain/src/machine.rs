@@ -140,7 +140,7 @@ pub fn apply_with<L: Ledger>(
     };
     let log_time = registry.log_time;
     // What moves the ceiling cannot be held down by it; its stamp counts for nothing.
-    let now = if time::is_about_time(&entry.body) {
+    let now = if time::is_about_time(&entry.body, registry.level) {
         log_time
     } else if entry.stamp.at > registry.ceiling {
         let detail = Detail::Stamp {

@@ -65,6 +65,28 @@ fn arithmetic_that_hides_an_overflow_says_why_or_is_reported() {
     );
 }
 
+/// Two binaries of two ages would come to different bytes.
+#[test]
+fn what_apply_reads_by_the_binary_says_why_or_is_reported() {
+    let fault = "read by what the binary knows: use `from_bytes_at` with the registry's level, or say why not with `// level: …`";
+    let at = |line| format!("proto/domain/src/machine/time.rs:{line}: {fault}");
+    check_text(
+        "proto/domain/src/machine/time.rs",
+        "//! Time.\nlet a = Statement::from_bytes(bytes);\nlet d = Decoder::new(bytes);\nlet b = Statement::from_bytes_at(bytes, level);\n",
+        &[&at(2), &at(3)],
+    );
+    check_text(
+        "proto/domain/src/custody/trail.rs",
+        "//! Trail.\n// level: a leaf of our own.\nlet leaf = Leaf::from_bytes(bytes);\n#[cfg(test)]\nmod tests {\nlet a = Leaf::from_bytes(bytes);\n}\n",
+        &[],
+    );
+    check_text(
+        "node/store/src/records.rs",
+        "//! Records.\nlet a = Registry::from_bytes(bytes);\n",
+        &[],
+    );
+}
+
 #[test]
 fn a_word_in_a_comment_a_literal_or_a_longer_word_is_no_use() {
     check_text(

@@ -53,7 +53,7 @@ fn raise(country: &Country) -> Entry {
 
 fn newer(fault: StorageFault) {
     assert!(
-        matches!(&fault, StorageFault::Foreign(why) if why.contains(NEWER)),
+        matches!(&fault, StorageFault::Newer(why) if why.contains(NEWER)),
         "{fault}"
     );
 }

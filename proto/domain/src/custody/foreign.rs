@@ -490,7 +490,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let with = |events: &[Event]| Heard {
             items: read.items,
             bytes: read.bytes,
-            ..amount(events)
+            ..amount(events, self.registry.level)
         };
         let heard = match from.peer.heard.and(&with(&events), self.now) {
             Ok(heard) => heard,
@@ -747,6 +747,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             };
             let evidence = record.values.get(usize::from(slot::EVIDENCE));
             let evidence = evidence.and_then(Option::as_ref);
+            // level: a leaf of our own.
             let evidence = evidence.and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
             // Our own steps name it too, as what they rest on.
             let evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
@@ -1548,7 +1549,7 @@ impl Sender {
 }
 
 /// How much one item has us write, by kind.
-pub(super) fn amount(events: &[Event]) -> Heard {
+pub(super) fn amount(events: &[Event], level: Level) -> Heard {
     let count = |what: fn(&Event) -> bool| events.iter().filter(|event| what(event)).count() as u64;
     let offers = |event: &Event| {
         let mut steps = event.evidence.iter().filter_map(|of| of.link.as_ref());
@@ -1559,17 +1560,17 @@ pub(super) fn amount(events: &[Event]) -> Heard {
         let mut effects = event.effects.iter();
         event.kind == Kind::Incident && effects.any(|effect| matches!(effect, Effect::Claim(..)))
     };
-    let reports = |event: &Event| {
-        let command = Command::from_bytes(&event.what);
+    let reports = events.iter().filter(|event| {
+        let command = Command::from_bytes_at(&event.what, level);
         matches!(
             command,
             Ok(Command::SetHold { .. } | Command::LiftHold { .. })
         )
-    };
+    });
     Heard {
         minute: 0,
         offers: count(offers),
-        holds: count(reports),
+        holds: reports.count() as u64,
         nacks: count(|event| event.kind == Kind::Nack),
         claims: count(ends),
         leaves: events.len() as u64,

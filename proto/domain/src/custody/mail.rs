@@ -202,6 +202,7 @@ pub fn map_value_of(record: &LeafRecord, leaf: &Leaf, index: u64) -> Option<MapV
 
 fn link_of(record: &LeafRecord) -> Result<Option<Link>, DecodeError> {
     match record.values.get(usize::from(slot::CUSTODY)) {
+        // level: a leaf of our own.
         Some(Some(bytes)) => Link::from_bytes(&bytes.0).map(Some),
         _ => Ok(None),
     }
@@ -210,6 +211,7 @@ fn link_of(record: &LeafRecord) -> Result<Option<Link>, DecodeError> {
 /// The code of the robot that a leaf is about.
 fn code_of(record: &LeafRecord) -> Option<Code> {
     let value = record.values.get(usize::from(slot::CODE))?.as_ref()?;
+    // level: a leaf of our own.
     Code::parse(&String::from_bytes(&value.0).ok()?).ok()
 }
 
@@ -270,6 +272,7 @@ fn newest<R: Reader>(
 }
 
 fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {
+    // level: a leaf of our own.
     Leaf::from_bytes(&record.leaf.0).map_err(|source| MailError::LeafDamaged { index, source })
 }
 

@@ -85,6 +85,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             record.and_then(|record| record.values.get(usize::from(slot::EVIDENCE)).cloned());
         let evidence = slot
             .flatten()
+            // level: a leaf of our own.
             .and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
         let evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
         let second = evidence.into_iter().find(|one| one.leaf == fork.second);

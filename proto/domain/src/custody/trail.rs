@@ -110,6 +110,7 @@ fn movement<R: Reader>(
     record: &LeafRecord,
 ) -> Result<Movement, TrailError<R::Fault>> {
     let damaged = |source| TrailError::LeafDamaged { index, source };
+    // level: a leaf of our own.
     let leaf = Leaf::from_bytes(&record.leaf.0).map_err(damaged)?;
     let foreign = value::<Vec<EvidenceRef>>(record, slot::EVIDENCE).map_err(damaged)?;
     let foreign = foreign.and_then(|mut all| all.pop());
@@ -172,6 +173,7 @@ pub(crate) fn place_of(command: &Command) -> Option<String> {
 
 fn value<T: Canonical>(record: &LeafRecord, slot: u8) -> Result<Option<T>, DecodeError> {
     match record.values.get(usize::from(slot)) {
+        // level: a leaf of our own.
         Some(Some(bytes)) => T::from_bytes(&bytes.0).map(Some),
         _ => Ok(None),
     }

@@ -320,6 +320,7 @@ fn verified(
     key: &PublicKey,
     equation: impl Fn(&[u8]) -> Result<(), BadSignature>,
 ) -> Result<VerifiedHeader, EnvelopeError> {
+    // level: `apply` has read it by the level before, and an edge knows what its binary knows.
     let parsed = SignedHeader::from_bytes(header).map_err(EnvelopeError::Header)?;
     let given = key.key_id();
     if parsed.key != given {

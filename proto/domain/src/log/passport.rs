@@ -147,6 +147,7 @@ pub fn parse(bytes: &[u8]) -> Result<ParsedRecord, RecordError> {
     if join(payload.clone(), &chain, &signature).as_deref() != Some(bytes) {
         return Err(RecordError::Form);
     }
+    // level: read by whoever holds the robot, never by `apply`.
     let record = IdentityRecord::from_bytes(&payload).map_err(RecordError::Payload)?;
     if record.version != RECORD_VERSION {
         return Err(RecordError::Version(record.version));

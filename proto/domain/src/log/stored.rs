@@ -70,6 +70,7 @@ impl ShownLeaf {
     /// # Errors
     /// It is not a leaf, or the slots are not its own.
     pub fn open(self) -> Result<OpenedLeaf, ShownError> {
+        // level: a leaf of our own.
         let leaf = Leaf::from_bytes(&self.leaf.0)?;
         let slots = self.disclosed.verify(&leaf.record_root)?;
         Ok(OpenedLeaf {

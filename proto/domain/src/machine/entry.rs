@@ -338,6 +338,7 @@ impl Entry {
     /// Whether bytes are those of an entry that seals, which ends its batch. Of any other no more is read than which body it
     /// has, so that a bulk request costs no second decoding.
     pub fn seals(bytes: &[u8]) -> bool {
+        // level: only which body it is.
         let mut d = Decoder::new(bytes);
         let mut number = || -> Result<u64, DecodeError> {
             d.array()?;

@@ -5,7 +5,7 @@
 //! [`RootsOrder::for_entry`] that it is about exactly this entry. What the entry then writes is `machine::skip`.
 //!
 //! ```text
-//! skip        [ cluster:bytes16, log index, entry:bytes32 ]
+//! skip        [ 1, cluster:bytes16, log index, entry:bytes32 ]
 //! entry       SHA-256(bytes of the log entry)
 //! signed      "carnet-skip/1" ‖ skip bytes
 //! entry seed  SHA-256("carnet-skip/1" ‖ skip bytes)
@@ -14,6 +14,7 @@
 
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, tag};
+use crate::bytes::level::Level;
 use crate::bytes::signature::SecretKey;
 use crate::log::leaf::EntrySeed;
 use crate::record::peer::{RootSignature, Signed, threshold_signed};
@@ -32,7 +33,7 @@ pub struct Skip {
     /// [`entry_digest`] of the entry.
     pub entry: Digest,
 }
-crate::canonical_struct!(Skip {
+crate::canonical_struct!(Skip @ 1 {
     cluster,
     log_index,
     entry
@@ -137,7 +138,8 @@ pub struct OrderForEntry(Skip);
 /// # Errors
 /// The first thing that is wrong with it, cheapest first.
 pub fn judge(signed: &Signed, registry: Option<&Registry>) -> Result<RootsOrder, SkipError> {
-    let skip = Skip::from_bytes(&signed.bytes.0)?;
+    let level = registry.map_or(Level::FIRST, |registry| registry.level);
+    let skip = Skip::from_bytes_at(&signed.bytes.0, level)?;
     let registry = registry.ok_or(SkipError::NoRoots)?;
     if skip.cluster != registry.cluster {
         return Err(SkipError::OtherCluster {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{Run, refused};
 use crate::bytes::encoding::Canonical;
+use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::log::leaf::Kind;
 use crate::machine::entry::{
@@ -20,11 +21,13 @@ use crate::record::peer::{Statement, TimeChange};
 use crate::rules::rejection::{Detail, Reason, Rejection, refuse};
 
 /// Whether an entry is about log time itself: it is not held down by the ceiling, and its stamp counts for nothing.
-pub fn is_about_time(body: &Body) -> bool {
+///
+/// `level` is the registry's: a statement of a later one says nothing about time, on every binary.
+pub fn is_about_time(body: &Body, level: Level) -> bool {
     match body {
         Body::AdvanceTime { .. } => true,
         Body::Root { signed } => matches!(
-            Statement::from_bytes(&signed.bytes.0),
+            Statement::from_bytes_at(&signed.bytes.0, level),
             Ok(Statement::AdvanceTime { .. } | Statement::RepairTime { .. })
         ),
         _ => false,

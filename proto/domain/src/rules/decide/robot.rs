@@ -807,6 +807,7 @@ fn named<L: Ledger>(
 /// Refuses a leaf that is not the robot's: a correction says what is true instead of one of its own.
 fn its_leaf<L: Ledger>(ledger: &L, code: &Code, index: u64) -> Result<(), Stop<L::Fault>> {
     let record = ledger.leaf(index).or_fault()?;
+    // level: a leaf of our own.
     let leaf = record.and_then(|record| Leaf::from_bytes(&record.leaf.0).ok());
     if leaf.is_none_or(|leaf| leaf.key != Subject::robot(code).key()) {
         return no(Reason::LeafNotItsOwn, Detail::LeafOf { index, code: *code });
