@@ -273,7 +273,9 @@ async fn many(
     let client = settings.client()?;
     match pins {
         Some(_) => say("judged on this machine, under what is pinned"),
-        None => say("this is what the server says; pin bundles with --pin and --own to have it judged here"),
+        None => say(
+            "this is what the server says; pin bundles with --pin and --own to have it judged here",
+        ),
     }
     let rows = futures::stream::iter(rows).map(|row| row_judged(&client, row, purpose, pins));
     let rows: Vec<(Value, u8)> = rows.buffered(ASKED_AT_ONCE).collect().await;
@@ -305,7 +307,9 @@ async fn row_judged(
     let named = named.unwrap_or_default();
     let judge = async {
         let cells = row.cells.map_err(Failed::usage)?;
-        let text = cells.get("code").ok_or_else(|| Failed::usage("code: missing"))?;
+        let text = cells
+            .get("code")
+            .ok_or_else(|| Failed::usage("code: missing"))?;
         let code = parse::code(text).map_err(Failed::usage)?;
         let Some(pins) = pins else {
             let found = client.unverified().verify(&code, purpose.name()).await?;

@@ -624,7 +624,10 @@ fn row_of(records: &Records<'_>, robot: &Robot, me: &Prefix) -> Result<KnownRobo
 }
 
 /// The newest transfer of a robot that was asked for here and has no record: it was refused, or given up there.
-pub(crate) fn refused_of(records: &Records<'_>, code: &Code) -> Result<Option<Transfer>, StorageFault> {
+pub(crate) fn refused_of(
+    records: &Records<'_>,
+    code: &Code,
+) -> Result<Option<Transfer>, StorageFault> {
     let Some(loose) = records.loose_chain(code)? else {
         return Ok(None);
     };

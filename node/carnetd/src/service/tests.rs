@@ -21,6 +21,7 @@ use carnet_domain::rules::policy::{Query, Role};
 use carnet_domain::rules::rejection::Reason;
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, befriend, samples, transfer};
+use carnet_store::engine::KvEngine;
 use carnet_store::records::Records;
 use carnet_trust::evidence::{self, HeadOrder, LogHead};
 use carnet_trust::identity::Plane;

@@ -200,7 +200,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let unknown = Rejection::new(Reason::PeerUnknown, Detail::Prefix { prefix });
             return Ok(Err(unknown));
         };
-        let heard = match known.heard.and(&amount(&events, self.registry.level), self.now) {
+        let heard = match known
+            .heard
+            .and(&amount(&events, self.registry.level), self.now)
+        {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let detail = Detail::InAMinute { peer, what, max };

@@ -1286,7 +1286,12 @@ fn an_order_abroad_not_to_use_a_robot_is_told_to_its_issuer() {
     let own = b.register(7);
     let own_code = b.code(7);
     b.must("maker", own);
-    check(&mut b, "regulator", set(own_code, HoldKind::RegulatorStop), "done");
+    check(
+        &mut b,
+        "regulator",
+        set(own_code, HoldKind::RegulatorStop),
+        "done",
+    );
     mail(&mut b, &mut a, "");
     // Without an agreement in force it is an alarm: shown, and nothing more.
     assert_eq!(text(&a.state(&suspension(&a, &b, 1, TimeMs::MAX))), "done");
