@@ -4,6 +4,7 @@
 
 mod bench;
 mod border;
+mod bounded;
 mod cluster;
 mod context;
 mod demo;

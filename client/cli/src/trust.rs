@@ -19,12 +19,12 @@ use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file, to_file, verify_bundl
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::bounded::read_bounded;
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::offices::{office_signers, profile_of};
 use crate::parse::{self, When};
 use crate::submit::{self, Write, accepted, merge};
-use crate::verify::read_bounded;
 use crate::{Outcome, view};
 
 /// The root keys of a jurisdiction, from its PKI directory.

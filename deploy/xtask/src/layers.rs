@@ -106,7 +106,12 @@ pub const ROOMS: &[Room] = &[
     ),
     room(CLIENT, "client/sdk", &[DOMAIN, WIRE, TRUST], &[PKI, KIT]),
     room(PKI, "client/pki", &[CLIENT, DOMAIN, TRUST], &[]),
-    room(CLI, "client/cli", &[CLIENT, PKI, DOMAIN, WIRE, TRUST], &[]),
+    room(
+        CLI,
+        "client/cli",
+        &[CLIENT, PKI, DOMAIN, WIRE, TRUST],
+        &[KIT],
+    ),
     room(KIT, "jepsen-like-tests/kit", &[DOMAIN, TRUST], &[]),
     room(MODEL, "jepsen-like-tests/model", SERVER_AND_KIT, &[]),
     room(SIM, "jepsen-like-tests/sim", SERVER_AND_KIT, &[]),
