@@ -18,7 +18,8 @@ pub(crate) enum Root {
     /// Lists the roots in force, by the fingerprints of their keys, and how many of them sign.
     List,
     /// Replaces the roots, all or some: one was lost or stolen, or is old. A threshold of those before and of those after
-    /// signs; whoever pinned the old ones follows with the next bundle, which both sign.
+    /// signs; whoever pinned the old ones follows with the next bundle, which both sign (`bundle export --former-root`), or later
+    /// with the file of this statement (`peer add --root-change`). Keep it, and give it to every peer.
     #[command(subcommand, after_help = WAY)]
     Rotate(Rotate),
 }

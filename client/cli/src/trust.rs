@@ -6,12 +6,13 @@ use carnet_client::{keys, wall_time};
 use carnet_domain::bytes::code::{ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, verify};
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
-    Statement, root_signing_bytes,
+    Statement, root_signing_bytes, roots_after,
 };
 use carnet_domain::record::{AgreementRef, Severity};
 use carnet_domain::rules::command::{Command, Purpose};
@@ -334,6 +335,10 @@ pub(crate) enum Peer {
         /// The fingerprint as the other side said it.
         #[arg(long)]
         fingerprint: String,
+        /// A replacement of the other country's roots since the bundle that stands here (the file of its `root rotate`), where the
+        /// new bundle is not signed by the roots that stand here too. May be repeated, in the order of the replacements.
+        #[arg(long = "root-change", value_name = "FILE")]
+        root_changes: Vec<PathBuf>,
     },
     /// Shows a peer.
     Get {
@@ -377,6 +382,7 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
         Peer::Add {
             bundle,
             fingerprint,
+            root_changes,
         } => {
             let (signed, read) = read_bundle(&bundle)?;
             let plain: String = fingerprint
@@ -389,9 +395,17 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
             verify_bundle(&signed, &fingerprint).map_err(|error| {
                 Failed::usage(format!("{}: {}", bundle.display(), chain(&error)))
             })?;
+            let changes = match (root_changes.as_slice(), read.primary()) {
+                ([], _) | (_, None) => Vec::new(),
+                (files, Some(primary)) => {
+                    let pinned = settings.client()?.unverified().peer(primary).await?;
+                    changes_since(&pinned.value.bundle, files)?
+                }
+            };
             let statement = Statement::Recognise {
                 bundle: signed,
                 fingerprint,
+                changes,
             };
             let value = view::bundle(&read);
             let pinned = "Who pinned a country's roots believes the next bundle by their signature: after a replacement of its \
@@ -468,6 +482,21 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
             }
         }
     }
+}
+
+/// The replacements of roots in files that lead on from a bundle: those that it knows already are left out.
+fn changes_since(pinned: &TrustBundle, files: &[PathBuf]) -> Result<Vec<Signed>, Failed> {
+    let read = |file: &PathBuf| Ok(read_statement(file)?.0);
+    let mut changes = files.iter().map(read).collect::<Result<Vec<_>, Failed>>()?;
+    let (roots, threshold) = (&pinned.roots, pinned.threshold);
+    let leads = |changes: &[Signed]| roots_after(roots, threshold, changes, Level::KNOWN);
+    let known = (0..changes.len()).find(|known| leads(changes.split_at(*known).1).is_some());
+    let Some(known) = known else {
+        return Err(Failed::usage(
+            "--root-change: they do not lead on from the roots that stand here, one after the other",
+        ));
+    };
+    Ok(changes.split_off(known))
 }
 
 /// Signs a statement with our roots and puts it into the log.

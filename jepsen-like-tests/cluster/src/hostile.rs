@@ -235,6 +235,7 @@ impl HostilePeer {
             bytes: Blob(bytes),
         };
         let statement = Statement::Recognise {
+            changes: Vec::new(),
             fingerprint: bundle.fingerprint(),
             bundle: sign(&theirs, bundle.to_bytes()),
         };

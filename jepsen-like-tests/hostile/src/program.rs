@@ -746,6 +746,7 @@ impl World {
                 let bundle = extreme_that(&honest.to_bytes(), random, decodes).unwrap_or(honest);
                 let bytes = bundle.to_bytes();
                 Statement::Recognise {
+                    changes: Vec::new(),
                     fingerprint: sha256(&[&bytes]),
                     bundle: Signed {
                         signatures: self.liar.root_signatures(&bytes),

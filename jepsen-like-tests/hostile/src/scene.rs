@@ -229,6 +229,7 @@ pub fn recognised() -> (Country, Country) {
         let signatures = of.root_signatures(&bytes);
         let bytes = Blob(bytes);
         let answer = country.state(&Statement::Recognise {
+            changes: Vec::new(),
             bundle: Signed { bytes, signatures },
             fingerprint,
         });

@@ -789,6 +789,7 @@ pub fn befriend(a: &mut Country, b: &mut Country) {
         let bundle = both[other].bundle();
         let fingerprint = sha256(&[&bundle.bytes.0]);
         let answer = both[one].state(&Statement::Recognise {
+            changes: Vec::new(),
             bundle,
             fingerprint,
         });

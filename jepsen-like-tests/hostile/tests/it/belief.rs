@@ -429,6 +429,7 @@ pub(crate) fn recognise(by: &Country, bundle: &Bundle) -> Statement {
     let bytes = Blob(bytes);
     let bundle = Signed { bytes, signatures };
     Statement::Recognise {
+        changes: Vec::new(),
         bundle,
         fingerprint,
     }

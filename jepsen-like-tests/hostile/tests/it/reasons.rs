@@ -666,6 +666,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let bundle = b.bundle();
             let fingerprint = d("another");
             let statement = Statement::Recognise {
+                changes: Vec::new(),
                 bundle,
                 fingerprint,
             };
@@ -688,6 +689,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let signatures = b.root_signatures(&bytes);
             let bytes = Blob(bytes);
             a.state(&Statement::Recognise {
+                changes: Vec::new(),
                 bundle: Signed { bytes, signatures },
                 fingerprint,
             })

@@ -23,7 +23,7 @@ use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
     Agreement, Bundle, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement, Suspension,
-    signed_by_roots,
+    roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::{Holder, Signer};
@@ -305,7 +305,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             Statement::Recognise {
                 bundle,
                 fingerprint,
-            } => self.recognise(&statement, bundle, fingerprint)?,
+                changes,
+            } => self.recognise(&statement, bundle, fingerprint, changes)?,
             Statement::Agree { agreement } => self.agree(&statement, agreement)?,
             Statement::Suspend {
                 peer,
@@ -432,6 +433,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         statement: &Statement,
         signed: &Signed,
         fingerprint: &Digest,
+        changes: &[Signed],
     ) -> Result<Result<Event, Rejection>, L::Fault> {
         let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
         let bundle = match Bundle::from_bytes_at(&signed.bytes.0, self.registry.level) {
@@ -466,10 +468,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 },
             );
         }
+        // Replacements lead from roots that are pinned: a new peer has none, and our own roots are those of our state.
+        let known = self.ledger.peer(&primary)?;
+        if known.is_none() && !changes.is_empty() {
+            return no(Reason::Malformed, Detail::NOTHING);
+        }
         if primary == self.registry.prefix {
             return Ok(self.own_bundle(statement, signed, bundle));
         }
-        let known = self.ledger.peer(&primary)?;
         if known.is_none() && self.ledger.peers()?.len() >= PEERS_MAX {
             return no(
                 Reason::RecordFull,
@@ -479,14 +485,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 },
             );
         }
-        // A known peer's new bundle is signed by the roots that are pinned; a new peer's by its own, which two people
-        // compared.
-        let (roots, threshold) = known
-            .as_ref()
-            .map_or((&bundle.roots, bundle.threshold), |p| {
-                (&p.bundle.roots, p.bundle.threshold)
-            });
-        if !signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures) {
+        // A known peer's new bundle is signed by the roots that are pinned, or by those that its replacements lead to from them; a
+        // new peer's by its own, which two people compared.
+        let pinned = known.as_ref().map(|peer| &peer.bundle);
+        let pinned = pinned.unwrap_or(&bundle);
+        let level = self.registry.level;
+        let Some((roots, threshold)) = roots_after(&pinned.roots, pinned.threshold, changes, level)
+        else {
+            let peer = primary;
+            return no(Reason::StatementUnsigned, Detail::BundleOf { peer });
+        };
+        if !signed_by_roots(&roots, threshold, &signed.bytes.0, &signed.signatures) {
             return no(
                 Reason::StatementUnsigned,
                 Detail::BundleOf { peer: primary },

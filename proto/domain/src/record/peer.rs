@@ -6,14 +6,15 @@
 use crate::bytes::code::{Code, ModelId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, tag};
+use crate::bytes::level::Level;
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
     MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
-    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_SIGNATURES_MAX,
-    SETTLED_OF_PEER_MAX, Sequence,
+    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX,
+    ROOT_SIGNATURES_MAX, SETTLED_OF_PEER_MAX, Sequence,
 };
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
@@ -392,6 +393,33 @@ impl RootsChange {
     }
 }
 
+/// The roots that a chain of replacements leads to from some others: each follows those before it, of one cluster, and none is left
+/// out. `None` where it is no such chain.
+pub fn roots_after(
+    roots: &[PublicKey],
+    threshold: u8,
+    changes: &[Signed],
+    level: Level,
+) -> Option<(Vec<PublicKey>, u8)> {
+    let mut now = (roots.to_vec(), threshold);
+    let mut before: Option<RootsChange> = None;
+    for signed in changes {
+        let Ok(Statement::Roots { change }) = Statement::from_bytes_at(&signed.bytes.0, level)
+        else {
+            return None;
+        };
+        let is_next = before.as_ref().is_none_or(|before| {
+            change.cluster == before.cluster && Some(change.number) == before.number.checked_add(1)
+        });
+        if !is_next || !change.follows(&now.0, now.1, signed) {
+            return None;
+        }
+        now = (change.roots.clone(), change.threshold);
+        before = Some(change);
+    }
+    Some(now)
+}
+
 /// What a jurisdiction's own roots state in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -406,6 +434,9 @@ pub enum Statement {
         bundle: Signed,
         /// What the two people compared.
         fingerprint: Digest,
+        /// For a known peer whose roots were replaced since: each replacement as its log has it, from the roots that are pinned
+        /// here on, in order. Of whatever time: nobody signs for roots that are gone, and only the bundle must be valid now.
+        changes: Vec<Signed>,
     },
     /// An agreement, signed by both countries' roots.
     Agree {
@@ -460,7 +491,7 @@ pub enum Statement {
 }
 crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
-    2 => Recognise { bundle, fingerprint },
+    2 => Recognise { bundle, fingerprint, changes: List<ROOT_CHANGES_MAX> },
     3 => Agree { agreement },
     4 => Suspend { peer, agreement, number, until, reason },
     5 => AdvanceTime { change },

@@ -951,6 +951,7 @@ fn what_the_roots_stated_is_found_behind_any_number_of_statements() {
     let bundle = b.bundle();
     let fingerprint = sha256(&[&bundle.bytes.0]);
     let renewed = Statement::Recognise {
+        changes: Vec::new(),
         bundle: bundle.clone(),
         fingerprint,
     };

@@ -322,6 +322,7 @@ fn bundles_are_signed_newer_and_without_overlap() {
     let recognise = |bundle: &carnet_domain::record::peer::Bundle, by: &Country| {
         let bytes = bundle.to_bytes();
         Statement::Recognise {
+            changes: Vec::new(),
             fingerprint: bundle.fingerprint(),
             bundle: Signed {
                 signatures: by.root_signatures(&bytes),
@@ -336,6 +337,7 @@ fn bundles_are_signed_newer_and_without_overlap() {
         unreachable!()
     };
     let wrong = Statement::Recognise {
+        changes: Vec::new(),
         bundle,
         fingerprint: Digest::ZERO,
     };

@@ -404,6 +404,7 @@ fn bundle(of: &Country, change: impl Fn(&mut Bundle)) -> Statement {
         bytes: Blob(bytes),
     };
     Statement::Recognise {
+        changes: Vec::new(),
         bundle,
         fingerprint,
     }

@@ -2,12 +2,14 @@
 
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::ROOT_CHANGES_MAX;
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{
-    RootSignature, RootsChange, Signed, Statement, root_signing_bytes,
+    Bundle, RootSignature, RootsChange, Signed, Statement, root_signing_bytes,
 };
-use carnet_kit::{Country, text};
+use carnet_kit::{Country, befriend, text};
 
 fn keys(x: &Country, names: &[&str]) -> Vec<SecretKey> {
     names.iter().map(|name| x.key(name)).collect()
@@ -158,8 +160,143 @@ fn a_prefix_of_letters_is_a_countrys() {
         .expect("a bundle")
         .fingerprint();
     let said = text(&x.state(&Statement::Recognise {
+        changes: Vec::new(),
         bundle,
         fingerprint,
     }));
     assert_eq!(said, "Malformed: QQ is no country");
+}
+
+/// A bundle of a country, changed and signed by some of its keys.
+fn bundle_by(of: &Country, sequence: u64, roots: &[&str], by: &[&str], valid_to: TimeMs) -> Signed {
+    let bundle = Bundle {
+        roots: keys(of, roots).iter().map(SecretKey::public).collect(),
+        valid_to,
+        ..of.bundle_of(sequence)
+    };
+    let bytes = bundle.to_bytes();
+    let message = root_signing_bytes(&bytes);
+    let sign = |key: &SecretKey| RootSignature {
+        root: key.public(),
+        signature: key.sign(&message),
+    };
+    Signed {
+        signatures: keys(of, by).iter().map(sign).collect(),
+        bytes: Blob(bytes),
+    }
+}
+
+/// Two replacements, the bundle after the first has run out, and nobody can sign for the roots that stand here: the replacements
+/// themselves, as the other country's log has them, lead to those who signed the bundle that is valid now. Nothing less does.
+#[test]
+fn two_replacements_that_a_peer_slept_through_are_followed() {
+    let (mut x, mut y) = (Country::with_market("86"), Country::with_market("49"));
+    befriend(&mut x, &mut y);
+    const LAST: [&str; 3] = ["root-4", "root-5", "root-6"];
+    let first = change(&x, 1, &NEW);
+    let second = change(&x, 2, &LAST);
+    let statement = |change: &RootsChange| Statement::Roots {
+        change: change.clone(),
+    };
+    let steps = [
+        signed(
+            &x,
+            &statement(&first),
+            &["root-0", "root-1", "root-2", "root-3"],
+        ),
+        signed(
+            &x,
+            &statement(&second),
+            &["root-1", "root-3", "root-4", "root-6"],
+        ),
+    ];
+    for step in &steps {
+        let body = Body::Root {
+            signed: step.clone(),
+        };
+        assert_eq!(text(&x.apply(body).items[0]), "done");
+    }
+    let Ok(peer) = y.ledger.peer(&x.prefix);
+    let pinned = peer.expect("a peer").bundle;
+    y.advance(DurationMs::from_days(400));
+    let now = y.registry().log_time;
+    // saturates: a time of the kit
+    let later = now.saturating_add(DurationMs::from_days(90));
+    // The bundle between the two, which both sets signed, ran out unread.
+    let between = bundle_by(&x, 2, &NEW, &["root-1", "root-2"], TimeMs(now.0 - 1));
+    let newest = bundle_by(&x, 3, &LAST, &["root-4", "root-5"], later);
+    let mut recognise = |bundle: &Signed, changes: &[Signed]| {
+        let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
+        text(&y.state(&Statement::Recognise {
+            bundle: bundle.clone(),
+            fingerprint: read.fingerprint(),
+            changes: changes.to_vec(),
+        }))
+    };
+    let unsigned = "StatementUnsigned: bundle of 86";
+    assert!(recognise(&between, &steps[..1]).starts_with("StatementStale"));
+    assert_eq!(recognise(&newest, &[]), unsigned);
+    assert_eq!(recognise(&newest, &steps[..1]), unsigned);
+    assert_eq!(recognise(&newest, &steps[1..]), unsigned);
+    let [one, two] = steps.clone();
+    assert_eq!(recognise(&newest, &[two.clone(), one.clone()]), unsigned);
+    assert_eq!(
+        recognise(&newest, &[one.clone(), one.clone(), two.clone()]),
+        unsigned
+    );
+    // A replacement that only those before, or only those after, have signed.
+    for half in [["root-0", "root-1"], ["root-2", "root-3"]] {
+        let half = signed(&x, &statement(&first), &half);
+        assert_eq!(recognise(&newest, &[half, two.clone()]), unsigned);
+    }
+    // One of another cluster in between, and one that left out a number.
+    for other in [
+        RootsChange {
+            cluster: [9; 16],
+            ..second.clone()
+        },
+        RootsChange {
+            number: 3,
+            ..second.clone()
+        },
+    ] {
+        let other = signed(
+            &x,
+            &statement(&other),
+            &["root-1", "root-3", "root-4", "root-6"],
+        );
+        assert_eq!(recognise(&newest, &[one.clone(), other]), unsigned);
+    }
+    // A statement of another kind is none.
+    let other = x.sign_statement(&Statement::Recognise {
+        bundle: newest.clone(),
+        fingerprint: carnet_domain::bytes::digest::Digest::ZERO,
+        changes: Vec::new(),
+    });
+    assert_eq!(recognise(&newest, &[other]), unsigned);
+    assert_eq!(recognise(&newest, &steps), "done");
+    let Ok(peer) = y.ledger.peer(&x.prefix);
+    let peer = peer.expect("a peer");
+    assert_ne!(peer.bundle.roots, pinned.roots);
+    assert_eq!(peer.bundle.roots, second.roots);
+}
+
+/// Whoever recognises a country for the first time has compared its newest bundle, and nothing leads there.
+#[test]
+fn replacements_of_roots_lead_on_from_some_that_are_known() {
+    let (mut x, mut y) = (Country::with_market("86"), Country::with_market("49"));
+    let step = Statement::Roots {
+        change: change(&x, 1, &NEW),
+    };
+    let step = signed(&x, &step, &["root-0", "root-1", "root-2"]);
+    let bundle = x.bundle();
+    let fingerprint = Bundle::from_bytes(&bundle.bytes.0)
+        .expect("a bundle")
+        .fingerprint();
+    let said = text(&y.state(&Statement::Recognise {
+        bundle,
+        fingerprint,
+        changes: vec![step],
+    }));
+    assert_eq!(said, "Malformed");
 }
