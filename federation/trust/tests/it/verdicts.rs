@@ -696,8 +696,9 @@ fn no_way_down_the_lattice_goes_up() {
     let now = soon(&[&a, &b]);
     let values = lattice(Purpose::Operation, &input, now, LESS);
     let valid = values.values().filter(|v| v.value == Value::Valid).count();
+    // Of this robot nothing speaks through models or makers: to take those away takes nothing.
     assert!(
-        values[&0].value == Value::Valid && valid < 1 << 4,
+        values[&0].value == Value::Valid && valid < 1 << 5,
         "{valid} are VALID"
     );
 }
