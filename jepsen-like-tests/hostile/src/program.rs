@@ -416,10 +416,12 @@ impl World {
             }
         };
         if by_liar {
-            self.liar.command("customs", command);
+            let who = self.liar.whoever("customs", &command);
+            self.liar.command(who, command);
             self.deliver();
         } else {
-            self.target.command("customs", command);
+            let who = self.target.whoever("customs", &command);
+            self.target.command(who, command);
             self.target.deliver(&mut self.liar);
         }
         let tour = &mut self.tours[which];
@@ -717,7 +719,8 @@ impl World {
         let offer = self
             .liar
             .declare(serial, transfer(self.next_transfer), &self.target.prefix);
-        self.liar.command("customs", offer);
+        let who = self.liar.whoever("customs", &offer);
+        self.liar.command(who, offer);
         let honest = self.mail();
         let decodes = |bytes: &[u8]| MailBatch::from_bytes(bytes).ok();
         let mut batch = extreme_that(&honest.to_bytes(), &mut self.random, decodes)

@@ -36,10 +36,11 @@ use carnet_domain::record::peer::{
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{
-    AgreementRef, BodyName, Enrolment, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts,
-    PartName, PartType, Severity, Word,
+    AgreementRef, BodyName, Desk, Enrolment, Firmware, Form, Holder, IdentifierScheme, Maker,
+    ModelFacts, PartName, PartType, Party, Pending, Severity, Word,
 };
-use carnet_domain::rules::command::{Command, Papers, Purpose, Registration, TransferId};
+use carnet_domain::rules::command::{Action, Command, Papers, Purpose, Registration, TransferId};
+use carnet_domain::rules::parties::stands_for;
 use carnet_domain::rules::policy::Role;
 
 /// How far the clock moves with each entry.
@@ -436,6 +437,27 @@ impl Country {
         }
     }
 
+    /// Who of the kit gives a robot away: its owner, who holds it while it has none, or the desk of that.
+    pub fn giver(&self, code: &Code) -> &'static str {
+        let Ok(robot) = self.ledger.robot(code);
+        let whose = robot.and_then(|robot| robot.owner.or(robot.holder));
+        let id = match whose {
+            Some(
+                Party::Enterprise { id }
+                | Party::Person {
+                    desk: Desk::Enterprise { id },
+                    ..
+                },
+            ) => id,
+            _ => return "customs",
+        };
+        let may = [Role::Manufacturer, Role::Owner, Role::Dealer];
+        let mut of_it = ENTERPRISES
+            .iter()
+            .filter(|(_, code, role)| id == self.enterprise(code) && may.contains(role));
+        of_it.next().map_or("customs", |(name, _, _)| *name)
+    }
+
     /// The registry's state.
     ///
     /// # Panics
@@ -683,6 +705,7 @@ impl Country {
     /// When it is refused.
     pub fn must(&mut self, name: &str, command: Command) {
         let said = command.name();
+        let name = self.whoever(name, &command);
         let answer = self.command(name, command);
         assert!(
             matches!(answer, ItemAnswer::Done { .. }),
@@ -690,6 +713,57 @@ impl Country {
             self.prefix,
             text(&answer)
         );
+    }
+
+    /// Who does what a story takes for granted: customs export nobody's robot for good, so that its owner's side says so, or another
+    /// of customs first; and the one registrar who made every enterprise here confirms no end that one of them declared.
+    pub fn whoever<'n>(&mut self, name: &'n str, command: &Command) -> &'n str {
+        match command {
+            Command::DeclareExport {
+                code,
+                purpose: Purpose::PermanentExport,
+                ..
+            } if name == "customs" => {
+                let giver = self.giver(code);
+                let Ok(robot) = self.ledger.robot(code);
+                let whose = robot.and_then(|robot| robot.owner.or(robot.holder));
+                let own = self.office(name);
+                let is_desk =
+                    whose.is_none_or(|whose| stands_for(self.prefix, &own, &whose).is_some());
+                if giver == name && !is_desk {
+                    self.enrol_once("customs-again", name, Role::Customs);
+                    self.command("customs-again", command.clone());
+                }
+                giver
+            }
+            Command::Act {
+                code,
+                action: Action::ConfirmEndOfLife { .. },
+                ..
+            } if name == "registrar" => {
+                let Ok(robot) = self.ledger.robot(code);
+                let made_here = robot.is_some_and(|robot| {
+                    let by = match robot.pending {
+                        Pending::EndOfLife { by, .. } => Some(by),
+                        _ => robot.declared.into_iter().next().map(|one| one.by),
+                    };
+                    by.is_some_and(|by| matches!(by.holder, Holder::Enterprise { .. }))
+                });
+                if !made_here {
+                    return name;
+                }
+                self.enrol_once("registrar-again", name, Role::Registrar);
+                "registrar-again"
+            }
+            _ => name,
+        }
+    }
+
+    fn enrol_once(&mut self, name: &str, office: &str, role: Role) {
+        let known = self.ledger.signers().any(|known| known.person == name);
+        if !known {
+            self.enrol_office(name, office, role);
+        }
     }
 
     /// A statement of the roots, signed and applied.

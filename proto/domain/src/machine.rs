@@ -475,9 +475,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 if events.iter().any(|event| event.what == item.0) {
                     self.told.push(authorised.item);
                 }
-                let first_word = events
-                    .last()
-                    .is_some_and(|event| event.is_first_of(command));
+                let first_word = events.last().is_some_and(Event::is_first_word);
                 let mut answer = self.record_all(events, authorised)?;
                 if let ItemAnswer::Done { waits, .. } = &mut answer {
                     *waits = first_word;
@@ -772,6 +770,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         let engaged = true;
                         self.ledger.put_enterprise(Enterprise {
                             engaged,
+                            ..enterprise
+                        })?;
+                    }
+                }
+                Effect::Vouched(id) => {
+                    if let Some(enterprise) = self.ledger.enterprise(id)? {
+                        let vouched_by = None;
+                        self.ledger.put_enterprise(Enterprise {
+                            vouched_by,
                             ..enterprise
                         })?;
                     }

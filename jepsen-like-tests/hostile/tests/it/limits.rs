@@ -38,7 +38,8 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
+    include_str!("../../../../proto/domain/tests/it/alone.rs"),
     include_str!("../../../../proto/domain/tests/it/roots.rs"),
     include_str!("../../../../proto/domain/tests/it/accreditation.rs"),
     include_str!("../../../../proto/domain/tests/it/due.rs"),

@@ -253,7 +253,7 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         }
     }
     former_parts.retain(|part| !fitted(*part));
-    Robot {
+    let mut admitted = Robot {
         identity: here.identity,
         identity_parts,
         former_parts,
@@ -280,13 +280,14 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         // A release is of the owner who gave it, and of where the record stood: it does not outlive a journey.
         pending: match here.pending {
             Pending::EndOfLife { .. } => here.pending,
-            Pending::Nothing {}
-            | Pending::Released { .. }
-            | Pending::Asked { .. }
-            | Pending::Proposed { .. } => Pending::Nothing {},
+            Pending::Nothing {} | Pending::Released { .. } | Pending::Asked { .. } => {
+                Pending::Nothing {}
+            }
         },
+        desk_set_by: here.desk_set_by.filter(|_| resident),
+        // Said of where it stood then.
+        first_words: Vec::new(),
         // It lapses by itself, and whoever owns the robot by now answers it.
-        desk_set_by: here.desk_set_by,
         declared: here.declared,
         // A report of another country's inspector is not one of ours.
         inspection: None,
@@ -294,7 +295,15 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         custody_secret: here.custody_secret,
         head: here.head,
         stay,
+    };
+    // What was known of an owner here before is not this one's.
+    if for_good
+        && !resident
+        && let Some(owner) = admitted.owner.clone()
+    {
+        admitted.give_to(owner);
     }
+    admitted
 }
 
 /// The record that an Offer begins: what was reported of the robot here, by us or by its issuer, goes on standing.
@@ -310,6 +319,7 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
             },
             head: before.head,
             desk_set_by: before.desk_set_by,
+            first_words: before.first_words,
             declared: before.declared,
             stay: Stay::Asked {},
             owed: Vec::new(),

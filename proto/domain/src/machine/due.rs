@@ -144,7 +144,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let stands = match &robot.pending {
             Pending::Released { release } | Pending::Asked { release, .. } => release.until == at,
             // A first word that ran out ties up nothing: whoever gives one next reads when it did.
-            Pending::Nothing {} | Pending::EndOfLife { .. } | Pending::Proposed { .. } => false,
+            Pending::Nothing {} | Pending::EndOfLife { .. } => false,
         };
         if !stands || robot.state.is_final() || !robot.custody.in_custody() {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! An accredited enterprise.
 
-use super::Maker;
+use super::{Actor, Maker};
 use crate::bytes::code::EnterpriseId;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::{DurationMs, TimeMs};
@@ -76,6 +76,9 @@ pub struct Enterprise {
     /// Whether it had a key, or was made owner or holder of a robot: from then on its keys take its own word, or two registrars.
     /// Kept here alone, and in no leaf.
     pub engaged: bool,
+    /// The registrar on whose word alone its accreditation, a role of it, and its keys stand: until a second one enrols a key of it or
+    /// states its accreditation, the two are one party in what is another's. Kept here alone, and in no leaf.
+    pub vouched_by: Option<Actor>,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,
     /// Recalls that it opened; kept here alone, and in no leaf.
@@ -97,6 +100,7 @@ crate::canonical_struct!(Enterprise @ 1 {
     status,
     successor,
     engaged,
+    vouched_by,
     declared,
     recalled,
     named_by,

@@ -26,7 +26,6 @@ use crate::record::{
     ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
     Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
-use crate::rules::command::Command;
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
@@ -93,6 +92,8 @@ pub enum Effect {
     Recalled(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
+    /// A second registrar stands for an enterprise.
+    Vouched(EnterpriseId),
     /// A deadline begins to run.
     Due(Due),
     /// A transfer moved.
@@ -137,18 +138,14 @@ pub struct Event {
     pub corrects: Option<u64>,
     /// Effects beside the record.
     pub effects: Vec<Effect>,
+    /// Whether it is the first of two words in somebody's place, and nothing is done yet.
+    pub waits: bool,
 }
 
 impl Event {
     /// Whether it keeps a command as the first of two words, and does not do it yet.
-    pub fn is_first_of(&self, command: &Command) -> bool {
-        match (&self.after, command) {
-            (After::Proposal(_), _) => true,
-            (After::Robot(robot), Command::Act { action, .. }) => {
-                robot.pending.is_first_word_of(action)
-            }
-            _ => false,
-        }
+    pub fn is_first_word(&self) -> bool {
+        self.waits || matches!(self.after, After::Proposal(_))
     }
 
     /// An event with nothing beside its record.
@@ -162,6 +159,7 @@ impl Event {
             evidence: Vec::new(),
             corrects: None,
             effects: Vec::new(),
+            waits: false,
         }
     }
 
@@ -421,6 +419,7 @@ pub fn slots(event: &Event) -> Slots {
                     slot::MODEL,
                     &Enterprise {
                         engaged: false,
+                        vouched_by: None,
                         declared: Daily::default(),
                         recalled: Daily::default(),
                         named_by: None,
@@ -579,6 +578,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         remedied: standing.remedied,
         pending: Pending::Nothing {},
         desk_set_by: None,
+        first_words: Vec::new(),
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),

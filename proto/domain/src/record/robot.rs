@@ -8,15 +8,15 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
 use crate::limits::{
-    AI_MODELS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX, FORMER_PARTS_MAX,
-    HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX, RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX,
-    Sequence,
+    AI_MODELS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX, FIRST_WORDS_MAX,
+    FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX,
+    RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
 use crate::record::crossing::Purpose;
 use crate::record::model::Firmware;
-use crate::rules::command::Action;
 use crate::rules::lifecycle::{EndOfLife, HoldKind, State};
+use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
 
 /// A hold that stands.
@@ -108,15 +108,6 @@ pub enum Pending {
         /// On what terms.
         release: Release,
     },
-    /// An office acts in somebody's place, which takes two persons: the first has given its word.
-    Proposed {
-        /// Digest of the action: the second person gives the same one.
-        act: Digest,
-        /// Who gave the first word.
-        by: Actor,
-        /// It expires then.
-        until: TimeMs,
-    },
     /// Ownership was asked for.
     Asked {
         /// On what terms it was released.
@@ -132,15 +123,20 @@ crate::canonical_variants!(Pending {
     1 => EndOfLife { outcome, by, certificate },
     3 => Released { release },
     4 => Asked { release, owner, by },
-    5 => Proposed { act, by, until },
 });
 
-impl Pending {
-    /// Whether it is the first of two words for an action.
-    pub fn is_first_word_of(&self, action: &Action) -> bool {
-        matches!(self, Self::Proposed { act, .. } if *act == sha256(&[&action.to_bytes()]))
-    }
+/// The first of two words of offices that act in somebody's place. It stands beside [`Pending`], ties up nothing, and is one a
+/// person: nobody ends by it what another proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstWord {
+    /// Digest of what is to be done: the second person says the same.
+    pub act: Digest,
+    /// Who gave it.
+    pub by: Actor,
+    /// It expires then.
+    pub until: TimeMs,
 }
+crate::canonical_struct!(FirstWord { act, by, until });
 
 /// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],
 /// ties up nothing, and is not the last of its kind: each of a few recyclers may have declared one.
@@ -274,6 +270,8 @@ pub struct Robot {
     pub desk_set_by: Option<Actor>,
     /// Ends of life that strangers declared, the oldest first.
     pub declared: Vec<Declared>,
+    /// First words of offices, the oldest first.
+    pub first_words: Vec<FirstWord>,
     /// Report of the newest inspection since it was retired, while that is one it passed.
     pub inspection: Option<Digest>,
     /// Custody here.
@@ -309,6 +307,7 @@ crate::canonical_struct!(Robot @ 1 {
     pending,
     desk_set_by,
     declared: List<DECLARATIONS_MAX>,
+    first_words: List<FIRST_WORDS_MAX>,
     inspection,
     custody,
     custody_secret,
@@ -334,6 +333,20 @@ pub enum Against {
 crate::canonical_enum!(Against { 1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown });
 
 impl Robot {
+    /// Gives it to an owner, who holds it too, and with it goes whatever is known of the side of the one before: the desk that was
+    /// chosen for that one, what two were about to do in its place, its holds, what it released.
+    pub fn give_to(&mut self, owner: Party) {
+        let is_owners =
+            |hold: &Hold| hold.kind == HoldKind::OwnerHold && hold.setter.role == Role::Owner;
+        self.holds.retain(|hold| !is_owners(hold));
+        self.desk_set_by = None;
+        self.first_words = Vec::new();
+        if !matches!(self.pending, Pending::EndOfLife { .. }) {
+            self.pending = Pending::Nothing {};
+        }
+        self.holder = Some(owner.clone());
+        self.owner = Some(owner);
+    }
     /// How its record speaks against it, the gravest first. One that is not in service yet is not among these: no older word says
     /// more of it.
     pub fn against(&self) -> Option<Against> {

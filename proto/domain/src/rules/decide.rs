@@ -16,6 +16,7 @@ use crate::limits::{MODELS_OF_ENTERPRISE_MAX, SUCCESSIONS_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
+use crate::record::offices::Profile;
 use crate::record::registry::Registry;
 use crate::record::{
     Actor, ApprovalStatus, Daily, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model,
@@ -101,17 +102,50 @@ impl Context<'_> {
         self.registry.prefix
     }
 
+    /// Whether the registry takes its offices in earnest: it is no sandbox, in which one person may be all there is.
+    pub(crate) fn is_in_earnest(&self) -> bool {
+        self.registry.offices.profile == Profile::Production
+    }
+
     /// Who signed, as one side of a step that needs two.
     pub fn side(&self) -> Actor {
         self.signer.side()
     }
 
     /// Refuses the second step to who took the first.
-    pub(crate) fn second_to<F>(&self, first: &Actor) -> Result<(), Stop<F>> {
-        if are_two(first, &self.side()) {
+    pub(crate) fn second_to<L: Ledger>(
+        &self,
+        ledger: &L,
+        first: &Actor,
+    ) -> Result<(), Stop<L::Fault>> {
+        if self.are_two(ledger, first, &self.side())? {
             return Ok(());
         }
         no(Reason::SecondPartyRequired, Detail::SameParty {})
+    }
+
+    /// Whether two who act are two parties, and neither is a person of an office with an enterprise that stands on the word of that
+    /// person alone: whoever makes the second party is not one of two.
+    pub(crate) fn are_two<L: Ledger>(
+        &self,
+        ledger: &L,
+        one: &Actor,
+        other: &Actor,
+    ) -> Result<bool, Stop<L::Fault>> {
+        if !are_two(one, other) {
+            return Ok(false);
+        }
+        let (office, id) = match (&one.holder, &other.holder) {
+            (Holder::Office { .. }, Holder::Enterprise { id }) => (one, id),
+            (Holder::Enterprise { id }, Holder::Office { .. }) => (other, id),
+            _ => return Ok(true),
+        };
+        if !self.is_in_earnest() {
+            return Ok(true);
+        }
+        let enterprise = ledger.enterprise(id).or_fault()?;
+        let vouched_by = enterprise.and_then(|enterprise| enterprise.vouched_by);
+        Ok(vouched_by.is_none_or(|by| by.person != office.person))
     }
 
     /// Who signed, as the setter of a hold.
@@ -634,6 +668,7 @@ fn accredit<L: Ledger>(
         status: EnterpriseStatus::Active,
         successor: None,
         engaged: false,
+        vouched_by: Some(cx.side()),
         declared: Daily::default(),
         recalled: Daily::default(),
         named_by: None,
@@ -682,7 +717,15 @@ fn amend_enterprise<L: Ledger>(
     cx.allow(Deed::AmendEnterprise, None)?;
     let enterprise = not_struck_off(ledger, id)?;
     amended.of_enterprises::<L::Fault>()?;
+    let is_new = |role: &Role| !enterprise.roles.contains(role);
+    let first = enterprise.vouched_by.clone();
+    let vouched_by = match amended.roles.iter().any(is_new) {
+        // A role is one person's word until another says it too.
+        true => Some(cx.side()),
+        false => first.filter(|by| by.person == cx.signer.person),
+    };
     let after = Enterprise {
+        vouched_by,
         name: amended.name.to_owned(),
         roles: amended.roles.to_vec(),
         valid_from: amended.from,
@@ -981,18 +1024,18 @@ fn clear_claim<L: Ledger>(
     Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
 }
 
-/// The enterprises of ours that a change made owner or holder of a robot, and that were party to nothing before.
+/// The enterprises of ours whose word a change made count at a robot, as party to it or as desk of a person who is, and that were party
+/// to nothing before.
 pub(crate) fn engaged<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     before: Option<&Robot>,
     after: &Robot,
 ) -> Result<Vec<Effect>, Stop<L::Fault>> {
-    let of = |robot: &Robot| [robot.owner.clone(), robot.holder.clone()];
-    let known = before.map(of).unwrap_or_default();
+    let known = before.map(acting).unwrap_or_default();
     let mut found = Vec::new();
-    for party in of(after).into_iter().filter(|party| !known.contains(party)) {
-        if let Some(Party::Enterprise { id }) = party
+    for id in acting(after) {
+        if !known.contains(&id)
             && id.prefix() == cx.me()
             && let Some(enterprise) = ledger.enterprise(&id).or_fault()?
             && !enterprise.engaged
@@ -1001,6 +1044,32 @@ pub(crate) fn engaged<L: Ledger>(
         }
     }
     Ok(found)
+}
+
+/// The enterprises that act for the parties of a robot, each once.
+fn acting(robot: &Robot) -> Vec<EnterpriseId> {
+    let mut found = Vec::new();
+    for party in [
+        &robot.owner,
+        &robot.holder,
+        &robot.importer,
+        &robot.operator,
+    ] {
+        let id = match party {
+            Some(
+                Party::Enterprise { id }
+                | Party::Person {
+                    desk: Desk::Enterprise { id },
+                    ..
+                },
+            ) => *id,
+            _ => continue,
+        };
+        if !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    found
 }
 
 /// Whether an item of a peer waits. What it says is the peer's word: `custody::parking` makes the events of it.

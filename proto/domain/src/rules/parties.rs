@@ -98,7 +98,7 @@ fn gathered(
 
 fn is_pending(holder: &Holder, pending: &Pending) -> bool {
     match pending {
-        Pending::Nothing {} | Pending::Proposed { .. } => false,
+        Pending::Nothing {} => false,
         Pending::EndOfLife { by, .. } | Pending::Asked { by, .. } => by.holder == *holder,
         Pending::Released { release } => release.by.holder == *holder,
     }
@@ -149,6 +149,7 @@ pub fn shown_to(
         pending: Pending::Nothing {},
         declared: declared.collect(),
         desk_set_by: None,
+        first_words: Vec::new(),
         holds: robot.holds.iter().map(Hold::without_reason).collect(),
         ..without_secret
     }

@@ -213,6 +213,10 @@ fn one_enterprise_takes_no_border() {
     for serial in 2..=4 {
         a.must("maker", a.register(serial));
     }
+    for serial in 3..=4 {
+        let stock = crate::rules::act(&a, serial, samples::stock_at_dealer(&a));
+        a.must("maker", stock);
+    }
     a.must("maker", a.declare(1, transfer(1), &b.prefix));
     let maker = a.enterprise("0001");
     let own = |a: &Country| {
@@ -240,7 +244,7 @@ fn one_enterprise_takes_no_border() {
     // Whoever has none finds the last place.
     fill(&mut a, half, OFFERS_OF_PEER_MAX - 1);
     let third = a.declare(3, transfer(3), &b.prefix);
-    check(&mut a, "customs", third, "done");
+    check(&mut a, "dealer", third, "done");
     let said = format!("RecordFull: {OFFERS_OF_PEER_MAX} offers");
     let fourth = a.declare(4, transfer(4), &b.prefix);
     check(&mut a, "customs", fourth, &said);

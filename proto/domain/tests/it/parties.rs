@@ -406,7 +406,11 @@ fn one_desk_on_both_sides_needs_a_registrar() {
         approval.clone(),
         "SecondPartyRequired: the first step was taken by the same party",
     );
-    check(&mut x, "registrar", approval, "done");
+    // Nor is the registrar another party who made that enterprise alone.
+    let same = "SecondPartyRequired: the first step was taken by the same party";
+    check(&mut x, "registrar", approval.clone(), same);
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    check(&mut x, "registrar-2", approval, "done");
     assert!(matches!(robot(&x).owner, Some(Party::Person { .. })));
 }
 

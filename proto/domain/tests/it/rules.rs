@@ -23,6 +23,10 @@ use proptest::prelude::*;
 /// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning.
 pub(crate) fn check(country: &mut Country, who: &str, command: Command, expected: &str) {
     let said = command.name();
+    let who = match expected {
+        "done" => country.whoever(who, &command),
+        _ => who,
+    };
     let answer = text(&country.command(who, command));
     let holds = match expected.strip_suffix('…') {
         Some(beginning) => answer.starts_with(beginning),

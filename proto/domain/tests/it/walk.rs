@@ -204,7 +204,8 @@ impl Federation {
         }) else {
             return;
         };
-        me.command("customs", command);
+        let who = me.whoever("customs", &command);
+        me.command(who, command);
     }
 
     /// Mail from one to the other: all of it, part of it, again from the beginning, or out of order.

@@ -2,10 +2,11 @@
 //! here.
 
 use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
-use super::ownership::no_request;
+use super::ownership::{no_request, second_word};
 use super::{Context, Decided, OrFault, Stop, engaged, is_one_of, known, no};
 use crate::bytes::code::{Code, Prefix};
-use crate::bytes::digest::Digest;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
@@ -362,6 +363,17 @@ pub(super) fn declare_export<L: Ledger>(
             Detail::OfferLatest { until, latest },
         );
     }
+    let mut robot = robot;
+    let offers = match purpose {
+        Purpose::PermanentExport => goes_for_good(ledger, cx, &mut robot, *to)?,
+        _ => true,
+    };
+    if !offers {
+        let after = After::Robot(Box::new(robot));
+        let mut first = Event::new(Kind::LifeCycle, command, after);
+        first.waits = true;
+        return Ok(vec![first]);
+    }
     let record = Transfer {
         id: *transfer,
         code: *code,
@@ -398,6 +410,31 @@ pub(super) fn declare_export<L: Ledger>(
         record,
         cx.now,
     )])
+}
+
+/// Whether a robot goes abroad for good. An office of the border gives nobody's away: its owner does, or who holds it for sale. Where
+/// that side may act no more, or stands at a desk that a registrar chose, two persons of the border do: the first word is a leaf and no
+/// offer. In a sandbox one person may be all there is.
+fn goes_for_good<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &mut Robot,
+    to: Prefix,
+) -> Result<bool, Stop<L::Fault>> {
+    let whose = robot.owner.as_ref().or(robot.holder.as_ref());
+    let is_of_owner = whose.is_some_and(|whose| cx.is_side_of(whose));
+    let is_office = matches!(cx.signer.holder, Holder::Office { .. });
+    if is_of_owner || !is_office || !cx.is_in_earnest() {
+        return Ok(true);
+    }
+    match (whose, &robot.desk_set_by) {
+        // Nor who chose the desk.
+        (_, Some(set_by)) => cx.second_to(ledger, set_by)?,
+        (Some(whose), None) => cx.in_place_of(ledger, Deed::DeclareExport, robot, whose)?,
+        (None, None) => {}
+    }
+    let act = sha256(&[&(robot.identity.code, to).to_bytes()]);
+    second_word(ledger, cx, robot, act)
 }
 
 /// Custody that a step of ours rests on, and the transfer it belongs to.

@@ -6,19 +6,18 @@
 //! owner takes a release back; what nobody answered expires. Each is an end of its own. A commitment is over the robot and
 //! the record's sequence, so a secret is good once, for one robot.
 
-use super::{Context, Stop, no};
+use super::{Context, OrFault, Stop, no};
 use crate::bytes::code::Code;
-use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::Canonical;
+use crate::bytes::digest::Digest;
 use crate::bytes::time::{DurationMs, TimeMs};
+use crate::limits::FIRST_WORDS_MAX;
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Asking, Desk, Hold, Holder, OwnershipEnd, Party, PartyName, Pending, Release, ReleaseSecret,
-    Robot, release_commitment,
+    Asking, Desk, FirstWord, Holder, OwnershipEnd, Party, PartyName, Pending, Release,
+    ReleaseSecret, Robot, release_commitment,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS};
-use crate::rules::command::Action;
-use crate::rules::lifecycle::{ActionKind, HoldKind, State};
+use crate::rules::lifecycle::{ActionKind, State};
 use crate::rules::parties::{are_two, stands_for};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Reason};
@@ -48,33 +47,48 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
 /// How long the first of two words in somebody's place waits for the second.
 const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 
-/// Whether an office's act in somebody's place has its second word: the same action by another person, while the first is still
-/// a registrar. The first word is kept, and changes nothing.
-pub(super) fn second_word<F>(
+/// Whether an office's act in somebody's place has its second word: the same act by another person, while the first may still do
+/// what it said. The first word is kept, and changes nothing.
+pub(super) fn second_word<L: Ledger>(
+    ledger: &L,
     cx: &Context<'_>,
     after: &mut Robot,
-    action: &Action,
-) -> Result<bool, Stop<F>> {
+    act: Digest,
+) -> Result<bool, Stop<L::Fault>> {
     no_request(after, cx.now)?;
-    let act = sha256(&[&action.to_bytes()]);
-    if let Pending::Proposed {
-        act: first,
-        by,
-        until,
-    } = &after.pending
-        && *first == act
-        && cx.now <= *until
-        && cx.registry.offices.has(Role::Registrar, &by.key)
-    {
-        cx.second_to(by)?;
-        after.pending = Pending::Nothing {};
+    let side = cx.side();
+    let mut stands = Vec::new();
+    for word in std::mem::take(&mut after.first_words) {
+        let known = ledger.signer(&word.by.key).or_fault()?;
+        let acts = known.is_some_and(|known| {
+            known.role == cx.signer.role
+                && known.retired.is_none()
+                && known.compromised_after.is_none()
+        });
+        if acts && cx.now <= word.until {
+            stands.push(word);
+        }
+    }
+    let another = |one: &FirstWord| one.act == act && are_two(&one.by, &side);
+    if stands.iter().any(another) {
+        stands.retain(|one| one.act != act);
+        after.first_words = stands;
         return Ok(true);
     }
-    after.pending = Pending::Proposed {
+    if stands.iter().any(|one| one.act == act) {
+        return no(Reason::SecondPartyRequired, Detail::SameParty {});
+    }
+    // One a person: who says something else takes back what it said.
+    stands.retain(|one| are_two(&one.by, &side));
+    if stands.len() >= FIRST_WORDS_MAX {
+        stands.remove(0);
+    }
+    stands.push(FirstWord {
         act,
-        by: cx.side(),
+        by: side,
         until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),
-    };
+    });
+    after.first_words = stands;
     Ok(false)
 }
 
@@ -84,14 +98,7 @@ pub(super) fn hand_over(robot: &mut Robot, owner: Party) {
     if robot.operator.as_ref().is_some_and(same) {
         robot.operator = None;
     }
-    robot.desk_set_by = None;
-    // What the old owner's side held is not the new one's.
-    let of_owner =
-        |hold: &Hold| hold.kind == HoldKind::OwnerHold && hold.setter.role == Role::Owner;
-    robot.holds.retain(|hold| !of_owner(hold));
-    robot.holder = Some(owner.clone());
-    robot.owner = Some(owner);
-    robot.pending = Pending::Nothing {};
+    robot.give_to(owner);
 }
 
 pub(super) fn release<L: Ledger>(
@@ -182,8 +189,9 @@ pub(super) fn request<L: Ledger>(
     }
     // One desk on both sides is one party: it needs a registrar. So does what a registrar released: another one.
     let of_owner = !is_in_place(cx, after, &release);
-    let of_owner = of_owner && after.desk_set_by.is_none();
-    if release.asking == Asking::Suffices && of_owner && are_two(&release.by, &by) {
+    let of_owner = of_owner && after.desk_set_by.is_none() && !is_of_office(cx, &release);
+    let two = cx.are_two(ledger, &release.by, &by)?;
+    if release.asking == Asking::Suffices && of_owner && two {
         hand_over(after, gaining);
     } else {
         after.pending = Pending::Asked {
@@ -204,6 +212,11 @@ fn is_in_stock(robot: &Robot) -> bool {
 fn is_in_place(cx: &Context<'_>, robot: &Robot, release: &Release) -> bool {
     let mut owner = robot.owner.iter();
     owner.any(|owner| stands_for(cx.me(), &release.by.holder, owner).is_none())
+}
+
+/// Whether an office released it, as the desk of a person: where offices act, two persons do. In a sandbox one may be all there is.
+fn is_of_office(cx: &Context<'_>, release: &Release) -> bool {
+    cx.is_in_earnest() && matches!(release.by.holder, Holder::Office { .. })
 }
 
 /// What is in stock goes to who may sell it, and asks for market access then.
@@ -269,7 +282,9 @@ pub(super) fn change_desk<F>(
     if any && reason.trim().is_empty() {
         return no(Reason::ReasonMissing, Detail::NOTHING);
     }
-    if of_owner && any && !own {
+    // Nor is a desk that an office gives its own person's word alone.
+    let by_office = cx.is_in_earnest() && matches!(cx.signer.holder, Holder::Office { .. });
+    if of_owner && (by_office || any && !own) {
         after.desk_set_by = Some(cx.side());
     }
     if of_owner && !matches!(after.pending, Pending::EndOfLife { .. }) {
@@ -321,24 +336,24 @@ pub(super) fn approve<L: Ledger>(
         return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
     };
     in_time(cx, release)?;
-    cx.second_to(by)?;
+    cx.second_to(ledger, by)?;
     // Where the owner's side may approve, no office does: but what was given in its place, by a desk that an office chose, or
     // by one desk to itself.
     let for_office = is_in_place(cx, after, release) || after.desk_set_by.is_some();
-    let for_office = for_office || !are_two(&release.by, by);
+    let for_office = for_office || !cx.are_two(ledger, &release.by, by)?;
     if let Some(owner) = after.owner.as_ref().filter(|owner| !cx.is_side_of(owner))
         && !for_office
     {
         cx.in_place_of(ledger, Deed::ApproveOwnership, after, owner)?;
     }
     // What was released in the owner's place takes a third: who released it does not also give it.
-    if is_in_place(cx, after, release) {
-        cx.second_to(&release.by)?;
+    if is_in_place(cx, after, release) || is_of_office(cx, release) {
+        cx.second_to(ledger, &release.by)?;
     }
     // Nor who chose the desk that released it.
     if let Some(set_by) = &after.desk_set_by {
-        cx.second_to(&release.by)?;
-        cx.second_to(set_by)?;
+        cx.second_to(ledger, &release.by)?;
+        cx.second_to(ledger, set_by)?;
     }
     let owner = owner.clone();
     hand_over(after, owner);
@@ -354,7 +369,7 @@ pub(super) fn end<F>(
     let (release, asked_by) = match &after.pending {
         Pending::Released { release } => (release, None),
         Pending::Asked { release, by, .. } => (release, Some(by)),
-        Pending::Nothing {} | Pending::EndOfLife { .. } | Pending::Proposed { .. } => {
+        Pending::Nothing {} | Pending::EndOfLife { .. } => {
             return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
         }
     };

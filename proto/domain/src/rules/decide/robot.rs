@@ -5,7 +5,7 @@ use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::{self, Offered, no_request};
 use super::{Context, Decided, OrFault, Stop, answers_for, engaged, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
-use crate::bytes::digest::Digest;
+use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase, whereabouts};
@@ -220,6 +220,7 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         remedied: Vec::new(),
         pending: Pending::Nothing {},
         desk_set_by: None,
+        first_words: Vec::new(),
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),
@@ -613,7 +614,7 @@ pub(super) fn act<L: Ledger>(
         ..robot.clone()
     };
     let mut effects = Vec::new();
-    let mut corrects = None;
+    let (mut corrects, mut waits) = (None, false);
     match action {
         Action::Stock { at } => {
             // A registrar moves the stock of one who may not.
@@ -621,10 +622,15 @@ pub(super) fn act<L: Ledger>(
             let mut is_settled = true;
             if let Some(whose) = whose.filter(|whose| !cx.is_side_of(whose)) {
                 cx.in_place_of(ledger, deed, &robot, whose)?;
-                is_settled = ownership::second_word(cx, &mut after, action)?;
+                let act = sha256(&[&action.to_bytes()]);
+                is_settled = ownership::second_word(ledger, cx, &mut after, act)?;
+                // What was released of it from where it stood is what two decided over.
+                if is_settled && matches!(after.pending, Pending::Released { .. }) {
+                    after.pending = Pending::Nothing {};
+                }
             }
             if !is_settled {
-                after.state = robot.state;
+                (after.state, waits) = (robot.state, true);
             } else if let Some(id) = at {
                 after.holder = Some(Party::Enterprise { id: *id });
             }
@@ -709,7 +715,7 @@ pub(super) fn act<L: Ledger>(
         Action::WithdrawEndOfLife { .. } => effects.extend(withdraw_end(cx, &mut after)?),
         Action::ConfirmEndOfLife { certificate } => {
             let (outcome, by) = declared_by::<L::Fault>(&robot, certificate, cx.now)?;
-            cx.second_to(by)?;
+            cx.second_to(ledger, by)?;
             cx.not_by_a_chosen_desk(&robot)?;
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
@@ -733,9 +739,15 @@ pub(super) fn act<L: Ledger>(
         }
         // What has an owner already is not one registrar's to end.
         Action::Annul { .. }
-            if robot.owner.is_some() && !ownership::second_word(cx, &mut after, action)? =>
+            if robot.owner.is_some()
+                && !ownership::second_word(
+                    ledger,
+                    cx,
+                    &mut after,
+                    sha256(&[&action.to_bytes()]),
+                )? =>
         {
-            after.state = robot.state;
+            (after.state, waits) = (robot.state, true);
         }
         Action::Annul { .. } => {
             effects.extend(
@@ -771,6 +783,7 @@ pub(super) fn act<L: Ledger>(
     let mut event = Event::new(kind, command, After::Robot(Box::new(after)));
     event.effects = effects;
     event.corrects = corrects;
+    event.waits = waits;
     let alarms = yielding.alarms(ledger)?;
     Ok(alarms.into_iter().chain([event]).collect())
 }
@@ -1124,10 +1137,18 @@ pub(super) fn lift_hold<L: Ledger>(
     }
     let stood = after.holds.len() < before.len();
     if !stood && !abroad && in_place {
-        after.holds.retain(|hold| !of_owner(hold));
         if reason.trim().is_empty() {
             return no(Reason::ReasonMissing, Detail::Hold { kind });
         }
+        // One registrar can make that nobody may act for an owner, and undo it.
+        let act = sha256(&[&(*code, kind).to_bytes()]);
+        if cx.is_in_earnest() && !ownership::second_word(ledger, cx, &mut after, act)? {
+            let after = After::Robot(Box::new(after));
+            let mut first = Event::new(Kind::Hold, command, after);
+            first.waits = true;
+            return Ok(vec![first]);
+        }
+        after.holds.retain(|hold| !of_owner(hold));
     }
     if !stood && !abroad && lifts_others(cx.signer.role, kind) {
         after.holds.retain(|hold| hold.kind != kind);
