@@ -12,6 +12,7 @@ pub mod world;
 use std::collections::BTreeMap;
 
 use crate::memory::MemoryLedger;
+use crate::world::Fault;
 use carnet_domain::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
@@ -61,6 +62,8 @@ pub struct Country {
     pub clock: TimeMs,
     /// Everything applied, in order.
     pub entries: Vec<Entry>,
+    /// The fault of custody that its rules have, where a test of the tests planted one.
+    pub planted: Fault,
     /// Entries but renewals of the ceiling: from it come the seeds, so that no leaf depends on when time was renewed.
     drawn: u64,
     sessions: BTreeMap<String, (u64, u64)>,
@@ -106,6 +109,7 @@ impl Country {
             prefix: Prefix::parse(prefix).expect("the kit is given a prefix"),
             clock: beginning(),
             entries: Vec::new(),
+            planted: Fault::Nothing,
             drawn: 0,
             sessions: BTreeMap::new(),
             bundle_sequence: 0,
@@ -495,7 +499,7 @@ impl Country {
             },
             body,
         };
-        let Ok(answer) = machine::apply(&mut self.ledger, &entry);
+        let Ok(answer) = machine::apply_with(&mut self.ledger, &entry, self.planted);
         self.entries.push(entry);
         answer
     }

@@ -4,6 +4,11 @@
 //! does; nothing of the protocol is written down a second time here. Mail may come late, never, twice and, in one
 //! variant, in any order; clocks may pass every deadline; a crash changes nothing, because a registry keeps no custody
 //! outside the batch that carries its applied index.
+//!
+//! That world is small enough to be explored far, and has a shorter rule of what is believed and a mailbox of its own.
+//! [`countries`] has neither: whole registries, moved by `machine::apply` alone, not as far.
+
+pub mod countries;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};

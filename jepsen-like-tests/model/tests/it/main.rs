@@ -1,7 +1,8 @@
 //! The protocol holds in every order of steps, and each planted fault is found.
 
 use carnet_kit::world::{Fault, Rules, World};
-use carnet_model::{Explored, counterexample, holds, holds_against_a_liar};
+use carnet_model::countries::{Bounds, Mail};
+use carnet_model::{Explored, counterexample, countries, holds, holds_against_a_liar};
 
 const TWO: Rules = Rules {
     registries: 2,
@@ -104,6 +105,72 @@ fn two_registries_of_which_one_lies() {
     );
 }
 
+/// The same in whole registries: what is believed of another is decided by `foreign`, and mail is what was posted.
+const WHOLE: Bounds = Bounds {
+    registries: 2,
+    epoch_max: 2,
+    clocks: false,
+    mail: Mail::AsWritten,
+    lies_max: 0,
+    planted: Fault::Nothing,
+};
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what was explored is part of the result"
+)]
+fn say_whole(what: &str, bounds: Bounds) {
+    let (Explored { states, depth }, applied) = countries::holds(bounds);
+    println!("{what}: {states} states, {depth} steps deep, {applied} applied, all properties hold");
+    assert!(100 < states, "the exploration is not empty");
+}
+
+#[test]
+fn two_whole_registries_in_every_order() {
+    say_whole("two whole registries", WHOLE);
+}
+
+#[test]
+fn two_whole_registries_with_all_mail_at_once() {
+    let bounds = Bounds {
+        epoch_max: 1,
+        clocks: true,
+        mail: Mail::Late,
+        ..WHOLE
+    };
+    say_whole("two whole registries, all mail at once", bounds);
+}
+
+#[test]
+fn three_whole_registries_in_every_order() {
+    let bounds = Bounds {
+        registries: 3,
+        ..WHOLE
+    };
+    say_whole("three whole registries", bounds);
+}
+
+#[test]
+fn two_whole_registries_of_which_one_lies() {
+    let bounds = Bounds {
+        epoch_max: 1,
+        lies_max: 1,
+        ..WHOLE
+    };
+    say_whole("two whole registries, one lies", bounds);
+}
+
+#[test]
+fn three_whole_registries_of_which_one_lies() {
+    let bounds = Bounds {
+        registries: 3,
+        epoch_max: 1,
+        lies_max: 1,
+        ..WHOLE
+    };
+    say_whole("three whole registries, one lies", bounds);
+}
+
 const CUSTODIANS: fn(&World) -> bool = World::at_most_one_custodian;
 const RESPONSIBLE: fn(&World) -> bool = World::only_the_responsible_claims;
 const CHAIN: fn(&World) -> bool = World::nothing_is_broken;
@@ -145,4 +212,19 @@ fn a_restore_without_a_fence_is_found() {
     };
     breaks("restore without a fence, C2", rules, RESPONSIBLE, 6);
     breaks("restore without a fence, C1", rules, CUSTODIANS, 8);
+}
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the counterexample is part of the result"
+)]
+fn a_fault_of_whole_registries_is_found() {
+    // An epoch that is not strict is none: no item is read twice, and so no registry comes to fold one again.
+    for planted in [Fault::AdmitWithoutRelease, Fault::CancelKeepsEpoch] {
+        let (property, steps) = countries::breaks(Bounds { planted, ..WHOLE })
+            .unwrap_or_else(|| panic!("{planted:?} is found"));
+        println!("{planted:?}: {property}: {steps:?}");
+        assert!(steps.len() > 1, "{planted:?}: {property}: {steps:?}");
+    }
 }
