@@ -15,10 +15,12 @@ use carnet_domain::log::map::MapProof;
 use carnet_domain::log::passport;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::Question;
-use carnet_domain::machine::entry::{Answer, Body, Entry, MailBatch, SessionOpening};
+use carnet_domain::machine::entry::{
+    Answer, Body, Entry, MailBatch, MailItem, NewestProof, Request, SessionOpening,
+};
 use carnet_domain::machine::order::Skip;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Signed, Statement};
+use carnet_domain::record::peer::{Agreement, Bundle, Peer, Signed, Statement};
 use carnet_domain::record::{
     ApprovalStatus, Enterprise, EnterpriseStatus, Model, Recall, Robot, Signer,
 };
@@ -44,7 +46,8 @@ const CERTIFICATES: &str = include_str!("../samples/certificates.txt");
 /// The published vector of a signed record.
 const RECORD: &str = include_str!("../../../proto/vectors/record.json");
 
-fn hex(text: &str) -> Option<Vec<u8>> {
+/// The bytes of a text of hexadecimal digits.
+pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text
         .chars()
         .map(|c| c.to_digit(16).map(|d| d as u8))
@@ -158,12 +161,13 @@ pub fn targets() -> Vec<Target> {
     let all = |values: &[&dyn Fn() -> Vec<u8>]| values.iter().map(|value| value()).collect();
     let entries: Vec<Entry> = a.entries.iter().chain(&b.entries).cloned().collect();
     let bytes_of = |entries: &[Entry]| entries.iter().map(Canonical::to_bytes).collect();
-    let (mut headers, mut openings, mut statements, mut envelopes) =
-        (vec![], vec![], vec![], vec![]);
+    let (mut headers, mut openings, mut statements, mut envelopes, mut requests) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for entry in &entries {
         match &entry.body {
             Body::Actor { request, .. } => {
                 headers.push(request.header.0.clone());
+                requests.push(request.to_bytes());
                 let envelope = Envelope::Actor {
                     header: request.header.clone(),
                     signature: request.signature,
@@ -337,6 +341,7 @@ pub fn targets() -> Vec<Target> {
         target::<Entry>("entry", bytes_of(&entries)),
         target::<SignedHeader>("header", headers),
         target::<SessionOpening>("session opening", openings),
+        target::<Request>("request", requests),
         target::<Question>("question", vec![question.to_bytes()]),
         target::<Command>("command", commands),
         target::<Answer>("answer", answers),
@@ -353,8 +358,18 @@ pub fn targets() -> Vec<Target> {
                 .map(|signed| signed.bytes.0.clone())
                 .collect(),
         ),
+        target::<Bundle>("bundle", vec![b.bundle_of(3).to_bytes()]),
+        target::<Agreement>(
+            "agreement",
+            vec![carnet_kit::agreement(a.prefix, b.prefix, 2).to_bytes()],
+        ),
         target::<Skip>("order to skip", vec![skip.to_bytes()]),
         target::<MailBatch>("mail", all(&[&|| batch.to_bytes()])),
+        target::<MailItem>(
+            "mail item",
+            batch.items.iter().map(Canonical::to_bytes).collect(),
+        ),
+        target::<NewestProof>("proof of the newest", vec![newest.to_bytes()]),
         target::<Leaf>(
             "leaf",
             leaves.iter().map(|leaf| leaf.leaf.0.clone()).collect(),
@@ -461,7 +476,7 @@ impl Fuzzed {
 }
 
 /// One change: of a value in its form, of bits, or of what stands where.
-fn changed(mut bytes: Vec<u8>, others: &[Vec<u8>], random: &mut Seeded) -> Vec<u8> {
+pub fn changed(mut bytes: Vec<u8>, others: &[Vec<u8>], random: &mut Seeded) -> Vec<u8> {
     if bytes.is_empty() || random.one_in(3) {
         return extreme_bytes(&bytes, random);
     }

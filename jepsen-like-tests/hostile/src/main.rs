@@ -2,10 +2,12 @@
 //! when the attacks did not come deep enough to show anything.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use carnet_hostile::decoders::{Fuzzed, fuzz, samples_of, targets};
+use carnet_hostile::corpus;
+use carnet_hostile::decoders::{Fuzzed, fuzz, samples_of};
 use carnet_hostile::program::Manner;
 use carnet_hostile::run::{Report, run};
 use clap::{Args, Parser, Subcommand};
@@ -24,8 +26,36 @@ enum Kind {
     Extremes(Seeds),
     /// What whoever lies could truly sign: replayed, reordered, of two histories, in floods.
     Lies(Seeds),
-    /// Every decoder: bytes changed in their form, in bits and in their order.
+    /// Every decoder, and every way to `apply`: bytes changed in their form, in bits and in their order.
     Decoders(Seeds),
+    /// What the coverage-guided fuzzer begins with, and what it found: `jepsen-like-tests/fuzz/fuzz.sh` calls this.
+    Corpus(Corpus),
+}
+
+#[derive(Debug, Args)]
+struct Corpus {
+    #[command(subcommand)]
+    what: Exchange,
+}
+
+#[derive(Debug, Subcommand)]
+enum Exchange {
+    /// Prints the name of every target.
+    Targets,
+    /// Writes the inputs of a target into a folder.
+    Unpack {
+        /// Its name.
+        target: String,
+        /// Where to.
+        folder: PathBuf,
+    },
+    /// Keeps the inputs of a folder as those of a target, as far as there is room.
+    Pack {
+        /// Its name.
+        target: String,
+        /// Where from.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +76,7 @@ fn main() -> io::Result<ExitCode> {
         Kind::Extremes(seeds) => (Manner::Extremes, seeds),
         Kind::Lies(seeds) => (Manner::Lies, seeds),
         Kind::Decoders(seeds) => return attack_decoders(&seeds),
+        Kind::Corpus(corpus) => return exchange(&corpus.what),
     };
     let Seeds {
         seed,
@@ -75,12 +106,37 @@ fn main() -> io::Result<ExitCode> {
     })
 }
 
+fn exchange(what: &Exchange) -> io::Result<ExitCode> {
+    let targets = corpus::targets();
+    let named = |name: &str| {
+        let found = targets.iter().find(|target| target.name == name);
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no target {name}")))
+    };
+    let mut out = io::stdout().lock();
+    match what {
+        Exchange::Targets => {
+            for target in &targets {
+                writeln!(out, "{}", target.name)?;
+            }
+        }
+        Exchange::Unpack { target, folder } => {
+            let count = corpus::unpack(named(target)?, folder)?;
+            writeln!(out, "{target}: {count} inputs")?;
+        }
+        Exchange::Pack { target, folder } => {
+            let count = corpus::pack(named(target)?, folder)?;
+            writeln!(out, "{target}: {count} inputs kept")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Inputs a seed gives each decoder.
 const INPUTS: u64 = 2_000;
 
 fn attack_decoders(seeds: &Seeds) -> io::Result<ExitCode> {
     let (begun, long) = (Instant::now(), Duration::from_secs(seeds.seconds));
-    let targets = targets();
+    let targets = corpus::targets();
     let samples = samples_of(&targets);
     std::panic::set_hook(Box::new(|_| {}));
     let mut found = vec![Fuzzed::default(); targets.len()];

@@ -935,7 +935,7 @@ impl World {
 }
 
 /// Who usually gives a command, so that most attacks come past the roles.
-fn usual_signer(command: &Command) -> &'static str {
+pub(crate) fn usual_signer(command: &Command) -> &'static str {
     match command {
         Command::AccreditEnterprise { .. }
         | Command::SetEnterpriseStatus { .. }
