@@ -5,7 +5,8 @@
 //! exploration possible is that a registry which hears the same in the same order is the same: each is made once, and known by
 //! the digest of its ledger ([`Table`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use carnet_domain::bytes::code::{Code, Prefix};
@@ -20,7 +21,7 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use carnet_kit::forge::Forged;
-use carnet_kit::world::{Fault, Lie, Names, PREFIXES};
+use carnet_kit::world::{self, Fault, Lie, Names, PREFIXES, Rules, World};
 use carnet_kit::{Country, agreed, befriend};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
@@ -887,4 +888,56 @@ pub fn breaks(bounds: Bounds) -> Option<(&'static str, Vec<Move>)> {
         always.any(|it| it.name == *name)
     });
     failed.next().map(|(name, way)| (name, way.into_actions()))
+}
+
+/// Takes every way through the reduced world, and the same in whole registries: both take each step or neither does, and
+/// afterwards every registry is in the same phase at the same epoch. How many states were compared.
+///
+/// # Errors
+/// Where they part, in words.
+pub fn side_by_side(rules: Rules, bounds: Bounds) -> Result<usize, String> {
+    let whole = Countries::new(bounds);
+    let first = (World::new(rules), whole.first.clone(), Vec::new());
+    let mut seen = BTreeSet::from([(sha256(&[&first.0.to_bytes()]), first.1.lands.clone())]);
+    let mut waiting = VecDeque::from([first]);
+    while let Some((world, state, way)) = waiting.pop_front() {
+        for step in world.moves() {
+            let Some(same) = in_whole(step) else { continue };
+            let mut way = way.clone();
+            way.push(step);
+            let (world, state) = match (world.after(step), whole.after(&state, same)) {
+                (None, None) => continue,
+                (Some(world), Some(state)) => (world, state),
+                (Some(_), None) => return Err(format!("only the world takes {way:?}")),
+                (None, Some(_)) => return Err(format!("only whole registries take {way:?}")),
+            };
+            for (me, reduced) in (0..bounds.registries).zip(&world.registries) {
+                let (reduced, known) = (&reduced.chain, whole.land(&state, me).chain());
+                let one_phase = discriminant(&reduced.phase) == discriminant(&known.phase);
+                if !one_phase || reduced.epoch != known.epoch {
+                    let words = format!("{:?} is {:?}", reduced.phase, known.phase);
+                    return Err(format!("{me}: {words} after {way:?}"));
+                }
+            }
+            if seen.insert((sha256(&[&world.to_bytes()]), state.lands.clone())) {
+                waiting.push_back((world, state, way));
+            }
+        }
+    }
+    Ok(seen.len())
+}
+
+/// A step of the reduced world as one of whole registries, where it has one.
+fn in_whole(step: world::Move) -> Option<Move> {
+    Some(match step {
+        world::Move::Offer(me, to) => Move::Offer(me, to),
+        world::Move::Cancel(me) => Move::Write(me, Step::Cancel),
+        world::Move::Accept(me) => Move::Write(me, Step::Accept),
+        world::Move::Refuse(me) => Move::Write(me, Step::Refuse),
+        world::Move::Depart(me) => Move::Write(me, Step::Depart),
+        world::Move::Admit(me) => Move::Write(me, Step::Admit),
+        world::Move::Return(me) => Move::Write(me, Step::Return),
+        world::Move::Deliver(from, to, _) => Move::Deliver(from, to),
+        world::Move::Pass(_) | world::Move::Restore(_) | world::Move::Lie(..) => return None,
+    })
 }

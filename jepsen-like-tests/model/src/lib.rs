@@ -6,7 +6,8 @@
 //! outside the batch that carries its applied index.
 //!
 //! That world is small enough to be explored far, and has a shorter rule of what is believed and a mailbox of its own.
-//! [`countries`] has neither: whole registries, moved by `machine::apply` alone, not as far.
+//! [`countries`] has neither: whole registries, moved by `machine::apply` alone, not as far. Of two registries both are taken
+//! every way side by side; of three the world does not park what comes too early, and whole registries are explored instead.
 
 pub mod countries;
 

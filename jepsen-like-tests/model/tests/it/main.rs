@@ -130,6 +130,29 @@ fn two_whole_registries_in_every_order() {
     say_whole("two whole registries", WHOLE);
 }
 
+/// What the reduced world says of two registries is what whole ones do: what it repeats of `foreign` is no rule of its own.
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "what was compared is part of the result"
+)]
+fn two_whole_registries_do_what_the_reduced_world_does() {
+    let rules = Rules {
+        epoch_max: WHOLE.epoch_max,
+        clocks: false,
+        ..TWO
+    };
+    let states = countries::side_by_side(rules, WHOLE).expect("they go one way");
+    println!("{states} states compared");
+    assert!(1_000 < states, "{states} states compared");
+    // A world of other rules parts from them, at the first step that shows it.
+    for planted in [Fault::AdmitWithoutRelease, Fault::CancelKeepsEpoch] {
+        let apart = countries::side_by_side(Rules { planted, ..rules }, WHOLE);
+        let parted = apart.expect_err("their rules differ");
+        println!("{planted:?}: {parted}");
+    }
+}
+
 #[test]
 fn two_whole_registries_with_all_mail_at_once() {
     let bounds = Bounds {
