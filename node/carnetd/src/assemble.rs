@@ -10,7 +10,8 @@ use carnet_consensus::{
 };
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::record::registry::Registry;
-use carnet_store::fault::StorageFault;
+use carnet_store::artefact::NodeEngine;
+use carnet_store::fault::{FirstFault, StorageFault};
 use carnet_store::home::{self, Home, Owner};
 use carnet_store::identity::{Identity, StoreId, read_retired};
 use carnet_store::log::DiskLogOptions;
@@ -18,8 +19,6 @@ use carnet_store::machine::StateMachine;
 use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
 use carnet_trust::identity::{NodeId, Plane};
-use rand::RngCore;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle as Threads;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -52,11 +51,12 @@ use crate::signer::Signer;
 use crate::skip_files::SkipFiles;
 use crate::timekeeper;
 use crate::tls::{
-    ConnectTuning, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls, ServerTuning, TcpDial, TlsError,
+    ConnectTuning, Dial, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls, ServerTuning, TlsError,
     TrustedRoots, accept, connect, read_roots,
 };
 use crate::verify::Verifier;
 use crate::waiting;
+use crate::world::{Means, Network, Stores, SystemNetwork, World};
 
 /// What Raft has under way when it has stopped may take so long on the disk.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -156,14 +156,28 @@ fn rocks_settings(config: &Config) -> RocksSettings {
     }
 }
 
-fn open_home(config: &Config, owner: Owner) -> Result<Home, RunError> {
+fn open_home(config: &Config, owner: Owner) -> Result<Stores, RunError> {
     let options = DiskLogOptions {
         #[cfg(feature = "planted")]
         acknowledge_before_fsync: config.planted == Some(Planted::AcknowledgeBeforeFsync),
         ..DiskLogOptions::default()
     };
     let root = &config.node.data_dir;
-    Ok(home::open(root, owner, rocks_settings(config), options)?)
+    let Home {
+        identity,
+        join,
+        state,
+        log,
+    } = home::open(root, owner, rocks_settings(config), options)?;
+    Ok(Stores {
+        identity,
+        join,
+        count: log.count(),
+        damage: state.damage().clone(),
+        state: Arc::new(state),
+        log: Arc::new(log),
+        space: Arc::new(DataDisk::new(config)),
+    })
 }
 
 /// The third that must agree with certificates and data directory: the genesis, once it was applied.
@@ -186,14 +200,15 @@ fn judge_genesis(registry: Option<&Registry>, identity: Identity) -> Result<(), 
 }
 
 /// How this node reaches the others of its cluster.
-struct RaftConnector {
+struct RaftConnector<D> {
+    dial: D,
     tls: PlaneTls,
     prefix: Prefix,
     /// What drives the connections.
     threads: Threads,
 }
 
-impl Connector for RaftConnector {
+impl<D: Dial> Connector for RaftConnector<D> {
     fn channel(&self, node: u64, member: &Member, _: Purpose) -> Result<Channel, ConnectError> {
         let node =
             NodeId::new(node).ok_or_else(|| ConnectError("a member without a node id".into()))?;
@@ -209,7 +224,7 @@ impl Connector for RaftConnector {
         };
         // Whoever asks for a channel may be on other threads, and a channel stays where it was made.
         let _on = self.threads.enter();
-        connect(TcpDial, &member.raft, &self.tls, expected, tuning)
+        connect(self.dial.clone(), &member.raft, &self.tls, expected, tuning)
             .map_err(|error| ConnectError(error.to_string()))
     }
 }
@@ -222,18 +237,24 @@ impl carnet_consensus::Clock for RaftClock {
     }
 }
 
-fn raft_settings(config: &Config, home: &Home) -> Result<Settings, StorageFault> {
+fn raft_settings(
+    config: &Config,
+    stores: &Stores,
+    means: &Means,
+) -> Result<Settings, StorageFault> {
     let Identity {
         cluster,
         node,
         store,
         ..
-    } = home.identity;
-    let mut settings = Settings::new(cluster, node, rand::rng().next_u64());
+    } = stores.identity;
+    let draw = || u64::from_be_bytes(means.draw());
+    let mut settings = Settings::new(cluster, node, draw());
+    settings.work = means.work;
     settings.store = store;
-    settings.count = home.log.count();
-    settings.nonce = rand::rng().next_u64();
-    settings.join.clone_from(&home.join);
+    settings.count = stores.count.clone();
+    settings.nonce = draw();
+    settings.join.clone_from(&stores.join);
     settings.join.remove(&node);
     settings.retired = read_retired(&config.node.data_dir)?;
     let [election_min, election_max] = config.raft.election();
@@ -246,7 +267,7 @@ fn raft_settings(config: &Config, home: &Home) -> Result<Settings, StorageFault>
     settings.log_keep_bytes = config.raft.keep_mib << 20;
     settings.log_wait = Duration::from_secs(config.raft.keep_for_s);
     settings.log_bytes_max = config.raft.log_mib_max << 20;
-    settings.space = SpaceProbe::new(Arc::new(DataDisk::new(config)));
+    settings.space = SpaceProbe::new(Arc::clone(&stores.space));
     Ok(settings)
 }
 
@@ -276,10 +297,11 @@ pub struct Running {
     node: Arc<Node>,
     tasks: JoinSet<Result<(), RunError>>,
     stop: watch::Sender<bool>,
+    damage: FirstFault,
     raft_threads: RaftThreads,
 }
 
-/// Puts a node together and opens its ports.
+/// Puts a node of this machine together and opens its ports.
 ///
 /// # Errors
 /// Certificates, disk, log or a socket cannot be used.
@@ -288,23 +310,48 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     keyring: Arc<dyn Keyring>,
 ) -> Result<Running, RunError> {
+    let world = World {
+        means: Means::of_this_machine(clock),
+        keyring,
+        network: SystemNetwork,
+    };
+    assemble_in(world, config, open_home).await
+}
+
+/// Puts a node of any world together, and opens its ports there. Whose the stores must be is known from its certificates.
+///
+/// # Errors
+/// As [`assemble`].
+pub async fn assemble_in<N: Network>(
+    world: World<N>,
+    config: Config,
+    open: impl FnOnce(&Config, Owner) -> Result<Stores, RunError>,
+) -> Result<Running, RunError> {
+    let World {
+        means,
+        keyring,
+        network,
+    } = world;
+    let clock = Arc::clone(&means.clock);
     compare::refuse_diverged(&config.node.data_dir)?;
     refusal::judge(&config.node.data_dir)?;
     let planes = Planes::load(&config, &clock)?;
     let prefix = config.node.prefix;
-    let home = open_home(&config, planes.owner(&config)?)?;
-    let settings = raft_settings(&config, &home)?;
-    let Home {
+    let stores = open(&config, planes.owner(&config)?)?;
+    let settings = raft_settings(&config, &stores, &means)?;
+    let Stores {
         identity,
         join,
         state,
+        damage,
         log,
-    } = home;
+        ..
+    } = stores;
     info!(store = %identity.store, count = settings.count.now(), ?join, "data directory opened");
     let cluster = identity.cluster;
     let signer = Signer::open(&config, cluster, Arc::clone(&keyring))?;
     let monotonic = Arc::clone(&clock);
-    let state = RegistryState::open(state)?
+    let state = RegistryState::<NodeEngine>::open(state)?
         .content_every(config.compare.content_every_ms())
         .measured(Arc::new(move || monotonic.monotonic()));
     judge_genesis(state.registry()?.as_ref(), identity)?;
@@ -320,15 +367,16 @@ pub async fn assemble(
         what: "the threads of Raft".into(),
         source,
     };
-    let raft_threads = RaftThreads::start().map_err(no_threads)?;
+    let raft_threads = RaftThreads::start(means.work).map_err(no_threads)?;
     let connector = Arc::new(RaftConnector {
+        dial: network.dial(),
         tls: planes.raft.clone(),
         prefix,
         threads: raft_threads.handle().clone(),
     });
     let raft = raft_threads.run(Consensus::start(
         settings,
-        Arc::new(log),
+        log,
         Arc::clone(&state) as Arc<dyn StateMachine>,
         connector,
         Arc::new(RaftClock(Arc::clone(&clock))),
@@ -346,9 +394,10 @@ pub async fn assemble(
         join.contains(&identity.node),
         state,
         raft.clone(),
-        Arc::clone(&clock),
+        means,
     ));
     let gateway = Gateway::start(gateway::Parts {
+        dial: network.dial(),
         node: Arc::clone(&node),
         tls: planes.federation.clone(),
         roots: Arc::clone(&planes.roots),
@@ -365,6 +414,7 @@ pub async fn assemble(
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut edge = Edge {
+        network,
         node: &node,
         memory: Memory::new(node.config.limits.memory()),
         tasks: &mut tasks,
@@ -459,6 +509,7 @@ pub async fn assemble(
         node,
         tasks,
         stop,
+        damage,
         raft_threads,
     })
 }
@@ -467,7 +518,8 @@ pub async fn assemble(
 type Behind = Stack<Door, tower::layer::util::Identity>;
 
 /// Opens the ports of a node.
-struct Edge<'a> {
+struct Edge<'a, N> {
+    network: N,
     node: &'a Node,
     /// One budget for all planes but Raft's, which cannot be shared with strangers.
     memory: Memory,
@@ -477,7 +529,7 @@ struct Edge<'a> {
     raft: Threads,
 }
 
-impl Edge<'_> {
+impl<N: Network> Edge<'_, N> {
     async fn open(
         &mut self,
         address: SocketAddr,
@@ -495,7 +547,7 @@ impl Edge<'_> {
             Plane::Client | Plane::Admin | Plane::Federation => Threads::current(),
         };
         // A socket is watched by the threads that it was opened on.
-        let listener = threads.spawn(TcpListener::bind(address)).await;
+        let listener = threads.spawn(self.network.listen(address)).await;
         let listener = listener.map_err(|error| io(std::io::Error::other(error)))?;
         let listener = listener.map_err(io)?;
         let limits = &self.node.config.limits;
@@ -551,7 +603,7 @@ impl Running {
     /// A port or the core of consensus failed.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let raft = self.node.raft.clone();
-        let damage = self.node.state.engine().damage().clone();
+        let damage = self.damage.clone();
         // Whatever is found while leadership is handed over counts as what is found before.
         let leaving = async {
             stop.await;

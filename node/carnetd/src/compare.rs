@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use carnet_consensus::{Ballots, Point, Role, Verdict};
+use carnet_consensus::{Ballots, Point, Role, Verdict, Work};
 use carnet_domain::record::registry::Sealed;
 use carnet_store::compare::{Compared, Mark};
 use carnet_store::directory::write_atomically;
@@ -22,7 +22,8 @@ use carnet_store::machine::StateMachine;
 use carnet_store::registry::ContentToDigest;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::watch;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::node::Node;
@@ -234,19 +235,24 @@ impl Comparer {
     /// Begins to digest a state that is due, if there is one and none is being digested.
     fn digest_content(
         &self,
-        digesting: &mut Option<tokio::task::JoinHandle<()>>,
+        digesting: &mut Option<oneshot::Receiver<()>>,
         stopping: &watch::Receiver<bool>,
     ) {
-        if digesting.as_ref().is_some_and(|task| !task.is_finished()) {
+        if let Some(ended) = digesting
+            && ended.try_recv() == Err(TryRecvError::Empty)
+        {
             return;
         }
         let Some(content) = self.node.state.take_content() else {
             return;
         };
         let (node, stopping) = (Arc::clone(&self.node), stopping.clone());
-        *digesting = Some(tokio::task::spawn_blocking(move || {
+        let (ends, ended) = oneshot::channel();
+        *digesting = Some(ended);
+        self.node.work.begin(move || {
             digest_slowly(&node, &content, &stopping);
-        }));
+            drop(ends);
+        });
     }
 
     fn heard(&self) -> MutexGuard<'_, Ballots> {
@@ -260,7 +266,10 @@ fn digest_slowly(node: &Node, content: &ContentToDigest, stopping: &watch::Recei
     let mut since = begun;
     let digest = content.digest(|_| {
         let took = node.clock.monotonic().saturating_sub(since);
-        std::thread::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX));
+        // Where there is one thread for everything, nobody else is let on by a pause.
+        if node.work == Work::Threads {
+            std::thread::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX));
+        }
         since = node.clock.monotonic();
         !*stopping.borrow()
     });

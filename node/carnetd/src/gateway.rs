@@ -22,7 +22,6 @@ use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
 use carnet_trust::evidence::{self, Evidence, HeadOrder};
 use carnet_trust::known::{Doubt, KnownHead};
-use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
@@ -35,14 +34,17 @@ use crate::edge::Asker;
 use crate::edge::rations::Rations;
 use crate::node::Node;
 use crate::tls::{
-    ConnectTuning, ExpectedNode, PeerIdentity, PlaneTls, TcpDial, TrustedRoots, connect,
+    ConnectTuning, Dial, ExpectedNode, PeerIdentity, PlaneTls, TrustedRoots, connect,
 };
+use crate::world::Chance;
 
 /// The longest that whoever asks too often waits before it is given what is kept.
 const RATION_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a gateway is made from.
-pub struct Parts {
+pub struct Parts<D> {
+    /// What connects to nodes of peers.
+    pub dial: D,
     /// The node it belongs to.
     pub node: Arc<Node>,
     /// The node's identity on the federation plane.
@@ -107,17 +109,23 @@ pub struct Relation {
 
 impl Gateway {
     /// Starts what runs by itself: the roots of peers kept in step, and, whenever this node leads, the mailboxes.
-    pub fn start(parts: Parts) -> Arc<Self> {
-        let Parts { node, tls, roots } = parts;
+    pub fn start<D: Dial>(parts: Parts<D>) -> Arc<Self> {
+        let Parts {
+            dial,
+            node,
+            tls,
+            roots,
+        } = parts;
         let stop = CancellationToken::new();
         let board = Arc::new(Board::new());
         let home = Arc::new(NodeHome::start(Arc::clone(&node), roots, &stop));
-        let dialer: Arc<dyn Dialer> = Arc::new(PlaneDialer(tls));
+        let dialer: Arc<dyn Dialer> = Arc::new(PlaneDialer { tls, dial });
+        let chance = Arc::clone(&node.chance);
         let follower = Follower::new(
             Arc::clone(&home) as Arc<dyn Home>,
             Arc::clone(&dialer),
             Arc::clone(&board),
-            Arc::new(Jittered(shorter)),
+            Arc::new(Jittered(move |pause| shorter(pause, chance.as_ref()))),
         );
         tokio::spawn(follower.run(stop.clone()));
         doubts::start(&node, &board, &stop);
@@ -321,9 +329,12 @@ fn judge(
 }
 
 /// Connections to nodes of peers, over the federation plane.
-struct PlaneDialer(PlaneTls);
+struct PlaneDialer<D> {
+    tls: PlaneTls,
+    dial: D,
+}
 
-impl Dialer for PlaneDialer {
+impl<D: Dial> Dialer for PlaneDialer<D> {
     fn dial(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String> {
         let expected = ExpectedNode {
             prefix: peer,
@@ -334,7 +345,8 @@ impl Dialer for PlaneDialer {
             request_timeout: None,
             ..ConnectTuning::default()
         };
-        connect(TcpDial, endpoint, &self.0, expected, tuning).map_err(|error| error.to_string())
+        let dial = self.dial.clone();
+        connect(dial, endpoint, &self.tls, expected, tuning).map_err(|error| error.to_string())
     }
 }
 
@@ -354,6 +366,9 @@ fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
 }
 
 /// A pause between half of this one and all of it.
-fn shorter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+fn shorter(pause: Duration, chance: &dyn Chance) -> Duration {
+    let mut drawn = [0; 4];
+    chance.fill(&mut drawn);
+    let share = f64::from(u32::from_be_bytes(drawn)) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + share / 2.0)
 }

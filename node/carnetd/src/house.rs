@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_consensus::{
-    ConnectError, Connector, Consensus, Member, Purpose, Role as RaftRole, Settings,
+    ConnectError, Connector, Consensus, Member, Purpose, Role as RaftRole, Settings, Work,
 };
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::Country;
+use carnet_store::artefact::NodeEngine;
 use carnet_store::identity::{Identity, StoreId};
 use carnet_store::log::MemoryLog;
 use carnet_store::machine::StateMachine;
@@ -38,8 +39,9 @@ use crate::keyring::{KeyRole, Keyring, SignError};
 use crate::node::Node;
 use crate::raft_threads::RaftThreads;
 use crate::service::{ClusterService, RegistryService};
-use crate::tls::{PlaneTls, TrustedRoots};
+use crate::tls::{PlaneTls, TcpDial, TrustedRoots};
 use crate::verify::Verifier;
+use crate::world::Means;
 
 /// Longer than anything here takes; only a failure waits it out.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -134,12 +136,13 @@ impl House {
             identity,
             RocksSettings::default(),
         );
-        let state = RegistryState::open(engine.expect("a database")).expect("a state");
+        let engine: NodeEngine = Arc::new(engine.expect("a database"));
+        let state = RegistryState::open(engine).expect("a state");
         let state = Arc::new(state);
         let mut settings = Settings::quick(genesis.cluster, 1, 7);
         settings.store = identity.store;
         let clock = Arc::new(Stands(country.clock));
-        let raft_threads = RaftThreads::start().expect("threads");
+        let raft_threads = RaftThreads::start(Work::Threads).expect("threads");
         let raft = raft_threads.run(Consensus::start(
             settings,
             Arc::new(MemoryLog::new()),
@@ -169,7 +172,7 @@ impl House {
             true,
             state,
             raft,
-            Arc::clone(&clock) as Arc<dyn Clock>,
+            Means::of_this_machine(Arc::clone(&clock) as Arc<dyn Clock>),
         ));
         let certificates = forge::Country::new(&prefix);
         let roots = Arc::new(TrustedRoots::new(certificates.pinned()));
@@ -188,6 +191,7 @@ impl House {
         )
         .expect("an identity");
         let gateway = Gateway::start(Parts {
+            dial: TcpDial,
             node: Arc::clone(&node),
             tls,
             roots,

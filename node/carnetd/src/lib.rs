@@ -31,6 +31,7 @@ pub mod tls;
 pub mod told;
 pub mod verify;
 pub mod waiting;
+pub mod world;
 
 // The same certificates that `carnet-trust` is tested with, wrong ones above all.
 #[cfg(test)]

@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carnet_consensus::{Behalf, Handle, ProposeError, Proposed, ReadError};
+use carnet_consensus::{Behalf, Handle, ProposeError, Proposed, ReadError, Work};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, Entry, Stamp};
+use carnet_store::artefact::NodeEngine;
 use carnet_store::registry::{Progress, Published, RegistryState};
-use carnet_store::state::SwappableEngine;
 use carnet_wire::status::ApiError;
-use rand::RngCore;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::{EdgeCounters, Readers};
 use crate::publication::Publication;
 use crate::timekeeper::{self, Timekeeper};
+use crate::world::{Chance, Means};
 
 /// What a node says that no quorum has taken in since it was started.
 const NOT_YET: &str = "this node is not yet with the others: since its start no leader with a quorum has taken it in, and what it \
@@ -41,11 +41,15 @@ pub struct Node {
     /// Whether its store was made to found the cluster: `carnetd init --join` named the node itself.
     pub founds: bool,
     /// Its replicated state.
-    pub state: Arc<RegistryState<SwappableEngine>>,
+    pub state: Arc<RegistryState<NodeEngine>>,
     /// Its consensus.
     pub raft: Handle,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
+    /// Its randomness.
+    pub chance: Arc<dyn Chance>,
+    /// Where what waits for the disk is done.
+    pub work: Work,
     /// What it remembers about log time.
     pub time: Timekeeper,
     /// What keeps it from publishing.
@@ -78,12 +82,17 @@ impl Node {
         config: Config,
         (cluster, incarnation): ([u8; 16], u64),
         founds: bool,
-        state: Arc<RegistryState<SwappableEngine>>,
+        state: Arc<RegistryState<NodeEngine>>,
         raft: Handle,
-        clock: Arc<dyn Clock>,
+        means: Means,
     ) -> Self {
+        let Means {
+            clock,
+            chance,
+            work,
+        } = means;
         Self {
-            readers: Readers::of_this_machine(Arc::clone(&clock)),
+            readers: Readers::of_this_machine(Arc::clone(&clock), work),
             config,
             cluster,
             incarnation,
@@ -91,6 +100,8 @@ impl Node {
             state,
             raft,
             clock,
+            chance,
+            work,
             time: Timekeeper::default(),
             publication: Publication::default(),
             waiting: AtomicUsize::new(0),
@@ -186,7 +197,7 @@ impl Node {
             seed: EntrySeed([0; 32]),
         };
         let state = Arc::clone(&self.state);
-        let tried = tokio::task::spawn_blocking(move || {
+        let tried = self.work.run(move || {
             let entry = Entry { stamp, body };
             state.breaks_on(&entry).map(|breaks| (breaks, entry.body))
         });
@@ -213,7 +224,7 @@ impl Node {
         at: TimeMs,
     ) -> Result<Committed, ApiError> {
         let mut seed = [0; 32];
-        rand::rng().fill_bytes(&mut seed);
+        self.chance.fill(&mut seed);
         let behalf = behalf(&body);
         let entry = Entry {
             stamp: Stamp {

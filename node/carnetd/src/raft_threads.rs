@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use carnet_consensus::Work;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Few do, since what waits for the disk has threads of its own; one alone would make votes wait behind appends.
@@ -16,17 +17,23 @@ const THREADS_MAX: usize = 4;
 /// The threads, until this is dropped.
 #[derive(Debug)]
 pub struct RaftThreads {
-    /// `None` once it ends.
+    /// `None` once it ends, and where there is one thread for everything.
     runtime: Option<Runtime>,
     handle: Handle,
 }
 
 impl RaftThreads {
-    /// Starts them.
+    /// Starts them. Without threads, everything is done by whoever calls this.
     ///
     /// # Errors
     /// The machine gives none.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(work: Work) -> io::Result<Self> {
+        if work == Work::Inline {
+            return Ok(Self {
+                handle: Handle::current(),
+                runtime: None,
+            });
+        }
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
         let runtime = Builder::new_multi_thread()
             .worker_threads(processors.clamp(THREADS_MIN, THREADS_MAX))

@@ -105,7 +105,7 @@ impl SkipFiles {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let state = Arc::clone(&node.state);
-            let looked = tokio::task::spawn_blocking(move || {
+            let looked = node.work.run(move || {
                 self.look(&state);
                 self
             });

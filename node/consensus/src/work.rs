@@ -13,7 +13,11 @@ pub enum Work {
 }
 
 impl Work {
-    pub(crate) async fn run<T: Send + 'static>(
+    /// Runs a call that waits for the disk, and ends with it.
+    ///
+    /// # Errors
+    /// It panicked, or the process is stopping.
+    pub async fn run<T: Send + 'static>(
         self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
@@ -22,6 +26,17 @@ impl Work {
             Work::Threads => tokio::task::spawn_blocking(job)
                 .await
                 .map_err(io::Error::other),
+        }
+    }
+
+    /// Begins a call that waits for the disk; in a simulation it has ended when this returns.
+    pub fn begin(self, job: impl FnOnce() + Send + 'static) {
+        match self {
+            Work::Inline => job(),
+            Work::Threads => {
+                // Whoever waits for what it does is told by it.
+                drop(tokio::task::spawn_blocking(job));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use carnet_domain::bytes::encoding::{ARRAY_COUNT_MAX, Blob, Canonical};
 use carnet_domain::canonical_struct;
 use carnet_domain::limits::List;
 
-use crate::engine::{KvEngine, KvRead};
+use crate::engine::{Batch, KvEngine, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::machine::{Applied, LogPosition, Snapshot, SnapshotSink};
@@ -47,6 +47,62 @@ pub trait StateEngine: KvEngine {
     /// # Errors
     /// The disk failed.
     fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault>;
+}
+
+/// An engine that is chosen when the program begins: the one of a data directory on a machine, one in memory in the simulation.
+pub type NodeEngine = Arc<dyn StateEngine>;
+
+impl KvRead for NodeEngine {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
+        self.as_ref().get(family, key)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+        count_max: usize,
+    ) -> Result<Vec<Pair>, StorageFault> {
+        self.as_ref().scan(family, from, to, count_max)
+    }
+
+    fn last(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StorageFault> {
+        self.as_ref().last(family, from, to)
+    }
+
+    fn damaged(&self, fault: &StorageFault) {
+        self.as_ref().damaged(fault);
+    }
+}
+
+impl KvEngine for NodeEngine {
+    fn write(&self, batch: Batch) -> Result<(), StorageFault> {
+        self.as_ref().write(batch)
+    }
+
+    fn view(&self) -> Result<Arc<dyn KvRead>, StorageFault> {
+        self.as_ref().view()
+    }
+}
+
+impl StateEngine for NodeEngine {
+    fn sync(&self) -> Result<(), StorageFault> {
+        self.as_ref().sync()
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StorageFault> {
+        self.as_ref().snapshot()
+    }
+
+    fn receive(&self) -> Result<Box<dyn StateSink>, StorageFault> {
+        self.as_ref().receive()
+    }
 }
 
 /// A sink whose content can be read before it replaces anything.

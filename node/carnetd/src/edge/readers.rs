@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use carnet_consensus::Turns;
+use carnet_consensus::{Turns, Work};
 use carnet_store::engine::{KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
@@ -36,6 +36,7 @@ pub struct Readers(Arc<Inside>);
 
 struct Inside {
     clock: Arc<dyn Clock>,
+    work: Work,
     /// So many at once.
     width: usize,
     queue: Mutex<Queue>,
@@ -121,21 +122,25 @@ impl Readers {
     ///
     /// # Panics
     /// When there is none.
-    pub fn new(width: usize, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(width: usize, clock: Arc<dyn Clock>, work: Work) -> Self {
         assert!(0 < width, "there is a thread");
         let paces = Paces::new(READ_BYTES_PER_SECOND, READ_BYTES_AHEAD, HOLDER_COUNT_MAX);
         Self(Arc::new(Inside {
             clock,
+            work,
             width,
             queue: Mutex::default(),
             paces: Mutex::new(paces),
         }))
     }
 
-    /// As many as leave one processor free.
-    pub fn of_this_machine(clock: Arc<dyn Clock>) -> Self {
+    /// As many as leave one processor free; one, where there are no threads.
+    pub fn of_this_machine(clock: Arc<dyn Clock>, work: Work) -> Self {
+        if work == Work::Inline {
+            return Self::new(1, clock, work);
+        }
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-        Self::new(processors.checked_sub(1).unwrap_or(1).max(1), clock)
+        Self::new(processors.checked_sub(1).unwrap_or(1).max(1), clock, work)
     }
 
     /// Reads for a holder, when it is its turn. A caller that left is not read for.
@@ -165,7 +170,7 @@ impl Readers {
         });
         if self.queue(holder, job) {
             let at_work = AtWork(Arc::clone(&self.0));
-            tokio::task::spawn_blocking(move || at_work.until_nothing_waits());
+            self.0.work.begin(move || at_work.until_nothing_waits());
         }
         let stopped = |_| ApiError::unavailable("this node stops");
         answered.await.map_err(stopped)?
@@ -254,7 +259,7 @@ mod tests {
     /// Begins to read for these in order, each so long, behind one that waits until all are queued. Whose was read when.
     async fn order(asked: &[(&'static str, u64)]) -> Vec<&'static str> {
         let clock = Arc::new(Moved::default());
-        let readers = Readers::new(1, Arc::clone(&clock) as Arc<dyn Clock>);
+        let readers = Readers::new(1, Arc::clone(&clock) as Arc<dyn Clock>, Work::Threads);
         let (go, wait) = mpsc::channel::<()>();
         let (note, noted) = mpsc::channel();
         let holder = Holder::new("first");
@@ -298,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_read_for_who_has_left() {
-        let readers = Readers::new(1, Arc::new(Moved::default()));
+        let readers = Readers::new(1, Arc::new(Moved::default()), Work::Threads);
         let (go, wait) = mpsc::channel::<()>();
         let (note, noted) = mpsc::channel();
         let holder = Holder::new("a");
@@ -324,7 +329,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_counts_whatever_is_answered() {
         let clock = Arc::new(Moved::default());
-        let readers = Readers::new(2, Arc::clone(&clock) as Arc<dyn Clock>);
+        let readers = Readers::new(2, Arc::clone(&clock) as Arc<dyn Clock>, Work::Threads);
         let engine = Arc::new(MemoryEngine::default());
         let mut batch = Batch::default();
         for key in 0..8_u8 {

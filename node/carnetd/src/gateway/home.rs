@@ -64,7 +64,8 @@ impl NodeHome {
         job: impl FnOnce(&Node) -> Result<T, HomeError> + Send + 'static,
     ) -> Result<T, HomeError> {
         let node = Arc::clone(&self.node);
-        let done = tokio::task::spawn_blocking(move || job(&node)).await;
+        let work = node.work;
+        let done = work.run(move || job(&node)).await;
         done.unwrap_or_else(|error| Err(HomeError::State(error.to_string())))
     }
 }
@@ -85,7 +86,7 @@ async fn watch_published(
             // There may be many, with all their agreements: not on a thread that serves a port.
             let reading = Arc::clone(&node);
             let read = move || Records(reading.state.engine()).peers();
-            match tokio::task::spawn_blocking(read).await {
+            match node.work.run(read).await {
                 Ok(Ok(peers)) => pins.follow(&peers),
                 Ok(Err(error)) => warn!(%error, "peers not known"),
                 Err(error) => warn!(%error, "peers not read"),

@@ -217,7 +217,8 @@ impl ClusterService {
 
     async fn digest(&self) -> Result<[u8; 32], ApiError> {
         let view = KvEngine::view(self.node.state.engine()).map_err(storage)?;
-        let digest = tokio::task::spawn_blocking(move || content_digest(view.as_ref())).await;
+        let digest = move || content_digest(view.as_ref());
+        let digest = self.node.work.run(digest).await;
         digest
             .map_err(fault("the digest was not computed"))?
             .map_err(storage)

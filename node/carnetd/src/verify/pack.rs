@@ -58,7 +58,7 @@ impl Verifier {
         });
         let this = Arc::clone(self);
         // It reads much, and every port is served by the threads that it would hold.
-        let content = tokio::task::spawn_blocking(move || this.content_bytes(head));
+        let content = self.node.work.run(move || this.content_bytes(head));
         let (at, content) = content.await.map_err(fault("the pack was not made"))??;
         let signature = self
             .keyring
