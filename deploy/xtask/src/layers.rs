@@ -155,9 +155,9 @@ pub const HEAVY: &[Heavy] = &[
     // Certificates and keys.
     heavy("x509-parser", &[TRUST], &[CARNETD]),
     heavy("rustls-webpki", &[TRUST], &[]),
-    heavy("rcgen", &[PKI], &[TRUST, CARNETD, PEERING, CONSENSUS]),
-    heavy("rustls", &[CARNETD, CLIENT], &[CLUSTER, PKI]),
-    heavy("tokio-rustls", &[CARNETD, CLIENT], &[CLUSTER]),
+    heavy("rcgen", &[PKI, SIM], &[TRUST, CARNETD, PEERING, CONSENSUS]),
+    heavy("rustls", &[CARNETD, CLIENT, SIM], &[CLUSTER, PKI]),
+    heavy("tokio-rustls", &[CARNETD, CLIENT, SIM], &[CLUSTER]),
     heavy("curve25519-dalek", &[DOMAIN], &[]),
     heavy("coset", &[DOMAIN], &[]),
     // The outside world.

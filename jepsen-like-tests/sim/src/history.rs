@@ -48,6 +48,8 @@ pub(crate) struct History {
     pub(crate) compared: BTreeSet<(u64, u64)>,
     /// Every node that came to lead, in order.
     pub(crate) leaders: Vec<u64>,
+    /// Faults are over.
+    pub(crate) calm: bool,
     /// No more operations begin.
     pub(crate) closing: bool,
 }

@@ -7,6 +7,7 @@
 mod check;
 mod clocks;
 mod compare;
+mod country;
 mod elections;
 mod history;
 mod nemesis;
@@ -17,6 +18,7 @@ mod registry;
 mod run;
 mod site;
 
+pub use country::{CountryFault, CountryOptions, CountryReport, country};
 pub use elections::elections;
 pub use nemesis::FaultCounts;
 pub use run::{Options, Report, State, run};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use carnet_sim::{Options, State, run};
+use carnet_sim::{CountryOptions, Options, State, country, run};
 use clap::Parser;
 
 /// Simulates a cluster of consensus nodes from a seed, with faults, and judges what it promised.
@@ -28,6 +28,12 @@ struct Arguments {
     /// Replicate the real registry, fed with stamps of the leaders' clocks.
     #[arg(long, conflicts_with = "robots")]
     stamps: bool,
+    /// Simulate a whole country: the assembly of `carnetd` on every host, asked over TLS.
+    #[arg(long, conflicts_with_all = ["robots", "stamps", "lying_disks", "nodes"])]
+    country: bool,
+    /// Simulate two countries that are peers, with robots that cross the border under faults.
+    #[arg(long, requires = "country")]
+    two: bool,
     /// Plant disks that report a sync before it is done.
     #[arg(long)]
     lying_disks: bool,
@@ -41,6 +47,9 @@ struct Arguments {
 
 fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if arguments.country {
+        return countries(&arguments);
+    }
     let mut out = io::stdout().lock();
     let mut held = true;
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
@@ -94,6 +103,63 @@ fn main() -> io::Result<ExitCode> {
             writeln!(
                 out,
                 "REPRODUCE: sim --seed {seed} --seconds {seconds} --nodes {nodes}{robots}{stamps}"
+            )?;
+        }
+    }
+    Ok(if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Countries from seeds.
+fn countries(arguments: &Arguments) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let mut held = true;
+    for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
+        let options = CountryOptions {
+            seed,
+            faulty_ms: arguments.seconds * 1000,
+            two: arguments.two,
+            planted: None,
+        };
+        let mut report = country(options)?;
+        if arguments.twice && country(options)? != report {
+            let why = "two runs of one seed differ".to_owned();
+            report.violations.push(why);
+        }
+        if arguments.trace {
+            for line in &report.trace {
+                writeln!(out, "{line}")?;
+            }
+        }
+        writeln!(
+            out,
+            "country {seed}: {} registered, {} crossed, {} repeated, {} read, {} unknown, {} heads signed, {} by the steward, {} replaced, {} snapshots received, {}, {} border cuts, {} simulated ms",
+            report.registered,
+            report.crossed,
+            report.repeated,
+            report.read,
+            report.unknown,
+            report.signed,
+            report.stewarded,
+            report.replaced,
+            report.received,
+            report.faults,
+            report.border_cuts,
+            report.simulated_ms
+        )?;
+        for violation in &report.violations {
+            writeln!(out, "  VIOLATED: {violation}")?;
+        }
+        if !report.violations.is_empty() {
+            held = false;
+            let seconds = arguments.seconds;
+            let two = if arguments.two { " --two" } else { "" };
+            writeln!(
+                out,
+                "REPRODUCE: sim --country{two} --seed {seed} --seconds {seconds}"
             )?;
         }
     }

@@ -5,9 +5,8 @@ use std::fmt;
 use turmoil::Sim;
 
 use crate::history::Shared;
-use crate::network::host;
 use crate::random::Random;
-use crate::site::Site;
+use crate::site::Victim;
 
 /// How often each fault was installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +23,18 @@ pub struct FaultCounts {
     pub slow_links: u64,
     /// The wall clock of one node was set far ahead or back.
     pub clock_steps: u64,
+}
+
+impl FaultCounts {
+    /// Counts those of another country too.
+    pub(crate) fn add(&mut self, other: FaultCounts) {
+        self.crashes += other.crashes;
+        self.power_cuts += other.power_cuts;
+        self.isolations += other.isolations;
+        self.one_way_cuts += other.one_way_cuts;
+        self.slow_links += other.slow_links;
+        self.clock_steps += other.clock_steps;
+    }
 }
 
 impl fmt::Display for FaultCounts {
@@ -59,7 +70,8 @@ pub(crate) struct Nemesis {
     /// Until when a clock is bad: one at a time, so that a quorum is honest.
     clock_bad_until: u64,
     history: Shared,
-    sites: Vec<Site>,
+    /// By their numbers, from 1.
+    victims: Vec<Victim>,
     next_ms: u64,
     undo: Vec<(u64, Undo)>,
     pub(crate) counts: FaultCounts,
@@ -69,7 +81,7 @@ pub(crate) struct Nemesis {
 pub(crate) const LATENCY_MS: (u64, u64) = (1, 8);
 
 impl Nemesis {
-    pub(crate) fn new(seed: u64, history: Shared, sites: Vec<Site>, start_ms: u64) -> Nemesis {
+    pub(crate) fn new(seed: u64, history: Shared, victims: Vec<Victim>, start_ms: u64) -> Nemesis {
         let random = Random::new(seed, 77);
         Nemesis {
             random,
@@ -77,7 +89,7 @@ impl Nemesis {
             clock_next_ms: start_ms,
             clock_bad_until: 0,
             history,
-            sites,
+            victims,
             next_ms: start_ms,
             undo: Vec::new(),
             counts: FaultCounts::default(),
@@ -106,7 +118,7 @@ impl Nemesis {
         if now_ms < self.clock_bad_until {
             return;
         }
-        let count = self.sites.len() as u64;
+        let count = self.victims.len() as u64;
         let node = self.clock_random.between(1, count + 1);
         // From a few seconds, which a ceiling alone would let pass, to hours.
         let size_ms = match self.clock_random.between(0, 3) {
@@ -127,10 +139,27 @@ impl Nemesis {
         self.undo.push((until, Undo::StepBack(node, by_ms)));
     }
 
+    /// Takes a node down until [`Self::bring_up`].
+    pub(crate) fn take_down(&mut self, sim: &mut Sim<'_>, node: u64) {
+        self.crash(sim, node, u64::MAX);
+        self.undo.pop();
+    }
+
+    /// Starts a node again.
+    pub(crate) fn bring_up(&mut self, sim: &mut Sim<'_>, node: u64) {
+        sim.bounce(self.host(node));
+    }
+
     fn set_clock(&self, node: u64, by_ms: i64) {
-        for site in self.sites.iter().filter(|site| site.node == node) {
-            site.clock.step(by_ms);
-        }
+        self.victim(node).clock.step(by_ms);
+    }
+
+    fn victim(&self, node: u64) -> &Victim {
+        &self.victims[node as usize - 1]
+    }
+
+    fn host(&self, node: u64) -> String {
+        self.victim(node).host.clone()
     }
 
     /// Ends every fault.
@@ -141,7 +170,7 @@ impl Nemesis {
     }
 
     fn begin(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
-        let count = self.sites.len() as u64;
+        let count = self.victims.len() as u64;
         let (one, other) = {
             let one = self.random.between(1, count + 1);
             (one, (one + self.random.between(0, count - 1)) % count + 1)
@@ -161,7 +190,7 @@ impl Nemesis {
                 self.history.note(format!("node {one} is cut off"));
                 self.counts.isolations += 1;
                 for peer in (1..=count).filter(|peer| *peer != one) {
-                    sim.partition(host(one), host(peer));
+                    sim.partition(self.host(one), self.host(peer));
                     self.undo.push((until, Undo::Repair(one, peer)));
                 }
             }
@@ -169,7 +198,7 @@ impl Nemesis {
                 self.history
                     .note(format!("nothing goes from {one} to {other}"));
                 self.counts.one_way_cuts += 1;
-                sim.partition_oneway(host(one), host(other));
+                sim.partition_oneway(self.host(one), self.host(other));
                 self.undo.push((until, Undo::Repair(one, other)));
             }
             _ => {
@@ -178,8 +207,8 @@ impl Nemesis {
                     .note(format!("{latency_ms} ms between {one} and {other}"));
                 self.counts.slow_links += 1;
                 sim.set_link_latency(
-                    host(one),
-                    host(other),
+                    self.host(one),
+                    self.host(other),
                     std::time::Duration::from_millis(latency_ms),
                 );
                 self.undo.push((until, Undo::Quicken(one, other)));
@@ -188,17 +217,13 @@ impl Nemesis {
     }
 
     fn crash(&mut self, sim: &mut Sim<'_>, node: u64, until: u64) {
-        if !sim.is_host_running(host(node)) {
+        if !sim.is_host_running(self.host(node)) {
             return;
         }
         self.history.note(format!("node {node} crashes"));
         self.counts.crashes += 1;
-        sim.crash(host(node));
-        for site in self.sites.iter().filter(|site| site.node == node) {
-            site.log.crash();
-            site.machine.crash();
-            site.engine.crash();
-        }
+        sim.crash(self.host(node));
+        (self.victim(node).crash)();
         self.undo.push((until, Undo::Bounce(node)));
     }
 
@@ -206,17 +231,17 @@ impl Nemesis {
         for (_, undo) in due {
             match undo {
                 Undo::StepBack(node, by_ms) => self.set_clock(node, -by_ms),
-                Undo::Bounce(node) => sim.bounce(host(node)),
-                Undo::Repair(one, other) => sim.repair(host(one), host(other)),
+                Undo::Bounce(node) => sim.bounce(self.host(node)),
+                Undo::Repair(one, other) => sim.repair(self.host(one), self.host(other)),
                 Undo::Quicken(one, other) => {
                     let (least, most) = LATENCY_MS;
                     sim.set_link_latency(
-                        host(one),
-                        host(other),
+                        self.host(one),
+                        self.host(other),
                         std::time::Duration::from_millis(least),
                     );
                     let most = std::time::Duration::from_millis(most);
-                    sim.set_link_max_message_latency(host(one), host(other), most);
+                    sim.set_link_max_message_latency(self.host(one), self.host(other), most);
                 }
             }
         }

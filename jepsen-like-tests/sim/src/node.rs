@@ -88,7 +88,8 @@ pub(crate) async fn boot(site: Site) -> turmoil::Result {
     ));
     tokio::spawn(watch(Handle::clone(&handle), site.clone()));
     if site.node == 1 {
-        tokio::spawn(found(Handle::clone(&handle), site.nodes));
+        let members = (1..=site.nodes).map(|node| (node, member(node))).collect();
+        tokio::spawn(found(Handle::clone(&handle), members));
     }
     if let Some(script) = &site.script {
         tokio::spawn(compare(Handle::clone(&handle), state, site.clone()));
@@ -140,8 +141,7 @@ fn state(site: &Site) -> Result<Arc<dyn StateMachine>, StorageFault> {
 }
 
 /// Founds the cluster, or goes on where the founding was interrupted, until it is done.
-async fn found(handle: Handle, nodes: u64) {
-    let members: BTreeMap<u64, Member> = (1..=nodes).map(|node| (node, member(node))).collect();
+pub(crate) async fn found(handle: Handle, members: BTreeMap<u64, Member>) {
     loop {
         match handle.initialize(members.clone()).await {
             Ok(()) | Err(AdminError::Stopped) => return,
@@ -151,7 +151,7 @@ async fn found(handle: Handle, nodes: u64) {
 }
 
 /// A simulated disk is never replaced: one store a node.
-fn store(node: u64) -> StoreId {
+pub(crate) fn store(node: u64) -> StoreId {
     let mut store = [0x51; 16];
     store[8..].copy_from_slice(&node.to_be_bytes());
     StoreId(store)
@@ -166,7 +166,7 @@ fn member(node: u64) -> Member {
 }
 
 /// A disk that syncs all that was written while the last sync ran, after a while.
-async fn sync_disk(log: Arc<MemoryLog>, mut random: Random) {
+pub(crate) async fn sync_disk(log: Arc<MemoryLog>, mut random: Random) {
     loop {
         log.wait_dirty().await;
         tokio::time::sleep(Duration::from_micros(random.between(100, 8000))).await;

@@ -97,14 +97,14 @@ pub(crate) async fn recite(
 }
 
 /// Replicas that have applied equally far must hold the same bytes. True if all have.
-pub(crate) fn agree(sites: &[Site], violations: &mut Vec<String>) -> bool {
+pub(crate) fn agree(replicas: &[(u64, &MemoryEngine)], violations: &mut Vec<String>) -> bool {
     let mut seen: Vec<(u64, Option<u64>, &MemoryEngine)> = Vec::new();
-    for site in sites {
-        let Ok(applied) = applied::load(&site.engine) else {
-            violations.push(format!("node {} cannot say how far it is", site.node));
+    for (node, engine) in replicas {
+        let Ok(applied) = applied::load(*engine) else {
+            violations.push(format!("node {node} cannot say how far it is"));
             return false;
         };
-        seen.push((site.node, applied.last.map(|last| last.index), &site.engine));
+        seen.push((*node, applied.last.map(|last| last.index), *engine));
     }
     let mut equal = true;
     for pair in seen.windows(2) {

@@ -104,7 +104,8 @@ pub fn run(options: Options) -> Report {
     let sites = sites(&options, &history, script.clone(), stamps.clone());
     let sim = simulation(options.seed, &sites);
 
-    let nemesis = Nemesis::new(options.seed, history.clone(), sites.clone(), 0);
+    let victims = sites.iter().map(Site::victim).collect();
+    let nemesis = Nemesis::new(options.seed, history.clone(), victims, 0);
     let mut stage = Stage {
         sim,
         history: history.clone(),
@@ -239,7 +240,7 @@ impl Stage<'_> {
             self.nemesis.act(&mut self.sim, self.now_ms);
             self.step()?;
             if self.now_ms.is_multiple_of(500) {
-                registry::agree(sites, &mut self.history.lock().violations);
+                registry::agree(&replicas(sites), &mut self.history.lock().violations);
             }
         }
         self.nemesis.heal(&mut self.sim);
@@ -247,7 +248,7 @@ impl Stage<'_> {
         self.until(patience_ms, "the script is recited", |_| script.left() == 0)?;
         self.until(CONVERGE_MS, "all replicas hold the same", |_| {
             let mut differing = Vec::new();
-            registry::agree(sites, &mut differing) && differing.is_empty()
+            registry::agree(&replicas(sites), &mut differing) && differing.is_empty()
         })
     }
 
@@ -272,7 +273,7 @@ impl Stage<'_> {
         clocks::bounded(sites, self.now_ms, &mut self.history.lock().violations);
         self.until(CONVERGE_MS, "all replicas hold the same", |_| {
             let mut differing = Vec::new();
-            registry::agree(sites, &mut differing) && differing.is_empty()
+            registry::agree(&replicas(sites), &mut differing) && differing.is_empty()
         })
     }
 
@@ -303,6 +304,11 @@ impl Stage<'_> {
             .map(|_| ())
             .map_err(|error| error.to_string())
     }
+}
+
+/// The state of every node.
+fn replicas(sites: &[Site]) -> Vec<(u64, &MemoryEngine)> {
+    sites.iter().map(|site| (site.node, &site.engine)).collect()
 }
 
 /// Whether every node has both written and read what was begun after a moment.

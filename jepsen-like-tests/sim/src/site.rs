@@ -13,6 +13,7 @@ use carnet_store::log::MemoryLog;
 use carnet_store::memory::MemoryEngine;
 
 use crate::history::Shared;
+use crate::network::host;
 use crate::random::Random;
 
 /// How far honest clocks are apart at the most, in milliseconds; drift included.
@@ -35,6 +36,31 @@ pub(crate) struct Site {
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) history: Shared,
     pub(crate) boots: Arc<AtomicU64>,
+}
+
+/// A node as faults meet it.
+#[derive(Clone)]
+pub(crate) struct Victim {
+    pub(crate) host: String,
+    pub(crate) clock: SiteClock,
+    /// What its disks lose when it crashes.
+    pub(crate) crash: Arc<dyn Fn()>,
+}
+
+impl Site {
+    /// The node as faults meet it.
+    pub(crate) fn victim(&self) -> Victim {
+        let site = self.clone();
+        Victim {
+            host: host(self.node),
+            clock: self.clock.clone(),
+            crash: Arc::new(move || {
+                site.log.crash();
+                site.machine.crash();
+                site.engine.crash();
+            }),
+        }
+    }
 }
 
 /// What is to be proposed, and how far it has come.
