@@ -8,13 +8,14 @@ use carnet_domain::rules::rejection::Reason;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
+use futures::StreamExt as _;
 use tonic::Streaming;
 
 use crate::client::{Client, Position, Tries, failure_of, now, registry};
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
-use crate::submit::{Signed, expired, lost_session, malformed};
+use crate::submit::{Signed, expired, lost_session, malformed, one_kind};
 
 /// How often a request is signed anew for a fresh session before the caller is told.
 const SESSIONS_TRIED_MAX: u32 = 3;
@@ -86,6 +87,16 @@ pub struct BulkFailure {
     pub source: ClientError,
 }
 
+/// A bulk request that was begun. Dropped, it ends, and nothing of it was executed.
+#[derive(Debug)]
+pub struct HeldBulk(tokio::task::JoinHandle<()>);
+
+impl Drop for HeldBulk {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// The next of many commands.
 enum Next {
     /// These are signed and sent as one request.
@@ -143,6 +154,29 @@ impl Client {
             }
         }
         Ok(report)
+    }
+
+    /// Begins a bulk request, and never sends its last message: what a node holds for it meanwhile is what its edge is measured
+    /// with.
+    ///
+    /// # Errors
+    /// There is no command, they are of several kinds, or no session could be opened.
+    pub async fn hold_bulk(&self, commands: &[Command]) -> Result<HeldBulk, ClientError> {
+        let kind = one_kind(commands)?;
+        let items: Vec<Blob> = commands
+            .iter()
+            .map(|command| Blob(command.to_bytes()))
+            .collect();
+        let signed = self.sign(kind, &items, part_items(&items)).await?;
+        let mut begun = messages(&signed, &items);
+        begun.pop();
+        let (_, channel) = self.0.net.pick()?;
+        let mut client = registry(channel);
+        let stream = futures::stream::iter(begun).chain(futures::stream::pending());
+        Ok(HeldBulk(tokio::spawn(async move {
+            // What is said of it is said to nobody.
+            let _ = client.submit_bulk(stream).await;
+        })))
     }
 
     async fn send_batch(

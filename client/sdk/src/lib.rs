@@ -49,7 +49,7 @@ pub mod types;
 mod unverified;
 mod verify;
 
-pub use bulk::{BulkEvent, BulkFailure, BulkReport};
+pub use bulk::{BulkEvent, BulkFailure, BulkReport, HeldBulk};
 pub use carnet_wire::status::{ApiError, Effect, Obstacle};
 pub use client::{Client, ClientBuilder, Position};
 pub use clock::wall_time;

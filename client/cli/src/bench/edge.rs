@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use carnet_client::Client;
+use carnet_client::{Client, HeldBulk};
+use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::limits::TEXT_BYTES_MAX;
+use carnet_domain::rules::command::Command;
+use carnet_wire::limits::ITEMS_MAX;
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -37,6 +41,9 @@ pub(crate) struct Edge {
     /// Addresses they come from, of 127.1.0.0/16; 0: the machine's own. More than 0 only for ports on loopback.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(0..=10_000))]
     flood_addresses: u16,
+    /// Bulk requests of some 5 MiB that are begun before the flood and never ended; the key that signs must be enrolled.
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    held: u16,
     /// Clients that look for saturation, each waiting for its answer.
     #[arg(long, default_value = "64")]
     clients: usize,
@@ -103,10 +110,11 @@ pub(super) async fn run(args: Edge, settings: &Settings) -> Result<Outcome, Fail
         "half of it, quiet: p99 {} us",
         quiet.latency.value_at_quantile(0.99)
     ));
+    let held = hold(&client, args.held).await?;
     let sent = Arc::new(AtomicU64::new(0));
     let flood = flood(&args, &sent);
     let flooded = at_rate(&client, half, patience).await;
-    drop(flood);
+    drop((flood, held));
     say(format!(
         "half of it, flooded: p99 {} us",
         flooded.latency.value_at_quantile(0.99)
@@ -120,9 +128,26 @@ pub(super) async fn run(args: Edge, settings: &Settings) -> Result<Outcome, Fail
         "p99_ratio": p99(&flooded) / p99(&quiet).max(1.0),
         "flood_connections": sent.load(Ordering::Relaxed).to_string(),
         "flood_addresses": args.flood_addresses,
+        "held_requests": args.held,
         "load_average": std::fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned()),
     });
     Ok(value.into())
+}
+
+/// Begins bulk requests that are as large as their items may be many, and are never whole.
+async fn hold(client: &Client, count: u16) -> Result<Vec<HeldBulk>, Failed> {
+    let retire = Command::RetireSigner {
+        // A key like any other: nothing is executed.
+        public: SecretKey::from_seed(&[7; 32]).public(),
+        compromised_after: None,
+        reason: "x".repeat(TEXT_BYTES_MAX),
+    };
+    let commands = vec![retire; ITEMS_MAX as usize];
+    let mut held = Vec::new();
+    for _ in 0..count {
+        held.push(client.hold_bulk(&commands).await?);
+    }
+    Ok(held)
 }
 
 async fn read(client: &Client) -> Result<(), String> {
