@@ -101,7 +101,7 @@ impl Settings {
             retry_max: Duration::from_secs(2),
             snapshot_stall: Duration::from_secs(30),
             snapshot_install: Duration::from_secs(600),
-            propose_timeout: Duration::from_secs(10),
+            propose_timeout: carnet_wire::limits::PROPOSE_TIMEOUT,
             read_timeout: Duration::from_secs(5),
             proposals_kib_max: 64 * 1024,
             reads_max: 16 * 1024,

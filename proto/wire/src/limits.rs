@@ -45,6 +45,9 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
 
 /// A unary request is cut off after this on the server.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A proposal that was not begun in this time is taken back; below [`REQUEST_TIMEOUT`], so that its caller is told that it did not
+/// happen.
+pub const PROPOSE_TIMEOUT: Duration = Duration::from_secs(8);
 /// One attempt of a client; below [`REQUEST_TIMEOUT`], so that the client learns first.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// A client's deadline over all attempts, unless it sets its own.
@@ -75,6 +78,7 @@ const _: () = assert!(FEDERATION_PART_BYTES_MAX <= FEDERATION_BATCH_BYTES_MAX);
 const _: () = assert!(FEDERATION_PART_BYTES_MAX <= ENTRY_BYTES_MAX / 2);
 const _: () = assert!(FEDERATION_BATCH_BYTES_MAX + FRAME_BYTES_MAX <= RAFT_MESSAGE_BYTES_MAX);
 const _: () = assert!(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX);
+const _: () = assert!(PROPOSE_TIMEOUT.as_millis() < REQUEST_TIMEOUT.as_millis());
 const _: () = assert!(ATTEMPT_TIMEOUT.as_millis() < REQUEST_TIMEOUT.as_millis());
 const _: () = assert!(REQUEST_TIMEOUT.as_millis() < CALL_DEADLINE.as_millis());
 const _: () = assert!(CHECKPOINT_WAIT_MAX.as_millis() < REQUEST_TIMEOUT.as_millis());
