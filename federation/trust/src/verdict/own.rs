@@ -141,6 +141,13 @@ impl Case<'_> {
         };
         let (size, seen) = (proven.size(), head.size);
         let own = *registry == self.input.verifier;
+        if own && known.source == Source::Store {
+            // The log is its own: there is nothing to join, and nothing but age to ask for.
+            if size < seen {
+                self.older_own_head(proven, seen);
+            }
+            return;
+        }
         match (proven.against(head.size, &head.root, head.time), known.source) {
             (HeadOrder::Same | HeadOrder::Extends, _) => {}
             (HeadOrder::Older, Source::Pack) if own => self.older_own_head(proven, seen),
@@ -180,8 +187,8 @@ impl Case<'_> {
         }
     }
 
-    /// The own country's evidence from before the pack was made. The pack names every robot that its record speaks against: any
-    /// other that has a record is here and in service. Evidence that shows it so is true still, but for recalls since, which the
+    /// The own country's evidence from before what is known. A pack names every robot that its record speaks against, and a store has
+    /// the record: any other that has a record is here and in service. Evidence that shows it so is true still, but for recalls since, which the
     /// robot may have come to match since; evidence that shows it elsewhere, on its way or not at all is not.
     fn older_own_head(&mut self, proven: &ProvenEvidence, seen: u64) {
         let (me, size) = (self.input.verifier, proven.size());
@@ -200,7 +207,7 @@ impl Case<'_> {
         self.argue(
             ReasonCode::OlderHead,
             Value::Stale,
-            format!("{size} leaves of {me} are shown, the pack was made after {seen}, and {since}: ask for newer evidence"),
+            format!("{size} leaves of {me} are shown, what is known is of after {seen}, and {since}: ask for newer evidence"),
         );
     }
 

@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::slots::SLOT_COUNT;
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
+use carnet_domain::record::{Predicate, Severity};
 use carnet_domain::rules::command::Command;
-use carnet_domain::rules::lifecycle::HoldKind;
+use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_ANYBODY};
-use carnet_trust::known::Source;
+use carnet_trust::known::{KnownHead, KnownRecall, KnownRegistry, Source};
 use carnet_trust::taken::TakenHead;
 use carnet_trust::verdict::{
     EvidenceInput, Input, OWN_AGE_MAX, Purpose, ReasonCode, Value, Verdict, judge, leads_to,
@@ -692,7 +694,13 @@ fn no_way_down_the_lattice_goes_up() {
     let (mut a, mut b) = two();
     let code = a.code(1);
     export(&mut a, &mut b, code, 1);
-    let input = asks(&mut b, &mut a, code);
+    let mut input = asks(&mut b, &mut a, code);
+    // A recall that blocks nothing: where its model has no room, nobody can tell.
+    let known = input.known.as_mut().expect("what 49 knows");
+    known.recalls.push(KnownRecall {
+        notice: recall("R-1", Severity::Advisory, Predicate::all()),
+        models: vec![code.model_id()],
+    });
     let now = soon(&[&a, &b]);
     let values = lattice(Purpose::Operation, &input, now, LESS);
     let valid = values.values().filter(|v| v.value == Value::Valid).count();
@@ -807,6 +815,53 @@ fn reasons_say_what_broke() {
 }
 
 /// One history of the exporter departs at one time, another at another: the admission names one of them.
+/// While publication is late, a node's evidence of its own log is older than its records, which it must not overlook: a robot that
+/// was retired was VALID there, where a pack of the same second said STALE.
+#[test]
+fn a_node_holds_its_own_older_evidence_to_its_records() {
+    let (mut a, _) = two();
+    let code = a.code(1);
+    let input = at_home(&mut a, code);
+    let after = |then: &dyn Fn(&mut Country)| {
+        let mut own = a.clone();
+        own.must("maker", own.register(77));
+        then(&mut own);
+        let registry = own.registry();
+        let mut input = input.clone();
+        let mut known = carnet_kit::evidence::known(&own);
+        let head = KnownHead {
+            size: registry.tree.size(),
+            root: registry.tree.root(),
+            time: registry.log_time,
+        };
+        let head = Some(head);
+        known
+            .registries
+            .insert(own.prefix, KnownRegistry { head, doubt: None });
+        input.known = Some(known);
+        line(&judge(Purpose::SecondHandPurchase, &input, soon(&[&own])))
+    };
+    assert_eq!(after(&|_| {}), "VALID");
+    let retire = |own: &mut Country| {
+        let Ok(robot) = own.ledger.robot(&code);
+        let mut robot = robot.expect("registered");
+        robot.state = State::Retired;
+        let Ok(()) = own.ledger.put_robot(robot);
+    };
+    let found = after(&retire);
+    assert!(found.starts_with("STALE | OLDER_HEAD"), "{found}");
+    let suspend = |own: &mut Country| {
+        let status = Command::SetEnterpriseStatus {
+            id: own.enterprise("0001"),
+            status: carnet_domain::record::EnterpriseStatus::StruckOff,
+            reason: "x".into(),
+        };
+        own.must("registrar", status);
+    };
+    let found = after(&suspend);
+    assert!(found.starts_with("INVALID | MAKER_NOT_ACTIVE"), "{found}");
+}
+
 #[test]
 fn an_admission_that_names_another_departure_is_not_believed() {
     let (mut a, mut b) = two();
