@@ -22,7 +22,7 @@ use carnet_domain::log::map::RobotStatus;
 use carnet_domain::record::peer::{Bundle, Signed};
 
 use crate::bundle::{BundleError, PinnedBundle};
-use crate::evidence::{ProvenEvidence, parse};
+use crate::evidence::ProvenEvidence;
 use crate::pack::OpenedPack;
 use crate::pins::Pins;
 use crate::taken::{SignedTaking, TakenHead};
@@ -293,12 +293,13 @@ impl Opening<'_> {
             Ok((bundle, how)) => {
                 let sequence = bundle.bundle().sequence;
                 self.held(format!("bundle of {registry}: sequence {sequence}, {how}"));
-                Some(EvidenceInput {
-                    evidence: party.evidence.as_ref().map(|evidence| evidence.0.clone()),
-                    taken: self.taken(party),
-                    silent: None,
-                    bundle,
-                })
+                let evidence = party.evidence.as_ref().map(|evidence| evidence.0.clone());
+                let mut given = EvidenceInput::of(bundle, evidence);
+                given.taken = self.taken(party);
+                // Once, for the verdict and for what is told of it.
+                let proven = given.evidence.as_ref();
+                given.proven = proven.and_then(|bytes| given.verified(bytes).ok());
+                Some(given)
             }
             Err(Doubtful {
                 code,
@@ -534,10 +535,7 @@ fn explain_one(given: &EvidenceInput) -> Vec<Step> {
     let Some(bytes) = &given.evidence else {
         return failed(format!("evidence of {registry}: none"));
     };
-    let origin = given.bundle.origin();
-    let verified =
-        parse(bytes).and_then(|found| found.verify(&given.bundle.bundle().log_key, &origin));
-    match verified {
+    match given.verified(bytes) {
         Ok(proven) => {
             let steps = proven_steps(&proven).into_iter();
             steps.map(|what| Step { held: true, what }).collect()

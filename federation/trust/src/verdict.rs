@@ -16,6 +16,7 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::rules::lifecycle::State;
 
 use crate::bundle::PinnedBundle;
+use crate::evidence::{EvidenceError, ProvenEvidence, parse};
 use crate::known::Known;
 use crate::taken::TakenHead;
 
@@ -370,6 +371,8 @@ pub struct EvidenceInput {
     pub bundle: PinnedBundle,
     /// Canonical evidence, if there is any.
     pub evidence: Option<Vec<u8>>,
+    /// What was proven by it, where it was verified before; of another key or log it is not used.
+    pub proven: Option<ProvenEvidence>,
     /// The verifier's own country's word that it took in the head of that evidence.
     pub taken: Option<TakenHead>,
     /// That the registry does not answer now, if so.
@@ -382,8 +385,22 @@ impl EvidenceInput {
         Self {
             bundle,
             evidence,
+            proven: None,
             taken: None,
             silent: None,
+        }
+    }
+
+    /// What is proven by the evidence that is given: verified before, or now.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub(crate) fn verified(&self, bytes: &[u8]) -> Result<ProvenEvidence, EvidenceError> {
+        let (log_key, origin) = (&self.bundle.bundle().log_key, self.bundle.origin());
+        let proven = self.proven.as_ref();
+        match proven.filter(|proven| proven.head().is_of(log_key, &origin)) {
+            Some(proven) => Ok(proven.clone()),
+            None => parse(bytes)?.verify(log_key, &origin),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{EvidenceError, Joined, known_version};
 /// A log head that the log key signed, with its map root. Only the verification of evidence makes one.
 #[derive(Debug, Clone)]
 pub struct LogHead {
+    log_key: PublicKey,
     checkpoint: VerifiedCheckpoint,
     time: TimeMs,
     map_root: Digest,
@@ -39,11 +40,17 @@ impl LogHead {
         let checkpoint = open(note, log_key, origin).map_err(EvidenceError::Checkpoint)?;
         let last = last_leaf(map_head, origin, &checkpoint)?;
         Ok(Self {
+            log_key: *log_key,
             checkpoint,
             time: last.t_ms,
             map_root: last.record_root,
             joined: joined.cloned(),
         })
+    }
+
+    /// Whether it was verified under this key, as the head of this log.
+    pub fn is_of(&self, log_key: &PublicKey, origin: &Origin) -> bool {
+        self.log_key == *log_key && self.checkpoint.origin() == origin
     }
 
     /// The checkpoint.

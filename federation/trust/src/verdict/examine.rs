@@ -14,7 +14,7 @@ use super::{
     Silent, VERDICT_VERSION, Value, Verdict, facts, words,
 };
 use crate::bundle::PinnedBundle;
-use crate::evidence::{EvidenceError, ProvenEvidence, parse};
+use crate::evidence::{EvidenceError, ProvenEvidence};
 
 /// Judges a robot for a purpose from what is given, at the verifier's time `now`.
 pub fn judge(purpose: Purpose, input: &Input, now: TimeMs) -> Verdict {
@@ -301,10 +301,7 @@ impl<'a> Case<'a> {
                 format!("{registry} does not answer, its answer of {since} is used: {why}");
             self.argue(ReasonCode::DoesNotAnswer, Value::Valid, detail);
         }
-        let origin = given.bundle.origin();
-        let proven = parse(bytes)
-            .and_then(|evidence| evidence.verify(&given.bundle.bundle().log_key, &origin));
-        match proven {
+        match given.verified(bytes) {
             Ok(proven) if *proven.code() == self.input.code => {
                 let before = self.reasons.len();
                 self.head(&registry, &proven, given.taken.as_ref());
