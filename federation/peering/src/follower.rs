@@ -234,6 +234,8 @@ enum Broken {
     Home(#[from] HomeError),
     #[error("items that were applied before")]
     Repeated,
+    #[error("a head was taken in from elsewhere")]
+    Moved,
 }
 
 impl Following {
@@ -276,16 +278,23 @@ impl Following {
             });
             self.with.board.reached(prefix, at.cursor);
             let Err(broken) = self.stream(&before, endpoint, at).await;
-            if let Broken::Doubt(doubt @ Doubt::Inconsistent { .. }) = &broken
-                && self.with.board.doubt(prefix, trust::Doubt::OtherHistory)
+            let shown = match &broken {
+                Broken::Doubt(Doubt::Inconsistent { .. }) => Some(trust::Doubt::OtherHistory),
+                Broken::Doubt(Doubt::RolledBack { .. }) => Some(trust::Doubt::RolledBack),
+                _ => None,
+            };
+            if let Some(doubt) = shown
+                && self.with.board.doubt(prefix, doubt)
             {
                 // Its mail stops: nothing follows from a head that is not believed. Verdicts about it are lowered at once.
-                error!(peer = %prefix, %doubt, "a peer shows another history than the one taken in");
+                error!(peer = %prefix, %broken, "a peer shows another history than the one taken in");
             }
             self.with
                 .board
                 .change(prefix, |status| status.following = false);
-            self.failed(&broken.to_string());
+            if !matches!(broken, Broken::Moved) {
+                self.failed(&broken.to_string());
+            }
             if let Some(item) = broken.item() {
                 self.stands_at(item, &broken);
             }
@@ -396,6 +405,11 @@ impl Following {
                 self.look_for_fork(&head).await?;
                 self.contact(&head);
                 self.held = None;
+                // An inquiry may have shown a newer head since the stream began: then its mail is asked for from there on.
+                let known = self.with.home.peer(self.peer).await?;
+                if known.is_some_and(|known| known.size_seen != at.size) {
+                    return Err(Broken::Moved);
+                }
                 self.apply(parts).await?;
                 Ok(then)
             }
@@ -507,7 +521,8 @@ impl Broken {
             | Self::Refused { .. }
             | Self::NotApplied { .. }
             | Self::Home(_)
-            | Self::Repeated => false,
+            | Self::Repeated
+            | Self::Moved => false,
         }
     }
 
@@ -523,6 +538,8 @@ impl Broken {
                 | Doubt::OtherPeer(_)
                 | Doubt::Checkpoint(_)
                 | Doubt::Backwards { .. }
+                | Doubt::RolledBack { .. }
+                | Doubt::MapHead(_)
                 | Doubt::Inconsistent { .. },
             ) => None,
             Self::Dial(_)
@@ -532,7 +549,8 @@ impl Broken {
             | Self::Ended
             | Self::Fork(_)
             | Self::Home(_)
-            | Self::Repeated => None,
+            | Self::Repeated
+            | Self::Moved => None,
         }
     }
 
@@ -546,7 +564,7 @@ impl Broken {
             Self::Doubt(doubt) => {
                 matches!(doubt, Doubt::Gap { .. } | Doubt::Inconsistent { .. })
             }
-            Self::Repeated => true,
+            Self::Repeated | Self::Moved => true,
             Self::Dial(_)
             | Self::Remote(_)
             | Self::NoAnswer
@@ -571,6 +589,7 @@ fn position(peer: &Peer) -> Position {
         cursor: peer.cursor,
         size: peer.size_seen,
         root: peer.root_seen,
+        time: peer.time_seen,
     }
 }
 

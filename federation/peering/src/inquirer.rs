@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::peer::Peer;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};
@@ -85,6 +86,9 @@ pub struct Fetched {
     pub at: TimeMs,
     /// Why it is not fresh from the peer; `None` when it is.
     pub kept_because: Option<String>,
+    /// The peer as it was known when it was asked for this, if it was asked now. Its mail moves on meanwhile, and the answer is
+    /// joined to the head that was taken in then.
+    pub asked: Option<Box<Peer>>,
 }
 
 /// How an answer goes with what was taken in of that log.
@@ -137,7 +141,7 @@ impl Inquirer {
     }
 
     /// Asks a peer for evidence about a code, at its endpoints in turn, within `patience` altogether. `judge` says why
-    /// bytes are not evidence from this peer about this code; the newest is kept, and what is kept is the answer when nobody
+    /// bytes are not evidence from this peer, as it was known when it was asked, about this code; the newest is kept, and what is kept is the answer when nobody
     /// gives one. Bytes that it refuses never replace those it accepted, nor does an answer that lags: that is given only
     /// when every endpoint lags, so that the caller learns of it.
     ///
@@ -151,7 +155,7 @@ impl Inquirer {
         code: &Code,
         (purpose, asked_for): (&InquiryPurpose, AskedFor),
         patience: Duration,
-        judge: impl Fn(&[u8]) -> Result<Answered, String>,
+        judge: impl Fn(&Peer, &[u8]) -> Result<Answered, String>,
     ) -> Result<Fetched, InquireError> {
         let arrived = self.turn.fetch_add(1, Ordering::Relaxed);
         let flight = Joined::of(self, (peer, *code));
@@ -173,7 +177,7 @@ impl Inquirer {
             };
             let at = self.home.wall();
             let outcome = Ok(match answer {
-                Some((evidence, answered)) => Ok((evidence, answered, at)),
+                Some((evidence, answered, asked)) => Ok((evidence, answered, asked, at)),
                 None => Err(faults.join("; ")),
             });
             *last = Some((began, outcome.clone()));
@@ -183,7 +187,7 @@ impl Inquirer {
         let outcome = tokio::time::timeout(patience * 2, shared).await;
         let outcome = outcome.unwrap_or_else(|_| Ok(Err("others are asked for first".into())));
         match outcome? {
-            Ok((evidence, answered, at)) => {
+            Ok((evidence, answered, asked, at)) => {
                 if answered == Answered::Newest {
                     self.keep((peer, *code), asked_for, evidence.clone(), at);
                 }
@@ -191,6 +195,7 @@ impl Inquirer {
                     evidence,
                     at,
                     kept_because: None,
+                    asked: Some(asked),
                 })
             }
             Err(why) => self.instead(peer, code, why),
@@ -223,6 +228,7 @@ impl Inquirer {
                 evidence,
                 at,
                 kept_because: Some(why),
+                asked: None,
             }),
             None => Err(InquireError::NoAnswer { peer, why }),
         }
@@ -248,9 +254,9 @@ impl Inquirer {
         peer: Prefix,
         code: &Code,
         (purpose, asked_for): (&InquiryPurpose, AskedFor),
-        judge: &impl Fn(&[u8]) -> Result<Answered, String>,
+        judge: &impl Fn(&Peer, &[u8]) -> Result<Answered, String>,
         faults: &mut Vec<String>,
-    ) -> Result<Option<(Bytes, Answered)>, InquireError> {
+    ) -> Result<Option<(Bytes, Answered, Box<Peer>)>, InquireError> {
         let known = match self.home.peer(peer).await {
             Ok(Some(known)) => known,
             Ok(None) => return Err(InquireError::UnknownPeer(peer)),
@@ -277,18 +283,20 @@ impl Inquirer {
         }
         for endpoint in &known.bundle.endpoints {
             match self.ask_at(peer, endpoint, request.clone()).await {
-                Ok(evidence) => match judge(&evidence) {
-                    Ok(Answered::Newest) => return Ok(Some((evidence, Answered::Newest))),
+                Ok(evidence) => match judge(&known, &evidence) {
+                    Ok(Answered::Newest) => {
+                        return Ok(Some((evidence, Answered::Newest, Box::new(known))));
+                    }
                     Ok(Answered::Lagging) => {
                         faults.push(format!("{endpoint}: older than what was taken in"));
-                        lagging = lagging.or(Some((evidence, Answered::Lagging)));
+                        lagging = lagging.or(Some(evidence));
                     }
                     Err(fault) => faults.push(format!("{endpoint}: not evidence: {fault}")),
                 },
                 Err(fault) => faults.push(format!("{endpoint}: {fault}")),
             }
         }
-        Ok(lagging)
+        Ok(lagging.map(|evidence| (evidence, Answered::Lagging, Box::new(known))))
     }
 
     async fn ask_at(
@@ -334,8 +342,8 @@ impl Inquirer {
 }
 
 type Key = (Prefix, Code);
-/// Evidence, how it goes with what was taken in, and when it came; or why there is none.
-type Outcome = Result<Result<(Bytes, Answered, TimeMs), String>, InquireError>;
+/// Evidence, how it goes with what was taken in, the peer as it was asked, and when it came; or why there is none.
+type Outcome = Result<Result<(Bytes, Answered, Box<Peer>, TimeMs), String>, InquireError>;
 
 /// The inquiries about one code: one at a time.
 #[derive(Default)]

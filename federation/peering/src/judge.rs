@@ -5,12 +5,12 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, DecodeError};
+use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::custody::foreign::{Unproven, prove};
+use carnet_domain::custody::foreign::{Unproven, prove, prove_map_head};
 use carnet_domain::log::checkpoint::{NoteError, Origin, open};
-use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
-use carnet_domain::log::merkle::{ProofError, verify_consistency, verify_inclusion};
-use carnet_domain::machine::entry::{MailBatch, MailItem};
+use carnet_domain::log::merkle::{ProofError, verify_consistency};
+use carnet_domain::machine::entry::{MailBatch, MailItem, ProvenHead};
 use carnet_domain::record::peer::Bundle;
 use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;
 
@@ -23,6 +23,8 @@ pub struct Position {
     pub size: u64,
     /// The root of that size.
     pub root: Digest,
+    /// The latest time of its log that was taken in.
+    pub time: TimeMs,
 }
 
 /// A head of the peer's log, signed by it and consistent with what was applied.
@@ -34,8 +36,10 @@ pub struct SeenHead {
     pub root: Digest,
     /// The signed note.
     pub checkpoint: String,
-    /// Time of its map head, if that was shown.
-    pub log_time: Option<TimeMs>,
+    /// Time of its map head.
+    pub log_time: TimeMs,
+    /// Its map head.
+    pub map_head: ProvenHead,
     /// From the head that was applied to this one.
     pub consistency: Vec<Digest>,
 }
@@ -46,6 +50,7 @@ impl SeenHead {
         MailBatch {
             peer,
             checkpoint: self.checkpoint.clone(),
+            map_head: self.map_head.clone(),
             consistency: self.consistency.clone(),
             items: Vec::new(),
         }
@@ -92,6 +97,16 @@ pub enum Doubt {
         /// What was applied.
         seen: u64,
     },
+    /// A smaller log of a later time: what was published was taken back.
+    #[error(
+        "a log of {size} leaves of a later time, {seen} were taken in: it was restored from a copy"
+    )]
+    RolledBack {
+        /// What is shown now.
+        size: u64,
+        /// What was applied.
+        seen: u64,
+    },
     /// The head does not extend the one that was applied.
     #[error("the log of {size} leaves does not extend that of {seen}: {source}")]
     Inconsistent {
@@ -102,6 +117,9 @@ pub enum Doubt {
         /// What does not hold.
         source: ProofError,
     },
+    /// The last leaf under it is not shown, or is no map head.
+    #[error("{0}")]
+    MapHead(String),
     /// The items do not follow each other, or leave some out.
     #[error("item {found} where {expected} was expected")]
     Gap {
@@ -135,11 +153,14 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
     };
     let checkpoint = open(&batch.checkpoint, &bundle.log_key, &origin)?;
     let (size, root) = (checkpoint.size(), *checkpoint.root());
+    let map_head = prove_map_head(&batch.map_head, (size, &root), Level::KNOWN);
+    let map_head = map_head.map_err(Doubt::MapHead)?;
     let head = SeenHead {
         size,
         root,
         checkpoint: batch.checkpoint.clone(),
-        log_time: log_time(&batch, size, &root),
+        log_time: map_head.t_ms,
+        map_head: batch.map_head.clone(),
         consistency: batch.consistency.clone(),
     };
     if 0 < at.size && size == at.size && root != at.root {
@@ -147,7 +168,10 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
     }
     if size < at.size {
         let seen = at.size;
-        return Err(Doubt::Backwards { size, seen });
+        return Err(match head.log_time > at.time {
+            true => Doubt::RolledBack { size, seen },
+            false => Doubt::Backwards { size, seen },
+        });
     }
     if 0 < at.size && at.size < size {
         verify_consistency(at.size, &at.root, size, &root, &batch.consistency).map_err(
@@ -187,7 +211,12 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
     if cursor <= at.cursor {
         return Ok(Incoming::Repeated(head));
     }
-    let then = Position { cursor, size, root };
+    let then = Position {
+        cursor,
+        size,
+        root,
+        time: at.time.max(head.log_time),
+    };
     let parts = parts(batch);
     Ok(Incoming::Mail { head, parts, then })
 }
@@ -198,6 +227,7 @@ fn parts(batch: MailBatch) -> Vec<MailBatch> {
     let MailBatch {
         peer,
         checkpoint,
+        map_head,
         consistency,
         items,
     } = batch;
@@ -219,19 +249,9 @@ fn parts(batch: MailBatch) -> Vec<MailBatch> {
     let part = |items| MailBatch {
         peer,
         checkpoint: checkpoint.clone(),
+        map_head: map_head.clone(),
         consistency: consistency.clone(),
         items,
     };
     groups.into_iter().map(part).collect()
-}
-
-/// The time of the map head under the checkpoint, if an item shows it with its proof.
-fn log_time(batch: &MailBatch, size: u64, root: &Digest) -> Option<TimeMs> {
-    let shown = batch.items.iter().find_map(|item| item.newest.as_ref())?;
-    let head = &shown.map_head;
-    let leaf = Leaf::from_bytes(&head.leaf.0).ok()?;
-    let hash = leaf_bytes_hash(&head.leaf.0);
-    let last = head.index.checked_add(1)? == size && leaf.kind == Kind::MapHead;
-    let proven = verify_inclusion(&hash, head.index, size, &head.path, root).is_ok();
-    (last && proven).then_some(leaf.t_ms)
 }

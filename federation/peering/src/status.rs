@@ -117,6 +117,12 @@ impl Board {
                     (head.root != before.root).then_some(Doubt::OtherHistory)
                 }
                 Some((life, _)) if incarnation < life => None,
+                Some((life, before)) if life == incarnation => {
+                    // As in the record of the peer: the latest time of all, whatever its clock was set back to since.
+                    let time = before.time.max(head.time);
+                    status.shown = Some((incarnation, KnownHead { time, ..head }));
+                    None
+                }
                 _ => {
                     status.shown = Some((incarnation, head));
                     None
@@ -170,10 +176,9 @@ impl Board {
                 status.errors_in_a_row = 0;
             }
             status.last_contact = Some(at);
-            match &mut status.newest {
-                // The same head again: only its time may be new.
+            match &status.newest {
+                // The same head again.
                 Some(known) if same_log(known, head) && known.size == head.size => {
-                    known.log_time = known.log_time.or(head.log_time);
                     status.newest_at = Some(at);
                 }
                 Some(known) if same_log(known, head) && head.size < known.size => {}
@@ -234,6 +239,13 @@ mod tests {
         );
         let other = Some(Doubt::OtherHistory);
         assert_eq!(after(&[larger, head(9, 7, 900)]), (other, other));
+        // Its clock was set back: what is of before has a later time, and was shown by a server that lags.
+        let (set_back, before) = (head(12, 4, 300), head(5, 2, 880));
+        assert_eq!(after(&[larger, set_back, before]), (None, None));
+        assert_eq!(
+            after(&[larger, set_back, restored]),
+            (rolled_back, rolled_back)
+        );
         // Another life of its log begins anew, and nothing of the life before is held against it.
         let board = Board::new();
         assert_eq!(board.showed(peer, 0, larger), None);

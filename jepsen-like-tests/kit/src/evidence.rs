@@ -133,7 +133,7 @@ pub fn known(country: &Country) -> Known {
         let head = (peer.size_seen > 0).then_some(KnownHead {
             size: peer.size_seen,
             root: peer.root_seen,
-            time: country.clock,
+            time: peer.time_seen,
         });
         let forked = peer.quarantined.then_some(Doubt::Fork);
         let doubt = forked.or(peer.doubted);

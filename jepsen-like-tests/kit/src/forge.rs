@@ -125,11 +125,19 @@ impl Country {
         let published = registry.published.as_ref().expect("a closed log");
         let (size, stored) = (published.size, Stored(&self.ledger));
         let Ok(consistency) = consistency_proof(&stored, known_size.min(size), size);
+        let last = size.checked_sub(1).expect("a closed log");
+        let Ok(path) = inclusion_proof(&stored, last, size);
+        let Ok(record) = Reader::leaf(&self.ledger, last);
         let items = self.ledger.mailbox(to, from).into_iter();
         let items = items.filter(|(_, index)| *index < size);
         MailBatch {
             peer: self.prefix,
             checkpoint: registry.checkpoint.clone(),
+            map_head: ProvenHead {
+                index: last,
+                leaf: record.expect("a leaf of the log").leaf,
+                path,
+            },
             consistency,
             items: items
                 .map(|(sequence, index)| self.lying_item(sequence, index, size))

@@ -7,12 +7,14 @@ mod doubts;
 mod home;
 mod pins;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::machine::entry::{Body, MailBatch};
 use carnet_domain::record::peer::Peer;
 use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
@@ -20,14 +22,14 @@ use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, Inquir
 use carnet_peering::judge::SeenHead;
 use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
-use carnet_trust::evidence::{self, Evidence, HeadOrder};
+use carnet_trust::evidence::{self, Evidence, HeadOrder, ProvenEvidence};
 use carnet_trust::known::{Doubt, KnownHead};
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Status};
-use tracing::error;
+use tracing::{debug, error};
 
 use self::home::NodeHome;
 use crate::edge::Asker;
@@ -40,6 +42,11 @@ use crate::world::Chance;
 
 /// The longest that whoever asks too often waits before it is given what is kept.
 const RATION_PATIENCE: Duration = Duration::from_secs(1);
+/// Heads of one peer that inquiries showed are taken in this far apart: each is an entry of the log.
+const SEEN_HEAD_EVERY: DurationMs = DurationMs::from_secs(10);
+/// How long, and how often, is looked whether a head that the leader took in is applied here.
+const APPLIED_PATIENCE: Duration = Duration::from_secs(1);
+const APPLIED_LOOK: Duration = Duration::from_millis(20);
 
 /// What a gateway is made from.
 pub struct Parts<D> {
@@ -60,16 +67,21 @@ pub struct Gateway {
     board: Arc<Board>,
     inquirer: Inquirer,
     rations: Mutex<Rations>,
+    /// When a head of each peer was last brought to be taken in, by the node's own clock: one that is refused is not brought again
+    /// at once.
+    brought: Mutex<BTreeMap<Prefix, Duration>>,
     stop: CancellationToken,
 }
 
 /// Evidence of another registry that its log key signed for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ForeignEvidence {
     /// The peer as it was known here before it was asked.
     pub known: Peer,
-    /// What was shown; it verified under the bundle of the peer when it arrived.
+    /// What was shown.
     pub evidence: Evidence,
+    /// What that proves under the bundle of the peer.
+    pub proven: ProvenEvidence,
     /// Its bytes, when they arrived, and why they are not fresh, if so.
     pub fetched: Fetched,
 }
@@ -133,6 +145,7 @@ impl Gateway {
             node,
             inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
             rations: Mutex::default(),
+            brought: Mutex::default(),
             home,
             board,
             stop,
@@ -165,7 +178,7 @@ impl Gateway {
             let prefix = peer.bundle.primary()?;
             let status = known.get(&prefix).cloned().unwrap_or_default();
             let head = status.newest.as_ref();
-            let head_time = head.and_then(|head| head.log_time).or(status.newest_at);
+            let head_time = head.map(|head| head.log_time).or(status.newest_at);
             Some(Relation {
                 peer: prefix,
                 name: peer.bundle.name.clone(),
@@ -222,8 +235,13 @@ impl Gateway {
         let known = known
             .map_err(|error| silent(error.to_string()))?
             .ok_or(InquireError::UnknownPeer(peer))?;
-        let judge = |bytes: &[u8]| {
-            let (_, _, order) = self::judge(&known, peer, code, bytes)?;
+        // Verifying takes a while: what was verified when it came is not verified again.
+        let verified: Mutex<Option<(Vec<u8>, Judged)>> = Mutex::default();
+        let judge = |asked: &Peer, bytes: &[u8]| {
+            let judged = self::judge(asked, peer, code, bytes)?;
+            let order = judged.against(asked);
+            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+            *verified = Some((bytes.to_vec(), judged));
             Ok(match order {
                 HeadOrder::Same | HeadOrder::Extends | HeadOrder::NotJoined => Answered::Newest,
                 HeadOrder::Older | HeadOrder::RolledBack | HeadOrder::OtherHistory => {
@@ -240,9 +258,27 @@ impl Gateway {
             let refresh = known.bundle.refresh;
             self.inquirer.unasked(peer, code, refresh, why)?
         };
-        // What was kept is judged again: the peer's bundle may be a newer one by now.
-        let judged = self::judge(&known, peer, code, &inquired.evidence);
-        let (evidence, head, order) = judged.map_err(silent)?;
+        // While it was waited for, mail may have moved on what was taken in, and a bundle may have been stated.
+        let newest = self.home.peer(peer).await;
+        let newest = newest
+            .map_err(|error| silent(error.to_string()))?
+            .ok_or(InquireError::UnknownPeer(peer))?;
+        let known = as_asked(newest, inquired.asked.as_deref());
+        let before = verified
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = before.filter(|(bytes, _)| bytes[..] == inquired.evidence[..]);
+        let judged = match before.map(|(_, judged)| judged) {
+            Some(judged) if judged.is_of(&known, peer) => judged,
+            _ => self::judge(&known, peer, code, &inquired.evidence).map_err(silent)?,
+        };
+        let order = judged.against(&known);
+        let head = KnownHead {
+            size: judged.proven.size(),
+            root: *judged.proven.checkpoint().root(),
+            time: judged.proven.time(),
+        };
+        let Judged { evidence, proven } = judged;
         let new = match order {
             // What was kept says nothing of now: its head may be of before a repair of the peer's time.
             _ if inquired.kept_because.is_some() => None,
@@ -258,12 +294,63 @@ impl Gateway {
         Ok(ForeignEvidence {
             known,
             evidence,
+            proven,
             fetched: inquired,
         })
     }
 }
 
 impl Gateway {
+    /// Has a head taken in that a peer showed to an inquiry, if it is proven to extend the one that was: entered in the log it is
+    /// of the one history that all nodes of this registry saw, and what is shown under it stays good. Tells whether it was; at most
+    /// one of a peer is within [`SEEN_HEAD_EVERY`], and the others' mail waits for none of them.
+    pub async fn take_in(&self, peer: &Peer, evidence: &Evidence, proven: &ProvenEvidence) -> bool {
+        let order = proven.against(peer.size_seen, &peer.root_seen, peer.time_seen);
+        let since = self.home.wall().since(peer.seen_at);
+        let (Some(primary), Some(joined)) = (peer.bundle.primary(), &evidence.joined) else {
+            return false;
+        };
+        if order != HeadOrder::Extends || since < SEEN_HEAD_EVERY || !self.may_bring(primary) {
+            return false;
+        }
+        let batch = MailBatch {
+            peer: primary,
+            checkpoint: evidence.checkpoint.clone(),
+            map_head: evidence.map_head.clone(),
+            consistency: joined.path.clone(),
+            items: Vec::new(),
+        };
+        if let Err(error) = doubts::tell(&self.node, Body::Foreign { batch }).await {
+            debug!(%error, peer = %primary, "a head that was shown was not taken in");
+            return false;
+        }
+        // Where another node leads, it is applied here a moment later.
+        let taken_in = async {
+            loop {
+                match self.home.peer(primary).await {
+                    Ok(Some(now)) if now.size_seen < proven.size() => {}
+                    _ => return,
+                }
+                tokio::time::sleep(APPLIED_LOOK).await;
+            }
+        };
+        tokio::time::timeout(APPLIED_PATIENCE, taken_in)
+            .await
+            .is_ok()
+    }
+
+    /// Whether a head of a peer is brought now.
+    fn may_bring(&self, peer: Prefix) -> bool {
+        let now = self.node.clock.monotonic();
+        let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        let every = Duration::from_millis(SEEN_HEAD_EVERY.as_ms());
+        let waits = brought.get(&peer).is_some_and(|at| now < *at + every);
+        if !waits {
+            brought.insert(peer, now);
+        }
+        !waits
+    }
+
     /// Whether a peer is asked for somebody now, or a moment later.
     async fn may_ask(&self, peer: Prefix, asker: &Asker) -> bool {
         let mut waited = Duration::ZERO;
@@ -300,32 +387,57 @@ impl Drop for Gateway {
     }
 }
 
-/// Whether bytes are evidence about a code from the log of a peer's bundle, and how its head goes with the one taken in.
-fn judge(
-    peer: &Peer,
-    prefix: Prefix,
-    code: &Code,
-    bytes: &[u8],
-) -> Result<(Evidence, KnownHead, HeadOrder), String> {
+/// The peer as it is known now, but with the head of its log that an answer is joined to: the one that was known when it was
+/// asked. Of another life of the log nothing is joined to that.
+fn as_asked(newest: Peer, asked: Option<&Peer>) -> Peer {
+    match asked {
+        Some(asked) if asked.bundle.incarnation == newest.bundle.incarnation => Peer {
+            size_seen: asked.size_seen,
+            root_seen: asked.root_seen,
+            time_seen: asked.time_seen,
+            ..newest
+        },
+        _ => newest,
+    }
+}
+
+/// Evidence from the log of a peer's bundle, and what it proves. Only [`judge`] makes one.
+struct Judged {
+    evidence: Evidence,
+    proven: ProvenEvidence,
+}
+
+impl Judged {
+    /// How its head goes with the one taken in.
+    fn against(&self, peer: &Peer) -> HeadOrder {
+        self.proven
+            .against(peer.size_seen, &peer.root_seen, peer.time_seen)
+    }
+
+    /// Whether it was verified under this bundle of the peer.
+    fn is_of(&self, peer: &Peer, prefix: Prefix) -> bool {
+        let head = self.proven.head();
+        head.is_of(&peer.bundle.log_key, &origin_of(peer, prefix))
+    }
+}
+
+fn origin_of(peer: &Peer, prefix: Prefix) -> Origin {
+    Origin {
+        prefix,
+        incarnation: peer.bundle.incarnation,
+    }
+}
+
+/// Whether bytes are evidence about a code from the log of a peer's bundle.
+fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Judged, String> {
     let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
     if evidence.code != *code {
         return Err("it is about another code".into());
     }
-    let origin = Origin {
-        prefix,
-        incarnation: peer.bundle.incarnation,
-    };
     let proven = evidence
-        .verify(&peer.bundle.log_key, &origin)
+        .verify(&peer.bundle.log_key, &origin_of(peer, prefix))
         .map_err(|error| error.to_string())?;
-    // When its map head was made is not known here; the verdict says more.
-    let order = proven.against(peer.size_seen, &peer.root_seen, TimeMs::MAX);
-    let head = KnownHead {
-        size: proven.size(),
-        root: *proven.checkpoint().root(),
-        time: proven.time(),
-    };
-    Ok((evidence, head, order))
+    Ok(Judged { evidence, proven })
 }
 
 /// Connections to nodes of peers, over the federation plane.
@@ -371,4 +483,130 @@ fn shorter(pause: Duration, chance: &dyn Chance) -> Duration {
     chance.fill(&mut drawn);
     let share = f64::from(u32::from_be_bytes(drawn)) / f64::from(u32::MAX);
     pause.mul_f64(0.5 + share / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_domain::bytes::encoding::Canonical as _;
+    use carnet_domain::record::ledger::Ledger;
+    use carnet_kit::{Country, befriend, transfer};
+    use carnet_store::records::Records;
+    use carnet_trust::evidence::{Published, SLOTS_FOR_AUTHORITIES, build, join};
+    use carnet_trust::taken::Taking;
+
+    use super::*;
+    use crate::house::House;
+
+    /// What a country answers about its robot 1 under its newest head, joined to a size.
+    fn answered(country: &mut Country, size: u64) -> (Evidence, ProvenEvidence) {
+        country.close();
+        let registry = country.registry();
+        let origin = Origin {
+            prefix: country.prefix,
+            incarnation: registry.incarnation,
+        };
+        let published = Published {
+            origin,
+            checkpoint: &registry.checkpoint,
+            size: registry.published.expect("a closed log").size,
+        };
+        let code = country.code(1);
+        let built = build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
+        let mut evidence = built.expect("evidence");
+        evidence.joined = join(&country.ledger, &published, size).expect("joined");
+        let proven = evidence.verify(&registry.log_key, &origin);
+        (evidence, proven.expect("it holds"))
+    }
+
+    /// 86, and 44 of which it took one item in, a minute ago.
+    fn two() -> (Country, Country) {
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+        befriend(&mut a, &mut b);
+        b.must("maker", b.register(1));
+        b.must("customs", b.declare(1, transfer(1), &a.prefix));
+        b.deliver(&mut a);
+        a.advance(DurationMs::from_secs(60));
+        a.close();
+        (a, b)
+    }
+
+    /// Files of what a peer showed were good until its next item came: no head but that of its mail was ever taken in.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_head_that_an_inquiry_showed_is_taken_in_but_not_one_after_the_other() {
+        let (a, mut b) = two();
+        let house = House::of(&a).await;
+        let known = || {
+            let records = Records(house.node.state.engine());
+            records.peer(&b.prefix).expect("a read").expect("a peer")
+        };
+        let before = known();
+        b.must("maker", b.register(2));
+        let (evidence, proven) = answered(&mut b, before.size_seen);
+        let taking = |peer: &Peer, proven: &ProvenEvidence| {
+            let head = KnownHead {
+                size: peer.size_seen,
+                root: peer.root_seen,
+                time: peer.time_seen,
+            };
+            Taking::of(a.prefix, 0, a.clock, proven, &head)
+        };
+        assert_eq!(taking(&before, &proven), None);
+        // One that is joined to nothing known is not taken in.
+        let unjoined = answered(&mut b, 1);
+        assert!(
+            !house
+                .gateway
+                .take_in(&before, &unjoined.0, &unjoined.1)
+                .await
+        );
+        assert!(house.gateway.take_in(&before, &evidence, &proven).await);
+        let records = Records(house.node.state.engine());
+        let after = records.peer(&b.prefix).expect("a read").expect("a peer");
+        assert_eq!(after.size_seen, proven.size());
+        assert_eq!(after.time_seen, proven.time());
+        assert_eq!(after.cursor, before.cursor, "its mail is where it was");
+        assert!(taking(&after, &proven).is_some());
+        // The next has to wait.
+        b.must("maker", b.register(3));
+        let (evidence, proven) = answered(&mut b, after.size_seen);
+        assert!(!house.gateway.take_in(&after, &evidence, &proven).await);
+        // Also by what this node tried: one that is refused is not brought again at once.
+        let waited = Peer {
+            seen_at: TimeMs(0),
+            ..after
+        };
+        assert!(!house.gateway.take_in(&waited, &evidence, &proven).await);
+        house.close().await;
+    }
+
+    /// Mail that came while an answer was waited for left the answer joined to what was not known any more.
+    #[test]
+    fn an_answer_is_judged_by_what_was_known_when_it_was_asked_for() {
+        let (mut a, mut b) = two();
+        let Ok(asked) = a.ledger.peer(&b.prefix);
+        let asked = asked.expect("a peer");
+        b.must("maker", b.register(2));
+        let (evidence, _) = answered(&mut b, asked.size_seen);
+        b.must("customs", b.declare(2, transfer(2), &a.prefix));
+        let bytes = evidence.to_bytes();
+        // Its mail moves on, to a head below the one that was shown.
+        let mut batch = b.lying_mail(&a.prefix, asked.size_seen, asked.cursor);
+        batch.items.clear();
+        a.apply(Body::Foreign { batch });
+        let Ok(newest) = a.ledger.peer(&b.prefix);
+        let newest = newest.expect("a peer");
+        assert!(newest.size_seen > asked.size_seen);
+        let order = |peer: &Peer| {
+            let judged = judge(peer, b.prefix, &evidence.code, &bytes);
+            judged.ok().expect("evidence").against(peer)
+        };
+        assert_ne!(order(&newest), HeadOrder::Extends);
+        let known = as_asked(newest.clone(), Some(&asked));
+        assert_eq!(order(&known), HeadOrder::Extends);
+        assert_eq!(known.cursor, newest.cursor, "what else came since counts");
+        // Of another life nothing is joined to what was known.
+        let mut other = asked.clone();
+        other.bundle.incarnation += 1;
+        assert_eq!(as_asked(newest.clone(), Some(&other)), newest);
+    }
 }

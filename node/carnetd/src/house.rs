@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct House {
     pub(crate) node: Arc<Node>,
     pub(crate) registry: Arc<RegistryService>,
-    gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     certificates: forge::Country,
     raft_threads: RaftThreads,
     _data: TempDir,

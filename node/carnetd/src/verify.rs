@@ -21,7 +21,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Recall, Robot};
+use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Recall, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
@@ -32,7 +32,8 @@ use carnet_trust::evidence::{
     self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES, SubjectEvidence,
 };
 use carnet_trust::known::{
-    Doubt, Ending, Known, KnownHead, KnownRecall, KnownRegistry, KnownRobot, Source,
+    Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry,
+    KnownRobot, Source,
 };
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::taken::{SignedTaking, Taking};
@@ -300,7 +301,9 @@ impl Verifier {
                 let reader = MomentReader::over(&view);
                 let mut evidence = evidence_of(&reader, &published, &code)?;
                 evidence.joined = this.joined_to_pack(&reader, &published)?;
-                Ok(evidence)
+                let origin = head_of(&published).origin;
+                let proven = evidence.verify(&bundle.log_key, &origin).ok();
+                Ok((evidence, proven))
             });
             Ok(Party::new(bundle, evidence.transpose()?, None))
         };
@@ -331,11 +334,22 @@ impl Verifier {
         // As of its log time, as the registry itself judges an offer: two clocks would give two answers. A node that is cut
         // off from its cluster has an old state, and says so.
         let mut known = Known::nothing(Source::Store, registry.log_time);
+        // What is proven of our own log may be older than what is recorded now.
+        let head = KnownHead {
+            size: registry.tree.size(),
+            root: registry.tree.root(),
+            time: registry.log_time,
+        };
+        let own = KnownRegistry {
+            head: Some(head),
+            doubt: None,
+        };
+        known.registries.insert(registry.prefix, own);
         for peer in peers {
             let Some(primary) = peer.bundle.primary() else {
                 continue;
             };
-            let of_peer = self.known_registry(peer, registry.log_time);
+            let of_peer = self.known_registry(peer);
             known.registries.insert(primary, of_peer);
             known.agreements.extend(peer.agreements.iter().cloned());
             known.suspended.extend(peer.suspended.iter().cloned());
@@ -352,6 +366,20 @@ impl Verifier {
         }
         end_of(records, &mut known, key)?;
         let model = code.model_id();
+        let fallen = records.model(&model).map_err(storage)?;
+        let fallen = fallen.filter(|model| model.status != ApprovalStatus::Approved);
+        known.models.extend(fallen.map(|model| KnownModel {
+            id: model.id,
+            approval: model.status,
+        }));
+        let maker = records.enterprise(&model.enterprise_id());
+        let inactive = maker
+            .map_err(storage)?
+            .filter(|maker| maker.status != EnterpriseStatus::Active);
+        known.makers.extend(inactive.map(|maker| KnownMaker {
+            id: maker.id,
+            status: maker.status,
+        }));
         let recalls = records.recalls_of(&model).map_err(storage)?;
         let binding = recalls.iter().filter_map(Recall::binding);
         let binding = binding.filter(|(_, models)| models.contains(&model));
@@ -363,11 +391,11 @@ impl Verifier {
     }
 
     /// What is known of a peer: by its record, and by what this node saw of it.
-    fn known_registry(&self, peer: &Peer, log_time: TimeMs) -> KnownRegistry {
+    fn known_registry(&self, peer: &Peer) -> KnownRegistry {
         let head = (peer.size_seen > 0).then_some(KnownHead {
             size: peer.size_seen,
             root: peer.root_seen,
-            time: log_time,
+            time: peer.time_seen,
         });
         let doubt = match peer.quarantined {
             true => Some(Doubt::Fork),
@@ -390,7 +418,7 @@ impl Verifier {
         if let Some(peer) = &party.peer
             && let Some(primary) = peer.bundle.primary()
         {
-            let of_peer = self.known_registry(peer, known.at);
+            let of_peer = self.known_registry(peer);
             known.registries.insert(primary, of_peer);
         }
         Ok(())
@@ -418,7 +446,8 @@ impl Verifier {
                     since: Some(found.fetched.at),
                     why,
                 });
-                (bundle, Some(found.evidence), found.known, silent)
+                let shown = Some((found.evidence, Some(found.proven)));
+                (bundle, shown, found.known, silent)
             }
             Err(error) => {
                 debug!(%error, "no evidence from a peer");
@@ -429,9 +458,7 @@ impl Verifier {
                 (peer.bundle.clone(), None, peer.clone(), Some(silent))
             }
         };
-        // Its signatures and proofs are verified, which takes a thread for a while.
-        let party = move |_: &Meter| Ok(Party::new(bundle, evidence, Some(known)));
-        let mut party = self.node.readers.read(&asker.holder, party).await?;
+        let mut party = Party::new(bundle, evidence, Some(known));
         party.silent = silent;
         party.taken = self.taken(asker, registry, &party).await?;
         Ok(party)
@@ -459,10 +486,18 @@ impl Verifier {
         if peer.quarantined || self.gateway.doubt(&peer).is_some() {
             return Ok(None);
         }
+        let mut peer = peer;
+        if let Some(evidence) = &party.evidence
+            && self.gateway.take_in(&peer, evidence, proven).await
+        {
+            let newest =
+                move |_: &Self, records: &Records<'_>| records.peer(&primary).map_err(storage);
+            peer = self.read(&asker.holder, newest).await?.unwrap_or(peer);
+        }
         let known = KnownHead {
             size: peer.size_seen,
             root: peer.root_seen,
-            time: registry.log_time,
+            time: peer.time_seen,
         };
         let (me, incarnation) = (registry.prefix, registry.incarnation);
         let taking = Taking::of(me, incarnation, registry.log_time, proven, &known);
@@ -652,17 +687,13 @@ struct Party {
 }
 
 impl Party {
-    fn new(bundle: Bundle, evidence: Option<Evidence>, peer: Option<Peer>) -> Self {
-        let origin = bundle.primary().map(|prefix| Origin {
-            prefix,
-            incarnation: bundle.incarnation,
-        });
-        let proven = match (&evidence, origin) {
-            (Some(evidence), Some(origin)) => {
-                evidence.clone().verify(&bundle.log_key, &origin).ok()
-            }
-            _ => None,
-        };
+    fn new(
+        bundle: Bundle,
+        shown: Option<(Evidence, Option<ProvenEvidence>)>,
+        peer: Option<Peer>,
+    ) -> Self {
+        let (evidence, proven) = shown.unzip();
+        let proven = proven.flatten();
         let pinned = PinnedBundle::of_state(bundle.clone()).ok();
         let shown = pinned.as_ref().zip(proven.as_ref());
         let moved_to = shown.and_then(|(bundle, proven)| leads_to(bundle, proven));
@@ -682,6 +713,7 @@ impl Party {
             bundle: PinnedBundle::of_state(self.bundle.clone())
                 .map_err(fault("a bundle in the state is unreadable"))?,
             evidence: self.evidence.as_ref().map(Evidence::to_bytes),
+            proven: self.proven.clone(),
             // A node says itself how the head goes with the one it knows.
             taken: None,
             silent: self.silent.clone(),

@@ -8,7 +8,7 @@ use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_kit::{Country, befriend};
 use carnet_peering::follower::{MESSAGES_AHEAD, MESSAGES_PER_SECOND};
-use carnet_peering::home::HomeError;
+use carnet_peering::home::{Home as _, HomeError};
 
 use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};
 
@@ -37,6 +37,37 @@ async fn items_arrive_once_and_in_order() {
     assert_eq!((status.cursor, status.applied, status.pending), (5, 5, 0));
     assert!(status.following && status.last_error.is_none());
     assert_eq!(status.newest.unwrap().size, b.known(a.prefix()).size_seen);
+}
+
+/// An inquiry moves on what is known of a log while its mailbox is followed: the mail goes on from there.
+#[tokio::test]
+async fn a_head_that_was_taken_in_from_elsewhere_breaks_no_mail() {
+    let (a, b, lines) = two();
+    let mut running = Running::follow(&b, &lines);
+    a.offer(0..1, b.prefix());
+    a.publish();
+    delivered(&b, &a, 1).await;
+    for round in 1..4 {
+        a.offer(0..0, b.prefix());
+        a.country.lock().unwrap().clock.0 += 60_000;
+        a.publish();
+        let shown = {
+            let known = b.known(a.prefix());
+            let country = a.country.lock().unwrap();
+            let mail = country.mail(&b.prefix(), known.size_seen, known.cursor);
+            let mut batch = mail.expect("a closed log");
+            batch.items.clear();
+            batch
+        };
+        b.propose_foreign(shown).await.expect("taken in");
+        assert_eq!(b.known(a.prefix()).size_seen, *a.published.borrow());
+        a.offer(round..round + 1, b.prefix());
+        a.publish();
+        delivered(&b, &a, u64::from(round) + 1).await;
+    }
+    assert!(running.never_paused());
+    let status = running.board.of(a.prefix()).unwrap();
+    assert!(status.last_error.is_none(), "{:?}", status.last_error);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::peer::Peer;
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{
     Answered, AskedFor, Fetched, InquireError, Inquirer, InquiryPurpose,
@@ -42,7 +43,7 @@ impl Asked {
     async fn ask(&self) -> Result<Fetched, InquireError> {
         let peer = self.b.known(self.a.prefix());
         let origin = self.a.origin().unwrap();
-        let judge = |bytes: &[u8]| {
+        let judge = |_: &Peer, bytes: &[u8]| {
             let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
             let proven = evidence.verify(&peer.bundle.log_key, &origin);
             let proven = proven.map_err(|error| error.to_string())?;
@@ -123,7 +124,13 @@ async fn what_is_kept_is_an_answer_while_it_is_young() {
     };
     assert!(matches!(instead(), Err(InquireError::NoAnswer { .. })));
     let live = asked.ask().await.unwrap();
-    assert_eq!(instead(), Ok(live.clone()));
+    let kept = instead().unwrap();
+    assert_eq!((kept.kept_because, kept.asked), (None, None));
+    assert_eq!((&kept.evidence, kept.at), (&live.evidence, live.at));
+    let asked_as = live.asked.expect("it was asked now");
+    let known = asked.b.known(peer);
+    let of = |peer: &Peer| (peer.size_seen, peer.cursor, peer.bundle_leaf);
+    assert_eq!(of(&asked_as), of(&known), "as it was known then");
     asked.b.time_ms.fetch_add(60_001, Ordering::SeqCst);
     let old = instead().unwrap();
     assert_eq!((old.evidence, old.at), (live.evidence, live.at));
@@ -146,7 +153,7 @@ async fn without_any_evidence_there_is_none() {
             &asked.code,
             (&purpose, AskedFor::Others),
             patience,
-            |_| Ok(Answered::Newest),
+            |_, _| Ok(Answered::Newest),
         )
         .await
         .unwrap_err();

@@ -64,8 +64,8 @@ impl Restored {
             .saturating_add(DurationMs::from_secs(5))
     }
 
-    /// What 81 says of the robot, with what 49 answers now; `time` is when the head taken in was made.
-    async fn verdict(&self, time: TimeMs, doubt: Option<Doubt>) -> String {
+    /// What 81 says of the robot, with what 49 answers now.
+    async fn verdict(&self, doubt: Option<Doubt>) -> String {
         let peer = self.own.known(self.peer());
         let inquirer = Inquirer::new(
             Arc::clone(&self.own) as Arc<dyn Home>,
@@ -78,8 +78,10 @@ impl Restored {
                 &self.code,
                 (&purpose, AskedFor::Others),
                 Duration::from_secs(60),
-                |bytes| match evidence::parse(bytes) {
-                    Ok(found) if found.map_head.index + 1 < peer.size_seen => Ok(Answered::Lagging),
+                |asked, bytes| match evidence::parse(bytes) {
+                    Ok(found) if found.map_head.index + 1 < asked.size_seen => {
+                        Ok(Answered::Lagging)
+                    }
                     Ok(_) => Ok(Answered::Newest),
                     Err(error) => Err(error.to_string()),
                 },
@@ -91,7 +93,7 @@ impl Restored {
         let head = (peer.size_seen > 0).then_some(KnownHead {
             size: peer.size_seen,
             root: peer.root_seen,
-            time,
+            time: peer.time_seen,
         });
         known
             .registries
@@ -122,8 +124,7 @@ async fn a_restored_country_is_not_believed_ten_minutes_later() {
     let peer = restored.peer();
     let mut running = Running::follow(&restored.own, &restored.lines);
     until("taken in", || restored.own.known(peer).cursor == 19).await;
-    let taken = restored.lost.country.lock().unwrap().clock;
-    assert_eq!(restored.verdict(taken, None).await, "VALID");
+    assert_eq!(restored.verdict(None).await, "VALID");
 
     // 49 comes back from its copy, and goes on ten minutes later.
     restored.lines.break_all(ENDPOINT);
@@ -136,10 +137,7 @@ async fn a_restored_country_is_not_believed_ten_minutes_later() {
         .unwrap()
         .advance(DurationMs::from_secs(600));
     restored.copy.publish();
-    assert_eq!(
-        restored.verdict(taken, None).await,
-        "INDETERMINATE ROLLED_BACK"
-    );
+    assert_eq!(restored.verdict(None).await, "INDETERMINATE ROLLED_BACK");
     running.paused().await;
     let doubt = |running: &Running| running.board.of(peer).and_then(|status| status.doubt);
     running.go_on();
@@ -153,15 +151,12 @@ async fn a_restored_country_is_not_believed_ten_minutes_later() {
     // It outgrows what 81 had taken in: another history. Its mail is not taken, and whatever it shows it is doubted.
     restored.copy.offer(50..80, own);
     restored.copy.publish();
-    assert_eq!(
-        restored.verdict(taken, None).await,
-        "INDETERMINATE OTHER_HISTORY"
-    );
+    assert_eq!(restored.verdict(None).await, "INDETERMINATE OTHER_HISTORY");
     running.go_on();
     running.paused().await;
     assert_eq!(doubt(&running), Some(Doubt::OtherHistory));
     assert_eq!(restored.own.known(peer).cursor, 19);
-    let found = restored.verdict(taken, doubt(&running)).await;
+    let found = restored.verdict(doubt(&running)).await;
     assert_eq!(found, "INDETERMINATE OTHER_HISTORY OTHER_HISTORY");
     // A node that has not followed it learns the same from the first evidence, and doubts it from then on.
     let text = running.last_error(peer);

@@ -42,7 +42,9 @@ pub(super) fn start(node: &Arc<Node>, board: &Arc<Board>, stop: &CancellationTok
                 }
             };
             for body in seen.untold(&board, &peers) {
-                tell(&node, body).await;
+                if let Err(error) = tell(&node, body).await {
+                    warn!(%error, "a doubt about a peer is not in the log yet");
+                }
             }
         }
     });
@@ -81,24 +83,33 @@ impl Seen {
     }
 }
 
-/// Enters a doubt, here or by way of the leader. What fails is tried again with the next look.
-async fn tell(node: &Node, body: Body) {
+/// Enters what this node saw of a peer, here or by way of the leader. What fails is tried again with the next look.
+///
+/// # Errors
+/// It is not known to be in the log.
+pub(super) async fn tell(node: &Node, body: Body) -> Result<(), ProposeError> {
     let request = Bytes::from(body.to_bytes());
-    let told = match node.propose(body).await {
+    match node.propose(body).await {
         Ok(_) => Ok(()),
         Err(error) => {
-            debug!(%error, "a doubt is passed on");
+            debug!(%error, "what was seen of a peer is passed on");
             let identity = Bytes::new();
             let passed = node.raft.forward(Forwarded { identity, request }).await;
             passed.map(|_| ())
         }
-    };
-    if let Err(error) = told {
-        warn!(%error, "a doubt about a peer is not in the log yet");
     }
 }
 
-/// Takes doubts that other nodes of this registry pass on, and nothing else. The node holds it, so it does not hold the node.
+/// What a node may pass on: what it saw of a peer. A head without mail proves itself.
+fn is_seen(body: &Body) -> bool {
+    match body {
+        Body::Doubt { .. } => true,
+        Body::Foreign { batch } => batch.items.is_empty(),
+        _ => false,
+    }
+}
+
+/// Takes what other nodes of this registry saw of peers, and nothing else. The node holds it, so it does not hold the node.
 struct OfOthers(Weak<Node>);
 
 impl ForwardHandler for OfOthers {
@@ -112,13 +123,13 @@ impl ForwardHandler for OfOthers {
             let node = node.ok_or(ProposeError::Stopped)?;
             let refused = |text: String| ProposeError::Refused(text);
             match Body::from_bytes(&forwarded.request) {
-                Ok(body @ Body::Doubt { .. }) => match node.propose(body).await {
+                Ok(body) if is_seen(&body) => match node.propose(body).await {
                     Ok(_) => Ok(Bytes::new()),
                     Err(error) => Err(refused(error.to_string())),
                 },
                 _ => {
-                    warn!(?from, "a node passed on what is no doubt");
-                    Err(refused("only doubts are passed on".into()))
+                    warn!(?from, "a node passed on what it did not see of a peer");
+                    Err(refused("only what was seen of a peer is passed on".into()))
                 }
             }
         })

@@ -114,7 +114,7 @@ impl Verifier {
                 lacking.insert(primary);
                 continue;
             };
-            let known = self.known_registry(&peer, registry.log_time);
+            let known = self.known_registry(&peer);
             let packed = PackPeer {
                 bundle,
                 head: known.head,

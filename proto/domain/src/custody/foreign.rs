@@ -24,7 +24,7 @@ use crate::log::checkpoint::{NoteLine, Origin, open};
 use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
-use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenLeaf};
+use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::planted::Planted;
 use crate::record::event::{
@@ -163,18 +163,7 @@ pub fn prove_newest(
     (size, root): (u64, &Digest),
     level: Level,
 ) -> Result<Since, String> {
-    let head = &proof.map_head;
-    if head.index.checked_add(1) != Some(size) {
-        return Err("the map head is not the last leaf under the checkpoint".into());
-    }
-    let head_hash = leaf_bytes_hash(&head.leaf.0);
-    verify_inclusion(&head_hash, head.index, size, &head.path, root)
-        .map_err(|error| format!("inclusion of the map head: {error}"))?;
-    let decoded =
-        Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
-    if decoded.kind != Kind::MapHead {
-        return Err("the last leaf under the checkpoint is no map head".into());
-    }
+    let decoded = prove_map_head(&proof.map_head, (size, root), level)?;
     let (key, value) = (&leaf.key, &proof.value);
     match proof.proof.verify(&decoded.record_root, key) {
         Ok(MapAnswer::Present(shown)) if shown == value.digest() => {}
@@ -205,6 +194,29 @@ pub fn prove_newest(
     } else {
         Since::NoStep(value.status)
     })
+}
+
+/// The map head of a log of this size and root: its last leaf.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn prove_map_head(
+    head: &ProvenHead,
+    (size, root): (u64, &Digest),
+    level: Level,
+) -> Result<Leaf, String> {
+    if head.index.checked_add(1) != Some(size) {
+        return Err("the map head is not the last leaf under the checkpoint".into());
+    }
+    let hash = leaf_bytes_hash(&head.leaf.0);
+    verify_inclusion(&hash, head.index, size, &head.path, root)
+        .map_err(|error| format!("inclusion of the map head: {error}"))?;
+    let decoded =
+        Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
+    match decoded.kind {
+        Kind::MapHead => Ok(decoded),
+        _ => Err("the last leaf under the checkpoint is no map head".into()),
+    }
 }
 
 /// Body, identity parts in whichever list, and key, as far as disclosed.
@@ -294,9 +306,21 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 return Ok(all(Reason::EvidenceBroken, detail));
             }
         }
+        let level = self.registry.level;
+        let Ok(head) = prove_map_head(&batch.map_head, (size, &root), level) else {
+            return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {}));
+        };
+        let (mut time_seen, mut seen_at) = (peer.time_seen, peer.seen_at);
+        if peer.size_seen < size {
+            // After its clock was set back, what is of before is of a later time, and no news: only what is later than all that it
+            // ever showed is.
+            (time_seen, seen_at) = (time_seen.max(head.t_ms), self.now);
+        }
         self.ledger.put_peer(Peer {
             size_seen: size,
             root_seen: root,
+            time_seen,
+            seen_at,
             note_seen: kept_note(&batch.checkpoint, &origin, &peer.bundle.log_key),
             ..peer
         })?;

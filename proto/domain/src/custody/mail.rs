@@ -135,6 +135,7 @@ pub fn batch<R: Reader>(
     let mut out = MailBatch {
         peer: registry.prefix,
         checkpoint: registry.checkpoint.clone(),
+        map_head: map_head(&stored, size)?,
         consistency: consistency_proof(&stored, known_size, size)?,
         items: Vec::new(),
     };
@@ -258,16 +259,24 @@ fn newest<R: Reader>(
         MapFault::Store(error) => error,
         MapFault::Missing(path) => MailError::PageMissing(path),
     })?;
-    let head = size.checked_sub(1).ok_or(MailError::NothingPublished)?;
     Ok(NewestProof {
         later,
         value: map_value_of(&record, &leaf, index).ok_or(MailError::LeafMissing(index))?,
         proof,
-        map_head: ProvenHead {
-            index: head,
-            leaf: stored.leaf(head)?.leaf,
-            path: inclusion_proof(stored, head, size)?,
-        },
+        map_head: map_head(stored, size)?,
+    })
+}
+
+/// The last leaf under a checkpoint of a size.
+fn map_head<R: Reader>(
+    stored: &Stored<'_, R>,
+    size: u64,
+) -> Result<ProvenHead, MailError<R::Fault>> {
+    let index = size.checked_sub(1).ok_or(MailError::NothingPublished)?;
+    Ok(ProvenHead {
+        index,
+        leaf: stored.leaf(index)?.leaf,
+        path: inclusion_proof(stored, index, size)?,
     })
 }
 

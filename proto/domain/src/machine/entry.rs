@@ -185,6 +185,8 @@ pub struct MailBatch {
     pub peer: Prefix,
     /// Its checkpoint, a signed note.
     pub checkpoint: String,
+    /// The map head: the last leaf under the checkpoint, which says when it was made.
+    pub map_head: ProvenHead,
     /// Consistency proof from the largest size we know of.
     pub consistency: Vec<Digest>,
     /// Items in order.
@@ -193,6 +195,7 @@ pub struct MailBatch {
 crate::canonical_struct!(MailBatch @ 1 {
     peer,
     checkpoint: Lines<NOTE_BYTES_MAX>,
+    map_head,
     consistency: List<RANGE_PROOF_COUNT_MAX>,
     items: List<MAIL_ITEMS_MAX>
 });

@@ -9,6 +9,7 @@ use crate::bytes::country::is_country;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
+use crate::bytes::time::TimeMs;
 use crate::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, ROOT_CHANGES_MAX,
     SUPERVISORS_MAX,
@@ -555,6 +556,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             known.cursor = 0;
             known.size_seen = 0;
             known.root_seen = Digest::ZERO;
+            known.time_seen = TimeMs(0);
+            known.seen_at = TimeMs(0);
             known.note_seen = String::new();
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;

@@ -662,6 +662,10 @@ pub struct Peer {
     pub size_seen: u64,
     /// Root under that size, against which a fork shows.
     pub root_seen: Digest,
+    /// The latest time of a map head that was taken in, by its own log time.
+    pub time_seen: TimeMs,
+    /// When that size was taken in, by our log time.
+    pub seen_at: TimeMs,
     /// The signed note of that size: what a fork is shown with.
     pub note_seen: String,
     /// How many items stand in our mailbox for it.
@@ -692,6 +696,8 @@ crate::canonical_struct!(Peer @ 1 {
     cursor: Sequence,
     size_seen: Index,
     root_seen,
+    time_seen,
+    seen_at,
     note_seen: Lines<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
     heard,
@@ -717,6 +723,8 @@ impl Peer {
             cursor: 0,
             size_seen: 0,
             root_seen: Digest::ZERO,
+            time_seen: TimeMs(0),
+            seen_at: TimeMs(0),
             note_seen: String::new(),
             outbox: 0,
             heard: Heard::default(),

@@ -1092,6 +1092,52 @@ fn mail_delivered_twice_or_out_of_order_changes_nothing() {
     assert_eq!(b.ledger.digest(), after);
 }
 
+/// What an inquiry showed is entered like mail that has no items, and says when it was made.
+#[test]
+fn a_head_without_mail_is_taken_in_with_the_time_of_its_map_head() {
+    let (mut a, mut b) = two();
+    a.must("maker", a.register(2));
+    a.close();
+    let Ok(before) = b.ledger.peer(&a.prefix);
+    let before = before.expect("a peer");
+    let mut head = a
+        .mail(&b.prefix, before.size_seen, before.cursor)
+        .expect("mail");
+    head.items.clear();
+    b.advance(DurationMs::from_secs(60));
+    let at = b.registry().log_time;
+    for broken in [
+        &(|batch: &mut MailBatch| batch.map_head.index -= 1) as &dyn Fn(&mut MailBatch),
+        &|batch| batch.map_head.path.clear(),
+        &|batch| batch.map_head.leaf = carnet_domain::bytes::encoding::Blob(vec![0]),
+    ] {
+        let mut other = head.clone();
+        broken(&mut other);
+        let answer = offer_batch(&mut b, other);
+        assert!(
+            answer.starts_with("EvidenceBroken") || answer.is_empty(),
+            "{answer}"
+        );
+        let Ok(after) = b.ledger.peer(&a.prefix);
+        assert_eq!(after.as_ref(), Some(&before), "nothing of it is believed");
+    }
+    offer_batch(&mut b, head.clone());
+    let Ok(after) = b.ledger.peer(&a.prefix);
+    let after = after.expect("a peer");
+    let published = a.registry().published.expect("a closed log");
+    assert_eq!(
+        (after.size_seen, after.time_seen),
+        (published.size, published.at)
+    );
+    assert!(after.seen_at >= at);
+    assert_eq!(after.cursor, before.cursor);
+    // Said again it says nothing new.
+    b.advance(DurationMs::from_secs(60));
+    offer_batch(&mut b, head);
+    let Ok(again) = b.ledger.peer(&a.prefix);
+    assert_eq!(again.expect("a peer").seen_at, after.seen_at);
+}
+
 #[test]
 fn a_flipped_bit_of_a_batch_changes_nothing() {
     let (mut a, mut b) = two();

@@ -18,7 +18,8 @@ use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{
-    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, MailBatch, MailItem, Request,
+    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, MailBatch, MailItem, ProvenHead,
+    Request,
 };
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -430,6 +431,8 @@ fn peers_are_counted() {
         cursor: 0,
         size_seen: 0,
         root_seen: Digest::ZERO,
+        time_seen: TimeMs(0),
+        seen_at: TimeMs(0),
         outbox: 0,
         agreements: Vec::new(),
         suspended: Vec::new(),
@@ -713,10 +716,11 @@ fn lists_are_read_up_to_their_bounds() {
         assert!(read(0) && read(bound) && !read(bound + 1), "{bound}");
     }
     a.close();
-    let item = one_item();
+    let (item, map_head) = one_item();
     let mail = |count| MailBatch {
         peer: a.prefix,
         checkpoint: a.registry().checkpoint,
+        map_head: map_head.clone(),
         consistency: Vec::new(),
         items: vec![item.clone(); count],
     };
@@ -735,10 +739,11 @@ fn lists_are_read_up_to_their_bounds() {
 }
 
 /// Some item of some mailbox.
-fn one_item() -> MailItem {
+fn one_item() -> (MailItem, ProvenHead) {
     let (mut a, b) = two();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
-    lies(&mut a, &b).items.swap_remove(0)
+    let mut batch = lies(&mut a, &b);
+    (batch.items.swap_remove(0), batch.map_head)
 }
 
 #[test]
