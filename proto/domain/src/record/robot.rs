@@ -3,7 +3,6 @@
 use super::{Actor, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::encoding::Canonical;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
