@@ -106,6 +106,8 @@ pub struct KnownRobot {
     pub detained: Option<Reason>,
     /// Where its newest transfer stands, unless it ended with an admission.
     pub transfer: Option<KnownTransfer>,
+    /// Where it is by this registry's record; none where that says nothing of it.
+    pub place: Option<Place>,
 }
 carnet_domain::canonical_struct!(KnownRobot {
     ended,
@@ -114,8 +116,34 @@ carnet_domain::canonical_struct!(KnownRobot {
     ground,
     against,
     detained,
-    transfer
+    transfer,
+    place
 });
+
+/// Where a robot is by the record of the registry that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In its custody.
+    Here,
+    /// Released to it: it is responsible, and has not admitted the robot.
+    Coming,
+    /// With another registry.
+    Away,
+}
+carnet_domain::canonical_enum!(Place { 1 => Here, 2 => Coming, 3 => Away });
+
+impl Place {
+    fn of(robot: &Robot) -> Option<Self> {
+        let (custody, reserved) = (&robot.custody, robot.state == State::Reserved);
+        let place = match (custody.in_custody(), custody.is_responsible()) {
+            (true, _) => Self::Here,
+            (false, true) => Self::Coming,
+            (false, false) => Self::Away,
+        };
+        // A code that is only reserved has no chain yet.
+        (!reserved).then_some(place)
+    }
+}
 
 /// Where a transfer stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,9 +267,10 @@ impl KnownRobot {
                 Stay::Guest { purpose } => Ground::Guest { purpose },
                 Stay::Left {} | Stay::Asked {} => Ground::Elsewhere {},
             }),
-            against: robot.against(),
+            against: robot.against(me),
             detained: detained.map(|why| why.reason),
             transfer: transfer.and_then(KnownTransfer::of),
+            place: Place::of(robot),
         }
     }
 
@@ -274,7 +303,13 @@ impl KnownRobot {
         held || guest || self.ended.is_some() || self.detained.is_some()
     }
 
-    /// Whether it may speak against a robot: a pack keeps nothing else.
+    /// Whether it may speak against a robot where it is: then no older word of it counts.
+    pub fn speaks_against(&self) -> bool {
+        let against = self.against.filter(|against| *against != Against::Settled);
+        self.binds() || against.is_some()
+    }
+
+    /// Whether a verdict may ask for it: a pack keeps nothing else.
     pub fn tells_something(&self) -> bool {
         self.binds() || self.against.is_some()
     }
@@ -301,6 +336,16 @@ pub fn key_of_unshown(robot: &Digest) -> Digest {
     sha256(&[b"unshown of", &robot.0])
 }
 
+/// The key under which a set of others says that a robot of another registry's code is in custody here, wherever it is shown.
+pub fn key_of_here(robot: &Digest) -> Digest {
+    sha256(&[b"here", &robot.0])
+}
+
+/// As [`key_of_here`], of some robots of a maker: which of them, has no room.
+pub fn key_of_maker_here(maker: &EnterpriseId) -> Digest {
+    sha256(&[b"here of", maker.as_str().as_bytes()])
+}
+
 /// The keys under which a set of others names a robot whose record speaks against it so.
 pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
     let (record, unshown) = (key_of_record(robot), key_of_unshown(robot));
@@ -310,6 +355,9 @@ pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
         Against::Ended => vec![*robot],
         // A robot that came and went again is no worse for it: only an older word of ours about it is not used.
         Against::Apart => vec![record],
+        // Nothing speaks against it where it is.
+        Against::Settled => vec![key_of_here(robot)],
+        Against::Idle => vec![record, key_of_here(robot)],
     }
 }
 
@@ -389,7 +437,7 @@ impl Known {
         let key = Subject::robot(code).key();
         let row = self.robots.get(&key);
         let told = |key| self.told(&key) == Told::Perhaps;
-        row.is_some_and(KnownRobot::tells_something) || told(key) || told(key_of_record(&key))
+        row.is_some_and(KnownRobot::speaks_against) || told(key) || told(key_of_record(&key))
     }
 
     /// Whether something may be known of a code's model or maker that has no room here.
@@ -400,6 +448,16 @@ impl Known {
             true => Told::Perhaps,
             false => Told::Nothing,
         }
+    }
+
+    /// Whether a robot of another registry's code that has no row may be in custody here.
+    pub fn may_be_here(&self, code: &carnet_domain::bytes::code::Code) -> bool {
+        let robot = Subject::robot(code).key();
+        let keys = [
+            key_of_here(&robot),
+            key_of_maker_here(&code.enterprise_id()),
+        ];
+        keys.iter().any(|key| self.told(key) == Told::Perhaps)
     }
 
     /// What the own registry recorded about a code.

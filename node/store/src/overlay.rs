@@ -506,7 +506,10 @@ impl Ledger for Overlay<'_> {
                 .robot(&robot.identity.code)?
                 .is_some_and(|before| before.is_counted()),
         };
-        self.put_against(&robot.identity.code, robot.against(), stored.is_some())?;
+        let own = self.registry.as_ref().map(|registry| registry.prefix);
+        // Without a registry there is no other.
+        let me = own.unwrap_or(robot.identity.code.prefix());
+        self.put_against(&robot.identity.code, robot.against(&me), stored.is_some())?;
         if robot.is_counted() && !before {
             let model = robot.identity.code.model_id();
             let count = Records(self).count_of_model(&model)? + 1;

@@ -253,6 +253,7 @@ impl<'a> Case<'a> {
         self.own_record(&parties, &all_seen, shown.as_ref());
         self.filing(robot);
         self.place(&parties, &located);
+        self.where_recorded(&parties, &located);
         self.in_transfer();
         self.detained();
         self.ground(&parties, &located);

@@ -10,10 +10,10 @@ use carnet_domain::record::event::Standing;
 use super::custody::{Located, Party};
 use super::examine::{Case, Seen};
 use super::weigh::set;
-use super::{AHEAD_MAX, Purpose, ReasonCode, Value, facts, words};
+use super::{AHEAD_MAX, Purpose, Reason, ReasonCode, Value, facts, words};
 use crate::bundle::PinnedBundle;
 use crate::evidence::{HeadOrder, ProvenEvidence, ProvenRobot};
-use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Source, Told, key_of_unshown};
+use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Place, Source, Told, key_of_unshown};
 use crate::taken::TakenHead;
 
 impl Case<'_> {
@@ -397,6 +397,62 @@ impl Case<'_> {
         self.in_transfer();
         self.own_record(&[], &[], None);
         self.detained();
+    }
+
+    /// Whether the robot is found where the own record has it, whatever way to it is shown. A second body bears its plate, or a
+    /// registry went back behind its own word: of its own custody each registry is the only one to tell.
+    pub(super) fn where_recorded(&mut self, parties: &[Party<'_>], located: &Located) {
+        let (me, code) = (self.input.verifier, self.input.code);
+        let Some(known) = &self.input.known else {
+            return;
+        };
+        // Own evidence on the way that is of later than what is known is the newer record.
+        let mut way = located.path.iter().map(|at| &parties[*at]);
+        if way.any(|party| party.bundle.owns(&me) && known.at < party.proven.time()) {
+            return;
+        }
+        // Of older own evidence it is said already that it is not used.
+        let older = |(registry, reason): &(Prefix, Reason)| {
+            *registry == me && reason.code == ReasonCode::OlderHead
+        };
+        let mut way = located.path.iter().map(|at| parties[*at].bundle);
+        if self.of_heads.iter().any(older) && way.any(|bundle| bundle.owns(&me)) {
+            return;
+        }
+        let holder = parties[located.responsible].bundle;
+        let found = match (holder.owns(&me), located.in_transit) {
+            (false, _) => Place::Away,
+            (true, true) => Place::Coming,
+            (true, false) => Place::Here,
+        };
+        let robot = Subject::robot(&code).key();
+        let perhaps = known.may_be_here(&code);
+        let told = known.may_speak_against(&code) || known.told_of_model(&code) == Told::Perhaps;
+        let recorded = match known.robots.get(&robot) {
+            Some(row) => row.place,
+            // Every way to an own code begins with its own evidence, and of one at home there is no row.
+            None if code.prefix() == me => None,
+            None if perhaps && found == Place::Away => {
+                self.unknown(
+                    ReasonCode::NoPack,
+                    format!("{me} recorded that the robot, or one like it, is in its own custody, which has no room in the pack: ask online"),
+                );
+                return;
+            }
+            None if perhaps || told => None,
+            None => Some(Place::Away),
+        };
+        let holder = holder.primary();
+        let says = match recorded.filter(|recorded| *recorded != found) {
+            Some(Place::Here) => format!("{me} has the robot in its own custody"),
+            Some(Place::Coming) => format!("{me} recorded that the robot was released to it"),
+            Some(Place::Away) => format!("{me} has no such robot in its custody"),
+            None => return,
+        };
+        self.unknown(
+            ReasonCode::CustodyMismatch,
+            format!("{says}, and what is shown leads to {holder}"),
+        );
     }
 
     /// Whether the robot may be sold where it is: not where it was admitted for a time only.

@@ -361,6 +361,8 @@ pub(crate) fn without_rows(known: &mut Known) {
             against,
             detained,
             transfer: _,
+            // Of a code of another registry that is here, `against` says it.
+            place: _,
         } = row;
         let blocked = !holds.is_empty() || !owed.is_empty();
         let guest = matches!(ground, Some(Ground::Guest { .. }));

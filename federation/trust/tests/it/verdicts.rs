@@ -644,8 +644,8 @@ fn an_older_word_never_raises_a_verdict() {
             for purpose in Purpose::ALL {
                 let newest = words.last().expect("of now");
                 let before = judge(*purpose, &input(&newest[0], &newest[1]), now);
-                // Words of one moment, which the verifier's country itself passed on then, and said so: its own of then are worth no
-                // more than its own of now.
+                // Words of one moment, which the verifier's country itself passed on then, and said so: they are worth no more than
+                // all words of now.
                 for (at, then) in words.iter().enumerate() {
                     let passed = |issuer: &EvidenceInput, custodian: &EvidenceInput| {
                         let mut passed = input(issuer, custodian);
@@ -657,16 +657,17 @@ fn an_older_word_never_raises_a_verdict() {
                         }
                         judge(*purpose, &passed, now)
                     };
-                    let home = verifier.prefix == code.prefix();
-                    let of_now = match home {
-                        true => passed(&newest[0], &then[1]),
-                        false => passed(&then[0], &newest[1]),
-                    };
+                    let of_now = passed(&newest[0], &newest[1]);
                     let of_then = passed(&then[0], &then[1]);
                     let valid = of_then.value == Value::Valid;
                     passed_on += usize::from(valid);
+                    // Of a hold that the other registry keeps to itself the clause says how late it may be seen; of nothing else.
+                    let shows = format!("{} shows ", other.prefix);
+                    let untold = |reason: &carnet_trust::verdict::Reason| {
+                        reason.code == ReasonCode::BlockingHold && reason.detail.starts_with(&shows)
+                    };
                     assert!(
-                        !valid || of_now.value == Value::Valid,
+                        !valid || of_now.reasons.iter().all(untold),
                         "words {at} of {}, passed on: {of_then}\n{of_now}",
                         words.len()
                     );
@@ -686,6 +687,73 @@ fn an_older_word_never_raises_a_verdict() {
     }
     assert!(judged > 1_000, "{judged} were judged");
     assert!(passed_on > 20, "{passed_on} words of then were VALID");
+}
+
+/// A second body bears the plate of a robot that is here, and its issuer shows it as never departed: an old file, or a registry that
+/// was restored from a copy and lives on. The own record says where the robot is, as a row or in the set.
+#[test]
+fn a_robot_that_is_here_is_nowhere_else_whoever_shows_it() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    offer(&mut a, &mut b, code, 1);
+    let mut copy = a.clone();
+    depart(&mut a, &mut b, 1);
+    // On its way: no word of its issuer leaves it there.
+    let coming = b.clone();
+    admit(&mut b, 1);
+    let settled = b.clone();
+    let mut idle = b.clone();
+    let Ok(retired) = idle.ledger.robot(&code);
+    let mut retired = retired.expect("it was admitted");
+    retired.state = carnet_domain::rules::lifecycle::State::Retired;
+    let Ok(()) = idle.ledger.put_robot(retired);
+    copy.must("maker", copy.register(2));
+    copy.must("maker", copy.register(3));
+    for (what, own, expected) in [
+        (
+            "coming",
+            &coming,
+            "49 recorded that the robot was released to it",
+        ),
+        ("settled", &settled, "49 has the robot in its own custody"),
+        ("idle", &idle, "49 has the robot in its own custody"),
+    ] {
+        let mut input = Input {
+            verifier: own.prefix,
+            code,
+            issuer: Some(given_to(own, &mut copy, code)),
+            custodians: Vec::new(),
+            known: Some(carnet_kit::evidence::known(own)),
+            own_age_max: OWN_AGE_MAX,
+        };
+        // Its new life has not been heard of yet.
+        knows(&mut input).registries.clear();
+        let now = soon(&[own, &copy]);
+        let mut in_set = input.clone();
+        without_rows(knows(&mut in_set));
+        for purpose in [Purpose::ImportPermit, Purpose::SecondHandPurchase] {
+            let found = line(&judge(purpose, &input, now));
+            assert!(found.starts_with("INDETERMINATE"), "{what}: {found}");
+            assert!(found.contains(expected), "{what}: {found}");
+            let found = line(&judge(purpose, &in_set, now));
+            assert!(found.starts_with("INDETERMINATE"), "{what}: {found}");
+            assert!(found.contains("NO_PACK"), "{what}: {found}");
+        }
+        // Without that record, the word of the issuer would do.
+        let key = carnet_domain::log::leaf::Subject::robot(&code).key();
+        knows(&mut input).robots.remove(&key);
+        check(Purpose::ImportPermit, &input, now, "VALID");
+    }
+    // What another country shows as ours, and we have no record of.
+    let mut input = asks(&mut settled.clone(), &mut a.clone(), code);
+    let key = carnet_domain::log::leaf::Subject::robot(&code).key();
+    knows(&mut input).robots.remove(&key);
+    let now = soon(&[&a, &settled]);
+    let found = line(&judge(Purpose::Operation, &input, now));
+    assert!(
+        found.contains("49 has no such robot in its custody"),
+        "{found}"
+    );
 }
 
 /// Every set of what can be taken away, from one robot of which everything is known: each step downward of the lattice.

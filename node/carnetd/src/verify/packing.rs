@@ -12,7 +12,8 @@ use carnet_domain::record::{Against, ApprovalStatus, EnterpriseStatus, RecallId,
 use carnet_store::fault::StorageFault;
 use carnet_store::records::{BehindRecalls, Records};
 use carnet_trust::known::{
-    Ending, KnownMaker, KnownModel, KnownRecall, KnownRobot, key_of_maker, key_of_model, keys_of,
+    Ending, KnownMaker, KnownModel, KnownRecall, KnownRobot, key_of_here, key_of_maker,
+    key_of_maker_here, key_of_model, keys_of,
 };
 use carnet_trust::pack::{PACK_MODELS_MAX, PACK_RECALLS_MAX, PACK_ROBOTS_MAX, PackPeer};
 use carnet_trust::share::level;
@@ -39,6 +40,9 @@ const RECALLS_OF_REGISTRY_MAX: usize = 65_536;
 const ROW_BYTES_MAX: usize = 512;
 /// Keys of robots, shared out by their makers. Of a maker with more, all robots are asked about online.
 const KEYS_OF_ROBOTS_MAX: u64 = 1 << 22;
+/// Keys of robots of other registries that are here for good, shared out by their makers. Of a maker with more, all that are shown
+/// elsewhere are asked about online.
+const KEYS_OF_SETTLED_MAX: u64 = 1 << 20;
 /// Keys noted for one pack. What ended may be fitted in any robot, so there is no other way to name it.
 const KEYS_MAX: usize = 1 << 24;
 /// Bits of the set below which rows make way for it: one honest key in a thousand is then found by mistake.
@@ -342,7 +346,7 @@ impl Class {
         match against {
             Against::Ended => Self::Ended,
             Against::Blocked | Against::Unshown => Self::Blocked,
-            Against::Guest | Against::Apart => Self::Stays,
+            Against::Guest | Against::Apart | Against::Idle | Against::Settled => Self::Stays,
         }
     }
 }
@@ -353,6 +357,8 @@ struct OfMaker {
     blocked: u64,
     stays: u64,
     keys: u64,
+    /// Those of which nothing is said but that they are here.
+    settled: u64,
 }
 
 struct Row {
@@ -400,7 +406,9 @@ impl Robots {
         let (blocked, stays) = (most(|of| of.blocked), most(|of| of.stays));
         let keys = level(of_makers.iter().map(|of| of.keys), KEYS_OF_ROBOTS_MAX);
         let keys = keys.unwrap_or(u64::MAX);
-        robots.against(records, &of_makers, [blocked, stays, keys])?;
+        let settled = level(of_makers.iter().map(|of| of.settled), KEYS_OF_SETTLED_MAX);
+        let settled = settled.unwrap_or(u64::MAX);
+        robots.against(records, &of_makers, [blocked, stays, keys, settled])?;
         robots.ends(records, usize::try_from(even.min(ends)).unwrap_or(0))?;
         Ok(robots)
     }
@@ -411,7 +419,7 @@ impl Robots {
         &mut self,
         records: &Records<'_>,
         of_makers: &[OfMaker],
-        [blocked, stays, keys]: [u64; 3],
+        [blocked, stays, keys, settled]: [u64; 4],
     ) -> Result<(), StorageFault> {
         let mut of_makers = of_makers.iter();
         let mut now: Option<(&OfMaker, u64, u64)> = None;
@@ -424,17 +432,27 @@ impl Robots {
                 if of.keys > keys {
                     self.others.add(&key_of_maker(&of.maker));
                 }
+                if of.settled > settled {
+                    self.others.add(&key_of_maker_here(&of.maker));
+                }
                 now = Some((of, blocked, stays));
             }
             let Some((of, blocked, stays)) = &mut now else {
                 return Ok(());
             };
+            let key = Subject::robot(code).key();
+            if against == Against::Settled {
+                // No row says more of it.
+                if of.settled <= settled {
+                    self.others.add(&key_of_here(&key));
+                }
+                return Ok(());
+            }
             let left = match Class::of(against) {
                 Class::Blocked => blocked,
                 Class::Stays => stays,
                 Class::Ended => &mut 0,
             };
-            let key = Subject::robot(code).key();
             if *left > 0 {
                 *left -= 1;
                 if self.row(records, code, &key, Class::of(against))? {
@@ -586,9 +604,14 @@ fn of_makers(records: &Records<'_>) -> Result<Vec<OfMaker>, StorageFault> {
                 blocked: 0,
                 stays: 0,
                 keys: 0,
+                settled: 0,
             });
         }
         if let Some(of) = all.last_mut() {
+            if against == Against::Settled {
+                of.settled += 1;
+                return Ok(());
+            }
             match Class::of(against) {
                 Class::Blocked => of.blocked += 1,
                 Class::Stays => of.stays += 1,
@@ -701,6 +724,25 @@ mod tests {
             claimed_by: Vec::new(),
         };
         (sha256(&[b"ended", &number.to_be_bytes()]), ends)
+    }
+
+    /// Of a robot of another registry's code that is here for good, the set says that it is, and nothing else; of one at home, nothing.
+    #[test]
+    fn who_is_here_for_good_is_found_where_it_is_shown_elsewhere() {
+        let (country, robot) = one();
+        let code = robot.identity.code;
+        let mut abroad = country.registry();
+        abroad.prefix = Prefix::parse("49").expect("a prefix");
+        for (registry, here) in [(country.registry(), false), (abroad, true)] {
+            let (engine, me) = (MemoryEngine::new(), registry.prefix);
+            let mut overlay = Overlay::new(&engine, &Nothing, Some(registry));
+            overlay.put_robot(robot.clone()).expect("put");
+            engine.write(overlay.finish().batch).expect("a write");
+            let known = known(&engine, me);
+            assert_eq!(known.may_be_here(&code), here);
+            assert!(!known.may_speak_against(&code));
+            assert!(known.robots.is_empty());
+        }
     }
 
     /// Robot 1 of a country, and the country.

@@ -1,5 +1,6 @@
 //! What the rules ask for with every action is kept as such: how many robots a model has, which recalls have not ended.
 
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
@@ -230,6 +231,24 @@ fn a_robot_is_found_while_its_record_speaks_against_it() {
         // What is not in service yet: no older word says more of it.
         (changed(&|it| it.state = State::Development), None),
     ];
+    // Where the same code is another registry's, that it is here is said wherever it is shown.
+    let abroad = [
+        (clear.clone(), Some(Against::Settled)),
+        (
+            changed(&|it| it.holds.push(hold.clone())),
+            Some(Against::Blocked),
+        ),
+        (
+            changed(&|it| it.state = State::Retired),
+            Some(Against::Idle),
+        ),
+        (
+            changed(&|it| it.custody.phase = Phase::Elsewhere {}),
+            Some(Against::Apart),
+        ),
+    ];
+    let mut other = country.registry();
+    other.prefix = Prefix::parse("49").expect("a prefix");
     on_each(|engine| {
         let rows = || {
             let rows = Records(engine).against_after(None, 10).expect("a read");
@@ -243,7 +262,14 @@ fn a_robot_is_found_while_its_record_speaks_against_it() {
             overlay.put_robot(robot.clone()).expect("put");
             engine.write(overlay.finish().batch).expect("a write");
             assert_eq!(rows().next(), *expected);
-            assert_eq!(robot.against(), *expected);
+            assert_eq!(robot.against(&country.prefix), *expected);
+        }
+        for (robot, expected) in &abroad {
+            let mut overlay = Overlay::new(engine, &Nothing, Some(other.clone()));
+            overlay.put_robot(robot.clone()).expect("put");
+            engine.write(overlay.finish().batch).expect("a write");
+            assert_eq!(rows().next(), *expected);
+            assert_eq!(robot.against(&other.prefix), *expected);
         }
         let held = &states[1].0;
         let mut overlay = Overlay::new(engine, &Nothing, None);

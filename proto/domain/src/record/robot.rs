@@ -323,13 +323,20 @@ pub enum Against {
     Guest,
     /// It was scrapped or recycled.
     Ended,
-    /// It is out of service, was annulled, or is not here.
+    /// It is not here; or it is of this registry's own code, and out of service or annulled.
     Apart,
     /// It is under way to here, where it may be detained, or blocked while it is here for a time: no evidence of it shows all of
     /// that.
     Unshown,
+    /// It is here for good under another registry's code: nothing speaks against it here, and everything where it is shown
+    /// elsewhere.
+    Settled,
+    /// As [`Against::Settled`], but out of service or annulled.
+    Idle,
 }
-crate::canonical_enum!(Against { 1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown });
+crate::canonical_enum!(Against {
+    1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown, 6 => Settled, 7 => Idle,
+});
 
 impl Robot {
     /// Gives it to an owner, who holds it too, and with it goes whatever is known of the side of the one before: the desk that was
@@ -346,9 +353,10 @@ impl Robot {
         self.holder = Some(owner.clone());
         self.owner = Some(owner);
     }
-    /// How its record speaks against it, the gravest first. One that is not in service yet is not among these: no older word says
-    /// more of it.
-    pub fn against(&self) -> Option<Against> {
+
+    /// How its record in the registry of `me` speaks against it, the gravest first. One that is not in service yet is not among
+    /// these: no older word says more of it. Nor is one of an own code that is at home: no word but its own leads elsewhere.
+    pub fn against(&self, me: &Prefix) -> Option<Against> {
         let declared = matches!(self.pending, Pending::EndOfLife { .. });
         let coming = matches!(self.custody.phase, Phase::InTransit { .. });
         let blocked = declared || !(self.holds.is_empty() && self.owed.is_empty());
@@ -362,7 +370,9 @@ impl Robot {
         if guest {
             return Some(Against::Guest);
         }
-        let at_home = self.custody.in_custody() && self.stay == Stay::Resident {};
+        let here = self.custody.in_custody();
+        let at_home = here && self.stay == Stay::Resident {};
+        let of_another = here && self.identity.code.prefix() != *me;
         match self.state {
             // A reserved code has no chain yet.
             State::Reserved => None,
@@ -371,9 +381,21 @@ impl Robot {
             | State::InStock
             | State::Sold
             | State::Deployed
-            | State::Maintenance => (!at_home).then_some(Against::Apart),
+            | State::Maintenance
+                if at_home =>
+            {
+                of_another.then_some(Against::Settled)
+            }
             State::Recycled | State::Scrapped => Some(Against::Ended),
-            State::Retired | State::Annulled => Some(Against::Apart),
+            _ if of_another => Some(Against::Idle),
+            State::Development
+            | State::Manufactured
+            | State::InStock
+            | State::Sold
+            | State::Deployed
+            | State::Maintenance
+            | State::Retired
+            | State::Annulled => Some(Against::Apart),
         }
     }
 
