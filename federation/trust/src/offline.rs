@@ -169,6 +169,8 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// When the file says it was saved.
     pub saved_at: TimeMs,
+    /// Countries whose pins the pack bears out ([`OpenedPack::borne_out`]).
+    pub borne_out: Vec<Prefix>,
 }
 
 /// Verifies an evidence file and judges the robot in it, by what the pack of the verifier's own country says. `about` is the
@@ -236,6 +238,7 @@ pub fn verify_file(
         verdict,
         steps,
         saved_at: file.saved_at,
+        borne_out: pack.map(|pack| pack.borne_out(pins)).unwrap_or_default(),
     })
 }
 
@@ -331,6 +334,13 @@ impl Opening<'_> {
     /// The newest bundle of a registry: the one pinned, the one in the pack, or the one in the file when it is newer than both.
     fn bundle(&self, party: &FileParty) -> Result<(PinnedBundle, &'static str), Doubtful> {
         let registry = party.registry;
+        if let Some(why) = self.pack.and_then(|pack| pack.unfollowed(&registry)) {
+            return Err(Doubtful {
+                code: ReasonCode::UnknownRegistry,
+                value: Value::Indeterminate,
+                detail: format!("bundle of {registry}: {why}"),
+            });
+        }
         let pin = self.pins.of(&registry);
         let pinned = pin.and_then(|pin| pin.bundle());
         let packed = self.pack.and_then(|pack| pack.bundle(&registry));
@@ -407,9 +417,10 @@ impl Doubtful {
 fn broken(error: BundleError) -> Doubtful {
     let detail = format!("bundle: {error}");
     match error {
+        // Anybody can add one to a file, and a country replaces its roots: it says nothing of the robot.
         BundleError::Unsigned { .. } => Doubtful {
             code: ReasonCode::BadSignature,
-            value: Value::Invalid,
+            value: Value::Indeterminate,
             detail,
         },
         _ => Doubtful::broken(detail),

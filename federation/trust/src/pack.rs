@@ -4,7 +4,7 @@
 //! [ content bytes, signature ]   Ed25519 with the log key over "carnet-pack/1" ‖ content bytes
 //! content  [ version, registry, incarnation, at, whole, own head, [peer…], [lacking registry…], [[key, robot]…], others or null,
 //!            [recall…], [model…], [maker…] ]
-//! peer     [ signed bundle, head or null, doubt or null, [agreement…], [suspension…] ]
+//! peer     [ signed bundle, [what replaced its roots…], head or null, doubt or null, [agreement…], [suspension…] ]
 //! ```
 //! Whoever bears evidence brings what speaks for the robot; the pack holds what may speak against it. It is opened under the
 //! verifier's own pinned bundle, and has an age like a head.
@@ -18,16 +18,16 @@ use std::collections::BTreeMap;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, tag};
-use carnet_domain::bytes::signature::{Signature, verify};
+use carnet_domain::bytes::signature::{PublicKey, Signature, verify};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::{AGREEMENTS_OF_PEER_MAX, List, PEERS_MAX, Sequence};
-use carnet_domain::record::peer::{Agreement, Signed, Suspension};
+use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement, Suspension};
 
-use crate::bundle::{BundleError, PinnedBundle};
+use crate::bundle::PinnedBundle;
 use crate::known::{
     Doubt, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry, KnownRobot, Source,
 };
-use crate::pins::{PinError, Pins, PrefixTable};
+use crate::pins::{Pin, PinError, Pins, PrefixTable};
 use crate::sieve::{PackedSieve, Sieve, SieveError};
 
 /// The version of the content.
@@ -42,12 +42,17 @@ pub const PACK_MODELS_MAX: usize = 8_192;
 pub const PACK_RECALLS_MAX: usize = 16_384;
 /// The most registries that a pack says it does not know all of.
 pub const PACK_LACKING_MAX: usize = 4_096;
+/// The most replacements of one peer's roots; of more, the newest.
+pub const PACK_REPLACED_MAX: usize = 32;
 
 /// A peer in the pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackPeer {
     /// Its newest bundle, as its roots signed it.
     pub bundle: Signed,
+    /// How its roots were replaced since it was recognised first, oldest first: bundles that the roots before signed as well, and
+    /// replacements as its own log states them. Whoever pinned roots of then follows.
+    pub replaced: Vec<Signed>,
     /// The newest head of its log that was taken in.
     pub head: Option<KnownHead>,
     /// Why its word is doubted.
@@ -59,6 +64,7 @@ pub struct PackPeer {
 }
 carnet_domain::canonical_struct!(PackPeer {
     bundle,
+    replaced: List<PACK_REPLACED_MAX>,
     head,
     doubt,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
@@ -167,17 +173,25 @@ pub enum PackError {
     /// The set of those without a row does not hold.
     #[error("the robots without a row in the pack cannot be read")]
     Others(#[from] SieveError),
-    /// A bundle in it that the roots pinned for that country did not sign.
-    #[error(
-        "the roots that are pinned for {0} did not sign its bundle in the pack: compare the fingerprint of the pinned one"
-    )]
-    OtherRoots(Prefix),
-    /// A bundle in it does not hold.
-    #[error("a bundle in the pack does not hold")]
-    Bundle(#[from] BundleError),
     /// It contradicts the pins.
     #[error("the pack and the pins contradict each other")]
     Pins(#[from] PinError),
+}
+
+/// What a pack says of itself, nothing of it verified.
+///
+/// # Errors
+/// It cannot be read.
+pub fn peek(bytes: &[u8]) -> Result<Pack, PackError> {
+    if bytes.len() > PACK_BYTES_MAX {
+        return Err(PackError::TooLong(bytes.len()));
+    }
+    let (content, _) = <(Blob, Signature)>::from_bytes(bytes).map_err(PackError::Decode)?;
+    let pack = Pack::from_bytes(&content.0).map_err(PackError::Decode)?;
+    match pack.version {
+        PACK_VERSION => Ok(pack),
+        other => Err(PackError::Version(other)),
+    }
 }
 
 /// A pack that the own log key signed. Only [`OpenedPack::open`] makes one.
@@ -185,7 +199,21 @@ pub enum PackError {
 pub struct OpenedPack {
     known: Known,
     bundles: BTreeMap<Prefix, PinnedBundle>,
+    unfollowed: BTreeMap<Prefix, Unfollowed>,
     content: Pack,
+}
+
+/// Why what a pack says of a peer is not used: for robots of that country there is no verdict by it, for all others there is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfollowed {
+    /// The roots that are pinned for it do not lead to those that signed its bundle.
+    #[error(
+        "the roots that are pinned for it do not lead to its bundle in the pack: compare and pin its newest bundle"
+    )]
+    OtherRoots,
+    /// It claims a prefix of another country.
+    #[error("{0}")]
+    Prefix(PinError),
 }
 
 impl OpenedPack {
@@ -230,21 +258,39 @@ impl OpenedPack {
             table.extend(pin.primary(), pin.prefixes())?;
         }
         let mut bundles = BTreeMap::new();
+        let mut unfollowed = BTreeMap::new();
         let head = pack.head;
         known
             .registries
             .insert(pack.registry, KnownRegistry { head, doubt: None });
         for peer in &pack.peers {
-            let bundle = peer_bundle(&peer.bundle, pins)?;
-            let primary = bundle.primary();
-            table.extend(primary, &bundle.bundle().prefixes)?;
+            // One country's bundle is its own affair: that of no other robot.
+            let (claimed, found) = match peer_bundle(peer, pins) {
+                Ok(found) => (found.primary(), Some(found)),
+                Err(Some(claimed)) => (claimed, None),
+                Err(None) => continue,
+            };
+            // Nobody but the own roots speaks of the own country.
+            if claimed == pins.own() {
+                continue;
+            }
+            let Some(bundle) = found else {
+                unfollowed.insert(claimed, Unfollowed::OtherRoots);
+                continue;
+            };
+            let mut with = table.clone();
+            if let Err(error) = with.extend(claimed, &bundle.bundle().prefixes) {
+                unfollowed.insert(claimed, Unfollowed::Prefix(error));
+                continue;
+            }
+            table = with;
             let (head, doubt) = (peer.head, peer.doubt);
             known
                 .registries
-                .insert(primary, KnownRegistry { head, doubt });
+                .insert(claimed, KnownRegistry { head, doubt });
             known.agreements.extend(peer.agreements.iter().cloned());
             known.suspended.extend(peer.suspended.iter().cloned());
-            bundles.insert(primary, bundle);
+            bundles.insert(claimed, bundle);
         }
         known.robots = pack.robots.iter().cloned().collect();
         let others = pack.others.as_ref();
@@ -258,6 +304,7 @@ impl OpenedPack {
         Ok(Self {
             known,
             bundles,
+            unfollowed,
             content: pack,
         })
     }
@@ -282,25 +329,61 @@ impl OpenedPack {
         self.bundles.values()
     }
 
+    /// Why what it says of a peer is not used, if so.
+    pub fn unfollowed(&self, primary: &Prefix) -> Option<&Unfollowed> {
+        self.unfollowed.get(primary)
+    }
+
+    /// Every peer of which it is not used.
+    pub fn all_unfollowed(&self) -> impl Iterator<Item = (&Prefix, &Unfollowed)> {
+        self.unfollowed.iter()
+    }
+
+    /// The countries whose pins it bears out: the own one, under whose log key it was opened, and those whose bundle in it the pinned
+    /// roots lead to.
+    pub fn borne_out(&self, pins: &Pins) -> Vec<Prefix> {
+        let all = pins.all().map(Pin::primary);
+        let borne_out = |primary: &Prefix| *primary == pins.own() || self.bundle(primary).is_some();
+        all.filter(borne_out).collect()
+    }
+
     /// Whether the own registry recorded something about a code.
     pub fn tells_of(&self, code: &Code) -> bool {
         self.known.robot(code).is_some()
     }
 }
 
-/// A peer's bundle: signed by the roots that are pinned, or, where none are, by its own; the own country recognised it.
-fn peer_bundle(signed: &Signed, pins: &Pins) -> Result<PinnedBundle, PackError> {
-    use carnet_domain::record::peer::Bundle;
-    let claimed = Bundle::from_bytes(&signed.bytes.0).map_err(BundleError::Decode)?;
-    let primary = claimed.primary().ok_or(BundleError::NoPrefix)?;
+/// A peer's bundle: signed by the roots that the pinned ones lead to, or, where none are pinned, by its own; the own country recognised
+/// it. Otherwise the country that it claims to be of, if it can be read.
+fn peer_bundle(peer: &PackPeer, pins: &Pins) -> Result<PinnedBundle, Option<Prefix>> {
+    let claimed = Bundle::from_bytes(&peer.bundle.bytes.0).ok();
+    let claimed = claimed.and_then(|bundle| Some((bundle.primary()?, bundle)));
+    let (primary, bundle) = claimed.ok_or(None)?;
     let (roots, threshold) = match pins.of(&primary) {
-        Some(pin) => pin.roots(),
-        None => (&claimed.roots[..], claimed.threshold),
+        Some(pin) => lead_to(pin, &peer.replaced),
+        None => (bundle.roots.clone(), bundle.threshold),
     };
-    match PinnedBundle::by_roots(signed, roots, threshold) {
-        Err(BundleError::Unsigned { .. }) if pins.of(&primary).is_some() => {
-            Err(PackError::OtherRoots(primary))
+    let found = PinnedBundle::by_roots(&peer.bundle, &roots, threshold);
+    found.map_err(|_| Some(primary))
+}
+
+/// The roots that pinned ones lead to over replacements. Those of before are not signed by roots that are believed, and left out.
+fn lead_to(pin: &Pin, replaced: &[Signed]) -> (Vec<PublicKey>, u8) {
+    let (roots, threshold) = pin.roots();
+    let mut now = (roots.to_vec(), threshold);
+    let mut sequence = pin.bundle().map_or(0, |bundle| bundle.bundle().sequence);
+    for signed in replaced {
+        let step = PinnedBundle::by_roots(signed, &now.0, now.1);
+        if let Ok(step) = step.map(|step| step.bundle().clone()) {
+            if step.primary() == Some(pin.primary()) && sequence < step.sequence {
+                sequence = step.sequence;
+                now = (step.roots, step.threshold);
+            }
+        } else if let Ok(Statement::Roots { change }) = Statement::from_bytes(&signed.bytes.0)
+            && change.follows(&now.0, now.1, signed)
+        {
+            now = (change.roots, change.threshold);
         }
-        bundle => Ok(bundle?),
     }
+    now
 }

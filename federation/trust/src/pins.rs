@@ -7,7 +7,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_domain::record::peer::{Bundle, Signed, signed_by_roots};
 
 use crate::bundle::{BundleError, PinnedBundle};
 
@@ -53,6 +53,7 @@ pub struct Pin {
     roots: Vec<PublicKey>,
     threshold: u8,
     bundle: Option<PinnedBundle>,
+    signed: Option<Signed>,
 }
 
 impl Pin {
@@ -79,6 +80,7 @@ impl Pin {
             roots,
             threshold,
             bundle: None,
+            signed: None,
         })
     }
 
@@ -93,6 +95,7 @@ impl Pin {
         Ok(Self {
             prefixes: pinned.bundle().prefixes.clone(),
             bundle: Some(pinned),
+            signed: Some(signed.clone()),
             ..Self::of_roots(primary, claimed.roots, claimed.threshold)?
         })
     }
@@ -110,6 +113,12 @@ impl Pin {
     /// Its roots, and how many sign.
     pub fn roots(&self) -> (&[PublicKey], u8) {
         (&self.roots, self.threshold)
+    }
+
+    /// Whether other roots signed the bundle that was compared, too: those that its own ones replaced.
+    pub fn is_signed_by(&self, roots: &[PublicKey], threshold: u8) -> bool {
+        let signed = self.signed.as_ref();
+        signed.is_some_and(|it| signed_by_roots(roots, threshold, &it.bytes.0, &it.signatures))
     }
 
     /// The bundle that was compared, if it was more than roots.

@@ -296,6 +296,7 @@ pub fn targets() -> Vec<Target> {
         head: Some(head),
         peers: vec![PackPeer {
             bundle: a.bundle(),
+            replaced: vec![a.bundle()],
             head: Some(head),
             doubt: None,
             agreements: vec![carnet_kit::agreement(a.prefix, b.prefix, 1)],

@@ -36,6 +36,7 @@ use carnet_trust::known::{
     KnownRobot, Source,
 };
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
+use carnet_trust::pack::PACK_REPLACED_MAX;
 use carnet_trust::taken::{SignedTaking, Taking};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Silent, judge, leads_to};
 use carnet_wire::status::ApiError;
@@ -632,16 +633,38 @@ fn own_bundle(records: &Records<'_>) -> Result<Option<Signed>, ApiError> {
     }
 }
 
+/// How a peer's roots were replaced since it was recognised first, oldest first, as it was signed; of many, the newest.
+fn replaced_roots(records: &Records<'_>, peer: &Peer) -> Result<Vec<Signed>, ApiError> {
+    let mut found = Vec::new();
+    for leaf in &peer.roots_replaced {
+        if let Some(Statement::Recognise {
+            bundle, changes, ..
+        }) = statement_in(records, *leaf)?
+        {
+            found.extend(changes);
+            found.push(bundle);
+        }
+    }
+    // saturates: of fewer, all
+    let more = found.len().saturating_sub(PACK_REPLACED_MAX);
+    Ok(found.split_off(more))
+}
+
 /// The bundle in a leaf of the roots.
 fn bundle_in(records: &Records<'_>, leaf: u64) -> Result<Option<Signed>, ApiError> {
+    match statement_in(records, leaf)? {
+        Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
+        _ => Ok(None),
+    }
+}
+
+/// The statement in a leaf of the roots.
+fn statement_in(records: &Records<'_>, leaf: u64) -> Result<Option<Statement>, ApiError> {
     let leaf = records.leaf(leaf).map_err(storage)?;
     let event = leaf.and_then(|leaf| leaf.values.get(usize::from(slot::EVENT)).cloned());
     let stated = event.flatten().map(|event| Statement::from_bytes(&event.0));
     let stated = stated.transpose();
-    match stated.map_err(fault("a statement of the roots cannot be read"))? {
-        Some(Statement::Recognise { bundle, .. }) => Ok(Some(bundle)),
-        _ => Ok(None),
-    }
+    stated.map_err(fault("a statement of the roots cannot be read"))
 }
 
 /// What is known before anybody is asked.

@@ -126,6 +126,8 @@ pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 
 /// The most leaves of a peer that are remembered as settled not to count; the oldest makes way.
 pub const SETTLED_OF_PEER_MAX: usize = 64;
+/// Replacements of one peer's roots of which we keep where they stand; of more, the newest.
+pub const ROOTS_REPLACED_MAX: usize = 8;
 /// The most bytes of a peer's checkpoint that are kept of it: its body and its own signature. Cosignatures are not.
 pub const NOTE_KEPT_BYTES_MAX: usize = 1_024;
 /// The longest that an offer or a permit stands, whatever date it names: a rule ends it then.

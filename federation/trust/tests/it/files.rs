@@ -9,7 +9,9 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
-use carnet_domain::record::peer::{Bundle, Signed};
+use carnet_domain::record::peer::{
+    Bundle, RootSignature, RootsChange, Signed, Statement, root_signing_bytes,
+};
 use carnet_domain::record::{Against, RecallId, RecallNotice};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -24,7 +26,7 @@ use carnet_trust::known::{
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
 };
-use carnet_trust::pack::{OpenedPack, PACK_VERSION, Pack, PackError, PackPeer};
+use carnet_trust::pack::{OpenedPack, PACK_VERSION, Pack, PackError, PackPeer, Unfollowed};
 use carnet_trust::pins::{Pin, PinError, Pins};
 use carnet_trust::sieve::{Keys, SIEVE_BYTES_MAX, Sieve};
 use carnet_trust::taken::{SignedTaking, TakenHead, Taking};
@@ -68,6 +70,7 @@ fn pack_of(country: &Country, peers: &[&Country]) -> Pack {
         };
         PackPeer {
             bundle: signed(peer, &peer.bundle_of(1)),
+            replaced: Vec::new(),
             head: of_peer.head,
             doubt: of_peer.doubt,
             agreements: known.agreements.iter().filter(with).cloned().collect(),
@@ -344,17 +347,17 @@ fn what_broke_is_named() {
         evidence(&|e| e.origin.prefix = saved.b.prefix),
         "INVALID | EVIDENCE_BROKEN: 86: origin: ",
     );
-    starts(
+    // Whoever adds a bundle that nobody signed proves nothing against a robot.
+    for found in [
         forged(&|file| {
             let bundle = file.custodians[0].bundle.as_mut().expect("a bundle");
             bundle.signatures[0].signature.0[0] ^= 1;
         }),
-        "INVALID | BAD_SIGNATURE: bundle: ",
-    );
-    starts(
         forged(&|file| file.custodians[0].registry = saved.a.prefix),
-        "INVALID | BAD_SIGNATURE: bundle: ",
-    );
+    ] {
+        assert!(found.starts_with("INDETERMINATE | "), "{found}");
+        assert!(found.contains("BAD_SIGNATURE: bundle: "), "{found}");
+    }
     starts(
         forged(&|file| file.version = 7),
         "the file has version 7, known is 3",
@@ -1027,16 +1030,145 @@ fn a_pack_is_opened_only_under_the_own_log_key() {
         OpenedPack::open(&bytes, &by_roots),
         Err(PackError::NoLogKey(_))
     ));
-    // A pack in which a peer speaks for the verifier's own prefix contradicts the pins.
+    // A peer that speaks for the verifier's own prefix is not believed; the others are.
     let mut greedy = saved.pack.clone();
     let mut bundle = saved.a.bundle_of(2);
     bundle.prefixes.push(saved.b.prefix);
     greedy.peers[0].bundle = signed(&saved.a, &bundle);
     let found = OpenedPack::open(&signed_pack(&greedy, &saved.b.key("log")), &pins);
+    let found = found.expect("opened");
     assert!(matches!(
-        found,
-        Err(PackError::Pins(PinError::Overlap { .. }))
+        found.unfollowed(&saved.a.prefix),
+        Some(Unfollowed::Prefix(PinError::Overlap { .. }))
     ));
+    assert!(found.bundle(&saved.a.prefix).is_none());
+}
+
+/// A country replaces its roots, and later renews its bundle by the new ones alone: whoever pinned the old ones follows what the own
+/// country recognised. Who cannot follow has no verdict on that country's robots, and all on others.
+#[test]
+fn roots_that_were_replaced_are_followed_by_the_pack() {
+    let saved = saved();
+    let old = saved.a.bundle_of(1);
+    let roots = |seed: u8| [1_u8, 2, 3].map(|one| SecretKey::from_seed(&[seed + one; 32]));
+    let bundle = |sequence: u64, keys: &[SecretKey; 3]| Bundle {
+        roots: keys.iter().map(SecretKey::public).collect(),
+        ..saved.a.bundle_of(sequence)
+    };
+    let by = |bundle: &Bundle, keys: &[SecretKey]| {
+        let bytes = bundle.to_bytes();
+        let sign = |key: &SecretKey| RootSignature {
+            root: key.public(),
+            signature: key.sign(&root_signing_bytes(&bytes)),
+        };
+        Signed {
+            signatures: keys.iter().map(sign).collect(),
+            bytes: Blob(bytes),
+        }
+    };
+    let (second, third) = (roots(40), roots(50));
+    let both = |bundle: &Bundle, before: Option<&[SecretKey; 3]>, after: &[SecretKey; 3]| {
+        let mut signed = by(bundle, after);
+        match before {
+            Some(before) => signed.signatures.extend(by(bundle, before).signatures),
+            None => signed
+                .signatures
+                .extend(saved.a.root_signatures(&bundle.to_bytes())),
+        }
+        signed
+    };
+    let steps = vec![
+        both(&bundle(2, &second), None, &second),
+        both(&bundle(4, &third), Some(&second), &third),
+    ];
+    let newest = by(&bundle(5, &third), &third);
+    let pack = |replaced: Vec<Signed>| {
+        let mut pack = saved.pack.clone();
+        pack.peers[0].bundle = newest.clone();
+        pack.peers[0].replaced = replaced;
+        signed_pack(&pack, &saved.b.key("log"))
+    };
+    let pinned = |signed: &Signed| {
+        let pin_of = Pin::of_bundle(signed).expect("signed by its roots");
+        Pins::new(saved.b.prefix, vec![pin_of, pin(&saved.b)], OWN_AGE_MAX).expect("pins")
+    };
+    let mut file = saved.file.clone();
+    file.issuer.as_mut().expect("an issuer").bundle = Some(newest.clone());
+    let says = |pins: &Pins, pack: &[u8]| {
+        let pack = OpenedPack::open(pack, pins).expect("the pack of the own country");
+        let (purpose, now) = (Purpose::Operation, saved.now);
+        let found = verify_file(&file.to_file(), pins, Some(&pack), None, purpose, now);
+        let found = found.expect("a file that can be read");
+        let borne_out = found.borne_out.contains(&saved.a.prefix);
+        (line(&found.verdict), borne_out)
+    };
+    let whole = pack(steps.clone());
+    for at_the_time in [&signed(&saved.a, &old), &steps[0], &steps[1], &newest] {
+        let found = says(&pinned(at_the_time), &whole);
+        assert_eq!(found, ("VALID".to_owned(), true));
+    }
+    // As its own log states it, where no bundle was signed by both.
+    let change = RootsChange {
+        cluster: [1; 16],
+        number: 1,
+        roots: third.iter().map(SecretKey::public).collect(),
+        threshold: old.threshold,
+        reason: "lost".into(),
+    };
+    let bytes = Statement::Roots { change }.to_bytes();
+    let mut stated = Signed {
+        signatures: saved.a.root_signatures(&bytes),
+        bytes: Blob(bytes.clone()),
+    };
+    stated
+        .signatures
+        .extend(third.iter().map(|key| RootSignature {
+            root: key.public(),
+            signature: key.sign(&root_signing_bytes(&bytes)),
+        }));
+    let found = says(&pinned(&signed(&saved.a, &old)), &pack(vec![stated]));
+    assert_eq!(found, ("VALID".to_owned(), true));
+    let unknown = "UNKNOWN_REGISTRY: bundle of 86: the roots that are pinned for it do not lead";
+    let forger = pinned(&by(&bundle(9, &roots(60)), &roots(60)));
+    let first = pinned(&signed(&saved.a, &old));
+    // Out of order, with one left out, or without any: nothing leads there.
+    let turned = steps.iter().rev().cloned().collect();
+    for (pins, pack) in [
+        (&forger, &whole),
+        (&first, &pack(turned)),
+        (&first, &pack(vec![steps[1].clone()])),
+        (&first, &pack(Vec::new())),
+    ] {
+        let (found, borne_out) = says(pins, pack);
+        assert!(found.contains(unknown), "{found}");
+        assert!(found.starts_with("INDETERMINATE") && !borne_out, "{found}");
+    }
+    // A robot of the own country has its verdict by the same pack.
+    let own = {
+        let mut own = saved.b.clone();
+        own.must("maker", own.register(5));
+        let code = own.code(5);
+        OwnFile::of(own, code)
+    };
+    let mut pack_then = pack_of(&own.own, &[]);
+    pack_then.peers = vec![PackPeer {
+        bundle: newest.clone(),
+        ..saved.pack.peers[0].clone()
+    }];
+    let opened = OpenedPack::open(&signed_pack(&pack_then, &own.own.key("log")), &first);
+    let opened = opened.expect("a pack");
+    assert!(opened.unfollowed(&saved.a.prefix).is_some());
+    let (purpose, now) = (Purpose::MarketAccess, soon(&[&own.own]));
+    let found = verify_file(&own.file, &first, Some(&opened), None, purpose, now);
+    assert_eq!(outcome(found), "VALID");
+    // Without a pack it is not known whose the new roots are: nothing against the robot.
+    let found = verify_file(&file.to_file(), &first, None, None, purpose, saved.now);
+    let found = outcome(found);
+    assert!(found.starts_with("INDETERMINATE"), "{found}");
+    assert!(
+        found.contains("BAD_SIGNATURE: bundle: fewer than"),
+        "{found}"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::maker::Made;
 use super::packing::{self, Given, Robots};
-use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, signed_bundle};
+use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, replaced_roots, signed_bundle};
 use crate::keyring::KeyRole;
 use crate::told::{fault, no_genesis, storage};
 
@@ -117,6 +117,7 @@ impl Verifier {
             let known = self.known_registry(&peer);
             let packed = PackPeer {
                 bundle,
+                replaced: replaced_roots(records, &peer)?,
                 head: known.head,
                 doubt: known.doubt,
                 agreements: peer.agreements,

@@ -12,7 +12,7 @@ use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, ROOT_CHANGES_MAX,
-    SUPERVISORS_MAX,
+    ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::leaf::{Kind, Subject};
@@ -564,6 +564,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             known.split = false;
             known.fork = None;
             known.settled = Vec::new();
+        }
+        let (roots, threshold) = (&known.bundle.roots, known.bundle.threshold);
+        if *roots != bundle.roots || threshold != bundle.threshold {
+            if known.roots_replaced.len() >= ROOTS_REPLACED_MAX {
+                known.roots_replaced.remove(0);
+            }
+            known.roots_replaced.push(self.registry.tree.size());
         }
         let peer = Peer {
             bundle,

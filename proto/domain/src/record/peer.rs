@@ -14,7 +14,7 @@ use crate::limits::{
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
     MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
     NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX,
-    ROOT_SIGNATURES_MAX, SETTLED_OF_PEER_MAX, Sequence,
+    ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
 };
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
@@ -678,6 +678,9 @@ pub struct Peer {
     pub offers_made: u64,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
     pub bundle_leaf: u64,
+    /// Our leaves in which our roots stated a bundle with other roots than the one before, the newest last: whoever pinned roots of
+    /// then follows them.
+    pub roots_replaced: Vec<u64>,
     /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
     /// Our leaves in which our roots stated them, in the same order.
@@ -704,6 +707,7 @@ crate::canonical_struct!(Peer @ 1 {
     offers_open: Sequence,
     offers_made: Sequence,
     bundle_leaf: Index,
+    roots_replaced: ListOf<Index, ROOTS_REPLACED_MAX>,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
@@ -731,6 +735,7 @@ impl Peer {
             offers_open: 0,
             offers_made: 0,
             bundle_leaf: 0,
+            roots_replaced: Vec::new(),
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),

@@ -427,6 +427,7 @@ fn peers_are_counted() {
         split: false,
         fork: None,
         settled: vec![Digest::ZERO; carnet_domain::limits::SETTLED_OF_PEER_MAX],
+        roots_replaced: vec![1 << 40; carnet_domain::limits::ROOTS_REPLACED_MAX],
         doubted: None,
         cursor: 0,
         size_seen: 0,

@@ -278,6 +278,8 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
     let Ok(peer) = y.ledger.peer(&x.prefix);
     let peer = peer.expect("a peer");
     assert_ne!(peer.bundle.roots, pinned.roots);
+    // Where it stands, so that whoever pinned the roots of before is led on.
+    assert_eq!(peer.roots_replaced, [peer.bundle_leaf]);
     assert_eq!(peer.bundle.roots, second.roots);
 }
 
