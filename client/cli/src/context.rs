@@ -360,10 +360,33 @@ impl Settings {
         ))
     }
 
-    /// Pins as they are believed here: none is older than one that was given before.
-    pub(crate) fn risen(&self, pins: Pins) -> Result<Pins, Failed> {
-        crate::pinned::only_rise(&pins, &self.state_dir)?;
+    /// Where what is kept on this machine is.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Pins that do not contradict those that were borne out here before.
+    pub(crate) fn compared(&self, pins: Pins) -> Result<Pins, Failed> {
+        crate::pinned::compare(&pins, &self.state_dir)?;
         Ok(pins)
+    }
+
+    /// Nothing but a directory for what is kept.
+    #[cfg(test)]
+    pub(crate) fn for_tests(state_dir: &Path) -> Self {
+        Self {
+            endpoints: Vec::new(),
+            admin_endpoints: Vec::new(),
+            ca: None,
+            cert: None,
+            key: None,
+            actor_key: None,
+            pki: None,
+            who: None,
+            prefix: None,
+            state_dir: state_dir.to_owned(),
+            timeout: Duration::from_secs(1),
+        }
     }
 
     /// A client that can read, and sign if there is a key.

@@ -121,6 +121,9 @@ enum Noun {
     /// What our registry knows, for verdicts without a network.
     #[command(subcommand)]
     Pack(verify::Pack),
+    /// The countries that were pinned on this machine.
+    #[command(subcommand)]
+    Pin(pinned::PinVerb),
     /// What other countries need to believe this one.
     #[command(subcommand)]
     Bundle(trust::Bundle),
@@ -241,6 +244,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
         Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
         Noun::Pack(verb) => verify::pack(verb, &settings).await,
+        Noun::Pin(verb) => pinned::run(&verb, &settings),
         Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings).await,

@@ -1,91 +1,210 @@
-//! Which bundles were pinned on this machine. A pinned sequence only rises: whoever hands out a bundle from before a key was
-//! replaced is told so, instead of being believed once more.
+//! Which countries were pinned on this machine: their roots, and the newest bundle of each. A pinned sequence only rises, so that
+//! whoever hands out a bundle from before a key was replaced is told so. Other roots are a question for people: which of two is the
+//! true one, no sequence says.
+//!
+//! Remembered is a country only once the pack of the own country bore it out: a wrong file that was given by mistake leaves nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use carnet_client::private_folder;
-use carnet_trust::pins::Pins;
+use carnet_client::{keys, private_folder};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_trust::pins::{Pin, Pins};
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::Outcome;
+use crate::context::Settings;
 use crate::exit::Failed;
 
-/// The newest bundle of one country that was pinned here.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinVerb {
+    /// Lists the countries that were pinned on this machine and borne out by our own pack.
+    List,
+    /// Forgets a country that was pinned here: its roots were compared wrongly, or replaced. Compare the new ones first.
+    Forget {
+        /// Its primary prefix.
+        prefix: Prefix,
+    },
+}
+
+pub(crate) fn run(verb: &PinVerb, settings: &Settings) -> Result<Outcome, Failed> {
+    let kept = Kept::of(settings.state_dir());
+    let all = kept.read()?;
+    match verb {
+        PinVerb::List => {
+            let row = |(prefix, newest): (&String, &Newest)| {
+                json!({
+                    "country": prefix,
+                    "sequence": newest.sequence.to_string(),
+                    "fingerprint": newest.fingerprint,
+                    "roots": newest.roots,
+                })
+            };
+            let rows: Vec<_> = all.iter().map(row).collect();
+            Ok(json!({ "pinned": rows }).into())
+        }
+        PinVerb::Forget { prefix } => {
+            let mut after = all;
+            let Some(newest) = after.remove(&prefix.to_string()) else {
+                return Err(Failed::usage(format!("{prefix} was not pinned here")));
+            };
+            kept.write(&after)?;
+            Ok(json!({
+                "forgotten": prefix.to_string(),
+                "sequence": newest.sequence.to_string(),
+                "fingerprint": newest.fingerprint,
+            })
+            .into())
+        }
+    }
+}
+
+/// The newest bundle of one country that was pinned here, and whose it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Newest {
     sequence: u64,
     fingerprint: String,
+    /// Ascending.
+    roots: Vec<String>,
+    threshold: u8,
+}
+
+impl Newest {
+    /// Of a pin by bundle: root keys have no sequence.
+    fn of(pin: &Pin) -> Option<Self> {
+        let bundle = pin.bundle()?.bundle();
+        Some(Self {
+            sequence: bundle.sequence,
+            fingerprint: bundle.fingerprint().to_string(),
+            roots: texts(pin.roots().0),
+            threshold: pin.roots().1,
+        })
+    }
+
+    fn keys(&self) -> Vec<PublicKey> {
+        let bytes = self.roots.iter().filter_map(|text| keys::parse_seed(text));
+        bytes
+            .filter_map(|bytes| PublicKey::enroll(bytes).ok())
+            .collect()
+    }
+}
+
+fn texts(roots: &[PublicKey]) -> Vec<String> {
+    let mut texts: Vec<String> = roots.iter().map(ToString::to_string).collect();
+    texts.sort_unstable();
+    texts
 }
 
 /// By primary prefix.
 type All = BTreeMap<String, Newest>;
 
-/// Holds pins against those that were given here before, and keeps the newer ones.
-///
-/// # Errors
-/// A bundle is older than one that was pinned before, or another of the same sequence; or the file cannot be kept.
-pub(crate) fn only_rise(pins: &Pins, state_dir: &Path) -> Result<(), Failed> {
-    let file = state_dir.join("pins/bundles.json");
-    let wrong =
-        |error: &dyn std::fmt::Display| Failed::local(format!("{}: {error}", file.display()));
-    let before: All = match std::fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => All::new(),
-        Err(error) => return Err(wrong(&error)),
-    };
-    let after = risen(&before, pins)?;
-    if after == before {
-        return Ok(());
-    }
-    let bytes = serde_json::to_vec_pretty(&after).map_err(|error| wrong(&error))?;
-    let part = PathBuf::from(format!("{}.{}.part", file.display(), std::process::id()));
-    let keep = || -> std::io::Result<()> {
-        if let Some(parent) = file.parent() {
-            private_folder(parent)?;
-        }
-        std::fs::write(&part, &bytes)?;
-        std::fs::rename(&part, &file)
-    };
-    keep().map_err(|error| wrong(&error))
+/// The file in which they are kept.
+struct Kept {
+    file: PathBuf,
 }
 
-fn risen(before: &All, pins: &Pins) -> Result<All, Failed> {
-    let mut after = before.clone();
-    for pin in pins.all() {
-        // Root keys have no sequence.
-        let Some(bundle) = pin.bundle() else {
-            continue;
-        };
-        let prefix = pin.primary().to_string();
-        let now = Newest {
-            sequence: bundle.bundle().sequence,
-            fingerprint: bundle.bundle().fingerprint().to_string(),
-        };
-        match before.get(&prefix) {
-            Some(known) if now.sequence < known.sequence => {
-                return Err(Failed::usage(format!(
-                    "the bundle of {prefix} has sequence {}, and sequence {} was pinned here before: pin the newer one (fingerprint {})",
-                    now.sequence, known.sequence, known.fingerprint
-                )));
-            }
-            Some(known) if now.sequence == known.sequence && now != *known => {
-                return Err(Failed::usage(format!(
-                    "two bundles of {prefix} have sequence {}: pinned here before was fingerprint {}, this is {}: compare them with \
-                     {prefix}",
-                    now.sequence, known.fingerprint, now.fingerprint
-                )));
-            }
-            _ => {
-                after.insert(prefix, now);
-            }
+impl Kept {
+    fn of(state_dir: &Path) -> Self {
+        let file = state_dir.join("pins/countries.json");
+        Self { file }
+    }
+
+    fn wrong(&self, error: &dyn std::fmt::Display) -> Failed {
+        Failed::local(format!("{}: {error}", self.file.display()))
+    }
+
+    fn read(&self) -> Result<All, Failed> {
+        match std::fs::read(&self.file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.wrong(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(All::new()),
+            Err(error) => Err(self.wrong(&error)),
         }
     }
-    Ok(after)
+
+    fn write(&self, all: &All) -> Result<(), Failed> {
+        let bytes = serde_json::to_vec_pretty(all).map_err(|error| self.wrong(&error))?;
+        let part = format!("{}.{}.part", self.file.display(), std::process::id());
+        let keep = || -> std::io::Result<()> {
+            if let Some(parent) = self.file.parent() {
+                private_folder(parent)?;
+            }
+            std::fs::write(&part, &bytes)?;
+            std::fs::rename(&part, &self.file)
+        };
+        keep().map_err(|error| self.wrong(&error))
+    }
+}
+
+/// Holds pins against those that were borne out here before.
+///
+/// # Errors
+/// A bundle is older than the one before, another of its sequence, or of roots that the ones before did not sign for.
+pub(crate) fn compare(pins: &Pins, state_dir: &Path) -> Result<(), Failed> {
+    let before = Kept::of(state_dir).read()?;
+    let mut known = pins
+        .all()
+        .filter_map(|pin| Some((pin, before.get(&pin.primary().to_string())?)));
+    known.try_for_each(|(pin, before)| goes_on(pin, before))
+}
+
+/// Remembers the countries that the pack of the own country bore out.
+///
+/// # Errors
+/// The file cannot be kept.
+pub(crate) fn remember(pins: &Pins, borne_out: &[Prefix], state_dir: &Path) -> Result<(), Failed> {
+    let kept = Kept::of(state_dir);
+    let before = kept.read()?;
+    let mut after = before.clone();
+    let pinned = borne_out.iter().filter_map(|prefix| pins.of(prefix));
+    after.extend(pinned.filter_map(|pin| Some((pin.primary().to_string(), Newest::of(pin)?))));
+    match after == before {
+        true => Ok(()),
+        false => kept.write(&after),
+    }
+}
+
+fn goes_on(pin: &Pin, before: &Newest) -> Result<(), Failed> {
+    let prefix = pin.primary();
+    let now = Newest::of(pin);
+    let same = texts(pin.roots().0) == before.roots;
+    // A country that replaces its roots signs the next bundle with those before, too.
+    let replaced = !same && pin.is_signed_by(&before.keys(), before.threshold);
+    let said = match (&now, same || replaced) {
+        (_, false) => {
+            let (sequence, fingerprint) = (before.sequence, &before.fingerprint);
+            let given = now.map_or_else(
+                || "root keys alone".to_owned(),
+                |now| format!("sequence {}, fingerprint {}", now.sequence, now.fingerprint),
+            );
+            format!(
+                "{prefix} has other roots than those that were pinned here before, which did not sign for these. Before: sequence \
+                 {sequence}, fingerprint {fingerprint}; now: {given}. Compare both with {prefix} on a way of your own; when the one \
+                 before is not right any more, or never was: carnet pin forget {prefix}"
+            )
+        }
+        (Some(now), true) if now.sequence < before.sequence => format!(
+            "the bundle of {prefix} has sequence {}, and sequence {} was pinned here before: pin the newer one (fingerprint {})",
+            now.sequence, before.sequence, before.fingerprint
+        ),
+        (Some(now), true)
+            if now.sequence == before.sequence && now.fingerprint != before.fingerprint =>
+        {
+            format!(
+                "two bundles of {prefix} have sequence {}: pinned here before was fingerprint {}, this is {}: compare them with \
+                 {prefix}",
+                now.sequence, before.fingerprint, now.fingerprint
+            )
+        }
+        (_, true) => return Ok(()),
+    };
+    Err(Failed::usage(said))
 }
 
 #[cfg(test)]
 mod tests {
-    use carnet_domain::bytes::code::Prefix;
     use carnet_domain::bytes::encoding::{Blob, Canonical};
     use carnet_domain::bytes::signature::SecretKey;
     use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -93,23 +212,26 @@ mod tests {
     use carnet_domain::record::peer::{
         Bundle, KeyringKind, RootSignature, Signed, root_signing_bytes,
     };
-    use carnet_trust::pins::Pin;
     use carnet_trust::verdict::OWN_AGE_MAX;
 
     use super::*;
 
-    fn pins(sequence: u64, name: &str) -> Pins {
-        let key = SecretKey::from_seed(&[7; 32]);
-        let own = Prefix::parse("49").expect("a prefix");
+    fn own() -> Prefix {
+        Prefix::parse("49").expect("a prefix")
+    }
+
+    /// A pin of one root, signed by it and by others.
+    fn pins(sequence: u64, name: &str, root: u8, others: &[u8]) -> Pins {
+        let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
         let bundle = Bundle {
             name: name.into(),
-            prefixes: vec![own],
+            prefixes: vec![own()],
             sequence,
             incarnation: 0,
             keyring: KeyringKind::File,
-            roots: vec![key.public()],
+            roots: vec![key(root).public()],
             threshold: 1,
-            log_key: key.public(),
+            log_key: key(7).public(),
             profile: Profile::Sandbox,
             certificates: Vec::new(),
             endpoints: Vec::new(),
@@ -117,44 +239,95 @@ mod tests {
             valid_to: TimeMs::MAX,
         };
         let bytes = bundle.to_bytes();
-        let signature = RootSignature {
-            root: key.public(),
-            signature: key.sign(&root_signing_bytes(&bytes)),
+        let sign = |seed: &u8| RootSignature {
+            root: key(*seed).public(),
+            signature: key(*seed).sign(&root_signing_bytes(&bytes)),
         };
+        let signatures = [root].iter().chain(others).map(sign).collect();
         let signed = Signed {
-            bytes: Blob(bytes),
-            signatures: vec![signature],
+            bytes: Blob(bytes.clone()),
+            signatures,
         };
         let pin = Pin::of_bundle(&signed).expect("signed by its root");
-        Pins::new(own, vec![pin], OWN_AGE_MAX).expect("pins")
+        Pins::new(own(), vec![pin], OWN_AGE_MAX).expect("pins")
+    }
+
+    struct Desk(tempfile::TempDir);
+
+    impl Desk {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("a folder"))
+        }
+
+        fn refused(&self, pins: &Pins) -> String {
+            let found = compare(pins, self.0.path());
+            found.map_or_else(|failed| failed.text, |()| String::new())
+        }
+
+        /// Compared, and then borne out by a pack.
+        fn judges(&self, pins: &Pins) -> String {
+            let refused = self.refused(pins);
+            if refused.is_empty() {
+                remember(pins, &[own()], self.0.path()).expect("kept");
+            }
+            refused
+        }
     }
 
     #[test]
     fn a_pinned_sequence_only_rises() {
-        let name = format!("carnet-pins-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        let refused = |pins: &Pins| match only_rise(pins, &directory) {
-            Ok(()) => String::new(),
-            Err(failed) => failed.text,
-        };
-        assert_eq!(refused(&pins(3, "Germany")), "");
-        assert_eq!(refused(&pins(3, "Germany")), "", "the same once more");
-        assert_eq!(refused(&pins(5, "Germany")), "");
-        let older = refused(&pins(4, "Germany"));
+        let desk = Desk::new();
+        assert_eq!(desk.judges(&pins(3, "Germany", 1, &[])), "");
+        assert_eq!(desk.judges(&pins(3, "Germany", 1, &[])), "", "once more");
+        assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
+        let older = desk.judges(&pins(4, "Germany", 1, &[]));
         assert!(
             older.contains("has sequence 4, and sequence 5 was pinned"),
             "{older}"
         );
-        let other = refused(&pins(5, "Deutschland"));
+        let other = desk.judges(&pins(5, "Deutschland", 1, &[]));
         assert!(
             other.contains("two bundles of 49 have sequence 5"),
             "{other}"
         );
-        assert_eq!(
-            refused(&pins(5, "Germany")),
-            "",
-            "a refusal changes nothing"
-        );
-        std::fs::remove_dir_all(&directory).expect("it was made here");
+        assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
+    }
+
+    /// Roots that were replaced sign for the next ones; any others are a question, and never "pin the newer one".
+    #[test]
+    fn other_roots_are_a_question() {
+        let desk = Desk::new();
+        assert_eq!(desk.judges(&pins(3, "Germany", 1, &[])), "");
+        for sequence in [1, 3, 1 << 40] {
+            let question = desk.judges(&pins(sequence, "Germany", 2, &[]));
+            assert!(question.contains("other roots than those"), "{question}");
+            assert!(!question.contains("pin the newer"), "{question}");
+            assert!(question.contains("carnet pin forget 49"), "{question}");
+        }
+        assert_eq!(desk.judges(&pins(4, "Germany", 2, &[1])), "", "replaced");
+        let back = desk.judges(&pins(5, "Germany", 1, &[]));
+        assert!(back.contains("other roots than those"), "{back}");
+        let roots = Pin::of_roots(own(), vec![SecretKey::from_seed(&[1; 32]).public()], 1);
+        let roots = Pins::new(own(), vec![roots.expect("a root")], OWN_AGE_MAX).expect("pins");
+        let question = desk.refused(&roots);
+        assert!(question.contains("root keys alone"), "{question}");
+        // Whoever compared them says so.
+        let settings = Settings::for_tests(desk.0.path());
+        let said = run(&PinVerb::List, &settings).expect("listed").value;
+        assert_eq!(said["pinned"][0]["sequence"], "4");
+        let forget = PinVerb::Forget { prefix: own() };
+        run(&forget, &settings).expect("forgotten");
+        assert!(run(&forget, &settings).is_err(), "it is gone");
+        assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
+    }
+
+    /// A wrong file that was given once leaves nothing behind: nothing was judged under it.
+    #[test]
+    fn what_no_pack_bears_out_is_not_remembered() {
+        let desk = Desk::new();
+        let forged = pins(1 << 40, "Germany", 2, &[]);
+        assert_eq!(desk.refused(&forged), "");
+        remember(&forged, &[], desk.0.path()).expect("nothing to keep");
+        assert_eq!(desk.judges(&pins(3, "Germany", 1, &[])), "");
     }
 }

@@ -10,7 +10,7 @@ use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file};
 use carnet_trust::offline::{
     EvidenceFile, FILE_BYTES_MAX, FileError, Report, describe, verify_file,
 };
-use carnet_trust::pack::{OpenedPack, PACK_BYTES_MAX, PackError};
+use carnet_trust::pack::{OpenedPack, PACK_BYTES_MAX, Pack as Content, PackError};
 use carnet_trust::pins::{Pin, Pins};
 use carnet_trust::sieve::Sieve;
 use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};
@@ -24,8 +24,10 @@ use crate::context::Settings;
 use crate::exit::{self, Failed, chain};
 use crate::output::say;
 use crate::parse::{self, When, hyphened};
+use crate::pinned::remember;
 use crate::sheet::{Reading, Row, Sheet};
 use crate::submit::merge;
+use crate::trust::write;
 use crate::{Outcome, view};
 
 /// Which robot, for what, and what is believed.
@@ -135,21 +137,57 @@ fn pin_of_bundle(path: &Path) -> Result<Pin, Failed> {
 pub(crate) fn open_pack(path: &Path, pins: &Pins) -> Result<OpenedPack, Failed> {
     let bytes = read_bounded(path, PACK_BYTES_MAX)?;
     OpenedPack::open(&bytes, pins).map_err(|error| {
-        let text = format!("{}: {}", path.display(), chain(&error));
-        match error {
-            PackError::TooLong(_) | PackError::Decode(_) | PackError::Version(_) => {
-                Failed::unreadable(text)
-            }
-            PackError::OtherCountry { .. }
-            | PackError::NoLogKey(_)
-            | PackError::Unsigned(_)
-            | PackError::Incarnation { .. }
-            | PackError::Others(_)
-            | PackError::OtherRoots(_)
-            | PackError::Bundle(_)
-            | PackError::Pins(_) => Failed::usage(text),
-        }
+        let mut failed = refused_pack(&error);
+        failed.text = format!("{}: {}", path.display(), failed.text);
+        failed
     })
+}
+
+fn refused_pack(error: &PackError) -> Failed {
+    let text = chain(error);
+    match error {
+        PackError::TooLong(_) | PackError::Decode(_) | PackError::Version(_) => {
+            Failed::unreadable(text)
+        }
+        PackError::OtherCountry { .. }
+        | PackError::NoLogKey(_)
+        | PackError::Unsigned(_)
+        | PackError::Incarnation { .. }
+        | PackError::Others(_)
+        | PackError::Pins(_) => Failed::usage(text),
+    }
+}
+
+/// What was saved, so that nobody finds out at the border.
+fn saved(file: &Path, bytes: usize, content: &Content, opened: Option<&OpenedPack>) -> Value {
+    let mut value = json!({
+        "file": file.display().to_string(),
+        "bytes": bytes,
+        "registry": content.registry.to_string(),
+        "at": view::time(content.at),
+        "whole": content.whole,
+        "peers": content.peers.len(),
+        "opened": match opened {
+            Some(_) => "under the log key that is pinned",
+            None => "no: this is what the server says (--pin and --own open it)",
+        },
+    });
+    if !content.whole {
+        value["warning"] =
+            json!("it does not hold everything that is known: no verdict by it is VALID");
+    }
+    if let Some(pack) = opened {
+        value["not_followed"] = not_followed(pack);
+    }
+    value
+}
+
+/// The countries of which the pack is not used, and why.
+fn not_followed(pack: &OpenedPack) -> Value {
+    let all = pack.all_unfollowed();
+    let all =
+        all.map(|(prefix, why)| json!({"country": prefix.to_string(), "why": why.to_string()}));
+    Value::Array(all.collect())
 }
 
 fn pin_of_text(text: &str) -> Result<Pin, Failed> {
@@ -169,17 +207,20 @@ fn pin_of_text(text: &str) -> Result<Pin, Failed> {
 
 pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, Failed> {
     if let Some(file) = &verify.file {
-        let pins = settings.risen(verify.pins.needed()?)?;
+        let pins = settings.compared(verify.pins.needed()?)?;
         let now = verify.at.map_or_else(wall_time, When::resolve);
         let bytes = read_bounded(file, FILE_BYTES_MAX)?;
         let pack = verify.pack.as_ref().map(|pack| open_pack(pack, &pins));
         let pack = pack.transpose()?;
         let about = verify.code.as_ref();
         let report = verify_file(&bytes, &pins, pack.as_ref(), about, verify.purpose, now);
+        if let Ok(report) = &report {
+            remember(&pins, &report.borne_out, settings.state_dir())?;
+        }
         return judged(report, verify.explain);
     }
     let pins = verify.pins.pins()?;
-    let pins = pins.map(|pins| settings.risen(pins)).transpose()?;
+    let pins = pins.map(|pins| settings.compared(pins)).transpose()?;
     if let Some(codes) = &verify.codes {
         return many(codes, verify.purpose, pins.as_ref(), settings).await;
     }
@@ -193,6 +234,7 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
         let (report, file) = client
             .verify_here_with_file(&code, verify.purpose, &pins)
             .await?;
+        remember(&pins, &report.value().borne_out, settings.state_dir())?;
         if let Some(path) = &verify.save {
             save(path, &file)?;
         }
@@ -469,10 +511,14 @@ pub(crate) async fn evidence(verb: Evidence, settings: &Settings) -> Result<Outc
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pack {
     /// Saves what our registry knows and an offline verdict needs: agreements, suspensions, heads of other logs, ended robots.
+    ///
+    /// With --pin and --own it is opened under what is pinned before it is written.
     Save {
         /// Where to.
         #[arg(long)]
         file: PathBuf,
+        #[command(flatten)]
+        pins: PinArgs,
     },
     /// Shows a pack, once it is found to be signed by our own log key.
     Show {
@@ -485,16 +531,31 @@ pub(crate) enum Pack {
 
 pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Pack::Save { file } => {
-            let bytes = settings.client()?.unverified().pack().await?.value;
-            std::fs::write(&file, &bytes)
-                .map_err(|error| Failed::local(format!("{}: {error}", file.display())))?;
-            Ok(json!({"file": file.display().to_string(), "bytes": bytes.len()}).into())
+        Pack::Save { file, pins } => {
+            let client = settings.client()?;
+            let pins = pins.pins()?;
+            let pins = pins.map(|pins| settings.compared(pins)).transpose()?;
+            let bytes = client.unverified().pack().await?.value;
+            let (content, opened) = match &pins {
+                Some(pins) => {
+                    let pack = OpenedPack::open(&bytes, pins).map_err(|e| refused_pack(&e))?;
+                    remember(pins, &pack.borne_out(pins), settings.state_dir())?;
+                    (pack.content().clone(), Some(pack))
+                }
+                None => (
+                    carnet_trust::pack::peek(&bytes).map_err(|e| refused_pack(&e))?,
+                    None,
+                ),
+            };
+            write(&file, &bytes)?;
+            Ok(saved(&file, bytes.len(), &content, opened.as_ref()).into())
         }
         Pack::Show { file, pins } => {
-            let pack = open_pack(&file, &settings.risen(pins.needed()?)?)?;
+            let pins = settings.compared(pins.needed()?)?;
+            let pack = open_pack(&file, &pins)?;
+            remember(&pins, &pack.borne_out(&pins), settings.state_dir())?;
             let content = pack.content();
-            let peers = content.peers.iter().zip(pack.bundles()).map(|(_, bundle)| {
+            let peers = pack.bundles().map(|bundle| {
                 let known = pack.known().registries.get(&bundle.primary());
                 let known = known.cloned().unwrap_or_default();
                 json!({
@@ -519,6 +580,7 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
                 "age_s": wall_time().since(content.at).as_ms() / 1_000,
                 "whole": content.whole,
                 "peers": peers,
+                "not_followed": not_followed(&pack),
                 "agreements": agreements,
                 "suspended": suspended,
                 "robots_and_parts": content.robots.len(),
