@@ -1,6 +1,7 @@
 //! The log that a client believes, and the largest head of it that the client saw.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::PublicKey;
@@ -9,6 +10,7 @@ use carnet_domain::log::checkpoint::{Origin, open};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::verdict::OWN_AGE_MAX;
 
+use crate::client::now;
 use crate::clock::wall_time;
 use crate::error::ClientError;
 use crate::pin::{Pin, PinError};
@@ -52,6 +54,11 @@ impl Log {
 
     pub(crate) fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// Whether it is the log that a bundle names.
+    pub(crate) fn is_of(&self, bundle: &PinnedBundle) -> bool {
+        self.prefix == bundle.primary() && self.key == bundle.bundle().log_key
     }
 
     /// Which log an answer must be of: of the life that is pinned, or of that of the head seen before.
@@ -98,19 +105,64 @@ pub(crate) struct Heads {
     pub(crate) age_max: DurationMs,
     seen: Mutex<Option<Pin>>,
     /// Tree sizes after writes that were acknowledged to this client and that no head it saw covers.
-    wrote: Mutex<Vec<Wrote>>,
+    wrote: Mutex<Writes>,
+}
+
+/// Writes that no head covers yet, and what is known of the registry's time.
+#[derive(Debug, Default)]
+struct Writes {
+    open: Vec<Wrote>,
+    /// The latest time of a head that was proven, and when that was here.
+    latest: Option<(TimeMs, Instant)>,
 }
 
 /// What a node said of a write: no proof, until a head covers it.
 #[derive(Debug, Clone, Copy)]
 struct Wrote {
     size: u64,
+    /// By the registry's clock, as the node said.
     at: TimeMs,
+    /// By the clock of this machine.
+    here: TimeMs,
+    /// The latest that `at` is believed to be, once a head of the registry was proven: this machine's clock may be far behind.
+    most: Option<TimeMs>,
+}
+
+impl Writes {
+    fn acknowledged(&mut self, (size, at): (u64, TimeMs), here: TimeMs, passed: DurationMs) {
+        if self.open.len() >= WROTE_MAX {
+            self.open.remove(0);
+        }
+        // saturates: nothing is later than the last instant
+        let expected = self.latest.map(|(time, _)| time.saturating_add(passed));
+        self.open.push(Wrote {
+            size,
+            at: at.max(here),
+            here,
+            most: expected.map(|expected| ahead_of(expected.max(here))),
+        });
+    }
+
+    /// Forgets what a proven head covers, and what it disproves.
+    fn settle(&mut self, size: u64, time: TimeMs) {
+        self.open.retain_mut(|wrote| {
+            let most = *wrote.most.get_or_insert(ahead_of(time.max(wrote.here)));
+            // saturates: nothing is later than the last instant
+            let disproved = wrote.at.min(most).saturating_add(DISPROVED_AFTER) < time;
+            size < wrote.size && !disproved
+        });
+    }
+}
+
+/// The latest that a node is believed of a time.
+fn ahead_of(time: TimeMs) -> TimeMs {
+    // saturates: nothing is later than the last instant
+    time.saturating_add(AHEAD_MAX)
 }
 
 /// A head of so much later than a write that does not cover it shows that the write never had that size.
 const DISPROVED_AFTER: DurationMs = DurationMs::from_secs(10);
-/// How far a node's clock is believed to go before this machine's.
+/// How far a node's word of a time is believed to go before what is known of the registry's.
 const AHEAD_MAX: DurationMs = DurationMs::from_secs(600);
 /// Writes that are remembered; of more, the newest.
 const WROTE_MAX: usize = 64;
@@ -140,32 +192,30 @@ impl Heads {
 
     /// Reads that follow cover a write that was acknowledged, at a time of the registry.
     pub(crate) fn acknowledged(&self, size: u64, at: TimeMs) {
-        let now = wall_time();
-        // saturates: nothing is later than the last instant
-        let at = at.min(now.saturating_add(AHEAD_MAX)).max(now);
         let mut wrote = self.writes();
-        if wrote.len() >= WROTE_MAX {
-            wrote.remove(0);
-        }
-        wrote.push(Wrote { size, at });
+        let passed = wrote
+            .latest
+            .map_or(Duration::ZERO, |(_, when)| now().saturating_duration_since(when));
+        let passed = DurationMs(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        wrote.acknowledged((size, at), wall_time(), passed);
     }
 
     /// The tree size after the largest write that was acknowledged and that no head covers yet.
     pub(crate) fn wrote(&self) -> u64 {
         let wrote = self.writes();
-        wrote.iter().map(|wrote| wrote.size).max().unwrap_or(0)
+        wrote.open.iter().map(|wrote| wrote.size).max().unwrap_or(0)
     }
 
     /// Forgets what a proven head covers, and what it disproves: a node said something that is not so.
     pub(crate) fn settle(&self, size: u64, time: TimeMs) {
-        self.writes().retain(|wrote| {
-            // saturates: nothing is later than the last instant
-            let disproved = wrote.at.saturating_add(DISPROVED_AFTER) < time;
-            size < wrote.size && !disproved
-        });
+        let mut wrote = self.writes();
+        wrote.settle(size, time);
+        if wrote.latest.is_none_or(|(latest, _)| latest < time) {
+            wrote.latest = Some((time, now()));
+        }
     }
 
-    fn writes(&self) -> MutexGuard<'_, Vec<Wrote>> {
+    fn writes(&self) -> MutexGuard<'_, Writes> {
         self.wrote.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,6 +242,46 @@ impl Heads {
                 now: now.text.clone(),
             }),
             _ => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+
+    /// Whether a write of size 100, acknowledged at a time of the registry, is still waited for after a head that does not cover it.
+    fn waits(latest: Option<u64>, (at, here): (u64, u64), heads: &[u64]) -> Vec<bool> {
+        let mut writes = Writes {
+            latest: latest.map(|time| (TimeMs(time), now())),
+            ..Writes::default()
+        };
+        writes.acknowledged((100, TimeMs(at)), TimeMs(here), DurationMs(0));
+        let settle = |head: &u64| {
+            writes.settle(99, TimeMs(*head));
+            !writes.open.is_empty()
+        };
+        heads.iter().map(settle).collect()
+    }
+
+    /// A head of before a write never disproves it, however far this machine's clock is behind the registry's.
+    #[test]
+    fn a_write_is_disproved_by_later_heads_alone() {
+        let at = 10 * HOUR;
+        let (before, after) = (at - 1_000, at + 11_000);
+        for here in [at, at - HOUR, HOUR] {
+            for latest in [None, Some(before - 60_000)] {
+                let found = waits(latest, (at, here), &[before, after]);
+                assert_eq!(found, [true, false], "{here} {latest:?}");
+            }
+        }
+        // What a node says of a time far ahead is not waited for longer than clocks differ.
+        let lie = u64::MAX / 2;
+        for latest in [None, Some(at - 1_000)] {
+            let found = waits(latest, (lie, at), &[at, at + 500_000, at + 611_000]);
+            assert_eq!(found, [true, true, false], "{latest:?}");
         }
     }
 }

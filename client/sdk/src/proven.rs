@@ -1,8 +1,8 @@
 //! Reads that are proven on this machine, under the log key that is pinned and never under an older head than was seen.
 //!
 //! A node that answers is believed nothing: its evidence must be signed by the log key, must cover every write that was
-//! acknowledged to this client, must not be old, and its log must go on from the largest head that this client saw. What a
-//! log says nothing of is asked for by [`Client::unverified`].
+//! acknowledged to this client, must not be old, and its log must go on from the largest head that this client saw. The pack is
+//! held to the same: the log key signed its head as well. What a log says nothing of is asked for by [`Client::unverified`].
 
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
 use carnet_domain::bytes::digest::Digest;
@@ -18,6 +18,7 @@ use carnet_trust::evidence::{
     Evidence, EvidenceError, HeadOrder, LogHead, ProvenEvidence, ProvenSubject, SubjectEvidence,
     parse, parse_subject,
 };
+use carnet_trust::known::KnownHead;
 use carnet_trust::pack::OpenedPack;
 use carnet_trust::pins::Pins;
 use carnet_wire::limits;
@@ -27,12 +28,15 @@ use carnet_wire::registry::v1::RecordKind;
 use crate::client::Client;
 use crate::clock::wall_time;
 use crate::error::ClientError;
+use crate::heads::Log;
 use crate::pin::{Pin, PinError};
 use crate::unverified::registered;
 use crate::verify::{Verified, not_opened};
 
 /// How often an answer is asked for again because another call of this client saw a larger head meanwhile.
 const ASKED_AGAIN_MAX: usize = 8;
+/// How often a pack is asked for again that was made before what is known.
+const PACK_ASKED_AGAIN_MAX: usize = 3;
 
 /// Evidence as it arrives, of either form.
 trait Shown: Sized {
@@ -286,9 +290,101 @@ impl Client {
     /// # Errors
     /// As every read; [`ClientError::Usage`] when what is pinned does not go with it.
     pub async fn pack(&self, pins: &Pins) -> Result<Verified<OpenedPack>, ClientError> {
-        let pack = self.unverified().pack().await?.value;
-        let opened = OpenedPack::open(&pack, pins).map_err(not_opened)?;
+        let opened = self.pack_of_any_age(pins).await?;
+        let (size, time) = (own_head(&opened).size, own_head(&opened).time);
+        // saturates: nothing is earlier than the first instant
+        let oldest = wall_time().saturating_sub(self.0.heads.age_max);
+        if time < oldest {
+            return Err(PinError::Stale { size, time, oldest }.into());
+        }
         Ok(Verified::new(opened))
+    }
+
+    /// As [`Client::pack`]; how old it is, a verdict says.
+    pub(crate) async fn pack_of_any_age(&self, pins: &Pins) -> Result<OpenedPack, ClientError> {
+        let mut again = 0..PACK_ASKED_AGAIN_MAX;
+        loop {
+            let pack = self.unverified().pack().await?.value;
+            let opened = OpenedPack::open(&pack, pins).map_err(not_opened)?;
+            match self.held(&opened, pins).await {
+                Ok(()) => return Ok(opened),
+                // It is made while others ask, and may be of a moment before.
+                Err(ClientError::NotProven(PinError::Older { .. })) if again.next().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Holds the own head in a pack to what was written, and to the head seen before.
+    async fn held(&self, pack: &OpenedPack, pins: &Pins) -> Result<(), ClientError> {
+        let heads = &self.0.heads;
+        let head = own_head(pack);
+        heads.settle(head.size, head.time);
+        let own = pins.of(&pins.own()).and_then(|pin| pin.bundle());
+        // A client may believe another log, or none: then it saw no head of this one.
+        let is_log = |log: &Log| own.is_some_and(|own| log.is_of(own));
+        let seen = heads.seen().filter(|seen| {
+            heads.log.as_ref().is_some_and(is_log)
+                && seen.origin.incarnation == pack.content().incarnation
+        });
+        let wanted = seen.as_ref().map_or(0, |seen| seen.size).max(heads.wrote());
+        let shown = head.size;
+        if shown < wanted {
+            return Err(PinError::Older { shown, wanted }.into());
+        }
+        let Some(mut seen) = seen else {
+            return Ok(());
+        };
+        let name = heads.log()?.anybody();
+        let kind = RecordKind::Enterprise;
+        for _ in 0..ASKED_AGAIN_MAX {
+            if seen.size == head.size {
+                return match seen.root == head.root {
+                    true => Ok(()),
+                    false => Err(forked(&seen, &head)),
+                };
+            }
+            // Both go on to one head: asked for from the one seen, and from the one in the pack.
+            let covering = self.proven_covering::<SubjectEvidence>(kind, name.clone(), shown);
+            seen = covering.await?.1;
+            if seen.size == head.size {
+                continue;
+            }
+            let request = pb::ProveRequest {
+                kind: kind.into(),
+                name: name.clone(),
+                size_min: seen.size,
+                known_size: head.size,
+            };
+            let response = self
+                .read(|mut client| {
+                    let request = request.clone();
+                    async move { client.prove(request).await }
+                })
+                .await?;
+            let evidence =
+                SubjectEvidence::parse(&response.evidence).map_err(PinError::Evidence)?;
+            let proven = evidence.verify(heads.log()?.key(), &seen.origin);
+            let proven = proven.map_err(PinError::Evidence)?;
+            let now = proven.head();
+            let joined = now.against(head.size, &head.root, TimeMs::MAX);
+            let text = now.checkpoint().text().to_owned();
+            let (is_one, same) = (
+                now.size() == seen.size,
+                now.checkpoint().root() == &seen.root,
+            );
+            match joined {
+                HeadOrder::OtherHistory => return Err(forked_text(text, &head)),
+                HeadOrder::Same | HeadOrder::Extends if is_one && same => return Ok(()),
+                _ if is_one && !same => {
+                    let (before, now) = (seen.text, text);
+                    return Err(PinError::OtherHistory { before, now }.into());
+                }
+                // The log went on between the two questions, or a node answered that lags.
+                _ => {}
+            }
+        }
+        Err(ClientError::Protocol(MOVES_ON.into()))
     }
 
     async fn proven<S: Shown>(
@@ -315,7 +411,8 @@ impl Client {
             .proven_covering::<S>(kind, name.clone(), size.max(wrote))
             .await;
         match found {
-            Err(error) if size < wrote => {
+            // Two histories, or what does not hold, are told and not passed over.
+            Err(error) if size < wrote && is_behind(&error) => {
                 let found = self.proven_covering::<S>(kind, name, size).await?;
                 match heads.wrote() {
                     still if found.1.size < still => Err(error),
@@ -370,6 +467,35 @@ impl Client {
         }
         Err(ClientError::Protocol(MOVES_ON.into()))
     }
+}
+
+/// Whether a node only has no head yet that covers what was asked for.
+fn is_behind(error: &ClientError) -> bool {
+    match error {
+        ClientError::NotProven(PinError::Older { .. }) | ClientError::Unreachable { .. } => true,
+        ClientError::Api(error) => error.is_retryable(),
+        _ => false,
+    }
+}
+
+/// The own head that a pack names; before anything is published, that of the empty log.
+fn own_head(pack: &OpenedPack) -> KnownHead {
+    let content = pack.content();
+    content.head.unwrap_or(KnownHead {
+        size: 0,
+        root: Digest::ZERO,
+        time: content.at,
+    })
+}
+
+fn forked(seen: &Pin, head: &KnownHead) -> ClientError {
+    forked_text(seen.text.clone(), head)
+}
+
+fn forked_text(before: String, head: &KnownHead) -> ClientError {
+    let KnownHead { size, root, time } = head;
+    let now = format!("the pack, which the log key signed: size {size}, root {root}, of {time}");
+    PinError::OtherHistory { before, now }.into()
 }
 
 const MOVES_ON: &str = "the log goes on faster than its heads can be compared";

@@ -64,7 +64,7 @@ impl Client {
         let told = self.unverified();
         let (_, mut file) = told.verify(code, purpose.name()).await?.value;
         // After the evidence: what the pack knows must be at least as new.
-        let mut pack = self.pack(pins).await?.into_value();
+        let mut pack = self.pack_of_any_age(pins).await?;
         let mut again = 0..ASKED_AGAIN_MAX;
         loop {
             let (about, now) = (Some(code), wall_time());
@@ -80,7 +80,7 @@ impl Client {
             if evidence_lags {
                 (_, file) = told.verify(code, purpose.name()).await?.value;
             } else {
-                pack = self.pack(pins).await?.into_value();
+                pack = self.pack_of_any_age(pins).await?;
             }
         }
     }
@@ -96,15 +96,13 @@ pub(crate) fn not_opened(error: PackError) -> ClientError {
         PackError::NoLogKey(_)
         | PackError::Unsigned(_)
         | PackError::Incarnation { .. }
-        | PackError::OtherRoots(_)
         | PackError::Pins(_) => {
             format!("what is pinned does not go with the server's pack: {error}")
         }
         PackError::TooLong(_)
         | PackError::Decode(_)
         | PackError::Version(_)
-        | PackError::Others(_)
-        | PackError::Bundle(_) => return PinError::Pack(error).into(),
+        | PackError::Others(_) => return PinError::Pack(error).into(),
     };
     ClientError::Usage(format!("{pinned}; nothing was concluded"))
 }

@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) sessions: u64,
     /// What is answered to questions for evidence, if anything.
     pub(crate) prove: Option<Proves>,
+    /// The pack, if there is one.
+    pub(crate) pack: Option<Vec<u8>>,
     /// What is answered to questions for a history, if anything.
     pub(crate) history: Option<ShowsHistory>,
     /// How many items of a question find room in one answer.
@@ -383,9 +385,14 @@ impl Registry for Node {
     }
 
     async fn get_record(&self, _: Request<GetRecordRequest>) -> Answered<GetRecordResponse> {
-        let mood = self.state().mood(&self.name);
-        match mood {
-            Some(Mood::Say(error)) => Err(error.to_status()),
+        let mut state = self.state();
+        let (mood, pack) = (state.mood(&self.name), state.pack.clone());
+        match (mood, pack) {
+            (Some(Mood::Say(error)), _) => Err(error.to_status()),
+            (_, Some(pack)) => Ok(Response::new(GetRecordResponse {
+                record: pack.into(),
+                position: None,
+            })),
             _ => Err(ApiError::not_found("nothing here").to_status()),
         }
     }

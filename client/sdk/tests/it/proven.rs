@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use carnet_client::{Client, ClientError, Log};
+use carnet_client::{Client, ClientError, Log, PinError};
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
-use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::mail::disclose;
@@ -13,6 +13,7 @@ use carnet_domain::log::leaf::Subject;
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::Signed;
 use carnet_domain::record::{EnterpriseStatus, RecallId, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
@@ -21,6 +22,10 @@ use carnet_kit::{Country, samples};
 use carnet_trust::evidence::{
     Evidence, Newest, Published, Reader, RobotProof, SLOTS_FOR_ANYBODY, build, build_subject, join,
 };
+use carnet_trust::known::KnownHead;
+use carnet_trust::pack::{PACK_VERSION, Pack};
+use carnet_trust::pins::{self, Pins};
+use carnet_trust::verdict::{OWN_AGE_MAX, Purpose};
 use carnet_wire::registry::v1::{ProveRequest, RecordKind};
 
 use crate::fake::Fake;
@@ -589,4 +594,132 @@ async fn two_histories_that_are_shown_at_once_are_not_both_believed() {
     let (a, b) = (said(a), said(b));
     let believed = [&a, &b].into_iter().filter(|said| *said == "believed");
     assert_eq!(believed.count(), 1, "{a}; {b}");
+}
+
+/// Two histories are told, also to whoever waits for a head that covers a write: a node that answers well afterwards hides none.
+#[tokio::test]
+async fn a_fork_is_told_whatever_was_written_before() {
+    let (fake, mut country) = (Fake::start(&["a"]), country());
+    let code = country.code(1);
+    let mut branch = country.clone();
+    hold(&mut country, 1, HoldKind::Theft);
+    tells(&fake, &country);
+    let client = client(&fake, &country);
+    assert_eq!(said(client.robot(&code).await), "believed");
+    let seen = client.seen().expect("seen").into_value();
+    hold(&mut branch, 1, HoldKind::SaleLock);
+    hold(&mut branch, 2, HoldKind::SaleLock);
+    let fork = about(&branch, &code, seen.size);
+    fake.state().executed = seen.size;
+    client.submit_one(country.register(7)).await.expect("done");
+    let (mut first, told) = (true, country.clone());
+    fake.state().prove = Some(Box::new(move |asked| match std::mem::take(&mut first) {
+        true => fork.to_bytes(),
+        false => honest(&told, asked),
+    }));
+    match client.robot(&code).await {
+        Err(ClientError::NotProven(PinError::OtherHistory { before, now })) => {
+            assert_eq!(before, seen.text);
+            assert_ne!(before, now, "both are evidence");
+        }
+        other => panic!("{}", said(other)),
+    }
+}
+
+/// What a country's pack is made of, as far as its head is concerned.
+fn pack_of(country: &Country) -> Vec<u8> {
+    let registry = country.registry();
+    let head = registry.published.as_ref().map(|published| KnownHead {
+        size: published.size,
+        root: published.root,
+        time: published.at,
+    });
+    let pack = Pack {
+        version: PACK_VERSION,
+        registry: country.prefix,
+        incarnation: registry.incarnation,
+        at: registry.log_time,
+        whole: true,
+        head,
+        peers: Vec::new(),
+        lacking: Vec::new(),
+        robots: Vec::new(),
+        others: None,
+        recalls: Vec::new(),
+        models: Vec::new(),
+        makers: Vec::new(),
+    };
+    let content = pack.to_bytes();
+    let signature = country.key("log").sign(&Pack::message(&content));
+    Pack::to_file(content, signature)
+}
+
+fn pins(country: &Country) -> Pins {
+    let bytes = country.bundle_of(1).to_bytes();
+    let signed = Signed {
+        signatures: country.root_signatures(&bytes),
+        bytes: Blob(bytes),
+    };
+    let pin = pins::Pin::of_bundle(&signed).expect("signed by its roots");
+    Pins::new(country.prefix, vec![pin], OWN_AGE_MAX).expect("pins")
+}
+
+/// The pack is the log key's word like every head: it covers what was seen and written, goes on from it, and is not old.
+#[tokio::test]
+async fn a_pack_is_held_to_what_was_seen_and_written() {
+    let (fake, mut country) = (Fake::start(&["a"]), country());
+    let (code, pins) = (country.code(1), pins(&country));
+    let (early, branch) = (pack_of(&country), country.clone());
+    hold(&mut country, 1, HoldKind::Theft);
+    tells(&fake, &country);
+    let client = client(&fake, &country);
+    let gives = |pack: Vec<u8>| fake.state().pack = Some(pack);
+    gives(early.clone());
+    assert_eq!(
+        said(client.pack(&pins).await),
+        "believed",
+        "nothing was seen"
+    );
+    assert_eq!(said(client.robot(&code).await), "believed");
+    let seen = client.seen().expect("seen").into_value().size;
+    let older = format!("one of at least {seen} was");
+    let found = said(client.pack(&pins).await);
+    assert!(found.contains(&older), "{found}");
+    let judged = client.verify_here(&code, Purpose::Operation, &pins).await;
+    let found = said(judged);
+    assert!(found.contains(&older), "{found}");
+    gives(pack_of(&country));
+    assert_eq!(said(client.pack(&pins).await), "believed");
+    // Other histories: of the size seen, and of one that the log has passed since.
+    let mut other = branch.clone();
+    hold(&mut other, 1, HoldKind::SaleLock);
+    gives(pack_of(&other));
+    let found = said(client.pack(&pins).await);
+    assert!(found.contains("the log is forked"), "{found}");
+    hold(&mut other, 2, HoldKind::SaleLock);
+    gives(pack_of(&other));
+    for kind in [HoldKind::SaleLock, HoldKind::Lost] {
+        hold(&mut country, 2, kind);
+    }
+    let passed = country.clone();
+    tells(&fake, &passed);
+    let found = said(client.pack(&pins).await);
+    assert!(found.contains("the log is forked"), "{found}");
+    // One that is larger than what was seen, and that the log goes on from.
+    hold(&mut country, 1, HoldKind::Lost);
+    gives(pack_of(&country));
+    hold(&mut country, 1, HoldKind::SaleLock);
+    tells(&fake, &country);
+    assert_eq!(said(client.pack(&pins).await), "believed");
+    // A write that it does not cover.
+    let size = country.registry().published.expect("published").size;
+    gives(pack_of(&country));
+    fake.state().executed = size;
+    client.submit_one(country.register(7)).await.expect("done");
+    let found = said(client.pack(&pins).await);
+    let older = format!("one of at least {} was", size + 1);
+    assert!(found.contains(&older), "{found}");
+    let day = fake.builder(&["a"]).log(log(&country)).build();
+    let found = said(day.expect("a client").pack(&pins).await);
+    assert!(found.contains("are not believed"), "{found}");
 }
