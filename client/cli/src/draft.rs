@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::submit::merge;
-use crate::trust::{Roots, read_statement, signatures, submit, write};
+use crate::trust::{Roots, read_statement, signatures, submit, write, write_draft};
 
 /// What is done with a draft.
 #[derive(Debug, Subcommand)]
@@ -51,7 +51,7 @@ impl Of {
             bytes: Blob(statement.to_bytes()),
             signatures: Vec::new(),
         };
-        write(file, &signed.to_bytes())?;
+        write_draft(file, &signed)?;
         let said = self.said(statement, file)?;
         Ok(shown(said, &signed, file).into())
     }

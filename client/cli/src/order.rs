@@ -108,7 +108,14 @@ fn says(statement: &Statement) -> Option<Value> {
             "role": enrolment.role.word(),
             "person": enrolment.person,
         }),
-        Change::Retire { public, .. } => json!({ "retire": public.to_string() }),
+        // Every field: what is signed is what is shown, whoever drafted it.
+        Change::Retire {
+            public,
+            compromised_after,
+        } => json!({
+            "retire": public.to_string(),
+            "compromised_after_leaf": compromised_after.map(|leaf| leaf.to_string()),
+        }),
     };
     Some(json!({
         "cluster": hex::encode(order.cluster),

@@ -104,9 +104,34 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     read_bounded(path, BUNDLE_FILE_BYTES_MAX)
 }
 
+/// Replaces a file whole or not at all: the signatures of others stand in it, and a full disk must leave them.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
-    std::fs::write(path, bytes)
-        .map_err(|error| Failed::local(format!("{}: {error}", path.display())))
+    let part = PathBuf::from(format!("{}.{}.part", path.display(), std::process::id()));
+    let put = || -> std::io::Result<()> {
+        std::fs::write(&part, bytes)?;
+        std::fs::File::open(&part)?.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    put().map_err(|error| {
+        // What there is of it helps nobody.
+        let _ = std::fs::remove_file(&part);
+        Failed::local(format!("{}: {error}", path.display()))
+    })
+}
+
+/// Writes a draft that nobody signed. One that somebody signed is not replaced by it.
+pub(crate) fn write_draft(path: &Path, draft: &Signed) -> Result<(), Failed> {
+    let signed_before = match std::fs::read(path) {
+        Ok(bytes) => Signed::from_bytes(&bytes).is_ok_and(|before| !before.signatures.is_empty()),
+        Err(_) => false,
+    };
+    if signed_before {
+        return Err(Failed::usage(format!(
+            "{}: roots signed what stands there: name another file, or remove it",
+            path.display()
+        )));
+    }
+    write(path, &draft.to_bytes())
 }
 
 /// Whose signatures stand under bytes, and whether they verify.
@@ -754,7 +779,7 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
                 bytes: Blob(agreement.to_bytes()),
                 signatures: Vec::new(),
             };
-            write(&draft.file, &signed.to_bytes())?;
+            write_draft(&draft.file, &signed)?;
             Ok(shown(&agreement, &signed, &draft.file).into())
         }
         Agreement::Sign { file } => {

@@ -132,7 +132,10 @@ pub const CLIENT: [Method; 11] = [
         path: "/carnet.registry.v1.Registry/Foresee",
         callers: Callers::Signers,
         // Each may cost as much as a log entry.
-        share: Some(PoolLimits { total: 8, each: 2 }),
+        share: Some(PoolLimits {
+            total: 128,
+            each: 2,
+        }),
         rate: Some(Rate {
             per_second: 20,
             burst: 100,
