@@ -10,7 +10,6 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::custody::{Chain, Phase};
-use carnet_domain::limits::MAIL_ITEM_BYTES_MAX;
 use carnet_domain::log::head::Head;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::stored::OpenedLeaf;
@@ -380,7 +379,6 @@ pub(crate) fn parked(value: &Parked) -> Value {
         "leaf_index": value.evidence.index.to_string(),
         "leaf": value.evidence.leaf.to_string(),
         "bytes": value.length,
-        "kept": value.length <= MAIL_ITEM_BYTES_MAX as u64,
     })
 }
 

@@ -172,6 +172,10 @@ struct Following {
     believed: bool,
     /// What it sent on all its streams.
     intake: Intake,
+    /// How many streams have ended since the last that brought something new.
+    turn: usize,
+    /// The item that was first shown as too large in that turn.
+    too_large: Option<(u64, usize)>,
     _mark: Mark,
 }
 
@@ -232,6 +236,10 @@ enum Broken {
     NotApplied { item: u64, source: HomeError },
     #[error("not applied: {0}")]
     Home(#[from] HomeError),
+    #[error(
+        "item {item} is too large to be read, as this node of theirs shows it; the others are asked"
+    )]
+    TooLarge { item: u64 },
     #[error("items that were applied before")]
     Repeated,
     #[error("a head was taken in from elsewhere")]
@@ -247,13 +255,14 @@ impl Following {
             held: None,
             believed: false,
             intake: Intake::new(),
+            turn: 0,
+            too_large: None,
             _mark: mark,
         }
     }
 
     async fn run(mut self) {
         let mut failures = 0_u32;
-        let mut turn = 0_usize;
         loop {
             let (home, prefix) = (Arc::clone(&self.with.home), self.peer);
             let before = match home.peer(prefix).await {
@@ -267,7 +276,7 @@ impl Following {
                 }
             };
             let endpoints = &before.bundle.endpoints;
-            let Some(endpoint) = endpoints.get(turn % endpoints.len().max(1)) else {
+            let Some(endpoint) = endpoints.get(self.turn % endpoints.len().max(1)) else {
                 self.failed("its bundle names no endpoint");
                 self.pause(&mut failures).await;
                 continue;
@@ -308,7 +317,7 @@ impl Following {
             // At once only when something was applied, and the stream may have failed for standing elsewhere: each such
             // turn is paid for by progress.
             if !(moved && broken.is_about_position()) {
-                turn = turn.wrapping_add(1);
+                self.turn = self.turn.wrapping_add(1);
                 self.pause(&mut failures).await;
             }
         }
@@ -358,7 +367,8 @@ impl Following {
             let judged = judge(&peer.bundle, &at, &message.batch);
             let items = judged.as_ref().map_or(0, item_count);
             let wait = self.intake.came(items, size, self.with.home.monotonic());
-            at = self.take(at, judged?).await?;
+            let rounds = peer.bundle.endpoints.len();
+            at = self.take(at, judged?, rounds).await?;
             self.hold_back(wait).await;
         }
     }
@@ -382,7 +392,12 @@ impl Following {
     }
 
     /// Takes what was judged; gives the position after it.
-    async fn take(&mut self, at: Position, judged: Incoming) -> Result<Position, Broken> {
+    async fn take(
+        &mut self,
+        at: Position,
+        judged: Incoming,
+        endpoints: usize,
+    ) -> Result<Position, Broken> {
         match judged {
             Incoming::Head(head) => {
                 self.look_for_fork(&head).await?;
@@ -410,10 +425,44 @@ impl Following {
                 if known.is_some_and(|known| known.size_seen != at.size) {
                     return Err(Broken::Moved);
                 }
+                let (parts, doubted) = self.without_doubted(at.cursor, parts, endpoints);
                 self.apply(parts).await?;
-                Ok(then)
+                match doubted {
+                    None => Ok(then),
+                    Some(item) => Err(Broken::TooLarge { item }),
+                }
             }
         }
+    }
+
+    /// The parts before the first item that is too large and that not every endpoint was asked for, and that item. That it is
+    /// so large, one server says: what the peer's log proves of it is its leaf alone. Another server of it may show it whole.
+    fn without_doubted(
+        &mut self,
+        cursor: u64,
+        parts: Vec<MailBatch>,
+        endpoints: usize,
+    ) -> (Vec<MailBatch>, Option<u64>) {
+        let mut sure = Vec::new();
+        for mut part in parts {
+            let large = part.large.as_ref().map(|large| large.sequence);
+            let Some(item) = large.filter(|item| *item >= cursor) else {
+                sure.push(part);
+                continue;
+            };
+            let before = self.too_large.filter(|(known, _)| *known == item);
+            let (_, since) = *self.too_large.insert(before.unwrap_or((item, self.turn)));
+            if self.turn.wrapping_sub(since).saturating_add(1) >= endpoints {
+                sure.push(part);
+                continue;
+            }
+            part.large = None;
+            if !part.items.is_empty() {
+                sure.push(part);
+            }
+            return (sure, Some(item));
+        }
+        (sure, None)
     }
 
     /// Proposes parts one after the other, each only when the one before it was taken whole.
@@ -424,15 +473,15 @@ impl Following {
                 status.pending = status.pending.saturating_add_signed(change);
             });
         };
-        let total: usize = parts.iter().map(|part| part.items.len()).sum();
+        let total: usize = parts.iter().map(|part| part.sequences().count()).sum();
         let arrived = home.monotonic();
         pending(total as i64);
         let mut left = total;
         let mut outcome = Ok(());
         for part in parts {
-            let count = part.items.len();
-            let next = part.items.last().map(|item| item.sequence + 1);
-            let first = part.items.first().map_or(0, |item| item.sequence);
+            let count = part.sequences().count();
+            let next = part.sequences().last().map(|last| last + 1);
+            let first = part.sequences().next().unwrap_or_default();
             outcome = match home.propose_foreign(part).await {
                 Ok(answers) => taken_whole(&answers, first, count),
                 Err(source) => Err(Broken::NotApplied {
@@ -520,6 +569,7 @@ impl Broken {
             | Self::Fork(_)
             | Self::Refused { .. }
             | Self::NotApplied { .. }
+            | Self::TooLarge { .. }
             | Self::Home(_)
             | Self::Repeated
             | Self::Moved => false,
@@ -529,7 +579,9 @@ impl Broken {
     /// The item that was sent and not taken, if it broke at one.
     fn item(&self) -> Option<u64> {
         match self {
-            Self::Refused { item, .. } | Self::NotApplied { item, .. } => Some(*item),
+            Self::Refused { item, .. }
+            | Self::NotApplied { item, .. }
+            | Self::TooLarge { item } => Some(*item),
             Self::Doubt(Doubt::Gap { expected, .. }) => Some(*expected),
             Self::Doubt(Doubt::Item { sequence, .. }) => Some(*sequence),
             // Nothing that was sent was believed, and so it is no contact: a peer of which only that comes is silent.
@@ -572,6 +624,7 @@ impl Broken {
             | Self::Ended
             | Self::Fork(_)
             | Self::NotApplied { .. }
+            | Self::TooLarge { .. }
             | Self::Home(_) => false,
         }
     }
@@ -580,7 +633,7 @@ impl Broken {
 fn item_count(incoming: &Incoming) -> usize {
     match incoming {
         Incoming::Head(_) | Incoming::Repeated(_) | Incoming::Fork(_) => 0,
-        Incoming::Mail { parts, .. } => parts.iter().map(|part| part.items.len()).sum(),
+        Incoming::Mail { parts, .. } => parts.iter().map(|part| part.sequences().count()).sum(),
     }
 }
 

@@ -10,7 +10,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::foreign::{Unproven, prove, prove_map_head};
 use carnet_domain::log::checkpoint::{NoteError, Origin, open};
 use carnet_domain::log::merkle::{ProofError, verify_consistency};
-use carnet_domain::machine::entry::{MailBatch, MailItem, ProvenHead};
+use carnet_domain::machine::entry::{LargeItem, MailBatch, MailItem, ProvenHead};
 use carnet_domain::record::peer::Bundle;
 use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;
 
@@ -53,6 +53,7 @@ impl SeenHead {
             map_head: self.map_head.clone(),
             consistency: self.consistency.clone(),
             items: Vec::new(),
+            large: None,
         }
     }
 }
@@ -182,19 +183,26 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
             },
         )?;
     }
-    let Some(first) = batch.items.first() else {
+    let Some(first) = batch.sequences().next() else {
         return Ok(Incoming::Head(head));
     };
-    if at.cursor < first.sequence {
+    if at.cursor < first {
         return Err(Doubt::Gap {
             expected: at.cursor,
-            found: first.sequence,
+            found: first,
         });
     }
-    for (item, expected) in batch.items.iter().zip(first.sequence..) {
-        let found = item.sequence;
+    for (found, expected) in batch.sequences().zip(first..) {
         if found != expected {
             return Err(Doubt::Gap { expected, found });
+        }
+    }
+    for item in &batch.items {
+        let found = item.sequence;
+        // Said in short from here on.
+        if item.is_large() {
+            included(&item.in_short(), size, &root)?;
+            continue;
         }
         match prove(&item.proven, size, &root) {
             // What cannot be read is the peer's own word as well, and is answered like everything that it says.
@@ -207,7 +215,10 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
             }
         }
     }
-    let cursor = first.sequence + batch.items.len() as u64;
+    if let Some(large) = &batch.large {
+        included(large, size, &root)?;
+    }
+    let cursor = first + batch.sequences().count() as u64;
     if cursor <= at.cursor {
         return Ok(Incoming::Repeated(head));
     }
@@ -221,7 +232,18 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
     Ok(Incoming::Mail { head, parts, then })
 }
 
-/// Splits a batch so that each part fits into one log entry. The first carries it from the old head to the new one; for
+/// Holds an item in short to the tree.
+fn included(large: &LargeItem, size: u64, root: &Digest) -> Result<(), Doubt> {
+    let LargeItem {
+        sequence, index, ..
+    } = *large;
+    verify_inclusion(&large.leaf, index, size, &large.path, root).map_err(|error| Doubt::Item {
+        sequence,
+        fault: format!("inclusion of leaf {index}: {error}"),
+    })
+}
+
+/// Splits a batch so that each part fits into one log entry. An item that is too large for any ends its part, in short. The first carries it from the old head to the new one; for
 /// the others the head is known by then, and the proof is not looked at.
 fn parts(batch: MailBatch) -> Vec<MailBatch> {
     let MailBatch {
@@ -230,28 +252,45 @@ fn parts(batch: MailBatch) -> Vec<MailBatch> {
         map_head,
         consistency,
         items,
+        large,
     } = batch;
-    let mut groups: Vec<Vec<MailItem>> = Vec::new();
+    let mut groups: Vec<(Vec<MailItem>, Option<LargeItem>)> = Vec::new();
     let mut bytes = 0;
     for item in items {
+        if item.is_large() {
+            end(&mut groups, item.in_short());
+            continue;
+        }
         let more = item.to_bytes().len();
         match groups.last_mut() {
-            Some(group) if bytes + more <= FEDERATION_PART_BYTES_MAX => {
+            Some((group, None)) if bytes + more <= FEDERATION_PART_BYTES_MAX => {
                 bytes += more;
                 group.push(item);
             }
             _ => {
                 bytes = more;
-                groups.push(vec![item]);
+                groups.push((vec![item], None));
             }
         }
     }
-    let part = |items| MailBatch {
+    if let Some(large) = large {
+        end(&mut groups, large);
+    }
+    let part = |(items, large)| MailBatch {
         peer,
         checkpoint: checkpoint.clone(),
         map_head: map_head.clone(),
         consistency: consistency.clone(),
         items,
+        large,
     };
     groups.into_iter().map(part).collect()
+}
+
+/// Ends the last part with an item in short, or makes one of it alone.
+fn end(groups: &mut Vec<(Vec<MailItem>, Option<LargeItem>)>, large: LargeItem) {
+    match groups.last_mut() {
+        Some((_, ended @ None)) => *ended = Some(large),
+        _ => groups.push((Vec::new(), Some(large))),
+    }
 }

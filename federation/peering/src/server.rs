@@ -42,10 +42,11 @@ pub const INQUIRIES_PER_SECOND: u32 = 50;
 
 /// Batches ready and not yet taken by the transport, a stream.
 const BATCHES_READY_MAX: usize = 1;
-/// What checkpoint and consistency proof take of a batch at most, in bytes.
-const HEAD_BYTES_MAX: usize = 72 * 1024;
+/// What checkpoint, consistency proof and an item in short take of a batch at most, in bytes.
+const HEAD_BYTES_MAX: usize = 80 * 1024;
 const _: () = assert!(
-    carnet_domain::log::checkpoint::NOTE_BYTES_MAX + 64 * 34 + FRAME_BYTES_MAX <= HEAD_BYTES_MAX
+    carnet_domain::log::checkpoint::NOTE_BYTES_MAX + 2 * 64 * 34 + FRAME_BYTES_MAX
+        <= HEAD_BYTES_MAX
 );
 
 /// Who calls: the jurisdiction whose certificate the connection proved. The wiring of the port puts it into the
@@ -279,7 +280,7 @@ impl Feed {
                 Ok(None) => return Ok(()),
                 Err(error) => return self.end(of_home(&error)).await,
             };
-            let more = !outgoing.batch.items.is_empty();
+            let more = outgoing.batch.sequences().next().is_some();
             if !more && self.sent_size == Some(outgoing.size) {
                 return Ok(());
             }
@@ -292,7 +293,7 @@ impl Feed {
 
     async fn send(&mut self, outgoing: Outgoing) -> Result<(), Over> {
         let Outgoing { size, batch } = outgoing;
-        let last = batch.items.last().map(|item| item.sequence);
+        let last = batch.sequences().last();
         let bytes = Bytes::from(batch.to_bytes());
         if FEDERATION_BATCH_BYTES_MAX < bytes.len() {
             let text = format!(

@@ -142,6 +142,7 @@ impl Country {
             items: items
                 .map(|(sequence, index)| self.lying_item(sequence, index, size))
                 .collect(),
+            large: None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! The client side: each item once, whatever breaks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::limits::MAIL_ITEM_BYTES_MAX;
+use carnet_domain::log::checkpoint::NOTE_BYTES_MAX;
+use carnet_domain::machine::entry::{Body, ChainLeaf, ItemAnswer, MailItem};
+use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_kit::{Country, befriend};
 use carnet_peering::follower::{MESSAGES_AHEAD, MESSAGES_PER_SECOND};
@@ -332,6 +335,60 @@ async fn a_feed_that_stands_at_an_item_says_so_until_the_item_is_taken() {
     delivered(&b, &a, 2).await;
     until("noted", || status(&running).stands.is_none()).await;
     assert_eq!(status(&running).errors_in_a_row, 0);
+}
+
+/// More bytes than an item may have, which its registry's log says nothing about.
+fn swell(item: &mut MailItem) {
+    let leaf = ChainLeaf {
+        checkpoint: "x".repeat(NOTE_BYTES_MAX),
+        proven: item.proven.clone(),
+    };
+    item.chain = vec![leaf; MAIL_ITEM_BYTES_MAX / NOTE_BYTES_MAX + 1];
+}
+
+/// Whoever stands at one of its servers could have any item passed over.
+#[tokio::test]
+async fn what_one_server_shows_as_too_large_is_asked_of_the_others() {
+    for shown_by_all in [false, true] {
+        let (a, b, lines) = two();
+        let second = "second.example:1";
+        lines.serve(second, &a, Some(b.prefix()));
+        let at = vec![ENDPOINT.to_owned(), second.to_owned()];
+        b.endpoints.lock().unwrap().insert(a.prefix(), at);
+        let times = AtomicU64::new(0);
+        *a.tamper.lock().unwrap() = Some(Box::new(move |batch| {
+            let first = batch.items.iter_mut().find(|item| item.sequence == 1);
+            if let Some(first) = first
+                && (shown_by_all || times.fetch_add(1, Ordering::SeqCst) == 0)
+            {
+                swell(first);
+            }
+        }));
+        a.offer(0..3, b.prefix());
+        a.publish();
+        let mut running = Running::follow(&b, &lines);
+        running.paused().await;
+        let stands = running.board.of(a.prefix()).unwrap().stands;
+        let stands = stands.expect("it stands");
+        assert_eq!(stands.item, 1, "{}", stands.why);
+        assert!(stands.why.contains("too large"), "{}", stands.why);
+        assert_eq!(b.applied(), [(0, 1)]);
+        running.go_on();
+        until("the rest", || b.known(a.prefix()).cursor == 3).await;
+        // One nack, if every server shows it so.
+        assert_eq!(nacks(&b), u64::from(shown_by_all));
+        until("noted", || {
+            running.board.of(a.prefix()).unwrap().stands.is_none()
+        })
+        .await;
+    }
+}
+
+/// Nacks that a country wrote within the minute.
+fn nacks(of: &World) -> u64 {
+    let country = of.country.lock().unwrap();
+    let Ok(peers) = country.ledger.peers();
+    peers.iter().map(|peer| peer.heard.nacks).sum()
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::movement::EvidenceRef;
 use carnet_domain::custody::{Doubt, Phase, Step};
-use carnet_domain::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
+use carnet_domain::limits::{
+    MAIL_ITEM_BYTES_MAX, PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX,
+};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Kind, Slots, Subject, leaf_bytes_hash};
-use carnet_domain::machine::entry::{Body, ItemAnswer, Knows};
+use carnet_domain::machine::entry::{Body, ItemAnswer, Knows, LargeItem};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Peer;
@@ -19,7 +21,7 @@ use carnet_domain::record::{Parked, ParkedPlace};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::rejection::{Counted, Detail, Reason, Rejection};
-use carnet_hostile::judge::{nack_at, nacked, reason_of, refused};
+use carnet_hostile::judge::{nack_at, nacked, reason_of, refused, unproven};
 use carnet_hostile::liar::{
     kinds_since, last_leaf, lies, link, say, say_ended, say_of, step_slots,
 };
@@ -67,6 +69,87 @@ pub(crate) fn kept(count: usize) -> ItemAnswer {
     hear(&mut a, &mut b);
     let rejection = told(&b);
     ItemAnswer::Refused { rejection }
+}
+
+/// Says something that is larger than any item may be.
+fn say_much(liar: &mut Country, to: &Prefix) {
+    let subject = Subject::jurisdiction(&liar.prefix);
+    let mut slots = Slots::new();
+    slots.values[usize::from(slot::EVENT)] = Some(vec![0; MAIL_ITEM_BYTES_MAX]);
+    say_of(liar, 28, subject, slots, to);
+}
+
+/// How 49 answers something of that size.
+pub(crate) fn too_large() -> ItemAnswer {
+    let (mut a, mut b) = two();
+    say_much(&mut a, &b.prefix);
+    hear(&mut a, &mut b);
+    let rejection = told(&b);
+    ItemAnswer::Refused { rejection }
+}
+
+/// Whole or in short, as it comes: it is answered, and what stands behind it in the mailbox is read.
+#[test]
+fn an_item_that_is_too_large_stops_nothing_but_itself() {
+    for whole in [true, false] {
+        let (mut a, mut b) = two();
+        let code = a.code(1);
+        say_much(&mut a, &b.prefix);
+        let index = a.registry().tree.size() - 1;
+        let declared = offer(&a, &b, code, 1);
+        a.must("customs", declared);
+        a.close();
+        let known = |b: &Country| {
+            let Ok(known) = b.ledger.peer(&a.prefix);
+            known.expect("a peer")
+        };
+        let mail = |b: &Country| {
+            let known = known(b);
+            match whole {
+                true => a.lying_mail(&b.prefix, known.size_seen, known.cursor),
+                false => a
+                    .mail(&b.prefix, known.size_seen, known.cursor)
+                    .expect("mail"),
+            }
+        };
+        let first = mail(&b);
+        assert_eq!(first.large.is_some(), !whole);
+        assert!(whole || first.to_bytes().len() < MAIL_ITEM_BYTES_MAX / 8);
+        // Not as the log has it, it is nobody's word, and stays asked for.
+        if let Some(large) = first.large.clone() {
+            for (index, leaf) in [(large.index, Digest::ZERO), (large.index - 1, large.leaf)] {
+                let mut forged = first.clone();
+                forged.large = Some(LargeItem {
+                    index,
+                    leaf,
+                    ..large.clone()
+                });
+                let not_proven = Detail::NotProven { index };
+                unproven(&mut b, forged, Reason::EvidenceBroken, not_proven);
+                assert_eq!(known(&b).cursor, 0);
+            }
+        }
+        let size = b.registry().tree.size();
+        b.apply(Body::Foreign { batch: first });
+        let nack = nack_at(&b, size).expect("a nack");
+        assert_eq!(nack.reason, Reason::ItemTooLarge);
+        let Detail::ItemBytes {
+            index: told,
+            bytes,
+            max,
+        } = nack.detail
+        else {
+            panic!("{nack}");
+        };
+        assert_eq!((told, max), (index, MAIL_ITEM_BYTES_MAX as u64));
+        assert!(bytes > max, "{bytes}");
+        let batch = mail(&b);
+        b.apply(Body::Foreign { batch });
+        assert_eq!(known(&b).cursor, 2);
+        assert_eq!(places(&b, &a.prefix), []);
+        let Ok(transfer) = b.ledger.transfer(&transfer(1));
+        assert!(transfer.is_some(), "the offer behind it was read");
+    }
 }
 
 fn doubtful(doubt: Doubt) -> Detail {

@@ -727,6 +727,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let (peer, item) = (b.prefix, 0);
             said(&mut a, "registrar", Command::RetryParked { peer, item })
         }
+        Reason::ItemTooLarge => crate::parking::too_large(),
         Reason::Discarded => crate::parking::given_up(),
         Reason::Parked => crate::parking::kept(1),
         Reason::ParkedOver => crate::parking::kept(PARKED_OF_PEER_MAX + 1),

@@ -24,7 +24,9 @@ use crate::log::checkpoint::{NoteLine, Origin, open};
 use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
-use crate::machine::entry::{ItemAnswer, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::machine::entry::{
+    ItemAnswer, LargeItem, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf,
+};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::planted::Planted;
 use crate::record::event::{
@@ -256,7 +258,9 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
     pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
-        let all = |reason, detail: Detail| vec![refused(reason, detail); batch.items.len().max(1)];
+        let all = |reason, detail: Detail| {
+            vec![refused(reason, detail); batch.sequences().count().max(1)]
+        };
         let Some(peer) = self.ledger.peer(&batch.peer)? else {
             return Ok(all(
                 Reason::PeerUnknown,
@@ -326,13 +330,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         })?;
         self.try_at_level(&batch.peer)?;
         let mut answers = Vec::with_capacity(batch.items.len());
-        for item in &batch.items {
+        let large = batch.large.iter().map(Sent::Large);
+        for sent in batch.items.iter().map(Sent::Item).chain(large) {
             if self.is_spent() {
                 // The cursor stays before what is left; the follower sends it again.
                 answers.push(refused(Reason::EntryFull, Detail::NOTHING));
                 break;
             }
-            let answer = self.mail_item(batch, &origin, item, size, &root)?;
+            let answer = self.mail_item(batch, &origin, sent, size, &root)?;
             let stop = matches!(&answer, ItemAnswer::Refused { rejection } if rejection.reason != Reason::EvidenceGap);
             answers.push(answer);
             if stop {
@@ -415,7 +420,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         &mut self,
         batch: &MailBatch,
         origin: &Origin,
-        item: &MailItem,
+        sent: Sent<'_>,
         size: u64,
         root: &Digest,
     ) -> Result<ItemAnswer, L::Fault> {
@@ -425,23 +430,33 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Detail::Prefix { prefix: batch.peer },
             ));
         };
-        if item.sequence < peer.cursor {
+        let sequence = sent.sequence();
+        if sequence < peer.cursor {
             return Ok(ItemAnswer::Nothing {});
         }
-        if peer.cursor < item.sequence {
+        if peer.cursor < sequence {
             return Ok(refused(
                 Reason::EvidenceGap,
                 Detail::ItemExpected {
-                    item: item.sequence,
+                    item: sequence,
                     expected: peer.cursor,
                 },
             ));
         }
-        let Some(cursor) = item.sequence.checked_add(1) else {
-            let detail = Detail::NoSuccessor {
-                item: item.sequence,
-            };
+        let Some(cursor) = sequence.checked_add(1) else {
+            let detail = Detail::NoSuccessor { item: sequence };
             return Ok(refused(Reason::EvidenceBroken, detail));
+        };
+        let item = match sent {
+            Sent::Large(large) => {
+                return self.large_item(batch, origin, (large, cursor), size, root);
+            }
+            // Whoever proposes it says it in short. Whole or not, it comes to the same here.
+            Sent::Item(item) if item.is_large() => {
+                let large = item.in_short();
+                return self.large_item(batch, origin, (&large, cursor), size, root);
+            }
+            Sent::Item(item) => item,
         };
         if !item.chain.is_empty() {
             // At this level nobody sends one, and what is not looked at is not believed either.
@@ -500,7 +515,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         size,
                         root: *root,
                         length: bytes.len() as u64,
-                        bytes: (bytes.len() <= MAIL_ITEM_BYTES_MAX).then_some(Blob(bytes)),
+                        bytes: Some(Blob(bytes)),
                     });
                 }
                 doubt(&from, evidence, &rejection)
@@ -577,6 +592,65 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     self.try_behind(&proven.leaf.key)?;
                 }
             }
+        }
+        Ok(answer)
+    }
+
+    /// An item that is larger than what is read: recorded by where its leaf stands, and answered. Nothing behind it waits.
+    fn large_item(
+        &mut self,
+        batch: &MailBatch,
+        origin: &Origin,
+        (large, cursor): (&LargeItem, u64),
+        size: u64,
+        root: &Digest,
+    ) -> Result<ItemAnswer, L::Fault> {
+        let prefix = batch.peer;
+        let LargeItem { index, length, .. } = *large;
+        let proven = verify_inclusion(&large.leaf, index, size, &large.path, root);
+        let Some(peer) = self.ledger.peer(&prefix)?.filter(|_| proven.is_ok()) else {
+            return Ok(refused(Reason::EvidenceBroken, Detail::NotProven { index }));
+        };
+        let from = Sender {
+            prefix,
+            origin: *origin,
+            peer,
+            gives_up: None,
+        };
+        let detail = Detail::ItemBytes {
+            index,
+            bytes: length,
+            max: MAIL_ITEM_BYTES_MAX as u64,
+        };
+        let rejection = Rejection::new(Reason::ItemTooLarge, detail);
+        let events = doubt(&from, from.unread(index, large.leaf), &rejection);
+        let read = Heard {
+            items: 1,
+            bytes: large.to_bytes().len() as u64,
+            ..amount(&events, self.registry.level)
+        };
+        let heard = match from.peer.heard.and(&read, self.now) {
+            Ok(heard) => heard,
+            Err((what, max)) => {
+                let peer = prefix;
+                return Ok(refused(
+                    Reason::PeerPaused,
+                    Detail::InAMinute { peer, what, max },
+                ));
+            }
+        };
+        self.ledger.put_peer(Peer { heard, ..from.peer })?;
+        let authorised = Authorised::whole(&Envelope::Foreign {
+            origin: origin.to_string(),
+            checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
+            index,
+            leaf: None,
+            path: large.path.clone(),
+            disclosed: None,
+        });
+        let answer = self.record_all(events, &authorised)?;
+        if let Some(peer) = self.ledger.peer(&prefix)? {
+            self.ledger.put_peer(Peer { cursor, ..peer })?;
         }
         Ok(answer)
     }
@@ -1536,6 +1610,22 @@ fn shown_code(proven: &Proven) -> Option<Code> {
     let text = proven.slots.get::<String>(slot::CODE).ok().flatten()?;
     let code = Code::parse(&text).ok()?;
     (Subject::robot(&code).key() == proven.leaf.key).then_some(code)
+}
+
+/// One item of a batch, whole or in short.
+#[derive(Clone, Copy)]
+enum Sent<'a> {
+    Item(&'a MailItem),
+    Large(&'a LargeItem),
+}
+
+impl Sent<'_> {
+    fn sequence(&self) -> u64 {
+        match self {
+            Self::Item(item) => item.sequence,
+            Self::Large(large) => large.sequence,
+        }
+    }
 }
 
 /// Who sent a batch.

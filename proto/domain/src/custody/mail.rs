@@ -106,8 +106,8 @@ pub fn slots_shown(kind: Kind, link: Option<&Link>, to: &Prefix) -> &'static [u8
 ///
 /// `items` are mailbox sequence and own leaf index, ascending; `known_size` is the largest size of this log that the
 /// peer verified (0 for none). The batch ends before the first item that is not yet published, before a departure
-/// while the map stands at a size that is not yet published, and once `bytes_max` is reached; its first item is always
-/// taken. `registry` and what `reader` reads must be of one moment.
+/// while the map stands at a size that is not yet published, once `bytes_max` is reached, and with an item that is too large
+/// to be carried; its first item is always taken. `registry` and what `reader` reads must be of one moment.
 ///
 /// # Errors
 /// Nothing is published, the follower is ahead, or the log cannot be read.
@@ -138,6 +138,7 @@ pub fn batch<R: Reader>(
         map_head: map_head(&stored, size)?,
         consistency: consistency_proof(&stored, known_size, size)?,
         items: Vec::new(),
+        large: None,
     };
     let mut bytes_left = bytes_max;
     for (sequence, index) in items {
@@ -164,6 +165,11 @@ pub fn batch<R: Reader>(
             newest,
             chain: Vec::new(),
         };
+        // It stands in nobody's way: whoever reads this answers it, and asks for what is behind it.
+        if item.is_large() {
+            out.large = Some(item.in_short());
+            break;
+        }
         match bytes_left.checked_sub(item.to_bytes().len()) {
             Some(left) => bytes_left = left,
             None if out.items.is_empty() => bytes_left = 0,

@@ -11,11 +11,12 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::{KeyId, Signature};
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    CHAIN_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEMS_MAX, Maybe, Sequence, UpTo,
+    CHAIN_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEM_BYTES_MAX, MAIL_ITEMS_MAX, Maybe,
+    Sequence, UpTo,
 };
 use crate::log::authority::ITEM_COUNT_MAX;
 use crate::log::checkpoint::NOTE_BYTES_MAX;
-use crate::log::leaf::{Disclosure, EntrySeed};
+use crate::log::leaf::{Disclosure, EntrySeed, leaf_bytes_hash};
 use crate::log::map::{MapProof, MapValue};
 use crate::log::merkle::{PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
 pub use crate::machine::reading::{CLOCKS_AGREE, ClockReading, READINGS_MAX, ROUND_TRIP_MAX};
@@ -136,6 +137,47 @@ crate::canonical_struct!(MailItem {
     chain: List<CHAIN_MAX>
 });
 
+impl MailItem {
+    /// What is said of it where its bytes are too many.
+    pub fn in_short(&self) -> LargeItem {
+        LargeItem {
+            sequence: self.sequence,
+            index: self.proven.index,
+            leaf: leaf_bytes_hash(&self.proven.leaf.0),
+            path: self.proven.path.clone(),
+            length: self.to_bytes().len() as u64,
+        }
+    }
+
+    /// Whether it has more bytes than travel and are read.
+    pub fn is_large(&self) -> bool {
+        self.to_bytes().len() > MAIL_ITEM_BYTES_MAX
+    }
+}
+
+/// An item that is larger than [`MAIL_ITEM_BYTES_MAX`], by what proves its leaf. It is answered with a nack, and what stands
+/// behind it in the mailbox is read. No registry of level 1 writes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeItem {
+    /// Its place in the mailbox.
+    pub sequence: u64,
+    /// Index of its leaf in the peer's log.
+    pub index: u64,
+    /// Hash of the leaf.
+    pub leaf: Digest,
+    /// Inclusion path of the leaf.
+    pub path: Vec<Digest>,
+    /// How many bytes the item has, by whoever left them out.
+    pub length: u64,
+}
+crate::canonical_struct!(LargeItem {
+    sequence: Sequence,
+    index: Index,
+    leaf,
+    path: List<PROOF_COUNT_MAX>,
+    length: Index
+});
+
 /// A custody leaf of a third registry, with the checkpoint it is proven under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainLeaf {
@@ -191,14 +233,25 @@ pub struct MailBatch {
     pub consistency: Vec<Digest>,
     /// Items in order.
     pub items: Vec<MailItem>,
+    /// The item behind them, where it is too large to be carried.
+    pub large: Option<LargeItem>,
 }
 crate::canonical_struct!(MailBatch @ 1 {
     peer,
     checkpoint: Lines<NOTE_BYTES_MAX>,
     map_head,
     consistency: List<RANGE_PROOF_COUNT_MAX>,
-    items: List<MAIL_ITEMS_MAX>
+    items: List<MAIL_ITEMS_MAX>,
+    large
 });
+
+impl MailBatch {
+    /// The places of its items in the mailbox, in order.
+    pub fn sequences(&self) -> impl Iterator<Item = u64> + '_ {
+        let items = self.items.iter().map(|item| item.sequence);
+        items.chain(self.large.as_ref().map(|large| large.sequence))
+    }
+}
 
 /// What a client signs to open a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,8 +32,7 @@ pub struct Parked {
     pub root: Digest,
     /// How many bytes the item has.
     pub length: u64,
-    /// The item as it came; `None` for one larger than is kept, which is told again by its registry or given up, and in
-    /// lists.
+    /// The item as it came; `None` in lists.
     pub bytes: Option<Blob>,
 }
 crate::canonical_struct!(Parked @ 1 {

@@ -121,6 +121,7 @@ reasons! {
     56 PrefixOverlap "The prefix is ours or another peer's.", "Compare the prefix tables.";
     57 EvidenceBroken "A foreign statement is not proven by its evidence.", "Fetch it again from the peer.";
     114 Parked "The statement cannot be taken yet; it is kept, and tried again.", "Nothing: it is tried again when the record of its robot moves, and when the feature level is raised.";
+    140 ItemTooLarge "The statement is larger than a statement may be, and was not read.", "Say it anew, in fewer bytes.";
     115 ParkedOver "The statement waited and was given up: as many as are kept came after it.", "Say it again, once it can be taken here.";
     117 Discarded "The statement waited, and a registrar gave it up.", "See the reason; say it again, if it still holds.";
     58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";

@@ -724,6 +724,7 @@ fn lists_are_read_up_to_their_bounds() {
         map_head: map_head.clone(),
         consistency: Vec::new(),
         items: vec![item.clone(); count],
+        large: None,
     };
     assert!(is_read(&mail(MAIL_ITEMS_MAX)) && !is_read(&mail(MAIL_ITEMS_MAX + 1)));
     let chained = |count| {

@@ -216,6 +216,7 @@ details! {
     181 ReleaseUntil { until: TimeMs, latest: TimeMs } "until {until}, a release stands until {latest} at the latest";
     163 AgreementsWith { peer: Prefix, max: u64 } "{max} agreements with {peer}";
 
+    230 ItemBytes { index: u64, bytes: u64, max: u64 } "leaf {index} came with {bytes} bytes, {max} are read";
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
     206 InAMinute { peer: Prefix, what: Counted, max: u64 } "{peer}: {max} {} in a minute", what.word();
     208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
