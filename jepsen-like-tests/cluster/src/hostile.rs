@@ -144,7 +144,9 @@ impl Attacker {
             Err(status)
                 if matches!(
                     status.code(),
-                    tonic::Code::InvalidArgument | tonic::Code::FailedPrecondition
+                    tonic::Code::InvalidArgument
+                        | tonic::Code::FailedPrecondition
+                        | tonic::Code::PermissionDenied
                 ) =>
             {
                 Ok(Err(status.message().to_owned()))

@@ -4,18 +4,19 @@
 //! remembers what it verified. Refusals here are not committed and consume no number.
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
 use carnet_domain::log::authority::{SignedHeader, verify_header};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::parsed::{Parsed, any_command};
-use carnet_domain::machine::{Question, signature_digest};
+use carnet_domain::machine::{Question, is_answered, signature_digest};
 use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::{Holder, Signer};
 use carnet_domain::rules::actions::{ever, roles_for};
 use carnet_domain::rules::command::CommandKind;
+use carnet_domain::rules::parties::barred;
 use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
@@ -52,8 +53,9 @@ fn may(caller: &Caller, kind: CommandKind) -> Result<(), ApiError> {
 
 /// Verifies a request's signature over its header before it is proposed, and remembers it for `apply`.
 ///
-/// A key that is not enrolled, or belongs to another than the caller, is refused here, so that nothing without a good
-/// signature comes into the log; anything else that `apply` refuses by number is left to it, and the refusal is committed.
+/// A key that is not enrolled or has ended, belongs to another than the caller, or is of an enterprise that may not act, is
+/// refused here, so that nothing of them comes into the log; anything else that `apply` refuses by number is left to it, and
+/// the refusal is committed. What was answered before is told again, whatever its signer may do by now.
 ///
 /// # Errors
 /// Not allowed, malformed, no leader to ask whether the key is enrolled, or a fault of the store.
@@ -68,6 +70,7 @@ pub async fn verify(
     match verify_header(bytes, signature, &signer.public) {
         Ok(_) => {
             let digest = sha256(&[bytes, &signature.0]);
+            stands(node, header, (&digest, &signer)).await?;
             node.state
                 .verified()
                 .note(signature_digest(&signer, &digest));
@@ -75,6 +78,53 @@ pub async fn verify(
         }
         Err(error) => Err(ApiError::invalid("request.signature", error)),
     }
+}
+
+/// Whether anything of this kind that the signer signs may be executed, by the same table as in `apply`.
+async fn stands(
+    node: &Node,
+    header: &SignedHeader,
+    (request, signer): (&Digest, &Signer),
+) -> Result<(), ApiError> {
+    let Some(kind) = CommandKind::from_number(u64::from(header.kind)) else {
+        return Ok(());
+    };
+    let barred = || {
+        let records = Records(node.state.engine());
+        let kept = |session, place, first| records.answer(session, place, first);
+        if is_answered(header, request, kept).map_err(storage_before)? {
+            return Ok(None);
+        }
+        barred_now(node, signer, kind)
+    };
+    if barred()?.is_none() {
+        return Ok(());
+    }
+    // This node may lag behind whoever reinstated the enterprise, or behind the answer.
+    node.linearize().await?;
+    barred()?.map_or(Ok(()), |rejection| Err(rejected(&rejection)))
+}
+
+/// Why nothing of a kind of this signer would be executed. An accreditation begins and ends by log time, which stands while
+/// nobody writes: only what neither it nor the clock allows is refused.
+fn barred_now(
+    node: &Node,
+    signer: &Signer,
+    kind: CommandKind,
+) -> Result<Option<Rejection>, ApiError> {
+    let records = Records(node.state.engine());
+    // Its record may have changed since.
+    let signer = records.signer(&signer.id).map_err(storage_before)?;
+    let Some(signer) = signer else {
+        return Ok(None);
+    };
+    let enterprise = match &signer.holder {
+        Holder::Enterprise { id } => records.enterprise(id).map_err(storage_before)?,
+        Holder::Office { .. } => None,
+    };
+    let (log_time, wall) = (node.progress().log_time, node.clock.wall());
+    let at = |now| barred(&signer, enterprise.as_ref(), kind, now);
+    Ok(at(log_time).and(at(log_time.max(wall))))
 }
 
 /// Reads every command of a request, or of a part of one, by the level that the registry stands at: what is malformed is
@@ -110,6 +160,11 @@ pub async fn verify_opening(
     }
     let signer = signer(node, (said.prefix, said.incarnation), &said.key).await?;
     belongs(caller, &signer)?;
+    // It comes back by no later write: an ended key is ended.
+    if signer.has_ended() {
+        let detail = Detail::Key { key: signer.id };
+        return Err(rejected(&Rejection::new(Reason::SignerNotActive, detail)));
+    }
     carnet_domain::bytes::signature::verify(
         &signer.public,
         &SessionOpening::signing_bytes(opening),

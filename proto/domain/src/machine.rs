@@ -49,7 +49,7 @@ use crate::rules::actions::Standing;
 use crate::rules::command::Command;
 use crate::rules::decide::{Context, Stop, decide, fitting};
 use crate::rules::lifecycle::State;
-use crate::rules::parties::standing_in;
+use crate::rules::parties::standing_of_signer;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 use parsed::command_of;
@@ -346,7 +346,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(signer) = self.ledger.signer(&header.key)? else {
             return no(Reason::SignerUnknown, Detail::Key { key: header.key });
         };
-        if signer.retired.is_some() || signer.compromised_after.is_some() {
+        if signer.has_ended() {
             return no(Reason::SignerNotActive, Detail::Key { key: header.key });
         }
         if session.subject != subject || session.party != signer.holder {
@@ -436,13 +436,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
 
     /// Whether the signer's enterprise may act in the signer's role. Once for a request: no item of it changes its own signer's standing.
     fn standing(&self, signer: &Signer) -> Result<Standing, L::Fault> {
-        let Holder::Enterprise { id } = &signer.holder else {
-            return Ok(Standing::Good);
+        let enterprise = match &signer.holder {
+            Holder::Enterprise { id } => self.ledger.enterprise(id)?,
+            Holder::Office { .. } => None,
         };
-        let enterprise = self.ledger.enterprise(id)?;
-        Ok(enterprise.map_or(Standing::Lost, |enterprise| {
-            standing_in(&enterprise, signer.role, self.now)
-        }))
+        Ok(standing_of_signer(signer, enterprise.as_ref(), self.now))
     }
 
     fn command(
@@ -998,6 +996,28 @@ const OF_PARTS: u32 = u32::MAX;
 /// older one is refused by its number before its answer could be missed.
 fn place(sequence: u64) -> u32 {
     (sequence % ANSWERS_PER_SESSION) as u32
+}
+
+/// Whether a request has an answer already, in whole or in part: that one is told again, whatever its signer may do by now.
+/// `kept` reads what a session keeps at a place, of the part that begins at an item.
+///
+/// # Errors
+/// As `kept`.
+pub fn is_answered<F>(
+    header: &SignedHeader,
+    request: &Digest,
+    kept: impl Fn(u64, u32, u32) -> Result<Option<StoredAnswer>, F>,
+) -> Result<bool, F> {
+    for first_item in [0, OF_PARTS] {
+        let stored = kept(header.session, place(header.sequence), first_item)?;
+        let is_its = |stored: &StoredAnswer| {
+            stored.sequence == header.sequence && stored.request == *request
+        };
+        if stored.as_ref().is_some_and(is_its) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The bytes kept of an entry's authorisation: its body, where an item that stands in slot 10 of a leaf of its own is not

@@ -1,5 +1,6 @@
 //! Scenarios with real processes. Each starts its own cluster, breaks it under load, and is judged by the checkers.
 
+mod actions;
 mod attacks;
 mod border;
 mod catch_up;

@@ -529,6 +529,119 @@ async fn a_malformed_command_is_not_proposed() {
     house.close().await;
 }
 
+/// The next request of somebody in a session that was opened under another certificate than the kit's.
+fn signed(
+    country: &mut Country,
+    who: &str,
+    (session, sequence): (u64, u64),
+    command: &Command,
+) -> Request {
+    let items = vec![Blob(command.to_bytes())];
+    let header = SignedHeader {
+        session,
+        sequence,
+        kind: command.kind().number() as u16,
+        item_count: 1,
+        part_items: 1,
+        item_root: item_root(items.iter().map(|item| item.0.as_slice())),
+        ..country.header(who, &[])
+    };
+    Request {
+        header: Blob(header.to_bytes()),
+        signature: country.key(who).sign(&header.signing_bytes()),
+        first_item: 0,
+        items,
+        range_proof: Vec::new(),
+    }
+}
+
+/// What an enterprise that may not act sends takes no place in the log, but what it still must do; nor does anything by a key
+/// that has ended. What was answered before is told again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_not_act_is_not_proposed() {
+    for struck in [false, true] {
+        let mut country = Country::with_market("86");
+        let subject = "carnet://86/manufacturer/0001/desk";
+        let opening = country.opening_under(subject, "maker", [9; 16]);
+        let session = country.apply(opening).session.expect("opened");
+        // Answered while it might act.
+        let register = country.register(1);
+        let before = signed(&mut country, "maker", (session, 1), &register);
+        let first = country.ask(before.clone());
+        assert!(matches!(first.items[..], [ItemAnswer::Done { .. }]));
+        let ends = match struck {
+            true => Command::SetEnterpriseStatus {
+                id: country.enterprise("0001"),
+                status: EnterpriseStatus::StruckOff,
+                reason: "why".into(),
+            },
+            false => Command::RetireSigner {
+                public: country.key("maker").public(),
+                compromised_after: None,
+                reason: "why".into(),
+            },
+        };
+        country.must("registrar", ends);
+        let register = country.register(2);
+        let fresh = signed(&mut country, "maker", (session, 2), &register);
+        let recall = samples::recall(&country, "R-1", Severity::Advisory);
+        let duty = signed(&mut country, "maker", (session, 3), &recall);
+        let opening = country.opening_under(subject, "maker", [8; 16]);
+        let house = House::of(&country).await;
+        let maker = Caller::from(house.client(Role::Manufacturer, "0001", Plane::Client));
+        let last = || house.node.raft.status().last;
+        let submit = |request: &Request| {
+            let request = request.clone();
+            house.registry.submit(&maker, request, Patience::Committed)
+        };
+        let answered = |done: super::At<super::registry::Submitted>| {
+            Answer::from_bytes(&done.value.answer).expect("an answer")
+        };
+        let expected = match struck {
+            true => Reason::ActorNotInStanding,
+            false => Reason::SignerNotActive,
+        };
+        let is_refused = |refused: &ApiError| matches!(refused, ApiError::Rejected { number, .. } if *number == expected.number());
+        let size = last();
+        let refused = submit(&fresh).await.map(answered);
+        let refused = refused.expect_err("it may not act");
+        assert!(is_refused(&refused), "{refused}");
+        let node = Arc::clone(&house.node);
+        let header = Bytes::from(fresh.header.0.clone());
+        let bulk = Bulk::begin(node, &maker, header, fresh.signature).await;
+        let refused = bulk.err().expect("it may not act");
+        assert!(is_refused(&refused), "{refused}");
+        assert_eq!(last(), size, "nothing was proposed");
+
+        let again = submit(&before).await.map(answered).expect("told again");
+        assert_eq!(again.items, first.items);
+        // A recall is what an enterprise still must do; an ended key does nothing.
+        let duty = submit(&duty).await.map(answered);
+        match struck {
+            true => assert!(
+                matches!(duty.expect("taken").items[..], [ItemAnswer::Done { .. }]),
+                "a duty"
+            ),
+            false => assert!(is_refused(&duty.expect_err("an ended key"))),
+        }
+        let Body::OpenSession {
+            opening, signature, ..
+        } = opening
+        else {
+            panic!("{opening:?} opens no session")
+        };
+        let opened = house
+            .registry
+            .open_session(&maker, &opening.0, signature)
+            .await;
+        match struck {
+            true => assert!(opened.is_ok(), "for what it must do"),
+            false => assert!(is_refused(&opened.map(|_| ()).expect_err("an ended key"))),
+        }
+        house.close().await;
+    }
+}
+
 /// What a node proves of a subject, and under which size, in words.
 async fn proven(
     service: &RegistryService,

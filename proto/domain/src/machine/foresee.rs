@@ -87,7 +87,7 @@ pub fn foresee<L: Ledger>(
     let Some(signer) = ledger.signer(&question.key)? else {
         return no(Reason::SignerUnknown, Detail::Key { key: question.key });
     };
-    if signer.retired.is_some() || signer.compromised_after.is_some() {
+    if signer.has_ended() {
         return no(Reason::SignerNotActive, Detail::Key { key: question.key });
     }
     let now = registry.log_time.max(at.min(registry.ceiling));

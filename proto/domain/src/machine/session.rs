@@ -44,7 +44,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(signer) = self.ledger.signer(&key)? else {
             return no(Reason::SignerUnknown, Detail::Key { key });
         };
-        if signer.retired.is_some() || signer.compromised_after.is_some() {
+        if signer.has_ended() {
             return no(Reason::SignerNotActive, Detail::Key { key });
         }
         let message = SessionOpening::signing_bytes(&opening.0);

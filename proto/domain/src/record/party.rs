@@ -242,6 +242,13 @@ crate::canonical_struct!(Signer @ 1 {
     compromised_after: Maybe<Index>
 });
 
+impl Signer {
+    /// Whether it signs nothing any more.
+    pub fn has_ended(&self) -> bool {
+        self.retired.is_some() || self.compromised_after.is_some()
+    }
+}
+
 /// Who set a hold, and so who lifts it: in which country, which party, in which role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setter {

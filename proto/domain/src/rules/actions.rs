@@ -545,8 +545,20 @@ pub fn who_may(deed: Deed) -> String {
 /// Whether the role may give a command at all, in good standing, on a subject that is the right one: what is asked before
 /// the record is read.
 pub fn ever(role: Role, kind: CommandKind) -> bool {
-    let mut deeds = Deed::ALL.iter().filter(|deed| deed.command() == kind);
-    deeds.any(|deed| judge(*deed, role, Relation::ALL, Standing::Good) == Judgement::May)
+    ever_in(role, kind, Standing::Good) == Judgement::May
+}
+
+/// As [`ever`], of an actor whose enterprise stands so: the best that the table says of any deed of the command.
+pub fn ever_in(role: Role, kind: CommandKind, standing: Standing) -> Judgement {
+    let deeds = Deed::ALL.iter().filter(|deed| deed.command() == kind);
+    let judged = deeds.map(|deed| judge(*deed, role, Relation::ALL, standing));
+    let rank = |judgement: &Judgement| match judgement {
+        Judgement::May => 0,
+        Judgement::NotTheSubject => 1,
+        Judgement::NotInStanding => 2,
+        Judgement::NotTheRole => 3,
+    };
+    judged.min_by_key(rank).unwrap_or(Judgement::NotTheRole)
 }
 
 /// The roles that may give a command at all.

@@ -10,10 +10,13 @@ use crate::record::event::{Holding, Use};
 use crate::record::offices::Offices;
 use crate::record::registry::Registry;
 use crate::record::{
-    Actor, Declared, Desk, Enterprise, EnterpriseStatus, Hold, Holder, Party, Pending, Robot, Stay,
+    Actor, Declared, Desk, Enterprise, EnterpriseStatus, Hold, Holder, Party, Pending, Robot,
+    Signer, Stay,
 };
-use crate::rules::actions::{Relation, Standing};
+use crate::rules::actions::{Judgement, Relation, Standing, ever_in};
+use crate::rules::command::CommandKind;
 use crate::rules::policy::{Role, is_authority};
+use crate::rules::rejection::{Detail, Reason, Rejection};
 
 /// How a signer stands for a party: as itself, or as the desk of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +213,43 @@ pub fn standing_in(enterprise: &Enterprise, role: Role, now: TimeMs) -> Standing
     match enterprise.roles.contains(&role) {
         true => standing_of(enterprise, now),
         false => Standing::Lost,
+    }
+}
+
+/// Whether a signer's enterprise may act at a time in the signer's role; an office always may.
+pub fn standing_of_signer(
+    signer: &Signer,
+    enterprise: Option<&Enterprise>,
+    now: TimeMs,
+) -> Standing {
+    match (&signer.holder, enterprise) {
+        (Holder::Office { .. }, _) => Standing::Good,
+        (Holder::Enterprise { .. }, Some(enterprise)) => standing_in(enterprise, signer.role, now),
+        (Holder::Enterprise { .. }, None) => Standing::Lost,
+    }
+}
+
+/// Why nothing of a kind that a signer signs is executed at a time, whatever it is about: its key has ended, or its enterprise
+/// may not act. `None` where the rest decides. It is what `apply` answers; asked before, so that it takes no place in the log.
+pub fn barred(
+    signer: &Signer,
+    enterprise: Option<&Enterprise>,
+    kind: CommandKind,
+    now: TimeMs,
+) -> Option<Rejection> {
+    if signer.has_ended() {
+        let detail = Detail::Key { key: signer.id };
+        return Some(Rejection::new(Reason::SignerNotActive, detail));
+    }
+    let standing = standing_of_signer(signer, enterprise, now);
+    match ever_in(signer.role, kind, standing) {
+        Judgement::NotInStanding => {
+            let holder = signer.holder.clone();
+            let detail = Detail::Stands { holder };
+            Some(Rejection::new(Reason::ActorNotInStanding, detail))
+        }
+        // A role that never may is refused by its certificate.
+        Judgement::May | Judgement::NotTheSubject | Judgement::NotTheRole => None,
     }
 }
 

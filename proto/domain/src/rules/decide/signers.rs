@@ -139,7 +139,7 @@ fn vouched<L: Ledger>(
         let Some(known) = known.filter(is_of_it) else {
             return no(Reason::SignerUnknown, Detail::Key { key });
         };
-        if known.retired.is_some() || known.compromised_after.is_some() {
+        if known.has_ended() {
             return no(Reason::SignerNotActive, Detail::Key { key });
         }
         if !enrolment.is_signed(&me, &known.public, &word.signature) {

@@ -1,0 +1,117 @@
+//! The table of actions on real ports: of every action, who may and who may not, at the leader and at a follower.
+
+use carnet_cluster::Broken;
+use carnet_cluster::hostile::Attacker;
+use carnet_cluster::jurisdiction::{ADMIN, Jurisdiction, MANUFACTURER, Plan, REGISTRAR};
+use carnet_cluster::programs;
+use carnet_domain::machine::entry::ItemAnswer;
+use carnet_domain::rules::actions::{Deed, Judgement, Relation, Standing, judge};
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::Reason;
+use carnet_kit::{Country, samples};
+
+const CUSTOMS: &str = "customs/port/one";
+/// Who is asked, the first that may or may not.
+const SEATS: [(&str, Role); 4] = [
+    (REGISTRAR, Role::Registrar),
+    (ADMIN, Role::Admin),
+    (MANUFACTURER, Role::Manufacturer),
+    (CUSTOMS, Role::Customs),
+];
+
+/// One of every command, and of every action; more than one deed may stand behind a command.
+fn commands(prefix: &str) -> Vec<Command> {
+    let country = Country::unborn(prefix);
+    let mut all = samples::commands(&country);
+    all.retain(|command| !matches!(command, Command::Act { .. }));
+    // The enterprise that is asked afterwards keeps its standing.
+    for command in &mut all {
+        if let Command::SetEnterpriseStatus { id, .. }
+        | Command::AmendEnterprise { id, .. }
+        | Command::SucceedEnterprise { id, .. } = command
+        {
+            *id = country.enterprise("0999");
+        }
+    }
+    all.extend(samples::actions().into_iter().map(|action| Command::Act {
+        code: country.code(1),
+        expected_sequence: None,
+        action,
+    }));
+    all
+}
+
+/// The roles that may, and those that never may, whatever a command is about: what a node can know before it reads a record.
+fn may(command: &Command, role: Role) -> bool {
+    let mut deeds: Vec<Deed> = Deed::ALL.to_vec();
+    deeds.retain(|deed| match command {
+        Command::Act { action, .. } => *deed == Deed::of(action),
+        _ => deed.command() == command.kind(),
+    });
+    deeds
+        .iter()
+        .any(|deed| judge(*deed, role, Relation::ALL, Standing::Good) == Judgement::May)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_action_is_judged_alike_at_the_leader_and_at_a_follower() -> Result<(), Broken> {
+    let name = "every_action_is_judged_alike_at_the_leader_and_at_a_follower";
+    let Some(programs) = programs(name) else {
+        return Ok(());
+    };
+    let mut registry = Jurisdiction::start(&programs, Plan::of("XA")).await?;
+    registry.enrol_office(CUSTOMS, Role::Customs).await?;
+    let leader = registry.leader().await?;
+    let follower = (1..=3).find(|node| *node != leader).unwrap_or_default();
+    let commands = commands("XA");
+    let (mut allowed, mut denied) = (0, 0);
+    for node in [leader, follower] {
+        let mut seats = Vec::new();
+        for (who, role) in SEATS {
+            seats.push((role, Attacker::connect(&registry, who, node).await?));
+        }
+        for command in &commands {
+            let one = std::slice::from_ref(command);
+            let said = command.name();
+            for expected in [true, false] {
+                let mut seats = seats.iter_mut();
+                let seat = seats.find(|(role, _)| may(command, *role) == expected);
+                let (role, seat) = seat.unwrap_or_else(|| panic!("{said}: nobody is {expected}"));
+                let header = seat.header(one);
+                let request = seat.request(&header, one);
+                let answer = seat.send(&request).await?;
+                let at = format!("{said} by {} at node {node}: {answer:?}", role.word());
+                match (expected, &answer) {
+                    // Refused before anything is proposed, or, of an action that this role never does, by the rules.
+                    (false, Err(words)) => assert!(words.contains("may not"), "{at}"),
+                    (false, Ok(answer)) => assert!(
+                        matches!(&answer.items[..], [ItemAnswer::Refused { rejection }]
+                            if rejection.reason == Reason::RoleNotAllowed),
+                        "{at}"
+                    ),
+                    // Done, or refused for what the record says: nothing here has a robot.
+                    (true, Ok(answer)) => assert!(
+                        !matches!(&answer.items[..], [ItemAnswer::Refused { rejection }]
+                        if matches!(
+                            rejection.reason,
+                            Reason::RoleNotAllowed
+                                | Reason::ActorNotInStanding
+                                | Reason::SignerNotActive
+                                | Reason::BadSignature
+                        )),
+                        "{at}"
+                    ),
+                    (true, Err(_)) => panic!("{at}"),
+                }
+                match expected {
+                    true => allowed += 1,
+                    false => denied += 1,
+                }
+            }
+        }
+    }
+    assert_eq!((allowed, denied), (2 * commands.len(), 2 * commands.len()));
+    registry.all_alive()?;
+    Ok(())
+}
