@@ -4,18 +4,17 @@ mod each;
 
 use std::path::PathBuf;
 
-use carnet_client::{Client, identity};
+use carnet_client::{Client, ReleaseTerms, identity, release_ownership};
 use carnet_domain::bytes::code::{Code, EnterpriseId};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::{
     Asking, BodyName, Desk, Firmware, OwnershipEnd, Party, PartyName, Pending, Recall,
-    RecallStatus, ReleaseSecret, Robot as Record, release_commitment,
+    RecallStatus, ReleaseSecret, Robot as Record,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{self, ActionKind, EndOfLife, HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
-use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::context::Settings;
@@ -605,9 +604,7 @@ impl Act {
                     }
                     None => (None, json!({})),
                 };
-                let secret = ReleaseSecret(rand::rng().random());
-                let action = Action::ReleaseOwnership {
-                    commitment: release_commitment(code, sequence.unwrap_or_default(), &secret),
+                let terms = ReleaseTerms {
                     to,
                     until: until.resolve(),
                     asking: match asking_suffices {
@@ -616,6 +613,8 @@ impl Act {
                     },
                     reason,
                 };
+                let sequence = sequence.unwrap_or_default();
+                let (action, secret) = release_ownership(code, sequence, terms);
                 let next = "The secret is shown once. Give it to whoever gains the robot: they ask with carnet robot \
                             request-ownership CODE --secret, and unless asking suffices you approve with carnet robot \
                             approve-ownership.";

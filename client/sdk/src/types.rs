@@ -13,9 +13,9 @@ pub use carnet_domain::record::peer::Peer;
 pub use carnet_domain::record::registry::Registry;
 pub use carnet_domain::record::transfer::Transfer;
 pub use carnet_domain::record::{
-    AgreementRef, ApprovalStatus, BodyName, Enrolment, Enterprise, EnterpriseStatus, Firmware,
-    Form, Holder, IdentifierScheme, Maker, Model, ModelFacts, PartName, PartType, Party, PartyName,
-    Predicate, Recall, RecallId, RecallNotice, ReleaseSecret, Robot, Severity, Word,
+    AgreementRef, ApprovalStatus, Asking, BodyName, Enrolment, Enterprise, EnterpriseStatus,
+    Firmware, Form, Holder, IdentifierScheme, Maker, Model, ModelFacts, PartName, PartType, Party,
+    PartyName, Predicate, Recall, RecallId, RecallNotice, ReleaseSecret, Robot, Severity, Word,
     release_commitment,
 };
 pub use carnet_domain::rules::command::{
