@@ -12,6 +12,8 @@
 //! cert = "…/registrar-hq-anna.crt"
 //! key = "…/registrar-hq-anna.key"
 //! actor_key = "…/registrar-hq-anna.actor.key"
+//! pins = ["…/contexts.pins/cn/86.bundle"]   # as `carnet context add` pinned them: verdicts are judged under them …
+//! own = "86"                                 # … for this country
 //! ```
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_trust::pins::Pins;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{Failed, chain};
 use crate::output::Format;
@@ -136,7 +138,7 @@ pub(crate) struct Global {
     /// The context file; default ~/.config/carnet/contexts.toml.
     ///
     /// TOML: `current = "cn"`, and for each context `[contexts.cn]` with any of endpoints, admin_endpoints (lists), pki, as,
-    /// ca, cert, key, actor_key and prefix (texts).
+    /// ca, cert, key, actor_key and prefix (texts). `carnet context add` writes one, with the bundles that are pinned.
     #[arg(
         long,
         global = true,
@@ -168,25 +170,74 @@ pub(crate) struct Global {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ContextFile {
-    current: Option<String>,
+pub(crate) struct ContextFile {
+    pub(crate) current: Option<String>,
     #[serde(default)]
-    contexts: BTreeMap<String, Context>,
+    pub(crate) contexts: BTreeMap<String, Context>,
 }
 
-#[derive(Debug, Default, Clone, Deserialize)]
+impl ContextFile {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-struct Context {
-    endpoints: Vec<String>,
+pub(crate) struct Context {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endpoints: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     admin_endpoints: Vec<String>,
     ca: Option<PathBuf>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
     actor_key: Option<PathBuf>,
-    pki: Option<PathBuf>,
+    pub(crate) pki: Option<PathBuf>,
     #[serde(rename = "as")]
-    who: Option<String>,
+    pub(crate) who: Option<String>,
     prefix: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pins: Vec<PathBuf>,
+    pub(crate) own: Option<String>,
+}
+
+impl Context {
+    /// The file with this context behind what stands there; the first is the current one.
+    pub(crate) fn behind(&self, before: &str, name: &str) -> Result<String, String> {
+        let one = BTreeMap::from([("contexts", BTreeMap::from([(name, self)]))]);
+        let table = toml::to_string(&one).map_err(|error| error.to_string())?;
+        let text = match before.trim().is_empty() {
+            true => format!("current = \"{name}\"\n\n{table}"),
+            false => format!("{}\n\n{table}", before.trim_end()),
+        };
+        // What stands in a file that a person wrote stays as it is, and means what it meant.
+        match choose(&text, Some(name))? == *self {
+            true => Ok(text),
+            false => Err("the file cannot be added to: write the context by hand".to_owned()),
+        }
+    }
+}
+
+/// The file with another current context.
+pub(crate) fn current(text: &str, name: &str) -> Result<String, String> {
+    choose(text, Some(name))?;
+    let line = format!("current = \"{name}\"");
+    let mut out: Vec<&str> = Vec::new();
+    let mut in_table = false;
+    for old in text.lines() {
+        let word = old.trim_start();
+        in_table |= word.starts_with('[');
+        let is_current = word.split(['=', ' ', '\t']).next() == Some("current");
+        if in_table || !is_current {
+            out.push(old);
+        }
+    }
+    let text = format!("{line}\n{}\n", out.join("\n"));
+    match ContextFile::read(&text)?.current.as_deref() == Some(name) {
+        true => Ok(text),
+        false => Err("the file cannot be changed: write `current` by hand".to_owned()),
+    }
 }
 
 /// What is in force after flags, environment and file.
@@ -201,6 +252,8 @@ pub(crate) struct Settings {
     pki: Option<PathBuf>,
     who: Option<String>,
     prefix: Option<Prefix>,
+    pins: Vec<PathBuf>,
+    own: Option<Prefix>,
     state_dir: PathBuf,
     timeout: Duration,
 }
@@ -234,6 +287,8 @@ impl Global {
             ),
             (None, None) => None,
         };
+        let own = context.own.as_deref().map(Prefix::parse).transpose();
+        let own = own.map_err(|error| Failed::usage(format!("context: own: {error}")))?;
         Ok(Settings {
             endpoints: several(&self.endpoints, &context.endpoints),
             admin_endpoints: several(&self.admin_endpoints, &context.admin_endpoints),
@@ -244,6 +299,8 @@ impl Global {
             pki: self.pki.clone().or(context.pki),
             who: self.who.clone().or(context.who),
             prefix,
+            pins: context.pins,
+            own,
             state_dir: self
                 .state_dir
                 .clone()
@@ -252,11 +309,35 @@ impl Global {
         })
     }
 
+    /// The file of contexts.
+    pub(crate) fn context_file(&self) -> PathBuf {
+        let usual = || xdg("XDG_CONFIG_HOME", ".config").join("contexts.toml");
+        self.config.clone().unwrap_or_else(usual)
+    }
+
+    /// What is said of the connection by the call and the environment, no context helping.
+    pub(crate) fn said(&self) -> Result<Context, String> {
+        let path = |path: &Option<PathBuf>| {
+            let whole = path.as_ref().map(std::path::absolute).transpose();
+            whole.map_err(|error| error.to_string())
+        };
+        Ok(Context {
+            endpoints: self.endpoints.clone(),
+            admin_endpoints: self.admin_endpoints.clone(),
+            ca: path(&self.ca)?,
+            cert: path(&self.cert)?,
+            key: path(&self.key)?,
+            actor_key: path(&self.actor_key)?,
+            pki: path(&self.pki)?,
+            who: self.who.clone(),
+            prefix: self.prefix.map(|prefix| prefix.to_string()),
+            pins: Vec::new(),
+            own: None,
+        })
+    }
+
     fn read_context(&self) -> Result<Context, Failed> {
-        let path = self
-            .config
-            .clone()
-            .unwrap_or_else(|| xdg("XDG_CONFIG_HOME", ".config").join("contexts.toml"));
+        let path = self.context_file();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error)
@@ -273,8 +354,8 @@ impl Global {
     }
 }
 
-fn choose(text: &str, wanted: Option<&str>) -> Result<Context, String> {
-    let file: ContextFile = toml::from_str(text).map_err(|error| error.to_string())?;
+pub(crate) fn choose(text: &str, wanted: Option<&str>) -> Result<Context, String> {
+    let file = ContextFile::read(text)?;
     let Some(name) = wanted.or(file.current.as_deref()) else {
         return Ok(Context::default());
     };
@@ -340,6 +421,11 @@ impl Settings {
     /// Whether anything says which registry is meant.
     pub(crate) fn names_registry(&self) -> bool {
         self.prefix.is_some() || self.ca.is_some() || self.pki.is_some()
+    }
+
+    /// The bundles that the context pins, and the own country among them.
+    pub(crate) fn pinned(&self) -> (&[PathBuf], Option<Prefix>) {
+        (&self.pins, self.own)
     }
 
     /// Whether it is known whom to ask.
@@ -497,6 +583,19 @@ mod tests {
         assert_eq!(choose(FILE, Some("de")).expect("de").endpoints, ["c:1"]);
         let error = choose(FILE, Some("fr")).expect_err("unknown");
         assert!(error.contains("cn, de"), "{error}");
+    }
+
+    #[test]
+    fn what_a_person_wrote_stays_when_another_context_is_current() {
+        let file = "# mine\ncurrent = 'cn' # home\n[contexts.cn]\nendpoints = ['a:1']\n[contexts.de]\nas = 'current'\n";
+        let text = current(file, "de").expect("changed");
+        assert!(
+            text.starts_with("current = \"de\"\n# mine\n[contexts.cn]"),
+            "{text}"
+        );
+        let read = ContextFile::read(&text).expect("read");
+        assert_eq!(read.contexts["de"].who.as_deref(), Some("current"));
+        assert!(current(file, "fr").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod border;
 mod bounded;
 mod cluster;
 mod context;
+mod contexts;
 mod demo;
 mod draft;
 mod exit;
@@ -70,6 +71,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Noun {
+    /// Where registries are, who one is there, and whose roots are believed.
+    #[command(subcommand)]
+    Context(contexts::Contexts),
     /// Keys and certificates of a jurisdiction.
     #[command(subcommand)]
     Pki(cluster::Pki),
@@ -226,8 +230,14 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
+    let noun = match noun {
+        // Before there is any to be read.
+        Noun::Context(verb) => return contexts::run(verb, global),
+        noun => noun,
+    };
     let settings = global.settings()?;
     match noun {
+        Noun::Context(verb) => contexts::run(verb, global),
         Noun::Pki(verb) => cluster::pki(verb, &settings),
         Noun::Cluster(verb) => cluster::run(verb, &settings).await,
         Noun::Log(verb) => cluster::log(verb, &settings).await,

@@ -341,7 +341,7 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
     }
 }
 
-fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
+pub(crate) fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
     let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
     let signed = of_file(&read(path)?).map_err(|error| wrong(chain(&error)))?;
     let bundle =

@@ -65,13 +65,13 @@ pub(crate) struct Verify {
 /// The roots that a verifier has compared and pinned.
 #[derive(Debug, Args)]
 pub(crate) struct PinArgs {
-    /// A bundle whose fingerprint was compared: its roots are pinned. Once a country.
+    /// A bundle whose fingerprint was compared: its roots are pinned. Once a country. Default is what `carnet context add` pinned.
     #[arg(long = "pin", value_name = "BUNDLE")]
     bundles: Vec<PathBuf>,
     /// Root keys of a country as PREFIX=KEY[,KEY…]; a key is 64 hexadecimal digits or a .pub file.
     #[arg(long = "root", value_name = "ROOTS")]
     roots: Vec<String>,
-    /// The verifier's own country, one of those pinned by bundle. It is never taken from the context.
+    /// The verifier's own country, one of those pinned by bundle. It is never guessed: it is said here, or was to `carnet context add`.
     #[arg(long)]
     own: Option<Prefix>,
     /// The oldest head of our own log, and the oldest pack, that counts as fresh.
@@ -90,23 +90,29 @@ fn purpose(text: &str) -> Result<Purpose, String> {
 }
 
 impl PinArgs {
-    pub(crate) fn pins(&self) -> Result<Option<Pins>, Failed> {
+    pub(crate) fn pins(&self, settings: &Settings) -> Result<Option<Pins>, Failed> {
+        let said = !self.bundles.is_empty() || !self.roots.is_empty() || self.own.is_some();
+        // All of it or nothing: what a call says and what the context has are no one set that anybody compared.
+        let (bundles, own) = match said {
+            true => (self.bundles.as_slice(), self.own),
+            false => settings.pinned(),
+        };
         let mut pins = Vec::new();
-        for path in &self.bundles {
+        for path in bundles {
             pins.push(pin_of_bundle(path)?);
         }
         for text in &self.roots {
             pins.push(pin_of_text(text)?);
         }
         if pins.is_empty() {
-            return match self.own {
+            return match own {
                 None => Ok(None),
                 Some(own) => Err(Failed::usage(format!(
                     "--own {own}: nothing is pinned (--pin BUNDLE or --root PREFIX=KEY)"
                 ))),
             };
         }
-        let own = self.own.ok_or_else(|| {
+        let own = own.ok_or_else(|| {
             Failed::usage(
                 "for which country? (--own PREFIX: the verifier's own, which is pinned too)",
             )
@@ -117,8 +123,8 @@ impl PinArgs {
     }
 
     /// Pins where there must be some.
-    pub(crate) fn needed(&self) -> Result<Pins, Failed> {
-        let pins = self.pins()?;
+    pub(crate) fn needed(&self, settings: &Settings) -> Result<Pins, Failed> {
+        let pins = self.pins(settings)?;
         pins.ok_or_else(|| {
             Failed::usage("whose roots are pinned? (--pin BUNDLE or --root PREFIX=KEY)")
         })
@@ -207,7 +213,7 @@ fn pin_of_text(text: &str) -> Result<Pin, Failed> {
 
 pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, Failed> {
     if let Some(file) = &verify.file {
-        let pins = settings.compared(verify.pins.needed()?)?;
+        let pins = settings.compared(verify.pins.needed(settings)?)?;
         let now = verify.at.map_or_else(wall_time, When::resolve);
         let bytes = read_bounded(file, FILE_BYTES_MAX)?;
         let pack = verify.pack.as_ref().map(|pack| open_pack(pack, &pins));
@@ -219,7 +225,7 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
         }
         return judged(report, verify.explain);
     }
-    let pins = verify.pins.pins()?;
+    let pins = verify.pins.pins(settings)?;
     let pins = pins.map(|pins| settings.compared(pins)).transpose()?;
     if let Some(codes) = &verify.codes {
         return many(codes, verify.purpose, pins.as_ref(), settings).await;
@@ -533,7 +539,7 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
     match verb {
         Pack::Save { file, pins } => {
             let client = settings.client()?;
-            let pins = pins.pins()?;
+            let pins = pins.pins(settings)?;
             let pins = pins.map(|pins| settings.compared(pins)).transpose()?;
             let bytes = client.unverified().pack().await?.value;
             let (content, opened) = match &pins {
@@ -551,7 +557,7 @@ pub(crate) async fn pack(verb: Pack, settings: &Settings) -> Result<Outcome, Fai
             Ok(saved(&file, bytes.len(), &content, opened.as_ref()).into())
         }
         Pack::Show { file, pins } => {
-            let pins = settings.compared(pins.needed()?)?;
+            let pins = settings.compared(pins.needed(settings)?)?;
             let pack = open_pack(&file, &pins)?;
             remember(&pins, &pack.borne_out(&pins), settings.state_dir())?;
             let content = pack.content();
@@ -623,6 +629,13 @@ mod tests {
         );
     }
 
+    /// Settings of a call that says nothing, in no context.
+    fn nowhere() -> Settings {
+        use clap::Parser as _;
+        let call = crate::Cli::try_parse_from(["carnet", "--config", "/dev/null", "demo"]);
+        call.expect("a call").global.settings().expect("settings")
+    }
+
     fn pinned(own: Option<&str>, roots: &[String]) -> PinArgs {
         PinArgs {
             bundles: vec![],
@@ -634,9 +647,14 @@ mod tests {
 
     #[test]
     fn an_offline_verdict_needs_pinned_roots() {
-        assert!(pinned(None, &[]).pins().expect("no pins").is_none());
+        assert!(
+            pinned(None, &[])
+                .pins(&nowhere())
+                .expect("no pins")
+                .is_none()
+        );
         assert_eq!(
-            pinned(None, &[]).needed().expect_err("none").code,
+            pinned(None, &[]).needed(&nowhere()).expect_err("none").code,
             exit::USAGE
         );
         assert_eq!(pin_of_text("86").expect_err("no keys").code, exit::USAGE);
@@ -655,14 +673,21 @@ mod tests {
             (Some("81"), "81, the verifier's own country, is not pinned"),
         ] {
             let failed = pinned(own, &roots)
-                .pins()
+                .pins(&nowhere())
                 .expect_err("not said, or not pinned");
             assert!(failed.text.starts_with(expected), "{}", failed.text);
             assert_eq!(failed.code, exit::USAGE);
         }
-        assert!(pinned(Some("49"), &roots).pins().expect("pins").is_some());
+        assert!(
+            pinned(Some("49"), &roots)
+                .pins(&nowhere())
+                .expect("pins")
+                .is_some()
+        );
         let twice = [roots[0].clone(), roots[0].clone()];
-        let failed = pinned(Some("86"), &twice).pins().expect_err("twice");
+        let failed = pinned(Some("86"), &twice)
+            .pins(&nowhere())
+            .expect_err("twice");
         assert!(failed.text.contains("pinned twice"), "{}", failed.text);
     }
 
