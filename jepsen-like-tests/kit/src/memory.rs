@@ -27,9 +27,10 @@ use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
+use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
     Signer,
 };
 use carnet_domain::rules::command::TransferId;
@@ -58,6 +59,7 @@ pub struct MemoryLedger {
     peers: BTreeMap<Prefix, Peer>,
     mailboxes: BTreeMap<(Prefix, u64), u64>,
     offers_of: BTreeMap<(Prefix, EnterpriseId), u64>,
+    told_by: BTreeMap<Vec<u8>, ToldBy>,
     due: BTreeSet<Due>,
     parked: BTreeMap<(Prefix, u64), Parked>,
     parked_of: BTreeMap<Prefix, Vec<ParkedPlace>>,
@@ -197,6 +199,12 @@ impl MemoryLedger {
         table(&mut e, self.peers.iter());
         table(&mut e, self.mailboxes.iter());
         table(&mut e, self.offers_of.iter());
+        let told: Vec<(Blob, &ToldBy)> = self
+            .told_by
+            .iter()
+            .map(|(holder, told)| (Blob(holder.clone()), told))
+            .collect();
+        table(&mut e, told.iter().map(|(holder, told)| (holder, *told)));
         table(&mut e, self.due.iter().map(|due| (due, &0u64)));
         table(&mut e, self.parked.iter());
         table(&mut e, self.parked_of.iter());
@@ -442,6 +450,13 @@ impl Ledger for MemoryLedger {
             0 => self.offers_of.remove(&(*peer, *enterprise)),
             _ => self.offers_of.insert((*peer, *enterprise), count),
         };
+        Ok(())
+    }
+    fn told_by(&self, holder: &Holder) -> Result<Option<ToldBy>, Infallible> {
+        Ok(self.told_by.get(&holder.to_bytes()).cloned())
+    }
+    fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), Infallible> {
+        self.told_by.insert(holder.to_bytes(), told);
         Ok(())
     }
     fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Infallible> {

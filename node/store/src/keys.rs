@@ -48,7 +48,7 @@ use carnet_domain::bytes::encoding::Canonical as _;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::due::{Due, DueSubject};
-use carnet_domain::record::{Maker, RecallId};
+use carnet_domain::record::{Holder, Maker, RecallId};
 use carnet_domain::rules::command::TransferId;
 
 /// Key of the registry in `meta`.
@@ -202,6 +202,11 @@ pub fn loose(code: &Code) -> Vec<u8> {
 pub fn offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> Vec<u8> {
     let (peer, enterprise) = (peer.as_str(), enterprise.as_str());
     join(&[b"o", peer.as_bytes(), enterprise.as_bytes()])
+}
+
+/// `transfers`: what a holder of keys told peers.
+pub fn told_by(holder: &Holder) -> Vec<u8> {
+    join(&[b"h", &holder.to_bytes()])
 }
 
 /// `transfers`: what the keys of all deadlines of a rule before a time lie between (inclusive, exclusive).

@@ -22,9 +22,10 @@ use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
+use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Maker, Model,
+    Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Holder, Maker, Model,
     Parked, ParkedPlace, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
@@ -469,6 +470,7 @@ impl Ledger for Overlay<'_> {
         parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
         session(id: u64) -> Option<Session>;
         offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> u64;
+        told_by(holder: &Holder) -> Option<ToldBy>;
         due(rule: u16, before: TimeMs, count_max: usize) -> Vec<Due>;
         sessions_of(subject: &str) -> Vec<Session>;
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
@@ -641,6 +643,11 @@ impl Ledger for Overlay<'_> {
     ) -> Result<(), StorageFault> {
         let kept = (count > 0).then(|| to_stored(&count));
         self.set(Family::Transfers, keys::offers_of(peer, enterprise), kept);
+        Ok(())
+    }
+
+    fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), StorageFault> {
+        self.put(Family::Transfers, keys::told_by(holder), &told);
         Ok(())
     }
 

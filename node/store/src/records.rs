@@ -23,9 +23,10 @@ use carnet_domain::record::ledger::{LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
+use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Against, Claim, Ended, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall,
+    Against, Claim, Ended, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall,
     RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
@@ -544,6 +545,11 @@ impl<'a> Records<'a> {
     pub fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, StorageFault> {
         let count = self.one(Family::Transfers, &keys::offers_of(peer, enterprise))?;
         Ok(count.unwrap_or(0))
+    }
+
+    /// What a holder of keys told peers in the newest minute in which it told anything.
+    pub fn told_by(&self, holder: &Holder) -> Result<Option<ToldBy>, StorageFault> {
+        self.one(Family::Transfers, &keys::told_by(holder))
     }
 
     /// Deadlines that a rule ends and that lie before a time, the earliest first.

@@ -140,11 +140,11 @@ pub const DUE_MAX: usize = 64;
 /// for its answer there are as many, and one enterprise has at most as many of them as places are free.
 pub const OFFERS_OF_PEER_MAX: u64 = 10_000;
 /// The most robots that one peer may offer within a minute of log time. Over one of these limits the rest of its mail waits.
-pub const OFFERS_A_MINUTE_MAX: u64 = 300;
+pub const OFFERS_A_MINUTE_MAX: u64 = 600;
 /// The most reports of theft and loss, and of their end, by one peer within a minute of log time.
-pub const REPORTS_A_MINUTE_MAX: u64 = 60;
+pub const REPORTS_A_MINUTE_MAX: u64 = 800;
 /// The most statements of one peer that are answered with a nack within a minute of log time.
-pub const NACKS_A_MINUTE_MAX: u64 = 60;
+pub const NACKS_A_MINUTE_MAX: u64 = 1_400;
 /// The most ends of life and claims of one by one peer within a minute of log time.
 pub const CLAIMS_A_MINUTE_MAX: u64 = 60;
 /// The most leaves that the mail of one peer may have us write within a minute of log time.
@@ -153,6 +153,16 @@ pub const LEAVES_A_MINUTE_MAX: u64 = 6_000;
 pub const MAIL_ITEMS_A_MINUTE_MAX: u64 = 12_000;
 /// The most bytes of items of one peer that are read within a minute of log time.
 pub const MAIL_BYTES_A_MINUTE_MAX: u64 = 64 * 1024 * 1024;
+/// The most robots that enterprises here offer one peer within a minute of log time, and as many offices. One of them offers
+/// no more than are left for all others.
+pub const OFFERS_MADE_A_MINUTE_MAX: u64 = 150;
+/// The most bytes of them, as [`OFFERS_MADE_A_MINUTE_MAX`].
+pub const OFFERS_MADE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most leaves that enterprises here have told to all peers within a minute of log time, and as many offices. One of them
+/// has no more told than are left for all others.
+pub const TOLD_A_MINUTE_MAX: u64 = 200;
+/// The most bytes of them, as [`TOLD_A_MINUTE_MAX`].
+pub const TOLD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
 /// less: each hold once, an end, a claim.
@@ -193,6 +203,14 @@ const _: () = assert!(
         + (8 + DECLARATIONS_MAX) * TEXT_BYTES_MAX
         <= ROBOT_BYTES_MAX
 );
+// What an honest registry writes into a mailbox, an honest reader takes: whenever it reads, two minutes of the writer may fall
+// into one of its own, each with the offers and the news of enterprises and of offices, all of them answered with a nack.
+const _: () = assert!(2 * 2 * OFFERS_MADE_A_MINUTE_MAX <= OFFERS_A_MINUTE_MAX);
+const _: () = assert!(2 * 2 * TOLD_A_MINUTE_MAX <= REPORTS_A_MINUTE_MAX);
+const _: () =
+    assert!(2 * 2 * (OFFERS_MADE_A_MINUTE_MAX + TOLD_A_MINUTE_MAX) <= NACKS_A_MINUTE_MAX);
+const _: () =
+    assert!(2 * 2 * (OFFERS_MADE_BYTES_MAX + TOLD_BYTES_MAX) <= MAIL_BYTES_A_MINUTE_MAX / 2);
 const _: () = assert!(LEAVES_A_MINUTE_MAX < MAIL_ITEMS_A_MINUTE_MAX);
 const _: () = assert!(MAIL_ITEM_BYTES_MAX as u64 <= MAIL_BYTES_A_MINUTE_MAX);
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.

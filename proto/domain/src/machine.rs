@@ -18,6 +18,7 @@ mod seal;
 mod session;
 mod skip;
 mod time;
+mod told;
 
 pub use due::DUE_RULES;
 pub use foresee::{Question, foresee};
@@ -470,6 +471,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     }
                     _ => {}
                 }
+                if let Err(rejection) = self.tells(&signer.holder, &events)? {
+                    return Ok(ItemAnswer::Refused { rejection });
+                }
                 if events.iter().any(|event| event.what == item.0) {
                     self.told.push(authorised.item);
                 }
@@ -682,6 +686,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     heard: now.heard,
                     offers_open: now.offers_open,
                     offers_made: now.offers_made,
+                    told: now.told,
                     ..*peer
                 })
             }

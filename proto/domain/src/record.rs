@@ -20,6 +20,7 @@ pub mod recall;
 pub mod registry;
 pub mod robot;
 pub mod session;
+pub mod told;
 pub mod transfer;
 
 pub use crossing::AgreementRef;

@@ -38,8 +38,9 @@ const REACHED: &[(&str, &str)] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     include_str!("../../../../proto/domain/tests/it/alone.rs"),
+    include_str!("../../../../proto/domain/tests/it/told.rs"),
     include_str!("../../../../proto/domain/tests/it/roots.rs"),
     include_str!("../../../../proto/domain/tests/it/accreditation.rs"),
     include_str!("../../../../proto/domain/tests/it/due.rs"),

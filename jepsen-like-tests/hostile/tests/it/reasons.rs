@@ -6,7 +6,8 @@ use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
-    DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, PARKED_OF_PEER_MAX, UNSEALED_MAX,
+    DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX, PARKED_OF_PEER_MAX,
+    UNSEALED_MAX,
 };
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
@@ -340,6 +341,25 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let code = a.code(1);
             a.must("recycler", declare_end(code));
             said(&mut a, "recycler", declare_end(code))
+        }
+        Reason::NothingChanges => {
+            let mut a = market();
+            let status = Command::SetEnterpriseStatus {
+                id: a.enterprise("0001"),
+                status: EnterpriseStatus::Active,
+                reason: "x".into(),
+            };
+            said(&mut a, "registrar", status)
+        }
+        Reason::MinuteLimit => {
+            let (mut a, b) = two();
+            let offer = offer(&a, &b, a.code(1), 1);
+            let Ok(peer) = a.ledger.peer(&b.prefix);
+            let mut peer = peer.expect("a peer");
+            peer.told = peer.told.at(a.clock);
+            peer.told.offices.items = OFFERS_MADE_A_MINUTE_MAX;
+            let Ok(()) = a.ledger.put_peer(peer);
+            said(&mut a, "customs", offer)
         }
         Reason::DailyLimit => {
             let mut a = market();

@@ -9,7 +9,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::map::{PagePath, Pages};
-use carnet_domain::record::Severity;
+use carnet_domain::record::{Holder, Severity};
 use carnet_domain::record::session::Session;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::EndOfLife;
@@ -177,6 +177,10 @@ fn read_all(
                 let peer = Prefix::parse(text(peer)).expect("a prefix");
                 let enterprise = EnterpriseId::parse(text(enterprise)).expect("an enterprise");
                 note(records.offers_of(&peer, &enterprise).map(drop));
+            }
+            for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'h') {
+                let holder = Holder::from_bytes(&key[1..]).expect("a holder");
+                note(records.told_by(&holder).map(drop));
             }
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'c') {
                 let code = Code::from_key(key[1..].try_into().expect("19 bytes")).expect("a code");

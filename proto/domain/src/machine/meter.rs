@@ -22,9 +22,10 @@ use crate::record::ledger::{Ledger, LooseChain, MapChanges};
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
+use crate::record::told::ToldBy;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
     Signer,
 };
 use crate::rules::command::TransferId;
@@ -126,6 +127,12 @@ encoded!(
     StoredAnswer
 );
 
+impl Row for ToldBy {
+    fn bytes(&self) -> usize {
+        self.size()
+    }
+}
+
 impl Row for LeafRecord {
     fn bytes(&self) -> usize {
         let values = self.values.iter().flatten().map(|value| value.0.len());
@@ -204,6 +211,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         recall(id: &RecallId) -> Option<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
+        told_by(holder: &Holder) -> Option<ToldBy>;
         peer(prefix: &Prefix) -> Option<Peer>;
         parked(peer: &Prefix, item: u64) -> Option<Parked>;
         session(id: u64) -> Option<Session>;
@@ -241,6 +249,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
         put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);
+        put_told_by(holder: &Holder, told: ToldBy);
         put_due(due: &Due, stands: bool);
         put_peer(peer: Peer);
         put_parked(peer: &Prefix, item: u64, parked: Option<Parked>);

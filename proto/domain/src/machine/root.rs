@@ -27,6 +27,7 @@ use crate::record::peer::{
     roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
+use crate::record::told::Minute;
 use crate::record::{Holder, Signer};
 use crate::rules::decide::{Stop, enrolled, has_twins};
 use crate::rules::policy::Role;
@@ -235,6 +236,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         published: None,
         checkpoint: String::new(),
         next_session: 1,
+        told: Minute::default(),
         offices: Offices::none(genesis.profile),
         bundle: None,
     }

@@ -15,9 +15,10 @@ use crate::record::due::Due;
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
+use crate::record::told::ToldBy;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Claim, Ends, Enterprise, Fitting, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
+    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
     Signer,
 };
 use crate::rules::command::TransferId;
@@ -125,6 +126,10 @@ pub trait Ledger {
         enterprise: &EnterpriseId,
         count: u64,
     ) -> Result<(), Self::Fault>;
+    /// What a holder of keys told peers in the newest minute in which it told anything.
+    fn told_by(&self, holder: &Holder) -> Result<Option<ToldBy>, Self::Fault>;
+    /// Replaces it.
+    fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), Self::Fault>;
     /// Deadlines that a rule ends and that lie before a time, the earliest first.
     fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Self::Fault>;
     /// Notes a deadline, or takes it away.

@@ -19,6 +19,7 @@ use crate::limits::{
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
 use crate::record::offices::{Change, Profile};
+use crate::record::told::Minute;
 use crate::record::{Holder, Severity};
 use crate::rules::policy::Role;
 use crate::rules::rejection::Counted;
@@ -676,6 +677,8 @@ pub struct Peer {
     pub offers_open: u64,
     /// How many robots we offer it that wait for its answer, or for their departure.
     pub offers_made: u64,
+    /// What it was offered in the newest minute of log time.
+    pub told: Minute,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
     pub bundle_leaf: u64,
     /// Our leaves in which our roots stated a bundle with other roots than the one before, the newest last: whoever pinned roots of
@@ -706,6 +709,7 @@ crate::canonical_struct!(Peer @ 1 {
     heard,
     offers_open: Sequence,
     offers_made: Sequence,
+    told,
     bundle_leaf: Index,
     roots_replaced: ListOf<Index, ROOTS_REPLACED_MAX>,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
@@ -734,6 +738,7 @@ impl Peer {
             heard: Heard::default(),
             offers_open: 0,
             offers_made: 0,
+            told: Minute::default(),
             bundle_leaf: 0,
             roots_replaced: Vec::new(),
             agreements: Vec::new(),

@@ -10,6 +10,7 @@ use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
 use crate::record::offices::Offices;
+use crate::record::told::Minute;
 
 /// A sealed size, waiting for its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Registry {
     pub checkpoint: String,
     /// The next session number.
     pub next_session: u64,
+    /// What all peers were told in the newest minute of log time.
+    pub told: Minute,
     /// Who supervises it.
     pub offices: Offices,
     /// Its own bundle, as its roots stated it last; none before they did.
@@ -105,6 +108,7 @@ crate::canonical_struct!(Registry @ 1 {
     published,
     checkpoint: Lines<NOTE_BYTES_MAX>,
     next_session: Sequence,
+    told,
     offices,
     bundle,
 });

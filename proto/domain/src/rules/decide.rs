@@ -691,6 +691,10 @@ fn set_enterprise_status<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(Deed::SetEnterpriseStatus, None)?;
     let enterprise = not_struck_off(ledger, id)?;
+    if enterprise.status == status {
+        let id = *id;
+        return no(Reason::NothingChanges, Detail::EnterpriseIs { id, status });
+    }
     let struck_off = status == EnterpriseStatus::StruckOff;
     let after = After::Enterprise(Enterprise {
         status,
@@ -730,8 +734,11 @@ fn amend_enterprise<L: Ledger>(
         roles: amended.roles.to_vec(),
         valid_from: amended.from,
         valid_to: amended.to,
-        ..enterprise
+        ..enterprise.clone()
     };
+    if after == enterprise {
+        return no(Reason::NothingChanges, Detail::Enterprise { id: *id });
+    }
     let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
     Ok(vec![event.effect(Effect::TellAll)])
 }
@@ -778,6 +785,9 @@ fn succeed_enterprise<L: Ledger>(
             Some(next) => ledger.enterprise(&next).or_fault()?,
             None => None,
         };
+    }
+    if enterprise.successor == Some(*successor) && enterprise.named_by == Some(cx.signer.id) {
+        return no(Reason::NothingChanges, Detail::Enterprise { id: *id });
     }
     let after = Enterprise {
         successor: Some(*successor),
@@ -980,6 +990,11 @@ fn set_model_status<L: Ledger>(
         ApprovalStatus::Suspended => Some(cx.signer.role),
         ApprovalStatus::Approved | ApprovalStatus::Withdrawn => None,
     };
+    // A regulator may take a suspension over, which another then does not end.
+    if model.status == status && model.suspended_by == suspended_by {
+        let id = *id;
+        return no(Reason::NothingChanges, Detail::ModelIs { id, status });
+    }
     let after = After::Model(Model {
         status,
         suspended_by,

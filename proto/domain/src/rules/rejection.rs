@@ -135,6 +135,8 @@ reasons! {
     66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
     68 LevelRefused "The feature level asked for is not the next, or a member does not know it.", "Bring every member to a version that knows the level.";
     69 RuleUnknown "No published rule of this number runs by an entry at this feature level.", "Raise the feature level.";
+    121 NothingChanges "Everything stands already as it is asked for; nothing was written.", "Nothing to do.";
+    122 MinuteLimit "The signer has told other countries as much as one may within a minute.", "Go on in a minute: what else is told them has its turn first.";
     67 EntryFull "The log entry did as much work as one entry may before it came to this item, which was not executed.", "Send the same request again: what was done keeps its answer, the rest is executed.";
 }
 

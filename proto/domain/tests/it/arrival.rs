@@ -759,8 +759,8 @@ fn mail_under_a_bundle_that_has_expired_waits_unread() {
 fn the_mail_of_a_peer_pauses_at_its_limits() {
     use carnet_domain::limits::NACKS_A_MINUTE_MAX;
     let (mut a, mut b) = two();
-    for number in 0..200_u32 {
-        let code = Code::parse(&format!("33000110000200000000000000{number:03}")).expect("a code");
+    for number in 0..3_000_u32 {
+        let code = Code::parse(&format!("3300011000020000000000000{number:04}")).expect("a code");
         let event = offer(&b, &a, code, 1, Purpose::Transit);
         let link = Link {
             step: carnet_domain::custody::Step::Offer,

@@ -159,18 +159,16 @@ fn the_setter_lifts_a_hold_that_travelled() {
             &format!("HoldUnknown: {}", kind.name()),
         );
         // Another office of the country that set it changes nothing there.
+        let none = format!("HoldUnknown: {}", kind.name());
         if kind != HoldKind::OwnerHold {
-            check(&mut a, "customs", lift(kind, "no"), "done");
-            assert_eq!(told(&mut a, &mut b), "nothing");
-            assert_eq!(holds(&b).len(), 1, "{kind:?}");
+            check(&mut a, "customs", lift(kind, "no"), &none);
         }
         check(&mut a, "registrar", lift(kind, "done"), "done");
         assert_eq!(told(&mut a, &mut b), "done");
         assert_eq!(holds(&b), [], "{kind:?}");
         assert_eq!(holds(&a), [], "{kind:?}");
-        // Said twice, it changes nothing.
-        check(&mut a, "registrar", lift(kind, "done"), "done");
-        assert_eq!(told(&mut a, &mut b), "nothing");
+        // Said twice, it changes nothing, and nobody is told.
+        check(&mut a, "registrar", lift(kind, "done"), &none);
     }
 }
 

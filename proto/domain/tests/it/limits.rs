@@ -441,6 +441,7 @@ fn peers_are_counted() {
         heard: carnet_domain::record::peer::Heard::default(),
         offers_open: 10_000,
         offers_made: 10_000,
+        told: Default::default(),
         bundle_leaf: 0,
         agreement_leaves: Vec::new(),
     };

@@ -38,6 +38,7 @@ mod signature;
 mod skip;
 mod standing;
 mod time;
+mod told;
 mod values;
 mod vectors;
 mod walk;

@@ -536,7 +536,12 @@ fn who_issued_a_recall_amends_it() {
     x.must("registrar", strike);
     check(&mut x, "registrar", command.clone(), "NotYours…");
     check(&mut x, "regulator", over, "NotYours…");
-    check(&mut x, "regulator", command.clone(), "done");
+    check(&mut x, "regulator", command.clone(), "NothingChanges: …");
+    let mut other = command.clone();
+    if let Command::AmendRecall { remedy, .. } = &mut other {
+        remedy.push('s');
+    }
+    check(&mut x, "regulator", other, "done");
     x.must("regulator", withdraw(&x, "MAKER"));
     check(
         &mut x,

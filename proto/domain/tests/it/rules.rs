@@ -1024,7 +1024,7 @@ fn what_the_regulator_suspended_the_regulator_reinstates() {
     check(&mut x, "registrar", set(approved), "done");
     check(&mut x, "regulator", set(suspended), "done");
     // Suspended again by another, it is still the regulator's.
-    check(&mut x, "registrar", set(suspended), "done");
+    check(&mut x, "registrar", set(suspended), "NothingChanges: …");
     check(&mut x, "registrar", set(approved), "NotYours: …");
     check(&mut x, "regulator", set(approved), "done");
     check(&mut x, "registrar", set(suspended), "done");

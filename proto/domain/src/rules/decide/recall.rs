@@ -249,8 +249,11 @@ pub(super) fn amend<L: Ledger>(
         notice: stated.notice.clone(),
         models,
         remedy: stated.remedy.to_owned(),
-        ..recall
+        ..recall.clone()
     };
+    if amended == recall {
+        return no(Reason::NothingChanges, named(id));
+    }
     Ok(told(command, amended, touched))
 }
 

@@ -1156,9 +1156,7 @@ pub(super) fn lift_hold<L: Ledger>(
             return no(Reason::ReasonMissing, Detail::Hold { kind });
         }
     }
-    let changed = after.holds.len() < before.len();
-    let may_stand_abroad = abroad && sets(cx.signer.role, kind);
-    if !changed && !may_stand_abroad {
+    if after.holds.len() == before.len() {
         return no(Reason::HoldUnknown, Detail::Hold { kind });
     }
     // Whoever has the robot, and whoever set what was lifted, hears of it.

@@ -219,6 +219,8 @@ details! {
     230 ItemBytes { index: u64, bytes: u64, max: u64 } "leaf {index} came with {bytes} bytes, {max} are read";
     203 Differs { code: Code, field: Fixed } "the {} of {}", field.word(), code.display_form();
     206 InAMinute { peer: Prefix, what: Counted, max: u64 } "{peer}: {max} {} in a minute", what.word();
+    216 ToldInAMinute { to: Option<Prefix>, own: u64, what: Counted }
+        "{own} told {} in this minute, too many {}", to.map_or("everybody".to_owned(), |to| to.to_string()), what.word();
     208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
