@@ -388,9 +388,10 @@ pub(crate) enum Peer {
         #[arg(long)]
         reason: String,
     },
-    /// Clears a peer's claim that an identity ended: it blocks no registration here any more.
+    /// Clears a peer's claim that an identity ended: it blocks no registration here any more. Of this registry's own prefix,
+    /// frees a part that somebody fitted who is not its maker; where its robot has an owner, two registrars say so.
     ClearClaim {
-        /// The peer's primary prefix.
+        /// The peer's primary prefix, or this registry's own.
         peer: Prefix,
         /// The identity, as the refusal shows it: 64 hexadecimal digits.
         identity: String,

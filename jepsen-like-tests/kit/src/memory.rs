@@ -290,7 +290,7 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
     fn part_holder(&self, identity: &Digest) -> Result<Option<Fitting>, Infallible> {
-        Ok(self.part_holders.get(identity).copied())
+        Ok(self.part_holders.get(identity).cloned())
     }
     fn put_part_holder(
         &mut self,
@@ -298,7 +298,7 @@ impl Ledger for MemoryLedger {
         holder: Option<&Fitting>,
     ) -> Result<(), Infallible> {
         match holder {
-            Some(fitting) => self.part_holders.insert(*identity, *fitting),
+            Some(fitting) => self.part_holders.insert(*identity, fitting.clone()),
             None => self.part_holders.remove(identity),
         };
         Ok(())

@@ -45,7 +45,9 @@ use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::{Claim, Ended, Enterprise, Holder, Model, Robot, Signer, recalls_digest};
+use crate::record::{
+    Claim, Ended, Enterprise, Fitted, Fitting, Holder, Model, Robot, Signer, recalls_digest,
+};
 use crate::rules::actions::Standing;
 use crate::rules::command::Command;
 use crate::rules::decide::{Context, Stop, decide, fitting};
@@ -632,6 +634,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         match after {
             After::Robot(mut robot) => {
                 robot.head = newest;
+                self.note_release(&mut robot)?;
                 self.ledger.put_loose_chain(&robot.identity.code, None)?;
                 self.ledger.put_robot(*robot)
             }
@@ -793,7 +796,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     self.count_offer(&transfer)?;
                     self.ledger.put_transfer(transfer)?;
                 }
-                Effect::Due(due) => self.ledger.put_due(due, true)?,
                 Effect::Tell(peer) => self.tell(peer, head.leaf_index)?,
                 Effect::TellAll => {
                     for peer in self.ledger.peers()? {
@@ -829,12 +831,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     fn free(&mut self, robot: &Robot, identity: &Digest) -> Result<(), L::Fault> {
         let code = robot.identity.code;
         let bound = robot.state != State::Annulled && robot.identities().contains(identity);
-        if !bound
-            && self
-                .ledger
-                .part_holder(identity)?
-                .is_some_and(|fitting| fitting.code == code)
-        {
+        let fitting = self.ledger.part_holder(identity)?;
+        // What was only said to be in it is not bound to it.
+        let frees = |fitting: &Fitting| {
+            fitting.code == code && (!bound || fitting.by == Fitted::Word)
+        };
+        if fitting.as_ref().is_some_and(frees) {
             self.ledger.put_part_holder(identity, None)?;
         }
         Ok(())

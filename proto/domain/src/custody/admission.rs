@@ -288,6 +288,9 @@ pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
         // Said of where it stood then.
         first_words: Vec::new(),
         // It lapses by itself, and whoever owns the robot by now answers it.
+        due: here.due,
+        // It comes home from where it was admitted.
+        admitted_abroad: here.admitted_abroad || issuer == passage.me,
         declared: here.declared,
         // A report of another country's inspector is not one of ours.
         inspection: None,
@@ -318,8 +321,10 @@ pub fn provisional(me: Prefix, before: Option<Robot>, disclosed: Robot) -> Robot
                 union(before.holds, shown)
             },
             head: before.head,
+            due: before.due,
             desk_set_by: before.desk_set_by,
             first_words: before.first_words,
+            admitted_abroad: before.admitted_abroad,
             declared: before.declared,
             stay: Stay::Asked {},
             owed: Vec::new(),

@@ -872,6 +872,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         code: *code,
                         first: first.leaf,
                         second: second.leaf,
+                        beyond_first: None,
+                        beyond_second: None,
                     }),
                     ..from.peer.clone()
                 }));
@@ -1034,8 +1036,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             (Step::Admit, _) => {
                 let for_good = transfer.purpose == Purpose::PermanentExport;
-                if let Some(robot) = here.robot.as_mut().filter(|_| for_good) {
-                    robot.stay = Stay::Left {};
+                if let Some(robot) = here.robot.as_mut() {
+                    robot.admitted_abroad = true;
+                    if for_good {
+                        robot.stay = Stay::Left {};
+                    }
                 }
             }
             (Step::Return, _) => {

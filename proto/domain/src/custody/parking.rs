@@ -5,7 +5,7 @@
 //! is told by a nack with [`Reason::Parked`], and its feed goes on. It is tried again when the record of its robot moves,
 //! when the level is raised, and when a registrar asks for it. What gets too much makes way, the oldest first, and a
 //! registrar gives up what never will be taken, with a nack each; its link is followed then as far as it can be read, so
-//! that what comes later finds it.
+//! that what comes later finds it. Behind a fork it is followed from both leaves, until the roots have said which counts.
 
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
@@ -13,6 +13,7 @@ use crate::bytes::encoding::Canonical;
 use crate::custody::foreign::{Proven, Sender, Unproven, amount, doubt, no, prove_at};
 use crate::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
 use crate::log::checkpoint::Origin;
+use crate::log::leaf::Subject;
 use crate::machine::entry::{ItemAnswer, MailItem};
 use crate::machine::{Authorised, Run, rule};
 use crate::planted::Planted;
@@ -123,7 +124,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         else {
             return Ok(ItemAnswer::Nothing {});
         };
-        let from = Sender {
+        let mut from = Sender {
             prefix: *peer,
             origin: Origin {
                 prefix: *peer,
@@ -132,6 +133,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             peer: known,
             gives_up: None,
         };
+        let forked = from.peer.fork.as_ref();
+        let forked = forked.map(|fork| Subject::robot(&fork.code).key());
+        let said_now = parked.evidence.origin == from.origin.to_string();
+        if said_now && forked == Some(parked.subject) {
+            from.peer = self.follow_beyond(from.peer, &parked.evidence)?;
+        }
         let events = match self.attempt(&parked, Some(why.clone()))? {
             Ok((_, events)) if !events.is_empty() => events,
             // Nothing of it can be read, or nothing of its registry is read now; or it is overtaken. It is told all the same.

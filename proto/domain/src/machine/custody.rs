@@ -111,8 +111,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Counts a robot that another country offers us, or we it, from its offer until it departs or stays.
     pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
         let before = self.ledger.transfer(&transfer.id)?;
-        let waited = before.is_some_and(|before| before.waits());
+        let waited = before.as_ref().is_some_and(Transfer::waits);
         let waits = transfer.waits();
+        if let Some(before) = before.filter(|_| waited && !waits) {
+            self.forget_deadline(&before)?;
+        }
         if waited == waits {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! What is due: every deadline that a rule ends stands in one index, and a record says which of its rows still counts.
 //!
-//! A row is written when the deadline is set and taken away when it is due; what ended before, or got another deadline, is
-//! passed over then. Whoever leads proposes [`crate::machine::entry::Body::Rule`] while something is due; nothing due,
+//! A row is written when the deadline is set and taken away when it is due, when what it is of ends, and when that gets another
+//! deadline: nobody fills the index with what is over. Whoever leads proposes [`crate::machine::entry::Body::Rule`] while something is due; nothing due,
 //! nothing done. Each end is a leaf of its own, of class 2: the same on every replica, and told to whom it concerns.
 
 use super::{Authorised, Run, refused, rule};
@@ -69,7 +69,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             Step::Accept => transfer.depart_by,
             _ => return Ok(()),
         };
-        let moved = before.is_none_or(|before| before.step != transfer.step);
+        let moved = before
+            .as_ref()
+            .is_none_or(|before| before.step != transfer.step);
         if !moved || transfer.ending.is_some() {
             return Ok(());
         }
@@ -80,6 +82,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // A departure in time may come late: its mail may have to wait.
             at = at.checked_add(OFFER_LAPSES).unwrap_or(TimeMs::MAX);
         }
+        if let Some(before) = before.filter(Transfer::waits) {
+            self.forget_deadline(&before)?;
+        }
         transfer.ends_at = at;
         let due = Due {
             rule: rule::OFFER_OVER,
@@ -87,6 +92,39 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             subject: DueSubject::Transfer { id: transfer.id },
         };
         self.ledger.put_due(&due, true)
+    }
+
+    /// Takes the row of a transfer away that goes on no further.
+    pub(super) fn forget_deadline(&mut self, before: &Transfer) -> Result<(), L::Fault> {
+        let due = Due {
+            rule: rule::OFFER_OVER,
+            at: before.ends_at,
+            subject: DueSubject::Transfer { id: before.id },
+        };
+        self.ledger.put_due(&due, false)
+    }
+
+    /// Notes when a rule ends what is pending of a robot, in the place of what was noted before: one robot has one row.
+    pub(super) fn note_release(&mut self, robot: &mut Robot) -> Result<(), L::Fault> {
+        let until = robot.pending.until();
+        if robot.due == until {
+            return Ok(());
+        }
+        let row = |at| Due {
+            rule: rule::RELEASE_OVER,
+            at,
+            subject: DueSubject::Robot {
+                code: robot.identity.code,
+            },
+        };
+        if let Some(at) = robot.due {
+            self.ledger.put_due(&row(at), false)?;
+        }
+        if let Some(at) = until {
+            self.ledger.put_due(&row(at), true)?;
+        }
+        robot.due = until;
+        Ok(())
     }
 
     /// An offer of ours that nobody permitted, or whose permit has run out, is cancelled; one to us that was not answered is
@@ -141,11 +179,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(robot) = self.ledger.robot(code)? else {
             return Ok(None);
         };
-        let stands = match &robot.pending {
-            Pending::Released { release } | Pending::Asked { release, .. } => release.until == at,
-            // A first word that ran out ties up nothing: whoever gives one next reads when it did.
-            Pending::Nothing {} | Pending::EndOfLife { .. } => false,
-        };
+        let stands = robot.pending.until() == Some(at);
         if !stands || robot.state.is_final() || !robot.custody.in_custody() {
             return Ok(None);
         }

@@ -602,7 +602,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             && bundle.incarnation == me.incarnation
             && bundle.log_key == me.log_key
             && bundle.roots == me.roots
-            && bundle.threshold == me.threshold;
+            && bundle.threshold == me.threshold
+            && bundle.profile == me.offices.profile;
         if !ours {
             return refuse(Reason::PrefixOverlap, Detail::Prefix { prefix });
         }

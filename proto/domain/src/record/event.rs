@@ -18,7 +18,6 @@ use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
-use crate::record::due::Due;
 use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
@@ -94,8 +93,6 @@ pub enum Effect {
     Engaged(EnterpriseId),
     /// A second registrar stands for an enterprise.
     Vouched(EnterpriseId),
-    /// A deadline begins to run.
-    Due(Due),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -577,8 +574,10 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         owed: standing.owed,
         remedied: standing.remedied,
         pending: Pending::Nothing {},
+        due: None,
         desk_set_by: None,
         first_words: Vec::new(),
+        admitted_abroad: false,
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),

@@ -9,6 +9,8 @@ use crate::bytes::encoding::{Blob, Canonical, tag};
 use crate::bytes::level::Level;
 use crate::bytes::signature::{PublicKey, Signature, verify};
 use crate::bytes::time::{DurationMs, TimeMs};
+use crate::custody::chain::Chain;
+use crate::custody::movement::EvidenceRef;
 use crate::limits::{
     AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
@@ -620,13 +622,29 @@ pub struct OpenFork {
     pub first: Digest,
     /// The leaf that came second.
     pub second: Digest,
+    /// Where the chain came from the first by the steps that waited and made way; none of what still waits is in it.
+    pub beyond_first: Option<Beyond>,
+    /// As that, from the second.
+    pub beyond_second: Option<Beyond>,
 }
 crate::canonical_struct!(OpenFork {
     recorded: Index,
     code,
     first,
-    second
+    second,
+    beyond_first,
+    beyond_second
 });
+
+/// A chain that was followed by links alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beyond {
+    /// The chain.
+    pub chain: Chain,
+    /// The leaf of its newest link.
+    pub newest: EvidenceRef,
+}
+crate::canonical_struct!(Beyond { chain, newest });
 
 /// Why the log of another registry is doubted. It stays until people have spoken with that country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -128,6 +128,8 @@ crate::canonical_variants!(Pending {
 /// person: nobody ends by it what another proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstWord {
+    /// How often the roots had moved log time: moved since, what has expired stays expired.
+    pub clock: u64,
     /// Digest of what is to be done: the second person says the same.
     pub act: Digest,
     /// Who gave it.
@@ -135,7 +137,12 @@ pub struct FirstWord {
     /// It expires then.
     pub until: TimeMs,
 }
-crate::canonical_struct!(FirstWord { act, by, until });
+crate::canonical_struct!(FirstWord {
+    clock: Sequence,
+    act,
+    by,
+    until
+});
 
 /// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],
 /// ties up nothing, and is not the last of its kind: each of a few recyclers may have declared one.
@@ -264,9 +271,13 @@ pub struct Robot {
     pub remedied: Vec<RecallId>,
     /// A step that waits for its second party.
     pub pending: Pending,
+    /// The row of the index of deadlines that stands for what is pending.
+    pub due: Option<TimeMs>,
     /// The registrar who gave the person that owns it another desk than that desk gave: what is sold through it takes somebody
     /// else of an office too.
     pub desk_set_by: Option<Actor>,
+    /// Whether another country ever admitted it: its body is bound to the code there, and stays so.
+    pub admitted_abroad: bool,
     /// Ends of life that strangers declared, the oldest first.
     pub declared: Vec<Declared>,
     /// First words of offices, the oldest first.
@@ -304,7 +315,9 @@ crate::canonical_struct!(Robot @ 1 {
     owed: List<RECALLS_OF_ROBOT_MAX>,
     remedied: List<RECALLS_OF_ROBOT_MAX>,
     pending,
+    due,
     desk_set_by,
+    admitted_abroad,
     declared: List<DECLARATIONS_MAX>,
     first_words: List<FIRST_WORDS_MAX>,
     inspection,
@@ -337,6 +350,16 @@ pub enum Against {
 crate::canonical_enum!(Against {
     1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown, 6 => Settled, 7 => Idle,
 });
+
+impl Pending {
+    /// Until when it stands, where a rule ends it then.
+    pub fn until(&self) -> Option<TimeMs> {
+        match self {
+            Self::Released { release } | Self::Asked { release, .. } => Some(release.until),
+            Self::Nothing {} | Self::EndOfLife { .. } => None,
+        }
+    }
+}
 
 impl Robot {
     /// Gives it to an owner, who holds it too, and with it goes whatever is known of the side of the one before: the desk that was
@@ -458,33 +481,68 @@ impl Robot {
     }
 }
 
-/// In which robot a body, a part or a key is, as the index has it.
+/// On whose word a row of the index stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitted {
+    /// Its maker registered or fitted it here; or it is body or key of a robot that was registered or admitted here.
+    Here,
+    /// Somebody here fitted what another makes. Such a row keeps everybody else from the part, but not its maker, who alone knows
+    /// which serials there are.
+    Word,
+    /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
+    /// its own serials and no robot from its own body.
+    Shown,
+}
+crate::canonical_enum!(Fitted { 1 => Here, 2 => Word, 3 => Shown });
+
+/// The first of two words by which a row is cleared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clearing {
+    /// How often the roots had moved log time: moved since, what has expired stays expired.
+    pub clock: u64,
+    /// Who gave it.
+    pub by: Actor,
+    /// It expires then.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(Clearing {
+    clock: Sequence,
+    by,
+    until
+});
+
+/// In which robot a body, a part or a key is, as the index has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitting {
     /// The robot.
     pub code: Code,
-    /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
-    /// its own serials and no robot from its own body.
-    pub shown: bool,
+    /// On whose word.
+    pub by: Fitted,
+    /// That a registrar wants it cleared: of a robot that has an owner it takes another person.
+    pub clearing: Option<Clearing>,
 }
-crate::canonical_struct!(Fitting @ 1 { code, shown });
+crate::canonical_struct!(Fitting @ 1 { code, by, clearing });
 
 impl Fitting {
     /// Registered or fitted here; or body or key of a robot that was admitted here.
     pub fn here(code: Code) -> Self {
-        let shown = false;
-        Self { code, shown }
+        Self::by(Fitted::Here, code)
     }
 
     /// As another country showed it.
     pub fn shown(code: Code) -> Self {
-        let shown = true;
-        Self { code, shown }
+        Self::by(Fitted::Shown, code)
+    }
+
+    /// On somebody's word.
+    pub fn by(by: Fitted, code: Code) -> Self {
+        let clearing = None;
+        Self { code, by, clearing }
     }
 
     /// Whether it is bound to this robot by what was done here.
     pub fn binds(&self, code: &Code) -> bool {
-        self.code == *code && !self.shown
+        self.code == *code && self.by == Fitted::Here
     }
 }
 

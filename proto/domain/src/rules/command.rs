@@ -606,7 +606,8 @@ pub enum Command {
         /// Digest of the report.
         report: Digest,
     },
-    /// Clears a peer's claim that an identity ended: it blocks nothing any more.
+    /// Clears a peer's claim that an identity ended: it blocks nothing any more. Of this registry, what somebody here said of
+    /// a part that another makes: that it is in a robot, or ended with it.
     ClearClaim {
         /// Whose claim.
         peer: Prefix,

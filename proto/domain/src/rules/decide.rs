@@ -19,7 +19,8 @@ use crate::record::ledger::Ledger;
 use crate::record::offices::Profile;
 use crate::record::registry::Registry;
 use crate::record::{
-    Actor, ApprovalStatus, Daily, Desk, Enterprise, EnterpriseStatus, Holder, Maker, Model,
+    Actor, ApprovalStatus, Clearing, Daily, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
+    Holder, Maker, Model,
     ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
 };
 use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, TRADERS, judge};
@@ -33,6 +34,7 @@ use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
 pub use owed::blocked_by_recall;
 pub use ownership::RELEASE_MAX;
+use ownership::PROPOSED_TIME;
 use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;
@@ -1022,6 +1024,11 @@ fn clear_claim<L: Ledger>(
     reason: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::ClearClaim, None)?;
+    let own = *prefix == cx.me();
+    let said = ledger.part_holder(identity).or_fault()?;
+    if let Some(fitting) = said.filter(|said| own && said.by == Fitted::Word) {
+        return clear_word(ledger, cx, command, identity, (fitting, reason));
+    }
     // Of what another country showed of a robot that ended here, the end is our own claim.
     let after = match ledger.peer(prefix).or_fault()? {
         Some(peer) => After::Peer(Box::new(peer)),
@@ -1037,6 +1044,48 @@ fn clear_claim<L: Ledger>(
     }
     let event = Event::new(Kind::Incident, command, after);
     Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
+}
+
+/// Clears a row that stands on somebody's word about what another makes. Where its robot has an owner, two persons say so: what
+/// is in it is the owner's.
+fn clear_word<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    identity: &Digest,
+    (fitting, reason): (Fitting, &str),
+) -> Decided<L::Fault> {
+    if reason.trim().is_empty() {
+        return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
+    let robot = known(ledger, &fitting.code)?;
+    robot::not_under_way(&robot)?;
+    let first = fitting.clearing.as_ref().filter(|first| {
+        cx.now <= first.until
+            && first.clock == cx.registry.time_statements
+            && cx.registry.offices.has(Role::Registrar, &first.by.key)
+    });
+    let settled = match first {
+        _ if robot.owner.is_none() => true,
+        Some(first) => {
+            cx.second_to(&first.by)?;
+            true
+        }
+        None => false,
+    };
+    let after = After::Robot(Box::new(robot));
+    let event = Event::new(Kind::Incident, command, after);
+    if !settled {
+        let until = cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX);
+        let by = cx.side();
+        let clock = cx.registry.time_statements;
+        let clearing = Some(Clearing { clock, by, until });
+        let first = Fitting { clearing, ..fitting };
+        return Ok(vec![event.effect(Effect::Part(*identity, Some(first)))]);
+    }
+    // With what was claimed of it when its robot ended.
+    let event = event.effect(Effect::Part(*identity, None));
+    Ok(vec![event.effect(Effect::ClaimCleared(cx.me(), *identity))])
 }
 
 /// The enterprises of ours whose word a change made count at a robot, as party to it or as desk of a person who is, and that were party

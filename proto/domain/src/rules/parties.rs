@@ -151,8 +151,10 @@ pub fn shown_to(
         workshop: None,
         pending: Pending::Nothing {},
         declared: declared.collect(),
+        due: None,
         desk_set_by: None,
         first_words: Vec::new(),
+        admitted_abroad: false,
         holds: robot.holds.iter().map(Hold::without_reason).collect(),
         ..without_secret
     }

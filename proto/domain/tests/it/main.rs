@@ -16,6 +16,7 @@ mod code;
 mod due;
 mod entries;
 mod envelope;
+mod fittings;
 mod foresee;
 mod holds;
 mod identities;

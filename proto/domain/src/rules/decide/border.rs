@@ -17,7 +17,7 @@ use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity};
+use crate::record::{AgreementRef, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity};
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
@@ -187,17 +187,24 @@ pub(super) fn issuer_annuls<F>(me: Prefix, code: Code, action: ActionKind) -> Re
     Ok(())
 }
 
-/// What may not be done to a robot that another country's registry answers for: a guest is not sold.
+/// What may not be done to a robot that another country's registry answers for, or knows by its code: a guest is neither sold
+/// nor annulled, and what was ever admitted elsewhere is ended, not annulled.
 pub(super) fn stay_allows<F>(robot: &Robot, action: ActionKind) -> Result<(), Stop<F>> {
     let code = robot.identity.code;
     let sells = matches!(
         action,
         ActionKind::Sell | ActionKind::RequestOwnership | ActionKind::ApproveOwnership
     );
+    let annuls = action == ActionKind::Annul;
     match robot.stay {
-        Stay::Guest { purpose } if sells => {
+        Stay::Guest { purpose } if sells || annuls => {
             no(Reason::HereForATime, Detail::AdmittedFor { code, purpose })
         }
+        // There its body stays bound to the code: registered anew, it would be nobody's to admit.
+        _ if annuls && robot.admitted_abroad => no(
+            Reason::TransitionNotAllowed,
+            Detail::AdmittedAbroad { code },
+        ),
         _ => Ok(()),
     }
 }
@@ -551,6 +558,10 @@ pub(super) fn permit_import<L: Ledger>(
     if let Some(rejection) = detained(cx.me(), here, disclosed) {
         return Err(Stop::Refused(rejection));
     }
+    // Said before it travels: it could only be sent back.
+    if let Some(other) = bound_elsewhere(ledger, disclosed)? {
+        return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
+    }
     // Its own robot needs no clause, but an agreement: without one, nothing is asked for and nothing permitted.
     let wanted = wanted(cx.me(), &transfer, here, disclosed);
     transfer.clause = clause_for::<L::Fault>(named(cx, &peer, &transfer)?, &wanted)?;
@@ -833,6 +844,7 @@ pub(super) fn admit<L: Ledger>(
     let here = admitted(passage, here, disclosed);
     let engages = engaged(ledger, cx, None, &here)?;
     let fitted: Vec<Digest> = fitted_in(&here);
+    let bodied = here.identities();
     let mut parts = Vec::new();
     for identity in removed.iter().filter(|part| !fitted.contains(part)) {
         let fitting = ledger.part_holder(identity).or_fault()?;
@@ -847,15 +859,24 @@ pub(super) fn admit<L: Ledger>(
     for identity in fitted {
         let fitting = ledger.part_holder(&identity).or_fault()?;
         if own.contains(&Some(identity)) {
+            let binds = fitting.as_ref().is_some_and(|it| it.binds(&code));
             if let Some(fitting) = fitting.filter(|fitting| fitting.code != code) {
                 yielding.add(fitting, identity);
             }
-            if !fitting.is_some_and(|fitting| fitting.binds(&code)) {
+            if !binds {
                 parts.push(Effect::Part(identity, Some(Fitting::here(code))));
             }
         // A part that a robot here holds stays with it, whatever another country says.
-        } else if fitting.is_none() {
-            parts.push(Effect::Part(identity, Some(Fitting::shown(code))));
+        } else {
+            match fitting {
+                None => parts.push(Effect::Part(identity, Some(Fitting::shown(code)))),
+                Some(fitting) if fitting.by == Fitted::Word && fitting.code != code => {
+                    if bodied.contains(&identity) {
+                        yielding.add(fitting, identity);
+                    }
+                }
+                Some(_) => {}
+            }
         }
     }
     let alarms = yielding.alarms(ledger)?;
@@ -875,14 +896,16 @@ pub(crate) fn bound_elsewhere<L: Ledger>(
     for identity in robot.identities() {
         let fitting = ledger.part_holder(&identity).or_fault()?;
         let other = fitting.filter(|fitting| fitting.code != robot.identity.code);
-        if let Some(other) = other.filter(|other| !other.shown) {
+        // What somebody else's part is in is said here, and no proof against the robot that comes with it.
+        if let Some(other) = other.filter(|other| other.by == Fitted::Here) {
             return Ok(Some(other.code));
         }
     }
     Ok(None)
 }
 
-/// Robots whose rows in the index yield, because another country showed what is somebody else's.
+/// Robots whose rows in the index yield, or are contradicted: another country showed, or somebody here fitted, what is
+/// somebody else's.
 #[derive(Debug, Default)]
 pub(super) struct Yielding(std::collections::BTreeMap<Code, Digest>);
 
@@ -892,7 +915,7 @@ impl Yielding {
         self.0.entry(fitting.code).or_insert(identity);
     }
 
-    /// One alarm for each robot that still lives: what was shown of it is contradicted by what was done here.
+    /// One alarm for each robot that still lives: what was shown or said of it is contradicted by what was done here.
     pub(super) fn alarms<L: Ledger>(self, ledger: &L) -> Result<Vec<Event>, Stop<L::Fault>> {
         let mut alarms = Vec::new();
         for (code, identity) in self.0 {

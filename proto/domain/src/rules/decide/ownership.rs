@@ -45,7 +45,7 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
 }
 
 /// How long the first of two words in somebody's place waits for the second.
-const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
+pub(super) const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 
 /// Whether an office's act in somebody's place has its second word: the same act by another person, while the first may still do
 /// what it said. The first word is kept, and changes nothing.
@@ -65,7 +65,7 @@ pub(super) fn second_word<L: Ledger>(
                 && known.retired.is_none()
                 && known.compromised_after.is_none()
         });
-        if acts && cx.now <= word.until {
+        if acts && cx.now <= word.until && word.clock == cx.registry.time_statements {
             stands.push(word);
         }
     }
@@ -84,6 +84,7 @@ pub(super) fn second_word<L: Ledger>(
         stands.remove(0);
     }
     stands.push(FirstWord {
+        clock: cx.registry.time_statements,
         act,
         by: side,
         until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),

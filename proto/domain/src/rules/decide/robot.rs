@@ -11,11 +11,10 @@ use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase, whereabouts};
 use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX};
 use crate::log::leaf::{Kind, Leaf, Subject};
-use crate::record::due::{Due, DueSubject, RELEASE_OVER};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, Declared, Desk, EnterpriseStatus, Fitting, Hold, Holder,
+    Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting, Hold, Holder,
     Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
@@ -219,8 +218,10 @@ fn blank(code: Code, level: u8, safety_class: u8) -> Robot {
         owed: Vec::new(),
         remedied: Vec::new(),
         pending: Pending::Nothing {},
+        due: None,
         desk_set_by: None,
         first_words: Vec::new(),
+        admitted_abroad: false,
         declared: Vec::new(),
         inspection: None,
         custody: Chain::unknown(),
@@ -280,17 +281,19 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::Held, hold.stands());
     }
     let mut yielding = Yielding::default();
-    if let Some(other) = yielding.holder(ledger, &body, claims)? {
+    if let Some(other) = yielding.holder(ledger, &body, claims, Fitted::Here)? {
         return no(Reason::BodyExists, Detail::BodyOf { code: other });
     }
-    let mut named = std::collections::BTreeSet::from([body]);
+    let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
+    let mut named = std::collections::BTreeMap::from([(body, Fitted::Here)]);
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
-        if !named.insert(part.identity) {
+        let by = by_word_of(registrant.as_ref(), &name.maker);
+        if named.insert(part.identity, by).is_some() {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
         let claims = Claims::about(ledger, &name.maker)?;
-        if let Some(other) = yielding.holder(ledger, &part.identity, claims)? {
+        if let Some(other) = yielding.holder(ledger, &part.identity, claims, by)? {
             return no(
                 Reason::PartInUse,
                 Detail::FittedIn {
@@ -301,7 +304,8 @@ pub(super) fn register<L: Ledger>(
         }
     }
     if let Some(key) = &r.robot_key
-        && let Some(other) = yielding.holder(ledger, &key_identity(key), Claims::DoNot)?
+        && let Some(other) =
+            yielding.holder(ledger, &key_identity(key), Claims::DoNot, Fitted::Here)?
     {
         return no(Reason::KeyInUse, Detail::KeyOf { code: other });
     }
@@ -342,31 +346,45 @@ pub(super) fn register<L: Ledger>(
         deadline: TimeMs(0),
         place: r.site.clone(),
     });
-    event.effects.extend(
-        fitted
-            .into_iter()
-            .map(|identity| Effect::Part(identity, Some(Fitting::here(r.code)))),
-    );
+    event.effects.extend(fitted.into_iter().map(|identity| {
+        let by = named.get(&identity).copied().unwrap_or(Fitted::Here);
+        Effect::Part(identity, Some(Fitting::by(by, r.code)))
+    }));
     let alarms = yielding.alarms(ledger)?;
     Ok(alarms.into_iter().chain([event]).collect())
 }
 
 impl Yielding {
-    /// The robot that keeps an identity from being registered or fitted here. A row that another country showed counts as its claims do: it
-    /// takes no serial from a maker that is accredited here.
+    /// The robot that keeps an identity from being registered or fitted here, `by` whom. A row that another country showed
+    /// counts as its claims do: it takes no serial from a maker that is accredited here. Nor does what somebody else here said
+    /// keep the maker from its own.
     fn holder<L: Ledger>(
         &mut self,
         ledger: &L,
         identity: &Digest,
         claims: Claims,
+        by: Fitted,
     ) -> Result<Option<Code>, Stop<L::Fault>> {
+        let yields = |fitting: &Fitting| match fitting.by {
+            Fitted::Here => false,
+            Fitted::Word => by == Fitted::Here,
+            Fitted::Shown => claims == Claims::DoNot,
+        };
         match ledger.part_holder(identity).or_fault()? {
-            Some(fitting) if fitting.shown && claims == Claims::DoNot => {
+            Some(fitting) if yields(&fitting) => {
                 self.add(fitting, *identity);
                 Ok(None)
             }
             fitting => Ok(fitting.map(|fitting| fitting.code)),
         }
+    }
+}
+
+/// On what a part stands that an enterprise fits: its own, or its word about what another makes.
+fn by_word_of(fits: Option<&Enterprise>, maker: &Maker) -> Fitted {
+    match fits.is_some_and(|fits| fits.maker == *maker) {
+        true => Fitted::Here,
+        false => Fitted::Word,
     }
 }
 
@@ -513,7 +531,7 @@ fn is_unused(robot: &Robot) -> bool {
 /// A departure is read with the leaves behind it, of which there is a bounded number: while a robot is under way, nothing is
 /// written of it that could be written over and over. Notes wait until it has arrived; an alarm is raised once by each who
 /// may, and lifted then.
-fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
+pub(super) fn not_under_way<F>(robot: &Robot) -> Result<(), Stop<F>> {
     match &robot.custody.phase {
         Phase::Released { transfer, to, .. } if !robot.state.is_final() => no(
             Reason::TransferOpen,
@@ -604,8 +622,14 @@ pub(super) fn act<L: Ledger>(
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
     let mut yielding = Yielding::default();
+    let mut by = Fitted::Word;
     if let Action::ReplacePart { fitted, .. } = action {
-        is_free(ledger, &robot, fitted, &mut yielding)?;
+        let fits = match &cx.signer.holder {
+            Holder::Enterprise { id } => ledger.enterprise(id).or_fault()?,
+            Holder::Office { .. } => None,
+        };
+        by = by_word_of(fits.as_ref(), &fitted.maker);
+        is_free(ledger, &robot, fitted, by, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     stay_allows::<L::Fault>(&robot, action.kind())?;
@@ -666,7 +690,7 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ReplacePart { removed, fitted } => {
             after.owed = owed_ids(ledger, &robot)?;
-            effects = replace_part(&mut after, removed, fitted)?;
+            effects = replace_part(&mut after, removed, fitted, by)?;
         }
         Action::ReleaseOwnership {
             commitment,
@@ -683,11 +707,6 @@ pub(super) fn act<L: Ledger>(
                 reason,
             };
             ownership::release(ledger, cx, &mut after, expected, &offered)?;
-            effects.push(Effect::Due(Due {
-                rule: RELEASE_OVER,
-                at: *until,
-                subject: DueSubject::Robot { code: *code },
-            }));
         }
         Action::RequestOwnership { owner, secret } => {
             ownership::request(ledger, cx, &mut after, owner, secret)?;
@@ -975,6 +994,7 @@ fn is_free<L: Ledger>(
     ledger: &L,
     robot: &Robot,
     named: &PartName,
+    by: Fitted,
     yielding: &mut Yielding,
 ) -> Result<(), Stop<L::Fault>> {
     let fitted = named.part();
@@ -985,7 +1005,7 @@ fn is_free<L: Ledger>(
     let holder = match fitting {
         // In this very robot it is no other one's row that would yield.
         Some(fitting) if fitting.code == robot.identity.code => Some(fitting.code),
-        _ => yielding.holder(ledger, &fitted.identity, claims)?,
+        _ => yielding.holder(ledger, &fitted.identity, claims, by)?,
     };
     // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
     match holder.filter(|holder| *holder != robot.identity.code || !again) {
@@ -1001,6 +1021,7 @@ fn replace_part<F>(
     after: &mut Robot,
     removed: &Digest,
     named: &PartName,
+    by: Fitted,
 ) -> Result<Vec<Effect>, Stop<F>> {
     let fitted = named.part();
     let code = after.identity.code;
@@ -1029,7 +1050,10 @@ fn replace_part<F>(
         after.former_parts.retain(|part| *part != fitted.identity);
         after.former_parts.push(*removed);
     }
-    let mut effects = vec![Effect::Part(fitted.identity, Some(Fitting::here(code)))];
+    let mut effects = vec![Effect::Part(
+        fitted.identity,
+        Some(Fitting::by(by, code)),
+    )];
     if !identity {
         effects.push(Effect::Part(*removed, None));
     }

@@ -221,6 +221,8 @@ details! {
     206 InAMinute { peer: Prefix, what: Counted, max: u64 } "{peer}: {max} {} in a minute", what.word();
     216 ToldInAMinute { to: Option<Prefix>, own: u64, what: Counted }
         "{own} told {} in this minute, too many {}", to.map_or("everybody".to_owned(), |to| to.to_string()), what.word();
+    217 AdmittedAbroad { code: Code }
+        "another country has admitted {} under this code: correct what is wrong, or have its end declared and confirmed", code.display_form();
     208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
