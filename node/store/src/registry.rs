@@ -548,7 +548,7 @@ impl<E: StateEngine> RegistryState<E> {
         let (base, written) = (inner.registry.clone(), inner.written.clone());
         let computed = guarded(|| {
             let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
-            machine::skip(&mut overlay, order)?;
+            machine::skip(&mut overlay, order, entry)?;
             overlay.end_record();
             let Finished {
                 mut batch,

@@ -166,7 +166,7 @@ fn expected_leaf(before: &Registry, signed: &Signed) -> Result<LeafRecord, Broke
         .map_err(Broken::at("order"))?;
     let mut ledger = MemoryLedger::new();
     let Ok(()) = ledger.put_registry(before.clone());
-    let Ok(()) = machine::skip(&mut ledger, &order);
+    let Ok(()) = machine::skip(&mut ledger, &order, &[]);
     let Ok(leaf) = ledger.leaf(before.tree.size());
     leaf.ok_or_else(|| Broken::new("no leaf"))
 }

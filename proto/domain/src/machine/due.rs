@@ -34,7 +34,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if cursor != 0 {
             return Ok(answer);
         }
-        for due in self.ledger.due(number, self.now, DUE_MAX)? {
+        let most = match self.registry.due_singly {
+            true => 1,
+            false => DUE_MAX,
+        };
+        for due in self.ledger.due(number, self.now, most)? {
             if self.is_spent() {
                 break;
             }

@@ -383,6 +383,8 @@ crate::canonical_struct!(Entry @ 1 { stamp, body });
 impl Body {
     /// Number of [`Body::Seal`] in the encoding.
     const SEAL: u64 = 6;
+    /// Number of [`Body::Rule`] in the encoding.
+    const RULE: u64 = 8;
 
     /// Whether it closes the log at a size.
     pub fn is_seal(&self) -> bool {
@@ -405,6 +407,23 @@ impl Entry {
             d.uint()
         };
         number().is_ok_and(|number| number == Body::SEAL)
+    }
+
+    /// Which rule an entry of these bytes runs. No more of it is read.
+    pub fn rule(bytes: &[u8]) -> Option<u16> {
+        let mut d = Decoder::new(bytes);
+        let mut number = || -> Result<Option<u64>, DecodeError> {
+            d.array()?;
+            // Version and stamp.
+            d.skip()?;
+            d.skip()?;
+            d.array()?;
+            match d.uint()? {
+                Body::RULE => d.uint().map(Some),
+                _ => Ok(None),
+            }
+        };
+        number().ok()?.and_then(|number| u16::try_from(number).ok())
     }
 
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.

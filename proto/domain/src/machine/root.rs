@@ -226,6 +226,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         ceiling: genesis.time.saturating_add(ADVANCE_MAX),
         time_statements: 0,
         office_statements: 0,
+        due_singly: false,
         seal_idle: genesis.seal_idle,
         tree: Frontier::new(),
         level: Level::FIRST,

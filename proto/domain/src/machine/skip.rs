@@ -4,7 +4,8 @@ use super::meter::Metered;
 use super::{Run, root};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::log::leaf::Kind;
-use crate::machine::entry::Body;
+use crate::machine::due::DUE_RULES;
+use crate::machine::entry::{Body, Entry};
 use crate::machine::order::OrderForEntry;
 use crate::planted::Sound;
 use crate::record::event::{After, Event};
@@ -12,7 +13,8 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::Signed;
 
 /// Applies the entry that `order` is about: one leaf about the jurisdiction, at the log time there is. Nothing of the
-/// entry is read.
+/// entry is read but whether it runs a rule: the row at which the rules broke is still due, and the leader would run into it again.
+/// From then on an entry ends one row, so that the next order says which row it is: that one is taken out.
 ///
 /// Every replica writes the same bytes whichever roots' signatures its file carries: leaf, seed and kept envelope come
 /// from the unsigned order alone.
@@ -22,7 +24,11 @@ use crate::record::peer::Signed;
 ///
 /// # Panics
 /// Without a registry: an order is judged by the roots of one.
-pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::Fault> {
+pub fn skip<L: Ledger>(
+    ledger: &mut L,
+    order: &OrderForEntry,
+    entry: &[u8],
+) -> Result<(), L::Fault> {
     let registry = ledger
         .registry()?
         .expect("invariant: an order to skip was judged by this registry's roots");
@@ -45,6 +51,14 @@ pub fn skip<L: Ledger>(ledger: &mut L, order: &OrderForEntry) -> Result<(), L::F
     };
     let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));
     run.record(event, &root::authorised(&unsigned))?;
+    if let Some(number) = Entry::rule(entry).filter(|number| DUE_RULES.contains(number)) {
+        if run.registry.due_singly
+            && let Some(row) = run.ledger.due(number, run.now, 1)?.first()
+        {
+            run.ledger.put_due(row, false)?;
+        }
+        run.registry.due_singly = !run.registry.due_singly;
+    }
     let Run {
         mut ledger,
         registry,

@@ -58,6 +58,8 @@ pub struct Registry {
     pub time_statements: u64,
     /// How many orders of the roots about keys of offices were applied; the next has the next number.
     pub office_statements: u64,
+    /// Rules end one row an entry: the roots had one that runs a rule skipped, and the next one that is skipped names its row.
+    pub due_singly: bool,
     /// Seal after this long without a leaf.
     pub seal_idle: DurationMs,
     /// The right edge of the tree.
@@ -98,6 +100,7 @@ crate::canonical_struct!(Registry @ 1 {
     ceiling,
     time_statements,
     office_statements: Sequence,
+    due_singly,
     seal_idle,
     tree,
     level,

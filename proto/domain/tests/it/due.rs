@@ -284,3 +284,64 @@ fn what_expired_stays_expired_when_time_is_repaired() {
     a.clock = before;
     assert_eq!(pending(&a), Pending::Nothing {});
 }
+
+/// The fault: an order to skip an entry that runs a rule left the row at which the rules broke due, and the leader ran into it again
+/// each second. The first order lets rules end one row an entry, the second takes out the one that the entry then names; no other
+/// deadline is lost.
+#[test]
+fn a_skipped_rule_leaves_its_row_behind() {
+    let (mut a, b) = two();
+    for (serial, number) in [(1, 1), (2, 2), (3, 3)] {
+        if serial != 1 {
+            a.must("maker", a.register(serial));
+        }
+        let declared = a.declare(serial, transfer(number), &b.prefix);
+        a.must("maker", declared);
+    }
+    a.advance(DurationMs::from_days(2));
+    let rows = |a: &Country| {
+        let Ok(rows) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 9);
+        rows
+    };
+    let before = rows(&a);
+    assert_eq!(before.len(), 3);
+    let entry = carnet_domain::machine::entry::Entry {
+        stamp: carnet_domain::machine::entry::Stamp {
+            at: a.clock,
+            seed: carnet_domain::log::leaf::EntrySeed([7; 32]),
+        },
+        body: Body::Rule {
+            number: rule::OFFER_OVER,
+            cursor: 0,
+        },
+    };
+    let entry = entry.to_bytes();
+    let skip = |a: &mut Country| {
+        let order = carnet_domain::machine::order::Skip {
+            cluster: a.registry().cluster,
+            log_index: 7,
+            entry: carnet_domain::machine::order::entry_digest(&entry),
+        };
+        let signed = carnet_domain::record::peer::Signed {
+            signatures: vec![order.sign(&a.key("root-0")), order.sign(&a.key("root-1"))],
+            ..order.unsigned()
+        };
+        let order = carnet_domain::machine::order::judge(&signed, Some(&a.registry()));
+        let order = order.expect("signed").for_entry(7, &order_digest(&entry));
+        let order = order.expect("about this entry");
+        let Ok(()) = carnet_domain::machine::skip(&mut a.ledger, &order, &entry);
+    };
+    skip(&mut a);
+    assert_eq!(rows(&a), before, "which row it was is not known yet");
+    // One row an entry: the next is the one at which the rules break.
+    assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
+    assert_eq!(rows(&a), before[1..]);
+    skip(&mut a);
+    assert_eq!(rows(&a), before[2..], "taken out, and nothing else");
+    assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
+    assert_eq!(rows(&a), []);
+}
+
+fn order_digest(entry: &[u8]) -> carnet_domain::bytes::digest::Digest {
+    carnet_domain::machine::order::entry_digest(entry)
+}

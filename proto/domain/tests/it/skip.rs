@@ -42,7 +42,7 @@ fn skipped(country: &Country, signed: &Signed) -> Result<MemoryLedger, String> {
         .for_entry(AT, &entry_digest(POISON))
         .map_err(|error| error.to_string())?;
     let mut ledger = country.ledger.clone();
-    let Ok(()) = machine::skip(&mut ledger, &order);
+    let Ok(()) = machine::skip(&mut ledger, &order, POISON);
     Ok(ledger)
 }
 
