@@ -1001,6 +1001,14 @@ fn the_own_bundle_is_stated_by_the_own_roots() {
         assert!(found.contains(expected), "{sequence}: {found}");
     }
     assert_eq!(stated(&a), Some(4));
+    // Another prefix of its own: every peer takes that, and so does it.
+    let more = Bundle {
+        prefixes: vec![a.prefix, Prefix::parse("50").expect("a prefix")],
+        ..a.bundle_of(5)
+    };
+    let statement = recognise(&a, &more);
+    assert_eq!(refusal(&mut a, &statement), "done");
+    assert_eq!(stated(&a), Some(5));
     assert!(
         a.ledger.peer(&a.prefix) == Ok(None),
         "it is no peer of its own"

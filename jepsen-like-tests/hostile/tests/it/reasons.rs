@@ -12,7 +12,7 @@ use carnet_domain::limits::{
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Signed, Statement, TimeChange};
+use carnet_domain::record::peer::{LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
     ApprovalStatus, Asking, EnterpriseStatus, Hold, Holder, ReleaseSecret, Setter, Severity,
 };
@@ -548,6 +548,16 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let Ok(()) = b.ledger.put_peer(peer);
             let command = permit(&b, 1, Vec::new());
             a.close();
+            said(&mut b, "customs", command)
+        }
+        Reason::PeerDoubted => {
+            let (a, mut b) = asked();
+            let Ok(peer) = b.ledger.peer(&a.prefix);
+            let mut peer = peer.expect("a peer");
+            // What makes it so is told in `belief`.
+            peer.doubted = Some(LogDoubt::RolledBack);
+            let Ok(()) = b.ledger.put_peer(peer);
+            let command = permit(&b, 1, Vec::new());
             said(&mut b, "customs", command)
         }
         Reason::BundleExpired => mailed(|peer| peer.bundle.valid_to = TimeMs(1)),

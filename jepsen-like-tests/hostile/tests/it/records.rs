@@ -49,7 +49,7 @@ fn a_record_that_outgrew_its_bounds_is_not_sent_abroad() {
         what: Counted::AiModels,
         max: AI_MODELS_MAX as u64,
     };
-    refused(&mut a, "customs", declared, Reason::RecordFull, detail);
+    refused(&mut a, "maker", declared, Reason::RecordFull, detail);
 }
 
 /// Probe r22, of a code that was only set aside.

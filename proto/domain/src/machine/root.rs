@@ -478,6 +478,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return no(Reason::Malformed, Detail::NOTHING);
         }
         if primary == self.registry.prefix {
+            for prefix in bundle.prefixes.iter().skip(1) {
+                if let Err(rejection) = is_of_the_world(prefix) {
+                    return Ok(Err(rejection));
+                }
+                let peers = self.ledger.peers()?;
+                if peers.iter().any(|peer| peer.bundle.prefixes.contains(prefix)) {
+                    return no(Reason::PrefixOverlap, Detail::Prefix { prefix: *prefix });
+                }
+            }
             return Ok(self.own_bundle(statement, signed, bundle));
         }
         if known.is_none() && self.ledger.peers()?.len() >= PEERS_MAX {
@@ -599,7 +608,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     ) -> Result<Event, Rejection> {
         let me = &self.registry;
         let prefix = me.prefix;
-        let ours = bundle.prefixes == [prefix]
+        let ours = bundle.primary() == Some(prefix)
             && bundle.incarnation == me.incarnation
             && bundle.log_key == me.log_key
             && bundle.roots == me.roots

@@ -97,6 +97,7 @@ reasons! {
     38 ReleaseCodeWrong "The secret is not that of the release.", "Ask the owner for the secret of the newest release.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
     40 PeerQuarantined "The other country's log forked; no new offers or accepts.", "Wait for the settlement.";
+    124 PeerDoubted "What the other country's log shows is doubted; no new offers or accepts.", "See why (`carnet peer get`, runbook doubted-peer), and speak with that country.";
     112 BundleExpired "The other country's trust bundle has expired; what it says waits unread.", "Exchange a newer bundle.";
     113 PeerPaused "The other country's mail reached a limit; the rest of it waits.", "Wait, and ask the other country why it sends so much.";
     41 NoAgreement "No recognition agreement with the other country is in force.", "Conclude an agreement.";

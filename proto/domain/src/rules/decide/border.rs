@@ -84,6 +84,9 @@ fn open_peer<L: Ledger>(
         Some(peer) if peer.quarantined => {
             no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
         }
+        Some(peer) if peer.doubted.is_some() => {
+            no(Reason::PeerDoubted, Detail::Prefix { prefix: *prefix })
+        }
         Some(peer) if !peer.is_valid(cx.now) => {
             let (peer, until) = (*prefix, peer.bundle.valid_to);
             no(Reason::BundleExpired, Detail::BundleUntil { peer, until })
