@@ -470,6 +470,8 @@ impl Settings {
             pki: None,
             who: None,
             prefix: None,
+            pins: Vec::new(),
+            own: None,
             state_dir: state_dir.to_owned(),
             timeout: Duration::from_secs(1),
         }

@@ -193,9 +193,9 @@ impl Heads {
     /// Reads that follow cover a write that was acknowledged, at a time of the registry.
     pub(crate) fn acknowledged(&self, size: u64, at: TimeMs) {
         let mut wrote = self.writes();
-        let passed = wrote
-            .latest
-            .map_or(Duration::ZERO, |(_, when)| now().saturating_duration_since(when));
+        let passed = wrote.latest.map_or(Duration::ZERO, |(_, when)| {
+            now().saturating_duration_since(when)
+        });
         let passed = DurationMs(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
         wrote.acknowledged((size, at), wall_time(), passed);
     }

@@ -9,7 +9,7 @@ use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::foreign::{Unproven, prove, prove_map_head};
 use carnet_domain::log::checkpoint::{NoteError, Origin, open};
-use carnet_domain::log::merkle::{ProofError, verify_consistency};
+use carnet_domain::log::merkle::{ProofError, verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::{LargeItem, MailBatch, MailItem, ProvenHead};
 use carnet_domain::record::peer::Bundle;
 use carnet_wire::limits::FEDERATION_PART_BYTES_MAX;

@@ -30,8 +30,8 @@ use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
-    Signer,
+    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
+    Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 use carnet_trust::evidence;

@@ -319,6 +319,7 @@ impl Gateway {
             map_head: evidence.map_head.clone(),
             consistency: joined.path.clone(),
             items: Vec::new(),
+            large: None,
         };
         if let Err(error) = doubts::tell(&self.node, Body::Foreign { batch }).await {
             debug!(%error, peer = %primary, "a head that was shown was not taken in");

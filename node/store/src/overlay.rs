@@ -25,8 +25,8 @@ use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Holder, Maker, Model,
-    Parked, ParkedPlace, Recall, RecallId, Robot, Signer,
+    Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Holder, Maker,
+    Model, Parked, ParkedPlace, Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 

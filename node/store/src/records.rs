@@ -26,8 +26,8 @@ use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::told::ToldBy;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Against, Claim, Ended, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall,
-    RecallId, Robot, Signer,
+    Against, Claim, Ended, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace,
+    Recall, RecallId, Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
 

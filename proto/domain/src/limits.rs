@@ -207,8 +207,7 @@ const _: () = assert!(
 // into one of its own, each with the offers and the news of enterprises and of offices, all of them answered with a nack.
 const _: () = assert!(2 * 2 * OFFERS_MADE_A_MINUTE_MAX <= OFFERS_A_MINUTE_MAX);
 const _: () = assert!(2 * 2 * TOLD_A_MINUTE_MAX <= REPORTS_A_MINUTE_MAX);
-const _: () =
-    assert!(2 * 2 * (OFFERS_MADE_A_MINUTE_MAX + TOLD_A_MINUTE_MAX) <= NACKS_A_MINUTE_MAX);
+const _: () = assert!(2 * 2 * (OFFERS_MADE_A_MINUTE_MAX + TOLD_A_MINUTE_MAX) <= NACKS_A_MINUTE_MAX);
 const _: () =
     assert!(2 * 2 * (OFFERS_MADE_BYTES_MAX + TOLD_BYTES_MAX) <= MAIL_BYTES_A_MINUTE_MAX / 2);
 const _: () = assert!(LEAVES_A_MINUTE_MAX < MAIL_ITEMS_A_MINUTE_MAX);

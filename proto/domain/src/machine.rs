@@ -833,9 +833,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let bound = robot.state != State::Annulled && robot.identities().contains(identity);
         let fitting = self.ledger.part_holder(identity)?;
         // What was only said to be in it is not bound to it.
-        let frees = |fitting: &Fitting| {
-            fitting.code == code && (!bound || fitting.by == Fitted::Word)
-        };
+        let frees =
+            |fitting: &Fitting| fitting.code == code && (!bound || fitting.by == Fitted::Word);
         if fitting.as_ref().is_some_and(frees) {
             self.ledger.put_part_holder(identity, None)?;
         }

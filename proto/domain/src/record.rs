@@ -38,6 +38,6 @@ pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, Holder, Party, PartyName, Setter, Signer};
 pub use recall::{BoundRecall, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
-    Against, Before, Claim, Clearing, Declared, Ended, Ends, FirstWord, Fitted, Fitting, Hold, Identity,
-    Pending, Robot, Stay,
+    Against, Before, Claim, Clearing, Declared, Ended, Ends, FirstWord, Fitted, Fitting, Hold,
+    Identity, Pending, Robot, Stay,
 };

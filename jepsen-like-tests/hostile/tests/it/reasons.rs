@@ -6,8 +6,8 @@ use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
-    DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX, PARKED_OF_PEER_MAX,
-    UNSEALED_MAX,
+    DECLARATIONS_A_DAY_MAX, HOLDS_MAX, LEAVES_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX,
+    PARKED_OF_PEER_MAX, UNSEALED_MAX,
 };
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};

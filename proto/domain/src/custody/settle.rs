@@ -6,9 +6,9 @@
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical as _;
+use crate::bytes::time::TimeMs;
 use crate::custody::foreign::no;
 use crate::custody::movement::EvidenceRef;
-use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::SETTLED_OF_PEER_MAX;
 use crate::log::leaf::Kind;
@@ -84,9 +84,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let here = held(&self.ledger, &fork.code)?;
         let beyond = fork.beyond_first.clone();
         // What a third country said meanwhile may have led further.
-        let beyond = beyond.filter(|it| {
-            here.chain.epoch <= it.chain.epoch && here.chain.link != it.newest.leaf
-        });
+        let beyond = beyond
+            .filter(|it| here.chain.epoch <= it.chain.epoch && here.chain.link != it.newest.leaf);
         match beyond {
             Some(Beyond { chain, newest }) => {
                 let event = self.moved_to(statement, (fork, here), chain, newest)?;
@@ -113,9 +112,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return no(Reason::NotSettled, Detail::SettledBy { step });
         };
         match fork.beyond_second.clone() {
-            Some(Beyond { chain, newest }) => {
-                self.moved_to(statement, (fork, here), chain, newest)
-            }
+            Some(Beyond { chain, newest }) => self.moved_to(statement, (fork, here), chain, newest),
             None => self.moved_to(statement, (fork, here), chain, second),
         }
     }
@@ -131,7 +128,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let mut effects = Vec::new();
         if let Some(open) = here.chain.open_transfer() {
             let known = self.ledger.transfer(&open).or_fault()?;
-            let over = |known: &Transfer| known.ending.is_none() && chain.open_transfer() != Some(open);
+            let over =
+                |known: &Transfer| known.ending.is_none() && chain.open_transfer() != Some(open);
             if let Some(mut transfer) = known.filter(over) {
                 transfer.ending = Some(Ending {
                     step: Step::Cancel,

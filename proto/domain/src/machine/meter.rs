@@ -25,8 +25,8 @@ use crate::record::session::{Session, StoredAnswer};
 use crate::record::told::ToldBy;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId, Robot,
-    Signer,
+    Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
+    Robot, Signer,
 };
 use crate::rules::command::TransferId;
 

@@ -483,7 +483,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     return Ok(Err(rejection));
                 }
                 let peers = self.ledger.peers()?;
-                if peers.iter().any(|peer| peer.bundle.prefixes.contains(prefix)) {
+                if peers
+                    .iter()
+                    .any(|peer| peer.bundle.prefixes.contains(prefix))
+                {
                     return no(Reason::PrefixOverlap, Detail::Prefix { prefix: *prefix });
                 }
             }

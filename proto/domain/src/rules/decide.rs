@@ -20,8 +20,7 @@ use crate::record::offices::Profile;
 use crate::record::registry::Registry;
 use crate::record::{
     Actor, ApprovalStatus, Clearing, Daily, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
-    Holder, Maker, Model,
-    ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
+    Holder, Maker, Model, ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
 };
 use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, TRADERS, judge};
 use crate::rules::command::Command;
@@ -33,8 +32,8 @@ use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
 pub use owed::blocked_by_recall;
-pub use ownership::RELEASE_MAX;
 use ownership::PROPOSED_TIME;
+pub use ownership::RELEASE_MAX;
 use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;
@@ -1068,7 +1067,7 @@ fn clear_word<L: Ledger>(
     let settled = match first {
         _ if robot.owner.is_none() => true,
         Some(first) => {
-            cx.second_to(&first.by)?;
+            cx.second_to(ledger, &first.by)?;
             true
         }
         None => false,
@@ -1080,7 +1079,10 @@ fn clear_word<L: Ledger>(
         let by = cx.side();
         let clock = cx.registry.time_statements;
         let clearing = Some(Clearing { clock, by, until });
-        let first = Fitting { clearing, ..fitting };
+        let first = Fitting {
+            clearing,
+            ..fitting
+        };
         return Ok(vec![event.effect(Effect::Part(*identity, Some(first)))]);
     }
     // With what was claimed of it when its robot ended.

@@ -37,7 +37,13 @@ fn mail(from: &mut Country, to: &mut Country, expected: &str) {
 }
 
 /// The declaration by which a robot goes from one country to another, under an agreement of theirs.
-pub(crate) fn offer(from: &Country, to: &Country, code: Code, number: u8, purpose: Purpose) -> Command {
+pub(crate) fn offer(
+    from: &Country,
+    to: &Country,
+    code: Code,
+    number: u8,
+    purpose: Purpose,
+) -> Command {
     let mut declare = from.declare(1, transfer(number), &to.prefix);
     if let Command::DeclareExport {
         code: what,
@@ -52,7 +58,13 @@ pub(crate) fn offer(from: &Country, to: &Country, code: Code, number: u8, purpos
 }
 
 /// From the offer up to the departure.
-pub(crate) fn bring(from: &mut Country, to: &mut Country, code: Code, number: u8, purpose: Purpose) {
+pub(crate) fn bring(
+    from: &mut Country,
+    to: &mut Country,
+    code: Code,
+    number: u8,
+    purpose: Purpose,
+) {
     let declare = offer(from, to, code, number, purpose);
     from.must("customs", declare);
     from.deliver(to);

@@ -2,6 +2,7 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Fitted, Fitting, PartName, PartType, PartyName};
@@ -87,7 +88,10 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
     check(&mut x, "maker", own, "done");
     assert_eq!(kinds(&x, size), [Kind::Incident, Kind::Register]);
     let here = Some(Fitting::here(x.code(5)));
-    assert_eq!((fitting(&x, &compute), fitting(&x, &battery)), (here.clone(), here));
+    assert_eq!(
+        (fitting(&x, &compute), fitting(&x, &battery)),
+        (here.clone(), here)
+    );
     x.must("maker", x.register(8));
     let removed = x.registration(8).parts[0].identity();
     let fit = on(x.code(8), spare(PartType::Battery, "S6", removed));
@@ -97,7 +101,14 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
     // What the maker fitted itself is nobody's to take, and it yields to nobody.
     let back = on(theirs.code, spare(PartType::Battery, "S6", battery));
     check(&mut x, "rival", back, "PartInUse: …");
-    let twice = on(x.code(5), spare(PartType::Battery, "S6", x.registration(5).parts[0].identity()));
+    let twice = on(
+        x.code(5),
+        spare(
+            PartType::Battery,
+            "S6",
+            x.registration(5).parts[0].identity(),
+        ),
+    );
     check(&mut x, "maker", twice, "PartInUse: …");
 }
 
@@ -140,7 +151,12 @@ fn a_registrar_clears_what_was_only_said() {
     let battery = theirs.parts[0].identity();
     check(&mut x, "maker", clear(compute, "mine"), "RoleNotAllowed: …");
     check(&mut x, "registrar", clear(compute, " "), "ReasonMissing");
-    check(&mut x, "registrar", clear(compute, "not its maker's"), "done");
+    check(
+        &mut x,
+        "registrar",
+        clear(compute, "not its maker's"),
+        "done",
+    );
     assert_eq!(fitting(&x, &compute), None);
     let body = clear(theirs.body.identity(), "x");
     check(&mut x, "registrar", body, "ClaimUnknown: …");
@@ -225,9 +241,7 @@ fn a_body_that_is_known_is_not_permitted() {
     let code = a.code(1);
     let body = a.registration(1).body.identity();
     let other = b.code(9);
-    let Ok(()) = b
-        .ledger
-        .put_part_holder(&body, Some(&Fitting::here(other)));
+    let Ok(()) = b.ledger.put_part_holder(&body, Some(&Fitting::here(other)));
     let declared = offer(&a, &b, code, 1, Purpose::Exhibition);
     a.must("customs", declared);
     a.deliver(&mut b);

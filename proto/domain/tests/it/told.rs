@@ -4,9 +4,9 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
-    LEAVES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, NACKS_A_MINUTE_MAX,
-    OFFERS_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX, OFFERS_MADE_BYTES_MAX, OFFERS_OF_PEER_MAX,
-    REPORTS_A_MINUTE_MAX, TOLD_A_MINUTE_MAX, TOLD_BYTES_MAX,
+    LEAVES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX,
+    OFFERS_MADE_A_MINUTE_MAX, OFFERS_MADE_BYTES_MAX, OFFERS_OF_PEER_MAX, REPORTS_A_MINUTE_MAX,
+    TOLD_A_MINUTE_MAX, TOLD_BYTES_MAX,
 };
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::ledger::Ledger;

@@ -17,7 +17,9 @@ use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
-use crate::record::{AgreementRef, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity};
+use crate::record::{
+    AgreementRef, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity,
+};
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};

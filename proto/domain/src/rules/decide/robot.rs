@@ -14,8 +14,8 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting, Hold, Holder,
-    Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
+    Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
+    Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
@@ -1050,10 +1050,7 @@ fn replace_part<F>(
         after.former_parts.retain(|part| *part != fitted.identity);
         after.former_parts.push(*removed);
     }
-    let mut effects = vec![Effect::Part(
-        fitted.identity,
-        Some(Fitting::by(by, code)),
-    )];
+    let mut effects = vec![Effect::Part(fitted.identity, Some(Fitting::by(by, code)))];
     if !identity {
         effects.push(Effect::Part(*removed, None));
     }
