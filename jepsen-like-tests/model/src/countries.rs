@@ -662,7 +662,9 @@ impl Table {
                 transfer[15] = country.ledger.transfers().count() as u8;
                 let (from, to) = (country.prefix, prefix(*to));
                 let offer = declaration(TransferId(transfer), from, to, until);
-                is_done(&country.command("customs", offer))?;
+                // Customs alone send nobody's robot away for good.
+                let who = country.whoever("customs", &offer);
+                is_done(&country.command(who, offer))?;
             }
             Input::Write(step) => {
                 let command = command_of(*step, before.open_transfer()?, until)?;
