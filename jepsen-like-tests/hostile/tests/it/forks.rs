@@ -16,8 +16,8 @@ use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::{Counted, Detail, Reason};
 use carnet_hostile::judge::{harmless, nack_at, reason_of, statement_refused};
-use carnet_hostile::liar::{kinds_since, last_said, lies, link, say, step_slots};
-use carnet_hostile::scene::{admit, d, depart, offer, permit, robot, two};
+use carnet_hostile::liar::{kinds_since, last_leaf, last_said, lies, link, say, step_slots};
+use carnet_hostile::scene::{admit, d, depart, export, offer, permit, robot, two};
 use carnet_kit::{Country, text, transfer};
 
 use crate::belief::{cancel, peer_of, recognise};
@@ -341,4 +341,59 @@ fn what_changes_nothing_is_counted_too() {
     };
     let (what, max) = (Counted::MailBytes, MAIL_BYTES_A_MINUTE_MAX);
     assert_eq!(rejection.detail, Detail::InAMinute { peer, what, max });
+}
+
+/// A robot of ours at 86, which offers it home, and home again in the same epoch: then cancels and offers, over and over. However
+/// many of those steps wait, whichever leaf counts, none is lost: the chain goes on to the newest.
+#[test]
+fn steps_behind_a_fork_are_not_lost_however_many() {
+    for by_second in [false, true] {
+        let (mut a, mut b) = two();
+        b.must("maker", b.register(1));
+        let code = b.code(1);
+        export(&mut b, &mut a, code, 1);
+        let home = offer(&a, &b, code, 2);
+        a.must("customs", home);
+        let mut slots = last_said(&a, &b.prefix);
+        a.deliver(&mut b);
+        let first = transfer_of(&b, 2).evidence.expect("the offer").link;
+        let first = first.expect("a link");
+        let (mut epoch, prev) = (first.epoch, first.prev);
+        let again = link(Step::Offer, 3, epoch, &a.prefix, &b.prefix, prev);
+        slots.set(slot::CUSTODY, &again);
+        slots.set(slot::EVENT, &offer(&a, &b, code, 3));
+        say(&mut a, Kind::Custody, &code, slots.clone(), &b.prefix);
+        assert_eq!(hear(&mut a, &mut b), [Kind::ForkEvidence]);
+        let open = fork(&b, &a);
+        let (mut newest, mut number) = match by_second {
+            true => (open.second, 3),
+            false => (open.first, 2),
+        };
+        for _ in 0..=PARKED_OF_ROBOT_MAX {
+            let cancelled = link(Step::Cancel, number, epoch, &a.prefix, &b.prefix, newest);
+            let step = step_slots(&code, &cancelled, &cancel(number));
+            say(&mut a, Kind::Custody, &code, step, &b.prefix);
+            newest = last_leaf(&a, &code);
+            hear(&mut a, &mut b);
+            (number, epoch) = (number + 2, epoch + 1);
+            let offered = link(Step::Offer, number, epoch, &a.prefix, &b.prefix, newest);
+            slots.set(slot::CUSTODY, &offered);
+            slots.set(slot::EVENT, &offer(&a, &b, code, number));
+            say(&mut a, Kind::Custody, &code, slots.clone(), &b.prefix);
+            newest = last_leaf(&a, &code);
+            hear(&mut a, &mut b);
+        }
+        let counts = match by_second {
+            true => open.second,
+            false => open.first,
+        };
+        let statement = settle(&a, open.recorded, counts);
+        assert_eq!(text(&b.state(&statement)), "done");
+        let known = robot(&b, &code).custody;
+        assert_eq!(known.link, newest, "{by_second}: {known:?}");
+        assert_eq!(known.epoch, epoch);
+        // The newest of them is an offer to us as any other, and the robot comes home by it.
+        let asked = permit(&b, number, Vec::new());
+        assert_eq!(text(&b.command("customs", asked)), "done", "{by_second}");
+    }
 }

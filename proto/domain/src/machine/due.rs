@@ -1,8 +1,9 @@
 //! What is due: every deadline that a rule ends stands in one index, and a record says which of its rows still counts.
 //!
 //! A row is written when the deadline is set and taken away when it is due, when what it is of ends, and when that gets another
-//! deadline: nobody fills the index with what is over. Whoever leads proposes [`crate::machine::entry::Body::Rule`] while something is due; nothing due,
-//! nothing done. Each end is a leaf of its own, of class 2: the same on every replica, and told to whom it concerns.
+//! deadline: nobody fills the index with what is over. Whoever leads proposes [`crate::machine::entry::Body::Rule`] while
+//! something is due; nothing due, nothing done. Each end is a leaf of its own, of class 2: the same on every replica, and told to
+//! whom it concerns.
 
 use super::{Authorised, Run, refused, rule};
 use crate::bytes::code::Code;

@@ -1398,6 +1398,18 @@ fn identity_parts_come_home_as_they_are_known_here() {
     assert_eq!(holder, None);
 }
 
+/// As [`bring`], and between permit and departure the body becomes another robot's at the importer.
+fn bring_to(from: &mut Country, to: &mut Country, code: Code, (body, ours): (&Digest, &Fitting)) {
+    let declare = offer(from, to, code, 1, Purpose::PermanentExport);
+    from.must("customs", declare);
+    from.deliver(to);
+    to.must("customs", permit(to, 1, vec![]));
+    to.deliver(from);
+    let Ok(()) = to.ledger.put_part_holder(body, Some(ours));
+    from.must("customs", depart(1));
+    from.deliver(to);
+}
+
 /// A body that another robot here has is found out when the departure comes, and its sender is told.
 #[test]
 fn a_body_that_another_robot_has_is_held_at_the_border() {
@@ -1405,9 +1417,8 @@ fn a_body_that_another_robot_has_is_held_at_the_border() {
     let code = a.code(1);
     let body = robot(&a, &code).identity.body;
     b.must("maker", b.register(1));
-    let ours = b.code(1);
-    let Ok(()) = b.ledger.put_part_holder(&body, Some(&Fitting::here(ours)));
-    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    let ours = Fitting::here(b.code(1));
+    bring_to(&mut a, &mut b, code, (&body, &ours));
     assert_eq!(newest_kind(&b), Kind::Nack);
     check(&mut b, "customs", admit(1), "BodyExists: …");
     check(&mut b, "customs", send_back(1), "done");
@@ -1772,8 +1783,10 @@ fn a_row_that_was_shown_yields_to_the_robot_whose_body_it_is() {
     d.must("maker", d.register(1));
     let code = d.code(1);
     lie(&mut d, &code, |r| r.identity.body = body);
-    bring(&mut d, &mut b, code, 3, Purpose::Exhibition);
-    check(&mut b, "customs", admit(3), "BodyExists: …");
+    d.must("customs", offer(&d, &b, code, 3, Purpose::Exhibition));
+    d.deliver(&mut b);
+    let asked = permit(&b, 3, vec![]);
+    check(&mut b, "customs", asked, "BodyExists: …");
 }
 
 /// The end of a robot ends what is bound to it here, and of what was shown with it nothing for good.
@@ -1872,8 +1885,7 @@ fn a_detention_ends_with_its_cause() {
     let body = robot(&a, &code).identity.body;
     b.must("maker", b.register(1));
     let ours = Fitting::here(b.code(1));
-    let Ok(()) = b.ledger.put_part_holder(&body, Some(&ours));
-    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    bring_to(&mut a, &mut b, code, (&body, &ours));
     check(&mut b, "customs", admit(1), "BodyExists: …");
     let Ok(()) = b.ledger.put_part_holder(&body, None);
     check(&mut b, "customs", admit(1), "done");

@@ -11,8 +11,8 @@ use carnet_domain::machine::rule;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Statement, TimeChange};
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{Asking, Pending, Robot};
-use carnet_domain::rules::command::Command;
+use carnet_domain::record::{Asking, OwnershipEnd, Pending, Robot};
+use carnet_domain::rules::command::{Action, Command};
 use carnet_kit::{Country, samples, text, transfer};
 
 use crate::border::{admit, depart, permit, two};
@@ -344,4 +344,52 @@ fn a_skipped_rule_leaves_its_row_behind() {
 
 fn order_digest(entry: &[u8]) -> carnet_domain::bytes::digest::Digest {
     carnet_domain::machine::order::entry_digest(entry)
+}
+
+/// What is replaced or over keeps no row: nobody fills the index by saying the same thing anew.
+#[test]
+fn what_is_over_leaves_no_row() {
+    let rows = |country: &Country, number: u16| {
+        let Ok(rows) = country.ledger.due(number, TimeMs::MAX, 99);
+        rows.len()
+    };
+    let mut a = crate::parties::sold();
+    for _ in 0..3 {
+        let release = samples::release(&a, a.code(1), None, Asking::Waits);
+        a.must("owner", release);
+        assert_eq!(rows(&a, rule::RELEASE_OVER), 1);
+    }
+    let taken_back = Command::Act {
+        code: a.code(1),
+        expected_sequence: None,
+        action: Action::EndOwnershipRequest {
+            end: OwnershipEnd::Cancelled,
+            reason: String::new(),
+        },
+    };
+    a.must("owner", taken_back);
+    assert_eq!(rows(&a, rule::RELEASE_OVER), 0);
+    let (mut a, mut b) = two();
+    let cancel = |number| Command::CancelExport {
+        transfer: transfer(number),
+        reason: "x".into(),
+    };
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    assert_eq!(rows(&a, rule::OFFER_OVER), 1);
+    a.must("customs", cancel(1));
+    assert_eq!(rows(&a, rule::OFFER_OVER), 0);
+    a.must("customs", a.declare(1, transfer(2), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 2, vec![]));
+    b.deliver(&mut a);
+    assert_eq!(
+        (rows(&a, rule::OFFER_OVER), rows(&b, rule::OFFER_OVER)),
+        (1, 1)
+    );
+    a.must("customs", depart(2));
+    a.deliver(&mut b);
+    assert_eq!(
+        (rows(&a, rule::OFFER_OVER), rows(&b, rule::OFFER_OVER)),
+        (0, 0)
+    );
 }
