@@ -1290,7 +1290,12 @@ fn an_order_abroad_not_to_use_a_robot_is_told_to_its_issuer() {
     let setter = &robot(&a, &code).holds[0].setter;
     assert_eq!((setter.prefix, setter.role), (b.prefix, Role::Regulator));
     // At home nobody lifts it while the robot is there; who set it does, and is heard.
-    check(&mut a, "regulator", lift(code), "done");
+    check(
+        &mut a,
+        "regulator",
+        lift(code),
+        "HoldUnknown: RegulatorStop",
+    );
     assert_eq!(holds(&a, &code), [HoldKind::RegulatorStop]);
     check(&mut b, "regulator", lift(code), "done");
     mail(&mut b, &mut a, "done");
