@@ -35,6 +35,8 @@ pub fn content(country: &Country) -> Digest {
             cursor: 0,
             size_seen: 0,
             root_seen: Digest::ZERO,
+            time_seen: TimeMs(0),
+            seen_at: TimeMs(0),
             note_seen: String::new(),
             heard: Heard::default(),
             ..peer

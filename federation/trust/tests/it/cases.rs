@@ -498,7 +498,10 @@ fn known_cases() -> Vec<Case> {
         change(head.expect("a head was taken in"));
     };
     push("admitted, issuer's server lags", &|input| {
-        head(input, &|head| head.size = 1 << 20);
+        head(input, &|head| {
+            head.size = 1 << 20;
+            head.time = now;
+        });
     });
     push("admitted, issuer's smaller head is later", &|input| {
         head(input, &|head| {

@@ -916,7 +916,7 @@ fn a_node_holds_its_own_older_evidence_to_its_records() {
     let (mut a, _) = two();
     let code = a.code(1);
     let input = at_home(&mut a, code);
-    let after = |then: &dyn Fn(&mut Country)| {
+    let judged = |purpose, then: &dyn Fn(&mut Country)| {
         let mut own = a.clone();
         own.must("maker", own.register(77));
         then(&mut own);
@@ -933,8 +933,10 @@ fn a_node_holds_its_own_older_evidence_to_its_records() {
             .registries
             .insert(own.prefix, KnownRegistry { head, doubt: None });
         input.known = Some(known);
-        line(&judge(Purpose::SecondHandPurchase, &input, soon(&[&own])))
+        line(&judge(purpose, &input, soon(&[&own])))
     };
+    let after = |then: &dyn Fn(&mut Country)| judged(Purpose::SecondHandPurchase, then);
+    let sold = |then: &dyn Fn(&mut Country)| judged(Purpose::MarketAccess, then);
     assert_eq!(after(&|_| {}), "VALID");
     let retire = |own: &mut Country| {
         let Ok(robot) = own.ledger.robot(&code);
@@ -952,7 +954,7 @@ fn a_node_holds_its_own_older_evidence_to_its_records() {
         };
         own.must("registrar", status);
     };
-    let found = after(&suspend);
+    let found = sold(&suspend);
     assert!(found.starts_with("INVALID | MAKER_NOT_ACTIVE"), "{found}");
 }
 
