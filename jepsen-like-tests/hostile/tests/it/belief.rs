@@ -354,7 +354,8 @@ fn a_theft_behind_a_flood_of_claims_is_read() {
     let kinds = kinds_since(&b, size);
     let count = |kind| kinds.iter().filter(|other| **other == kind).count() as u64;
     assert_eq!(count(Kind::Incident), CLAIMS_A_MINUTE_MAX);
-    assert!(kinds.len() as u64 <= many, "{} leaves", kinds.len());
+    // At most a leaf for each, and one for the theft.
+    assert!(kinds.len() as u64 <= many + 1, "{} leaves", kinds.len());
 }
 
 /// Junk lines under the name of the log do not push its own signature out of what is kept.

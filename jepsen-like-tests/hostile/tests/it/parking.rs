@@ -76,7 +76,8 @@ fn say_much(liar: &mut Country, to: &Prefix) {
     let subject = Subject::jurisdiction(&liar.prefix);
     let mut slots = Slots::new();
     slots.values[usize::from(slot::EVENT)] = Some(vec![0; MAIL_ITEM_BYTES_MAX]);
-    say_of(liar, 28, subject, slots, to);
+    // Of a kind that there is: the rest of the mail comes as an honest registry sends it.
+    say_of(liar, Kind::Hold.number(), subject, slots, to);
 }
 
 /// How 49 answers something of that size.

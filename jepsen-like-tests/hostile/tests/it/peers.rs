@@ -6,7 +6,8 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Step;
 use carnet_domain::limits::{
-    HOLDS_OF_PEER_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX, OFFERS_OF_PEER_MAX,
+    HOLDS_OF_PEER_MAX, MAIL_ITEM_BYTES_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX,
+    OFFERS_OF_PEER_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::Body;
@@ -254,8 +255,13 @@ fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
     let subject = Subject::new(SubjectType::Recall, id.to_string());
     say_of(&mut a, Kind::Recall.number(), subject, slots, &b.prefix);
     let batch = lies(&mut a, &b);
-    let detail = Detail::Slot { slot: slot::MODEL };
-    nacked(&mut b, batch, Reason::Malformed, detail);
+    let item = batch.items.last().expect("the recall");
+    let detail = Detail::ItemBytes {
+        index: item.proven.index,
+        bytes: item.to_bytes().len() as u64,
+        max: MAIL_ITEM_BYTES_MAX as u64,
+    };
+    nacked(&mut b, batch, Reason::ItemTooLarge, detail);
 }
 
 /// Probe r20: a peer that goes on claiming does not make an optimistic writer fail for ever.

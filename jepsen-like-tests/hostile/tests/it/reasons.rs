@@ -357,9 +357,9 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let Ok(peer) = a.ledger.peer(&b.prefix);
             let mut peer = peer.expect("a peer");
             peer.told = peer.told.at(a.clock);
-            peer.told.offices.items = OFFERS_MADE_A_MINUTE_MAX;
+            peer.told.enterprises.items = OFFERS_MADE_A_MINUTE_MAX;
             let Ok(()) = a.ledger.put_peer(peer);
-            said(&mut a, "customs", offer)
+            said(&mut a, "maker", offer)
         }
         Reason::DailyLimit => {
             let mut a = market();
