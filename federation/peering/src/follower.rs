@@ -287,14 +287,17 @@ impl Following {
             });
             self.with.board.reached(prefix, at.cursor);
             let Err(broken) = self.stream(&before, endpoint, at).await;
-            let shown = match &broken {
-                Broken::Doubt(Doubt::Inconsistent { .. }) => Some(trust::Doubt::OtherHistory),
-                Broken::Doubt(Doubt::RolledBack { .. }) => Some(trust::Doubt::RolledBack),
-                _ => None,
+            let board = &self.with.board;
+            let is_new = match &broken {
+                Broken::Doubt(Doubt::Inconsistent { size, .. }) => {
+                    board.unjoined(prefix, endpoint, *size)
+                }
+                Broken::Doubt(Doubt::RolledBack { .. }) => {
+                    board.doubt(prefix, trust::Doubt::RolledBack)
+                }
+                _ => false,
             };
-            if let Some(doubt) = shown
-                && self.with.board.doubt(prefix, doubt)
-            {
+            if is_new {
                 // Its mail stops: nothing follows from a head that is not believed. Verdicts about it are lowered at once.
                 error!(peer = %prefix, %broken, "a peer shows another history than the one taken in");
             }
@@ -398,6 +401,12 @@ impl Following {
         judged: Incoming,
         endpoints: usize,
     ) -> Result<Position, Broken> {
+        if let Incoming::Head(head) | Incoming::Mail { head, .. } = &judged
+            && 0 < at.size
+            && at.size < head.size
+        {
+            self.with.board.joined(self.peer);
+        }
         match judged {
             Incoming::Head(head) => {
                 self.look_for_fork(&head).await?;

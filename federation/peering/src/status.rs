@@ -39,6 +39,8 @@ pub struct PeerStatus {
     pub shown: Option<(u64, KnownHead)>,
     /// Why its word is doubted, by what this node saw of it: no answer of it lifts that again.
     pub doubt: Option<Doubt>,
+    /// The first head to which no way was found, and who showed it.
+    pub unjoined: Option<(u64, String)>,
     /// What went wrong last, and when. It stays until the next error.
     pub last_error: Option<(TimeMs, String)>,
     /// Errors since something was last believed or, while its feed stands at an item, since that item first came.
@@ -102,6 +104,28 @@ impl Board {
         new
     }
 
+    /// Notes that no way was found from the head taken in to the one that an endpoint shows (empty: every one that answered). That is
+    /// nobody's word, and may be a disk of one server: the peer is doubted once another endpoint, or a later head, shows none either.
+    /// Tells whether that is new.
+    pub fn unjoined(&self, peer: Prefix, endpoint: &str, size: u64) -> bool {
+        let again = {
+            let mut known = self.lock();
+            let status = known.entry(peer).or_default();
+            let now = (size, endpoint.to_owned());
+            let before = status.unjoined.get_or_insert(now);
+            before.1 != endpoint || before.0 < size
+        };
+        again && self.doubt(peer, Doubt::OtherHistory)
+    }
+
+    /// A head was shown that goes on from the one taken in: that no way was found before was a server's fault.
+    pub fn joined(&self, peer: Prefix) {
+        self.change(peer, |status| {
+            status.unjoined = None;
+            status.doubt = status.doubt.filter(|doubt| *doubt != Doubt::OtherHistory);
+        });
+    }
+
     /// Compares a head that evidence stood under with the largest one before: a smaller one of a later time shows that what was
     /// published was taken back, another root of the same size that there are two histories. Tells whether that is new.
     pub fn showed(&self, peer: Prefix, incarnation: u64, head: KnownHead) -> Option<Doubt> {
@@ -114,7 +138,7 @@ impl Board {
                     (head.time > before.time).then_some(Doubt::RolledBack)
                 }
                 Some((life, before)) if life == incarnation && head.size == before.size => {
-                    (head.root != before.root).then_some(Doubt::OtherHistory)
+                    (head.root != before.root).then_some(Doubt::Fork)
                 }
                 Some((life, _)) if incarnation < life => None,
                 Some((life, before)) if life == incarnation => {
@@ -134,7 +158,10 @@ impl Board {
 
     /// Doubts a peer no more: its roots stated a newer bundle, and ours took it.
     pub fn settled(&self, peer: Prefix) {
-        self.change(peer, |status| status.doubt = None);
+        self.change(peer, |status| {
+            status.doubt = None;
+            status.unjoined = None;
+        });
     }
 
     pub(crate) fn change(&self, peer: Prefix, change: impl FnOnce(&mut PeerStatus)) {
@@ -237,8 +264,8 @@ mod tests {
             after(&[larger, restored, head(20, 3, 990)]),
             (None, rolled_back)
         );
-        let other = Some(Doubt::OtherHistory);
-        assert_eq!(after(&[larger, head(9, 7, 900)]), (other, other));
+        let fork = Some(Doubt::Fork);
+        assert_eq!(after(&[larger, head(9, 7, 900)]), (fork, fork));
         // Its clock was set back: what is of before has a later time, and was shown by a server that lags.
         let (set_back, before) = (head(12, 4, 300), head(5, 2, 880));
         assert_eq!(after(&[larger, set_back, before]), (None, None));
@@ -258,5 +285,34 @@ mod tests {
         assert_eq!(board.showed(peer, 1, head(4, 4, 999)), rolled_back);
         board.settled(peer);
         assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
+    }
+
+    /// A path that does not verify is nobody's word: a disk of one server, until another endpoint or a later head shows none either.
+    #[test]
+    fn one_server_without_a_way_is_no_other_history() {
+        let peer = Prefix::parse("49").expect("a prefix");
+        let after = |shown: &[(&str, u64)]| {
+            let board = Board::new();
+            let told = shown.iter();
+            let told = told.map(|(at, size)| board.unjoined(peer, at, *size));
+            let told: Vec<bool> = told.collect();
+            let doubt = board.of(peer).and_then(|status| status.doubt);
+            (told.last().copied(), doubt, board)
+        };
+        let other = Some(Doubt::OtherHistory);
+        let (told, doubt, _) = after(&[("a", 9), ("a", 9)]);
+        assert_eq!((told, doubt), (Some(false), None), "the same again");
+        let (told, doubt, _) = after(&[("a", 9), ("b", 9)]);
+        assert_eq!((told, doubt), (Some(true), other), "another endpoint");
+        let (told, doubt, board) = after(&[("a", 9), ("a", 12)]);
+        assert_eq!((told, doubt), (Some(true), other), "a later head");
+        board.joined(peer);
+        assert!(!board.unjoined(peer, "a", 13), "it begins anew");
+        assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
+        // What it signed is not taken back by a later head.
+        board.doubt(peer, Doubt::RolledBack);
+        board.joined(peer);
+        let doubt = board.of(peer).and_then(|status| status.doubt);
+        assert_eq!(doubt, Some(Doubt::RolledBack));
     }
 }

@@ -280,12 +280,20 @@ impl Gateway {
         };
         let Judged { evidence, proven } = judged;
         let new = match order {
-            // What was kept says nothing of now: its head may be of before a repair of the peer's time.
-            _ if inquired.kept_because.is_some() => None,
+            // What was kept, however young, says nothing of now: its head may be of before a repair of the peer's time.
+            _ if inquired.asked.is_none() => None,
+            HeadOrder::OtherHistory if head.size == known.size_seen => {
+                self.board.doubt(peer, Doubt::Fork).then_some(Doubt::Fork)
+            }
+            // Nobody signed the way, and every endpoint that answered was asked.
             HeadOrder::OtherHistory => self
                 .board
-                .doubt(peer, Doubt::OtherHistory)
+                .unjoined(peer, "", head.size)
                 .then_some(Doubt::OtherHistory),
+            HeadOrder::Extends if 0 < known.size_seen => {
+                self.board.joined(peer);
+                self.board.showed(peer, known.bundle.incarnation, head)
+            }
             _ => self.board.showed(peer, known.bundle.incarnation, head),
         };
         if let Some(doubt) = new {

@@ -154,6 +154,15 @@ async fn a_restored_country_is_not_believed_ten_minutes_later() {
     assert_eq!(restored.verdict(None).await, "INDETERMINATE OTHER_HISTORY");
     running.go_on();
     running.paused().await;
+    assert_eq!(
+        doubt(&running),
+        None,
+        "one head of one server, and nobody signed the way"
+    );
+    restored.copy.offer(80..90, own);
+    restored.copy.publish();
+    running.go_on();
+    running.paused().await;
     assert_eq!(doubt(&running), Some(Doubt::OtherHistory));
     assert_eq!(restored.own.known(peer).cursor, 19);
     let found = restored.verdict(doubt(&running)).await;

@@ -949,6 +949,35 @@ fn a_doubt_stays_until_the_roots_state_a_newer_bundle() {
     assert_eq!(doubted(&b), Some(LogDoubt::OtherHistory));
 }
 
+/// That no way is shown to a head is nobody's word, and may be a disk of one server: it is over with the first head that goes on from the
+/// one taken in. What was rolled back stays.
+#[test]
+fn a_doubt_that_nobody_signed_ends_with_the_next_head_that_goes_on() {
+    let (mut a, mut b) = two();
+    a.deliver(&mut b);
+    let sequence = peer_of(&b, &a.prefix).bundle.sequence;
+    for (doubt, after) in [
+        (LogDoubt::OtherHistory, None),
+        (LogDoubt::RolledBack, Some(LogDoubt::RolledBack)),
+    ] {
+        let peer = a.prefix;
+        b.apply(Body::Doubt {
+            peer,
+            sequence,
+            doubt,
+        });
+        // The same head again goes on to nowhere.
+        let known = peer_of(&b, &peer);
+        let same = a.mail(&b.prefix, known.size_seen, 0).expect("mail");
+        b.apply(Body::Foreign { batch: same });
+        assert_eq!(peer_of(&b, &peer).doubted, Some(doubt));
+        let serial = 150 + u32::from(doubt == LogDoubt::RolledBack);
+        a.must("maker", a.register(serial));
+        a.deliver(&mut b);
+        assert_eq!(peer_of(&b, &peer).doubted, after);
+    }
+}
+
 /// A registry keeps the bundle by which everybody else knows it, as its roots signed it: its own and no other, and only a newer one.
 #[test]
 fn the_own_bundle_is_stated_by_the_own_roots() {

@@ -13,6 +13,7 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::record::peer::Peer;
 use carnet_peering::status::Board;
 use carnet_store::records::Records;
+use carnet_trust::known::Doubt;
 use futures::future::BoxFuture;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -51,9 +52,9 @@ pub(super) fn start(node: &Arc<Node>, board: &Arc<Board>, stop: &CancellationTok
     tokio::spawn(telling);
 }
 
-/// Under which bundle of each peer a doubt was first seen.
+/// Under which bundle of each peer a doubt was first seen, and how much of its log was taken in then.
 #[derive(Default)]
-struct Seen(BTreeMap<Prefix, u64>);
+struct Seen(BTreeMap<Prefix, (u64, u64)>);
 
 impl Seen {
     /// Doubts of this node that the log does not have. One that was seen under an older bundle than the newest is settled.
@@ -68,7 +69,11 @@ impl Seen {
                 continue;
             };
             let sequence = peer.bundle.sequence;
-            if *self.0.entry(prefix).or_insert(sequence) < sequence {
+            let now = (sequence, peer.size_seen);
+            let first = *self.0.entry(prefix).or_insert(now);
+            // More was taken in since, by whichever node: there was a way from the head of then.
+            let goes_on = doubt == Doubt::OtherHistory && first.1 < peer.size_seen;
+            if first.0 < sequence || goes_on {
                 self.0.remove(&prefix);
                 board.settled(prefix);
             } else if peer.doubted.is_none() && !peer.quarantined {
@@ -186,5 +191,9 @@ mod tests {
             1,
             "what it shows under that one counts"
         );
+        // More of its log was taken in since, by whichever node: there was a way after all.
+        peers[0].size_seen += 1;
+        assert_eq!(told(&mut seen, &peers), 0);
+        assert_eq!(board.of(prefix).and_then(|status| status.doubt), None);
     }
 }

@@ -320,7 +320,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // ever showed is.
             (time_seen, seen_at) = (time_seen.max(head.t_ms), self.now);
         }
+        // That no way was found to its heads, which nobody signed, is over with the first one that goes on.
+        let goes_on = 0 < peer.size_seen && peer.size_seen < size;
+        let stays = |doubt: &LogDoubt| !(goes_on && *doubt == LogDoubt::OtherHistory);
+        let doubted = peer.doubted.filter(stays);
         self.ledger.put_peer(Peer {
+            doubted,
             size_seen: size,
             root_seen: root,
             time_seen,

@@ -651,7 +651,7 @@ crate::canonical_struct!(Beyond { chain, newest });
 pub enum LogDoubt {
     /// It signed two roots for one size.
     Fork,
-    /// It showed a head that does not extend the one before.
+    /// No way is shown from the head taken in to a larger one. Nobody signed that: it is over with the first head that goes on.
     OtherHistory,
     /// It showed a smaller head of a later time: it was restored from a copy.
     RolledBack,
