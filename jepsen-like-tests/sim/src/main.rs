@@ -1,8 +1,12 @@
 //! Runs simulations from seeds: `carnet-sim --seed 7`, or `--seed 0 --count 1000`.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
+use carnet_domain::bytes::time::TimeMs;
 use carnet_sim::{CountryOptions, Options, State, country, run};
 use clap::Parser;
 
@@ -37,6 +41,9 @@ struct Arguments {
     /// Plant disks that report a sync before it is done.
     #[arg(long)]
     lying_disks: bool,
+    /// Add a line to this file: the date, the seeds, and what was found.
+    #[arg(long, requires = "country")]
+    record: Option<PathBuf>,
     /// Print everything that happened.
     #[arg(long)]
     trace: bool,
@@ -116,7 +123,8 @@ fn main() -> io::Result<ExitCode> {
 /// Countries from seeds.
 fn countries(arguments: &Arguments) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
-    let mut held = true;
+    let mut failed = Vec::new();
+    let (mut registered, mut crossed) = (0, 0);
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
         let options = CountryOptions {
             seed,
@@ -153,8 +161,10 @@ fn countries(arguments: &Arguments) -> io::Result<ExitCode> {
         for violation in &report.violations {
             writeln!(out, "  VIOLATED: {violation}")?;
         }
+        registered += report.registered;
+        crossed += report.crossed;
         if !report.violations.is_empty() {
-            held = false;
+            failed.push(seed);
             let seconds = arguments.seconds;
             let two = if arguments.two { " --two" } else { "" };
             writeln!(
@@ -163,9 +173,29 @@ fn countries(arguments: &Arguments) -> io::Result<ExitCode> {
             )?;
         }
     }
-    Ok(if held {
+    if let Some(path) = &arguments.record {
+        let (seed, count, seconds) = (arguments.seed, arguments.count, arguments.seconds);
+        let two = if arguments.two { " --two" } else { "" };
+        record(
+            path,
+            &format!(
+                "--country{two} --seed {seed} --count {count} --seconds {seconds}: {registered} registered, {crossed} crossed, \
+                 failed: {failed:?}"
+            ),
+        )?;
+    }
+    Ok(if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Adds a line to a file, with the date before it.
+fn record(path: &Path, line: &str) -> io::Result<()> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let ms = since.map_or(0, |since| since.as_millis());
+    let date = TimeMs::from_ms(u64::try_from(ms).unwrap_or(u64::MAX));
+    let mut file = File::options().create(true).append(true).open(path)?;
+    writeln!(file, "{date} {line}")
 }

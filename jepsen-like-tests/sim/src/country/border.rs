@@ -7,6 +7,7 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::PartyName;
 use carnet_domain::rules::command::{Command, TransferId};
+use carnet_domain::rules::rejection::Reason;
 use carnet_kit::text;
 
 use crate::country::books::{Books, Crossing};
@@ -102,15 +103,27 @@ async fn cross(here: &mut Clerk, there: &mut Clerk, (serial, number): (u32, u64)
     at_last(there, &admit).await;
 }
 
+/// Whether a step is refused because the mail of the one before has not come yet.
+fn has_not_come(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::TransferUnknown | Reason::NotAccepted | Reason::NotReleased
+    )
+}
+
 /// Has a command executed, again and again with numbers of its own, until what it waits for has come.
 async fn at_last(clerk: &mut Clerk, command: &Command) {
     loop {
         let told = clerk.execute(command.clone(), false).await;
         match clerk.judge(&told) {
             Some(ItemAnswer::Done { .. }) => return,
-            // It has not come yet.
-            Some(refused) => clerk.early(command, &text(&refused)),
-            None => {}
+            Some(ItemAnswer::Refused { rejection }) if has_not_come(rejection.reason) => {}
+            // Above all that it was done before: what was told once as done is not asked for again.
+            Some(other) => {
+                clerk.violated(&format!("{}: {}", command.name(), text(&other)));
+                return;
+            }
+            None => return,
         }
         clerk.pause(100, 600).await;
     }

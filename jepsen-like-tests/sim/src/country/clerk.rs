@@ -336,12 +336,6 @@ impl Clerk {
         }
     }
 
-    /// Notes that a step was tried before what it waits for had come.
-    pub(crate) fn early(&self, command: &Command, refused: &str) {
-        let line = format!("{}: {}: {refused}", self.who.uri, command.name());
-        self.history.note(line);
-    }
-
     /// What was acknowledged is seen from then on, wherever it is asked for.
     pub(crate) async fn read(&mut self, code: &Code) {
         let request = pb::GetRecordRequest {
