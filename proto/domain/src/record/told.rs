@@ -28,10 +28,11 @@ impl Told {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        // saturates: far below by the bounds of an entry
         Self {
+            // saturates: far below by the bounds of an entry
             items: self.items.saturating_add(other.items),
-            bytes: self.bytes.saturating_add(other.bytes), // saturates: as above
+            // saturates: as above
+            bytes: self.bytes.saturating_add(other.bytes),
         }
     }
 

@@ -12,7 +12,7 @@ use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::told::{Minute, Told, ToldBy};
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder, Severity};
-use carnet_domain::rules::command::Command;
+use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::rejection::Counted;
 use carnet_kit::samples::recall;
@@ -96,7 +96,11 @@ fn one_enterprise_offers_no_more_than_it_leaves_to_the_others() {
     let again = a.declare(u32::from(half) + 1, transfer(200), &b.prefix);
     check(&mut a, "maker", again.clone(), &over);
     // An office has its own share, and what is reported goes on.
-    let offices = a.declare(u32::from(half) + 3, transfer(201), &b.prefix);
+    let mut offices = a.declare(u32::from(half) + 3, transfer(201), &b.prefix);
+    if let Command::DeclareExport { purpose, .. } = &mut offices {
+        // For good, the owner's side declares it.
+        *purpose = Purpose::Exhibition;
+    }
     check(&mut a, "customs", offices, "done");
     let theft = stolen(&a, half + 4);
     check(&mut a, "registrar", theft, "done");
