@@ -26,7 +26,8 @@ pub(crate) enum PinVerb {
     /// Forgets a country that was pinned here: its roots were compared wrongly, or replaced. Compare the new ones first.
     Forget {
         /// Its primary prefix.
-        prefix: Prefix,
+        #[arg(value_name = "PREFIX")]
+        country: Prefix,
     },
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn run(verb: &PinVerb, settings: &Settings) -> Result<Outcome, Failed
             let rows: Vec<_> = all.iter().map(row).collect();
             Ok(json!({ "pinned": rows }).into())
         }
-        PinVerb::Forget { prefix } => {
+        PinVerb::Forget { country: prefix } => {
             let mut after = all;
             let Some(newest) = after.remove(&prefix.to_string()) else {
                 return Err(Failed::usage(format!("{prefix} was not pinned here")));
@@ -315,7 +316,7 @@ mod tests {
         let settings = Settings::for_tests(desk.0.path());
         let said = run(&PinVerb::List, &settings).expect("listed").value;
         assert_eq!(said["pinned"][0]["sequence"], "4");
-        let forget = PinVerb::Forget { prefix: own() };
+        let forget = PinVerb::Forget { country: own() };
         run(&forget, &settings).expect("forgotten");
         assert!(run(&forget, &settings).is_err(), "it is gone");
         assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
