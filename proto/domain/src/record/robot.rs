@@ -484,10 +484,11 @@ impl Robot {
 /// On whose word a row of the index stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitted {
-    /// Its maker registered or fitted it here; or it is body or key of a robot that was registered or admitted here.
+    /// Its maker registered or fitted it here, or somebody here whose maker is nobody here; or it is body or key of a robot that
+    /// was registered or admitted here.
     Here,
-    /// Somebody here fitted what another makes. Such a row keeps everybody else from the part, but not its maker, who alone knows
-    /// which serials there are.
+    /// Somebody here fitted what another makes that is accredited here. Such a row keeps everybody else from the part, at the
+    /// border too, but not its maker, who alone knows which serials there are.
     Word,
     /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
     /// its own serials and no robot from its own body.

@@ -7,6 +7,7 @@ use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Fitted, Fitting, PartName, PartType, PartyName};
 use carnet_domain::rules::command::{Action, Command, Purpose, Registration};
+use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, transfer};
 
@@ -174,21 +175,54 @@ fn a_registrar_clears_what_was_only_said() {
     assert_eq!(fitting(&x, &battery), None);
 }
 
-/// What somebody here says of a part keeps no robot out that comes with it; the robot that was said to have it is marked.
+/// What somebody here fitted is in its robot for whoever comes with it, of which maker it may be: the compute unit of a stolen robot,
+/// or of one that ended, comes in under no other code.
 #[test]
-fn what_is_said_of_a_part_keeps_no_robot_from_coming() {
-    let (mut a, mut b) = two();
-    let mut theirs = takes(&mut b, 5);
-    theirs.identity_parts = vec![a.registration(1).identity_parts[0].clone()];
-    b.must("rival", registers(&theirs));
-    let compute = theirs.identity_parts[0].identity();
-    let code = a.code(1);
-    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
-    let size = b.registry().tree.size();
-    check(&mut b, "customs", admit(1), "done");
-    assert_eq!(kinds(&b, size), [Kind::Incident, Kind::Custody]);
-    let said = fitting(&b, &compute).map(|it| it.code);
-    assert_eq!(said, Some(theirs.code), "and stays said");
+fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
+    for ended in [false, true] {
+        for makers_own in [false, true] {
+            let (mut a, mut b) = two();
+            let mut theirs = takes(&mut b, 5);
+            if !makers_own {
+                // Bought from somebody who is nobody here.
+                theirs.identity_parts = vec![a.registration(1).identity_parts[0].clone()];
+            }
+            b.must("rival", registers(&theirs));
+            let compute = theirs.identity_parts[0].identity();
+            match ended {
+                true => scrap(&mut b, theirs.code),
+                false => {
+                    let set = Command::SetHold {
+                        code: theirs.code,
+                        kind: HoldKind::Theft,
+                        reason: "gone".into(),
+                    };
+                    b.must("registrar", set);
+                }
+            }
+            // It comes back from abroad in the body of another.
+            let mut other = a.registration(1);
+            other.identity_parts = vec![theirs.identity_parts[0].clone()];
+            a.must(
+                "maker",
+                Command::Register {
+                    registration: other,
+                },
+            );
+            let code = a.code(1);
+            let declared = offer(&a, &b, code, 1, Purpose::PermanentExport);
+            a.must("customs", declared);
+            a.deliver(&mut b);
+            let asked = permit(&b, 1, vec![]);
+            let refused = match ended && !makers_own {
+                true => "IdentityEnded: …",
+                false => "BodyExists: …",
+            };
+            check(&mut b, "customs", asked, refused);
+            let stands = fitting(&b, &compute).map(|it| it.code);
+            assert_eq!(stands, Some(theirs.code));
+        }
+    }
 }
 
 /// What another country has admitted is known there by its code and its body: neither is free again here.

@@ -901,8 +901,8 @@ pub(crate) fn bound_elsewhere<L: Ledger>(
     for identity in robot.identities() {
         let fitting = ledger.part_holder(&identity).or_fault()?;
         let other = fitting.filter(|fitting| fitting.code != robot.identity.code);
-        // What somebody else's part is in is said here, and no proof against the robot that comes with it.
-        if let Some(other) = other.filter(|other| other.by == Fitted::Here) {
+        // Said here of another maker's part, it gives way to that maker alone: a robot that comes with it is looked at.
+        if let Some(other) = other.filter(|other| other.by != Fitted::Shown) {
             return Ok(Some(other.code));
         }
     }

@@ -288,7 +288,7 @@ pub(super) fn register<L: Ledger>(
     let mut named = std::collections::BTreeMap::from([(body, Fitted::Here)]);
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
-        let by = by_word_of(registrant.as_ref(), &name.maker);
+        let by = by_word_of(ledger, registrant.as_ref(), &name.maker)?;
         if named.insert(part.identity, by).is_some() {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
@@ -380,12 +380,20 @@ impl Yielding {
     }
 }
 
-/// On what a part stands that an enterprise fits: its own, or its word about what another makes.
-fn by_word_of(fits: Option<&Enterprise>, maker: &Maker) -> Fitted {
-    match fits.is_some_and(|fits| fits.maker == *maker) {
-        true => Fitted::Here,
-        false => Fitted::Word,
+/// On what a part stands that an enterprise fits: its word, where the maker of the part is another that is accredited here and
+/// may have the same to say of it; else it is bound by what is done here.
+fn by_word_of<L: Ledger>(
+    ledger: &L,
+    fits: Option<&Enterprise>,
+    maker: &Maker,
+) -> Result<Fitted, Stop<L::Fault>> {
+    if fits.is_some_and(|fits| fits.maker == *maker) {
+        return Ok(Fitted::Here);
     }
+    Ok(match accredited_as(ledger, maker)? {
+        Some(_) => Fitted::Word,
+        None => Fitted::Here,
+    })
 }
 
 /// A maker registers what it made, and an importer what was made by nobody who is accredited here: nobody takes the serials
@@ -628,7 +636,7 @@ pub(super) fn act<L: Ledger>(
             Holder::Enterprise { id } => ledger.enterprise(id).or_fault()?,
             Holder::Office { .. } => None,
         };
-        by = by_word_of(fits.as_ref(), &fitted.maker);
+        by = by_word_of(ledger, fits.as_ref(), &fitted.maker)?;
         is_free(ledger, &robot, fitted, by, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
