@@ -14,7 +14,7 @@
 //! 5. All is taken: what this registry answers (a nack, an acceptance) stands in its own mailbox already, by the same entries.
 //!    The sender learns how far its mail was taken from what the next stream asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,8 +174,8 @@ struct Following {
     intake: Intake,
     /// How many streams have ended since the last that brought something new.
     turn: usize,
-    /// The item that was first shown as too large in that turn.
-    too_large: Option<(u64, usize)>,
+    /// An item that was shown as too large, and by which endpoints.
+    too_large: Option<(u64, BTreeSet<String>)>,
     _mark: Mark,
 }
 
@@ -371,7 +371,7 @@ impl Following {
             let items = judged.as_ref().map_or(0, item_count);
             let wait = self.intake.came(items, size, self.with.home.monotonic());
             let rounds = peer.bundle.endpoints.len();
-            at = self.take(at, judged?, rounds).await?;
+            at = self.take(at, judged?, (endpoint, rounds)).await?;
             self.hold_back(wait).await;
         }
     }
@@ -399,7 +399,7 @@ impl Following {
         &mut self,
         at: Position,
         judged: Incoming,
-        endpoints: usize,
+        (endpoint, endpoints): (&str, usize),
     ) -> Result<Position, Broken> {
         if let Incoming::Head(head) | Incoming::Mail { head, .. } = &judged
             && 0 < at.size
@@ -434,7 +434,8 @@ impl Following {
                 if known.is_some_and(|known| known.size_seen != at.size) {
                     return Err(Broken::Moved);
                 }
-                let (parts, doubted) = self.without_doubted(at.cursor, parts, endpoints);
+                let (parts, doubted) =
+                    self.without_doubted(at.cursor, parts, (endpoint, endpoints));
                 self.apply(parts).await?;
                 match doubted {
                     None => Ok(then),
@@ -444,13 +445,14 @@ impl Following {
         }
     }
 
-    /// The parts before the first item that is too large and that not every endpoint was asked for, and that item. That it is
-    /// so large, one server says: what the peer's log proves of it is its leaf alone. Another server of it may show it whole.
+    /// The parts before the first item that is too large and that not every endpoint has shown so, and that item. That it is so
+    /// large, one server says: what the peer's log proves of it is its leaf alone. Another server of it may show it whole, and one
+    /// that does not answer says nothing.
     fn without_doubted(
         &mut self,
         cursor: u64,
         parts: Vec<MailBatch>,
-        endpoints: usize,
+        (endpoint, endpoints): (&str, usize),
     ) -> (Vec<MailBatch>, Option<u64>) {
         let mut sure = Vec::new();
         for mut part in parts {
@@ -459,9 +461,12 @@ impl Following {
                 sure.push(part);
                 continue;
             };
-            let before = self.too_large.filter(|(known, _)| *known == item);
-            let (_, since) = *self.too_large.insert(before.unwrap_or((item, self.turn)));
-            if self.turn.wrapping_sub(since).saturating_add(1) >= endpoints {
+            let before = self.too_large.take().filter(|(known, _)| *known == item);
+            let (_, shown_by) = self
+                .too_large
+                .insert(before.unwrap_or((item, BTreeSet::new())));
+            shown_by.insert(endpoint.to_owned());
+            if shown_by.len() >= endpoints {
                 sure.push(part);
                 continue;
             }
