@@ -56,6 +56,7 @@ use crate::rules::parties::standing_of_signer;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 use parsed::command_of;
+use told::waits_for_nobody;
 
 /// How a leaf was authorised: class and digest D.
 #[derive(Clone)]
@@ -465,7 +466,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             next_leaf: self.registry.tree.size(),
         };
         match decide(&self.ledger, &context, command).and_then(fitting) {
-            Ok(events) => {
+            Ok(mut events) => {
                 match command {
                     Command::RetryParked { peer, item } => return self.retry(peer, *item),
                     Command::DiscardParked { peer, item, reason } => {
@@ -473,7 +474,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     }
                     _ => {}
                 }
-                if let Err(rejection) = self.tells(&signer.holder, &events)? {
+                // A theft is one at home, too, however much was told already.
+                if let Err(rejection) = self.tells(&signer.holder, &mut events)?
+                    && !waits_for_nobody(command)
+                {
                     return Ok(ItemAnswer::Refused { rejection });
                 }
                 if events.iter().any(|event| event.what == item.0) {

@@ -613,7 +613,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let prefix = batch.peer;
         let LargeItem { index, length, .. } = *large;
         let proven = verify_inclusion(&large.leaf, index, size, &large.path, root);
-        let Some(peer) = self.ledger.peer(&prefix)?.filter(|_| proven.is_ok()) else {
+        let proven = proven.is_ok() && length > MAIL_ITEM_BYTES_MAX as u64;
+        let Some(peer) = self.ledger.peer(&prefix)?.filter(|_| proven) else {
             return Ok(refused(Reason::EvidenceBroken, Detail::NotProven { index }));
         };
         let from = Sender {
@@ -760,7 +761,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             .fork
             .as_ref()
             .is_some_and(|fork| fork.code == code);
-        if forked && link.epoch >= here.chain.epoch {
+        // A step that is another's to write is nobody's, forked or not.
+        if forked && link.epoch >= here.chain.epoch && link.writer() == from.prefix {
             return no(Reason::Parked, Detail::Forked { code });
         }
         let followed = match code.prefix() == self.registry.prefix {

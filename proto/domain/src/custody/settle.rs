@@ -166,8 +166,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let me = self.registry.prefix;
         let second = self.second_of(&fork)?;
         let second = second.and_then(|of| replaced(me, &here, &fork, of.link?));
+        // It stood in the log of the peer that forked, whatever its link says.
+        let Some(writer) = known.bundle.primary() else {
+            return Ok(known);
+        };
         let written = Written {
-            writer: link.writer(),
+            writer,
             link,
             leaf: evidence.leaf,
             at: evidence.at.unwrap_or(self.now),

@@ -1,7 +1,8 @@
 //! How much one signer puts into the mailboxes of peers: counted before it is written, refused over its share.
 //!
-//! Counted are offers and what is told to everybody. Every other step of a transfer stands on an offer that was counted, and
-//! is written once.
+//! Counted are offers, orders not to use a robot that its issuer is told of, and what is told to everybody. Every other step of a
+//! transfer stands on an offer that was counted, and is written once. Over the share of who signed an order stands here and is
+//! not told, until the robot goes home; a theft, a loss or an end is told all the same.
 
 use super::Run;
 use crate::bytes::code::Prefix;
@@ -15,6 +16,8 @@ use crate::record::event::{Effect, Event, slots};
 use crate::record::ledger::Ledger;
 use crate::record::peer::Peer;
 use crate::record::told::{Minute, Told};
+use crate::rules::command::{Action, Command};
+use crate::rules::lifecycle::HoldKind;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 
 /// What is offered one peer within a minute, by enterprises and by offices each.
@@ -34,7 +37,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     pub(super) fn tells(
         &mut self,
         holder: &Holder,
-        events: &[Event],
+        events: &mut [Event],
     ) -> Result<Result<(), Rejection>, L::Fault> {
         let (to_all, offers) = said(events);
         if to_all.items == 0 && offers.is_empty() {
@@ -65,7 +68,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let mut minute = peer.told.at(self.now);
             let so_far = own.offered(&to);
             if let Some(what) = so_far.is_over(*minute.of(holder), more, OFFERS) {
-                return over(so_far, Some(to), what);
+                if events.iter().any(is_offer) {
+                    return over(so_far, Some(to), what);
+                }
+                for event in events.iter_mut().filter(|event| event.link.is_none()) {
+                    event
+                        .effects
+                        .retain(|effect| !matches!(effect, Effect::Tell(_)));
+                }
+                return Ok(Ok(()));
             }
             own.offer(to, more);
             *minute.of(holder) = minute.of(holder).and(more);
@@ -84,16 +95,29 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     }
 }
 
+fn is_offer(event: &Event) -> bool {
+    let link = event.link.as_ref();
+    link.is_some_and(|written| written.link.step == Step::Offer)
+}
+
+/// Whether a command is done and told whatever else was told in its minute.
+pub(super) fn waits_for_nobody(command: &Command) -> bool {
+    match command {
+        Command::SetHold { kind, .. } => matches!(kind, HoldKind::Theft | HoldKind::Lost),
+        Command::Act { action, .. } => matches!(action, Action::ConfirmEndOfLife { .. }),
+        _ => false,
+    }
+}
+
 /// What events tell everybody, and what they offer whom.
 fn said(events: &[Event]) -> (Told, Vec<(Prefix, Told)>) {
     let (mut to_all, mut offers) = (Told::default(), Vec::new());
     for event in events {
-        let link = event.link.as_ref();
-        let is_offer = link.is_some_and(|written| written.link.step == Step::Offer);
+        let counts = event.link.is_none() || is_offer(event);
         for effect in &event.effects {
             match effect {
                 Effect::TellAll => to_all = to_all.and(by(event)),
-                Effect::Tell(to) if is_offer => offers.push((*to, by(event))),
+                Effect::Tell(to) if counts => offers.push((*to, by(event))),
                 _ => {}
             }
         }
