@@ -185,7 +185,7 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
             let mut theirs = takes(&mut b, 5);
             if !makers_own {
                 // Bought from somebody who is nobody here.
-                theirs.identity_parts = vec![a.registration(1).identity_parts[0].clone()];
+                theirs.identity_parts = vec![a.registration(78).identity_parts[0].clone()];
             }
             b.must("rival", registers(&theirs));
             let compute = theirs.identity_parts[0].identity();
@@ -201,7 +201,7 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
                 }
             }
             // It comes back from abroad in the body of another.
-            let mut other = a.registration(1);
+            let mut other = a.registration(77);
             other.identity_parts = vec![theirs.identity_parts[0].clone()];
             a.must(
                 "maker",
@@ -209,7 +209,7 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
                     registration: other,
                 },
             );
-            let code = a.code(1);
+            let code = a.code(77);
             let declared = offer(&a, &b, code, 1, Purpose::PermanentExport);
             a.must("customs", declared);
             a.deliver(&mut b);
