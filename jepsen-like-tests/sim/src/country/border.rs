@@ -1,5 +1,6 @@
-//! Customs on both sides of a border, who bring one robot after the other across: declared here, permitted there, departed here,
-//! admitted there. Each step is possible when the mail of the one before has come, so it is tried until then.
+//! Customs on both sides of a border, who bring one robot after the other across: declared here by the maker, who holds it,
+//! permitted there, departed here, admitted there. Each step is possible when the mail of the one before has come, so it is tried
+//! until then.
 
 use std::sync::Arc;
 
@@ -34,28 +35,28 @@ impl Border {
             history,
             mut random,
         } = self;
-        let mut begin = |(ground, books): (Arc<Ground>, Books)| {
-            let prefix = ground.kit.prefix;
-            let who = Who {
-                key: "customs",
-                uri: format!("carnet://{prefix}/customs/hq/desk"),
-            };
+        let mut begin = |key, name: &str, (ground, books): (Arc<Ground>, Books)| {
+            let uri = format!("carnet://{}/{name}", ground.kit.prefix);
+            let who = Who { key, uri };
             let dice = Random::new(random.next(), 5);
             Clerk::begin(ground, who, books, history.clone(), dice)
         };
         let books = from.1.clone();
-        let mut here = begin(from).await?;
-        let mut there = begin(to).await?;
+        let mut desks = Desks {
+            maker: begin("maker", "manufacturer/0001/export", from.clone()).await?,
+            here: begin("customs", "customs/hq/desk", from).await?,
+            there: begin("customs", "customs/hq/desk", to).await?,
+        };
         let mut number = 0;
         while !history.lock().closing {
-            here.pause(50, 400).await;
+            desks.here.pause(50, 400).await;
             let Some(serial) = books.next_to_cross(number) else {
                 continue;
             };
             number += 1;
             books.begin();
             let began_ms = history.lock().now_ms;
-            cross(&mut here, &mut there, (serial, number), &books).await;
+            cross(&mut desks, (serial, number), &books).await;
             books.crossed(began_ms);
             books.end();
         }
@@ -64,7 +65,15 @@ impl Border {
     }
 }
 
-async fn cross(here: &mut Clerk, there: &mut Clerk, (serial, number): (u32, u64), books: &Books) {
+/// Who is needed to bring a robot across.
+struct Desks {
+    maker: Clerk,
+    here: Clerk,
+    there: Clerk,
+}
+
+async fn cross(desks: &mut Desks, (serial, number): (u32, u64), books: &Books) {
+    let Desks { maker, here, there } = desks;
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
     id[8..10].copy_from_slice(here.ground.kit.prefix.as_str().as_bytes());
@@ -75,7 +84,8 @@ async fn cross(here: &mut Clerk, there: &mut Clerk, (serial, number): (u32, u64)
         .ground
         .kit
         .declare(serial, transfer, &there.ground.kit.prefix);
-    at_last(here, &offer).await;
+    // Customs alone give away nobody's robot for good.
+    at_last(maker, &offer).await;
     let permit = Command::PermitImport {
         transfer,
         // saturates: a time of the kit
