@@ -16,6 +16,7 @@ pub mod applies;
 pub mod corpus;
 pub mod decoders;
 pub mod extremes;
+pub mod hold;
 pub mod judge;
 pub mod liar;
 pub mod program;

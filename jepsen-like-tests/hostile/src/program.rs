@@ -24,14 +24,19 @@ use carnet_kit::forge::Forged;
 use carnet_kit::{Country, agreed, agreement, befriend, samples, transfer};
 
 use crate::extremes::{extreme_bytes, extreme_that};
+use crate::hold::{Held, can_be_ended};
 use crate::seeded::Seeded;
 
 /// Everybody who signs in a country with a market.
-pub const SIGNERS: [&str; 14] = [
+pub const SIGNERS: [&str; 26] = [
     "registrar",
+    "registrar-2",
     "admin",
+    "admin-2",
     "customs",
+    "customs-2",
     "regulator",
+    "regulator-2",
     "maker",
     "importer",
     "rival",
@@ -42,6 +47,14 @@ pub const SIGNERS: [&str; 14] = [
     "owner",
     "buyer",
     "declarant",
+    "one-maker",
+    "one-importer",
+    "one-dealer",
+    "one-service",
+    "one-recycler",
+    "one-operator",
+    "one-owner",
+    "one-declarant",
 ];
 
 /// What is attacked.
@@ -165,6 +178,8 @@ pub struct Program {
     pub keys: Vec<PublicKey>,
     /// The step that panicked, and with what.
     pub panic: Option<String>,
+    /// The step after which an invariant of custody did not hold, and which.
+    pub broken: Option<String>,
 }
 
 /// A robot on its way, one step after the other.
@@ -190,7 +205,8 @@ struct World {
 /// Plays so many steps.
 pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
     let mut world = World::new(seed);
-    let mut panic = None;
+    let (mut panic, mut broken) = (None, None);
+    let mut held = Held::of(&world.target);
     for step in 0..steps {
         let attack = world.choose(manner, step > steps / 2);
         let what = match attack {
@@ -210,6 +226,21 @@ pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
             break;
         }
         world.collect(attack);
+        // What the country's own roots order, they answer for: they settle forks by the other leaf.
+        let then = match attack {
+            Some(Attack::Statement) => Ok(Held::of(&world.target)),
+            _ => held.then(&world.target),
+        };
+        match then {
+            Ok(now) => held = now,
+            Err(words) => {
+                broken = Some(format!("step {step}, {what}: {words}"));
+                break;
+            }
+        }
+    }
+    if panic.is_none() && broken.is_none() {
+        broken = can_be_ended(&world.target).err();
     }
     let keys = SIGNERS.map(|name| world.target.key(name).public()).to_vec();
     Program {
@@ -217,6 +248,7 @@ pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
         log: world.log,
         keys,
         panic,
+        broken,
     }
 }
 
@@ -224,8 +256,8 @@ pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
 fn beginning() -> (Country, Country) {
     static WORLD: OnceLock<(Country, Country)> = OnceLock::new();
     let made = WORLD.get_or_init(|| {
-        let mut liar = Country::with_market("86");
-        let mut target = Country::with_market("49");
+        let mut liar = Country::with_full_market("86");
+        let mut target = Country::with_full_market("49");
         befriend(&mut liar, &mut target);
         for serial in 1..=4 {
             liar.must("maker", liar.register(serial));

@@ -173,6 +173,9 @@ fn judge(program: &Program, report: &mut Report) -> Result<(), String> {
     if let Some(panic) = &program.panic {
         return Err(format!("panic at {panic}"));
     }
+    if let Some(broken) = &program.broken {
+        return Err(broken.clone());
+    }
     let folder = tempfile::TempDir::new().map_err(|error| error.to_string())?;
     let alone = caught("the rules alone", || Ok(rules_alone(program)))?;
     let whole = caught("the replica in one chunk", || {

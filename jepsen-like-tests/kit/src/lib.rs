@@ -98,6 +98,24 @@ const ENTERPRISES: [(&str, &str, Role); 10] = [
     ("declarant", "0002", Role::Declarant),
 ];
 
+/// Enterprises that are accredited for one role each, and whoever signs for them in it.
+pub const SINGLES: [(&str, &str, Role); 8] = [
+    ("one-maker", "1001", Role::Manufacturer),
+    ("one-importer", "1002", Role::Importer),
+    ("one-dealer", "1003", Role::Dealer),
+    ("one-service", "1004", Role::ServiceProvider),
+    ("one-recycler", "1005", Role::Recycler),
+    ("one-operator", "1006", Role::Operator),
+    ("one-owner", "1007", Role::Owner),
+    ("one-declarant", "1008", Role::Declarant),
+];
+/// A second person in each office that has one.
+pub const SECONDS: [(&str, &str, Role); 3] = [
+    ("registrar-2", "registrar", Role::Registrar),
+    ("customs-2", "customs", Role::Customs),
+    ("regulator-2", "regulator", Role::Regulator),
+];
+
 impl Country {
     /// Before its genesis.
     ///
@@ -147,6 +165,29 @@ impl Country {
             country.must("registrar", enrol);
         }
         country.must("registrar", country.approval("0001", "100002"));
+        country
+    }
+
+    /// As [`Country::with_market`], with an enterprise for each role that has no other one, and two persons in each office: the
+    /// actors of the whole table of actions.
+    ///
+    /// # Panics
+    /// When the prefix is none, or a step of the preparation is refused.
+    pub fn with_full_market(prefix: &str) -> Self {
+        let mut country = Self::with_market(prefix);
+        for (name, code, role) in SINGLES {
+            let mut accredited = country.accreditation(code);
+            if let Command::AccreditEnterprise { roles, .. } = &mut accredited {
+                *roles = vec![role];
+            }
+            country.must("registrar", accredited);
+            let id = country.enterprise(code);
+            let enrol = country.enrolment(name, Holder::Enterprise { id }, role, name);
+            country.must("registrar", enrol);
+        }
+        for (name, office, role) in SECONDS {
+            country.enrol_office(name, office, role);
+        }
         country
     }
 
