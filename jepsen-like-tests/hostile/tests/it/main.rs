@@ -14,6 +14,7 @@ mod order;
 mod parking;
 mod peers;
 mod programs;
+mod reached;
 mod reasons;
 mod recalls;
 mod records;

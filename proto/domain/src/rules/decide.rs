@@ -32,8 +32,7 @@ use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
 pub use owed::blocked_by_recall;
-use ownership::PROPOSED_TIME;
-pub use ownership::RELEASE_MAX;
+pub use ownership::{PROPOSED_TIME, RELEASE_MAX};
 use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;

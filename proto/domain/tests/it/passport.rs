@@ -112,3 +112,12 @@ proptest! {
         prop_assert_eq!(signed.record(), &record);
     }
 }
+
+#[test]
+fn a_chain_has_one_certificate_at_least_and_eight_at_most() {
+    let of = |count| {
+        let chain = vec![b"DER".to_vec(); count];
+        parse(&sign(&record(), &chain, &key("passport"))).is_ok()
+    };
+    assert!(of(1) && of(8) && !of(9));
+}

@@ -45,7 +45,7 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
 }
 
 /// How long the first of two words in somebody's place waits for the second.
-pub(super) const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
+pub const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 
 /// Whether an office's act in somebody's place has its second word: the same act by another person, while the first may still do
 /// what it said. The first word is kept, and changes nothing.
