@@ -411,6 +411,7 @@ impl Entry {
 
     /// Which rule an entry of these bytes runs. No more of it is read.
     pub fn rule(bytes: &[u8]) -> Option<u16> {
+        // level: only which rule it runs.
         let mut d = Decoder::new(bytes);
         let mut number = || -> Result<Option<u64>, DecodeError> {
             d.array()?;
