@@ -457,26 +457,6 @@ impl Settings {
         Ok(pins)
     }
 
-    /// Nothing but a directory for what is kept.
-    #[cfg(test)]
-    pub(crate) fn for_tests(state_dir: &Path) -> Self {
-        Self {
-            endpoints: Vec::new(),
-            admin_endpoints: Vec::new(),
-            ca: None,
-            cert: None,
-            key: None,
-            actor_key: None,
-            pki: None,
-            who: None,
-            prefix: None,
-            pins: Vec::new(),
-            own: None,
-            state_dir: state_dir.to_owned(),
-            timeout: Duration::from_secs(1),
-        }
-    }
-
     /// A client that can read, and sign if there is a key.
     pub(crate) fn client(&self) -> Result<Client, Failed> {
         let cert = self.certificate()?;

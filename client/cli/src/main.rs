@@ -254,7 +254,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
         Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
         Noun::Pack(verb) => verify::pack(verb, &settings).await,
-        Noun::Pin(verb) => pinned::run(&verb, &settings),
+        Noun::Pin(verb) => pinned::run(&verb, settings.state_dir()),
         Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
         Noun::Bundle(verb) => trust::bundle(verb, &settings).await,

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::Failed;
 
 #[derive(Debug, Subcommand)]
@@ -31,8 +30,8 @@ pub(crate) enum PinVerb {
     },
 }
 
-pub(crate) fn run(verb: &PinVerb, settings: &Settings) -> Result<Outcome, Failed> {
-    let kept = Kept::of(settings.state_dir());
+pub(crate) fn run(verb: &PinVerb, state_dir: &Path) -> Result<Outcome, Failed> {
+    let kept = Kept::of(state_dir);
     let all = kept.read()?;
     match verb {
         PinVerb::List => {
@@ -313,12 +312,12 @@ mod tests {
         let question = desk.refused(&roots);
         assert!(question.contains("root keys alone"), "{question}");
         // Whoever compared them says so.
-        let settings = Settings::for_tests(desk.0.path());
-        let said = run(&PinVerb::List, &settings).expect("listed").value;
+        let state_dir = desk.0.path();
+        let said = run(&PinVerb::List, state_dir).expect("listed").value;
         assert_eq!(said["pinned"][0]["sequence"], "4");
         let forget = PinVerb::Forget { country: own() };
-        run(&forget, &settings).expect("forgotten");
-        assert!(run(&forget, &settings).is_err(), "it is gone");
+        run(&forget, state_dir).expect("forgotten");
+        assert!(run(&forget, state_dir).is_err(), "it is gone");
         assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
     }
 

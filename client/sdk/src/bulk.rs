@@ -11,7 +11,8 @@ use carnet_wire::status::ApiError;
 use futures::StreamExt as _;
 use tonic::Streaming;
 
-use crate::client::{Client, Position, Tries, failure_of, now, registry};
+use crate::client::{Client, Position, Tries, failure_of, registry};
+use crate::clock::now;
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};

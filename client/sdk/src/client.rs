@@ -19,7 +19,7 @@ use rand::Rng;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::clock::wall_time;
+use crate::clock::{now, wall_time};
 use crate::dial::Dial;
 use crate::error::ClientError;
 use crate::heads::{AGE_MAX, Heads, Log};
@@ -306,11 +306,6 @@ impl Client {
     pub(crate) fn now(&self) -> TimeMs {
         wall_time().max(*lock(&self.0.log_time))
     }
-}
-
-/// The clock of deadlines and rests: tokio's, as that of the time-outs, so that a test may stop it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 pub(crate) fn registry(channel: Channel) -> RegistryClient<Channel> {

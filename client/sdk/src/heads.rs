@@ -10,8 +10,7 @@ use carnet_domain::log::checkpoint::{Origin, open};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::verdict::OWN_AGE_MAX;
 
-use crate::client::now;
-use crate::clock::wall_time;
+use crate::clock::{now, wall_time};
 use crate::error::ClientError;
 use crate::pin::{Pin, PinError};
 

@@ -50,7 +50,7 @@ pub fn plain_of_stored<'b>(
     match bytes.split_first() {
         Some((&RECORD_VERSION, rest)) => Ok(rest),
         Some((version, _)) if *version > RECORD_VERSION && key == keys::REGISTRY => {
-            Err(StorageFault::Foreign(format!(
+            Err(StorageFault::Newer(format!(
                 "the registry's record has version {version}, this binary knows {RECORD_VERSION}; use a newer binary"
             )))
         }
