@@ -144,7 +144,9 @@ impl Wanted {
             && of(&robot.operator, &self.operator)
             && owing.is_none_or(|recall| !robot.state.is_final() && robot.owes(recall))
             && self.held.is_none_or(held)
-            && (!self.pending || robot.pending != Pending::Nothing {})
+            && (!self.pending
+                || robot.pending != Pending::Nothing {}
+                || !robot.first_words.is_empty())
     }
 }
 

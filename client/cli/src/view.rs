@@ -18,7 +18,8 @@ use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
-    Declared, Enterprise, Hold, Model, Parked, Part, Party, Recall, RecallId, Robot,
+    Declared, Enterprise, FirstWord, Hold, Model, Parked, Part, Party, Pending, Recall, RecallId,
+    Robot,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::State;
@@ -180,9 +181,10 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "recalls_remedied": named(&value.remedied),
         "custody": custody(&value.custody),
         "pending": match hidden {
-            None => Value::from(hyphened(value.pending.name())),
+            None => Value::from(pending(value)),
             Some(_) => Value::Null,
         },
+        "first_words": value.first_words.iter().map(first_word).collect::<Vec<_>>(),
         "not_shown": hidden,
         "ends_declared_by_others": value.declared.iter().map(declared).collect::<Vec<_>>(),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
@@ -213,12 +215,29 @@ pub(crate) fn robot_row(value: &Robot) -> Value {
         "custody": hyphened(value.custody.phase.name()),
         "holds": value.holds.iter().map(|hold| hyphened(hold.kind.name())).collect::<Vec<_>>(),
         "recalls_owed": named(&value.owed),
-        "pending": hyphened(value.pending.name()),
+        "pending": pending(value),
         "owner": party(&value.owner),
         "holder": party(&value.holder),
         "operator": party(&value.operator),
         "firmware": format!("{}:{}", value.firmware.family, value.firmware.build),
         "manufactured": time(value.identity.manufactured),
+    })
+}
+
+/// What waits for somebody: what a party began, or an office's first word where it takes two.
+fn pending(value: &Robot) -> String {
+    match value.pending {
+        Pending::Nothing {} if !value.first_words.is_empty() => "proposed".into(),
+        _ => hyphened(value.pending.name()),
+    }
+}
+
+fn first_word(word: &FirstWord) -> Value {
+    json!({
+        "act": word.act.to_string(),
+        "by": word.by.holder.to_string(),
+        "person": word.by.person,
+        "until": time(word.until),
     })
 }
 
