@@ -12,11 +12,11 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     Agreement as Agreed, Bundle as TrustBundle, Clause, KeyringKind, RootSignature, Signed,
-    Statement, root_signing_bytes, roots_after,
+    Statement, root_signing_bytes, roots_after, signed_by_roots,
 };
 use carnet_domain::record::{AgreementRef, Severity};
 use carnet_domain::rules::command::{Command, Purpose};
-use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file, to_file, verify_bundle};
+use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, PinnedBundle, of_file, to_file, verify_bundle};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -169,13 +169,23 @@ pub(crate) struct Export {
     /// Further prefixes beside the primary one.
     #[arg(long = "also", value_delimiter = ',')]
     also: Vec<Prefix>,
-    /// Counts up with every change; default is one more than that of our bundle in the registry, or in FILE if one is there. With
-    /// neither it is 1.
+    /// Counts up with every change; default is one more than the highest of our bundle that the context pins, the one in FILE if one
+    /// is there, and the one in the registry, which may be ahead by 1000 at the most. With none of them it is 1.
     #[arg(long)]
     sequence: Option<u64>,
-    /// Incarnation of the log; default is the registry's, with --offline 0.
+    /// Incarnation of the log; default is that of our bundle that the context pins, else 0.
     #[arg(long)]
     incarnation: Option<u64>,
+    /// Whose roots and threshold are stated: a bundle of ours that was compared, or the file of `root rotate` with all its signatures.
+    /// Default is our bundle that the context pins, else the roots in root/ of --pki, or those whose seeds --root names.
+    #[arg(long, value_name = "FILE")]
+    roots_of: Option<PathBuf>,
+    /// The public log key; default is that of our bundle that the context pins, else keys/log.pub of --pki.
+    #[arg(long, value_name = "FILE")]
+    log_key: Option<PathBuf>,
+    /// production or sandbox; default is that of our bundle that the context pins, else as the admins in --pki make it.
+    #[arg(long, value_parser = profile)]
+    profile: Option<Profile>,
     /// How often others should fetch it anew.
     #[arg(long, default_value = "1d", value_parser = parse::duration)]
     refresh: DurationMs,
@@ -189,9 +199,25 @@ pub(crate) struct Export {
     /// repeated.
     #[arg(long = "former-root", value_name = "FILE")]
     former_roots: Vec<PathBuf>,
-    /// Ask no registry which roots are in force and which bundle was the last: those whose seeds sign are stated, true or not.
+    /// Ask no registry whether it says the same, and which bundle was the last: what is at hand is stated, true or not.
     #[arg(long)]
     offline: bool,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    match text {
+        "production" => Ok(Profile::Production),
+        "sandbox" => Ok(Profile::Sandbox),
+        _ => Err("production or sandbox".into()),
+    }
+}
+
+/// How far a registry may be ahead of the bundles at hand: nobody can state a bundle after the last sequence there is.
+const SEQUENCES_AHEAD_MAX: u64 = 1_000;
+
+fn prints(keys: &[PublicKey]) -> String {
+    let prints: Vec<String> = keys.iter().map(view::key_print).collect();
+    prints.join(", ")
 }
 
 /// What a bundle says of the registry that it is of.
@@ -206,15 +232,15 @@ struct Stated {
 }
 
 impl Stated {
-    /// As the registry is.
-    async fn by_registry(settings: &Settings) -> Result<Self, Failed> {
+    /// As one node says the registry is: nobody signs this, it is compared with what is at hand.
+    async fn told(settings: &Settings) -> Result<Self, Failed> {
         let asked = async {
             let found = settings.client()?.unverified().registry().await;
             Ok::<_, Failed>(found?.value)
         };
         let registry = asked.await.map_err(|failed| Failed {
             next: format!(
-                "A bundle states the roots in force, which the registry says; --offline states those at hand instead. {}",
+                "What a bundle states is compared with what the registry says; --offline asks nobody. {}",
                 failed.next
             ),
             ..failed
@@ -229,28 +255,110 @@ impl Stated {
         })
     }
 
-    /// As the keys at hand say, nobody having been asked.
-    fn by_hand(directory: &Path, primary: Option<&Prefix>, roots: &Roots) -> Result<Self, Failed> {
-        let profile = match primary {
-            Some(prefix) => profile_of(&office_signers(directory, *prefix)?),
-            None => Profile::Sandbox,
+    /// As is said in the call, by our bundle that the context pins, and by the keys in the PKI directory, in this order.
+    fn at_hand(
+        export: &Export,
+        settings: &Settings,
+        primary: Option<Prefix>,
+        seeds: &Roots,
+    ) -> Result<Self, Failed> {
+        let directory = settings.pki_dir()?;
+        let pinned = own_pinned(settings, primary)?;
+        let (roots, threshold) = match (&export.roots_of, &pinned) {
+            (Some(file), _) => roots_in(file, primary)?,
+            (None, Some(own)) => (own.roots.clone(), own.threshold),
+            (None, None) => roots_by_keys(directory, seeds)?,
+        };
+        let log_key = match (&export.log_key, &pinned) {
+            (Some(file), _) => keys::read_public_key(file)?,
+            (None, Some(own)) => own.log_key,
+            (None, None) => keys::read_public_key(&directory.join("keys/log.pub"))?,
+        };
+        let profile = match (export.profile, &pinned, primary) {
+            (Some(profile), ..) => profile,
+            (None, Some(own), _) => own.profile,
+            (None, None, Some(prefix)) => profile_of(&office_signers(directory, prefix)?),
+            (None, None, None) => Profile::Sandbox,
+        };
+        let known = pinned.as_ref().map(|own| own.incarnation);
+        let there = match export.file.exists() {
+            true => read_bundle(&export.file)
+                .ok()
+                .map(|(_, bundle)| bundle.sequence),
+            false => None,
         };
         Ok(Self {
-            roots: roots.public(),
-            threshold: roots.threshold(),
-            incarnation: 0,
+            roots,
+            threshold,
+            incarnation: export.incarnation.or(known).unwrap_or_default(),
             profile,
-            log_key: keys::read_public_key(&directory.join("keys/log.pub"))?,
-            last: None,
+            log_key,
+            last: pinned.map(|own| own.sequence).max(there),
+        })
+    }
+
+    /// Takes nothing from what a node says but the order of the roots: it is the same in all else, or it is refused.
+    fn compared(self, told: &Self) -> Result<Self, Failed> {
+        let sorted = |keys: &[PublicKey]| {
+            let mut keys = keys.to_vec();
+            keys.sort_unstable();
+            keys
+        };
+        let mut differs = Vec::new();
+        let mut compare = |what: &str, ours: String, theirs: String, same: bool| {
+            if !same {
+                differs.push(format!("{what}: here {ours}, the node says {theirs}"));
+            }
+        };
+        compare(
+            "roots",
+            prints(&self.roots),
+            prints(&told.roots),
+            sorted(&self.roots) == sorted(&told.roots),
+        );
+        compare(
+            "threshold",
+            self.threshold.to_string(),
+            told.threshold.to_string(),
+            self.threshold == told.threshold,
+        );
+        compare(
+            "log key",
+            view::key_print(&self.log_key),
+            view::key_print(&told.log_key),
+            self.log_key == told.log_key,
+        );
+        compare(
+            "incarnation",
+            self.incarnation.to_string(),
+            told.incarnation.to_string(),
+            self.incarnation == told.incarnation,
+        );
+        compare(
+            "profile",
+            format!("{:?}", self.profile).to_lowercase(),
+            format!("{:?}", told.profile).to_lowercase(),
+            self.profile == told.profile,
+        );
+        if !differs.is_empty() {
+            let mut failed = Failed::usage(format!(
+                "a node says of the registry what is not at hand here: {}",
+                differs.join("; ")
+            ));
+            failed.next = "Nothing was signed. Either that node lies, or what is at hand is old or not whole: ask another node \
+                           (--endpoints), and people who know. Then say what is true: --roots-of with the file of `carnet root \
+                           rotate` or a bundle of ours that was compared, --log-key, --incarnation, --profile. --offline asks nobody."
+                .into();
+            return Err(failed);
+        }
+        Ok(Self {
+            roots: told.roots.clone(),
+            ..self
         })
     }
 
     /// Refuses seeds that cannot sign it: what others are sent by them is refused there, or believed though it is over.
     fn signed_by(&self, seeds: &Roots) -> Result<(), Failed> {
-        let prints = |keys: &[PublicKey]| {
-            let prints: Vec<String> = keys.iter().map(view::key_print).collect();
-            prints.join(", ")
-        };
         let at_hand = seeds.public();
         let over: Vec<PublicKey> = at_hand
             .iter()
@@ -275,20 +383,96 @@ impl Stated {
         };
         let mut failed = Failed::usage(text);
         failed.next = "Name the seeds of the roots in force with --root (carnet root list), and those of the roots before a \
-                       replacement with --former-root."
+                       replacement with --former-root. If what is stated here is from before a replacement, name its file with \
+                       --roots-of."
             .into();
         Err(failed)
     }
 
-    /// The sequence of the next one: of ours that the registry has, and of the file that is to be replaced, the higher counts.
-    fn next(&self, file: &Path) -> u64 {
-        let there = match file.exists() {
-            true => read_bundle(file).ok().map(|(_, bundle)| bundle.sequence),
-            false => None,
-        };
-        let last = self.last.max(there).unwrap_or_default();
-        last.saturating_add(1)
+    /// The sequence of the next one: of those at hand and the one that a node says, the higher counts.
+    fn next(&self, told: Option<u64>) -> Result<u64, Failed> {
+        let known = self.last.unwrap_or_default();
+        let told = told.unwrap_or_default();
+        if told.saturating_sub(known) > SEQUENCES_AHEAD_MAX {
+            let mut failed = Failed::usage(format!(
+                "a node says that the last bundle has sequence {told}, and the last one at hand has {known}"
+            ));
+            failed.next = "Nothing was signed. Peers take no lower sequence ever after: ask another node (--endpoints), then say the \
+                           next one with --sequence."
+                .into();
+            return Err(failed);
+        }
+        Ok(known.max(told).saturating_add(1))
     }
+}
+
+/// Our own bundle that the context pins; of several, the newest.
+fn own_pinned(settings: &Settings, primary: Option<Prefix>) -> Result<Option<TrustBundle>, Failed> {
+    let mut newest: Option<TrustBundle> = None;
+    for file in settings.pinned().0 {
+        let own = of_roots(file)?;
+        let newer = newest
+            .as_ref()
+            .is_none_or(|known| known.sequence < own.sequence);
+        if primary.is_some() && own.primary() == primary && newer {
+            newest = Some(own);
+        }
+    }
+    Ok(newest)
+}
+
+/// A bundle that its own roots signed.
+fn of_roots(file: &Path) -> Result<TrustBundle, Failed> {
+    let (signed, bundle) = read_bundle(file)?;
+    let held = PinnedBundle::by_roots(&signed, &bundle.roots, bundle.threshold);
+    held.map_err(|error| Failed::unreadable(format!("{}: {}", file.display(), chain(&error))))?;
+    Ok(bundle)
+}
+
+/// The roots that a file states and that signed it: the replacement of roots, or a bundle.
+fn roots_in(file: &Path, primary: Option<Prefix>) -> Result<(Vec<PublicKey>, u8), Failed> {
+    let wrong = |text: &str| Failed::usage(format!("{}: {text}", file.display()));
+    let drafted = Signed::from_bytes(&read(file)?).ok();
+    let stated = drafted.and_then(|signed| {
+        let statement = Statement::from_bytes(&signed.bytes.0).ok()?;
+        Some((signed, statement))
+    });
+    match stated {
+        Some((signed, Statement::Roots { change })) => {
+            let (roots, threshold) = (change.roots, change.threshold);
+            match signed_by_roots(&roots, threshold, &signed.bytes.0, &signed.signatures) {
+                true => Ok((roots, threshold)),
+                false => Err(wrong("the roots that it names have not signed it")),
+            }
+        }
+        Some(_) => Err(wrong("neither a bundle nor a replacement of roots")),
+        None => {
+            let bundle = of_roots(file)?;
+            match bundle.primary() == primary {
+                true => Ok((bundle.roots, bundle.threshold)),
+                false => Err(wrong("a bundle of another country")),
+            }
+        }
+    }
+}
+
+/// The roots in the PKI directory, signing or not; where other seeds sign, these.
+fn roots_by_keys(directory: &Path, seeds: &Roots) -> Result<(Vec<PublicKey>, u8), Failed> {
+    let mut roots = Vec::new();
+    for number in 1..=3 {
+        let seed = directory.join(format!("root/root-{number}.seed"));
+        let public = directory.join(format!("root/root-{number}.pub"));
+        if seed.exists() {
+            roots.push(keys::read_seed(&seed)?.public());
+        } else if public.exists() {
+            roots.push(keys::read_public_key(&public)?);
+        }
+    }
+    if !seeds.public().iter().all(|seed| roots.contains(seed)) {
+        roots = seeds.public();
+    }
+    let threshold = if roots.len() == 1 { 1 } else { 2 };
+    Ok((roots, threshold))
 }
 
 pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
@@ -299,16 +483,24 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
             let certificates = keys::read_chain(&directory.join("root/roots.crt"))?;
             let pinned = keys::read_roots(&directory.join("root/roots.crt"))?;
             let primary: Vec<Prefix> = pinned.jurisdictions().collect();
-            let stated = match export.offline {
-                true => Stated::by_hand(directory, primary.first(), &seeds)?,
-                false => Stated::by_registry(settings).await?,
+            let at_hand = Stated::at_hand(&export, settings, primary.first().copied(), &seeds)?;
+            let (stated, last) = match export.offline {
+                true => (at_hand, None),
+                false => {
+                    let told = Stated::told(settings).await?;
+                    (at_hand.compared(&told)?, told.last)
+                }
             };
             stated.signed_by(&seeds)?;
+            let sequence = match export.sequence {
+                Some(sequence) => sequence,
+                None => stated.next(last)?,
+            };
             let bundle = TrustBundle {
                 name: export.name,
                 prefixes: primary.into_iter().chain(export.also).collect(),
-                sequence: export.sequence.unwrap_or_else(|| stated.next(&export.file)),
-                incarnation: export.incarnation.unwrap_or(stated.incarnation),
+                sequence,
+                incarnation: stated.incarnation,
                 keyring: KeyringKind::File,
                 roots: stated.roots,
                 threshold: stated.threshold,
@@ -828,6 +1020,8 @@ pub(crate) async fn agreement(verb: Agreement, settings: &Settings) -> Result<Ou
 
 #[cfg(test)]
 mod tests {
+    use carnet_domain::record::peer::RootsChange;
+
     use super::*;
 
     #[test]
@@ -844,6 +1038,126 @@ mod tests {
             (clause.recall_severity_max, clause.recall_count_max),
             (Severity::Remedy, 10)
         );
+    }
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn stated(roots: &[u8], last: Option<u64>) -> Stated {
+        Stated {
+            roots: roots.iter().map(|seed| key(*seed).public()).collect(),
+            threshold: 2,
+            incarnation: 0,
+            profile: Profile::Production,
+            log_key: key(9).public(),
+            last,
+        }
+    }
+
+    /// One node's word never becomes what the roots sign.
+    #[test]
+    fn what_a_node_says_of_the_registry_is_compared_and_not_stated() {
+        let same = stated(&[1, 2], None).compared(&stated(&[2, 1], None));
+        let same = same.map_err(|failed| failed.text).expect("the same");
+        assert_eq!(
+            same.roots,
+            stated(&[2, 1], None).roots,
+            "as the registry has them"
+        );
+        let lies: [(&str, Stated); 5] = [
+            ("roots", stated(&[1, 2, 3], None)),
+            (
+                "threshold",
+                Stated {
+                    threshold: 1,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "log key",
+                Stated {
+                    log_key: key(8).public(),
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "incarnation",
+                Stated {
+                    incarnation: 1,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "profile",
+                Stated {
+                    profile: Profile::Sandbox,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+        ];
+        for (what, told) in lies {
+            let refused = stated(&[1, 2], None).compared(&told).err().expect(what);
+            assert!(refused.text.contains(what), "{}", refused.text);
+            assert!(refused.next.contains("--roots-of"), "{}", refused.next);
+        }
+        let more = stated(&[1, 2], None).compared(&stated(&[1, 2, 3], None));
+        let text = more.err().expect("refused").text;
+        assert!(
+            text.contains(&view::key_print(&key(3).public())),
+            "both are shown: {text}"
+        );
+    }
+
+    #[test]
+    fn a_sequence_that_leaves_no_next_one_is_not_taken_from_a_node() {
+        let next = |at_hand, told| stated(&[1], at_hand).next(told).ok();
+        assert_eq!(next(None, None), Some(1));
+        assert_eq!(next(Some(7), Some(5)), Some(8));
+        assert_eq!(next(Some(5), Some(7)), Some(8));
+        assert_eq!(next(Some(5), Some(1_005)), Some(1_006));
+        assert_eq!(next(Some(5), Some(1_006)), None);
+        assert_eq!(next(None, Some((1 << 48) - 1)), None);
+    }
+
+    /// Of the roots in the directory all are stated, whichever sign; others are those that are named.
+    #[test]
+    fn roots_are_stated_by_the_keys_at_hand() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).expect("made");
+        for number in 1..=3_u8 {
+            let text = format!("{}\n", key(number).public());
+            std::fs::write(root.join(format!("root-{number}.pub")), text).expect("written");
+        }
+        let of = |seeds: &[u8]| {
+            let seeds = Roots(seeds.iter().map(|seed| key(*seed)).collect());
+            let found = roots_by_keys(folder.path(), &seeds);
+            found.map_err(|failed| failed.text).expect("roots")
+        };
+        assert_eq!(of(&[1, 3]), (stated(&[1, 2, 3], None).roots, 2));
+        assert_eq!(of(&[4]), (stated(&[4], None).roots, 1));
+    }
+
+    /// A replacement says which roots follow only when they signed it.
+    #[test]
+    fn a_replacement_of_roots_is_named_by_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("r.cbor");
+        let change = RootsChange {
+            cluster: [0; 16],
+            number: 1,
+            roots: vec![key(4).public()],
+            threshold: 1,
+            reason: "root-1 is old".into(),
+        };
+        let bytes = Statement::Roots { change }.to_bytes();
+        for (signers, holds) in [(vec![key(1)], false), (vec![key(1), key(4)], true)] {
+            write(&file, &Roots(signers).sign(&bytes).to_bytes()).expect("written");
+            let found = roots_in(&file, None).ok();
+            let expected = holds.then(|| (stated(&[4], None).roots, 1));
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
