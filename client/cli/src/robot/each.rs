@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect, Failure};
 use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::{PartyName, Pending, Robot};
+use carnet_domain::record::{PartyName, Pending, ReleaseSecret, Robot, release_commitment};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::State;
 use clap::builder::ArgAction;
@@ -42,7 +44,7 @@ const ROWS_AT_ONCE: usize = 512;
 const HELP: &str = "\
 FILE is .csv, .tsv, .ndjson or .jsonl with a column `code`, or .txt with one code a line. Every other column is an option of the
 verb, under its name (`owner`, `report`, `expected_sequence`, …): a cell says of its robot what the option behind the verb says of
-all. An empty cell says nothing. Columns that are named otherwise are told by --map.
+all. An empty cell says nothing; `no` takes a flag of the verb away. Columns that are named otherwise are told by --map.
 
   carnet robot each delivered.txt stock --at 86-0002
   carnet robot each --answers sold.ndjson sold.csv sell              columns code, owner
@@ -67,14 +69,15 @@ pub(crate) struct EachArgs {
     /// Send nothing if a single row is malformed.
     #[arg(long)]
     all_or_none: bool,
-    /// A robot whose record is already as its row wants it is no failure: a run that was cut off can be repeated.
+    /// A robot whose record is already as its row wants it is no failure: a run that was cut off can be repeated. Salts and secrets
+    /// of the runs before are taken from --answers for rows that say the same; a row that was changed gets new ones.
     #[arg(long)]
     resume: bool,
     /// A new file for the rows that are not taken, as they stand; why stands beside it in FILE.why.ndjson.
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
     /// A file for what became of each row, one JSON object a line, with the salts and secrets that are shown once. It is new, or
-    /// with --resume goes on.
+    /// with --resume goes on; nobody else can read it.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
     /// Judge the file, ask a node what the rules would answer now, and send nothing that could be executed.
@@ -215,8 +218,8 @@ impl Verb {
         })
     }
 
-    /// The call that a row is.
-    fn call(&self, code: &str, cells: &Cells, kept: Option<&Value>) -> Result<Deed, String> {
+    /// What the verb and the cells of a row say of its robot, in words.
+    fn said(&self, code: &str, cells: &Cells) -> Result<Vec<String>, String> {
         let mut words = self.words.clone();
         words.insert(1.min(words.len()), code.to_owned());
         let options = self.columns.iter().filter(|(name, _)| *name != "code");
@@ -228,10 +231,19 @@ impl Verb {
             match (flag, cell.to_ascii_lowercase().as_str()) {
                 (false, _) => words.push(format!("--{long}={cell}")),
                 (true, "true" | "yes" | "1") => words.push(format!("--{long}")),
-                (true, "false" | "no" | "0") => {}
+                // What the verb says of all is not said of this one.
+                (true, "false" | "no" | "0") => {
+                    let flag = format!("--{long}");
+                    words.retain(|word| *word != flag);
+                }
                 (true, _) => return Err(format!("{name}: write true or false, not {cell:?}")),
             }
         }
+        Ok(words)
+    }
+
+    /// The call that words are.
+    fn call(&self, mut words: Vec<String>, kept: Option<&Value>) -> Result<Deed, String> {
         // Who is meant was committed to in an earlier run, with a salt that stands in the answers' file.
         for (name, commitment) in kept.and_then(Value::as_object).into_iter().flatten() {
             if let (Some(field), Some(text)) =
@@ -244,6 +256,11 @@ impl Verb {
         let call = matches.and_then(|matches| Call::from_arg_matches(&matches));
         call.map(|call| call.deed).map_err(|error| plain(&error))
     }
+}
+
+/// Names what a row says: what is kept of another row, or of another verb, is not of this one.
+fn row_digest(words: &[String]) -> Digest {
+    sha256(&[&serde_json::to_vec(words).unwrap_or_default()])
 }
 
 /// Whether a word is an option of the program or of this command, not of a verb.
@@ -290,7 +307,7 @@ struct Rows {
 #[derive(Default)]
 struct Answers {
     file: Option<File>,
-    /// What an earlier run committed to, by code.
+    /// What earlier runs committed to, by what the row said.
     before: BTreeMap<String, Value>,
 }
 
@@ -308,8 +325,8 @@ impl Answers {
                 let Ok(said) = serde_json::from_str::<Value>(&line) else {
                     continue;
                 };
-                if let (Some(code), Some(kept)) = (said["code"].as_str(), said.get("keep")) {
-                    before.insert(code.to_owned(), kept.clone());
+                if let (Some(row), Some(kept)) = (said["row"].as_str(), said.get("keep")) {
+                    before.insert(row.to_owned(), kept.clone());
                 }
             }
         }
@@ -318,7 +335,12 @@ impl Answers {
             true => options.append(true).create(true),
             false => options.write(true).create_new(true),
         };
-        let mut file = options.open(path).map_err(fault)?;
+        // Whoever reads its secrets asks for the robots.
+        let mut file = options.mode(0o600).open(path).map_err(fault)?;
+        let private = std::fs::Permissions::from_mode(0o600);
+        if file.metadata().map_err(fault)?.is_file() {
+            file.set_permissions(private).map_err(fault)?;
+        }
         if resume && !before.is_empty() {
             // Behind a line that was cut.
             file.write_all(b"\n").map_err(fault)?;
@@ -329,6 +351,11 @@ impl Answers {
         })
     }
 
+    /// What was kept for a row that said this.
+    fn kept(&self, row: &Digest) -> Option<&Value> {
+        self.before.get(&row.to_string())
+    }
+
     fn write(&mut self, line: u64, code: &Code, what: Value) -> Result<(), String> {
         let Some(file) = &mut self.file else {
             return Ok(());
@@ -336,6 +363,13 @@ impl Answers {
         let row = json!({"line": line.to_string(), "code": code.to_string()});
         writeln!(file, "{}", merge(row, what)).map_err(|error| error.to_string())
     }
+}
+
+/// Whether what was kept has the secret of a release.
+fn opens(kept: Option<&Value>, code: &Code, (commitment, sequence): &(Digest, u64)) -> bool {
+    let secret = kept.and_then(|kept| kept["secret"].as_str());
+    let secret = secret.and_then(ReleaseSecret::parse);
+    secret.is_some_and(|secret| release_commitment(code, *sequence, &secret) == *commitment)
 }
 
 /// Whether something is shown once.
@@ -386,7 +420,7 @@ pub(crate) async fn run(
     };
     let client = settings.client()?;
     let mut rows = Rows::default();
-    let mut lines = BTreeMap::new();
+    let (mut lines, mut digests) = (BTreeMap::new(), BTreeMap::new());
     let mut calls = Vec::new();
     for row in &mut read {
         let row = row?;
@@ -399,11 +433,13 @@ pub(crate) async fn run(
         let judged = row.cells.and_then(|cells| {
             let code = cells.get("code").ok_or("code: missing")?;
             let code = parse::code(code).map_err(|fault| format!("code: {fault}"))?;
-            let kept = answers.before.get(code.as_str());
-            let deed = verb.call(code.as_str(), &cells, kept)?;
+            let words = verb.said(code.as_str(), &cells)?;
+            let digest = row_digest(&words);
+            let deed = verb.call(words, answers.kept(&digest))?;
             if let Some(other) = lines.insert(code, row.line) {
                 return Err(format!("code: the same as in line {other}"));
             }
+            digests.insert(code, digest);
             Ok((code, deed))
         });
         match judged {
@@ -418,8 +454,14 @@ pub(crate) async fn run(
     let mut already = 0_u64;
     let stands = stands(&client, &calls).await?;
     for ((line, bytes, code, deed), stands) in calls.into_iter().zip(stands) {
-        // Another secret for what is released already would open nothing.
-        if args.resume && stands.is_released {
+        // Another secret for what is released already would open nothing, and of another release nobody here has the secret.
+        if let Some(lock) = stands.released.filter(|_| args.resume) {
+            let kept = digests.get(&code).and_then(|row| answers.kept(row));
+            if !opens(kept, &code, &lock) {
+                let fault = "released already, with a secret that the answers have for no such row";
+                rows.bad.push((bytes, Why::malformed(line, fault)));
+                continue;
+            }
             already += 1;
             let what = json!({"answer": "already"});
             answers.write(line, &code, what).map_err(Failed::local)?;
@@ -455,7 +497,8 @@ pub(crate) async fn run(
         return foresee(&client, &rows).await;
     }
     for (line, code, kept) in kept_lines {
-        let kept = json!({ "keep": kept });
+        let row = digests.get(&code).map(ToString::to_string);
+        let kept = json!({ "row": row, "keep": kept });
         answers.write(line, &code, kept).map_err(Failed::local)?;
     }
     let mut refused = match &args.refused {
@@ -564,7 +607,8 @@ fn may_be_many(deed: &Deed) -> Result<(), Failed> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Stands {
     sequence: Option<u64>,
-    is_released: bool,
+    /// The commitment to the secret of its release, and the sequence that it is of.
+    released: Option<(Digest, u64)>,
 }
 
 /// Where the record of each robot stands: read only for releases, which commit to it.
@@ -579,7 +623,10 @@ async fn stands(
         match client.unverified().robot(code).await {
             Ok(found) => Ok(Stands {
                 sequence: Some(found.value.head.map_or(0, |head| head.seq)),
-                is_released: matches!(found.value.pending, Pending::Released { .. }),
+                released: match found.value.pending {
+                    Pending::Released { release } => Some((release.commitment, release.sequence)),
+                    _ => None,
+                },
             }),
             // The registry refuses it, by its reason.
             Err(ClientError::Api(ApiError::NotFound { .. })) => Ok(Stands::default()),
@@ -669,7 +716,9 @@ pub(super) fn is_done(robot: &Robot, action: &Action) -> bool {
                     .any(|one| one.certificate == *certificate)
         }
         Action::ConfirmEndOfLife { .. } => robot.state.is_final(),
-        Action::ReleaseOwnership { .. } => matches!(robot.pending, Pending::Released { .. }),
+        Action::ReleaseOwnership { commitment, .. } => {
+            matches!(&robot.pending, Pending::Released { release } if release.commitment == *commitment)
+        }
         _ => false,
     }
 }
@@ -844,7 +893,7 @@ mod tests {
 
     /// What a row does, or what is wrong with it.
     fn done(verb: &Verb, said: &[(&str, &str)], kept: Option<&Value>) -> Result<Command, String> {
-        let deed = verb.call(CODE, &cells(verb, said), kept)?;
+        let deed = verb.call(verb.said(CODE, &cells(verb, said))?, kept)?;
         let settings = crate::Cli::try_parse_from(["carnet", "--prefix", "86", "demo"])
             .expect("a call")
             .global
@@ -892,6 +941,14 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(passed("no") && !passed("TRUE"));
+        let all_failed = verb(&format!("inspect --failed --report {report}"));
+        for (cell, passed) in [("no", true), ("false", true), ("yes", false)] {
+            let said = action(done(&all_failed, &[("failed", cell)], None));
+            assert!(
+                matches!(said, Action::Inspect { passed: found, .. } if found == passed),
+                "{cell}: {said:?}"
+            );
+        }
         let odd = done(&inspect, &[("failed", "perhaps")], None);
         assert!(odd.expect_err("neither").contains("true or false"));
     }
@@ -922,6 +979,18 @@ mod tests {
         assert_eq!(again, Action::Sell { owner });
     }
 
+    /// Of a release whose secret nobody here has, a row is not done.
+    #[test]
+    fn a_release_is_done_only_for_who_kept_its_secret() {
+        let code = parse::code(CODE).expect("a code");
+        let secret = ReleaseSecret([7; 16]);
+        let lock = (release_commitment(&code, 3, &secret), 3);
+        let kept = |secret: ReleaseSecret| json!({"secret": secret.to_string()});
+        assert!(opens(Some(&kept(secret)), &code, &lock));
+        assert!(!opens(Some(&kept(ReleaseSecret([8; 16]))), &code, &lock));
+        assert!(!opens(None, &code, &lock) && !opens(Some(&json!({})), &code, &lock));
+    }
+
     #[test]
     fn options_of_the_program_are_not_taken_for_the_verbs() {
         for call in [
@@ -947,7 +1016,8 @@ mod tests {
         let certificate = "ab".repeat(32);
         let sure = |call: &str| {
             let verb = verb(call);
-            let deed = verb.call(CODE, &Cells::new(), None).expect("a call");
+            let words = verb.said(CODE, &Cells::new()).expect("words");
+            let deed = verb.call(words, None).expect("a call");
             may_be_many(&deed).is_ok()
         };
         assert!(!sure(&format!("confirm-eol --certificate {certificate}")));
@@ -996,9 +1066,20 @@ mod tests {
             is_secret(&kept) && !is_secret(&json!({"owner_commitment": "ab", "owner_salt": null}))
         );
         let mut first = Answers::open(Some(&path), false).expect("new");
+        let sell = verb("sell");
+        let row_of = |verb: &Verb, owner: &str| {
+            let words = verb.said(CODE, &cells(verb, &[("owner", owner)]));
+            row_digest(&words.expect("words"))
+        };
+        let row = row_of(&sell, "Li Wie");
         first
-            .write(2, &code, json!({ "keep": kept }))
+            .write(2, &code, json!({ "row": row.to_string(), "keep": kept }))
             .expect("written");
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "secrets are in it");
         drop(first);
         assert!(
             Answers::open(Some(&path), false).is_err(),
@@ -1008,7 +1089,11 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
         file.write_all(b"{\"line\":\"3\",\"co").expect("written");
         let mut again = Answers::open(Some(&path), true).expect("goes on");
-        assert_eq!(again.before.get(code.as_str()), Some(&kept));
+        assert_eq!(again.kept(&row), Some(&kept));
+        // A name that was corrected, or another verb, is another row.
+        assert_eq!(again.kept(&row_of(&sell, "Wang Fang")), None);
+        let request = verb(&format!("request-ownership --secret {}", "ab".repeat(16)));
+        assert_eq!(again.kept(&row_of(&request, "Li Wie")), None);
         again
             .write(3, &code, json!({"answer": "done"}))
             .expect("written");
