@@ -43,7 +43,7 @@ impl Held {
         let now = Self::of(country);
         for (code, (chain, state)) in &now.robots {
             let broken = |what: &str| format!("{what}: {code} is {chain:?}, {state:?}");
-            own_links(country, code).map_err(|what| broken(what))?;
+            own_links(country, code).map_err(&broken)?;
             let Some((before, state_before)) = self.robots.get(code) else {
                 continue;
             };
