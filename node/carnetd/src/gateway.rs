@@ -607,7 +607,7 @@ mod tests {
         assert!(newest.size_seen > asked.size_seen);
         let order = |peer: &Peer| {
             let judged = judge(peer, b.prefix, &evidence.code, &bytes);
-            judged.ok().expect("evidence").against(peer)
+            judged.expect("evidence").against(peer)
         };
         assert_ne!(order(&newest), HeadOrder::Extends);
         let known = as_asked(newest.clone(), Some(&asked));
