@@ -784,9 +784,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         })?;
                     }
                 }
-                Effect::Vouched(id) => {
+                Effect::Vouched(id, by) => {
                     if let Some(enterprise) = self.ledger.enterprise(id)? {
-                        let vouched_by = None;
+                        let vouched_by = Some((**by).clone());
                         self.ledger.put_enterprise(Enterprise {
                             vouched_by,
                             ..enterprise

@@ -76,8 +76,8 @@ pub struct Enterprise {
     /// Whether it had a key, or was made owner or holder of a robot: from then on its keys take its own word, or two registrars.
     /// Kept here alone, and in no leaf.
     pub engaged: bool,
-    /// The registrar on whose word alone its accreditation, a role of it, and its keys stand: until a second one enrols a key of it or
-    /// states its accreditation, the two are one party in what is another's. Kept here alone, and in no leaf.
+    /// The registrar on whose word alone its accreditation, a role of it, or its first key stands: until a second one states its
+    /// accreditation, the two are one party in what is another's. No key ends that. Kept here alone, and in no leaf.
     pub vouched_by: Option<Actor>,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,

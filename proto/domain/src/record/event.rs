@@ -22,8 +22,9 @@ use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
-    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
+    Actor, ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting,
+    Hold, Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
+    Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -91,8 +92,8 @@ pub enum Effect {
     Recalled(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
-    /// A second registrar stands for an enterprise.
-    Vouched(EnterpriseId),
+    /// An enterprise stands on the word of this registrar alone, who made its first key.
+    Vouched(EnterpriseId, Box<Actor>),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.

@@ -322,8 +322,8 @@ fn one_registrar_with_accomplices_in_every_role_ends_no_robot_in_stock() {
     nothing_ends(None);
 }
 
-/// Whom one registrar made is one party with that registrar, until another one stands for it: by a key of it, or by stating its
-/// accreditation. Another role is one person's word again.
+/// Whom one registrar made is one party with that registrar, until another one states its accreditation. Who made its first key
+/// made it, whoever accredited it; another role is one person's word again, and no key of it is anybody's word.
 #[test]
 fn a_recycler_of_one_registrar_is_no_second_party_to_that_one() {
     let owner = enterprise(&Country::unborn("86"), "0002");
@@ -372,13 +372,16 @@ fn a_recycler_of_one_registrar_is_no_second_party_to_that_one() {
     x.must("registrar-2", more);
     ends(&x, "registrar", "done");
     ends(&x, "registrar-2", refused);
-    // A key of it by another.
+    // A further key of it by another, with its own word, or proposed without one.
     let mut x = made.clone();
+    let proposed = without_word(&x, "proposed", "0006", Role::Owner);
+    x.must("registrar-2", proposed);
+    ends(&x, "registrar", refused);
     let id = x.enterprise("0006");
     let further = x.enrolment("further", Holder::Enterprise { id }, Role::Owner, "further");
     x.must("registrar-2", further);
-    ends(&x, "registrar", "done");
-    // Its first key by another than accredited it.
+    ends(&x, "registrar", refused);
+    // Its first key by another than accredited it: of that one's making.
     let owner = enterprise(&Country::unborn("86"), "0002");
     let mut x = begun(Some(owner));
     x.enrol_office("registrar-2", "registrar", Role::Registrar);
@@ -394,6 +397,30 @@ fn a_recycler_of_one_registrar_is_no_second_party_to_that_one() {
     );
     x.must("0006-recycler", declare);
     ends(&x, "registrar", "done");
+    ends(&x, "registrar-2", refused);
+    // Who made the key states nothing for a second one; another does, and then all are two.
+    let again = stated(&x, roles());
+    x.must("registrar-2", again.clone());
+    ends(&x, "registrar-2", refused);
+    x.must("registrar", again);
+    ends(&x, "registrar-2", "done");
+    // Stated by two before it had a key: the key is one person's all the same.
+    let mut x = begun(Some(enterprise(&Country::unborn("86"), "0002")));
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let again = stated(&x, roles());
+    x.must("registrar-2", again);
+    let first = without_word(&x, "0006-recycler", "0006", Role::Recycler);
+    x.must("registrar-2", first);
+    let declare = act(
+        &x,
+        1,
+        Action::DeclareEndOfLife {
+            outcome,
+            certificate,
+        },
+    );
+    x.must("0006-recycler", declare);
+    ends(&x, "registrar-2", refused);
 }
 
 /// Customs give nobody's robot away for good: the owner does. Where that side may act no more, two of the border do, and the first word

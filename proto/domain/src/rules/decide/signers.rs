@@ -16,7 +16,7 @@ use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Profile, Proposal, is_office_of, supervises, takes_two};
-use crate::record::{Actor, Enrolment, Holder, Signer, Word};
+use crate::record::{Enrolment, Holder, Signer, Word};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::parties::are_two;
@@ -58,7 +58,7 @@ pub(super) fn add<L: Ledger>(
             },
         );
     }
-    let (mut engages, mut vouched_for) = (None, None);
+    let mut engages = None;
     let at_once = match holder {
         Holder::Enterprise { id } => {
             let Some(enterprise) = ledger.enterprise(id).or_fault()? else {
@@ -72,8 +72,6 @@ pub(super) fn add<L: Ledger>(
                 );
             }
             engages = (!enterprise.engaged).then_some(*id);
-            let another = |by: &Actor| by.person != cx.signer.person;
-            vouched_for = enterprise.vouched_by.filter(another).map(|_| *id);
             // Who may act is asked: else whoever enrols a key of it sells what it owns.
             vouched || engages.is_some()
         }
@@ -102,7 +100,9 @@ pub(super) fn add<L: Ledger>(
     let mut events = settled(cx, command, signer, change, at_once)?;
     if let Some(event) = events.last_mut() {
         event.effects.extend(engages.map(Effect::Engaged));
-        event.effects.extend(vouched_for.map(Effect::Vouched));
+        // Who makes the first key alone makes the party, whoever accredited it. A further key, of whatever words, vouches for nothing.
+        let vouched = engages.map(|id| Effect::Vouched(id, Box::new(cx.side())));
+        event.effects.extend(vouched);
     }
     Ok(events)
 }
