@@ -147,7 +147,7 @@ pub(crate) enum Enterprise {
         write: Write,
     },
     /// Names who answers for the robots of an enterprise once its own accreditation is over, so that they are sold and used on. What it
-    /// still held when it was struck off is the successor's to stock and sell, if another registrar struck it off.
+    /// still held when it was struck off is the successor's to stock and sell, once another registrar named the same one.
     Succeed {
         /// Prefix and enterprise code: 86-0001.
         #[arg(value_parser = parse::enterprise)]
@@ -303,8 +303,8 @@ async fn left_behind(settings: &Settings, id: EnterpriseId) -> Result<Value, Fai
         "robots_it_made": if whole { looked.to_string() } else { format!("more than {looked}") },
         "robots_it_holds_unsold": if whole { unsold.to_string() } else { format!("{unsold} of the first {looked}") },
         "successor": successor.map(|id| id.to_string()),
-        "note": "its keys sign no more but for recalls and remedies; what it holds unsold is its successor's to sell, if another \
-                 registrar named that one (carnet enterprise succeed), else two registrars'",
+        "note": "its keys sign no more but for recalls and remedies; what it holds unsold is its successor's to sell, once two \
+                 registrars named that one (carnet enterprise succeed), else two registrars'",
     }))
 }
 

@@ -85,8 +85,8 @@ pub struct Enterprise {
     pub recalled: Daily,
     /// The key that named the successor; kept here alone, and in no leaf. So is the next.
     pub named_by: Option<KeyId>,
-    /// The key that struck it off: what it still held goes on only where that was another person's.
-    pub ended_by: Option<KeyId>,
+    /// The key of another person that named the same successor again: what it still held goes on only then.
+    pub seconded_by: Option<KeyId>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -104,7 +104,7 @@ crate::canonical_struct!(Enterprise @ 1 {
     declared,
     recalled,
     named_by,
-    ended_by,
+    seconded_by,
     head
 });
 

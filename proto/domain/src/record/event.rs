@@ -421,7 +421,7 @@ pub fn slots(event: &Event) -> Slots {
                         declared: Daily::default(),
                         recalled: Daily::default(),
                         named_by: None,
-                        ended_by: None,
+                        seconded_by: None,
                         head: None,
                         ..enterprise.clone()
                     },

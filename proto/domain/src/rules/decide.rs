@@ -288,7 +288,7 @@ impl Context<'_> {
     }
 
     /// A robot as it is to the signer: what an enterprise that was struck off still held, and nobody bought, is held by who goes on
-    /// for it, so that it is sold. One registrar moves no robot: who struck it off is another person than who named the successor.
+    /// for it, so that it is sold. One registrar moves no robot: two named that one, whoever struck the first off.
     pub(crate) fn inherited<L: Ledger>(
         &self,
         ledger: &L,
@@ -298,7 +298,7 @@ impl Context<'_> {
             (None, Some(Party::Enterprise { id })) => *id,
             _ => return Ok(robot),
         };
-        if !self.goes_on_for(ledger, &held_by)? || !are_two_ends(ledger, &held_by, self.now)? {
+        if !self.goes_on_for(ledger, &held_by)? || !are_two_words(ledger, &held_by, self.now)? {
             return Ok(robot);
         }
         let own = match &self.signer.holder {
@@ -672,7 +672,7 @@ fn accredit<L: Ledger>(
         declared: Daily::default(),
         recalled: Daily::default(),
         named_by: None,
-        ended_by: None,
+        seconded_by: None,
         head: None,
     };
     Ok(vec![Event::new(
@@ -695,10 +695,8 @@ fn set_enterprise_status<L: Ledger>(
         let id = *id;
         return no(Reason::NothingChanges, Detail::EnterpriseIs { id, status });
     }
-    let struck_off = status == EnterpriseStatus::StruckOff;
     let after = After::Enterprise(Enterprise {
         status,
-        ended_by: struck_off.then_some(cx.signer.id),
         ..enterprise
     });
     Ok(vec![
@@ -747,7 +745,8 @@ fn amend_enterprise<L: Ledger>(
 const MAKERS: &[Role] = &[Role::Manufacturer, Role::Importer];
 
 /// Names who answers for what an enterprise made, so that its end is not that of its customers' robots. It may be named anew;
-/// it is followed from when the first is over.
+/// it is followed from when the first is over. For recalls, remedies and sales of others one word is enough; what the first still
+/// held waits until another person names the same one.
 fn succeed_enterprise<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -786,13 +785,27 @@ fn succeed_enterprise<L: Ledger>(
             None => None,
         };
     }
-    if enterprise.successor == Some(*successor) && enterprise.named_by == Some(cx.signer.id) {
-        return no(Reason::NothingChanges, Detail::Enterprise { id: *id });
-    }
-    let after = Enterprise {
-        successor: Some(*successor),
-        named_by: Some(cx.signer.id),
-        ..enterprise
+    let first = match &enterprise.named_by {
+        Some(key) if enterprise.successor == Some(*successor) => ledger.signer(key).or_fault()?,
+        _ => None,
+    };
+    let after = match first {
+        Some(first) => {
+            if enterprise.seconded_by.is_some() || !are_two(&first.side(), &cx.side()) {
+                return no(Reason::NothingChanges, Detail::Enterprise { id: *id });
+            }
+            Enterprise {
+                seconded_by: Some(cx.signer.id),
+                ..enterprise
+            }
+        }
+        // Nobody's word for another one counts for this one.
+        None => Enterprise {
+            successor: Some(*successor),
+            named_by: Some(cx.signer.id),
+            seconded_by: None,
+            ..enterprise
+        },
     };
     let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
     Ok(vec![event.effect(Effect::TellAll)])
@@ -831,9 +844,9 @@ fn answers_for<L: Ledger>(
     Ok(found)
 }
 
-/// Whether the end of an enterprise, and of whoever went on for it and is over too, is the word of two persons: who struck it off,
-/// and who named the next. A period that passed is nobody's word.
-fn are_two_ends<L: Ledger>(
+/// Whether an enterprise, and whoever went on for it and is over too, was struck off, and two persons named who goes on for it. A
+/// period that passed is nobody's word.
+fn are_two_words<L: Ledger>(
     ledger: &L,
     id: &EnterpriseId,
     now: TimeMs,
@@ -846,8 +859,11 @@ fn are_two_ends<L: Ledger>(
         let Some(next) = found.successor.filter(|_| found.is_over(now)) else {
             return Ok(true);
         };
+        if found.status != EnterpriseStatus::StruckOff {
+            return Ok(false);
+        }
         let mut words = Vec::new();
-        for key in [found.named_by, found.ended_by].iter().flatten() {
+        for key in [found.named_by, found.seconded_by].iter().flatten() {
             words.extend(ledger.signer(key).or_fault()?);
         }
         match words.as_slice() {

@@ -190,14 +190,19 @@ fn what_a_maker_made_is_sold_after_its_end_by_its_successor() {
 /// another holds, or somebody owns, the successor is nothing.
 #[test]
 fn a_successor_sells_and_remedies_what_the_maker_left() {
-    for struck_off_by in ["registrar", "registrar-2"] {
-        let two = struck_off_by != "registrar";
+    let both = [true, false];
+    let cases = ["registrar", "registrar-2"].map(|by| both.map(|two| (by, two)));
+    for (struck_off_by, two) in cases.into_iter().flatten() {
         let mut x = stocked(after(3_650));
         x.enrol_office("registrar-2", "registrar", Role::Registrar);
         x.must("maker", x.register(2));
         x.must("maker", x.register(3));
         let next = succeed(&x, "0001", "0003");
-        x.must("registrar", next);
+        x.must("registrar", next.clone());
+        if two {
+            // Before or after the end is the same.
+            x.must("registrar-2", next.clone());
+        }
         let to_shelf = |n| act(&Country::unborn("86"), n, Action::Stock { at: None });
         let owner = PartyName::from(sha256(&[b"somebody"]));
         let sold = act(&x, 2, Action::Sell { owner });
@@ -214,9 +219,11 @@ fn a_successor_sells_and_remedies_what_the_maker_left() {
         check(&mut x, "dealer", remedied.clone(), "RoleNotAllowed: …");
         check(&mut x, "rival", remedied, "done");
         if !two {
-            // One hand that ends a maker and names an accomplice moves no robot.
+            // One hand that names an accomplice moves no robot, whoever ended the maker and however often it says so.
             check(&mut x, "rival", to_shelf(2), "NotYours: …");
-            continue;
+            check(&mut x, "registrar", next.clone(), "NothingChanges: …");
+            check(&mut x, "rival", to_shelf(2), "NotYours: …");
+            check(&mut x, "registrar-2", next, "done");
         }
         check(&mut x, "rival", to_shelf(2), "done");
         check(&mut x, "rival", sold, "done");
@@ -225,6 +232,45 @@ fn a_successor_sells_and_remedies_what_the_maker_left() {
         // Nobody else's is what the maker held.
         check(&mut x, "dealer", to_shelf(3), "NotYours: …");
     }
+}
+
+/// What a maker left, that somebody else ended, goes to nobody by the word of one: neither who is named first, nor who is named in
+/// the place of one whom two named. Words for two successors are no two words.
+#[test]
+fn one_registrar_moves_no_stock_to_a_successor() {
+    let mut x = stocked(after(3_650));
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.enrol_office("registrar-3", "registrar", Role::Registrar);
+    accredit(&mut x, "0007", &[Role::Manufacturer, Role::Importer]);
+    x.must("maker", x.register(2));
+    let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+    x.must("registrar-3", struck);
+    let (honest, friend) = (succeed(&x, "0001", "0003"), succeed(&x, "0001", "0007"));
+    let to_shelf = act(&x, 2, Action::Stock { at: None });
+    let owner = PartyName::from(sha256(&[b"somebody"]));
+    let sold = act(&x, 2, Action::Sell { owner });
+    let refused = |x: &Country, who: &str| {
+        for command in [&to_shelf, &sold] {
+            check(&mut x.clone(), who, command.clone(), "NotYours: …");
+        }
+    };
+    x.must("registrar", friend.clone());
+    refused(&x, "0007-manufacturer");
+    // Another one's word is for another.
+    x.must("registrar-2", honest.clone());
+    refused(&x, "0007-manufacturer");
+    refused(&x, "rival");
+    x.must("registrar", friend.clone());
+    refused(&x, "0007-manufacturer");
+    // Over one whom two named.
+    x.must("registrar-2", honest.clone());
+    x.must("registrar-3", honest);
+    check(&mut x.clone(), "rival", to_shelf.clone(), "done");
+    x.must("registrar", friend.clone());
+    refused(&x, "0007-manufacturer");
+    refused(&x, "rival");
+    x.must("registrar-2", friend);
+    check(&mut x, "0007-manufacturer", to_shelf, "done");
 }
 
 /// A suspension is no end, and the successor answers as the maker would: while it may act, in the role.
