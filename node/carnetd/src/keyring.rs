@@ -1,7 +1,7 @@
 //! The signing keys of the jurisdiction, as far as a node holds them.
 //!
 //! Signing is asynchronous from the start, so that a hardware module or a threshold of nodes can stand behind the same
-//! trait. What may be signed is not judged here: the signer rules stand in the sequencer. No key is ever printed, copied
+//! trait. What may be signed is not judged here: its rules stand in `signer`. No key is ever printed, copied
 //! out or compared.
 
 use std::fmt;
