@@ -69,7 +69,8 @@ pub(crate) struct EachArgs {
     /// Send nothing if a single row is malformed.
     #[arg(long)]
     all_or_none: bool,
-    /// A robot whose record is already as its row wants it is no failure: a run that was cut off can be repeated. Salts and secrets
+    /// A robot whose record is already as its row wants it is no failure: a run that was cut off can be repeated. What is only added
+    /// to a record (inspect, repair, incident, training, correct) cannot be told from what was not: it is not resumed. Salts and secrets
     /// of the runs before are taken from --answers for rows that say the same; a row that was changed gets new ones.
     #[arg(long)]
     resume: bool,
@@ -483,6 +484,9 @@ pub(crate) async fn run(
             Err(failed) => rows.bad.push((bytes, Why::malformed(line, &failed.text))),
         }
     }
+    if args.resume {
+        already += pass_over(&client, &mut rows, &mut answers).await?;
+    }
     if told_once && args.answers.is_none() && !args.dry_run {
         return Err(Failed::usage(
             "names are kept as salted commitments, and releases with a secret, which are shown once: say where to with --answers FILE",
@@ -668,6 +672,61 @@ fn refusal(row: &Ready, answer: &ItemAnswer) -> Option<Why> {
 
 fn not_compared(row: &Ready, error: &ClientError) -> Why {
     Why::not_compared(row.line, &row.code, &exit::chain(error))
+}
+
+/// Passes over what the registry would do a second time, and the record shows done. Gives how many rows.
+async fn pass_over(client: &Client, rows: &mut Rows, answers: &mut Answers) -> Result<u64, Failed> {
+    if let Some(row) = rows.ready.iter().find(|row| is_only_added(&row.command)) {
+        return Err(Failed::usage(format!(
+            "line {}: a repair, an inspection, an incident, a training and a correction are recorded as often as they are sent, and \
+             nothing tells one that was from one that was not: leave out the rows whose robots show it (carnet robot history), and \
+             send the others without --resume",
+            row.line
+        )));
+    }
+    let ready = std::mem::take(&mut rows.ready);
+    let states = futures::stream::iter(&ready).map(|row| async move {
+        match is_done_twice(&row.command) {
+            true => is_as_wanted(client, row).await,
+            false => Ok(false),
+        }
+    });
+    let states: Vec<_> = states.buffered(READS_AT_ONCE).collect().await;
+    let mut already = 0;
+    for (row, state) in ready.into_iter().zip(states) {
+        if !state? {
+            rows.ready.push(row);
+            continue;
+        }
+        already += 1;
+        let what = json!({"answer": "already"});
+        let wrote = answers.write(row.line, &row.code, what);
+        wrote.map_err(Failed::local)?;
+    }
+    Ok(already)
+}
+
+/// Whether the registry does it again of a robot of which it was done, and the record says that it was.
+fn is_done_twice(command: &Command) -> bool {
+    let Command::Act { action, .. } = command else {
+        return false;
+    };
+    matches!(action, Action::Stock { .. } | Action::UpdateSoftware { .. })
+}
+
+/// Whether it only adds to what was recorded.
+fn is_only_added(command: &Command) -> bool {
+    let Command::Act { action, .. } = command else {
+        return false;
+    };
+    matches!(
+        action,
+        Action::Repair { .. }
+            | Action::Inspect { .. }
+            | Action::RecordIncident { .. }
+            | Action::RecordTraining { .. }
+            | Action::Correct { .. }
+    )
 }
 
 /// Whether the record of a robot is as a row wants it, whoever made it so.
@@ -1009,6 +1068,19 @@ mod tests {
         }
         let unknown = Verb::of(&words("get")).err().expect("no deed");
         assert!(unknown.text.contains("sell") && unknown.text.contains("remedy"));
+    }
+
+    /// Once, a repeated run stocked 1,500 robots again, and recorded each inspection twice.
+    #[test]
+    fn what_would_be_done_twice_is_compared_or_not_resumed() {
+        let deed = |call: &str| done(&verb(call), &[], None).expect("a command");
+        let report = "ab".repeat(32);
+        let inspect = deed(&format!("inspect --report {report}"));
+        assert!(is_only_added(&inspect) && !is_done_twice(&inspect));
+        let stock = deed("stock");
+        assert!(is_done_twice(&stock) && !is_only_added(&stock));
+        let retire = deed("retire --reason x");
+        assert!(!is_only_added(&retire) && !is_done_twice(&retire));
     }
 
     #[test]
