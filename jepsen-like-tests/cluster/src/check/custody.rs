@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
+use carnet_domain::limits::OFFERS_MADE_A_MINUTE_MAX;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::rejection::Reason;
@@ -358,6 +359,9 @@ fn steps_were_asked_for(run: &Run, findings: &mut Findings) {
             Came::Written(_) | Came::Unknown => {
                 open.insert(key);
             }
+            // An office that offered as many as it may within a minute waits for the next.
+            Came::Refused(Reason::MinuteLimit)
+                if *step == Step::Offer && offers_of(&written, *side) >= OFFERS_OF_ONE_A_MINUTE => {}
             Came::Refused(reason) if !may_meet(*reason) => findings.add(
                 "I11",
                 format!("{step:?} of {transfer} at {side:?} was refused with {}", reason.name()),
@@ -374,6 +378,14 @@ fn steps_were_asked_for(run: &Run, findings: &mut Findings) {
             findings.add("I3", text);
         }
     }
+}
+
+/// What one office may offer one country within a minute.
+const OFFERS_OF_ONE_A_MINUTE: usize = (OFFERS_MADE_A_MINUTE_MAX / 2) as usize;
+
+fn offers_of(written: &BTreeMap<(Side, TransferId, Step), Digest>, side: Side) -> usize {
+    let of = |(at, _, step): &&(Side, TransferId, Step)| *at == side && *step == Step::Offer;
+    written.keys().filter(of).count()
 }
 
 /// Whether officers who ask for a step twice, at the same time, and again after a lost answer may be refused for this: every

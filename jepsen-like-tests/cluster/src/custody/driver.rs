@@ -358,11 +358,15 @@ pub(super) fn place(chain: &Chain) -> Option<u64> {
     Some(4 * chain.epoch + within)
 }
 
-/// Whether an offer of ours may be why another one is refused: one whose answer was lost, or a colleague's.
+/// Whether an offer of ours may be why another one is refused: one whose answer was lost, a colleague's, or as many of the office as
+/// it may have told the other country within a minute.
 fn may_be_ours(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::TransferExists | Reason::TransferOpen | Reason::SessionExpired
+        Reason::TransferExists
+            | Reason::TransferOpen
+            | Reason::SessionExpired
+            | Reason::MinuteLimit
     )
 }
 
