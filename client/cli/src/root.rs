@@ -32,7 +32,7 @@ The whole way, for one root that follows another (PKI is the directory of `carne
   carnet root rotate sign r.cbor --root PKI/root/root-1.seed    a threshold of those before
   carnet root rotate sign r.cbor --root next/root.seed          and of those after
   carnet root rotate submit r.cbor
-  carnet bundle export --file our.bundle --name NAME --roots-of r.cbor --root next/root.seed --former-root PKI/root/root-1.seed
+  carnet bundle export --file our.bundle --name NAME --federation-endpoints HOST:PORT --roots-of r.cbor --root next/root.seed --former-root PKI/root/root-1.seed
 Roots that stay are named in the draft too, by their .pub files. What peers pinned follows with that bundle: they check its
 fingerprint and state it (`carnet peer add`), and so do we. Then next/root.seed takes the place of PKI/root/root-1.seed, which is
 what signs unless --root says otherwise. PKI/root/root-1.crt and roots.crt stay as they are: the certificates of nodes and clients
