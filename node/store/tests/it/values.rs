@@ -318,7 +318,7 @@ fn every_damaged_value_is_reported_with_its_family_and_key_when_it_is_read() {
                 put(&engine, *family, key, other.clone());
                 let faults = read_all(&Records(&engine), *family, &sound, &country);
                 let told = faults.iter().all(|fault| match newer {
-                    true => matches!(fault, StorageFault::Foreign(_)),
+                    true => matches!(fault, StorageFault::Newer(_)),
                     false => names(fault, *family, key),
                 });
                 assert!(
@@ -377,7 +377,7 @@ fn damage_that_applying_meets_is_damage_and_no_panic() {
                 put(&engine, *family, &key, other.clone());
                 match run(engine) {
                     Ok(()) => {}
-                    Err(StorageFault::Foreign(_)) if *family == Family::Meta => {}
+                    Err(StorageFault::Newer(_)) if *family == Family::Meta => {}
                     Err(fault) => {
                         assert!(names(&fault, *family, &key), "{family:?}: {fault}");
                         met.push(family.name());
