@@ -46,7 +46,7 @@ pub struct Settings {
     pub snapshot_stall: Duration,
     /// Longest time a peer may take to check and swap a snapshot it has received.
     pub snapshot_install: Duration,
-    /// Longest wait for the answer to a proposal; after it the outcome is unknown.
+    /// Longest wait for the answer to a proposal; what was not begun by then is taken back, of what was the outcome is unknown.
     pub propose_timeout: Duration,
     /// Longest wait for a read to become linearizable.
     pub read_timeout: Duration,

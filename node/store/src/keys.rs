@@ -1,7 +1,8 @@
 //! Every key of the state database, drawn and encoded in one place.
 //!
 //! ```text
-//! meta        "registry"                                    → Registry
+//! meta        "applied", "membership"                       → as `applied` draws them
+//!             "registry"                                    → Registry
 //!             "skipped/" ‖ log index u64                    → Skipped
 //!             "written"                                     → digests of all writes, now and at the newest seal
 //! robots      code 19                                       → Robot
@@ -19,6 +20,7 @@
 //! transfers   't' ‖ transfer 16                             → Transfer
 //!             'c' ‖ code 19                                 → LooseChain
 //!             'o' ‖ peer 2 ‖ enterprise id 6                → how many robots it offers the peer that wait, u64
+//!             'h' ‖ holder                                  → ToldBy: how much it had others told
 //!             'd' ‖ rule u16 ‖ time u64 ‖ subject           → (empty): a deadline
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
@@ -30,6 +32,9 @@
 //! map         page path                                     → page
 //! mailboxes   prefix 2 ‖ sequence u64                       → leaf index u64
 //! peers       prefix 2                                      → Peer
+//! inboxes     'p' ‖ peer 2 ‖ item u64                       → Parked
+//!             'l' ‖ peer 2                                  → ParkedPlaces of the peer
+//!             'r' ‖ subject 32                              → ParkedPlaces that wait for it
 //! ended       'i' ‖ identity 32                             → Ends
 //!             'c' ‖ peer 2 ‖ identity 32                    → Claim
 //!             'n' ‖ peer 2                                  → how many claims of the peer were ever kept, u64
