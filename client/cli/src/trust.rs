@@ -581,7 +581,8 @@ pub(crate) enum Peer {
         reason: String,
     },
     /// Clears a peer's claim that an identity ended: it blocks no registration here any more. Of this registry's own prefix,
-    /// frees a part that somebody fitted who is not its maker; where its robot has an owner, two registrars say so.
+    /// frees a part that somebody fitted who is not its maker, and ends what was said of its end: two registrars say so, and
+    /// whose word it was does not say it again.
     ClearClaim {
         /// The peer's primary prefix, or this registry's own.
         peer: Prefix,

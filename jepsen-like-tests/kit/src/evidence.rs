@@ -14,7 +14,7 @@ use carnet_domain::log::merkle::{inclusion_proof, tree_root};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus};
+use carnet_domain::record::{ApprovalStatus, Ends, EnterpriseStatus};
 use carnet_trust::evidence::{Evidence, ModelProof, RobotProof};
 use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry,
@@ -155,8 +155,8 @@ pub fn known(country: &Country) -> Known {
         known.robots.insert(key, row);
         for identity in robot.identities().into_iter().chain([key]) {
             let Ok(ends) = country.ledger.ends(&identity);
-            if let Some(ended) = ends.and_then(|ends| ends.proven) {
-                known.robots.entry(identity).or_default().ended = Some(Ending::of(&ended));
+            if let Some(ended) = ends.as_ref().and_then(Ends::shown) {
+                known.robots.entry(identity).or_default().ended = Some(Ending::of(ended));
             }
         }
     }

@@ -21,7 +21,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
-use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Recall, Robot};
+use carnet_domain::record::{ApprovalStatus, Ends, EnterpriseStatus, Recall, Robot};
 use carnet_peering::inquirer::InquiryPurpose;
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
@@ -609,9 +609,9 @@ fn head_of(published: &Published) -> evidence::Published<'_> {
 
 fn end_of(records: &Records<'_>, known: &mut Known, identity: Digest) -> Result<(), ApiError> {
     let ends = records.ends(&identity).map_err(storage)?;
-    if let Some(ended) = ends.and_then(|ends| ends.proven) {
+    if let Some(ended) = ends.as_ref().and_then(Ends::shown) {
         let robot = known.robots.entry(identity).or_default();
-        robot.ended = Some(Ending::of(&ended));
+        robot.ended = Some(Ending::of(ended));
     }
     Ok(())
 }

@@ -319,7 +319,7 @@ impl<'a> Records<'a> {
         self.one(Family::Ended, &keys::ends(identity))
     }
 
-    /// Identities whose end is proven or claimed, after one of them, in order, with the proven end.
+    /// Identities whose end is known or claimed, after one of them, in order, with the end that every verdict shows.
     pub fn ends_after(
         &self,
         after: Option<&Digest>,
@@ -336,7 +336,7 @@ impl<'a> Records<'a> {
             let identity = key.get(all.len()..).and_then(|key| key.try_into().ok());
             let identity =
                 identity.ok_or_else(|| corrupt(Family::Ended, key, "a key of another length"))?;
-            Ok((Digest(identity), ends.proven))
+            Ok((Digest(identity), ends.shown().cloned()))
         };
         self.told(pairs.iter().map(row).collect())
     }

@@ -46,7 +46,7 @@ use crate::record::ledger::{Ledger, LooseChain};
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::{
-    Claim, Ended, Enterprise, Fitted, Fitting, Holder, Model, Robot, Signer, recalls_digest,
+    Claim, Ended, Ends, Enterprise, Fitted, Holder, Model, Robot, Signer, recalls_digest,
 };
 use crate::rules::actions::Standing;
 use crate::rules::command::Command;
@@ -735,19 +735,27 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         self.end(&subject.key(), ended.clone())?;
                         for identity in robot.identities() {
                             // A record that came from abroad may name what is another robot's here, or was never made.
-                            match self.ledger.part_holder(&identity)? {
-                                Some(fitting) if fitting.binds(&ended.code) => {
-                                    self.end(&identity, ended.clone())?;
+                            let fitting = self.ledger.part_holder(&identity)?;
+                            let by = fitting.map(|fitting| fitting.of(&ended.code));
+                            match by {
+                                Some(Some(Fitted::Here)) => self.end(&identity, ended.clone())?,
+                                Some(Some(Fitted::Word)) => self.end_on_word(&identity, &ended)?,
+                                None | Some(Some(Fitted::Shown)) => {
+                                    self.keep_claim(&identity, &ended)?;
                                 }
-                                Some(fitting) if fitting.code != ended.code => {}
-                                _ => self.keep_claim(&identity, &ended)?,
+                                Some(None | Some(Fitted::Cleared)) => {}
                             }
                         }
                     }
                 }
                 Effect::Ended(identity, ended) => self.end(identity, (**ended).clone())?,
+                Effect::EndedOnWord(identity, ended) => self.end_on_word(identity, ended)?,
                 Effect::Claim(identity, claim) => self.keep_claim(identity, claim)?,
                 Effect::ClaimCleared(peer, identity) => {
+                    let ends = self.ledger.ends(identity)?;
+                    if let Some(ends) = ends.filter(|_| *peer == self.registry.prefix) {
+                        self.ledger.put_ends(identity, Ends { said: None, ..ends })?;
+                    }
                     if let Some(claim) = self.ledger.claim(peer, identity)? {
                         let cleared = Claim {
                             cleared: true,
@@ -836,10 +844,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let code = robot.identity.code;
         let bound = robot.state != State::Annulled && robot.identities().contains(identity);
         let fitting = self.ledger.part_holder(identity)?;
-        // What was only said to be in it is not bound to it.
-        let frees =
-            |fitting: &Fitting| fitting.code == code && (!bound || fitting.by == Fitted::Word);
-        if fitting.as_ref().is_some_and(frees) {
+        // What was cleared from it is not in it: that stays, whatever becomes of the robot.
+        let frees = |by: Fitted| !bound && by != Fitted::Cleared;
+        let by = fitting.and_then(|fitting| fitting.of(&code));
+        if by.is_some_and(frees) {
             self.ledger.put_part_holder(identity, None)?;
         }
         Ok(())
@@ -849,6 +857,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let mut ends = self.ledger.ends(identity)?.unwrap_or_default();
         ends.proven = Some(ended);
         self.ledger.put_ends(identity, ends)
+    }
+
+    fn end_on_word(&mut self, identity: &Digest, ended: &Ended) -> Result<(), L::Fault> {
+        let ends = self.ledger.ends(identity)?.unwrap_or_default();
+        let said = Some(ended.clone());
+        self.ledger.put_ends(identity, Ends { said, ..ends })
     }
 
     /// Keeps the first claim of a peer about an identity. When there are as many as are kept of one peer, the oldest makes way.

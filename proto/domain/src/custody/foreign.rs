@@ -36,7 +36,7 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
-    Ended, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
+    Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
 };
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
@@ -1279,18 +1279,18 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if claim && before.or_fault()?.is_some() {
             return Ok(Vec::new());
         }
+        let said = Box::new(Ended {
+            code,
+            state: standing.state,
+            by: from.prefix,
+            at: proven.leaf.t_ms,
+            leaf: proven.hash,
+        });
         let ended = |identity, claim| {
-            let said = Box::new(Ended {
-                code,
-                state: standing.state,
-                by: from.prefix,
-                at: proven.leaf.t_ms,
-                leaf: proven.hash,
-            });
             if claim {
-                Effect::Claim(identity, said)
+                Effect::Claim(identity, said.clone())
             } else {
-                Effect::Ended(identity, said)
+                Effect::Ended(identity, said.clone())
             }
         };
         let mut effects = vec![ended(code_key, claim)];
@@ -1301,8 +1301,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // A body or part ends by another's word only as one of this very robot, as it is known here: any registry could
             // write any body under a code of its own.
             let fitting = self.ledger.part_holder(&identity).or_fault()?;
-            let bound = fitting.is_some_and(|fitting| fitting.binds(&code));
-            effects.push(ended(identity, claim || !bound));
+            effects.push(match fitting.and_then(|fitting| fitting.of(&code)) {
+                Some(Fitted::Word) if !claim => Effect::EndedOnWord(identity, said.clone()),
+                Some(Fitted::Here) => ended(identity, claim),
+                None | Some(Fitted::Word | Fitted::Shown | Fitted::Cleared) => {
+                    ended(identity, true)
+                }
+            });
         }
         let what = standing.state;
         let after = match here.robot {

@@ -77,14 +77,16 @@ pub enum Effect {
     /// A body, part or key is fitted in a robot; or it is free again, as far as the robot of the event holds it and is not bound
     /// to it for ever.
     Part(Digest, Option<Fitting>),
-    /// The code of the record ends with this state, and what the index here binds to it by what was done here. Of the rest of
-    /// its body and identity parts it is only claimed.
+    /// The code of the record ends with this state, and what the index here binds to it by what was done here, or has in it by
+    /// somebody's word. Of the rest of its body and identity parts it is only claimed.
     End(State),
     /// An identity ends by another registry's proven word.
     Ended(Digest, Box<Ended>),
+    /// An identity ends by another registry's proven word that is in the robot by somebody's word here.
+    EndedOnWord(Digest, Box<Ended>),
     /// Another registry claims that an identity ended.
     Claim(Digest, Box<Ended>),
-    /// A peer's claim about an identity says nothing any more.
+    /// A peer's claim about an identity says nothing any more; of this registry's own prefix, nor does what was said of its end here.
     ClaimCleared(Prefix, Digest),
     /// An enterprise declared the end of another's robot.
     Declared(EnterpriseId),

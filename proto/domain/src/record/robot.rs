@@ -481,20 +481,22 @@ impl Robot {
     }
 }
 
-/// On whose word a row of the index stands.
+/// On whose word a row of the index stands. It says nothing of who may take the part: that is asked of who comes with it, once,
+/// by `decisions/0013-whose-word-a-row-of-a-part-is.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitted {
-    /// Its maker registered or fitted it here, or somebody here whose maker is nobody here; or it is body or key of a robot that
-    /// was registered or admitted here.
+    /// The part's own maker registered or fitted it here; or it is body or key of a robot that was registered or admitted here.
     Here,
-    /// Somebody here fitted what another makes that is accredited here. Such a row keeps everybody else from the part, at the
-    /// border too, but not its maker, who alone knows which serials there are.
+    /// Somebody here fitted what another makes, whether that one is accredited here or nobody here. Such a row keeps everybody from
+    /// the part, at the border too, but not its maker, who alone knows which serials there are.
     Word,
     /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
     /// its own serials and no robot from its own body.
     Shown,
+    /// Two registrars cleared it from the robot that it names. Such a row keeps out nobody but the enterprise whose word it was.
+    Cleared,
 }
-crate::canonical_enum!(Fitted { 1 => Here, 2 => Word, 3 => Shown });
+crate::canonical_enum!(Fitted { 1 => Here, 2 => Word, 3 => Shown, 4 => Cleared });
 
 /// The first of two words by which a row is cleared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -517,12 +519,14 @@ crate::canonical_struct!(Clearing {
 pub struct Fitting {
     /// The robot.
     pub code: Code,
-    /// On whose word.
+    /// On what it stands.
     pub by: Fitted,
-    /// That a registrar wants it cleared: of a robot that has an owner it takes another person.
+    /// The enterprise whose word it is, or was before it was cleared; none of an office, and none that is needed otherwise.
+    pub said_by: Option<EnterpriseId>,
+    /// That a registrar wants it cleared: it takes another person.
     pub clearing: Option<Clearing>,
 }
-crate::canonical_struct!(Fitting @ 1 { code, by, clearing });
+crate::canonical_struct!(Fitting @ 1 { code, by, said_by, clearing });
 
 impl Fitting {
     /// Registered or fitted here; or body or key of a robot that was admitted here.
@@ -535,15 +539,49 @@ impl Fitting {
         Self::by(Fitted::Shown, code)
     }
 
-    /// On somebody's word.
-    pub fn by(by: Fitted, code: Code) -> Self {
-        let clearing = None;
-        Self { code, by, clearing }
+    /// On the word of an enterprise, or of an office.
+    pub fn word(code: Code, said_by: Option<EnterpriseId>) -> Self {
+        Self {
+            said_by,
+            ..Self::by(Fitted::Word, code)
+        }
+    }
+
+    fn by(by: Fitted, code: Code) -> Self {
+        Self {
+            code,
+            by,
+            said_by: None,
+            clearing: None,
+        }
+    }
+
+    /// As it stays when two registrars cleared it. One that was cleared before keeps out nobody any more.
+    #[must_use]
+    pub fn cleared(&self) -> Self {
+        Self {
+            said_by: self.said_by.filter(|_| self.by != Fitted::Cleared),
+            ..Self::by(Fitted::Cleared, self.code)
+        }
     }
 
     /// Whether it is bound to this robot by what was done here.
     pub fn binds(&self, code: &Code) -> bool {
         self.code == *code && self.by == Fitted::Here
+    }
+
+    /// On what it stands that the part is in this robot; nothing where it is in another.
+    pub fn of(&self, code: &Code) -> Option<Fitted> {
+        (self.code == *code).then_some(self.by)
+    }
+
+    /// Whether it keeps a robot out that comes from abroad with the part: whatever was done or said here does, for nobody's word is
+    /// better there.
+    pub fn stands_at_the_border(&self) -> bool {
+        match self.by {
+            Fitted::Here | Fitted::Word => true,
+            Fitted::Shown | Fitted::Cleared => false,
+        }
     }
 }
 
@@ -586,10 +624,20 @@ crate::canonical_struct!(Claim @ 1 { said, cleared });
 pub struct Ends {
     /// Its proven end.
     pub proven: Option<Ended>,
+    /// That the robot ended which has it by somebody's word here, as [`Fitted::Word`] has it. Every verdict shows it as it does a proven
+    /// one; its maker's own deed ends it, and so do two registrars.
+    pub said: Option<Ended>,
     /// Peers that claim one, ascending, but for claims that were cleared; each claim is kept by peer and identity.
     pub claimed_by: Vec<Prefix>,
 }
-crate::canonical_struct!(Ends @ 1 { proven, claimed_by: List<CLAIMANTS_MAX> });
+crate::canonical_struct!(Ends @ 1 { proven, said, claimed_by: List<CLAIMANTS_MAX> });
+
+impl Ends {
+    /// The end that every verdict shows, whatever it stands on here; what a peer claims is none.
+    pub fn shown(&self) -> Option<&Ended> {
+        self.proven.as_ref().or(self.said.as_ref())
+    }
+}
 
 /// Peers, and this registry: of what was shown to it of a robot that ended here it only claims the end.
 const CLAIMANTS_MAX: usize = PEERS_MAX + 1;

@@ -1039,9 +1039,19 @@ fn clear_claim<L: Ledger>(
 ) -> Decided<L::Fault> {
     cx.allow(Deed::ClearClaim, None)?;
     let own = *prefix == cx.me();
-    let said = ledger.part_holder(identity).or_fault()?;
-    if let Some(fitting) = said.filter(|said| own && said.by == Fitted::Word) {
-        return clear_word(ledger, cx, command, identity, (fitting, reason));
+    let row = ledger.part_holder(identity).or_fault()?.filter(|_| own);
+    let claim = ledger.claim(prefix, identity).or_fault()?;
+    let claim = claim.filter(|claim| !claim.cleared);
+    // Whatever its maker did not write can be cleared: one mistyped serial is nobody's for good.
+    let can_be = |row: &Fitting| match row.by {
+        Fitted::Here => false,
+        Fitted::Word => true,
+        Fitted::Shown => claim.is_none(),
+        // Until it keeps out nobody.
+        Fitted::Cleared => row.said_by.is_some(),
+    };
+    if let Some(row) = row.filter(can_be) {
+        return clear_row(ledger, cx, command, identity, (row, reason));
     }
     // Of what another country showed of a robot that ended here, the end is our own claim.
     let after = match ledger.peer(prefix).or_fault()? {
@@ -1049,8 +1059,7 @@ fn clear_claim<L: Ledger>(
         None if *prefix == cx.me() => After::Jurisdiction(*prefix),
         None => return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
     };
-    let claim = ledger.claim(prefix, identity).or_fault()?;
-    if claim.is_none_or(|claim| claim.cleared) {
+    if claim.is_none() {
         return no(Reason::ClaimUnknown, Detail::Prefix { prefix: *prefix });
     }
     if reason.trim().is_empty() {
@@ -1060,9 +1069,10 @@ fn clear_claim<L: Ledger>(
     Ok(vec![event.effect(Effect::ClaimCleared(*prefix, *identity))])
 }
 
-/// Clears a row that stands on somebody's word about what another makes. Where its robot has an owner, two persons say so: what
-/// is in it is the owner's.
-fn clear_word<L: Ledger>(
+/// Clears a row that its maker did not write, and what was said here of the end of the part. Two persons say so, whoever owns the
+/// robot: what is in it is somebody's, or was stolen, or has ended. It stays as one that was cleared: whose word it was does not
+/// say it again, until two persons clear that too.
+fn clear_row<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     command: &Command,
@@ -1080,7 +1090,7 @@ fn clear_word<L: Ledger>(
             && cx.registry.offices.has(Role::Registrar, &first.by.key)
     });
     let settled = match first {
-        _ if robot.owner.is_none() => true,
+        _ if !cx.is_in_earnest() => true,
         Some(first) => {
             cx.second_to(ledger, &first.by)?;
             true
@@ -1098,10 +1108,12 @@ fn clear_word<L: Ledger>(
             clearing,
             ..fitting
         };
-        return Ok(vec![event.effect(Effect::Part(*identity, Some(first)))]);
+        let mut event = event.effect(Effect::Part(*identity, Some(first)));
+        event.waits = true;
+        return Ok(vec![event]);
     }
     // With what was claimed of it when its robot ended.
-    let event = event.effect(Effect::Part(*identity, None));
+    let event = event.effect(Effect::Part(*identity, Some(fitting.cleared())));
     Ok(vec![event.effect(Effect::ClaimCleared(cx.me(), *identity))])
 }
 

@@ -776,8 +776,8 @@ fn an_end_of_life_by_a_country_that_never_had_the_robot_is_a_claim() {
     mail(&mut c, &mut a, "done");
     let Ok(body) = a.ledger.ends(&a.registration(1).body.identity());
     let claimed = Ends {
-        proven: None,
         claimed_by: vec![c.prefix],
+        ..Ends::default()
     };
     assert_eq!(body, Some(claimed), "an alarm, not an end");
     let Ok(robot) = a.ledger.robot(&a.code(1));

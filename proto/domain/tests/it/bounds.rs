@@ -939,8 +939,8 @@ fn a_claim_stands_beside_another_registrys_and_replaces_only_its_own() {
     }
     let Ok(ends) = a.ledger.ends(&body);
     let claimed = Ends {
-        proven: None,
         claimed_by: vec![b.prefix, third.prefix],
+        ..Ends::default()
     };
     assert_eq!(ends, Some(claimed));
     assert!(leaves.iter().all(Option::is_some) && leaves[0] != leaves[1]);

@@ -1,18 +1,20 @@
-//! In which robot a part is, on whose word: what somebody here says of a part that another makes keeps its maker from nothing.
+//! In which robot a part is, on whose word: what somebody here says of a part that another makes keeps everybody from it but its
+//! maker.
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Fitted, Fitting, PartName, PartType, PartyName};
+use carnet_domain::record::{EnterpriseStatus, Fitted, Fitting, PartName, PartType, PartyName};
 use carnet_domain::rules::command::{Action, Command, Purpose, Registration};
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, transfer};
 
 use crate::arrival::{bring, offer};
-use crate::border::{admit, export, permit, two};
+use crate::border::{admit, depart, export, permit, two};
+use crate::owners::accredit;
 use crate::rules::{check, scrap};
 
 fn fitting(x: &Country, identity: &Digest) -> Option<Fitting> {
@@ -20,13 +22,16 @@ fn fitting(x: &Country, identity: &Digest) -> Option<Fitting> {
     fitting
 }
 
+fn code_of(x: &Country, enterprise: &str, serial: u32) -> Code {
+    Code::parse(&format!("{}{enterprise}100002{serial:017}", x.prefix)).expect("a code")
+}
+
 /// A registration by the rival of 0003, with a compute unit and a battery of the maker of 0001: those of its robot `serial`.
 fn takes(x: &mut Country, serial: u32) -> Registration {
     let approval = x.approval("0003", "100002");
     x.command("registrar", approval);
-    let code = format!("{}0003100002{serial:017}", x.prefix);
     let mut registration = x.registration(serial);
-    registration.code = Code::parse(&code).expect("a code");
+    registration.code = code_of(x, "0003", serial);
     registration.body.maker = x.maker("0003");
     registration.identity_parts.truncate(1);
     registration
@@ -60,7 +65,8 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
     let battery = theirs.parts[0].identity();
     for part in [compute, battery] {
         let said = fitting(&x, &part);
-        assert_eq!(said, Some(Fitting::by(Fitted::Word, theirs.code)));
+        let rival = Some(x.enterprise("0003"));
+        assert_eq!(said, Some(Fitting::word(theirs.code, rival)));
     }
     // Everybody else finds it taken.
     let spare = |kind, serial: &str, removed| Action::ReplacePart {
@@ -86,6 +92,7 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
     // Its maker takes it, in whichever way, and the robot that was said to have it is marked.
     let size = x.registry().tree.size();
     let own = x.register(5);
+    check(&mut x, "registrar", own.clone(), "PartInUse: …");
     check(&mut x, "maker", own, "done");
     assert_eq!(kinds(&x, size), [Kind::Incident, Kind::Register]);
     let here = Some(Fitting::here(x.code(5)));
@@ -113,8 +120,8 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
     check(&mut x, "maker", twice, "PartInUse: …");
 }
 
-/// With its robot ends what the robot has of its own maker; of what another makes that is a claim, which binds no maker that is
-/// accredited.
+/// With its robot ends what the robot has of its own maker; of what another makes it is said here, which binds everybody but that
+/// maker, and falls with that one's own deed.
 #[test]
 fn the_end_of_a_robot_ends_no_serial_of_another_maker() {
     let mut x = Country::with_market("86");
@@ -123,106 +130,298 @@ fn the_end_of_a_robot_ends_no_serial_of_another_maker() {
     scrap(&mut x, theirs.code);
     let compute = theirs.identity_parts[0].identity();
     let Ok(ends) = x.ledger.ends(&compute);
-    let ends = ends.expect("claimed");
-    assert_eq!((ends.proven, ends.claimed_by), (None, vec![x.prefix]));
+    let ends = ends.expect("said");
+    assert_eq!((&ends.proven, &ends.claimed_by), (&None, &vec![]));
+    assert_eq!(ends.said.map(|end| end.code), Some(theirs.code));
     let Ok(ends) = x.ledger.ends(&theirs.body.identity());
     assert!(ends.expect("ended").proven.is_some());
     // To everybody else it is still in the robot that ended.
     let mut other = takes(&mut x, 5);
     other.code = Code::parse(&format!("86000310000200000000000000{:03}", 7)).expect("a code");
     other.body.serial = "OTHER".into();
-    check(&mut x, "rival", registers(&other), "PartInUse: …");
+    check(&mut x, "rival", registers(&other), "IdentityEnded: …");
     let own = x.register(5);
     check(&mut x, "maker", own, "done");
+    let Ok(ends) = x.ledger.ends(&compute);
+    assert_eq!(ends.expect("said once").shown(), None);
+    scrap(&mut x, Country::unborn("86").code(5));
+    let Ok(ends) = x.ledger.ends(&compute);
+    assert!(ends.expect("ended").proven.is_some());
 }
 
-#[test]
-fn a_registrar_clears_what_was_only_said() {
-    let mut x = Country::with_market("86");
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
-    let theirs = takes(&mut x, 5);
-    let (code, me) = (theirs.code, x.prefix);
-    x.must("rival", registers(&theirs));
-    let clear = |identity, reason: &str| Command::ClearClaim {
-        peer: me,
+fn clear(x: &Country, identity: Digest, reason: &str) -> Command {
+    Command::ClearClaim {
+        peer: x.prefix,
         identity,
         reason: reason.to_owned(),
+    }
+}
+
+/// Two persons clear a row, whether its robot is in stock, owned, stolen or at its end: no serial is anybody's for good, and nobody
+/// frees the compute unit of a stolen robot alone.
+#[test]
+fn two_registrars_clear_what_was_only_said() {
+    for case in ["stock", "owned", "stolen", "ended"] {
+        let mut x = Country::with_market("86");
+        x.enrol_office("registrar-2", "registrar", Role::Registrar);
+        let theirs = takes(&mut x, 5);
+        let code = theirs.code;
+        x.must("rival", registers(&theirs));
+        match case {
+            "owned" => {
+                let id = x.enterprise("0003");
+                x.must("rival", on(code, Action::Stock { at: None }));
+                let owner = PartyName::Enterprise { id };
+                x.must("rival", on(code, Action::Sell { owner }));
+            }
+            "stolen" => x.must("registrar", stolen(code)),
+            "ended" => scrap(&mut x, code),
+            _ => {}
+        }
+        let compute = theirs.identity_parts[0].identity();
+        let mistyped = clear(&x, compute, "mistyped");
+        check(&mut x, "maker", mistyped.clone(), "RoleNotAllowed: …");
+        let reasonless = clear(&x, compute, " ");
+        check(&mut x, "registrar", reasonless, "ReasonMissing");
+        let body = clear(&x, theirs.body.identity(), "x");
+        check(&mut x, "registrar", body, "ClaimUnknown: …");
+        check(&mut x, "registrar", mistyped.clone(), "done");
+        let row = fitting(&x, &compute).expect("it stands");
+        assert!(row.clearing.is_some() && row.by == Fitted::Word, "{case}");
+        let alone = "SecondPartyRequired: …";
+        check(&mut x, "registrar", mistyped.clone(), alone);
+        check(&mut x, "registrar-2", mistyped, "done");
+        assert_eq!(
+            fitting(&x, &compute).map(|row| row.by),
+            Some(Fitted::Cleared)
+        );
+        let Ok(ends) = x.ledger.ends(&compute);
+        assert_eq!(ends.as_ref().and_then(|ends| ends.shown()), None, "{case}");
+    }
+}
+
+/// What two registrars cleared is not taken again by the enterprise whose word it was, in whichever robot, but by everybody else; and
+/// two of them say that it may.
+#[test]
+fn what_was_cleared_is_not_taken_again_by_whose_word_it_was() {
+    let mut x = Country::with_market("86");
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    accredit(&mut x, "0007", &[Role::Manufacturer]);
+    let approval = x.approval("0007", "100002");
+    x.must("registrar", approval);
+    let theirs = takes(&mut x, 5);
+    x.must("rival", registers(&theirs));
+    let cleared = clear(&x, theirs.identity_parts[0].identity(), "never seen");
+    let both = |x: &mut Country| {
+        x.must("registrar", cleared.clone());
+        x.must("registrar-2", cleared.clone());
     };
-    let compute = theirs.identity_parts[0].identity();
-    let battery = theirs.parts[0].identity();
-    check(&mut x, "maker", clear(compute, "mine"), "RoleNotAllowed: …");
-    check(&mut x, "registrar", clear(compute, " "), "ReasonMissing");
-    check(
-        &mut x,
-        "registrar",
-        clear(compute, "not its maker's"),
-        "done",
-    );
-    assert_eq!(fitting(&x, &compute), None);
-    let body = clear(theirs.body.identity(), "x");
-    check(&mut x, "registrar", body, "ClaimUnknown: …");
-    // Of a robot that somebody owns, two say so.
-    let id = x.enterprise("0003");
-    x.must("rival", on(code, Action::Stock { at: None }));
-    let owner = PartyName::Enterprise { id };
-    x.must("rival", on(code, Action::Sell { owner }));
-    check(&mut x, "registrar", clear(battery, "it is not"), "done");
-    let said = fitting(&x, &battery).expect("it stands");
-    assert!(said.clearing.is_some());
-    let alone = "SecondPartyRequired: …";
-    check(&mut x, "registrar", clear(battery, "it is not"), alone);
-    check(&mut x, "registrar-2", clear(battery, "it is not"), "done");
-    assert_eq!(fitting(&x, &battery), None);
+    both(&mut x);
+    // Nor does the end of the robot from which it was cleared make it free, or ended.
+    let mut ended = x.clone();
+    scrap(&mut ended, theirs.code);
+    for x in [&mut x, &mut ended] {
+        let mut other = takes(x, 6);
+        other.identity_parts = theirs.identity_parts.clone();
+        let refused = "PartInUse: two registrars cleared this compute from …";
+        check(x, "rival", registers(&other), refused);
+        let mut third = other.clone();
+        third.code = code_of(x, "0007", 7);
+        third.body.maker = x.maker("0007");
+        check(
+            &mut x.clone(),
+            "0007-manufacturer",
+            registers(&third),
+            "done",
+        );
+        let own = x.register(5);
+        check(&mut x.clone(), "maker", own, "done");
+        both(x);
+        check(x, "rival", registers(&other), "done");
+    }
+}
+
+fn stolen(code: Code) -> Command {
+    Command::SetHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "gone".into(),
+    }
+}
+
+/// How a compute unit came into a robot of the rival's.
+const ORIGINS: [&str; 4] = ["own", "bought", "bought from nobody here", "replaced"];
+
+/// A robot of the rival's, 0003, with a compute unit that came into it so.
+fn robot_with(x: &mut Country, origin: &str) -> (Code, PartName) {
+    let mut theirs = takes(x, 5);
+    match origin {
+        "own" => theirs.identity_parts[0].maker = x.maker("0003"),
+        "bought from nobody here" => theirs.identity_parts[0].maker.identifier = "33-0001".into(),
+        _ => {}
+    }
+    x.must("rival", registers(&theirs));
+    let mut part = theirs.identity_parts[0].clone();
+    if origin == "replaced" {
+        let removed = part.identity();
+        part.serial = "NEW".into();
+        let fitted = part.clone();
+        x.must(
+            "rival",
+            on(theirs.code, Action::ReplacePart { removed, fitted }),
+        );
+    }
+    (theirs.code, part)
 }
 
 /// What somebody here fitted is in its robot for whoever comes with it, of which maker it may be: the compute unit of a stolen robot,
-/// or of one that ended, comes in under no other code.
+/// or of one that ended, comes in under no other code, and is registered under none.
 #[test]
 fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
-    for ended in [false, true] {
-        for makers_own in [false, true] {
-            let (mut a, mut b) = two();
-            let mut theirs = takes(&mut b, 5);
-            if !makers_own {
-                // Bought from somebody who is nobody here.
-                theirs.identity_parts = vec![a.registration(78).identity_parts[0].clone()];
-            }
-            b.must("rival", registers(&theirs));
-            let compute = theirs.identity_parts[0].identity();
-            match ended {
-                true => scrap(&mut b, theirs.code),
-                false => {
-                    let set = Command::SetHold {
-                        code: theirs.code,
-                        kind: HoldKind::Theft,
-                        reason: "gone".into(),
-                    };
-                    b.must("registrar", set);
-                }
-            }
-            // It comes back from abroad in the body of another.
-            let mut other = a.registration(77);
-            other.identity_parts = vec![theirs.identity_parts[0].clone()];
-            a.must(
-                "maker",
-                Command::Register {
-                    registration: other,
-                },
-            );
-            let code = a.code(77);
-            let declared = offer(&a, &b, code, 1, Purpose::PermanentExport);
-            a.must("customs", declared);
-            a.deliver(&mut b);
-            let asked = permit(&b, 1, vec![]);
-            let refused = match ended && !makers_own {
-                true => "IdentityEnded: …",
-                false => "BodyExists: …",
-            };
-            check(&mut b, "customs", asked, refused);
-            let stands = fitting(&b, &compute).map(|it| it.code);
-            assert_eq!(stands, Some(theirs.code));
+    for (ended, origin) in [false, true]
+        .into_iter()
+        .flat_map(|it| ORIGINS.map(|one| (it, one)))
+    {
+        let (mut a, mut b) = two();
+        let (taken, part) = robot_with(&mut b, origin);
+        let compute = part.identity();
+        match ended {
+            true => scrap(&mut b, taken),
+            false => b.must("registrar", stolen(taken)),
         }
+        let (bodies, parts) = match ended {
+            true => ("IdentityEnded: …", "IdentityEnded: …"),
+            false => ("BodyExists: …", "PartInUse: …"),
+        };
+        // At home in another robot of whoever had it, and in one of another maker.
+        let mut other = takes(&mut b, 6);
+        other.identity_parts = vec![part.clone()];
+        check(&mut b, "rival", registers(&other), parts);
+        let mut other = b.registration(6);
+        other.identity_parts = vec![part.clone()];
+        let by_maker = origin == "bought" || origin == "replaced";
+        let own = if by_maker { "done" } else { parts };
+        check(&mut b.clone(), "maker", registers(&other), own);
+        // It comes back from abroad in the body of another.
+        let mut other = a.registration(77);
+        other.identity_parts = vec![part];
+        a.must("maker", registers(&other));
+        let code = a.code(77);
+        let declared = offer(&a, &b, code, 1, Purpose::PermanentExport);
+        a.must("customs", declared);
+        a.deliver(&mut b);
+        let asked = permit(&b, 1, vec![]);
+        check(&mut b, "customs", asked.clone(), bodies);
+        let stands = fitting(&b, &compute).map(|it| it.code);
+        assert_eq!(stands, Some(taken), "{origin}");
+        // Who looks at it finds a serial that was mistyped: two say so, unless its maker fitted it.
+        let mistyped = clear(&b, compute, "mistyped");
+        b.enrol_office("registrar-2", "registrar", Role::Registrar);
+        if origin == "own" {
+            check(&mut b, "registrar", mistyped, "ClaimUnknown: …");
+            continue;
+        }
+        b.must("registrar", mistyped.clone());
+        b.must("registrar-2", mistyped);
+        check(&mut b, "customs", asked, "done");
     }
+}
+
+/// Whoever is nobody here, was struck off, or comes to be accredited later: what was said of its parts is somebody's word all the
+/// same, which yields to it alone.
+#[test]
+fn a_makers_end_frees_its_parts_for_nobody() {
+    let mut x = Country::with_market("86");
+    let theirs = takes(&mut x, 5);
+    x.must("rival", registers(&theirs));
+    let struck = Command::SetEnterpriseStatus {
+        id: x.enterprise("0001"),
+        status: EnterpriseStatus::StruckOff,
+        reason: "bankrupt".into(),
+    };
+    x.must("registrar", struck);
+    let mut other = takes(&mut x, 6);
+    let removed = other.identity_parts[0].identity();
+    x.must("rival", registers(&other));
+    other.code = code_of(&x, "0003", 7);
+    other.body.serial = "OTHER".into();
+    other.parts.clear();
+    other.identity_parts = theirs.identity_parts.clone();
+    check(&mut x, "rival", registers(&other), "PartInUse: …");
+    let fitted = theirs.identity_parts[0].clone();
+    let fit = Action::ReplacePart { removed, fitted };
+    let sixth = code_of(&x, "0003", 6);
+    check(&mut x, "rival", on(sixth, fit), "PartInUse: …");
+    // Of who is nobody yet.
+    let mut early = takes(&mut x, 8);
+    early.identity_parts[0].maker = x.maker("0007");
+    early.parts.clear();
+    x.must("rival", registers(&early));
+    let compute = early.identity_parts[0].identity();
+    assert_eq!(fitting(&x, &compute).map(|row| row.by), Some(Fitted::Word));
+    accredit(&mut x, "0007", &[Role::Manufacturer]);
+    let approval = x.approval("0007", "100002");
+    x.must("registrar", approval);
+    let mut own = early.clone();
+    own.code = code_of(&x, "0007", 8);
+    own.body.maker = x.maker("0007");
+    check(&mut x, "0007-manufacturer", registers(&own), "done");
+    assert_eq!(fitting(&x, &compute), Some(Fitting::here(own.code)));
+}
+
+/// A serial that was mistyped, and is its maker's by now, keeps the robot of which it was said from its way home.
+#[test]
+fn a_robot_comes_home_as_it_went() {
+    let (mut a, mut b) = two();
+    let mut mistyped = a.registration(9);
+    mistyped.identity_parts[0].maker = a.maker("0003");
+    a.must("maker", registers(&mistyped));
+    let mut own = takes(&mut a, 9);
+    own.identity_parts = vec![mistyped.identity_parts[0].clone()];
+    own.parts.clear();
+    a.must("rival", registers(&own));
+    let code = a.code(9);
+    bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    let declared = offer(&b, &a, code, 2, Purpose::Exhibition);
+    b.must("customs", declared);
+    b.deliver(&mut a);
+    let asked = permit(&a, 2, vec![]);
+    check(&mut a, "customs", asked, "done");
+    a.deliver(&mut b);
+    b.must("customs", depart(2));
+    b.deliver(&mut a);
+    check(&mut a, "customs", admit(2), "done");
+    let compute = own.identity_parts[0].identity();
+    assert_eq!(fitting(&a, &compute), Some(Fitting::here(own.code)));
+}
+
+/// A robot of ours that ends abroad ends what is said to be in it, for every verdict, as at home: until two clear it.
+#[test]
+fn what_is_said_to_be_in_a_robot_ends_with_it_abroad_too() {
+    let (mut a, mut b) = two();
+    let mut bought = a.registration(9);
+    bought.identity_parts[0].maker = a.maker("0003");
+    a.must("maker", registers(&bought));
+    let code = a.code(9);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    scrap(&mut b, code);
+    b.deliver(&mut a);
+    let compute = bought.identity_parts[0].identity();
+    let Ok(ends) = a.ledger.ends(&compute);
+    let ends = ends.expect("it ended");
+    assert_eq!(ends.proven, None);
+    assert_eq!(ends.said.map(|end| end.by), Some(b.prefix));
+    // Its maker has it all the same.
+    let mut own = takes(&mut a, 9);
+    own.identity_parts = vec![bought.identity_parts[0].clone()];
+    own.parts.clear();
+    check(&mut a, "rival", registers(&own), "done");
+    let Ok(ends) = a.ledger.ends(&compute);
+    assert_eq!(ends.expect("said once").shown(), None);
 }
 
 /// What another country has admitted is known there by its code and its body: neither is free again here.

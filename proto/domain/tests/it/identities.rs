@@ -663,7 +663,7 @@ fn the_key_of_a_robot_that_ended_abroad_is_not_registered_anew() {
     let identity = key_identity(&x.key("robot").public());
     let ends = Ends {
         proven: Some(ended),
-        claimed_by: vec![],
+        ..Ends::default()
     };
     let Ok(()) = x.ledger.put_ends(&identity, ends);
     check(

@@ -726,7 +726,7 @@ fn refuse_ended<L: Ledger>(
     let identities = robot.map(Robot::identities).unwrap_or_default();
     for identity in std::iter::once(code).chain(identities) {
         let ends = ledger.ends(&identity).or_fault()?;
-        let end = ends.and_then(|ends| ends.proven);
+        let end = ends.and_then(|ends| ends.shown().cloned());
         if let Some(end) = end.filter(|end| end.code == transfer.code || end.by == me) {
             let detail = Detail::Ended {
                 what: Ending::Any,
@@ -849,7 +849,6 @@ pub(super) fn admit<L: Ledger>(
     let here = admitted(passage, here, disclosed);
     let engages = engaged(ledger, cx, None, &here)?;
     let fitted: Vec<Digest> = fitted_in(&here);
-    let bodied = here.identities();
     let mut parts = Vec::new();
     for identity in removed.iter().filter(|part| !fitted.contains(part)) {
         let fitting = ledger.part_holder(identity).or_fault()?;
@@ -875,10 +874,8 @@ pub(super) fn admit<L: Ledger>(
         } else {
             match fitting {
                 None => parts.push(Effect::Part(identity, Some(Fitting::shown(code)))),
-                Some(fitting) if fitting.by == Fitted::Word && fitting.code != code => {
-                    if bodied.contains(&identity) {
-                        yielding.add(fitting, identity);
-                    }
+                Some(fitting) if fitting.by == Fitted::Cleared && fitting.code != code => {
+                    parts.push(Effect::Part(identity, Some(Fitting::shown(code))));
                 }
                 Some(_) => {}
             }
@@ -893,16 +890,23 @@ pub(super) fn admit<L: Ledger>(
 }
 
 /// The robot here to which what was done here binds an identity of another one that comes. What another country merely showed
-/// of a robot keeps no other one out: whoever exports a robot could show bodies and parts of everybody else's.
+/// of a robot keeps no other one out: whoever exports a robot could show bodies and parts of everybody else's. Nor is a robot kept out
+/// that went from here with the part: whatever was found out about it since, it comes home as it went.
 pub(crate) fn bound_elsewhere<L: Ledger>(
     ledger: &L,
     robot: &Robot,
 ) -> Result<Option<Code>, Stop<L::Fault>> {
+    let code = &robot.identity.code;
+    let here = ledger.robot(code).or_fault()?;
+    let was_here = here.filter(|here| here.stay != Stay::Asked {});
+    let went = was_here.map_or_else(Vec::new, |here| part_identities(&here));
     for identity in robot.identities() {
+        if went.contains(&identity) {
+            continue;
+        }
         let fitting = ledger.part_holder(&identity).or_fault()?;
         let other = fitting.filter(|fitting| fitting.code != robot.identity.code);
-        // Said here of another maker's part, it gives way to that maker alone: a robot that comes with it is looked at.
-        if let Some(other) = other.filter(|other| other.by != Fitted::Shown) {
+        if let Some(other) = other.filter(Fitting::stands_at_the_border) {
             return Ok(Some(other.code));
         }
     }
@@ -936,6 +940,14 @@ impl Yielding {
         }
         Ok(alarms)
     }
+}
+
+/// Parts that carry its identity, or did: neither body nor key.
+fn part_identities(robot: &Robot) -> Vec<Digest> {
+    let key = robot.robot_key.as_ref().map(key_identity);
+    let mut all = robot.identities();
+    all.retain(|one| *one != robot.identity.body && Some(*one) != key);
+    all
 }
 
 /// Body, identity parts and other parts.

@@ -15,7 +15,8 @@ use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
     Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
-    Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
+    Hold, Holder, Identity, Maker, Part, PartName, PartType, Party, Pending, Robot, Stay,
+    key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
@@ -84,23 +85,25 @@ fn market_access<L: Ledger>(
     Ok((model.facts.level, model.facts.safety_class))
 }
 
-/// Refuses an identity that has ended. What a peer merely claims counts only where nobody is accredited here as the maker that
-/// the identity names: it takes no serial from its maker.
+/// Refuses an identity that has ended. What was said of it here keeps everybody from it but its maker. What a peer merely claims
+/// counts only where nobody is accredited here as the maker that the identity names: it takes no serial from its maker.
 fn refuse_ended<L: Ledger>(
     ledger: &L,
     what: Ending,
     identity: &Digest,
     claims: Claims,
+    comer: Comer,
 ) -> Result<(), Stop<L::Fault>> {
     let Some(ends) = ledger.ends(identity).or_fault()? else {
         return Ok(());
     };
-    let end = match (ends.proven, ends.claimed_by.first()) {
+    let said = ends.said.filter(|_| comer != Comer::Maker);
+    let end = match (ends.proven.or(said), ends.claimed_by.first()) {
         (None, Some(peer)) if claims == Claims::Count => {
             let claim = ledger.claim(peer, identity).or_fault()?;
             claim.map(|claim| claim.said)
         }
-        (proven, _) => proven,
+        (known, _) => known,
     };
     match end {
         Some(end) => no(
@@ -159,7 +162,7 @@ pub(super) fn reserve<L: Ledger>(
     let (level, safety_class) =
         market_access(ledger, cx, Deed::Reserve, code, Role::Manufacturer, None)?;
     let key = Subject::robot(code).key();
-    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::Maker)?;
     if ledger.robot(code).or_fault()?.is_some() {
         return no(Reason::CodeExists, Detail::Code { code: *code });
     }
@@ -251,19 +254,28 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::MadeLater, Detail::MadeAt { made, now });
     }
     let key = Subject::robot(&r.code).key();
-    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot)?;
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::Maker)?;
+    let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
+    // What an office registers in a maker's name is no deed of that maker.
+    let comes = |maker: &Maker| match cx.signer.holder {
+        Holder::Enterprise { .. } => Comer::with(registrant.as_ref(), maker),
+        Holder::Office { .. } => Comer::Another(Some(r.code.enterprise_id())),
+    };
     let body = r.body.identity();
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
     let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
     let claims = Claims::about(ledger, &r.body.maker)?;
-    refuse_ended(ledger, Ending::Body, &body, claims)?;
+    let maker = comes(&r.body.maker);
+    refuse_ended(ledger, Ending::Body, &body, claims, maker)?;
     if let Some(key) = &r.robot_key {
         // A key is drawn, not counted up: nobody abroad can claim one before it is shown.
-        refuse_ended(ledger, Ending::Key, &key_identity(key), Claims::Count)?;
+        let key = key_identity(key);
+        refuse_ended(ledger, Ending::Key, &key, Claims::Count, Comer::Maker)?;
     }
     for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
         let claims = Claims::about(ledger, &named.maker)?;
-        refuse_ended(ledger, Ending::IdentityPart, &part.identity, claims)?;
+        let comer = comes(&named.maker);
+        refuse_ended(ledger, Ending::IdentityPart, &part.identity, claims, comer)?;
     }
     maker_fits(ledger, r)?;
     let current = ledger.robot(&r.code).or_fault()?;
@@ -281,33 +293,31 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::Held, hold.stands());
     }
     let mut yielding = Yielding::default();
-    if let Some(other) = yielding.holder(ledger, &body, claims, Fitted::Here)? {
-        return no(Reason::BodyExists, Detail::BodyOf { code: other });
+    if let Some(other) = yielding.holder(ledger, &body, claims, maker)? {
+        let code = other.code;
+        return no(Reason::BodyExists, Detail::BodyOf { code });
     }
-    let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
-    let mut named = std::collections::BTreeMap::from([(body, Fitted::Here)]);
+    let mut named = std::collections::BTreeMap::from([(body, Fitting::here(r.code))]);
+    let mut outdone = Vec::new();
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
-        let by = by_word_of(ledger, registrant.as_ref(), &name.maker)?;
-        if named.insert(part.identity, by).is_some() {
+        let comer = comes(&name.maker);
+        let row = comer.row(r.code);
+        if named.insert(part.identity, row).is_some() {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
         let claims = Claims::about(ledger, &name.maker)?;
-        if let Some(other) = yielding.holder(ledger, &part.identity, claims, by)? {
-            return no(
-                Reason::PartInUse,
-                Detail::FittedIn {
-                    part: part.kind,
-                    code: other,
-                },
-            );
+        if let Some(other) = yielding.holder(ledger, &part.identity, claims, comer)? {
+            return no(Reason::PartInUse, in_use(part.kind, &other));
         }
+        outdone.extend(comer.outdoes(ledger, cx, part)?);
     }
     if let Some(key) = &r.robot_key
         && let Some(other) =
-            yielding.holder(ledger, &key_identity(key), Claims::DoNot, Fitted::Here)?
+            yielding.holder(ledger, &key_identity(key), Claims::DoNot, Comer::Maker)?
     {
-        return no(Reason::KeyInUse, Detail::KeyOf { code: other });
+        let code = other.code;
+        return no(Reason::KeyInUse, Detail::KeyOf { code });
     }
     let robot = Robot {
         identity: Identity {
@@ -347,53 +357,110 @@ pub(super) fn register<L: Ledger>(
         place: r.site.clone(),
     });
     event.effects.extend(fitted.into_iter().map(|identity| {
-        let by = named.get(&identity).copied().unwrap_or(Fitted::Here);
-        Effect::Part(identity, Some(Fitting::by(by, r.code)))
+        // What is not named by a maker is the robot's own key.
+        let row = named.remove(&identity);
+        let row = row.unwrap_or_else(|| Fitting::here(r.code));
+        Effect::Part(identity, Some(row))
     }));
+    event.effects.extend(outdone);
     let alarms = yielding.alarms(ledger)?;
     Ok(alarms.into_iter().chain([event]).collect())
 }
 
 impl Yielding {
-    /// The robot that keeps an identity from being registered or fitted here, `by` whom. A row that another country showed
-    /// counts as its claims do: it takes no serial from a maker that is accredited here. Nor does what somebody else here said
-    /// keep the maker from its own.
+    /// The row that keeps an identity from being registered or fitted here by who comes with it. What was said here, or shown by
+    /// another country, keeps the maker from nothing. What another country showed keeps nobody from a serial of a maker that is
+    /// accredited here, but from that of a robot that was stolen or has ended.
     fn holder<L: Ledger>(
         &mut self,
         ledger: &L,
         identity: &Digest,
         claims: Claims,
-        by: Fitted,
-    ) -> Result<Option<Code>, Stop<L::Fault>> {
-        let yields = |fitting: &Fitting| match fitting.by {
-            Fitted::Here => false,
-            Fitted::Word => by == Fitted::Here,
-            Fitted::Shown => claims == Claims::DoNot,
+        comer: Comer,
+    ) -> Result<Option<Fitting>, Stop<L::Fault>> {
+        let Some(fitting) = ledger.part_holder(identity).or_fault()? else {
+            return Ok(None);
         };
-        match ledger.part_holder(identity).or_fault()? {
-            Some(fitting) if yields(&fitting) => {
-                self.add(fitting, *identity);
-                Ok(None)
+        let yields = match (fitting.by, comer) {
+            (Fitted::Here, _) | (Fitted::Word, Comer::Another(_)) => false,
+            (Fitted::Word | Fitted::Shown, Comer::Maker) => true,
+            (Fitted::Shown, Comer::Another(_)) => {
+                claims == Claims::DoNot && !is_wanted(ledger, &fitting.code)?
             }
-            fitting => Ok(fitting.map(|fitting| fitting.code)),
+            (Fitted::Cleared, comer) => {
+                let again = fitting
+                    .said_by
+                    .is_some_and(|by| comer == Comer::Another(Some(by)));
+                return Ok(again.then_some(fitting));
+            }
+        };
+        if yields {
+            self.add(fitting, *identity);
+            return Ok(None);
         }
+        Ok(Some(fitting))
     }
 }
 
-/// On what a part stands that an enterprise fits: its word, where the maker of the part is another that is accredited here and
-/// may have the same to say of it; else it is bound by what is done here.
-fn by_word_of<L: Ledger>(
-    ledger: &L,
-    fits: Option<&Enterprise>,
-    maker: &Maker,
-) -> Result<Fitted, Stop<L::Fault>> {
-    if fits.is_some_and(|fits| fits.maker == *maker) {
-        return Ok(Fitted::Here);
+/// Whether a robot was stolen or has ended: its parts become nobody's by a word.
+fn is_wanted<L: Ledger>(ledger: &L, code: &Code) -> Result<bool, Stop<L::Fault>> {
+    let robot = ledger.robot(code).or_fault()?;
+    Ok(robot.is_some_and(|robot| {
+        let stolen = |hold: &Hold| hold.kind == HoldKind::Theft;
+        robot.state.is_final() || robot.holds.iter().any(stolen)
+    }))
+}
+
+/// Why a part is not free.
+fn in_use(part: PartType, row: &Fitting) -> Detail {
+    let code = row.code;
+    match row.by {
+        Fitted::Cleared => Detail::ClearedFrom { part, code },
+        Fitted::Here | Fitted::Word | Fitted::Shown => Detail::FittedIn { part, code },
     }
-    Ok(match accredited_as(ledger, maker)? {
-        Some(_) => Fitted::Word,
-        None => Fitted::Here,
-    })
+}
+
+/// Who comes with a part. Whoever makes it is its maker, accredited or not: of a part whose maker is nobody here, or is struck off,
+/// everybody else has the same word as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comer {
+    /// The part's own maker, by its own deed.
+    Maker,
+    /// Another enterprise, or an office.
+    Another(Option<EnterpriseId>),
+}
+
+impl Comer {
+    /// An enterprise, or an office, with a part of a maker.
+    fn with(fits: Option<&Enterprise>, maker: &Maker) -> Self {
+        match fits {
+            Some(fits) if fits.maker == *maker => Self::Maker,
+            fits => Self::Another(fits.map(|fits| fits.id)),
+        }
+    }
+
+    /// The row of what it fits in a robot.
+    fn row(self, code: Code) -> Fitting {
+        match self {
+            Self::Maker => Fitting::here(code),
+            Self::Another(said_by) => Fitting::word(code, said_by),
+        }
+    }
+
+    /// What was said here of a part's end falls with a deed of its maker.
+    fn outdoes<L: Ledger>(
+        self,
+        ledger: &L,
+        cx: &Context<'_>,
+        part: &Part,
+    ) -> Result<Option<Effect>, Stop<L::Fault>> {
+        if self != Self::Maker || !part.kind.carries_identity() {
+            return Ok(None);
+        }
+        let ends = ledger.ends(&part.identity).or_fault()?;
+        let falls = ends.is_some_and(|ends| ends.said.is_some());
+        Ok(falls.then(|| Effect::ClaimCleared(cx.me(), part.identity)))
+    }
 }
 
 /// A maker registers what it made, and an importer what was made by nobody who is accredited here: nobody takes the serials
@@ -630,14 +697,14 @@ pub(super) fn act<L: Ledger>(
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
     let mut yielding = Yielding::default();
-    let mut by = Fitted::Word;
+    let mut comer = Comer::Another(None);
     if let Action::ReplacePart { fitted, .. } = action {
         let fits = match &cx.signer.holder {
             Holder::Enterprise { id } => ledger.enterprise(id).or_fault()?,
             Holder::Office { .. } => None,
         };
-        by = by_word_of(ledger, fits.as_ref(), &fitted.maker)?;
-        is_free(ledger, &robot, fitted, by, &mut yielding)?;
+        comer = Comer::with(fits.as_ref(), &fitted.maker);
+        is_free(ledger, &robot, fitted, comer, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     stay_allows::<L::Fault>(&robot, action.kind())?;
@@ -698,7 +765,8 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ReplacePart { removed, fitted } => {
             after.owed = owed_ids(ledger, &robot)?;
-            effects = replace_part(&mut after, removed, fitted, by)?;
+            effects = replace_part(&mut after, removed, fitted, comer)?;
+            effects.extend(comer.outdoes(ledger, cx, &fitted.part())?);
         }
         Action::ReleaseOwnership {
             commitment,
@@ -1002,25 +1070,23 @@ fn is_free<L: Ledger>(
     ledger: &L,
     robot: &Robot,
     named: &PartName,
-    by: Fitted,
+    comer: Comer,
     yielding: &mut Yielding,
 ) -> Result<(), Stop<L::Fault>> {
     let fitted = named.part();
     let claims = Claims::about(ledger, &named.maker)?;
-    refuse_ended(ledger, Ending::Part, &fitted.identity, claims)?;
+    refuse_ended(ledger, Ending::Part, &fitted.identity, claims, comer)?;
     let again = robot.former_parts.contains(&fitted.identity);
     let fitting = ledger.part_holder(&fitted.identity).or_fault()?;
+    let own = |row: &Fitting| row.code == robot.identity.code && row.by != Fitted::Cleared;
     let holder = match fitting {
-        // In this very robot it is no other one's row that would yield.
-        Some(fitting) if fitting.code == robot.identity.code => Some(fitting.code),
-        _ => yielding.holder(ledger, &fitted.identity, claims, by)?,
+        // In this very robot it is no other one's row that would yield. A part that carries identity stays bound to the code when
+        // it is taken out, and may come back into this robot alone.
+        Some(fitting) if own(&fitting) => (!again).then_some(fitting),
+        _ => yielding.holder(ledger, &fitted.identity, claims, comer)?,
     };
-    // A part that carries identity stays bound to the code when it is taken out, and may come back into this robot alone.
-    match holder.filter(|holder| *holder != robot.identity.code || !again) {
-        Some(code) => {
-            let part = fitted.kind;
-            no(Reason::PartInUse, Detail::FittedIn { part, code })
-        }
+    match holder {
+        Some(other) => no(Reason::PartInUse, in_use(fitted.kind, &other)),
         None => Ok(()),
     }
 }
@@ -1029,7 +1095,7 @@ fn replace_part<F>(
     after: &mut Robot,
     removed: &Digest,
     named: &PartName,
-    by: Fitted,
+    comer: Comer,
 ) -> Result<Vec<Effect>, Stop<F>> {
     let fitted = named.part();
     let code = after.identity.code;
@@ -1058,7 +1124,7 @@ fn replace_part<F>(
         after.former_parts.retain(|part| *part != fitted.identity);
         after.former_parts.push(*removed);
     }
-    let mut effects = vec![Effect::Part(fitted.identity, Some(Fitting::by(by, code)))];
+    let mut effects = vec![Effect::Part(fitted.identity, Some(comer.row(code)))];
     if !identity {
         effects.push(Effect::Part(*removed, None));
     }

@@ -239,6 +239,8 @@ details! {
     194 NoSuchPerson {} "no party of the robot is this person at this desk";
     195 DeclaredOn { since: TimeMs } "on {since}";
     193 AccreditedAsNone { id: EnterpriseId, roles: Vec<Role> [List<ROLES_MAX>] } "{id} is none of {}", words(roles);
+    220 ClearedFrom { part: PartType, code: Code }
+        "two registrars cleared this {} from {}: who said it was there does not fit it again", part.word(), code.display_form();
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
 
