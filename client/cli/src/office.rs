@@ -147,7 +147,8 @@ pub(crate) enum Enterprise {
         write: Write,
     },
     /// Names who answers for the robots of an enterprise once its own accreditation is over, so that they are sold and used on. What it
-    /// still held when it was struck off is the successor's to stock and sell, once another registrar named the same one.
+    /// still held when it was struck off is the successor's to stock and sell, and the remedies of what it made its to record, once
+    /// another registrar named the same one. One whom two named is replaced by two.
     Succeed {
         /// Prefix and enterprise code: 86-0001.
         #[arg(value_parser = parse::enterprise)]

@@ -670,6 +670,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             After::Signer(signer) => {
                 self.ledger.put_head(&subject.key(), head)?;
                 self.registry.offices.follow(&signer);
+                self.count_key(&signer)?;
                 self.ledger.put_signer(signer)
             }
             After::Withdrawn(proposal) => {
@@ -754,7 +755,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Effect::ClaimCleared(peer, identity) => {
                     let ends = self.ledger.ends(identity)?;
                     if let Some(ends) = ends.filter(|_| *peer == self.registry.prefix) {
-                        self.ledger.put_ends(identity, Ends { said: None, ..ends })?;
+                        self.ledger
+                            .put_ends(identity, Ends { said: None, ..ends })?;
                     }
                     if let Some(claim) = self.ledger.claim(peer, identity)? {
                         let cleared = Claim {
@@ -788,15 +790,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         let engaged = true;
                         self.ledger.put_enterprise(Enterprise {
                             engaged,
-                            ..enterprise
-                        })?;
-                    }
-                }
-                Effect::Vouched(id, by) => {
-                    if let Some(enterprise) = self.ledger.enterprise(id)? {
-                        let vouched_by = Some((**by).clone());
-                        self.ledger.put_enterprise(Enterprise {
-                            vouched_by,
                             ..enterprise
                         })?;
                     }
@@ -836,6 +829,28 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             map.extend(self.model_value(model, event)?);
         }
         Ok(map)
+    }
+
+    /// Counts the keys of an enterprise that sign, as one of them is put in the place of what is known of it.
+    fn count_key(&mut self, signer: &Signer) -> Result<(), L::Fault> {
+        let Holder::Enterprise { id } = &signer.holder else {
+            return Ok(());
+        };
+        let before = self.ledger.signer(&signer.id)?;
+        let signed = before.is_some_and(|before| !before.has_ended());
+        if signed == !signer.has_ended() {
+            return Ok(());
+        }
+        if let Some(enterprise) = self.ledger.enterprise(id)? {
+            let keys = match signed {
+                // saturates: what signed was counted
+                true => enterprise.keys.saturating_sub(1),
+                false => next_own(enterprise.keys),
+            };
+            self.ledger
+                .put_enterprise(Enterprise { keys, ..enterprise })?;
+        }
+        Ok(())
     }
 
     /// Frees a part for other robots: only one that this robot holds by the index, and never its body, a part that carries

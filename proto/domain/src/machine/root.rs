@@ -125,6 +125,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
             added: head.leaf_index,
             retired: None,
             compromised_after: None,
+            enrolled_by: None,
         };
         run.registry.offices.follow(&signer);
         run.ledger.put_signer(signer)?;

@@ -1,10 +1,10 @@
 //! An accredited enterprise.
 
-use super::{Actor, Maker};
+use super::{Actor, FirstWord, Maker};
 use crate::bytes::code::EnterpriseId;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{List, ROLES_MAX, Sequence, next_own};
+use crate::limits::{FIRST_WORDS_MAX, List, ROLES_MAX, Sequence, next_own};
 use crate::log::head::Head;
 use crate::rules::policy::Role;
 
@@ -76,8 +76,8 @@ pub struct Enterprise {
     /// Whether it had a key, or was made owner or holder of a robot: from then on its keys take its own word, or two registrars.
     /// Kept here alone, and in no leaf.
     pub engaged: bool,
-    /// The registrar on whose word alone its accreditation, a role of it, or its first key stands: until a second one states its
-    /// accreditation, the two are one party in what is another's. No key ends that. Kept here alone, and in no leaf.
+    /// The registrar on whose word alone its accreditation, or a role of it, stands: until a second one states its accreditation, the
+    /// two are one party in what is another's. Who made its keys stands with each of them. Kept here alone, and in no leaf.
     pub vouched_by: Option<Actor>,
     /// Robots of others that it declared ended; kept here alone, and in no leaf.
     pub declared: Daily,
@@ -87,6 +87,10 @@ pub struct Enterprise {
     pub named_by: Option<KeyId>,
     /// The key of another person that named the same successor again: what it still held goes on only then.
     pub seconded_by: Option<KeyId>,
+    /// First words for another successor than the one whom two named. Kept here alone, and in no leaf.
+    pub first_words: Vec<FirstWord>,
+    /// How many keys it has that sign. Kept here alone, and in no leaf.
+    pub keys: u64,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -105,6 +109,8 @@ crate::canonical_struct!(Enterprise @ 1 {
     recalled,
     named_by,
     seconded_by,
+    first_words: List<FIRST_WORDS_MAX>,
+    keys: Sequence,
     head
 });
 

@@ -22,9 +22,8 @@ use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    Actor, ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting,
-    Hold, Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer,
-    Stay,
+    ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
+    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -94,8 +93,6 @@ pub enum Effect {
     Recalled(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
-    /// An enterprise stands on the word of this registrar alone, who made its first key.
-    Vouched(EnterpriseId, Box<Actor>),
     /// A transfer moved.
     Transfer(Box<Transfer>),
     /// The leaf goes into this peer's mailbox.
@@ -424,6 +421,8 @@ pub fn slots(event: &Event) -> Slots {
                         recalled: Daily::default(),
                         named_by: None,
                         seconded_by: None,
+                        first_words: Vec::new(),
+                        keys: 0,
                         head: None,
                         ..enterprise.clone()
                     },
@@ -436,7 +435,13 @@ pub fn slots(event: &Event) -> Slots {
                         ..model.clone()
                     },
                 ),
-                After::Signer(signer) => slots.set(slot::MODEL, signer),
+                After::Signer(signer) => slots.set(
+                    slot::MODEL,
+                    &Signer {
+                        enrolled_by: None,
+                        ..signer.clone()
+                    },
+                ),
                 After::Recall(recall) => slots.set(
                     slot::MODEL,
                     &Recall {

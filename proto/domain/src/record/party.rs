@@ -220,6 +220,9 @@ pub struct Signer {
     pub retired: Option<u64>,
     /// After a compromise: the last leaf index whose statements stand.
     pub compromised_after: Option<u64>,
+    /// Of a key of an enterprise: the registrar who enrolled it alone, or enrolled so the key on whose word it is; none where two
+    /// did. Nothing that is said of its enterprise ends that. Kept here alone, and in no leaf.
+    pub enrolled_by: Option<Actor>,
 }
 impl Signer {
     /// As one side of a step that needs two.
@@ -239,7 +242,8 @@ crate::canonical_struct!(Signer @ 1 {
     person: Name,
     added: Index,
     retired: Maybe<Index>,
-    compromised_after: Maybe<Index>
+    compromised_after: Maybe<Index>,
+    enrolled_by
 });
 
 impl Signer {

@@ -10,7 +10,8 @@ mod robot;
 mod signers;
 
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
-use crate::bytes::digest::Digest;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::limits::{MODELS_OF_ENTERPRISE_MAX, SUCCESSIONS_MAX};
 use crate::log::leaf::Kind;
@@ -125,7 +126,7 @@ impl Context<'_> {
     }
 
     /// Whether two who act are two parties, and neither is a person of an office with an enterprise that stands on the word of that
-    /// person alone: whoever makes the second party is not one of two.
+    /// person alone, or whose key that person enrolled alone: whoever makes the second party is not one of two.
     pub(crate) fn are_two<L: Ledger>(
         &self,
         ledger: &L,
@@ -135,9 +136,9 @@ impl Context<'_> {
         if !are_two(one, other) {
             return Ok(false);
         }
-        let (office, id) = match (&one.holder, &other.holder) {
-            (Holder::Office { .. }, Holder::Enterprise { id }) => (one, id),
-            (Holder::Enterprise { id }, Holder::Office { .. }) => (other, id),
+        let (office, id, key) = match (&one.holder, &other.holder) {
+            (Holder::Office { .. }, Holder::Enterprise { id }) => (one, id, &other.key),
+            (Holder::Enterprise { id }, Holder::Office { .. }) => (other, id, &one.key),
             _ => return Ok(true),
         };
         if !self.is_in_earnest() {
@@ -145,7 +146,10 @@ impl Context<'_> {
         }
         let enterprise = ledger.enterprise(id).or_fault()?;
         let vouched_by = enterprise.and_then(|enterprise| enterprise.vouched_by);
-        Ok(vouched_by.is_none_or(|by| by.person != office.person))
+        let signer = ledger.signer(key).or_fault()?;
+        let enrolled_by = signer.and_then(|signer| signer.enrolled_by);
+        let mut makers = [vouched_by, enrolled_by].into_iter().flatten();
+        Ok(makers.all(|by| by.person != office.person))
     }
 
     /// Who signed, as the setter of a hold.
@@ -258,7 +262,8 @@ impl Context<'_> {
         self.allow_as(deed, robot, &relations)
     }
 
-    /// As [`Self::allow_on`], where whoever goes on for the maker is the maker.
+    /// As [`Self::allow_on`], where whoever goes on for the maker is the maker: what is done in the maker's name is not one registrar's
+    /// to give to whom she names.
     pub(crate) fn allow_on_for_maker<L: Ledger>(
         &self,
         ledger: &L,
@@ -266,7 +271,8 @@ impl Context<'_> {
         robot: &Robot,
     ) -> Result<(), Stop<L::Fault>> {
         let mut relations = relations(self.me(), &self.signer.holder, robot);
-        if self.goes_on_for(ledger, &robot.identity.code.enterprise_id())? {
+        let maker = robot.identity.code.enterprise_id();
+        if self.goes_on_for(ledger, &maker)? && self.two_named(ledger, &maker, |_| true)? {
             relations.push(Relation::Maker);
         }
         self.allow_as(deed, robot, &relations)
@@ -287,6 +293,31 @@ impl Context<'_> {
         Ok(answers_for(ledger, id, self.now)?.id == *own)
     }
 
+    /// Whether an enterprise, and whoever went on for it and is over too, is over as is asked, and two persons named who goes on
+    /// for it. In a sandbox one may be all there is.
+    fn two_named<L: Ledger>(
+        &self,
+        ledger: &L,
+        id: &EnterpriseId,
+        is_over: impl Fn(&Enterprise) -> bool,
+    ) -> Result<bool, Stop<L::Fault>> {
+        let mut at = *id;
+        for _ in 0..SUCCESSIONS_MAX {
+            let Some(found) = ledger.enterprise(&at).or_fault()? else {
+                return Ok(false);
+            };
+            let Some(next) = found.successor.filter(|_| found.is_over(self.now)) else {
+                return Ok(true);
+            };
+            let two = found.named_by.is_some() && found.seconded_by.is_some();
+            if !is_over(&found) || !two && self.is_in_earnest() {
+                return Ok(false);
+            }
+            at = next;
+        }
+        Ok(true)
+    }
+
     /// A robot as it is to the signer: what an enterprise that was struck off still held, and nobody bought, is held by who goes on
     /// for it, so that it is sold. One registrar moves no robot: two named that one, whoever struck the first off.
     pub(crate) fn inherited<L: Ledger>(
@@ -298,7 +329,8 @@ impl Context<'_> {
             (None, Some(Party::Enterprise { id })) => *id,
             _ => return Ok(robot),
         };
-        if !self.goes_on_for(ledger, &held_by)? || !are_two_words(ledger, &held_by, self.now)? {
+        let struck_off = |found: &Enterprise| found.status == EnterpriseStatus::StruckOff;
+        if !self.goes_on_for(ledger, &held_by)? || !self.two_named(ledger, &held_by, struck_off)? {
             return Ok(robot);
         }
         let own = match &self.signer.holder {
@@ -673,6 +705,8 @@ fn accredit<L: Ledger>(
         recalled: Daily::default(),
         named_by: None,
         seconded_by: None,
+        first_words: Vec::new(),
+        keys: 0,
         head: None,
     };
     Ok(vec![Event::new(
@@ -744,9 +778,9 @@ fn amend_enterprise<L: Ledger>(
 /// What its makers' robots are asked for their maker's life: in these roles.
 const MAKERS: &[Role] = &[Role::Manufacturer, Role::Importer];
 
-/// Names who answers for what an enterprise made, so that its end is not that of its customers' robots. It may be named anew;
-/// it is followed from when the first is over. For recalls, remedies and sales of others one word is enough; what the first still
-/// held waits until another person names the same one.
+/// Names who answers for what an enterprise made, so that its end is not that of its customers' robots. It is followed from when the
+/// first is over. For sales of others one word is enough; remedies in its name, and what the first still held, wait until another
+/// person names the same one. It may be named anew: by one person where one named it, and by two where two did.
 fn succeed_enterprise<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -789,6 +823,7 @@ fn succeed_enterprise<L: Ledger>(
         Some(key) if enterprise.successor == Some(*successor) => ledger.signer(key).or_fault()?,
         _ => None,
     };
+    let mut waits = false;
     let after = match first {
         Some(first) => {
             if enterprise.seconded_by.is_some() || !are_two(&first.side(), &cx.side()) {
@@ -799,6 +834,23 @@ fn succeed_enterprise<L: Ledger>(
                 ..enterprise
             }
         }
+        // What two said is not undone by one.
+        None if enterprise.seconded_by.is_some() && cx.is_in_earnest() => {
+            let mut after = enterprise;
+            let act = sha256(&[&(*id, *successor).to_bytes()]);
+            match ownership::agreed(ledger, cx, &mut after.first_words, act)? {
+                Some(first) => Enterprise {
+                    successor: Some(*successor),
+                    named_by: Some(first.key),
+                    seconded_by: Some(cx.signer.id),
+                    ..after
+                },
+                None => {
+                    waits = true;
+                    after
+                }
+            }
+        }
         // Nobody's word for another one counts for this one.
         None => Enterprise {
             successor: Some(*successor),
@@ -807,8 +859,12 @@ fn succeed_enterprise<L: Ledger>(
             ..enterprise
         },
     };
-    let event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
-    Ok(vec![event.effect(Effect::TellAll)])
+    let mut event = Event::new(Kind::Enterprise, command, After::Enterprise(after));
+    event.waits = waits;
+    if !waits {
+        event.effects.push(Effect::TellAll);
+    }
+    Ok(vec![event])
 }
 
 /// The enterprise, unless it was struck off.
@@ -842,36 +898,6 @@ fn answers_for<L: Ledger>(
         }
     }
     Ok(found)
-}
-
-/// Whether an enterprise, and whoever went on for it and is over too, was struck off, and two persons named who goes on for it. A
-/// period that passed is nobody's word.
-fn are_two_words<L: Ledger>(
-    ledger: &L,
-    id: &EnterpriseId,
-    now: TimeMs,
-) -> Result<bool, Stop<L::Fault>> {
-    let mut at = *id;
-    for _ in 0..SUCCESSIONS_MAX {
-        let Some(found) = ledger.enterprise(&at).or_fault()? else {
-            return Ok(false);
-        };
-        let Some(next) = found.successor.filter(|_| found.is_over(now)) else {
-            return Ok(true);
-        };
-        if found.status != EnterpriseStatus::StruckOff {
-            return Ok(false);
-        }
-        let mut words = Vec::new();
-        for key in [found.named_by, found.seconded_by].iter().flatten() {
-            words.extend(ledger.signer(key).or_fault()?);
-        }
-        match words.as_slice() {
-            [one, other] if are_two(&one.side(), &other.side()) => at = next,
-            _ => return Ok(false),
-        }
-    }
-    Ok(true)
 }
 
 /// Refuses an enterprise that may not act at `now`.

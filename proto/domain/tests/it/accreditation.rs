@@ -217,14 +217,16 @@ fn a_successor_sells_and_remedies_what_the_maker_left() {
             report: sha256(&[b"report"]),
         };
         check(&mut x, "dealer", remedied.clone(), "RoleNotAllowed: …");
-        check(&mut x, "rival", remedied, "done");
         if !two {
-            // One hand that names an accomplice moves no robot, whoever ended the maker and however often it says so.
+            // One hand that names an accomplice remedies nothing in the maker's name and moves no robot, whoever ended the maker and
+            // however often it says so.
+            check(&mut x, "rival", remedied.clone(), "NotYours: …");
             check(&mut x, "rival", to_shelf(2), "NotYours: …");
             check(&mut x, "registrar", next.clone(), "NothingChanges: …");
             check(&mut x, "rival", to_shelf(2), "NotYours: …");
             check(&mut x, "registrar-2", next, "done");
         }
+        check(&mut x, "rival", remedied, "done");
         check(&mut x, "rival", to_shelf(2), "done");
         check(&mut x, "rival", sold, "done");
         // In stock at the dealer since before: the dealer's.
@@ -234,8 +236,30 @@ fn a_successor_sells_and_remedies_what_the_maker_left() {
     }
 }
 
+/// Whose period has passed is over for its remedies as one that was struck off, and what it holds stays its own.
+#[test]
+fn a_successor_remedies_what_was_made_by_one_whose_period_passed() {
+    let mut x = stocked(after(10));
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.must("maker", x.register(2));
+    x.must("maker", samples::recall(&x, "R-1", Severity::Remedy));
+    let next = succeed(&x, "0001", "0003");
+    x.must("registrar", next.clone());
+    x.advance(DurationMs::from_days(11));
+    let remedied = Command::RemedyRecall {
+        code: x.code(2),
+        recall: samples::recall_id(&x, "R-1"),
+        report: sha256(&[b"report"]),
+    };
+    check(&mut x, "rival", remedied.clone(), "NotYours: …");
+    x.must("registrar-2", next);
+    check(&mut x, "rival", remedied, "done");
+    let to_shelf = act(&x, 2, Action::Stock { at: None });
+    check(&mut x, "rival", to_shelf, "NotYours: …");
+}
+
 /// What a maker left, that somebody else ended, goes to nobody by the word of one: neither who is named first, nor who is named in
-/// the place of one whom two named. Words for two successors are no two words.
+/// the place of one whom two named, who goes on as before. Words for two successors are no two words.
 #[test]
 fn one_registrar_moves_no_stock_to_a_successor() {
     let mut x = stocked(after(3_650));
@@ -266,10 +290,23 @@ fn one_registrar_moves_no_stock_to_a_successor() {
     x.must("registrar-2", honest.clone());
     x.must("registrar-3", honest);
     check(&mut x.clone(), "rival", to_shelf.clone(), "done");
+    let size = x.registry().tree.size();
     x.must("registrar", friend.clone());
     refused(&x, "0007-manufacturer");
-    refused(&x, "rival");
+    check(&mut x.clone(), "rival", to_shelf.clone(), "done");
+    // It is a leaf that nobody else is told, and a word that another one takes up.
+    assert_eq!(x.registry().tree.size(), size + 1);
+    check(
+        &mut x,
+        "registrar",
+        friend.clone(),
+        "SecondPartyRequired: …",
+    );
+    let own = succeed(&x, "0001", "0002");
+    x.must("registrar-3", own);
+    check(&mut x.clone(), "rival", to_shelf.clone(), "done");
     x.must("registrar-2", friend);
+    check(&mut x, "rival", to_shelf.clone(), "NotYours: …");
     check(&mut x, "0007-manufacturer", to_shelf, "done");
 }
 

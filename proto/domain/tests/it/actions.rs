@@ -301,6 +301,7 @@ fn decide_asks_the_table_about_every_cell() {
             added: 0,
             retired: None,
             compromised_after: None,
+            enrolled_by: None,
         };
         let context = Context {
             registry: &registry,

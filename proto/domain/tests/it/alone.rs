@@ -11,7 +11,7 @@ use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, ReleaseSecret,
+    Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, ReleaseSecret, Severity,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose, TransferId};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -322,105 +322,229 @@ fn one_registrar_with_accomplices_in_every_role_ends_no_robot_in_stock() {
     nothing_ends(None);
 }
 
-/// Whom one registrar made is one party with that registrar, until another one states its accreditation. Who made its first key
-/// made it, whoever accredited it; another role is one person's word again, and no key of it is anybody's word.
-#[test]
-fn a_recycler_of_one_registrar_is_no_second_party_to_that_one() {
-    let owner = enterprise(&Country::unborn("86"), "0002");
-    let mut made = begun(Some(owner));
-    made.enrol_office("registrar-2", "registrar", Role::Registrar);
-    let (outcome, certificate) = (EndOfLife::Scrapped, certificate());
-    let stated = |x: &Country, roles: Vec<Role>| Command::AmendEnterprise {
+/// Robot 1 of an owner, three registrars, and 0006, whom the first one accredited: without a key.
+fn three_registrars() -> Country {
+    let mut x = begun(Some(enterprise(&Country::unborn("86"), "0002")));
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.enrol_office("registrar-3", "registrar", Role::Registrar);
+    x
+}
+
+/// What is said of 0006 anew.
+fn stated(x: &Country, roles: Vec<Role>) -> Command {
+    Command::AmendEnterprise {
         id: x.enterprise("0006"),
         name: "a recycler".into(),
         roles,
         valid_from: TimeMs::EPOCH,
         valid_to: TimeMs::MAX,
         reason: "seen".into(),
+    }
+}
+
+/// Whether each confirms the end that a recycler's key of 0006 declares.
+fn ends(x: &Country, recycler: &str, expected: [(&str, bool); 3]) {
+    let (outcome, certificate) = (EndOfLife::Scrapped, certificate());
+    let mut x = x.clone();
+    let declared = Action::DeclareEndOfLife {
+        outcome,
+        certificate,
     };
-    let mut first = without_word(&made, "0006-recycler", "0006", Role::Recycler);
-    made.must("registrar", first.clone());
-    let declare = act(
-        &made,
-        1,
-        Action::DeclareEndOfLife {
-            outcome,
-            certificate,
-        },
-    );
-    made.must("0006-recycler", declare);
-    let confirm = act(&made, 1, Action::ConfirmEndOfLife { certificate });
-    let refused = "SecondPartyRequired: …";
-    let ends = |x: &Country, who: &str, expected: &str| {
-        check(&mut x.clone(), who, confirm.clone(), expected);
+    let declared = act(&x, 1, declared);
+    check(&mut x, recycler, declared, "done");
+    let confirm = act(&x, 1, Action::ConfirmEndOfLife { certificate });
+    // The owner is another party always.
+    check(&mut x.clone(), "owner", confirm.clone(), "done");
+    for (who, two) in expected {
+        let said = if two {
+            "done"
+        } else {
+            "SecondPartyRequired: …"
+        };
+        check(&mut x.clone(), who, confirm.clone(), said);
+    }
+}
+
+/// Whom one registrar accredited, or gave a role, is one party with that registrar, until another one states its accreditation. The
+/// key that signs is one that two made here, so that nothing else counts.
+#[test]
+fn a_recycler_of_one_registrar_is_no_second_party_to_that_one() {
+    let mut made = three_registrars();
+    let first = without_word(&made, "0006-owner", "0006", Role::Owner);
+    made.must("registrar-3", first);
+    let key = without_word(&made, "0006-recycler", "0006", Role::Recycler);
+    made.must("registrar-2", key.clone());
+    made.must("registrar-3", key);
+    let say = |x: &Country, [one, other, third]: [bool; 3]| {
+        let all = [
+            ("registrar", one),
+            ("registrar-2", other),
+            ("registrar-3", third),
+        ];
+        ends(x, "0006-recycler", all);
     };
-    ends(&made, "registrar", refused);
-    // The owner is another party, and so is another registrar.
-    ends(&made, "owner", "done");
-    ends(&made, "registrar-2", "done");
+    say(&made, [false, true, true]);
     let mut x = made.clone();
     let again = stated(&x, roles());
     x.must("registrar", again.clone());
-    ends(&x, "registrar", refused);
+    say(&x, [false, true, true]);
     x.must("registrar-2", again);
-    ends(&x, "registrar", "done");
+    say(&x, [true, true, true]);
     // What the second one adds is that one's word.
     let mut x = made.clone();
     let less = stated(&x, vec![Role::Owner]);
     x.must("registrar", less);
     let more = stated(&x, vec![Role::Owner, Role::Recycler]);
     x.must("registrar-2", more);
-    ends(&x, "registrar", "done");
-    ends(&x, "registrar-2", refused);
-    // A further key of it by another, with its own word, or proposed without one.
-    let mut x = made.clone();
+    say(&x, [true, false, true]);
+    // Proposed or further keys, of whatever words, say nothing of it.
+    let mut x = made;
     let proposed = without_word(&x, "proposed", "0006", Role::Owner);
     x.must("registrar-2", proposed);
-    ends(&x, "registrar", refused);
+    say(&x, [false, true, true]);
     let id = x.enterprise("0006");
     let further = x.enrolment("further", Holder::Enterprise { id }, Role::Owner, "further");
     x.must("registrar-2", further);
-    ends(&x, "registrar", refused);
-    // Its first key by another than accredited it: of that one's making.
-    let owner = enterprise(&Country::unborn("86"), "0002");
-    let mut x = begun(Some(owner));
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
-    first = without_word(&x, "0006-recycler", "0006", Role::Recycler);
-    x.must("registrar-2", first);
-    let declare = act(
-        &x,
-        1,
-        Action::DeclareEndOfLife {
-            outcome,
-            certificate,
-        },
-    );
-    x.must("0006-recycler", declare);
-    ends(&x, "registrar", "done");
-    ends(&x, "registrar-2", refused);
-    // Who made the key states nothing for a second one; another does, and then all are two.
-    let again = stated(&x, roles());
-    x.must("registrar-2", again.clone());
-    ends(&x, "registrar-2", refused);
-    x.must("registrar", again);
-    ends(&x, "registrar-2", "done");
-    // Stated by two before it had a key: the key is one person's all the same.
-    let mut x = begun(Some(enterprise(&Country::unborn("86"), "0002")));
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
-    let again = stated(&x, roles());
-    x.must("registrar-2", again);
+    say(&x, [false, true, true]);
+}
+
+/// Who made the key that signs made the party that signs, whoever accredited it and whatever others say of it since: its period, its
+/// name, its roles, other keys. Two who make a key make one that is nobody's.
+#[test]
+fn a_key_of_one_registrar_is_no_second_party_to_that_one() {
+    let say = |x: &Country, key: &str, [one, other, third]: [bool; 3]| {
+        let all = [
+            ("registrar", one),
+            ("registrar-2", other),
+            ("registrar-3", third),
+        ];
+        ends(x, key, all);
+    };
+    let mut x = three_registrars();
     let first = without_word(&x, "0006-recycler", "0006", Role::Recycler);
     x.must("registrar-2", first);
-    let declare = act(
-        &x,
-        1,
-        Action::DeclareEndOfLife {
-            outcome,
-            certificate,
-        },
-    );
-    x.must("0006-recycler", declare);
-    ends(&x, "registrar-2", refused);
+    // Who accredited it alone, and who made its key alone.
+    say(&x, "0006-recycler", [false, false, true]);
+    // A third one who prolongs its period says of its key nothing.
+    let mut renewed = x.clone();
+    let again = stated(&x, roles());
+    renewed.must("registrar-3", again);
+    say(&renewed, "0006-recycler", [true, false, true]);
+    // Stated by two before it had a key.
+    let mut early = three_registrars();
+    let again = stated(&early, roles());
+    early.must("registrar-2", again);
+    let first = without_word(&early, "0006-recycler", "0006", Role::Recycler);
+    early.must("registrar-2", first);
+    say(&early, "0006-recycler", [true, false, true]);
+    // A key on its word is of its making, whoever brings it.
+    let id = renewed.enterprise("0006");
+    let holder = Holder::Enterprise { id };
+    let mut further = renewed.clone();
+    let on_word = further.enrolment("further", holder, Role::Recycler, "further");
+    further.must("registrar-3", on_word);
+    say(&further, "further", [true, false, true]);
+    // One that two made is nobody's.
+    let by_two = without_word(&renewed, "of-two", "0006", Role::Recycler);
+    renewed.must("registrar-2", by_two.clone());
+    say(&renewed, "0006-recycler", [true, false, true]);
+    renewed.must("registrar", by_two);
+    say(&renewed, "of-two", [true, true, true]);
+    say(&renewed, "0006-recycler", [true, false, true]);
+}
+
+/// What a maker held that another registrar struck off, and what is owed of its robots, goes to nobody by what one registrar says:
+/// neither where nobody was named to go on for it, nor where two named another.
+#[test]
+fn one_registrar_moves_nothing_of_a_maker_that_is_over() {
+    for named in [false, true] {
+        let mut x = Country::with_market("86");
+        x.enrol_office("registrar-2", "registrar", Role::Registrar);
+        x.enrol_office("registrar-3", "registrar", Role::Registrar);
+        accredit(&mut x, "0005", &roles());
+        x.must("registrar-2", x.accreditation("0006"));
+        x.must("maker", x.register(1));
+        x.must("maker", samples::recall(&x, "R-1", Severity::StopUse));
+        let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+        x.must("registrar-3", struck);
+        if named {
+            for who in ["registrar-2", "registrar-3"] {
+                let honest = succession(&x, "0001", "0003");
+                x.must(who, honest);
+            }
+        }
+        let begun = x;
+        let owed = |x: &Country| {
+            let Ok(robot) = x.ledger.robot(&x.code(1));
+            robot.expect("registered").remedied
+        };
+        let accomplice = |x: &mut Country| {
+            let owner = enterprise(x, "0005");
+            let at = Some(x.enterprise("0005"));
+            let commands = [
+                act(x, 1, Action::Stock { at }),
+                act(x, 1, Action::Sell { owner }),
+                Command::RemedyRecall {
+                    code: x.code(1),
+                    recall: samples::recall_id(x, "R-1"),
+                    report: certificate(),
+                },
+            ];
+            for who in ["0005-manufacturer", "0005-dealer", "0005-workshop"] {
+                for command in &commands {
+                    x.command(who, command.clone());
+                }
+            }
+        };
+        let all = |x: &Country| {
+            let mut all = office(x, "0001");
+            // What has no owner may be annulled: it was registered in error.
+            all.retain(|one| {
+                !matches!(
+                    one,
+                    Command::Act {
+                        action: Action::Annul { .. },
+                        ..
+                    }
+                )
+            });
+            all.extend(["0005", "0006", "0003"].map(|next| succession(x, "0001", next)));
+            all.extend(["0005", "0006"].map(|next| succession(x, "0003", next)));
+            all
+        };
+        let mut tried = 0;
+        let mut walked = vec![(begun.clone(), Vec::new())];
+        for _ in 0..3 {
+            let mut next = Vec::new();
+            for (x, done) in walked {
+                for command in all(&x) {
+                    let mut then = x.clone();
+                    let name = format!("{command:?}");
+                    if text(&then.command("registrar", command)) != "done" {
+                        continue;
+                    }
+                    tried += 1;
+                    let mut done: Vec<String> = done.clone();
+                    done.push(name);
+                    let mut after = then.clone();
+                    accomplice(&mut after);
+                    assert_eq!(whose(&begun), whose(&after), "{done:?}");
+                    assert_eq!(owed(&after), [], "{done:?}");
+                    next.push((then, done));
+                }
+            }
+            walked = next;
+        }
+        assert!(tried > 50, "{tried} sequences were taken");
+    }
+}
+
+fn succession(x: &Country, code: &str, next: &str) -> Command {
+    Command::SucceedEnterprise {
+        id: x.enterprise(code),
+        successor: x.enterprise(next),
+        reason: "it goes on".into(),
+    }
 }
 
 /// Customs give nobody's robot away for good: the owner does. Where that side may act no more, two of the border do, and the first word
@@ -482,7 +606,17 @@ fn one_registrar_becomes_no_desk_of_a_person() {
         reason: "it closes".into(),
     };
     let change = act(&x, 1, change);
+    // Whoever enrols its first key would be the desk.
+    check(&mut x, "owner", change.clone(), "EnterpriseNotActive: …");
+    let first = without_word(&x, "0006-dealer", "0006", Role::Dealer);
+    check(&mut x, "registrar", first, "done");
     check(&mut x, "owner", change, "done");
+    let retire = Command::RetireSigner {
+        public: x.key("0006-dealer").public(),
+        compromised_after: None,
+        reason: "lost".into(),
+    };
+    check(&mut x, "registrar", retire, "done");
     let enrol = without_word(&x, "0006-owner", "0006", Role::Owner);
     check(&mut x, "registrar", enrol.clone(), "done");
     let known = |x: &Country| {

@@ -206,6 +206,21 @@ fn a_person_gets_another_desk() {
     check(&mut x, "0005-owner", own.clone(), "NotYours: …");
     let lost = change(&x, "0002", "bankrupt");
     check(&mut x, "registrar", lost, "EnterpriseNotActive: …");
+    // Accredited, and without a key, or without any that still signs.
+    x.must("registrar", x.accreditation("0007"));
+    let keyless = change(&x, "0007", "bankrupt");
+    let none = "EnterpriseNotActive: 860007 has no key that signs: …";
+    check(&mut x, "registrar", keyless.clone(), none);
+    let mut retired = x.clone();
+    enrol(&mut retired, "0007", Role::Owner);
+    check(&mut retired.clone(), "registrar", keyless.clone(), "done");
+    let retire = Command::RetireSigner {
+        public: retired.key("0007-owner").public(),
+        compromised_after: None,
+        reason: "lost".into(),
+    };
+    retired.must("registrar", retire);
+    check(&mut retired, "registrar", keyless, none);
     let silent = change(&x, "0005", " ");
     check(&mut x, "registrar", silent, "ReasonMissing");
     check(&mut x, "registrar", own.clone(), "done");

@@ -13,7 +13,7 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::FIRST_WORDS_MAX;
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Asking, Desk, FirstWord, Holder, OwnershipEnd, Party, PartyName, Pending, Release,
+    Actor, Asking, Desk, FirstWord, Holder, OwnershipEnd, Party, PartyName, Pending, Release,
     ReleaseSecret, Robot, release_commitment,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS};
@@ -47,8 +47,7 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
 /// How long the first of two words in somebody's place waits for the second.
 pub const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 
-/// Whether an office's act in somebody's place has its second word: the same act by another person, while the first may still do
-/// what it said. The first word is kept, and changes nothing.
+/// Whether an office's act in somebody's place has its second word, as [`agreed`] says.
 pub(super) fn second_word<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -56,9 +55,20 @@ pub(super) fn second_word<L: Ledger>(
     act: Digest,
 ) -> Result<bool, Stop<L::Fault>> {
     no_request(after, cx.now)?;
+    Ok(agreed(ledger, cx, &mut after.first_words, act)?.is_some())
+}
+
+/// Who gave the first word for an act of which this is the second: the same by another person, while the first may still do what it
+/// said. Else this is the first one, which is kept and changes nothing.
+pub(super) fn agreed<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    words: &mut Vec<FirstWord>,
+    act: Digest,
+) -> Result<Option<Actor>, Stop<L::Fault>> {
     let side = cx.side();
     let mut stands = Vec::new();
-    for word in std::mem::take(&mut after.first_words) {
+    for word in std::mem::take(words) {
         let known = ledger.signer(&word.by.key).or_fault()?;
         let acts = known.is_some_and(|known| {
             known.role == cx.signer.role
@@ -70,10 +80,11 @@ pub(super) fn second_word<L: Ledger>(
         }
     }
     let another = |one: &FirstWord| one.act == act && are_two(&one.by, &side);
-    if stands.iter().any(another) {
+    if let Some(first) = stands.iter().find(|one| another(one)) {
+        let first = first.by.clone();
         stands.retain(|one| one.act != act);
-        after.first_words = stands;
-        return Ok(true);
+        *words = stands;
+        return Ok(Some(first));
     }
     if stands.iter().any(|one| one.act == act) {
         return no(Reason::SecondPartyRequired, Detail::SameParty {});
@@ -89,8 +100,8 @@ pub(super) fn second_word<L: Ledger>(
         by: side,
         until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),
     });
-    after.first_words = stands;
-    Ok(false)
+    *words = stands;
+    Ok(None)
 }
 
 /// The new owner holds it too; who operated it as the old owner does no longer.

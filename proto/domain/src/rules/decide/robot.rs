@@ -898,7 +898,15 @@ fn named<L: Ledger>(
         Action::ChangeDesk {
             desk: Desk::Enterprise { id },
             ..
-        } => cx.can_act(ledger, id, PARTIES),
+        } => {
+            cx.can_act(ledger, id, PARTIES)?;
+            let desk = ledger.enterprise(id).or_fault()?;
+            match desk.is_some_and(|desk| desk.keys > 0) {
+                true => Ok(()),
+                // Nobody would act for the person, and whoever gives it its first key would.
+                false => no(Reason::EnterpriseNotActive, Detail::NoKeyOf { id: *id }),
+            }
+        }
         Action::RequestOwnership { owner, .. } => {
             ownership::may_ask(cx, code, owner)?;
             cx.can_be(ledger, owner, PARTIES)

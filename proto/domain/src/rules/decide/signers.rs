@@ -42,7 +42,7 @@ pub(super) fn add<L: Ledger>(
     let enrolment = new.enrolment;
     let (role, holder) = (enrolment.role, &enrolment.holder);
     let id = enrolment.public.key_id();
-    let vouched = vouched(ledger, cx, new)?;
+    let vouched_by = vouched(ledger, cx, new)?;
     // Offices are the administrator's, enterprises the registrar's.
     let (deed, fits) = match holder {
         Holder::Office { .. } => (Deed::AddOfficeSigner, !role.is_enterprise()),
@@ -73,7 +73,7 @@ pub(super) fn add<L: Ledger>(
             }
             engages = (!enterprise.engaged).then_some(*id);
             // Who may act is asked: else whoever enrols a key of it sells what it owns.
-            vouched || engages.is_some()
+            vouched_by.is_some() || engages.is_some()
         }
         // Two people of an office are told apart by name.
         Holder::Office { .. } if enrolment.person.is_empty() => {
@@ -89,7 +89,15 @@ pub(super) fn add<L: Ledger>(
     if ledger.signer(&id).or_fault()?.is_some() {
         return no(Reason::SignerExists, Detail::Key { key: id });
     }
-    let signer = enrolled(enrolment, cx.next_leaf);
+    // Who makes the first key alone makes the party, whoever accredited it; and a key on the word of one is of the same making.
+    let enrolled_by = match vouched_by {
+        Some(key) => key.enrolled_by,
+        None => engages.map(|_| cx.side()),
+    };
+    let signer = Signer {
+        enrolled_by,
+        ..enrolled(enrolment, cx.next_leaf)
+    };
     if supervising(&signer) && cx.registry.offices.supervisors.len() >= SUPERVISORS_MAX {
         return full(Counted::Supervisors, SUPERVISORS_MAX);
     }
@@ -100,9 +108,6 @@ pub(super) fn add<L: Ledger>(
     let mut events = settled(cx, command, signer, change, at_once)?;
     if let Some(event) = events.last_mut() {
         event.effects.extend(engages.map(Effect::Engaged));
-        // Who makes the first key alone makes the party, whoever accredited it. A further key, of whatever words, vouches for nothing.
-        let vouched = engages.map(|id| Effect::Vouched(id, Box::new(cx.side())));
-        event.effects.extend(vouched);
     }
     Ok(events)
 }
@@ -118,18 +123,20 @@ pub(crate) fn enrolled(enrolment: &Enrolment, index: u64) -> Signer {
         added: index,
         retired: None,
         compromised_after: None,
+        enrolled_by: None,
     }
 }
 
-/// Refuses a key that did not sign for its own enrolment: nobody uses up the key of another. And whether its enterprise gives
-/// its word for it, by a key that is active.
+/// Refuses a key that did not sign for its own enrolment: nobody uses up the key of another. And the key, which is active, by which
+/// its enterprise gives its word for it.
 fn vouched<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     new: &NewSigner<'_>,
-) -> Result<bool, Stop<L::Fault>> {
+) -> Result<Option<Signer>, Stop<L::Fault>> {
     let (enrolment, me) = (new.enrolment, cx.me());
     let of = |key| Detail::NotSignedBy { key };
+    let mut vouched_by = None;
     if let Some(word) = new.word {
         let key = word.key;
         let known = ledger.signer(&key).or_fault()?;
@@ -145,11 +152,12 @@ fn vouched<L: Ledger>(
         if !enrolment.is_signed(&me, &known.public, &word.signature) {
             return no(Reason::BadSignature, of(key));
         }
+        vouched_by = Some(known);
     }
     if !enrolment.is_signed(&me, &enrolment.public, new.proof) {
         return no(Reason::BadSignature, of(enrolment.public.key_id()));
     }
-    Ok(new.word.is_some())
+    Ok(vouched_by)
 }
 
 pub(super) fn retire<L: Ledger>(

@@ -241,6 +241,7 @@ details! {
     193 AccreditedAsNone { id: EnterpriseId, roles: Vec<Role> [List<ROLES_MAX>] } "{id} is none of {}", words(roles);
     220 ClearedFrom { part: PartType, code: Code }
         "two registrars cleared this {} from {}: who said it was there does not fit it again", part.word(), code.display_form();
+    221 NoKeyOf { id: EnterpriseId } "{id} has no key that signs: a registrar enrols one first";
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
 
