@@ -277,8 +277,8 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
     }
 }
 
-/// The most robots that are looked through to say what an enterprise leaves behind.
-const LOOKED_MAX: u64 = 100_000;
+/// The most robots that are looked through to say how many are such: what an enterprise leaves behind, what a recall matches.
+pub(crate) const LOOKED_MAX: u64 = 100_000;
 
 /// What an end of an enterprise leaves to others: who goes on, and what it made and still holds unsold.
 async fn left_behind(settings: &Settings, id: EnterpriseId) -> Result<Value, Failed> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
+use crate::office::LOOKED_MAX;
 use crate::output::say;
 use crate::parse::{self, When};
 use crate::submit::{self, Sure, Write};
@@ -271,9 +272,6 @@ impl Progress {
         value
     }
 }
-
-/// The most robots that are looked through to say how many a recall matches.
-const LOOKED_MAX: u64 = 100_000;
 
 /// How many robots of the models a recall matches now, or why that cannot be said.
 async fn matched(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use carnet_client::admin::{Fewest, GetStatusResponse, VotersWanted};
+use carnet_wire::limits::VOTERS_MIN;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -11,9 +12,6 @@ use crate::context::Settings;
 use crate::exit::Failed;
 use crate::health::{self, Asked};
 use crate::output::{say, table};
-
-/// Fewer voters are taken only when they are meant.
-const VOTERS_MIN: usize = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Voters {

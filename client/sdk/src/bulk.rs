@@ -16,10 +16,8 @@ use crate::clock::now;
 use crate::error::ClientError;
 use crate::picker::Seen;
 use crate::retry::{Failure, Intent};
+use crate::session::SESSIONS_TRIED_MAX;
 use crate::submit::{Signed, expired, lost_session, malformed, one_kind};
-
-/// How often a request is signed anew for a fresh session before the caller is told.
-const SESSIONS_TRIED_MAX: u32 = 3;
 
 /// What happens while a bulk runs.
 #[derive(Debug)]

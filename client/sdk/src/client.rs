@@ -11,6 +11,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::SessionOpening;
+use carnet_trust::verdict::OWN_AGE_MAX;
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_client::RegistryClient;
@@ -22,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::clock::{now, wall_time};
 use crate::dial::Dial;
 use crate::error::ClientError;
-use crate::heads::{AGE_MAX, Heads, Log};
+use crate::heads::{Heads, Log};
 use crate::picker::{Picker, Seen};
 use crate::pin::Pin;
 use crate::retry::{Backoff, Failure, Intent, Next, judge};
@@ -196,7 +197,7 @@ impl Client {
             unreachable_after: None,
             log: None,
             seen: None,
-            age_max: AGE_MAX,
+            age_max: OWN_AGE_MAX,
         }
     }
 

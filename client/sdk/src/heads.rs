@@ -8,14 +8,10 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::{Origin, open};
 use carnet_trust::bundle::PinnedBundle;
-use carnet_trust::verdict::OWN_AGE_MAX;
 
 use crate::clock::{now, wall_time};
 use crate::error::ClientError;
 use crate::pin::{Pin, PinError};
-
-/// The default age of a head beyond which nothing is believed under it.
-pub(crate) const AGE_MAX: DurationMs = OWN_AGE_MAX;
 
 /// The log that a client believes: what is pinned of the registry it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,13 +152,13 @@ impl Writes {
 /// The latest that a node is believed of a time.
 fn ahead_of(time: TimeMs) -> TimeMs {
     // saturates: nothing is later than the last instant
-    time.saturating_add(AHEAD_MAX)
+    time.saturating_add(TOLD_AHEAD_MAX)
 }
 
 /// A head of so much later than a write that does not cover it shows that the write never had that size.
 const DISPROVED_AFTER: DurationMs = DurationMs::from_secs(10);
 /// How far a node's word of a time is believed to go before what is known of the registry's.
-const AHEAD_MAX: DurationMs = DurationMs::from_secs(600);
+const TOLD_AHEAD_MAX: DurationMs = DurationMs::from_secs(600);
 /// Writes that are remembered; of more, the newest.
 const WROTE_MAX: usize = 64;
 

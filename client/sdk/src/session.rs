@@ -12,6 +12,9 @@ use std::sync::Mutex;
 use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
+/// How often a request is signed anew for a fresh session before the caller is told.
+pub(crate) const SESSIONS_TRIED_MAX: u32 = 3;
+
 /// A session that the registry has opened for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenSession {

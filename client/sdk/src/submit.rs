@@ -17,10 +17,7 @@ use tonic::Request;
 use crate::client::{Client, Position, lifetime, no_key, registry};
 use crate::error::ClientError;
 use crate::retry::Intent;
-use crate::session::OpenSession;
-
-/// How often a request is signed anew for a fresh session before the caller is told.
-const SESSIONS_TRIED_MAX: u32 = 3;
+use crate::session::{OpenSession, SESSIONS_TRIED_MAX};
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

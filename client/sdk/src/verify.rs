@@ -12,7 +12,7 @@ use crate::error::ClientError;
 use crate::pin::PinError;
 
 /// How often evidence or pack is asked for again when the logs went on between the two.
-const ASKED_AGAIN_MAX: usize = 3;
+const EVIDENCE_ASKED_AGAIN_MAX: usize = 3;
 
 /// A value that was proven on this machine. Only the checks of this crate make one.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Client {
         let (_, mut file) = told.verify(code, purpose.name()).await?.value;
         // After the evidence: what the pack knows must be at least as new.
         let mut pack = self.pack_of_any_age(pins).await?;
-        let mut again = 0..ASKED_AGAIN_MAX;
+        let mut again = 0..EVIDENCE_ASKED_AGAIN_MAX;
         loop {
             let (about, now) = (Some(code), wall_time());
             let report = verify_file(&file, pins, Some(&pack), about, purpose, now)

@@ -29,7 +29,7 @@ use crate::identity::{
 };
 use crate::roots::{Fingerprint, PinnedRoots};
 
-pub use crate::fault::{CERTIFICATE_BYTES_MAX, CHAIN_COUNT_MAX, ChainError, Fault, Whose};
+pub use crate::fault::{CERTIFICATE_BYTES_MAX, CERTIFICATES_MAX, ChainError, Fault, Whose};
 
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::ED25519];
 
@@ -414,7 +414,7 @@ fn verify_path(
 fn judge_sizes<'c, 'd>(
     chain: &'c [CertificateDer<'d>],
 ) -> Result<(&'c CertificateDer<'d>, &'c [CertificateDer<'d>]), Fault> {
-    if CHAIN_COUNT_MAX < chain.len() {
+    if CERTIFICATES_MAX < chain.len() {
         return Err(Fault::TooMany { count: chain.len() });
     }
     if let Some(large) = chain.iter().find(|one| CERTIFICATE_BYTES_MAX < one.len()) {

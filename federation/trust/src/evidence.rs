@@ -42,7 +42,7 @@ pub const EVIDENCE_VERSION: u8 = 2;
 /// The largest evidence in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
 /// The most custody leaves beside the robot's newest one: the newest departures, admissions and returns.
-pub const CHAIN_COUNT_MAX: usize = 8;
+pub const OWN_STEPS_MAX: usize = 8;
 
 /// Slots of a robot that authorities are shown: without owner, operator, personal part and custody secret.
 pub const SLOTS_FOR_AUTHORITIES: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
@@ -135,7 +135,7 @@ carnet_domain::canonical_struct!(Evidence {
     map_head,
     robot,
     model,
-    chain: List<CHAIN_COUNT_MAX>,
+    chain: List<OWN_STEPS_MAX>,
     joined
 });
 

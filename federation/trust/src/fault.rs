@@ -11,7 +11,7 @@ use crate::fingerprint::Fingerprint;
 use crate::identity::{ClusterId, IdentityError, NodeId, Plane};
 
 /// The most certificates in a chain that is presented: leaf, authority of the plane, and perhaps the root.
-pub const CHAIN_COUNT_MAX: usize = 3;
+pub const CERTIFICATES_MAX: usize = 3;
 /// The longest certificate, in bytes of DER.
 pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
 
@@ -52,8 +52,8 @@ pub enum Fault {
     /// No certificate at all.
     #[error("no certificate was presented")]
     NoCertificate,
-    /// More than [`CHAIN_COUNT_MAX`].
-    #[error("{count} certificates were presented, the most is {CHAIN_COUNT_MAX}")]
+    /// More than [`CERTIFICATES_MAX`].
+    #[error("{count} certificates were presented, the most is {CERTIFICATES_MAX}")]
     TooMany {
         /// How many.
         count: usize,

@@ -11,7 +11,7 @@ use crate::config::{Config, Profile};
 /// The largest watermark that is not configured, in production.
 const WATERMARK_BYTES_MAX: u64 = 2 << 30;
 /// The same in a sandbox, where disks are small and data is not missed.
-const WATERMARK_BYTES_MAX_SANDBOX: u64 = 64 << 20;
+const SANDBOX_WATERMARK_BYTES_MAX: u64 = 64 << 20;
 /// Below this share of a file system there is too little, if no amount is configured: one in so many.
 const SHARE: u64 = 10;
 
@@ -32,7 +32,7 @@ impl DataDisk {
             watermark: config.storage.free_mib_min.map(|mib| mib << 20),
             watermark_max: match config.node.profile {
                 Profile::Production => WATERMARK_BYTES_MAX,
-                Profile::Sandbox => WATERMARK_BYTES_MAX_SANDBOX,
+                Profile::Sandbox => SANDBOX_WATERMARK_BYTES_MAX,
             },
         }
     }

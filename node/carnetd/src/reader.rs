@@ -127,7 +127,7 @@ impl evidence::Reader for MomentReader<'_> {
     fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, StorageFault> {
         // One more than evidence shows: the newest may be the robot's own leaf.
         self.records()
-            .border_steps(code, evidence::CHAIN_COUNT_MAX + 1)
+            .border_steps(code, evidence::OWN_STEPS_MAX + 1)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::run_error::RunError;
 /// Files read at the most.
 const FILES_MAX: usize = 64;
 /// The largest file, in bytes.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+const SKIP_BYTES_MAX: u64 = 64 * 1024;
 /// Between two looks into the folder.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -196,11 +196,11 @@ fn read(path: &Path) -> Result<Signed, String> {
     let cannot = |error: std::io::Error| format!("it cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
+    file.take(SKIP_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .map_err(cannot)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it is larger than {FILE_BYTES_MAX} bytes"));
+    if bytes.len() as u64 > SKIP_BYTES_MAX {
+        return Err(format!("it is larger than {SKIP_BYTES_MAX} bytes"));
     }
     Signed::from_bytes(&bytes).map_err(|error| format!("it is not an order: {error}"))
 }

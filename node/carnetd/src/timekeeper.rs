@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use carnet_consensus::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, Role, TOLERANCE_MS};
+use carnet_consensus::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, Role};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::machine::entry::{Body, CEILING_AHEAD, ClockReading, ItemAnswer};
+use carnet_domain::machine::entry::{Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, ItemAnswer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::status::{ApiError, Effect};
 use tokio::sync::Mutex as AsyncMutex;
@@ -224,7 +224,7 @@ fn absence(clocks: &Clocks) -> String {
 
 fn disagreement(clocks: &Clocks) -> String {
     format!(
-        "no quorum of voters' clocks agrees within {TOLERANCE_MS} ms; beside this node's clock: {}",
+        "no quorum of voters' clocks agrees within {CLOCKS_AGREE}; beside this node's clock: {}",
         listed(clocks)
     )
 }

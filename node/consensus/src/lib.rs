@@ -73,9 +73,6 @@ pub use server::RaftService;
 pub use settings::Settings;
 pub use space::{DiskSpace, Room, Space, SpaceProbe};
 pub use status::{Role, Standing, Status};
-pub use timekeeper::{
-    ClockOffset, ClockVerdict, Clocks, ConfirmedTime, ROUND_TRIP_MAX_MS, TOLERANCE_MS, agreed,
-    judge,
-};
+pub use timekeeper::{ClockOffset, ClockVerdict, Clocks, ConfirmedTime, agreed, judge};
 pub use turns::Turns;
 pub use work::Work;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::pool::{NoShare, Pool, PoolLimits};
-use crate::turns::Turns;
+use crate::turns::{REMEMBERED_MAX, Turns};
 
 /// On whose behalf something is proposed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +26,6 @@ pub enum Behalf {
 const MICROS_MIN: u64 = 20;
 /// A command takes no less for so many of its bytes than a microsecond: 256 KiB of them are expected to take 64 ms.
 const BYTES_A_MICRO: usize = 4;
-/// Holders whose costs are remembered.
-const REMEMBERED_MAX: usize = 4_096;
 
 /// The queue. `T` is what waits.
 pub(crate) struct Queue<T> {

@@ -2,7 +2,8 @@
 //!
 //! Every node asks the voters for their clocks every few seconds, whether or not anybody writes. A leader whose clock is
 //! not the one that a quorum agrees on hands leadership over; another node with such a clock does not campaign while
-//! somebody leads. What the registry makes of the readings is not known here. With its clock a voter says whether anything
+//! somebody leads. What the registry makes of the readings is not known here, but when two clocks agree is the
+//! registry's own word: what it would not take is not proposed. With its clock a voter says whether anything
 //! else keeps it from leading well (`fitness`), and the same is done about that.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use carnet_domain::machine::entry::{CLOCKS_AGREE, ROUND_TRIP_MAX};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use openraft::async_runtime::WatchReceiver;
@@ -23,11 +25,6 @@ use crate::network::CallError;
 use crate::plane::Plane;
 use crate::settings::Settings;
 use crate::status::{Role, Status, status};
-
-/// Largest difference in milliseconds at which two clocks agree.
-pub const TOLERANCE_MS: i64 = 2000;
-/// A clock that was read over a longer round trip, in milliseconds, says nothing.
-pub const ROUND_TRIP_MAX_MS: u64 = 1000;
 
 /// One voter's clock, as seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,15 +92,13 @@ pub fn judge(offsets: &[ClockOffset], voters: &[BTreeSet<u64>]) -> ClockVerdict 
     };
     let nearest = offsets
         .iter()
-        .filter(|clock| clock.round_trip_ms <= ROUND_TRIP_MAX_MS)
+        .filter(|clock| clock.round_trip_ms <= ROUND_TRIP_MAX.as_ms())
         .min_by_key(|clock| (clock.offset_ms.abs_diff(offset_ms), clock.node));
     match nearest {
-        Some(nearest) if offset_ms.unsigned_abs() > TOLERANCE_MS.unsigned_abs() => {
-            ClockVerdict::Off {
-                offset_ms,
-                nearest: nearest.node,
-            }
-        }
+        Some(nearest) if offset_ms.unsigned_abs() > CLOCKS_AGREE.as_ms() => ClockVerdict::Off {
+            offset_ms,
+            nearest: nearest.node,
+        },
         _ => ClockVerdict::Agreed { offset_ms },
     }
 }
@@ -113,12 +108,12 @@ pub fn judge(offsets: &[ClockOffset], voters: &[BTreeSet<u64>]) -> ClockVerdict 
 pub fn agreed(offsets: &[ClockOffset], voters: &[BTreeSet<u64>]) -> Option<i64> {
     let confirming = |offset_ms: i64| -> BTreeSet<u64> {
         let confirms = |clock: &&ClockOffset| {
-            clock.round_trip_ms <= ROUND_TRIP_MAX_MS
+            clock.round_trip_ms <= ROUND_TRIP_MAX.as_ms()
                 && clock
                     .offset_ms
                     .abs_diff(offset_ms)
                     .saturating_add(clock.round_trip_ms / 2)
-                    <= TOLERANCE_MS.unsigned_abs()
+                    <= CLOCKS_AGREE.as_ms()
         };
         let confirming = offsets.iter().filter(confirms);
         confirming.map(|clock| clock.node).collect()
@@ -411,7 +406,7 @@ fn heir(plane: &Plane, offsets: &[ClockOffset], offset_ms: i64) -> Option<u64> {
     offsets
         .iter()
         .filter(|clock| clock.node != known.node)
-        .filter(|clock| clock.offset_ms.abs_diff(offset_ms) <= TOLERANCE_MS.unsigned_abs())
+        .filter(|clock| clock.offset_ms.abs_diff(offset_ms) <= CLOCKS_AGREE.as_ms())
         .min_by_key(|clock| {
             // A follower that is merely a few records behind has them before it asks for votes.
             let lag = known.lag.get(&clock.node).copied().unwrap_or(u64::MAX);
@@ -432,7 +427,7 @@ fn better_voter(
     let own = fitness.remove(&known.node)?;
     let agrees = |node: u64| match verdict {
         ClockVerdict::Agreed { offset_ms } => offsets.iter().any(|clock| {
-            clock.node == node && clock.offset_ms.abs_diff(offset_ms) <= TOLERANCE_MS.unsigned_abs()
+            clock.node == node && clock.offset_ms.abs_diff(offset_ms) <= CLOCKS_AGREE.as_ms()
         }),
         _ => true,
     };

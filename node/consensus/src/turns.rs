@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Holders that are remembered while they wait for nothing.
-const REMEMBERED_MAX: usize = 4_096;
+/// Holders that are remembered while they wait for nothing: what they had, and what their work costs.
+pub(crate) const REMEMBERED_MAX: usize = 4_096;
 
 /// What waits, by holder.
 #[derive(Debug)]

@@ -70,6 +70,9 @@ pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// The most records of a page.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
 
+/// Fewer voters than these are taken only from a caller who says that they are meant: with fewer, no node may fail.
+pub const VOTERS_MIN: usize = 3;
+
 const _: () = assert!(BULK_MESSAGE_BYTES_MAX <= ENTRY_BYTES_MAX / 2);
 const _: () = assert!(BULK_PART_BYTES_MAX <= BULK_MESSAGE_BYTES_MAX);
 const _: () = assert!(SUBMIT_BYTES_MAX <= ENTRY_BYTES_MAX / 2);

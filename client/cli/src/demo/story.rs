@@ -23,7 +23,7 @@ const ROBOTS: usize = 1_000;
 /// Writers that register at 49 while its leader is killed.
 const WRITERS: usize = 8;
 /// The oldest head of 86 that 49 takes as fresh: short, so that the demo can show it growing stale.
-const AGE_MAX: &str = "6s";
+const HEAD_AGE_MAX: &str = "6s";
 
 /// What the lines hand on to each other.
 pub(super) struct Story {
@@ -449,7 +449,7 @@ async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
         }
     }
     let agreement = world.folder().join("86-49.agreement").display().to_string();
-    let clause = format!("recogniser=49,issuer=86,age={AGE_MAX},severity=stop-use,count=1000");
+    let clause = format!("recogniser=49,issuer=86,age={HEAD_AGE_MAX},severity=stop-use,count=1000");
     let draft = [
         "agreement",
         "draft",
@@ -471,7 +471,7 @@ async fn recognise(world: &World, stage: &mut Stage) -> Result<String, String> {
         }
     }
     Ok(format!(
-        "clause 1: 49 recognises robots of 86 under heads of at most {AGE_MAX}"
+        "clause 1: 49 recognises robots of 86 under heads of at most {HEAD_AGE_MAX}"
     ))
 }
 

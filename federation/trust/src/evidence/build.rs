@@ -16,7 +16,7 @@ use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::{Model, ModelStanding};
 
-use super::{CHAIN_COUNT_MAX, EVIDENCE_VERSION, Evidence, Joined, ModelProof, RobotProof};
+use super::{EVIDENCE_VERSION, Evidence, Joined, ModelProof, OWN_STEPS_MAX, RobotProof};
 
 /// Slots of an earlier custody leaf: code and link.
 const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
@@ -30,7 +30,7 @@ pub trait Reader: mail::Reader {
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault>;
 
     /// The newest steps by which this registry itself let a robot go or took it over (Depart, Admit, Return), with their leaf
-    /// indices, oldest first: at least [`CHAIN_COUNT_MAX`] and one more, if there were so many. Other steps may be among them.
+    /// indices, oldest first: at least [`OWN_STEPS_MAX`] and one more, if there were so many. Other steps may be among them.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -106,7 +106,7 @@ pub fn build<R: Reader>(
             && *index < size
             && Some(*index) != newest
     });
-    for (_, index) in moves.take(CHAIN_COUNT_MAX) {
+    for (_, index) in moves.take(OWN_STEPS_MAX) {
         chain.push(stored.proven(*index, size, SLOTS_OF_LINKS)?);
     }
     chain.reverse();

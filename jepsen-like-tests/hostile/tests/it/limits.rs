@@ -45,7 +45,7 @@ const REACHED: &[(&str, &str)] = &[
         "a_robot_without_epochs_to_leave_with_is_not_permitted",
     ),
     (
-        "CHAIN_COUNT_MAX",
+        "PASSPORT_CHAIN_MAX",
         "a_chain_has_one_certificate_at_least_and_eight_at_most",
     ),
 ];

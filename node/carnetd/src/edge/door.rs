@@ -26,14 +26,11 @@ use super::counters::{EdgeCounters, Turned};
 use super::holder::Holder;
 use super::memory::{Held, Memory};
 use super::methods::{self, Late, Method, PIECE_TIMEOUT};
-use super::rates::{Paces, Rate, Rates};
+use super::rates::{HOLDER_COUNT_MAX, Paces, Rate, Rates};
 use crate::clock::Clock;
 use crate::service::caller::{denied, spaced};
 use crate::tls::{InWork, PeerIdentity};
 use carnet_consensus::pool::{Pool, PoolLimits};
-
-/// Certificates that are remembered for their rate.
-const HOLDER_COUNT_MAX: usize = 4_096;
 
 /// What a port takes of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

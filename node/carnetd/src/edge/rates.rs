@@ -9,6 +9,9 @@ use std::time::Duration;
 use carnet_peering::bucket::Bucket;
 use carnet_peering::pace::Pace;
 
+/// Holders that are remembered in each table of a port.
+pub const HOLDER_COUNT_MAX: usize = 4_096;
+
 /// A rate and the burst that it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

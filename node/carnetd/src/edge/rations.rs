@@ -13,7 +13,7 @@ use carnet_peering::inquirer::AskedFor;
 use carnet_peering::server::{INQUIRIES_PER_SECOND, INQUIRY_BURST};
 
 use super::holder::Holder;
-use super::rates::{Rate, Rates};
+use super::rates::{HOLDER_COUNT_MAX, Rate, Rates};
 
 /// Inquiries of this country to one peer for authorities, and as many for all others: a little less than the peer answers, whose
 /// clock is another.
@@ -31,8 +31,6 @@ pub const HOLDER_INQUIRY_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
 };
-/// Holders that are remembered, over all peers.
-const HOLDER_COUNT_MAX: usize = 4_096;
 
 const _: () = assert!(INQUIRY_RATE.per_second < INQUIRIES_PER_SECOND);
 const _: () = assert!(INQUIRY_RATE.burst < INQUIRY_BURST);

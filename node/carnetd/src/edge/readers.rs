@@ -16,7 +16,7 @@ use carnet_wire::status::ApiError;
 use tokio::sync::oneshot;
 
 use super::holder::Holder;
-use super::rates::Paces;
+use super::rates::{HOLDER_COUNT_MAX, Paces};
 use crate::clock::Clock;
 
 /// Bytes a second that are read for one holder.
@@ -25,8 +25,6 @@ pub const READ_BYTES_PER_SECOND: u64 = 32 << 20;
 pub const READ_BYTES_AHEAD: u64 = 4 * READ_BYTES_PER_SECOND;
 /// What a pair counts for beside its bytes.
 const PAIR_BYTES: u64 = 128;
-/// Holders that are remembered for their rate.
-const HOLDER_COUNT_MAX: usize = 4_096;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -18,7 +18,7 @@ use carnet_store::engine::KvEngine;
 use carnet_store::machine::StandsBefore;
 use carnet_store::records::Records;
 use carnet_store::registry::Progress;
-use carnet_wire::limits::REQUEST_TIMEOUT;
+use carnet_wire::limits::{REQUEST_TIMEOUT, VOTERS_MIN};
 use carnet_wire::status::{ApiError, Obstacle};
 use tokio::sync::watch;
 
@@ -39,8 +39,6 @@ pub struct ClusterService {
     pub(crate) comparer: Arc<Comparer>,
 }
 
-/// Fewer voters are taken only from a caller who says that they are meant.
-const VOTERS_MIN: usize = 3;
 /// The farthest that a genesis may have been made from this node's clock.
 const GENESIS_AGE_MAX: DurationMs = DurationMs::from_secs(600);
 

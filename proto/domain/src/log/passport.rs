@@ -25,7 +25,7 @@ pub const RECORD_VERSION: u8 = 1;
 /// The largest signed record in bytes.
 pub const RECORD_BYTES_MAX: usize = 32_768;
 /// The most certificates in a chain.
-pub const CHAIN_COUNT_MAX: usize = 8;
+pub const PASSPORT_CHAIN_MAX: usize = 8;
 
 /// What a registry says about a robot for good.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub enum RecordError {
     #[error("not a COSE_Sign1 in the one form of a signed record")]
     Form,
     /// No certificate, or too many.
-    #[error("{0} certificates, a chain has 1 to {CHAIN_COUNT_MAX}")]
+    #[error("{0} certificates, a chain has 1 to {PASSPORT_CHAIN_MAX}")]
     Chain(usize),
     /// The payload is not a canonical identity record.
     #[error("the payload is not a canonical identity record")]
@@ -180,7 +180,7 @@ fn chain_of(sign1: &CoseSign1) -> Result<Vec<Vec<u8>>, RecordError> {
         _ => return Err(RecordError::Form),
     };
     match chain.len() {
-        1..=CHAIN_COUNT_MAX => Ok(chain),
+        1..=PASSPORT_CHAIN_MAX => Ok(chain),
         count => Err(RecordError::Chain(count)),
     }
 }

@@ -20,8 +20,8 @@ use crate::record::{
 };
 use crate::rules::rejection::{Detail, Reason};
 
-/// Leaves read at once, so that memory stays bounded however late a seal is.
-const LEAVES_READ_MAX: usize = 1_024;
+/// Leaves whose changes of the map are read at once, so that memory stays bounded however late a seal is.
+const CHANGES_READ_MAX: usize = 1_024;
 
 /// The ledger as the map reads it.
 struct LedgerPages<'a, L>(&'a L);
@@ -171,7 +171,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let mut changes = BTreeMap::new();
         let (mut from, to) = (from, self.registry.tree.size());
         while from < to {
-            let leaves = self.ledger.map_changes(from, to, LEAVES_READ_MAX)?;
+            let leaves = self.ledger.map_changes(from, to, CHANGES_READ_MAX)?;
             assert!(
                 !leaves.is_empty(),
                 "leaf {from} of {to} is missing on this replica"
