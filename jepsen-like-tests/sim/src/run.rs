@@ -14,7 +14,7 @@ use crate::history::{History, Outcome, Shared};
 use crate::nemesis::{FaultCounts, LATENCY_MS, Nemesis};
 use crate::network::host;
 use crate::node::boot;
-use crate::registry;
+use crate::registry::{self, Chains};
 use crate::site::{Script, Site, SiteClock, Stamps};
 
 /// Simulated time after which every node must write and read again once all faults have ended, and every replica must
@@ -110,6 +110,11 @@ pub fn run(options: Options) -> Report {
         sim,
         history: history.clone(),
         nemesis,
+        engines: sites
+            .iter()
+            .map(|site| (site.node, site.engine.clone()))
+            .collect(),
+        chains: Chains::default(),
         now_ms: 0,
     };
     let played = match (&script, &stamps) {
@@ -199,6 +204,9 @@ struct Stage<'a> {
     sim: turmoil::Sim<'a>,
     history: Shared,
     nemesis: Nemesis,
+    /// The state of every node, and what is known of who wrote what.
+    engines: Vec<(u64, MemoryEngine)>,
+    chains: Chains,
     now_ms: u64,
 }
 
@@ -299,10 +307,12 @@ impl Stage<'_> {
     fn step(&mut self) -> Result<(), String> {
         self.now_ms += 1;
         self.history.lock().now_ms = self.now_ms;
-        self.sim
-            .step()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        self.sim.step().map_err(|error| error.to_string())?;
+        let engines = self.engines.iter();
+        let engines: Vec<_> = engines.map(|(node, engine)| (*node, engine)).collect();
+        self.chains
+            .look(&engines, &mut self.history.lock().violations);
+        Ok(())
     }
 }
 

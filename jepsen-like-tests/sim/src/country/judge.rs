@@ -1,7 +1,8 @@
 //! What must hold, and when it is looked at.
 //!
 //! After every simulated millisecond, of every node: a head that is published was signed by the log key, of each size there is
-//! one root, log time stands no further above an honest clock than it may, and a node that did not crash never publishes less.
+//! one root, log time stands no further above an honest clock than it may, a node that did not crash never publishes less, and
+//! whoever comes to an applied index has written what all had written who were there before.
 //! Twice a second: replicas that have come equally far hold the same bytes. At the end: every acknowledged robot is on every
 //! node, under the published head, and every head that was ever signed or shown is one of the tree that all of them hold.
 
@@ -22,6 +23,7 @@ use carnet_store::records::Records;
 use crate::country::books::Pages;
 use crate::country::ground::Ground;
 use crate::country::node::Place;
+use crate::registry::Chains;
 use crate::site::{SKEW_MS, honest};
 
 /// How far log time may stand above an honest clock.
@@ -36,6 +38,7 @@ pub(crate) struct Judge {
     roots: BTreeMap<u64, Digest>,
     /// By node, what it had published, and after how many crashes.
     published: BTreeMap<u64, (u64, u64)>,
+    chains: Chains,
 }
 
 impl Judge {
@@ -44,10 +47,12 @@ impl Judge {
             ground: Arc::clone(ground),
             roots: BTreeMap::new(),
             published: BTreeMap::new(),
+            chains: Chains::default(),
         }
     }
 
     pub(crate) fn look(&mut self, places: &[Place], now_ms: u64, violations: &mut Vec<String>) {
+        self.chains.look(&replicas(places), violations);
         for place in places {
             let Some(registry) = registry(place) else {
                 continue;
