@@ -14,7 +14,7 @@ use std::time::Instant;
 use carnet_client::ClientError;
 
 use crate::border::Side;
-use crate::check::is_explained;
+use crate::check::{Breaks, is_explained};
 use crate::history::Moment;
 
 pub use self::driver::Traffic;
@@ -26,6 +26,7 @@ pub use self::seen::{Asked, Came, Claim, Ended, Kept, OwnLink, Run};
 #[derive(Debug)]
 struct Recorder {
     started: Instant,
+    breaks: Breaks,
     asked: Mutex<Vec<Asked>>,
     claims: Mutex<Vec<Claim>>,
     looks: [Mutex<usize>; 2],
@@ -34,9 +35,10 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new() -> Self {
+    fn new(breaks: Breaks) -> Self {
         Self {
             started: Instant::now(),
+            breaks,
             asked: Mutex::default(),
             claims: Mutex::default(),
             looks: [Mutex::default(), Mutex::default()],
@@ -59,7 +61,7 @@ impl Recorder {
 
     /// Notes an error that no fault explains.
     fn judge(&self, error: &ClientError, what: impl FnOnce() -> String) {
-        if !is_explained(error) {
+        if !is_explained(error, self.breaks) {
             lock(&self.unexplained).push(format!("{} came back with {error}", what()));
         }
     }

@@ -22,6 +22,7 @@ use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 
 use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network};
+use crate::check::Breaks;
 use crate::clocks::{self, Shift, Shim};
 use crate::links::Links;
 use crate::patience::{Broken, until};
@@ -205,6 +206,15 @@ impl Jurisdiction {
     /// The programs it runs.
     pub fn programs(&self) -> &Programs {
         &self.programs
+    }
+
+    /// What its plan lets a run break.
+    pub fn breaks(&self) -> Breaks {
+        Breaks {
+            clocks: self.plan.clocks.is_some(),
+            disks: self.plan.disks,
+            entries: self.plan.planted.is_some(),
+        }
     }
 
     /// The prefix.

@@ -10,7 +10,7 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::{Origin, open};
 use tokio::task::JoinSet;
 
-use crate::check::{Head, Look, Proofs, is_explained};
+use crate::check::{Breaks, Head, Look, Proofs, is_explained};
 use crate::jurisdiction::{Jurisdiction, MANUFACTURER};
 use crate::patience::{Broken, until};
 
@@ -29,6 +29,7 @@ pub struct Observers {
 
 struct Seen {
     started: Instant,
+    breaks: Breaks,
     looks: Mutex<Vec<Look>>,
     heads: Mutex<Vec<Head>>,
     faults: Mutex<Vec<String>>,
@@ -61,6 +62,7 @@ impl Observers {
         let (origin, key) = of.log_identity()?;
         let seen = Arc::new(Seen {
             started: Instant::now(),
+            breaks: of.breaks(),
             looks: Mutex::default(),
             heads: Mutex::default(),
             faults: Mutex::default(),
@@ -184,9 +186,9 @@ impl Observers {
 }
 
 impl Seen {
-    /// An observer's error is a fault, too, unless faults of nodes explain it.
+    /// An observer's error is a fault, too, unless what the run breaks explains it.
     fn judge(&self, error: &ClientError, who: &str) {
-        if !is_explained(error) {
+        if !is_explained(error, self.breaks) {
             lock(&self.unexplained).push(format!("{who} answered an observer: {error}"));
         }
     }

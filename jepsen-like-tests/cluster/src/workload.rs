@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use crate::check::is_explained;
+use crate::check::{Breaks, is_explained};
 use crate::history::{
     Asked, FinalState, FinalVersion, Operation, Outcome, Recorder, Refusal, Version,
 };
@@ -101,6 +101,7 @@ impl Load {
                 number,
                 client: client.build().map_err(Broken::at("client"))?,
                 recorder: Arc::clone(&recorder),
+                breaks: of.breaks(),
                 robots: Arc::clone(&robots),
                 values: Arc::clone(&values),
                 random: StdRng::seed_from_u64(plan.seed ^ u64::from(number) << 32),
@@ -229,6 +230,7 @@ struct Worker {
     number: u32,
     client: Client,
     recorder: Arc<Recorder>,
+    breaks: Breaks,
     robots: Arc<Vec<Code>>,
     values: Arc<AtomicU32>,
     random: StdRng,
@@ -356,7 +358,7 @@ impl Worker {
     }
 
     fn judge(&self, error: &ClientError, what: impl FnOnce() -> String) {
-        if !is_explained(error) {
+        if !is_explained(error, self.breaks) {
             let text = format!("{} came back with {error} ({error:?})", what());
             self.recorder.unexplained(text);
         }

@@ -2,30 +2,65 @@
 //!
 //! While nodes die, stand still and lose each other, a call may find nobody who serves, or lose sight of what it asked for.
 //! That is all it may find: a refusal that the state of the robot does not give, a proof that does not hold, a field that was
-//! right before, an internal error are faults of the registry, whoever was told and however often it then went well.
+//! right before, an internal error are faults of the registry, whoever was told and however often it then went well. That
+//! clocks disagree, that a disk is full or that an entry cannot be applied is explained where a run breaks these, and nowhere
+//! else.
 
 use carnet_client::ClientError;
 use carnet_wire::status::ApiError;
 
-/// How an internal error is printed where only the text of the last attempt is left.
-const INTERNAL: &str = "internal error";
+/// What a run breaks besides nodes and links, which every run may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Breaks {
+    /// Clocks of nodes are moved.
+    pub clocks: bool,
+    /// Nodes have disks of their own, which are filled and lose their power.
+    pub disks: bool,
+    /// Nodes have a fault planted, by which an entry may not be applied.
+    pub entries: bool,
+}
 
-/// Whether faults of nodes, disks, links and clocks explain an error.
-pub fn is_explained(error: &ClientError) -> bool {
+impl Breaks {
+    /// What either of two breaks.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            clocks: self.clocks || other.clocks,
+            disks: self.disks || other.disks,
+            entries: self.entries || other.entries,
+        }
+    }
+}
+
+/// What errors say, where only the text of the last attempt is left, that not every run explains.
+const INTERNAL: &str = "internal error";
+const TIME: &str = "log time stands still";
+const STILL: &str = "stopped before log entry";
+const ROOM: &str = "no room: ";
+
+/// Whether what a run breaks explains an error.
+pub fn is_explained(error: &ClientError, breaks: Breaks) -> bool {
     match error {
         // An error that the client tries again is only seen in the text of the last attempt.
         ClientError::Unreachable { last, .. } | ClientError::UnknownOutcome { last, .. } => {
-            !last.contains(INTERNAL)
+            let unexplained = [
+                (INTERNAL, false),
+                (TIME, breaks.clocks),
+                (STILL, breaks.entries),
+                (ROOM, breaks.disks),
+            ];
+            let mut unexplained = unexplained.into_iter().filter(|(_, explained)| !explained);
+            !unexplained.any(|(text, _)| last.contains(text))
         }
         ClientError::Api(error) => match error {
+            ApiError::TimeStandsStill { .. } => breaks.clocks,
+            ApiError::StandsStill { .. } => breaks.entries,
+            ApiError::NoRoom { .. } => breaks.disks,
             ApiError::NotLeader { .. }
             | ApiError::Overloaded { .. }
             | ApiError::UnknownOutcome { .. }
             | ApiError::DidNotHappen { .. }
-            | ApiError::TimeStandsStill { .. }
-            | ApiError::StandsStill { .. }
-            | ApiError::Unavailable { .. }
-            | ApiError::NoRoom { .. } => true,
+            | ApiError::Unavailable { .. } => true,
             ApiError::InvalidArgument { .. }
             | ApiError::Unauthenticated { .. }
             | ApiError::PermissionDenied { .. }
@@ -53,7 +88,52 @@ mod tests {
     use std::time::Duration;
 
     fn check(error: ClientError, expected: bool) {
-        assert_eq!(is_explained(&error), expected, "{error}");
+        assert_eq!(is_explained(&error, Breaks::default()), expected, "{error}");
+        let all = Breaks {
+            clocks: true,
+            disks: true,
+            entries: true,
+        };
+        assert!(!expected || is_explained(&error, all), "{error}");
+    }
+
+    /// Whoever breaks nothing of a kind explains no answer of that kind, told as an error or as the text of the last attempt.
+    #[test]
+    fn each_kind_is_explained_by_what_breaks_it_alone() {
+        let text = || "x".to_owned();
+        let (mut clocks, mut disks, mut entries) = Default::default();
+        let kinds: [(&mut Breaks, ApiError); 3] = [
+            (&mut clocks, ApiError::TimeStandsStill { text: text() }),
+            (&mut disks, ApiError::NoRoom { text: text() }),
+            (
+                &mut entries,
+                ApiError::StandsStill {
+                    text: format!("{STILL} 7"),
+                },
+            ),
+        ];
+        let breaks = kinds.map(|(breaks, error)| {
+            match error {
+                ApiError::TimeStandsStill { .. } => breaks.clocks = true,
+                ApiError::NoRoom { .. } => breaks.disks = true,
+                _ => breaks.entries = true,
+            }
+            (*breaks, error)
+        });
+        for (broken, _) in &breaks {
+            for (explains, error) in &breaks {
+                let last = error.to_string();
+                let told = ClientError::Unreachable { attempts: 2, last };
+                for error in [error.clone().into(), told] {
+                    let expected = broken == explains;
+                    assert_eq!(
+                        is_explained(&error, *broken),
+                        expected,
+                        "{error}: {broken:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

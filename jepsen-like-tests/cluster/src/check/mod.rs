@@ -13,7 +13,7 @@ mod robots;
 
 use std::fmt;
 
-pub use self::answers::is_explained;
+pub use self::answers::{Breaks, is_explained};
 pub use self::coverage::{Coverage, Needed, covered};
 pub use self::custody::{Crossed, custody_covered, custody_holds};
 pub use self::epochs::epochs_stay_burned;

@@ -69,7 +69,11 @@ impl Crossings {
         };
         let observers = [observe(Side::A)?, observe(Side::B)?];
         let colleague = Desks::patient(&border)?;
-        let (recorder, stop) = (Arc::new(Recorder::new()), Arc::new(AtomicBool::new(false)));
+        let breaks = border.at(Side::A).breaks().or(border.at(Side::B).breaks());
+        let (recorder, stop) = (
+            Arc::new(Recorder::new(breaks)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let mut drivers = JoinSet::new();
         for (number, robots) in all.chunks(traffic.robots_each).enumerate() {
             let driver = Driver {
