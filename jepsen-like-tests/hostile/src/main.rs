@@ -10,6 +10,7 @@ use carnet_hostile::corpus;
 use carnet_hostile::decoders::{Fuzzed, fuzz, samples_of};
 use carnet_hostile::program::Manner;
 use carnet_hostile::run::{Report, run};
+use carnet_kit::campaign::record;
 use clap::{Args, Parser, Subcommand};
 
 /// Attacks replicas that differ, from seeds.
@@ -69,34 +70,45 @@ struct Seeds {
     /// Stop after this many seeds, if that is earlier.
     #[arg(long, default_value_t = u64::MAX)]
     count: u64,
+    /// Add a line to this file: the date, the seeds, how many attacks there were, and what broke.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 fn main() -> io::Result<ExitCode> {
-    let (manner, seeds) = match Arguments::parse().command {
-        Kind::Extremes(seeds) => (Manner::Extremes, seeds),
-        Kind::Lies(seeds) => (Manner::Lies, seeds),
+    let (word, manner, seeds) = match Arguments::parse().command {
+        Kind::Extremes(seeds) => ("extremes", Manner::Extremes, seeds),
+        Kind::Lies(seeds) => ("lies", Manner::Lies, seeds),
         Kind::Decoders(seeds) => return attack_decoders(&seeds),
         Kind::Corpus(corpus) => return exchange(&corpus.what),
     };
-    let Seeds {
-        seed,
-        seconds,
-        count,
-    } = seeds;
-    let (begun, long) = (Instant::now(), Duration::from_secs(seconds));
+    let (begun, long) = (Instant::now(), Duration::from_secs(seeds.seconds));
     // What panics is caught and reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     let mut report = Report::default();
-    for seed in seed..seed.saturating_add(count) {
+    let mut last = seeds.seed;
+    for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
         if begun.elapsed() > long {
             break;
         }
         report.add(run(seed, manner));
+        last = seed;
     }
     let mut out = io::stdout().lock();
     write!(out, "{report}")?;
     if !report.is_deep() {
         writeln!(out, "harness broken: too few attacks reached the rules")?;
+    }
+    if let Some(file) = &seeds.record {
+        let failed: Vec<u64> = report.failures.iter().map(|(seed, _)| *seed).collect();
+        let (attacks, percent) = (report.attacks(), report.rules_percent());
+        let first = seeds.seed;
+        record(
+            file,
+            &format!(
+                "{word} --seed {first} to {last}: {attacks} attacks, {percent} % reached the rules, failed: {failed:?}"
+            ),
+        )?;
     }
     let held = report.failures.is_empty() && report.is_deep();
     Ok(if held {
@@ -170,7 +182,24 @@ fn attack_decoders(seeds: &Seeds) -> io::Result<ExitCode> {
             )?;
         }
     }
-    let held = found.iter().all(|found| found.broke.is_empty());
+    let given: u64 = found.iter().map(|found| found.given).sum();
+    let taken: u64 = found.iter().map(|found| found.taken).sum();
+    writeln!(out, "{given} inputs given, {taken} taken")?;
+    let broken = targets.iter().zip(&found);
+    let broken: Vec<&str> = broken
+        .filter(|(_, found)| !found.broke.is_empty())
+        .map(|(target, _)| target.name)
+        .collect();
+    if let Some(file) = &seeds.record {
+        let (first, count) = (seeds.seed, targets.len());
+        record(
+            file,
+            &format!(
+                "decoders --seed {first} to {last}: {given} inputs to {count} targets, {taken} taken, broke: {broken:?}"
+            ),
+        )?;
+    }
+    let held = broken.is_empty();
     Ok(if held {
         ExitCode::SUCCESS
     } else {

@@ -71,9 +71,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many attacks were answered.
+    pub fn attacks(&self) -> u64 {
+        self.stages.values().sum()
+    }
+
     /// The share of attacks that the rules judged, in percent.
     pub fn rules_percent(&self) -> u64 {
-        let all: u64 = self.stages.values().sum();
+        let all = self.attacks();
         let judged: u64 = self
             .stages
             .iter()
@@ -90,7 +95,7 @@ impl Report {
     }
 
     /// What attacked at all.
-    fn attacks(&self) -> Vec<Attack> {
+    fn kinds(&self) -> Vec<Attack> {
         let came = |attack: &Attack| self.stages.keys().any(|(one, _)| one == attack);
         Attack::ALL.into_iter().filter(came).collect()
     }
@@ -118,7 +123,7 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{} programs, {} entries", self.programs, self.entries)?;
         writeln!(out, "attack          decoder  signature  rules")?;
-        for attack in self.attacks() {
+        for attack in self.kinds() {
             let count = |stage| self.stages.get(&(attack, stage)).copied().unwrap_or(0);
             writeln!(
                 out,
@@ -129,7 +134,7 @@ impl fmt::Display for Report {
                 count(Stage::Rules)
             )?;
         }
-        for attack in self.attacks() {
+        for attack in self.kinds() {
             let of_it = |((by, reason), count): (&(Attack, String), &u64)| {
                 (*by == attack).then(|| (*count, reason.clone()))
             };
@@ -145,8 +150,9 @@ impl fmt::Display for Report {
         }
         writeln!(
             out,
-            "{} % of the attacks reached the rules",
-            self.rules_percent()
+            "{} % of {} attacks reached the rules",
+            self.rules_percent(),
+            self.attacks()
         )?;
         for (seed, words) in &self.failures {
             writeln!(out, "FAILED seed {seed}: {words}")?;

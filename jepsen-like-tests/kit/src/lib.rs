@@ -3,6 +3,7 @@
 //! Every step goes through [`machine::apply`] as a signed entry, exactly as on a server; no record is written by hand.
 //! Nothing that ships uses this module: its keys are public.
 
+pub mod campaign;
 pub mod evidence;
 pub mod forge;
 pub mod memory;

@@ -1,12 +1,10 @@
 //! Runs simulations from seeds: `carnet-sim --seed 7`, or `--seed 0 --count 1000`.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use carnet_domain::bytes::time::TimeMs;
+use carnet_kit::campaign::record;
 use carnet_sim::{CountryOptions, Options, State, country, run};
 use clap::Parser;
 
@@ -189,13 +187,4 @@ fn countries(arguments: &Arguments) -> io::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Adds a line to a file, with the date before it.
-fn record(path: &Path, line: &str) -> io::Result<()> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let ms = since.map_or(0, |since| since.as_millis());
-    let date = TimeMs::from_ms(u64::try_from(ms).unwrap_or(u64::MAX));
-    let mut file = File::options().create(true).append(true).open(path)?;
-    writeln!(file, "{date} {line}")
 }

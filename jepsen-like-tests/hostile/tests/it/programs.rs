@@ -49,3 +49,29 @@ fn lies_stop_no_replica_and_part_none() {
         assert!(count > 0, "harness broken: {attack:?} {reason}\n{report}");
     }
 }
+
+/// A campaign leaves a line, and a second one another: who reads the record adds up attacks and not times.
+#[test]
+fn a_campaign_says_in_its_record_how_many_attacks_there_were() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = folder.path().join("campaigns.txt");
+    for seed in ["0", "1"] {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_carnet-hostile"))
+            .args(["extremes", "--seed", seed, "--count", "1", "--record"])
+            .arg(&file)
+            .stdout(std::process::Stdio::null())
+            .status();
+        // One program may be too few to come deep enough; it is recorded all the same.
+        status.expect("it runs");
+    }
+    let record = std::fs::read_to_string(&file).expect("a record");
+    let lines: Vec<&str> = record.lines().collect();
+    assert_eq!(lines.len(), 2, "{record}");
+    for (seed, line) in lines.into_iter().enumerate() {
+        let said = format!(" extremes --seed {seed} to {seed}: ");
+        let (_, rest) = line.split_once(&said).expect("its seeds");
+        let attacks = rest.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+        assert!(attacks.is_some_and(|attacks| attacks > 10), "{line}");
+        assert!(line.ends_with("failed: []"), "{line}");
+    }
+}
