@@ -49,6 +49,9 @@ enum Check {
         /// Make the copy, print the sample and run no test.
         #[arg(long)]
         copy_only: bool,
+        /// Leave the tests of this module out of the judges, for those that take minutes with every mutant.
+        #[arg(long, value_name = "MODULE")]
+        without: Vec<String>,
         /// Further arguments of `cargo nextest run`.
         #[arg(last = true)]
         more: Vec<String>,
@@ -104,10 +107,14 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             count,
             out,
             copy_only,
+            without,
             more,
         } => {
             let root = root_of(&here)?;
             let tree = tidy::read(&root)?;
+            if let Some(gone) = mutants::stale(&tree, mutants::SAME)?.first() {
+                return Err(format!("no mutant of the tree is {gone:?}").into());
+            }
             let (sample, candidates) = mutants::sample(&tree, *seed, *count)?;
             let copy = out.join("tree");
             mutants::write(&root, &mutants::woven(&tree, &sample)?, &copy)?;
@@ -118,8 +125,8 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             }
             let mut told = |line: &str| eprintln!("{line}");
             let record = out.join(format!("{seed}.tsv"));
-            let fates = mutants::run(&sample, &copy, &record, more, &mut told)?;
-            let summary = mutants::summary(&fates, *seed, candidates);
+            let fates = mutants::run(&sample, &copy, &record, (without, more), &mut told)?;
+            let summary = mutants::summary(&fates, *seed, candidates, without);
             ("mutants", summary.lines().map(str::to_owned).collect())
         }
     };

@@ -2,7 +2,8 @@
 //!
 //! The tree is copied, all mutants of the sample are woven into the copy at once ([`weave`]), and one build serves them all: a
 //! test process is told by an environment variable which one it runs. Of each mutant the tests run until the first fails.
-//! A mutant that no test notices survives, and is answered by a test, or by the reason why it is the same program.
+//! A mutant that no test notices survives, and is answered by a test, or by a line of [`SAME`] that says why it is the same
+//! program.
 
 pub mod weave;
 
@@ -32,6 +33,21 @@ const PATIENCE_S: u64 = 600;
 /// Kilobytes of address space that one test may have: one that gathers for ever is noticed.
 const MEMORY_KB: u64 = 8 << 20;
 
+/// A mutant that no test can notice, because it does the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Same<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// What it becomes, as [`Mutant::change`] says it.
+    pub change: &'a str,
+    /// Why that is the same program.
+    pub why: &'a str,
+}
+
+/// Every survivor that was looked at and found to be the same program. It is not run again, and the summary names it: a reason
+/// that no longer holds is taken out, and one of which the tree has no such mutant any more is a fault.
+pub const SAME: &[Same<'_>] = &[];
+
 /// One mutant of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutant {
@@ -60,6 +76,8 @@ pub enum Fate {
     Killed(&'static str),
     /// No test noticed it.
     Survived,
+    /// It was not run: it is the same program, for this reason.
+    Same(&'static str),
 }
 
 /// A sample of the candidates of a tree, in the order in which it was drawn: the same seed and tree, the same mutants, and a
@@ -182,8 +200,31 @@ pub fn write(root: &Path, tree: &[Text], folder: &Path) -> Result<(), Box<dyn st
     Ok(())
 }
 
-/// Runs the tests with every mutant, from the first that has no line in the record yet, and adds a line to it for each. `more`
-/// are further arguments of nextest.
+/// Reasons that are of no mutant of the tree.
+///
+/// # Errors
+/// A source is not Rust.
+pub fn stale<'a>(tree: &[Text], same: &[Same<'a>]) -> Result<Vec<Same<'a>>, String> {
+    let (all, _) = sample(tree, 0, usize::MAX)?;
+    let stands = |one: &Same<'_>| all.iter().any(|mutant| is_same(mutant, one));
+    Ok(same.iter().filter(|one| !stands(one)).copied().collect())
+}
+
+fn is_same(mutant: &Mutant, same: &Same<'_>) -> bool {
+    mutant.file == same.file && mutant.change == same.change
+}
+
+/// The filter that leaves tests of these modules out of the judges.
+fn but_for(without: &[String]) -> Option<String> {
+    let tests: Vec<String> = without
+        .iter()
+        .map(|module| format!("test(/^{module}::/)"))
+        .collect();
+    (!tests.is_empty()).then(|| format!("not ({})", tests.join(" | ")))
+}
+
+/// Runs the tests with every mutant, from the first that has no line in the record yet, and adds a line to it for each. Tests of
+/// the modules `without` do not judge; `more` are further arguments of nextest.
 ///
 /// # Errors
 /// The tests fail without a mutant, or cannot be run; the record cannot be written.
@@ -191,9 +232,12 @@ pub fn run(
     mutants: &[Mutant],
     folder: &Path,
     record: &Path,
-    more: &[String],
+    (without, more): (&[String], &[String]),
     told: &mut dyn FnMut(&str),
 ) -> Result<Vec<(Mutant, Fate)>, String> {
+    let filter = but_for(without).into_iter();
+    let filter = filter.flat_map(|filter| ["-E".to_owned(), filter]);
+    let more = &filter.chain(more.iter().cloned()).collect::<Vec<_>>()[..];
     let mut lines = fs::read_to_string(record).unwrap_or_default();
     let begun: BTreeMap<u32, Fate> = lines.lines().filter_map(read_line).collect();
     if let Some(judge) = first_that_fails(folder, 0, more)? {
@@ -201,9 +245,11 @@ pub fn run(
     }
     let mut fates = Vec::new();
     for mutant in mutants {
-        let fate = match begun.get(&mutant.id) {
-            Some(fate) => *fate,
-            None => {
+        let same = SAME.iter().find(|same| is_same(mutant, same));
+        let fate = match (begun.get(&mutant.id), same) {
+            (_, Some(same)) => Fate::Same(same.why),
+            (Some(fate), None) => *fate,
+            (None, None) => {
                 let began = Instant::now();
                 let fate =
                     first_that_fails(folder, mutant.id, more)?.map_or(Fate::Survived, Fate::Killed);
@@ -229,6 +275,7 @@ fn word(fate: Fate) -> &'static str {
     match fate {
         Fate::Killed(judge) => judge,
         Fate::Survived => "survived",
+        Fate::Same(_) => "same",
     }
 }
 
@@ -273,29 +320,52 @@ fn first_that_fails(
     Ok(None)
 }
 
-/// Counts by file, and every survivor.
-pub fn summary(fates: &[(Mutant, Fate)], seed: u64, candidates: usize) -> String {
+/// Counts by file, every survivor, every mutant that is the same program, and whose tests did not judge.
+pub fn summary(
+    fates: &[(Mutant, Fate)],
+    seed: u64,
+    candidates: usize,
+    without: &[String],
+) -> String {
+    let same: Vec<(&Mutant, &str)> = fates
+        .iter()
+        .filter_map(|(mutant, fate)| match fate {
+            Fate::Same(why) => Some((mutant, *why)),
+            Fate::Killed(_) | Fate::Survived => None,
+        })
+        .collect();
     let survivors: Vec<&Mutant> = fates
         .iter()
         .filter(|(_, fate)| *fate == Fate::Survived)
         .map(|(mutant, _)| mutant)
         .collect();
     let mut out = format!(
-        "seed {seed}: {} of {candidates} candidates, {} killed, {} survived\n",
+        "seed {seed}: {} of {candidates} candidates, {} killed, {} survived, {} the same program\n",
         fates.len(),
-        fates.len() - survivors.len(),
-        survivors.len()
+        fates.len() - survivors.len() - same.len(),
+        survivors.len(),
+        same.len()
     );
+    if !without.is_empty() {
+        out.push_str(&format!("not judged by: {}\n", without.join(" ")));
+    }
     let files: BTreeSet<&str> = fates.iter().map(|(it, _)| it.file.as_str()).collect();
     for file in files {
         let of_file = fates.iter().filter(|(mutant, _)| mutant.file == file);
         let (all, alive) = of_file.fold((0, 0), |(all, alive), (_, fate)| {
-            (all + 1, alive + usize::from(*fate == Fate::Survived))
+            let killed = matches!(fate, Fate::Killed(_));
+            (all + 1, alive + usize::from(!killed))
         });
         out.push_str(&format!("{file}: {} of {all} killed\n", all - alive));
     }
     for mutant in survivors {
         out.push_str(&format!("survived: {}. {mutant}\n", mutant.id));
+    }
+    for (mutant, why) in same {
+        out.push_str(&format!(
+            "the same program: {}. {mutant}: {why}\n",
+            mutant.id
+        ));
     }
     out
 }
@@ -376,17 +446,43 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_for_what_is_in_the_tree_no_more_is_stale() {
+        let (all, _) = sample(&tree(), 7, 100).expect("it is Rust");
+        let known = Same {
+            file: &all[0].file,
+            change: &all[0].change,
+            why: "nobody asks it",
+        };
+        let gone = Same {
+            change: "`a < 2` never holds",
+            ..known
+        };
+        assert_eq!(stale(&tree(), &[known, gone]), Ok(vec![gone]));
+    }
+
+    #[test]
+    fn modules_are_left_out_by_name() {
+        assert_eq!(but_for(&[]), None);
+        let filter = but_for(&["limits".to_owned(), "walk".to_owned()]);
+        let expected = "not (test(/^limits::/) | test(/^walk::/))";
+        assert_eq!(filter.as_deref(), Some(expected));
+    }
+
+    #[test]
     fn survivors_are_counted_by_file_and_named() {
         let (all, candidates) = sample(&tree(), 7, 2).expect("it is Rust");
         let fates: Vec<(Mutant, Fate)> = all
             .into_iter()
             .zip([Fate::Survived, Fate::Killed("carnet-trust")])
             .collect();
-        let said = summary(&fates, 7, candidates);
-        assert!(
-            said.starts_with("seed 7: 2 of 6 candidates, 1 killed, 1 survived\n"),
-            "{said}"
-        );
+        let mut fates = fates;
+        let (third, _) = sample(&tree(), 7, 3).expect("it is Rust");
+        fates.push((third[2].clone(), Fate::Same("nobody asks it")));
+        let said = summary(&fates, 7, candidates, &["walk".to_owned()]);
+        let begins = "seed 7: 3 of 6 candidates, 1 killed, 1 survived, 1 the same program\nnot judged by: walk\n";
+        assert!(said.starts_with(begins), "{said}");
+        let same = format!("the same program: 3. {}: nobody asks it\n", third[2]);
+        assert!(said.ends_with(&same), "{said}");
         assert!(
             said.contains(&format!("survived: 1. {}", fates[0].0)),
             "{said}"
