@@ -7,6 +7,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::stored::{OpenedLeaf, ShownLeaf};
+use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
@@ -177,6 +178,15 @@ impl Unverified<'_> {
     /// As [`Unverified::robot`].
     pub async fn registry(&self) -> Result<Told<Registry>, ClientError> {
         self.record(newest(RecordKind::Registry, String::new()))
+            .await
+    }
+
+    /// The certificates that the registry refuses before their time is over.
+    ///
+    /// # Errors
+    /// As [`Unverified::robot`].
+    pub async fn deny_list(&self) -> Result<Told<DenyList>, ClientError> {
+        self.record(newest(RecordKind::DenyList, String::new()))
             .await
     }
 

@@ -982,7 +982,9 @@ pub(crate) fn usual_signer(command: &Command) -> &'static str {
         | Command::ClearClaim { .. } => "registrar",
         Command::AddSigner { .. }
         | Command::RetireSigner { .. }
-        | Command::WithdrawProposal { .. } => "admin",
+        | Command::WithdrawProposal { .. }
+        | Command::RevokeCertificate { .. }
+        | Command::UnrevokeCertificate { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",
         Command::OpenRecall { .. }
         | Command::AmendRecall { .. }

@@ -22,6 +22,7 @@ use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{Members, Voters};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ModelStanding;
+use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
@@ -52,6 +53,7 @@ pub struct MemoryLedger {
     makers: BTreeMap<Digest, EnterpriseId>,
     models: BTreeMap<ModelId, Model>,
     signers: BTreeMap<KeyId, Signer>,
+    deny_list: DenyList,
     recalls: BTreeMap<RecallId, Recall>,
     loose_chains: BTreeMap<Code, LooseChain>,
     transfers: BTreeMap<TransferId, Transfer>,
@@ -194,6 +196,7 @@ impl MemoryLedger {
         let pages = pages.into_iter().map(|(path, page)| (Blob(path), page));
         let mut e = Encoder::new();
         self.registry.encode(&mut e);
+        self.deny_list.encode(&mut e);
         self.encode_records(&mut e);
         table(&mut e, self.heads.iter());
         table(&mut e, self.peers.iter());
@@ -379,6 +382,14 @@ impl Ledger for MemoryLedger {
     }
     fn put_signer(&mut self, signer: Signer) -> Result<(), Infallible> {
         self.signers.insert(signer.id, signer);
+        Ok(())
+    }
+
+    fn deny_list(&self) -> Result<DenyList, Infallible> {
+        Ok(self.deny_list.clone())
+    }
+    fn put_deny_list(&mut self, list: DenyList) -> Result<(), Infallible> {
+        self.deny_list = list;
         Ok(())
     }
 

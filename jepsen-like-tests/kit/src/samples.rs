@@ -4,6 +4,7 @@ use crate::{Country, transfer};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::denied::{Bearer, Certificate, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
@@ -13,6 +14,28 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_domain::rules::policy::Role;
+
+/// The certificate of a client of this name, by a serial number.
+pub fn client(name: &str) -> Certificate {
+    Certificate {
+        mark: Mark::Serial {
+            issuer: d("authority"),
+            serial: [7; 20],
+        },
+        bearer: Bearer::Client {
+            name: name.to_owned(),
+        },
+    }
+}
+
+/// A certificate that is to be refused, valid for ever and not replaced.
+pub fn refused(certificate: Certificate) -> Refused {
+    Refused {
+        certificate,
+        not_after: TimeMs::MAX,
+        replaced: false,
+    }
+}
 
 /// One of every command, about robot 1 of the country.
 ///
@@ -137,6 +160,14 @@ pub fn commands(country: &Country) -> Vec<Command> {
         Command::DiscardParked {
             peer: Prefix::parse("49").expect("a prefix"),
             item: 0,
+            reason: reason.clone(),
+        },
+        Command::RevokeCertificate {
+            refused: refused(client("dealer")),
+            reason: reason.clone(),
+        },
+        Command::UnrevokeCertificate {
+            certificate: client("dealer"),
             reason: reason.clone(),
         },
     ]

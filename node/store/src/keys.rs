@@ -4,6 +4,7 @@
 //! meta        "applied", "membership"                       → as `applied` draws them
 //!             "registry"                                    → Registry
 //!             "skipped/" ‖ log index u64                    → Skipped
+//!             "denied"                                      → DenyList
 //!             "written"                                     → digests of all writes, now and at the newest seal
 //! robots      code 19                                       → Robot
 //! index       'p' ‖ identity of body, part or robot key 32  → code 19
@@ -58,6 +59,9 @@ use carnet_domain::rules::command::TransferId;
 
 /// Key of the registry in `meta`.
 pub const REGISTRY: &[u8] = b"registry";
+
+/// Key of the certificates that are refused in `meta`.
+pub const DENIED: &[u8] = b"denied";
 
 /// Key of the digests of writes in `meta`.
 pub const WRITTEN: &[u8] = b"written";

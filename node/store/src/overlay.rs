@@ -17,6 +17,7 @@ use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::Node;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::Members;
+use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
@@ -459,6 +460,7 @@ impl Ledger for Overlay<'_> {
         enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
+        deny_list() -> DenyList;
         recall(id: &RecallId) -> Option<Recall>;
         recalls_of(model: &ModelId) -> Vec<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
@@ -595,6 +597,11 @@ impl Ledger for Overlay<'_> {
 
     fn put_signer(&mut self, signer: Signer) -> Result<(), StorageFault> {
         self.put(Family::Offices, keys::signer(&signer.id), &signer);
+        Ok(())
+    }
+
+    fn put_deny_list(&mut self, list: DenyList) -> Result<(), StorageFault> {
+        self.put(Family::Meta, keys::DENIED.to_vec(), &list);
         Ok(())
     }
 

@@ -18,6 +18,7 @@ use carnet_domain::log::head::{Head, jump_from};
 use carnet_domain::log::map::{Page, PagePath, Pages};
 use carnet_domain::log::merkle::{Nodes, tree_root};
 use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
@@ -427,6 +428,12 @@ impl<'a> Records<'a> {
     /// A signing key.
     pub fn signer(&self, id: &KeyId) -> Result<Option<Signer>, StorageFault> {
         self.one(Family::Offices, &keys::signer(id))
+    }
+
+    /// The certificates that are refused.
+    pub fn deny_list(&self) -> Result<DenyList, StorageFault> {
+        let list = self.one(Family::Meta, keys::DENIED)?;
+        Ok(list.unwrap_or_default())
     }
 
     /// A recall.

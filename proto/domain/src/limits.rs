@@ -113,8 +113,12 @@ pub const ROOT_CHANGES_MAX: usize = 64;
 pub const ROOT_SIGNATURES_MAX: usize = 64;
 /// The most active keys of admins, registrars and regulators.
 pub const SUPERVISORS_MAX: usize = 64;
-/// The most open proposals of admins.
+/// The most open proposals of admins, about keys, and as many about certificates.
 pub const PROPOSALS_MAX: usize = 16;
+/// The most certificates that are refused before their time is over.
+pub const REVOKED_MAX: usize = 1_024;
+/// As [`REVOKED_MAX`], of those that one admin revokes: the rest is for what two decide.
+pub const REVOKED_BY_ONE_MAX: usize = REVOKED_MAX - 128;
 /// The most signers that a genesis names.
 pub const FIRST_SIGNERS_MAX: usize = 64;
 /// The most clauses of an agreement.

@@ -531,14 +531,20 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             After::Enterprise(enterprise) => enterprise.head,
             After::Model(model) => model.head,
             After::Recall(recall) => recall.head,
-            After::Signer(_) | After::Proposal(_) | After::Withdrawn(_) | After::Peer(_) => None,
+            After::Signer(_)
+            | After::Proposal(_)
+            | After::Withdrawn(_)
+            | After::Denied(_)
+            | After::Peer(_) => None,
             After::Jurisdiction(_) => self.registry.own_head,
         };
         let subject = event.subject();
         let before = match &event.after {
-            After::Signer(_) | After::Proposal(_) | After::Withdrawn(_) | After::Peer(_) => {
-                self.ledger.head_of(&subject.key())?
-            }
+            After::Signer(_)
+            | After::Proposal(_)
+            | After::Withdrawn(_)
+            | After::Denied(_)
+            | After::Peer(_) => self.ledger.head_of(&subject.key())?,
             _ => before,
         };
         let slots = slots(&event);
@@ -679,6 +685,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             After::Proposal(proposal) => {
                 self.registry.offices.propose(*proposal, self.now);
+                self.ledger.put_head(&subject.key(), head)
+            }
+            After::Denied(denied) => {
+                self.ledger.put_deny_list(denied.list)?;
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Peer(peer) => {
@@ -976,6 +986,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 let known = self.ledger.signer(&key)?;
                 (known.as_ref().map_or(unknown, signer_status), Digest::ZERO)
             }
+            After::Denied(denied) => (denied.status, Digest::ZERO),
             After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
             After::Jurisdiction(_) => (1, Digest::ZERO),
         };

@@ -4,6 +4,7 @@
 //! Values only: what may be done with them is in `rules::decide`, how they change in `event`.
 
 pub mod crossing;
+pub mod denied;
 pub mod due;
 mod enrolment;
 pub mod enterprise;

@@ -49,7 +49,7 @@ fn what_reaches_apply_breaks_nothing() {
                 target.name
             );
         }
-        let found = fuzz(target, &samples, 7, 300);
+        let found = fuzz(target, &samples, 7, 400);
         assert!(
             found.broke.is_empty(),
             "{}: {:02x?}",

@@ -83,7 +83,8 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 27] = [
+    include_str!("../../../../proto/domain/tests/it/denied.rs"),
     include_str!("belief.rs"),
     include_str!("reached.rs"),
     include_str!("sessions.rs"),

@@ -11,6 +11,7 @@ use carnet_domain::limits::{
 };
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
+use carnet_domain::record::denied::{Bearer, Certificate};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
@@ -24,7 +25,9 @@ use carnet_hostile::scene::{
     act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, permit,
     prefix, recognised, robot, two, waiting,
 };
-use carnet_kit::samples::{SECRET, battery, recall, recall_id, release, stock_at_dealer};
+use carnet_kit::samples::{
+    SECRET, battery, client, recall, recall_id, refused, release, stock_at_dealer,
+};
 use carnet_kit::{Country, agreement, transfer};
 
 /// Somebody's command, answered.
@@ -192,6 +195,19 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
                 reason: "lost".into(),
             };
             said(&mut a, "admin", retire)
+        }
+        Reason::QuorumNeeded => {
+            let mut a = market();
+            let stolen = |node| Command::RevokeCertificate {
+                refused: refused(Certificate {
+                    mark: client("node").mark,
+                    bearer: Bearer::Node { node },
+                }),
+                reason: "stolen".into(),
+            };
+            a.must("admin", stolen(1));
+            a.must("admin-2", stolen(1));
+            said(&mut a, "admin", stolen(2))
         }
         Reason::NotYours => {
             let mut a = market();

@@ -29,6 +29,8 @@ pub enum RecordName {
     SignedRecord(Code),
     /// What a verifier takes along to judge evidence without this registry, signed with the log key.
     Pack,
+    /// Certificates that are refused before their time is over.
+    DenyList,
 }
 
 impl RecordName {
@@ -40,6 +42,8 @@ impl RecordName {
             Self::Model(_) => Query::GetModel,
             Self::Recall(_) => Query::ListRecalls,
             Self::Transfer(_) => Query::ListTransfers,
+            // Who had a certificate stolen is for those who run the cluster.
+            Self::DenyList => Query::ClusterStatus,
             // Who is recognised, and by which agreement, is public: verdicts cite it.
             Self::Peer(_) | Self::Registry | Self::SignedRecord(_) | Self::Pack => Query::LogProof,
         }
@@ -57,6 +61,7 @@ impl fmt::Display for RecordName {
             Self::Peer(prefix) => write!(f, "peer {prefix}"),
             Self::Registry => f.write_str("registry"),
             Self::Pack => f.write_str("pack"),
+            Self::DenyList => f.write_str("deny-list"),
             Self::SignedRecord(code) => write!(f, "signed record of {code}"),
         }
     }
@@ -90,7 +95,8 @@ impl Provable {
             | RecordName::Peer(_)
             | RecordName::Registry
             | RecordName::SignedRecord(_)
-            | RecordName::Pack => {
+            | RecordName::Pack
+            | RecordName::DenyList => {
                 return Err(ApiError::invalid(
                     "kind",
                     "robots, enterprises, models and recalls can be proven",

@@ -7,6 +7,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::SUCCESSIONS_MAX;
 use carnet_domain::log::stored::ShownLeaf;
+use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
@@ -45,6 +46,8 @@ pub enum Record {
     Peer(Box<Peer>),
     /// The registry as a whole.
     Registry(Box<Registry>),
+    /// What is refused.
+    DenyList(Box<DenyList>),
     /// An item of a peer that waits, without its bytes.
     Parked(Box<Parked>),
     /// COSE_Sign1 bytes.
@@ -62,6 +65,7 @@ impl Record {
             Self::Transfer(record) => record.to_bytes(),
             Self::Peer(record) => record.to_bytes(),
             Self::Registry(record) => record.to_bytes(),
+            Self::DenyList(record) => record.to_bytes(),
             Self::Parked(record) => record.to_bytes(),
             Self::Signed(bytes) => bytes.clone(),
         }
@@ -143,6 +147,10 @@ impl Reading<'_> {
             RecordName::Registry => {
                 let found = records.registry().map_err(storage)?;
                 found.map(|record| Record::Registry(Box::new(view.registry(&record))))
+            }
+            RecordName::DenyList => {
+                let found = records.deny_list().map_err(storage)?;
+                Some(Record::DenyList(Box::new(found)))
             }
             RecordName::SignedRecord(_) | RecordName::Pack => None,
         })

@@ -233,7 +233,9 @@ fn name(record: &Record) -> String {
         Record::Transfer(record) => hex::encode(record.id.0),
         Record::Peer(record) => record.bundle.name.clone(),
         Record::Parked(record) => format!("{}/{:015}", record.peer, record.item),
-        Record::Registry(_) | Record::Signed(_) => unreachable!("there is no list of these"),
+        Record::Registry(_) | Record::DenyList(_) | Record::Signed(_) => {
+            unreachable!("there is no list of these")
+        }
     }
 }
 
@@ -725,6 +727,7 @@ async fn whatever_has_leaves_of_its_own_is_proven_and_the_rest_is_refused() {
         RecordName::Peer(country.prefix),
         RecordName::Transfer(transfer(1)),
         RecordName::Pack,
+        RecordName::DenyList,
     ];
     for name in rest {
         let refused = proven(&house.registry, &registrar, name, None).await;

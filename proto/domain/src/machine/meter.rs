@@ -17,6 +17,7 @@ use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::denied::DenyList;
 use crate::record::due::Due;
 use crate::record::ledger::{Ledger, LooseChain, MapChanges};
 use crate::record::peer::Peer;
@@ -124,7 +125,8 @@ encoded!(
     Peer,
     Parked,
     Ends,
-    StoredAnswer
+    StoredAnswer,
+    DenyList
 );
 
 impl Row for ToldBy {
@@ -208,6 +210,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         model(id: &ModelId) -> Option<Model>;
         signer(id: &KeyId) -> Option<Signer>;
+        deny_list() -> DenyList;
         recall(id: &RecallId) -> Option<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
@@ -246,6 +249,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_enterprise(enterprise: Enterprise);
         put_model(model: Model);
         put_signer(signer: Signer);
+        put_deny_list(list: DenyList);
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
         put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);

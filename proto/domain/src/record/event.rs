@@ -18,6 +18,7 @@ use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
+use crate::record::denied::{Certificate, DenyList};
 use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
 use crate::record::transfer::Transfer;
@@ -45,12 +46,25 @@ pub enum After {
     Proposal(Box<Proposal>),
     /// A proposal that its proposer took back.
     Withdrawn(Box<Proposal>),
+    /// A certificate, by the deny-list.
+    Denied(Box<Denied>),
     /// A recall.
     Recall(Recall),
     /// A peer, beside the jurisdiction.
     Peer(Box<Peer>),
     /// The jurisdiction itself.
     Jurisdiction(Prefix),
+}
+
+/// The deny-list after what was said of one certificate.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// The list.
+    pub list: DenyList,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// What the map shows of it: 1 refused, 2 asked for, 3 not refused any more.
+    pub status: u64,
 }
 
 impl After {
@@ -225,6 +239,9 @@ impl Event {
             After::Signer(signer) => Subject::new(SubjectType::Office, signer.id.to_string()),
             After::Proposal(proposal) | After::Withdrawn(proposal) => {
                 Subject::new(SubjectType::Office, proposal.change.key().to_string())
+            }
+            After::Denied(denied) => {
+                Subject::new(SubjectType::Office, denied.certificate.to_string())
             }
             After::Recall(recall) => recall.notice.id.subject(),
             After::Peer(peer) => Subject::new(
@@ -442,6 +459,10 @@ pub fn slots(event: &Event) -> Slots {
                         ..signer.clone()
                     },
                 ),
+                After::Denied(denied) => {
+                    let entry = denied.list.entry(&denied.certificate);
+                    slots.set(slot::MODEL, &entry.cloned());
+                }
                 After::Recall(recall) => slots.set(
                     slot::MODEL,
                     &Recall {

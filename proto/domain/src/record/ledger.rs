@@ -11,6 +11,7 @@ use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::denied::DenyList;
 use crate::record::due::Due;
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
@@ -95,6 +96,10 @@ pub trait Ledger {
     fn signer(&self, id: &KeyId) -> Result<Option<Signer>, Self::Fault>;
     /// Replaces a signing key.
     fn put_signer(&mut self, signer: Signer) -> Result<(), Self::Fault>;
+    /// The certificates that are refused.
+    fn deny_list(&self) -> Result<DenyList, Self::Fault>;
+    /// Replaces the list.
+    fn put_deny_list(&mut self, list: DenyList) -> Result<(), Self::Fault>;
 
     /// A recall.
     fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Self::Fault>;

@@ -175,18 +175,18 @@ impl Offices {
             .retain(|one| now <= one.until && one.change != proposal.change);
         self.proposals.push(proposal);
         while self.proposals.len() > PROPOSALS_MAX {
-            let of = |person: &str| {
-                let all = self.proposals.iter();
-                all.filter(|one| one.by.person == person).count()
-            };
-            let counts: Vec<usize> = self
-                .proposals
-                .iter()
-                .map(|one| of(&one.by.person))
-                .collect();
-            let most = counts.iter().max();
-            let oldest = counts.iter().position(|count| Some(count) == most);
-            self.proposals.remove(oldest.unwrap_or(0));
+            let persons = self.proposals.iter().map(|one| one.by.person.as_str());
+            let oldest = makes_way(&persons.collect::<Vec<_>>());
+            self.proposals.remove(oldest);
         }
     }
+}
+
+/// Which of what persons proposed makes way, the oldest first: the oldest of whoever has proposed the most.
+pub(crate) fn makes_way(persons: &[&str]) -> usize {
+    let of = |person: &str| persons.iter().filter(|one| **one == person).count();
+    let counts: Vec<usize> = persons.iter().map(|person| of(person)).collect();
+    let most = counts.iter().max();
+    let oldest = counts.iter().position(|count| Some(count) == most);
+    oldest.unwrap_or(0)
 }

@@ -135,6 +135,10 @@ pub enum Deed {
     RetryParked,
     /// Gives up a peer's item that waits.
     DiscardParked,
+    /// Has a certificate refused.
+    RevokeCertificate,
+    /// Has it refused no more.
+    UnrevokeCertificate,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -148,6 +152,7 @@ crate::canonical_enum!(Deed {
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
     54 => WithdrawProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
     58 => RetryParked, 59 => DiscardParked,
+    60 => RevokeCertificate, 61 => UnrevokeCertificate,
 });
 
 impl Deed {
@@ -182,6 +187,8 @@ impl Deed {
             Self::ClearClaim => K::ClearClaim,
             Self::RetryParked => K::RetryParked,
             Self::DiscardParked => K::DiscardParked,
+            Self::RevokeCertificate => K::RevokeCertificate,
+            Self::UnrevokeCertificate => K::UnrevokeCertificate,
             Self::Stock
             | Self::Sell
             | Self::Deploy
@@ -369,7 +376,11 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::ClearClaim
         | Deed::RetryParked
         | Deed::DiscardParked => row!(to(&[Registrar], OFFICE)),
-        Deed::AddOfficeSigner | Deed::RetireOfficeSigner => row!(to(&[Admin], OFFICE)),
+        // Whose certificate takes two of them: `decide::denied`.
+        Deed::AddOfficeSigner
+        | Deed::RetireOfficeSigner
+        | Deed::RevokeCertificate
+        | Deed::UnrevokeCertificate => row!(to(&[Admin], OFFICE)),
         // Of an office's key an admin's, of an enterprise's a registrar's: each its own.
         Deed::WithdrawProposal => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetModelStatus => row!(to(&[Registrar, Regulator], OFFICE)),

@@ -8,9 +8,10 @@ use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
     Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
-    MODELS_OF_RECALL_MAX, Maybe, PARTS_MAX, ROLES_MAX, Sequence,
+    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
 };
 pub use crate::record::crossing::{Purpose, TransferId};
+use crate::record::denied::{Certificate, Refused};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
@@ -78,6 +79,10 @@ pub enum CommandKind {
     RetryParked,
     /// Gives up an item of a peer's mailbox that waits.
     DiscardParked,
+    /// Has a certificate refused.
+    RevokeCertificate,
+    /// Has a certificate refused no more.
+    UnrevokeCertificate,
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
@@ -85,6 +90,7 @@ crate::canonical_enum!(CommandKind {
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall,
     40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked,
+    50 => RevokeCertificate, 51 => UnrevokeCertificate,
 });
 
 /// A life-cycle action and its payload. Persons stand as commitments.
@@ -632,6 +638,20 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Has a certificate refused on every plane, open connections included.
+    RevokeCertificate {
+        /// Which, until when it would be valid, and whether its bearer has another.
+        refused: Refused,
+        /// Why.
+        reason: String,
+    },
+    /// Has a certificate refused no more; or takes back what one asked of it.
+    UnrevokeCertificate {
+        /// Which.
+        certificate: Certificate,
+        /// Why.
+        reason: String,
+    },
 }
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
@@ -662,6 +682,8 @@ crate::canonical_variants!(Command @ 1 {
     40 => ClearClaim { peer, identity, reason },
     41 => RetryParked { peer, item: Sequence },
     42 => DiscardParked { peer, item: Sequence, reason },
+    50 => RevokeCertificate { refused, reason: Name },
+    51 => UnrevokeCertificate { certificate, reason: Name },
 });
 
 impl Command {

@@ -3,6 +3,7 @@
 //! The first reason in precedence is answered. Reads go through a [`Ledger`]; nothing is written here.
 
 mod border;
+mod denied;
 mod owed;
 mod ownership;
 mod recall;
@@ -514,6 +515,12 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             ..
         } => signers::retire(ledger, cx, command, public, *compromised_after),
         Command::WithdrawProposal { public, .. } => signers::withdraw(cx, command, public),
+        Command::RevokeCertificate { refused, reason } => {
+            denied::revoke(ledger, cx, command, refused, reason)
+        }
+        Command::UnrevokeCertificate { certificate, .. } => {
+            denied::unrevoke(ledger, cx, command, certificate)
+        }
         Command::ApproveModel {
             id,
             facts,

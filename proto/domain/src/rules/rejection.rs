@@ -60,7 +60,8 @@ reasons! {
     16 EnterpriseLacksRole "The enterprise is not accredited for this role.", "A registrar extends the accreditation (carnet enterprise amend).";
     130 SuccessionCircular "The successor leads back to the enterprise itself.", "Name another successor.";
     17 SignerExists "The key is enrolled already.", "Use a key of its own for every signer.";
-    72 LastOfRole "The last key of this role is not retired.", "Add another first.";
+    72 LastOfRole "The last key of this role is not retired, nor the last admin's certificate revoked.", "Add another first; of a certificate that was replaced, say so.";
+    150 QuorumNeeded "Fewer than a quorum of the voters would have a certificate that is taken.", "Give the node another certificate, and say that it has one; or change the voters first.";
     18 ModelUnknown "The model is not approved here.", "Apply for type approval.";
     19 ModelExists "The model code is taken.", "Use a free model code.";
     20 ModelNotApproved "The type approval is suspended or withdrawn.", "Wait for the approval, or use another model.";

@@ -13,6 +13,7 @@ mod checkpoint;
 mod claims;
 mod clocks;
 mod code;
+mod denied;
 mod due;
 mod entries;
 mod envelope;

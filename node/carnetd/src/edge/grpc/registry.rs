@@ -315,6 +315,7 @@ fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError>
         pb::RecordKind::Registry => RecordName::Registry,
         pb::RecordKind::SignedRecord => RecordName::SignedRecord(convert::code("name", name)?),
         pb::RecordKind::Pack => RecordName::Pack,
+        pb::RecordKind::DenyList => RecordName::DenyList,
         pb::RecordKind::Parked => {
             return Err(ApiError::invalid("kind", "what waits is listed, not named"));
         }
@@ -336,6 +337,7 @@ fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, Api
         pb::RecordKind::Registry
         | pb::RecordKind::SignedRecord
         | pb::RecordKind::Pack
+        | pb::RecordKind::DenyList
         | pb::RecordKind::Unspecified => {
             Err(ApiError::invalid("kind", "there is no list of this kind"))
         }

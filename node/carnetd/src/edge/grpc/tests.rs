@@ -391,6 +391,7 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
                     (pb::RecordKind::Peer, "44".into()),
                     (pb::RecordKind::Registry, String::new()),
                     (pb::RecordKind::Pack, String::new()),
+                    (pb::RecordKind::DenyList, String::new()),
                 ])
                 .collect();
             let get = |stale_ok| {

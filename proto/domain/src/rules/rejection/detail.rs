@@ -208,6 +208,8 @@ details! {
     180 NoRelease {} "it is not released";
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
+    240 VotersLeft { left: u64, of: u64 } "{left} of {of} voters would be left";
+    241 Certificate { certificate: String } "{certificate}";
     214 NoCountry { prefix: Prefix } "{prefix} is no country";
     211 EndDeclaredWith { certificate: Digest } "an end is declared, with certificate {certificate}";
     212 NoName {} "an enterprise has a name";

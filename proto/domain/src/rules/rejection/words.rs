@@ -172,13 +172,15 @@ pub enum Counted {
     RootChanges,
     /// Recalls that an enterprise opens.
     Recalls,
+    /// Certificates that are refused.
+    Revocations,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
-    60 => RootChanges, 61 => Recalls,
+    60 => RootChanges, 61 => Recalls, 62 => Revocations,
 });
 
 impl Counted {
@@ -208,6 +210,7 @@ impl Counted {
             Self::OffersOfOne => "offers of one enterprise that wait for an answer",
             Self::RootChanges => "replacements of the roots",
             Self::Recalls => "recalls opened",
+            Self::Revocations => "revoked certificates",
         }
     }
 }
@@ -283,7 +286,7 @@ mod tests {
             "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
              strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
-             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened",
+             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates",
         );
     }
 }

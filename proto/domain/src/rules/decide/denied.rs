@@ -1,0 +1,204 @@
+//! Certificates that are refused before their time: which word revokes one, and what always stays.
+//!
+//! One admin revokes and un-revokes the certificate of a client at once. Of an admin or a node it takes two admins of different
+//! persons, and what is left is a quorum of the voters and an admin: whoever has stolen one key cannot lock the others out.
+
+use std::collections::BTreeSet;
+
+use super::signers::PROPOSAL_TIME;
+use super::{Context, Decided, OrFault, Stop, no};
+use crate::bytes::time::TimeMs;
+use crate::limits::{REVOKED_BY_ONE_MAX, REVOKED_MAX};
+use crate::log::leaf::Kind;
+use crate::record::Actor;
+use crate::record::denied::{Bearer, Certificate, DenyList, Refused, Revocation, Waiting, Wanted};
+use crate::record::event::{After, Denied, Event};
+use crate::record::ledger::Ledger;
+use crate::rules::actions::Deed;
+use crate::rules::command::Command;
+use crate::rules::parties::are_two;
+use crate::rules::policy::Role;
+use crate::rules::rejection::{Counted, Detail, Reason};
+
+pub(super) fn revoke<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    refused: &Refused,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(Deed::RevokeCertificate, None)?;
+    let mut list = ledger.deny_list().or_fault()?;
+    list.forget(cx.now);
+    let certificate = &refused.certificate;
+    enough_left(ledger, cx, &list, refused)?;
+    let wanted = Wanted::Revoke {
+        refused: refused.clone(),
+    };
+    let words = words::<L::Fault>(cx, &list, &wanted)?;
+    if refused.not_after < cx.now {
+        let (until, now) = (refused.not_after, cx.now);
+        return no(Reason::DeadlinePassed, Detail::ValidUntil { until, now });
+    }
+    let known = list.entry(certificate);
+    if known.is_none() {
+        let (count, max) = match certificate.bearer.takes_two() {
+            false => (list.count_by_one(), REVOKED_BY_ONE_MAX),
+            // What one admin may fill leaves room for what two decide.
+            true => (list.entries.len(), REVOKED_MAX),
+        };
+        if count >= max {
+            let (what, max) = (Counted::Revocations, max as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+    }
+    if known.is_some_and(|known| known.refused == *refused) {
+        return no(Reason::NothingChanges, Detail::NOTHING);
+    }
+    match words {
+        Words::First => Ok(asked(cx, command, list, wanted)),
+        Words::Last { first } => {
+            let second = first.is_some().then(|| cx.side());
+            list.revoke(Revocation {
+                refused: refused.clone(),
+                reason: reason.to_owned(),
+                at: cx.now,
+                by: first.unwrap_or_else(|| cx.side()),
+                second,
+            });
+            Ok(changed(command, list, certificate, 1))
+        }
+    }
+}
+
+pub(super) fn unrevoke<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    certificate: &Certificate,
+) -> Decided<L::Fault> {
+    cx.allow(Deed::UnrevokeCertificate, None)?;
+    let mut list = ledger.deny_list().or_fault()?;
+    list.forget(cx.now);
+    if list.entry(certificate).is_none() {
+        // Whoever asked for it takes that back alone.
+        let person = &cx.side().person;
+        let before = list.waiting.len();
+        list.withdraw(certificate, person);
+        if list.waiting.len() == before {
+            let detail = Detail::Certificate {
+                certificate: certificate.to_string(),
+            };
+            return no(Reason::NothingPending, detail);
+        }
+        return Ok(changed(command, list, certificate, 3));
+    }
+    let wanted = Wanted::Unrevoke {
+        certificate: certificate.clone(),
+    };
+    match words::<L::Fault>(cx, &list, &wanted)? {
+        Words::First => Ok(asked(cx, command, list, wanted)),
+        Words::Last { .. } => {
+            list.unrevoke(certificate);
+            Ok(changed(command, list, certificate, 3))
+        }
+    }
+}
+
+/// Which of two words this is, where it takes two.
+enum Words {
+    First,
+    Last { first: Option<Actor> },
+}
+
+fn words<F>(cx: &Context<'_>, list: &DenyList, wanted: &Wanted) -> Result<Words, Stop<F>> {
+    if !wanted.certificate().bearer.takes_two() || !cx.is_in_earnest() {
+        return Ok(Words::Last { first: None });
+    }
+    let offices = &cx.registry.offices;
+    // The word of an admin who is none any more is none.
+    let first = list.first(wanted);
+    let first = first.filter(|first| offices.has(Role::Admin, &first.by.key));
+    match first {
+        None => Ok(Words::First),
+        Some(first) if !are_two(&first.by, &cx.side()) => {
+            no(Reason::SecondPartyRequired, Detail::SameParty {})
+        }
+        Some(first) => Ok(Words::Last {
+            first: Some(first.by.clone()),
+        }),
+    }
+}
+
+/// Refuses what would leave no admin, or less than a quorum of the voters, with a certificate that is taken.
+fn enough_left<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    list: &DenyList,
+    refused: &Refused,
+) -> Result<(), Stop<L::Fault>> {
+    if refused.replaced {
+        return Ok(());
+    }
+    match &refused.certificate.bearer {
+        Bearer::Admin { person, .. } => {
+            let mut out = list.admins_out();
+            out.insert(person);
+            let supervisors = cx.registry.offices.supervisors.iter();
+            let mut admins = supervisors.filter(|one| one.role == Role::Admin);
+            if admins.all(|one| out.contains(one.person.as_str())) {
+                return no(Reason::LastOfRole, Detail::LastOf { role: Role::Admin });
+            }
+        }
+        Bearer::Node { node } => {
+            let voters = ledger.members().or_fault()?.voters;
+            let all: BTreeSet<u64> = voters.0.iter().flatten().copied().collect();
+            let mut out = list.nodes_out();
+            out.insert(*node);
+            let left: BTreeSet<u64> = all.difference(&out).copied().collect();
+            if all.contains(node) && !voters.have_quorum(&left) {
+                let detail = Detail::VotersLeft {
+                    left: left.len() as u64,
+                    of: all.len() as u64,
+                };
+                return no(Reason::QuorumNeeded, detail);
+            }
+        }
+        Bearer::Client { .. } | Bearer::Peer { .. } => {}
+    }
+    Ok(())
+}
+
+fn asked(cx: &Context<'_>, command: &Command, mut list: DenyList, wanted: Wanted) -> Vec<Event> {
+    let certificate = wanted.certificate().clone();
+    let status = if list.entry(&certificate).is_some() {
+        1
+    } else {
+        2
+    };
+    list.ask(Waiting {
+        wanted,
+        by: cx.side(),
+        until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),
+    });
+    let mut events = changed(command, list, &certificate, status);
+    for event in &mut events {
+        event.waits = true;
+    }
+    events
+}
+
+fn changed(
+    command: &Command,
+    list: DenyList,
+    certificate: &Certificate,
+    status: u64,
+) -> Vec<Event> {
+    let denied = Denied {
+        list,
+        certificate: certificate.clone(),
+        status,
+    };
+    let after = After::Denied(Box::new(denied));
+    vec![Event::new(Kind::Office, command, after)]
+}
