@@ -2,11 +2,17 @@
 //!
 //! Nothing here decides; [`crate::chain`] does.
 
+use core::net::IpAddr;
+
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
-use x509_parser::extensions::GeneralName;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{
+    ExtendedKeyUsage, GeneralName, ParsedExtension, SubjectAlternativeName,
+};
 use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::X509Certificate;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::fault::Fault;
 use crate::identity::{CaName, Identity, Plane, passport_eku_arcs};
@@ -15,7 +21,7 @@ use crate::identity::{CaName, Identity, Plane, passport_eku_arcs};
 #[derive(Debug, Clone)]
 pub(crate) struct Findings {
     uris: Vec<String>,
-    host_count: usize,
+    hosts: Vec<String>,
     other_name_count: usize,
     /// Planes among the extended key usages, in the order of the planes.
     pub(crate) planes: Vec<Plane>,
@@ -34,7 +40,7 @@ impl Findings {
             |what: &'static str| move |e: x509_parser::error::X509Error| format!("{what}: {e}");
         let mut found = Self {
             uris: Vec::new(),
-            host_count: 0,
+            hosts: Vec::new(),
             other_name_count: 0,
             planes: Vec::new(),
             passport: false,
@@ -45,33 +51,66 @@ impl Findings {
         let names = parsed
             .subject_alternative_name()
             .map_err(fault("subject alternative name"))?;
+        found.take_names(names.iter().map(|extension| extension.value));
+        let usages = parsed
+            .extended_key_usage()
+            .map_err(fault("extended key usage"))?;
+        found.take_usages(usages.iter().map(|extension| extension.value));
+        Ok(found)
+    }
+
+    /// What a request for a certificate asks for; its times are whatever the authority says.
+    pub(crate) fn of_request(request: &X509CertificationRequest<'_>) -> Self {
+        let mut found = Self {
+            uris: Vec::new(),
+            hosts: Vec::new(),
+            other_name_count: 0,
+            planes: Vec::new(),
+            passport: false,
+            any_purpose: false,
+            not_before: TimeMs::EPOCH,
+            not_after: TimeMs::EPOCH,
+        };
+        for extension in request.requested_extensions().into_iter().flatten() {
+            match extension {
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    found.take_names(std::iter::once(names));
+                }
+                ParsedExtension::ExtendedKeyUsage(usages) => {
+                    found.take_usages(std::iter::once(usages));
+                }
+                // What else it asks for it does not get.
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn take_names<'a>(&mut self, names: impl Iterator<Item = &'a SubjectAlternativeName<'a>>) {
         #[expect(
             clippy::arithmetic_side_effects,
             reason = "names of a certificate, which has at most some thousand bytes"
         )]
-        for name in names
-            .iter()
-            .flat_map(|extension| &extension.value.general_names)
-        {
+        for name in names.flat_map(|names| &names.general_names) {
             match name {
-                GeneralName::URI(uri) => found.uris.push((*uri).to_owned()),
-                GeneralName::DNSName(_) | GeneralName::IPAddress(_) => found.host_count += 1,
-                _ => found.other_name_count += 1,
+                GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+                GeneralName::DNSName(name) => self.hosts.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => self.hosts.push(address(bytes)),
+                _ => self.other_name_count += 1,
             }
         }
-        let usages = parsed
-            .extended_key_usage()
-            .map_err(fault("extended key usage"))?;
-        if let Some(usages) = usages {
-            found.any_purpose = usages.value.any;
-            for oid in &usages.value.other {
+    }
+
+    fn take_usages<'a>(&mut self, usages: impl Iterator<Item = &'a ExtendedKeyUsage<'a>>) {
+        for usages in usages {
+            self.any_purpose |= usages.any;
+            for oid in &usages.other {
                 let arcs: Vec<u64> = oid.iter().into_iter().flatten().collect();
-                found.passport |= arcs == passport_eku_arcs();
-                found.planes.extend(Plane::from_eku_arcs(&arcs));
+                self.passport |= arcs == passport_eku_arcs();
+                self.planes.extend(Plane::from_eku_arcs(&arcs));
             }
         }
-        found.planes.sort_unstable();
-        Ok(found)
+        self.planes.sort_unstable();
     }
 
     /// The one URI; host names may stand beside it.
@@ -101,7 +140,12 @@ impl Findings {
 
     /// How many host names and addresses the certificate has.
     pub(crate) fn host_count(&self) -> usize {
-        self.host_count
+        self.hosts.len()
+    }
+
+    /// They themselves.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     /// Whether this is the certificate of an authority of that jurisdiction and plane.
@@ -126,9 +170,21 @@ impl Findings {
     }
 }
 
+/// An address as text; one that is neither of four nor of sixteen bytes as digits.
+fn address(bytes: &[u8]) -> String {
+    let four = <[u8; 4]>::try_from(bytes).map(|it| IpAddr::from(it).to_string());
+    let sixteen = || <[u8; 16]>::try_from(bytes).map(|it| IpAddr::from(it).to_string());
+    four.or_else(|_| sixteen())
+        .unwrap_or_else(|_| format!("{bytes:02x?}"))
+}
+
 /// The raw Ed25519 key of a certificate.
 pub(crate) fn ed25519_key(parsed: &X509Certificate<'_>) -> Result<[u8; 32], String> {
-    let spki = parsed.public_key();
+    ed25519_key_of(parsed.public_key())
+}
+
+/// The raw Ed25519 key of a subject public key info.
+pub(crate) fn ed25519_key_of(spki: &SubjectPublicKeyInfo<'_>) -> Result<[u8; 32], String> {
     if spki.algorithm.algorithm != OID_SIG_ED25519 {
         return Err("its key is not an Ed25519 key".to_owned());
     }

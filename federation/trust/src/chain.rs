@@ -16,6 +16,7 @@ use std::time::Duration;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::denied::Bearer;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{
     EndEntityCert, Error as PathError, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter,
@@ -24,6 +25,7 @@ use webpki::{
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::{self, Findings};
+use crate::facts::{Marks, bearer_of_client, bearer_of_node, bearer_of_peer};
 use crate::identity::{
     ClientName, ClusterId, Identity, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
 };
@@ -37,6 +39,7 @@ const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proof {
     fingerprint: Fingerprint,
+    marks: Marks,
     not_after: TimeMs,
 }
 
@@ -80,6 +83,11 @@ macro_rules! proof_getters {
             pub fn not_after(&self) -> TimeMs {
                 self.proof.not_after
             }
+
+            /// By what the certificate is known again.
+            pub fn marks(&self) -> Marks {
+                self.proof.marks
+            }
         }
     };
 }
@@ -88,6 +96,11 @@ proof_getters!(VerifiedPeer);
 proof_getters!(VerifiedClient);
 
 impl VerifiedNode {
+    /// Whose the certificate is in the deny-list of this registry.
+    pub fn bearer(&self) -> Bearer {
+        bearer_of_node(&self.name)
+    }
+
     /// The node and its plane.
     pub fn name(&self) -> NodeName {
         self.name
@@ -134,6 +147,11 @@ impl VerifiedNode {
 }
 
 impl VerifiedPeer {
+    /// Whose the certificate is in a deny-list of another registry.
+    pub fn bearer(&self) -> Bearer {
+        bearer_of_peer(&self.name)
+    }
+
     /// The node and its plane.
     pub fn name(&self) -> NodeName {
         self.name
@@ -146,6 +164,11 @@ impl VerifiedPeer {
 }
 
 impl VerifiedClient {
+    /// Whose the certificate is in the deny-list of this registry.
+    pub fn bearer(&self) -> Bearer {
+        bearer_of_client(&self.name)
+    }
+
     /// Who it is; its text is the subject that limits and sessions count by.
     pub fn name(&self) -> &ClientName {
         &self.name
@@ -391,7 +414,7 @@ fn verify_path(
             }
         }
     }
-    let (findings, key) = read(first).map_err(|text| issuer(Fault::Malformed(text)))?;
+    let (findings, key, marks) = read(first).map_err(|text| issuer(Fault::Malformed(text)))?;
     let identity = findings.identity().map_err(issuer)?;
     if identity.prefix() != prefix {
         return Err(issuer(Fault::Country {
@@ -401,6 +424,7 @@ fn verify_path(
     }
     let proof = Proof {
         fingerprint: Fingerprint::of(first),
+        marks,
         not_after: findings.not_after,
     };
     Ok(Leaf {
@@ -425,7 +449,7 @@ fn judge_sizes<'c, 'd>(
 
 /// The authority of a plane must name itself so, and serve no other plane.
 fn judge_authority(der: &CertificateDer<'_>, prefix: Prefix, plane: Plane) -> Result<(), Fault> {
-    let (findings, _) = read(der).map_err(Fault::Malformed)?;
+    let (findings, ..) = read(der).map_err(Fault::Malformed)?;
     findings.judge_authority(prefix, Some(plane))?;
     if findings.planes != [plane] || findings.passport || findings.any_purpose {
         return Err(Fault::SeveralPurposes);
@@ -433,9 +457,10 @@ fn judge_authority(der: &CertificateDer<'_>, prefix: Prefix, plane: Plane) -> Re
     Ok(())
 }
 
-fn read(der: &CertificateDer<'_>) -> Result<(Findings, [u8; 32]), String> {
+fn read(der: &CertificateDer<'_>) -> Result<(Findings, [u8; 32], Marks), String> {
     let (_, parsed) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
-    Ok((Findings::of(&parsed)?, certificate::ed25519_key(&parsed)?))
+    let key = certificate::ed25519_key(&parsed)?;
+    Ok((Findings::of(&parsed)?, key, Marks::of(&parsed)))
 }
 
 fn path_fault(

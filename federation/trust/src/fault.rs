@@ -195,6 +195,17 @@ pub enum Fault {
         /// The life found.
         found: u64,
     },
+    /// The registry refuses it before its time is over.
+    #[error("it was revoked on {at}: {reason}")]
+    Revoked {
+        /// When.
+        at: TimeMs,
+        /// Why.
+        reason: String,
+    },
+    /// An operator's file on this machine refuses it.
+    #[error("the list of revoked certificates on this machine names it")]
+    RevokedHere,
     /// The key is not acceptable.
     #[error("its key is not acceptable: {0}")]
     Key(String),

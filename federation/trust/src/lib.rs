@@ -7,6 +7,7 @@
 
 mod certificate;
 pub mod chain;
+pub mod facts;
 mod fault;
 mod fingerprint;
 pub mod identity;

@@ -20,7 +20,7 @@ use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
 use carnet_trust::identity::{NodeId, Plane};
 use tokio::runtime::Handle as Threads;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
@@ -32,6 +32,7 @@ use tracing::info;
 use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
+use crate::denied;
 use crate::disk::DataDisk;
 use crate::edge::grpc::admin::GrpcAdmin;
 use crate::edge::grpc::registry::GrpcRegistry;
@@ -44,6 +45,7 @@ use crate::planted::Planted;
 use crate::process;
 use crate::raft_threads::RaftThreads;
 use crate::refusal;
+use crate::reload::{self, Reload};
 use crate::run_error::RunError;
 use crate::sequencer;
 use crate::service::{ClusterService, RegistryService};
@@ -52,7 +54,7 @@ use crate::skip_files::SkipFiles;
 use crate::timekeeper;
 use crate::tls::{
     ConnectTuning, Dial, ExpectedNode, KeyFiles, PeerIdentity, PlaneTls, ServerTuning, TlsError,
-    TrustedRoots, accept, connect, read_roots,
+    TrustedRoots, accept, connect, read_denied, read_roots,
 };
 use crate::verify::Verifier;
 use crate::waiting;
@@ -295,6 +297,7 @@ fn only_if_open(node: &Node, request: Request<()>) -> Result<Request<()>, Status
 /// What runs for as long as the node does.
 pub struct Running {
     node: Arc<Node>,
+    reload: Arc<Reload>,
     tasks: JoinSet<Result<(), RunError>>,
     stop: watch::Sender<bool>,
     damage: FirstFault,
@@ -309,13 +312,21 @@ pub async fn assemble(
     config: Config,
     clock: Arc<dyn Clock>,
     keyring: Arc<dyn Keyring>,
+    hangup: Arc<Notify>,
 ) -> Result<Running, RunError> {
     let world = World {
         means: Means::of_this_machine(clock),
         keyring,
         network: SystemNetwork,
     };
-    assemble_in(world, config, open_home).await
+    let mut running = assemble_in(world, config, open_home).await?;
+    let (reload, node) = (Arc::clone(&running.reload), Arc::clone(&running.node));
+    running.tasks.spawn(async move {
+        reload::watch(reload, node, hangup).await;
+        // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
+    Ok(running)
 }
 
 /// Puts a node of any world together, and opens its ports there. Whose the stores must be is known from its certificates.
@@ -363,6 +374,9 @@ pub async fn assemble_in<N: Network>(
     // Before consensus applies anything: an order counts for an entry only if it is there first.
     let mut skip_files = SkipFiles::open(&config.node.data_dir)?;
     skip_files.look(&state);
+    // Before anybody is heard: a revoked node of a log that lags behind is one of an old majority.
+    let denied_file = read_denied(&config.node.data_dir)?;
+    planes.roots.refuse(denied::applied(&state, &denied_file)?);
     let no_threads = |source| RunError::Io {
         what: "the threads of Raft".into(),
         source,
@@ -494,6 +508,12 @@ pub async fn assemble_in<N: Network>(
         sequencer::run(sequencing, signer, confirming).await;
         Ok(())
     });
+    let (refusing, refused) = (Arc::clone(&node), Arc::clone(&planes.roots));
+    tasks.spawn(async move {
+        denied::follow(refusing, refused).await;
+        // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
     let looked_for = Arc::clone(&node);
     tasks.spawn(async move {
         skip_files.watch(looked_for).await;
@@ -505,8 +525,14 @@ pub async fn assemble_in<N: Network>(
     let comparing = stop.subscribe();
     tasks.spawn(async move { comparer.run(comparing).await });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");
+    let reload = Reload::new(
+        node.config.clone(),
+        planes.roots,
+        vec![planes.raft, planes.client, planes.admin, planes.federation],
+    );
     Ok(Running {
         node,
+        reload: Arc::new(reload),
         tasks,
         stop,
         damage,

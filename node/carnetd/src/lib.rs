@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 pub mod assemble;
 pub mod check;
 pub mod clock;
 pub mod compare;
 pub mod config;
+pub mod denied;
 mod disk;
 pub mod edge;
 pub mod exit;
@@ -21,6 +24,7 @@ pub mod publication;
 pub mod raft_threads;
 pub mod reader;
 pub mod refusal;
+pub mod reload;
 pub mod run_error;
 pub mod sequencer;
 pub mod service;
@@ -45,7 +49,7 @@ mod house;
 
 pub use run_error::RunError;
 
-/// Runs one node until `stop` ends or it fails.
+/// Runs one node until `stop` ends or it fails. At each `hangup` it reads its certificates anew; see [`reload`].
 ///
 /// # Errors
 /// It did not start, or stopped by itself; [`RunError::exit`] is the code to end with.
@@ -54,8 +58,9 @@ pub async fn run(
     clock: Arc<dyn clock::Clock>,
     keyring: Arc<dyn keyring::Keyring>,
     stop: impl Future<Output = ()>,
+    hangup: Arc<Notify>,
 ) -> Result<(), RunError> {
-    assemble::assemble(config, clock, keyring)
+    assemble::assemble(config, clock, keyring, hangup)
         .await?
         .until(stop)
         .await

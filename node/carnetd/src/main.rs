@@ -15,6 +15,7 @@ use carnetd::keyring::{FileKeyring, read_secret};
 use carnetd::told::chain;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 /// The allocator of the whole process, RocksDB's C++ included: 8 % less processor time a record in bulk than with glibc's,
@@ -25,7 +26,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// One node of a registry of humanoid robots.
 ///
 /// Runs in the foreground and writes its log to standard error. SIGTERM and SIGINT stop it in good order; a second one
-/// stops it at once, which loses nothing that was acknowledged.
+/// stops it at once, which loses nothing that was acknowledged. SIGHUP has it read certificates, keys of TLS, roots and its list
+/// of revoked certificates anew, as it does by itself when the files change; connections stay.
 #[derive(Debug, Parser)]
 #[command(name = "carnetd", version, after_help = EXIT_CODES)]
 struct CommandLine {
@@ -189,6 +191,7 @@ fn init(config: &Config, join: &[(u64, Option<String>)]) -> Result<(), (Exit, St
 
 async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)> {
     let stop = stop_signal().map_err(|error| (Exit::Failed, format!("no signals: {error}")))?;
+    let hangup = hangups().map_err(|error| (Exit::Failed, format!("no signals: {error}")))?;
     info!(prefix = %config.node.prefix, node = config.node.id, version = env!("CARGO_PKG_VERSION"), "starting");
     let files = carnetd::process::raise_open_files();
     let needed = config.limits.open_files();
@@ -200,7 +203,7 @@ async fn run(config: Config, keyring: FileKeyring) -> Result<(), (Exit, String)>
         );
     }
     let clock = Arc::new(SystemClock::new());
-    match carnetd::run(config, clock, Arc::new(keyring), stop).await {
+    match carnetd::run(config, clock, Arc::new(keyring), stop, hangup).await {
         Ok(()) => {
             info!("stopped");
             Ok(())
@@ -243,6 +246,19 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
             std::process::exit(i32::from(Exit::Stopped.code()));
         });
     })
+}
+
+/// Notified of every SIGHUP.
+fn hangups() -> std::io::Result<Arc<Notify>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            asks.notify_one();
+        }
+    });
+    Ok(asked)
 }
 
 async fn either(

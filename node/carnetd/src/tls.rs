@@ -7,6 +7,7 @@
 
 mod accept;
 mod connect;
+mod denied;
 mod tuning;
 mod verify;
 
@@ -22,9 +23,11 @@ use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::denied::Bearer;
 use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
+use carnet_trust::facts::Marks;
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
-use carnet_trust::roots::PinnedRoots;
+use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -41,6 +44,7 @@ use crate::edge::Holder;
 
 pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
+pub use self::denied::{DENIED_FILE, Denied, read_denied};
 pub use self::tuning::ServerTuning;
 
 /// The longest that an open connection is not judged again: an authority may expire before a certificate, and the clock of
@@ -52,6 +56,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub struct TrustedRoots {
     own: RwLock<Arc<PinnedRoots>>,
     peers: RwLock<Arc<PinnedRoots>>,
+    /// What is refused in spite of its root.
+    denied: RwLock<Arc<Denied>>,
     /// Tells open connections that they are to be judged again.
     changes: watch::Sender<()>,
 }
@@ -62,6 +68,7 @@ impl TrustedRoots {
         Self {
             own: RwLock::new(Arc::new(own)),
             peers: RwLock::default(),
+            denied: RwLock::default(),
             changes: watch::Sender::default(),
         }
     }
@@ -86,6 +93,34 @@ impl TrustedRoots {
     pub fn replace_own(&self, own: PinnedRoots) {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
         self.changes.send_replace(());
+    }
+
+    /// As [`Self::replace_own`], unless they are the same as before; whether they are others.
+    pub fn take_own(&self, own: PinnedRoots) -> bool {
+        let fingerprints = |roots: &PinnedRoots| -> Vec<Fingerprint> {
+            let all = roots.jurisdictions().flat_map(|prefix| roots.of(prefix));
+            all.map(RootCertificate::fingerprint).collect()
+        };
+        if fingerprints(&self.own()) == fingerprints(&own) {
+            return false;
+        }
+        self.replace_own(own);
+        true
+    }
+
+    /// The certificates that are refused.
+    pub fn denied(&self) -> Arc<Denied> {
+        read(&self.denied)
+    }
+
+    /// Refuses these certificates from now on: their connections end. Whether they are others than before.
+    pub fn refuse(&self, denied: Denied) -> bool {
+        if *self.denied() == denied {
+            return false;
+        }
+        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(denied);
+        self.changes.send_replace(());
+        true
     }
 
     /// Tells of every replacement from now on.
@@ -267,6 +302,36 @@ impl PlaneTls {
         Ok(())
     }
 
+    /// As [`Self::reload`]; whether it is another certificate than the one in use.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub fn take(&self, files: &KeyFiles) -> Result<bool, TlsError> {
+        let (chain, key) = files.read()?;
+        let new = certified(self.plane, chain, key)?;
+        if read(&self.key.0).cert == new.cert {
+            return Ok(false);
+        }
+        self.reload(files).map(|()| true)
+    }
+
+    /// Whether this node is believed below these roots: by the certificate in use, or by what lies in its files.
+    ///
+    /// # Errors
+    /// Neither of them is.
+    pub fn goes_on_below(&self, roots: &PinnedRoots, files: &KeyFiles) -> Result<(), TlsError> {
+        let who = (self.prefix, self.node, self.plane);
+        let of = |certified: &CertifiedKey| {
+            judge_own(certified, roots, who, self.clock.wall()).map(drop)
+        };
+        let Err(refused) = of(&read(&self.key.0)) else {
+            return Ok(());
+        };
+        let new = files.read();
+        let new = new.and_then(|(chain, key)| certified(self.plane, chain, key));
+        new.and_then(|new| of(&new)).map_err(|_| refused)
+    }
+
     /// The plane.
     pub fn plane(&self) -> Plane {
         self.plane
@@ -303,7 +368,7 @@ impl PlaneTls {
     /// so that none is missed.
     async fn lapses(
         &self,
-        chain: Vec<CertificateDer<'static>>,
+        judge: impl Fn(TimeMs) -> Result<(), ChainError>,
         not_after: TimeMs,
         mut changes: watch::Receiver<()>,
     ) -> ChainError {
@@ -317,13 +382,19 @@ impl PlaneTls {
                 // The sender lives as long as this.
                 _ = changes.changed() => {}
             }
-            if let Err(refused) = self.judge(&chain, self.clock.wall()) {
+            if let Err(refused) = judge(self.clock.wall()) {
                 return refused;
             }
         }
     }
 
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
+        let who = self.verify(chain, at)?;
+        self.roots.denied().judge(&who.marks(), &who.bearer())?;
+        Ok(who)
+    }
+
+    fn verify(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
         match self.plane {
             Plane::Raft => {
                 verify::node(chain, &self.roots.own(), self.prefix, self.life, at).map(Who::Node)
@@ -464,6 +535,24 @@ pub enum Who {
 }
 
 impl Who {
+    /// By what its certificate is known again.
+    fn marks(&self) -> Marks {
+        match self {
+            Self::Node(node) => node.marks(),
+            Self::Peer(peer) => peer.marks(),
+            Self::Client(client) => client.marks(),
+        }
+    }
+
+    /// Whose it is, for the list of what is refused.
+    fn bearer(&self) -> Bearer {
+        match self {
+            Self::Node(node) => node.bearer(),
+            Self::Peer(peer) => peer.bearer(),
+            Self::Client(client) => client.bearer(),
+        }
+    }
+
     /// The last instant of the certificate.
     fn not_after(&self) -> TimeMs {
         match self {

@@ -31,7 +31,6 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::ChainError;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Fuse};
-use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -332,8 +331,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         let changes = self.tls.roots.changes();
         match self.tls.judge(chain, self.tls.clock.wall()) {
             Ok(who) => {
-                let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
-                let lapse = Lapse::of(self.tls.clone(), chain, who.not_after(), changes);
+                let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
+                let tls = self.tls.clone();
+                let judge = move |at| tls.judge(&chain, at).map(drop);
+                let lapse = Lapse::of(self.tls.clone(), judge, who.not_after(), changes);
                 Some((stream, PeerIdentity::new(who, remote), lapse))
             }
             Err(error) => {
@@ -461,17 +462,23 @@ pub struct EdgeStream<Io> {
 type Proven<Io> = (TlsStream<Noticed<Io>>, PeerIdentity, Lapse);
 
 /// Ends when the certificate of a connection would be refused.
-struct Lapse(Fuse<BoxFuture<'static, ChainError>>);
+pub(super) struct Lapse(Fuse<BoxFuture<'static, ChainError>>);
 
 impl Lapse {
-    fn of(
+    /// `judge` says whether it is refused at an instant.
+    pub(super) fn of(
         tls: PlaneTls,
-        chain: Vec<CertificateDer<'static>>,
+        judge: impl Fn(TimeMs) -> Result<(), ChainError> + Send + Sync + 'static,
         not_after: TimeMs,
         changes: watch::Receiver<()>,
     ) -> Self {
-        let lapses = async move { tls.lapses(chain, not_after, changes).await };
+        let lapses = async move { tls.lapses(judge, not_after, changes).await };
         Self(lapses.boxed().fuse())
+    }
+
+    /// Why, once it is.
+    pub(super) fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<ChainError> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
@@ -581,7 +588,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for EdgeStream<Io> {
         if self.exit.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(self.end(Turned::Outnumbered)));
         }
-        if Pin::new(&mut self.lapse.0).poll(cx).is_ready() {
+        if self.lapse.poll_refused(cx).is_ready() {
             return Poll::Ready(Err(self.end(Turned::Lapsed)));
         }
         let before = buf.filled().len();

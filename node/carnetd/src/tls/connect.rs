@@ -3,18 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{ExpectedNode, PlaneTls, TlsError};
+use super::accept::Lapse;
+use super::verify::NodeVerifier;
+use super::{ExpectedNode, PlaneTls, TlsError, provider};
 
 /// How a channel to another node behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,7 @@ pub fn connect<D: Dial>(
     tuning: ConnectTuning,
 ) -> Result<Channel, TlsError> {
     let connector = TlsConnector::from(Arc::new(tls.client_config(expected)?));
+    let verifier = NodeVerifier::new(tls.clone(), expected, Arc::new(provider()));
     let wrong = || TlsError::Address(address.to_owned());
     // tonic would add its own TLS to https; ours is below it.
     let uri: Uri = format!("http://{address}").parse().map_err(|_| wrong())?;
@@ -88,12 +94,15 @@ pub fn connect<D: Dial>(
         return Err(wrong());
     }
     let address: Arc<str> = address.into();
+    let tls = tls.clone();
     let service = tower::service_fn(move |_: Uri| {
         let (dial, connector, address) = (dial.clone(), connector.clone(), Arc::clone(&address));
+        let (tls, verifier) = (tls.clone(), verifier.clone());
         async move {
             let io = dial.dial(&address).await?;
             let unused = ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
             let stream = connector.connect(unused, io).await?;
+            let stream = Dialled::of(stream, tls, verifier)?;
             Ok::<_, io::Error>(TokioIo::new(stream))
         }
     });
@@ -109,4 +118,69 @@ pub fn connect<D: Dial>(
         endpoint = endpoint.timeout(timeout);
     }
     Ok(endpoint.connect_with_connector_lazy(service))
+}
+
+/// A connection to a node. It ends when that node would be refused now, as one that was accepted does.
+struct Dialled<Io> {
+    stream: TlsStream<Io>,
+    lapse: Lapse,
+}
+
+impl<Io> Dialled<Io> {
+    fn of(stream: TlsStream<Io>, tls: PlaneTls, verifier: NodeVerifier) -> io::Result<Self> {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
+        let changes = tls.roots.changes();
+        // The handshake has judged it; what has changed since is seen here.
+        let not_after = verifier.judge(&chain, tls.clock.wall());
+        let not_after = not_after.map_err(io::Error::other)?;
+        let judge = move |at| verifier.judge(&chain, at).map(drop);
+        Ok(Self {
+            stream,
+            lapse: Lapse::of(tls, judge, not_after, changes),
+        })
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Dialled<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(refused) = self.lapse.poll_refused(cx) {
+            return Poll::Ready(Err(io::Error::other(refused)));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Dialled<Io> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
 }

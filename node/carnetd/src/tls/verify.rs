@@ -7,6 +7,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{
     self, ChainError, Fault, VerifiedClient, VerifiedNode, VerifiedPeer, Whose,
 };
+use carnet_trust::facts::bearer_of_peer;
 use carnet_trust::identity::Plane;
 use carnet_trust::roots::PinnedRoots;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -107,7 +108,7 @@ impl ClientCertVerifier for EdgeVerifier {
 }
 
 /// Judges the node at the other end of a connection that this node opens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodeVerifier {
     edge: PlaneTls,
     expected: ExpectedNode,
@@ -127,7 +128,12 @@ impl NodeVerifier {
         }
     }
 
-    fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<(), ChainError> {
+    /// Until when the chain is good.
+    pub(super) fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        at: TimeMs,
+    ) -> Result<TimeMs, ChainError> {
         let ExpectedNode { prefix, node } = self.expected;
         let plane = self.edge.plane;
         let ours = prefix == self.edge.prefix;
@@ -137,6 +143,11 @@ impl NodeVerifier {
             self.edge.roots.peers()
         };
         let mut found = chain::verify_node(chain, &roots, prefix, plane, at)?;
+        let bearer = match ours {
+            true => found.bearer(),
+            false => bearer_of_peer(&found.name()),
+        };
+        self.edge.roots.denied().judge(&found.marks(), &bearer)?;
         if ours {
             let Life {
                 cluster,
@@ -152,7 +163,7 @@ impl NodeVerifier {
                     found: found.node(),
                 },
             }),
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(found.not_after()),
         }
     }
 }

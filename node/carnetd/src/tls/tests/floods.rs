@@ -8,6 +8,10 @@ use tokio::net::TcpSocket;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Endpoint, Uri};
 
+use carnet_domain::record::Actor;
+use carnet_domain::record::denied::{Certificate, DenyList, Refused, Revocation};
+use carnet_trust::facts::Facts;
+
 use super::*;
 use crate::edge::rates::Rate;
 
@@ -339,6 +343,153 @@ async fn an_open_connection_ends_when_its_root_is_believed_no_more() {
         closed(&mut other).await;
         assert_eq!(scene.turned(Turned::Lapsed), 2, "{plane}");
     }
+}
+
+/// Refuses the certificate that a configuration shows, of whoever has it.
+fn denied(chain: &[CertificateDer<'static>], replaced: Bearer) -> Denied {
+    let facts = Facts::of(&chain[0]).expect("a certificate");
+    let certificate = Certificate {
+        mark: facts.marks.serial.expect("a number"),
+        bearer: replaced,
+    };
+    let by = Actor {
+        holder: carnet_domain::record::Holder::Office {
+            name: "admin/hq".into(),
+        },
+        person: "anna".into(),
+        key: carnet_domain::bytes::signature::KeyId([1; 16]),
+    };
+    let entry = Revocation {
+        refused: Refused {
+            certificate,
+            not_after: TimeMs::MAX,
+            replaced: false,
+        },
+        reason: "stolen".into(),
+        at: NOW,
+        by,
+        second: None,
+    };
+    let list = DenyList {
+        entries: vec![entry],
+        waiting: Vec::new(),
+    };
+    Denied {
+        list,
+        ..Denied::default()
+    }
+}
+
+#[tokio::test]
+async fn an_open_connection_ends_when_its_certificate_is_revoked_and_no_other() {
+    for plane in Plane::ALL {
+        let (ours, theirs) = (Country::new("86"), Country::new("49"));
+        let roots = Arc::new(TrustedRoots::new(ours.pinned()));
+        roots.replace_peers(pinned(&[&theirs]));
+        let country = match plane {
+            Plane::Federation => &theirs,
+            _ => &ours,
+        };
+        let name = match plane {
+            Plane::Raft | Plane::Federation => node_uri(country.prefix, *plane, 2),
+            Plane::Client | Plane::Admin => DESK.to_owned(),
+        };
+        // Two certificates of one holder.
+        let of = || {
+            let (held, chain) = country.issue(*plane, &Sketch::leaf(&name, *plane));
+            (careless(chain.clone(), &held), chain)
+        };
+        let ((stolen, chain), (kept, _)) = (of(), of());
+        let bearer = match plane {
+            Plane::Federation => Bearer::Peer {
+                prefix: theirs.prefix,
+                node: 2,
+            },
+            Plane::Raft => Bearer::Node { node: 2 },
+            Plane::Client | Plane::Admin => Bearer::Client { name },
+        };
+        let port = port(&node_with(&ours, *plane, &roots), limits()).await;
+        let mut open = handshaken(HONEST, &port.address, stolen.clone())
+            .await
+            .expect("a handshake");
+        let going_on = call(HONEST, &port.address, kept).await.expect("an answer");
+        while port.counters.accepted() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // An entry for somebody else with this number is none for this one.
+        let another = Bearer::Node { node: 77 };
+        assert!(roots.refuse(denied(&chain, another)));
+        assert!(roots.refuse(denied(&chain, bearer.clone())));
+        assert!(!roots.refuse(denied(&chain, bearer)), "nothing new");
+        closed(&mut open).await;
+        assert_eq!(port.counters.turned(Turned::Lapsed), 1, "{plane}");
+        call(HONEST, &port.address, stolen.clone())
+            .await
+            .expect_err("revoked");
+        let answer = HealthClient::new(going_on)
+            .check(HealthCheckRequest::default())
+            .await;
+        answer.expect("another certificate of the same holder");
+        // Taken back, it is as before.
+        assert!(roots.refuse(Denied::default()));
+        call(HONEST, &port.address, stolen.clone())
+            .await
+            .expect("an answer");
+        // What an operator says of this machine needs no list.
+        let facts = Facts::of(&chain[0]).expect("a certificate");
+        let file = Denied {
+            file: [facts.marks.key].into(),
+            ..Denied::default()
+        };
+        assert!(roots.refuse(file));
+        call(HONEST, &port.address, stolen)
+            .await
+            .expect_err("revoked");
+    }
+}
+
+/// A node with a stolen certificate is not spoken to either: neither on a connection that is open, nor on a new one.
+#[tokio::test]
+async fn a_connection_to_a_node_ends_when_its_certificate_is_revoked() {
+    let country = Country::new("86");
+    let (held, chain) = country.issue(
+        Plane::Raft,
+        &Sketch::leaf(&node_uri(86, Plane::Raft, 2), Plane::Raft),
+    );
+    let stolen = PlaneTls::new(
+        country.prefix,
+        id(2),
+        Plane::Raft,
+        (chain.clone(), key(&held)),
+        Arc::new(TrustedRoots::new(country.pinned())),
+        clock(),
+    );
+    let port = port(&stolen.expect("an identity"), limits()).await;
+    let roots = Arc::new(TrustedRoots::new(country.pinned()));
+    let tls = node_with(&country, Plane::Raft, &roots);
+    let meant = ExpectedNode {
+        prefix: country.prefix,
+        node: Some(id(2)),
+    };
+    let tuning = ConnectTuning::default();
+    let channel = connect(TcpDial, &port.address, &tls, meant, tuning).expect("a channel");
+    let mut client = HealthClient::new(channel);
+    client
+        .check(HealthCheckRequest::default())
+        .await
+        .expect("an answer");
+    // One call that is open, and would be for ever.
+    let mut watching = client
+        .watch(HealthCheckRequest::default())
+        .await
+        .expect("a stream")
+        .into_inner();
+    watching.message().await.expect("a first answer");
+    assert!(roots.refuse(denied(&chain, Bearer::Node { node: 2 })));
+    watching.message().await.expect_err("the connection ended");
+    let refused = client.check(HealthCheckRequest::default()).await;
+    let refused = format!("{:?}", refused.expect_err("revoked"));
+    assert!(refused.contains("Revoked"), "{refused}");
 }
 
 #[tokio::test]
