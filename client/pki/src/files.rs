@@ -58,6 +58,35 @@ impl NewFiles {
         Ok(self.files.len())
     }
 
+    /// Replaces files of a directory, each as a whole; what is not there yet is made. A crash in between leaves some old and some
+    /// new ones, and the same again finishes it.
+    pub(super) fn replace_in(&self, directory: &Path) -> Result<usize, PkiError> {
+        let beside = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".new");
+            PathBuf::from(name)
+        };
+        for (path, content) in &self.files {
+            let path = directory.join(path);
+            make_directory(path.parent().unwrap_or(directory))?;
+            let new = beside(&path);
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(fault("remove", &new)(error));
+                }
+                // Of a call that was interrupted.
+                Ok(()) | Err(_) => {}
+            }
+            write_new(&new, content)?;
+        }
+        for (path, _) in &self.files {
+            let path = directory.join(path);
+            fs::rename(beside(&path), &path).map_err(fault("replace", &path))?;
+            sync_directory(path.parent().unwrap_or(directory))?;
+        }
+        Ok(self.files.len())
+    }
+
     fn write_all(&self, directory: &Path) -> Result<(), PkiError> {
         for (path, content) in &self.files {
             let path = directory.join(path);

@@ -14,6 +14,7 @@
 //! clients/<role>-<unit>-<name>.{crt,key}           the TLS identity on the client plane
 //! clients/<role>-<unit>-<name>.admin.{crt,key}     the same on the admin plane, for admins only
 //! clients/<role>-<unit>-<name>.actor.{key,pub}     the key that signs commands: a seed, never used for TLS
+//! retired/<…>-<number>.crt           what `renew` replaced: its key is gone or goes on, and it can be revoked by this file
 //! ```
 //! A seed is 64 hexadecimal digits and a newline; `.key` files of TLS are PKCS #8 in PEM. Every file has mode 0600 and
 //! nothing is ever overwritten. Every certificate is judged by `carnet-trust` before it is written. In production the
@@ -21,6 +22,8 @@
 
 mod files;
 mod make;
+mod renew;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +45,11 @@ use rustls_pki_types::CertificateDer;
 
 use crate::files::NewFiles;
 use crate::make::{Authority, Span};
+
+pub use crate::renew::{Keys, Renewed, renew_client, renew_node};
+pub use crate::request::{
+    SignedRequest, bundle_client, bundle_node, read_request, request_client, request_node, sign,
+};
 
 /// How long before the time given certificates begin, so that a slow clock does not refuse them.
 pub const BACKDATED: DurationMs = DurationMs::from_secs(3600);
@@ -381,6 +389,15 @@ pub fn client_stem(client: &ClientName) -> String {
     )
 }
 
+/// Its files on a plane without their endings, from the directory on.
+fn stem_on(client: &ClientName, plane: Plane) -> String {
+    let stem = client_stem(client);
+    match plane {
+        Plane::Client => format!("clients/{stem}"),
+        _ => format!("clients/{stem}.{plane}"),
+    }
+}
+
 /// The planes a client gets certificates for.
 pub fn client_planes(role: Role) -> &'static [Plane] {
     match role {
@@ -441,15 +458,26 @@ impl Issuer {
         plane: Plane,
         leaf: &make::Leaf,
     ) -> Result<(), PkiError> {
-        let authority = self.authority(plane)?;
         let seed = make::seed()?;
-        let der = make::leaf(leaf, authority, &seed)?;
+        let pem = self.leaf_pem(plane, leaf, &seed)?;
+        files.add(format!("{stem}.crt"), pem);
+        files.add(format!("{stem}.key"), make::pkcs8_pem(&seed));
+        Ok(())
+    }
+
+    /// A certificate with its authority.
+    fn leaf_pem(
+        &self,
+        plane: Plane,
+        leaf: &make::Leaf,
+        seed: &[u8; 32],
+    ) -> Result<String, PkiError> {
+        let authority = self.authority(plane)?;
+        let der = make::leaf(leaf, authority, seed)?;
         let chain = [der, authority.der().clone()];
         self.judge(&chain, plane, &leaf.identity)
             .map_err(PkiError::Refused)?;
-        files.add(format!("{stem}.crt"), make::pem(&[&chain[0], &chain[1]]));
-        files.add(format!("{stem}.key"), make::pkcs8_pem(&seed));
-        Ok(())
+        Ok(make::pem(&[&chain[0], &chain[1]]))
     }
 
     /// The check on the other path: what was made must be believed by those who will see it.
@@ -501,12 +529,7 @@ impl Issuer {
                 plane: *plane,
                 span: Span::new(self.now, days),
             };
-            let ending = if *plane == Plane::Client {
-                ""
-            } else {
-                ".admin"
-            };
-            self.add_leaf(files, &format!("clients/{stem}{ending}"), *plane, &leaf)?;
+            self.add_leaf(files, &stem_on(client, *plane), *plane, &leaf)?;
         }
         let seed = make::seed()?;
         let actor = SecretKey::from_seed(&seed).public();

@@ -10,7 +10,8 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::identity::{CaName, ClusterId, Identity, PassportName, Plane, passport_eku_arcs};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber,
+    SignatureAlgorithm,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -41,6 +42,14 @@ pub(super) fn cluster() -> Result<ClusterId, PkiError> {
     ClusterId::new(drawn).ok_or(PkiError::Random)
 }
 
+/// A number that no other certificate has: sixteen bytes, positive and not shortened (RFC 5280 §4.1.2.2).
+fn serial() -> Result<[u8; 16], PkiError> {
+    let mut drawn = [0; 16];
+    aws_lc_rs::rand::fill(&mut drawn).map_err(|_| PkiError::Random)?;
+    drawn[0] = (drawn[0] & 0x7f) | 0x40;
+    Ok(drawn)
+}
+
 /// From when until when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
@@ -49,6 +58,11 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// The last instant.
+    pub(super) fn until(self) -> TimeMs {
+        self.until
+    }
+
     pub(super) fn new(now: TimeMs, days: u64) -> Self {
         Self {
             from: now.saturating_sub(BACKDATED),
@@ -120,7 +134,7 @@ impl Authority {
         params
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ClientAuth);
-        let der = root.sign(&params, &key)?;
+        let der = root.sign(&params, &*key)?;
         Ok(Self {
             name,
             number: 1,
@@ -132,15 +146,7 @@ impl Authority {
 
     /// An authority of a plane that [`Authority::plane`] made, from its files.
     pub(super) fn load(name: CaName, key: &Path, certificate: &Path) -> Result<Self, PkiError> {
-        let bytes = Zeroizing::new(std::fs::read(key).map_err(fault("read", key))?);
-        let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
-            .map_err(|_| KeyFileError::content(key, "not a private key in PEM"))?;
-        let found = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
-        let found = found.and_then(|found| <[u8; 32]>::try_from(found).ok());
-        pkcs8.zeroize();
-        let seed = found.map(Zeroizing::new);
-        let seed =
-            seed.ok_or_else(|| KeyFileError::content(key, "not an Ed25519 key in PKCS #8"))?;
+        let seed = read_pkcs8(key)?;
         let der = read_chain(certificate)?.swap_remove(0);
         let pair = key_pair(&seed, &name.to_string())?;
         Ok(Self {
@@ -167,7 +173,7 @@ impl Authority {
     fn sign(
         &self,
         params: &CertificateParams,
-        key: &KeyPair,
+        key: &impl PublicKeyData,
     ) -> Result<CertificateDer<'static>, PkiError> {
         let mut own = CertificateParams::default();
         own.distinguished_name = authority_subject(self.name, self.number);
@@ -177,6 +183,19 @@ impl Authority {
             .map_err(refused(&self.name.to_string()))?;
         Ok(certificate.der().clone())
     }
+}
+
+/// The seed in a private key of TLS, as [`pkcs8_pem`] writes it.
+pub(super) fn read_pkcs8(path: &Path) -> Result<Seed, PkiError> {
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(fault("read", path))?);
+    let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+        .map_err(|_| KeyFileError::content(path, "not a private key in PEM"))?;
+    let found = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
+    let found = found.and_then(|found| <[u8; 32]>::try_from(found).ok());
+    pkcs8.zeroize();
+    let seed = found.map(Zeroizing::new);
+    let wrong = || KeyFileError::content(path, "not an Ed25519 key in PKCS #8");
+    Ok(seed.ok_or_else(wrong)?)
 }
 
 /// A node or client to be certified.
@@ -193,6 +212,32 @@ pub(super) fn leaf(
     authority: &Authority,
     seed: &[u8; 32],
 ) -> Result<CertificateDer<'static>, PkiError> {
+    let key = key_pair(seed, &leaf.identity.to_string())?;
+    authority.sign(&leaf_params(leaf)?, &*key)
+}
+
+/// The certificate of whoever has a key, of which only the public half is here.
+pub(super) fn leaf_of(
+    leaf: &Leaf,
+    authority: &Authority,
+    key: [u8; 32],
+) -> Result<CertificateDer<'static>, PkiError> {
+    authority.sign(&leaf_params(leaf)?, &Public(key))
+}
+
+/// A request for a certificate (PKCS #10), in PEM.
+pub(super) fn request(leaf: &Leaf, seed: &[u8; 32]) -> Result<String, PkiError> {
+    let name = leaf.identity.to_string();
+    let mut params = leaf_params(leaf)?;
+    // The authority's to say.
+    params.serial_number = None;
+    params.use_authority_key_identifier_extension = false;
+    let key = key_pair(seed, &name)?;
+    let made = params.serialize_request(&*key).map_err(refused(&name))?;
+    Ok(armour("CERTIFICATE REQUEST", made.der()).to_string())
+}
+
+fn leaf_params(leaf: &Leaf) -> Result<CertificateParams, PkiError> {
     let mut params = params(&leaf.identity, &leaf.hosts, leaf.span)?;
     params.extended_key_usages = usages(&leaf.plane.eku_arcs());
     params
@@ -203,8 +248,20 @@ pub(super) fn leaf(
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
-    let key = key_pair(seed, &leaf.identity.to_string())?;
-    authority.sign(&params, &key)
+    Ok(params)
+}
+
+/// The public half of an Ed25519 key.
+struct Public([u8; 32]);
+
+impl PublicKeyData for Public {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
 }
 
 /// The certificate of a passport key, issued by the root itself.
@@ -218,7 +275,7 @@ pub(super) fn passport(
     let mut params = params(&identity, &[], span)?;
     params.extended_key_usages = usages(&passport_eku_arcs());
     let key = key_pair(seed, &identity.to_string())?;
-    root.sign(&params, &key)
+    root.sign(&params, &*key)
 }
 
 /// Certificates as PEM, in order.
@@ -290,6 +347,9 @@ fn params(identity: &Identity, hosts: &[Host], span: Span) -> Result<Certificate
         .distinguished_name
         .push(DnType::CommonName, short(&name));
     params.is_ca = IsCa::ExplicitNoCa;
+    // Drawn: computed from the key, as by default, two certificates of one key would have one number, and neither could be
+    // revoked without the other.
+    params.serial_number = Some(SerialNumber::from(serial()?.to_vec()));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     params.subject_alt_names = vec![SanType::URI(

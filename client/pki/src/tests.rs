@@ -446,3 +446,191 @@ fn damaged_files_are_named_and_never_shown() {
         "{error}"
     );
 }
+
+/// The serial numbers and keys of the certificates in some files.
+fn marks(directory: &Path, files: &[&str]) -> Vec<carnet_trust::facts::Marks> {
+    let read = |file: &&str| {
+        let chain = read_chain(&directory.join(file)).expect("a chain");
+        let facts = carnet_trust::facts::Facts::of(&chain[0]);
+        facts.expect("a certificate").marks
+    };
+    files.iter().map(read).collect()
+}
+
+#[test]
+fn a_renewed_certificate_has_the_same_names_a_new_number_and_the_key_that_was_asked_for() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let later = NOW.saturating_add(DurationMs::from_days(300));
+    let files = ["nodes/1/raft.crt", "nodes/1/client.crt"];
+    let facts = |file: &str| {
+        let chain = read_chain(&directory.join(file)).expect("a chain");
+        carnet_trust::facts::Facts::of(&chain[0]).expect("a certificate")
+    };
+    let (first, before) = (marks(&directory, &files), facts(files[0]));
+    let done = renew_node(&directory, id(1), None, Keys::Same, (90, later)).expect("renewed");
+    assert_eq!(done.len(), Plane::ALL.len());
+    let (same, after) = (marks(&directory, &files), facts(files[0]));
+    assert_eq!(
+        (&after.identity, &after.hosts, &after.planes),
+        (&before.identity, &before.hosts, &before.planes)
+    );
+    assert!(before.not_after < after.not_after);
+    assert_eq!(after.not_after, done[0].until);
+    renew_node(&directory, id(1), None, Keys::New, (90, later)).expect("renewed");
+    let new = marks(&directory, &files);
+    for place in 0..files.len() {
+        assert_ne!(first[place].serial, same[place].serial, "another number");
+        assert_eq!(first[place].key, same[place].key, "the same key");
+        assert_ne!(same[place].key, new[place].key, "another key");
+    }
+    // What was replaced can be named.
+    for one in &done {
+        let kept = facts(&one.retired.display().to_string());
+        assert_eq!(kept.not_after, one.until_before);
+    }
+    let mode = |file: &str| {
+        let found = std::fs::metadata(directory.join(file)).expect("there");
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("nodes/1/raft.key"), mode(files[0])), (0o600, 0o600));
+    let left: Vec<_> = files_below(&directory)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "new"))
+        .collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_renewed_client_keeps_the_key_that_signs_commands() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let desk = client(Role::Admin, "operations", "desk-1");
+    let actor = directory.join("clients/admin-operations-desk-1.actor.key");
+    let before = read_seed(&actor).expect("a seed").public();
+    let done = renew_client(&directory, &desk, Keys::New, (90, NOW)).expect("renewed");
+    let files: Vec<String> = done
+        .iter()
+        .map(|one| one.file.display().to_string())
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "clients/admin-operations-desk-1.crt",
+            "clients/admin-operations-desk-1.admin.crt"
+        ]
+    );
+    assert_eq!(read_seed(&actor).expect("a seed").public(), before);
+    let stranger = client(Role::Manufacturer, "0001", "nobody");
+    assert!(renew_client(&directory, &stranger, Keys::New, (90, NOW)).is_err());
+    assert!(renew_client(&directory, &desk, Keys::New, (0, NOW)).is_err());
+}
+
+#[test]
+fn a_request_is_signed_for_its_key_and_the_key_stays_where_it_is() {
+    let (_outer, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let (_other, host) = place();
+    let node = NodeSpec {
+        id: id(2),
+        hosts: vec!["n2.example".into(), "10.0.0.2".into()],
+    };
+    let asked = request_node(&host, prefix(), summary.cluster, &node).expect("asked");
+    assert_eq!(asked.len(), Plane::ALL.len());
+    let twice = request_node(&host, prefix(), summary.cluster, &node);
+    assert!(
+        matches!(twice, Err(PkiError::Exists(_))),
+        "no key is drawn anew"
+    );
+    // Only the requests travel.
+    let (_desk, desk) = place();
+    for request in &asked {
+        let to = desk.join(request);
+        std::fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        std::fs::copy(host.join(request), &to).expect("copied");
+        let made = sign(&directory, &to, 90, NOW).expect("signed");
+        assert_eq!(made.hosts, ["n2.example", "10.0.0.2"]);
+        let chain = read_chain(&made.file).expect("a chain");
+        let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+        let found = chain::verify_node(&chain, &roots, prefix(), made.plane, NOW);
+        let found = found.expect("believed");
+        found
+            .expect_cluster(summary.cluster, 0)
+            .expect("of this cluster");
+        // It is of the key that was drawn on the host.
+        let key = crate::make::read_pkcs8(&host.join(request).with_extension("key"));
+        let public = SecretKey::from_seed(&key.expect("a key")).public();
+        assert_eq!(read_request(&to).expect("read").key, *public.as_bytes());
+        let again = sign(&directory, &to, 90, NOW);
+        assert!(matches!(again, Err(PkiError::Exists(_))), "once");
+    }
+    let keys = files_below(&desk).into_iter();
+    let keys = keys.filter(|path| path.extension().is_some_and(|ending| ending == "key"));
+    assert_eq!(keys.count(), 0);
+}
+
+#[test]
+fn what_is_not_this_authoritys_to_give_is_not_signed() {
+    let (_outer, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let (_other, host) = place();
+    let said = |path: PathBuf| match sign(&directory, &path, 90, NOW) {
+        Ok(made) => panic!("{made:?}"),
+        Err(error) => error.to_string(),
+    };
+    let node = |id: NodeId| NodeSpec {
+        id,
+        hosts: Vec::new(),
+    };
+    let abroad = Prefix::parse("49").expect("a prefix");
+    request_node(&host, abroad, summary.cluster, &node(id(3))).expect("asked");
+    let fault = said(host.join("nodes/3/raft.csr"));
+    assert!(fault.contains("is not of 86"), "{fault}");
+    let other = ClusterId::new([7; 16]).expect("a cluster");
+    request_node(&host, prefix(), other, &node(id(4))).expect("asked");
+    let fault = said(host.join("nodes/4/raft.csr"));
+    assert!(fault.contains("another cluster"), "{fault}");
+    // One byte of a request changed, and its key has not signed it.
+    let path = host.join("nodes/4/client.csr");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let middle = text.len() / 2;
+    let other = if text.as_bytes()[middle] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    let mut forged = text;
+    forged.replace_range(middle..=middle, other);
+    std::fs::write(&path, forged).expect("written");
+    assert!(sign(&directory, &path, 90, NOW).is_err());
+}
+
+#[test]
+fn a_bundle_holds_what_one_host_needs_and_no_key_of_another() {
+    let (_outer, directory) = place();
+    let mut plan = plan();
+    plan.nodes.push(NodeSpec {
+        id: id(2),
+        hosts: Vec::new(),
+    });
+    init(&directory, &plan, NOW).expect("made");
+    let (_other, to) = place();
+    let copied = bundle_node(&directory, id(2), &to).expect("copied");
+    let names: Vec<String> = copied
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_eq!(
+        names.join(" "),
+        "root/roots.crt keys/log.seed keys/witness.seed keys/passport.seed keys/passport.crt \
+         nodes/2/raft.crt nodes/2/raft.key nodes/2/federation.crt nodes/2/federation.key nodes/2/client.crt \
+         nodes/2/client.key nodes/2/admin.crt nodes/2/admin.key"
+    );
+    assert_eq!(files_below(&to).len(), copied.len());
+    let (_third, to) = place();
+    let desk = client(Role::Admin, "operations", "desk-1");
+    let copied = bundle_client(&directory, &desk, &to).expect("copied");
+    assert_eq!(files_below(&to).len(), copied.len());
+    assert_eq!(copied.len(), 7, "{copied:?}");
+    assert!(bundle_node(&directory, id(9), &to).is_err());
+}

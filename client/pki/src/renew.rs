@@ -1,0 +1,125 @@
+//! New certificates in the place of those that are there: with the same names, the same key or a new one.
+//!
+//! What was replaced is kept under `retired`: a certificate whose key was stolen is revoked by its file.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::keys::read_chain;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::denied::Mark;
+use carnet_trust::facts::Facts;
+use carnet_trust::identity::{ClientName, NodeId, Plane};
+
+use crate::files::NewFiles;
+use crate::make::{self, Span};
+use crate::{Host, Issuer, PkiError, client_planes, judge_days, stem_on};
+
+/// With which keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// Those there are: certificates go on.
+    Same,
+    /// New ones: who had the old ones has nothing once the old certificates are revoked.
+    New,
+}
+
+/// A certificate that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// Its file, from the directory on.
+    pub file: PathBuf,
+    /// The last instant of the new one.
+    pub until: TimeMs,
+    /// The file of the old one.
+    pub retired: PathBuf,
+    /// The last instant of the old one.
+    pub until_before: TimeMs,
+}
+
+/// Renews the certificates of a node on every plane, with the hosts that they have or those given.
+///
+/// # Errors
+/// One of them is not there, the authorities cannot be read, or the file system fails. Called again, it finishes what it began.
+pub fn renew_node(
+    directory: &Path,
+    node: NodeId,
+    hosts: Option<&[Host]>,
+    keys: Keys,
+    (days, now): (u64, TimeMs),
+) -> Result<Vec<Renewed>, PkiError> {
+    let stems = Plane::ALL
+        .iter()
+        .map(|plane| (format!("nodes/{node}/{plane}"), *plane));
+    renew(directory, stems, hosts, keys, (days, now))
+}
+
+/// Renews the certificates of a client. The key that signs commands is another one, and stays.
+///
+/// # Errors
+/// As [`renew_node`].
+pub fn renew_client(
+    directory: &Path,
+    client: &ClientName,
+    keys: Keys,
+    (days, now): (u64, TimeMs),
+) -> Result<Vec<Renewed>, PkiError> {
+    let planes = client_planes(client.role()).iter();
+    let stems = planes.map(|plane| (stem_on(client, *plane), *plane));
+    renew(directory, stems, None, keys, (days, now))
+}
+
+fn renew(
+    directory: &Path,
+    stems: impl Iterator<Item = (String, Plane)>,
+    hosts: Option<&[Host]>,
+    keys: Keys,
+    (days, now): (u64, TimeMs),
+) -> Result<Vec<Renewed>, PkiError> {
+    judge_days(days)?;
+    let issuer = Issuer::open(directory, now)?;
+    let (mut files, mut done) = (NewFiles::default(), Vec::new());
+    for (stem, plane) in stems {
+        let (certificate, key) = (format!("{stem}.crt"), format!("{stem}.key"));
+        let path = directory.join(&certificate);
+        let old = read_chain(&path)?;
+        let unreadable = |error| PkiError::Plan(format!("{}: {error}", path.display()));
+        let facts = Facts::of(&old[0]).map_err(unreadable)?;
+        let of_old = || facts.hosts.iter().map(|host| Host::from(host.as_str()));
+        let leaf = make::Leaf {
+            identity: facts.identity.clone(),
+            hosts: hosts.map_or_else(|| of_old().collect(), <[Host]>::to_vec),
+            plane,
+            span: Span::new(now, days),
+        };
+        let seed = match keys {
+            Keys::Same => make::read_pkcs8(&directory.join(&key))?,
+            Keys::New => make::seed()?,
+        };
+        let pem = issuer.leaf_pem(plane, &leaf, &seed)?;
+        let retired = format!("retired/{}-{}.crt", stem.replace('/', "-"), number(&facts));
+        let before: Vec<_> = old.iter().collect();
+        // First: what is replaced is never lost.
+        files.add(retired.clone(), make::pem(&before));
+        if keys == Keys::New {
+            files.add(key, make::pkcs8_pem(&seed));
+        }
+        files.add(certificate.clone(), pem);
+        done.push(Renewed {
+            file: certificate.into(),
+            until: leaf.span.until(),
+            retired: retired.into(),
+            until_before: facts.not_after,
+        });
+    }
+    files.replace_in(directory)?;
+    Ok(done)
+}
+
+/// The number of a certificate, for the name of its file.
+fn number(facts: &Facts) -> String {
+    let digits = match facts.marks.serial {
+        Some(Mark::Serial { serial, .. }) => serial.iter().map(|b| format!("{b:02x}")).collect(),
+        _ => facts.marks.key.to_string().replace('/', "-"),
+    };
+    digits.trim_start_matches("00").to_owned()
+}
