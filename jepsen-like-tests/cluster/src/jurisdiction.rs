@@ -406,6 +406,21 @@ impl Jurisdiction {
         node.process.as_ref().map_or(Ok(()), Process::resume)
     }
 
+    /// SIGHUP to one node: it reads its certificates anew.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn hang_up(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.node(id)?;
+        node.process.as_ref().map_or(Ok(()), Process::hang_up)
+    }
+
+    /// Whether a node said something since its log began.
+    pub fn said(&self, id: u64, text: &str) -> bool {
+        let log = std::fs::read_to_string(self.log(id)).unwrap_or_default();
+        log.contains(text)
+    }
+
     /// `host:port` of a node's client plane.
     pub fn client_address(&self, id: u64) -> String {
         self.known_client_address(id).to_string()

@@ -102,6 +102,14 @@ impl Process {
         Ok(())
     }
 
+    /// SIGHUP: it reads its certificates anew.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn hang_up(&self) -> Result<(), Broken> {
+        self.signal(Signal::SIGHUP)
+    }
+
     /// SIGSTOP: it stands still and keeps its connections.
     ///
     /// # Errors
