@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use carnet_client::admin::Member;
 use carnet_client::{Pin, advance, keys, wall_time};
-use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::country::is_country;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
@@ -14,10 +13,11 @@ use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{Genesis, Statement};
 use carnet_domain::rules::policy::Role;
 use carnet_pki::{Host, NodeSpec, PkiPlan};
-use carnet_trust::identity::{ClientName, NodeId};
+use carnet_trust::identity::NodeId;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::certificates::{self, Renew, Request, Revoke, Sign, Unrevoke, client_name};
 use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::health;
@@ -69,6 +69,58 @@ pub(crate) enum Pki {
         #[arg(long, default_value = "365")]
         days: u64,
     },
+    /// Shows the certificates of the PKI directory: whose, until when, how many days are left.
+    ///
+    ///   carnet --pki pki pki list
+    ///   carnet --context cn --as admin-hq-anna pki list --server
+    List {
+        /// Ask the registry which certificates it refuses, and show those too that no file here has.
+        #[arg(long)]
+        server: bool,
+    },
+    /// Draws keys where they will be used, and asks for their certificates: a request beside each key, to be signed elsewhere.
+    ///
+    /// No private key travels: the .csr files go to whoever has the authorities (`carnet pki sign`), the certificates come back.
+    ///
+    ///   carnet --prefix 86 pki request node/2 /etc/carnet/pki --cluster 0123456789abcdef0123456789abcdef --host n2.example
+    ///   carnet --prefix 86 pki request dealer/0003/ada ~/carnet
+    Request(Request),
+    /// Signs requests with the authorities of the PKI directory, and writes each certificate beside its request.
+    ///
+    /// Look at what is asked for first (--dry-run): whoever has the certificate is its bearer.
+    ///
+    ///   carnet --pki pki pki sign nodes/2/*.csr
+    Sign(Sign),
+    /// Copies what one node or person needs, and nothing else, into a new directory of the same shape.
+    ///
+    ///   carnet --pki pki pki bundle node/2 /media/stick/node-2
+    Bundle {
+        /// Whose: node/ID, or ROLE/UNIT/NAME.
+        #[arg(value_name = "WHO")]
+        whose: String,
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Makes new certificates in the place of those there are, with the same names; running nodes take up what is copied to them.
+    ///
+    /// Without --new-key they are of the same keys. What was replaced is kept under `retired` in the PKI directory, to be revoked
+    /// by its file. See the runbook renew-certificates.
+    ///
+    ///   carnet --pki pki pki renew node/2
+    ///   carnet --pki pki pki renew dealer/0003/ada --new-key
+    Renew(Renew),
+    /// Has a certificate refused on every plane of every node, and its open connections closed, before its time is over.
+    ///
+    /// One admin revokes a client's at once. Of an admin or a node a second admin, another person, gives the same command. A
+    /// quorum of the voters and one admin always stay: give whoever goes on another certificate first, and say --replaced. See
+    /// the runbook stolen-certificate.
+    ///
+    ///   carnet --pki pki --as admin-hq-anna pki revoke dealer/0003/ada --reason "laptop stolen"
+    Revoke(Box<Revoke>),
+    /// Has a certificate refused no more; or takes back what you asked of it before a second admin confirmed it.
+    ///
+    ///   carnet --pki pki --as admin-hq-anna pki unrevoke dealer/0003/ada --reason "found again"
+    Unrevoke(Unrevoke),
 }
 
 fn node(text: &str) -> Result<NodeSpec, String> {
@@ -84,17 +136,7 @@ fn node(text: &str) -> Result<NodeSpec, String> {
     })
 }
 
-fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
-    let pieces: Vec<&str> = text.split('/').collect();
-    let [role, unit, name] = pieces.as_slice() else {
-        return Err(Failed::usage(format!("{text:?}: write ROLE/UNIT/NAME")));
-    };
-    let role = parse::role(role).map_err(|fault| Failed::usage(format!("{text:?}: {fault}")))?;
-    ClientName::from_words(prefix, role, unit, name)
-        .map_err(|error| Failed::usage(format!("{text:?}: {error}")))
-}
-
-pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
+pub(crate) async fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Pki::Init {
             directory,
@@ -149,6 +191,13 @@ pub(crate) fn pki(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
             let value = json!({"client": name.to_string(), "as": carnet_pki::client_stem(&name), "actor_key": key.to_string()});
             Ok(value.into())
         }
+        Pki::List { server } => certificates::list(settings, server).await,
+        Pki::Request(request) => certificates::request(&request, settings),
+        Pki::Sign(sign) => certificates::sign(&sign, settings),
+        Pki::Bundle { whose, directory } => certificates::bundle(&whose, &directory, settings),
+        Pki::Renew(renew) => certificates::renew(&renew, settings),
+        Pki::Revoke(revoke) => certificates::revoke(*revoke, settings).await,
+        Pki::Unrevoke(unrevoke) => certificates::unrevoke(unrevoke, settings).await,
     }
 }
 
@@ -219,7 +268,7 @@ pub(crate) enum Cluster {
     Time(crate::log_time::Time),
 }
 
-fn member(text: &str) -> Result<Member, String> {
+pub(crate) fn member(text: &str) -> Result<Member, String> {
     let wrong = || format!("{text:?}: write ID=RAFT_HOST:PORT,CLIENT_HOST:PORT");
     let (id, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let (raft, client) = addresses.split_once(',').ok_or_else(wrong)?;

@@ -5,6 +5,7 @@
 mod bench;
 mod border;
 mod bounded;
+mod certificates;
 mod cluster;
 mod context;
 mod contexts;
@@ -15,6 +16,7 @@ mod health;
 mod import;
 mod log_time;
 mod mail;
+mod member;
 mod office;
 mod offices;
 mod order;
@@ -80,6 +82,9 @@ enum Noun {
     /// The cluster of a registry: begin it, see it, change it.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Members of the cluster: add one, replace one whose disk is gone, let one leave.
+    #[command(subcommand)]
+    Member(member::Members),
     /// Enterprises and their accreditation.
     #[command(subcommand)]
     Enterprise(office::Enterprise),
@@ -238,8 +243,9 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
     let settings = global.settings()?;
     match noun {
         Noun::Context(verb) => contexts::run(verb, global),
-        Noun::Pki(verb) => cluster::pki(verb, &settings),
+        Noun::Pki(verb) => cluster::pki(verb, &settings).await,
         Noun::Cluster(verb) => cluster::run(verb, &settings).await,
+        Noun::Member(verb) => member::run(verb, &settings).await,
         Noun::Log(verb) => cluster::log(verb, &settings).await,
         Noun::Enterprise(verb) => office::enterprise(verb, &settings).await,
         Noun::Key(verb) => office::key(verb, &settings).await,

@@ -439,6 +439,8 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::Return { reason, .. }
         | Command::WithdrawRecall { reason, .. }
         | Command::DiscardParked { reason, .. }
+        | Command::RevokeCertificate { reason, .. }
+        | Command::UnrevokeCertificate { reason, .. }
         | Command::ClearClaim { reason, .. } => Some(reason),
         Command::Act { action, .. } => match action {
             Action::EndOwnershipRequest { reason, .. }

@@ -56,7 +56,7 @@ pub(crate) async fn run(verb: Voters, settings: &Settings) -> Result<Outcome, Fa
     Ok(plan.outcome("changed", Some(index)).into())
 }
 
-fn no_leader(asked: &[Asked]) -> Failed {
+pub(crate) fn no_leader(asked: &[Asked]) -> Failed {
     let said: Vec<String> = asked.iter().map(Asked::in_short).collect();
     Failed::not_served(
         "NO_LEADER",

@@ -348,6 +348,11 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
     });
     line!(
         stage,
+        "a stolen certificate of 49 revoked, its open connections closed",
+        stolen(world, stage).await.map(|text| (text, ()))
+    );
+    line!(
+        stage,
         "end of life at 49, declared and confirmed by two parties",
         {
             let certificate = "aa".repeat(32);
@@ -761,6 +766,41 @@ async fn cut_off(world: &World, stage: &mut Stage, code: &str) -> Result<String,
         age(&first),
         age(&last),
         reason(&last)
+    ))
+}
+
+/// A second certificate of a desk is stolen and revoked: it is dead at every node, the desk's own one is not.
+async fn stolen(world: &World, stage: &mut Stage) -> Result<String, String> {
+    const STOLEN: &str = "customs/port/laptop";
+    world.must(stage, "49-admin", &["pki", "client", STOLEN])?;
+    let (mut thieves, mut desks) = (Vec::new(), Vec::new());
+    for endpoint in world.addresses("49", 2) {
+        thieves.push(world.client_at("49", "customs-port-laptop", &endpoint)?);
+        desks.push(world.client_at("49", "customs-port-chen", &endpoint)?);
+    }
+    for client in thieves.iter().chain(&desks) {
+        let read = client.unverified().checkpoint(0, 0).await;
+        read.map_err(|error| error.to_string())?;
+    }
+    let revoke = ["pki", "revoke", STOLEN, "--reason", "laptop stolen"];
+    world.must(stage, "49-admin", &revoke)?;
+    let begun = Instant::now();
+    for thief in &thieves {
+        while thief.unverified().checkpoint(0, 0).await.is_ok() {
+            if PATIENCE < begun.elapsed() {
+                return Err("a connection with it is still open".to_owned());
+            }
+        }
+    }
+    let ms = begun.elapsed().as_millis();
+    for desk in &desks {
+        let read = desk.unverified().checkpoint(0, 0).await;
+        read.map_err(|error| error.to_string())?;
+    }
+    world.note(stage, "49-admin", &["pki", "list", "--server"]);
+    Ok(format!(
+        "dead at all {} nodes {ms} ms after its commit, open connections closed; the desk's own certificate goes on",
+        thieves.len()
     ))
 }
 

@@ -308,6 +308,20 @@ impl World {
 
     /// An SDK client as somebody of a country.
     pub(super) fn client(&self, prefix: &str, who: &str) -> Result<Client, String> {
+        self.client_of(prefix, who, self.addresses(prefix, 2))
+    }
+
+    /// As [`Self::client`], of one node alone.
+    pub(super) fn client_at(
+        &self,
+        prefix: &str,
+        who: &str,
+        endpoint: &str,
+    ) -> Result<Client, String> {
+        self.client_of(prefix, who, vec![endpoint.to_owned()])
+    }
+
+    fn client_of(&self, prefix: &str, who: &str, endpoints: Vec<String>) -> Result<Client, String> {
         let pki = self.folder.join(prefix);
         let file = |ending: &str| pki.join("clients").join(format!("{who}{ending}"));
         let prefix = prefix
@@ -321,7 +335,6 @@ impl World {
         )
         .map_err(|error| error.to_string())?;
         let signer = FileSigner::open(file(".actor.key")).map_err(|error| error.to_string())?;
-        let endpoints = self.addresses(prefix.as_str(), 2);
         Client::builder(endpoints, identity)
             .signer(std::sync::Arc::new(signer))
             .build()

@@ -1,0 +1,662 @@
+//! The certificates of a PKI directory: whose they are, how long they last, and which of them the registry refuses.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use carnet_client::{keys, wall_time};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::denied::{
+    Bearer, Certificate, DenyList, Mark, Refused, Revocation, SERIAL_BYTES_MAX, Wanted,
+};
+use carnet_domain::rules::command::Command;
+use carnet_pki::{Host, Keys, NodeSpec};
+use carnet_trust::facts::{Facts, bearer_of_client};
+use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::context::Settings;
+use crate::exit::{self, Failed};
+use crate::output::say;
+use crate::parse::{self, When};
+use crate::submit::{self, Write};
+use crate::{Outcome, view};
+
+/// A person or desk as people write one: ROLE/UNIT/NAME.
+pub(crate) fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Failed> {
+    let pieces: Vec<&str> = text.split('/').collect();
+    let [role, unit, name] = pieces.as_slice() else {
+        return Err(Failed::usage(format!("{text:?}: write ROLE/UNIT/NAME")));
+    };
+    let role = parse::role(role).map_err(|fault| Failed::usage(format!("{text:?}: {fault}")))?;
+    ClientName::from_words(prefix, role, unit, name)
+        .map_err(|error| Failed::usage(format!("{text:?}: {error}")))
+}
+
+/// Days before its end from which a certificate is worth a word: the last of them is urgent.
+const WARNED_DAYS: [u64; 3] = [30, 14, 7];
+/// The deepest folder that is looked into.
+const DEPTH_MAX: usize = 4;
+
+/// A certificate in a file.
+struct Found {
+    /// The file, from the directory on.
+    file: PathBuf,
+    facts: Facts,
+}
+
+impl Found {
+    fn read(directory: &Path, path: &Path) -> Result<Self, Failed> {
+        let chain = keys::read_chain(path)?;
+        let of = |error| Failed::local(format!("{}: {error}", path.display()));
+        let facts = Facts::of(&chain[0]).map_err(of)?;
+        let file = path.strip_prefix(directory).unwrap_or(path).to_owned();
+        Ok(Self { file, facts })
+    }
+
+    /// Whether a text names it: its file, its number or key, its subject or the role, unit and name in it.
+    fn is(&self, named: &str) -> bool {
+        let subject = self.facts.identity.to_string();
+        let marks = self.facts.marks.all();
+        self.file == Path::new(named)
+            || subject == named
+            || short(&self.facts.identity) == named
+            || marks.iter().any(|mark| mark.to_string() == named)
+            || number(&self.facts) == named
+    }
+}
+
+/// Whose it is, in few words: `customs/hamburg/desk-4`, `node/2`, `ca/client`.
+fn short(identity: &Identity) -> String {
+    match identity {
+        Identity::Client(name) => {
+            format!("{}/{}/{}", name.role().word(), name.unit(), name.name())
+        }
+        Identity::Node(name) => format!("node/{}", name.node),
+        Identity::Ca(name) => match name.plane {
+            Some(plane) => format!("ca/{plane}"),
+            None => "ca/root".to_owned(),
+        },
+        Identity::Passport(name) => format!("passport/{}", name.name),
+    }
+}
+
+/// The number alone, without leading zeros, as other programs show it.
+fn number(facts: &Facts) -> String {
+    match facts.marks.serial {
+        Some(Mark::Serial { serial, .. }) => {
+            let text = hex::encode(serial);
+            text.trim_start_matches("00").to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Every certificate of a directory, by the names of their files. One that cannot be read is said, and left out.
+fn all(directory: &Path) -> Result<Vec<Found>, Failed> {
+    let mut files = Vec::new();
+    walk(directory, DEPTH_MAX, &mut files)?;
+    files.sort();
+    let mut found = Vec::new();
+    for file in files {
+        match Found::read(directory, &file) {
+            Ok(one) => found.push(one),
+            Err(error) => say(format!("left out: {}", error.text)),
+        }
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
+    let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", folder.display()));
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        // All roots stand once more in one file, for others to pin.
+        let bundled = path.file_name().is_some_and(|name| name == "roots.crt");
+        if path.is_dir() && 0 < depth {
+            walk(&path, depth - 1, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "crt") && !bundled {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Shows the certificates of the PKI directory; with the registry's list, which of them it refuses, and what else it does.
+pub(crate) async fn list(settings: &Settings, server: bool) -> Result<Outcome, Failed> {
+    let denied = match server {
+        true => settings.client()?.unverified().deny_list().await?.value,
+        false => DenyList::default(),
+    };
+    let now = wall_time();
+    let found = match settings.pki_dir() {
+        Ok(directory) => all(directory)?,
+        // The list of the registry needs no directory.
+        Err(_) if server => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut rows = Vec::new();
+    for one in &found {
+        let refused = one.facts.refused_by(&denied);
+        let mut row = row(one, now);
+        if server {
+            row["revoked"] = refused.is_some().into();
+        }
+        if let Some(refused) = refused {
+            submit_fields(&mut row, refused);
+        }
+        rows.push(row);
+    }
+    let is_shown = |entry: &&Revocation| {
+        let entry: &Certificate = &entry.refused.certificate;
+        !found.iter().any(|one| {
+            let marks = one.facts.marks.all();
+            one.facts.bearer().as_ref() == Some(&entry.bearer) && marks.contains(&entry.mark)
+        })
+    };
+    for entry in denied.entries.iter().filter(|entry| is_shown(entry)) {
+        let mut row = json!({
+            "file": "",
+            "who": entry.refused.certificate.bearer.to_string(),
+            "certificate": entry.refused.certificate.mark.to_string(),
+            "until": view::time(entry.refused.not_after),
+            "revoked": true,
+        });
+        submit_fields(&mut row, entry);
+        rows.push(row);
+    }
+    for waiting in &denied.waiting {
+        let certificate = waiting.wanted.certificate();
+        let asked = match waiting.wanted {
+            Wanted::Revoke { .. } => "revoke",
+            Wanted::Unrevoke { .. } => "unrevoke",
+        };
+        rows.push(json!({
+            "file": "",
+            "who": certificate.bearer.to_string(),
+            "certificate": certificate.mark.to_string(),
+            "proposed": asked,
+            "proposed_by": waiting.by.person,
+            "expires": view::time(waiting.until),
+            "next": view::SECOND_WORD,
+        }));
+    }
+    Ok(Value::Array(rows).into())
+}
+
+fn submit_fields(row: &mut Value, entry: &Revocation) {
+    row["revoked_on"] = view::time(entry.at);
+    row["revoked_by"] = entry.by.person.as_str().into();
+    row["reason"] = entry.reason.as_str().into();
+    if entry.refused.replaced {
+        row["replaced"] = true.into();
+    }
+}
+
+fn row(one: &Found, now: TimeMs) -> Value {
+    let facts = &one.facts;
+    let planes: Vec<&str> = facts.planes.iter().map(|plane| plane.word()).collect();
+    let left = days_left(facts.not_after, now);
+    let mut row = json!({
+        "file": one.file.display().to_string(),
+        "who": facts.identity.to_string(),
+        "planes": planes.join(","),
+        "serial": number(facts),
+        "certificate": facts.marks.serial.unwrap_or(facts.marks.key).to_string(),
+        "key": facts.marks.key.to_string(),
+        "until": view::time(facts.not_after),
+        "days_left": left,
+    });
+    if let Some(warning) = warning(facts.not_after, now) {
+        row["warning"] = warning.into();
+    }
+    row
+}
+
+/// Whole days until the end; 0 once it is over.
+fn days_left(until: TimeMs, now: TimeMs) -> u64 {
+    until.since(now).as_ms() / DurationMs::from_days(1).as_ms()
+}
+
+/// What is to be said of a certificate near its end.
+fn warning(until: TimeMs, now: TimeMs) -> Option<String> {
+    let left = days_left(until, now);
+    if until < now {
+        return Some("expired".to_owned());
+    }
+    let below = WARNED_DAYS.iter().filter(|days| left < **days).min();
+    below.map(|days| format!("less than {days} days left"))
+}
+
+/// Who asks.
+#[derive(Debug, Args)]
+pub(crate) struct Request {
+    /// Who: node/ID, or ROLE/UNIT/NAME.
+    #[arg(value_name = "WHO")]
+    whose: String,
+    /// The directory: keys and requests lie in it as certificates do in a PKI directory.
+    directory: PathBuf,
+    /// The identity of the cluster, as `carnet pki init` drew it: in its file `cluster`. For nodes.
+    #[arg(long, value_name = "HEX")]
+    cluster: Option<ClusterId>,
+    /// Hosts of the node, HOST[,HOST…].
+    #[arg(long, value_delimiter = ',')]
+    host: Vec<String>,
+}
+
+/// Whose it is on a command line.
+enum Who {
+    Node(NodeId),
+    Client(ClientName),
+}
+
+fn who(settings: &Settings, text: &str) -> Result<Who, Failed> {
+    let Some(id) = text.strip_prefix("node/") else {
+        return client_name(settings.registry()?, text).map(Who::Client);
+    };
+    let id = id.parse().ok().and_then(NodeId::new);
+    let id = id.ok_or_else(|| Failed::usage(format!("{text:?}: no node id")))?;
+    Ok(Who::Node(id))
+}
+
+fn paths(paths: &[PathBuf]) -> Vec<String> {
+    paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+pub(crate) fn request(request: &Request, settings: &Settings) -> Result<Outcome, Failed> {
+    let directory = &request.directory;
+    let hosts: Vec<Host> = request
+        .host
+        .iter()
+        .map(|one| Host::from(one.as_str()))
+        .collect();
+    let next = "Send the .csr files to whoever has the authorities (carnet pki sign), and put each .crt that comes back beside its key. \
+                The keys stay here.";
+    match who(settings, &request.whose)? {
+        Who::Node(id) => {
+            let cluster = request.cluster.ok_or_else(|| {
+                Failed::usage(
+                    "of which cluster? (--cluster: the file cluster of its PKI directory)",
+                )
+            })?;
+            let node = NodeSpec { id, hosts };
+            let asked = carnet_pki::request_node(directory, settings.registry()?, cluster, &node)?;
+            Ok(json!({"requests": paths(&asked), "next": next}).into())
+        }
+        Who::Client(_) if !hosts.is_empty() => Err(Failed::usage("--host: a client has no host")),
+        Who::Client(client) => {
+            let (asked, actor) = carnet_pki::request_client(directory, &client)?;
+            let value =
+                json!({"requests": paths(&asked), "actor_key": actor.to_string(), "next": next});
+            Ok(value.into())
+        }
+    }
+}
+
+/// What is to be signed.
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// The requests: .csr files.
+    #[arg(required = true)]
+    requests: Vec<PathBuf>,
+    /// How long the certificates last.
+    #[arg(long, default_value = "365")]
+    days: u64,
+    /// Show who asks for what, and sign nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn sign(sign: &Sign, settings: &Settings) -> Result<Outcome, Failed> {
+    let mut rows = Vec::new();
+    for path in &sign.requests {
+        let asked = carnet_pki::read_request(path)?;
+        let mut row = json!({
+            "request": path.display().to_string(),
+            "who": asked.identity.to_string(),
+            "plane": asked.plane.word(),
+            "hosts": asked.hosts.join(","),
+        });
+        if !sign.dry_run {
+            let made = carnet_pki::sign(settings.pki_dir()?, path, sign.days, wall_time())?;
+            row["file"] = made.file.display().to_string().into();
+            row["until"] = view::time(made.until);
+        }
+        rows.push(row);
+    }
+    Ok(Value::Array(rows).into())
+}
+
+pub(crate) fn bundle(text: &str, to: &Path, settings: &Settings) -> Result<Outcome, Failed> {
+    let directory = settings.pki_dir()?;
+    let copied = match who(settings, text)? {
+        Who::Node(id) => carnet_pki::bundle_node(directory, id, to)?,
+        Who::Client(client) => carnet_pki::bundle_client(directory, &client, to)?,
+    };
+    Ok(json!({"directory": to.display().to_string(), "files": paths(&copied)}).into())
+}
+
+/// Whose certificates.
+#[derive(Debug, Args)]
+pub(crate) struct Renew {
+    /// Whose: ROLE/UNIT/NAME, or node/ID.
+    #[arg(value_name = "WHO")]
+    whose: String,
+    /// Draw new keys. Those that sign commands are others, and stay (carnet key).
+    #[arg(long)]
+    new_key: bool,
+    /// How long the new ones last.
+    #[arg(long, default_value = "365")]
+    days: u64,
+    /// Hosts of the node from now on, HOST[,HOST…]; without it those that stand in its certificates.
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    host: Vec<String>,
+}
+
+pub(crate) fn renew(renew: &Renew, settings: &Settings) -> Result<Outcome, Failed> {
+    let directory = settings.pki_dir()?;
+    let keys = match renew.new_key {
+        true => Keys::New,
+        false => Keys::Same,
+    };
+    let at = (renew.days, wall_time());
+    let hosts: Vec<Host> = renew
+        .host
+        .iter()
+        .map(|one| Host::from(one.as_str()))
+        .collect();
+    let done = match who(settings, &renew.whose)? {
+        Who::Node(id) => {
+            let hosts = (!hosts.is_empty()).then_some(&hosts[..]);
+            carnet_pki::renew_node(directory, id, hosts, keys, at)?
+        }
+        Who::Client(_) if !hosts.is_empty() => {
+            return Err(Failed::usage("--host: a client has no host"));
+        }
+        Who::Client(client) => carnet_pki::renew_client(directory, &client, keys, at)?,
+    };
+    let rows = done.iter().map(|one| {
+        json!({
+            "file": one.file.display().to_string(),
+            "until": view::time(one.until),
+            "replaced": one.retired.display().to_string(),
+            "until_before": view::time(one.until_before),
+        })
+    });
+    Ok(Value::Array(rows.collect()).into())
+}
+
+/// Which certificate, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// A file of the PKI directory, a number or mark as `carnet pki list` shows it, or whose: ROLE/UNIT/NAME, node/ID.
+    what: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Its bearer has another certificate already, so that a node that votes, or an admin, goes on.
+    #[arg(long)]
+    replaced: bool,
+    /// Only the certificate of this number, and not every one of its key. For one that was given back unused: a key that was
+    /// stolen opens doors with every certificate it has.
+    #[arg(long)]
+    only_this: bool,
+    /// Whose it is, where no file of the directory has it: ROLE/UNIT/NAME, node/ID, or peer/PREFIX/ID.
+    #[arg(long, value_name = "WHO")]
+    of: Option<String>,
+    /// Until when it would be valid, where no file of the directory has it.
+    #[arg(long, default_value = "+1825d", requires = "of")]
+    until: When,
+    #[command(flatten)]
+    write: Write,
+}
+
+/// Which certificate, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Unrevoke {
+    /// A mark as `carnet pki list --server` shows it, a file of the PKI directory, or whose: ROLE/UNIT/NAME, node/ID.
+    what: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    write: Write,
+}
+
+/// What is named on the command line, as the list of the registry names it; one of each certificate.
+fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed> {
+    if let Some(of) = &revoke.of {
+        let mark = mark(&revoke.what)
+            .ok_or_else(|| Failed::usage(format!("{:?}: {MARKS}", revoke.what)))?;
+        let certificate = Certificate {
+            mark,
+            bearer: bearer(settings.registry()?, of)?,
+        };
+        return Ok(vec![Refused {
+            certificate,
+            not_after: revoke.until.resolve(),
+            replaced: revoke.replaced,
+        }]);
+    }
+    let directory = settings.pki_dir()?;
+    let outside = Path::new(&revoke.what);
+    let found = match outside.is_file() && !directory.join(outside).is_file() {
+        true => vec![Found::read(directory, outside)?],
+        false => {
+            let all = all(directory)?.into_iter();
+            all.filter(|one| one.is(&revoke.what)).collect()
+        }
+    };
+    let mut refused: BTreeMap<Certificate, TimeMs> = BTreeMap::new();
+    for one in &found {
+        let Some(bearer) = one.facts.bearer() else {
+            let text = format!(
+                "{}: an authority, a root or a passport key is not revoked so; it is replaced",
+                one.file.display()
+            );
+            return Err(Failed::usage(text));
+        };
+        let marks = one.facts.marks;
+        let mark = match revoke.only_this {
+            true => marks.serial.unwrap_or(marks.key),
+            false => marks.key,
+        };
+        let until = refused.entry(Certificate { mark, bearer }).or_default();
+        *until = one.facts.not_after.max(*until);
+    }
+    if refused.is_empty() {
+        let text = format!(
+            "{:?}: no certificate of the PKI directory is that; {MARKS}, with --of for whose it is",
+            revoke.what
+        );
+        return Err(Failed::usage(text));
+    }
+    let now = wall_time();
+    let refused = refused.into_iter().filter(|(_, until)| now <= *until);
+    let refused: Vec<Refused> = refused
+        .map(|(certificate, not_after)| Refused {
+            certificate,
+            not_after,
+            replaced: revoke.replaced,
+        })
+        .collect();
+    match refused.is_empty() {
+        true => Err(Failed::usage(format!(
+            "{:?}: it has expired; nothing is sent",
+            revoke.what
+        ))),
+        false => Ok(refused),
+    }
+}
+
+const MARKS: &str = "write serial/ISSUER/NUMBER or key/DIGEST, as carnet pki list shows them";
+
+fn mark(text: &str) -> Option<Mark> {
+    if let Some(key) = text.strip_prefix("key/") {
+        let key = Digest::parse(key).ok()?;
+        return Some(Mark::Key { key });
+    }
+    let (issuer, number) = text.strip_prefix("serial/")?.split_once('/')?;
+    let mut serial = [0; SERIAL_BYTES_MAX];
+    hex::decode_to_slice(number, &mut serial).ok()?;
+    let issuer = Digest::parse(issuer).ok()?;
+    Some(Mark::Serial { issuer, serial })
+}
+
+fn bearer(here: Prefix, text: &str) -> Result<Bearer, Failed> {
+    let wrong = || {
+        Failed::usage(format!(
+            "{text:?}: write ROLE/UNIT/NAME, node/ID or peer/PREFIX/ID"
+        ))
+    };
+    let pieces: Vec<&str> = text.split('/').collect();
+    match pieces.as_slice() {
+        ["node", id] => Ok(Bearer::Node {
+            node: id.parse().map_err(|_| wrong())?,
+        }),
+        ["peer", prefix, id] => Ok(Bearer::Peer {
+            prefix: Prefix::parse(prefix).map_err(Failed::usage)?,
+            node: id.parse().map_err(|_| wrong())?,
+        }),
+        [_, _, _] => Ok(bearer_of_client(&client_name(here, text)?)),
+        _ => Err(wrong()),
+    }
+}
+
+fn shown(certificate: &Certificate) -> Value {
+    json!({
+        "who": certificate.bearer.to_string(),
+        "certificate": certificate.mark.to_string(),
+    })
+}
+
+/// One command a certificate: what is done is done, whatever becomes of the next.
+async fn each(
+    settings: &Settings,
+    write: Write,
+    commands: Vec<(Value, Command)>,
+) -> Result<Outcome, Failed> {
+    let (mut rows, mut code) = (Vec::new(), 0);
+    for (shown, command) in commands {
+        let done = submit::one(settings, write, command, shown).await?;
+        code = done.code.max(code);
+        rows.push(done.value);
+    }
+    let value = match rows.len() {
+        1 => rows.remove(0),
+        _ => Value::Array(rows),
+    };
+    Ok(Outcome { value, code })
+}
+
+pub(crate) async fn revoke(revoke: Revoke, settings: &Settings) -> Result<Outcome, Failed> {
+    let commands = refusals(settings, &revoke)?.into_iter().map(|refused| {
+        let shown = shown(&refused.certificate);
+        let reason = revoke.reason.clone();
+        (shown, Command::RevokeCertificate { refused, reason })
+    });
+    each(settings, revoke.write, commands.collect()).await
+}
+
+pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<Outcome, Failed> {
+    let client = settings.client()?;
+    let list = client.unverified().deny_list().await?.value;
+    let found = match settings.pki_dir() {
+        Ok(directory) => all(directory)?,
+        Err(_) => Vec::new(),
+    };
+    let named = |certificate: &Certificate| {
+        let of_file = |one: &Found| {
+            let marks = one.facts.marks.all();
+            one.is(&unrevoke.what)
+                && one.facts.bearer().as_ref() == Some(&certificate.bearer)
+                && marks.contains(&certificate.mark)
+        };
+        let bearer = certificate.bearer.to_string();
+        certificate.mark.to_string() == unrevoke.what
+            || bearer == unrevoke.what
+            || found.iter().any(of_file)
+    };
+    let entries = list.entries.iter().map(|one| &one.refused.certificate);
+    let waiting = list.waiting.iter().map(|one| one.wanted.certificate());
+    let mut meant: Vec<&Certificate> = entries.chain(waiting).filter(|one| named(one)).collect();
+    meant.sort();
+    meant.dedup();
+    if meant.is_empty() {
+        let mut failed = Failed::usage(format!(
+            "{:?}: no certificate of the registry's list is that (carnet pki list --server)",
+            unrevoke.what
+        ));
+        failed.code = exit::NOT_FOUND;
+        return Err(failed);
+    }
+    let commands = meant.into_iter().map(|certificate| {
+        let command = Command::UnrevokeCertificate {
+            certificate: certificate.clone(),
+            reason: unrevoke.reason.clone(),
+        };
+        (shown(certificate), command)
+    });
+    each(settings, unrevoke.write, commands.collect()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_at_thirty_fourteen_and_seven_days() {
+        let now = TimeMs(1_000_000_000_000);
+        let said = |days| {
+            let until = now.saturating_add(DurationMs::from_days(days));
+            warning(until, now).unwrap_or_default()
+        };
+        let table = [
+            (365, ""),
+            (30, ""),
+            (29, "less than 30 days left"),
+            (14, "less than 30 days left"),
+            (13, "less than 14 days left"),
+            (7, "less than 14 days left"),
+            (6, "less than 7 days left"),
+            (0, "less than 7 days left"),
+        ];
+        for (days, expected) in table {
+            assert_eq!(said(days), expected, "{days} days");
+        }
+        assert_eq!(warning(TimeMs(1), now).as_deref(), Some("expired"));
+    }
+
+    #[test]
+    fn whose_a_certificate_is_has_one_text() {
+        let here = Prefix::parse("86").expect("a prefix");
+        for (text, expected) in [
+            ("node/3", "node/3"),
+            ("peer/49/3", "peer/49/3"),
+            ("admin/hq/anna", "admin/hq/anna"),
+            ("dealer/0003/ada", "carnet://86/dealer/0003/ada"),
+        ] {
+            let bearer = bearer(here, text).expect("somebody");
+            assert_eq!(bearer.to_string(), expected);
+        }
+        for wrong in ["node/x", "node", "peer/49", "king/hq/anna", ""] {
+            assert_eq!(bearer(here, wrong).expect_err("nobody").code, exit::USAGE);
+        }
+        for text in [
+            format!("key/{}", "ab".repeat(32)),
+            format!(
+                "serial/{}/{}",
+                "cd".repeat(32),
+                "00".repeat(SERIAL_BYTES_MAX)
+            ),
+        ] {
+            assert_eq!(mark(&text).expect("a mark").to_string(), text);
+        }
+        assert_eq!(mark("key/ab"), None);
+    }
+}
