@@ -1,29 +1,31 @@
 #!/usr/bin/env bash
 # Installs what Carnet needs on Debian or Ubuntu and is not there yet; a second run changes nothing. Never asks.
 #
-#   deploy/setup.sh [build] [test] [cluster] [bench]      (without a name: build test cluster)
+#   deploy/setup.sh [build] [test] [cluster] [monitoring] [bench]      (without a name: build test cluster monitoring)
 #
 #   build    C++ compiler, make, ccache and libclang, for RocksDB, its bindings and the allocator
 #   test     cargo-nextest, rustfmt and clippy
 #   cluster  iproute2, nftables, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the tests
 #            with real processes and real faults
+#   monitoring
+#            promtool (in prometheus), which tests the alert rules
 #   bench    etcd-server, the system the benchmarks are run beside
 #
-# Exit code: not 0 only when `build` or `test` cannot be had. Without `cluster` or `bench` the work goes on, and the tests
+# Exit code: not 0 only when `build` or `test` cannot be had. Without the others work goes on, and the tests
 # that need them report themselves as skipped. Other scripts source this file, which only defines `carnet_setup`.
 
 CARNET_NEXTEST_VERSION="0.9.143"
 
 carnet_setup() {
   local group failed=0
-  [ $# -gt 0 ] || set -- build test cluster
+  [ $# -gt 0 ] || set -- build test cluster monitoring
   export PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
   CARNET_APT_FRESH=0
   for group in "$@"; do
     case "$group" in
-      build | test | cluster | bench) ;;
+      build | test | cluster | monitoring | bench) ;;
       *)
-        _carnet_say "no group \"$group\"; there are build, test, cluster and bench"
+        _carnet_say "no group \"$group\"; there are build, test, cluster, monitoring and bench"
         return 2
         ;;
     esac
@@ -77,6 +79,18 @@ _carnet_group_cluster() {
   _carnet_has_tool mount && _carnet_has_tool umount || missing+=(mount)
   _carnet_has_tool xfs_io || missing+=(xfsprogs)
   _carnet_install "${missing[@]}"
+}
+
+_carnet_group_monitoring() {
+  _carnet_has_tool promtool && return 0
+  _carnet_install prometheus || return 1
+  # Only promtool is wanted: the server that comes with it should not run.
+  if [ -d /run/systemd/system ]; then
+    _carnet_root systemctl disable --now prometheus >/dev/null 2>&1
+  elif [ -x /etc/init.d/prometheus ]; then
+    _carnet_root /etc/init.d/prometheus stop >/dev/null 2>&1
+  fi
+  return 0
 }
 
 _carnet_group_bench() {

@@ -26,7 +26,7 @@ done
 
 . deploy/setup.sh
 groups=(build test)
-[ "$quick" = 1 ] || groups+=(cluster bench)
+[ "$quick" = 1 ] || groups+=(cluster monitoring bench)
 carnet_setup "${groups[@]}" || exit 1
 . deploy/env.sh # After setup: ccache may be there only now.
 . deploy/build.sh

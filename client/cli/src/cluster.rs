@@ -241,6 +241,12 @@ pub(crate) enum Cluster {
         #[arg(long)]
         digest: bool,
     },
+    /// One line a node, and an exit code for a script: 0 the cluster takes writes and publishes them, 6 it does not, 1 nobody
+    /// who was asked knows.
+    ///
+    /// `why` holds the words that `cluster status` explains. A monitor scrapes `/metrics` and `/readyz` of each node instead:
+    /// `[listen] metrics`.
+    Health,
     /// Takes a snapshot on every admin endpoint given, and purges the log below it.
     Snapshot,
     /// Hands leadership to another voter, as before maintenance of the leader's machine.
@@ -304,6 +310,7 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             accepted(&answer, value)
         }
         Cluster::Status { full, digest } => health::status(&settings.admin()?, full, digest).await,
+        Cluster::Health => health::health(&settings.admin()?).await,
         Cluster::Snapshot => {
             let admin = settings.admin()?;
             let mut rows = Vec::new();

@@ -21,6 +21,12 @@ const PEER_SILENT_MS: u64 = 60_000;
 /// minute, and so does one whose leader changed.
 const PEER_STOPPED_MS: u64 = 60_000;
 
+/// From so many days before it ends, a certificate is named; it takes people to make another.
+const CERTIFICATE_DAYS: u64 = 30;
+
+/// From so many, it is a matter for today.
+const CERTIFICATE_DAYS_FEW: u64 = 7;
+
 /// Log time that is further ahead than this, in milliseconds, was not moved by clocks that are right now: two of them agree
 /// within two seconds.
 const AHEAD_MS_MAX: u64 = 4_000;
@@ -87,7 +93,7 @@ struct Finding {
 }
 
 /// Whether a cluster takes writes and publishes them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 struct Health {
     /// Why it does not; empty if it does.
     degraded: Vec<Finding>,
@@ -263,6 +269,7 @@ impl Health {
             );
             self.warn("CLOCK_OFF", text);
         }
+        self.of_certificates(status);
         // What a node saw of a peer, it alone knows: each says what it doubts.
         for peer in status.peers.iter().filter(|peer| !peer.doubt.is_empty()) {
             let (prefix, doubt) = (&peer.prefix, &peer.doubt);
@@ -297,12 +304,55 @@ impl Health {
                 self.warn("PEER_FEED_STOPPED", text);
             }
         }
+        for peer in status.peers.iter().filter(|peer| peer.parked > 0 && leads) {
+            let (prefix, parked) = (&peer.prefix, peer.parked);
+            let text = format!(
+                "{parked} items of {prefix} wait for a hand, or for what they need (carnet mail parked)"
+            );
+            self.warn("MAIL_PARKED", text);
+        }
         for peer in status.peers.iter().filter(|peer| peer.quarantined && leads) {
             let text = format!(
                 "{} is quarantined: it signed what contradicts itself",
                 peer.prefix
             );
             self.warn("PEER_QUARANTINED", text);
+        }
+    }
+
+    /// Of each file the certificate that ends first: an authority and what it signed mostly end together.
+    fn of_certificates(&mut self, status: &GetStatusResponse) {
+        let node = status.node;
+        for one in &status.certificates {
+            let (what, path) = (&one.what, &one.path);
+            let Some(days) = view::days_left(one, status.clock_ms) else {
+                let text = format!("node {node}: its {what} certificate cannot be read: {path}");
+                self.warn("CERTIFICATE_UNREADABLE", text);
+                continue;
+            };
+            let ended = one.not_after_ms.is_some_and(|end| end < status.clock_ms);
+            let (code, text) = match days {
+                _ if ended => (
+                    "CERTIFICATE_ENDED",
+                    format!(
+                        "node {node}: its {what} certificate has ended: {path} (runbook renew-certificates)"
+                    ),
+                ),
+                days if days < CERTIFICATE_DAYS_FEW => (
+                    "CERTIFICATE_ENDS",
+                    format!(
+                        "node {node}: its {what} certificate ends in {days} days, renew it now: {path} (runbook renew-certificates)"
+                    ),
+                ),
+                days if days < CERTIFICATE_DAYS => (
+                    "CERTIFICATE_ENDS",
+                    format!(
+                        "node {node}: its {what} certificate ends in {days} days: {path} (runbook renew-certificates)"
+                    ),
+                ),
+                _ => continue,
+            };
+            self.warn(code, text);
         }
     }
 
@@ -316,6 +366,18 @@ impl Health {
         } else {
             "ok"
         }
+    }
+
+    /// The words of what was found, the gravest first, each once.
+    fn codes(&self) -> String {
+        let mut codes: Vec<&str> = Vec::new();
+        let all = self.degraded.iter().chain(&self.unknown);
+        for finding in all.chain(&self.warnings) {
+            if !codes.contains(&finding.code) {
+                codes.push(finding.code);
+            }
+        }
+        codes.join(", ")
     }
 
     fn code(&self) -> u8 {
@@ -367,6 +429,46 @@ pub(crate) async fn status(admin: &Admin, full: bool, digest: bool) -> Result<Ou
     Ok(shown(&asked, full || digest))
 }
 
+/// `carnet cluster health`: a line a node, and the exit code that says how the cluster is.
+pub(crate) async fn health(admin: &Admin) -> Result<Outcome, Failed> {
+    Ok(in_lines(&ask(admin, false).await))
+}
+
+fn in_lines(asked: &[Asked]) -> Outcome {
+    let health = Health::of(asked);
+    let leader = leader(asked);
+    let line = |one: &Asked| match &one.answer {
+        Ok(status) => {
+            let mut of = Health::default();
+            let leads = leader.is_some_and(|leader| leader.node == status.node);
+            if leads {
+                of.of_leader(status);
+            }
+            of.of_node(status, leads);
+            json!({
+                "endpoint": one.endpoint,
+                "node": status.node.to_string(),
+                "role": status.role,
+                "state": of.word(),
+                "why": of.codes(),
+            })
+        }
+        Err(_) => json!({
+            "endpoint": one.endpoint,
+            "node": Value::Null,
+            "role": "unreachable",
+            "state": "unknown",
+            "why": "ENDPOINT_SILENT",
+        }),
+    };
+    let nodes: Vec<Value> = asked.iter().map(line).collect();
+    let value = json!({"state": health.word(), "why": health.codes(), "nodes": nodes});
+    Outcome {
+        value,
+        code: health.code(),
+    }
+}
+
 fn shown(asked: &[Asked], full: bool) -> Outcome {
     let health = Health::of(asked);
     let leader = leader(asked);
@@ -395,7 +497,7 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carnet_client::admin::{FeedStands, PeerStatus, StandsStill};
+    use carnet_client::admin::{CertificateStatus, FeedStands, PeerStatus, StandsStill};
 
     fn node(node: u64, role: &str) -> GetStatusResponse {
         let progress = |node| MemberProgress {
@@ -684,6 +786,68 @@ mod tests {
             "ok",
             0,
         );
+    }
+
+    /// Once, a certificate that ended tomorrow was seen nowhere.
+    #[test]
+    fn a_certificate_that_ends_soon_is_named() {
+        const DAY: u64 = 86_400_000;
+        let with = |left_ms: Option<i64>| {
+            three(move |leader| {
+                leader.clock_ms = 100 * DAY;
+                leader.certificates = vec![CertificateStatus {
+                    what: "raft".into(),
+                    path: "pki/nodes/1/raft.crt".into(),
+                    not_after_ms: left_ms.map(|ms| (100 * DAY).checked_add_signed(ms).unwrap_or(0)),
+                }];
+            })
+        };
+        let day = DAY as i64;
+        check(&with(Some(30 * day)), "ok", 0);
+        check(&with(Some(30 * day - 1)), "warning CERTIFICATE_ENDS", 0);
+        check(&with(Some(0)), "warning CERTIFICATE_ENDS", 0);
+        check(&with(Some(-1)), "warning CERTIFICATE_ENDED", 0);
+        check(&with(None), "warning CERTIFICATE_UNREADABLE", 0);
+        let text = |left| shown(&with(Some(left)), false).value["why"][0]["text"].to_string();
+        assert!(
+            text(6 * day).contains("6 days, renew it now"),
+            "{}",
+            text(6 * day)
+        );
+        assert!(!text(8 * day).contains("now"), "{}", text(8 * day));
+        assert_eq!(
+            shown(&with(Some(6 * day)), false).value["nodes"][0]["certificate_days"],
+            "6"
+        );
+    }
+
+    #[test]
+    fn health_is_a_line_a_node_and_the_code_of_the_whole() {
+        let mut asked = three(|leader| leader.quorum_lost = true);
+        asked[1].answer = Err("no connection".into());
+        if let Ok(third) = &mut asked[2].answer {
+            third.clock_verdict = "off".into();
+        }
+        let lines = in_lines(&asked);
+        assert_eq!(lines.code, 6);
+        let why: Vec<&str> = (0..3)
+            .filter_map(|at| lines.value["nodes"][at]["why"].as_str())
+            .collect();
+        assert_eq!(why, ["NO_QUORUM", "ENDPOINT_SILENT", "CLOCK_OFF"]);
+        assert_eq!(lines.value["why"], "NO_QUORUM, ENDPOINT_SILENT, CLOCK_OFF");
+        assert_eq!(in_lines(&three(|_| {})).value["nodes"][0]["state"], "ok");
+    }
+
+    #[test]
+    fn mail_that_waits_for_a_hand_is_named_by_the_leader() {
+        let parked = three(|leader| {
+            leader.peers = vec![PeerStatus {
+                contacts: 1,
+                parked: 3,
+                ..PeerStatus::default()
+            }];
+        });
+        check(&parked, "warning MAIL_PARKED", 0);
     }
 
     #[test]

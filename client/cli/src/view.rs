@@ -1,7 +1,8 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
 use carnet_client::admin::{
-    CompareStatus, GetStatusResponse, Member, PeerStatus, PortStatus, StandsStill, VoterClock,
+    CertificateStatus, CompareStatus, GetStatusResponse, Member, PeerStatus, PortStatus,
+    StandsStill, VoterClock,
 };
 use carnet_client::{Done, Position};
 use carnet_domain::bytes::code::ModelId;
@@ -605,7 +606,26 @@ pub(crate) fn status(
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
         "ports": value.ports.iter().map(port_status).collect::<Vec<_>>(),
+        "certificates": value.certificates.iter().map(|one| certificate(one, value.clock_ms)).collect::<Vec<_>>(),
+        "version": value.version,
+        "level": value.level,
     })
+}
+
+/// A certificate of a node, with the days that it has by the node's clock.
+fn certificate(value: &CertificateStatus, clock_ms: u64) -> Value {
+    json!({
+        "certificate": value.what,
+        "ends": value.not_after_ms.map(|end| time(TimeMs(end))),
+        "days": days_left(value, clock_ms).map(|days| days.to_string()),
+        "path": value.path,
+    })
+}
+
+/// Whole days until a certificate ends, 0 on its last one and after it; none if the file cannot be read.
+pub(crate) fn days_left(value: &CertificateStatus, clock_ms: u64) -> Option<u64> {
+    let left = value.not_after_ms?.checked_sub(clock_ms).unwrap_or(0);
+    Some(left / 86_400_000)
 }
 
 /// What came to a port: what was turned away there is worth a look, and stops nothing.
@@ -682,8 +702,20 @@ pub(crate) fn status_row(
         "unpublished": value.unpublished,
         "unavailable": value.unavailable,
         "unsettled": value.unsettled,
+        "disk_free": mebibytes(value.disk_free),
+        "certificate_days": value.certificates.iter().map(|one| days_left(one, value.clock_ms).unwrap_or(0)).min().map(|days| days.to_string()),
+        "parked": value.peers.iter().map(|peer| peer.parked).sum::<u64>().to_string(),
+        "doubted_peers": value.peers.iter().filter(|peer| !peer.doubt.is_empty()).map(|peer| peer.prefix.clone()).collect::<Vec<_>>(),
         "warnings": value.warnings,
     })
+}
+
+/// Of a node that watches no disk, nothing.
+fn mebibytes(bytes: u64) -> Value {
+    if bytes == 0 {
+        return Value::Null;
+    }
+    format!("{} MiB", bytes >> 20).into()
 }
 
 /// Whether the replicas hold the same: the newest size at which a majority wrote the same, and the newest digest of
@@ -725,6 +757,7 @@ fn peer_status(value: &PeerStatus) -> Value {
         "doubt": value.doubt,
         "last_error": value.last_error,
         "errors_in_a_row": value.errors_in_a_row.to_string(),
+        "parked": value.parked.to_string(),
         "stands": value.stands.as_ref().map(|stands| json!({
             "item": stands.item.to_string(),
             "since_ms": stands.since_ms.to_string(),

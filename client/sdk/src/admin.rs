@@ -19,8 +19,8 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    CompareStatus, FeedStands, GetStatusResponse, Member, MemberProgress, PeerStatus, PortStatus,
-    SkipFile, StandsStill, VoterClock,
+    CertificateStatus, CompareStatus, FeedStands, GetStatusResponse, Member, MemberProgress,
+    PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
 };
 
 /// How long one node is given to tell its state: the others are worth seeing even if it is gone.

@@ -145,6 +145,7 @@ pub const HEAVY: &[Heavy] = &[
     ),
     heavy("axum*", &[CARNETD], &[]),
     heavy("utoipa*", &[CARNETD], &[]),
+    heavy("prometheus-client", &[CARNETD], &[]),
     // Storage and consensus.
     heavy("rocksdb", &[STORE], &[]),
     heavy("librocksdb-sys", &[STORE], &[]),

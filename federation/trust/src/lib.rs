@@ -12,6 +12,7 @@ mod fault;
 mod fingerprint;
 pub mod identity;
 pub mod roots;
+pub mod validity;
 
 pub mod bundle;
 pub mod evidence;

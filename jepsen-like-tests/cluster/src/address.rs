@@ -1,6 +1,6 @@
 //! Addresses on the loopback device that nobody else has.
 //!
-//! Every jurisdiction gets a network of its own, 127.x.y.0/24, with four ports, and every node an address in it. The ports
+//! Every jurisdiction gets a network of its own, 127.x.y.0/24, with five ports, and every node an address in it. The ports
 //! are below those that the kernel gives to outgoing connections: one of these could take a node's port while it is down,
 //! or connect to itself. They are drawn, because a program that listens on every address of the machine has its port in
 //! every network.
@@ -19,9 +19,11 @@ pub const CLIENT_PORT: u16 = 1;
 pub const ADMIN_PORT: u16 = 2;
 /// The federation plane.
 pub const FEDERATION_PORT: u16 = 3;
+/// The port for monitors.
+pub const METRICS_PORT: u16 = 4;
 
 /// Ports of a network.
-const PORTS: u16 = 4;
+const PORTS: u16 = 5;
 /// First ports that are drawn from; Linux begins with outgoing connections at 32,768.
 const FIRST_PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// How many networks are tried.

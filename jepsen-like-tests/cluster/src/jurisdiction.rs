@@ -21,7 +21,7 @@ use carnet_domain::record::Holder;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 
-use crate::address::{ADMIN_PORT, FEDERATION_PORT, Network};
+use crate::address::{ADMIN_PORT, FEDERATION_PORT, METRICS_PORT, Network};
 use crate::check::Breaks;
 use crate::clocks::{self, Shift, Shim};
 use crate::links::Links;
@@ -429,6 +429,11 @@ impl Jurisdiction {
     /// `host:port` of a node's admin plane.
     pub fn admin_address(&self, id: u64) -> String {
         self.network.of(index(id), ADMIN_PORT).to_string()
+    }
+
+    /// Where a node answers monitors.
+    pub fn metrics_address(&self, id: u64) -> SocketAddr {
+        self.network.of(index(id), METRICS_PORT)
     }
 
     /// Where a node's federation plane listens.

@@ -39,6 +39,7 @@ use crate::edge::grpc::registry::GrpcRegistry;
 use crate::edge::{Door, DoorLimits, EdgeCounters, Memory};
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
+use crate::monitor::{Monitor, port};
 use crate::node::Node;
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
@@ -476,6 +477,7 @@ pub async fn assemble_in<N: Network>(
         skips: skip_files.seen(),
         comparer: Arc::clone(&comparer),
     };
+    let monitor = Monitor::new(service.clone());
     let admin = GrpcAdmin { service }.into_server();
     edge.open(
         node.config.listen.admin,
@@ -491,6 +493,10 @@ pub async fn assemble_in<N: Network>(
         |server| gateway.service(server),
     )
     .await?;
+    if let Some(address) = node.config.listen.metrics {
+        edge.open_to_monitors(address, &planes.admin, monitor)
+            .await?;
+    }
 
     let opening = Arc::clone(&node);
     tasks.spawn(async move {
@@ -613,6 +619,34 @@ impl<N: Network> Edge<'_, N> {
                 })
         };
         self.tasks.spawn_on(serving, &threads);
+        Ok(())
+    }
+}
+
+impl<N: Network> Edge<'_, N> {
+    /// Opens the port for monitors, which no plane of gRPC is behind.
+    async fn open_to_monitors(
+        &mut self,
+        address: SocketAddr,
+        tls: &PlaneTls,
+        monitor: Monitor,
+    ) -> Result<(), RunError> {
+        let guard = port::Guard::of(address, tls)?;
+        let listener = self.network.listen(address).await;
+        let listener = listener.map_err(|source| RunError::Io {
+            what: format!("listen on {address} (monitors)"),
+            source,
+        })?;
+        info!(%address, "monitors are answered");
+        let mut stopping = self.stopping.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = port::serve(listener, guard, monitor) => {}
+                // An error means that the sender is gone, which is a stop as well.
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+            Ok(())
+        });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! Nothing is changed and nothing is kept open. A node may run meanwhile: its ports are then its own.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -206,13 +206,7 @@ impl Report {
     }
 
     fn ports(&mut self, config: &Config, holder: Option<u32>) {
-        let listen = &config.listen;
-        let sockets: [(&str, SocketAddr); 4] = [
-            ("listen.raft", listen.raft),
-            ("listen.client", listen.client),
-            ("listen.admin", listen.admin),
-            ("listen.federation", listen.federation),
-        ];
+        let sockets = config.listen.sockets();
         for (key, socket) in sockets.iter().filter(|(_, socket)| socket.port() != 0) {
             match TcpListener::bind(socket) {
                 Ok(_) => {}

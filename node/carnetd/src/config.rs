@@ -110,7 +110,7 @@ pub enum Profile {
     Sandbox,
 }
 
-/// `[listen]`: the sockets, one a plane, each with its own certificate authority. No defaults. Port 0 is refused: the
+/// `[listen]`: the sockets, one a plane, each with its own certificate authority, and one for monitors. No defaults. Port 0 is refused: the
 /// other nodes would not find it. The addresses that others are told stand in the membership, which `carnet cluster init`
 /// and `carnet member add` write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +124,11 @@ pub struct ListenConfig {
     pub admin: SocketAddr,
     /// For other jurisdictions.
     pub federation: SocketAddr,
+    /// For monitors: `/livez`, `/readyz`, `/readyz/federation` and `/metrics` over HTTP/1.1. None: no such port. On a loopback
+    /// address in the clear; on any other with the node's certificate of the admin plane, for clients of that plane whose
+    /// role may ask how the cluster is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// `[raft]`: replication. The same on every node of a cluster.
@@ -381,6 +386,20 @@ impl Config {
 fn join(faults: &[SettingFault]) -> String {
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     faults.join("; ")
+}
+
+impl ListenConfig {
+    /// Every socket with its setting.
+    pub fn sockets(&self) -> Vec<(&'static str, SocketAddr)> {
+        let planes = [
+            ("listen.raft", self.raft),
+            ("listen.client", self.client),
+            ("listen.admin", self.admin),
+            ("listen.federation", self.federation),
+        ];
+        let metrics = self.metrics.map(|socket| ("listen.metrics", socket));
+        planes.into_iter().chain(metrics).collect()
+    }
 }
 
 impl RaftConfig {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub mod assemble;
+pub mod certificates;
 pub mod check;
 pub mod clock;
 pub mod compare;
@@ -16,7 +17,9 @@ pub mod exit;
 pub mod gateway;
 pub mod ingress;
 pub mod keyring;
+pub mod monitor;
 pub mod node;
+pub mod outcomes;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod process;

@@ -20,6 +20,7 @@ use carnet_wire::status::ApiError;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::{EdgeCounters, Readers};
+use crate::outcomes::Outcomes;
 use crate::publication::Publication;
 use crate::timekeeper::{self, Timekeeper};
 use crate::world::{Chance, Means};
@@ -56,6 +57,8 @@ pub struct Node {
     pub publication: Publication,
     /// The threads that read its state for callers.
     pub readers: Readers,
+    /// What became of its proposals.
+    pub outcomes: Outcomes,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
     /// Whether the others have taken this process in, once.
@@ -104,6 +107,7 @@ impl Node {
             work,
             time: Timekeeper::default(),
             publication: Publication::default(),
+            outcomes: Outcomes::default(),
             waiting: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
@@ -168,6 +172,15 @@ impl Node {
     /// # Errors
     /// As the API answers it; only an unknown outcome leaves open whether it happened.
     pub async fn propose(&self, body: Body) -> Result<Committed, ApiError> {
+        let proposed = self.propose_uncounted(body).await;
+        match &proposed {
+            Ok(committed) => self.outcomes.committed(&committed.answer),
+            Err(error) => self.outcomes.failed(error),
+        }
+        proposed
+    }
+
+    async fn propose_uncounted(&self, body: Body) -> Result<Committed, ApiError> {
         self.not_skipped(&body)?;
         if let Body::Root { signed } = &body {
             crate::ingress::verify_statement(self, signed).await?;

@@ -12,7 +12,7 @@ mod tuning;
 mod verify;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -386,6 +386,14 @@ impl PlaneTls {
                 return refused;
             }
         }
+    }
+
+    /// Who showed a chain in a handshake, judged now.
+    ///
+    /// # Errors
+    /// It would be refused.
+    pub fn who(&self, chain: &[CertificateDer<'_>]) -> Result<Who, ChainError> {
+        self.judge(chain, self.clock.wall())
     }
 
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {

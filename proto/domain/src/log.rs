@@ -8,6 +8,7 @@ mod seed;
 pub mod slots;
 mod subject;
 
+pub mod audit;
 pub mod checkpoint;
 pub mod head;
 pub mod map;

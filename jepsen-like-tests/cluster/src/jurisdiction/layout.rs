@@ -9,7 +9,7 @@ use carnet_client::{FileSigner, Signer};
 use carnet_domain::bytes::signature::PublicKey;
 
 use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR};
-use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, RAFT_PORT};
+use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, METRICS_PORT, RAFT_PORT};
 use crate::clocks::{self, Shift};
 use crate::patience::Broken;
 
@@ -135,6 +135,7 @@ pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
         at(ADMIN_PORT),
         at(FEDERATION_PORT)
     ));
+    line(format_args!("metrics = \"{}\"", at(METRICS_PORT)));
     line(format_args!(
         "[raft]\nheartbeat_ms = 100\nelection_ms = [500, 1000]"
     ));

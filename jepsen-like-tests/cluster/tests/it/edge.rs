@@ -24,13 +24,14 @@ const HELD_COUNT_MAX: usize = 100;
 /// More than an address may begin a second.
 const EVERY: Duration = Duration::from_millis(6);
 
-/// The sockets that a node listens on, on all planes; what clients are told of may lie before them.
+/// The sockets that a node listens on, on all planes, without the port for monitors; what clients are told of may lie before them.
 fn sockets(of: &Jurisdiction, node: u64) -> Result<Vec<SocketAddr>, Broken> {
     let config = std::fs::read_to_string(of.config(node)).map_err(Broken::at("config"))?;
     let listen = config.split("[listen]").nth(1).unwrap_or_default();
     let table = listen.split("\n[").next().unwrap_or_default();
     let sockets: Vec<SocketAddr> = table
         .lines()
+        .filter(|line| !line.starts_with("metrics"))
         .filter_map(|line| line.split('"').nth(1)?.parse().ok())
         .collect();
     assert_eq!(sockets.len(), 4, "{table}");

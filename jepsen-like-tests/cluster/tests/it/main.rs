@@ -15,6 +15,7 @@ mod edge;
 mod faults;
 mod first_start;
 mod links;
+mod monitoring;
 mod planted;
 mod poisoned;
 mod power;

@@ -1,6 +1,5 @@
 //! Whether the settings of a file can be used together.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use super::{Config, Profile, SettingFault};
@@ -53,13 +52,7 @@ impl Judge {
     }
 
     fn addresses(&mut self, config: &Config) {
-        let listen = &config.listen;
-        let sockets: [(&'static str, SocketAddr); 4] = [
-            ("listen.raft", listen.raft),
-            ("listen.client", listen.client),
-            ("listen.admin", listen.admin),
-            ("listen.federation", listen.federation),
-        ];
+        let sockets = config.listen.sockets();
         for (at, (key, socket)) in sockets.iter().enumerate() {
             if socket.port() == 0 {
                 self.fault(key, socket, "port 0 cannot be found by others");

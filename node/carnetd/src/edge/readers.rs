@@ -39,12 +39,32 @@ struct Inside {
     width: usize,
     queue: Mutex<Queue>,
     paces: Mutex<Paces<Holder>>,
+    counted: Counted,
 }
 
 #[derive(Default)]
 struct Queue {
     turns: Turns<Holder, Job>,
     at_work: usize,
+}
+
+/// What the readers have had to do since the node started.
+#[derive(Default)]
+struct Counted {
+    asked: AtomicU64,
+    begun: AtomicU64,
+    waited_micros: AtomicU64,
+}
+
+/// How busy the readers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Busy {
+    /// Reads that have not begun: callers that left while they waited are among them until their turn.
+    pub waiting: u64,
+    /// Reads that have begun since the node started.
+    pub begun: u64,
+    /// How long they waited for their turn, together.
+    pub waited: Duration,
 }
 
 /// What one read took from the disk.
@@ -129,6 +149,7 @@ impl Readers {
             width,
             queue: Mutex::default(),
             paces: Mutex::new(paces),
+            counted: Counted::default(),
         }))
     }
 
@@ -156,7 +177,10 @@ impl Readers {
         }
         let (answer, answered) = oneshot::channel();
         let (this, of) = (self.clone(), holder.clone());
+        let asked_at = self.0.clock.monotonic();
+        self.0.counted.asked.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move || {
+            this.0.begins(asked_at);
             if answer.is_closed() {
                 return;
             }
@@ -172,6 +196,19 @@ impl Readers {
         }
         let stopped = |_| ApiError::unavailable("this node stops");
         answered.await.map_err(stopped)?
+    }
+
+    /// How busy they are.
+    pub fn busy(&self) -> Busy {
+        let counted = &self.0.counted;
+        // In this order: what begins in between is missed, and nothing is counted as waiting that never asked.
+        let begun = counted.begun.load(Ordering::Relaxed);
+        let asked = counted.asked.load(Ordering::Relaxed);
+        Busy {
+            waiting: asked.saturating_sub(begun),
+            begun,
+            waited: Duration::from_micros(counted.waited_micros.load(Ordering::Relaxed)),
+        }
     }
 
     /// Whether one more is to begin to work.
@@ -191,6 +228,15 @@ impl Readers {
 }
 
 impl Inside {
+    /// A read has its turn.
+    fn begins(&self, asked_at: Duration) {
+        let waited = self.clock.monotonic().saturating_sub(asked_at);
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.counted.begun.fetch_add(1, Ordering::Relaxed);
+        let waited = &self.counted.waited_micros;
+        waited.fetch_add(micros, Ordering::Relaxed);
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Every change is whole when it is made, so a poisoned lock holds a whole value.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

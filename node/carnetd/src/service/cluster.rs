@@ -7,6 +7,7 @@ use bytes::Bytes;
 use carnet_consensus::{
     AdminError, Clocks, Member, Retired, Role, Room, Standing, Status as RaftStatus,
 };
+use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
@@ -24,14 +25,17 @@ use tokio::sync::watch;
 
 use super::caller::Caller;
 use super::{fault, refusal, storage};
+use crate::certificates::{self, Held};
 use crate::compare::{Compare, Comparer};
+use crate::edge::Holder;
 use crate::edge::readers::Meter;
 use crate::gateway::{Gateway, Relation};
 use crate::node::Node;
 use crate::skip_files::SkipFile;
 use crate::timekeeper;
 
-/// The cluster as one node of it serves it.
+/// The cluster as one node of it serves it. Cheap to clone.
+#[derive(Clone)]
 pub struct ClusterService {
     pub(crate) node: Arc<Node>,
     pub(crate) gateway: Arc<Gateway>,
@@ -76,6 +80,10 @@ pub struct ClusterStatus {
     pub compare: Compare,
     /// The relations with peers.
     pub relations: Vec<Relation>,
+    /// Items of each peer that wait here for a hand or for what they need.
+    pub parked: BTreeMap<Prefix, u64>,
+    /// The certificates that the node holds.
+    pub certificates: Vec<Held>,
     /// Orders to skip a log entry.
     pub skip_files: Vec<SkipFile>,
     /// Why it answers no client and no peer yet; empty: it does.
@@ -173,23 +181,45 @@ impl ClusterService {
         digested: Digested,
     ) -> Result<ClusterStatus, ApiError> {
         caller.may(Query::ClusterStatus)?;
+        self.look(&caller.holder(), digested).await
+    }
+
+    /// As [`Self::status`], for whoever may ask: its reads are the holder's.
+    ///
+    /// # Errors
+    /// A read failed.
+    pub async fn look(
+        &self,
+        holder: &Holder,
+        digested: Digested,
+    ) -> Result<ClusterStatus, ApiError> {
         let raft = self.node.raft.status();
         let registry = self.node.state.registry().map_err(storage)?;
         let digest = match digested {
             Digested::No => None,
             Digested::Whole => Some(self.digest().await?),
         };
-        let peers = match &registry {
+        let (peers, parked) = match &registry {
             Some(_) => {
                 let node = Arc::clone(&self.node);
                 let read = move |meter: &Meter| {
                     let metered = meter.over(node.state.engine());
-                    Records(&metered).peers().map_err(storage)
+                    let records = Records(&metered);
+                    let peers = records.peers().map_err(storage)?;
+                    let mut parked = BTreeMap::new();
+                    for peer in peers.iter().filter_map(|peer| peer.bundle.primary()) {
+                        let places = records.parked_of(&peer).map_err(storage)?;
+                        parked.insert(peer, places.len() as u64);
+                    }
+                    Ok((peers, parked))
                 };
-                self.node.readers.read(&caller.holder(), read).await?
+                self.node.readers.read(holder, read).await?
             }
-            None => Vec::new(),
+            None => (Vec::new(), BTreeMap::new()),
         };
+        let pki = self.node.config.pki();
+        let certificates = self.node.work.run(move || certificates::held(&pki)).await;
+        let certificates = certificates.map_err(fault("the certificates were not read"))?;
         let unavailable = self.node.refusal().map(|refusal| refusal.to_string());
         Ok(ClusterStatus {
             stands: self.node.raft.stands_before(),
@@ -201,6 +231,8 @@ impl ClusterService {
             room: self.node.raft.room().borrow().clone(),
             compare: self.comparer.status(),
             relations: self.gateway.relations(&peers),
+            parked,
+            certificates,
             skip_files: self.skips.borrow().clone(),
             unavailable: unavailable.unwrap_or_default(),
             unpublished: self.node.publication.said(

@@ -73,7 +73,7 @@ fn node_from(
     )
 }
 
-fn node(country: &Country, plane: Plane) -> PlaneTls {
+pub(crate) fn node(country: &Country, plane: Plane) -> PlaneTls {
     node_with(
         country,
         plane,
@@ -82,7 +82,7 @@ fn node(country: &Country, plane: Plane) -> PlaneTls {
 }
 
 /// A client that believes every server, so that only the server's judgement is tested.
-fn careless(chain: Vec<CertificateDer<'static>>, held: &Held) -> ClientConfig {
+pub(crate) fn careless(chain: Vec<CertificateDer<'static>>, held: &Held) -> ClientConfig {
     careless_with(&[&rustls::version::TLS13], Some((chain, key(held))))
 }
 

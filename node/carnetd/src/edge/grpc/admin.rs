@@ -1,8 +1,11 @@
 //! The admin service in gRPC.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carnet_consensus::{ClockOffset, ClockVerdict, Member, Role, Status as RaftStatus};
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::LEAF_VERSION;
 use carnet_domain::record::peer::Signed;
 use carnet_domain::rules::policy::Query;
@@ -16,6 +19,7 @@ use carnet_wire::status::ApiError;
 use tonic::Request;
 
 use super::{Answer, answer, open_for};
+use crate::certificates::Held;
 use crate::compare::Compare;
 use crate::edge::EdgeCounters;
 use crate::gateway::Relation;
@@ -171,6 +175,8 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         room,
         compare,
         relations,
+        parked,
+        certificates,
         skip_files,
         unavailable,
         unpublished,
@@ -202,7 +208,10 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         log_time_ms: progress.log_time.as_ms(),
         tree_size: progress.size,
         published_size: progress.published,
-        peers: relations.into_iter().map(peer_status).collect(),
+        peers: relations
+            .into_iter()
+            .map(|relation| peer_status(relation, &parked))
+            .collect(),
         state_digest: digest
             .map_or_else(Vec::new, |digest| digest.to_vec())
             .into(),
@@ -230,6 +239,17 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         unavailable,
         unpublished,
         ports: node.ports().iter().map(|port| port_status(port)).collect(),
+        certificates: certificates.into_iter().map(certificate).collect(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        level: registry.map_or(0, |registry| u32::from(registry.level.number())),
+    }
+}
+
+fn certificate(held: Held) -> pb::CertificateStatus {
+    pb::CertificateStatus {
+        what: held.what,
+        path: held.path.display().to_string(),
+        not_after_ms: held.not_after.map(TimeMs::as_ms),
     }
 }
 
@@ -256,8 +276,9 @@ fn members(raft: &RaftStatus) -> Vec<pb::Member> {
     raft.members.iter().map(message).collect()
 }
 
-fn peer_status(relation: Relation) -> pb::PeerStatus {
+fn peer_status(relation: Relation, parked: &BTreeMap<Prefix, u64>) -> pb::PeerStatus {
     pb::PeerStatus {
+        parked: parked.get(&relation.peer).copied().unwrap_or(0),
         prefix: relation.peer.to_string(),
         name: relation.name,
         cursor: relation.cursor,

@@ -1,0 +1,412 @@
+//! What a monitor is told of a node in this process, and of one with everything wrong.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use carnet_consensus::{ClockVerdict, Role as RaftRole, Space};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, befriend};
+use carnet_trust::identity::Plane;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+use super::port::{self, Guard};
+use super::readiness::{Code, FEED_STOPPED, LAG_MAX, PEER_SILENT, hindrances, told};
+use super::{Monitor, Seen, metrics};
+use crate::certificates::Held;
+use crate::forge::{self, Sketch};
+use crate::house::House;
+use crate::service::cluster::ClusterStatus;
+use crate::tls::tests::{careless, node};
+
+/// 86 with a robot, and a peer.
+fn country() -> Country {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    befriend(&mut a, &mut b);
+    let register = a.register(1);
+    a.must("maker", register);
+    a.close();
+    a
+}
+
+/// A node that leads, taken in, and what was seen of it.
+async fn looked() -> (House, Monitor, Seen) {
+    let house = House::of(&country()).await;
+    house.node.open_when_taken_in().await;
+    let monitor = Monitor::new(house.cluster());
+    let seen = monitor.look().await.expect("seen");
+    (house, monitor, seen)
+}
+
+/// A node with nothing wrong: the house has no certificates on a disk, and its peer is nowhere.
+fn well(seen: &Seen) -> ClusterStatus {
+    let mut status = seen.status.clone();
+    status.certificates = vec![Held {
+        what: "raft".into(),
+        path: "raft.crt".into(),
+        not_after: Some(TimeMs::from_ms(2_000)),
+    }];
+    for relation in &mut status.relations {
+        relation.contacts = 1;
+        relation.last_contact = DurationMs::from_secs(1);
+        relation.stands = None;
+    }
+    status
+}
+
+const NOW: TimeMs = TimeMs::from_ms(1_000);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_not_to_be_relied_upon_says_why() {
+    let (house, _, seen) = looked().await;
+    let well = well(&seen);
+    assert_eq!(hindrances(&well, NOW), []);
+    assert_eq!(told([].iter()), (true, "ready\n".to_owned()));
+    let check = |change: &dyn Fn(&mut ClusterStatus), expected: &[Code]| {
+        let mut status = well.clone();
+        change(&mut status);
+        let found = hindrances(&status, NOW);
+        let codes: Vec<Code> = found.iter().map(|found| found.code).collect();
+        assert_eq!(codes, expected);
+        let (ready, text) = told(found.iter());
+        assert_eq!(ready, expected.is_empty(), "{text}");
+        for code in expected {
+            assert!(text.contains(&format!("\n{}: ", code.word())), "{text}");
+        }
+    };
+    check(&|it| it.raft.voters.clear(), &[Code::NoCluster]);
+    check(
+        &|it| it.unavailable = "why".into(),
+        &[Code::NodeUnavailable],
+    );
+    check(&|it| it.raft.standing.leader = None, &[Code::NoLeader]);
+    check(&|it| it.quorum_lost = true, &[Code::NoQuorum]);
+    let lags = |by: u64| {
+        move |it: &mut ClusterStatus| {
+            it.raft.committed = it.raft.applied.map(|applied| applied + by);
+        }
+    };
+    check(&lags(LAG_MAX), &[]);
+    check(&lags(LAG_MAX + 1), &[Code::NodeBehind]);
+    let disk = |free_bytes: u64| {
+        move |it: &mut ClusterStatus| {
+            it.room.own = Some(Space {
+                free_bytes,
+                watermark_bytes: 100,
+                path: "data".into(),
+            });
+        }
+    };
+    check(&disk(100), &[]);
+    check(&disk(99), &[Code::DiskLow]);
+    check(
+        &|it| it.room.refusal = Some("node 2".into()),
+        &[Code::NoRoom],
+    );
+    let off = ClockVerdict::Off {
+        offset_ms: -9_000,
+        nearest: 2,
+    };
+    check(&|it| it.clocks.verdict = off, &[Code::ClockOff]);
+    check(
+        &|it| it.clocks.verdict = ClockVerdict::Disagreement,
+        &[Code::ClockOff],
+    );
+    check(
+        &|it| it.writes_refused = "why".into(),
+        &[Code::TimeStandsStill],
+    );
+    check(&|it| it.unpublished = "no key".into(), &[Code::CannotSign]);
+    check(
+        &|it| it.compare.unsettled = Some("at 7".into()),
+        &[Code::ReplicasDiffer],
+    );
+    let ends = |at: Option<u64>| {
+        move |it: &mut ClusterStatus| {
+            it.certificates[0].not_after = at.map(TimeMs::from_ms);
+        }
+    };
+    check(&ends(Some(1_000)), &[]);
+    check(&ends(Some(999)), &[Code::CertificateEnded]);
+    check(&ends(None), &[Code::CertificateEnded]);
+    check(&|it| it.relations[0].doubt = "forked", &[Code::PeerDoubted]);
+    check(
+        &|it| it.relations[0].quarantined = true,
+        &[Code::PeerQuarantined],
+    );
+    check(&|it| it.relations[0].contacts = 0, &[Code::PeerSilent]);
+    check(&|it| it.relations[0].last_contact = PEER_SILENT, &[]);
+    let later = PEER_SILENT.as_ms() + 1;
+    check(
+        &|it| it.relations[0].last_contact = DurationMs(later),
+        &[Code::PeerSilent],
+    );
+    let stands = |ms: u64| {
+        move |it: &mut ClusterStatus| {
+            it.relations[0].stands = Some((7, DurationMs(ms), "refused\nhere".into()));
+        }
+    };
+    check(&stands(FEED_STOPPED.as_ms()), &[]);
+    check(&stands(FEED_STOPPED.as_ms() + 1), &[Code::PeerFeedStopped]);
+    // A follower follows nobody, and knows of no contacts.
+    check(
+        &|it| {
+            it.raft.standing.role = RaftRole::Follower;
+            it.relations[0].contacts = 0;
+        },
+        &[],
+    );
+    check(
+        &|it| {
+            it.quorum_lost = true;
+            it.relations[0].quarantined = true;
+        },
+        &[Code::NoQuorum, Code::PeerQuarantined],
+    );
+    house.close().await;
+}
+
+/// Names of samples, and the labels that they have.
+fn samples(page: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let end = line.find(['{', ' ']).unwrap_or(line.len());
+        names.insert(line[..end].to_owned());
+        let inside = line
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'));
+        let inside = inside.map_or("", |(inside, _)| inside);
+        let keys = inside.split(',').filter_map(|one| one.split_once('='));
+        labels.extend(keys.map(|(key, _)| key.to_owned()));
+    }
+    (names, labels)
+}
+
+/// What a leader of three with a peer that it hears would show: some numbers only it has.
+fn whole(mut seen: Seen) -> Seen {
+    let raft = &mut seen.status.raft;
+    raft.lag.insert(2, 5);
+    raft.silence
+        .insert(2, std::time::Duration::from_millis(300));
+    seen.status.clocks.verdict = ClockVerdict::Off {
+        offset_ms: -1_500,
+        nearest: 2,
+    };
+    seen.status.room.own = Some(Space {
+        free_bytes: 3,
+        watermark_bytes: 2,
+        path: "data".into(),
+    });
+    for relation in &mut seen.status.relations {
+        relation.contacts = 1;
+        relation.checkpoint_age = DurationMs::from_secs(2);
+    }
+    seen
+}
+
+/// Words of a text that begin as our metrics do.
+fn named(text: &str) -> BTreeSet<String> {
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let words = text.split(word).filter(|word| word.starts_with("carnet_"));
+    words.map(str::to_owned).collect()
+}
+
+fn in_deploy(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../deploy")
+        .join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_and_dashboard_name_only_metrics_that_a_node_shows() {
+    let (house, _, seen) = looked().await;
+    let page = metrics::text(&whole(seen), NOW);
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    let (names, labels) = samples(&page);
+    for file in ["monitoring/carnet.rules.yml", "monitoring/dashboard.json"] {
+        let named = named(&in_deploy(file));
+        let missing: Vec<&String> = named.difference(&names).collect();
+        assert_eq!(missing, Vec::<&String>::new(), "{file}: {names:?}");
+        assert!(named.len() > 10, "{file} was read");
+    }
+    // No code, no address, no person: what a registry holds any number of is no label.
+    let closed = [
+        "answer",
+        "certificate",
+        "code",
+        "node",
+        "outcome",
+        "peer",
+        "plane",
+        "reason",
+        "role",
+        "version",
+    ];
+    assert_eq!(
+        labels.iter().map(String::as_str).collect::<Vec<_>>(),
+        closed
+    );
+    assert!(
+        names.iter().all(|name| name.starts_with("carnet_")),
+        "{names:?}"
+    );
+    assert!(
+        page.contains("carnet_clock_offset_seconds -1.5\n"),
+        "{page}"
+    );
+    assert!(
+        page.contains("carnet_hindrance{code=\"CLOCK_OFF\"} 1.0\n"),
+        "{page}"
+    );
+    assert!(
+        page.contains("carnet_hindrance{code=\"NO_QUORUM\"} 0.0\n"),
+        "{page}"
+    );
+    assert!(page.contains("carnet_ready 0.0\n"), "{page}");
+    assert!(
+        page.contains("carnet_raft_role{role=\"leader\"} 1.0\n"),
+        "{page}"
+    );
+    assert!(
+        page.contains("carnet_peer_parked_items{peer=\"44\"} 0.0\n"),
+        "{page}"
+    );
+    house.close().await;
+}
+
+#[test]
+fn every_alert_has_a_page_that_says_what_to_do() {
+    let rules = in_deploy("monitoring/carnet.rules.yml");
+    let alerts = rules
+        .lines()
+        .filter(|line| line.trim().starts_with("- alert: "));
+    let alerts = alerts.count();
+    let pages: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: "))
+        .collect();
+    assert_eq!(pages.len(), alerts, "a page an alert");
+    assert!(alerts > 15, "the rules were read");
+    for page in pages {
+        let text = in_deploy(page.strip_prefix("deploy/").expect("below deploy"));
+        assert!(text.starts_with("# "), "{page}");
+    }
+    // A word that no node says would never fire.
+    let words = rules.split("code=\"").skip(1);
+    for word in words.filter_map(|rest| rest.split('"').next()) {
+        let known = Code::ALL.iter().any(|code| code.word() == word);
+        assert!(known, "{word}");
+    }
+}
+
+#[test]
+fn every_code_has_its_own_word_and_place() {
+    let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.word()).collect();
+    assert_eq!(words.len(), Code::ALL.len());
+    assert!(Code::ALL.is_sorted());
+}
+
+/// Sends a request and reads until the other side closes.
+async fn ask<Io: AsyncReadExt + AsyncWriteExt + Unpin>(mut io: Io, request: &str) -> String {
+    io.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    // A connection that is cut has said what it had to say.
+    let _ = io.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: node\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_answers_four_questions_and_nothing_else() {
+    let (house, monitor, _) = looked().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serving = tokio::spawn(port::serve(listener, Guard::Loopback, monitor));
+    let asked = |request: String| async move {
+        let io = TcpStream::connect(address).await.expect("connected");
+        ask(io, &request).await
+    };
+    let alive = asked(get("/livez")).await;
+    assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
+    assert!(alive.ends_with("alive\n"), "{alive}");
+    // Its certificates are on no disk: it lives, and is not to be relied upon.
+    let ready = asked(get("/readyz")).await;
+    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
+    assert!(ready.contains("\nCERTIFICATE_ENDED: raft: "), "{ready}");
+    assert!(!ready.contains("PEER_SILENT"), "{ready}");
+    let federation = asked(get("/readyz/federation")).await;
+    assert!(federation.contains("\nPEER_SILENT: 44 "), "{federation}");
+    let metrics = asked(get("/metrics")).await;
+    assert!(metrics.contains("openmetrics-text"), "{metrics}");
+    assert!(metrics.contains("\ncarnet_raft_term "), "{metrics}");
+    let other = asked(get("/metrics/../etc/passwd")).await;
+    assert!(other.starts_with("HTTP/1.1 404 "), "{other}");
+    let post = get("/metrics").replace("GET", "POST");
+    let post = asked(post).await;
+    assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+    let long = asked(get(&"x".repeat(100_000))).await;
+    assert!(!long.starts_with("HTTP/1.1 200 "), "{long}");
+    let noise = asked("\u{0}\u{1}PRI * HTTP/2.0\r\n\r\n".to_owned()).await;
+    assert!(!noise.starts_with("HTTP/1.1 200 "), "{noise}");
+    // One answer a connection.
+    let twice = asked(get("/livez").repeat(2)).await;
+    assert_eq!(twice.matches("HTTP/1.1 ").count(), 1, "{twice}");
+    serving.abort();
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_loopback_the_port_asks_who_it_is() {
+    let (house, monitor, _) = looked().await;
+    let country = forge::Country::new("86");
+    let tls = node(&country, Plane::Admin);
+    let loopback = ["127.0.0.1:7004", "[::1]:7004"];
+    for address in loopback.map(|text| text.parse().expect("an address")) {
+        let guard = Guard::of(address, &tls).expect("a guard");
+        assert!(matches!(guard, Guard::Loopback), "{address}");
+    }
+    let address = "0.0.0.0:7004".parse().expect("an address");
+    let guard = Guard::of(address, &tls).expect("a guard");
+    let asked = |role: Role, plane: Plane| {
+        let uri = format!("carnet://86/{}/hq/anna", role.word());
+        let (held, chain) = country.issue(plane, &Sketch::leaf(&uri, plane));
+        let mut config = careless(chain, &held);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let (guard, monitor) = (guard.clone(), monitor.clone());
+        async move {
+            let (here, there) = tokio::io::duplex(1 << 16);
+            let serving = tokio::spawn(port::connection(there, guard, monitor));
+            let connector = TlsConnector::from(Arc::new(config));
+            let name = ServerName::try_from("unused.example").expect("a name");
+            let answer = match connector.connect(name, here).await {
+                Ok(io) => ask(io, &get("/metrics")).await,
+                Err(error) => error.to_string(),
+            };
+            (answer, serving.await.expect("no panic"))
+        }
+    };
+    let (admin, served) = asked(Role::Admin, Plane::Admin).await;
+    assert!(admin.starts_with("HTTP/1.1 200 "), "{admin} {served:?}");
+    let (customs, _) = asked(Role::Customs, Plane::Admin).await;
+    assert!(customs.starts_with("HTTP/1.1 403 "), "{customs}");
+    assert!(!customs.contains("carnet_"), "{customs}");
+    // A certificate of another plane is nobody's here.
+    let (client, served) = asked(Role::Admin, Plane::Client).await;
+    assert!(!client.contains("HTTP/1.1"), "{client}");
+    assert!(served.is_err(), "{served:?}");
+    // Nor does anybody get an answer in the clear.
+    let (here, there) = tokio::io::duplex(1 << 16);
+    let serving = tokio::spawn(port::connection(there, guard.clone(), monitor.clone()));
+    let plain = ask(here, &get("/metrics")).await;
+    assert!(!plain.contains("HTTP/1.1"), "{plain}");
+    assert!(serving.await.expect("no panic").is_err());
+    house.close().await;
+}

@@ -1,0 +1,308 @@
+//! The chain that a node keeps of who read and did what on it: one line a record, each naming the hash of the one before.
+//!
+//! ```text
+//! <number> <previous hash> <hash> <text>\n
+//! hash = SHA-256("carnet/audit/v1\0" ‖ previous hash ‖ number as 8 bytes ‖ text)
+//! ```
+//! Numbers begin with 1 and have no gap; the record before the first has the hash of zeroes. The text is one JSON object; what is
+//! in it is no matter of the chain. A node may have let go of its oldest records: a chain is good from wherever it begins, and
+//! whoever kept a number and its hash can tell whether it still goes on from there.
+
+use crate::bytes::digest::{Digest, sha256};
+
+/// Bytes of the text of one record.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 2_048;
+
+const TAG: &[u8] = b"carnet/audit/v1\0";
+
+/// A place in a chain: the record of this number has this hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AuditHead {
+    /// Number of the record; 0: before the first.
+    pub number: u64,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// One record of a chain that was followed up to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// The place that it has.
+    pub head: AuditHead,
+    /// One JSON object.
+    pub text: String,
+}
+
+/// Why a line does not follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditBreak {
+    /// It is not of this format.
+    #[error("after record {after}: not a record of an audit chain")]
+    Malformed {
+        /// The last good one.
+        after: u64,
+    },
+    /// A record is missing, or stands twice.
+    #[error("record {found} where {expected} was expected")]
+    Gap {
+        /// The number that should follow.
+        expected: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// It does not name the record before it.
+    #[error("record {number} does not follow the one before it")]
+    Previous {
+        /// Its number.
+        number: u64,
+    },
+    /// Its hash is not that of what it says.
+    #[error("record {number} was changed")]
+    Changed {
+        /// Its number.
+        number: u64,
+    },
+    /// A place that was kept is not in the chain.
+    #[error("record {number} is not the one that was seen before: the chain was written anew")]
+    Other {
+        /// The number that was kept.
+        number: u64,
+    },
+}
+
+fn hash(previous: &Digest, number: u64, text: &str) -> Digest {
+    let number = number.to_be_bytes();
+    sha256(&[TAG, &previous.0, &number, text.as_bytes()])
+}
+
+fn beginning(number: u64, previous: &Digest, hash: &Digest) -> String {
+    format!("{number} {previous} {hash} ")
+}
+
+/// The line of the record after `head`, and the place that it has. None after 2^64 records.
+#[must_use]
+pub fn next_line(head: &AuditHead, text: &str) -> Option<(String, AuditHead)> {
+    let number = head.number.checked_add(1)?;
+    // A break within a record would make two of it.
+    let text = text.replace(['\n', '\r'], " ");
+    let hash = hash(&head.hash, number, &text);
+    let line = format!("{}{text}\n", beginning(number, &head.hash, &hash));
+    Some((line, AuditHead { number, hash }))
+}
+
+/// Follows a chain line by line.
+#[derive(Debug, Clone, Default)]
+pub struct AuditWalk {
+    head: Option<AuditHead>,
+    kept: Option<AuditHead>,
+}
+
+impl AuditWalk {
+    /// From wherever the first line stands.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self::default()
+    }
+
+    /// The same, and the record of a place that was kept must be the one that it was, if the chain still has it.
+    #[must_use]
+    pub fn through(kept: AuditHead) -> Self {
+        Self {
+            head: None,
+            kept: Some(kept),
+        }
+    }
+
+    /// The line after `head`.
+    #[must_use]
+    pub fn after(head: AuditHead) -> Self {
+        Self {
+            head: Some(head),
+            kept: None,
+        }
+    }
+
+    /// Where it stands; none before the first line.
+    #[must_use]
+    pub fn head(&self) -> Option<AuditHead> {
+        self.head
+    }
+
+    /// The next line, without its break.
+    ///
+    /// # Errors
+    /// It does not follow; the walk stands where it stood.
+    pub fn take(&mut self, line: &str) -> Result<AuditRecord, AuditBreak> {
+        let before = self.head;
+        let after = before.map_or(0, |head| head.number);
+        let malformed = || AuditBreak::Malformed { after };
+        let mut parts = line.splitn(4, ' ');
+        let mut part = || parts.next().ok_or_else(malformed);
+        let number: u64 = part()?.parse().map_err(|_| malformed())?;
+        let previous = Digest::parse(part()?).map_err(|_| malformed())?;
+        let claimed = Digest::parse(part()?).map_err(|_| malformed())?;
+        let text = part()?;
+        // One record has one line: no other digits for the same numbers.
+        if !line.starts_with(&beginning(number, &previous, &claimed)) {
+            return Err(malformed());
+        }
+        let starts = AuditHead {
+            number: number.checked_sub(1).ok_or_else(malformed)?,
+            hash: previous,
+        };
+        if let Some(head) = before {
+            if head.number != starts.number {
+                return Err(AuditBreak::Gap {
+                    expected: head.number.checked_add(1).ok_or_else(malformed)?,
+                    found: number,
+                });
+            }
+            if head.hash != previous {
+                return Err(AuditBreak::Previous { number });
+            }
+        } else if starts.number == 0 && starts.hash != Digest::ZERO {
+            return Err(AuditBreak::Previous { number });
+        }
+        if hash(&previous, number, text) != claimed {
+            return Err(AuditBreak::Changed { number });
+        }
+        let head = AuditHead {
+            number,
+            hash: claimed,
+        };
+        // A chain that begins just behind the place still names it.
+        for place in [starts, head] {
+            if self
+                .kept
+                .is_some_and(|kept| kept.number == place.number && kept.hash != place.hash)
+            {
+                return Err(AuditBreak::Other {
+                    number: place.number,
+                });
+            }
+        }
+        self.head = Some(head);
+        Ok(AuditRecord {
+            head,
+            text: text.to_owned(),
+        })
+    }
+
+    /// Ends the walk: a chain that ends before the place that was kept has lost its end.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn end(self) -> Result<Option<AuditHead>, AuditBreak> {
+        let reached = self.head.map_or(0, |head| head.number);
+        match self.kept {
+            Some(kept) if kept.number > reached => Err(AuditBreak::Other {
+                number: kept.number,
+            }),
+            _ => Ok(self.head),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(texts: &[&str]) -> Vec<String> {
+        let mut head = AuditHead::default();
+        let mut lines = Vec::new();
+        for text in texts {
+            let (line, next) = next_line(&head, text).expect("not the last number");
+            lines.push(line.trim_end_matches('\n').to_owned());
+            head = next;
+        }
+        lines
+    }
+
+    fn walk(mut walk: AuditWalk, lines: &[String]) -> String {
+        for line in lines {
+            if let Err(broken) = walk.take(line) {
+                return broken.to_string();
+            }
+        }
+        match walk.end() {
+            Ok(head) => head.map_or("nothing".into(), |head| format!("ends at {}", head.number)),
+            Err(broken) => broken.to_string(),
+        }
+    }
+
+    #[test]
+    fn whatever_is_changed_in_a_chain_is_found() {
+        let whole = chain(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}", "{\"d\":4}"]);
+        let anywhere = AuditWalk::anywhere;
+        assert_eq!(walk(anywhere(), &whole), "ends at 4");
+        assert_eq!(walk(anywhere(), &whole[2..]), "ends at 4");
+        assert_eq!(walk(anywhere(), &[]), "nothing");
+        // Every byte of every line.
+        for at in 0..whole.len() {
+            for byte in 0..whole[at].len() {
+                let mut changed = whole.clone();
+                let mut bytes = changed[at].clone().into_bytes();
+                bytes[byte] = if bytes[byte] == b'5' { b'6' } else { b'5' };
+                changed[at] = String::from_utf8(bytes).expect("ASCII");
+                assert!(!walk(anywhere(), &changed).starts_with("ends"), "{changed:?}");
+            }
+        }
+        let mut gap = whole.clone();
+        gap.remove(1);
+        assert_eq!(walk(anywhere(), &gap), "record 3 where 2 was expected");
+        let mut twice = whole.clone();
+        twice.insert(2, whole[1].clone());
+        assert_eq!(walk(anywhere(), &twice), "record 2 where 3 was expected");
+        let mut swapped = whole.clone();
+        swapped.swap(1, 2);
+        assert_eq!(walk(anywhere(), &swapped), "record 3 where 2 was expected");
+        // A chain of another's, glued on.
+        let other = chain(&["{}", "{}", "{}", "{}"]);
+        let glued = [&whole[..2], &other[2..]].concat();
+        assert_eq!(walk(anywhere(), &glued), "record 3 does not follow the one before it");
+    }
+
+    /// What no look at the chain alone shows: it was written anew, or its end is gone.
+    #[test]
+    fn whoever_kept_a_place_sees_a_chain_that_was_written_anew_or_cut() {
+        let whole = chain(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
+        let anew = chain(&["{\"a\":1}", "{\"b\":9}", "{\"c\":3}"]);
+        let mut seen = AuditWalk::anywhere();
+        for line in &whole[..2] {
+            seen.take(line).expect("good");
+        }
+        let kept = seen.head().expect("two records");
+        let through = || AuditWalk::through(kept);
+        assert_eq!(walk(through(), &whole), "ends at 3");
+        // The record itself was let go of; the one behind it still names it.
+        assert_eq!(walk(through(), &whole[2..]), "ends at 3");
+        let told = "record 2 is not the one that was seen before: the chain was written anew";
+        assert_eq!(walk(through(), &anew), told);
+        assert_eq!(walk(through(), &anew[2..]), told);
+        assert_eq!(walk(through(), &whole[..1]), told);
+        assert_eq!(walk(through(), &[]), told);
+        let short = AuditWalk::after(AuditHead::default());
+        assert_eq!(walk(short, &whole[1..]), "record 2 where 1 was expected");
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_is_in_it() {
+        let lines = chain(&["{\"a\":\n\"b\"}\r\n7 7 7 {}"]);
+        assert_eq!(lines[0].lines().count(), 1);
+        assert_eq!(walk(AuditWalk::anywhere(), &lines), "ends at 1");
+        let louder = lines[0].to_uppercase();
+        let plus = format!("+{}", lines[0]);
+        for noise in [louder.as_str(), plus.as_str(), "", " ", "1", "1 2 3 4", "-1 0 0 {}", "0 0 0 {}"] {
+            assert_eq!(
+                walk(AuditWalk::anywhere(), &[noise.to_owned()]),
+                "after record 0: not a record of an audit chain",
+                "{noise:?}"
+            );
+        }
+        let last = AuditHead {
+            number: u64::MAX,
+            hash: Digest::ZERO,
+        };
+        assert_eq!(next_line(&last, "{}"), None);
+    }
+}
