@@ -269,6 +269,17 @@ impl Health {
             );
             self.warn("CLOCK_OFF", text);
         }
+        for stands in status
+            .audit
+            .iter()
+            .filter(|stands| !stands.failing.is_empty())
+        {
+            let (chain, why) = (&stands.chain, &stands.failing);
+            let text = format!(
+                "node {node}: its audit ({chain}) cannot be written, and reads that it should note are refused: {why} (runbook audit)"
+            );
+            self.warn("AUDIT_FAILS", text);
+        }
         self.of_certificates(status);
         // What a node saw of a peer, it alone knows: each says what it doubts.
         for peer in status.peers.iter().filter(|peer| !peer.doubt.is_empty()) {

@@ -2,6 +2,7 @@
 //!
 //! Verbs by noun. Data on stdout, talk on stderr, `-o json` everywhere, and an exit code for every kind of end.
 
+mod audit;
 mod bench;
 mod border;
 mod bounded;
@@ -50,7 +51,7 @@ Exit codes:
   1  error; cluster status: unknown, no leader told
   2  the call makes no sense; nothing was sent
   3  not found
-  4  the verdict is INVALID
+  4  the verdict is INVALID; audit: a chain was tampered with
   5  the verdict is STALE or INDETERMINATE
   6  nobody serves it now: no quorum, no room, log time or a log entry stands still; cluster status: degraded, or
      one more node lost stops all writes
@@ -142,6 +143,9 @@ enum Noun {
     /// What other countries said that cannot be taken yet.
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Who read, who was refused and who changed the cluster, as the nodes noted it.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Recognition agreements.
     #[command(subcommand)]
     Agreement(trust::Agreement),
@@ -266,6 +270,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Bundle(verb) => trust::bundle(verb, &settings).await,
         Noun::Peer(verb) => trust::peer(verb, &settings).await,
         Noun::Mail(verb) => mail::run(verb, &settings).await,
+        Noun::Audit(verb) => audit::run(verb, &settings).await,
         Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
     }
 }
@@ -386,7 +391,7 @@ mod tests {
     fn every_call_that_is_shown_is_one() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut texts = Vec::new();
-        for file in ["README.md", "client/README.md"] {
+        for file in ["README.md", "client/README.md", "node/README.md"] {
             let text = std::fs::read_to_string(root.join(file)).expect("a file");
             texts.push((file.to_owned(), text));
         }
@@ -414,7 +419,7 @@ mod tests {
         }
         assert_eq!(faults, Vec::<String>::new());
         assert!(count > 80, "only {count} calls were found");
-        assert!(fault(&program, "cluster health").is_some());
+        assert!(fault(&program, "cluster healthy").is_some());
         assert!(fault(&program, "bundle export --sequense 2").is_some());
     }
 

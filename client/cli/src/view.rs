@@ -1,8 +1,8 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
 use carnet_client::admin::{
-    CertificateStatus, CompareStatus, GetStatusResponse, Member, PeerStatus, PortStatus,
-    StandsStill, VoterClock,
+    AuditStatus, CertificateStatus, CompareStatus, GetStatusResponse, Member, PeerStatus,
+    PortStatus, StandsStill, VoterClock,
 };
 use carnet_client::{Done, Position};
 use carnet_domain::bytes::code::ModelId;
@@ -564,7 +564,7 @@ pub(crate) fn status(
     value: &GetStatusResponse,
     leader: Option<&GetStatusResponse>,
 ) -> Value {
-    json!({
+    let mut shown = json!({
         "endpoint": endpoint,
         "node": value.node.to_string(),
         "role": value.role,
@@ -606,9 +606,24 @@ pub(crate) fn status(
         "disk_watermark": value.disk_watermark.to_string(),
         "warnings": value.warnings,
         "ports": value.ports.iter().map(port_status).collect::<Vec<_>>(),
-        "certificates": value.certificates.iter().map(|one| certificate(one, value.clock_ms)).collect::<Vec<_>>(),
-        "version": value.version,
-        "level": value.level,
+    });
+    shown["certificates"] = all(&value.certificates, |one| certificate(one, value.clock_ms));
+    shown["audit"] = all(&value.audit, audit_status);
+    shown["version"] = value.version.as_str().into();
+    shown["level"] = value.level.into();
+    shown
+}
+
+fn all<T>(values: &[T], shown: impl Fn(&T) -> Value) -> Value {
+    values.iter().map(shown).collect()
+}
+
+fn audit_status(value: &AuditStatus) -> Value {
+    json!({
+        "chain": value.chain,
+        "records": value.number.to_string(),
+        "hash": hex::encode(&value.hash),
+        "failing": value.failing,
     })
 }
 

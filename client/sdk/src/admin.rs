@@ -19,8 +19,8 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    CertificateStatus, CompareStatus, FeedStands, GetStatusResponse, Member, MemberProgress,
-    PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
+    AuditStatus, CertificateStatus, CompareStatus, FeedStands, GetStatusResponse, Member,
+    MemberProgress, PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
 };
 
 /// How long one node is given to tell its state: the others are worth seeing even if it is gone.
@@ -143,6 +143,36 @@ impl Admin {
         net.call(Intent::Read, self.net.attempt, &make)
             .await
             .outcome
+    }
+
+    /// Records of a chain of the audit of the node behind one endpoint, after a number: the lines, whether there are more, and how
+    /// the chain stands. The question is noted there.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn audit(
+        &self,
+        endpoint: &str,
+        chain: &str,
+        after: u64,
+    ) -> Result<(Vec<String>, bool, AuditStatus), ClientError> {
+        let request = pb::QueryAuditRequest {
+            chain: chain.to_owned(),
+            after,
+            count: u32::MAX,
+        };
+        let make = |channel| {
+            let mut client = admin(channel);
+            let request = request.clone();
+            async move { client.query_audit(request).await }
+        };
+        let deadline = STATUS_DEADLINE.min(self.net.deadline);
+        let net = Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), deadline);
+        let answer = net
+            .call(Intent::Read, self.net.attempt, &make)
+            .await
+            .outcome?;
+        Ok((answer.lines, answer.more, answer.stands.unwrap_or_default()))
     }
 
     /// Puts a root-signed statement into the log. Repeating it is harmless: a statement counts once.

@@ -36,9 +36,10 @@ use crate::denied;
 use crate::disk::DataDisk;
 use crate::edge::grpc::admin::GrpcAdmin;
 use crate::edge::grpc::registry::GrpcRegistry;
-use crate::edge::{Door, DoorLimits, EdgeCounters, Memory};
+use crate::edge::{Door, DoorLimits, EdgeCounters, Memory, Notes};
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
+use crate::monitor::health::GrpcHealth;
 use crate::monitor::{Monitor, port};
 use crate::node::Node;
 #[cfg(feature = "planted")]
@@ -411,6 +412,7 @@ pub async fn assemble_in<N: Network>(
         raft.clone(),
         means,
     ));
+    node.audit.start(env!("CARGO_PKG_VERSION")).await;
     let gateway = Gateway::start(gateway::Parts {
         dial: network.dial(),
         node: Arc::clone(&node),
@@ -451,6 +453,13 @@ pub async fn assemble_in<N: Network>(
         |mut server| server.add_service(raft_service),
     )
     .await?;
+    let of_cluster = ClusterService {
+        node: Arc::clone(&node),
+        gateway: Arc::clone(&gateway),
+        skips: skip_files.seen(),
+        comparer: Arc::clone(&comparer),
+    };
+    let monitor = Monitor::new(of_cluster.clone());
     let service = Arc::new(RegistryService {
         node: Arc::clone(&node),
         verifier,
@@ -461,6 +470,10 @@ pub async fn assemble_in<N: Network>(
         request_count_max: 1024,
         ..ServerTuning::default()
     };
+    let health = GrpcHealth {
+        monitor: monitor.clone(),
+    };
+    let health = health.into_server();
     let opening = Arc::clone(&node);
     let registry =
         InterceptedService::new(registry, move |request| only_if_open(&opening, request));
@@ -468,17 +481,13 @@ pub async fn assemble_in<N: Network>(
         node.config.listen.client,
         &planes.client,
         client,
-        |mut server| server.add_service(registry),
+        |mut server| server.add_service(registry).add_service(health),
     )
     .await?;
-    let service = ClusterService {
-        node: Arc::clone(&node),
-        gateway: Arc::clone(&gateway),
-        skips: skip_files.seen(),
-        comparer: Arc::clone(&comparer),
-    };
-    let monitor = Monitor::new(service.clone());
-    let admin = GrpcAdmin { service }.into_server();
+    let admin = GrpcAdmin {
+        service: of_cluster,
+    }
+    .into_server();
     edge.open(
         node.config.listen.admin,
         &planes.admin,
@@ -593,7 +602,11 @@ impl<N: Network> Edge<'_, N> {
             }
         };
         let clock = Arc::clone(&self.node.clock);
-        let door = Door::new(plane, requests, memory, Arc::clone(&counters), clock);
+        let notes = Notes {
+            audit: Arc::clone(&self.node.audit),
+            requests: self.node.requests.clone(),
+        };
+        let door = Door::new(plane, requests, memory, Arc::clone(&counters), clock, notes);
         let router = with_service(tuning.server().layer(door));
         let mut edge = limits.edge();
         if plane == Plane::Raft {

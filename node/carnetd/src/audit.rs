@@ -4,7 +4,8 @@
 //! reads by those who may read everybody's) and `denied`. They are apart because anybody with a certificate can be refused as often
 //! as it likes: what it fills is its own chain. Each is cut into files named by the number of their first record; beyond the bound
 //! the oldest file goes, and the chain goes on. What is told is synced first; callers at the same time share a sync. When `acts`
-//! cannot be written, what it should note is refused; a refusal is a refusal all the same.
+//! cannot be written, reads that it should note are refused; a change of the cluster goes on, with a line in the log, because it may
+//! be what makes room; a refusal is a refusal all the same.
 //!
 //! What the rules decide is not here: it stands in the log of the registry with its signature.
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use carnet_consensus::Work;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::audit::{AUDIT_TEXT_BYTES_MAX, AuditHead, AuditWalk, next_line};
+use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 use serde_json::json;
 use tracing::{error, info, warn};
@@ -36,7 +38,7 @@ const DENIED_WAITING_MAX: usize = 1_024;
 /// Bytes of what a caller can make long, in a record.
 const ABOUT_BYTES_MAX: usize = 512;
 /// Records in one answer.
-pub const PAGE_RECORDS_MAX: usize = 1_000;
+pub const PAGE_RECORDS_MAX: usize = 500;
 
 /// Which chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +95,14 @@ impl Kind {
             Self::Act => "act",
             Self::Denied => "denied",
         }
+    }
+}
+
+/// What a query that is noted is.
+pub fn kind(query: Query) -> Kind {
+    match query {
+        Query::ClusterChange => Kind::Act,
+        _ => Kind::Read,
     }
 }
 
@@ -201,6 +211,14 @@ impl Audit {
         let _ = self.work.run(move || writer.write(&waiting)).await;
     }
 
+    /// Looks for the ends of the files again before the next record, as after a failure.
+    #[cfg(test)]
+    pub(crate) fn look_again(&self) {
+        for writer in [&self.acts, &self.denied] {
+            lock(&writer.files).open = None;
+        }
+    }
+
     /// How both stand.
     pub fn stands(&self) -> Vec<Stands> {
         let stands = |chain: Chain| self.writer(chain).stands();
@@ -284,15 +302,21 @@ fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Writer {
     fn new(folder: PathBuf, chain: Chain) -> Self {
         let mut files = Files::default();
-        let failing = match newest(&folder, chain).and_then(|end| end.map_or(Ok(()), |end| {
-            files.head = end.head;
-            Ok(())
-        })) {
+        let failing = match newest(&folder, chain).and_then(|end| {
+            end.map_or(Ok(()), |end| {
+                files.head = end.head;
+                Ok(())
+            })
+        }) {
             Ok(()) => String::new(),
             Err(why) => why,
         };
         if !failing.is_empty() {
-            error!(chain = chain.word(), why = failing, "the audit cannot be gone on with");
+            error!(
+                chain = chain.word(),
+                why = failing,
+                "the audit cannot be gone on with"
+            );
         }
         let seen = Stands {
             chain,
@@ -411,10 +435,17 @@ impl Writer {
                     return Ok(files.head);
                 }
             } else if files.head.number > 0 {
-                return Err(format!("record {} was written and is gone", files.head.number));
+                return Err(format!(
+                    "record {} was written and is gone",
+                    files.head.number
+                ));
             }
         }
-        let number = files.head.number.checked_add(1).ok_or("there is no further number")?;
+        let number = files
+            .head
+            .number
+            .checked_add(1)
+            .ok_or("there is no further number")?;
         let path = self.folder.join(name(self.chain, number));
         let made = OpenOptions::new().append(true).create_new(true).open(&path);
         files.open = Some(made.map_err(shown)?);
@@ -426,7 +457,10 @@ impl Writer {
         let all = of_chain(&self.folder, self.chain)?;
         let many = all.len().saturating_sub(self.chain.files_max());
         for (first, path) in all.into_iter().take(many) {
-            info!(chain = self.chain.word(), first, "the oldest file of the audit goes");
+            info!(
+                chain = self.chain.word(),
+                first, "the oldest file of the audit goes"
+            );
             std::fs::remove_file(&path).map_err(shown)?;
         }
         Ok(files.head)
@@ -435,7 +469,11 @@ impl Writer {
     fn read(&self, after: u64, count: usize) -> Result<Page, String> {
         let mut page = Page::default();
         let files = of_chain(&self.folder, self.chain)?;
-        let behind = files.iter().skip(1).map(|(first, _)| Some(*first)).chain([None]);
+        let behind = files
+            .iter()
+            .skip(1)
+            .map(|(first, _)| Some(*first))
+            .chain([None]);
         for ((_, path), next) in files.iter().zip(behind) {
             // All of it stands before what is asked for.
             if next.is_some_and(|next| next <= after.saturating_add(1)) {
@@ -519,7 +557,9 @@ fn newest(folder: &Path, chain: Chain) -> Result<Option<End>, String> {
         };
         let mut whole = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Some(line) = line.strip_suffix(b"\n") else { break };
+            let Some(line) = line.strip_suffix(b"\n") else {
+                break;
+            };
             let text = std::str::from_utf8(line).map_err(|error| error.to_string());
             let taken = text.and_then(|text| walk.take(text).map_err(|broken| broken.to_string()));
             taken.map_err(|why| format!("{}: {why}", path.display()))?;

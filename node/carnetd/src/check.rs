@@ -1,14 +1,16 @@
 //! What can be judged of a node before it starts, without the network and without opening its data: everything that is
 //! wrong at once, a line each.
 //!
-//! Nothing is changed and nothing is kept open. A node may run meanwhile: its ports are then its own.
+//! Nothing is kept open and nothing changed, but for a small file that is written to measure the disk and removed. A node may run
+//! meanwhile: its ports are then its own. Whether others are reached is asked only on request.
 
 use std::fmt;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use carnet_consensus::DiskSpace;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -20,6 +22,7 @@ use rustix::fs::Access;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::certificates;
 use crate::clock::Clock;
 use crate::compare;
 use crate::config::Config;
@@ -31,9 +34,16 @@ use crate::run_error::RunError;
 use crate::signer;
 use crate::tls::{KeyFiles, PlaneTls, TlsError, TrustedRoots, read_roots};
 use crate::told::chain;
+use crate::waiting;
 
 /// A certificate that ends within this is worth a note.
 const ENDS_SOON: DurationMs = DurationMs::from_secs(30 * 86_400);
+/// Syncs that are measured.
+const SYNCS: usize = 8;
+/// Bytes written before each.
+const SYNC_BYTES: usize = 4_096;
+/// For one address.
+const REACH_PATIENCE: Duration = Duration::from_secs(2);
 /// A file may be so much younger than the clock reads: time stamps are coarse.
 const FILE_TOLERANCE: DurationMs = DurationMs::from_secs(2);
 
@@ -105,6 +115,7 @@ pub fn judge(path: &Path, clock: &Arc<dyn Clock>) -> Report {
             report.ports(&config, holder);
             report.data(&config, owner, holder);
             report.disk(&config);
+            report.syncs(&config);
             report.clock(&config, clock.wall());
         }
     }
@@ -182,11 +193,20 @@ impl Report {
                 }
             }
         }
-        for tls in &planes {
-            let soon = clock.wall().saturating_add(ENDS_SOON);
-            if let Some(end) = tls.not_after().ok().filter(|end| *end < soon) {
-                let plane = tls.plane();
-                self.note(format!("the {plane} certificate ends at {end}"));
+        let now = clock.wall();
+        for held in certificates::held(&pki) {
+            let (what, path) = (held.what, held.path.display());
+            match held.not_after {
+                Some(end) if end < now => {
+                    self.note(format!(
+                        "the {what} certificate has ended, at {end}: {path}"
+                    ));
+                }
+                Some(end) if end < now.saturating_add(ENDS_SOON) => {
+                    self.note(format!("the {what} certificate ends at {end}: {path}"));
+                }
+                // What cannot be read stands there already.
+                Some(_) | None => {}
             }
         }
         let expected = planes.first()?.life();
@@ -270,6 +290,52 @@ impl Report {
         }
     }
 
+    /// A disk whose syncs take as long as an election is a leader that is deposed whenever it is busy.
+    fn syncs(&mut self, config: &Config) {
+        let folder = &config.node.data_dir;
+        if !folder.is_dir() {
+            return;
+        }
+        match slowest_sync(folder) {
+            Ok(took) => self.judge_sync(took, config),
+            // That it cannot be written stands there already, or the disk has no room for a page.
+            Err(error) => self.note(format!(
+                "no sync was measured on {}: {error}",
+                folder.display()
+            )),
+        }
+    }
+
+    fn judge_sync(&mut self, took: Duration, config: &Config) {
+        let [election, _] = config.raft.election();
+        let ms = took.as_millis();
+        if took * 4 > election {
+            let least = election.as_millis();
+            self.note(format!(
+                "a sync of the disk took {ms} ms: with raft.election_ms from {least} ms on, a busy leader may be deposed; use a faster \
+                 disk, or raise the range on every node"
+            ));
+        }
+    }
+
+    /// Tries the addresses that the data directory was made with: a connection, and nothing is said.
+    pub fn network(&mut self, path: &Path) {
+        let Ok((config, _)) = Config::read(path) else {
+            return;
+        };
+        let asked = waiting::addresses(&config.node.data_dir);
+        if asked.is_empty() {
+            let text = "no addresses are known to try: `carnetd init --join ID=HOST:PORT` gives them; of a running cluster \
+                        `carnet cluster status` says who does not answer";
+            self.note(text);
+        }
+        for (node, address) in asked.iter().filter(|(node, _)| **node != config.node.id) {
+            if let Err(error) = reach(address) {
+                self.note(format!("node {node} is not reached at {address}: {error}"));
+            }
+        }
+    }
+
     /// A clock that reads earlier than what was written on this disk is wrong, whatever the right time is.
     fn clock(&mut self, config: &Config, now: TimeMs) {
         let Some((path, written)) = newest(&config.node.data_dir) else {
@@ -283,6 +349,39 @@ impl Report {
             self.find(Exit::Failed, text);
         }
     }
+}
+
+fn slowest_sync(folder: &Path) -> std::io::Result<Duration> {
+    let path = folder.join(format!(".sync-{}", std::process::id()));
+    let measured = (|| {
+        let mut file = std::fs::File::create_new(&path)?;
+        let mut slowest = Duration::ZERO;
+        for _ in 0..SYNCS {
+            file.write_all(&[0; SYNC_BYTES])?;
+            let begun = Instant::now();
+            file.sync_data()?;
+            slowest = slowest.max(begun.elapsed());
+        }
+        Ok(slowest)
+    })();
+    // A file that could not be made is not there either.
+    let _ = std::fs::remove_file(&path);
+    measured
+}
+
+/// Whether anybody listens at one of the addresses of a name.
+fn reach(address: &str) -> Result<(), String> {
+    let found = address
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?;
+    let mut why = "the name has no address".to_owned();
+    for socket in found {
+        match TcpStream::connect_timeout(&socket, REACH_PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(error) => why = error.to_string(),
+        }
+    }
+    Err(why)
 }
 
 fn is_new(data: &Path) -> bool {

@@ -24,6 +24,7 @@
 
 mod judge;
 mod paths;
+mod socket;
 mod text;
 
 use std::net::SocketAddr;
@@ -111,23 +112,31 @@ pub enum Profile {
 }
 
 /// `[listen]`: the sockets, one a plane, each with its own certificate authority, and one for monitors. No defaults. Port 0 is refused: the
-/// other nodes would not find it. The addresses that others are told stand in the membership, which `carnet cluster init`
+/// other nodes would not find it. Each is an IP address or `localhost`, with a port. The addresses that others are told stand in the membership, which `carnet cluster init`
 /// and `carnet member add` write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenConfig {
     /// Between the nodes of this cluster.
+    #[serde(with = "socket")]
     pub raft: SocketAddr,
     /// For enterprises, offices and owners.
+    #[serde(with = "socket")]
     pub client: SocketAddr,
     /// For operators of the cluster. Best a loopback or management address.
+    #[serde(with = "socket")]
     pub admin: SocketAddr,
     /// For other jurisdictions.
+    #[serde(with = "socket")]
     pub federation: SocketAddr,
     /// For monitors: `/livez`, `/readyz`, `/readyz/federation` and `/metrics` over HTTP/1.1. None: no such port. On a loopback
     /// address in the clear; on any other with the node's certificate of the admin plane, for clients of that plane whose
     /// role may ask how the cluster is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "socket::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub metrics: Option<SocketAddr>,
 }
 

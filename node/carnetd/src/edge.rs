@@ -15,15 +15,17 @@ pub mod methods;
 pub mod rates;
 pub mod rations;
 pub mod readers;
+pub mod requests;
 pub mod room;
 pub mod seats;
 
 pub use self::counters::{EdgeCounters, Turned};
-pub use self::door::{Door, DoorLimits};
+pub use self::door::{Door, DoorLimits, Notes};
 pub use self::holder::{AddressKey, Holder};
 pub use self::memory::Memory;
 pub use self::rates::Rates;
 pub use self::rations::Asker;
 pub use self::readers::Readers;
+pub use self::requests::{REQUEST_HEADER, RequestId, RequestIds};
 pub use self::room::{Room, Seat};
 pub use self::seats::{NoSeat, Over, SeatLimits, Seats};

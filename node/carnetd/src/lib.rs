@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub mod assemble;
+pub mod audit;
 pub mod certificates;
 pub mod check;
 pub mod clock;

@@ -45,9 +45,13 @@ struct CommandLine {
     #[arg(long, conflicts_with = "check")]
     dump_config: bool,
     /// Judge everything that needs no network, and end: settings, keys and their modes, certificates, ports, data directory,
-    /// disk, clock. Prints all that is wrong, a line each; the data directory is not opened, and the node may run.
+    /// disk, clock. Prints all that is wrong, a line each; the data directory is not opened, and the node may run. How long the
+    /// disk takes to sync is measured with a small file, which is removed.
     #[arg(long)]
     check: bool,
+    /// With --check: also try the Raft addresses that `init --join` was given, each for two seconds. Who is not there yet is a note.
+    #[arg(long, requires = "check")]
+    network: bool,
     /// Print a complete configuration with comments, to begin with, and end.
     #[arg(long, conflicts_with_all = ["check", "dump_config"])]
     example_config: bool,
@@ -140,7 +144,7 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
         return Err((Exit::Usage, text));
     }
     if line.check {
-        return check(path);
+        return check(path, line.network);
     }
     let config = Config::load(path).map_err(|error| (Exit::Usage, chain(&error)))?;
     if line.dump_config {
@@ -167,9 +171,12 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
 }
 
 /// What was found is the answer, on standard output; the code is that of the first thing wrong.
-fn check(path: &Path) -> Result<(), (Exit, String)> {
+fn check(path: &Path, network: bool) -> Result<(), (Exit, String)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let report = carnetd::check::judge(path, &clock);
+    let mut report = carnetd::check::judge(path, &clock);
+    if network {
+        report.network(path);
+    }
     print(&report.to_string())?;
     match report.exit() {
         Exit::Stopped => Ok(()),

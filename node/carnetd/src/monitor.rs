@@ -3,6 +3,7 @@
 //! Everything is read when it is asked for, from the same status that operators get; nothing here changes anything, and
 //! nothing that the node does waits for it. [`readiness`] decides, [`metrics`] writes the numbers down, [`port`] answers.
 
+pub mod health;
 pub mod metrics;
 pub mod port;
 pub mod readiness;
@@ -77,6 +78,15 @@ impl Monitor {
 
     fn node(&self) -> &Arc<Node> {
         &self.service.node
+    }
+
+    /// Whether the node is ready, its peers aside; one that cannot be looked into is not.
+    pub async fn is_ready(&self) -> bool {
+        let Ok(seen) = self.look().await else {
+            return false;
+        };
+        let found = readiness::hindrances(&seen.status, self.now());
+        found.iter().all(|found| found.code.is_of_peers())
     }
 
     fn now(&self) -> TimeMs {

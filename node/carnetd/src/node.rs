@@ -13,15 +13,19 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::EntrySeed;
 use carnet_domain::machine::entry::{Answer, Body, Entry, Stamp};
+use carnet_domain::rules::policy::{Query, is_noted};
 use carnet_store::artefact::NodeEngine;
 use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_wire::status::ApiError;
 
+use crate::audit::{self, Audit, Kind, Note};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge::{EdgeCounters, Readers};
+use crate::edge::{EdgeCounters, Readers, RequestIds};
 use crate::outcomes::Outcomes;
 use crate::publication::Publication;
+use crate::service::Caller;
+use crate::service::caller::Permitted;
 use crate::timekeeper::{self, Timekeeper};
 use crate::world::{Chance, Means};
 
@@ -59,6 +63,10 @@ pub struct Node {
     pub readers: Readers,
     /// What became of its proposals.
     pub outcomes: Outcomes,
+    /// Who read and did what on it.
+    pub audit: Arc<Audit>,
+    /// What names its requests.
+    pub requests: RequestIds,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
     waiting: AtomicUsize,
     /// Whether the others have taken this process in, once.
@@ -94,7 +102,12 @@ impl Node {
             chance,
             work,
         } = means;
+        let mut process = [0; 3];
+        chance.fill(&mut process);
+        let audit = Audit::open(&config.node.data_dir, Arc::clone(&clock), work);
         Self {
+            audit: Arc::new(audit),
+            requests: RequestIds::new(process),
             readers: Readers::of_this_machine(Arc::clone(&clock), work),
             config,
             cluster,
@@ -118,6 +131,43 @@ impl Node {
     /// Notes whether this node's state is in doubt: another replica has another one, and no majority is known.
     pub fn doubt(&self, doubted: bool) {
         self.doubted.store(doubted, Ordering::Relaxed);
+    }
+
+    /// What a caller may see when it makes a query about something, once it is noted, where it has to be, who asked.
+    ///
+    /// # Errors
+    /// Its role may not make it, or a read cannot be noted.
+    pub async fn admit(
+        &self,
+        caller: &Caller,
+        query: Query,
+        about: String,
+    ) -> Result<Permitted, ApiError> {
+        let permitted = caller.may(query)?;
+        if is_noted(caller.role(), query) {
+            let note = Note {
+                kind: audit::kind(query),
+                who: &caller.subject(),
+                what: query.words(),
+                about: &about,
+                request: caller.request().as_str(),
+            };
+            match (self.audit.note(&note).await, note.kind) {
+                (Ok(()), _) => {}
+                // It may be what makes room on a full disk, and the members and the log show what came of it.
+                (Err(error), Kind::Act) => {
+                    let Note {
+                        who,
+                        about,
+                        request,
+                        ..
+                    } = note;
+                    tracing::error!(%error, who, about, request, "a change of the cluster goes on without being noted");
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(permitted)
     }
 
     /// Notes a port that opens, so that what comes to it can be asked for.

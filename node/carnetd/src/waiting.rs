@@ -37,7 +37,7 @@ pub fn keep(data: &Path, addresses: &BTreeMap<u64, String>) -> Result<(), Storag
 }
 
 /// The addresses kept. A line that is none says nothing: they are for asking only.
-fn addresses(data: &Path) -> BTreeMap<u64, String> {
+pub(crate) fn addresses(data: &Path) -> BTreeMap<u64, String> {
     let text = std::fs::read_to_string(data.join(FILE)).unwrap_or_default();
     let pair = |line: &str| {
         let (node, address) = line.split_once(' ')?;

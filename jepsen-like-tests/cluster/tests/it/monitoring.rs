@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
 use carnet_cluster::patience::until;
 use carnet_cluster::{Broken, programs, skip};
+use carnet_domain::log::audit::AuditWalk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,10 +26,17 @@ async fn get(from: SocketAddr, path: &str) -> Result<String, String> {
 }
 
 /// Looks once whether a node answers with a code and a word.
-async fn answers(of: &Jurisdiction, node: u64, path: &str, code: u16, word: &str) -> Result<(), String> {
+async fn answers(
+    of: &Jurisdiction,
+    node: u64,
+    path: &str,
+    code: u16,
+    word: &str,
+) -> Result<(), String> {
     let answer = get(of.metrics_address(node), path).await?;
     let is = answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.contains(word);
-    is.then_some(()).ok_or(format!("node {node}{path}: {answer}"))
+    is.then_some(())
+        .ok_or(format!("node {node}{path}: {answer}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +49,8 @@ async fn a_monitor_sees_a_quorum_go_and_come_back() -> Result<(), Broken> {
     for node in NODES {
         let ready = async || answers(&registry, node, "/readyz", 200, "ready\n").await;
         until("a node that is ready", ready).await?;
-        let federation = async || answers(&registry, node, "/readyz/federation", 200, "ready\n").await;
+        let federation =
+            async || answers(&registry, node, "/readyz/federation", 200, "ready\n").await;
         until("a node without peers that is ready for them", federation).await?;
     }
     let page = get(registry.metrics_address(leader), "/metrics").await;
@@ -55,7 +65,11 @@ async fn a_monitor_sees_a_quorum_go_and_come_back() -> Result<(), Broken> {
     ] {
         assert!(page.contains(line), "{line}: {page}");
     }
-    for number in ["carnet_log_bytes ", "carnet_state_bytes ", "carnet_resident_memory_bytes "] {
+    for number in [
+        "carnet_log_bytes ",
+        "carnet_state_bytes ",
+        "carnet_resident_memory_bytes ",
+    ] {
         let line = page.lines().find(|line| line.starts_with(number));
         let value = line.and_then(|line| line[number.len()..].parse::<f64>().ok());
         assert!(value.is_some_and(|value| value > 0.0), "{number}: {page}");
@@ -78,6 +92,30 @@ async fn a_monitor_sees_a_quorum_go_and_come_back() -> Result<(), Broken> {
         let ready = async || answers(&registry, node, "/readyz", 200, "ready\n").await;
         until("a node that is ready again", ready).await?;
     }
+
+    // What was noted before a kill is there after it, in one chain with what came later.
+    let mut founded = 0;
+    for node in NODES {
+        let admin = registry.admin(&[node], Duration::from_secs(10))?;
+        let (lines, more, stands) = admin
+            .audit(&registry.admin_address(node), "acts", 0)
+            .await
+            .map_err(Broken::at("the audit"))?;
+        assert!(!more, "few records");
+        let mut walk = AuditWalk::anywhere();
+        let (mut starts, mut reads) = (0, 0);
+        for line in &lines {
+            let text = walk.take(line).map_err(Broken::at("a chain"))?.text;
+            starts += usize::from(text.contains("\"kind\":\"start\""));
+            founded += usize::from(text.contains("\"about\":\"initialize\""));
+            reads += usize::from(text.contains("acts after 0"));
+        }
+        let expected = if node == leader { 1 } else { 2 };
+        assert_eq!((starts, reads), (expected, 1), "node {node}: {lines:?}");
+        let head = walk.head().map(|head| (head.number, head.hash.0.to_vec()));
+        assert_eq!(head, Some((stands.number, stands.hash.to_vec())));
+    }
+    assert!(founded >= 1, "somebody founded the cluster");
     registry.all_alive()
 }
 
@@ -91,7 +129,10 @@ fn alerts_fire_and_clear_as_their_tests_say() {
             .output()
     };
     if run(&["--version"]).is_err() {
-        skip("alerts_fire_and_clear_as_their_tests_say", "there is no promtool here");
+        skip(
+            "alerts_fire_and_clear_as_their_tests_say",
+            "there is no promtool here",
+        );
         return;
     }
     for arguments in [

@@ -231,3 +231,93 @@ fn a_file_that_is_no_configuration_is_one_finding() {
         Exit::Usage
     );
 }
+
+#[test]
+fn a_disk_that_syncs_as_slowly_as_an_election_is_named() {
+    let machine = Machine::ready();
+    let config = Config::load(&machine.path("node.toml")).expect("a configuration");
+    let noted = |ms: u64| {
+        let mut report = Report::default();
+        report.judge_sync(Duration::from_millis(ms), &config);
+        report.to_string()
+    };
+    // The default range begins at 1500 ms.
+    assert!(!noted(375).contains("sync"), "{}", noted(375));
+    let slow = noted(376);
+    assert!(
+        slow.contains("took 376 ms") && slow.contains("from 1500 ms"),
+        "{slow}"
+    );
+    // The file that it is measured with is gone afterwards.
+    let folder = tempfile::tempdir().expect("a folder");
+    slowest_sync(folder.path()).expect("measured");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    assert!(slowest_sync(&folder.path().join("nowhere")).is_err());
+}
+
+#[test]
+fn whoever_is_not_reached_is_named_and_the_check_goes_on() {
+    let machine = Machine::ready();
+    let path = machine.path("node.toml");
+    let config = Config::load(&path).expect("a configuration");
+    let told = || {
+        let mut report = Report::default();
+        report.network(&path);
+        report.to_string()
+    };
+    assert!(told().contains("no addresses are known"), "{}", told());
+    let there = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = |listener: &TcpListener| listener.local_addr().expect("an address").to_string();
+    let port = there.local_addr().expect("an address").port();
+    let addresses = [
+        (1, "127.0.0.1:1".to_owned()),
+        (2, at(&there)),
+        (3, at(&gone)),
+        (4, format!("localhost:{port}")),
+        (5, "no.such.host.invalid:7101".to_owned()),
+    ];
+    drop(gone);
+    fs::create_dir_all(&config.node.data_dir).expect("a folder");
+    waiting::keep(&config.node.data_dir, &addresses.into()).expect("kept");
+    let told = told();
+    assert!(
+        !told.contains("node 1 ") && !told.contains("node 2 ") && !told.contains("node 4 "),
+        "{told}"
+    );
+    assert!(
+        told.contains("node 3 is not reached at 127.0.0.1:"),
+        "{told}"
+    );
+    assert!(
+        told.contains("node 5 is not reached at no.such.host.invalid:7101: "),
+        "{told}"
+    );
+    assert!(told.contains("nothing wrong was found"), "{told}");
+}
+
+/// Once, only the node's own certificates were looked at: an authority that ended took the node with it.
+#[test]
+fn every_certificate_that_ends_soon_or_has_ended_is_named() {
+    let mut machine = Machine::ready();
+    let days = |days: u64| DurationMs::from_secs(days * 86_400);
+    let now = machine.clock.wall();
+    assert!(
+        !machine.report().to_string().contains("certificate"),
+        "{}",
+        machine.report()
+    );
+    // Those of nodes are made for a year.
+    machine.clock = Arc::new(Standing(now.saturating_add(days(340))));
+    let soon = machine.report().to_string();
+    assert!(
+        soon.contains("note: the raft certificate ends at "),
+        "{soon}"
+    );
+    machine.clock = Arc::new(Standing(now.saturating_add(days(40_000))));
+    let ended = machine.report().to_string();
+    for what in ["raft", "federation-authority", "passport", "root-1"] {
+        let told = format!("note: the {what} certificate has ended, at ");
+        assert!(ended.contains(&told), "{what}: {ended}");
+    }
+}

@@ -234,3 +234,42 @@ fn a_filter_that_is_none_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn an_address_is_of_an_ip_or_localhost_and_the_port_for_monitors_may_be_left_out() {
+    let config = |text: &str| {
+        let text = LEAST.replace("admin = \"127.0.0.1:7103\"", text);
+        Config::parse(&text, Path::new(FILE))
+    };
+    let local = config("admin = \"localhost:7103\"").expect("a configuration");
+    assert_eq!(
+        local,
+        Config::parse(LEAST, Path::new(FILE)).expect("a configuration")
+    );
+    assert_eq!(local.listen.metrics, None);
+    let watched = config("admin = \"[::1]:7103\"\nmetrics = \"localhost:7004\"");
+    let watched = watched.expect("a configuration");
+    assert_eq!(watched.listen.metrics, "127.0.0.1:7004".parse().ok());
+    let again = Config::parse(&watched.dump(), Path::new(FILE)).expect("a dump");
+    assert_eq!(again, watched);
+    for wrong in [
+        "node-1:7103",
+        "localhost",
+        "localhost:",
+        "localhost:65536",
+        "localhosts:1",
+        "7103",
+    ] {
+        let error = config(&format!("admin = \"{wrong}\"")).expect_err("refused");
+        assert!(
+            error.to_string().contains("an IP address or localhost"),
+            "{error}"
+        );
+    }
+    let same = config("admin = \"127.0.0.1:7103\"\nmetrics = \"localhost:7103\"");
+    let error = same.expect_err("twice").to_string();
+    assert!(
+        error.contains("listen.metrics = 127.0.0.1:7103: is the socket of listen.admin too"),
+        "{error}"
+    );
+}

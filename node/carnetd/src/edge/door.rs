@@ -15,22 +15,34 @@ use bytes::Bytes;
 use carnet_trust::identity::Plane;
 use carnet_wire::limits::RETRY_AFTER_DEFAULT;
 use carnet_wire::status::ApiError;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::{Instrument, error_span, info, warn};
 
 use super::counters::{EdgeCounters, Turned};
 use super::holder::Holder;
 use super::memory::{Held, Memory};
 use super::methods::{self, Late, Method, PIECE_TIMEOUT};
 use super::rates::{HOLDER_COUNT_MAX, Paces, Rate, Rates};
+use super::requests::{REQUEST_HEADER, RequestId, RequestIds};
+use crate::audit::{Audit, Kind, Note};
 use crate::clock::Clock;
 use crate::service::caller::{denied, spaced};
 use crate::tls::{InWork, PeerIdentity};
 use carnet_consensus::pool::{Pool, PoolLimits};
+
+/// Lines of the log about answers that are failures of one port: what is more is only counted.
+const LINES: Rate = Rate {
+    per_second: 10,
+    burst: 50,
+};
+/// In the headers of an answer that is an error, its code, and what it says.
+const GRPC_STATUS: &str = "grpc-status";
+const GRPC_MESSAGE: &str = "grpc-message";
 
 /// What a port takes of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +72,15 @@ impl DoorLimits {
     }
 }
 
+/// Where a port notes who was refused, and what names its requests.
+#[derive(Clone)]
+pub struct Notes {
+    /// The chains of the node.
+    pub audit: Arc<Audit>,
+    /// What names requests.
+    pub requests: RequestIds,
+}
+
 /// A layer around the services of one port. Cheap to clone.
 #[derive(Clone)]
 pub struct Door(Arc<Inside>);
@@ -68,6 +89,9 @@ struct Inside {
     methods: &'static [Method],
     clock: Arc<dyn Clock>,
     counters: Arc<EdgeCounters>,
+    notes: Notes,
+    /// Lines of the log about answers that are failures.
+    lines: Mutex<Rates<()>>,
     /// None on the Raft plane: its streams go on for ever and keep nothing.
     memory: Option<Memory>,
     requests: Mutex<Pool<Holder>>,
@@ -91,6 +115,7 @@ impl Door {
         memory: Option<Memory>,
         counters: Arc<EdgeCounters>,
         clock: Arc<dyn Clock>,
+        notes: Notes,
     ) -> Self {
         let methods = methods::of(plane);
         let share = |method: &Method| {
@@ -103,6 +128,8 @@ impl Door {
             methods,
             clock,
             counters,
+            notes,
+            lines: Mutex::new(Rates::new(LINES, 1)),
             memory,
             requests: Mutex::new(Pool::new(limits.requests)),
             rates: Mutex::new(Rates::new(limits.rate, HOLDER_COUNT_MAX)),
@@ -183,6 +210,67 @@ impl Door {
         entered.held = memory.map(|memory| Arc::new(memory.hold(entered.holder.clone())));
         entered.in_work = Some(identity.connection().begin());
         Ok(entered)
+    }
+
+    /// An answer that is an error names its request, and what an operator may be asked about is in the log under that name. Who was
+    /// refused is noted first.
+    async fn named(
+        &self,
+        mut response: Response<Body>,
+        request: &RequestId,
+        who: &PeerIdentity,
+        method: &str,
+    ) -> Response<Body> {
+        let code = response.headers().get(GRPC_STATUS);
+        let code = code.and_then(|code| code.to_str().ok()?.parse::<i32>().ok());
+        let Some(code) = code.map(Code::from).filter(|code| *code != Code::Ok) else {
+            return response;
+        };
+        let said = response.headers().get(GRPC_MESSAGE);
+        let said = said
+            .and_then(|said| said.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let who = who.to_string();
+        match code {
+            Code::PermissionDenied => {
+                let note = Note {
+                    kind: Kind::Denied,
+                    who: &who,
+                    what: method,
+                    about: &said.replace("%20", " "),
+                    request: request.as_str(),
+                };
+                self.0.notes.audit.denied(&note).await;
+            }
+            Code::Internal | Code::Unknown | Code::DataLoss => {
+                warn!(%request, %who, method, ?code, said, "answered with an error");
+            }
+            Code::Unavailable | Code::DeadlineExceeded
+                if lock(&self.0.lines)
+                    .take(&(), self.0.clock.monotonic())
+                    .is_ok() =>
+            {
+                info!(%request, %who, method, ?code, said, "answered with an error");
+            }
+            Code::Unavailable | Code::DeadlineExceeded => {}
+            // What is wrong is the caller's to see.
+            _ => return response,
+        }
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(request.as_str()) {
+            headers.insert(REQUEST_HEADER, value);
+        }
+        if let Ok(value) = HeaderValue::from_str(&format!("{said} (request {request})")) {
+            headers.insert(GRPC_MESSAGE, value);
+        }
+        response
+    }
+
+    /// The path in the table, or none.
+    fn method(&self, path: &str) -> &'static str {
+        let found = self.0.methods.iter().find(|method| method.path == path);
+        found.map_or("", |method| method.path)
     }
 
     fn turn(&self, why: Turned, identity: &PeerIdentity, detail: &dyn fmt::Display) {
@@ -272,12 +360,30 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let id = self.door.0.notes.requests.draw();
         let entered = match self.door.enter(&request) {
             Ok(entered) => entered,
             // The body goes unread, and with it what the connection let the caller send.
-            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+            Err(refused) => {
+                let door = self.door.clone();
+                let identity = request.extensions().get::<PeerIdentity>().cloned();
+                // Of the table: a path that it does not have is the caller's invention.
+                let method = door.method(request.uri().path());
+                return Box::pin(async move {
+                    let refused = refused.into_http();
+                    let Some(identity) = identity else {
+                        return Ok(refused);
+                    };
+                    Ok(door.named(refused, &id, &identity, method).await)
+                });
+            }
         };
         let method = entered.method();
+        let mut request = request;
+        request.extensions_mut().insert(id.clone());
+        let identity = entered.identity.clone();
+        let span = error_span!("request", %id, method = method.path);
+        let door = self.door.clone();
         let request = request.map(|body| {
             Body::new(Asked {
                 body,
@@ -289,16 +395,17 @@ where
                 identity: entered.identity.clone(),
             })
         });
-        let answering = self.inner.call(request);
+        let answering = self.inner.call(request).instrument(span);
         Box::pin(async move {
             let answered = match method.timeout {
                 None => answering.await,
                 Some(timeout) => match tokio::time::timeout(timeout, answering).await {
                     Ok(answered) => answered,
-                    Err(_) => return Ok(entered.late(timeout).into_http()),
+                    Err(_) => Ok(entered.late(timeout).into_http()),
                 },
             };
-            answered.map(|response| response.map(|body| Body::new(Answer::new(body, entered))))
+            let response = door.named(answered?, &id, &identity, method.path).await;
+            Ok(response.map(|body| Body::new(Answer::new(body, entered))))
         })
     }
 }

@@ -14,6 +14,7 @@ use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use tonic::{Extensions, Request, Response, Status};
 
+use crate::edge::RequestId;
 use crate::node::Node;
 use crate::service::Caller;
 use crate::tls::PeerIdentity;
@@ -27,9 +28,10 @@ type Answer<T> = Result<Response<T>, Status>;
 fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
     let identity = extensions.get::<PeerIdentity>();
     let client = identity.and_then(PeerIdentity::client);
+    let request = extensions.get::<RequestId>().cloned().unwrap_or_default();
     client
         .cloned()
-        .map(Caller::from)
+        .map(|client| Caller::from(client).asking(request))
         .ok_or_else(|| ApiError::Unauthenticated {
             text: "no client certificate of this plane".into(),
         })

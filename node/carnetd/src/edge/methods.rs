@@ -104,8 +104,11 @@ const fn asking(path: &'static str, query: Query) -> Method {
     }
 }
 
+/// For balancers before the client plane; of no schema of ours.
+pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
+
 /// The methods of the client plane.
-pub const CLIENT: [Method; 11] = [
+pub const CLIENT: [Method; 12] = [
     Method {
         path: "/carnet.registry.v1.Registry/OpenSession",
         ..WRITE
@@ -172,10 +175,19 @@ pub const CLIENT: [Method; 11] = [
         }),
         ..asking("/carnet.registry.v1.Registry/Verify", Query::Verify)
     },
+    Method {
+        path: HEALTH,
+        // Each looks into the whole node.
+        rate: Some(Rate {
+            per_second: 10,
+            burst: 20,
+        }),
+        ..READ
+    },
 ];
 
 /// The methods of the admin plane.
-pub const ADMIN_PLANE: [Method; 7] = [
+pub const ADMIN_PLANE: [Method; 8] = [
     Method {
         path: "/carnet.admin.v1.Admin/Initialize",
         ..ADMIN
@@ -203,6 +215,12 @@ pub const ADMIN_PLANE: [Method; 7] = [
     },
     Method {
         path: "/carnet.admin.v1.Admin/TransferLeadership",
+        ..ADMIN
+    },
+    Method {
+        path: "/carnet.admin.v1.Admin/QueryAudit",
+        callers: Callers::Asking(Query::ReadAudit),
+        late: Late::Nothing,
         ..ADMIN
     },
 ];
@@ -363,7 +381,11 @@ mod tests {
         ];
         for (plane, schema) in schemas {
             let table: Vec<&str> = of(plane).iter().map(|method| method.path).collect();
-            assert_eq!(table, paths(schema), "{plane}");
+            let mut expected = paths(schema);
+            if plane == Plane::Client {
+                expected.push(HEALTH.to_owned());
+            }
+            assert_eq!(table, expected, "{plane}");
         }
     }
 

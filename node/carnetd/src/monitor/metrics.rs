@@ -81,6 +81,7 @@ pub fn text(seen: &Seen, now: TimeMs) -> String {
     of_cluster(&mut page, seen);
     of_log(&mut page, seen);
     of_machine(&mut page, seen);
+    of_audit(&mut page, seen);
     of_edge(&mut page, seen);
     of_peers(&mut page, seen);
     let mut out = String::new();
@@ -311,6 +312,25 @@ fn of_machine(page: &mut Page, seen: &Seen) {
         "certificate_not_after_timestamp_seconds",
         "The last second of a certificate; 0: it cannot be read",
         ends,
+    );
+}
+
+fn of_audit(page: &mut Page, seen: &Seen) {
+    let all = || seen.status.audit.iter();
+    let numbers = all().map(|one_of| (one("chain", one_of.chain.word()), one_of.head.number));
+    page.counters(
+        "audit_records",
+        "Records of a chain of the audit since its beginning",
+        numbers,
+    );
+    let failing = all().map(|one_of| {
+        let fails = flag(!one_of.failing.is_empty());
+        (one("chain", one_of.chain.word()), fails)
+    });
+    page.gauges(
+        "audit_failing",
+        "Whether a chain of the audit cannot be written",
+        failing,
     );
 }
 

@@ -47,6 +47,8 @@ pub enum Code {
     CannotSign,
     /// A certificate has ended or cannot be read.
     CertificateEnded,
+    /// Its audit cannot be written: reads that it should note are refused.
+    AuditFails,
     /// A peer has not been heard for long.
     PeerSilent,
     /// Mail of a peer stands.
@@ -59,7 +61,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -73,6 +75,7 @@ impl Code {
         Self::TimeStandsStill,
         Self::CannotSign,
         Self::CertificateEnded,
+        Self::AuditFails,
         Self::PeerSilent,
         Self::PeerFeedStopped,
         Self::PeerDoubted,
@@ -95,6 +98,7 @@ impl Code {
             Self::TimeStandsStill => "TIME_STANDS_STILL",
             Self::CannotSign => "CANNOT_SIGN",
             Self::CertificateEnded => "CERTIFICATE_ENDED",
+            Self::AuditFails => "AUDIT_FAILS",
             Self::PeerSilent => "PEER_SILENT",
             Self::PeerFeedStopped => "PEER_FEED_STOPPED",
             Self::PeerDoubted => "PEER_DOUBTED",
@@ -204,6 +208,14 @@ fn of_machine(status: &ClusterStatus, now: TimeMs, find: &mut impl FnMut(Code, S
     }
     if !status.unpublished.is_empty() {
         find(Code::CannotSign, status.unpublished.clone());
+    }
+    for stands in status
+        .audit
+        .iter()
+        .filter(|stands| !stands.failing.is_empty())
+    {
+        let (chain, why) = (stands.chain.word(), &stands.failing);
+        find(Code::AuditFails, format!("{chain}: {why}: runbook audit"));
     }
     for held in &status.certificates {
         let (what, path) = (&held.what, held.path.display());

@@ -13,11 +13,16 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health;
 
+use super::health::GrpcHealth;
 use super::port::{self, Guard};
 use super::readiness::{Code, FEED_STOPPED, LAG_MAX, PEER_SILENT, hindrances, told};
 use super::{Monitor, Seen, metrics};
 use crate::certificates::Held;
+use crate::edge::EdgeCounters;
 use crate::forge::{self, Sketch};
 use crate::house::House;
 use crate::service::cluster::ClusterStatus;
@@ -133,6 +138,10 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
     check(&ends(Some(1_000)), &[]);
     check(&ends(Some(999)), &[Code::CertificateEnded]);
     check(&ends(None), &[Code::CertificateEnded]);
+    check(
+        &|it| it.audit[1].failing = "full".into(),
+        &[Code::AuditFails],
+    );
     check(&|it| it.relations[0].doubt = "forked", &[Code::PeerDoubted]);
     check(
         &|it| it.relations[0].quarantined = true,
@@ -201,6 +210,7 @@ fn whole(mut seen: Seen) -> Seen {
         watermark_bytes: 2,
         path: "data".into(),
     });
+    seen.ports = vec![Arc::new(EdgeCounters::new(Plane::Client))];
     for relation in &mut seen.status.relations {
         relation.contacts = 1;
         relation.checkpoint_age = DurationMs::from_secs(2);
@@ -238,6 +248,7 @@ async fn rules_and_dashboard_name_only_metrics_that_a_node_shows() {
     let closed = [
         "answer",
         "certificate",
+        "chain",
         "code",
         "node",
         "outcome",
@@ -360,6 +371,54 @@ async fn the_port_answers_four_questions_and_nothing_else() {
     let twice = asked(get("/livez").repeat(2)).await;
     assert_eq!(twice.matches("HTTP/1.1 ").count(), 1, "{twice}");
     serving.abort();
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balancer_is_told_by_grpc_what_readyz_says() {
+    let (house, monitor, _) = looked().await;
+    let pki = house.node.config.pki();
+    let health = GrpcHealth { monitor };
+    let asked = async |service: &str| {
+        let request = HealthCheckRequest {
+            service: service.into(),
+        };
+        let answer = health.check(tonic::Request::new(request)).await;
+        answer
+            .map(|answer| answer.into_inner().status())
+            .map_err(|error| error.code())
+    };
+    // Its certificates are on no disk.
+    assert_eq!(asked("").await, Ok(ServingStatus::NotServing));
+    for path in pki.certificates_and_keys() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        let country = forge::Country::new("86");
+        let sketch = Sketch::leaf(&forge::node_uri("86", Plane::Raft, 1), Plane::Raft);
+        let (held, _) = country.issue(
+            Plane::Raft,
+            &Sketch {
+                until: (2099, 1, 1),
+                ..sketch
+            },
+        );
+        std::fs::write(path, &held.pem).expect("written");
+    }
+    // Its peer is nowhere, and callers are served all the same.
+    assert_eq!(asked("").await, Ok(ServingStatus::Serving));
+    assert_eq!(
+        asked("carnet.registry.v1.Registry").await,
+        Ok(ServingStatus::Serving)
+    );
+    assert_eq!(
+        asked("carnet.admin.v1.Admin").await,
+        Err(tonic::Code::NotFound)
+    );
+    let request = tonic::Request::new(HealthCheckRequest::default());
+    let watched = health.watch(request).await.map(drop);
+    assert_eq!(
+        watched.expect_err("no stream").code(),
+        tonic::Code::Unimplemented
+    );
     house.close().await;
 }
 

@@ -6,22 +6,39 @@ use carnet_trust::chain::VerifiedClient;
 use carnet_trust::identity::ClientName;
 use carnet_wire::status::ApiError;
 
-use crate::edge::Holder;
+use crate::edge::{Holder, RequestId};
 
 /// A person or desk whose certificate was verified at the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller(VerifiedClient);
+pub struct Caller {
+    client: VerifiedClient,
+    request: RequestId,
+}
 
 impl From<VerifiedClient> for Caller {
     fn from(client: VerifiedClient) -> Self {
-        Self(client)
+        Self {
+            client,
+            request: RequestId::default(),
+        }
     }
 }
 
 impl Caller {
     /// The name in the certificate.
     pub fn name(&self) -> &ClientName {
-        self.0.name()
+        self.client.name()
+    }
+
+    /// The same caller, by what it asks now.
+    #[must_use]
+    pub fn asking(self, request: RequestId) -> Self {
+        Self { request, ..self }
+    }
+
+    /// The request that it makes.
+    pub fn request(&self) -> &RequestId {
+        &self.request
     }
 
     /// The name as a text: what sessions and limits count by.

@@ -10,6 +10,7 @@ use carnet_consensus::{
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::registry::Registry;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 
 use super::caller::Caller;
 use super::{fault, refusal, storage};
+use crate::audit::{Chain, Page, Stands};
 use crate::certificates::{self, Held};
 use crate::compare::{Compare, Comparer};
 use crate::edge::Holder;
@@ -84,6 +86,8 @@ pub struct ClusterStatus {
     pub parked: BTreeMap<Prefix, u64>,
     /// The certificates that the node holds.
     pub certificates: Vec<Held>,
+    /// How its chains of audit stand.
+    pub audit: Vec<Stands>,
     /// Orders to skip a log entry.
     pub skip_files: Vec<SkipFile>,
     /// Why it answers no client and no peer yet; empty: it does.
@@ -136,7 +140,9 @@ impl ClusterService {
         genesis: Signed,
         members: BTreeMap<u64, Member>,
     ) -> Result<Bytes, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(caller, Query::ClusterChange, "initialize".to_owned())
+            .await?;
         self.judge_genesis(&genesis)?;
         let own = self.node.config.node.id;
         if !members.contains_key(&own) {
@@ -233,6 +239,7 @@ impl ClusterService {
             relations: self.gateway.relations(&peers),
             parked,
             certificates,
+            audit: self.node.audit.stands(),
             skip_files: self.skips.borrow().clone(),
             unavailable: unavailable.unwrap_or_default(),
             unpublished: self.node.publication.said(
@@ -254,6 +261,33 @@ impl ClusterService {
             .map_err(storage)
     }
 
+    /// Records of one of this node's chains of audit after a number, as they lie in its files.
+    ///
+    /// # Errors
+    /// Not the caller's to ask, no such chain, or a file cannot be read.
+    pub async fn audit(
+        &self,
+        caller: &Caller,
+        chain: &str,
+        after: u64,
+        count: usize,
+    ) -> Result<(Page, AuditHead), ApiError> {
+        let words = || {
+            format!(
+                "a chain is needed: {}",
+                Chain::ALL.map(Chain::word).join(" or ")
+            )
+        };
+        let found = Chain::parse(chain).ok_or_else(|| ApiError::invalid("chain", words()));
+        let about = format!("{chain} after {after}");
+        self.node.admit(caller, Query::ReadAudit, about).await?;
+        let chain = found?;
+        let page = self.node.audit.page(chain, after, count).await?;
+        let stands = self.node.audit.stands();
+        let stands = stands.iter().find(|stands| stands.chain == chain);
+        Ok((page, stands.map(|stands| stands.head).unwrap_or_default()))
+    }
+
     /// Proposes what the roots signed. Its answer, in canonical bytes.
     ///
     /// # Errors
@@ -263,7 +297,13 @@ impl ClusterService {
         caller: &Caller,
         signed: Signed,
     ) -> Result<Bytes, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(
+                caller,
+                Query::ClusterChange,
+                "a statement of the roots".to_owned(),
+            )
+            .await?;
         self.judge_genesis(&signed)?;
         let committed = self.node.propose(Body::Root { signed }).await?;
         Ok(committed.bytes)
@@ -278,7 +318,13 @@ impl ClusterService {
         caller: &Caller,
         (node, member): (u64, Member),
     ) -> Result<u64, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(
+                caller,
+                Query::ClusterChange,
+                format!("add learner {node} at {}", member.raft),
+            )
+            .await?;
         let added = self.node.raft.add_learner(node, member).await;
         added.map_err(change_error)?;
         Ok(self.applied())
@@ -293,7 +339,9 @@ impl ClusterService {
         caller: &Caller,
         change: &MembersChange,
     ) -> Result<u64, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(caller, Query::ClusterChange, format!("{change:?}"))
+            .await?;
         let raft = self.node.raft.status();
         if raft.standing.role != Role::Leader {
             let leader = raft.leader_address().map(|(_, address)| address);
@@ -319,7 +367,9 @@ impl ClusterService {
     /// # Errors
     /// As [`Self::add_learner`].
     pub async fn take_snapshot(&self, caller: &Caller) -> Result<u64, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(caller, Query::ClusterChange, "take a snapshot".to_owned())
+            .await?;
         let taken = self.node.raft.trigger_snapshot().await;
         taken.map_err(change_error)?;
         Ok(self.applied())
@@ -334,7 +384,13 @@ impl ClusterService {
         caller: &Caller,
         to: u64,
     ) -> Result<Standing, ApiError> {
-        caller.may(Query::ClusterChange)?;
+        self.node
+            .admit(
+                caller,
+                Query::ClusterChange,
+                format!("hand leadership to node {to}"),
+            )
+            .await?;
         self.node.raft.hand_over(to).await.map_err(change_error)
     }
 

@@ -80,6 +80,17 @@ pub enum Provable {
     Recall(RecallId),
 }
 
+impl fmt::Display for Provable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Robot(code) => write!(f, "proof of robot {code}"),
+            Self::Enterprise(id) => write!(f, "proof of enterprise {id}"),
+            Self::Model(id) => write!(f, "proof of model {id}"),
+            Self::Recall(id) => write!(f, "proof of recall {id}"),
+        }
+    }
+}
+
 impl Provable {
     /// What can be proven of a record.
     ///

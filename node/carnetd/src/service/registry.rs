@@ -226,7 +226,10 @@ impl RegistryService {
         name: &RecordName,
         freshness: Freshness,
     ) -> Result<At<Record>, ApiError> {
-        let permitted = caller.may(name.query())?;
+        let permitted = self
+            .node
+            .admit(caller, name.query(), name.to_string())
+            .await?;
         let log_index = match freshness {
             Freshness::AsKnown => self.node.progress().applied,
             Freshness::Newest => self.node.linearize().await?,
@@ -258,7 +261,9 @@ impl RegistryService {
         token: &str,
         size: usize,
     ) -> Result<At<Page>, ApiError> {
-        let permitted = caller.may(query.query())?;
+        let (kind, filter) = query.words();
+        let about = format!("{kind} {filter}");
+        let permitted = self.node.admit(caller, query.query(), about).await?;
         let log_index = self.node.linearize().await?;
         let token = token.to_owned();
         let read = move |reading: Reading<'_>| reading.page(query, &token, size, permitted);
@@ -277,7 +282,10 @@ impl RegistryService {
         from: u64,
         size: usize,
     ) -> Result<At<History>, ApiError> {
-        let permitted = caller.may(Query::History)?;
+        let permitted = self
+            .node
+            .admit(caller, Query::History, code.to_string())
+            .await?;
         let log_index = self.node.linearize().await?;
         let code = *code;
         let read = move |reading: Reading<'_>| reading.history(&code, from, size, permitted);
@@ -294,7 +302,10 @@ impl RegistryService {
         caller: &Caller,
         code: &Code,
     ) -> Result<At<Vec<Movement>>, ApiError> {
-        let permitted = caller.may(Query::Movements)?;
+        let permitted = self
+            .node
+            .admit(caller, Query::Movements, code.to_string())
+            .await?;
         let log_index = self.node.linearize().await?;
         let code = *code;
         let read = move |reading: Reading<'_>| {
@@ -347,7 +358,12 @@ impl RegistryService {
         size: u64,
         known: Option<u64>,
     ) -> Result<Proof, ApiError> {
-        caller.may(what.query())?;
+        let query = match what {
+            // It is cut to its caller, and to an authority nothing is cut off.
+            Provable::Robot(_) if is_authority(caller.role()) => Query::GetRobot,
+            _ => what.query(),
+        };
+        self.node.admit(caller, query, what.to_string()).await?;
         let published = self
             .node
             .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX)

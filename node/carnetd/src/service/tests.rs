@@ -30,10 +30,11 @@ use carnet_wire::status::ApiError;
 
 use super::bulk::Bulk;
 use super::cursor::Place;
-use super::query::{Provable, RecordName, RecordsQuery};
+use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{Reading, Record};
 use super::registry::Patience;
 use super::{Caller, RegistryService};
+use crate::audit::Chain;
 use crate::edge::readers::Meter;
 use crate::house::House;
 
@@ -130,6 +131,76 @@ async fn who_has_a_robot_reads_its_history_as_far_as_it_was_theirs() {
         ),
         "{role}"
     );
+    house.close().await;
+}
+
+/// Once, nobody could say who had looked a robot up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_read_everybody_s_is_noted_first_and_reads_nothing_if_that_fails() {
+    let country = world();
+    let house = House::of(&country).await;
+    let service = &house.registry;
+    let code = country.code(5);
+    let caller = |role, unit: &str| Caller::from(house.client(role, unit, Plane::Client));
+    let customs = caller(Role::Customs, "port");
+    let maker = caller(Role::Manufacturer, "0001");
+    let noted = async || {
+        let page = house.node.audit.page(Chain::Acts, 0, 99).await;
+        page.expect("read").lines
+    };
+    service.history(&maker, &code, 0, 9).await.expect("its own");
+    service
+        .verify(&customs, &code, "operation")
+        .await
+        .expect("public");
+    assert_eq!(noted().await, Vec::<String>::new());
+    service.history(&customs, &code, 0, 9).await.expect("read");
+    let page = service.records(&customs, RecordsQuery::Peers, "", 9).await;
+    page.expect("public");
+    let robots = RecordsQuery::robots("8600").expect("a filter");
+    service
+        .records(&customs, robots, "", 9)
+        .await
+        .expect("read");
+    let robot = RecordName::Robot(code);
+    let got = service.record(&customs, &robot, Freshness::AsKnown).await;
+    got.expect("read");
+    let denied = service
+        .history(&caller(Role::ForeignRegulator, "abroad"), &code, 0, 9)
+        .await;
+    denied.expect_err("not its role");
+    let lines = noted().await;
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let about = [code.to_string(), "robots 8600".to_owned(), code.to_string()];
+    for (line, about) in lines.iter().zip(about) {
+        assert!(line.contains(&about), "{about}: {line}");
+        assert!(line.contains("carnet://86/customs/port/desk"), "{line}");
+    }
+    let admin = Caller::from(house.client(Role::Admin, "hq", Plane::Admin));
+    house.cluster().take_snapshot(&admin).await.expect("taken");
+    let lines = noted().await;
+    assert!(lines[3].contains("\"kind\":\"act\""), "{}", lines[3]);
+
+    // The file of the chain is gone, and something lies in its way.
+    let folder = house.node.config.node.data_dir.join("audit");
+    std::fs::remove_dir_all(&folder).expect("removed");
+    std::fs::write(&folder, "in the way").expect("written");
+    house.node.audit.look_again();
+    let refused = service
+        .history(&customs, &code, 0, 9)
+        .await
+        .expect_err("not noted");
+    assert!(refused.to_string().contains("audit"), "{refused}");
+    let refused = service.record(&customs, &robot, Freshness::AsKnown).await;
+    assert_eq!(refused.expect_err("not noted").reason(), "UNAVAILABLE");
+    // A change goes on: it may be what makes room on the disk.
+    house.cluster().take_snapshot(&admin).await.expect("taken");
+    // What is nobody else's, or public, is read all the same.
+    service.history(&maker, &code, 0, 9).await.expect("its own");
+    service
+        .verify(&customs, &code, "operation")
+        .await
+        .expect("public");
     house.close().await;
 }
 

@@ -244,7 +244,10 @@ mod tests {
                 let mut bytes = changed[at].clone().into_bytes();
                 bytes[byte] = if bytes[byte] == b'5' { b'6' } else { b'5' };
                 changed[at] = String::from_utf8(bytes).expect("ASCII");
-                assert!(!walk(anywhere(), &changed).starts_with("ends"), "{changed:?}");
+                assert!(
+                    !walk(anywhere(), &changed).starts_with("ends"),
+                    "{changed:?}"
+                );
             }
         }
         let mut gap = whole.clone();
@@ -259,7 +262,10 @@ mod tests {
         // A chain of another's, glued on.
         let other = chain(&["{}", "{}", "{}", "{}"]);
         let glued = [&whole[..2], &other[2..]].concat();
-        assert_eq!(walk(anywhere(), &glued), "record 3 does not follow the one before it");
+        assert_eq!(
+            walk(anywhere(), &glued),
+            "record 3 does not follow the one before it"
+        );
     }
 
     /// What no look at the chain alone shows: it was written anew, or its end is gone.
@@ -292,7 +298,16 @@ mod tests {
         assert_eq!(walk(AuditWalk::anywhere(), &lines), "ends at 1");
         let louder = lines[0].to_uppercase();
         let plus = format!("+{}", lines[0]);
-        for noise in [louder.as_str(), plus.as_str(), "", " ", "1", "1 2 3 4", "-1 0 0 {}", "0 0 0 {}"] {
+        for noise in [
+            louder.as_str(),
+            plus.as_str(),
+            "",
+            " ",
+            "1",
+            "1 2 3 4",
+            "-1 0 0 {}",
+            "0 0 0 {}",
+        ] {
             assert_eq!(
                 walk(AuditWalk::anywhere(), &[noise.to_owned()]),
                 "after record 0: not a record of an audit chain",

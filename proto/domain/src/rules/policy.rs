@@ -132,6 +132,8 @@ pub enum Query {
     ClusterChange,
     /// What peers said that cannot be taken yet.
     ListParked,
+    /// What a node noted of who read, was refused, and changed the cluster.
+    ReadAudit,
 }
 
 impl Query {
@@ -151,6 +153,7 @@ impl Query {
             Self::ClusterStatus => "ask how the cluster is",
             Self::ClusterChange => "change the cluster",
             Self::ListParked => "list what waits of peers",
+            Self::ReadAudit => "read the audit",
         }
     }
 
@@ -175,6 +178,7 @@ impl Query {
         Self::ClusterStatus,
         Self::ClusterChange,
         Self::ListParked,
+        Self::ReadAudit,
     ];
 }
 
@@ -209,5 +213,30 @@ pub fn may_query(role: Role, query: Query) -> Permission {
             Admin => Permission::Any,
             _ => Permission::No,
         },
+        Query::ReadAudit => match role {
+            Admin | Auditor => Permission::Any,
+            _ => Permission::No,
+        },
+    }
+}
+
+/// Whether a node notes that a role made a query, before it answers: what is neither public nor the caller's own was shown, or the
+/// cluster is changed. Of a status nothing is noted, which monitors ask for all day; nor of a verdict, which anybody may ask for.
+pub fn is_noted(role: Role, query: Query) -> bool {
+    match query {
+        Query::GetRobot => is_authority(role),
+        Query::ListRobots
+        | Query::History
+        | Query::Movements
+        | Query::ListTransfers
+        | Query::ListParked
+        | Query::ReadAudit
+        | Query::ClusterChange => may_query(role, query) == Permission::Any,
+        Query::GetEnterprise
+        | Query::GetModel
+        | Query::ListRecalls
+        | Query::Verify
+        | Query::LogProof
+        | Query::ClusterStatus => false,
     }
 }

@@ -125,6 +125,16 @@ async fn whole(body: &mut Body) -> Result<usize, Status> {
     }
 }
 
+/// Nothing can be written there: a refusal is answered all the same.
+fn notes(clock: &Arc<Still>) -> Notes {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let nowhere = std::path::Path::new("/proc/nowhere");
+    Notes {
+        audit: Arc::new(Audit::open(nowhere, clock, carnet_consensus::Work::Inline)),
+        requests: RequestIds::new([0x7f, 0x3a, 0]),
+    }
+}
+
 struct Scene {
     guarded: Guarded<Stub>,
     memory: Memory,
@@ -157,6 +167,7 @@ impl Scene {
             Some(memory.clone()),
             Arc::clone(&counters),
             Arc::clone(&clock) as Arc<dyn Clock>,
+            notes(&clock),
         );
         let (go, may_go) = watch::channel(true);
         Self {
@@ -263,6 +274,61 @@ async fn a_role_that_signs_nothing_sends_no_bulk_and_not_a_byte_of_it_is_read() 
         Code::Ok,
         "it reads"
     );
+}
+
+/// Once, a caller was told that a node was at fault, and nobody found the line of its log.
+#[tokio::test]
+async fn an_error_names_its_request_and_a_refusal_is_noted_under_that_name() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut scene = Scene::wide();
+    let clock = Arc::clone(&scene.clock) as Arc<dyn Clock>;
+    let work = carnet_consensus::Work::Inline;
+    let audit = Arc::new(Audit::open(data.path(), Arc::clone(&clock), work));
+    let door = Door::new(
+        Plane::Client,
+        DoorLimits::unbounded(),
+        None,
+        Arc::clone(&scene.counters),
+        clock,
+        Notes {
+            audit: Arc::clone(&audit),
+            requests: RequestIds::new([0x7f, 0x3a, 0]),
+        },
+    );
+    scene.guarded.door = door;
+    let auditor = scene.somebody("auditor/court/a");
+    assert_eq!(scene.call(&auditor, RECORD, 1).await.0, Code::Ok);
+    let (code, response, _) = scene.call(&auditor, BULK, 1).await;
+    assert_eq!(code, Code::PermissionDenied);
+    let header = |name: &str| {
+        let value = response.headers().get(name).map(|value| value.to_str());
+        value.expect("there").expect("a text").to_owned()
+    };
+    assert_eq!(header(REQUEST_HEADER), "7f3a00-2");
+    let status = Status::from_header_map(response.headers()).expect("an error");
+    let said = status.message();
+    assert!(said.contains("auditor may not submit bulk"), "{said}");
+    assert!(said.ends_with("(request 7f3a00-2)"), "{said}");
+    let noted = audit.page(crate::audit::Chain::Denied, 0, 9).await;
+    let noted = noted.expect("read").lines;
+    assert_eq!(noted.len(), 1);
+    for part in [
+        "\"who\":\"carnet://86/auditor/court/a\"",
+        "\"what\":\"/carnet.registry.v1.Registry/SubmitBulk\"",
+        "\"request\":\"7f3a00-2\"",
+        "\"kind\":\"denied\"",
+    ] {
+        assert!(noted[0].contains(part), "{part}: {}", noted[0]);
+    }
+    // A path that there is not is the caller's invention, and nobody's refusal.
+    let invented = scene
+        .call(&auditor, "/carnet.registry.v1.Registry/x", 1)
+        .await;
+    assert_eq!(invented.0, Code::Unimplemented);
+    let noted = audit.page(crate::audit::Chain::Denied, 0, 9).await;
+    assert_eq!(noted.expect("read").lines.len(), 1);
+    let acts = audit.page(crate::audit::Chain::Acts, 0, 9).await;
+    assert_eq!(acts.expect("read").lines.len(), 0);
 }
 
 #[tokio::test]

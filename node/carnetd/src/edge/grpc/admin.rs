@@ -19,6 +19,7 @@ use carnet_wire::status::ApiError;
 use tonic::Request;
 
 use super::{Answer, answer, open_for};
+use crate::audit::Stands;
 use crate::certificates::Held;
 use crate::compare::Compare;
 use crate::edge::EdgeCounters;
@@ -148,6 +149,33 @@ impl Admin for GrpcAdmin {
         };
         answer(led.await)
     }
+
+    async fn query_audit(
+        &self,
+        request: Request<pb::QueryAuditRequest>,
+    ) -> Answer<pb::QueryAuditResponse> {
+        let read = async {
+            let (caller, message) = open_for(request, Query::ReadAudit)?;
+            let pb::QueryAuditRequest {
+                chain,
+                after,
+                count,
+            } = message;
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let (page, head) = self.service.audit(&caller, &chain, after, count).await?;
+            Ok(pb::QueryAuditResponse {
+                lines: page.lines,
+                more: page.more,
+                stands: Some(pb::AuditStatus {
+                    chain,
+                    number: head.number,
+                    hash: head.hash.0.to_vec().into(),
+                    failing: String::new(),
+                }),
+            })
+        };
+        answer(read.await)
+    }
 }
 
 fn member(message: &pb::Member) -> (u64, Member) {
@@ -177,6 +205,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         relations,
         parked,
         certificates,
+        audit,
         skip_files,
         unavailable,
         unpublished,
@@ -241,7 +270,17 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         ports: node.ports().iter().map(|port| port_status(port)).collect(),
         certificates: certificates.into_iter().map(certificate).collect(),
         version: env!("CARGO_PKG_VERSION").into(),
+        audit: audit.into_iter().map(audit_status).collect(),
         level: registry.map_or(0, |registry| u32::from(registry.level.number())),
+    }
+}
+
+fn audit_status(stands: Stands) -> pb::AuditStatus {
+    pb::AuditStatus {
+        chain: stands.chain.word().into(),
+        number: stands.head.number,
+        hash: stands.head.hash.0.to_vec().into(),
+        failing: stands.failing,
     }
 }
 

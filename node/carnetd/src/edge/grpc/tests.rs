@@ -496,6 +496,24 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
             "SubmitStatement" | "AddLearner" | "ChangeMembers" | "TransferLeadership",
         ) => vec![one(Vec::new())],
         ("carnet.admin.v1.Admin", "TakeSnapshot") => vec![one(Vec::new())],
+        ("carnet.admin.v1.Admin", "QueryAudit") => {
+            let ask = |chain: &str| {
+                let message = admin::QueryAuditRequest {
+                    chain: chain.into(),
+                    after: 0,
+                    count: 0,
+                };
+                let all = admin::QueryAuditRequest {
+                    count: u32::MAX,
+                    ..message.clone()
+                };
+                [one(to_wire(&message)), one(to_wire(&all))]
+            };
+            ["acts", "denied"]
+                .iter()
+                .flat_map(|chain| ask(chain))
+                .collect()
+        }
         // Of countries and of nodes, not of roles: their certificates are of other planes.
         ("carnet.federation.v1.Federation", "Follow" | "Inquire") => Vec::new(),
         (

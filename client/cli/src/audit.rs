@@ -1,0 +1,467 @@
+//! Who read, who was refused and who changed the cluster, as the nodes noted it; and whether what they show is what they wrote.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::admin::Admin;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::log::audit::{AuditBreak, AuditHead, AuditRecord, AuditWalk};
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::context::Settings;
+use crate::exit::{self, Failed};
+
+/// The node is asked so often for one chain at most: far more than one keeps.
+const PAGES_MAX: usize = 100_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Chain {
+    /// Changes of the cluster, and reads by those who may read everybody's.
+    Acts,
+    /// Refusals.
+    Denied,
+}
+
+impl Chain {
+    const BOTH: [Self; 2] = [Self::Acts, Self::Denied];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Acts => "acts",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Shows who read what is not theirs, who was refused, and who changed the cluster: of every admin endpoint given.
+    ///
+    /// Every node notes what was asked of itself. Both chains are asked unless one is named:
+    ///
+    ///   carnet audit query --caller customs --about 86-0001 --last 0
+    Query {
+        /// Only this chain.
+        #[arg(long)]
+        chain: Option<Chain>,
+        /// The newest so many of each node and chain; 0: all that it keeps.
+        #[arg(long, default_value = "100")]
+        last: u64,
+        /// Only of those whose name holds this.
+        #[arg(long)]
+        caller: Option<String>,
+        /// Only what is about something that holds this.
+        #[arg(long)]
+        about: Option<String>,
+        /// Only the request of this name, as an error shows it.
+        #[arg(long)]
+        request: Option<String>,
+    },
+    /// Writes all records as they lie in the nodes into files of a directory, for `verify` elsewhere.
+    Export {
+        /// The directory; files of the same name are replaced.
+        directory: PathBuf,
+    },
+    /// Follows every chain: whether a record was changed, taken out or put in. Exit code 4 if so.
+    ///
+    /// Without files the nodes are asked, and this machine remembers where each chain stood: one that was written anew, or lost its
+    /// end, since the last time is found. With files (of `export`, or of a node's folder `audit`) nobody is asked; files of one chain
+    /// are given in their order.
+    Verify {
+        /// Files.
+        files: Vec<PathBuf>,
+    },
+}
+
+/// A chain that was followed.
+#[derive(Default)]
+struct Followed {
+    first: Option<u64>,
+    last: Option<AuditHead>,
+    broken: Option<AuditBreak>,
+}
+
+impl Followed {
+    fn row(&self, of: &str, chain: &str) -> Value {
+        json!({
+            "node": of,
+            "chain": chain,
+            "state": if self.broken.is_some() { "BROKEN" } else { "ok" },
+            "from": self.first.map(|number| number.to_string()),
+            "to": self.last.map(|head| head.number.to_string()),
+            "hash": self.last.map(|head| head.hash.to_string()),
+            "why": self.broken.as_ref().map(ToString::to_string),
+        })
+    }
+
+    /// Takes lines until one does not follow.
+    fn take<'a>(
+        &mut self,
+        walk: &mut AuditWalk,
+        lines: impl IntoIterator<Item = &'a str>,
+        mut each: impl FnMut(&str, AuditRecord),
+    ) {
+        for line in lines {
+            match walk.take(line) {
+                Ok(record) => {
+                    self.first.get_or_insert(record.head.number);
+                    self.last = Some(record.head);
+                    each(line, record);
+                }
+                Err(broken) => {
+                    self.broken = Some(broken);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, walk: AuditWalk) {
+        if self.broken.is_none() {
+            self.broken = walk.end().err();
+        }
+    }
+}
+
+pub(crate) async fn run(verb: Audit, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Audit::Query {
+            chain,
+            last,
+            caller,
+            about,
+            request,
+        } => {
+            let chains = chain.map_or(Chain::BOTH.to_vec(), |chain| vec![chain]);
+            let wanted = Wanted {
+                who: caller,
+                about,
+                request,
+            };
+            query(&settings.admin()?, &chains, last, &wanted).await
+        }
+        Audit::Export { directory } => export(&settings.admin()?, &directory).await,
+        Audit::Verify { files } if files.is_empty() => {
+            let folder = settings.state_dir().join("audit");
+            verify(&settings.admin()?, &folder).await
+        }
+        Audit::Verify { files } => verify_files(&files),
+    }
+}
+
+/// Follows a chain of a node, from behind a number or from where it begins.
+async fn follow(
+    admin: &Admin,
+    endpoint: &str,
+    chain: Chain,
+    mut after: u64,
+    mut walk: AuditWalk,
+    mut each: impl FnMut(&str, AuditRecord),
+) -> Result<Followed, Failed> {
+    let mut followed = Followed::default();
+    for _ in 0..PAGES_MAX {
+        let (lines, more, _) = admin.audit(endpoint, chain.word(), after).await?;
+        followed.take(&mut walk, lines.iter().map(String::as_str), &mut each);
+        let reached = followed.last.map_or(after, |head| head.number);
+        if followed.broken.is_some() || !more || reached == after {
+            break;
+        }
+        after = reached;
+    }
+    followed.end(walk);
+    Ok(followed)
+}
+
+struct Wanted {
+    who: Option<String>,
+    about: Option<String>,
+    request: Option<String>,
+}
+
+impl Wanted {
+    fn takes(&self, record: &Value) -> bool {
+        let text = |key: &str| record[key].as_str().unwrap_or_default();
+        let holds = |wanted: &Option<String>, key| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| text(key).contains(wanted.as_str()))
+        };
+        let is = self.request.as_ref();
+        holds(&self.who, "who")
+            && holds(&self.about, "about")
+            && is.is_none_or(|request| text("request") == request)
+    }
+}
+
+async fn query(
+    admin: &Admin,
+    chains: &[Chain],
+    last: u64,
+    wanted: &Wanted,
+) -> Result<Outcome, Failed> {
+    let (mut rows, mut broken) = (Vec::new(), Vec::new());
+    for endpoint in admin.endpoints() {
+        for chain in chains {
+            let after = match last {
+                0 => 0,
+                last => {
+                    let (_, _, stands) = admin.audit(endpoint, chain.word(), u64::MAX).await?;
+                    stands.number.checked_sub(last).unwrap_or(0)
+                }
+            };
+            let each = |_: &str, record: AuditRecord| {
+                let text: Value = serde_json::from_str(&record.text).unwrap_or(Value::Null);
+                if wanted.takes(&text) {
+                    rows.push(row(endpoint, *chain, &record, &text));
+                }
+            };
+            let walk = AuditWalk::anywhere();
+            let followed = follow(admin, endpoint, *chain, after, walk, each).await?;
+            if followed.broken.is_some() {
+                broken.push(followed.row(endpoint, chain.word()));
+            }
+        }
+    }
+    // Of several nodes what happened stands in its order, as far as their clocks agree.
+    rows.sort_by_key(|row| row["at"].as_str().map(str::to_owned));
+    if broken.is_empty() {
+        return Ok(Value::Array(rows).into());
+    }
+    Ok(Outcome {
+        value: json!({"broken": broken, "records": rows}),
+        code: exit::INVALID,
+    })
+}
+
+fn row(endpoint: &str, chain: Chain, record: &AuditRecord, text: &Value) -> Value {
+    json!({
+        "at": text["at"],
+        "node": endpoint,
+        "chain": chain.word(),
+        "number": record.head.number.to_string(),
+        "kind": text["kind"],
+        "who": text["who"],
+        "what": text["what"],
+        "about": text["about"],
+        "request": text["request"],
+        "left_out_before": text["left_out_before"],
+    })
+}
+
+async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
+    let local =
+        |path: &Path, error: std::io::Error| Failed::local(format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(directory).map_err(|error| local(directory, error))?;
+    let mut rows = Vec::new();
+    let mut code = 0;
+    for endpoint in admin.endpoints() {
+        let status = admin.status(endpoint, false).await?;
+        for chain in Chain::BOTH {
+            let name = format!(
+                "{}-node-{}-{}.log",
+                status.prefix,
+                status.node,
+                chain.word()
+            );
+            let path = directory.join(name);
+            let mut text = String::new();
+            let each = |line: &str, _: AuditRecord| {
+                text.push_str(line);
+                text.push('\n');
+            };
+            let walk = AuditWalk::anywhere();
+            let followed = follow(admin, endpoint, chain, 0, walk, each).await?;
+            std::fs::write(&path, text).map_err(|error| local(&path, error))?;
+            if followed.broken.is_some() {
+                code = exit::INVALID;
+            }
+            let mut row = followed.row(endpoint, chain.word());
+            row["file"] = path.display().to_string().into();
+            rows.push(row);
+        }
+    }
+    Ok(Outcome {
+        value: Value::Array(rows),
+        code,
+    })
+}
+
+async fn verify(admin: &Admin, folder: &Path) -> Result<Outcome, Failed> {
+    let (mut rows, mut code) = (Vec::new(), 0);
+    for endpoint in admin.endpoints() {
+        let status = admin.status(endpoint, false).await?;
+        for chain in Chain::BOTH {
+            let cluster = hex::encode(&status.cluster);
+            let path = folder.join(format!("{cluster}-{}-{}", status.node, chain.word()));
+            let kept = kept(&path)?;
+            let walk = kept.map_or_else(AuditWalk::anywhere, AuditWalk::through);
+            let followed = follow(admin, endpoint, chain, 0, walk, |_, _| ()).await?;
+            if followed.broken.is_some() {
+                code = exit::INVALID;
+            } else if let Some(head) = followed.last {
+                keep(&path, head)?;
+            }
+            let mut row = followed.row(endpoint, chain.word());
+            row["seen_before"] = kept.map_or(Value::Null, |kept| kept.number.to_string().into());
+            rows.push(row);
+        }
+    }
+    Ok(Outcome {
+        value: Value::Array(rows),
+        code,
+    })
+}
+
+/// Where a chain stood when it was followed last.
+fn kept(path: &Path) -> Result<Option<AuditHead>, Failed> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failed::local(format!("{}: {error}", path.display()))),
+    };
+    let head = text.split_once(' ').and_then(|(number, hash)| {
+        Some(AuditHead {
+            number: number.parse().ok()?,
+            hash: Digest::parse(hash.trim()).ok()?,
+        })
+    });
+    let unreadable = || Failed::unreadable(format!("{}: not a place of a chain", path.display()));
+    head.ok_or_else(unreadable).map(Some)
+}
+
+fn keep(path: &Path, head: AuditHead) -> Result<(), Failed> {
+    let local = |error: std::io::Error| Failed::local(format!("{}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(local)?;
+    }
+    std::fs::write(path, format!("{} {}\n", head.number, head.hash)).map_err(local)
+}
+
+/// Files as one chain each, unless one begins where the one before it ends.
+fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
+    let mut rows = Vec::new();
+    let mut code = 0;
+    let mut before: Option<AuditHead> = None;
+    for path in files {
+        let text = std::fs::read_to_string(path);
+        let text =
+            text.map_err(|error| Failed::unreadable(format!("{}: {error}", path.display())))?;
+        let first = text
+            .split(' ')
+            .next()
+            .and_then(|number| number.parse::<u64>().ok());
+        let follows = before.filter(|head| head.number.checked_add(1) == first);
+        let mut walk = follows.map_or_else(AuditWalk::anywhere, AuditWalk::after);
+        let mut followed = Followed::default();
+        followed.take(&mut walk, text.lines(), |_, _| ());
+        followed.end(walk);
+        before = followed.last;
+        if followed.broken.is_some() {
+            code = exit::INVALID;
+        }
+        rows.push(followed.row(&path.display().to_string(), ""));
+    }
+    Ok(Outcome {
+        value: Value::Array(rows),
+        code,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use carnet_domain::log::audit::next_line;
+
+    use super::*;
+
+    fn chain(count: u64) -> String {
+        let mut head = AuditHead::default();
+        (0..count)
+            .map(|number| {
+                let text = format!("{{\"who\":\"anna\",\"about\":\"{number}\"}}");
+                let (line, next) = next_line(&head, &text).expect("not the last");
+                head = next;
+                line
+            })
+            .collect()
+    }
+
+    fn states(outcome: &Outcome) -> Vec<&str> {
+        let rows = outcome.value.as_array().expect("rows");
+        rows.iter()
+            .filter_map(|row| row["state"].as_str())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_was_tampered_with_is_broken_and_ends_with_4() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let whole = chain(6);
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let first = write("first", &lines[..3].concat());
+        let second = write("second", &lines[3..].concat());
+        let good = verify_files(&[first.clone(), second.clone()]).expect("read");
+        assert_eq!((states(&good), good.code), (vec!["ok", "ok"], 0));
+        // The second is of another history: alone it is whole, behind the first it is not.
+        let anew = chain(7).replace("\"0\"", "\"x\"");
+        let broken = verify_files(&[write("anew", &anew)]).expect("read");
+        assert_eq!((states(&broken), broken.code), (vec!["BROKEN"], 4));
+        let mut other = AuditHead::default();
+        let other: String = (0..6)
+            .map(|_| {
+                let (line, next) = next_line(&other, "{}").expect("not the last");
+                other = next;
+                line
+            })
+            .collect();
+        let glued = write(
+            "glued",
+            &other.split_inclusive('\n').skip(3).collect::<String>(),
+        );
+        let alone = verify_files(std::slice::from_ref(&glued)).expect("read");
+        assert_eq!(alone.code, 0);
+        let behind = verify_files(&[first, glued]).expect("read");
+        assert_eq!((states(&behind), behind.code), (vec!["ok", "BROKEN"], 4));
+        let why = behind.value[1]["why"].as_str().expect("why");
+        assert_eq!(why, "record 4 does not follow the one before it");
+    }
+
+    #[test]
+    fn where_a_chain_stood_is_kept_and_a_spoilt_note_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("below/head");
+        assert_eq!(kept(&path).expect("read"), None);
+        let head = AuditHead {
+            number: 7,
+            hash: Digest([3; 32]),
+        };
+        keep(&path, head).expect("written");
+        assert_eq!(kept(&path).expect("read"), Some(head));
+        std::fs::write(&path, "7 abc").expect("written");
+        assert_eq!(kept(&path).expect_err("spoilt").code, exit::UNREADABLE);
+    }
+
+    #[test]
+    fn a_query_takes_what_holds_all_that_is_wanted() {
+        let record = json!({"who": "carnet://86/customs/port/anna", "about": "86-0001", "request": "7f3a-1"});
+        let wanted = |who: &str, about: &str, request: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let wanted = Wanted {
+                who: some(who),
+                about: some(about),
+                request: some(request),
+            };
+            wanted.takes(&record)
+        };
+        assert!(wanted("", "", ""));
+        assert!(wanted("customs", "86-", "7f3a-1"));
+        assert!(!wanted("customs", "44-", ""));
+        assert!(!wanted("registrar", "", ""));
+        assert!(!wanted("", "", "7f3a"));
+    }
+}
