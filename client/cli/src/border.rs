@@ -5,8 +5,9 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
-use carnet_domain::record::AgreementRef;
+use carnet_domain::custody::admission::owed_after;
 use carnet_domain::record::transfer::Transfer as Record;
+use carnet_domain::record::{AgreementRef, Recall, RecallId, Robot};
 use carnet_domain::rules::command::{Command, Condition, Papers, Purpose, TransferId};
 use clap::{Args, Subcommand};
 use futures::StreamExt;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::exit::Failed;
-use crate::output::say;
+use crate::output::{Format, say};
 use crate::parse::{self, When};
 use crate::submit::{self, Write, merge, party};
 use crate::{Outcome, view};
@@ -306,16 +307,17 @@ pub(crate) async fn import(verb: Import, settings: &Settings) -> Result<Outcome,
         matches!(command, Command::Admit { .. }) && (!write.dry_run || settings.has_endpoints());
     let permits = matches!(command, Command::PermitImport { .. }) && settings.has_endpoints();
     let extra = merge(json!({"transfer": transfer.to_string()}), extra);
+    let asked = write.dry_run;
     let mut outcome = submit::one(settings, write, command, extra).await?;
     if permits && let Some(doubt) = doubt_of(settings, transfer).await {
         outcome.value["peer_doubted"] = doubt.into();
     }
     if admits {
-        let what = match write.dry_run {
-            true => "would be admitted",
-            false => "is admitted",
+        let admission = match asked {
+            true => Admission::Foreseen,
+            false => Admission::Done,
         };
-        let (holds, owed) = lies_on(settings, transfer, what).await;
+        let (holds, owed) = lies_on(settings, transfer, admission).await;
         outcome.value["holds"] = holds;
         outcome.value["recalls_owed"] = owed;
     }
@@ -335,20 +337,46 @@ async fn doubt_of(settings: &Settings, transfer: TransferId) -> Option<String> {
     Some(doubt)
 }
 
-/// Holds and recalls that lie on a robot which was just admitted: an officer at the border must not learn of them from the
-/// record a day later.
-async fn lies_on(settings: &Settings, transfer: TransferId, admitted: &str) -> (Value, Value) {
+/// Whether a robot was admitted, or only looked at before it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Foreseen,
+    Done,
+}
+
+/// Holds and recalls that lie on a robot which was just admitted, or would be: an officer at the border must not learn of them from
+/// the record a day later.
+async fn lies_on(
+    settings: &Settings,
+    transfer: TransferId,
+    admission: Admission,
+) -> (Value, Value) {
     let read = async {
         let client = settings.client()?;
-        let client = client.unverified();
-        let code = client.transfer(transfer).await?.value.code;
-        let robot = client.robot(&code).await?.value;
-        let mut owed = Vec::new();
-        for recall in &robot.owed {
-            let severity = client.recall(recall).await?.value.notice.severity;
-            owed.push(format!("{recall} {}", parse::hyphened(severity.name())));
+        let told = client.unverified();
+        let transfer = told.transfer(transfer).await?.value;
+        let robot = told.robot(&transfer.code).await?.value;
+        let mut known = Vec::new();
+        let mut token = String::new();
+        let model = transfer.code.model_id();
+        loop {
+            let page = told.recalls(model.as_str(), 0, &token).await?;
+            known.extend(page.values);
+            token = page.next;
+            if token.is_empty() {
+                break;
+            }
         }
+        let owed = match admission {
+            Admission::Done => robot.owed.clone(),
+            Admission::Foreseen => would_owe(&transfer, &robot, &known)?,
+        };
+        let owed: Vec<String> = owed.iter().map(|id| recall_text(id, &known)).collect();
         Ok::<_, Failed>((robot, owed))
+    };
+    let admitted = match admission {
+        Admission::Foreseen => "would be admitted",
+        Admission::Done => "is admitted",
     };
     match read.await {
         Ok((robot, owed)) => {
@@ -375,6 +403,27 @@ async fn lies_on(settings: &Settings, transfer: TransferId, admitted: &str) -> (
     }
 }
 
+/// What a robot would owe once it is admitted: of what was disclosed of it, and by the recalls of its model that are known here.
+fn would_owe(transfer: &Record, here: &Robot, known: &[Recall]) -> Result<Vec<RecallId>, Failed> {
+    let Some(disclosed) = &transfer.robot else {
+        // An empty list would say that it owes nothing.
+        return Err(Failed::local(
+            "what the other country shows of the robot is not shown to this reader",
+        ));
+    };
+    let sides = (transfer.to, transfer.from);
+    Ok(owed_after(sides, known, here, disclosed))
+}
+
+/// A recall and how grave it is. Of one that was only told of, nobody here knows.
+fn recall_text(id: &RecallId, known: &[Recall]) -> String {
+    let mut recalls = known.iter();
+    match recalls.find(|recall| recall.notice.id == *id) {
+        Some(recall) => format!("{id} {}", parse::hyphened(recall.notice.severity.name())),
+        None => format!("{id} (its notice is not known here yet)"),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Transfer {
     /// Shows a transfer.
@@ -383,7 +432,8 @@ pub(crate) enum Transfer {
         #[arg(value_parser = transfer_id)]
         transfer: TransferId,
     },
-    /// Lists transfers, by the time of their newest step. What is said of a filter twice, all of it must be so.
+    /// Lists transfers, by the time of their newest step. Different filters must all hold; of one that is given several times, one
+    /// value must. A table shows the columns that people look at first; --wide and -o json show all.
     List(Wanted),
 }
 
@@ -399,18 +449,18 @@ pub(crate) struct Wanted {
     /// Only those whose time is over and that nobody ended: an offer without a permit, a permit without a departure.
     #[arg(long)]
     overdue: bool,
-    /// Only those of an office of export or of entry, or a part of its name.
+    /// Only those of an office of export or of entry, or a part of its name. May be repeated.
     #[arg(long)]
-    office: Option<String>,
-    /// Only with this movement reference number.
+    office: Vec<String>,
+    /// Only with this movement reference number. May be repeated.
     #[arg(long)]
-    mrn: Option<String>,
-    /// Only those that stand at a step: offer, accept, refuse, cancel, depart, detain, admit or return.
-    #[arg(long, value_parser = step)]
-    step: Option<Step>,
-    /// Only those from or to a country.
-    #[arg(long)]
-    with: Option<Prefix>,
+    mrn: Vec<String>,
+    /// Only those that stand at a step: offer, accept, refuse, cancel, depart, detain, admit or return. May be repeated.
+    #[arg(long, value_delimiter = ',', value_parser = step)]
+    step: Vec<Step>,
+    /// Only those from or to a country. May be repeated.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<Prefix>,
     /// Only those whose newest step was at this time or later.
     #[arg(long, allow_hyphen_values = true)]
     since: Option<When>,
@@ -420,6 +470,12 @@ pub(crate) struct Wanted {
     /// Only those of robots that are detained, or on which a hold lies, where they are on their way to here.
     #[arg(long)]
     detained: bool,
+    /// At most this many, the newest ones; default is all.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// Every column in the table, not only those that people look at first.
+    #[arg(long)]
+    wide: bool,
 }
 
 fn step(text: &str) -> Result<Step, String> {
@@ -439,19 +495,25 @@ impl Wanted {
         let (step, at) = newest(transfer);
         let part = |name: &String, of: &String| name.to_lowercase().contains(&of.to_lowercase());
         let papers = &transfer.papers;
-        let office = self.office.as_ref().is_none_or(|office| {
+        let office = is_one(&self.office, |office| {
             part(&papers.office_of_entry, office) || part(&papers.office_of_export, office)
         });
-        let country = |with: Prefix| transfer.from == with || transfer.to == with;
         (!self.open || transfer.ending.is_none())
             && (!self.overdue || is_overdue(transfer, now))
             && office
-            && self.mrn.as_ref().is_none_or(|mrn| papers.mrn == *mrn)
-            && self.step.is_none_or(|wanted| wanted == step)
-            && self.with.is_none_or(country)
+            && is_one(&self.mrn, |mrn| papers.mrn == *mrn)
+            && is_one(&self.step, |wanted| *wanted == step)
+            && is_one(&self.with, |with| {
+                transfer.from == *with || transfer.to == *with
+            })
             && self.since.is_none_or(|since| at >= since.resolve())
             && self.before.is_none_or(|before| at < before.resolve())
     }
+}
+
+/// Whether one of the values holds, or none is given.
+fn is_one<T>(values: &[T], holds: impl FnMut(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(holds)
 }
 
 /// The newest step of a transfer, its end included.
@@ -470,7 +532,11 @@ fn is_overdue(transfer: &Record, now: TimeMs) -> bool {
     transfer.ending.is_none() && until < now
 }
 
-pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outcome, Failed> {
+pub(crate) async fn transfer(
+    verb: Transfer,
+    settings: &Settings,
+    format: Format,
+) -> Result<Outcome, Failed> {
     let client = settings.client()?;
     match verb {
         Transfer::Get { transfer } => {
@@ -481,14 +547,54 @@ pub(crate) async fn transfer(verb: Transfer, settings: &Settings) -> Result<Outc
             shown["overdue"] = is_overdue(&found.value, wall_time()).into();
             Ok(view::at(shown, found.position).into())
         }
-        Transfer::List(wanted) => list(&client, settings.registry()?, &wanted).await,
+        Transfer::List(wanted) => {
+            let rows = list(&client, settings.registry()?, &wanted).await?;
+            let rows = match format == Format::Table && !wanted.wide {
+                true => narrow(rows),
+                false => rows,
+            };
+            Ok(Value::Array(rows).into())
+        }
     }
 }
 
 /// Robots whose records are read at a time.
 const READS_AT_ONCE: usize = 16;
 
-async fn list(client: &Client, here: Prefix, wanted: &Wanted) -> Result<Outcome, Failed> {
+/// What of a row people look at first.
+const NARROW: [&str; 10] = [
+    "transfer",
+    "code",
+    "from",
+    "to",
+    "step",
+    "step_at",
+    "office_of_entry",
+    "detained",
+    "refused",
+    "overdue",
+];
+
+/// Rows without the columns that a narrow screen has no room for, and without those that say nothing of any row.
+fn narrow(mut rows: Vec<Value>) -> Vec<Value> {
+    let says = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != "";
+    let columns = NARROW.iter().copied();
+    let kept: Vec<&str> = columns
+        .filter(|name| rows.iter().any(|row| row.get(*name).is_some_and(says)))
+        .collect();
+    for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+        row.retain(|name, _| kept.contains(&name.as_str()));
+    }
+    rows
+}
+
+/// The newest of those, as many as are wanted, in their order, and how many older ones are left out.
+fn newest_of<T>(mut rows: Vec<T>, limit: Option<usize>) -> (Vec<T>, usize) {
+    let older = rows.len().saturating_sub(limit.unwrap_or(usize::MAX));
+    (rows.split_off(older), older)
+}
+
+async fn list(client: &Client, here: Prefix, wanted: &Wanted) -> Result<Vec<Value>, Failed> {
     let filter = wanted.robots.replace('-', "").to_ascii_uppercase();
     let now = wall_time();
     let mut found: Vec<Record> = Vec::new();
@@ -504,6 +610,12 @@ async fn list(client: &Client, here: Prefix, wanted: &Wanted) -> Result<Outcome,
     }
     // Their numbers are drawn at random, and say nothing of their order.
     found.sort_by_key(|transfer| (newest(transfer).1, transfer.id));
+    if !wanted.detained {
+        // Records are read for what is shown alone.
+        let (newest, older) = newest_of(found, wanted.limit);
+        say_older(older);
+        found = newest;
+    }
     let rows = futures::stream::iter(&found).map(|transfer| async move {
         let mut row = view::transfer_row(transfer);
         row["detained"] = detained(client, here, transfer).await?;
@@ -514,7 +626,19 @@ async fn list(client: &Client, here: Prefix, wanted: &Wanted) -> Result<Outcome,
     let rows: Result<Vec<Value>, Failed> = rows.into_iter().collect();
     let rows = rows?.into_iter();
     let kept = rows.filter(|row| !wanted.detained || !row["detained"].is_null());
-    Ok(Value::Array(kept.collect()).into())
+    let kept: Vec<Value> = kept.collect();
+    if !wanted.detained {
+        return Ok(kept);
+    }
+    let (newest, older) = newest_of(kept, wanted.limit);
+    say_older(older);
+    Ok(newest)
+}
+
+fn say_older(count: usize) {
+    if count > 0 {
+        say(format!("{count} older ones are left out (--limit)"));
+    }
 }
 
 /// Why a robot that is on its way to here is not let in: the rule that says so, and the holds that lie on it. Nothing if it is, or is
@@ -595,23 +719,23 @@ mod tests {
         let all = Wanted::default;
         assert!(has(all()));
         let office = |name: &str| {
-            let office = Some(name.to_owned());
+            let office = vec![name.to_owned()];
             Wanted { office, ..all() }
         };
         assert!(has(office("hamburg")) && !has(office("Bremen")));
         let mrn = |text: &str| {
-            let mrn = Some(text.to_owned());
+            let mrn = vec![text.to_owned()];
             Wanted { mrn, ..all() }
         };
         assert!(has(mrn("24DE1")) && !has(mrn("24DE")));
         let at = |word: &str| {
-            let step = Some(step(word).expect("a step"));
+            let step = vec![step(word).expect("a step")];
             Wanted { step, ..all() }
         };
         assert!(has(at("offer")) && !has(at("depart")));
         assert!(step("gone").is_err());
         let with = |prefix: &str| {
-            let with = Some(Prefix::parse(prefix).expect("a prefix"));
+            let with = vec![Prefix::parse(prefix).expect("a prefix")];
             Wanted { with, ..all() }
         };
         assert!(has(with("44")) && !has(with("49")));
@@ -624,7 +748,15 @@ mod tests {
             before: Some(since),
             ..all()
         }));
-        // What is said twice is both.
+        // One of what is said of a filter, and all filters.
+        let steps = |words: &[&str]| {
+            let step = words
+                .iter()
+                .map(|word| step(word).expect("a step"))
+                .collect();
+            Wanted { step, ..all() }
+        };
+        assert!(has(steps(&["depart", "offer"])) && !has(steps(&["depart", "admit"])));
         assert!(!has(Wanted {
             since: Some(since),
             ..office("Bremen")
@@ -652,5 +784,96 @@ mod tests {
         };
         assert!(!overdue.has(&permitted, late));
         assert!(overdue.has(&permitted, late.saturating_add(DurationMs::from_days(1))));
+    }
+
+    #[test]
+    fn a_list_is_narrow_and_of_the_newest() {
+        let row = |step: &str, detained: Value| {
+            json!({"transfer": "0", "code": "86", "purpose": "transit", "step": step, "mrn": "", "office_of_entry": "",
+                   "detained": detained, "overdue": false})
+        };
+        let rows = narrow(vec![
+            row("offer", Value::Null),
+            row("depart", "theft".into()),
+        ]);
+        let columns = |row: &Value| {
+            let fields = row.as_object().expect("an object");
+            fields.keys().cloned().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(columns(&rows[0]), "transfer code step detained");
+        assert_eq!(newest_of(vec![1, 2, 3], Some(2)), (vec![2, 3], 1));
+        assert_eq!(newest_of(vec![1, 2], Some(5)), (vec![1, 2], 0));
+        assert_eq!(newest_of(vec![1, 2], None), (vec![1, 2], 0));
+        for call in [
+            "--step depart --step accept",
+            "--office Hamburg --office Bremen --limit 20 --wide",
+        ] {
+            let words = "carnet transfer list ".to_owned() + call;
+            let parsed = <crate::Cli as clap::Parser>::try_parse_from(words.split(' '));
+            assert!(parsed.is_ok(), "{call}");
+        }
+    }
+
+    /// Once, a look before the admission showed no recall, and the admission itself did.
+    #[test]
+    fn what_is_foreseen_to_be_owed_is_what_is_owed_then() {
+        use carnet_domain::record::Severity;
+        use carnet_domain::record::ledger::Ledger as _;
+        use carnet_kit::samples::recall;
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("49"));
+        befriend(&mut a, &mut b);
+        a.must("maker", a.register(1));
+        for (number, severity) in [("R-1", Severity::Advisory), ("R-2", Severity::Advisory)] {
+            let open = recall(&a, number, severity);
+            a.must("maker", open);
+        }
+        a.must("customs", a.declare(1, transfer(1), &b.prefix));
+        a.deliver(&mut b);
+        let permit = Command::PermitImport {
+            transfer: transfer(1),
+            depart_by: b.clock.saturating_add(DurationMs::from_days(1)),
+            conditions: Vec::new(),
+        };
+        b.must("customs", permit);
+        b.deliver(&mut a);
+        let depart = Command::Depart {
+            transfer: transfer(1),
+            place: "harbour".into(),
+        };
+        a.must("customs", depart);
+        let withdraw = Command::WithdrawRecall {
+            recall: carnet_kit::samples::recall_id(&a, "R-1"),
+            reason: "no fault".into(),
+        };
+        a.must("maker", withdraw);
+        a.deliver(&mut b);
+        let code = a.code(1);
+        let here = |b: &Country| {
+            let Ok(robot) = b.ledger.robot(&code);
+            robot.expect("known")
+        };
+        let found: Vec<Recall> = b.ledger.recalls().cloned().collect();
+        let moved = b.ledger.transfers().next().cloned().expect("on its way");
+        let foreseen = would_owe(&moved, &here(&b), &found).expect("shown");
+        let id = b.enterprise("0001");
+        let admit = Command::Admit {
+            transfer: transfer(1),
+            place: "harbour".into(),
+            importer: carnet_domain::record::PartyName::Enterprise { id },
+            documents: Vec::new(),
+            countersignature: None,
+        };
+        b.must("customs", admit);
+        assert_eq!(foreseen, here(&b).owed);
+        assert_eq!(foreseen, [carnet_kit::samples::recall_id(&a, "R-2")]);
+        assert_eq!(recall_text(&foreseen[0], &found), "86/R-2 advisory");
+        let hidden = Record {
+            robot: None,
+            ..moved
+        };
+        assert!(
+            would_owe(&hidden, &here(&b), &found).is_err(),
+            "not: it owes nothing"
+        );
     }
 }

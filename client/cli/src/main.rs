@@ -258,7 +258,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Robot(verb) => robot::run(verb, &settings, global.output).await,
         Noun::Export(verb) => border::export(verb, &settings).await,
         Noun::Import(verb) => border::import(verb, &settings).await,
-        Noun::Transfer(verb) => border::transfer(verb, &settings).await,
+        Noun::Transfer(verb) => border::transfer(verb, &settings, global.output).await,
         Noun::Movement(verb) => border::movement(verb, &settings).await,
         Noun::Recall(verb) => recall::run(verb, &settings).await,
         Noun::Verify(verify) => verify::run(*verify, &settings).await,

@@ -196,21 +196,21 @@ impl KnownTransfer {
             id, from, to, at, ..
         } = self;
         let stands = match self.step {
-            Step::Register | Step::Offer => "offered",
-            Step::Accept => "permitted",
-            Step::Refuse => "refused",
-            Step::Cancel => "cancelled",
+            Step::Register | Step::Offer => "was offered",
+            Step::Accept => "was permitted",
+            Step::Refuse => "was refused",
+            Step::Cancel => "was cancelled",
             Step::Depart => "departed",
-            Step::Detain => "detained",
-            Step::Admit => "admitted",
-            Step::Return => "returned",
+            Step::Detain => "was detained",
+            Step::Admit => "was admitted",
+            Step::Return => "was returned",
         };
         let until = match self.until {
             Some(until) if until < now => format!(", ran out at {until}"),
             Some(until) => format!(", until {until}"),
             None => String::new(),
         };
-        format!("transfer {id} from {from} to {to} was {stands} at {at}{until}")
+        format!("transfer {id} from {from} to {to} {stands} at {at}{until}")
     }
 }
 

@@ -147,14 +147,15 @@ pub struct Passage<'a> {
 /// Only the issuer of a code recalls its model. Of our own recalls nothing is believed that we do not know. An issuer knows
 /// what it remedied of its own; another exporter is believed that it remedied what the robot owes by what is known here.
 fn recalled(
-    passage: Passage<'_>,
+    (me, from): (Prefix, Prefix),
+    known_here: &[Recall],
     here: &Robot,
     disclosed: &Robot,
 ) -> (Vec<RecallId>, Vec<RecallId>) {
     let issuer = here.identity.code.prefix();
-    let of_abroad = |id: &RecallId| id.issuer == issuer && issuer != passage.me;
+    let of_abroad = |id: &RecallId| id.issuer == issuer && issuer != me;
     let known = |id: &RecallId| {
-        let mut recalls = passage.recalls.iter();
+        let mut recalls = known_here.iter();
         recalls.find(|recall| recall.notice.id == *id)
     };
     let unremedied = Robot {
@@ -165,16 +166,40 @@ fn recalled(
         here.owed.contains(id) || known(id).is_some_and(|recall| unremedied.owes(recall))
     };
     let can_be = |id: &&RecallId| known(id).is_some() || of_abroad(id);
-    let its_own = |id: &RecallId| of_abroad(id) && passage.from == issuer;
+    let its_own = |id: &RecallId| of_abroad(id) && from == issuer;
     let was_remedied = |id: &&RecallId| its_own(id) || is_owed(id);
     let shown = disclosed.remedied.iter().filter(was_remedied);
     let mut remedied: Vec<RecallId> = here.remedied.iter().chain(shown).cloned().collect();
     let shown = disclosed.owed.iter().filter(can_be);
     let mut owed: Vec<RecallId> = here.owed.iter().chain(shown).cloned().collect();
     owed.retain(|id| !remedied.contains(id));
-    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, passage.recalls);
-    make_room(&mut remedied, RECALLS_OF_ROBOT_MAX, passage.recalls);
+    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, known_here);
+    make_room(&mut remedied, RECALLS_OF_ROBOT_MAX, known_here);
     (owed, remedied)
+}
+
+/// What a robot would owe after an admission now, by all recalls of its model that are known here: what whoever looks before admitting
+/// it is shown.
+pub fn owed_after(
+    (me, from): (Prefix, Prefix),
+    recalls: &[Recall],
+    here: &Robot,
+    disclosed: &Robot,
+) -> Vec<RecallId> {
+    let (ended, binding): (Vec<_>, Vec<_>) = recalls
+        .iter()
+        .cloned()
+        .partition(|recall| recall.status.has_ended());
+    let matched = binding.iter().filter(|recall| here.owes(recall));
+    let mut owed: Vec<RecallId> = matched.map(|recall| recall.notice.id.clone()).collect();
+    let has_ended = |id: &RecallId| ended.iter().any(|recall| recall.notice.id == *id);
+    owed.extend(here.owed.iter().filter(|id| !has_ended(id)).cloned());
+    make_room(&mut owed, RECALLS_OF_ROBOT_MAX, &binding);
+    let here = Robot {
+        owed,
+        ..here.clone()
+    };
+    recalled((me, from), &binding, &here, disclosed).0
 }
 
 /// Sorts recalls of a robot, each named once. Where there are more than `max`, those that are not known here make way: a
@@ -193,7 +218,8 @@ pub fn make_room(ids: &mut Vec<RecallId>, max: usize, known: &[Recall]) {
 /// The record of an admitted robot, by the table above. Its custody and its newest leaf are those of the record here.
 pub fn admitted(passage: Passage<'_>, here: Robot, disclosed: Robot) -> Robot {
     let (level, safety_class) = approved(passage.me, passage.from, &here, &disclosed);
-    let (owed, remedied) = recalled(passage, &here, &disclosed);
+    let sides = (passage.me, passage.from);
+    let (owed, remedied) = recalled(sides, passage.recalls, &here, &disclosed);
     let for_good = passage.purpose == Purpose::PermanentExport;
     let resident = here.stay == Stay::Resident {};
     let (owner, holder, importer) = if resident {
