@@ -29,7 +29,7 @@ use carnet_trust::pins::Pins;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Failed, chain};
-use crate::output::Format;
+use crate::output::{Format, say};
 
 /// How long it is tried when nobody is there at all. A cluster that elects a leader answers meanwhile.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
@@ -168,7 +168,7 @@ pub(crate) struct Global {
     timeout: u64,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContextFile {
     pub(crate) current: Option<String>,
@@ -216,6 +216,93 @@ impl Context {
             true => Ok(text),
             false => Err("the file cannot be added to: write the context by hand".to_owned()),
         }
+    }
+}
+
+impl Context {
+    /// What is said takes the place of what stands here.
+    pub(crate) fn take(&mut self, said: Self) {
+        let several = |ours: &mut Vec<String>, said: Vec<String>| {
+            if !said.is_empty() {
+                *ours = said;
+            }
+        };
+        several(&mut self.endpoints, said.endpoints);
+        several(&mut self.admin_endpoints, said.admin_endpoints);
+        let one = |ours: &mut Option<PathBuf>, said: Option<PathBuf>| *ours = said.or(ours.take());
+        one(&mut self.ca, said.ca);
+        one(&mut self.cert, said.cert);
+        one(&mut self.key, said.key);
+        one(&mut self.actor_key, said.actor_key);
+        one(&mut self.pki, said.pki);
+        self.who = said.who.or(self.who.take());
+        self.prefix = said.prefix.or(self.prefix.take());
+    }
+
+    /// The names of the settings that differ.
+    pub(crate) fn differing(&self, other: &Self) -> Result<Vec<String>, String> {
+        let fields = |context: &Self| {
+            let text = toml::to_string(context).map_err(|error| error.to_string())?;
+            toml::from_str::<toml::Table>(&text).map_err(|error| error.to_string())
+        };
+        let (ours, theirs) = (fields(self)?, fields(other)?);
+        let mut names: Vec<String> = ours.keys().chain(theirs.keys()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| ours.get(name) != theirs.get(name));
+        Ok(names)
+    }
+}
+
+/// The file without a context; if that was the current one, none is.
+pub(crate) fn without(text: &str, name: &str) -> Result<String, String> {
+    let mut expected = ContextFile::read(text)?;
+    expected.contexts.remove(name);
+    expected.current = expected.current.filter(|current| current != name);
+    cut(text, name, &expected)
+}
+
+/// The file with another context of the same name.
+pub(crate) fn in_place(text: &str, name: &str, context: &Context) -> Result<String, String> {
+    let mut expected = ContextFile::read(text)?;
+    expected.contexts.remove(name);
+    context.behind(&cut(text, name, &expected)?, name)
+}
+
+/// The file without the lines of a context, if that is what is expected.
+fn cut(text: &str, name: &str, expected: &ContextFile) -> Result<String, String> {
+    let heads = [name.to_owned(), format!("\"{name}\""), format!("'{name}'")];
+    let is_head = |line: &str| {
+        let inner = line.trim_start().strip_prefix("[contexts.");
+        let inner = inner.and_then(|rest| rest.split_once(']'));
+        inner.is_some_and(|(inner, _)| heads.iter().any(|head| head == inner.trim()))
+    };
+    let (mut out, mut above) = (Vec::new(), Vec::new());
+    let (mut in_table, mut is_this) = (false, false);
+    for line in text.lines() {
+        let word = line.trim_start();
+        if word.starts_with('[') {
+            (in_table, is_this) = (true, is_head(line));
+            if !is_this {
+                // What stands right above the next table is about that one.
+                out.append(&mut above);
+            }
+        }
+        let is_current = !in_table && word.split(['=', ' ', '\t']).next() == Some("current");
+        match is_this {
+            true if word.is_empty() || word.starts_with('#') => above.push(line),
+            true => above.clear(),
+            false if is_current && expected.current.is_none() => {}
+            false => out.push(line),
+        }
+    }
+    let text = format!("{}\n", out.join("\n").trim_end());
+    // What stands in a file that a person wrote means what it meant.
+    match ContextFile::read(&text)? == *expected {
+        true => Ok(text),
+        false => Err(format!(
+            "the file cannot be changed: change context {name} by hand"
+        )),
     }
 }
 
@@ -301,12 +388,21 @@ impl Global {
             prefix,
             pins: context.pins,
             own,
-            state_dir: self
-                .state_dir
-                .clone()
-                .unwrap_or_else(|| xdg("XDG_STATE_HOME", ".local/state")),
+            state_dir: self.state_dir(),
             timeout: Duration::from_secs(self.timeout.max(1)),
         })
+    }
+
+    /// Where what is kept on this machine is.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        let usual = || xdg("XDG_STATE_HOME", ".local/state");
+        self.state_dir.clone().unwrap_or_else(usual)
+    }
+
+    /// Keeps what a test keeps in a folder of its own.
+    #[cfg(test)]
+    pub(crate) fn keep_state_in(&mut self, folder: &Path) {
+        self.state_dir = Some(folder.to_owned());
     }
 
     /// The file of contexts.
@@ -454,7 +550,29 @@ impl Settings {
     /// Pins that do not contradict those that were borne out here before.
     pub(crate) fn compared(&self, pins: Pins) -> Result<Pins, Failed> {
         crate::pinned::compare(&pins, &self.state_dir)?;
+        self.say_newer(&pins);
         Ok(pins)
+    }
+
+    /// Says of bundles that are given which lead on from those that the context pins: who gives one each time forgets it once, and
+    /// is refused then for the older one.
+    fn say_newer(&self, given: &Pins) {
+        for file in &self.pins {
+            let Ok((_, pinned)) = crate::trust::read_bundle(file) else {
+                continue;
+            };
+            let newer = pinned.primary().and_then(|prefix| given.of(&prefix));
+            let newer = newer.and_then(|pin| pin.bundle()).map(|it| it.bundle());
+            if let Some(newer) = newer.filter(|newer| newer.sequence > pinned.sequence) {
+                say(format!(
+                    "the context pins sequence {} of {}, and this is sequence {}: carnet context change NAME --pin FILE={} puts it there",
+                    pinned.sequence,
+                    file.file_stem().unwrap_or_default().display(),
+                    newer.sequence,
+                    crate::view::print(&newer.fingerprint()),
+                ));
+            }
+        }
     }
 
     /// A client that can read, and sign if there is a key.
@@ -578,6 +696,24 @@ mod tests {
         let read = ContextFile::read(&text).expect("read");
         assert_eq!(read.contexts["de"].who.as_deref(), Some("current"));
         assert!(current(file, "fr").is_err());
+    }
+
+    #[test]
+    fn a_context_goes_and_what_a_person_wrote_beside_it_stays() {
+        let file = "# mine\ncurrent = 'de' # home\n[contexts.cn]\nendpoints = ['a:1']\n\n# the desk\n[contexts.'de']\n# twice\nas = 'x'\n\n# behind\n[contexts.fr]\nas = 'y'\n";
+        let text = without(file, "de").expect("gone");
+        assert_eq!(
+            text,
+            "# mine\n[contexts.cn]\nendpoints = ['a:1']\n\n# the desk\n\n# behind\n[contexts.fr]\nas = 'y'\n"
+        );
+        let text = without(file, "cn").expect("gone");
+        assert!(
+            text.starts_with("# mine\ncurrent = 'de' # home\n\n# the desk"),
+            "{text}"
+        );
+        // Of another form, it is left to whoever wrote it.
+        let odd = "contexts = { cn = { as = 'x' } }";
+        assert!(without(odd, "cn").is_err());
     }
 
     #[test]

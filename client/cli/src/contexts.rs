@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::{Context, ContextFile, Global, choose, current};
+use crate::context::{Context, ContextFile, Global, choose, current, in_place, without};
 use crate::exit::{Failed, chain};
 use crate::trust::read_bundle;
 
@@ -28,6 +28,18 @@ pub(crate) enum Contexts {
     ///
     /// The bundles are kept beside the context file. Verdicts asked for in the context are judged here, under them.
     Add(Box<Add>),
+    /// Changes a context: what is said beside it takes the place of what stands there, all else stays as it is.
+    ///
+    ///   carnet context change de --pin our.bundle=FINGERPRINT
+    ///   carnet --endpoints 10.0.0.4:7102 context change de
+    ///
+    /// A bundle takes the place of that of the same country, if it is not older than any that was pinned on this machine.
+    Change(Box<Change>),
+    /// Removes a context, with the bundles that were kept for it. Nothing else on this machine or in a registry is changed.
+    Remove {
+        /// Its name.
+        name: String,
+    },
     /// Lists the contexts.
     List,
     /// Makes a context the one that is taken when none is named.
@@ -50,6 +62,21 @@ pub(crate) struct Add {
     own: Prefix,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// Its name.
+    name: String,
+    /// A bundle, and its fingerprint as that country said it: of a country that is pinned, the newer one. May be repeated.
+    #[arg(long = "pin", value_name = "BUNDLE=FINGERPRINT", value_parser = bundle)]
+    pins: Vec<(PathBuf, Digest)>,
+    /// A country that is to be pinned no more, by its primary prefix. May be repeated.
+    #[arg(long, value_name = "PREFIX")]
+    unpin: Vec<Prefix>,
+    /// The verifier's own country: one of those pinned.
+    #[arg(long)]
+    own: Option<Prefix>,
+}
+
 fn named(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
     match !text.is_empty() && text.chars().all(fits) {
@@ -70,6 +97,8 @@ pub(crate) fn run(verb: Contexts, global: &Global) -> Result<Outcome, Failed> {
     let path = global.context_file();
     match verb {
         Contexts::Add(new) => add(&new, global, &path),
+        Contexts::Change(change) => changed(&change, global, &path),
+        Contexts::Remove { name } => remove(&name, &path),
         Contexts::List => {
             let file = ContextFile::read(&text_of(&path)?).map_err(wrong(&path))?;
             let rows = file.contexts.iter().map(|(name, context)| {
@@ -111,40 +140,24 @@ fn add(new: &Add, global: &Global, path: &Path) -> Result<Outcome, Failed> {
     let known = ContextFile::read(&before).map_err(wrong(path))?;
     if known.contexts.contains_key(&new.name) {
         return Err(Failed::usage(format!(
-            "there is a context {} already in {}",
+            "there is a context {} already in {}; carnet context change {} changes it",
             new.name,
-            path.display()
+            path.display(),
+            new.name
         )));
     }
     let said = global.said().map_err(Failed::usage)?;
     if said.endpoints.is_empty() {
         return Err(Failed::usage("where is the registry? (--endpoints)"));
     }
-    let mut kept = Vec::new();
-    let mut pins = Vec::new();
-    for (file, fingerprint) in &new.pins {
-        let (signed, bundle) = read_bundle(file)?;
-        let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
-        verify_bundle(&signed, fingerprint).map_err(|error| refused(chain(&error)))?;
-        pins.push(Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?);
-        let prefix = bundle.primary();
-        let prefix = prefix.ok_or_else(|| refused("the bundle names no prefix".into()))?;
-        kept.push((file, prefix));
-    }
+    let (kept, pins) = compared(&new.pins)?;
     // Whether they are one set, and the own country is one of them, is judged before any is kept.
-    Pins::new(new.own, pins, OWN_AGE_MAX).map_err(|error| Failed::usage(chain(&error)))?;
-    let folder = path.with_extension("pins").join(&new.name);
+    let pins = Pins::new(new.own, pins, OWN_AGE_MAX);
+    pins.map_err(|error| Failed::usage(chain(&error)))?;
     let mut context: Context = said;
     context.own = Some(new.own.to_string());
     for (file, prefix) in &kept {
-        let place = folder.join(format!("{prefix}.bundle"));
-        let bytes = crate::trust::read(file)?;
-        private_folder(&folder)
-            .map_err(|error| Failed::local(format!("{}: {error}", folder.display())))?;
-        write_private(&place, &bytes)?;
-        context
-            .pins
-            .push(std::path::absolute(&place).unwrap_or(place));
+        context.pins.push(keep(file, *prefix, &new.name, path)?);
     }
     let text = context.behind(&before, &new.name).map_err(wrong(path))?;
     replace(path, &text)?;
@@ -155,6 +168,160 @@ fn add(new: &Add, global: &Global, path: &Path) -> Result<Outcome, Failed> {
         "pinned": kept.iter().map(|(_, prefix)| prefix.to_string()).collect::<Vec<_>>(),
         "next": format!("carnet --context {0} …, or carnet context use {0}", new.name),
     });
+    Ok(value.into())
+}
+
+/// A file, and the country that its bundle is of.
+type Of<'a> = (&'a PathBuf, Prefix);
+
+/// Bundles whose fingerprints are those that were said, and whose they are.
+fn compared(said: &[(PathBuf, Digest)]) -> Result<(Vec<Of<'_>>, Vec<Pin>), Failed> {
+    let (mut kept, mut pins) = (Vec::new(), Vec::new());
+    for (file, fingerprint) in said {
+        let (signed, bundle) = read_bundle(file)?;
+        let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
+        verify_bundle(&signed, fingerprint).map_err(|error| refused(chain(&error)))?;
+        pins.push(Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?);
+        let prefix = bundle.primary();
+        let prefix = prefix.ok_or_else(|| refused("the bundle names no prefix".into()))?;
+        kept.push((file, prefix));
+    }
+    Ok((kept, pins))
+}
+
+/// Where the bundles of a context are kept.
+fn folder_of(name: &str, path: &Path) -> PathBuf {
+    path.with_extension("pins").join(name)
+}
+
+/// Keeps the bundle of a country for a context; gives where.
+fn keep(file: &Path, prefix: Prefix, name: &str, path: &Path) -> Result<PathBuf, Failed> {
+    let folder = folder_of(name, path);
+    let place = folder.join(format!("{prefix}.bundle"));
+    let bytes = crate::trust::read(file)?;
+    private_folder(&folder)
+        .map_err(|error| Failed::local(format!("{}: {error}", folder.display())))?;
+    // In the place of another it is whole or not at all: the context names it all the while.
+    let part = folder.join(format!("{prefix}.{}.part", std::process::id()));
+    write_private(&part, &bytes)?;
+    std::fs::rename(&part, &place)
+        .map_err(|error| Failed::local(format!("{}: {error}", place.display())))?;
+    Ok(std::path::absolute(&place).unwrap_or(place))
+}
+
+/// The context as it stands in the file.
+fn standing(name: &str, text: &str, path: &Path) -> Result<Context, Failed> {
+    choose(text, Some(name)).map_err(wrong(path))
+}
+
+fn changed(change: &Change, global: &Global, path: &Path) -> Result<Outcome, Failed> {
+    let before = text_of(path)?;
+    let stood = standing(&change.name, &before, path)?;
+    let mut context = stood.clone();
+    context.take(global.said().map_err(Failed::usage)?);
+    if let Some(own) = change.own {
+        context.own = Some(own.to_string());
+    }
+    let (kept, mut pins) = compared(&change.pins)?;
+    let given: Vec<Prefix> = kept.iter().map(|(_, prefix)| *prefix).collect();
+    let mut unknown = change.unpin.clone();
+    context.pins.clear();
+    for file in &stood.pins {
+        let (signed, bundle) = read_bundle(file)?;
+        let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
+        let pin = Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?;
+        let prefix = pin.primary();
+        unknown.retain(|country| *country != prefix);
+        if given.contains(&prefix) {
+            let newer = pins.iter().find(|pin| pin.primary() == prefix);
+            let newer = newer.and_then(|pin| pin.bundle());
+            if newer.is_some_and(|newer| newer.bundle().sequence < bundle.sequence) {
+                return Err(older(prefix, bundle.sequence));
+            }
+        } else if !change.unpin.contains(&prefix) {
+            pins.push(pin);
+            context.pins.push(file.clone());
+        }
+    }
+    if let [country, ..] = unknown.as_slice() {
+        let text = format!("context {} does not pin {country}", change.name);
+        return Err(Failed::usage(text));
+    }
+    let own = context.own.as_deref().map(Prefix::parse).transpose();
+    let own = own.map_err(|error| Failed::usage(format!("own: {error}")))?;
+    match own {
+        Some(own) => {
+            let pins = Pins::new(own, pins, OWN_AGE_MAX);
+            let pins = pins.map_err(|error| Failed::usage(chain(&error)))?;
+            crate::pinned::compare(&pins, &global.state_dir())?;
+        }
+        None if pins.is_empty() => {}
+        None => return Err(Failed::usage("for which country? (--own PREFIX)")),
+    }
+    for (file, prefix) in &kept {
+        let place = keep(file, *prefix, &change.name, path)?;
+        context.pins.push(place);
+    }
+    let fields = context.differing(&stood).map_err(wrong(path))?;
+    let is_pinned = !kept.is_empty();
+    if fields.is_empty() && !is_pinned {
+        return Err(Failed::usage(
+            "nothing is changed: say what is, before the noun (--endpoints, --as, …) or behind the name (--pin, --unpin, --own)",
+        ));
+    }
+    let text = in_place(&before, &change.name, &context).map_err(wrong(path))?;
+    replace(path, &text)?;
+    // What no context names any more is nobody's.
+    for file in stood
+        .pins
+        .iter()
+        .filter(|file| !context.pins.contains(file))
+    {
+        if file.starts_with(folder_of(&change.name, path)) {
+            drop(std::fs::remove_file(file));
+        }
+    }
+    let value = json!({
+        "context": change.name,
+        "file": path.display().to_string(),
+        "changed": fields,
+        "pinned_anew": given.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "own": context.own,
+        "endpoints": context.endpoints,
+    });
+    Ok(value.into())
+}
+
+fn older(prefix: Prefix, sequence: u64) -> Failed {
+    let text = format!(
+        "the bundle of {prefix} that is given is older than the one that the context pins, whose sequence is {sequence}"
+    );
+    Failed {
+        next: "Nothing was changed. Give the newer one.".into(),
+        ..Failed::usage(text)
+    }
+}
+
+fn remove(name: &str, path: &Path) -> Result<Outcome, Failed> {
+    let before = text_of(path)?;
+    standing(name, &before, path)?;
+    let current = ContextFile::read(&before).map_err(wrong(path))?.current;
+    let text = without(&before, name).map_err(wrong(path))?;
+    replace(path, &text)?;
+    let folder = folder_of(name, path);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failed::local(format!(
+                "the context is removed; {}: {error}",
+                folder.display()
+            )));
+        }
+        _ => {}
+    }
+    let mut value = json!({"removed": name, "file": path.display().to_string()});
+    if current.as_deref() == Some(name) {
+        value["next"] = "None is current now: carnet context use NAME.".into();
+    }
     Ok(value.into())
 }
 
@@ -194,11 +361,13 @@ mod tests {
 
     /// What a call with this context file says, as JSON.
     fn call(file: &Path, words: &str) -> Result<Value, Failed> {
+        let file_folder = file.parent().expect("a folder");
         let head = ["carnet", "--config"].map(str::to_owned);
         let words = words.split(' ').map(str::to_owned);
         let file = file.display().to_string();
         let all = head.into_iter().chain([file]).chain(words);
-        let cli = crate::Cli::try_parse_from(all).map_err(Failed::usage)?;
+        let mut cli = crate::Cli::try_parse_from(all).map_err(Failed::usage)?;
+        cli.global.keep_state_in(file_folder);
         match cli.noun {
             crate::Noun::Context(verb) => run(verb, &cli.global).map(|done| done.value),
             _ => Err(Failed::usage("another noun")),
@@ -261,5 +430,86 @@ mod tests {
             pins[0].exists() && pins[0] != Path::new(&made[1].0),
             "a copy of its own"
         );
+    }
+
+    /// Bundles of 86 in files, by sequence, each with its fingerprint.
+    fn bundles(folder: &Path, sequences: &[u64]) -> Vec<(String, String)> {
+        use carnet_domain::bytes::encoding::{Blob, Canonical as _};
+        use carnet_domain::record::peer::Signed;
+        let country = Country::new("86");
+        let made = sequences.iter().map(|sequence| {
+            let bundle = country.bundle_of(*sequence);
+            let bytes = bundle.to_bytes();
+            let signed = Signed {
+                signatures: country.root_signatures(&bytes),
+                bytes: Blob(bytes),
+            };
+            let path = folder.join(format!("86-{sequence}.bundle"));
+            std::fs::write(&path, to_file(&signed)).expect("written");
+            let print = crate::view::print(&bundle.fingerprint());
+            (path.display().to_string(), print)
+        });
+        made.collect()
+    }
+
+    /// Once, a desk that was given its country's newer bundle could put it into no context that it had.
+    #[test]
+    fn a_context_takes_a_newer_bundle_and_another_address_and_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("contexts.toml");
+        let made = bundles(folder.path(), &[2, 3]);
+        let pin = |at: usize| format!("--pin {}={}", made[at].0, made[at].1);
+        let add = format!(
+            "--endpoints a:1 --as customs-x-y context add cn --own 86 {}",
+            pin(0)
+        );
+        call(&file, &add).expect("added");
+        let de = format!("--endpoints b:1 context add de --own 86 {}", pin(0));
+        call(&file, &de).expect("added");
+        let text = std::fs::read_to_string(&file).expect("read");
+        std::fs::write(&file, format!("# mine\n{text}")).expect("written");
+        let nothing = call(&file, "context change cn").expect_err("nothing");
+        assert!(
+            nothing.text.contains("nothing is changed"),
+            "{}",
+            nothing.text
+        );
+        let wrong = format!("context change cn --pin {}={}", made[1].0, made[0].1);
+        assert!(call(&file, &wrong).is_err(), "another fingerprint");
+        assert!(call(&file, "context change fr --own 86").is_err());
+        assert!(call(&file, "context change cn --unpin 49").is_err());
+        assert!(
+            call(&file, "context change cn --unpin 86").is_err(),
+            "the own one"
+        );
+        let newer = format!("context change cn {}", pin(1));
+        call(&file, &newer).expect("changed");
+        let read = |name: &str| {
+            let text = std::fs::read_to_string(&file).expect("read");
+            assert!(text.starts_with("# mine"), "{text}");
+            let found = ContextFile::read(&text).expect("contexts");
+            assert_eq!(found.current.as_deref(), Some("cn"), "{text}");
+            found.contexts[name].clone()
+        };
+        let sequence = |name: &str| {
+            let pins = read(name).pins;
+            assert_eq!(pins.len(), 1, "{pins:?}");
+            read_bundle(&pins[0]).expect("a bundle").1.sequence
+        };
+        assert_eq!((sequence("cn"), sequence("de")), (3, 2));
+        assert_eq!(read("cn").who.as_deref(), Some("customs-x-y"));
+        let back = call(&file, &format!("context change cn {}", pin(0))).expect_err("older");
+        assert!(back.text.contains("is older"), "{}", back.text);
+        assert_eq!(sequence("cn"), 3, "as before");
+        call(&file, "--endpoints c:1,d:1 context change cn").expect("changed");
+        assert_eq!(read("cn").endpoints, ["c:1", "d:1"]);
+        let stays = read("de");
+        call(&file, "context remove cn").expect("removed");
+        assert!(call(&file, "context remove cn").is_err());
+        let text = std::fs::read_to_string(&file).expect("read");
+        let left = ContextFile::read(&text).expect("contexts");
+        assert_eq!((left.current, left.contexts.len()), (None, 1));
+        assert_eq!(left.contexts["de"], stays);
+        assert!(stays.pins[0].exists() && !folder.path().join("contexts.pins/cn").exists());
     }
 }

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 
 use carnet_client::{keys, private_folder};
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_trust::pins::{Pin, Pins};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::Outcome;
 use crate::exit::Failed;
+use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PinVerb {
@@ -39,8 +40,8 @@ pub(crate) fn run(verb: &PinVerb, state_dir: &Path) -> Result<Outcome, Failed> {
                 json!({
                     "country": prefix,
                     "sequence": newest.sequence.to_string(),
-                    "fingerprint": newest.fingerprint,
-                    "roots": newest.roots,
+                    "fingerprint": newest.print(),
+                    "roots": newest.keys().iter().map(view::key_print).collect::<Vec<_>>(),
                 })
             };
             let rows: Vec<_> = all.iter().map(row).collect();
@@ -55,7 +56,7 @@ pub(crate) fn run(verb: &PinVerb, state_dir: &Path) -> Result<Outcome, Failed> {
             Ok(json!({
                 "forgotten": prefix.to_string(),
                 "sequence": newest.sequence.to_string(),
-                "fingerprint": newest.fingerprint,
+                "fingerprint": newest.print(),
             })
             .into())
         }
@@ -82,6 +83,12 @@ impl Newest {
             roots: texts(pin.roots().0),
             threshold: pin.roots().1,
         })
+    }
+
+    /// Its fingerprint as people read it to each other.
+    fn print(&self) -> String {
+        let digest = Digest::parse(&self.fingerprint);
+        digest.map_or_else(|_| self.fingerprint.clone(), |digest| view::print(&digest))
     }
 
     fn keys(&self) -> Vec<PublicKey> {
@@ -172,35 +179,64 @@ fn goes_on(pin: &Pin, before: &Newest) -> Result<(), Failed> {
     let same = texts(pin.roots().0) == before.roots;
     // A country that replaces its roots signs the next bundle with those before, too.
     let replaced = !same && pin.is_signed_by(&before.keys(), before.threshold);
-    let said = match (&now, same || replaced) {
-        (_, false) => {
-            let (sequence, fingerprint) = (before.sequence, &before.fingerprint);
-            let given = now.map_or_else(
-                || "root keys alone".to_owned(),
-                |now| format!("sequence {}, fingerprint {}", now.sequence, now.fingerprint),
-            );
+    let was = format!(
+        "sequence {}, fingerprint {}",
+        before.sequence,
+        before.print()
+    );
+    let given = now.as_ref().map_or_else(
+        || "root keys alone".to_owned(),
+        |now| format!("sequence {}, fingerprint {}", now.sequence, now.print()),
+    );
+    let (said, next) = match (&now, same || replaced) {
+        (Some(now), _) if now.sequence < before.sequence => (
             format!(
-                "{prefix} has other roots than those that were pinned here before, which did not sign for these. Before: sequence \
-                 {sequence}, fingerprint {fingerprint}; now: {given}. Compare both with {prefix} on a way of your own; when the one \
-                 before is not right any more, or never was: carnet pin forget {prefix}"
+                "the bundle of {prefix} that is given now is older than the one that was pinned here before. Before: {was}; now: {given}"
+            ),
+            update(prefix),
+        ),
+        (_, false) => {
+            let newer = match &now {
+                Some(now) if now.sequence > before.sequence => {
+                    ", and is the newer one by its number"
+                }
+                _ => "",
+            };
+            (
+                format!(
+                    "{prefix} has other roots than those that were pinned here before, which did not sign for these. Before: {was}; now: \
+                     {given}{newer}"
+                ),
+                format!(
+                    "Compare both fingerprints with {prefix} on a way of your own. If the one given now is wrong, do not use it; if the one \
+                     before was never right, carnet pin forget {prefix} has it forgotten."
+                ),
             )
         }
-        (Some(now), true) if now.sequence < before.sequence => format!(
-            "the bundle of {prefix} has sequence {}, and sequence {} was pinned here before: pin the newer one (fingerprint {})",
-            now.sequence, before.sequence, before.fingerprint
-        ),
         (Some(now), true)
             if now.sequence == before.sequence && now.fingerprint != before.fingerprint =>
         {
-            format!(
-                "two bundles of {prefix} have sequence {}: pinned here before was fingerprint {}, this is {}: compare them with \
-                 {prefix}",
-                now.sequence, before.fingerprint, now.fingerprint
+            (
+                format!("two bundles of {prefix} have one sequence. Before: {was}; now: {given}"),
+                format!(
+                    "Compare both fingerprints with {prefix} on a way of your own, and pin the one that it says."
+                ),
             )
         }
         (_, true) => return Ok(()),
     };
-    Err(Failed::usage(said))
+    Err(Failed {
+        next,
+        ..Failed::usage(said)
+    })
+}
+
+/// What to do about an older bundle: never to forget the newer one.
+fn update(prefix: Prefix) -> String {
+    format!(
+        "Give the newer one: carnet context change NAME --pin FILE=FINGERPRINT if a context pins the older one (carnet context list), else \
+         --pin FILE. Who does not have the file asks {prefix} for it."
+    )
 }
 
 #[cfg(test)]
@@ -261,7 +297,8 @@ mod tests {
 
         fn refused(&self, pins: &Pins) -> String {
             let found = compare(pins, self.0.path());
-            found.map_or_else(|failed| failed.text, |()| String::new())
+            let said = |failed: Failed| format!("{} {}", failed.text, failed.next);
+            found.map_or_else(said, |()| String::new())
         }
 
         /// Compared, and then borne out by a pack.
@@ -282,12 +319,12 @@ mod tests {
         assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
         let older = desk.judges(&pins(4, "Germany", 1, &[]));
         assert!(
-            older.contains("has sequence 4, and sequence 5 was pinned"),
+            older.contains("given now is older") && older.contains("Before: sequence 5"),
             "{older}"
         );
         let other = desk.judges(&pins(5, "Deutschland", 1, &[]));
         assert!(
-            other.contains("two bundles of 49 have sequence 5"),
+            other.contains("two bundles of 49 have one sequence"),
             "{other}"
         );
         assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
@@ -298,15 +335,20 @@ mod tests {
     fn other_roots_are_a_question() {
         let desk = Desk::new();
         assert_eq!(desk.judges(&pins(3, "Germany", 1, &[])), "");
-        for sequence in [1, 3, 1 << 40] {
+        for sequence in [3, 1 << 40] {
             let question = desk.judges(&pins(sequence, "Germany", 2, &[]));
             assert!(question.contains("other roots than those"), "{question}");
-            assert!(!question.contains("pin the newer"), "{question}");
+            assert!(!question.contains("the newer one:"), "{question}");
             assert!(question.contains("carnet pin forget 49"), "{question}");
         }
         assert_eq!(desk.judges(&pins(4, "Germany", 2, &[1])), "", "replaced");
         let back = desk.judges(&pins(5, "Germany", 1, &[]));
         assert!(back.contains("other roots than those"), "{back}");
+        // The roots that were replaced: nobody is told to forget the new ones for them.
+        let older = desk.judges(&pins(3, "Germany", 1, &[]));
+        assert!(older.contains("is older than the one"), "{older}");
+        assert!(older.contains("context change"), "{older}");
+        assert!(!older.contains("forget"), "{older}");
         let roots = Pin::of_roots(own(), vec![SecretKey::from_seed(&[1; 32]).public()], 1);
         let roots = Pins::new(own(), vec![roots.expect("a root")], OWN_AGE_MAX).expect("pins");
         let question = desk.refused(&roots);
@@ -315,6 +357,17 @@ mod tests {
         let state_dir = desk.0.path();
         let said = run(&PinVerb::List, state_dir).expect("listed").value;
         assert_eq!(said["pinned"][0]["sequence"], "4");
+        // As `root list` and `bundle show` print the same.
+        let root = SecretKey::from_seed(&[2; 32]).public();
+        assert_eq!(said["pinned"][0]["roots"][0], view::key_print(&root));
+        let print = said["pinned"][0]["fingerprint"].as_str().expect("a text");
+        let pinned = pins(4, "Germany", 2, &[1]);
+        let pinned = pinned
+            .of(&own())
+            .and_then(|pin| pin.bundle())
+            .expect("pinned");
+        let shown = view::bundle(pinned.bundle());
+        assert_eq!(shown["fingerprint"], print);
         let forget = PinVerb::Forget { country: own() };
         run(&forget, state_dir).expect("forgotten");
         assert!(run(&forget, state_dir).is_err(), "it is gone");
