@@ -24,6 +24,7 @@ use crate::bounded::read_bounded;
 use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::offices::{office_signers, profile_of};
+use crate::output::say;
 use crate::parse::{self, When};
 use crate::submit::{self, Write, accepted, merge};
 use crate::{Outcome, view};
@@ -163,9 +164,13 @@ pub(crate) struct Export {
     /// Name of the jurisdiction.
     #[arg(long)]
     name: String,
-    /// Federation endpoints, host:port, separated by commas.
+    /// Federation endpoints, host:port, separated by commas: where other countries ask us. Default is those of our bundle before, which
+    /// the context pins or which stands in FILE.
     #[arg(long, value_delimiter = ',')]
     federation_endpoints: Vec<String>,
+    /// State no endpoint: no other country reads our mail or asks us then.
+    #[arg(long, conflicts_with = "federation_endpoints")]
+    no_endpoints: bool,
     /// Further prefixes beside the primary one.
     #[arg(long = "also", value_delimiter = ',')]
     also: Vec<Prefix>,
@@ -229,7 +234,20 @@ struct Stated {
     log_key: PublicKey,
     /// The sequence of the last one stated.
     last: Option<u64>,
+    /// Where the last one has us asked.
+    endpoints: Vec<String>,
 }
+
+/// The number of the next bundle, and how it was found.
+#[derive(Debug, PartialEq, Eq)]
+struct Next {
+    sequence: u64,
+    from: &'static str,
+}
+
+/// Nothing at hand says that there was a bundle before.
+const GUESSED: &str = "a guess: no bundle of ours is at hand or stated at home, so it is taken for the first; if others have one, say --sequence, \
+                       one more than theirs";
 
 impl Stated {
     /// As one node says the registry is: nobody signs this, it is compared with what is at hand.
@@ -252,6 +270,7 @@ impl Stated {
             profile: registry.offices.profile,
             log_key: registry.log_key,
             last: registry.bundle.map(|own| own.sequence),
+            endpoints: Vec::new(),
         })
     }
 
@@ -282,10 +301,14 @@ impl Stated {
         };
         let known = pinned.as_ref().map(|own| own.incarnation);
         let there = match export.file.exists() {
-            true => read_bundle(&export.file)
-                .ok()
-                .map(|(_, bundle)| bundle.sequence),
+            true => read_bundle(&export.file).ok().map(|(_, bundle)| bundle),
             false => None,
+        };
+        let before = pinned.iter().chain(&there);
+        let before = before.max_by_key(|bundle| bundle.sequence);
+        let (last, endpoints) = match before {
+            Some(bundle) => (Some(bundle.sequence), bundle.endpoints.clone()),
+            None => (None, Vec::new()),
         };
         Ok(Self {
             roots,
@@ -293,7 +316,8 @@ impl Stated {
             incarnation: export.incarnation.or(known).unwrap_or_default(),
             profile,
             log_key,
-            last: pinned.map(|own| own.sequence).max(there),
+            last,
+            endpoints,
         })
     }
 
@@ -390,7 +414,13 @@ impl Stated {
     }
 
     /// The sequence of the next one: of those at hand and the one that a node says, the higher counts.
-    fn next(&self, told: Option<u64>) -> Result<u64, Failed> {
+    fn next(&self, told: Option<u64>) -> Result<Next, Failed> {
+        let from = match (self.last, told) {
+            (None, None) => GUESSED,
+            (None, Some(_)) => "the one stated at home",
+            (Some(_), None) => "the bundle at hand; none is stated at home",
+            (Some(_), Some(_)) => "the bundle at hand, and the one stated at home",
+        };
         let known = self.last.unwrap_or_default();
         let told = told.unwrap_or_default();
         if told.saturating_sub(known) > SEQUENCES_AHEAD_MAX {
@@ -402,7 +432,28 @@ impl Stated {
                 .into();
             return Err(failed);
         }
-        Ok(known.max(told).saturating_add(1))
+        let sequence = known.max(told).saturating_add(1);
+        Ok(Next { sequence, from })
+    }
+
+    /// Where others ask us: as is said, else as the bundle before has it. A bundle without any cuts us off from whoever takes it, and
+    /// is signed by nobody by mistake.
+    fn endpoints(&self, export: &Export) -> Result<Vec<String>, Failed> {
+        let said = &export.federation_endpoints;
+        match (said.is_empty(), export.no_endpoints) {
+            (false, _) => Ok(said.clone()),
+            (true, true) => Ok(Vec::new()),
+            (true, false) if !self.endpoints.is_empty() => Ok(self.endpoints.clone()),
+            (true, false) => {
+                let text = "the bundle would name no endpoint: whoever takes it has nobody to ask, and reads our mail no more";
+                Err(Failed {
+                    next: "Nothing was signed. Say where other countries reach us, --federation-endpoints HOST:PORT,HOST:PORT, or \
+                           --no-endpoints if that is meant."
+                        .into(),
+                    ..Failed::usage(text)
+                })
+            }
+        }
     }
 }
 
@@ -492,14 +543,21 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
                 }
             };
             stated.signed_by(&seeds)?;
-            let sequence = match export.sequence {
-                Some(sequence) => sequence,
+            let next = match export.sequence {
+                Some(sequence) => {
+                    let from = "the call";
+                    Next { sequence, from }
+                }
                 None => stated.next(last)?,
             };
+            if next.from == GUESSED {
+                say(format!("sequence {} is {GUESSED}", next.sequence));
+            }
+            let endpoints = stated.endpoints(&export)?;
             let bundle = TrustBundle {
                 name: export.name,
                 prefixes: primary.into_iter().chain(export.also).collect(),
-                sequence,
+                sequence: next.sequence,
                 incarnation: stated.incarnation,
                 keyring: KeyringKind::File,
                 roots: stated.roots,
@@ -507,7 +565,7 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
                 log_key: stated.log_key,
                 profile: stated.profile,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
-                endpoints: export.federation_endpoints,
+                endpoints,
                 refresh: export.refresh,
                 valid_to: export.valid_to.resolve(),
             };
@@ -517,8 +575,11 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
             }
             write(&export.file, to_file(&signed).as_bytes())?;
             let more = json!({
+                "sequence_from": next.from,
                 "signatures": signatures(&signed),
                 "file": export.file.display().to_string(),
+                "next": "Others compare its fingerprint and state it; state it at home too, so that the next sequence is known: carnet peer \
+                         add --bundle FILE --fingerprint FINGERPRINT.",
             });
             Ok(merge(view::bundle(&bundle), more).into())
         }
@@ -629,12 +690,20 @@ pub(crate) async fn peer(verb: Peer, settings: &Settings) -> Result<Outcome, Fai
             let value = view::bundle(&read);
             let pinned = "Who pinned a country's roots believes the next bundle by their signature: after a replacement of its \
                           roots those before sign it too (there: carnet bundle export --former-root).";
-            let refused = |failed: Failed| match failed.text.contains(BY_WHOM) {
-                false if failed.reason == UNSIGNED => Failed {
+            let refused = |failed: Failed| {
+                match failed.reason.as_str() {
+                UNSIGNED if !failed.text.contains(BY_WHOM) => Failed {
                     next: pinned.into(),
                     ..failed
                 },
+                STALE => Failed {
+                    next: "That country signs one with a higher sequence (there: carnet bundle export --sequence, one more than the one \
+                           known)."
+                        .into(),
+                    ..failed
+                },
                 _ => failed,
+            }
             };
             state(settings, &statement, value).await.map_err(refused)
         }
@@ -744,6 +813,8 @@ pub(crate) async fn submit(
 
 /// A statement lacks signatures of its roots.
 const UNSIGNED: &str = "STATEMENT_UNSIGNED";
+/// A statement has the number of one before it, or a lower one.
+const STALE: &str = "STATEMENT_STALE";
 /// Said of a statement that our own roots were to sign.
 const BY_WHOM: &str = "it is signed by";
 
@@ -1053,6 +1124,7 @@ mod tests {
             profile: Profile::Production,
             log_key: key(9).public(),
             last,
+            endpoints: Vec::new(),
         }
     }
 
@@ -1112,13 +1184,54 @@ mod tests {
 
     #[test]
     fn a_sequence_that_leaves_no_next_one_is_not_taken_from_a_node() {
-        let next = |at_hand, told| stated(&[1], at_hand).next(told).ok();
+        let next = |at_hand, told| {
+            let found = stated(&[1], at_hand).next(told).ok();
+            found.map(|next| next.sequence)
+        };
         assert_eq!(next(None, None), Some(1));
         assert_eq!(next(Some(7), Some(5)), Some(8));
         assert_eq!(next(Some(5), Some(7)), Some(8));
         assert_eq!(next(Some(5), Some(1_005)), Some(1_006));
         assert_eq!(next(Some(5), Some(1_006)), None);
         assert_eq!(next(None, Some((1 << 48) - 1)), None);
+    }
+
+    /// Once, a first number was stated as if it had been asked for, and every peer refused it.
+    #[test]
+    fn a_number_that_nothing_at_hand_speaks_for_is_called_a_guess() {
+        let from = |at_hand, told| stated(&[1], at_hand).next(told).ok().map(|it| it.from);
+        assert_eq!(from(None, None), Some(GUESSED));
+        for (at_hand, told) in [(Some(1), None), (None, Some(1)), (Some(2), Some(1))] {
+            assert_ne!(from(at_hand, told), Some(GUESSED));
+        }
+    }
+
+    /// Once, the next bundle of a country left its endpoints out, and its peers read its mail no more, without a word.
+    #[test]
+    fn no_bundle_names_no_endpoint_by_mistake() {
+        let export = |rest: &str| {
+            let call = format!("carnet bundle export --file x --name X{rest}");
+            let cli = <crate::Cli as clap::Parser>::try_parse_from(call.split(' '));
+            match cli.expect("a call").noun {
+                crate::Noun::Bundle(Bundle::Export(export)) => *export,
+                _ => panic!("another noun"),
+            }
+        };
+        let before = |endpoints: &[&str]| Stated {
+            endpoints: endpoints.iter().map(|one| (*one).to_owned()).collect(),
+            ..stated(&[1], Some(1))
+        };
+        let found = |endpoints: &[&str], rest: &str| {
+            before(endpoints)
+                .endpoints(&export(rest))
+                .map_err(|failed| failed.next)
+        };
+        let refused = found(&[], "").expect_err("none");
+        assert!(refused.contains("--federation-endpoints"), "{refused}");
+        assert_eq!(found(&["a:1"], "").expect("as before"), ["a:1"]);
+        let said = found(&["a:1"], " --federation-endpoints b:1,c:1");
+        assert_eq!(said.expect("said"), ["b:1", "c:1"]);
+        assert!(found(&["a:1"], " --no-endpoints").expect("said").is_empty());
     }
 
     /// Of the roots in the directory all are stated, whichever sign; others are those that are named.
@@ -1128,7 +1241,7 @@ mod tests {
         let root = folder.path().join("root");
         std::fs::create_dir(&root).expect("made");
         for number in 1..=3_u8 {
-            let text = format!("{}\n", key(number).public());
+            let text = keys::public_text(&key(number).public());
             std::fs::write(root.join(format!("root-{number}.pub")), text).expect("written");
         }
         let of = |seeds: &[u8]| {

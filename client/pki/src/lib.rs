@@ -31,7 +31,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys::{CLUSTER_FILE, KeyFileError, read_cluster, read_roots, seed_text};
+use carnet_client::keys::{
+    CLUSTER_FILE, KeyFileError, public_text, read_cluster, read_roots, seed_text,
+};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -258,7 +260,7 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         files.add(format!("root/root-{number}.seed"), seed_text(root.seed()));
         files.add(format!("root/root-{number}.crt"), make::pem(&[root.der()]));
         let public = SecretKey::from_seed(root.seed()).public();
-        files.add(format!("root/root-{number}.pub"), format!("{public}\n"));
+        files.add(format!("root/root-{number}.pub"), public_text(&public));
         roots.push(root);
     }
     files.add(
@@ -534,7 +536,7 @@ impl Issuer {
         let seed = make::seed()?;
         let actor = SecretKey::from_seed(&seed).public();
         files.add(format!("clients/{stem}.actor.key"), seed_text(&seed));
-        files.add(format!("clients/{stem}.actor.pub"), format!("{actor}\n"));
+        files.add(format!("clients/{stem}.actor.pub"), public_text(&actor));
         Ok(actor)
     }
 }
@@ -554,7 +556,7 @@ fn add_pair(files: &mut NewFiles, stem: &str) -> Result<PublicKey, PkiError> {
     let seed = make::seed()?;
     let public = SecretKey::from_seed(&seed).public();
     files.add(format!("{stem}.seed"), seed_text(&seed));
-    files.add(format!("{stem}.pub"), format!("{public}\n"));
+    files.add(format!("{stem}.pub"), public_text(&public));
     Ok(public)
 }
 

@@ -76,16 +76,29 @@ pub fn parse_seed(text: &str) -> Option<[u8; 32]> {
         .map(|()| seed)
 }
 
+/// What a file of a public key begins with. A seed and a public key are both 64 hexadecimal digits: without it one in the place of
+/// the other would be read without a word, and a secret key shown to everybody.
+const PUBLIC_MARK: &str = "carnet-public-key/1 ";
+
+/// The text of a file of a public key.
+pub fn public_text(key: &PublicKey) -> String {
+    format!("{PUBLIC_MARK}{key}\n")
+}
+
 /// Reads a signing key from a seed file (`*.seed`, `*.actor.key`).
 ///
 /// # Errors
 /// When the file cannot be read or is not 64 hexadecimal digits. The message never shows the content.
 pub fn read_seed(path: &Path) -> Result<SecretKey, KeyFileError> {
+    let text = Zeroizing::new(read_text(path)?);
+    if text.starts_with(PUBLIC_MARK) {
+        let why = "a public key: whoever reads it would have the secret key too";
+        return Err(KeyFileError::content(path, why));
+    }
     if ends_with(path, &["pub"]) {
         let why = "a public key by its name: whoever reads it would have the secret key too";
         return Err(KeyFileError::content(path, why));
     }
-    let text = Zeroizing::new(read_text(path)?);
     let seed = parse_seed(&text).map(Zeroizing::new);
     let seed =
         seed.ok_or_else(|| KeyFileError::content(path, "not a seed of 64 hexadecimal digits"))?;
@@ -95,20 +108,26 @@ pub fn read_seed(path: &Path) -> Result<SecretKey, KeyFileError> {
 /// Reads a public key from a `.pub` file.
 ///
 /// # Errors
-/// When the file cannot be read or does not hold an acceptable Ed25519 key.
+/// When the file cannot be read or does not hold an acceptable Ed25519 key. Digits alone are refused: they may be a secret key. The
+/// message never shows the content.
 pub fn read_public_key(path: &Path) -> Result<PublicKey, KeyFileError> {
-    if ends_with(path, &["key", "seed"]) {
-        let why = "a secret key by its name: as a public one it would be shown to everybody";
+    let text = Zeroizing::new(read_text(path)?);
+    let Some(digits) = text.strip_prefix(PUBLIC_MARK) else {
+        let why = match parse_seed(&text).map(Zeroizing::new) {
+            Some(_) => {
+                "64 digits that do not say what they are: a secret key reads the same, and as a public one it would be shown to everybody"
+            }
+            None => "not a file of a public key",
+        };
         return Err(KeyFileError::content(path, why));
-    }
-    let bytes = parse_seed(&read_text(path)?);
+    };
+    let bytes = parse_seed(digits);
     let bytes =
         bytes.ok_or_else(|| KeyFileError::content(path, "not a key of 64 hexadecimal digits"))?;
     PublicKey::enroll(bytes).map_err(|e| KeyFileError::content(path, e))
 }
 
-/// Whether a file is named as one of these. Seeds and public keys are both 64 hexadecimal digits, so that one in the place of the
-/// other would be read without a word.
+/// Whether a file is named as one of these.
 fn ends_with(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| endings.contains(&ending))
@@ -155,17 +174,34 @@ fn read_text(path: &Path) -> Result<String, KeyFileError> {
 mod tests {
     use super::*;
 
+    /// Under whatever name: it was once taken by its ending alone.
     #[test]
     fn no_key_is_read_in_the_place_of_the_other_half() {
         let folder = tempfile::tempdir().expect("a folder");
         let key = SecretKey::from_seed(&[7; 32]);
-        let secret = folder.path().join("x.actor.key");
-        let public = folder.path().join("x.actor.pub");
-        fs::write(&secret, &*seed_text(&[7; 32])).expect("written");
-        fs::write(&public, format!("{}\n", key.public())).expect("written");
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("written");
+            path
+        };
+        // As a public key these bytes would be taken: the half of all seeds is a point of the curve.
+        let seed = (1..=u8::MAX).find(|byte| PublicKey::enroll([*byte; 32]).is_ok());
+        let seed = seed_text(&[seed.expect("one"); 32]);
+        for name in ["x.actor.key", "x.seed", "x.txt", "x", "x.pub"] {
+            let secret = put(name, &seed);
+            let refused = read_public_key(&secret).expect_err(name).to_string();
+            assert!(!refused.contains(seed.trim()), "{refused}");
+            if name != "x.pub" {
+                assert!(read_seed(&secret).is_ok(), "{name}");
+            }
+        }
+        for name in ["x.actor.pub", "x.actor.key", "alone"] {
+            let public = put(name, &public_text(&key.public()));
+            assert_eq!(read_public_key(&public).expect("a key"), key.public());
+            assert!(read_seed(&public).is_err(), "{name}");
+        }
+        let secret = put("y.actor.key", &seed_text(&[7; 32]));
         assert_eq!(read_seed(&secret).expect("a key").public(), key.public());
-        assert_eq!(read_public_key(&public).expect("a key"), key.public());
-        assert!(read_seed(&public).is_err());
-        assert!(read_public_key(&secret).is_err());
+        assert!(read_public_key(&put("z.pub", "carnet-public-key/1 12")).is_err());
     }
 }
