@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use carnet_client::{ClientError, Page, identity, keys};
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::country::is_country;
 use carnet_domain::bytes::signature::{KeyId, PublicKey, Signature};
 use carnet_domain::record::offices::is_office_of;
 use carnet_domain::record::{
     ApprovalStatus, Enrolment, EnterpriseStatus, Form, Holder, IdentifierScheme, Maker, ModelFacts,
-    Party, Word,
+    Party, Robot, Word,
 };
 use carnet_domain::rules::command::Command;
+use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::order::{self, KeyText, Order, signature};
-use crate::output::say_more;
+use crate::output::{say, say_more};
 use crate::parse::{self, When};
 use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
@@ -85,10 +87,50 @@ impl MakerArgs {
     pub(crate) fn maker(&self) -> Result<Maker, String> {
         Ok(Maker {
             scheme: self.maker_scheme,
-            country: self.maker_country.trim().to_ascii_uppercase(),
+            country: maker_country(&self.maker_country)?,
             identifier: identifier(self.maker_scheme, &self.maker_id)?,
         })
     }
+}
+
+/// A country of ISO 3166-1 in its written form.
+///
+/// # Errors
+/// There is none of that code.
+pub(crate) fn maker_country(text: &str) -> Result<String, String> {
+    let code = text.trim().to_ascii_uppercase();
+    match is_country(&code) {
+        true => Ok(code),
+        false => Err(format!(
+            "--maker-country {text}: not a country of ISO 3166-1; write its two letters, as CN, DE or JP: that of the register in which \
+             the maker is entered (--maker-scheme)"
+        )),
+    }
+}
+
+/// Refuses roles that no enterprise has: the registry would say no more than that.
+fn of_enterprises(roles: &[Role]) -> Result<(), Failed> {
+    let Some(role) = roles.iter().find(|role| !role.is_enterprise()) else {
+        return Ok(());
+    };
+    let all = Role::ALL.iter().filter(|role| role.is_enterprise());
+    let all: Vec<&str> = all.map(|role| role.word()).collect();
+    Err(Failed {
+        next:
+            "Nothing was sent. Keys of offices are enrolled by an admin: carnet key add --office."
+                .into(),
+        ..Failed::usage(format!(
+            "--role {}: a role of offices; an enterprise is accredited as {}",
+            role.word(),
+            all.join(", ")
+        ))
+    })
+}
+
+/// What an amendment takes away: keys in these roles act no more from then on.
+fn taken_away(before: &[Role], after: &[Role]) -> Vec<&'static str> {
+    let gone = before.iter().filter(|role| !after.contains(role));
+    gone.map(|role| role.word()).collect()
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,6 +233,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
             valid_to,
             write,
         } => {
+            of_enterprises(&roles)?;
             let (valid_from, valid_to) = (valid_from.resolve(), valid_to.resolve());
             let command = Command::AccreditEnterprise {
                 code,
@@ -230,8 +273,16 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
                     "nothing is amended: give --name, --role or --valid-to",
                 ));
             }
+            of_enterprises(roles.as_deref().unwrap_or_default())?;
             // The command states all of it: what is not given is as it stands now.
             let now = settings.client()?.unverified().enterprise(&id).await?.value;
+            let gone = taken_away(&now.roles, roles.as_deref().unwrap_or(&now.roles));
+            if !gone.is_empty() {
+                say(format!(
+                    "{id} is {} no more then: its keys in that role act no more, but for what they must; what it makes and holds stays",
+                    gone.join(", ")
+                ));
+            }
             let command = Command::AmendEnterprise {
                 id,
                 name: name.unwrap_or(now.name),
@@ -240,7 +291,7 @@ pub(crate) async fn enterprise(verb: Enterprise, settings: &Settings) -> Result<
                 valid_to: valid_to.map_or(now.valid_to, |when| when.resolve()),
                 reason,
             };
-            let shown = json!({"enterprise": id.to_string()});
+            let shown = json!({"enterprise": id.to_string(), "roles_taken_away": gone});
             submit::one(settings, write, command, shown).await
         }
         Enterprise::Succeed {
@@ -286,27 +337,45 @@ async fn left_behind(settings: &Settings, id: EnterpriseId) -> Result<Value, Fai
     let client = client.unverified();
     let successor = client.enterprise(&id).await?.value.successor;
     let own = Some(Party::Enterprise { id });
-    let (mut looked, mut unsold, mut token) = (0_u64, 0_u64, String::new());
+    let (mut looked, mut unsold, mut elsewhere) = (0_u64, 0_u64, 0_u64);
+    let mut token = String::new();
     loop {
         let page = client.robots(id.as_str(), PAGE_SIZE, &token).await?;
         looked += page.values.len() as u64;
-        let held = page.values.iter().filter(|robot| {
-            robot.owner.is_none() && robot.holder == own && !robot.state.is_final()
-        });
-        unsold += held.count() as u64;
+        for robot in &page.values {
+            match is_unsold(robot) {
+                true if robot.holder == own => unsold += 1,
+                true => elsewhere += 1,
+                false => {}
+            }
+        }
         token = page.next;
         if token.is_empty() || looked >= LOOKED_MAX {
             break;
         }
     }
     let whole = token.is_empty();
+    let count = |number: u64| match whole {
+        true => number.to_string(),
+        false => format!("{number} of the first {looked}"),
+    };
     Ok(json!({
         "robots_it_made": if whole { looked.to_string() } else { format!("more than {looked}") },
-        "robots_it_holds_unsold": if whole { unsold.to_string() } else { format!("{unsold} of the first {looked}") },
+        "robots_it_holds_unsold": count(unsold),
+        "robots_others_hold_unsold": count(elsewhere),
         "successor": successor.map(|id| id.to_string()),
-        "note": "its keys sign no more but for recalls and remedies; what it holds unsold is its successor's to sell, once two \
-                 registrars named that one (carnet enterprise succeed), else two registrars'",
+        "note": LEFT_BEHIND,
     }))
+}
+
+/// What becomes of what an enterprise that is struck off made.
+const LEFT_BEHIND: &str = "its keys sign no more but for recalls and remedies; none of its unsold robots is sold or put into use, whoever holds it, \
+                           before a successor is named (carnet enterprise succeed); what it holds itself is the successor's to stock and sell \
+                           once two registrars named that one, until then two registrars stock it elsewhere; what is sold already is used on";
+
+/// Whether a robot was made and nobody has bought it.
+fn is_unsold(robot: &Robot) -> bool {
+    robot.owner.is_none() && !robot.state.is_final() && robot.state != State::Reserved
 }
 
 /// The word of an enterprise, as `carnet key prove --of` prints it: KEY_ID:SIGNATURE.
@@ -688,5 +757,70 @@ pub(crate) async fn model(verb: Model, settings: &Settings) -> Result<Outcome, F
             let command = Command::SetModelStatus { id, status, reason };
             submit::one(settings, write, command, json!({"model": id.to_string()})).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_country_that_is_none_says_what_to_write() {
+        assert_eq!(maker_country(" de ").as_deref(), Ok("DE"));
+        for wrong in ["XX", "86", "", "DEU"] {
+            let said = maker_country(wrong).expect_err(wrong);
+            assert!(said.contains("two letters, as CN"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_enterprise_is_given_no_role_of_an_office() {
+        assert!(of_enterprises(&[Role::Dealer, Role::Owner]).is_ok());
+        let failed = of_enterprises(&[Role::Dealer, Role::Customs]).expect_err("an office's");
+        assert!(
+            failed.text.contains("customs: a role of offices"),
+            "{}",
+            failed.text
+        );
+        assert!(
+            failed.text.contains("manufacturer, importer"),
+            "{}",
+            failed.text
+        );
+    }
+
+    #[test]
+    fn an_amendment_says_which_roles_go() {
+        let before = [Role::Manufacturer, Role::Dealer, Role::Operator];
+        assert_eq!(
+            taken_away(&before, &[Role::Dealer]),
+            ["manufacturer", "operator"]
+        );
+        assert!(taken_away(&before, &before).is_empty());
+    }
+
+    /// Once, a robot that stood at a dealer was said to be the successor's to sell.
+    #[test]
+    fn what_a_struck_off_maker_leaves_is_counted_wherever_it_stands() {
+        use carnet_domain::record::ledger::Ledger as _;
+        let mut country = carnet_kit::Country::with_market("86");
+        country.must("maker", country.register(1));
+        let Ok(robot) = country.ledger.robot(&country.code(1));
+        let robot = robot.expect("made");
+        assert!(is_unsold(&robot));
+        let sold = Robot {
+            owner: robot.holder.clone(),
+            ..robot.clone()
+        };
+        let reserved = Robot {
+            state: State::Reserved,
+            ..robot.clone()
+        };
+        let ended = Robot {
+            state: State::Scrapped,
+            ..robot
+        };
+        assert!(![sold, reserved, ended].iter().any(is_unsold));
+        assert!(LEFT_BEHIND.contains("whoever holds it"), "{LEFT_BEHIND}");
     }
 }

@@ -23,7 +23,7 @@ use carnet_domain::record::{
     Robot,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
-use carnet_domain::rules::lifecycle::State;
+use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_trust::roots::Fingerprint;
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) fn key_print(key: &PublicKey) -> String {
 }
 
 /// A fingerprint of a file, in the same form.
-fn print(digest: &Digest) -> String {
+pub(crate) fn print(digest: &Digest) -> String {
     Fingerprint::from(digest.0).to_string()
 }
 
@@ -74,8 +74,19 @@ fn part(part: &Part) -> Value {
     json!({"type": part.kind.word(), "identity": part.identity.to_string(), "lot": part.lot})
 }
 
-fn hold(hold: &Hold) -> Value {
-    json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter.to_string(), "reason": hold.reason, "since": time(hold.since)})
+/// A hold, and the reason as it is shown.
+fn hold(hold: &Hold, reason: String) -> Value {
+    json!({"hold": hyphened(hold.kind.name()), "setter": hold.setter.to_string(), "reason": reason, "since": time(hold.since)})
+}
+
+/// Why a hold was set: that stays in the country that set it. A registry shows another which holds stand and by whom, and no more.
+fn reason_of(hold: &Hold) -> String {
+    // A step of the life cycle sets that one, without words.
+    let needs_none = hold.kind == HoldKind::EndOfLifePending;
+    match hold.reason.is_empty() && !needs_none {
+        true => format!("not told abroad: {} knows it", hold.setter.prefix),
+        false => hold.reason.clone(),
+    }
 }
 
 /// What every answer says that a server gave and nobody proved.
@@ -177,7 +188,10 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "code": identity.code.to_string(),
         "display": identity.code.display_form(),
         "state": hyphened(value.state.name()),
-        "holds": value.holds.iter().map(hold).collect::<Vec<_>>(),
+        "holds": value.holds.iter().map(|one| match hidden {
+            Some(_) => hold(one, one.reason.clone()),
+            None => hold(one, reason_of(one)),
+        }).collect::<Vec<_>>(),
         "recalls_owed": named(&value.owed),
         "recalls_remedied": named(&value.remedied),
         "custody": custody(&value.custody),
@@ -779,4 +793,30 @@ fn peer_status(value: &PeerStatus) -> Value {
             "why": stands.why,
         })),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::record::{Holder, Setter};
+    use carnet_domain::rules::policy::Role;
+
+    /// Once, the column was empty, as if nobody had given one.
+    #[test]
+    fn a_reason_that_stays_abroad_is_not_called_none() {
+        let set = |reason: &str| Hold {
+            kind: HoldKind::Theft,
+            setter: Setter {
+                prefix: carnet_kit::Country::new("49").prefix,
+                party: Holder::Office {
+                    name: "customs/hamburg".into(),
+                },
+                role: Role::Customs,
+            },
+            reason: reason.into(),
+            since: TimeMs(1),
+        };
+        assert_eq!(reason_of(&set("reported")), "reported");
+        assert!(reason_of(&set("")).contains("49 knows it"));
+    }
 }
