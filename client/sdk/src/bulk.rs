@@ -1,5 +1,7 @@
 //! Many commands: cut into signed requests, streamed, resumed after a broken stream, answered one by one.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
@@ -192,12 +194,13 @@ impl Client {
                 batch,
                 messages: messages(&signed, &batch.items),
                 answered: vec![false; batch.items.len()],
+                no_room: BTreeMap::new(),
                 sign_again: tried == 1,
             };
             let mut tries = Tries::begin();
             let end = self.run(&mut job, &mut tries, report, observe).await;
             match end {
-                Ok(End::Complete) => return Ok(()),
+                Ok(End::Complete | End::NoRoom) => return Ok(()),
                 // Nothing was executed, and log time is known now.
                 Ok(End::Expired(_)) if !tries.uncertain => {}
                 // A part after the first may have been executed by the attempt that broke off.
@@ -240,6 +243,7 @@ impl Client {
             let (address, channel) = net.pick()?;
             report.streams += 1;
             let before = job.count_answered();
+            job.no_room.clear();
             let mut client = registry(channel);
             let opened = tokio::time::timeout(patience, client.submit_bulk(job.stream())).await;
             let end = match opened {
@@ -251,6 +255,17 @@ impl Client {
                 Err(_) => Err(Failure::TimedOut),
             };
             let failure = match end {
+                Ok(End::NoRoom) => {
+                    net.report(&address, &Seen::Served);
+                    if before == job.count_answered() {
+                        // No entry had room for it, alone as it was: that is its answer.
+                        job.settle(report, observe);
+                        return Ok(End::Complete);
+                    }
+                    // The same request is executed where it stopped.
+                    give_up_at = now() + net.deadline;
+                    continue;
+                }
                 Ok(end) => {
                     net.report(&address, &Seen::Served);
                     return Ok(end);
@@ -313,8 +328,11 @@ impl Client {
             }
             report.position = Position::of(next.position)?;
             job.take(next.first_item as usize, answer, report, observe)?;
-            if job.answered.iter().all(|answered| *answered) {
-                return Ok(Ok(End::Complete));
+            if job.count_answered() + job.no_room.len() == job.answered.len() {
+                return Ok(Ok(match job.no_room.is_empty() {
+                    true => End::Complete,
+                    false => End::NoRoom,
+                }));
             }
         }
     }
@@ -322,6 +340,8 @@ impl Client {
 
 enum End {
     Complete,
+    /// All is answered but for what found no room in its log entry, and was not executed.
+    NoRoom,
     /// Its time was over before any of this attempt was executed.
     Expired(String),
     LostSession(String),
@@ -331,6 +351,8 @@ struct Job<'a> {
     batch: &'a Batch,
     messages: Vec<pb::BulkRequest>,
     answered: Vec<bool>,
+    /// What found no room in its log entry on the newest stream: the one answer that is no item's last.
+    no_room: BTreeMap<usize, ItemAnswer>,
     /// Whether it may be signed again if its time is over.
     sign_again: bool,
 }
@@ -357,18 +379,44 @@ impl Job<'_> {
                 first + answer.items.len()
             )));
         }
-        for (at, item) in (first..).zip(&answer.items) {
-            if std::mem::replace(&mut self.answered[at], true) {
-                continue;
+        for (at, item) in (first..).zip(answer.items) {
+            if found_no_room(&item) && !self.answered[at] {
+                self.no_room.insert(at, item);
+            } else {
+                self.answer(at, &item, report, observe);
             }
-            report.count(item);
-            observe(BulkEvent::Answered {
-                index: self.batch.first + at as u64,
-                answer: item,
-            });
         }
         Ok(())
     }
+
+    fn answer(
+        &mut self,
+        at: usize,
+        item: &ItemAnswer,
+        report: &mut BulkReport,
+        observe: &mut impl FnMut(BulkEvent<'_>),
+    ) {
+        if std::mem::replace(&mut self.answered[at], true) {
+            return;
+        }
+        report.count(item);
+        observe(BulkEvent::Answered {
+            index: self.batch.first + at as u64,
+            answer: item,
+        });
+    }
+
+    /// Takes what found no room as answered by that.
+    fn settle(&mut self, report: &mut BulkReport, observe: &mut impl FnMut(BulkEvent<'_>)) {
+        for (at, item) in std::mem::take(&mut self.no_room) {
+            self.answer(at, &item, report, observe);
+        }
+    }
+}
+
+/// Whether an item was not executed for lack of room in its log entry: the same request again executes it.
+fn found_no_room(answer: &ItemAnswer) -> bool {
+    matches!(answer, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull)
 }
 
 /// Items a part: as many as [`limits::BULK_PART_ITEMS_MAX`], or half as often as every part needs to stay within

@@ -40,6 +40,8 @@ pub(crate) enum Mood {
     Expired(TimeMs),
     /// Bulk: executes all and breaks the stream after so many answers.
     BreakAfter(usize),
+    /// Bulk: says that the log entry of a part had room for so many items.
+    Room(usize),
 }
 
 /// Evidence for a question.
@@ -286,7 +288,7 @@ impl Registry for Node {
                 )?;
                 return Err(lost());
             }
-            None => state.execute(
+            None | Some(Mood::Room(_)) => state.execute(
                 &signed.header.0,
                 &signed.signature,
                 signed.first_item,
@@ -338,7 +340,13 @@ impl Registry for Node {
         let mut first = 0;
         for items in items.chunks(signed.part_items.max(1) as usize) {
             let count = items.len() as u32;
-            let answer = state.execute(&header, &signature, first, items.to_vec())?;
+            let mut answer = state.execute(&header, &signature, first, items.to_vec())?;
+            if let Some(Mood::Room(room)) = mood {
+                for item in answer.items.iter_mut().skip(room) {
+                    let rejection = Rejection::from(Reason::EntryFull);
+                    *item = ItemAnswer::Refused { rejection };
+                }
+            }
             out.push(Ok(BulkResponse {
                 first_item: first,
                 answer: answer.to_bytes().into(),

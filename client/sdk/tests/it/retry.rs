@@ -285,6 +285,31 @@ async fn a_bulk_resumes_and_reports_every_command_once() {
     assert_eq!(fake.state().executed, 12_000);
 }
 
+/// Once, the last rows of an ordinary file were called refused: a log entry had done as much as one may before it came to them.
+#[tokio::test]
+async fn what_found_no_room_in_its_entry_is_sent_again() {
+    let fake = Fake::start(&["a"]);
+    fake.moods([Mood::Room(2), Mood::Room(4)]);
+    let mut answers = vec![0u32; 6];
+    let report = fake
+        .client(&["a"])
+        .submit_bulk((0..6).map(reserve), |event| {
+            if let BulkEvent::Answered { index, .. } = event {
+                answers[index as usize] += 1;
+            }
+        })
+        .await
+        .expect("complete");
+    assert_eq!((report.done, report.refused), (6, 0));
+    assert_eq!((report.requests, report.streams), (1, 3));
+    assert_eq!(answers, [1; 6], "each once");
+    // Where nothing advances, that is the answer: nobody is asked for ever.
+    fake.state().always = Some(Mood::Room(0));
+    let report = fake.client(&["a"]).submit_bulk([reserve(9)], |_| {}).await;
+    let report = report.expect("answered");
+    assert_eq!((report.done, report.refused, report.streams), (0, 1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bulk_that_fails_says_from_where() {
     let fake = Fake::start(&["a"]);
