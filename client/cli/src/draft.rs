@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::Failed;
 use crate::submit::merge;
-use crate::trust::{Roots, read_statement, signatures, submit, write, write_draft};
+use crate::trust::{Roots, of_own_cluster, read_statement, signatures, submit, write, write_draft};
 
 /// What is done with a draft.
 #[derive(Debug, Subcommand)]
@@ -46,7 +46,16 @@ pub(crate) struct Of {
 
 impl Of {
     /// Writes a draft that nobody has signed yet.
-    pub(crate) fn draft(&self, statement: &Statement, file: &Path) -> Result<Outcome, Failed> {
+    ///
+    /// # Errors
+    /// It is for another cluster than that of the PKI directory.
+    pub(crate) fn draft(
+        &self,
+        statement: &Statement,
+        file: &Path,
+        settings: &Settings,
+    ) -> Result<Outcome, Failed> {
+        for_own_cluster(statement, settings)?;
         let signed = Signed {
             bytes: Blob(statement.to_bytes()),
             signatures: Vec::new(),
@@ -64,6 +73,7 @@ impl Of {
         let said = self.said(&statement, file)?;
         match &verb {
             Drafted::Sign { file, roots } => {
+                for_own_cluster(&statement, settings)?;
                 Roots::of(roots, settings)?.add_to(&mut signed);
                 write(file, &signed.to_bytes())?;
             }
@@ -78,6 +88,19 @@ impl Of {
             let (file, what) = (file.display(), self.what);
             Failed::usage(format!("{file}: not {what}, but {}", statement.name()))
         })
+    }
+}
+
+/// Refuses a statement for another cluster than that of the PKI directory.
+fn for_own_cluster(statement: &Statement, settings: &Settings) -> Result<(), Failed> {
+    match statement {
+        Statement::Roots { change } => of_own_cluster(settings, &change.cluster),
+        Statement::Offices { order } => of_own_cluster(settings, &order.cluster),
+        Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
+            of_own_cluster(settings, &change.cluster)
+        }
+        // Of no cluster of ours, or drafted by other commands.
+        _ => Ok(()),
     }
 }
 

@@ -107,7 +107,7 @@ async fn drafted(
         return Ok(merge(shown, next).into());
     }
     say(table(&shown));
-    TIME.draft(&statement, &draft.file)
+    TIME.draft(&statement, &draft.file, settings)
 }
 
 /// What the next statement about time must say, by the node that has applied most.

@@ -62,7 +62,7 @@ pub(crate) async fn run(verb: Order, settings: &Settings) -> Result<Outcome, Fai
                 changes,
                 reason: draft.reason,
             };
-            ORDER.draft(&Statement::Offices { order }, &draft.file)
+            ORDER.draft(&Statement::Offices { order }, &draft.file, settings)
         }
         Order::Drafted(verb) => ORDER.run(verb, settings).await,
     }

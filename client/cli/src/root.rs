@@ -97,7 +97,7 @@ pub(crate) async fn run(verb: Root, settings: &Settings) -> Result<Outcome, Fail
                 threshold: draft.threshold,
                 reason: draft.reason,
             };
-            ROOTS.draft(&Statement::Roots { change }, &draft.file)
+            ROOTS.draft(&Statement::Roots { change }, &draft.file, settings)
         }
         Rotate::Drafted(verb) => ROOTS.run(verb, settings).await,
     }

@@ -17,7 +17,7 @@ use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::output::say;
 use crate::submit::merge;
-use crate::trust::{Roots, read, write};
+use crate::trust::{Roots, of_own_cluster, read, write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +60,7 @@ pub(crate) async fn run(verb: SkipVerb, settings: &Settings) -> Result<Outcome, 
         }
         SkipVerb::Sign { file, roots } => {
             let (mut signed, skip) = read_order(&file)?;
+            of_own_cluster(settings, &skip.cluster)?;
             for key in Roots::of(&roots, settings)?.into_keys() {
                 add(&mut signed, skip.sign(&key));
             }

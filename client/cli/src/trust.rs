@@ -183,8 +183,10 @@ pub(crate) struct Export {
     incarnation: Option<u64>,
     /// Whose roots and threshold are stated: a bundle of ours that was compared, or the file of `root rotate` with all its signatures.
     /// Default is our bundle that the context pins, else the roots in root/ of --pki, or those whose seeds --root names.
+    /// Either leads on from our bundle that the context pins, else from the roots in root/ of --pki: those before signed it too. May be
+    /// repeated, in the order of the replacements.
     #[arg(long, value_name = "FILE")]
-    roots_of: Option<PathBuf>,
+    roots_of: Vec<PathBuf>,
     /// The public log key; default is that of our bundle that the context pins, else keys/log.pub of --pki.
     #[arg(long, value_name = "FILE")]
     log_key: Option<PathBuf>,
@@ -283,10 +285,14 @@ impl Stated {
     ) -> Result<Self, Failed> {
         let directory = settings.pki_dir()?;
         let pinned = own_pinned(settings, primary)?;
-        let (roots, threshold) = match (&export.roots_of, &pinned) {
-            (Some(file), _) => roots_in(file, primary)?,
-            (None, Some(own)) => (own.roots.clone(), own.threshold),
-            (None, None) => roots_by_keys(directory, seeds)?,
+        let before = match &pinned {
+            Some(own) => (own.roots.clone(), own.threshold),
+            None => roots_in_directory(directory)?,
+        };
+        let (roots, threshold) = match (export.roots_of.is_empty(), &pinned) {
+            (false, _) => roots_led_to(&export.roots_of, before, primary, cluster_of(settings)?)?,
+            (true, Some(_)) => before,
+            (true, None) => roots_by_keys(before.0, seeds),
         };
         let log_key = match (&export.log_key, &pinned) {
             (Some(file), _) => keys::read_public_key(file)?,
@@ -480,35 +486,108 @@ fn of_roots(file: &Path) -> Result<TrustBundle, Failed> {
     Ok(bundle)
 }
 
-/// The roots that a file states and that signed it: the replacement of roots, or a bundle.
-fn roots_in(file: &Path, primary: Option<Prefix>) -> Result<(Vec<PublicKey>, u8), Failed> {
-    let wrong = |text: &str| Failed::usage(format!("{}: {text}", file.display()));
-    let drafted = Signed::from_bytes(&read(file)?).ok();
-    let stated = drafted.and_then(|signed| {
-        let statement = Statement::from_bytes(&signed.bytes.0).ok()?;
-        Some((signed, statement))
-    });
-    match stated {
-        Some((signed, Statement::Roots { change })) => {
-            let (roots, threshold) = (change.roots, change.threshold);
-            match signed_by_roots(&roots, threshold, &signed.bytes.0, &signed.signatures) {
-                true => Ok((roots, threshold)),
-                false => Err(wrong("the roots that it names have not signed it")),
-            }
+/// The roots and the threshold that files lead to from those before, one after the other. What they name alone speaks for nothing:
+/// whoever makes keys can have them sign for themselves.
+fn roots_led_to(
+    files: &[PathBuf],
+    before: (Vec<PublicKey>, u8),
+    primary: Option<Prefix>,
+    cluster: Option<[u8; 16]>,
+) -> Result<(Vec<PublicKey>, u8), Failed> {
+    let mut now = before;
+    for file in files {
+        let wrong = |text: &str| {
+            Failed {
+            next: "Nothing was signed. Give every replacement since (--roots-of, in their order), or have the context pin our bundle from \
+                   before it (carnet context change); a file that those before did not sign is nobody's."
+                .into(),
+            ..Failed::usage(format!("{}: {text}", file.display()))
         }
-        Some(_) => Err(wrong("neither a bundle nor a replacement of roots")),
-        None => {
-            let bundle = of_roots(file)?;
-            match bundle.primary() == primary {
-                true => Ok((bundle.roots, bundle.threshold)),
-                false => Err(wrong("a bundle of another country")),
+        };
+        let drafted = Signed::from_bytes(&read(file)?).ok();
+        let stated = drafted.and_then(|signed| {
+            let statement = Statement::from_bytes(&signed.bytes.0).ok()?;
+            Some((signed, statement))
+        });
+        match stated {
+            Some((signed, Statement::Roots { change })) => {
+                if cluster.is_some_and(|own| own != change.cluster) {
+                    return Err(wrong("a replacement of the roots of another cluster"));
+                }
+                let led = roots_after(&now.0, now.1, std::slice::from_ref(&signed), Level::KNOWN);
+                let after = (change.roots, change.threshold);
+                // It may have been followed already: whoever signs by it pins its outcome, or has its seeds in root/.
+                let known = same_roots(&after, &now)
+                    && signed_by_roots(&after.0, after.1, &signed.bytes.0, &signed.signatures);
+                match led {
+                    Some(after) => now = after,
+                    None if known => {}
+                    None => {
+                        return Err(wrong(
+                            "it does not lead on from the roots before: they have not signed it",
+                        ));
+                    }
+                }
+            }
+            Some(_) => return Err(wrong("neither a bundle nor a replacement of roots")),
+            None => {
+                let bundle = of_roots(file)?;
+                if bundle.primary() != primary {
+                    return Err(wrong("a bundle of another country"));
+                }
+                let (signed, _) = read_bundle(file)?;
+                let by_those = signed_by_roots(&now.0, now.1, &signed.bytes.0, &signed.signatures);
+                let after = (bundle.roots, bundle.threshold);
+                if !by_those && !same_roots(&after, &now) {
+                    return Err(wrong("the roots before have not signed it"));
+                }
+                now = after;
             }
         }
     }
+    Ok(now)
 }
 
-/// The roots in the PKI directory, signing or not; where other seeds sign, these.
-fn roots_by_keys(directory: &Path, seeds: &Roots) -> Result<(Vec<PublicKey>, u8), Failed> {
+/// Whether they are the same keys, in whatever order, of which as many sign.
+fn same_roots(one: &(Vec<PublicKey>, u8), other: &(Vec<PublicKey>, u8)) -> bool {
+    let sorted = |keys: &[PublicKey]| {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys
+    };
+    one.1 == other.1 && sorted(&one.0) == sorted(&other.0)
+}
+
+/// The cluster of the PKI directory, if there is one at hand.
+fn cluster_of(settings: &Settings) -> Result<Option<[u8; 16]>, Failed> {
+    match settings.pki_dir() {
+        Ok(directory) if directory.join(keys::CLUSTER_FILE).exists() => {
+            Ok(Some(keys::read_cluster(directory)?.bytes()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Refuses what is meant for another cluster than that of the PKI directory: it may have the same roots, as a sandbox has, and what a
+/// node says of itself is nobody's word.
+pub(crate) fn of_own_cluster(settings: &Settings, cluster: &[u8; 16]) -> Result<(), Failed> {
+    match cluster_of(settings)? {
+        Some(own) if own != *cluster => Err(Failed {
+            next: "Nothing was drafted or signed. Ask the nodes of the cluster of this PKI directory (--endpoints, --admin-endpoints), or name the \
+                   directory of the cluster that is meant (--pki)."
+                .into(),
+            ..Failed::usage(format!(
+                "it is for the cluster {}, and --pki is of the cluster {}",
+                hex::encode(cluster),
+                hex::encode(own)
+            ))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The roots in the PKI directory, signing or not.
+fn roots_in_directory(directory: &Path) -> Result<(Vec<PublicKey>, u8), Failed> {
     let mut roots = Vec::new();
     for number in 1..=3 {
         let seed = directory.join(format!("root/root-{number}.seed"));
@@ -519,11 +598,18 @@ fn roots_by_keys(directory: &Path, seeds: &Roots) -> Result<(Vec<PublicKey>, u8)
             roots.push(keys::read_public_key(&public)?);
         }
     }
-    if !seeds.public().iter().all(|seed| roots.contains(seed)) {
-        roots = seeds.public();
-    }
     let threshold = if roots.len() == 1 { 1 } else { 2 };
     Ok((roots, threshold))
+}
+
+/// Those roots; where other seeds sign, these.
+fn roots_by_keys(roots: Vec<PublicKey>, seeds: &Roots) -> (Vec<PublicKey>, u8) {
+    let roots = match seeds.public().iter().all(|seed| roots.contains(seed)) {
+        true => roots,
+        false => seeds.public(),
+    };
+    let threshold = if roots.len() == 1 { 1 } else { 2 };
+    (roots, threshold)
 }
 
 pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
@@ -1246,32 +1332,78 @@ mod tests {
         }
         let of = |seeds: &[u8]| {
             let seeds = Roots(seeds.iter().map(|seed| key(*seed)).collect());
-            let found = roots_by_keys(folder.path(), &seeds);
-            found.map_err(|failed| failed.text).expect("roots")
+            let found = roots_in_directory(folder.path());
+            let found = found.map_err(|failed| failed.text).expect("roots");
+            roots_by_keys(found.0, &seeds)
         };
         assert_eq!(of(&[1, 3]), (stated(&[1, 2, 3], None).roots, 2));
         assert_eq!(of(&[4]), (stated(&[4], None).roots, 1));
     }
 
-    /// A replacement says which roots follow only when they signed it.
+    /// A replacement says which roots follow only when those before and those after signed it, of this cluster: once, whoever made
+    /// keys had them sign for themselves, and the true roots then stated them.
     #[test]
-    fn a_replacement_of_roots_is_named_by_its_file() {
+    fn a_replacement_of_roots_leads_on_from_those_before() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("r.cbor");
-        let change = RootsChange {
-            cluster: [0; 16],
-            number: 1,
-            roots: vec![key(4).public()],
+        let change = |number: u64, roots: &[u8]| RootsChange {
+            cluster: [5; 16],
+            number,
+            roots: roots.iter().map(|seed| key(*seed).public()).collect(),
             threshold: 1,
             reason: "root-1 is old".into(),
         };
-        let bytes = Statement::Roots { change }.to_bytes();
-        for (signers, holds) in [(vec![key(1)], false), (vec![key(1), key(4)], true)] {
-            write(&file, &Roots(signers).sign(&bytes).to_bytes()).expect("written");
-            let found = roots_in(&file, None).ok();
-            let expected = holds.then(|| (stated(&[4], None).roots, 1));
-            assert_eq!(found, expected);
+        let file = |name: &str, change: RootsChange, signers: &[u8]| {
+            let file = folder.path().join(name);
+            let bytes = Statement::Roots { change }.to_bytes();
+            let signers = Roots(signers.iter().map(|seed| key(*seed)).collect());
+            write(&file, &signers.sign(&bytes).to_bytes()).expect("written");
+            file
+        };
+        let before = || (vec![key(1).public()], 1);
+        let led = |files: &[PathBuf], cluster: [u8; 16]| {
+            let found = roots_led_to(files, before(), None, Some(cluster));
+            found.map_err(|failed| failed.text)
+        };
+        let first = file("1.cbor", change(1, &[4]), &[1, 4]);
+        let second = file("2.cbor", change(2, &[6]), &[4, 6]);
+        let after = |seed: u8| Ok((vec![key(seed).public()], 1));
+        assert_eq!(led(&[first.clone()], [5; 16]), after(4));
+        assert_eq!(led(&[first.clone(), second.clone()], [5; 16]), after(6));
+        for (files, cluster) in [
+            (vec![file("x.cbor", change(1, &[4]), &[4])], [5; 16]),
+            (vec![file("y.cbor", change(1, &[1, 4]), &[4])], [5; 16]),
+            (vec![file("z.cbor", change(1, &[4]), &[1])], [5; 16]),
+            (vec![second], [5; 16]),
+            (vec![first.clone()], [6; 16]),
+        ] {
+            assert!(led(&files, cluster).is_err(), "{files:?}");
         }
+        // Whoever has the new seeds in place already is where it leads.
+        let there = roots_led_to(&[first], (vec![key(4).public()], 1), None, None);
+        assert_eq!(there.map_err(|failed| failed.text), after(4));
+    }
+
+    #[test]
+    fn what_is_for_another_cluster_is_not_signed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let call = [
+            "carnet",
+            "--pki",
+            &folder.path().display().to_string(),
+            "demo",
+        ]
+        .map(str::to_owned);
+        let cli = <crate::Cli as clap::Parser>::try_parse_from(call).expect("a call");
+        let settings = cli.global.settings().expect("settings");
+        let of = |cluster: [u8; 16]| of_own_cluster(&settings, &cluster).map_err(|it| it.text);
+        assert_eq!(of([5; 16]), Ok(()), "none is at hand");
+        std::fs::write(
+            folder.path().join(keys::CLUSTER_FILE),
+            format!("{}\n", "05".repeat(16)),
+        )
+        .expect("written");
+        assert_eq!(of([5; 16]), Ok(()));
+        assert!(of([6; 16]).expect_err("another").contains("05050505"));
     }
 
     #[test]
