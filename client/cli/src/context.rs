@@ -29,7 +29,7 @@ use carnet_trust::pins::Pins;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Failed, chain};
-use crate::output::{Format, say};
+use crate::output::Format;
 
 /// How long it is tried when nobody is there at all. A cluster that elects a leader answers meanwhile.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
@@ -550,29 +550,8 @@ impl Settings {
     /// Pins that do not contradict those that were borne out here before.
     pub(crate) fn compared(&self, pins: Pins) -> Result<Pins, Failed> {
         crate::pinned::compare(&pins, &self.state_dir)?;
-        self.say_newer(&pins);
+        crate::pinned::say_newer(&self.pins, &pins);
         Ok(pins)
-    }
-
-    /// Says of bundles that are given which lead on from those that the context pins: who gives one each time forgets it once, and
-    /// is refused then for the older one.
-    fn say_newer(&self, given: &Pins) {
-        for file in &self.pins {
-            let Ok((_, pinned)) = crate::trust::read_bundle(file) else {
-                continue;
-            };
-            let newer = pinned.primary().and_then(|prefix| given.of(&prefix));
-            let newer = newer.and_then(|pin| pin.bundle()).map(|it| it.bundle());
-            if let Some(newer) = newer.filter(|newer| newer.sequence > pinned.sequence) {
-                say(format!(
-                    "the context pins sequence {} of {}, and this is sequence {}: carnet context change NAME --pin FILE={} puts it there",
-                    pinned.sequence,
-                    file.file_stem().unwrap_or_default().display(),
-                    newer.sequence,
-                    crate::view::print(&newer.fingerprint()),
-                ));
-            }
-        }
     }
 
     /// A client that can read, and sign if there is a key.

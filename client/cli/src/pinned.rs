@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 use carnet_client::{keys, private_folder};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::record::peer::Bundle;
+use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file};
 use carnet_trust::pins::{Pin, Pins};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::bounded::read_bounded;
 use crate::exit::Failed;
+use crate::output::say;
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -157,6 +162,29 @@ pub(crate) fn compare(pins: &Pins, state_dir: &Path) -> Result<(), Failed> {
     known.try_for_each(|(pin, before)| goes_on(pin, before))
 }
 
+/// Says of bundles that are given which are newer than those that the context pins: who gives one each time forgets it once, and is
+/// refused then for the older one.
+pub(crate) fn say_newer(of_context: &[PathBuf], given: &Pins) {
+    for file in of_context {
+        let read = read_bounded(file, BUNDLE_FILE_BYTES_MAX).ok();
+        let signed = read.and_then(|bytes| of_file(&bytes).ok());
+        let Some(pinned) = signed.and_then(|signed| Bundle::from_bytes(&signed.bytes.0).ok())
+        else {
+            continue;
+        };
+        let newer = pinned.primary().and_then(|prefix| given.of(&prefix));
+        let newer = newer.and_then(|pin| Some((pin.primary(), pin.bundle()?.bundle())));
+        if let Some((prefix, newer)) = newer.filter(|(_, newer)| newer.sequence > pinned.sequence) {
+            say(format!(
+                "the context pins sequence {} of {prefix}, and this is sequence {}: carnet context change NAME --pin FILE={} puts it there",
+                pinned.sequence,
+                newer.sequence,
+                view::print(&newer.fingerprint()),
+            ));
+        }
+    }
+}
+
 /// Remembers the countries that the pack of the own country bore out.
 ///
 /// # Errors
@@ -241,13 +269,11 @@ fn update(prefix: Prefix) -> String {
 
 #[cfg(test)]
 mod tests {
-    use carnet_domain::bytes::encoding::{Blob, Canonical};
+    use carnet_domain::bytes::encoding::Blob;
     use carnet_domain::bytes::signature::SecretKey;
     use carnet_domain::bytes::time::{DurationMs, TimeMs};
     use carnet_domain::record::offices::Profile;
-    use carnet_domain::record::peer::{
-        Bundle, KeyringKind, RootSignature, Signed, root_signing_bytes,
-    };
+    use carnet_domain::record::peer::{KeyringKind, RootSignature, Signed, root_signing_bytes};
     use carnet_trust::verdict::OWN_AGE_MAX;
 
     use super::*;
