@@ -26,9 +26,9 @@ pub(crate) struct Demo {
     /// Folder with the programs `carnet` and `carnetd`; default is where this program lies.
     #[arg(long)]
     bin_dir: Option<PathBuf>,
-    /// Real humanoid models, CSV.
-    #[arg(long, default_value = "deploy/humanoid_models.csv")]
-    models: PathBuf,
+    /// Humanoid models, CSV; default is the list of real ones that this program has in it.
+    #[arg(long, value_name = "FILE")]
+    models: Option<PathBuf>,
     /// Data of the demo; default is a new folder under the system's temporary one.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -107,6 +107,8 @@ pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
         held: 0,
         commands: Vec::new(),
     };
+    // Read before anything is made: what cannot be read leaves nothing behind.
+    let story = story::Story::new(demo.models.as_deref()).map_err(Failed::demo)?;
     let mut world =
         World::new(demo.bin_dir, demo.dir, demo.port, demo.keep).map_err(Failed::demo)?;
     say(format!("data in {}", world.folder().display()));
@@ -117,7 +119,6 @@ pub(crate) async fn run(demo: Demo, format: Format) -> Result<Outcome, Failed> {
         say("interrupted: the countries end");
         processes.clean_and_exit(code)
     });
-    let story = story::Story::new(demo.models).map_err(Failed::local)?;
     let ended = story::play(story, &mut world, &mut stage).await;
     let (lines, held) = (stage.number, stage.held);
     listener.abort();

@@ -4,7 +4,6 @@
 //! enter as importers' filings under 86, each represented by an importer of its own code.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use carnet_client::identity;
 use carnet_domain::bytes::code::{EnterpriseCode, EnterpriseId, ModelCode, ModelId, Prefix};
@@ -41,10 +40,13 @@ pub(super) struct Country {
     pub(super) first_maker: Option<Maker>,
 }
 
+/// Real humanoid models: in the program, so that a demo runs wherever it lies.
+pub(super) const MODELS: &str = include_str!("../../../../deploy/humanoid_models.csv");
+
 /// Reads the models and allots codes. Enterprise 0001 of a country is its maker with the most models; 0002 is a recycler.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Country>, String> {
-    let fault = |error: csv::Error| format!("{}: {error}", path.display());
-    let mut reader = csv::Reader::from_path(path).map_err(fault)?;
+pub(super) fn read(models: &str) -> Result<BTreeMap<&'static str, Country>, String> {
+    let fault = |error: csv::Error| format!("models: {error}");
+    let mut reader = csv::Reader::from_reader(models.as_bytes());
     let mut makers: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
     for row in reader.deserialize() {
         let row: Row = row.map_err(fault)?;
@@ -171,5 +173,25 @@ fn approve(id: ModelId, row: &Row) -> Command {
         facts,
         production_from: TimeMs(0),
         production_to: TimeMs::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once, the demo looked for its models where it was called, and played in a checkout alone.
+    #[test]
+    fn the_program_has_its_models_in_it() {
+        let countries = read(MODELS).expect("read");
+        assert_eq!(
+            countries.keys().copied().collect::<Vec<_>>(),
+            ["49", "81", "86"]
+        );
+        for (prefix, country) in &countries {
+            assert!(!country.first_models.is_empty(), "{prefix}");
+            assert!(country.first_maker.is_some(), "{prefix}");
+        }
+        assert!(read("manufacturer\nX\n").is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The lines of the demo, in order. Each states one thing that must hold, checks it, and shows the command.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,14 +27,18 @@ const HEAD_AGE_MAX: &str = "6s";
 
 /// What the lines hand on to each other.
 pub(super) struct Story {
-    models: PathBuf,
+    models: String,
 }
 
 impl Story {
-    pub(super) fn new(models: PathBuf) -> Result<Self, String> {
-        if !models.exists() {
-            return Err(format!("{} is not there (--models)", models.display()));
-        }
+    /// With the models of a file, or those that the program has in it.
+    pub(super) fn new(models: Option<&Path>) -> Result<Self, String> {
+        let models = match models {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("{} (--models): {error}", path.display()))?,
+            None => catalogue::MODELS.to_owned(),
+        };
+        catalogue::read(&models)?;
         Ok(Self { models })
     }
 }

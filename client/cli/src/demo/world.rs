@@ -77,14 +77,16 @@ impl World {
         }
         std::fs::create_dir_all(&folder).map_err(io(folder.display()))?;
         let processes = Processes::new((!stays).then(|| folder.clone()));
-        // Every command reads the contexts, the first ones before there is anybody in them.
-        std::fs::write(folder.join("contexts.toml"), "").map_err(io("contexts.toml"))?;
-        Ok(Self {
+        // From here on it goes with this value, however it ends.
+        let world = Self {
             folder,
             bin,
             ports,
             processes,
-        })
+        };
+        // Every command reads the contexts, the first ones before there is anybody in them.
+        std::fs::write(world.folder.join("contexts.toml"), "").map_err(io("contexts.toml"))?;
+        Ok(world)
     }
 
     pub(super) fn folder(&self) -> &Path {
