@@ -6,18 +6,16 @@
 //! [`cells`].
 
 mod cells;
-mod refused;
 mod registered;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect, Failure};
+use carnet_client::{ApiError, Client, ClientError};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::machine::entry::ItemAnswer;
@@ -26,20 +24,25 @@ use carnet_domain::rules::command::{Command, Registration};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::cells::{COLUMNS, Dates, Defaults};
-pub(crate) use self::refused::{Refused, SHOWN_MAX, Why};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::output::{Format, say};
 use crate::parse;
-use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable, holds_no_text};
+use crate::rows::{
+    self, Books, READS_AT_ONCE, ROWS_AT_ONCE, Refused, SHOWN_MAX, Why, Words, progress,
+};
+use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable};
 
-/// Records that are read at a time to compare rows with them.
-const READS_AT_ONCE: usize = 16;
+const WORDS: Words = Words {
+    call: "carnet robot import",
+    done: "registered",
+    already: "already_registered",
+    passed_over: "rows that are registered as they stand",
+};
 
 const COLUMNS_HELP: &str = "\
 Columns of a CSV file, names of NDJSON (`carnet robot template` writes a file to begin with):
@@ -201,23 +204,6 @@ impl ImportArgs {
     }
 }
 
-impl From<Unreadable> for Failed {
-    fn from(Unreadable(fault): Unreadable) -> Self {
-        let failed = Self {
-            next: "Nothing was sent: correct the file, or say how it is to be read (carnet robot import --help).".into(),
-            ..Self::usage(&fault)
-        };
-        match holds_no_text(&fault) {
-            true => Self {
-                code: exit::UNREADABLE,
-                reason: "UNREADABLE".into(),
-                ..failed
-            },
-            false => failed,
-        }
-    }
-}
-
 /// Which row names a code, a body, a part or a key first: two rows that meet are one thing in the world, or a mistake.
 #[derive(Debug, Default)]
 struct Seen {
@@ -331,7 +317,7 @@ fn survey(mut robots: Robots) -> Result<Survey, Unreadable> {
             Err(fault) => {
                 bad_count += 1;
                 if bad.len() < SHOWN_MAX {
-                    bad.push(json!({"line": judged.line.to_string(), "fault": fault}));
+                    bad.push(json!({"line": judged.line.to_string(), "message": fault}));
                 }
             }
         }
@@ -364,21 +350,26 @@ pub(crate) async fn run(
     settings: &Settings,
     format: Format,
 ) -> Result<Outcome, Failed> {
-    let sheet = Sheet::open(&args.file, args.reading())?;
-    let robots = || Ok::<_, Unreadable>(Robots::of(sheet.rows()?, args.defaults()));
-    let survey = survey(robots()?)?;
+    let unreadable = |fault: Unreadable| rows::unreadable(&WORDS, fault);
+    let sheet = Sheet::open(&args.file, args.reading()).map_err(unreadable)?;
+    let robots = || {
+        let rows = sheet.rows().map_err(unreadable)?;
+        Ok::<_, Failed>(Robots::of(rows, args.defaults()))
+    };
+    let survey = survey(robots()?).map_err(unreadable)?;
     if 0 < survey.bad_count && (args.all_or_none || survey.good == 0) {
-        return Err(nothing_sent(&survey));
+        let (good, bad) = (survey.good, survey.bad_count);
+        return Err(rows::nothing_sent(&WORDS, good, bad, &survey.bad));
     }
     if args.dry_run {
         return foresee(&args, settings, robots()?, &survey).await;
     }
     let client = settings.client()?;
     let refused = match &args.refused {
-        Some(path) => Refused::into(path, &sheet, &survey.head)?,
+        Some(path) => Refused::into(path, &sheet, &survey.head, args.resume.into())?,
         None => Refused::nowhere(),
     };
-    let progress = progress(survey.good, format);
+    let bar = progress(survey.good, format);
     let started = std::time::Instant::now();
     // The iterator is read a request ahead of its answers, so what is sent is remembered until it is answered.
     let pass = RefCell::new(Pass {
@@ -393,39 +384,17 @@ pub(crate) async fn run(
         broken: None,
     });
     let commands = std::iter::from_fn(|| pass.borrow_mut().next_command());
-    let ended = client
-        .submit_bulk(commands, |event| match event {
-            BulkEvent::Answered { index, answer } => {
-                progress.inc(1);
-                pass.borrow_mut().answered(index, answer);
-            }
-            // To be sent on to the leader is no trouble worth a word.
-            BulkEvent::Resumed {
-                failure: Failure::Api(ApiError::NotLeader { .. }),
-                ..
-            } => {}
-            BulkEvent::Resumed { attempts, failure } => {
-                progress.suspend(|| say(format!("sending again (attempt {attempts}): {failure}")));
-            }
-        })
-        .await;
-    progress.finish_and_clear();
+    let (report, failure) = rows::send(&client, commands, &bar, |index, answer| {
+        pass.borrow_mut().answered(index, answer);
+    })
+    .await;
     let mut pass = pass.into_inner();
-    let mut end = Ended {
-        seconds: started.elapsed().as_secs_f64(),
+    let seconds = started.elapsed().as_secs_f64();
+    let mut books = Books {
+        report,
         rows: survey.good + survey.bad_count,
         first_unanswered: pass.open.first_key_value().map(|(_, sent)| sent.line),
-        ..Ended::default()
-    };
-    let failure = match ended {
-        Ok(report) => {
-            end.report = report;
-            None
-        }
-        Err(failure) => {
-            end.report = failure.report;
-            Some(failure.source)
-        }
+        ..Books::default()
     };
     // The compared rows come from the file once more: what was sent is not kept.
     let compared = match &failure {
@@ -433,71 +402,30 @@ pub(crate) async fn run(
         _ => Ok(0),
     };
     let changed = failure.is_none() && pass.robots.rows.digest() != survey.digest;
-    end.malformed = pass.malformed;
     let broken = pass.broken.take();
-    end.by_reason = std::mem::take(&mut pass.refused.by_reason);
-    let (count, shown, kept) = pass.refused.finish();
-    (end.refused, end.refused_rows) = (count.saturating_sub(end.malformed), shown);
+    let kept = books.take(pass.refused, pass.malformed);
     if let Some(error) = failure {
-        return Err(end.stopped(error, kept.err()));
+        return Err(books.stopped(&WORDS, error, &kept));
     }
     match compared {
-        Ok(already) => end.already = already,
-        Err(error) => return Err(end.not_compared(error)),
+        Ok(already) => books.already = already,
+        Err(error) => return Err(books.not_compared(&WORDS, error)),
     }
     let unread = match (broken, changed) {
         (Some(Unreadable(fault)), _) => Some(fault),
         (None, true) => Some("the file changed while it was read".to_owned()),
         (None, false) => None,
     };
-    let mut outcome = end.shown(unread, kept, args.refused.is_none());
-    if let (Format::Table, Some(fields)) = (format, outcome.value.as_object_mut()) {
-        // A person has read them line by line.
-        fields.shift_remove("rows_not_taken");
-    }
-    Ok(outcome)
-}
-
-/// Why a file with malformed rows was not sent at all.
-fn nothing_sent(survey: &Survey) -> Failed {
-    for bad in &survey.bad {
-        say(format!(
-            "line {}: {}",
-            text(bad, "line"),
-            text(bad, "fault")
-        ));
-    }
-    let rows = survey.bad_count + survey.good;
-    let mut failed = Failed::usage(format!(
-        "{} of {rows} rows are malformed; nothing was sent; the first: line {}: {}",
-        survey.bad_count,
-        survey.bad.first().map_or("", |bad| text(bad, "line")),
-        survey.bad.first().map_or("", |bad| text(bad, "fault")),
-    ));
-    failed.next = match survey.good {
-        0 => {
-            "Correct the rows, or say how they are to be read (carnet robot import --help).".into()
-        }
-        _ => "Correct the rows, or leave --all-or-none out to send the good ones.".into(),
-    };
-    failed
-}
-
-/// The lines of rows that were refused for the same, in the order of their first: one cause is said once.
-pub(crate) fn by_message(rows: &[Value]) -> Vec<(&str, Vec<&str>)> {
-    let mut out: Vec<(&str, Vec<&str>)> = Vec::new();
-    for row in rows {
-        let (message, line) = (text(row, "message"), text(row, "line"));
-        match out.iter_mut().find(|(known, _)| *known == message) {
-            Some((_, lines)) => lines.push(line),
-            None => out.push((message, vec![line])),
-        }
-    }
-    out
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
+    let extra = json!({
+        "streams": report.streams.to_string(),
+        "seconds": format!("{seconds:.3}"),
+        "per_second": format!("{:.0}", report.answered as f64 / seconds.max(1e-9)),
+    });
+    let faults = unread
+        .map(|fault| ("not_read", fault))
+        .into_iter()
+        .collect();
+    Ok(books.shown(&WORDS, kept, faults, extra, format))
 }
 
 /// The pass in which rows are sent.
@@ -615,129 +543,6 @@ async fn compare(client: &Client, pass: &mut Pass<'_>, robots: Robots) -> Result
     Ok(already)
 }
 
-/// How an import ended.
-#[derive(Default)]
-struct Ended {
-    report: BulkReport,
-    seconds: f64,
-    /// Rows in the file.
-    rows: u64,
-    malformed: u64,
-    /// Rows refused by the registry, or registered with other values.
-    refused: u64,
-    /// How many were not taken for each reason.
-    by_reason: BTreeMap<String, u64>,
-    refused_rows: Vec<Value>,
-    already: u64,
-    first_unanswered: Option<u64>,
-}
-
-impl Ended {
-    /// It stopped on the way: what is known of the rows before and behind.
-    fn stopped(self, error: ClientError, not_kept: Option<String>) -> Failed {
-        let done = self.report.done;
-        let mut failed = Failed::from(error);
-        if done > 0 && failed.effect == Effect::None {
-            failed.effect = Effect::Happened;
-        }
-        let from = match self.first_unanswered {
-            Some(line) => format!("rows from line {line} on are not answered"),
-            None => "the rows behind are not sent".to_owned(),
-        };
-        failed.text = format!(
-            "{}; {done} of {} rows are registered, {} were refused; {from}",
-            failed.text,
-            self.rows,
-            self.refused + self.malformed
-        );
-        if let Some(fault) = not_kept {
-            failed.text = format!(
-                "{}; refused rows could not be written: {fault}",
-                failed.text
-            );
-        }
-        failed.next = "Run the import again with --resume: rows that are registered as they stand are passed over.".into();
-        failed
-    }
-
-    /// All rows are answered, but not all could be compared with what is there.
-    fn not_compared(self, error: ClientError) -> Failed {
-        let done = self.report.done;
-        let mut failed = Failed::from(error);
-        if done > 0 {
-            failed.effect = Effect::Happened;
-        }
-        failed.text = format!(
-            "{done} of {} rows are registered now; rows whose codes were there before could not be compared: {}",
-            self.rows, failed.text
-        );
-        failed.next = "Run the import again with --resume.".into();
-        failed
-    }
-
-    fn shown(
-        self,
-        unread: Option<String>,
-        kept: Result<Option<String>, String>,
-        nowhere: bool,
-    ) -> Outcome {
-        let report = &self.report;
-        for (message, lines) in by_message(&self.refused_rows) {
-            let line = if lines.len() == 1 { "line" } else { "lines" };
-            say(format!("{line} {}: {message}", lines.join(", ")));
-        }
-        let not_taken = self.refused + self.malformed;
-        let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
-        if more > 0 {
-            say(format!("{more} more rows were not taken"));
-        }
-        if not_taken > 0 && nowhere {
-            say(
-                "to have the rows that were not taken as a file, import again with --resume and --refused FILE",
-            );
-        }
-        if let Err(fault) = &kept {
-            say(format!("refused rows could not be written: {fault}"));
-        }
-        if let Some(fault) = &unread {
-            say(format!("the file was not read to its end: {fault}"));
-        }
-        // The books must close: a row is registered, there before, refused, or malformed.
-        let accounted = report.done + self.already + not_taken;
-        let complete = not_taken == 0 && unread.is_none() && kept.is_ok() && accounted == self.rows;
-        let mut value = json!({
-            "rows": self.rows.to_string(),
-            "registered": report.done.to_string(),
-            "already_registered": self.already.to_string(),
-            "refused": self.refused.to_string(),
-            "malformed": self.malformed.to_string(),
-            "requests": report.requests.to_string(),
-            "streams": report.streams.to_string(),
-            "seconds": format!("{:.3}", self.seconds),
-            "per_second": format!("{:.0}", report.answered as f64 / self.seconds.max(1e-9)),
-            "log_index": report.position.log_index.to_string(),
-            "not_taken_by_reason": self.by_reason,
-            "rows_not_taken": self.refused_rows,
-        });
-        if let Some(more) = Some(more).filter(|more| *more > 0) {
-            value["rows_not_taken_and_not_shown"] = more.to_string().into();
-        }
-        if let Ok(Some(file)) = &kept {
-            value["refused_file"] = file.as_str().into();
-        }
-        if let Err(fault) = kept {
-            value["refused_file_fault"] = fault.into();
-        }
-        if let Some(fault) = unread {
-            value["not_read"] = fault.into();
-        }
-        value["took_effect"] = (report.done > 0).into();
-        value["complete"] = complete.into();
-        let code = if complete { 0 } else { exit::ERROR };
-        Outcome { value, code }
-    }
-}
-
 /// Says what an import would come to, and sends nothing.
 async fn foresee(
     args: &ImportArgs,
@@ -785,9 +590,6 @@ async fn foresee(
     };
     Ok(Outcome { value, code })
 }
-
-/// Rows that a dry run asks about at once: those that exclude each other are found among so many.
-const ROWS_AT_ONCE: usize = 512;
 
 /// Whom a dry run asks.
 struct Asked<'a> {
@@ -838,20 +640,4 @@ impl Asked<'_> {
         let differences = registered::differences(self.client, robot).await?;
         Ok(Some(differences.join("; ")).filter(|text| !text.is_empty()))
     }
-}
-
-pub(crate) fn progress(count: u64, format: Format) -> ProgressBar {
-    let visible = format == Format::Table && std::io::stderr().is_terminal();
-    let target = if visible {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(count), target);
-    if let Ok(style) = ProgressStyle::with_template(
-        "{bar:40} {human_pos}/{human_len} robots  {per_sec}  {eta} left",
-    ) {
-        bar.set_style(style);
-    }
-    bar
 }

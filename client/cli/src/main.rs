@@ -14,6 +14,7 @@ mod demo;
 mod draft;
 mod exit;
 mod health;
+mod help;
 mod import;
 mod log_time;
 mod mail;
@@ -28,6 +29,7 @@ mod pinned;
 mod recall;
 mod robot;
 mod root;
+mod rows;
 mod sheet;
 mod skip;
 mod submit;
@@ -38,7 +40,7 @@ mod voters;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::context::Global;
@@ -157,12 +159,27 @@ enum Noun {
     Bench(bench::Bench),
     /// The main job on this machine: three countries, one robot that crosses a border.
     Demo(Box<demo::Demo>),
+    /// Writes what a shell needs to complete calls: into the folder where it looks for such files.
+    Completions {
+        /// bash, elvish, fish, powershell or zsh.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a command found, and how it ends.
 pub(crate) struct Outcome {
     value: Value,
     code: u8,
+}
+
+impl Outcome {
+    /// What is printed is printed already.
+    fn nothing() -> Self {
+        Self {
+            value: Value::Null,
+            code: 0,
+        }
+    }
 }
 
 impl From<Value> for Outcome {
@@ -172,8 +189,9 @@ impl From<Value> for Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::command()
-        .try_get_matches()
+    let (program, call) = help::folded(std::env::args_os().collect());
+    let cli = match program
+        .try_get_matches_from(call)
         .and_then(|matches| Cli::from_arg_matches(&matches))
     {
         Ok(cli) => cli,
@@ -188,6 +206,10 @@ fn main() -> ExitCode {
         Err(error) => return failed(cli.global.output, &Failed::machine(error)),
     };
     match runtime.block_on(run(cli.noun, &cli.global)) {
+        Ok(Outcome {
+            value: Value::Null,
+            code,
+        }) => ExitCode::from(code),
         Ok(outcome) => match output::print(cli.global.output, &outcome.value) {
             Ok(()) => ExitCode::from(outcome.code),
             Err(error) => failed(cli.global.output, &Failed::machine(error)),
@@ -201,8 +223,8 @@ fn failed(format: Format, error: &Failed) -> ExitCode {
     ExitCode::from(error.code)
 }
 
-/// Whether a call that cannot be read asks for JSON: what it says last counts, and the environment only if it says nothing.
-fn asks_for_json(arguments: &[String], environment: Option<&str>) -> bool {
+/// The form that a call which cannot be read asks for: what it says last counts, and the environment only if it says nothing.
+fn form_asked_for(arguments: &[String], environment: Option<&str>) -> Format {
     let mut format = environment;
     let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
     for (before, argument) in before.zip(arguments) {
@@ -218,7 +240,11 @@ fn asks_for_json(arguments: &[String], environment: Option<&str>) -> bool {
             _ => {}
         }
     }
-    format == Some("json")
+    match format {
+        Some("json") => Format::Json,
+        Some("yaml") => Format::Yaml,
+        _ => Format::Table,
+    }
 }
 
 /// Help goes to stdout and is no error; a wrong call is one, in the form asked for.
@@ -226,12 +252,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    let json = asks_for_json(&arguments, std::env::var("CARNET_OUTPUT").ok().as_deref());
-    if error.use_stderr() && json {
-        return failed(
-            Format::Json,
-            &Failed::usage(error.render().to_string().trim()),
-        );
+    let format = form_asked_for(&arguments, std::env::var("CARNET_OUTPUT").ok().as_deref());
+    if error.use_stderr() && format != Format::Table {
+        return failed(format, &Failed::usage(error.render().to_string().trim()));
     }
     // If the terminal is gone there is nobody to tell.
     drop(error.print());
@@ -242,11 +265,21 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
     let noun = match noun {
         // Before there is any to be read.
         Noun::Context(verb) => return contexts::run(verb, global),
+        Noun::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut help::program(),
+                "carnet",
+                &mut std::io::stdout(),
+            );
+            return Ok(Outcome::nothing());
+        }
         noun => noun,
     };
     let settings = global.settings()?;
     match noun {
         Noun::Context(verb) => contexts::run(verb, global),
+        Noun::Completions { .. } => Ok(Outcome::nothing()),
         Noun::Pki(verb) => cluster::pki(verb, &settings).await,
         Noun::Cluster(verb) => cluster::run(verb, &settings).await,
         Noun::Member(verb) => member::run(verb, &settings).await,
@@ -278,6 +311,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -407,7 +441,7 @@ mod tests {
                 helps(verb, texts);
             }
         }
-        let program = Cli::command();
+        let program = help::program();
         helps(&program, &mut texts);
         let (mut count, mut faults) = (0, Vec::new());
         for (place, text) in &texts {
@@ -471,10 +505,13 @@ mod tests {
 
     #[test]
     fn a_call_that_cannot_be_read_is_answered_in_the_form_asked_for() {
-        let asks = |call: &str, environment| {
+        let form = |call: &str, environment| {
             let arguments: Vec<String> = call.split(' ').map(str::to_owned).collect();
-            asks_for_json(&arguments, environment)
+            form_asked_for(&arguments, environment)
         };
+        let asks = |call: &str, environment| form(call, environment) == Format::Json;
+        assert_eq!(form("robot get -o yaml", None), Format::Yaml);
+        assert_eq!(form("robot get", Some("yaml")), Format::Yaml);
         for call in [
             "-o json",
             "--output json",

@@ -18,12 +18,15 @@ pub(crate) enum Format {
     Table,
     /// For programs: codes and 64-bit numbers are texts.
     Json,
+    /// The same, for people and programs that read YAML.
+    Yaml,
 }
 
 /// Prints a result.
 pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
     let text = match (format, value) {
         (Format::Json, value) => escaped_json(&serde_json::to_string_pretty(value)?),
+        (Format::Yaml, value) => yaml(value),
         // A document of ours, with its lines.
         (Format::Table, Value::String(text)) => harmless_lines(text),
         (Format::Table, value) => table(value),
@@ -43,7 +46,7 @@ pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
 /// Prints a failure: as JSON on stdout when programs read, else on stderr.
 pub(crate) fn print_failed(format: Format, failed: &Failed) {
     let printed = match format {
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let value = json!({"error": {
                 "reason": failed.reason,
                 "message": failed.text,
@@ -114,6 +117,74 @@ fn escaped_json(json: &str) -> String {
         }
     }
     out
+}
+
+/// A value as YAML: maps and lists by lines, all texts that could be read as something else in quotes.
+fn yaml(value: &Value) -> String {
+    let mut out = String::new();
+    yaml_below(value, 0, &mut out);
+    out.trim_end().to_owned()
+}
+
+fn yaml_below(value: &Value, indent: usize, out: &mut String) {
+    let pad = " ".repeat(indent);
+    let entry = |head: String, value: &Value, out: &mut String| match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            *out += &format!("{head}\n");
+            yaml_below(value, indent + 2, out);
+        }
+        Value::Array(items) if !items.is_empty() => {
+            *out += &format!("{head}\n");
+            yaml_below(value, indent + 2, out);
+        }
+        value => *out += &format!("{head} {}\n", yaml_scalar(value)),
+    };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                entry(format!("{pad}{}:", yaml_text(name)), value, out);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                entry(format!("{pad}-"), item, out);
+            }
+        }
+        value => *out += &format!("{pad}{}\n", yaml_scalar(value)),
+    }
+}
+
+fn yaml_scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => yaml_text(text),
+        Value::Object(_) => "{}".into(),
+        Value::Array(_) => "[]".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A word as it is; anything else, and what some reader takes for no text, in quotes.
+fn yaml_text(text: &str) -> String {
+    const OTHERWISE: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    let word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'))
+        && !OTHERWISE.contains(&text.to_ascii_lowercase().as_str());
+    if word {
+        return text.to_owned();
+    }
+    let mut out = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' => out += "\\\"",
+            '\\' => out += "\\\\",
+            '\n' => out += "\\n",
+            letter if is_shown(letter) && !letter.is_control() => out.push(letter),
+            letter => out += &format!("\\U{:08x}", u32::from(letter)),
+        }
+    }
+    out + "\""
 }
 
 fn is_shown(letter: char) -> bool {
@@ -308,6 +379,32 @@ mod tests {
         let value = json!({"code": "86", "custody": {"phase": "Here"}, "open": false, "moves": [{"step": "Offer"}]});
         let expected = "code     86\ncustody\n  phase  Here\nopen     no\nmoves\n  STEP\n  Offer";
         assert_eq!(table(&value), expected);
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let value = json!({
+            "code": "8600", "state": "in-stock", "open": false, "holds": [], "at": "2026-05-01T20:00:00Z", "none": null,
+            "rows": [{"line": "2", "why": "no: \"x\"\n#y"}, ["a", 1]], "reason": "no", "evil": "\u{1b}\u{e0041}",
+        });
+        let expected = r#"code: "8600"
+state: in-stock
+open: false
+holds: []
+at: "2026-05-01T20:00:00Z"
+none: null
+rows:
+  -
+    line: "2"
+    why: "no: \"x\"\n#y"
+  -
+    - a
+    - 1
+reason: "no"
+evil: "\U0000001b\U000e0041""#;
+        assert_eq!(yaml(&value), expected);
+        assert_eq!(yaml(&json!([])), "[]");
+        assert_eq!(yaml(&json!("x y")), "\"x y\"");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys::{KeyFileError, seed_text};
+use carnet_client::keys::{KeyFileError, public_text, seed_text};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::TimeMs;
@@ -64,7 +64,7 @@ pub fn request_client(
     let (stem, seed) = (client_stem(client), make::seed()?);
     let actor = SecretKey::from_seed(&seed).public();
     files.add(format!("clients/{stem}.actor.key"), seed_text(&seed));
-    files.add(format!("clients/{stem}.actor.pub"), format!("{actor}\n"));
+    files.add(format!("clients/{stem}.actor.pub"), public_text(&actor));
     write(&files, directory)?;
     Ok((requests, actor))
 }

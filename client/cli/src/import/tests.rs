@@ -4,6 +4,8 @@ use super::*;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::rows::Before;
+
 pub(super) const CODE_1: &str = "86000110000200000000000000001";
 const CODE_2: &str = "86000110000200000000000000002";
 
@@ -484,7 +486,7 @@ fn refused_rows_come_back_byte_for_byte_and_can_be_imported_again() {
         let sheet = Sheet::open(&path, args.reading()).expect("open");
         let mut robots = Robots::of(sheet.rows().expect("rows"), args.defaults());
         let again = folder.path().join(format!("{at}-refused.csv"));
-        let mut refused = Refused::into(&again, &sheet, &robots.rows.head())
+        let mut refused = Refused::into(&again, &sheet, &robots.rows.head(), Before::Stays)
             .map_err(|failed| failed.text)
             .expect("made");
         for row in &mut robots {
@@ -533,7 +535,9 @@ fn refused_rows_overwrite_nothing_and_a_full_disk_is_said() {
     let args = call(&path, &[]);
     let sheet = Sheet::open(&path, args.reading()).expect("open");
     let head = sheet.rows().expect("rows").head();
-    let into = |path: &Path| Refused::into(path, &sheet, &head).map_err(|failed| failed.text);
+    let into = |path: &Path| {
+        Refused::into(path, &sheet, &head, Before::Stays).map_err(|failed| failed.text)
+    };
     let same = into(&path).err().expect("refused");
     assert!(same.contains("the file that is read"), "{same}");
     let other = folder.path().join("kept.csv");
@@ -547,6 +551,11 @@ fn refused_rows_overwrite_nothing_and_a_full_disk_is_said() {
     let none = folder.path().join("none.csv");
     assert_eq!(into(&none).expect("made").finish().2, Ok(None));
     assert!(!none.exists());
+    // A run that is repeated moves what the earlier one left aside.
+    let again = Refused::into(&other, &sheet, &head, Before::MovesAside);
+    drop(again.map_err(|failed| failed.text).expect("made"));
+    let aside = folder.path().join("kept.csv.before-1");
+    assert_eq!(std::fs::read(&aside).expect("read"), b"mine");
     // A link, so that the reasons have a place and the rows have none.
     let full = folder.path().join("full.csv");
     std::os::unix::fs::symlink("/dev/full", &full).expect("a link");
@@ -560,7 +569,7 @@ fn refused_rows_overwrite_nothing_and_a_full_disk_is_said() {
 fn one_cause_is_said_once() {
     let row = |line: &str, message: &str| serde_json::json!({"line": line, "message": message});
     let rows = [row("2", "a"), row("3", "b"), row("4", "a"), row("9", "a")];
-    let said = super::by_message(&rows);
+    let said = crate::rows::by_message(&rows);
     assert_eq!(said, [("a", vec!["2", "4", "9"]), ("b", vec!["3"])]);
 }
 
@@ -595,60 +604,4 @@ fn a_file_that_changes_between_the_passes_is_known() {
     let same = digest("code,manufactured\n86000110000200000000000000001,2026-05-01\n");
     assert_eq!(one, same);
     assert_ne!(one, other);
-}
-
-fn ended(rows: u64, done: u64) -> Ended {
-    Ended {
-        rows,
-        report: BulkReport {
-            done,
-            answered: done,
-            ..BulkReport::default()
-        },
-        ..Ended::default()
-    }
-}
-
-#[test]
-fn complete_means_that_every_row_is_registered() {
-    let complete = |end: Ended, unread: Option<&str>, kept| {
-        let outcome = end.shown(unread.map(str::to_owned), kept, false);
-        assert_eq!(outcome.value["complete"] == json!(true), outcome.code == 0);
-        outcome.code == 0
-    };
-    assert!(complete(ended(3, 3), None, Ok(None)));
-    let already = |end: Ended| Ended { already: 1, ..end };
-    assert!(complete(already(ended(3, 2)), None, Ok(None)));
-    assert!(
-        !complete(ended(3, 2), None, Ok(None)),
-        "a row that nobody knows of"
-    );
-    assert!(!complete(ended(3, 3), Some("gone"), Ok(None)));
-    assert!(!complete(ended(3, 3), None, Err("no room".to_owned())));
-    let malformed = |end: Ended| Ended {
-        malformed: 1,
-        ..end
-    };
-    assert!(!complete(malformed(ended(3, 2)), None, Ok(None)));
-}
-
-#[test]
-fn an_import_that_stops_says_what_took_effect() {
-    let lost = || ClientError::Unreachable {
-        attempts: 1,
-        last: "gone".into(),
-    };
-    let none = ended(3, 0).stopped(lost(), None);
-    assert_eq!(none.effect, Effect::None);
-    let some = Ended {
-        first_unanswered: Some(4),
-        ..ended(3, 2)
-    };
-    let some = some.stopped(lost(), None);
-    assert_eq!(some.effect, Effect::Happened);
-    assert!(
-        some.text.contains("2 of 3 rows are registered") && some.text.contains("line 4"),
-        "{}",
-        some.text
-    );
 }

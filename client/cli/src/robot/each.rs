@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use carnet_client::{ApiError, BulkEvent, BulkReport, Client, ClientError, Effect, Failure};
+use carnet_client::{ApiError, Client, ClientError};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::machine::entry::ItemAnswer;
@@ -28,18 +28,23 @@ use super::{Act, HoldArgs, is_named};
 use crate::Outcome;
 use crate::context::Settings;
 use crate::exit::{self, Failed};
-use crate::import::{Refused, SHOWN_MAX, Why, by_message, delimiter, mapping, progress};
+use crate::import::{delimiter, mapping};
 use crate::output::{Format, say};
-use crate::sheet::{Cells, Reading, Sheet};
+use crate::rows::{
+    self, Books, READS_AT_ONCE, ROWS_AT_ONCE, Refused, SHOWN_MAX, Why, Words, progress,
+};
+use crate::sheet::{Cells, Reading, Sheet, Unreadable};
 use crate::submit::{Write, merge};
 use crate::{parse, recall, view};
 
 /// The most rows of one file: all of them are judged before the first is sent, and kept until the last is answered.
 const ROWS_MAX: usize = 100_000;
-/// Records that are read at a time.
-const READS_AT_ONCE: usize = 16;
-/// Rows that a dry run asks about at once.
-const ROWS_AT_ONCE: usize = 512;
+const WORDS: Words = Words {
+    call: "carnet robot each",
+    done: "done",
+    already: "already",
+    passed_over: "robots whose record is as their row wants it",
+};
 
 const HELP: &str = "\
 FILE is .csv, .tsv, .ndjson or .jsonl with a column `code`, or .txt with one code a line. Every other column is an option of the
@@ -74,7 +79,8 @@ pub(crate) struct EachArgs {
     /// of the runs before are taken from --answers for rows that say the same; a row that was changed gets new ones.
     #[arg(long)]
     resume: bool,
-    /// A new file for the rows that are not taken, as they stand; why stands beside it in FILE.why.ndjson.
+    /// A new file for the rows that are not taken, as they stand; why stands beside it in FILE.why.ndjson. With --resume, one of an
+    /// earlier run is moved aside.
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
     /// A file for what became of each row, one JSON object a line, with the salts and secrets that are shown once. It is new, or
@@ -307,54 +313,106 @@ struct Rows {
 /// What became of rows, in a file.
 #[derive(Default)]
 struct Answers {
+    path: Option<PathBuf>,
     file: Option<File>,
     /// What earlier runs committed to, by what the row said.
     before: BTreeMap<String, Value>,
+    /// The same by robot, whatever its row said: a secret shows by itself what it is of.
+    of_robot: BTreeMap<String, Vec<Value>>,
+    /// How many bytes of the file are whole lines.
+    whole: u64,
 }
 
 impl Answers {
+    /// Reads what earlier runs left. Nothing is written before the first answer: a run that is refused leaves nothing.
     fn open(path: Option<&Path>, resume: bool) -> Result<Self, Failed> {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        let fault = |error: std::io::Error| Failed::usage(format!("{}: {error}", path.display()));
-        let mut before = BTreeMap::new();
-        if resume && path.exists() {
-            for line in BufReader::new(File::open(path).map_err(fault)?).lines() {
-                let line = line.map_err(fault)?;
-                // The last line of a run that was killed may be cut; what it says was not sent.
-                let Ok(said) = serde_json::from_str::<Value>(&line) else {
-                    continue;
-                };
-                if let (Some(row), Some(kept)) = (said["row"].as_str(), said.get("keep")) {
-                    before.insert(row.to_owned(), kept.clone());
-                }
+        let mut answers = Self {
+            path: Some(path.to_owned()),
+            ..Self::default()
+        };
+        // A device or a pipe has nothing of earlier runs, and reading it would wait for somebody.
+        if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+            return Ok(answers);
+        }
+        let text = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(answers),
+            Err(error) => return Err(answers.fault(&error)),
+        };
+        if !resume && !text.is_empty() {
+            return Err(Failed {
+                next: "Nothing was sent. Say --resume to go on with that run, or name a new file for the answers of another.".into(),
+                ..Failed::usage(format!("{}: has answers of an earlier run", path.display()))
+            });
+        }
+        // The last line of a run that was killed may be cut; what it says was not sent.
+        let whole = text.iter().rposition(|byte| *byte == b'\n');
+        answers.whole = whole.map_or(0, |at| at as u64 + 1);
+        let lines = text.get(..whole.unwrap_or_default()).unwrap_or_default();
+        let mut old = 0_u64;
+        for line in lines.split(|byte| *byte == b'\n') {
+            let Ok(said) = serde_json::from_slice::<Value>(line) else {
+                continue;
+            };
+            let Some(kept) = said.get("keep") else {
+                continue;
+            };
+            if let Some(code) = said["code"].as_str() {
+                let of_robot = answers.of_robot.entry(code.to_owned()).or_default();
+                of_robot.push(kept.clone());
+            }
+            match said["row"].as_str() {
+                Some(row) => drop(answers.before.insert(row.to_owned(), kept.clone())),
+                None => old += 1,
             }
         }
-        let mut options = OpenOptions::new();
-        match resume {
-            true => options.append(true).create(true),
-            false => options.write(true).create_new(true),
+        if old > 0 {
+            say(format!(
+                "{}: {old} salts or secrets are of an older program, which did not say of what row: names are committed to anew, secrets of \
+                 releases are found by their robots",
+                path.display()
+            ));
+        }
+        Ok(answers)
+    }
+
+    fn fault(&self, error: &dyn std::fmt::Display) -> Failed {
+        let path = self.path.as_deref().unwrap_or(Path::new("answers"));
+        Failed::local(format!("{}: {error}", path.display()))
+    }
+
+    /// The file, behind its last whole line. Whoever reads its secrets asks for the robots.
+    fn make(&mut self) -> Result<(), Failed> {
+        let (Some(path), None) = (&self.path, &self.file) else {
+            return Ok(());
         };
-        // Whoever reads its secrets asks for the robots.
-        let mut file = options.mode(0o600).open(path).map_err(fault)?;
-        let private = std::fs::Permissions::from_mode(0o600);
-        if file.metadata().map_err(fault)?.is_file() {
-            file.set_permissions(private).map_err(fault)?;
-        }
-        if resume && !before.is_empty() {
-            // Behind a line that was cut.
-            file.write_all(b"\n").map_err(fault)?;
-        }
-        Ok(Self {
-            file: Some(file),
-            before,
-        })
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        let open = || -> std::io::Result<File> {
+            let file = options.open(path)?;
+            if file.metadata()?.is_file() {
+                file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+                file.set_len(self.whole)?;
+            }
+            Ok(file)
+        };
+        self.file = Some(open().map_err(|error| self.fault(&error))?);
+        Ok(())
     }
 
     /// What was kept for a row that said this.
     fn kept(&self, row: &Digest) -> Option<&Value> {
         self.before.get(&row.to_string())
+    }
+
+    /// Whether the secret of a release was kept.
+    fn opens(&self, code: &Code, lock: &(Digest, u64)) -> bool {
+        let kept = self.of_robot.get(code.as_str());
+        let mut kept = kept.into_iter().flatten();
+        kept.any(|kept| opens(kept, code, lock))
     }
 
     fn write(&mut self, line: u64, code: &Code, what: Value) -> Result<(), String> {
@@ -364,12 +422,21 @@ impl Answers {
         let row = json!({"line": line.to_string(), "code": code.to_string()});
         writeln!(file, "{}", merge(row, what)).map_err(|error| error.to_string())
     }
+
+    /// Has the machine keep what was written: what is shown once is on the disk before it is sent.
+    fn sync(&self) -> Result<(), Failed> {
+        let file = self
+            .file
+            .as_ref()
+            .filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+        let synced = file.map_or(Ok(()), File::sync_all);
+        synced.map_err(|error| self.fault(&error))
+    }
 }
 
 /// Whether what was kept has the secret of a release.
-fn opens(kept: Option<&Value>, code: &Code, (commitment, sequence): &(Digest, u64)) -> bool {
-    let secret = kept.and_then(|kept| kept["secret"].as_str());
-    let secret = secret.and_then(ReleaseSecret::parse);
+fn opens(kept: &Value, code: &Code, (commitment, sequence): &(Digest, u64)) -> bool {
+    let secret = kept["secret"].as_str().and_then(ReleaseSecret::parse);
     secret.is_some_and(|secret| release_commitment(code, *sequence, &secret) == *commitment)
 }
 
@@ -412,20 +479,21 @@ pub(crate) async fn run(
         map: args.map.clone(),
         begins_row: Some(|cell| parse::code(cell).is_ok()),
     };
-    let sheet = Sheet::open_or_codes(&args.file, reading)?;
-    let mut read = sheet.rows()?;
+    let unreadable = |fault: Unreadable| rows::unreadable(&WORDS, fault);
+    let sheet = Sheet::open_or_codes(&args.file, reading).map_err(unreadable)?;
+    let mut read = sheet.rows().map_err(unreadable)?;
     let head = read.head();
     let mut answers = match args.dry_run {
         true => Answers::default(),
         false => Answers::open(args.answers.as_deref(), args.resume)?,
     };
     let client = settings.client()?;
-    let mut rows = Rows::default();
+    let mut all = Rows::default();
     let (mut lines, mut digests) = (BTreeMap::new(), BTreeMap::new());
     let mut calls = Vec::new();
     for row in &mut read {
-        let row = row?;
-        if calls.len() + rows.bad.len() >= ROWS_MAX {
+        let row = row.map_err(unreadable)?;
+        if calls.len() + all.bad.len() >= ROWS_MAX {
             return Err(Failed::usage(format!(
                 "{}: more than {ROWS_MAX} rows; split the file",
                 args.file.display()
@@ -445,27 +513,24 @@ pub(crate) async fn run(
         });
         match judged {
             Ok((code, deed)) => calls.push((row.line, row.bytes, code, deed)),
-            Err(fault) => rows.bad.push((row.bytes, Why::malformed(row.line, &fault))),
+            Err(fault) => all.bad.push((row.bytes, Why::malformed(row.line, &fault))),
         }
     }
     if let Some((.., deed)) = calls.first() {
         may_be_many(deed)?;
     }
     let (mut told_once, mut kept_lines) = (false, Vec::new());
-    let mut already = 0_u64;
+    let mut there = Vec::new();
     let stands = stands(&client, &calls).await?;
     for ((line, bytes, code, deed), stands) in calls.into_iter().zip(stands) {
         // Another secret for what is released already would open nothing, and of another release nobody here has the secret.
         if let Some(lock) = stands.released.filter(|_| args.resume) {
-            let kept = digests.get(&code).and_then(|row| answers.kept(row));
-            if !opens(kept, &code, &lock) {
-                let fault = "released already, with a secret that the answers have for no such row";
-                rows.bad.push((bytes, Why::malformed(line, fault)));
+            if !answers.opens(&code, &lock) {
+                let fault = "released already, with a secret that is not in the answers";
+                all.bad.push((bytes, Why::malformed(line, fault)));
                 continue;
             }
-            already += 1;
-            let what = json!({"answer": "already"});
-            answers.write(line, &code, what).map_err(Failed::local)?;
+            there.push((line, code));
             continue;
         }
         match deed.command(settings, stands.sequence) {
@@ -474,123 +539,114 @@ pub(crate) async fn run(
                     told_once = true;
                     kept_lines.push((line, code, kept));
                 }
-                rows.ready.push(Ready {
+                all.ready.push(Ready {
                     line,
                     bytes,
                     code,
                     command,
                 });
             }
-            Err(failed) => rows.bad.push((bytes, Why::malformed(line, &failed.text))),
+            Err(failed) => all.bad.push((bytes, Why::malformed(line, &failed.text))),
         }
     }
     if args.resume {
-        already += pass_over(&client, &mut rows, &mut answers).await?;
+        there.extend(pass_over(&client, &mut all).await?);
     }
     if told_once && args.answers.is_none() && !args.dry_run {
         return Err(Failed::usage(
             "names are kept as salted commitments, and releases with a secret, which are shown once: say where to with --answers FILE",
         ));
     }
-    let released = already;
-    rows.bad.sort_by_key(|(_, why)| why.line);
-    if (rows.ready.is_empty() && released == 0) || (args.all_or_none && !rows.bad.is_empty()) {
-        return Err(nothing_sent(&rows));
+    all.bad.sort_by_key(|(_, why)| why.line);
+    if (all.ready.is_empty() && there.is_empty()) || (args.all_or_none && !all.bad.is_empty()) {
+        let bad: Vec<Value> = all.bad.iter().map(|(_, why)| why.shown()).collect();
+        let good = (all.ready.len() + there.len()) as u64;
+        return Err(rows::nothing_sent(&WORDS, good, bad.len() as u64, &bad));
     }
     if args.dry_run {
-        return foresee(&client, &rows).await;
+        return foresee(&client, &all).await;
+    }
+    let mut refused = match &args.refused {
+        Some(path) => Refused::into(path, &sheet, &head, args.resume.into())?,
+        None => Refused::nowhere(),
+    };
+    answers.make()?;
+    for (line, code) in &there {
+        let wrote = answers.write(*line, code, json!({"answer": "already"}));
+        wrote.map_err(Failed::local)?;
     }
     for (line, code, kept) in kept_lines {
         let row = digests.get(&code).map(ToString::to_string);
         let kept = json!({ "row": row, "keep": kept });
         answers.write(line, &code, kept).map_err(Failed::local)?;
     }
-    let mut refused = match &args.refused {
-        Some(path) => Refused::into(path, &sheet, &head)?,
-        None => Refused::nowhere(),
-    };
-    for (bytes, why) in rows.bad.drain(..) {
+    answers.sync()?;
+    for (bytes, why) in all.bad.drain(..) {
         refused.add(&sheet, &bytes, why);
     }
     let malformed = refused.count;
-    let bar = progress(rows.ready.len() as u64, format);
+    let bar = progress(all.ready.len() as u64, format);
     let mut again = Vec::new();
     let mut told = Ok(());
-    let mut open: Vec<bool> = vec![true; rows.ready.len()];
-    let commands = rows.ready.iter().map(|row| row.command.clone());
-    let ended = client
-        .submit_bulk(commands, |event| match event {
-            BulkEvent::Answered { index, answer } => {
-                bar.inc(1);
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
-                let Some(row) = rows.ready.get(index) else {
-                    return;
-                };
-                open[index] = false;
-                match answer {
-                    ItemAnswer::Refused { .. } if args.resume => {
-                        again.push((index, answer.clone()))
-                    }
-                    answer => {
-                        let wrote = answers.write(row.line, &row.code, shown(answer));
-                        told = std::mem::replace(&mut told, Ok(())).and(wrote);
-                        if let Some(why) = refusal(row, answer) {
-                            refused.add(&sheet, &row.bytes, why);
-                        }
-                    }
-                }
-            }
-            BulkEvent::Resumed {
-                failure: Failure::Api(ApiError::NotLeader { .. }),
-                ..
-            } => {}
-            BulkEvent::Resumed { attempts, failure } => {
-                bar.suspend(|| say(format!("sending again (attempt {attempts}): {failure}")));
-            }
-        })
-        .await;
-    bar.finish_and_clear();
-    let (report, failure) = match ended {
-        Ok(report) => (report, None),
-        Err(failure) => (failure.report, Some(failure.source)),
+    let mut open: Vec<bool> = vec![true; all.ready.len()];
+    let commands = all.ready.iter().map(|row| row.command.clone());
+    let (report, failure) = rows::send(&client, commands, &bar, |index, answer| {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(row) = all.ready.get(index) else {
+            return;
+        };
+        open[index] = false;
+        if args.resume && matches!(answer, ItemAnswer::Refused { .. }) {
+            again.push((index, answer.clone()));
+            return;
+        }
+        let wrote = answers.write(row.line, &row.code, shown(answer));
+        told = std::mem::replace(&mut told, Ok(())).and(wrote);
+        if let Some(why) = refusal(row, answer) {
+            refused.add(&sheet, &row.bytes, why);
+        }
+    })
+    .await;
+    let mut books = Books {
+        report,
+        rows: (all.ready.len() + there.len()) as u64 + malformed,
+        already: there.len() as u64,
+        ..Books::default()
     };
-    let states = futures::stream::iter(again.iter().map(|(index, _)| &rows.ready[*index]));
+    let states = futures::stream::iter(again.iter().map(|(index, _)| &all.ready[*index]));
     let states = states.map(|row| is_as_wanted(&client, row));
     let states: Vec<_> = states.buffered(READS_AT_ONCE).collect().await;
     for ((index, answer), state) in again.iter().zip(states) {
-        let row = &rows.ready[*index];
+        let row = &all.ready[*index];
         let (what, why) = match state {
             Ok(true) => (json!({"answer": "already"}), None),
             Ok(false) => (shown(answer), refusal(row, answer)),
             Err(error) => (shown(answer), Some(not_compared(row, &error))),
         };
-        already += u64::from(why.is_none());
+        books.already += u64::from(why.is_none());
         let wrote = answers.write(row.line, &row.code, what);
         told = told.and(wrote);
         if let Some(why) = why {
             refused.add(&sheet, &row.bytes, why);
         }
     }
-    let by_reason = std::mem::take(&mut refused.by_reason);
-    let (count, refused_rows, kept) = refused.finish();
+    let kept = books.take(refused, malformed);
     let first_open = open.iter().position(|open| *open);
-    let end = Ended {
-        verb: args.verb.first().cloned().unwrap_or_default(),
-        rows: rows.ready.len() as u64 + malformed + released,
-        report,
-        already,
-        malformed,
-        refused: count.saturating_sub(malformed),
-        by_reason,
-        refused_rows,
-        first_open: first_open
-            .and_then(|at| rows.ready.get(at))
-            .map(|row| row.line),
-    };
+    let first_open = first_open.and_then(|at| all.ready.get(at));
+    books.first_unanswered = first_open.map(|row| row.line);
     if let Some(error) = failure {
-        return Err(end.stopped(error));
+        return Err(books.stopped(&WORDS, error, &kept));
     }
-    Ok(end.shown(kept, told, format))
+    let mut extra = json!({
+        "verb": args.verb.first(),
+        "proposed": report.waiting.to_string(),
+    });
+    if report.waiting > 0 {
+        extra["next"] = view::SECOND_WORD.into();
+    }
+    let faults = told.err().map(|fault| ("answers_fault", fault));
+    let faults = faults.into_iter().collect();
+    Ok(books.shown(&WORDS, kept, faults, extra, format))
 }
 
 /// Refuses what one does with robots one by one.
@@ -674,8 +730,8 @@ fn not_compared(row: &Ready, error: &ClientError) -> Why {
     Why::not_compared(row.line, &row.code, &exit::chain(error))
 }
 
-/// Passes over what the registry would do a second time, and the record shows done. Gives how many rows.
-async fn pass_over(client: &Client, rows: &mut Rows, answers: &mut Answers) -> Result<u64, Failed> {
+/// Passes over what the registry would do a second time, and the record shows done. Gives those rows.
+async fn pass_over(client: &Client, rows: &mut Rows) -> Result<Vec<(u64, Code)>, Failed> {
     if let Some(row) = rows.ready.iter().find(|row| is_only_added(&row.command)) {
         return Err(Failed::usage(format!(
             "line {}: a repair, an inspection, an incident, a training and a correction are recorded as often as they are sent, and \
@@ -692,18 +748,14 @@ async fn pass_over(client: &Client, rows: &mut Rows, answers: &mut Answers) -> R
         }
     });
     let states: Vec<_> = states.buffered(READS_AT_ONCE).collect().await;
-    let mut already = 0;
+    let mut there = Vec::new();
     for (row, state) in ready.into_iter().zip(states) {
-        if !state? {
-            rows.ready.push(row);
-            continue;
+        match state? {
+            true => there.push((row.line, row.code)),
+            false => rows.ready.push(row),
         }
-        already += 1;
-        let what = json!({"answer": "already"});
-        let wrote = answers.write(row.line, &row.code, what);
-        wrote.map_err(Failed::local)?;
     }
-    Ok(already)
+    Ok(there)
 }
 
 /// Whether the registry does it again of a robot of which it was done, and the record says that it was.
@@ -782,22 +834,6 @@ pub(super) fn is_done(robot: &Robot, action: &Action) -> bool {
     }
 }
 
-fn nothing_sent(rows: &Rows) -> Failed {
-    let all = rows.ready.len() + rows.bad.len();
-    let mut failed = match rows.bad.first() {
-        None => Failed::usage("the file has no row"),
-        Some((_, why)) => Failed::usage(format!(
-            "{} of {all} rows are malformed; nothing was sent; the first: line {}: {}",
-            rows.bad.len(),
-            why.line,
-            why.message
-        )),
-    };
-    failed.next =
-        "Correct the rows, or say how they are to be read (carnet robot each --help).".into();
-    failed
-}
-
 /// Says what the rules would answer now, and sends nothing.
 async fn foresee(client: &Client, rows: &Rows) -> Result<Outcome, Failed> {
     let commands: Vec<Command> = rows.ready.iter().map(|row| row.command.clone()).collect();
@@ -835,93 +871,6 @@ async fn foresee(client: &Client, rows: &Rows) -> Result<Outcome, Failed> {
         false => exit::ERROR,
     };
     Ok(Outcome { value, code })
-}
-
-/// How a run ended.
-struct Ended {
-    verb: String,
-    rows: u64,
-    report: BulkReport,
-    already: u64,
-    malformed: u64,
-    refused: u64,
-    by_reason: BTreeMap<String, u64>,
-    refused_rows: Vec<Value>,
-    first_open: Option<u64>,
-}
-
-impl Ended {
-    /// It stopped on the way: what is known of the rows before and behind.
-    fn stopped(self, error: ClientError) -> Failed {
-        let done = self.report.done;
-        let mut failed = Failed::from(error);
-        if done > 0 && failed.effect == Effect::None {
-            failed.effect = Effect::Happened;
-        }
-        let from = match self.first_open {
-            Some(line) => format!("rows from line {line} on are not answered"),
-            None => "all rows are answered".to_owned(),
-        };
-        failed.text = format!(
-            "{}; {done} of {} rows are done, {} were refused; {from}",
-            failed.text,
-            self.rows,
-            self.refused + self.malformed
-        );
-        failed.next = "Run it again with --resume: robots whose record is as their row wants it are passed over.".into();
-        failed
-    }
-
-    fn shown(
-        self,
-        kept: Result<Option<String>, String>,
-        told: Result<(), String>,
-        format: Format,
-    ) -> Outcome {
-        for (message, lines) in by_message(&self.refused_rows) {
-            let line = if lines.len() == 1 { "line" } else { "lines" };
-            say(format!("{line} {}: {message}", lines.join(", ")));
-        }
-        let not_taken = self.refused + self.malformed;
-        let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
-        if more > 0 {
-            say(format!("{more} more rows were not taken"));
-        }
-        let accounted = self.report.done + self.report.nothing + self.already + not_taken;
-        let (waiting, whole) = (self.report.waiting, kept.is_ok() && told.is_ok());
-        let complete = not_taken == 0 && waiting == 0 && whole && accounted == self.rows;
-        let mut value = json!({
-            "verb": self.verb,
-            "rows": self.rows.to_string(),
-            "done": (self.report.done - waiting).to_string(),
-            "proposed": waiting.to_string(),
-            "already": self.already.to_string(),
-            "refused": self.refused.to_string(),
-            "malformed": self.malformed.to_string(),
-            "requests": self.report.requests.to_string(),
-            "log_index": self.report.position.log_index.to_string(),
-            "not_taken_by_reason": self.by_reason,
-        });
-        if waiting > 0 {
-            value["next"] = view::SECOND_WORD.into();
-        }
-        if format != Format::Table {
-            // A person has read them line by line.
-            value["rows_not_taken"] = self.refused_rows.into();
-        }
-        match kept {
-            Ok(Some(file)) => value["refused_file"] = file.into(),
-            Ok(None) => {}
-            Err(fault) => value["refused_file_fault"] = fault.into(),
-        }
-        if let Err(fault) = told {
-            value["answers_fault"] = fault.into();
-        }
-        value["took_effect"] = (self.report.done > 0).into();
-        value["complete"] = complete.into();
-        let code = if complete { 0 } else { exit::ERROR };
-        Outcome { value, code }
-    }
 }
 
 #[cfg(test)]
@@ -1045,9 +994,18 @@ mod tests {
         let secret = ReleaseSecret([7; 16]);
         let lock = (release_commitment(&code, 3, &secret), 3);
         let kept = |secret: ReleaseSecret| json!({"secret": secret.to_string()});
-        assert!(opens(Some(&kept(secret)), &code, &lock));
-        assert!(!opens(Some(&kept(ReleaseSecret([8; 16]))), &code, &lock));
-        assert!(!opens(None, &code, &lock) && !opens(Some(&json!({})), &code, &lock));
+        assert!(opens(&kept(secret), &code, &lock));
+        assert!(!opens(&kept(ReleaseSecret([8; 16])), &code, &lock));
+        assert!(!opens(&json!({}), &code, &lock));
+        // An older program did not say of which row it was.
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("answers.ndjson");
+        let line = json!({"line": "2", "code": CODE, "keep": kept(secret)});
+        std::fs::write(&path, format!("{line}\n")).expect("written");
+        let answers = Answers::open(Some(&path), true).expect("read");
+        assert!(answers.opens(&code, &lock) && answers.before.is_empty());
+        let another = parse::code("86000110000200000000000000002").expect("a code");
+        assert!(!answers.opens(&another, &lock));
     }
 
     #[test]
@@ -1138,6 +1096,8 @@ mod tests {
             is_secret(&kept) && !is_secret(&json!({"owner_commitment": "ab", "owner_salt": null}))
         );
         let mut first = Answers::open(Some(&path), false).expect("new");
+        assert!(!path.exists(), "a run that is refused leaves nothing");
+        first.make().expect("made");
         let sell = verb("sell");
         let row_of = |verb: &Verb, owner: &str| {
             let words = verb.said(CODE, &cells(verb, &[("owner", owner)]));
@@ -1153,14 +1113,14 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600, "secrets are in it");
         drop(first);
-        assert!(
-            Answers::open(Some(&path), false).is_err(),
-            "nothing is overwritten"
-        );
+        let refused = Answers::open(Some(&path), false).err().expect("there");
+        assert!(refused.text.contains("an earlier run"), "{}", refused.text);
+        assert!(refused.next.contains("--resume"), "{}", refused.next);
         // As a kill leaves it: the last line is cut.
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
         file.write_all(b"{\"line\":\"3\",\"co").expect("written");
         let mut again = Answers::open(Some(&path), true).expect("goes on");
+        again.make().expect("made");
         assert_eq!(again.kept(&row), Some(&kept));
         // A name that was corrected, or another verb, is another row.
         assert_eq!(again.kept(&row_of(&sell, "Wang Fang")), None);
@@ -1170,7 +1130,24 @@ mod tests {
             .write(3, &code, json!({"answer": "done"}))
             .expect("written");
         let text = std::fs::read_to_string(&path).expect("read");
-        let last = text.lines().last().expect("a line");
-        assert!(serde_json::from_str::<Value>(last).is_ok(), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        for line in text.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_one_in_a_row_as_in_a_call() {
+        let sell = verb("sell");
+        for name in ["Li Wei", "李伟", "person/Room 7"] {
+            let said = action(done(&sell, &[("owner", name)], None));
+            let person = matches!(
+                &said,
+                Action::Sell {
+                    owner: PartyName::Person { .. }
+                }
+            );
+            assert!(person, "{name}: {said:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use carnet_domain::rules::rejection::Rejection;
 use serde_json::{Value, json};
 
 use crate::exit::Failed;
+use crate::output::say;
 use crate::sheet::Sheet;
 
 /// Rows that are shown one by one; more are counted.
@@ -72,6 +73,25 @@ impl Why {
     }
 }
 
+/// What becomes of a file of rows that an earlier run did not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It is somebody's, and nothing is written over it.
+    Stays,
+    /// A run that is repeated judges the same rows anew: it is moved aside.
+    MovesAside,
+}
+
+/// Whether a run is repeated.
+impl From<bool> for Before {
+    fn from(resume: bool) -> Self {
+        match resume {
+            true => Self::MovesAside,
+            false => Self::Stays,
+        }
+    }
+}
+
 /// The rows not taken: the first are shown, all are counted, and all are written if a file was named.
 pub(crate) struct Refused {
     pub(crate) count: u64,
@@ -111,8 +131,13 @@ impl Refused {
     /// Into new files: `path` and, beside it, `path` with `.why.ndjson`.
     ///
     /// # Errors
-    /// When one is there already, or the file that is read, or cannot be made.
-    pub(crate) fn into(path: &Path, sheet: &Sheet, head: &Range<u64>) -> Result<Self, Failed> {
+    /// When one is there already and stays, or is the file that is read, or cannot be made.
+    pub(crate) fn into(
+        path: &Path,
+        sheet: &Sheet,
+        head: &Range<u64>,
+        before: Before,
+    ) -> Result<Self, Failed> {
         if sheet.is(path) {
             return Err(Failed::usage(format!(
                 "{}: that is the file that is read; name another for refused rows",
@@ -123,6 +148,10 @@ impl Refused {
         let head = sheet.bytes(head).map_err(fault)?;
         let mut why = path.as_os_str().to_owned();
         why.push(".why.ndjson");
+        if before == Before::MovesAside {
+            move_aside(path)?;
+            move_aside(Path::new(&why))?;
+        }
         let mut files = Files {
             rows: Out::make(path)?,
             why: Out::make(Path::new(&why))?,
@@ -223,6 +252,31 @@ impl Out {
             file: BufWriter::new(options.open(path).map_err(fault)?),
         })
     }
+}
+
+/// Moves a file that an earlier run filled to a name of its own: a script repeats its call, and no row is lost.
+fn move_aside(path: &Path) -> Result<(), Failed> {
+    let filled = std::fs::metadata(path).is_ok_and(|kind| kind.is_file() && kind.len() > 0);
+    if !filled {
+        return Ok(());
+    }
+    let named = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".before-{number}"));
+        PathBuf::from(name)
+    };
+    let free = (1..=u32::MAX).map(named).find(|name| !name.exists());
+    let Some(aside) = free else {
+        return Ok(());
+    };
+    std::fs::rename(path, &aside)
+        .map_err(|error| Failed::local(format!("{}: {error}", path.display())))?;
+    say(format!(
+        "{}: of an earlier run, is {} now",
+        path.display(),
+        aside.display()
+    ));
+    Ok(())
 }
 
 /// How lines end in the file whose header this is.
