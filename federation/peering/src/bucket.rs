@@ -49,6 +49,14 @@ impl Bucket {
     /// # Errors
     /// After how long there will be one.
     pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
+        self.take_above(0, now)
+    }
+
+    /// Takes a token, if so many are left after it.
+    ///
+    /// # Errors
+    /// After how long there will be one too many, if nobody else takes any.
+    pub fn take_above(&mut self, left: u32, now: Duration) -> Result<(), Duration> {
         let passed = now.saturating_sub(self.counted);
         let earned = passed.as_nanos() / self.every.as_nanos();
         let room = self.burst - self.tokens;
@@ -62,8 +70,9 @@ impl Bucket {
                 self.counted = now;
             }
         }
-        if self.tokens == 0 {
-            return Err((self.counted + self.every).saturating_sub(now));
+        if self.tokens <= left {
+            let missing = left + 1 - self.tokens;
+            return Err((self.counted + self.every * missing).saturating_sub(now));
         }
         self.tokens -= 1;
         Ok(())
@@ -89,6 +98,17 @@ mod tests {
             .map(|at| taken(&mut bucket, at))
             .collect();
         assert_eq!(counts, [5, 0, 1, 1, 1, 5, 0]);
+    }
+
+    #[test]
+    fn what_is_to_be_left_is_left() {
+        let mut bucket = Bucket::new(5, 10, Duration::ZERO);
+        let at = Duration::from_millis;
+        let counts = (0..9).filter(|_| bucket.take_above(3, at(0)).is_ok());
+        assert_eq!(counts.count(), 2);
+        assert_eq!(bucket.take(at(0)), Ok(()), "for whoever may have that");
+        assert_eq!(bucket.take_above(3, at(0)), Err(at(200)));
+        assert_eq!(bucket.take_above(3, at(200)), Ok(()));
     }
 
     #[test]

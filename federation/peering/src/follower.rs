@@ -14,7 +14,7 @@
 //! 5. All is taken: what this registry answers (a nack, an acceptance) stands in its own mailbox already, by the same entries.
 //!    The sender learns how far its mail was taken from what the next stream asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,8 +174,6 @@ struct Following {
     intake: Intake,
     /// How many streams have ended since the last that brought something new.
     turn: usize,
-    /// An item that was shown as too large, and by which endpoints.
-    too_large: Option<(u64, BTreeSet<String>)>,
     _mark: Mark,
 }
 
@@ -237,7 +235,8 @@ enum Broken {
     #[error("not applied: {0}")]
     Home(#[from] HomeError),
     #[error(
-        "item {item} is too large to be read, as this node of theirs shows it; the others are asked"
+        "item {item} is too large to be read, as this node of theirs shows it: no registry of a level that is known here writes such \
+         an item, and another node is asked"
     )]
     TooLarge { item: u64 },
     #[error("items that were applied before")]
@@ -256,7 +255,6 @@ impl Following {
             believed: false,
             intake: Intake::new(),
             turn: 0,
-            too_large: None,
             _mark: mark,
         }
     }
@@ -289,8 +287,8 @@ impl Following {
             let Err(broken) = self.stream(&before, endpoint, at).await;
             let board = &self.with.board;
             let is_new = match &broken {
-                Broken::Doubt(Doubt::Inconsistent { size, .. }) => {
-                    board.unjoined(prefix, endpoint, *size)
+                Broken::Doubt(Doubt::Inconsistent { .. }) => {
+                    board.unjoined(prefix, self.with.home.wall())
                 }
                 Broken::Doubt(Doubt::RolledBack { .. }) => {
                     board.doubt(prefix, trust::Doubt::RolledBack)
@@ -370,8 +368,7 @@ impl Following {
             let judged = judge(&peer.bundle, &at, &message.batch);
             let items = judged.as_ref().map_or(0, item_count);
             let wait = self.intake.came(items, size, self.with.home.monotonic());
-            let rounds = peer.bundle.endpoints.len();
-            at = self.take(at, judged?, (endpoint, rounds)).await?;
+            at = self.take(at, judged?).await?;
             self.hold_back(wait).await;
         }
     }
@@ -395,12 +392,7 @@ impl Following {
     }
 
     /// Takes what was judged; gives the position after it.
-    async fn take(
-        &mut self,
-        at: Position,
-        judged: Incoming,
-        (endpoint, endpoints): (&str, usize),
-    ) -> Result<Position, Broken> {
+    async fn take(&mut self, at: Position, judged: Incoming) -> Result<Position, Broken> {
         if let Incoming::Head(head) | Incoming::Mail { head, .. } = &judged
             && 0 < at.size
             && at.size < head.size
@@ -411,6 +403,7 @@ impl Following {
             Incoming::Head(head) => {
                 self.look_for_fork(&head).await?;
                 self.contact(&head);
+                self.end_doubt(&at, &head).await?;
                 let newer = self.held.as_ref().is_none_or(|held| held.size < head.size);
                 if newer {
                     self.held = Some(head);
@@ -434,49 +427,14 @@ impl Following {
                 if known.is_some_and(|known| known.size_seen != at.size) {
                     return Err(Broken::Moved);
                 }
-                let (parts, doubted) =
-                    self.without_doubted(at.cursor, parts, (endpoint, endpoints));
+                let (parts, too_large) = before_too_large(at.cursor, parts);
                 self.apply(parts).await?;
-                match doubted {
+                match too_large {
                     None => Ok(then),
                     Some(item) => Err(Broken::TooLarge { item }),
                 }
             }
         }
-    }
-
-    /// The parts before the first item that is too large and that not every endpoint has shown so, and that item. That it is so
-    /// large, one server says: what the peer's log proves of it is its leaf alone. Another server of it may show it whole, and one
-    /// that does not answer says nothing.
-    fn without_doubted(
-        &mut self,
-        cursor: u64,
-        parts: Vec<MailBatch>,
-        (endpoint, endpoints): (&str, usize),
-    ) -> (Vec<MailBatch>, Option<u64>) {
-        let mut sure = Vec::new();
-        for mut part in parts {
-            let large = part.large.as_ref().map(|large| large.sequence);
-            let Some(item) = large.filter(|item| *item >= cursor) else {
-                sure.push(part);
-                continue;
-            };
-            let before = self.too_large.take().filter(|(known, _)| *known == item);
-            let (_, shown_by) = self
-                .too_large
-                .insert(before.unwrap_or((item, BTreeSet::new())));
-            shown_by.insert(endpoint.to_owned());
-            if shown_by.len() >= endpoints {
-                sure.push(part);
-                continue;
-            }
-            part.large = None;
-            if !part.items.is_empty() {
-                sure.push(part);
-            }
-            return (sure, Some(item));
-        }
-        (sure, None)
     }
 
     /// Proposes parts one after the other, each only when the one before it was taken whole.
@@ -519,6 +477,22 @@ impl Following {
         }
         pending(-(left as i64));
         outcome
+    }
+
+    /// Enters a head that goes on while the log still has it that no way was found: with it that ends for every node, whether or not
+    /// there is mail. Then the stream begins anew from there.
+    async fn end_doubt(&self, at: &Position, head: &SeenHead) -> Result<(), Broken> {
+        let goes_on = 0 < at.size && at.size < head.size;
+        if !goes_on {
+            return Ok(());
+        }
+        let home = &self.with.home;
+        let known = home.peer(self.peer).await?;
+        if known.and_then(|peer| peer.doubted) != Some(trust::Doubt::OtherHistory) {
+            return Ok(());
+        }
+        home.propose_foreign(head.as_batch(self.peer)).await?;
+        Err(Broken::Moved)
     }
 
     /// Compares a head with the one held.
@@ -649,6 +623,26 @@ fn item_count(incoming: &Incoming) -> usize {
         Incoming::Head(_) | Incoming::Repeated(_) | Incoming::Fork(_) => 0,
         Incoming::Mail { parts, .. } => parts.iter().map(|part| part.sequences().count()).sum(),
     }
+}
+
+/// The parts before the first item that is too large, and that item. That it is so large, one server says, or it made it so: what the
+/// peer's log proves of it is its leaf alone. No registry that is known here writes one, so that it is a server's fault or lie,
+/// whichever names show it: nothing is passed over for that, and the feed stands there for all to see.
+fn before_too_large(cursor: u64, parts: Vec<MailBatch>) -> (Vec<MailBatch>, Option<u64>) {
+    let mut before = Vec::new();
+    for mut part in parts {
+        let large = part.large.as_ref().map(|large| large.sequence);
+        let Some(item) = large.filter(|item| *item >= cursor) else {
+            before.push(part);
+            continue;
+        };
+        part.large = None;
+        if !part.items.is_empty() {
+            before.push(part);
+        }
+        return (before, Some(item));
+    }
+    (before, None)
 }
 
 fn position(peer: &Peer) -> Position {

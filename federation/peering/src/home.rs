@@ -53,7 +53,7 @@ pub trait Home: Send + Sync + 'static {
     async fn propose_foreign(&self, batch: MailBatch) -> Result<Vec<ItemAnswer>, HomeError>;
 
     /// Evidence about a code that `to` may see, under the newest published checkpoint, joined to the head of a size that `to`
-    /// knows; `None` before the first.
+    /// knows, and under that head; `None` before the first.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -62,7 +62,16 @@ pub trait Home: Send + Sync + 'static {
         to: Prefix,
         code: Code,
         known_size: u64,
-    ) -> Result<Option<Vec<u8>>, HomeError>;
+    ) -> Result<Option<Shown>, HomeError>;
+}
+
+/// Evidence as it is shown to a peer, in canonical bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Under the newest published checkpoint.
+    pub newest: Vec<u8>,
+    /// Under the head that the peer knows, as long as the state of that moment is there; `None` where it is the newest.
+    pub under_known: Option<Vec<u8>>,
 }
 
 /// Which part of a mailbox is wanted, and how much of it.

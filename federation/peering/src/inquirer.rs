@@ -82,6 +82,9 @@ pub enum AskedFor {
 pub struct Fetched {
     /// Canonical bytes.
     pub evidence: Bytes,
+    /// As the peer showed it beside that under the head that was taken in when it was asked; empty: it did not. Nothing of it was
+    /// judged.
+    pub under_known: Bytes,
     /// When it arrived here, by our wall clock.
     pub at: TimeMs,
     /// Why it is not fresh from the peer; `None` when it is.
@@ -106,6 +109,14 @@ pub enum InquireError {
     /// Not a peer.
     #[error("{0} is not a peer")]
     UnknownPeer(Prefix),
+    /// It is to be asked later: as often as it may be now it was asked for others, or for whoever asks.
+    #[error("{peer} is asked as often as may be; again in {} ms", retry_after.as_millis())]
+    TooOften {
+        /// Who was to be asked.
+        peer: Prefix,
+        /// After how long it may be.
+        retry_after: Duration,
+    },
     /// Nobody answered, or not with evidence, and none is kept.
     #[error("{peer} gave no evidence: {why}")]
     NoAnswer {
@@ -177,7 +188,7 @@ impl Inquirer {
             };
             let at = self.home.wall();
             let outcome = Ok(match answer {
-                Some((evidence, answered, asked)) => Ok((evidence, answered, asked, at)),
+                Some(answer) => Ok((answer, at)),
                 None => Err(faults.join("; ")),
             });
             *last = Some((began, outcome.clone()));
@@ -187,38 +198,43 @@ impl Inquirer {
         let outcome = tokio::time::timeout(patience * 2, shared).await;
         let outcome = outcome.unwrap_or_else(|_| Ok(Err("others are asked for first".into())));
         match outcome? {
-            Ok((evidence, answered, asked, at)) => {
-                if answered == Answered::Newest {
-                    self.keep((peer, *code), asked_for, evidence.clone(), at);
+            Ok((answer, at)) => {
+                if answer.answered == Answered::Newest {
+                    self.keep((peer, *code), asked_for, answer.evidence.clone(), at);
                 }
                 Ok(Fetched {
-                    evidence,
+                    evidence: answer.evidence,
+                    under_known: answer.under_known,
                     at,
                     kept_because: None,
-                    asked: Some(asked),
+                    asked: Some(answer.asked),
                 })
             }
             Err(why) => self.instead(peer, code, why),
         }
     }
 
-    /// What is kept about a code, because the peer is not to be asked now. Younger than `fresh` it is an answer like any
-    /// other.
+    /// What is kept about a code, where the peer is not to be asked now: no older than `fresh` it is an answer like any other. What is
+    /// older is none: the peer may be asked a moment later.
     ///
     /// # Errors
-    /// Nothing is kept.
+    /// None is kept, or only an older one.
     pub fn unasked(
         &self,
         peer: Prefix,
         code: &Code,
         fresh: DurationMs,
-        why: &str,
+        retry_after: Duration,
     ) -> Result<Fetched, InquireError> {
-        let kept = self.instead(peer, code, why.to_owned())?;
-        let young = self.home.wall().since(kept.at) <= fresh;
+        let kept = self.kept(peer, code);
+        let young = kept.filter(|(_, at)| self.home.wall().since(*at) <= fresh);
+        let (evidence, at) = young.ok_or(InquireError::TooOften { peer, retry_after })?;
         Ok(Fetched {
-            kept_because: kept.kept_because.filter(|_| !young),
-            ..kept
+            evidence,
+            under_known: Bytes::new(),
+            at,
+            kept_because: None,
+            asked: None,
         })
     }
 
@@ -226,6 +242,7 @@ impl Inquirer {
         match self.kept(peer, code) {
             Some((evidence, at)) => Ok(Fetched {
                 evidence,
+                under_known: Bytes::new(),
                 at,
                 kept_because: Some(why),
                 asked: None,
@@ -256,7 +273,7 @@ impl Inquirer {
         (purpose, asked_for): (&InquiryPurpose, AskedFor),
         judge: &impl Fn(&Peer, &[u8]) -> Result<Answered, String>,
         faults: &mut Vec<String>,
-    ) -> Result<Option<(Bytes, Answered, Box<Peer>)>, InquireError> {
+    ) -> Result<Option<Answer>, InquireError> {
         let known = match self.home.peer(peer).await {
             Ok(Some(known)) => known,
             Ok(None) => return Err(InquireError::UnknownPeer(peer)),
@@ -283,20 +300,20 @@ impl Inquirer {
         }
         for endpoint in &known.bundle.endpoints {
             match self.ask_at(peer, endpoint, request.clone()).await {
-                Ok(evidence) => match judge(&known, &evidence) {
+                Ok(shown) => match judge(&known, &shown.evidence) {
                     Ok(Answered::Newest) => {
-                        return Ok(Some((evidence, Answered::Newest, Box::new(known))));
+                        return Ok(Some(Answer::of(shown, Answered::Newest, known)));
                     }
                     Ok(Answered::Lagging) => {
                         faults.push(format!("{endpoint}: older than what was taken in"));
-                        lagging = lagging.or(Some(evidence));
+                        lagging = lagging.or(Some(shown));
                     }
                     Err(fault) => faults.push(format!("{endpoint}: not evidence: {fault}")),
                 },
                 Err(fault) => faults.push(format!("{endpoint}: {fault}")),
             }
         }
-        Ok(lagging.map(|evidence| (evidence, Answered::Lagging, Box::new(known))))
+        Ok(lagging.map(|shown| Answer::of(shown, Answered::Lagging, known)))
     }
 
     async fn ask_at(
@@ -304,13 +321,13 @@ impl Inquirer {
         peer: Prefix,
         endpoint: &str,
         request: pb::InquireRequest,
-    ) -> Result<Bytes, String> {
+    ) -> Result<pb::InquireResponse, String> {
         let channel = self.channel(peer, endpoint)?;
         let mut client =
             FederationClient::new(channel).max_decoding_message_size(FEDERATION_MESSAGE_BYTES_MAX);
         let asked = client.inquire(Request::new(request));
         match tokio::time::timeout(ATTEMPT_TIMEOUT, asked).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner().evidence),
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(ApiError::of_status(&status).to_string()),
             Err(_) => Err(format!("no answer in {} ms", ATTEMPT_TIMEOUT.as_millis())),
         }
@@ -342,8 +359,30 @@ impl Inquirer {
 }
 
 type Key = (Prefix, Code);
-/// Evidence, how it goes with what was taken in, the peer as it was asked, and when it came; or why there is none.
-type Outcome = Result<Result<(Bytes, Answered, Box<Peer>, TimeMs), String>, InquireError>;
+/// What a peer answered and when it came, or why there is nothing.
+type Outcome = Result<Result<(Answer, TimeMs), String>, InquireError>;
+
+/// What a peer answered.
+#[derive(Clone)]
+struct Answer {
+    evidence: Bytes,
+    under_known: Bytes,
+    /// How it goes with what was taken in.
+    answered: Answered,
+    /// The peer as it was asked.
+    asked: Box<Peer>,
+}
+
+impl Answer {
+    fn of(shown: pb::InquireResponse, answered: Answered, asked: Peer) -> Self {
+        Self {
+            evidence: shown.evidence,
+            under_known: shown.evidence_known,
+            answered,
+            asked: Box::new(asked),
+        }
+    }
+}
 
 /// The inquiries about one code: one at a time.
 #[derive(Default)]

@@ -210,18 +210,24 @@ impl Federation for FederationService {
             .map_err(|retry_after| ApiError::Overloaded { retry_after })?;
         info!(%peer, code = %code.display_form(), %purpose, "inquiry answered");
         let evidence = self.home.evidence(peer, code, asked.known_size).await;
-        let evidence = evidence
+        let shown = evidence
             .map_err(|error| of_home(&error))?
             .ok_or_else(|| ApiError::unavailable("no checkpoint is published yet"))?;
-        if FEDERATION_MESSAGE_BYTES_MAX - FRAME_BYTES_MAX < evidence.len() {
+        let (evidence, under_known) = (shown.newest, shown.under_known.unwrap_or_default());
+        let room = FEDERATION_MESSAGE_BYTES_MAX - FRAME_BYTES_MAX;
+        if evidence.len() > room {
             let text = format!(
                 "evidence of {} bytes, FEDERATION_MESSAGE_BYTES_MAX is {FEDERATION_MESSAGE_BYTES_MAX}",
                 evidence.len()
             );
             return Err(ApiError::TooLarge { text }.into());
         }
-        let evidence = Bytes::from(evidence);
-        Ok(Response::new(pb::InquireResponse { evidence }))
+        // What is newest goes before what is good for longer.
+        let fits = evidence.len() + under_known.len() <= room;
+        Ok(Response::new(pb::InquireResponse {
+            evidence: Bytes::from(evidence),
+            evidence_known: Bytes::from(if fits { under_known } else { Vec::new() }),
+        }))
     }
 }
 

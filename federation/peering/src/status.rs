@@ -5,10 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::known::{Doubt, KnownHead};
 
 use crate::judge::SeenHead;
+
+/// How long no way may be found from the head taken in before that is no server's fault: a disk is repaired, an upgrade ends, and any
+/// other server of the peer that answers meanwhile ends it.
+const UNJOINED_FOR: DurationMs = DurationMs::from_secs(60);
 
 /// What is known of the relation with one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,8 +43,8 @@ pub struct PeerStatus {
     pub shown: Option<(u64, KnownHead)>,
     /// Why its word is doubted, by what this node saw of it: no answer of it lifts that again.
     pub doubt: Option<Doubt>,
-    /// The first head to which no way was found, and who showed it.
-    pub unjoined: Option<(u64, String)>,
+    /// When a head was shown first to which no way was found, by our wall clock.
+    pub unjoined: Option<TimeMs>,
     /// What went wrong last, and when. It stays until the next error.
     pub last_error: Option<(TimeMs, String)>,
     /// Errors since something was last believed or, while its feed stands at an item, since that item first came.
@@ -104,18 +108,16 @@ impl Board {
         new
     }
 
-    /// Notes that no way was found from the head taken in to the one that an endpoint shows (empty: every one that answered). That is
-    /// nobody's word, and may be a disk of one server: the peer is doubted once another endpoint, or a later head, shows none either.
-    /// Tells whether that is new.
-    pub fn unjoined(&self, peer: Prefix, endpoint: &str, size: u64) -> bool {
-        let again = {
+    /// Notes that no way was found from the head taken in to one that is shown. That is nobody's word, and may be a disk of one server,
+    /// whatever names it is reached by: the peer is doubted once there is still none [`UNJOINED_FOR`] later, and no head went on
+    /// meanwhile. Tells whether that is new.
+    pub fn unjoined(&self, peer: Prefix, at: TimeMs) -> bool {
+        let first = {
             let mut known = self.lock();
             let status = known.entry(peer).or_default();
-            let now = (size, endpoint.to_owned());
-            let before = status.unjoined.get_or_insert(now);
-            before.1 != endpoint || before.0 < size
+            *status.unjoined.get_or_insert(at)
         };
-        again && self.doubt(peer, Doubt::OtherHistory)
+        at.since(first) >= UNJOINED_FOR && self.doubt(peer, Doubt::OtherHistory)
     }
 
     /// A head was shown that goes on from the one taken in: that no way was found before was a server's fault.
@@ -287,27 +289,25 @@ mod tests {
         assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
     }
 
-    /// A path that does not verify is nobody's word: a disk of one server, until another endpoint or a later head shows none either.
+    /// A path that does not verify is nobody's word: a disk of one server, which may have several names, until it lasts.
     #[test]
     fn one_server_without_a_way_is_no_other_history() {
         let peer = Prefix::parse("49").expect("a prefix");
-        let after = |shown: &[(&str, u64)]| {
+        let after = |shown_s: &[u64]| {
             let board = Board::new();
-            let told = shown.iter();
-            let told = told.map(|(at, size)| board.unjoined(peer, at, *size));
+            let at = |s: &u64| TimeMs(5_000 + s * 1_000);
+            let told = shown_s.iter().map(|s| board.unjoined(peer, at(s)));
             let told: Vec<bool> = told.collect();
             let doubt = board.of(peer).and_then(|status| status.doubt);
             (told.last().copied(), doubt, board)
         };
         let other = Some(Doubt::OtherHistory);
-        let (told, doubt, _) = after(&[("a", 9), ("a", 9)]);
-        assert_eq!((told, doubt), (Some(false), None), "the same again");
-        let (told, doubt, _) = after(&[("a", 9), ("b", 9)]);
-        assert_eq!((told, doubt), (Some(true), other), "another endpoint");
-        let (told, doubt, board) = after(&[("a", 9), ("a", 12)]);
-        assert_eq!((told, doubt), (Some(true), other), "a later head");
+        let (told, doubt, _) = after(&[0, 0, 1, 59]);
+        assert_eq!((told, doubt), (Some(false), None), "by whatever names");
+        let (told, doubt, board) = after(&[0, 30, 60]);
+        assert_eq!((told, doubt), (Some(true), other), "still none");
         board.joined(peer);
-        assert!(!board.unjoined(peer, "a", 13), "it begins anew");
+        assert!(!board.unjoined(peer, TimeMs(90_000)), "it begins anew");
         assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
         // What it signed is not taken back by a later head.
         board.doubt(peer, Doubt::RolledBack);

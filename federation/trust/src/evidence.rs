@@ -457,6 +457,22 @@ impl ProvenEvidence {
         &self.links
     }
 
+    /// Whether it says the same of the robot as other evidence of this log, under whichever head: its newest leaf is the same, and is
+    /// proven to be the newest, and so is what is said of its model and its custody.
+    pub fn says_as(&self, other: &Self) -> bool {
+        let newest = |it: &Self| {
+            let robot = it.robot.as_ref();
+            robot.map(|robot| (robot.leaf.hash(), robot.status))
+        };
+        let of_one = self.code == other.code && self.origin() == other.origin();
+        let proven = newest(self).is_none_or(|(_, status)| status.is_some());
+        of_one
+            && proven
+            && newest(self) == newest(other)
+            && self.model == other.model
+            && self.links == other.links
+    }
+
     /// How its head goes with one that was seen before: see [`LogHead::against`].
     pub fn against(&self, size: u64, root: &Digest, time: TimeMs) -> HeadOrder {
         self.head.against(size, root, time)

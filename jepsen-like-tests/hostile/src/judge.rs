@@ -36,7 +36,7 @@ pub fn content(country: &Country) -> Digest {
             size_seen: 0,
             root_seen: Digest::ZERO,
             time_seen: TimeMs(0),
-            seen_at: TimeMs(0),
+            shown_at: TimeMs(0),
             note_seen: String::new(),
             heard: Heard::default(),
             ..peer

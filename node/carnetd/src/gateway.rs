@@ -5,6 +5,7 @@
 
 mod doubts;
 mod home;
+mod lent;
 mod pins;
 
 use std::collections::BTreeMap;
@@ -32,19 +33,19 @@ use tonic::{Request, Status};
 use tracing::{debug, error};
 
 use self::home::NodeHome;
+use self::lent::Lent;
 use crate::edge::Asker;
-use crate::edge::rations::Rations;
 use crate::node::Node;
 use crate::tls::{
     ConnectTuning, Dial, ExpectedNode, PeerIdentity, PlaneTls, TrustedRoots, connect,
 };
 use crate::world::Chance;
 
-/// The longest that whoever asks too often waits before it is given what is kept.
+/// The longest that whoever asks too often waits here. Then it is told when to come again.
 const RATION_PATIENCE: Duration = Duration::from_secs(1);
 /// Heads of one peer that inquiries showed are taken in this far apart: each is an entry of the log.
 const SEEN_HEAD_EVERY: DurationMs = DurationMs::from_secs(10);
-/// How long, and how often, is looked whether a head that the leader took in is applied here.
+/// How long a verdict waits for a head to be taken in and applied here, and how often is looked whether it is.
 const APPLIED_PATIENCE: Duration = Duration::from_secs(1);
 const APPLIED_LOOK: Duration = Duration::from_millis(20);
 
@@ -66,7 +67,7 @@ pub struct Gateway {
     home: Arc<NodeHome>,
     board: Arc<Board>,
     inquirer: Inquirer,
-    rations: Mutex<Rations>,
+    lent: Arc<Lent>,
     /// When a head of each peer was last brought to be taken in, by the node's own clock: one that is refused is not brought again
     /// at once.
     brought: Mutex<BTreeMap<Prefix, Duration>>,
@@ -82,6 +83,8 @@ pub struct ForeignEvidence {
     pub evidence: Evidence,
     /// What that proves under the bundle of the peer.
     pub proven: ProvenEvidence,
+    /// The same under the head of `known`, if the peer showed that too, and says the same of the robot.
+    pub under_known: Option<(Evidence, ProvenEvidence)>,
     /// Its bytes, when they arrived, and why they are not fresh, if so.
     pub fetched: Fetched,
 }
@@ -117,6 +120,8 @@ pub struct Relation {
     pub errors_in_a_row: u64,
     /// The item at which its feed stands, since how long, and why.
     pub stands: Option<(u64, DurationMs, String)>,
+    /// Until when its bundle is good.
+    pub bundle_ends: TimeMs,
 }
 
 impl Gateway {
@@ -140,11 +145,12 @@ impl Gateway {
             Arc::new(Jittered(move |pause| shorter(pause, chance.as_ref()))),
         );
         tokio::spawn(follower.run(stop.clone()));
-        doubts::start(&node, &board, &stop);
+        let lent = Arc::new(Lent::default());
+        doubts::start(&node, (&board, &lent), &stop);
         Arc::new(Self {
             node,
             inquirer: Inquirer::new(Arc::clone(&home) as Arc<dyn Home>, dialer),
-            rations: Mutex::default(),
+            lent,
             brought: Mutex::default(),
             home,
             board,
@@ -201,6 +207,7 @@ impl Gateway {
                     .stands
                     .filter(|stands| stands.item >= peer.cursor)
                     .map(|stands| (stands.item, since(stands.since), stands.why)),
+                bundle_ends: peer.bundle.valid_to,
             })
         };
         peers.iter().filter_map(row).collect()
@@ -218,11 +225,11 @@ impl Gateway {
         peer.doubted.or(seen)
     }
 
-    /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, or it was asked too often for
-    /// whoever asks now, the last that was good.
+    /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, the last that was good. Where it was
+    /// asked too often for whoever asks now, the last if it is young.
     ///
     /// # Errors
-    /// Not a peer, or nobody answered and nothing is kept.
+    /// Not a peer, nobody answered and nothing is kept, or it is to be asked later.
     pub async fn inquire(
         &self,
         peer: Prefix,
@@ -249,14 +256,16 @@ impl Gateway {
                 }
             })
         };
-        let inquired = if self.may_ask(peer, asker).await {
-            let purpose = (purpose, asker.asked_for);
-            let asked = self.inquirer.inquire(peer, code, purpose, patience, judge);
-            asked.await?
-        } else {
-            let why = "this node asked it too often for the caller";
-            let refresh = known.bundle.refresh;
-            self.inquirer.unasked(peer, code, refresh, why)?
+        let inquired = match self.may_ask(peer, asker).await {
+            Ok(()) => {
+                let purpose = (purpose, asker.asked_for);
+                let asked = self.inquirer.inquire(peer, code, purpose, patience, judge);
+                asked.await?
+            }
+            Err(later) => {
+                let refresh = known.bundle.refresh;
+                self.inquirer.unasked(peer, code, refresh, later)?
+            }
         };
         // While it was waited for, mail may have moved on what was taken in, and a bundle may have been stated.
         let newest = self.home.peer(peer).await;
@@ -279,16 +288,20 @@ impl Gateway {
             time: judged.proven.time(),
         };
         let Judged { evidence, proven } = judged;
+        let under_known = match order {
+            HeadOrder::Extends => shown_under(&known, (peer, code), &inquired, &proven),
+            _ => None,
+        };
         let new = match order {
             // What was kept, however young, says nothing of now: its head may be of before a repair of the peer's time.
             _ if inquired.asked.is_none() => None,
             HeadOrder::OtherHistory if head.size == known.size_seen => {
                 self.board.doubt(peer, Doubt::Fork).then_some(Doubt::Fork)
             }
-            // Nobody signed the way, and every endpoint that answered was asked.
+            // Nobody signed the way.
             HeadOrder::OtherHistory => self
                 .board
-                .unjoined(peer, "", head.size)
+                .unjoined(peer, inquired.at)
                 .then_some(Doubt::OtherHistory),
             HeadOrder::Extends if 0 < known.size_seen => {
                 self.board.joined(peer);
@@ -303,6 +316,7 @@ impl Gateway {
             known,
             evidence,
             proven,
+            under_known,
             fetched: inquired,
         })
     }
@@ -310,42 +324,58 @@ impl Gateway {
 
 impl Gateway {
     /// Has a head taken in that a peer showed to an inquiry, if it is proven to extend the one that was: entered in the log it is
-    /// of the one history that all nodes of this registry saw, and what is shown under it stays good. Tells whether it was; at most
-    /// one of a peer is within [`SEEN_HEAD_EVERY`], and the others' mail waits for none of them.
+    /// of the one history that all nodes of this registry saw, and what is shown under it stays good. Tells whether it was, within
+    /// [`APPLIED_PATIENCE`]; at most one of a peer is within [`SEEN_HEAD_EVERY`], whatever its mail brings meanwhile, and the others'
+    /// mail waits for none of them. One that ends a doubt which the log has does not wait.
     pub async fn take_in(&self, peer: &Peer, evidence: &Evidence, proven: &ProvenEvidence) -> bool {
         let order = proven.against(peer.size_seen, &peer.root_seen, peer.time_seen);
-        let since = self.home.wall().since(peer.seen_at);
-        let (Some(primary), Some(joined)) = (peer.bundle.primary(), &evidence.joined) else {
+        let since = self.home.wall().since(peer.shown_at);
+        let ends_doubt = peer.doubted == Some(Doubt::OtherHistory);
+        let Some(primary) = peer.bundle.primary() else {
             return false;
         };
-        if order != HeadOrder::Extends || since < SEEN_HEAD_EVERY || !self.may_bring(primary) {
+        // The first head of all goes on from the empty log, and needs no way.
+        let consistency = match &evidence.joined {
+            _ if order != HeadOrder::Extends => return false,
+            Some(joined) => joined.path.clone(),
+            None => Vec::new(),
+        };
+        if !ends_doubt && (since < SEEN_HEAD_EVERY || !self.may_bring(primary)) {
             return false;
         }
         let batch = MailBatch {
             peer: primary,
             checkpoint: evidence.checkpoint.clone(),
             map_head: evidence.map_head.clone(),
-            consistency: joined.path.clone(),
+            consistency,
             items: Vec::new(),
             large: None,
         };
-        if let Err(error) = doubts::tell(&self.node, Body::Foreign { batch }).await {
-            debug!(%error, peer = %primary, "a head that was shown was not taken in");
-            return false;
-        }
+        // A leader that lost its quorum answers late, and the verdict does not wait for that.
+        let node = Arc::clone(&self.node);
+        let telling = tokio::spawn(async move {
+            let told = doubts::tell(&node, Body::Foreign { batch }).await;
+            if let Err(error) = &told {
+                debug!(%error, peer = %primary, "a head that was shown was not taken in");
+            }
+            told.is_ok()
+        });
         // Where another node leads, it is applied here a moment later.
         let taken_in = async {
+            if !telling.await.unwrap_or(false) {
+                return false;
+            }
             loop {
                 match self.home.peer(primary).await {
                     Ok(Some(now)) if now.size_seen < proven.size() => {}
-                    _ => return,
+                    Ok(_) => return true,
+                    Err(_) => return false,
                 }
                 tokio::time::sleep(APPLIED_LOOK).await;
             }
         };
-        tokio::time::timeout(APPLIED_PATIENCE, taken_in)
-            .await
-            .is_ok()
+        let waited = tokio::time::timeout(APPLIED_PATIENCE, taken_in).await;
+        waited.unwrap_or(false)
     }
 
     /// Whether a head of a peer is brought now.
@@ -361,22 +391,18 @@ impl Gateway {
     }
 
     /// Whether a peer is asked for somebody now, or a moment later.
-    async fn may_ask(&self, peer: Prefix, asker: &Asker) -> bool {
+    ///
+    /// # Errors
+    /// After how long it may be asked.
+    async fn may_ask(&self, peer: Prefix, asker: &Asker) -> Result<(), Duration> {
         let mut waited = Duration::ZERO;
         loop {
-            let taken = {
-                let now = self.node.clock.monotonic();
-                let mut rations = self.rations.lock().unwrap_or_else(PoisonError::into_inner);
-                let nodes = self.node.raft.status().voters.len();
-                rations.take(nodes, peer, asker, now)
-            };
-            match taken {
-                Ok(()) => return true,
+            match self.lent.take(&self.node, peer, asker).await {
                 Err(wait) if waited + wait <= RATION_PATIENCE => {
                     waited += wait;
                     tokio::time::sleep(wait).await;
                 }
-                Err(_) => return false,
+                taken => return taken,
             }
         }
     }
@@ -449,6 +475,22 @@ fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Judge
     Ok(Judged { evidence, proven })
 }
 
+/// What a peer showed under the head that was taken in when it was asked, if it is that and says the same of the robot as what it
+/// showed under its newest.
+fn shown_under(
+    known: &Peer,
+    (peer, code): (Prefix, &Code),
+    inquired: &Fetched,
+    newest: &ProvenEvidence,
+) -> Option<(Evidence, ProvenEvidence)> {
+    if inquired.asked.is_none() || inquired.under_known.is_empty() {
+        return None;
+    }
+    let under = judge(known, peer, code, &inquired.under_known).ok()?;
+    let is_it = under.against(known) == HeadOrder::Same && under.proven.says_as(newest);
+    is_it.then_some((under.evidence, under.proven))
+}
+
 /// Connections to nodes of peers, over the federation plane.
 struct PlaneDialer<D> {
     tls: PlaneTls,
@@ -498,6 +540,8 @@ fn shorter(pause: Duration, chance: &dyn Chance) -> Duration {
 mod tests {
     use carnet_domain::bytes::encoding::Canonical as _;
     use carnet_domain::record::ledger::Ledger;
+    use carnet_domain::rules::command::Command;
+    use carnet_domain::rules::lifecycle::HoldKind;
     use carnet_kit::{Country, befriend, transfer};
     use carnet_store::records::Records;
     use carnet_trust::evidence::{Published, SLOTS_FOR_AUTHORITIES, build, join};
@@ -509,6 +553,10 @@ mod tests {
     /// What a country answers about its robot 1 under its newest head, joined to a size.
     fn answered(country: &mut Country, size: u64) -> (Evidence, ProvenEvidence) {
         country.close();
+        answers(country, size)
+    }
+
+    fn answers(country: &Country, size: u64) -> (Evidence, ProvenEvidence) {
         let registry = country.registry();
         let origin = Origin {
             prefix: country.prefix,
@@ -581,11 +629,159 @@ mod tests {
         assert!(!house.gateway.take_in(&after, &evidence, &proven).await);
         // Also by what this node tried: one that is refused is not brought again at once.
         let waited = Peer {
-            seen_at: TimeMs(0),
+            shown_at: TimeMs(0),
             ..after
         };
         assert!(!house.gateway.take_in(&waited, &evidence, &proven).await);
         house.close().await;
+    }
+
+    /// A peer that sends an item every few seconds kept every head of an inquiry out: its mail counted as one.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn mail_makes_no_head_of_an_inquiry_wait() {
+        let (mut a, mut b) = two();
+        b.must("maker", b.register(2));
+        b.must("customs", b.declare(2, transfer(2), &a.prefix));
+        b.deliver(&mut a);
+        a.close();
+        let house = House::of(&a).await;
+        let records = Records(house.node.state.engine());
+        let known = records.peer(&b.prefix).expect("a read").expect("a peer");
+        b.must("maker", b.register(3));
+        let (evidence, proven) = answered(&mut b, known.size_seen);
+        assert!(house.gateway.take_in(&known, &evidence, &proven).await);
+        house.close().await;
+    }
+
+    /// Of a peer that never sent anything, no head was ever taken in: nothing about its robots was good without a network.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_first_head_of_a_peer_is_taken_in_without_mail() {
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+        befriend(&mut a, &mut b);
+        a.advance(DurationMs::from_secs(60));
+        a.close();
+        b.must("maker", b.register(1));
+        let house = House::of(&a).await;
+        let known = || {
+            let records = Records(house.node.state.engine());
+            records.peer(&b.prefix).expect("a read").expect("a peer")
+        };
+        let before = known();
+        assert_eq!(before.size_seen, 0);
+        let (evidence, proven) = answered(&mut b.clone(), 0);
+        assert!(house.gateway.take_in(&before, &evidence, &proven).await);
+        assert_eq!(known().size_seen, proven.size());
+        house.close().await;
+    }
+
+    /// A doubt that the log has ends with the first head that goes on, however lately another was taken in.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_head_that_ends_a_doubt_does_not_wait() {
+        let (mut a, mut b) = two();
+        let known = |a: &Country| {
+            let Ok(known) = a.ledger.peer(&b.prefix);
+            known.expect("a peer")
+        };
+        let sequence = known(&a).bundle.sequence;
+        a.apply(Body::Doubt {
+            peer: b.prefix,
+            sequence,
+            doubt: Doubt::OtherHistory,
+        });
+        let shown_at = a.clock;
+        let doubted = Peer {
+            shown_at,
+            ..known(&a)
+        };
+        a.close();
+        let house = House::of(&a).await;
+        b.must("maker", b.register(2));
+        let (evidence, proven) = answered(&mut b, doubted.size_seen);
+        assert_eq!(doubted.doubted, Some(Doubt::OtherHistory));
+        let sound = Peer {
+            doubted: None,
+            ..doubted.clone()
+        };
+        assert!(!house.gateway.take_in(&sound, &evidence, &proven).await);
+        assert!(house.gateway.take_in(&doubted, &evidence, &proven).await);
+        let records = Records(house.node.state.engine());
+        let after = records.peer(&b.prefix).expect("a read").expect("a peer");
+        assert_eq!((after.doubted, after.size_seen), (None, proven.size()));
+        house.close().await;
+    }
+
+    /// Of two files made in one moment one could be signed for: now both, as long as the robot is the same under either head.
+    #[test]
+    fn what_stands_under_the_head_taken_in_is_good_while_it_says_the_same() {
+        let (a, b) = two();
+        let Ok(known) = a.ledger.peer(&b.prefix);
+        let known = known.expect("a peer");
+        let (under, _) = answers(&b, known.size_seen);
+        let showed = |newest: &ProvenEvidence, asked: Option<&Peer>, under: &Evidence| {
+            let inquired = Fetched {
+                evidence: Vec::new().into(),
+                under_known: under.to_bytes().into(),
+                at: TimeMs(0),
+                kept_because: None,
+                asked: asked.cloned().map(Box::new),
+            };
+            let code = &newest.code().clone();
+            shown_under(&known, (b.prefix, code), &inquired, newest)
+        };
+        let mut later = b.clone();
+        later.must("maker", later.register(2));
+        let (_, newest) = answered(&mut later, known.size_seen);
+        let found = showed(&newest, Some(&known), &under);
+        assert_eq!(found.map(|(evidence, _)| evidence), Some(under.clone()));
+        assert!(showed(&newest, None, &under).is_none(), "what was kept");
+        // Under another head it is nothing that was taken in.
+        let (other, _) = answered(&mut later.clone(), 0);
+        assert!(showed(&newest, Some(&known), &other).is_none());
+        // A theft since is not hidden behind the head of before it.
+        let mut stolen = later;
+        let set = Command::SetHold {
+            code: stolen.code(1),
+            kind: HoldKind::Theft,
+            reason: "stolen".into(),
+        };
+        stolen.must("regulator", set);
+        let (_, newest) = answered(&mut stolen, known.size_seen);
+        assert!(showed(&newest, Some(&known), &under).is_none());
+    }
+
+    /// A node shows a peer what it showed a moment ago, under the very head that the peer took in, and no longer than that.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_head_of_a_moment_ago_is_shown_again() {
+        let mut b = Country::with_market("44");
+        b.must("maker", b.register(1));
+        b.close();
+        let size = |b: &Country| b.registry().published.expect("a closed log").size;
+        let known = size(&b);
+        b.must("maker", b.register(2));
+        b.close();
+        let shown = async |b: &Country, known: u64| {
+            let house = House::of(b).await;
+            let to = Prefix::parse("86").expect("a prefix");
+            let shown = house.gateway.home.evidence(to, b.code(1), known).await;
+            house.close().await;
+            let shown = shown.expect("a read").expect("published");
+            let read = |bytes: &[u8]| evidence::parse(bytes).expect("evidence");
+            let size_of = |evidence: Evidence| evidence.map_head.index + 1;
+            let newest = read(&shown.newest);
+            let joined = newest.joined.as_ref().map(|joined| joined.size);
+            let under = shown.under_known.map(|bytes| size_of(read(&bytes)));
+            (size_of(newest), joined, under)
+        };
+        let newest = size(&b);
+        assert_eq!(shown(&b, known).await, (newest, Some(known), Some(known)));
+        assert_eq!(shown(&b, known - 1).await.2, None, "never published");
+        assert_eq!(shown(&b, newest).await.2, None, "it is the newest");
+        for serial in [3, 4] {
+            b.advance(DurationMs::from_secs(30));
+            b.must("maker", b.register(serial));
+            b.close();
+        }
+        assert_eq!(shown(&b, known).await, (size(&b), Some(known), None));
     }
 
     /// Mail that came while an answer was waited for left the answer joined to what was not known any more.

@@ -22,7 +22,7 @@ use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{ApprovalStatus, Ends, EnterpriseStatus, Recall, Robot};
-use carnet_peering::inquirer::InquiryPurpose;
+use carnet_peering::inquirer::{InquireError, InquiryPurpose};
 use carnet_store::engine::KvEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
@@ -177,8 +177,8 @@ impl Verifier {
     /// The verdict of this country on a code, and the evidence file it rests on, which shows of `slots` what was seen.
     ///
     /// # Errors
-    /// No such purpose, or the state cannot be read. A peer that does not answer is no error: what is missing shows in
-    /// the verdict.
+    /// No such purpose, the state cannot be read, or a peer was asked too often and is to be asked a moment later. A peer that
+    /// does not answer is no error: what is missing shows in the verdict.
     pub async fn verify(
         self: &Arc<Self>,
         asker: &Asker,
@@ -232,6 +232,11 @@ impl Verifier {
         let code = *code;
         let judged = move |this: &Self, records: &Records<'_>| {
             let now = this.node.clock.wall();
+            let mut shown = issuer.iter().chain(&custodians);
+            // What was recorded while others were asked counts, unless what is shown of our own is of before.
+            if shown.all(|party| party.peer.is_some()) {
+                known = this.before(records, &code)?.known;
+            }
             for party in issuer.iter().chain(&custodians) {
                 this.also_known(records, &mut known, party)?;
             }
@@ -440,6 +445,7 @@ impl Verifier {
         let found = self
             .gateway
             .inquire(primary, (code, asker), &why, INQUIRY_PATIENCE);
+        let mut under_known = None;
         let (bundle, evidence, known, silent) = match found.await {
             Ok(found) => {
                 let bundle = found.known.bundle.clone();
@@ -447,8 +453,13 @@ impl Verifier {
                     since: Some(found.fetched.at),
                     why,
                 });
+                under_known = found.under_known;
                 let shown = Some((found.evidence, Some(found.proven)));
                 (bundle, shown, found.known, silent)
+            }
+            // It may be asked a moment later: that is no verdict, and whoever asks comes again.
+            Err(InquireError::TooOften { retry_after, .. }) => {
+                return Err(ApiError::Overloaded { retry_after });
             }
             Err(error) => {
                 debug!(%error, "no evidence from a peer");
@@ -461,53 +472,68 @@ impl Verifier {
         };
         let mut party = Party::new(bundle, evidence, Some(known));
         party.silent = silent;
-        party.taken = self.taken(asker, registry, &party).await?;
+        self.take(asker, registry, &mut party, under_known).await?;
         Ok(party)
     }
 
     /// Our word that the head of a peer's evidence is the one in our log, and that nothing is doubted of it: for those who verify
     /// without a network, whose packs name another head. All nodes have one log, and so this is said of one history only.
-    async fn taken(
+    ///
+    /// Where the newest head is not taken in, because another was a moment ago, the file has what the peer showed under that one:
+    /// it says the same of the robot, or it was passed over. Nothing newer is hidden by it, and the verdict is of the newest.
+    async fn take(
         self: &Arc<Self>,
         asker: &Asker,
         registry: &Registry,
-        party: &Party,
-    ) -> Result<Option<SignedTaking>, ApiError> {
-        let (Some(peer), Some(proven)) = (&party.peer, &party.proven) else {
-            return Ok(None);
+        party: &mut Party,
+        under_known: Option<(Evidence, ProvenEvidence)>,
+    ) -> Result<(), ApiError> {
+        let (Some(asked), Some(proven)) = (&party.peer, &party.proven) else {
+            return Ok(());
         };
-        let Some(primary) = peer.bundle.primary() else {
-            return Ok(None);
+        let Some(primary) = asked.bundle.primary() else {
+            return Ok(());
         };
-        // As of now: while it was asked, its mail may have brought that head.
         let newest = move |_: &Self, records: &Records<'_>| records.peer(&primary).map_err(storage);
-        let Some(peer) = self.read(&asker.holder, newest).await? else {
-            return Ok(None);
+        // As of now: while it was asked, its mail may have brought that head.
+        let Some(mut peer) = self.read(&asker.holder, newest).await? else {
+            return Ok(());
         };
-        if peer.quarantined || self.gateway.doubt(&peer).is_some() {
-            return Ok(None);
+        // That no way was found to its log ends with the first head that goes on, and only if it is taken in.
+        let doubt = self.gateway.doubt(&peer);
+        if peer.quarantined || doubt.is_some_and(|doubt| doubt != Doubt::OtherHistory) {
+            return Ok(());
         }
-        let mut peer = peer;
         if let Some(evidence) = &party.evidence
             && self.gateway.take_in(&peer, evidence, proven).await
         {
-            let newest =
-                move |_: &Self, records: &Records<'_>| records.peer(&primary).map_err(storage);
             peer = self.read(&asker.holder, newest).await?.unwrap_or(peer);
         }
-        let known = KnownHead {
-            size: peer.size_seen,
-            root: peer.root_seen,
-            time: peer.time_seen,
+        if peer.quarantined || self.gateway.doubt(&peer).is_some() {
+            return Ok(());
+        }
+        let (me, incarnation, at) = (registry.prefix, registry.incarnation, registry.log_time);
+        let taking = |proven: &ProvenEvidence, of: &Peer| {
+            let known = KnownHead {
+                size: of.size_seen,
+                root: of.root_seen,
+                time: of.time_seen,
+            };
+            Taking::of(me, incarnation, at, proven, &known)
         };
-        let (me, incarnation) = (registry.prefix, registry.incarnation);
-        let taking = Taking::of(me, incarnation, registry.log_time, proven, &known);
-        let Some(taking) = taking else {
-            return Ok(None);
+        let (taking, filed) = match (taking(proven, &peer), under_known) {
+            (Some(taking), _) => (taking, None),
+            (None, Some((evidence, proven))) => match taking(&proven, asked) {
+                Some(taking) => (taking, Some(evidence)),
+                None => return Ok(()),
+            },
+            (None, None) => return Ok(()),
         };
         let signature = self.keyring.sign(KeyRole::Log, &taking.message()).await;
         let signature = signature.map_err(fault(NOT_SIGNED))?;
-        Ok(Some(SignedTaking { taking, signature }))
+        party.taken = Some(SignedTaking { taking, signature });
+        party.filed = filed;
+        Ok(())
     }
 
     /// What was shown as a file that needs no network, with the bundles as their roots signed them. Those who verify it have our
@@ -529,10 +555,9 @@ impl Verifier {
             } else {
                 signed_bundle(records, registry)?
             };
-            let evidence = party
-                .evidence
-                .as_ref()
-                .map(|evidence| Blob(evidence.clone().showing(slots).to_bytes()));
+            let evidence = party.filed.as_ref().or(party.evidence.as_ref());
+            let evidence =
+                evidence.map(|evidence| Blob(evidence.clone().showing(slots).to_bytes()));
             Ok(Some(FileParty {
                 registry,
                 bundle,
@@ -701,9 +726,11 @@ struct Party {
     proven: Option<ProvenEvidence>,
     /// The peer as it was known before it was asked; none for our own.
     peer: Option<Peer>,
+    /// What goes into the file in its place: it says the same of the robot, and is under a head that we took in.
+    filed: Option<Evidence>,
     /// When that evidence came, and why there is none of now.
     silent: Option<Silent>,
-    /// Our word that we took in the head of that evidence.
+    /// Our word that we took in the head of what goes into the file.
     taken: Option<SignedTaking>,
     /// Whose evidence is needed to know where the robot is.
     moved_to: Option<Prefix>,
@@ -725,6 +752,7 @@ impl Party {
             evidence,
             proven,
             peer,
+            filed: None,
             silent: None,
             taken: None,
             moved_to,

@@ -20,7 +20,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError};
 use carnet_domain::bytes::level::Level;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer};
 use carnet_domain::machine::order::{self, OrderForEntry, entry_digest};
 use carnet_domain::machine::{self, Question};
@@ -59,6 +59,11 @@ type Rules = Faults;
 const VERIFIED_COUNT_MAX: usize = 65_536;
 /// Sealed views kept while they wait for their signature.
 const SEALED_VIEWS_MAX: usize = 8;
+/// How long the state under a published checkpoint is kept once there is a newer one, by log time: whoever took that checkpoint in a
+/// moment ago is answered under it.
+const RECENT_FOR: DurationMs = DurationMs::from_secs(20);
+/// The most of them.
+const RECENT_COUNT_MAX: usize = 128;
 /// Records applied in one batch at the most.
 const CHUNK_COUNT_MAX: usize = 256;
 
@@ -178,6 +183,8 @@ pub struct RegistryState<E: StateEngine> {
     engine: E,
     inner: Mutex<Inner>,
     published: RwLock<Option<Published>>,
+    /// The newest published state, last, and those that were it lately.
+    recent: Mutex<VecDeque<Published>>,
     verified: Arc<VerifiedCache>,
     progress: watch::Sender<Progress>,
     /// Set when a snapshot replaced the content: what is cached must be read anew.
@@ -226,6 +233,7 @@ impl<E: StateEngine> RegistryState<E> {
                 written,
             }),
             published: RwLock::new(None),
+            recent: Mutex::default(),
             verified: Arc::default(),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
@@ -318,6 +326,15 @@ impl<E: StateEngine> RegistryState<E> {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// A published checkpoint of exactly this size with its state: the newest, or one that was it a moment ago.
+    pub fn published_at(&self, size: u64) -> Option<Published> {
+        let recent = locked(&self.recent);
+        let mut newest_first = recent.iter().rev();
+        newest_first
+            .find(|published| published.size == size)
+            .cloned()
     }
 
     /// The registry as applied.
@@ -427,6 +444,7 @@ impl<E: StateEngine> RegistryState<E> {
         if self.replaced.swap(false, Ordering::AcqRel) {
             inner.registry = Records(&self.engine).registry()?;
             inner.sealed_views.clear();
+            locked(&self.recent).clear();
             inner.stands = None;
             self.reread_skipped()?;
             inner.written = Written::load(&self.engine)?;
@@ -786,12 +804,27 @@ impl<E: StateEngine> RegistryState<E> {
                 checkpoint: registry.checkpoint.clone(),
                 view,
             };
+            keep_recent(&mut locked(&self.recent), published.clone());
             *self
                 .published
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = Some(published);
         }
         Ok(())
+    }
+}
+
+/// Keeps the newest published state beside those that were the newest a moment ago.
+fn keep_recent(recent: &mut VecDeque<Published>, newest: Published) {
+    let now = newest.registry.log_time;
+    recent.push_back(newest);
+    // The first was the newest until the second was there.
+    let is_over = |recent: &VecDeque<Published>| {
+        let second = recent.get(1).filter(|_| recent.len() > 2);
+        second.is_some_and(|second| now.since(second.registry.log_time) > RECENT_FOR)
+    };
+    while recent.len() > RECENT_COUNT_MAX || is_over(recent) {
+        recent.pop_front();
     }
 }
 

@@ -118,11 +118,14 @@ async fn what_is_kept_is_an_answer_while_it_is_young() {
     let asked = asked();
     let (peer, fresh) = (asked.a.prefix(), DurationMs::from_secs(60));
     let instead = || {
-        asked
-            .inquirer
-            .unasked(peer, &asked.code, fresh, "too often")
+        let later = Duration::from_millis(40);
+        asked.inquirer.unasked(peer, &asked.code, fresh, later)
     };
-    assert!(matches!(instead(), Err(InquireError::NoAnswer { .. })));
+    let later = InquireError::TooOften {
+        peer,
+        retry_after: Duration::from_millis(40),
+    };
+    assert_eq!(instead(), Err(later.clone()));
     let live = asked.ask().await.unwrap();
     let kept = instead().unwrap();
     assert_eq!((kept.kept_because, kept.asked), (None, None));
@@ -132,9 +135,36 @@ async fn what_is_kept_is_an_answer_while_it_is_young() {
     let of = |peer: &Peer| (peer.size_seen, peer.cursor, peer.bundle_leaf);
     assert_eq!(of(&asked_as), of(&known), "as it was known then");
     asked.b.time_ms.fetch_add(60_001, Ordering::SeqCst);
-    let old = instead().unwrap();
-    assert_eq!((old.evidence, old.at), (live.evidence, live.at));
-    assert_eq!(old.kept_because.as_deref(), Some("too often"));
+    assert_eq!(
+        instead(),
+        Err(later),
+        "then the peer is asked, a moment later"
+    );
+}
+
+/// Beside its newest a peer shows what it showed under the head that was taken in: as it comes, for the caller to judge.
+#[tokio::test]
+async fn what_stands_under_the_head_that_is_known_comes_beside_the_newest() {
+    let asked = asked();
+    let batch = {
+        let country = asked.a.country.lock().unwrap();
+        country.mail(&asked.b.prefix(), 0, 0).unwrap()
+    };
+    asked.b.propose_foreign(batch).await.unwrap();
+    let known = asked.b.known(asked.a.prefix()).size_seen;
+    let under = b"under the head that is known".to_vec();
+    *asked.a.before.lock().unwrap() = Some((known + 1, under.clone()));
+    let found = asked.ask().await.unwrap();
+    assert!(found.under_known.is_empty(), "of another size");
+    *asked.a.before.lock().unwrap() = Some((known, under.clone()));
+    let found = asked.ask().await.unwrap();
+    assert_eq!(found.under_known, under);
+    // Where both have no room in a message, the newest is what comes.
+    let large = vec![7; carnet_wire::limits::FEDERATION_MESSAGE_BYTES_MAX - 2_000];
+    *asked.a.before.lock().unwrap() = Some((known, large));
+    let again = asked.ask().await.unwrap();
+    assert!(again.under_known.is_empty() && again.kept_because.is_none());
+    assert_eq!(again.evidence, found.evidence);
 }
 
 #[tokio::test]

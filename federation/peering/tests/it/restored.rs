@@ -1,6 +1,7 @@
 //! A country that was restored from a copy: what it shows is not believed, and what it lost is not counted as delivered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
@@ -159,6 +160,7 @@ async fn a_restored_country_is_not_believed_ten_minutes_later() {
         None,
         "one head of one server, and nobody signed the way"
     );
+    restored.own.time_ms.fetch_add(60_000, Ordering::SeqCst);
     restored.copy.offer(80..90, own);
     restored.copy.publish();
     running.go_on();

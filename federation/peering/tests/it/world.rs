@@ -16,7 +16,7 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Peer;
 use carnet_kit::{Country, befriend};
 use carnet_peering::follower::{Dialer, Follower, Pauses};
-use carnet_peering::home::{Home, HomeError, Outgoing, Wanted};
+use carnet_peering::home::{Home, HomeError, Outgoing, Shown, Wanted};
 use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
 use carnet_trust::evidence::{self, SLOTS_FOR_AUTHORITIES};
@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) tamper: Mutex<Option<Tamper>>,
     pub(crate) instead: Mutex<Option<Instead>>,
     pub(crate) evidence: Mutex<Option<Vec<u8>>>,
+    /// What it shows of that of a moment ago, to whoever knows its head of that size.
+    pub(crate) before: Mutex<Option<(u64, Vec<u8>)>>,
     pub(crate) inquiries: AtomicU64,
 }
 
@@ -66,6 +68,7 @@ impl World {
             tamper: Mutex::default(),
             instead: Mutex::default(),
             evidence: Mutex::default(),
+            before: Mutex::default(),
             inquiries: AtomicU64::new(0),
         };
         Arc::new(world)
@@ -225,10 +228,14 @@ impl Home for World {
         _: Prefix,
         code: Code,
         known_size: u64,
-    ) -> Result<Option<Vec<u8>>, HomeError> {
+    ) -> Result<Option<Shown>, HomeError> {
         self.inquiries.fetch_add(1, Ordering::SeqCst);
         if let Some(bytes) = &*self.evidence.lock().unwrap() {
-            return Ok(Some(bytes.clone()));
+            let (newest, under_known) = (bytes.clone(), None);
+            return Ok(Some(Shown {
+                newest,
+                under_known,
+            }));
         }
         let shown = self.shown.lock().unwrap();
         let Some(country) = &*shown else {
@@ -246,7 +253,12 @@ impl Home for World {
         let built = evidence::build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
         let mut built = built.unwrap();
         built.joined = evidence::join(&country.ledger, &published, known_size).unwrap();
-        Ok(Some(built.to_bytes()))
+        let before = self.before.lock().unwrap();
+        let before = before.as_ref().filter(|(size, _)| *size == known_size);
+        Ok(Some(Shown {
+            newest: built.to_bytes(),
+            under_known: before.map(|(_, bytes)| bytes.clone()),
+        }))
     }
 }
 

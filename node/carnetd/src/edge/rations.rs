@@ -1,8 +1,9 @@
 //! How often this country asks another for evidence, shared by those for whom it asks. Pure.
 //!
-//! A peer answers a whole country so many inquiries a second, at whichever of its nodes: so many have all nodes here together, and
-//! each its part of that. Authorities have a half which nobody else can use up; the peer counts the halves apart as well. Of
-//! either, one holder has no more than its own rate: whoever asks too often waits, and others do not.
+//! A peer answers a whole country so many inquiries a second, at whichever of its nodes: so many have all nodes here together. The
+//! leader counts them for all (`gateway::lent`); a node that does not reach one has its part of them. Authorities have a half which
+//! nobody else can use up; the peer counts the halves apart as well. Of either, one holder has its own rate for sure, and what
+//! nobody else asks for: whoever asks for more than that waits, and others do not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,16 +22,18 @@ pub const INQUIRY_RATE: Rate = Rate {
     per_second: 24,
     burst: 96,
 };
-/// Of those for authorities, inquiries for one holder.
+/// Of those for authorities, inquiries that one holder has for sure.
 pub const AUTHORITY_INQUIRY_RATE: Rate = Rate {
     per_second: 8,
     burst: 32,
 };
-/// Of those for others, inquiries for one holder.
+/// Of those for others, inquiries that one holder has for sure.
 pub const HOLDER_INQUIRY_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
 };
+/// What of the burst only those have who are within their own rate: one in so many.
+const FOR_SURE: u32 = 2;
 
 const _: () = assert!(INQUIRY_RATE.per_second < INQUIRIES_PER_SECOND);
 const _: () = assert!(INQUIRY_RATE.burst < INQUIRY_BURST);
@@ -112,11 +115,17 @@ impl Half {
         holder: &Holder,
         now: Duration,
     ) -> Result<(), Duration> {
-        // Its own first: whoever is over it takes nothing from the others.
-        self.each.take(&(peer, holder.clone()), now)?;
         let Rate { per_second, burst } = INQUIRY_RATE;
         let full = || Bucket::part_of(nodes, burst, per_second, now);
-        self.all.entry(peer).or_insert_with(full).take(now)
+        let all = self.all.entry(peer).or_insert_with(full);
+        match self.each.take(&(peer, holder.clone()), now) {
+            Ok(()) => all.take(now),
+            // Over its own it has what nobody else uses, and never what those need who are within theirs.
+            Err(wait) => {
+                let left = burst / nodes.max(1) / FOR_SURE;
+                all.take_above(left, now).map_err(|lent| lent.min(wait))
+            }
+        }
     }
 }
 
@@ -155,20 +164,36 @@ mod tests {
         let mut rations = Rations::default();
         let customs = asker("customs", AskedFor::Authority);
         let greedy = asker("greedy", AskedFor::Others);
-        assert_eq!(taken(&mut rations, "44", &greedy, 1_000, 0), 20);
-        // What it has too much of leaves the others theirs.
+        // Its own 20, and of the others' while they ask for nothing; a half of the burst is left to them.
+        assert_eq!(taken(&mut rations, "44", &greedy, 1_000, 0), 48);
         let other = asker("other", AskedFor::Others);
         assert_eq!(taken(&mut rations, "44", &other, 10, 0), 10);
         let strangers = (0..100).map(|name| asker(&name.to_string(), AskedFor::Others));
         let all: usize = strangers
             .map(|stranger| taken(&mut rations, "44", &stranger, 1_000, 0))
             .sum();
-        assert_eq!(all, 66);
-        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 0), 32);
+        assert_eq!(all, 38);
+        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 0), 48);
         // Another peer is another matter, and a second later there is more.
         assert_eq!(taken(&mut rations, "49", &other, 10, 0), 10);
-        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 1), 8);
+        assert_eq!(taken(&mut rations, "44", &customs, 1_000, 1), 24);
         assert_eq!(taken(&mut rations, "44", &greedy, 1_000, 1), 5);
+    }
+
+    /// A truck of 200 had a third of what nobody else asked for, and of that the part of one node in five.
+    #[test]
+    fn whoever_asks_alone_has_all_that_a_peer_answers() {
+        let mut rations = Rations::default();
+        let customs = asker("customs", AskedFor::Authority);
+        let mut asked = 0;
+        for second in 0..8 {
+            asked += taken(&mut rations, "44", &customs, 200 - asked, second);
+        }
+        assert_eq!(asked, 200);
+        // Another desk that comes meanwhile has its own at once.
+        let other = asker("other", AskedFor::Authority);
+        assert_eq!(taken(&mut rations, "44", &customs, 200, 8), 40);
+        assert_eq!(taken(&mut rations, "44", &other, 32, 8), 32);
     }
 
     /// Two desks that verify without end used up what a third needed.

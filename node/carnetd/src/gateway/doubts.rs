@@ -19,14 +19,19 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::lent::{Lent, QUESTION};
 use crate::node::Node;
 
 /// How often doubts are looked for that the log does not have yet.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
 
 /// Begins to enter doubts in the log, and to take those of other nodes while this one leads.
-pub(super) fn start(node: &Arc<Node>, board: &Arc<Board>, stop: &CancellationToken) {
-    let handler = OfOthers(Arc::downgrade(node));
+pub(super) fn start(
+    node: &Arc<Node>,
+    (board, lent): (&Arc<Board>, &Arc<Lent>),
+    stop: &CancellationToken,
+) {
+    let handler = OfOthers(Arc::downgrade(node), Arc::clone(lent));
     node.raft.set_forward_handler(Arc::new(handler));
     let (node, board) = (Arc::clone(node), Arc::clone(board));
     let telling = stop.clone().run_until_cancelled_owned(async move {
@@ -114,8 +119,9 @@ fn is_seen(body: &Body) -> bool {
     }
 }
 
-/// Takes what other nodes of this registry saw of peers, and nothing else. The node holds it, so it does not hold the node.
-struct OfOthers(Weak<Node>);
+/// Takes what other nodes of this registry saw of peers, tells them whether they may ask one, and does nothing else. The node holds
+/// it, so it does not hold the node.
+struct OfOthers(Weak<Node>, Arc<Lent>);
 
 impl ForwardHandler for OfOthers {
     fn handle(
@@ -123,10 +129,14 @@ impl ForwardHandler for OfOthers {
         from: PeerNode,
         forwarded: Forwarded,
     ) -> BoxFuture<'static, Result<Bytes, ProposeError>> {
-        let node = self.0.upgrade();
+        let (node, lent) = (self.0.upgrade(), Arc::clone(&self.1));
         Box::pin(async move {
             let node = node.ok_or(ProposeError::Stopped)?;
             let refused = |text: String| ProposeError::Refused(text);
+            if forwarded.identity == QUESTION {
+                let answer = lent.answer(&node, &forwarded.request);
+                return answer.ok_or_else(|| refused("this is no question".into()));
+            }
             match Body::from_bytes(&forwarded.request) {
                 Ok(body) if is_seen(&body) => match node.propose(body).await {
                     Ok(_) => Ok(Bytes::new()),

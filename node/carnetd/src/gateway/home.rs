@@ -11,9 +11,10 @@ use carnet_domain::custody::mail::{self, MailError};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
 use carnet_domain::record::peer::Peer;
-use carnet_peering::home::{Home, HomeError, Outgoing, Wanted};
+use carnet_peering::home::{Home, HomeError, Outgoing, Shown, Wanted};
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
+use carnet_store::registry::Published;
 use carnet_trust::evidence::{self, SLOTS_FOR_AUTHORITIES};
 use carnet_wire::status::{ApiError, Effect};
 use tokio::sync::watch;
@@ -207,31 +208,41 @@ impl Home for NodeHome {
         _: Prefix,
         code: Code,
         known_size: u64,
-    ) -> Result<Option<Vec<u8>>, HomeError> {
-        // Every peer is an authority, and none sees owners: the same slots for all.
+    ) -> Result<Option<Shown>, HomeError> {
         self.read(move |node| {
-            let Some(published) = node.state.published() else {
+            let Some(newest) = node.state.published() else {
                 return Ok(None);
             };
-            let head = evidence::Published {
-                origin: Origin {
-                    prefix: published.registry.prefix,
-                    incarnation: published.registry.incarnation,
-                },
-                checkpoint: &published.checkpoint,
-                size: published.size,
+            let known = match known_size < newest.size {
+                true => node.state.published_at(known_size),
+                false => None,
             };
-            let reader = MomentReader::of(&published);
-            let built = evidence::build(&reader, &head, &code, SLOTS_FOR_AUTHORITIES);
-            let built = built.and_then(|mut built| {
-                built.joined = evidence::join(&reader, &head, known_size)?;
-                Ok(built)
-            });
-            match built {
-                Ok(evidence) => Ok(Some(evidence.to_bytes())),
-                Err(error) => Err(HomeError::State(error.to_string())),
-            }
+            let known = known.map(|known| shown_under(&known, &code, known_size));
+            Ok(Some(Shown {
+                newest: shown_under(&newest, &code, known_size)?,
+                under_known: known.transpose()?,
+            }))
         })
         .await
     }
+}
+
+/// Evidence about a code under a published checkpoint, as every peer may see it: each is an authority, and none sees owners.
+fn shown_under(published: &Published, code: &Code, known_size: u64) -> Result<Vec<u8>, HomeError> {
+    let head = evidence::Published {
+        origin: Origin {
+            prefix: published.registry.prefix,
+            incarnation: published.registry.incarnation,
+        },
+        checkpoint: &published.checkpoint,
+        size: published.size,
+    };
+    let reader = MomentReader::of(published);
+    let built = evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES);
+    let built = built.and_then(|mut built| {
+        built.joined = evidence::join(&reader, &head, known_size)?;
+        Ok(built)
+    });
+    let built = built.map_err(|error| HomeError::State(error.to_string()))?;
+    Ok(built.to_bytes())
 }

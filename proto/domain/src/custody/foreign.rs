@@ -314,11 +314,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Ok(head) = prove_map_head(&batch.map_head, (size, &root), level) else {
             return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {}));
         };
-        let (mut time_seen, mut seen_at) = (peer.time_seen, peer.seen_at);
+        let (mut time_seen, mut shown_at) = (peer.time_seen, peer.shown_at);
         if peer.size_seen < size {
             // After its clock was set back, what is of before is of a later time, and no news: only what is later than all that it
             // ever showed is.
-            (time_seen, seen_at) = (time_seen.max(head.t_ms), self.now);
+            time_seen = time_seen.max(head.t_ms);
+            // A head alone is one that an inquiry showed. What mail brings does not make the next of those wait.
+            if batch.items.is_empty() && batch.large.is_none() {
+                shown_at = self.now;
+            }
         }
         // That no way was found to its heads, which nobody signed, is over with the first one that goes on.
         let goes_on = 0 < peer.size_seen && peer.size_seen < size;
@@ -329,7 +333,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             size_seen: size,
             root_seen: root,
             time_seen,
-            seen_at,
+            shown_at,
             note_seen: kept_note(&batch.checkpoint, &origin, &peer.bundle.log_key),
             ..peer
         })?;

@@ -683,8 +683,8 @@ pub struct Peer {
     pub root_seen: Digest,
     /// The latest time of a map head that was taken in, by its own log time.
     pub time_seen: TimeMs,
-    /// When that size was taken in, by our log time.
-    pub seen_at: TimeMs,
+    /// When a head that came without mail was taken in last, by our log time: an inquiry showed it. Mail does not move it.
+    pub shown_at: TimeMs,
     /// The signed note of that size: what a fork is shown with.
     pub note_seen: String,
     /// How many items stand in our mailbox for it.
@@ -699,8 +699,8 @@ pub struct Peer {
     pub told: Minute,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
     pub bundle_leaf: u64,
-    /// Our leaves in which our roots stated a bundle with other roots than the one before, the newest last: whoever pinned roots of
-    /// then follows them.
+    /// Our leaves in which our roots stated a bundle with other roots than the one before, the newest last, and before them the one
+    /// that had the first: whoever pinned roots of then follows them.
     pub roots_replaced: Vec<u64>,
     /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
@@ -721,7 +721,7 @@ crate::canonical_struct!(Peer @ 1 {
     size_seen: Index,
     root_seen,
     time_seen,
-    seen_at,
+    shown_at,
     note_seen: Lines<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
     heard,
@@ -750,7 +750,7 @@ impl Peer {
             size_seen: 0,
             root_seen: Digest::ZERO,
             time_seen: TimeMs(0),
-            seen_at: TimeMs(0),
+            shown_at: TimeMs(0),
             note_seen: String::new(),
             outbox: 0,
             heard: Heard::default(),

@@ -1129,13 +1129,21 @@ fn a_head_without_mail_is_taken_in_with_the_time_of_its_map_head() {
         (after.size_seen, after.time_seen),
         (published.size, published.at)
     );
-    assert!(after.seen_at >= at);
+    assert!(after.shown_at >= at);
     assert_eq!(after.cursor, before.cursor);
     // Said again it says nothing new.
     b.advance(DurationMs::from_secs(60));
     offer_batch(&mut b, head);
     let Ok(again) = b.ledger.peer(&a.prefix);
-    assert_eq!(again.expect("a peer").seen_at, after.seen_at);
+    assert_eq!(again.expect("a peer").shown_at, after.shown_at);
+    // Nor does mail, which comes as often as the peer likes.
+    a.must("customs", a.declare(2, transfer(1), &b.prefix));
+    b.advance(DurationMs::from_secs(60));
+    a.deliver(&mut b);
+    let Ok(mailed) = b.ledger.peer(&a.prefix);
+    let mailed = mailed.expect("a peer");
+    assert!(mailed.size_seen > after.size_seen && mailed.cursor > after.cursor);
+    assert_eq!(mailed.shown_at, after.shown_at);
 }
 
 #[test]
