@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::context::{Context, ContextFile, Global, choose, current, in_place, without};
 use crate::exit::{Failed, chain};
-use crate::trust::read_bundle;
+use crate::trust::{bundle_in, read_bundle};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Contexts {
@@ -156,8 +156,8 @@ fn add(new: &Add, global: &Global, path: &Path) -> Result<Outcome, Failed> {
     pins.map_err(|error| Failed::usage(chain(&error)))?;
     let mut context: Context = said;
     context.own = Some(new.own.to_string());
-    for (file, prefix) in &kept {
-        context.pins.push(keep(file, *prefix, &new.name, path)?);
+    for (bytes, prefix) in &kept {
+        context.pins.push(keep(bytes, *prefix, &new.name, path)?);
     }
     let text = context.behind(&before, &new.name).map_err(wrong(path))?;
     replace(path, &text)?;
@@ -171,20 +171,22 @@ fn add(new: &Add, global: &Global, path: &Path) -> Result<Outcome, Failed> {
     Ok(value.into())
 }
 
-/// A file, and the country that its bundle is of.
-type Of<'a> = (&'a PathBuf, Prefix);
+/// The bytes of a file, and the country that its bundle is of.
+type Of = (Vec<u8>, Prefix);
 
 /// Bundles whose fingerprints are those that were said, and whose they are.
-fn compared(said: &[(PathBuf, Digest)]) -> Result<(Vec<Of<'_>>, Vec<Pin>), Failed> {
+fn compared(said: &[(PathBuf, Digest)]) -> Result<(Vec<Of>, Vec<Pin>), Failed> {
     let (mut kept, mut pins) = (Vec::new(), Vec::new());
     for (file, fingerprint) in said {
-        let (signed, bundle) = read_bundle(file)?;
+        // What is kept is what was compared, whatever the file is a moment later.
+        let bytes = crate::trust::read(file)?;
+        let (signed, bundle) = bundle_in(file, &bytes)?;
         let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
         verify_bundle(&signed, fingerprint).map_err(|error| refused(chain(&error)))?;
         pins.push(Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?);
         let prefix = bundle.primary();
         let prefix = prefix.ok_or_else(|| refused("the bundle names no prefix".into()))?;
-        kept.push((file, prefix));
+        kept.push((bytes, prefix));
     }
     Ok((kept, pins))
 }
@@ -195,15 +197,14 @@ fn folder_of(name: &str, path: &Path) -> PathBuf {
 }
 
 /// Keeps the bundle of a country for a context; gives where.
-fn keep(file: &Path, prefix: Prefix, name: &str, path: &Path) -> Result<PathBuf, Failed> {
+fn keep(bytes: &[u8], prefix: Prefix, name: &str, path: &Path) -> Result<PathBuf, Failed> {
     let folder = folder_of(name, path);
     let place = folder.join(format!("{prefix}.bundle"));
-    let bytes = crate::trust::read(file)?;
     private_folder(&folder)
         .map_err(|error| Failed::local(format!("{}: {error}", folder.display())))?;
     // In the place of another it is whole or not at all: the context names it all the while.
     let part = folder.join(format!("{prefix}.{}.part", std::process::id()));
-    write_private(&part, &bytes)?;
+    write_private(&part, bytes)?;
     std::fs::rename(&part, &place)
         .map_err(|error| Failed::local(format!("{}: {error}", place.display())))?;
     Ok(std::path::absolute(&place).unwrap_or(place))
@@ -258,8 +259,8 @@ fn changed(change: &Change, global: &Global, path: &Path) -> Result<Outcome, Fai
         None if pins.is_empty() => {}
         None => return Err(Failed::usage("for which country? (--own PREFIX)")),
     }
-    for (file, prefix) in &kept {
-        let place = keep(file, *prefix, &change.name, path)?;
+    for (bytes, prefix) in &kept {
+        let place = keep(bytes, *prefix, &change.name, path)?;
         context.pins.push(place);
     }
     let fields = context.differing(&stood).map_err(wrong(path))?;
@@ -384,7 +385,7 @@ mod tests {
             let signed = country.bundle();
             let path = folder.path().join(format!("{prefix}.bundle"));
             std::fs::write(&path, to_file(&signed)).expect("written");
-            let read = read_bundle(&path).expect("a bundle").1;
+            let read = crate::trust::read_bundle(&path).expect("a bundle").1;
             made.push((path.display().to_string(), read.fingerprint().to_string()));
         }
         let pin = |at: usize, print: &str| format!("--pin {}={print}", made[at].0);

@@ -5,6 +5,7 @@
 //! Remembered is a country only once the pack of the own country bore it out: a wrong file that was given by mistake leaves nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use carnet_client::{keys, private_folder};
@@ -53,7 +54,8 @@ pub(crate) fn run(verb: &PinVerb, state_dir: &Path) -> Result<Outcome, Failed> {
             Ok(json!({ "pinned": rows }).into())
         }
         PinVerb::Forget { country: prefix } => {
-            let mut after = all;
+            let _alone = kept.alone()?;
+            let mut after = kept.read()?;
             let Some(newest) = after.remove(&prefix.to_string()) else {
                 return Err(Failed::usage(format!("{prefix} was not pinned here")));
             };
@@ -76,18 +78,72 @@ struct Newest {
     /// Ascending.
     roots: Vec<String>,
     threshold: u8,
+    /// The roots that these, or some of these, replaced here, the newest last.
+    #[serde(default)]
+    replaced: Vec<Set>,
+}
+
+/// Root keys of which so many sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Set {
+    /// Ascending.
+    roots: Vec<String>,
+    threshold: u8,
+}
+
+impl Set {
+    fn of(pin: &Pin) -> Self {
+        let (roots, threshold) = pin.roots();
+        let mut roots: Vec<String> = roots.iter().map(ToString::to_string).collect();
+        roots.sort_unstable();
+        Self { roots, threshold }
+    }
+}
+
+/// For people who compare two of them.
+impl std::fmt::Display for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.roots.len();
+        write!(
+            f,
+            "{} of {count} roots sign: {}",
+            self.threshold,
+            self.roots.join(", ")
+        )
+    }
 }
 
 impl Newest {
     /// Of a pin by bundle: root keys have no sequence.
     fn of(pin: &Pin) -> Option<Self> {
         let bundle = pin.bundle()?.bundle();
+        let Set { roots, threshold } = Set::of(pin);
         Some(Self {
             sequence: bundle.sequence,
             fingerprint: bundle.fingerprint().to_string(),
-            roots: texts(pin.roots().0),
-            threshold: pin.roots().1,
+            roots,
+            threshold,
+            replaced: Vec::new(),
         })
+    }
+
+    /// As it is remembered after what was before.
+    fn behind(mut self, before: Option<&Self>) -> Self {
+        let Some(before) = before else {
+            return self;
+        };
+        self.replaced.clone_from(&before.replaced);
+        if self.set() != before.set() {
+            self.replaced.push(before.set());
+        }
+        self
+    }
+
+    fn set(&self) -> Set {
+        Set {
+            roots: self.roots.clone(),
+            threshold: self.threshold,
+        }
     }
 
     /// Its fingerprint as people read it to each other.
@@ -102,12 +158,6 @@ impl Newest {
             .filter_map(|bytes| PublicKey::enroll(bytes).ok())
             .collect()
     }
-}
-
-fn texts(roots: &[PublicKey]) -> Vec<String> {
-    let mut texts: Vec<String> = roots.iter().map(ToString::to_string).collect();
-    texts.sort_unstable();
-    texts
 }
 
 /// By primary prefix.
@@ -134,6 +184,20 @@ impl Kept {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(All::new()),
             Err(error) => Err(self.wrong(&error)),
         }
+    }
+
+    /// Nobody else changes the file meanwhile, as long as this is held.
+    fn alone(&self) -> Result<File, Failed> {
+        let lock = self.file.with_extension("lock");
+        let take = || -> std::io::Result<File> {
+            if let Some(parent) = lock.parent() {
+                private_folder(parent)?;
+            }
+            let file = File::create(&lock)?;
+            file.lock()?;
+            Ok(file)
+        };
+        take().map_err(|error| self.wrong(&error))
     }
 
     fn write(&self, all: &All) -> Result<(), Failed> {
@@ -191,72 +255,100 @@ pub(crate) fn say_newer(of_context: &[PathBuf], given: &Pins) {
 /// The file cannot be kept.
 pub(crate) fn remember(pins: &Pins, borne_out: &[Prefix], state_dir: &Path) -> Result<(), Failed> {
     let kept = Kept::of(state_dir);
-    let before = kept.read()?;
+    // Most runs change nothing, and wait for nobody.
+    if after(&kept.read()?, pins, borne_out).is_none() {
+        return Ok(());
+    }
+    let _alone = kept.alone()?;
+    match after(&kept.read()?, pins, borne_out) {
+        Some(after) => kept.write(&after),
+        None => Ok(()),
+    }
+}
+
+/// What is remembered with them, if that is anything new. A sequence never falls, whoever wrote it meanwhile.
+fn after(before: &All, pins: &Pins, borne_out: &[Prefix]) -> Option<All> {
     let mut after = before.clone();
     let pinned = borne_out.iter().filter_map(|prefix| pins.of(prefix));
-    after.extend(pinned.filter_map(|pin| Some((pin.primary().to_string(), Newest::of(pin)?))));
-    match after == before {
-        true => Ok(()),
-        false => kept.write(&after),
-    }
+    let pinned = pinned.filter(|pin| {
+        let known = before.get(&pin.primary().to_string());
+        known.is_none_or(|known| goes_on(pin, known).is_ok())
+    });
+    after.extend(pinned.filter_map(|pin| {
+        let name = pin.primary().to_string();
+        let newest = Newest::of(pin)?.behind(before.get(&name));
+        Some((name, newest))
+    }));
+    (after != *before).then_some(after)
 }
 
 fn goes_on(pin: &Pin, before: &Newest) -> Result<(), Failed> {
     let prefix = pin.primary();
     let now = Newest::of(pin);
-    let same = texts(pin.roots().0) == before.roots;
-    // A country that replaces its roots signs the next bundle with those before, too.
-    let replaced = !same && pin.is_signed_by(&before.keys(), before.threshold);
+    let given = Set::of(pin);
+    // Root keys alone say how many sign by no more than their number.
+    let same = match now {
+        Some(_) => given == before.set(),
+        None => given.roots == before.roots,
+    };
     let was = format!(
         "sequence {}, fingerprint {}",
         before.sequence,
         before.print()
     );
-    let given = now.as_ref().map_or_else(
+    let is = now.as_ref().map_or_else(
         || "root keys alone".to_owned(),
         |now| format!("sequence {}, fingerprint {}", now.sequence, now.print()),
     );
-    let (said, next) = match (&now, same || replaced) {
-        (Some(now), _) if now.sequence < before.sequence => (
+    let older = now
+        .as_ref()
+        .is_some_and(|now| now.sequence < before.sequence);
+    let (said, next) = match &now {
+        _ if older && (same || before.replaced.contains(&given)) => (
             format!(
-                "the bundle of {prefix} that is given now is older than the one that was pinned here before. Before: {was}; now: {given}"
+                "the bundle of {prefix} that is given now is older than the one that was pinned here before. Before: {was}; now: {is}"
             ),
             update(prefix),
         ),
-        (_, false) => {
-            let newer = match &now {
+        _ if !same && !replaces(pin, before) => {
+            let order = match &now {
                 Some(now) if now.sequence > before.sequence => {
                     ", and is the newer one by its number"
                 }
+                Some(_) if older => ", and is the older one by its number",
                 _ => "",
             };
+            let (old, new) = (before.set(), given);
             (
                 format!(
-                    "{prefix} has other roots than those that were pinned here before, which did not sign for these. Before: {was}; now: \
-                     {given}{newer}"
+                    "{prefix} has other roots than those that were pinned here before, which did not sign for these. Before: {was} ({old}); \
+                     now: {is} ({new}){order}"
                 ),
                 format!(
-                    "Compare both fingerprints with {prefix} on a way of your own. If the one given now is wrong, do not use it; if the one \
-                     before was never right, carnet pin forget {prefix} has it forgotten."
+                    "Compare both fingerprints with {prefix} on a way of your own. If the one given now is wrong, give the one before; if the \
+                     one before was never right, carnet pin forget {prefix} has it forgotten."
                 ),
             )
         }
-        (Some(now), true)
-            if now.sequence == before.sequence && now.fingerprint != before.fingerprint =>
-        {
-            (
-                format!("two bundles of {prefix} have one sequence. Before: {was}; now: {given}"),
-                format!(
-                    "Compare both fingerprints with {prefix} on a way of your own, and pin the one that it says."
-                ),
-            )
-        }
-        (_, true) => return Ok(()),
+        Some(now) if now.sequence == before.sequence && now.fingerprint != before.fingerprint => (
+            format!("two bundles of {prefix} have one sequence. Before: {was}; now: {is}"),
+            format!(
+                "Compare both fingerprints with {prefix} on a way of your own, and pin the one that it says."
+            ),
+        ),
+        _ => return Ok(()),
     };
     Err(Failed {
         next,
         ..Failed::usage(said)
     })
+}
+
+/// Whether a pin has roots that those of before signed for: a country that replaces its roots signs the next bundle with those, too.
+/// That goes up in sequence: whatever one of before signed earlier says nothing of what came later.
+fn replaces(pin: &Pin, before: &Newest) -> bool {
+    let newer = Newest::of(pin).is_some_and(|now| now.sequence > before.sequence);
+    newer && pin.is_signed_by(&before.keys(), before.threshold)
 }
 
 /// What to do about an older bundle: never to forget the newer one.
@@ -284,6 +376,11 @@ mod tests {
 
     /// A pin of one root, signed by it and by others.
     fn pins(sequence: u64, name: &str, root: u8, others: &[u8]) -> Pins {
+        pins_of(sequence, name, (&[root], 1), others)
+    }
+
+    /// A pin of several roots, of which so many sign: the last of them, and others.
+    fn pins_of(sequence: u64, name: &str, (roots, threshold): (&[u8], u8), others: &[u8]) -> Pins {
         let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
         let bundle = Bundle {
             name: name.into(),
@@ -291,8 +388,8 @@ mod tests {
             sequence,
             incarnation: 0,
             keyring: KeyringKind::File,
-            roots: vec![key(root).public()],
-            threshold: 1,
+            roots: roots.iter().map(|root| key(*root).public()).collect(),
+            threshold,
             log_key: key(7).public(),
             profile: Profile::Sandbox,
             certificates: Vec::new(),
@@ -305,7 +402,7 @@ mod tests {
             root: key(*seed).public(),
             signature: key(*seed).sign(&root_signing_bytes(&bytes)),
         };
-        let signatures = [root].iter().chain(others).map(sign).collect();
+        let signatures = roots.last().into_iter().chain(others).map(sign).collect();
         let signed = Signed {
             bytes: Blob(bytes.clone()),
             signatures,
@@ -364,7 +461,7 @@ mod tests {
         for sequence in [3, 1 << 40] {
             let question = desk.judges(&pins(sequence, "Germany", 2, &[]));
             assert!(question.contains("other roots than those"), "{question}");
-            assert!(!question.contains("the newer one:"), "{question}");
+            assert!(!question.contains("Give the newer"), "{question}");
             assert!(question.contains("carnet pin forget 49"), "{question}");
         }
         assert_eq!(desk.judges(&pins(4, "Germany", 2, &[1])), "", "replaced");
@@ -398,6 +495,44 @@ mod tests {
         run(&forget, state_dir).expect("forgotten");
         assert!(run(&forget, state_dir).is_err(), "it is gone");
         assert_eq!(desk.judges(&pins(5, "Germany", 1, &[])), "");
+    }
+
+    /// Among a forger's roots the true ones may stand: they signed no bundle of his, and theirs replaces nothing of his.
+    #[test]
+    fn true_roots_beside_a_forgers_are_other_roots() {
+        let forged = pins_of(1 << 40, "Germany", (&[1, 2, 9], 1), &[]);
+        let right = pins_of(7, "Germany", (&[1, 2], 2), &[1]);
+        let desk = Desk::new();
+        assert_eq!(desk.judges(&forged), "", "were it ever borne out");
+        let question = desk.judges(&right);
+        assert!(question.contains("other roots than those"), "{question}");
+        assert!(question.contains("1 of 3 roots sign"), "{question}");
+        assert!(question.contains("2 of 2 roots sign"), "{question}");
+        assert!(
+            question.contains("the older one by its number"),
+            "{question}"
+        );
+        assert!(question.contains("carnet pin forget 49"), "{question}");
+        assert!(!question.contains("Give the newer"), "{question}");
+        // The same keys, of which fewer sign, are others too.
+        let desk = Desk::new();
+        assert_eq!(desk.judges(&right), "");
+        let fewer = desk.judges(&pins_of(8, "Germany", (&[1, 2], 1), &[]));
+        assert!(fewer.contains("other roots than those"), "{fewer}");
+        let both = pins_of(8, "Germany", (&[1, 2], 1), &[1]);
+        assert_eq!(desk.judges(&both), "", "as both say");
+    }
+
+    /// Two runs beside each other read the file at the same moment, and the one that wrote last took back what the other had.
+    #[test]
+    fn what_another_run_remembered_meanwhile_stays() {
+        let desk = Desk::new();
+        let (older, newer) = (pins(3, "Germany", 1, &[]), pins(5, "Germany", 1, &[]));
+        assert_eq!(desk.refused(&older), "");
+        assert_eq!(desk.judges(&newer), "");
+        remember(&older, &[own()], desk.0.path()).expect("nothing to keep");
+        let refused = desk.refused(&older);
+        assert!(refused.contains("Before: sequence 5"), "{refused}");
     }
 
     /// A wrong file that was given once leaves nothing behind: nothing was judged under it.

@@ -681,8 +681,13 @@ pub(crate) async fn bundle(verb: Bundle, settings: &Settings) -> Result<Outcome,
 }
 
 pub(crate) fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
+    bundle_in(path, &read(path)?)
+}
+
+/// A bundle in bytes that were read from a file.
+pub(crate) fn bundle_in(path: &Path, bytes: &[u8]) -> Result<(Signed, TrustBundle), Failed> {
     let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
-    let signed = of_file(&read(path)?).map_err(|error| wrong(chain(&error)))?;
+    let signed = of_file(bytes).map_err(|error| wrong(chain(&error)))?;
     let bundle =
         TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
     Ok((signed, bundle))

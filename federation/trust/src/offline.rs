@@ -88,6 +88,15 @@ impl EvidenceFile {
         parties.any(|party| party.evidence.is_some())
     }
 
+    /// Registries of other countries whose evidence is in it without the word of its maker that it took the head in: by a later pack
+    /// nobody can say how that goes with what was taken in.
+    pub fn not_taken_in(&self) -> Vec<Prefix> {
+        let parties = self.issuer.iter().chain(&self.custodians);
+        let others = parties.filter(|party| party.registry != self.verifier);
+        let untaken = others.filter(|party| party.evidence.is_some() && party.taken.is_none());
+        untaken.map(|party| party.registry).collect()
+    }
+
     /// Reads a file; nothing of it is verified but its digest.
     ///
     /// # Errors

@@ -21,7 +21,9 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, tag};
 use carnet_domain::bytes::signature::{PublicKey, Signature, verify};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::{AGREEMENTS_OF_PEER_MAX, List, PEERS_MAX, Sequence};
-use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement, Suspension};
+use carnet_domain::record::peer::{
+    Agreement, Bundle, Signed, Statement, Suspension, signed_by_roots,
+};
 
 use crate::bundle::PinnedBundle;
 use crate::known::{
@@ -50,8 +52,8 @@ pub const PACK_REPLACED_MAX: usize = 32;
 pub struct PackPeer {
     /// Its newest bundle, as its roots signed it.
     pub bundle: Signed,
-    /// How its roots were replaced since it was recognised first, oldest first: bundles that the roots before signed as well, and
-    /// replacements as its own log states them. Whoever pinned roots of then follows.
+    /// How its roots were replaced since it was recognised first, oldest first: the bundle with the first ones, bundles that the roots
+    /// before signed as well, and replacements as its own log states them. Whoever pinned roots of then follows.
     pub replaced: Vec<Signed>,
     /// The newest head of its log that was taken in.
     pub head: Option<KnownHead>,
@@ -206,11 +208,17 @@ pub struct OpenedPack {
 /// Why what a pack says of a peer is not used: for robots of that country there is no verdict by it, for all others there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfollowed {
-    /// The roots that are pinned for it do not lead to those that signed its bundle.
+    /// The roots that are pinned for it are not those of its bundle, and were not replaced by them.
     #[error(
-        "the roots that are pinned for it do not lead to its bundle in the pack: compare and pin its newest bundle"
+        "the roots that are pinned for it do not lead to its bundle in the pack: compare and pin its newest bundle; pinned are \
+         {pinned}; in the pack are {packed}"
     )]
-    OtherRoots,
+    OtherRoots {
+        /// Those that are pinned, in words.
+        pinned: String,
+        /// Those in the pack, in words.
+        packed: String,
+    },
     /// It claims a prefix of another country.
     #[error("{0}")]
     Prefix(PinError),
@@ -266,17 +274,20 @@ impl OpenedPack {
         for peer in &pack.peers {
             // One country's bundle is its own affair: that of no other robot.
             let (claimed, found) = match peer_bundle(peer, pins) {
-                Ok(found) => (found.primary(), Some(found)),
-                Err(Some(claimed)) => (claimed, None),
+                Ok(found) => (found.primary(), Ok(found)),
+                Err(Some((claimed, why))) => (claimed, Err(why)),
                 Err(None) => continue,
             };
             // Nobody but the own roots speaks of the own country.
             if claimed == pins.own() {
                 continue;
             }
-            let Some(bundle) = found else {
-                unfollowed.insert(claimed, Unfollowed::OtherRoots);
-                continue;
+            let bundle = match found {
+                Ok(bundle) => bundle,
+                Err(why) => {
+                    unfollowed.insert(claimed, why);
+                    continue;
+                }
             };
             let mut with = table.clone();
             if let Err(error) = with.extend(claimed, &bundle.bundle().prefixes) {
@@ -353,37 +364,109 @@ impl OpenedPack {
     }
 }
 
-/// A peer's bundle: signed by the roots that the pinned ones lead to, or, where none are pinned, by its own; the own country recognised
-/// it. Otherwise the country that it claims to be of, if it can be read.
-fn peer_bundle(peer: &PackPeer, pins: &Pins) -> Result<PinnedBundle, Option<Prefix>> {
+/// A peer's bundle: signed by its own roots, to which those that are pinned lead, if any are; the own country recognised it.
+/// Otherwise the country that it claims to be of, if it can be read, and why it is not used.
+fn peer_bundle(peer: &PackPeer, pins: &Pins) -> Result<PinnedBundle, Option<(Prefix, Unfollowed)>> {
     let claimed = Bundle::from_bytes(&peer.bundle.bytes.0).ok();
     let claimed = claimed.and_then(|bundle| Some((bundle.primary()?, bundle)));
     let (primary, bundle) = claimed.ok_or(None)?;
-    let (roots, threshold) = match pins.of(&primary) {
-        Some(pin) => lead_to(pin, &peer.replaced),
-        None => (bundle.roots.clone(), bundle.threshold),
+    let other = |pinned: String| {
+        let packed = RootSet::of(&bundle).to_string();
+        Some((primary, Unfollowed::OtherRoots { pinned, packed }))
     };
-    let found = PinnedBundle::by_roots(&peer.bundle, &roots, threshold);
-    found.map_err(|_| Some(primary))
+    if let Some(pin) = pins.of(&primary)
+        && !leads_to(pin, &peer.replaced, &bundle)
+    {
+        let (roots, threshold) = pin.roots();
+        return Err(other(RootSet::new(roots, threshold).to_string()));
+    }
+    let found = PinnedBundle::by_roots(&peer.bundle, &bundle.roots, bundle.threshold);
+    found.map_err(|_| other("none that signed it".into()))
 }
 
-/// The roots that pinned ones lead to over replacements. Those of before are not signed by roots that are believed, and left out.
-fn lead_to(pin: &Pin, replaced: &[Signed]) -> (Vec<PublicKey>, u8) {
+/// Whether pinned roots are those of a bundle, or were once those of its country and were replaced until they were these. They are so
+/// as one set, of which so many sign: in a set of others some of a country's roots may stand, and what those signed says nothing for
+/// the others.
+fn leads_to(pin: &Pin, replaced: &[Signed], bundle: &Bundle) -> bool {
     let (roots, threshold) = pin.roots();
-    let mut now = (roots.to_vec(), threshold);
-    let mut sequence = pin.bundle().map_or(0, |bundle| bundle.bundle().sequence);
+    let pinned = RootSet::new(roots, threshold);
+    // How many of root keys sign that are pinned alone, nobody compared.
+    let is_pinned = |set: &RootSet| match pin.bundle() {
+        Some(_) => *set == pinned,
+        None => set.roots == pinned.roots,
+    };
+    let newest = RootSet::of(bundle);
+    // Roots that were replaced may have signed since what names a later sequence than any of those that replaced them.
+    if let Some(compared) = pin.bundle()
+        && compared.bundle().sequence > bundle.sequence
+    {
+        return is_pinned(&newest);
+    }
+    let mut now: Option<RootSet> = None;
     for signed in replaced {
-        let step = PinnedBundle::by_roots(signed, &now.0, now.1);
-        if let Ok(step) = step.map(|step| step.bundle().clone()) {
-            if step.primary() == Some(pin.primary()) && sequence < step.sequence {
-                sequence = step.sequence;
-                now = (step.roots, step.threshold);
-            }
-        } else if let Ok(Statement::Roots { change }) = Statement::from_bytes(&signed.bytes.0)
-            && change.follows(&now.0, now.1, signed)
-        {
-            now = (change.roots, change.threshold);
+        let Some((next, follows)) = step_of(signed, pin.primary(), now.as_ref()) else {
+            continue;
+        };
+        if follows || (now.is_none() && is_pinned(&next)) {
+            now = Some(next);
         }
     }
-    now
+    match now {
+        Some(now) => now == newest,
+        None => is_pinned(&newest),
+    }
+}
+
+/// The roots that a bundle or a replacement names, which they signed themselves, and whether those before signed it too.
+fn step_of(signed: &Signed, primary: Prefix, now: Option<&RootSet>) -> Option<(RootSet, bool)> {
+    let by = |set: &RootSet| {
+        signed_by_roots(
+            &set.roots,
+            set.threshold,
+            &signed.bytes.0,
+            &signed.signatures,
+        )
+    };
+    let next = match Bundle::from_bytes(&signed.bytes.0) {
+        Ok(bundle) => (bundle.primary() == Some(primary)).then(|| RootSet::of(&bundle)),
+        Err(_) => match Statement::from_bytes(&signed.bytes.0) {
+            Ok(Statement::Roots { change }) => Some(RootSet::new(&change.roots, change.threshold)),
+            _ => None,
+        },
+    };
+    let next = next.filter(|next| by(next))?;
+    Some((next, now.is_some_and(by)))
+}
+
+/// Root keys of which so many sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RootSet {
+    /// Ascending.
+    roots: Vec<PublicKey>,
+    threshold: u8,
+}
+
+impl RootSet {
+    fn new(roots: &[PublicKey], threshold: u8) -> Self {
+        let mut roots = roots.to_vec();
+        roots.sort_unstable();
+        Self { roots, threshold }
+    }
+
+    fn of(bundle: &Bundle) -> Self {
+        Self::new(&bundle.roots, bundle.threshold)
+    }
+}
+
+/// For people who compare two of them.
+impl std::fmt::Display for RootSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (threshold, count) = (self.threshold, self.roots.len());
+        write!(f, "{threshold} of {count} sign:")?;
+        for root in &self.roots {
+            let key: String = root.to_string().chars().take(16).collect();
+            write!(f, " {key}…")?;
+        }
+        Ok(())
+    }
 }

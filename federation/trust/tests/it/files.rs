@@ -1078,6 +1078,7 @@ fn roots_that_were_replaced_are_followed_by_the_pack() {
         signed
     };
     let steps = vec![
+        signed(&saved.a, &old),
         both(&bundle(2, &second), None, &second),
         both(&bundle(4, &third), Some(&second), &third),
     ];
@@ -1103,7 +1104,7 @@ fn roots_that_were_replaced_are_followed_by_the_pack() {
         (line(&found.verdict), borne_out)
     };
     let whole = pack(steps.clone());
-    for at_the_time in [&signed(&saved.a, &old), &steps[0], &steps[1], &newest] {
+    for at_the_time in [&steps[0], &steps[1], &steps[2], &newest] {
         let found = says(&pinned(at_the_time), &whole);
         assert_eq!(found, ("VALID".to_owned(), true));
     }
@@ -1126,18 +1127,46 @@ fn roots_that_were_replaced_are_followed_by_the_pack() {
             root: key.public(),
             signature: key.sign(&root_signing_bytes(&bytes)),
         }));
-    let found = says(&pinned(&signed(&saved.a, &old)), &pack(vec![stated]));
+    let found = says(
+        &pinned(&signed(&saved.a, &old)),
+        &pack(vec![steps[0].clone(), stated]),
+    );
     assert_eq!(found, ("VALID".to_owned(), true));
     let unknown = "UNKNOWN_REGISTRY: bundle of 86: the roots that are pinned for it do not lead";
     let forger = pinned(&by(&bundle(9, &roots(60)), &roots(60)));
-    let first = pinned(&signed(&saved.a, &old));
+    let first = pinned(&steps[0]);
+    let beside = |sequence: u64, of: &Bundle| {
+        let own = SecretKey::from_seed(&[77; 32]);
+        let mut forged = Bundle {
+            sequence,
+            threshold: 1,
+            ..of.clone()
+        };
+        forged.roots.push(own.public());
+        pinned(&by(&forged, &[own]))
+    };
+    let fewer = pinned(&by(
+        &Bundle {
+            threshold: 1,
+            ..bundle(5, &third)
+        },
+        &third[..1],
+    ));
     // Out of order, with one left out, or without any: nothing leads there.
     let turned = steps.iter().rev().cloned().collect();
     for (pins, pack) in [
         (&forger, &whole),
         (&first, &pack(turned)),
-        (&first, &pack(vec![steps[1].clone()])),
+        (&first, &pack(vec![steps[0].clone(), steps[2].clone()])),
         (&first, &pack(Vec::new())),
+        // A forger's roots beside true ones, of which one signs: they are no set that ever was its. Nor are true ones in a set of
+        // fewer, or of which fewer sign.
+        (&beside(1 << 40, &old), &whole),
+        (&beside(0, &old), &whole),
+        (&beside(1 << 40, &old), &pack(steps[..1].to_vec())),
+        (&fewer, &whole),
+        // Roots that were replaced signed on: of a later number than what replaced them.
+        (&pinned(&signed(&saved.a, &saved.a.bundle_of(99))), &whole),
     ] {
         let (found, borne_out) = says(pins, pack);
         assert!(found.contains(unknown), "{found}");
@@ -1353,4 +1382,17 @@ fn lists_in_a_file_are_bounded() {
     pack.recalls = vec![recall; carnet_trust::pack::PACK_RECALLS_MAX + 1];
     let found = OpenedPack::open(&signed_pack(&pack, &saved.b.key("log")), &saved.pins());
     assert!(matches!(found, Err(PackError::Decode(_))), "recalls");
+}
+
+/// Whoever saves a file for a place without a network learns there and then whether it is good with a later pack.
+#[test]
+fn a_file_says_whose_heads_were_not_taken_in() {
+    let mut file = saved().file;
+    assert_eq!(file.not_taken_in(), [], "our own need nobody's word");
+    let issuer = file.issuer.as_mut().expect("an issuer");
+    issuer.taken = None;
+    let of = issuer.registry;
+    assert_eq!(file.not_taken_in(), [of]);
+    file.issuer.as_mut().expect("an issuer").evidence = None;
+    assert_eq!(file.not_taken_in(), [], "who shows nothing has no head");
 }

@@ -573,7 +573,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             known.size_seen = 0;
             known.root_seen = Digest::ZERO;
             known.time_seen = TimeMs(0);
-            known.seen_at = TimeMs(0);
+            known.shown_at = TimeMs(0);
             known.note_seen = String::new();
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;
@@ -583,6 +583,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         let (roots, threshold) = (&known.bundle.roots, known.bundle.threshold);
         if *roots != bundle.roots || threshold != bundle.threshold {
+            // Whoever pinned the first ones finds them named, as one set: none of the later leaves says which those were.
+            if known.roots_replaced.is_empty() {
+                known.roots_replaced.push(known.bundle_leaf);
+            }
             if known.roots_replaced.len() >= ROOTS_REPLACED_MAX {
                 known.roots_replaced.remove(0);
             }

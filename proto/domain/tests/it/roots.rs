@@ -225,6 +225,8 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
     // The bundle between the two, which both sets signed, ran out unread.
     let between = bundle_by(&x, 2, &NEW, &["root-1", "root-2"], TimeMs(now.0 - 1));
     let newest = bundle_by(&x, 3, &LAST, &["root-4", "root-5"], later);
+    let Ok(before) = y.ledger.peer(&x.prefix);
+    let before_leaf = before.expect("a peer").bundle_leaf;
     let mut recognise = |bundle: &Signed, changes: &[Signed]| {
         let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
         text(&y.state(&Statement::Recognise {
@@ -278,8 +280,8 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
     let Ok(peer) = y.ledger.peer(&x.prefix);
     let peer = peer.expect("a peer");
     assert_ne!(peer.bundle.roots, pinned.roots);
-    // Where it stands, so that whoever pinned the roots of before is led on.
-    assert_eq!(peer.roots_replaced, [peer.bundle_leaf]);
+    // Where it stands, and where those of before do, so that whoever pinned them is led on.
+    assert_eq!(peer.roots_replaced, [before_leaf, peer.bundle_leaf]);
     assert_eq!(peer.bundle.roots, second.roots);
 }
 
