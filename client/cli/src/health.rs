@@ -27,6 +27,12 @@ const CERTIFICATE_DAYS: u64 = 30;
 /// From so many, it is a matter for today.
 const CERTIFICATE_DAYS_FEW: u64 = 7;
 
+/// Days before the end of a peer's bundle from which it is named, then named as urgent, and as most urgent.
+const BUNDLE_DAYS: [u64; 3] = [30, 14, 7];
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
 /// Log time that is further ahead than this, in milliseconds, was not moved by clocks that are right now: two of them agree
 /// within two seconds.
 const AHEAD_MS_MAX: u64 = 4_000;
@@ -322,6 +328,32 @@ impl Health {
             );
             self.warn("MAIL_PARKED", text);
         }
+        // A new one is made by that country's roots, and compared by people: it takes days.
+        let ends = status
+            .peers
+            .iter()
+            .filter(|peer| peer.bundle_ends_ms > 0 && leads);
+        for peer in ends {
+            let (prefix, at) = (&peer.prefix, TimeMs(peer.bundle_ends_ms));
+            let next = "ask for its new one, compare the fingerprint, carnet peer add";
+            let Some(left_ms) = at.as_ms().checked_sub(status.log_time_ms) else {
+                let text = format!(
+                    "the bundle of {prefix} was good until {at}: nothing of {prefix} is read, and no verdict about its robots is VALID; {next}"
+                );
+                self.warn("PEER_BUNDLE_ENDED", text);
+                continue;
+            };
+            let days = left_ms / DAY_MS;
+            let urgent = match days {
+                days if days >= BUNDLE_DAYS[0] => continue,
+                days if days >= BUNDLE_DAYS[1] => "",
+                days if days >= BUNDLE_DAYS[2] => ", soon",
+                _ => ", at once",
+            };
+            let text =
+                format!("the bundle of {prefix} ends in {days} days, at {at}{urgent}: {next}");
+            self.warn("PEER_BUNDLE_ENDS", text);
+        }
         for peer in status.peers.iter().filter(|peer| peer.quarantined && leads) {
             let text = format!(
                 "{} is quarantined: it signed what contradicts itself",
@@ -608,6 +640,38 @@ mod tests {
             "warning PEER_DOUBTED",
             0,
         );
+        // Its bundle ends.
+        let ends = |at_ms| {
+            let mut asked = peer(|_| {});
+            if let Ok(leader) = &mut asked[0].answer {
+                leader.log_time_ms = 100 * DAY_MS;
+                leader.clock_ms = 100 * DAY_MS;
+                leader.peers[0].bundle_ends_ms = at_ms;
+            }
+            asked
+        };
+        let said = |asked: &[Asked]| {
+            let value = shown(asked, false).value;
+            let all = value["why"].as_array().cloned().unwrap_or_default();
+            let of_bundle =
+                |one: &&Value| one["text"].as_str().is_some_and(|it| it.contains("bundle"));
+            let found = all.iter().find(of_bundle).map(|one| one["text"].clone());
+            found.map_or_else(String::new, |text| {
+                text.as_str().unwrap_or_default().to_owned()
+            })
+        };
+        assert_eq!(said(&ends(0)), "", "a node that does not say");
+        assert_eq!(said(&ends(130 * DAY_MS)), "");
+        for (left_days, expected) in [
+            (29, "in 29 days, at "),
+            (13, ", soon: "),
+            (6, ", at once: "),
+        ] {
+            let text = said(&ends((100 + left_days) * DAY_MS + 5));
+            assert!(text.contains(expected), "{left_days}: {text}");
+        }
+        let over = said(&ends(100 * DAY_MS - 1));
+        assert!(over.contains("nothing of 86 is read"), "{over}");
         let stands = |since_ms| {
             let mut asked = peer(|_| {});
             if let Ok(leader) = &mut asked[0].answer {

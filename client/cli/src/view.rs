@@ -568,6 +568,7 @@ pub(crate) fn peer(value: &Peer) -> Value {
         "outbox": value.outbox.to_string(),
         "size_seen": value.size_seen.to_string(),
         "fingerprint": print(&value.bundle.fingerprint()),
+        "bundle_ends": time(value.bundle.valid_to),
         "agreements": value.agreements.iter().map(|a| format!("{} v{}", a.id, a.version)).collect::<Vec<_>>(),
         "suspended": value.suspended.iter().map(|one| format!("{} until {}", one.agreement, one.until)).collect::<Vec<_>>(),
     })
@@ -792,6 +793,7 @@ fn peer_status(value: &PeerStatus) -> Value {
             "since_ms": stands.since_ms.to_string(),
             "why": stands.why,
         })),
+        "bundle_ends": (value.bundle_ends_ms > 0).then(|| time(TimeMs(value.bundle_ends_ms))),
     })
 }
 

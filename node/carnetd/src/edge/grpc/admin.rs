@@ -336,6 +336,7 @@ fn peer_status(relation: Relation, parked: &BTreeMap<Prefix, u64>) -> pb::PeerSt
             since_ms: since.as_ms(),
             why,
         }),
+        bundle_ends_ms: relation.bundle_ends.as_ms(),
     }
 }
 
