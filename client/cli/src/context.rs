@@ -33,6 +33,15 @@ use crate::output::Format;
 
 /// How long it is tried when nobody is there at all. A cluster that elects a leader answers meanwhile.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
+/// A connection to one of several servers has its part of that, and this at the least: all are tried within it, also those that take
+/// a connection and say nothing.
+const CONNECT_WITHIN_MIN: Duration = Duration::from_millis(750);
+
+/// How long a connection to one of so many servers may take.
+fn connect_within(endpoints: &[String]) -> Duration {
+    let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
+    (UNREACHABLE_AFTER / count).max(CONNECT_WITHIN_MIN)
+}
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
@@ -578,6 +587,7 @@ impl Settings {
                 "whom to ask? (--endpoints, CARNET_ENDPOINTS, or the context file)",
             ));
         }
+        let identity = identity.connect_within(connect_within(&self.endpoints));
         let mut builder = Client::builder(self.endpoints.clone(), identity)
             .deadline(self.timeout)
             .unreachable_after(UNREACHABLE_AFTER);
@@ -625,6 +635,7 @@ impl Settings {
                 "whom to ask? (--admin-endpoints, CARNET_ADMIN_ENDPOINTS, or the context file)",
             ));
         }
+        let identity = identity.connect_within(connect_within(&self.admin_endpoints));
         let admin = Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?;
         Ok(admin.unreachable_after(UNREACHABLE_AFTER))
     }

@@ -1,8 +1,9 @@
 //! Verdicts: asked of a registry, or judged here from an evidence file without any network.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use carnet_client::{Client, ClientError, wall_time};
+use carnet_client::{Client, ClientError, JudgedFile, VERDICTS_AT_ONCE, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
@@ -13,7 +14,7 @@ use carnet_trust::offline::{
 use carnet_trust::pack::{OpenedPack, PACK_BYTES_MAX, Pack as Content, PackError};
 use carnet_trust::pins::{Pin, Pins};
 use carnet_trust::sieve::Sieve;
-use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, Value as Verdicted, Verdict};
+use carnet_trust::verdict::{OWN_AGE_MAX, Purpose, ReasonCode, Value as Verdicted, Verdict};
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -270,8 +271,8 @@ pub(crate) async fn run(verify: Verify, settings: &Settings) -> Result<Outcome, 
     })
 }
 
-/// Verdicts that are asked for at a time.
-const ASKED_AT_ONCE: usize = 8;
+/// Verdicts that one pack is opened for.
+const JUDGED_AT_ONCE: usize = 256;
 /// The columns of a file of codes.
 const COLUMNS: &[(&str, bool)] = &[("code", true)];
 
@@ -298,11 +299,88 @@ async fn many(
             "this is what the server says; pin bundles with --pin and --own to have it judged here",
         ),
     }
-    let rows = futures::stream::iter(rows).map(|row| row_judged(&client, row, purpose, pins));
-    let rows: Vec<(Value, u8)> = rows.buffered(ASKED_AT_ONCE).collect().await;
-    let code = worst(rows.iter().map(|(_, code)| *code));
-    let value = Value::Array(rows.into_iter().map(|(row, _)| row).collect());
+    let mut judged = Vec::new();
+    let mut rows = rows.into_iter().map(Named::of).peekable();
+    while rows.peek().is_some() {
+        let some: Vec<Named> = rows.by_ref().take(JUDGED_AT_ONCE).collect();
+        judged.extend(some_judged(&client, some, purpose, pins).await?);
+    }
+    let code = worst(judged.iter().map(|(_, code)| *code));
+    let value = Value::Array(judged.into_iter().map(|(row, _)| row).collect());
     Ok(Outcome { value, code })
+}
+
+/// A row and the code in it.
+struct Named {
+    line: u64,
+    text: String,
+    code: Result<Code, Failed>,
+}
+
+impl Named {
+    fn of(row: Row) -> Self {
+        let line = row.line;
+        let cells = row.cells.map_err(Failed::usage);
+        let text = cells.as_ref().ok().and_then(|cells| cells.get("code"));
+        let text = text.cloned().unwrap_or_default();
+        let code = cells.and_then(|cells| match cells.get("code") {
+            Some(text) => parse::code(text).map_err(Failed::usage),
+            None => Err(Failed::usage("code: missing")),
+        });
+        Self { line, text, code }
+    }
+}
+
+/// Verdicts on some rows, in their order. With pins they rest on one pack.
+async fn some_judged(
+    client: &Client,
+    rows: Vec<Named>,
+    purpose: Purpose,
+    pins: Option<&Pins>,
+) -> Result<Vec<(Value, u8)>, Failed> {
+    let codes: Vec<Code> = rows
+        .iter()
+        .filter_map(|row| row.code.as_ref().ok().copied())
+        .collect();
+    let verdicts: Vec<Result<Verdict, Failed>> = match pins {
+        Some(pins) => {
+            let judged = client.verify_all_here(&codes, purpose, pins).await?;
+            let verdict = |judged: Result<JudgedFile, ClientError>| {
+                let (report, _) = judged?;
+                Ok(report.into_value().verdict)
+            };
+            judged.into_iter().map(verdict).collect()
+        }
+        None => {
+            let asked: Vec<_> = codes
+                .iter()
+                .map(|code| told(client, code, purpose))
+                .collect();
+            let asked = futures::stream::iter(asked).buffered(VERDICTS_AT_ONCE);
+            asked.collect().await
+        }
+    };
+    let mut verdicts = verdicts.into_iter();
+    let shown = rows.into_iter().map(|row| {
+        let verdict = match row.code {
+            Ok(_) => verdicts
+                .next()
+                .unwrap_or_else(|| Err(Failed::usage("it has no verdict"))),
+            Err(failed) => Err(failed),
+        };
+        row_shown(row.line, &row.text, verdict)
+    });
+    Ok(shown.collect())
+}
+
+/// What a server says of a robot.
+async fn told(client: &Client, code: &Code, purpose: Purpose) -> Result<Verdict, Failed> {
+    let found = client.unverified().verify(code, purpose.name()).await?;
+    let (verdict, _) = found.value;
+    Verdict::from_bytes(&verdict).map_err(|error| {
+        let text = format!("the verdict is not canonical: {error}");
+        Failed::from(ClientError::Protocol(text))
+    })
 }
 
 /// The exit code of many: what could not be judged counts most, then INVALID, then what is not certain.
@@ -316,34 +394,8 @@ fn worst(codes: impl Iterator<Item = u8>) -> u8 {
     codes.max_by_key(|code| order(*code)).unwrap_or_default()
 }
 
-async fn row_judged(
-    client: &Client,
-    row: Row,
-    purpose: Purpose,
-    pins: Option<&Pins>,
-) -> (Value, u8) {
-    let line = row.line;
-    let cells = row.cells.as_ref();
-    let named = cells.map(|cells| cells.get("code").cloned().unwrap_or_default());
-    let named = named.unwrap_or_default();
-    let judge = async {
-        let cells = row.cells.map_err(Failed::usage)?;
-        let text = cells
-            .get("code")
-            .ok_or_else(|| Failed::usage("code: missing"))?;
-        let code = parse::code(text).map_err(Failed::usage)?;
-        let Some(pins) = pins else {
-            let found = client.unverified().verify(&code, purpose.name()).await?;
-            let (verdict, _) = found.value;
-            return Verdict::from_bytes(&verdict).map_err(|error| {
-                let text = format!("the verdict is not canonical: {error}");
-                Failed::from(ClientError::Protocol(text))
-            });
-        };
-        let (report, _) = client.verify_here_with_file(&code, purpose, pins).await?;
-        Ok(report.into_value().verdict)
-    };
-    match judge.await {
+fn row_shown(line: u64, named: &str, verdict: Result<Verdict, Failed>) -> (Value, u8) {
+    match verdict {
         Ok(verdict) => {
             let why = verdict.reasons.iter().chain(&verdict.notes);
             let why: Vec<String> = why
@@ -460,6 +512,62 @@ pub(crate) enum Evidence {
     },
 }
 
+/// How often a file is asked for again whose heads our registry did not take in, and how long after.
+const TAKEN_IN_TRIES_MAX: usize = 6;
+const TAKEN_IN_PAUSE: Duration = Duration::from_secs(2);
+
+/// Evidence for later, and the countries under whose heads in it nothing is good for longer than our registry has them for its newest.
+/// Heads are taken in some seconds apart, so that it is asked for again a few times.
+async fn taken_in(
+    client: &Client,
+    code: &Code,
+    purpose: Purpose,
+) -> Result<(Vec<u8>, Vec<Prefix>), Failed> {
+    let mut again = 1..TAKEN_IN_TRIES_MAX;
+    loop {
+        let found = client.unverified().verify(code, purpose.name()).await?;
+        let (verdict, file) = found.value;
+        let left = not_taken_in(&file);
+        if left.is_empty() || !may_be_taken_in(&verdict) || again.next().is_none() {
+            return Ok((file, left));
+        }
+        tokio::time::sleep(TAKEN_IN_PAUSE).await;
+    }
+}
+
+fn not_taken_in(file: &[u8]) -> Vec<Prefix> {
+    let read = EvidenceFile::read(file);
+    read.map_or_else(|_| Vec::new(), |(file, _)| file.not_taken_in())
+}
+
+/// Whether it helps to ask once more: not where a country is silent, or its word is doubted.
+fn may_be_taken_in(verdict: &[u8]) -> bool {
+    let Ok(verdict) = Verdict::from_bytes(verdict) else {
+        return false;
+    };
+    let mut said = verdict.reasons.iter().chain(&verdict.notes);
+    !said.any(|reason| {
+        matches!(
+            reason.code,
+            ReasonCode::DoesNotAnswer
+                | ReasonCode::NoEvidence
+                | ReasonCode::OtherHistory
+                | ReasonCode::RolledBack
+                | ReasonCode::PeerQuarantined
+        )
+    })
+}
+
+fn warning_of(not_taken_in: &[Prefix]) -> Option<String> {
+    let names: Vec<String> = not_taken_in.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "our registry did not take in the head of {} in it: with a pack that is saved later it may be STALE; save it again a little later",
+            names.join(", ")
+        )
+    })
+}
+
 /// Writes evidence, unless it proves nothing.
 fn save(path: &Path, file: &[u8]) -> Result<(), Failed> {
     let read = EvidenceFile::read(file);
@@ -486,14 +594,18 @@ pub(crate) async fn evidence(verb: Evidence, settings: &Settings) -> Result<Outc
             file,
             purpose,
         } => {
-            let found = settings
-                .client()?
-                .unverified()
-                .verify(&code, purpose.name())
-                .await?;
-            let (_, evidence) = found.value;
+            let client = settings.client()?;
+            let (evidence, not_taken_in) = taken_in(&client, &code, purpose).await?;
             save(&file, &evidence)?;
-            Ok(json!({"code": code.to_string(), "file": file.display().to_string(), "bytes": evidence.len()}).into())
+            let mut value = json!({
+                "code": code.to_string(),
+                "file": file.display().to_string(),
+                "bytes": evidence.len(),
+            });
+            if let Some(warning) = warning_of(&not_taken_in) {
+                value["warning"] = json!(warning);
+            }
+            Ok(value.into())
         }
         Evidence::Show { file } => {
             let bytes = read_bounded(&file, FILE_BYTES_MAX)?;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_trust::identity::Plane;
+use carnet_wire::limits::CONNECT_TIMEOUT;
 use tonic::transport::Channel;
 
 use crate::clock::wall_time;
@@ -25,6 +27,7 @@ pub trait Dial: Send + Sync {
 pub struct Identity {
     tls: ClientTls,
     expected: ExpectedServer,
+    connect_within: Duration,
 }
 
 impl Identity {
@@ -64,12 +67,23 @@ impl Identity {
 
     /// From values.
     pub fn new(tls: ClientTls, expected: ExpectedServer) -> Self {
-        Self { tls, expected }
+        Self {
+            tls,
+            expected,
+            connect_within: CONNECT_TIMEOUT,
+        }
     }
 
     /// The same for the admin plane; the certificate must be one of that plane.
     pub fn admin(mut self) -> Self {
         self.expected.plane = Plane::Admin;
+        self
+    }
+
+    /// The longest that a connection may take to stand, handshake included: a server that takes it and stays silent is there for
+    /// nobody. Default 3 s.
+    pub fn connect_within(mut self, patience: Duration) -> Self {
+        self.connect_within = patience;
         self
     }
 
@@ -81,6 +95,7 @@ impl Identity {
 
 impl Dial for Identity {
     fn dial(&self, address: &str) -> Result<Channel, TlsError> {
-        self.tls.channel(address, self.expected)
+        self.tls
+            .channel_within(address, self.expected, self.connect_within)
     }
 }

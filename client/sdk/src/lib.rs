@@ -67,4 +67,4 @@ pub use session::{FileSessions, MemorySessions, OpenSession, Sessions, private_f
 pub use signer::{FileSigner, Signer, SignerError};
 pub use submit::{Done, Submitted, Wait};
 pub use unverified::{Page, Told, Trail, Unverified};
-pub use verify::Verified;
+pub use verify::{JudgedFile, VERDICTS_AT_ONCE, Verified};

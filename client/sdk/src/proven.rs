@@ -355,6 +355,8 @@ impl Client {
                 name: name.clone(),
                 size_min: seen.size,
                 known_size: head.size,
+                // A log that goes on by the moment is compared at one.
+                exact: true,
             };
             let response = self
                 .read(|mut client| {
@@ -442,6 +444,7 @@ impl Client {
                 name: name.clone(),
                 size_min,
                 known_size,
+                exact: false,
             };
             let response = self
                 .read(|mut client| {

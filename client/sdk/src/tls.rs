@@ -154,6 +154,16 @@ impl ClientTls {
     /// # Errors
     /// When the address is malformed or the identity cannot be used.
     pub fn channel(&self, address: &str, expected: ExpectedServer) -> Result<Channel, TlsError> {
+        self.channel_within(address, expected, CONNECT_TIMEOUT)
+    }
+
+    /// As [`ClientTls::channel`], whose connection takes no longer than this to stand.
+    pub(crate) fn channel_within(
+        &self,
+        address: &str,
+        expected: ExpectedServer,
+        patience: Duration,
+    ) -> Result<Channel, TlsError> {
         let connector = TlsConnector::from(Arc::new(self.config(expected)?));
         let wrong = || TlsError::Address(address.to_owned());
         let uri: Uri = format!("http://{address}").parse().map_err(|_| wrong())?;
@@ -172,7 +182,7 @@ impl ClientTls {
             }
         });
         Ok(Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(patience)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)

@@ -10,6 +10,9 @@ use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::client::Client;
+use crate::dial::Identity;
+use crate::error::ClientError;
 use crate::keys::{read_chain, read_roots};
 
 const NOW: TimeMs = match TimeMs::of_date(2026, 6, 1) {
@@ -242,4 +245,27 @@ async fn an_address_is_a_host_and_a_port() {
     ] {
         assert!(!check(wrong), "{wrong}");
     }
+}
+
+/// Three servers that take a connection and say nothing, as a stopped process does, were told after three times three seconds.
+#[tokio::test(start_paused = true)]
+async fn servers_that_take_a_connection_and_stay_silent_are_said_to_be_unreachable_early() {
+    let ours = country("86");
+    let silent = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let addresses = silent
+        .each_ref()
+        .map(|port| port.local_addr().expect("an address").to_string());
+    let identity = Identity::new(ours.client(NOW), ours.expected(Plane::Client, None));
+    let (early, deadline) = (Duration::from_secs(3), Duration::from_secs(30));
+    let client = Client::builder(addresses, identity.connect_within(early / 3))
+        .unreachable_after(early)
+        .deadline(deadline)
+        .build();
+    let begun = tokio::time::Instant::now();
+    let error = client.expect("a client").unverified().registry().await;
+    let error = error.expect_err("nobody says anything");
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    // By the clock of the runtime, which stands while somebody works.
+    let took = begun.elapsed();
+    assert!(took < early * 2, "{took:?}");
 }

@@ -65,6 +65,11 @@ pub(crate) struct State {
     pub(crate) prove: Option<Proves>,
     /// The pack, if there is one.
     pub(crate) pack: Option<Vec<u8>>,
+    /// How often the pack was asked for.
+    pub(crate) packs: usize,
+    /// How often a verdict was asked for, and of how many calls each second one is told to come again.
+    pub(crate) verdicts: usize,
+    pub(crate) too_often: usize,
     /// What is answered to questions for a history, if anything.
     pub(crate) history: Option<ShowsHistory>,
     /// How many items of a question find room in one answer.
@@ -395,6 +400,7 @@ impl Registry for Node {
     async fn get_record(&self, _: Request<GetRecordRequest>) -> Answered<GetRecordResponse> {
         let mut state = self.state();
         let (mood, pack) = (state.mood(&self.name), state.pack.clone());
+        state.packs += 1;
         match (mood, pack) {
             (Some(Mood::Say(error)), _) => Err(error.to_status()),
             (_, Some(pack)) => Ok(Response::new(GetRecordResponse {
@@ -450,6 +456,13 @@ impl Registry for Node {
     }
 
     async fn verify(&self, _: Request<VerifyRequest>) -> Answered<VerifyResponse> {
+        let mut state = self.state();
+        state.verdicts += 1;
+        if state.verdicts.is_multiple_of(2) && state.too_often > 0 {
+            state.too_often -= 1;
+            let retry_after = Duration::from_millis(1);
+            return Err(ApiError::Overloaded { retry_after }.to_status());
+        }
         Ok(Response::new(Default::default()))
     }
 }

@@ -723,3 +723,52 @@ async fn a_pack_is_held_to_what_was_seen_and_written() {
     let found = said(day.expect("a client").pack(&pins).await);
     assert!(found.contains("are not believed"), "{found}");
 }
+
+/// A truck of 200 fetched the pack 200 times, and what a node was asked too often was no verdict.
+#[tokio::test]
+async fn many_verdicts_rest_on_one_pack_and_wait_their_turn() {
+    let (fake, country) = (Fake::start(&["a"]), country());
+    let pins = pins(&country);
+    fake.state().pack = Some(pack_of(&country));
+    fake.state().too_often = 40;
+    let client = client(&fake, &country);
+    let codes: Vec<_> = (1..=200).map(|serial| country.code(serial)).collect();
+    let judged = client.verify_all_here(&codes, Purpose::Operation, &pins);
+    let judged = judged.await.expect("a pack");
+    assert_eq!(judged.len(), codes.len());
+    for row in judged {
+        // What this server shows is no file: it is judged, each by itself.
+        let found = row.expect_err("no file").to_string();
+        assert!(!found.contains("OVERLOADED"), "{found}");
+    }
+    let state = fake.state();
+    assert_eq!((state.packs, state.verdicts), (1, 240));
+}
+
+/// A registry that publishes faster than it is asked: a pack was never compared with what had been seen.
+#[tokio::test]
+async fn a_pack_is_compared_in_a_log_that_never_stands_still() {
+    let (fake, mut country) = (Fake::start(&["a"]), country());
+    let (code, pins) = (country.code(1), pins(&country));
+    tells(&fake, &country);
+    let client = client(&fake, &country);
+    assert_eq!(said(client.robot(&code).await), "believed");
+    hold(&mut country, 1, HoldKind::Theft);
+    fake.state().pack = Some(pack_of(&country));
+    let mut shown = vec![country];
+    fake.state().prove = Some(Box::new(move |asked| {
+        let size = |country: &Country| country.registry().published.expect("published").size;
+        let before = shown.iter().find(|it| size(it) == asked.size_min);
+        if let Some(before) = before.filter(|_| asked.exact) {
+            return honest(before, asked);
+        }
+        let mut now = shown.last().expect("one").clone();
+        let serial = 100 + u32::try_from(shown.len()).expect("few");
+        now.must("maker", now.register(serial));
+        now.close();
+        let answer = honest(&now, asked);
+        shown.push(now);
+        answer
+    }));
+    assert_eq!(said(client.pack(&pins).await), "believed");
+}

@@ -95,6 +95,15 @@ pub struct Judged {
     pub evidence: Vec<u8>,
 }
 
+/// Under which checkpoint something is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covering {
+    /// The newest, once it has this size; it is waited for.
+    AtLeast(u64),
+    /// That of this size, as long as this node has the state of it; else as above.
+    Exactly(u64),
+}
+
 /// Evidence of one of the two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -355,7 +364,7 @@ impl RegistryService {
         &self,
         caller: &Caller,
         what: &Provable,
-        size: u64,
+        covering: Covering,
         known: Option<u64>,
     ) -> Result<Proof, ApiError> {
         let query = match what {
@@ -364,10 +373,20 @@ impl RegistryService {
             _ => what.query(),
         };
         self.node.admit(caller, query, what.to_string()).await?;
-        let published = self
-            .node
-            .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX)
-            .await?;
+        let exact = match covering {
+            Covering::Exactly(size) => self.node.state.published_at(size),
+            Covering::AtLeast(_) => None,
+        };
+        let (Covering::AtLeast(size) | Covering::Exactly(size)) = covering;
+        let published = match exact {
+            Some(published) => published,
+            None => {
+                let published = self
+                    .node
+                    .published_at_least(size.max(1), CHECKPOINT_WAIT_MAX);
+                published.await?
+            }
+        };
         let slots = View::of(self.node.prefix(), caller).slots();
         let what = what.clone();
         let prove = move |meter: &Meter| {

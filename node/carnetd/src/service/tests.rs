@@ -32,7 +32,7 @@ use super::bulk::Bulk;
 use super::cursor::Place;
 use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{Reading, Record};
-use super::registry::Patience;
+use super::registry::{Covering, Patience};
 use super::{Caller, RegistryService};
 use crate::audit::Chain;
 use crate::edge::readers::Meter;
@@ -732,7 +732,7 @@ async fn proven(
         },
     );
     let shown = service
-        .prove(caller, &Provable::of(name)?, 0, known)
+        .prove(caller, &Provable::of(name)?, Covering::AtLeast(0), known)
         .await?
         .to_bytes();
     if let Ok(evidence) = evidence::parse(&shown) {

@@ -19,7 +19,7 @@ use tonic::{Request, Status, Streaming};
 use super::{Answer, answer, open, position};
 use crate::service::bulk::{Bulk, Whole};
 use crate::service::query::{Freshness, Provable, RecordName, RecordsQuery};
-use crate::service::registry::{Named, Patience};
+use crate::service::registry::{Covering, Named, Patience};
 use crate::service::{Caller, RegistryService};
 
 /// The service on the client plane.
@@ -224,10 +224,11 @@ impl Registry for GrpcRegistry {
             let (caller, message) = open(request)?;
             let what = Provable::of(record_name(message.kind(), &message.name)?)?;
             let known = Some(message.known_size).filter(|size| *size > 0);
-            let evidence = self
-                .service
-                .prove(&caller, &what, message.size_min, known)
-                .await?;
+            let covering = match message.exact {
+                true => Covering::Exactly(message.size_min),
+                false => Covering::AtLeast(message.size_min),
+            };
+            let evidence = self.service.prove(&caller, &what, covering, known).await?;
             Ok(pb::ProveResponse {
                 evidence: evidence.to_bytes().into(),
             })

@@ -450,6 +450,7 @@ fn calls(country: &mut Country, method: &Method) -> Vec<Vec<Vec<u8>>> {
         ("carnet.registry.v1.Registry", "Prove") => {
             let prove = |kind: pb::RecordKind, name: String| {
                 to_wire(&pb::ProveRequest {
+                    exact: false,
                     kind: kind.into(),
                     name,
                     size_min: 0,
