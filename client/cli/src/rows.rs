@@ -3,7 +3,7 @@
 //!
 //! It does not know what a row means: that is [`crate::import`] and [`crate::robot`].
 
-mod refused;
+pub(crate) mod refused;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -14,7 +14,7 @@ use carnet_domain::rules::command::Command;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-pub(crate) use self::refused::{Before, Refused, SHOWN_MAX, Why};
+pub(crate) use self::refused::{Refused, SHOWN_MAX, Why};
 use crate::Outcome;
 use crate::exit::{self, Failed};
 use crate::output::{Format, say};

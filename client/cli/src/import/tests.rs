@@ -4,7 +4,7 @@ use super::*;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::rows::Before;
+use crate::rows::refused::Before;
 
 pub(super) const CODE_1: &str = "86000110000200000000000000001";
 const CODE_2: &str = "86000110000200000000000000002";
