@@ -28,7 +28,7 @@ use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
-use carnet_domain::record::told::ToldBy;
+use carnet_domain::record::told::{ToldBy, Untold};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
     Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
@@ -62,6 +62,7 @@ pub struct MemoryLedger {
     mailboxes: BTreeMap<(Prefix, u64), u64>,
     offers_of: BTreeMap<(Prefix, EnterpriseId), u64>,
     told_by: BTreeMap<Vec<u8>, ToldBy>,
+    untold: BTreeMap<Digest, Untold>,
     due: BTreeSet<Due>,
     parked: BTreeMap<(Prefix, u64), Parked>,
     parked_of: BTreeMap<Prefix, Vec<ParkedPlace>>,
@@ -208,6 +209,7 @@ impl MemoryLedger {
             .map(|(holder, told)| (Blob(holder.clone()), told))
             .collect();
         table(&mut e, told.iter().map(|(holder, told)| (holder, *told)));
+        table(&mut e, self.untold.iter());
         table(&mut e, self.due.iter().map(|due| (due, &0u64)));
         table(&mut e, self.parked.iter());
         table(&mut e, self.parked_of.iter());
@@ -468,6 +470,16 @@ impl Ledger for MemoryLedger {
     }
     fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), Infallible> {
         self.told_by.insert(holder.to_bytes(), told);
+        Ok(())
+    }
+    fn untold(&self, about: &Digest) -> Result<Option<Untold>, Infallible> {
+        Ok(self.untold.get(about).cloned())
+    }
+    fn put_untold(&mut self, about: &Digest, news: Option<Untold>) -> Result<(), Infallible> {
+        match news {
+            Some(news) => self.untold.insert(*about, news),
+            None => self.untold.remove(about),
+        };
         Ok(())
     }
     fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Infallible> {

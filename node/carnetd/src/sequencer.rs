@@ -18,8 +18,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_domain::machine::DUE_RULES;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::machine::{DUE_RULES, RULES, due_before};
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_store::records::Records;
 use carnet_wire::status::ApiError;
@@ -44,6 +44,7 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
     let mut sealed_at = node.clock.monotonic();
     let mut answered = 0;
     let mut follow_at = Duration::ZERO;
+    let mut told = false;
     let mut due_at = Duration::ZERO;
     let pause = node.config.seal.waiting();
     loop {
@@ -86,13 +87,17 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
             node.publication.rests();
         }
         if due_at <= node.clock.monotonic() {
-            end_what_is_due(&node, &registry).await;
+            told |= end_what_is_due(&node).await;
             due_at = node.clock.monotonic().saturating_add(DUE_PAUSE);
         }
         let now = node.clock.monotonic();
-        if seal_is_due(&node, &registry, now.saturating_sub(sealed_at)) {
+        let since = now.saturating_sub(sealed_at);
+        // What was told goes out with the next head.
+        let sends = told && since >= node.config.seal.waiting();
+        if sends || seal_is_due(&node, &registry, since) {
             match node.propose(Body::Seal {}).await {
                 Ok(_) => {
+                    told = false;
                     sealed_at = now;
                     crash_point!(node.config.planted, CrashAfterSeal);
                 }
@@ -102,12 +107,21 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
     }
 }
 
-/// Has the log end what is due, by a published rule: as much at once as a few entries may, and nothing while nothing is.
-async fn end_what_is_due(node: &Node, registry: &Registry) {
-    let now = registry.log_time.max(node.clock.wall());
-    for number in DUE_RULES {
+/// Has the log end what is due and tell what waits, by published rules: as much at once as a few entries may, and nothing while
+/// nothing is. Tells whether something was told.
+async fn end_what_is_due(node: &Node) -> bool {
+    let mut told = false;
+    for number in RULES {
         for _ in 0..DUE_ENTRIES_MAX {
-            match Records(node.state.engine()).due(number, now, 1) {
+            let records = Records(node.state.engine());
+            let due = records.registry().and_then(|registry| match registry {
+                Some(registry) => {
+                    let now = registry.log_time.max(node.clock.wall());
+                    records.due(number, due_before(&registry, number, now), 1)
+                }
+                None => Ok(Vec::new()),
+            });
+            match due {
                 Ok(due) if due.is_empty() => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -118,7 +132,7 @@ async fn end_what_is_due(node: &Node, registry: &Registry) {
             match node.propose(Body::Rule { number, cursor: 0 }).await {
                 // A clock that ran ahead of the log's ceiling ends nothing.
                 Ok(committed) if committed.answer.items.iter().any(is_refused) => break,
-                Ok(_) => {}
+                Ok(_) => told |= !DUE_RULES.contains(&number),
                 Err(error) => {
                     debug!(%error, number, "what is due is not ended");
                     break;
@@ -126,6 +140,7 @@ async fn end_what_is_due(node: &Node, registry: &Registry) {
             }
         }
     }
+    told
 }
 
 fn is_refused(answer: &ItemAnswer) -> bool {

@@ -218,6 +218,11 @@ pub fn told_by(holder: &Holder) -> Vec<u8> {
     join(&[b"h", &holder.to_bytes()])
 }
 
+/// `transfers`: what waits to be told of something.
+pub fn untold(about: &Digest) -> Vec<u8> {
+    join(&[b"u", &about.0])
+}
+
 /// `transfers`: what the keys of all deadlines of a rule before a time lie between (inclusive, exclusive).
 pub fn due_before(rule: u16, before: TimeMs) -> (Vec<u8>, Vec<u8>) {
     let rule = rule.to_be_bytes();

@@ -23,7 +23,7 @@ use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
-use carnet_domain::record::told::ToldBy;
+use carnet_domain::record::told::{ToldBy, Untold};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
     Against, ApprovalStatus, Claim, Ends, Enterprise, EnterpriseStatus, Fitting, Holder, Maker,
@@ -473,6 +473,7 @@ impl Ledger for Overlay<'_> {
         session(id: u64) -> Option<Session>;
         offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> u64;
         told_by(holder: &Holder) -> Option<ToldBy>;
+        untold(about: &Digest) -> Option<Untold>;
         due(rule: u16, before: TimeMs, count_max: usize) -> Vec<Due>;
         sessions_of(subject: &str) -> Vec<Session>;
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
@@ -655,6 +656,12 @@ impl Ledger for Overlay<'_> {
 
     fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), StorageFault> {
         self.put(Family::Transfers, keys::told_by(holder), &told);
+        Ok(())
+    }
+
+    fn put_untold(&mut self, about: &Digest, news: Option<Untold>) -> Result<(), StorageFault> {
+        let kept = news.as_ref().map(to_stored);
+        self.set(Family::Transfers, keys::untold(about), kept);
         Ok(())
     }
 

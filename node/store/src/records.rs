@@ -24,7 +24,7 @@ use carnet_domain::record::ledger::{LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
-use carnet_domain::record::told::ToldBy;
+use carnet_domain::record::told::{ToldBy, Untold};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{
     Against, Claim, Ended, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace,
@@ -557,6 +557,11 @@ impl<'a> Records<'a> {
     /// What a holder of keys told peers in the newest minute in which it told anything.
     pub fn told_by(&self, holder: &Holder) -> Result<Option<ToldBy>, StorageFault> {
         self.one(Family::Transfers, &keys::told_by(holder))
+    }
+
+    /// What waits to be told of something.
+    pub fn untold(&self, about: &Digest) -> Result<Option<Untold>, StorageFault> {
+        self.one(Family::Transfers, &keys::untold(about))
     }
 
     /// Deadlines that a rule ends and that lie before a time, the earliest first.

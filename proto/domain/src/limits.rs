@@ -144,26 +144,35 @@ pub const DUE_MAX: usize = 64;
 /// for its answer there are as many, and one enterprise has at most as many of them as places are free.
 pub const OFFERS_OF_PEER_MAX: u64 = 10_000;
 /// The most robots that one peer may offer within a minute of log time. Over one of these limits the rest of its mail waits.
-pub const OFFERS_A_MINUTE_MAX: u64 = 600;
+pub const OFFERS_A_MINUTE_MAX: u64 = 5_000;
 /// The most reports of theft and loss, and of their end, by one peer within a minute of log time.
-pub const REPORTS_A_MINUTE_MAX: u64 = 800;
+pub const REPORTS_A_MINUTE_MAX: u64 = 1_600;
 /// The most statements of one peer that are answered with a nack within a minute of log time.
-pub const NACKS_A_MINUTE_MAX: u64 = 1_400;
+pub const NACKS_A_MINUTE_MAX: u64 = 6_600;
 /// The most ends of life and claims of one by one peer within a minute of log time.
 pub const CLAIMS_A_MINUTE_MAX: u64 = 60;
 /// The most leaves that the mail of one peer may have us write within a minute of log time.
-pub const LEAVES_A_MINUTE_MAX: u64 = 6_000;
+pub const LEAVES_A_MINUTE_MAX: u64 = 16_000;
 /// The most items of one peer that are read within a minute of log time: what changes nothing is an entry all the same.
-pub const MAIL_ITEMS_A_MINUTE_MAX: u64 = 12_000;
+pub const MAIL_ITEMS_A_MINUTE_MAX: u64 = 24_000;
 /// The most bytes of items of one peer that are read within a minute of log time.
-pub const MAIL_BYTES_A_MINUTE_MAX: u64 = 64 * 1024 * 1024;
+pub const MAIL_BYTES_A_MINUTE_MAX: u64 = 128 * 1024 * 1024;
+/// Of what may be told within a minute, one who signs has one part in so many, whatever others tell.
+pub const PARTS_OF_A_MINUTE: u64 = 50;
+/// One part in so many is kept for those parts: beyond its own nobody takes of it.
+pub const RESERVED_OF_A_MINUTE: u64 = 5;
 /// The most robots that enterprises here offer one peer within a minute of log time, and as many offices. One of them offers
-/// no more than are left for all others.
-pub const OFFERS_MADE_A_MINUTE_MAX: u64 = 150;
+/// no more than four fifths.
+pub const OFFERS_MADE_A_MINUTE_MAX: u64 = 1_250;
 /// The most bytes of them, as [`OFFERS_MADE_A_MINUTE_MAX`].
-pub const OFFERS_MADE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The most leaves that enterprises here have told to all peers within a minute of log time, and as many offices. One of them
-/// has no more told than are left for all others.
+pub const OFFERS_MADE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The most thefts, losses, stops, ends of life and new recalls that enterprises here have told to all peers within a minute of log
+/// time, and as many offices. What is over waits for the next.
+pub const ALARMS_A_MINUTE_MAX: u64 = 200;
+/// The most bytes of them, as [`ALARMS_A_MINUTE_MAX`].
+pub const ALARMS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most other leaves that enterprises here have told to all peers within a minute of log time, and as many offices. What is over
+/// waits for the next.
 pub const TOLD_A_MINUTE_MAX: u64 = 200;
 /// The most bytes of them, as [`TOLD_A_MINUTE_MAX`].
 pub const TOLD_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -210,10 +219,18 @@ const _: () = assert!(
 // What an honest registry writes into a mailbox, an honest reader takes: whenever it reads, two minutes of the writer may fall
 // into one of its own, each with the offers and the news of enterprises and of offices, all of them answered with a nack.
 const _: () = assert!(2 * 2 * OFFERS_MADE_A_MINUTE_MAX <= OFFERS_A_MINUTE_MAX);
-const _: () = assert!(2 * 2 * TOLD_A_MINUTE_MAX <= REPORTS_A_MINUTE_MAX);
-const _: () = assert!(2 * 2 * (OFFERS_MADE_A_MINUTE_MAX + TOLD_A_MINUTE_MAX) <= NACKS_A_MINUTE_MAX);
-const _: () =
-    assert!(2 * 2 * (OFFERS_MADE_BYTES_MAX + TOLD_BYTES_MAX) <= MAIL_BYTES_A_MINUTE_MAX / 2);
+const _: () = assert!(2 * 2 * (ALARMS_A_MINUTE_MAX + TOLD_A_MINUTE_MAX) <= REPORTS_A_MINUTE_MAX);
+const _: () = assert!(
+    2 * 2 * (OFFERS_MADE_A_MINUTE_MAX + ALARMS_A_MINUTE_MAX + TOLD_A_MINUTE_MAX)
+        <= NACKS_A_MINUTE_MAX
+);
+const _: () = assert!(
+    2 * 2 * (OFFERS_MADE_BYTES_MAX + ALARMS_BYTES_MAX + TOLD_BYTES_MAX)
+        <= MAIL_BYTES_A_MINUTE_MAX / 2
+);
+// A truck is offered at once, and many in a minute; what is kept is ten parts.
+const _: () = assert!(OFFERS_MADE_A_MINUTE_MAX / RESERVED_OF_A_MINUTE * 4 >= 1_000);
+const _: () = assert!(RESERVED_OF_A_MINUTE * 10 <= PARTS_OF_A_MINUTE);
 const _: () = assert!(LEAVES_A_MINUTE_MAX < MAIL_ITEMS_A_MINUTE_MAX);
 const _: () = assert!(MAIL_ITEM_BYTES_MAX as u64 <= MAIL_BYTES_A_MINUTE_MAX);
 // The record, the event in slot 10, the leaves that follow, the bundle of proofs.

@@ -20,7 +20,7 @@ mod skip;
 mod time;
 mod told;
 
-pub use due::DUE_RULES;
+pub use due::{DUE_RULES, RULES, due_before};
 pub use foresee::{Question, foresee};
 pub use seal::{Contradiction, contradiction, standing_now};
 pub use skip::skip;
@@ -56,7 +56,6 @@ use crate::rules::parties::standing_of_signer;
 use crate::rules::rejection::{Detail, Reason, Rejection};
 use meter::Metered;
 use parsed::command_of;
-use told::waits_for_nobody;
 
 /// How a leaf was authorised: class and digest D.
 #[derive(Clone)]
@@ -474,10 +473,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     }
                     _ => {}
                 }
-                // A theft is one at home, too, however much was told already.
-                if let Err(rejection) = self.tells(&signer.holder, &mut events)?
-                    && !waits_for_nobody(command)
-                {
+                if let Err(rejection) = self.tells(&signer.holder, command, &mut events)? {
                     return Ok(ItemAnswer::Refused { rejection });
                 }
                 if events.iter().any(|event| event.what == item.0) {
@@ -817,6 +813,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         self.post(peer, head.leaf_index)?;
                     }
                 }
+                Effect::TellNever(about) => self.tell_never(about)?,
+                Effect::TellLater(about, news) => self.tell_later(about, news, head.leaf_index)?,
                 Effect::Standing(ids) => models.extend(ids.iter().copied()),
                 Effect::StandingOf(id) => made.extend(self.ledger.models_of(id)?),
             }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::custody::Step;
-use carnet_domain::limits::OFFERS_MADE_A_MINUTE_MAX;
+use carnet_domain::limits::{OFFERS_MADE_A_MINUTE_MAX, RESERVED_OF_A_MINUTE};
 use carnet_domain::record::transfer::Transfer;
 use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::rejection::Reason;
@@ -381,7 +381,8 @@ fn steps_were_asked_for(run: &Run, findings: &mut Findings) {
 }
 
 /// What one office may offer one country within a minute.
-const OFFERS_OF_ONE_A_MINUTE: usize = (OFFERS_MADE_A_MINUTE_MAX / 2) as usize;
+const OFFERS_OF_ONE_A_MINUTE: usize =
+    (OFFERS_MADE_A_MINUTE_MAX / RESERVED_OF_A_MINUTE * 4) as usize;
 
 fn offers_of(written: &BTreeMap<(Side, TransferId, Step), Digest>, side: Side) -> usize {
     let of = |(at, _, step): &&(Side, TransferId, Step)| *at == side && *step == Step::Offer;

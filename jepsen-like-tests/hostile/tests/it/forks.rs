@@ -343,6 +343,52 @@ fn what_changes_nothing_is_counted_too() {
     assert_eq!(rejection.detail, Detail::InAMinute { peer, what, max });
 }
 
+/// A step that is another country's to write is nobody's word in the log of the one that forked: behind the fork it waits nowhere, so that
+/// no full place has it followed, and a settlement goes on by none of it.
+#[test]
+fn behind_a_fork_nobody_signs_for_others() {
+    for third in [false, true] {
+        let (mut a, mut b) = two();
+        b.must("maker", b.register(1));
+        let code = b.code(1);
+        export(&mut b, &mut a, code, 1);
+        let home = offer(&a, &b, code, 2);
+        a.must("customs", home);
+        let mut slots = last_said(&a, &b.prefix);
+        a.deliver(&mut b);
+        let first = transfer_of(&b, 2).evidence.expect("the offer").link;
+        let first = first.expect("a link");
+        let (epoch, prev) = (first.epoch, first.prev);
+        let to = match third {
+            true => Country::unborn("81").prefix,
+            false => b.prefix,
+        };
+        let again = link(Step::Offer, 3, epoch, &a.prefix, &to, prev);
+        slots.set(slot::CUSTODY, &again);
+        slots.set(slot::EVENT, &offer(&a, &b, code, 3));
+        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+        assert_eq!(hear(&mut a, &mut b), [Kind::ForkEvidence]);
+        let open = fork(&b, &a);
+        let accepted = link(Step::Accept, 3, epoch, &a.prefix, &to, open.second);
+        let item = peer_of(&b, &a.prefix).cursor;
+        let slots = step_slots(&code, &accepted, &permit(&b, 3, Vec::new()));
+        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
+        let forged = last_leaf(&a, &code);
+        hear(&mut a, &mut b);
+        let peer = peer_of(&b, &a.prefix);
+        assert_eq!(peer.cursor, item + 1, "it is read");
+        let Ok(waits) = b.ledger.parked(&a.prefix, item);
+        assert_eq!(waits, None, "third: {third}");
+        for _ in 0..=PARKED_OF_ROBOT_MAX {
+            say_again(&mut a, &mut b, forged);
+        }
+        let statement = settle(&a, open.recorded, open.second);
+        assert_eq!(text(&b.state(&statement)), "done");
+        let known = robot(&b, &code).custody;
+        assert_eq!(known.link, open.second, "third: {third}");
+    }
+}
+
 /// A robot of ours at 86, which offers it home, and home again in the same epoch: then cancels and offers, over and over. However
 /// many of those steps wait, whichever leaf counts, none is lost: the chain goes on to the newest.
 #[test]

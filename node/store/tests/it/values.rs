@@ -182,6 +182,10 @@ fn read_all(
                 let holder = Holder::from_bytes(&key[1..]).expect("a holder");
                 note(records.told_by(&holder).map(drop));
             }
+            for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'u') {
+                let about = Digest(key[1..].try_into().expect("a digest"));
+                note(records.untold(&about).map(drop));
+            }
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'c') {
                 let code = Code::from_key(key[1..].try_into().expect("19 bytes")).expect("a code");
                 note(records.loose_chain(&code).map(drop));

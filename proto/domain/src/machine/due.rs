@@ -5,6 +5,7 @@
 //! something is due; nothing due, nothing done. Each end is a leaf of its own, of class 2: the same on every replica, and told to
 //! whom it concerns.
 
+use super::told::has_room_to_tell;
 use super::{Authorised, Run, refused, rule};
 use crate::bytes::code::Code;
 use crate::bytes::time::TimeMs;
@@ -16,6 +17,8 @@ use crate::planted::Planted;
 use crate::record::due::{Due, DueSubject};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
+use crate::record::registry::Registry;
+use crate::record::told::Line;
 use crate::record::transfer::Transfer;
 use crate::record::{OwnershipEnd, Pending, Robot};
 use crate::rules::command::{Action, Command, TransferId};
@@ -24,11 +27,23 @@ use crate::rules::rejection::{Detail, Reason};
 
 /// The rules that end what is due.
 pub const DUE_RULES: [u16; 2] = [rule::OFFER_OVER, rule::RELEASE_OVER];
+/// All rules that whoever leads has run while there is something for them: those, and the lines of what waits to be told.
+pub const RULES: [u16; 6] = [rule::OFFER_OVER, rule::RELEASE_OVER, 7, 8, 9, 10];
+
+/// Before which time the rows of a rule are for it to end; none are while what waits to be told finds no room.
+pub fn due_before(registry: &Registry, number: u16, now: TimeMs) -> TimeMs {
+    match Line::of_rule(number) {
+        // Their times are places.
+        Some(_) if has_room_to_tell(registry, number, now) => TimeMs::MAX,
+        Some(_) => TimeMs(0),
+        None => now,
+    }
+}
 
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Runs a published rule. None of them scans, so that none has a cursor.
     pub(super) fn rule(&mut self, number: u16, cursor: u64) -> Result<ItemAnswer, L::Fault> {
-        if !DUE_RULES.contains(&number) {
+        if !RULES.contains(&number) {
             return Ok(refused(Reason::RuleUnknown, Detail::Rule { number }));
         }
         let mut answer = ItemAnswer::Nothing {};
@@ -39,6 +54,19 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             true => 1,
             false => DUE_MAX,
         };
+        match Line::of_rule(number) {
+            Some(line) => self.tell_what_waits(line, most)?,
+            None => answer = self.end_what_is_due(number, most)?,
+        }
+        if self.registry.due_singly && !self.is_anything_left()? {
+            // The row that broke is gone, or breaks no more.
+            self.registry.due_singly = false;
+        }
+        Ok(answer)
+    }
+
+    fn end_what_is_due(&mut self, number: u16, most: usize) -> Result<ItemAnswer, L::Fault> {
+        let mut answer = ItemAnswer::Nothing {};
         for due in self.ledger.due(number, self.now, most)? {
             if self.is_spent() {
                 break;
@@ -47,6 +75,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let event = match &due.subject {
                 DueSubject::Transfer { id } => self.offer_over(id, due.at)?,
                 DueSubject::Robot { code } => self.release_over(code, due.at)?,
+                DueSubject::News { .. } => None,
             };
             if let Some(event) = event {
                 let system = Authorised::system(number, &due.subject);
@@ -54,6 +83,19 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         }
         Ok(answer)
+    }
+
+    fn is_anything_left(&self) -> Result<bool, L::Fault> {
+        for number in RULES {
+            let before = match Line::of_rule(number) {
+                Some(_) => TimeMs::MAX,
+                None => self.now,
+            };
+            if !self.ledger.due(number, before, 1)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether something was due before a time and has not ended.

@@ -409,22 +409,26 @@ impl Entry {
         number().is_ok_and(|number| number == Body::SEAL)
     }
 
-    /// Which rule an entry of these bytes runs. No more of it is read.
-    pub fn rule(bytes: &[u8]) -> Option<u16> {
+    /// Which rule an entry of these bytes runs, and by which stamp. No more of it is read.
+    pub fn rule(bytes: &[u8]) -> Option<(u16, TimeMs)> {
         // level: only which rule it runs.
         let mut d = Decoder::new(bytes);
-        let mut number = || -> Result<Option<u64>, DecodeError> {
+        let mut read = || -> Result<Option<(u64, u64)>, DecodeError> {
             d.array()?;
-            // Version and stamp.
+            // Version, and the seed of the stamp.
             d.skip()?;
+            d.array()?;
+            let at = d.uint()?;
             d.skip()?;
+            d.leave();
             d.array()?;
             match d.uint()? {
-                Body::RULE => d.uint().map(Some),
+                Body::RULE => d.uint().map(|number| Some((number, at))),
                 _ => Ok(None),
             }
         };
-        number().ok()?.and_then(|number| u16::try_from(number).ok())
+        let (number, at) = read().ok()??;
+        Some((u16::try_from(number).ok()?, TimeMs(at)))
     }
 
     /// As [`Canonical::to_bytes`], without growing step by step to the size of a bulk request.

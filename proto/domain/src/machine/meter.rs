@@ -23,7 +23,7 @@ use crate::record::ledger::{Ledger, LooseChain, MapChanges};
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::told::ToldBy;
+use crate::record::told::{ToldBy, Untold};
 use crate::record::transfer::Transfer;
 use crate::record::{
     Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
@@ -125,6 +125,7 @@ encoded!(
     Peer,
     Parked,
     Ends,
+    Untold,
     StoredAnswer,
     DenyList
 );
@@ -215,6 +216,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
         told_by(holder: &Holder) -> Option<ToldBy>;
+        untold(about: &Digest) -> Option<Untold>;
         peer(prefix: &Prefix) -> Option<Peer>;
         parked(peer: &Prefix, item: u64) -> Option<Parked>;
         session(id: u64) -> Option<Session>;
@@ -254,6 +256,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_transfer(transfer: Transfer);
         put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);
         put_told_by(holder: &Holder, told: ToldBy);
+        put_untold(about: &Digest, news: Option<Untold>);
         put_due(due: &Due, stands: bool);
         put_peer(peer: Peer);
         put_parked(peer: &Prefix, item: u64, parked: Option<Parked>);

@@ -4,7 +4,7 @@ use super::meter::Metered;
 use super::{Run, root};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::log::leaf::Kind;
-use crate::machine::due::DUE_RULES;
+use crate::machine::due::{RULES, due_before};
 use crate::machine::entry::{Body, Entry};
 use crate::machine::order::OrderForEntry;
 use crate::planted::Sound;
@@ -51,9 +51,16 @@ pub fn skip<L: Ledger>(
     };
     let event = Event::new(Kind::Policy, order.skip(), After::Jurisdiction(prefix));
     run.record(event, &root::authorised(&unsigned))?;
-    if let Some(number) = Entry::rule(entry).filter(|number| DUE_RULES.contains(number)) {
+    let ran = Entry::rule(entry).filter(|(number, _)| RULES.contains(number));
+    if let Some((number, at)) = ran {
+        // It broke at what was due by its stamp: log time may still be before it. Above the ceiling it ended nothing.
+        let now = match at > run.registry.ceiling {
+            true => run.now,
+            false => run.now.max(at),
+        };
+        let before = due_before(&run.registry, number, now);
         if run.registry.due_singly
-            && let Some(row) = run.ledger.due(number, run.now, 1)?.first()
+            && let Some(row) = run.ledger.due(number, before, 1)?.first()
         {
             run.ledger.put_due(row, false)?;
         }

@@ -1,6 +1,7 @@
 //! A row of the index of deadlines.
 
 use crate::bytes::code::Code;
+use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::record::crossing::TransferId;
 
@@ -22,8 +23,13 @@ pub enum DueSubject {
         /// Which.
         code: Code,
     },
+    /// News that waits to be told: its row has no time but a place in its line, see [`crate::record::told::Line`].
+    News {
+        /// What it is about.
+        about: Digest,
+    },
 }
-crate::canonical_variants!(DueSubject @ 1 { 1 => Transfer { id }, 2 => Robot { code } });
+crate::canonical_variants!(DueSubject @ 1 { 1 => Transfer { id }, 2 => Robot { code }, 3 => News { about } });
 
 /// A deadline that a rule ends: due at the first log time after it. Rows are ordered by rule, then by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

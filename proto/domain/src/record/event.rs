@@ -21,6 +21,7 @@ use crate::log::map::{RobotStatus, SubjectStatus};
 use crate::record::denied::{Certificate, DenyList};
 use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
+use crate::record::told::Untold;
 use crate::record::transfer::Transfer;
 use crate::record::{
     ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
@@ -113,6 +114,10 @@ pub enum Effect {
     Tell(Prefix),
     /// The leaf goes into every peer's mailbox.
     TellAll,
+    /// The leaf is told when it is the turn of what it is about.
+    TellLater(Digest, Box<Untold>),
+    /// What waits to be told of this is not told at all.
+    TellNever(Digest),
     /// These models' standing changed: their map values are computed anew.
     Standing(Vec<crate::bytes::code::ModelId>),
     /// All models of this enterprise changed standing.

@@ -16,7 +16,7 @@ use crate::record::due::Due;
 use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
-use crate::record::told::ToldBy;
+use crate::record::told::{ToldBy, Untold};
 use crate::record::transfer::Transfer;
 use crate::record::{
     Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
@@ -135,6 +135,10 @@ pub trait Ledger {
     fn told_by(&self, holder: &Holder) -> Result<Option<ToldBy>, Self::Fault>;
     /// Replaces it.
     fn put_told_by(&mut self, holder: &Holder, told: ToldBy) -> Result<(), Self::Fault>;
+    /// What waits to be told of something.
+    fn untold(&self, about: &Digest) -> Result<Option<Untold>, Self::Fault>;
+    /// Replaces or removes it.
+    fn put_untold(&mut self, about: &Digest, news: Option<Untold>) -> Result<(), Self::Fault>;
     /// Deadlines that a rule ends and that lie before a time, the earliest first.
     fn due(&self, rule: u16, before: TimeMs, count_max: usize) -> Result<Vec<Due>, Self::Fault>;
     /// Notes a deadline, or takes it away.

@@ -10,7 +10,7 @@ use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
 use crate::record::offices::Offices;
-use crate::record::told::Minute;
+use crate::record::told::Tellings;
 
 /// A sealed size, waiting for its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +80,8 @@ pub struct Registry {
     pub checkpoint: String,
     /// The next session number.
     pub next_session: u64,
-    /// What all peers were told in the newest minute of log time.
-    pub told: Minute,
+    /// What all peers were told in the newest minute of log time, and how far what waits is.
+    pub told: Tellings,
     /// Who supervises it.
     pub offices: Offices,
     /// Its own bundle, as its roots stated it last; none before they did.
@@ -117,14 +117,17 @@ crate::canonical_struct!(Registry @ 1 {
 });
 
 /// Where the own bundle stands, as the roots signed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnBundle {
     /// Its sequence.
     pub sequence: u64,
     /// The leaf of the statement.
     pub leaf: u64,
+    /// The prefixes that it names: no other country's are any of them.
+    pub prefixes: Vec<Prefix>,
 }
 crate::canonical_struct!(OwnBundle {
     sequence: Sequence,
-    leaf: Index
+    leaf: Index,
+    prefixes: List<BUNDLE_LIST_MAX>
 });

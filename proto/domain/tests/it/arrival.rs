@@ -13,7 +13,7 @@ use carnet_domain::record::event::{Yielded, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
 use carnet_domain::record::{
-    Asking, Fitting, Hold, Holder, PartName, PartyName, Pending, Robot, Setter, Stay,
+    Actor, Asking, Fitting, Hold, Holder, PartName, PartyName, Pending, Robot, Setter, Stay,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -804,16 +804,23 @@ fn the_mail_of_a_peer_pauses_at_its_limits() {
     };
     let at = TimeMs((a.clock.0 / 60_000 + 1) * 60_000);
     a.advance(carnet_domain::bytes::time::DurationMs(at.0 - a.clock.0));
+    // All but so many were said before.
+    let left = 1_400;
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let mut peer = peer.expect("a peer");
+    peer.heard.minute = at.0 / 60_000;
+    peer.heard.nacks = NACKS_A_MINUTE_MAX - left;
+    let Ok(()) = a.ledger.put_peer(peer);
     let size = a.registry().tree.size();
     for _ in 0..3 {
         let answer = take(&mut a);
         let paused = format!("PeerPaused: 49: {NACKS_A_MINUTE_MAX} nacks in a minute");
         assert!(answer.ends_with(&paused), "{answer}");
-        assert_eq!(a.registry().tree.size(), size + NACKS_A_MINUTE_MAX);
+        assert_eq!(a.registry().tree.size(), size + left);
     }
     a.advance(carnet_domain::bytes::time::DurationMs::from_secs(60));
     take(&mut a);
-    assert_eq!(a.registry().tree.size(), size + 2 * NACKS_A_MINUTE_MAX);
+    assert_eq!(a.registry().tree.size(), size + 3_000, "the rest");
 }
 
 #[test]
@@ -1926,4 +1933,22 @@ fn who_used_a_robot_abroad_is_kept_of_a_guest_and_of_none_that_came_for_good() {
         };
         assert_eq!(kept, expected, "{purpose:?}");
     }
+}
+
+/// Who chose the desk of one owner chose nothing for the next: when a robot comes home for good, nobody asks who that was.
+#[test]
+fn a_chosen_desk_is_of_one_owner_alone() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, 1, 1);
+    let chosen = Actor {
+        key: a.key("registrar").public().key_id(),
+        holder: a.office("registrar/hq"),
+        person: "registrar".into(),
+    };
+    lie(&mut a, &code, |r| r.desk_set_by = Some(chosen));
+    bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
+    check(&mut a, "customs", admit(2), "done");
+    let home = robot(&a, &code);
+    assert_eq!((home.stay, home.desk_set_by), (Stay::Resident {}, None));
 }

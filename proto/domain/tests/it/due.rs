@@ -316,30 +316,79 @@ fn a_skipped_rule_leaves_its_row_behind() {
         },
     };
     let entry = entry.to_bytes();
-    let skip = |a: &mut Country| {
-        let order = carnet_domain::machine::order::Skip {
-            cluster: a.registry().cluster,
-            log_index: 7,
-            entry: carnet_domain::machine::order::entry_digest(&entry),
-        };
-        let signed = carnet_domain::record::peer::Signed {
-            signatures: vec![order.sign(&a.key("root-0")), order.sign(&a.key("root-1"))],
-            ..order.unsigned()
-        };
-        let order = carnet_domain::machine::order::judge(&signed, Some(&a.registry()));
-        let order = order.expect("signed").for_entry(7, &order_digest(&entry));
-        let order = order.expect("about this entry");
-        let Ok(()) = carnet_domain::machine::skip(&mut a.ledger, &order, &entry);
-    };
-    skip(&mut a);
+    skip_it(&mut a, &entry);
     assert_eq!(rows(&a), before, "which row it was is not known yet");
     // One row an entry: the next is the one at which the rules break.
     assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
     assert_eq!(rows(&a), before[1..]);
-    skip(&mut a);
+    skip_it(&mut a, &entry);
     assert_eq!(rows(&a), before[2..], "taken out, and nothing else");
     assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
     assert_eq!(rows(&a), []);
+}
+
+/// A leader calls a row due by its own clock, which may be before any entry has moved log time: the second order finds the row all
+/// the same. And where nothing breaks any more, an entry ends as many rows as ever.
+#[test]
+fn a_row_that_breaks_is_found_while_log_time_is_before_it() {
+    let (mut a, b) = two();
+    for (serial, number) in [(1, 1), (2, 2), (3, 3)] {
+        if serial != 1 {
+            a.must("maker", a.register(serial));
+        }
+        let declared = a.declare(serial, transfer(number), &b.prefix);
+        a.must("maker", declared);
+    }
+    let rows = |a: &Country| {
+        let Ok(rows) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 9);
+        rows
+    };
+    let before = rows(&a);
+    let last = before.iter().map(|row| row.at).max().expect("rows");
+    let at = last.checked_add(DAY).expect("a time");
+    let mut registry = a.registry();
+    assert!(registry.log_time < before[0].at, "log time is before it");
+    registry.ceiling = at;
+    let Ok(()) = a.ledger.put_registry(registry);
+    let entry = carnet_domain::machine::entry::Entry {
+        stamp: carnet_domain::machine::entry::Stamp {
+            at,
+            seed: carnet_domain::log::leaf::EntrySeed([7; 32]),
+        },
+        body: Body::Rule {
+            number: rule::OFFER_OVER,
+            cursor: 0,
+        },
+    };
+    let entry = entry.to_bytes();
+    skip_it(&mut a, &entry);
+    assert_eq!(rows(&a), before, "which row it was is not known yet");
+    assert!(a.registry().due_singly);
+    skip_it(&mut a, &entry);
+    assert_eq!(rows(&a), before[1..], "taken out, and nothing else");
+    assert!(!a.registry().due_singly);
+    // Once more, and this time nothing breaks in the end.
+    skip_it(&mut a, &entry);
+    a.clock = at;
+    let ended = [run(&mut a, rule::OFFER_OVER), run(&mut a, rule::OFFER_OVER)];
+    assert_eq!((ended, rows(&a).len()), ([1, 1], 0));
+    assert!(!a.registry().due_singly);
+}
+
+fn skip_it(a: &mut Country, entry: &[u8]) {
+    let order = carnet_domain::machine::order::Skip {
+        cluster: a.registry().cluster,
+        log_index: 7,
+        entry: order_digest(entry),
+    };
+    let signed = carnet_domain::record::peer::Signed {
+        signatures: vec![order.sign(&a.key("root-0")), order.sign(&a.key("root-1"))],
+        ..order.unsigned()
+    };
+    let order = carnet_domain::machine::order::judge(&signed, Some(&a.registry()));
+    let order = order.expect("signed").for_entry(7, &order_digest(entry));
+    let order = order.expect("about this entry");
+    let Ok(()) = carnet_domain::machine::skip(&mut a.ledger, &order, entry);
 }
 
 fn order_digest(entry: &[u8]) -> carnet_domain::bytes::digest::Digest {
