@@ -99,12 +99,13 @@ impl Board {
         Some((status.newest.clone()?, status.newest_at?))
     }
 
-    /// Doubts a peer's word from now on; tells whether that is new.
+    /// Doubts a peer's word from now on, or more gravely than before; tells whether that is new.
     pub fn doubt(&self, peer: Prefix, doubt: Doubt) -> bool {
         let mut known = self.lock();
         let status = known.entry(peer).or_default();
-        let new = status.doubt.is_none();
-        status.doubt = status.doubt.or(Some(doubt));
+        // What it signed is not hidden by what nobody did.
+        let new = status.doubt < Some(doubt);
+        status.doubt = status.doubt.max(Some(doubt));
         new
     }
 
@@ -129,15 +130,22 @@ impl Board {
     }
 
     /// Compares a head that evidence stood under with the largest one before: a smaller one of a later time shows that what was
-    /// published was taken back, another root of the same size that there are two histories. Tells whether that is new.
-    pub fn showed(&self, peer: Prefix, incarnation: u64, head: KnownHead) -> Option<Doubt> {
+    /// published was taken back, another root of the same size that there are two histories. What is no later than `time_seen`, the
+    /// latest that the log here knows of it, is none of a later time: its clock was set back. Tells whether that is new.
+    pub fn showed(
+        &self,
+        peer: Prefix,
+        incarnation: u64,
+        head: KnownHead,
+        time_seen: TimeMs,
+    ) -> Option<Doubt> {
         let doubt = {
             let mut known = self.lock();
             let status = known.entry(peer).or_default();
             match status.shown {
                 // Another life of its log is another log.
                 Some((life, before)) if life == incarnation && head.size < before.size => {
-                    (head.time > before.time).then_some(Doubt::RolledBack)
+                    (head.time > before.time.max(time_seen)).then_some(Doubt::RolledBack)
                 }
                 Some((life, before)) if life == incarnation && head.size == before.size => {
                     (head.root != before.root).then_some(Doubt::Fork)
@@ -249,7 +257,9 @@ mod tests {
         let peer = Prefix::parse("49").expect("a prefix");
         let after = |heads: &[KnownHead]| {
             let board = Board::new();
-            let told = heads.iter().map(|head| board.showed(peer, 0, *head));
+            let told = heads
+                .iter()
+                .map(|head| board.showed(peer, 0, *head, TimeMs(0)));
             let told: Vec<_> = told.collect();
             let doubt = board.of(peer).and_then(|status| status.doubt);
             (told.last().copied().flatten(), doubt)
@@ -277,14 +287,17 @@ mod tests {
         );
         // Another life of its log begins anew, and nothing of the life before is held against it.
         let board = Board::new();
-        assert_eq!(board.showed(peer, 0, larger), None);
-        assert_eq!(board.showed(peer, 1, restored), None);
+        assert_eq!(board.showed(peer, 0, larger, TimeMs(0)), None);
+        assert_eq!(board.showed(peer, 1, restored, TimeMs(0)), None);
         assert_eq!(
-            board.showed(peer, 0, head(3, 3, 999)),
+            board.showed(peer, 0, head(3, 3, 999), TimeMs(0)),
             None,
             "of the life before"
         );
-        assert_eq!(board.showed(peer, 1, head(4, 4, 999)), rolled_back);
+        assert_eq!(
+            board.showed(peer, 1, head(4, 4, 999), TimeMs(0)),
+            rolled_back
+        );
         board.settled(peer);
         assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
     }

@@ -196,8 +196,8 @@ impl Gateway {
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
                 checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
-                doubt: peer.doubted.or(status.doubt).map_or("", doubted),
-                last_error: match (peer.doubted.or(status.doubt), status.last_error) {
+                doubt: peer.doubted.max(status.doubt).map_or("", doubted),
+                last_error: match (peer.doubted.max(status.doubt), status.last_error) {
                     (Some(doubt), _) => format!("its word is doubted: {}", doubted(doubt)),
                     (None, error) => error.map_or(String::new(), |(_, text)| text),
                 },
@@ -222,7 +222,7 @@ impl Gateway {
     pub fn doubt(&self, peer: &Peer) -> Option<Doubt> {
         let seen = peer.bundle.primary().and_then(|peer| self.board.of(peer));
         let seen = seen.and_then(|status| status.doubt);
-        peer.doubted.or(seen)
+        peer.doubted.max(seen)
     }
 
     /// Evidence about a code from a peer: asked live, within `patience`; when nobody answers, the last that was good. Where it was
@@ -296,6 +296,8 @@ impl Gateway {
             // What was kept, however young, says nothing of now: its head may be of before a repair of the peer's time.
             _ if inquired.asked.is_none() => None,
             HeadOrder::OtherHistory if head.size == known.size_seen => {
+                // Two notes that it signed: evidence for the log, whoever has seen them.
+                self.shows_fork(peer, &evidence);
                 self.board.doubt(peer, Doubt::Fork).then_some(Doubt::Fork)
             }
             // Nobody signed the way.
@@ -305,9 +307,12 @@ impl Gateway {
                 .then_some(Doubt::OtherHistory),
             HeadOrder::Extends if 0 < known.size_seen => {
                 self.board.joined(peer);
-                self.board.showed(peer, known.bundle.incarnation, head)
+                self.board
+                    .showed(peer, known.bundle.incarnation, head, known.time_seen)
             }
-            _ => self.board.showed(peer, known.bundle.incarnation, head),
+            _ => self
+                .board
+                .showed(peer, known.bundle.incarnation, head, known.time_seen),
         };
         if let Some(doubt) = new {
             error!(%peer, "a peer is doubted from now on: {}", doubted(doubt));
@@ -376,6 +381,25 @@ impl Gateway {
         };
         let waited = tokio::time::timeout(APPLIED_PATIENCE, taken_in).await;
         waited.unwrap_or(false)
+    }
+
+    /// Enters a head in the log that contradicts the one taken in of the same size. Nobody waits for it: until it is there, this
+    /// node's own doubt is told.
+    fn shows_fork(&self, peer: Prefix, evidence: &Evidence) {
+        let batch = MailBatch {
+            peer,
+            checkpoint: evidence.checkpoint.clone(),
+            map_head: evidence.map_head.clone(),
+            consistency: Vec::new(),
+            items: Vec::new(),
+            large: None,
+        };
+        let node = Arc::clone(&self.node);
+        tokio::spawn(async move {
+            if let Err(error) = doubts::tell(&node, Body::Foreign { batch }).await {
+                warn!(%error, %peer, "two heads of one size are not in the log yet");
+            }
+        });
     }
 
     /// Whether a head of a peer is brought now.

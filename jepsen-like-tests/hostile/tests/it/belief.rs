@@ -16,7 +16,7 @@ use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Bundle, Clause, LogDoubt, Peer, Signed, Statement};
+use carnet_domain::record::peer::{Bundle, Clause, LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
     Holder, Party, Predicate, Recall, RecallNotice, RecallStatus, Severity,
 };
@@ -932,7 +932,11 @@ fn a_doubt_stays_until_the_roots_state_a_newer_bundle() {
     assert_eq!(doubted(&b), None, "of a bundle that nobody stated");
     doubt(&mut b, a.prefix, sequence, LogDoubt::RolledBack);
     doubt(&mut b, a.prefix, sequence, LogDoubt::OtherHistory);
-    assert_eq!(doubted(&b), Some(LogDoubt::RolledBack), "the first stays");
+    assert_eq!(doubted(&b), Some(LogDoubt::RolledBack), "no milder one");
+    // What it signed twice is graver than what it lost, and hides behind nothing.
+    doubt(&mut b, a.prefix, sequence, LogDoubt::Fork);
+    doubt(&mut b, a.prefix, sequence, LogDoubt::RolledBack);
+    assert_eq!(doubted(&b), Some(LogDoubt::Fork), "the graver stays");
     let stranger = Country::unborn("81").prefix;
     let found = doubt(&mut b, stranger, sequence, LogDoubt::Fork);
     assert!(found.contains("PeerUnknown"), "{found}");
@@ -975,6 +979,57 @@ fn a_doubt_that_nobody_signed_ends_with_the_next_head_that_goes_on() {
         a.must("maker", a.register(serial));
         a.deliver(&mut b);
         assert_eq!(peer_of(&b, &peer).doubted, after);
+    }
+}
+
+/// What a country showed before its roots set its clock back is of a later time than what follows, whether it was seen here or not: the
+/// statement says up to when.
+#[test]
+fn heads_of_before_a_repair_are_of_no_later_time() {
+    let (mut a, mut b) = two();
+    a.deliver(&mut b);
+    let to = a.registry().log_time;
+    a.advance(DurationMs(3_000_000));
+    a.must("maker", a.register(150));
+    a.close();
+    let from = a.registry().log_time;
+    assert!(peer_of(&b, &a.prefix).time_seen < from, "never seen here");
+    let change = TimeChange {
+        cluster: a.registry().cluster,
+        number: 1,
+        from,
+        to,
+    };
+    let answer = a.state_unrenewed(&Statement::RepairTime { change });
+    assert_eq!(text(&answer), "done");
+    a.clock = to;
+    a.deliver(&mut b);
+    let known = peer_of(&b, &a.prefix);
+    assert_eq!(
+        (known.size_seen, known.time_seen),
+        (a.registry().tree.size(), from)
+    );
+    // What another says of its own time says nothing of this one's.
+    assert_eq!(peer_of(&a, &b.prefix).time_seen < from, true);
+}
+
+/// A broken way that is shown first is no cover for a rollback that is shown next: the head that goes on ends the one alone.
+#[test]
+fn a_milder_doubt_takes_no_graver_one_along() {
+    for graver in [LogDoubt::RolledBack, LogDoubt::Fork] {
+        let (mut a, mut b) = two();
+        a.deliver(&mut b);
+        let (peer, sequence) = (a.prefix, peer_of(&b, &a.prefix).bundle.sequence);
+        for doubt in [LogDoubt::OtherHistory, graver, LogDoubt::OtherHistory] {
+            b.apply(Body::Doubt {
+                peer,
+                sequence,
+                doubt,
+            });
+        }
+        a.must("maker", a.register(150));
+        a.deliver(&mut b);
+        assert_eq!(peer_of(&b, &peer).doubted, Some(graver));
     }
 }
 
@@ -1039,6 +1094,13 @@ fn the_own_bundle_is_stated_by_the_own_roots() {
     let statement = recognise(&a, &more);
     assert_eq!(refusal(&mut a, &statement), "done");
     assert_eq!(stated(&a), Some(5));
+    // And is nobody else's from then on.
+    let theirs = Bundle {
+        prefixes: vec![b.prefix, Prefix::parse("50").expect("a prefix")],
+        ..b.bundle_of(9)
+    };
+    let found = refusal(&mut a, &recognise(&b, &theirs));
+    assert!(found.contains("PrefixOverlap"), "{found}");
     assert!(
         a.ledger.peer(&a.prefix) == Ok(None),
         "it is no peer of its own"

@@ -81,7 +81,7 @@ impl Seen {
             if first.0 < sequence || goes_on {
                 self.0.remove(&prefix);
                 board.settled(prefix);
-            } else if peer.doubted.is_none() && !peer.quarantined {
+            } else if peer.doubted < Some(doubt) && !peer.quarantined {
                 out.push(Body::Doubt {
                     peer: prefix,
                     sequence,
@@ -114,7 +114,8 @@ pub(super) async fn tell(node: &Node, body: Body) -> Result<(), ProposeError> {
 fn is_seen(body: &Body) -> bool {
     match body {
         Body::Doubt { .. } => true,
-        Body::Foreign { batch } => batch.items.is_empty(),
+        // That an item is too large, whoever follows judges by all endpoints.
+        Body::Foreign { batch } => batch.items.is_empty() && batch.large.is_none(),
         _ => false,
     }
 }
@@ -166,6 +167,26 @@ mod tests {
         peers
     }
 
+    /// What one node passes on to another says nothing of items, neither whole nor in short.
+    #[test]
+    fn only_heads_and_doubts_are_passed_on() {
+        let (mut a, mut b) = (Country::with_market("86"), Country::with_market("49"));
+        befriend(&mut a, &mut b);
+        a.must("maker", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+        a.close();
+        let mut batch = a.mail(&b.prefix, 0, 0).expect("mail");
+        let foreign = |batch: &carnet_domain::machine::entry::MailBatch| Body::Foreign {
+            batch: batch.clone(),
+        };
+        assert!(!is_seen(&foreign(&batch)));
+        batch.large = batch.items.first().map(|item| item.in_short());
+        batch.items.clear();
+        assert!(batch.large.is_some());
+        assert!(!is_seen(&foreign(&batch)));
+        batch.large = None;
+        assert!(is_seen(&foreign(&batch)));
+    }
+
     /// A doubt is told until the log has it, and is over when a newer bundle is stated.
     #[test]
     fn a_doubt_is_told_until_the_log_has_it() {
@@ -188,6 +209,8 @@ mod tests {
         let expected = (prefix, peers[0].bundle.sequence, LogDoubt::RolledBack);
         assert_eq!((*peer, *sequence, *doubt), expected);
         assert_eq!(told(&mut seen, &peers), 1, "it is not in the log yet");
+        peers[0].doubted = Some(LogDoubt::OtherHistory);
+        assert_eq!(told(&mut seen, &peers), 1, "a milder one hides it not");
         peers[0].doubted = Some(LogDoubt::RolledBack);
         assert_eq!(told(&mut seen, &peers), 0);
         // The roots stated a newer bundle: the log doubts it no more, and this node does not begin anew.

@@ -33,7 +33,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer};
+use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Statement};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
@@ -357,7 +357,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     }
 
     /// Doubts a peer's log on the word of a node here: it is no evidence, so no leaf is written, and what was doubted once stays
-    /// so until the roots state a newer bundle than the one under which it was seen.
+    /// so until the roots state a newer bundle than the one under which it was seen. A graver doubt takes the place of a milder one.
     pub(crate) fn doubt(
         &mut self,
         prefix: &Prefix,
@@ -368,7 +368,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let prefix = *prefix;
             return Ok(refused(Reason::PeerUnknown, Detail::Prefix { prefix }));
         };
-        if peer.bundle.sequence == sequence && peer.doubted.is_none() {
+        if peer.bundle.sequence == sequence && peer.doubted < Some(doubt) {
             self.ledger.put_peer(Peer {
                 doubted: Some(doubt),
                 ..peer
@@ -576,7 +576,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         };
         if let Some(now) = self.ledger.peer(&batch.peer)? {
-            self.ledger.put_peer(Peer { heard, ..now })?;
+            // What it showed before its clock was set back is of a later time than what follows, seen here or not.
+            let before = proven.as_ref().ok().and_then(|it| repaired_from(&from, it));
+            let time_seen = before.map_or(now.time_seen, |at| now.time_seen.max(at));
+            self.ledger.put_peer(Peer {
+                heard,
+                time_seen,
+                ..now
+            })?;
         }
         let authorised = Authorised::whole(&Envelope::Foreign {
             origin: origin.to_string(),
@@ -1738,6 +1745,18 @@ fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F
         }
         Err(SlotError::Decode { .. }) => no(Reason::Malformed, Detail::Slot { slot }),
         Err(_) => broken(Detail::Hidden { slot }),
+    }
+}
+
+/// Where the log time of a peer stood when its roots set it back, of the leaf that says so.
+fn repaired_from(from: &Sender, proven: &Proven) -> Option<TimeMs> {
+    let its = Subject::jurisdiction(&from.prefix).key();
+    if proven.leaf.kind != Kind::Policy || proven.leaf.key != its {
+        return None;
+    }
+    match proven.slots.get::<Statement>(slot::EVENT) {
+        Ok(Some(Statement::RepairTime { change })) => Some(change.from),
+        _ => None,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::record::peer::{
     roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
-use crate::record::told::Minute;
+use crate::record::told::Tellings;
 use crate::record::{Holder, Signer};
 use crate::rules::decide::{Stop, enrolled, has_twins};
 use crate::rules::policy::Role;
@@ -238,7 +238,7 @@ fn first_state(genesis: &Genesis) -> Registry {
         published: None,
         checkpoint: String::new(),
         next_session: 1,
-        told: Minute::default(),
+        told: Tellings::default(),
         offices: Offices::none(genesis.profile),
         bundle: None,
     }
@@ -553,7 +553,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             if let Err(rejection) = is_of_the_world(prefix) {
                 return Ok(Err(rejection));
             }
-            let ours = *prefix == self.registry.prefix;
+            // Ours are all that our own bundle names.
+            let own = self.registry.bundle.iter().flat_map(|it| &it.prefixes);
+            let ours = *prefix == self.registry.prefix || own.into_iter().any(|own| own == prefix);
             let taken = self.ledger.peers()?.into_iter().any(|peer| {
                 peer.bundle.primary() != Some(primary) && peer.bundle.prefixes.contains(prefix)
             });
@@ -632,7 +634,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if until < self.now {
             return refuse(Reason::StatementStale, Detail::Over { until });
         }
-        let (new, known) = (bundle.sequence, me.bundle.map(|known| known.sequence));
+        let (new, known) = (
+            bundle.sequence,
+            me.bundle.as_ref().map(|known| known.sequence),
+        );
         if let Some(known) = known.filter(|known| new <= *known) {
             return refuse(Reason::StatementStale, Detail::SequenceKnown { new, known });
         }
@@ -640,6 +645,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             sequence: new,
             // The leaf that the statement becomes.
             leaf: self.registry.tree.size(),
+            prefixes: bundle.prefixes,
         });
         let after = After::Jurisdiction(prefix);
         Ok(Event::new(Kind::TrustList, statement, after))

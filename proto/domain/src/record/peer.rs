@@ -646,15 +646,16 @@ pub struct Beyond {
 }
 crate::canonical_struct!(Beyond { chain, newest });
 
-/// Why the log of another registry is doubted. It stays until people have spoken with that country.
+/// Why the log of another registry is doubted, the graver later. It stays until people have spoken with that country, and a graver one
+/// takes the place of a milder: what was signed is not hidden by what nobody signed, nor ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogDoubt {
-    /// It signed two roots for one size.
-    Fork,
     /// No way is shown from the head taken in to a larger one. Nobody signed that: it is over with the first head that goes on.
     OtherHistory,
     /// It showed a smaller head of a later time: it was restored from a copy.
     RolledBack,
+    /// It signed two roots for one size.
+    Fork,
 }
 crate::canonical_enum!(LogDoubt { 1 => Fork, 2 => OtherHistory, 3 => RolledBack });
 
