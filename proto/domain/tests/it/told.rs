@@ -5,9 +5,10 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
-    ALARMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, NACKS_A_MINUTE_MAX,
-    OFFERS_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX, OFFERS_OF_PEER_MAX, PARTS_OF_A_MINUTE,
-    REPORTS_A_MINUTE_MAX, RESERVED_OF_A_MINUTE, TOLD_A_MINUTE_MAX,
+    ALARMS_A_MINUTE_MAX, ALARMS_BYTES_MAX, LEAVES_A_MINUTE_MAX, MAIL_BYTES_A_MINUTE_MAX,
+    MAIL_ITEMS_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX, OFFERS_MADE_A_MINUTE_MAX,
+    OFFERS_MADE_BYTES_MAX, OFFERS_OF_PEER_MAX, PARTS_OF_A_MINUTE, REPORTS_A_MINUTE_MAX,
+    RESERVED_OF_A_MINUTE, TOLD_A_MINUTE_MAX, TOLD_BYTES_MAX,
 };
 use carnet_domain::log::leaf::{Leaf, Subject};
 use carnet_domain::machine::RULES;
@@ -445,6 +446,8 @@ fn what_is_written_within_a_minute_is_read_within_a_minute() {
     let news = 2 * (ALARMS_A_MINUTE_MAX + TOLD_A_MINUTE_MAX);
     assert!(2 * offers <= OFFERS_A_MINUTE_MAX);
     assert!(2 * news <= REPORTS_A_MINUTE_MAX);
+    let bytes = OFFERS_MADE_BYTES_MAX + ALARMS_BYTES_MAX + TOLD_BYTES_MAX;
+    assert!(2 * 2 * bytes <= MAIL_BYTES_A_MINUTE_MAX / 2);
     // Of an offer of ours there is one more step of ours; of one to us a permit, its end, and an arrival.
     let steps = 2 * offers + 3 * OFFERS_A_MINUTE_MAX.min(offers);
     assert!(steps + news <= LEAVES_A_MINUTE_MAX);
