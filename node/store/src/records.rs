@@ -48,6 +48,15 @@ pub const MOVEMENTS_MAX: usize = 1_000;
 /// Steps of a trail that are looked through for those that crossed a border.
 pub const STEPS_READ_MAX: usize = 10_000;
 
+/// Custody steps of a robot, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trail {
+    /// The newest of them.
+    pub movements: Vec<Movement>,
+    /// Whether there are older ones.
+    pub older_left_out: bool,
+}
+
 /// The most skipped entries that a node compares proposals with.
 pub const SKIPPED_MAX: usize = 16;
 
@@ -597,14 +606,21 @@ impl<'a> Records<'a> {
         self.walk(Family::Transfers, low, end.as_deref(), show)
     }
 
-    /// The trail of a robot, oldest first: its newest [`MOVEMENTS_MAX`] custody steps.
-    pub fn movements(&self, code: &Code) -> Result<Vec<Movement>, StorageFault> {
+    /// The trail of a robot, oldest first: its newest `wanted` custody steps, and whether there are older ones.
+    pub fn movements(&self, code: &Code, wanted: usize) -> Result<Trail, StorageFault> {
+        let mut found = Trail::default();
         let Some(registry) = self.registry()? else {
-            return Ok(Vec::new());
+            return Ok(found);
         };
         let newest = self.head_of_robot(code)?.and_then(|head| head.step);
-        let found = trail(self, registry.prefix, newest, MOVEMENTS_MAX);
-        self.told(found.map_err(of_trail))
+        // One more than is shown tells whether there is one.
+        let walked = trail(self, registry.prefix, newest, wanted.saturating_add(1));
+        found.movements = self.told(walked.map_err(of_trail))?;
+        if found.movements.len() > wanted {
+            found.movements.remove(0);
+            found.older_left_out = true;
+        }
+        Ok(found)
     }
 
     /// The newest steps by which this registry let a robot go or took it over: which, and its leaf; oldest first, at most

@@ -8,14 +8,13 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::merkle::consistency_proof;
 use carnet_domain::machine::entry::{Answer, Body, Request};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::{Query, is_authority};
 use carnet_peering::inquirer::AskedFor;
 use carnet_store::engine::KvEngine;
-use carnet_store::records::Records;
+use carnet_store::records::{MOVEMENTS_MAX, Records, Trail};
 use carnet_trust::evidence::{Evidence, SubjectEvidence};
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
 use carnet_wire::status::ApiError;
@@ -306,11 +305,7 @@ impl RegistryService {
     ///
     /// # Errors
     /// As [`Self::history`].
-    pub async fn movements(
-        &self,
-        caller: &Caller,
-        code: &Code,
-    ) -> Result<At<Vec<Movement>>, ApiError> {
+    pub async fn movements(&self, caller: &Caller, code: &Code) -> Result<At<Trail>, ApiError> {
         let permitted = self
             .node
             .admit(caller, Query::Movements, code.to_string())
@@ -319,7 +314,10 @@ impl RegistryService {
         let code = *code;
         let read = move |reading: Reading<'_>| {
             reading.must_cover(permitted, &code)?;
-            reading.records.movements(&code).map_err(storage)
+            reading
+                .records
+                .movements(&code, MOVEMENTS_MAX)
+                .map_err(storage)
         };
         let value = self.read(caller, read).await?;
         Ok(At { value, log_index })

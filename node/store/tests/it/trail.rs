@@ -90,10 +90,21 @@ fn the_trail_of_a_robot_is_read_from_its_leaves() {
         let engine = replica(country);
         for (serial, expected) in (1..).zip(expected) {
             let code = issuer.code(serial);
-            let found = Records(&engine).movements(&code).expect("a trail");
+            let trail = |wanted| {
+                let found = Records(&engine).movements(&code, wanted);
+                found.expect("a trail")
+            };
+            let found = trail(99).movements;
             let steps: Vec<&str> = found.iter().map(|step| step.step.name()).collect();
             assert_eq!(steps.join(", "), expected, "{serial} in {}", country.prefix);
             assert_eq!(found, country.ledger.movements(&code));
+            // As many as there are leave nothing out; of one less, the oldest is left out, and that is said.
+            let all = found.len();
+            for wanted in 0..=all {
+                let part = trail(wanted);
+                assert_eq!(part.movements, found[all - wanted..]);
+                assert_eq!(part.older_left_out, wanted < all, "{wanted} of {all}");
+            }
             for step in &found {
                 assert!(step.writer != country.prefix || step.at == step.seen);
                 assert_ne!(step.leaf, carnet_domain::bytes::digest::Digest::ZERO);

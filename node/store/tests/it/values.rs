@@ -214,7 +214,7 @@ fn read_all(
             note(records.leaves(0, size, 99).map(drop));
             note(records.map_changes(0, size, usize::MAX).map(drop));
             for code in &codes {
-                note(records.movements(code).map(drop));
+                note(records.movements(code, 99).map(drop));
                 let newest = records.head_of_robot(code).expect("not of this family");
                 note(records.history(newest, 0, 99).map(drop));
             }

@@ -7,7 +7,6 @@ use carnet_domain::bytes::code::{EnterpriseId, ModelId};
 use carnet_domain::machine::entry::Request as SignedRequest;
 use carnet_domain::record::RecallId;
 use carnet_domain::rules::command::TransferId;
-use carnet_store::records::MOVEMENTS_MAX;
 use carnet_wire::convert;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
 use carnet_wire::registry::v1 as pb;
@@ -192,8 +191,13 @@ impl Registry for GrpcRegistry {
             let code = convert::code("code", &message.code)?;
             let movements = self.service.movements(&caller, &code).await?;
             Ok(pb::ListMovementsResponse {
-                older_left_out: movements.value.len() >= MOVEMENTS_MAX,
-                movements: movements.value.iter().map(convert::to_bytes).collect(),
+                older_left_out: movements.value.older_left_out,
+                movements: movements
+                    .value
+                    .movements
+                    .iter()
+                    .map(convert::to_bytes)
+                    .collect(),
                 position: position(&self.service.node, movements.log_index),
             })
         };
