@@ -131,21 +131,75 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The commands and flags of these programs by which what an error advises is done, by the error's reason: the SDK, the wire and
+/// the rules say what is to be done, and know no program.
+const COMMANDS: &[(&str, &str)] = &[
+    (
+        "ACTOR_NOT_IN_STANDING",
+        "carnet enterprise status, carnet enterprise amend",
+    ),
+    (
+        "ALREADY_FOUNDED",
+        "carnet cluster status, carnet cluster add-learner",
+    ),
+    ("CHANGE_UNFINISHED", "carnet cluster status"),
+    ("CLOCKS_DISAGREE", "carnet cluster status"),
+    ("CLOCK_AHEAD", "carnet cluster status"),
+    ("ENTERPRISE_EXISTS", "carnet enterprise amend"),
+    ("ENTERPRISE_LACKS_ROLE", "carnet enterprise amend"),
+    (
+        "ENTERPRISE_NOT_ACTIVE",
+        "carnet enterprise status, carnet enterprise amend, carnet enterprise succeed",
+    ),
+    ("FEW_VOTERS", "--fewer-than-three"),
+    ("LEAVES_UNNAMED", "--retire NODE"),
+    ("NODE_BEHIND", "carnet cluster status"),
+    ("NOT_A_MEMBER", "carnet cluster add-learner"),
+    ("NOT_INITIALISED", "carnet cluster init"),
+    ("NOT_JOINED", "carnetd init --join"),
+    ("NOT_LEADER", "carnet cluster status"),
+    ("NOT_PARKED", "carnet mail parked"),
+    ("OTHER_ADDRESS", "carnet cluster status --full"),
+    ("PEER_DOUBTED", "carnet peer get"),
+    ("REASON_MISSING", "--reason"),
+    ("RULE", "carnet cluster status"),
+    ("SIGNER", "--actor-key, or --pki and --as"),
+    ("TIME_NEEDS_ROOTS", "carnet cluster time advance"),
+    (
+        "TIME_STANDS_STILL",
+        "carnet cluster status, carnet cluster time advance",
+    ),
+    ("TRANSITION_NOT_ALLOWED", "carnet robot lifecycle"),
+    ("UNAVAILABLE", "carnet cluster status"),
+];
+
+/// What is to be done next, with how this program does it.
+fn with_command(reason: &str, next: String) -> String {
+    let row = COMMANDS.iter().find(|(known, _)| *known == reason);
+    match row {
+        Some((_, flag)) if flag.starts_with("--") => format!("{next} Flag: {flag}."),
+        Some((_, command)) => format!("{next} Command: {command}."),
+        None => next,
+    }
+}
+
 impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
+        let reason = error.reason();
+        let next = match &error {
+            ClientError::Refused(rejection) => rejection.next(),
+            error => error.advice().to_owned(),
+        };
         Self {
             code: code_of(&error),
-            reason: error.reason(),
             text: chain(&error),
             effect: error.effect(),
             next: match &error {
-                ClientError::NoSigner => {
-                    "Nothing was sent: name the key that signs (--actor-key, or --pki and --as)."
-                        .into()
-                }
-                ClientError::Refused(rejection) => rejection.next(),
-                error => error.advice().to_owned(),
+                // A key that is there and does not sign is no question of which one is named.
+                ClientError::Signer(_) => next,
+                _ => with_command(&reason, next),
             },
+            reason,
         }
     }
 }
@@ -412,6 +466,34 @@ mod tests {
                 text: text(),
             }));
             assert_eq!(row(&refused), row(&edge));
+        }
+    }
+
+    /// Every row is of an error that there is, and names commands and flags that there are.
+    #[test]
+    fn the_commands_are_of_errors_and_of_these_programs() {
+        let of_registry = of_the_registry().into_iter().map(Failed::from);
+        let refused = Reason::ALL.iter().map(|reason| {
+            let refused = ClientError::Refused(Rejection::from(*reason));
+            Failed::from(refused)
+        });
+        let all = of_this_machine().into_iter().chain(of_registry);
+        let reasons: Vec<String> = all.chain(refused).map(|failed| failed.reason).collect();
+        let verbs = |noun: &str| {
+            let mut lines = include_str!("verbs.txt").lines();
+            lines.find_map(|line| line.strip_prefix(noun)?.strip_prefix(": "))
+        };
+        for (reason, command) in COMMANDS {
+            assert!(reasons.iter().any(|known| known == reason), "{reason}");
+            for named in command.split(", ") {
+                let Some(words) = named.strip_prefix("carnet ") else {
+                    continue;
+                };
+                let mut words = words.split(' ');
+                let (noun, verb) = (words.next(), words.next());
+                let known = noun.and_then(verbs).unwrap_or_default();
+                assert!(known.split(' ').any(|known| Some(known) == verb), "{named}");
+            }
         }
     }
 

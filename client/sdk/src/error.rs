@@ -151,7 +151,7 @@ impl ClientError {
                 ApiError::PermissionDenied { .. } => "Ask somebody whose role may.",
                 ApiError::NotFound { .. } => "Check the name.",
                 ApiError::NotLeader { .. } | ApiError::Unavailable { .. } => {
-                    "Check that a majority of the nodes runs (carnet cluster status), then repeat."
+                    "Check that a majority of the nodes runs, then repeat."
                 }
                 ApiError::Overloaded { .. } => "Repeat later.",
                 ApiError::NoRoom { .. } => {
@@ -162,7 +162,7 @@ impl ClientError {
                 ApiError::Rejected { number, .. } => Reason::from_number(*number)
                     .map_or("Nothing happened: see the text.", Reason::remedy),
                 ApiError::TimeStandsStill { .. } => {
-                    "Look at each node's clock (carnet cluster status) and set those that are off; writes then go on by \
+                    "Look at each node's clock and set those that are off; writes then go on by \
                      themselves. If all are right and the outage was longer than an hour, the roots move log time (runbook time)."
                 }
                 ApiError::StandsStill { .. } => {
@@ -170,7 +170,7 @@ impl ClientError {
                 }
                 ApiError::TooLarge { .. } => "Split the request.",
                 ApiError::UnknownOutcome { .. } | ApiError::Internal { .. } => {
-                    "Read the record to learn the outcome; of a change of the cluster, carnet cluster status."
+                    "Read the record to learn the outcome; of a change of the cluster, look at its status."
                 }
             },
             Self::Unreachable { .. } => {

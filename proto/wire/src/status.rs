@@ -105,37 +105,30 @@ impl Obstacle {
     /// What the operator can do.
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::AlreadyFounded => {
-                "Found nothing: the cluster exists (carnet cluster status). More nodes join it (carnet cluster add-learner)."
-            }
+            Self::AlreadyFounded => "Found nothing: the cluster exists. More nodes join it.",
             Self::Retired | Self::OtherStore => {
                 "Make a new node under an id that was never used, on an empty directory (runbook replace-a-node)."
             }
             Self::OtherAddress => {
-                "Give the address that the cluster knows (carnet cluster status --full), or join under a new node id (runbook \
-                 replace-a-node)."
+                "Give the address that the cluster knows, or join under a new node id (runbook replace-a-node)."
             }
             Self::OtherCluster => {
                 "Ask a node of the cluster that the node belongs to, or make a new node on an empty directory."
             }
-            Self::NotMember => {
-                "Check the id; a new node is added first (carnet cluster add-learner)."
-            }
+            Self::NotMember => "Check the id; a new node is added first.",
             Self::NotThere => {
                 "Start the node and see that its Raft address can be reached from the leader, then repeat."
             }
             Self::NotJoined => {
-                "Empty the new node's directory and make it again with all present voters (carnetd init --join), or ask for it \
+                "Empty the new node's directory and make it again with all present voters, or ask for it \
                  while a node leads that it was made to join."
             }
-            Self::Behind => {
-                "Wait until the node's lag is small (carnet cluster status), then repeat."
-            }
+            Self::Behind => "Wait until the node's lag is small, then repeat.",
             Self::NoQuorum => {
                 "Start the nodes named, or ask for voters that are there; then repeat."
             }
             Self::Unfinished => {
-                "Wait until the earlier change is finished (carnet cluster status), or repeat that one first."
+                "Wait until the earlier change is finished, or repeat that one first."
             }
             Self::LeavesUnnamed => {
                 "Name every node that is to leave for good, or keep it among the voters."
@@ -149,9 +142,7 @@ impl Obstacle {
             Self::StandsStill => {
                 "See the runbook poisoned-entry; nothing is changed until the entry is applied or skipped."
             }
-            Self::Rule => {
-                "Look at the cluster (carnet cluster status), and ask for what its rules allow."
-            }
+            Self::Rule => "Look at the cluster, and ask for what its rules allow.",
         }
     }
 

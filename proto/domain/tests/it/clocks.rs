@@ -333,6 +333,6 @@ fn the_reasons_say_what_to_do() {
     assert!(
         Reason::TimeNeedsRoots
             .remedy()
-            .contains("cluster time advance")
+            .contains("have the roots move log time")
     );
 }
