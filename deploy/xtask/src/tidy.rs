@@ -3,6 +3,7 @@
 //! Cargo's own lints see one crate with its types; this sees every tracked file as text. It says where, and changes
 //! nothing. Long files are notes, not findings: length is a question, not a fault.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
@@ -54,6 +55,9 @@ const LIMITS: &str = "proto/domain/src/limits.rs";
 const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
 /// Where the bounds of the wire stand.
 const WIRE_LIMITS: &str = "proto/wire/src/limits.rs";
+/// How the names of bounds end, before their unit.
+const BOUNDS: &[&str] = &["_MAX", "_MIN"];
+const UNITS: &[&str] = &["_BYTES", "_COUNT", "_MS", "_SECS"];
 /// Bounds that the compiler holds others to, and nothing else has to.
 const PROVEN: &[&str] = &["ROBOT_BYTES_MAX", "MAIL_ITEM_BYTES_MAX"];
 
@@ -76,6 +80,11 @@ const EDGES: &[&str] = &[
 /// Rooms that any transport may call, and the names of transports, which they do not know.
 const ANY_TRANSPORT: &[&str] = &["node/carnetd/src/service.rs", "node/carnetd/src/service/"];
 const TRANSPORTS: &[&str] = &["tonic", "http", "hyper", "hyper_util", "axum"];
+
+/// What a library does not know: the programs that are made of it, their commands and their flags. What they say to a user says
+/// what is to be done; by which command, `client/cli` adds.
+const LIBRARIES: &[&str] = &["proto/", "federation/", "client/sdk/src/"];
+const PROGRAMS: &[&str] = &["carnet ", "carnetd "];
 
 /// Unfinished work, in every source.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
@@ -131,6 +140,8 @@ pub enum Fault {
     Stub(&'static str),
     /// A use case knows how it is called.
     Transport(&'static str),
+    /// A library speaks of a program, or of a flag of one.
+    Program(String),
     /// Work is left unfinished.
     Unfinished(&'static str),
     /// A test waits by the clock.
@@ -145,8 +156,9 @@ pub enum Fault {
     Untested(String),
     /// A limit that governs nothing: no line of what ships names it.
     Ungoverning(String),
-    /// A limit that is defined a second time, where it may have another value.
-    Twice(String),
+    /// A bound that is defined a second time, where it may come to have another value, or one name for two bounds; and where
+    /// the first stands.
+    Twice(String, String),
 }
 
 impl fmt::Display for Finding {
@@ -155,9 +167,9 @@ impl fmt::Display for Finding {
         match &self.fault {
             Fault::Untested(name) => write!(out, "`{name}`: no test and no attack names it"),
             Fault::Ungoverning(name) => write!(out, "`{name}`: a limit that governs nothing"),
-            Fault::Twice(name) => write!(
+            Fault::Twice(name, first) => write!(
                 out,
-                "`{name}` is a limit of `domain::limits` or `wire::limits`: use it, or give this another name"
+                "`{name}` stands in {first} already: use it, or give this another name"
             ),
             Fault::Impure(word) => write!(out, "`{word}` in a pure crate"),
             Fault::HidesOverflow(word) => write!(
@@ -175,6 +187,10 @@ impl fmt::Display for Finding {
             Fault::Transport(word) => {
                 write!(out, "`{word}` in a use case, which any transport may call")
             }
+            Fault::Program(words) => write!(
+                out,
+                "`{words}` in a library: say what is to be done; its command stands in `client/cli/src/exit.rs`"
+            ),
             Fault::Unfinished(word) => write!(out, "`{word}`: finish it or leave it out"),
             Fault::Sleeps(word) => write!(out, "`{word}` in a test: wait for the thing itself"),
             Fault::Private(word) => write!(out, "`{word}` belongs to one machine or registry"),
@@ -187,7 +203,11 @@ impl fmt::Display for Finding {
 /// Every fault in `tree`, file by file.
 pub fn check(tree: &[Text]) -> Vec<Finding> {
     let each = tree.iter().flat_map(check_text);
-    let limits = untested_limits(tree).into_iter().chain(loose_limits(tree));
+    let products = products(tree);
+    let limits = untested_limits(tree)
+        .into_iter()
+        .chain(loose_limits(tree, &products))
+        .chain(bounds_twice(tree, &products));
     each.chain(limits).collect()
 }
 
@@ -199,44 +219,88 @@ fn limits_of(text: &Text) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Limits that govern nothing, and constants of what ships that have the name of one.
-fn loose_limits(tree: &[Text]) -> Vec<Finding> {
-    let homes = [LIMITS, WIRE_LIMITS];
-    let products: Vec<(&Text, String)> = tree
-        .iter()
+/// What ships of each source, without its tests and without relations between constants.
+fn products(tree: &[Text]) -> Vec<(&Text, String)> {
+    tree.iter()
         .filter(|text| is_source(&text.path) && !text.path.starts_with("jepsen-like-tests/"))
         .map(|text| {
             let product = split_tests(&text.path, &code_only(&text.content)).0;
             (text, without_relations(&product))
         })
+        .collect()
+}
+
+/// The constant that a line defines.
+fn constant(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let public = line
+        .strip_prefix("pub")
+        .map(|rest| match rest.split_once(") ") {
+            Some((scope, rest)) if scope.starts_with('(') => rest,
+            _ => rest.trim_start(),
+        });
+    let rest = public.unwrap_or(line).strip_prefix("const ")?;
+    rest.split(':').next()
+}
+
+/// The name of a bound without its unit, if a constant's name is one: `ROUND_TRIP_MAX_MS` is the bound `ROUND_TRIP_MAX`.
+fn bound(name: &str) -> Option<&str> {
+    let bare = UNITS.iter().find_map(|unit| name.strip_suffix(unit));
+    let bare = bare.unwrap_or(name);
+    BOUNDS.iter().any(|end| bare.ends_with(end)).then_some(bare)
+}
+
+/// Bounds of what ships that are defined twice, whatever the room: the second comes to differ from the first, and one name for
+/// two things is taken for one thing. Those of the files of limits need no such ending.
+fn bounds_twice(tree: &[Text], products: &[(&Text, String)]) -> Vec<Finding> {
+    let homes = [LIMITS, WIRE_LIMITS];
+    let homes = tree
+        .iter()
+        .filter(|text| homes.contains(&text.path.as_str()));
+    let mut first: BTreeMap<&str, (String, usize)> = homes
+        .flat_map(|home| limits_of(home).map(|(line, name)| (name, (home.path.clone(), line))))
         .collect();
+    let mut findings = Vec::new();
+    for (text, product) in products {
+        for (at, line) in product.lines().enumerate() {
+            let Some(name) = constant(line) else { continue };
+            let of_a_home = first.contains_key(name).then_some(name);
+            let Some(bound) = of_a_home.or_else(|| bound(name)) else {
+                continue;
+            };
+            let here = (text.path.clone(), at + 1);
+            match first.get(bound) {
+                Some(known) if *known == here => {}
+                Some((path, line)) => findings.push(Finding {
+                    path: text.path.clone(),
+                    line: at + 1,
+                    fault: Fault::Twice(name.to_owned(), format!("{path}:{line}")),
+                }),
+                None => {
+                    first.insert(bound, here);
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Limits that govern nothing.
+fn loose_limits(tree: &[Text], products: &[(&Text, String)]) -> Vec<Finding> {
+    let homes = [LIMITS, WIRE_LIMITS];
     let mut findings = Vec::new();
     for home in tree
         .iter()
         .filter(|text| homes.contains(&text.path.as_str()))
     {
         for (line, name) in limits_of(home) {
-            let defines = |line: &str| {
-                let after = line.trim_start().trim_start_matches("pub ");
-                let after = after
-                    .trim_start_matches("pub(crate) ")
-                    .strip_prefix("const ");
-                after.and_then(|rest| rest.split(':').next()) == Some(name)
-            };
             let mut governs = PROVEN.contains(&name);
-            for (text, product) in &products {
+            for (_, product) in products {
                 governs |= product.lines().any(|line| {
-                    stands_in(line, name) && !defines(line) && !line.starts_with("use ")
+                    stands_in(line, name)
+                        && constant(line) != Some(name)
+                        && !line.starts_with("use ")
                 });
-                for (at, code) in product.lines().enumerate() {
-                    if defines(code) && (text.path != home.path || at + 1 != line) {
-                        findings.push(Finding {
-                            path: text.path.clone(),
-                            line: at + 1,
-                            fault: Fault::Twice(name.to_owned()),
-                        });
-                    }
-                }
             }
             if !governs {
                 findings.push(Finding {
@@ -388,6 +452,9 @@ fn check_text(text: &Text) -> Vec<Finding> {
     if !EDGES.iter().any(|edge| text.path.starts_with(edge)) {
         findings.extend(stubs(text, &product));
     }
+    if LIBRARIES.iter().any(|room| text.path.starts_with(room)) {
+        findings.extend(programs(text));
+    }
     if ANY_TRANSPORT.iter().any(|room| text.path.starts_with(room)) {
         findings.extend(find(text, &product, TRANSPORTS, Fault::Transport));
     }
@@ -458,6 +525,40 @@ fn hidden_overflows(text: &Text, product: &str) -> Vec<Finding> {
                 path: text.path.clone(),
                 line: at + 1,
                 fault: Fault::HidesOverflow(word),
+            })
+        })
+        .collect()
+}
+
+/// The first command or flag that a line names as it is written: behind a quote or a bracket, before a verb.
+fn named_program(line: &str) -> Option<&str> {
+    let all = PROGRAMS.iter().chain(&["--"]);
+    let mut found = all.flat_map(|word| {
+        line.match_indices(word).filter(move |(at, _)| {
+            let before = line[..*at].chars().next_back();
+            let opens = matches!(before, Some('"' | '(' | '`'));
+            let flag = *word == "--" && before == Some(' ');
+            let verb = line[at + word.len()..].starts_with(|c: char| c.is_ascii_lowercase());
+            (opens || flag) && verb
+        })
+    });
+    let (at, _) = found.next()?;
+    line[at..].split([' ', ')', '`', '"']).next()
+}
+
+/// Lines of what ships that name a command or a flag.
+fn programs(text: &Text) -> Vec<Finding> {
+    // The texts are those of the source: its code has none.
+    let (product, _) = split_tests(&text.path, &text.content);
+    let lines = product.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines
+        .filter_map(|(at, line)| {
+            let words = named_program(line)?;
+            Some(Finding {
+                path: text.path.clone(),
+                line: at + 1,
+                fault: Fault::Program(words.to_owned()),
             })
         })
         .collect()

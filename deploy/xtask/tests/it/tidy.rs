@@ -143,6 +143,24 @@ fn a_use_case_that_knows_its_transport_is_reported() {
 }
 
 #[test]
+fn a_library_that_speaks_of_a_program_is_reported() {
+    let speaking = "//! L.\n// See `carnet help`.\nfn f() -> &'static str { \"Look (carnet cluster status).\" }\n\
+                    fn g() -> &'static str { \"Say why (--reason).\" }\nfn h() -> &'static str { \"carnet-kit/\" }\n\
+                    #[cfg(test)]\nmod tests {\n    fn t() -> &'static str { \"carnet help\" }\n}\n";
+    let why =
+        "in a library: say what is to be done; its command stands in `client/cli/src/exit.rs`";
+    check_text(
+        "proto/wire/src/status.rs",
+        speaking,
+        &[
+            &format!("proto/wire/src/status.rs:3: `carnet` {why}"),
+            &format!("proto/wire/src/status.rs:4: `--reason` {why}"),
+        ],
+    );
+    check_text("client/cli/src/exit.rs", speaking, &[]);
+}
+
+#[test]
 fn unfinished_work_is_reported() {
     check_text(
         "client/src/lib.rs",
@@ -267,7 +285,37 @@ fn a_limit_that_governs_nothing_or_stands_twice_is_reported() {
     let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
     let expected = [
         "proto/wire/src/limits.rs:3: `B_MAX`: a limit that governs nothing",
-        "node/carnetd/src/node.rs:4: `C_MAX` is a limit of `domain::limits` or `wire::limits`: use it, or give this another name",
+        "node/carnetd/src/node.rs:4: `C_MAX` stands in proto/wire/src/limits.rs:4 already: use it, or give this another name",
+    ];
+    assert_eq!(reported, expected);
+}
+
+/// Whatever the room, whoever may see it, and whatever unit stands behind it.
+#[test]
+fn a_bound_that_stands_twice_is_reported() {
+    let text = |path: &str, content: &str| Text {
+        path: path.to_owned(),
+        content: content.to_owned(),
+    };
+    let tree = [
+        text(
+            "client/sdk/src/bulk.rs",
+            "//! B.\nconst TRIED_MAX: u32 = 3;\nconst ROOTS: u32 = 3;\nconst TRIP_MAX: u64 = 1;\n",
+        ),
+        text(
+            "client/sdk/src/submit.rs",
+            "//! S.\npub(super) const TRIED_MAX: u32 = 4;\nconst ROOTS: u32 = 4;\npub const TRIP_MAX_MS: u64 = 1;\n\
+             impl S {\n    pub const TRIED_MIN: u32 = 1;\n}\n#[cfg(test)]\nmod tests {\n    const TRIED_MIN: u32 = 2;\n}\n",
+        ),
+        text(
+            "jepsen-like-tests/sim/src/lib.rs",
+            "//! S.\nconst TRIED_MAX: u64 = 9;\n",
+        ),
+    ];
+    let reported: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+    let expected = [
+        "client/sdk/src/submit.rs:2: `TRIED_MAX` stands in client/sdk/src/bulk.rs:2 already: use it, or give this another name",
+        "client/sdk/src/submit.rs:4: `TRIP_MAX_MS` stands in client/sdk/src/bulk.rs:4 already: use it, or give this another name",
     ];
     assert_eq!(reported, expected);
 }
