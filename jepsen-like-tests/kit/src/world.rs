@@ -145,14 +145,8 @@ pub struct World {
     pub rules: Rules,
     /// The registries.
     pub registries: Vec<Registry>,
-    /// Ghost: who is responsible by the leaves written.
-    pub truth: u8,
-    /// Ghost: the newest link of the true chain.
-    pub last: Digest,
-    /// Ghost: its epoch.
-    pub last_epoch: u64,
-    /// Ghost: the offer of each epoch, whoever wrote it.
-    pub offers: BTreeMap<u64, Digest>,
+    /// Ghost: the chain as it truly is.
+    pub truth: Truth,
     /// Ghost: whether a registry was restored.
     pub restored: bool,
     /// Lies told.
@@ -166,13 +160,64 @@ pub struct World {
     pub broken: Option<&'static str>,
 }
 
-fn prefix(at: u8) -> Prefix {
+/// The prefix of a registry, by its place.
+///
+/// # Panics
+/// Of none.
+pub fn prefix(at: u8) -> Prefix {
     Prefix::parse(PREFIXES[usize::from(at)]).expect("the prefixes of this world are prefixes")
 }
 
-fn place(of: Prefix) -> u8 {
+/// The place of a registry, by its prefix.
+///
+/// # Panics
+/// Of none.
+pub fn place(of: Prefix) -> u8 {
     let at = PREFIXES.iter().position(|p| *p == of.as_str());
     at.expect("links of this world name its registries") as u8
+}
+
+/// The chain of one robot as it truly is, whoever knows it: it grows by links that name its end, each at its epoch, written by
+/// who is responsible. What checks a model of registries keeps beside them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Truth {
+    /// Who is responsible by the leaves written.
+    pub whose: u8,
+    /// The newest link.
+    pub last: Digest,
+    /// Its epoch.
+    pub last_epoch: u64,
+    /// The offer of each epoch, whoever wrote it.
+    pub offers: BTreeMap<u64, Digest>,
+}
+
+impl Truth {
+    /// Takes in a link that `me` wrote as this leaf; the first invariant that it breaks. Steps beside the chain do not move it.
+    ///
+    /// # Errors
+    /// An invariant is broken; the link is taken in.
+    pub fn grow(&mut self, me: u8, link: &Link, leaf: Digest) -> Result<(), &'static str> {
+        if matches!(link.step, Step::Accept | Step::Refuse | Step::Detain) {
+            return Ok(());
+        }
+        let mut held = Ok(());
+        let grows = matches!(link.step, Step::Offer | Step::Return);
+        let epoch = self.last_epoch + u64::from(grows);
+        if link.prev != self.last || link.epoch != epoch || me != self.whose {
+            held = Err("C3: a link does not continue the chain");
+        }
+        if link.step == Step::Offer && self.offers.insert(link.epoch, leaf).is_some() {
+            held = held.and(Err("C6: an epoch was used twice"));
+        }
+        self.last = leaf;
+        self.last_epoch = link.epoch;
+        match (link.step, link.from) {
+            (Step::Depart, _) => self.whose = place(link.to),
+            (Step::Return, Some(from)) => self.whose = place(from),
+            _ => {}
+        }
+        held
+    }
 }
 
 impl World {
@@ -191,10 +236,7 @@ impl World {
                 };
                 count
             ],
-            truth: 0,
-            last: Digest::ZERO,
-            last_epoch: 0,
-            offers: BTreeMap::new(),
+            truth: Truth::default(),
             restored: false,
             lies: 0,
             believed_a_lie: false,
@@ -427,32 +469,15 @@ impl World {
         self.remember(me, &link, leaf);
     }
 
-    /// Ghosts: the true chain grows by links that name its end, each at its epoch, written by who is responsible.
+    /// The ghosts follow a link that was written.
     fn remember(&mut self, me: u8, link: &Link, leaf: Digest) {
         if self.tainted {
             return;
         }
-        let side = matches!(link.step, Step::Accept | Step::Refuse | Step::Detain);
-        if side {
-            return;
+        if let Err(broken) = self.truth.grow(me, link, leaf) {
+            self.broken.get_or_insert(broken);
         }
-        let grows = matches!(link.step, Step::Offer | Step::Return);
-        let epoch = self.last_epoch + u64::from(grows);
-        if link.prev != self.last || link.epoch != epoch || me != self.truth {
-            self.broken
-                .get_or_insert("C3: a link does not continue the chain");
-        }
-        if link.step == Step::Offer && self.offers.insert(link.epoch, leaf).is_some() {
-            self.broken.get_or_insert("C6: an epoch was used twice");
-        }
-        self.last = leaf;
-        self.last_epoch = link.epoch;
-        match (link.step, link.from) {
-            (Step::Depart, _) => self.truth = place(link.to),
-            (Step::Return, Some(from)) => self.truth = place(from),
-            _ => {}
-        }
-        self.tainted = self.rules.lies_max > 0 && self.truth == self.liar();
+        self.tainted = self.rules.lies_max > 0 && self.truth.whose == self.liar();
     }
 
     fn deliver(&mut self, from: u8, to: u8, at: usize) {
@@ -524,9 +549,9 @@ impl World {
             let registry = &self.registries[usize::from(me)];
             registry.chain.is_responsible()
         };
-        let on_its_way = !self.rules.in_order || !self.has_read_everything(self.truth);
-        let mut others = self.honest().filter(|me| *me != self.truth);
-        self.tainted || (claims(self.truth) || on_its_way) && others.all(|me| !claims(me))
+        let on_its_way = !self.rules.in_order || !self.has_read_everything(self.truth.whose);
+        let mut others = self.honest().filter(|me| *me != self.truth.whose);
+        self.tainted || (claims(self.truth.whose) || on_its_way) && others.all(|me| !claims(me))
     }
 
     fn has_read_everything(&self, to: u8) -> bool {
@@ -599,10 +624,10 @@ impl World {
                 e.uint(*cursor as u64);
             }
         }
-        e.uint(u64::from(self.truth));
-        self.last.encode(&mut e);
-        e.uint(self.last_epoch);
-        for (epoch, offer) in &self.offers {
+        e.uint(u64::from(self.truth.whose));
+        self.truth.last.encode(&mut e);
+        e.uint(self.truth.last_epoch);
+        for (epoch, offer) in &self.truth.offers {
             (*epoch, *offer).encode(&mut e);
         }
         e.bool(self.restored);

@@ -21,7 +21,7 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use carnet_kit::forge::Forged;
-use carnet_kit::world::{self, Fault, Lie, Names, PREFIXES, Rules, World};
+use carnet_kit::world::{self, Fault, Lie, Names, PREFIXES, Rules, Truth, World, place, prefix};
 use carnet_kit::{Country, agreed, befriend};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
@@ -118,15 +118,6 @@ fn code() -> Code {
     Country::unborn(PREFIXES[0]).code(1)
 }
 
-fn prefix(at: u8) -> Prefix {
-    Prefix::parse(PREFIXES[usize::from(at)]).expect("the prefixes of this world are prefixes")
-}
-
-fn place(of: Prefix) -> u8 {
-    let at = PREFIXES.iter().position(|it| *it == of.as_str());
-    at.expect("links of this world name its registries") as u8
-}
-
 /// What a registry became, and the custody leaves that it wrote on the way.
 #[derive(Debug, Clone)]
 struct Next {
@@ -166,14 +157,8 @@ struct Table {
 pub struct State {
     /// The registries, by the digests of their ledgers.
     lands: Vec<Digest>,
-    /// Ghost: who is responsible by the leaves written.
-    truth: u8,
-    /// Ghost: the newest link of the true chain.
-    last: Digest,
-    /// Ghost: its epoch.
-    last_epoch: u64,
-    /// Ghost: the offer of each epoch, whoever wrote it.
-    offers: BTreeMap<u64, Digest>,
+    /// Ghost: the chain as it truly is.
+    truth: Truth,
     /// Lies told.
     lies: u8,
     /// Ghost: whether a lie moved a chain.
@@ -222,19 +207,19 @@ impl Countries {
             .collect();
         let first = State {
             lands,
-            truth: 0,
-            last: Digest::ZERO,
-            last_epoch: 0,
-            offers: BTreeMap::new(),
+            truth: Truth::default(),
             lies: 0,
             believed_a_lie: false,
             tainted: false,
             broken: None,
         };
-        let last = table.land(&first.lands[0]).chain().link;
+        let truth = Truth {
+            last: table.land(&first.lands[0]).chain().link,
+            ..Truth::default()
+        };
         Self {
             bounds,
-            first: State { last, ..first },
+            first: State { truth, ..first },
             table: Mutex::new(table),
         }
     }
@@ -381,7 +366,7 @@ impl Countries {
         for (link, leaf) in &next.written {
             state.remember(me, link, *leaf);
         }
-        state.tainted |= Some(state.truth) == self.liar();
+        state.tainted |= Some(state.truth.whose) == self.liar();
     }
 
     fn deliver(&self, state: &mut State, from: u8, me: u8) -> Option<()> {
@@ -447,9 +432,9 @@ impl Countries {
     /// C2: nobody believes to be responsible but the one that is, and that one knows it once its mail is delivered.
     fn only_the_responsible_claims(&self, state: &State) -> bool {
         let claims = |me: u8| self.land(state, me).chain().is_responsible();
-        let mut others = self.honest().filter(|me| *me != state.truth);
-        let on_its_way = !self.has_read_everything(state, state.truth);
-        state.tainted || (claims(state.truth) || on_its_way) && others.all(|me| !claims(me))
+        let mut others = self.honest().filter(|me| *me != state.truth.whose);
+        let on_its_way = !self.has_read_everything(state, state.truth.whose);
+        state.tainted || (claims(state.truth.whose) || on_its_way) && others.all(|me| !claims(me))
     }
 
     fn has_read_everything(&self, state: &State, to: u8) -> bool {
@@ -489,27 +474,13 @@ impl Countries {
 }
 
 impl State {
-    /// Ghosts: the true chain grows by links that name its end, each at its epoch, written by who is responsible.
+    /// The ghosts follow a link that was written.
     fn remember(&mut self, me: u8, link: &Link, leaf: Digest) {
-        let side = matches!(link.step, Step::Accept | Step::Refuse | Step::Detain);
-        if self.tainted || side {
+        if self.tainted {
             return;
         }
-        let grows = matches!(link.step, Step::Offer | Step::Return);
-        let epoch = self.last_epoch + u64::from(grows);
-        if link.prev != self.last || link.epoch != epoch || me != self.truth {
-            self.broken
-                .get_or_insert("C3: a link does not continue the chain");
-        }
-        if link.step == Step::Offer && self.offers.insert(link.epoch, leaf).is_some() {
-            self.broken.get_or_insert("C6: an epoch was used twice");
-        }
-        self.last = leaf;
-        self.last_epoch = link.epoch;
-        match (link.step, link.from) {
-            (Step::Depart, _) => self.truth = place(link.to),
-            (Step::Return, Some(from)) => self.truth = place(from),
-            _ => {}
+        if let Err(broken) = self.truth.grow(me, link, leaf) {
+            self.broken.get_or_insert(broken);
         }
     }
 }
@@ -828,8 +799,8 @@ impl Model for Countries {
                 s.broken.is_none()
             }),
             Property::sometimes("a robot is admitted abroad", |m: &Self, s: &State| {
-                let there = m.land(s, s.truth).chain();
-                s.truth != 0 && matches!(there.phase, Phase::Here {})
+                let there = m.land(s, s.truth.whose).chain();
+                s.truth.whose != 0 && matches!(there.phase, Phase::Here {})
             }),
         ];
         if self.bounds.lies_max == 0 {
@@ -842,7 +813,11 @@ impl Model for Countries {
             if self.bounds.epoch_max > 1 {
                 all.push(Property::sometimes(
                     "burned and offered again",
-                    |_, s: &State| s.offers.len() == 2 && s.offers.contains_key(&2) && s.truth == 0,
+                    |_, s: &State| {
+                        s.truth.offers.len() == 2
+                            && s.truth.offers.contains_key(&2)
+                            && s.truth.whose == 0
+                    },
                 ));
             }
         } else {

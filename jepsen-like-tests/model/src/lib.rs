@@ -76,14 +76,16 @@ impl Model for Custody {
         if self.reaches {
             all.extend([
                 Property::sometimes("admitted abroad", |_, s: &State| {
-                    let there = &s.0.registries[usize::from(s.0.truth)];
-                    s.0.truth != 0 && matches!(there.chain.phase, Phase::Here {})
+                    let there = &s.0.registries[usize::from(s.0.truth.whose)];
+                    s.0.truth.whose != 0 && matches!(there.chain.phase, Phase::Here {})
                 }),
                 Property::sometimes("sent back and offered again", |_, s: &State| {
-                    s.0.offers.len() == 2 && s.0.offers.contains_key(&3)
+                    s.0.truth.offers.len() == 2 && s.0.truth.offers.contains_key(&3)
                 }),
                 Property::sometimes("burned and offered again", |_, s: &State| {
-                    s.0.offers.len() == 2 && s.0.offers.contains_key(&2) && s.0.truth == 0
+                    s.0.truth.offers.len() == 2
+                        && s.0.truth.offers.contains_key(&2)
+                        && s.0.truth.whose == 0
                 }),
                 Property::sometimes("came home", |_, s: &State| {
                     s.0.registries[0].chain.in_custody()
@@ -165,7 +167,8 @@ impl Model for Lied {
             Property::sometimes("a lie moves a chain", |_, s: &State| s.0.believed_a_lie),
             Property::sometimes("a liar is given the robot", |_, s: &State| s.0.tainted),
             Property::sometimes("an honest one has it from another", |_, s: &State| {
-                s.0.rules.registries == 2 || !s.0.tainted && s.0.truth != 0 && s.0.believed_a_lie
+                s.0.rules.registries == 2
+                    || !s.0.tainted && s.0.truth.whose != 0 && s.0.believed_a_lie
             }),
         ]
     }
