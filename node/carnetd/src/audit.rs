@@ -28,7 +28,7 @@ use crate::clock::Clock;
 /// The folder in a data directory.
 const FOLDER: &str = "audit";
 /// A file is followed by the next above so many bytes.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+const AUDIT_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Files of changes and reads; beyond it the oldest goes.
 const ACTS_FILES_MAX: usize = 64;
 /// Files of refusals.
@@ -406,7 +406,7 @@ impl Writer {
 
     /// The place that the next record comes after, with a file open behind it.
     fn opened(&self, files: &mut Files) -> Result<AuditHead, String> {
-        if files.open.is_some() && files.bytes <= FILE_BYTES_MAX {
+        if files.open.is_some() && files.bytes <= AUDIT_FILE_BYTES_MAX {
             return Ok(files.head);
         }
         let shown = |error: std::io::Error| format!("{}: {error}", self.folder.display());
@@ -430,7 +430,7 @@ impl Writer {
                 }
                 files.head = end.head;
                 files.bytes = end.bytes;
-                if end.bytes <= FILE_BYTES_MAX {
+                if end.bytes <= AUDIT_FILE_BYTES_MAX {
                     files.open = Some(file);
                     return Ok(files.head);
                 }

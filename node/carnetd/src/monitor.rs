@@ -26,7 +26,7 @@ use crate::told::fault;
 /// Whose the reads of a monitor are.
 const HOLDER: &str = "monitor";
 /// Folders below a folder of data that are looked into: a database has none below its own.
-const DEPTH_MAX: usize = 4;
+const FOLDER_DEPTH_MAX: usize = 4;
 
 /// What looks into a node. Cheap to clone.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ impl Monitor {
         let folder = node.config.node.data_dir.clone();
         let measured = move || {
             let bytes = Bytes {
-                log: bytes_below(&folder.join("log"), DEPTH_MAX),
-                state: bytes_below(&folder.join("state"), DEPTH_MAX),
+                log: bytes_below(&folder.join("log"), FOLDER_DEPTH_MAX),
+                state: bytes_below(&folder.join("state"), FOLDER_DEPTH_MAX),
             };
             (bytes, resident_bytes())
         };

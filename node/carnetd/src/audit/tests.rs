@@ -247,7 +247,7 @@ async fn the_oldest_file_goes_and_the_chain_goes_on() {
     for _ in 0..DENIED_FILES_MAX + 3 {
         noted.denied(&reading("a")).await;
         // As if it were full.
-        lock(&noted.denied.files).bytes = FILE_BYTES_MAX + 1;
+        lock(&noted.denied.files).bytes = AUDIT_FILE_BYTES_MAX + 1;
     }
     assert_eq!(files(), DENIED_FILES_MAX);
     let lines = lines(&noted, Chain::Denied).await;

@@ -30,7 +30,7 @@ pub const CONNECTIONS_MAX: usize = 32;
 /// For one connection, from its first byte to the end of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 8_192;
+const REQUEST_HEAD_BYTES_MAX: usize = 8_192;
 /// How long to wait after the operating system refused to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -125,7 +125,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .keep_alive(false)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_buf_size(REQUEST_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(io), answering)
         .await
         .map_err(|error| error.to_string())

@@ -12,7 +12,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use crate::service::cluster::ClusterStatus;
 
 /// Log entries that a node may lack before it is called behind.
-pub const LAG_MAX: u64 = 10_000;
+pub const BEHIND_ENTRIES_MAX: u64 = 10_000;
 /// A peer that has shown nothing for so long is silent: one that lives shows its head far more often.
 pub const PEER_SILENT: DurationMs = DurationMs::from_secs(60);
 /// A feed that stands at one item for so long has stopped.
@@ -162,7 +162,7 @@ fn of_cluster(status: &ClusterStatus, find: &mut impl FnMut(Code, String)) {
         find(Code::NoQuorum, text.to_owned());
     }
     let lag = lag(status);
-    if lag > LAG_MAX {
+    if lag > BEHIND_ENTRIES_MAX {
         find(Code::NodeBehind, format!("{lag} log entries to apply"));
     }
     if let Some(stands) = &status.stands {

@@ -19,7 +19,7 @@ use tonic_health::pb::health_server::Health;
 
 use super::health::GrpcHealth;
 use super::port::{self, Guard};
-use super::readiness::{Code, FEED_STOPPED, LAG_MAX, PEER_SILENT, hindrances, told};
+use super::readiness::{BEHIND_ENTRIES_MAX, Code, FEED_STOPPED, PEER_SILENT, hindrances, told};
 use super::{Monitor, Seen, metrics};
 use crate::certificates::Held;
 use crate::edge::EdgeCounters;
@@ -95,8 +95,8 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
             it.raft.committed = it.raft.applied.map(|applied| applied + by);
         }
     };
-    check(&lags(LAG_MAX), &[]);
-    check(&lags(LAG_MAX + 1), &[Code::NodeBehind]);
+    check(&lags(BEHIND_ENTRIES_MAX), &[]);
+    check(&lags(BEHIND_ENTRIES_MAX + 1), &[Code::NodeBehind]);
     let disk = |free_bytes: u64| {
         move |it: &mut ClusterStatus| {
             it.room.own = Some(Space {
