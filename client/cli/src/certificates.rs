@@ -38,7 +38,7 @@ pub(crate) fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Fail
 /// Days before its end from which a certificate is worth a word: the last of them is urgent.
 const WARNED_DAYS: [u64; 3] = [30, 14, 7];
 /// The deepest folder that is looked into.
-const DEPTH_MAX: usize = 4;
+const KEPT_DEPTH_MAX: usize = 4;
 
 /// A certificate in a file.
 struct Found {
@@ -97,7 +97,7 @@ fn number(facts: &Facts) -> String {
 /// Every certificate of a directory, by the names of their files. One that cannot be read is said, and left out.
 fn all(directory: &Path) -> Result<Vec<Found>, Failed> {
     let mut files = Vec::new();
-    walk(directory, DEPTH_MAX, &mut files)?;
+    walk(directory, KEPT_DEPTH_MAX, &mut files)?;
     files.sort();
     let mut found = Vec::new();
     for file in files {

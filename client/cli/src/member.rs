@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use carnet_client::admin::{Admin, Fewest, GetStatusResponse, Member, VotersWanted};
+use carnet_wire::limits::VOTERS_MIN;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -15,8 +16,6 @@ use crate::health;
 use crate::output::say;
 use crate::voters::no_leader;
 
-/// Fewer voters are taken only when they are meant.
-const VOTERS_MIN: usize = 3;
 /// Between two looks at how far a node has come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A node that lacks no more than this is given the vote: it has the rest before the change is through.
