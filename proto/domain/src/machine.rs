@@ -846,7 +846,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let before = self.ledger.signer(&signer.id)?;
         let signed = before.is_some_and(|before| !before.has_ended());
-        if signed == !signer.has_ended() {
+        if signed != signer.has_ended() {
             return Ok(());
         }
         if let Some(enterprise) = self.ledger.enterprise(id)? {
