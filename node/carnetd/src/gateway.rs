@@ -30,7 +30,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Status};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use self::home::NodeHome;
 use self::lent::Lent;
