@@ -654,7 +654,8 @@ fn certificate(value: &CertificateStatus, clock_ms: u64) -> Value {
 
 /// Whole days until a certificate ends, 0 on its last one and after it; none if the file cannot be read.
 pub(crate) fn days_left(value: &CertificateStatus, clock_ms: u64) -> Option<u64> {
-    let left = value.not_after_ms?.checked_sub(clock_ms).unwrap_or(0);
+    // saturates: one that has ended has no time left
+    let left = value.not_after_ms?.saturating_sub(clock_ms);
     Some(left / 86_400_000)
 }
 
