@@ -1372,7 +1372,7 @@ mod tests {
         let first = file("1.cbor", change(1, &[4]), &[1, 4]);
         let second = file("2.cbor", change(2, &[6]), &[4, 6]);
         let after = |seed: u8| Ok((vec![key(seed).public()], 1));
-        assert_eq!(led(&[first.clone()], [5; 16]), after(4));
+        assert_eq!(led(std::slice::from_ref(&first), [5; 16]), after(4));
         assert_eq!(led(&[first.clone(), second.clone()], [5; 16]), after(6));
         for (files, cluster) in [
             (vec![file("x.cbor", change(1, &[4]), &[4])], [5; 16]),

@@ -1010,7 +1010,7 @@ fn heads_of_before_a_repair_are_of_no_later_time() {
         (a.registry().tree.size(), from)
     );
     // What another says of its own time says nothing of this one's.
-    assert_eq!(peer_of(&a, &b.prefix).time_seen < from, true);
+    assert!(peer_of(&a, &b.prefix).time_seen < from);
 }
 
 /// A broken way that is shown first is no cover for a rollback that is shown next: the head that goes on ends the one alone.
