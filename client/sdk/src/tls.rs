@@ -173,16 +173,20 @@ impl ClientTls {
         let target = address.to_owned();
         let dial = tower::service_fn(move |_: Uri| {
             let (connector, target) = (connector.clone(), target.clone());
-            async move {
+            let connecting = async move {
                 let tcp = TcpStream::connect(target).await?;
                 tcp.set_nodelay(true)?;
                 let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
                 let tls = connector.connect(name, tcp).await?;
                 Ok::<_, std::io::Error>(TokioIo::new(tls))
+            };
+            // Here and not by the transport, whose timeout looks like the answer of a server that was reached.
+            async move {
+                let connected = tokio::time::timeout(patience, connecting).await;
+                connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
             }
         });
         Ok(Endpoint::from(uri)
-            .connect_timeout(patience)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
