@@ -369,6 +369,35 @@ fn a_makers_end_frees_its_parts_for_nobody() {
     assert_eq!(fitting(&x, &compute), Some(Fitting::here(own.code)));
 }
 
+/// What another country showed keeps nobody from a serial of a maker that is accredited here, unless its robot was stolen or has ended:
+/// then it is that maker's alone.
+#[test]
+fn a_part_that_came_with_a_robot_is_nobodys_by_a_word_once_it_was_stolen() {
+    for case in ["living", "stolen", "ended"] {
+        let (mut a, mut b) = two();
+        let mut shown = a.registration(9);
+        shown.identity_parts = vec![b.registration(9).identity_parts[0].clone()];
+        a.must("maker", registers(&shown));
+        let code = a.code(9);
+        bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+        b.must("customs", admit(1));
+        match case {
+            "stolen" => b.must("registrar", stolen(code)),
+            "ended" => scrap(&mut b, code),
+            _ => {}
+        }
+        let mut theirs = takes(&mut b, 9);
+        theirs.parts.clear();
+        let said = match case {
+            "living" => "done",
+            _ => "PartInUse: …",
+        };
+        check(&mut b.clone(), "rival", registers(&theirs), said);
+        let own = b.register(9);
+        check(&mut b, "maker", own, "done");
+    }
+}
+
 /// A serial that was mistyped, and is its maker's by now, keeps the robot of which it was said from its way home.
 #[test]
 fn a_robot_comes_home_as_it_went() {
