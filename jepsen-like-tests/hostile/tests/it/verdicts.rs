@@ -11,6 +11,7 @@ use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, Signed};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::EndOfLife;
+use carnet_domain::rules::policy::Role;
 use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
 use carnet_trust::bundle::PinnedBundle;
@@ -199,6 +200,61 @@ fn an_older_head_hides_no_end_that_we_were_told() {
     says(&verdict, "FINAL_STATE");
     says(&verdict, "OLDER_HEAD");
     assert_eq!(verdict.value, Value::Invalid);
+}
+
+/// The compute unit that a robot here had by somebody's word, bought from a maker that is nobody here, ended with that robot: in another
+/// one, which comes from abroad, it is shown as ended, until two registrars clear it.
+#[test]
+fn what_was_said_to_be_in_an_ended_robot_is_shown_of_another() {
+    let mut scene = scene();
+    let bundle = |scene: &Scene| scene.a.bundle_of(1);
+    assert_eq!(
+        scene.online(bundle(&scene), &scene.like).value,
+        Value::Valid
+    );
+    scene
+        .own
+        .enrol_office("registrar-2", "registrar", Role::Registrar);
+    let mut registration = scene.own.registration(5);
+    let bought = scene.a.registration(1).identity_parts[0].clone();
+    let identity = bought.identity();
+    registration.identity_parts[0] = bought;
+    let code = registration.code;
+    scene.own.must("maker", Command::Register { registration });
+    assert_eq!(
+        scene.online(bundle(&scene), &scene.like).value,
+        Value::Valid
+    );
+    let certificate = sha256(&[b"certificate"]);
+    let outcome = EndOfLife::Scrapped;
+    let declared = Action::DeclareEndOfLife {
+        outcome,
+        certificate,
+    };
+    let confirmed = Action::ConfirmEndOfLife { certificate };
+    for (who, action) in [("recycler", declared), ("registrar-2", confirmed)] {
+        let command = Command::Act {
+            code,
+            expected_sequence: None,
+            action,
+        };
+        scene.own.must(who, command);
+    }
+    let verdict = scene.online(bundle(&scene), &scene.like);
+    says(&verdict, "FINAL_STATE");
+    assert_eq!(verdict.value, Value::Invalid);
+    for who in ["registrar", "registrar-2"] {
+        let cleared = Command::ClearClaim {
+            peer: scene.own.prefix,
+            identity,
+            reason: "mistyped".into(),
+        };
+        scene.own.must(who, cleared);
+    }
+    assert_eq!(
+        scene.online(bundle(&scene), &scene.like).value,
+        Value::Valid
+    );
 }
 
 #[test]
