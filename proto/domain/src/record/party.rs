@@ -4,7 +4,7 @@ use crate::bytes::code::{EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::signature::{KeyId, PublicKey};
 use crate::bytes::time::TimeMs;
-use crate::limits::{Index, Maybe, Name};
+use crate::limits::{Index, Maybe, Name, Sequence};
 use crate::rules::policy::Role;
 
 /// Whom a signing key belongs to.
@@ -199,6 +199,26 @@ crate::canonical_struct!(Actor {
     holder,
     person: Name,
     key
+});
+
+/// The first of two words of offices that act in somebody's place. It stands beside whatever waits, ties up nothing, and is one a
+/// person: nobody ends by it what another proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstWord {
+    /// How often the roots had moved log time: moved since, what has expired stays expired.
+    pub clock: u64,
+    /// Digest of what is to be done: the second person says the same.
+    pub act: Digest,
+    /// Who gave it.
+    pub by: Actor,
+    /// It expires then.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(FirstWord {
+    clock: Sequence,
+    act,
+    by,
+    until
 });
 
 /// A key that may sign commands. Its validity counts in leaf indices, not in clock time.

@@ -1,6 +1,8 @@
 //! One robot, and that one has ended.
 
-use super::{Actor, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity};
+use super::{
+    Actor, FirstWord, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity,
+};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::signature::PublicKey;
@@ -122,26 +124,6 @@ crate::canonical_variants!(Pending {
     1 => EndOfLife { outcome, by, certificate },
     3 => Released { release },
     4 => Asked { release, owner, by },
-});
-
-/// The first of two words of offices that act in somebody's place. It stands beside [`Pending`], ties up nothing, and is one a
-/// person: nobody ends by it what another proposed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FirstWord {
-    /// How often the roots had moved log time: moved since, what has expired stays expired.
-    pub clock: u64,
-    /// Digest of what is to be done: the second person says the same.
-    pub act: Digest,
-    /// Who gave it.
-    pub by: Actor,
-    /// It expires then.
-    pub until: TimeMs,
-}
-crate::canonical_struct!(FirstWord {
-    clock: Sequence,
-    act,
-    by,
-    until
 });
 
 /// An end of life that a recycler declared who is nothing to the robot. It waits for its confirmation beside [`Pending`],
