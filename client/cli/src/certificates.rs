@@ -452,6 +452,7 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
             all.filter(|one| one.is(&revoke.what)).collect()
         }
     };
+    unambiguous(&found, &revoke.what)?;
     let mut refused: BTreeMap<Certificate, TimeMs> = BTreeMap::new();
     for one in &found {
         let Some(bearer) = one.facts.bearer() else {
@@ -492,6 +493,28 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
         ))),
         false => Ok(refused),
     }
+}
+
+/// Whoever was given a new certificate keeps it: by a name that the old and the new one have, neither is meant for sure.
+fn unambiguous(found: &[Found], what: &str) -> Result<(), Failed> {
+    let was_replaced = |one: &&Found| one.file.starts_with("retired");
+    let replaced: Vec<String> = found
+        .iter()
+        .filter(was_replaced)
+        .map(|one| one.file.display().to_string())
+        .collect();
+    if replaced.is_empty() || replaced.len() == found.len() {
+        return Ok(());
+    }
+    Err(Failed {
+        next: format!(
+            "Nothing was sent. Name the file that is meant: {}, or the one in use (carnet pki list).",
+            replaced.join(", ")
+        ),
+        ..Failed::usage(format!(
+            "{what:?} names certificates that were renewed and those in their place"
+        ))
+    })
 }
 
 const MARKS: &str = "write serial/ISSUER/NUMBER or key/DIGEST, as carnet pki list shows them";
@@ -630,6 +653,30 @@ mod tests {
             assert_eq!(said(days), expected, "{days} days");
         }
         assert_eq!(warning(TimeMs(1), now).as_deref(), Some("expired"));
+    }
+
+    #[test]
+    fn what_was_renewed_is_not_revoked_together_with_what_took_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = folder.path().join("pki");
+        let here = Prefix::parse("86").expect("a prefix");
+        let ada = client_name(here, "dealer/0003/ada").expect("a name");
+        let mut plan = carnet_pki::PkiPlan::new(here);
+        plan.clients.push(ada.clone());
+        carnet_pki::init(&directory, &plan, wall_time()).expect("made");
+        let named = |what: &str| {
+            let all = all(&directory).expect("read").into_iter();
+            let found: Vec<Found> = all.filter(|one| one.is(what)).collect();
+            let said = unambiguous(&found, what).map(|()| found.len());
+            said.map_err(|failed| failed.next)
+        };
+        assert_eq!(named("dealer/0003/ada"), Ok(1));
+        let done = carnet_pki::renew_client(&directory, &ada, Keys::New, (90, wall_time()));
+        let old = done.expect("renewed")[0].retired.display().to_string();
+        let next = named("dealer/0003/ada").expect_err("old and new");
+        assert!(next.contains(&old), "{next}");
+        assert_eq!(named(&old), Ok(1));
+        assert_eq!(named("clients/dealer-0003-ada.crt"), Ok(1));
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::disk::DataDisk;
 use crate::edge::grpc::admin::GrpcAdmin;
 use crate::edge::grpc::registry::GrpcRegistry;
 use crate::edge::{Door, DoorLimits, EdgeCounters, Memory, Notes};
+use crate::expiry;
 use crate::gateway::{self, Gateway};
 use crate::keyring::Keyring;
 use crate::monitor::health::GrpcHealth;
@@ -326,6 +327,11 @@ pub async fn assemble(
     running.tasks.spawn(async move {
         reload::watch(reload, node, hangup).await;
         // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
+    let expiring = Arc::clone(&running.node);
+    running.tasks.spawn(async move {
+        expiry::watch(expiring).await;
         std::future::pending::<Result<(), RunError>>().await
     });
     Ok(running)

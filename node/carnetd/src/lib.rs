@@ -15,6 +15,7 @@ pub mod denied;
 mod disk;
 pub mod edge;
 pub mod exit;
+pub mod expiry;
 pub mod gateway;
 pub mod ingress;
 pub mod keyring;

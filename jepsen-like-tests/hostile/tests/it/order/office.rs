@@ -5,6 +5,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
 use carnet_domain::log::leaf::{Slots, Subject};
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::denied::{Bearer, Certificate, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ApprovalStatus, Claim, Ended, Enterprise, Holder, RecallStatus, Severity,
@@ -16,7 +17,7 @@ use carnet_domain::rules::rejection::Reason;
 use carnet_hostile::liar::{lies, say_of};
 use carnet_hostile::scene::{d, prefix, two};
 use carnet_kit::Country;
-use carnet_kit::samples::{amendment, recall, recall_id};
+use carnet_kit::samples::{amendment, client, recall, recall_id, refused};
 
 use super::{Attempt, Fault, disorder, fault, hold, is_meant, market, strike_off, withdraw_model};
 use carnet_domain::record::Predicate;
@@ -383,4 +384,48 @@ fn of_two_faults_of_a_discarded_item_the_first_is_answered() {
         &disorder(&base, &faults),
         &[(Reason::NotParked, Reason::PeerUnknown)],
     );
+}
+
+/// Two admins, one of whose certificates is out, and three voters, one of which is: what takes another is refused for the first.
+#[test]
+fn of_two_faults_of_a_revocation_the_first_is_answered() {
+    let mut country = market();
+    let revoked = |bearer| {
+        let certificate = Certificate {
+            mark: client("node").mark,
+            bearer,
+        };
+        refused(certificate)
+    };
+    let revoke = |refused| Command::RevokeCertificate {
+        refused,
+        reason: "stolen".into(),
+    };
+    for who in ["admin", "admin-2"] {
+        country.must(who, revoke(revoked(Bearer::Node { node: 1 })));
+    }
+    country.must("admin", revoke(revoked(Bearer::Node { node: 9 })));
+    let base = Attempt::new(
+        country,
+        "admin-2",
+        revoke(revoked(Bearer::Node { node: 9 })),
+    );
+    let mut faults = of_offices();
+    faults.extend([
+        fault("voter", Reason::QuorumNeeded, |it| {
+            changed(it, |refused| {
+                refused.certificate.bearer = Bearer::Node { node: 2 };
+            });
+        }),
+        fault("time", Reason::DeadlinePassed, |it| {
+            changed(it, |refused| refused.not_after = TimeMs(1));
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+fn changed(it: &mut Attempt, change: impl Fn(&mut Refused)) {
+    if let Command::RevokeCertificate { refused, .. } = &mut it.command {
+        change(refused);
+    }
 }
