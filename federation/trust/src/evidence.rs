@@ -44,8 +44,9 @@ pub const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
 /// The most custody leaves beside the robot's newest one: the newest departures, admissions and returns.
 pub const OWN_STEPS_MAX: usize = 8;
 
-/// Slots of a robot that authorities are shown: without owner, operator, personal part and custody secret.
-pub const SLOTS_FOR_AUTHORITIES: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
+/// Slots of a robot that authorities are shown, abroad too: without owner, operator, personal part and custody secret, and without the
+/// event, whose command names the same parties, what they agreed, and why.
+pub const SLOTS_FOR_AUTHORITIES: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 14, 15];
 /// Slots of a robot that anybody is shown: all that a verdict and the recalls' predicates look at. Body and parts are digests,
 /// the robot's key is a public one, and anybody reads all of them in the record: hidden, nobody could say whether they ended.
 pub const SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 15];

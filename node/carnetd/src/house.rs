@@ -174,6 +174,7 @@ impl House {
             raft,
             Means::of_this_machine(Arc::clone(&clock) as Arc<dyn Clock>),
         ));
+        node.open_when_taken_in().await;
         let certificates = forge::Country::new(&prefix);
         let roots = Arc::new(TrustedRoots::new(certificates.pinned()));
         let sketch = Sketch::leaf(&node_uri(&prefix, Plane::Federation, 1), Plane::Federation);
