@@ -43,8 +43,8 @@ pub struct PeerStatus {
     pub shown: Option<(u64, KnownHead)>,
     /// Why its word is doubted, by what this node saw of it: no answer of it lifts that again.
     pub doubt: Option<Doubt>,
-    /// When a head was shown first to which no way was found, by our wall clock.
-    pub unjoined: Option<TimeMs>,
+    /// When a head was shown first, and last, to which no way was found, by our wall clock.
+    pub unjoined: Option<(TimeMs, TimeMs)>,
     /// What went wrong last, and when. It stays until the next error.
     pub last_error: Option<(TimeMs, String)>,
     /// Errors since something was last believed or, while its feed stands at an item, since that item first came.
@@ -111,12 +111,16 @@ impl Board {
 
     /// Notes that no way was found from the head taken in to one that is shown. That is nobody's word, and may be a disk of one server,
     /// whatever names it is reached by: the peer is doubted once there is still none [`UNJOINED_FOR`] later, and no head went on
-    /// meanwhile. Tells whether that is new.
+    /// meanwhile. Where nobody looked for so long, it begins anew: two bad answers a day apart are two. Tells whether that is new.
     pub fn unjoined(&self, peer: Prefix, at: TimeMs) -> bool {
         let first = {
             let mut known = self.lock();
             let status = known.entry(peer).or_default();
-            *status.unjoined.get_or_insert(at)
+            let before = status.unjoined;
+            let lasts = before.filter(|(_, last)| at.since(*last) <= UNJOINED_FOR);
+            let first = lasts.map_or(at, |(first, _)| first);
+            status.unjoined = Some((first, at));
+            first
         };
         at.since(first) >= UNJOINED_FOR && self.doubt(peer, Doubt::OtherHistory)
     }
@@ -319,6 +323,10 @@ mod tests {
         assert_eq!((told, doubt), (Some(false), None), "by whatever names");
         let (told, doubt, board) = after(&[0, 30, 60]);
         assert_eq!((told, doubt), (Some(true), other), "still none");
+        let (told, doubt, _) = after(&[0, 61]);
+        assert_eq!((told, doubt), (Some(false), None), "nobody looked");
+        let (told, doubt, _) = after(&[0, 61, 121]);
+        assert_eq!((told, doubt), (Some(true), other), "from then on");
         board.joined(peer);
         assert!(!board.unjoined(peer, TimeMs(90_000)), "it begins anew");
         assert_eq!(board.of(peer).and_then(|status| status.doubt), None);
