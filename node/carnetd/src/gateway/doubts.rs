@@ -172,6 +172,7 @@ mod tests {
     fn only_heads_and_doubts_are_passed_on() {
         let (mut a, mut b) = (Country::with_market("86"), Country::with_market("49"));
         befriend(&mut a, &mut b);
+        a.must("maker", a.register(1));
         a.must("maker", a.declare(1, carnet_kit::transfer(1), &b.prefix));
         a.close();
         let mut batch = a.mail(&b.prefix, 0, 0).expect("mail");
