@@ -221,7 +221,7 @@ impl Health {
         }
     }
 
-    /// Whether the next voter that is lost stops all writes, although there were voters to spare.
+    /// Whether the next voter that is lost stops all writes. A registry of one node is meant so; two are worse than one.
     fn of_quorum(&mut self, leader: &GetStatusResponse) {
         let voters = leader.voters.len();
         let silent: Vec<String> = leader
@@ -233,11 +233,13 @@ impl Health {
             .collect();
         let quorum = voters / 2 + 1;
         let left = voters.saturating_sub(silent.len());
-        if voters >= 3 && left <= quorum && !leader.quorum_lost {
+        if voters >= 2 && left <= quorum && !leader.quorum_lost {
+            let why = match silent.is_empty() {
+                true => "there are no more: carnet member add --vote".to_owned(),
+                false => format!("silent: {}; runbook replace-a-node", silent.join(", ")),
+            };
             let text = format!(
-                "{left} of {voters} voters answer the leader, and {quorum} are needed: one more that is lost stops all writes \
-                 (silent: {}; runbook replace-a-node)",
-                silent.join(", ")
+                "{left} of {voters} voters answer the leader, and {quorum} are needed: one more that is lost stops all writes ({why})"
             );
             self.degrade(QUORUM_AT_RISK, text);
         }
@@ -718,12 +720,19 @@ mod tests {
             leader.progress[1].silence_ms = None;
         });
         check(&never, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
-        // A learner is nobody's quorum, and of five voters one may be lost.
+        // A learner is nobody's quorum, and of five voters one may be lost; of two, none.
         let learner = three(|leader| {
             leader.voters = vec![1, 2];
             silent(leader, 3);
         });
-        check(&learner, "warning NODE_SILENT", 0);
+        check(&learner, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
+        let why = shown(&learner, false).value["why"].to_string();
+        assert!(why.contains("there are no more: carnet member add"), "{why}");
+        let alone = three(|leader| {
+            leader.voters = vec![1];
+            leader.progress.clear();
+        });
+        check(&alone, "ok", 0);
         let five = three(|leader| {
             leader.voters = vec![1, 2, 3, 4, 5];
             silent(leader, 3);

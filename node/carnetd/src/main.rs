@@ -117,7 +117,8 @@ Exit codes:
      refuses it; starting again does not help
   5  stored bytes are not what was written; do not start again on this disk
   6  an invariant of the program is broken (as is an abort, 134)
-  7  this replica's state differs from the majority's: do not start again on this disk; replace it under a new node id";
+  7  this replica's state differs from the majority's: do not start again on this disk; replace it under a new node id
+  8  the registry stands at a feature level that this program does not know: start a newer one on the same disk";
 
 fn main() -> ExitCode {
     // Before anything is opened or made.
