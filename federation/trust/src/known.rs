@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carnet_domain::bytes::code::{EnterpriseId, ModelId, Prefix};
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
@@ -217,17 +217,20 @@ impl KnownTransfer {
 /// The end of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
+    /// The robot that ended: of another one it says that one of the two is not what it seems.
+    pub code: Code,
     /// Which.
     pub state: State,
     /// The registry that recorded it.
     pub by: Prefix,
 }
-carnet_domain::canonical_struct!(Ending { state, by });
+carnet_domain::canonical_struct!(Ending { code, state, by });
 
 impl Ending {
     /// As it is recorded.
     pub fn of(ended: &Ended) -> Self {
         Self {
+            code: ended.code,
             state: ended.state,
             by: ended.by,
         }
@@ -255,6 +258,7 @@ impl KnownRobot {
         let detained = transfer.filter(|transfer| transfer.ending.is_none());
         let detained = detained.and_then(|transfer| transfer.detained.as_ref());
         let ended = robot.state.is_final().then_some(Ending {
+            code: robot.identity.code,
             state: robot.state,
             by: *me,
         });
@@ -433,7 +437,7 @@ impl Known {
     }
 
     /// Whether the record of a robot may speak against it: then no older word of it counts.
-    pub fn may_speak_against(&self, code: &carnet_domain::bytes::code::Code) -> bool {
+    pub fn may_speak_against(&self, code: &Code) -> bool {
         let key = Subject::robot(code).key();
         let row = self.robots.get(&key);
         let told = |key| self.told(&key) == Told::Perhaps;
@@ -441,7 +445,7 @@ impl Known {
     }
 
     /// Whether something may be known of a code's model or maker that has no room here.
-    pub fn told_of_model(&self, code: &carnet_domain::bytes::code::Code) -> Told {
+    pub fn told_of_model(&self, code: &Code) -> Told {
         let model = code.model_id();
         let keys = [key_of_model(&model), key_of_maker(&model.enterprise_id())];
         match keys.iter().any(|key| self.told(key) == Told::Perhaps) {
@@ -451,7 +455,7 @@ impl Known {
     }
 
     /// Whether a robot of another registry's code that has no row may be in custody here.
-    pub fn may_be_here(&self, code: &carnet_domain::bytes::code::Code) -> bool {
+    pub fn may_be_here(&self, code: &Code) -> bool {
         let robot = Subject::robot(code).key();
         let keys = [
             key_of_here(&robot),
@@ -461,7 +465,7 @@ impl Known {
     }
 
     /// What the own registry recorded about a code.
-    pub fn robot(&self, code: &carnet_domain::bytes::code::Code) -> Option<&KnownRobot> {
+    pub fn robot(&self, code: &Code) -> Option<&KnownRobot> {
         self.robots.get(&Subject::robot(code).key())
     }
 }

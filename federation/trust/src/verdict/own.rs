@@ -232,7 +232,8 @@ impl Case<'_> {
         touching.any(|recall| !named(recall))
     }
 
-    /// Whatever the own country knows of the end of the code, body, parts or key that a registry shows is final, at any age.
+    /// Whatever the own country knows of the end of the code, body, parts or key that a registry shows is final, at any age: as the end
+    /// of this robot. That one of them ended with another robot makes it uncertain which of the two has it.
     pub(super) fn identities(&mut self, party: Option<&Party<'_>>) {
         let Some(known) = &self.input.known else {
             return;
@@ -260,6 +261,15 @@ impl Case<'_> {
                 continue;
             };
             let (by, state) = (ending.by, ending.state.name());
+            if ending.code != self.input.code {
+                // Whoever names its serial in a robot of its own ends nobody else's.
+                let other = ending.code.display_form();
+                self.unknown(
+                    ReasonCode::CustodyMismatch,
+                    format!("said of two: its {what} is that of {other} too, of which {by} recorded {state}"),
+                );
+                continue;
+            }
             self.state = Some(ending.state);
             self.argue(
                 ReasonCode::FinalState,

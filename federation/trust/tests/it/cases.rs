@@ -522,6 +522,7 @@ fn known_cases() -> Vec<Case> {
     });
     let key = Subject::robot(&code).key();
     let ending = Ending {
+        code,
         state: State::Scrapped,
         by: a.prefix,
     };
@@ -533,7 +534,9 @@ fn known_cases() -> Vec<Case> {
     };
     let part = robot.identity_parts[0].identity;
     push("admitted, a part of it ended with another", &|input| {
-        knows(input).robots.entry(part).or_default().ended = Some(ending);
+        let code = Country::unborn("86").code(9);
+        let of_another = Ending { code, ..ending };
+        knows(input).robots.entry(part).or_default().ended = Some(of_another);
     });
     let stolen = stolen(b.prefix);
     push("admitted, stolen by our own record", &|input| {

@@ -457,6 +457,7 @@ fn packs(saved: &Saved) -> Vec<(&'static str, Pack, Purpose, &'static str)> {
     );
     let ended = KnownRobot {
         ended: Some(Ending {
+            code: saved.file.code,
             state: State::Scrapped,
             by: saved.a.prefix,
         }),

@@ -240,9 +240,10 @@ fn what_was_said_to_be_in_an_ended_robot_is_shown_of_another() {
         };
         scene.own.must(who, command);
     }
+    // Which of the two has it nobody knows: neither is it free of doubt, nor ended by what somebody says of another robot.
     let verdict = scene.online(bundle(&scene), &scene.like);
-    says(&verdict, "FINAL_STATE");
-    assert_eq!(verdict.value, Value::Invalid);
+    says(&verdict, "said of two");
+    assert_eq!(verdict.value, Value::Indeterminate);
     for who in ["registrar", "registrar-2"] {
         let cleared = Command::ClearClaim {
             peer: scene.own.prefix,

@@ -467,15 +467,16 @@ impl Robot {
 /// by `decisions/0013-whose-word-a-row-of-a-part-is.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitted {
-    /// The part's own maker registered or fitted it here; or it is body or key of a robot that was registered or admitted here.
+    /// The part's own maker registered or fitted it here; or it is the key of a robot, or the body of one that was admitted here.
     Here,
-    /// Somebody here fitted what another makes, whether that one is accredited here or nobody here. Such a row keeps everybody from
-    /// the part, at the border too, but not its maker, who alone knows which serials there are.
+    /// Somebody here fitted what another makes, or filed its body, whether that one is accredited here or nobody here. Such a row keeps
+    /// everybody from it, at the border too, but not its maker, who alone knows which serials there are.
     Word,
     /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
     /// its own serials and no robot from its own body.
     Shown,
-    /// Two registrars cleared it from the robot that it names. Such a row keeps out nobody but the enterprise whose word it was.
+    /// Two registrars cleared it from the robot that it names. Such a row keeps out the enterprise whose word it was, and everybody but
+    /// its maker from that robot.
     Cleared,
 }
 crate::canonical_enum!(Fitted { 1 => Here, 2 => Word, 3 => Shown, 4 => Cleared });
@@ -545,11 +546,6 @@ impl Fitting {
             said_by: self.said_by.filter(|_| self.by != Fitted::Cleared),
             ..Self::by(Fitted::Cleared, self.code)
         }
-    }
-
-    /// Whether it is bound to this robot by what was done here.
-    pub fn binds(&self, code: &Code) -> bool {
-        self.code == *code && self.by == Fitted::Here
     }
 
     /// On what it stands that the part is in this robot; nothing where it is in another.

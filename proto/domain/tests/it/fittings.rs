@@ -369,10 +369,10 @@ fn a_makers_end_frees_its_parts_for_nobody() {
     assert_eq!(fitting(&x, &compute), Some(Fitting::here(own.code)));
 }
 
-/// What another country showed keeps nobody from a serial of a maker that is accredited here, unless its robot was stolen or has ended:
-/// then it is that maker's alone.
+/// What another country showed of a robot is its maker's to take, and nobody's by a word, whatever became of the robot since: two
+/// registrars clear it first.
 #[test]
-fn a_part_that_came_with_a_robot_is_nobodys_by_a_word_once_it_was_stolen() {
+fn a_part_that_came_with_a_robot_is_nobodys_by_a_word() {
     for case in ["living", "stolen", "ended"] {
         let (mut a, mut b) = two();
         let mut shown = a.registration(9);
@@ -388,11 +388,19 @@ fn a_part_that_came_with_a_robot_is_nobodys_by_a_word_once_it_was_stolen() {
         }
         let mut theirs = takes(&mut b, 9);
         theirs.parts.clear();
-        let said = match case {
-            "living" => "done",
-            _ => "PartInUse: …",
+        check(&mut b, "rival", registers(&theirs), "PartInUse: …");
+        let mut cleared = b.clone();
+        cleared.enrol_office("registrar-2", "registrar", Role::Registrar);
+        let mistyped = clear(&b, theirs.identity_parts[0].identity(), "mistyped");
+        // Of a robot that ended, what is claimed of it is cleared before.
+        let words: &[&str] = match case {
+            "ended" => &["registrar", "registrar", "registrar-2"],
+            _ => &["registrar", "registrar-2"],
         };
-        check(&mut b.clone(), "rival", registers(&theirs), said);
+        for who in words {
+            cleared.must(who, mistyped.clone());
+        }
+        check(&mut cleared, "rival", registers(&theirs), "done");
         let own = b.register(9);
         check(&mut b, "maker", own, "done");
     }
@@ -424,6 +432,115 @@ fn a_robot_comes_home_as_it_went() {
     check(&mut a, "customs", admit(2), "done");
     let compute = own.identity_parts[0].identity();
     assert_eq!(fitting(&a, &compute), Some(Fitting::here(own.code)));
+}
+
+/// What an importer files of a foreign maker's bodies is its word: it ends none for good, two registrars clear it, and the maker that
+/// is accredited later has its own.
+#[test]
+fn a_filed_body_is_the_importers_word() {
+    let mut x = Country::with_market("86");
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let files = |x: &Country, serial| {
+        let mut filed = takes(&mut x.clone(), serial);
+        filed.importers_filing = true;
+        filed.body.maker = x.maker("0007");
+        filed.parts.clear();
+        filed.identity_parts.clear();
+        filed
+    };
+    accredit(&mut x, "0006", &[Role::Importer]);
+    let approval = x.approval("0006", "100002");
+    x.must("registrar", approval);
+    let mut filed = files(&x, 5);
+    filed.code = code_of(&x, "0006", 5);
+    let body = filed.body.identity();
+    x.must("0006-importer", registers(&filed));
+    let said = Some(Fitting::word(filed.code, Some(x.enterprise("0006"))));
+    assert_eq!(fitting(&x, &body), said);
+    let mut ended = x.clone();
+    scrap(&mut ended, filed.code);
+    for (mut x, refused) in [(x, "BodyExists: …"), (ended, "IdentityEnded: …")] {
+        let mut other = filed.clone();
+        other.code = code_of(&x, "0006", 6);
+        check(&mut x, "0006-importer", registers(&other), refused);
+        let Ok(ends) = x.ledger.ends(&body);
+        assert_eq!(ends.and_then(|ends| ends.proven), None);
+        // The maker itself.
+        let mut later = x.clone();
+        accredit(&mut later, "0007", &[Role::Manufacturer]);
+        let approval = later.approval("0007", "100002");
+        later.must("registrar", approval);
+        let mut own = filed.clone();
+        own.importers_filing = false;
+        own.code = code_of(&later, "0007", 5);
+        check(&mut later, "0007-manufacturer", registers(&own), "done");
+        assert_eq!(fitting(&later, &body), Some(Fitting::here(own.code)));
+        let Ok(ends) = later.ledger.ends(&body);
+        assert_eq!(ends.as_ref().and_then(|ends| ends.shown()), None);
+        // Or two registrars.
+        let mistyped = clear(&x, body, "mistyped");
+        x.must("registrar", mistyped.clone());
+        x.must("registrar-2", mistyped);
+        assert_eq!(fitting(&x, &body).map(|row| row.by), Some(Fitted::Cleared));
+    }
+}
+
+/// Out of its robot and in again a part is what it was: the first word for its clearing stands, whose word it is stands, and what its
+/// maker fitted is its maker's deed. What was cleared does not come into that robot again by anybody else.
+#[test]
+fn a_part_that_comes_back_is_what_it_was() {
+    let mut x = Country::with_market("86");
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let theirs = takes(&mut x, 5);
+    let mut ours = takes(&mut x, 6);
+    ours.identity_parts[0].maker = x.maker("0003");
+    ours.parts.clear();
+    for robot in [&theirs, &ours] {
+        x.must("rival", registers(robot));
+    }
+    let workshop = |x: &mut Country, code: Code, part: &PartName| {
+        let spare = PartName {
+            serial: "SPARE".into(),
+            ..part.clone()
+        };
+        for (removed, fitted) in [(part, &spare), (&spare, part)] {
+            let (removed, fitted) = (removed.identity(), fitted.clone());
+            let replaced = on(code, Action::ReplacePart { removed, fitted });
+            check(x, "rival", replaced, "done");
+        }
+    };
+    // Whose deed it is.
+    let own = &ours.identity_parts[0];
+    workshop(&mut x, ours.code, own);
+    assert_eq!(fitting(&x, &own.identity()), Some(Fitting::here(ours.code)));
+    // Whose word it is, and what is said against it.
+    let compute = &theirs.identity_parts[0];
+    let identity = compute.identity();
+    let mistyped = clear(&x, identity, "mistyped");
+    x.must("registrar", mistyped.clone());
+    let said = fitting(&x, &identity);
+    workshop(&mut x, theirs.code, compute);
+    assert_eq!(fitting(&x, &identity), said);
+    x.must("registrar-2", mistyped);
+    let removed = identity;
+    let fitted = PartName {
+        serial: "OTHER".into(),
+        ..compute.clone()
+    };
+    x.must(
+        "rival",
+        on(
+            theirs.code,
+            Action::ReplacePart {
+                removed,
+                fitted: fitted.clone(),
+            },
+        ),
+    );
+    let (removed, fitted) = (fitted.identity(), compute.clone());
+    let back = on(theirs.code, Action::ReplacePart { removed, fitted });
+    let refused = "PartInUse: two registrars cleared this compute from …";
+    check(&mut x, "rival", back.clone(), refused);
 }
 
 /// A robot of ours that ends abroad ends what is said to be in it, for every verdict, as at home: until two clear it.

@@ -18,7 +18,7 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{
-    AgreementRef, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity,
+    AgreementRef, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
@@ -715,7 +715,8 @@ pub(super) fn depart<L: Ledger>(
 }
 
 /// Nothing follows the end of a code. What stands here as the end of a body or part stops an admission; that another country
-/// says so of a body, under another code, is its word against the exporter's and strands nobody's robot.
+/// says so of a body, under another code, is its word against the exporter's and strands nobody's robot. Nor does the end of another
+/// robot that one which went from here with the part.
 fn refuse_ended<L: Ledger>(
     ledger: &L,
     transfer: &Transfer,
@@ -724,10 +725,12 @@ fn refuse_ended<L: Ledger>(
 ) -> Result<(), Stop<L::Fault>> {
     let code = Subject::robot(&transfer.code).key();
     let identities = robot.map(Robot::identities).unwrap_or_default();
+    let went = went_with(ledger, &transfer.code)?;
     for identity in std::iter::once(code).chain(identities) {
         let ends = ledger.ends(&identity).or_fault()?;
         let end = ends.and_then(|ends| ends.shown().cloned());
-        if let Some(end) = end.filter(|end| end.code == transfer.code || end.by == me) {
+        let of_another = |end: &Ended| end.by == me && !went.contains(&identity);
+        if let Some(end) = end.filter(|end| end.code == transfer.code || of_another(end)) {
             let detail = Detail::Ended {
                 what: Ending::Any,
                 code: end.code,
@@ -863,7 +866,12 @@ pub(super) fn admit<L: Ledger>(
     for identity in fitted {
         let fitting = ledger.part_holder(&identity).or_fault()?;
         if own.contains(&Some(identity)) {
-            let binds = fitting.as_ref().is_some_and(|it| it.binds(&code));
+            // What was said of it here before, or cleared from it, stays what it was.
+            let stands = |by: Fitted| by != Fitted::Shown;
+            let binds = fitting
+                .as_ref()
+                .and_then(|it| it.of(&code))
+                .is_some_and(stands);
             if let Some(fitting) = fitting.filter(|fitting| fitting.code != code) {
                 yielding.add(fitting, identity);
             }
@@ -875,7 +883,10 @@ pub(super) fn admit<L: Ledger>(
             match fitting {
                 None => parts.push(Effect::Part(identity, Some(Fitting::shown(code)))),
                 Some(fitting) if fitting.by == Fitted::Cleared && fitting.code != code => {
-                    parts.push(Effect::Part(identity, Some(Fitting::shown(code))));
+                    let said_by = fitting.said_by;
+                    let shown = Fitting::shown(code);
+                    let shown = Fitting { said_by, ..shown };
+                    parts.push(Effect::Part(identity, Some(shown)));
                 }
                 Some(_) => {}
             }
@@ -896,10 +907,7 @@ pub(crate) fn bound_elsewhere<L: Ledger>(
     ledger: &L,
     robot: &Robot,
 ) -> Result<Option<Code>, Stop<L::Fault>> {
-    let code = &robot.identity.code;
-    let here = ledger.robot(code).or_fault()?;
-    let was_here = here.filter(|here| here.stay != Stay::Asked {});
-    let went = was_here.map_or_else(Vec::new, |here| part_identities(&here));
+    let went = went_with(ledger, &robot.identity.code)?;
     for identity in robot.identities() {
         if went.contains(&identity) {
             continue;
@@ -940,6 +948,13 @@ impl Yielding {
         }
         Ok(alarms)
     }
+}
+
+/// The parts that a robot had which was here before, and that carry its identity, or did.
+fn went_with<L: Ledger>(ledger: &L, code: &Code) -> Result<Vec<Digest>, Stop<L::Fault>> {
+    let here = ledger.robot(code).or_fault()?;
+    let was_here = here.filter(|here| here.stay != Stay::Asked {});
+    Ok(was_here.map_or_else(Vec::new, |here| part_identities(&here)))
 }
 
 /// Parts that carry its identity, or did: neither body nor key.

@@ -15,8 +15,7 @@ use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
     Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
-    Hold, Holder, Identity, Maker, Part, PartName, PartType, Party, Pending, Robot, Stay,
-    key_identity,
+    Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
@@ -293,12 +292,12 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::Held, hold.stands());
     }
     let mut yielding = Yielding::default();
-    if let Some(other) = yielding.holder(ledger, &body, claims, maker)? {
+    if let Some(other) = yielding.holder(ledger, &r.code, &body, maker)? {
         let code = other.code;
         return no(Reason::BodyExists, Detail::BodyOf { code });
     }
-    let mut named = std::collections::BTreeMap::from([(body, Fitting::here(r.code))]);
-    let mut outdone = Vec::new();
+    let mut named = std::collections::BTreeMap::from([(body, maker.row(r.code))]);
+    let mut outdone = Vec::from_iter(maker.outdoes(ledger, cx, &body)?);
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
         let comer = comes(&name.maker);
@@ -306,15 +305,15 @@ pub(super) fn register<L: Ledger>(
         if named.insert(part.identity, row).is_some() {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
-        let claims = Claims::about(ledger, &name.maker)?;
-        if let Some(other) = yielding.holder(ledger, &part.identity, claims, comer)? {
+        if let Some(other) = yielding.holder(ledger, &r.code, &part.identity, comer)? {
             return no(Reason::PartInUse, in_use(part.kind, &other));
         }
-        outdone.extend(comer.outdoes(ledger, cx, part)?);
+        if part.kind.carries_identity() {
+            outdone.extend(comer.outdoes(ledger, cx, &part.identity)?);
+        }
     }
     if let Some(key) = &r.robot_key
-        && let Some(other) =
-            yielding.holder(ledger, &key_identity(key), Claims::DoNot, Comer::Maker)?
+        && let Some(other) = yielding.holder(ledger, &r.code, &key_identity(key), Comer::Maker)?
     {
         let code = other.code;
         return no(Reason::KeyInUse, Detail::KeyOf { code });
@@ -368,29 +367,26 @@ pub(super) fn register<L: Ledger>(
 }
 
 impl Yielding {
-    /// The row that keeps an identity from being registered or fitted here by who comes with it. What was said here, or shown by
-    /// another country, keeps the maker from nothing. What another country showed keeps nobody from a serial of a maker that is
-    /// accredited here, but from that of a robot that was stolen or has ended.
+    /// The row that keeps an identity from being registered or fitted in a robot here by who comes with it. What was said here, or
+    /// shown by another country, keeps the maker from nothing, and everybody else from it. What was cleared keeps out whose word it was,
+    /// and everybody from the robot that it was cleared from.
     fn holder<L: Ledger>(
         &mut self,
         ledger: &L,
+        robot: &Code,
         identity: &Digest,
-        claims: Claims,
         comer: Comer,
     ) -> Result<Option<Fitting>, Stop<L::Fault>> {
         let Some(fitting) = ledger.part_holder(identity).or_fault()? else {
             return Ok(None);
         };
         let yields = match (fitting.by, comer) {
-            (Fitted::Here, _) | (Fitted::Word, Comer::Another(_)) => false,
+            (Fitted::Here, _) | (Fitted::Word | Fitted::Shown, Comer::Another(_)) => false,
             (Fitted::Word | Fitted::Shown, Comer::Maker) => true,
-            (Fitted::Shown, Comer::Another(_)) => {
-                claims == Claims::DoNot && !is_wanted(ledger, &fitting.code)?
-            }
-            (Fitted::Cleared, comer) => {
-                let again = fitting
-                    .said_by
-                    .is_some_and(|by| comer == Comer::Another(Some(by)));
+            (Fitted::Cleared, Comer::Maker) => return Ok(None),
+            (Fitted::Cleared, Comer::Another(by)) => {
+                let again =
+                    fitting.said_by.is_some() && (fitting.said_by == by || fitting.code == *robot);
                 return Ok(again.then_some(fitting));
             }
         };
@@ -400,15 +396,6 @@ impl Yielding {
         }
         Ok(Some(fitting))
     }
-}
-
-/// Whether a robot was stolen or has ended: its parts become nobody's by a word.
-fn is_wanted<L: Ledger>(ledger: &L, code: &Code) -> Result<bool, Stop<L::Fault>> {
-    let robot = ledger.robot(code).or_fault()?;
-    Ok(robot.is_some_and(|robot| {
-        let stolen = |hold: &Hold| hold.kind == HoldKind::Theft;
-        robot.state.is_final() || robot.holds.iter().any(stolen)
-    }))
 }
 
 /// Why a part is not free.
@@ -452,14 +439,14 @@ impl Comer {
         self,
         ledger: &L,
         cx: &Context<'_>,
-        part: &Part,
+        identity: &Digest,
     ) -> Result<Option<Effect>, Stop<L::Fault>> {
-        if self != Self::Maker || !part.kind.carries_identity() {
+        if self != Self::Maker {
             return Ok(None);
         }
-        let ends = ledger.ends(&part.identity).or_fault()?;
+        let ends = ledger.ends(identity).or_fault()?;
         let falls = ends.is_some_and(|ends| ends.said.is_some());
-        Ok(falls.then(|| Effect::ClaimCleared(cx.me(), part.identity)))
+        Ok(falls.then(|| Effect::ClaimCleared(cx.me(), *identity)))
     }
 }
 
@@ -697,14 +684,14 @@ pub(super) fn act<L: Ledger>(
     }
     issuer_annuls::<L::Fault>(cx.me(), *code, action.kind())?;
     let mut yielding = Yielding::default();
-    let mut comer = Comer::Another(None);
+    let (mut comer, mut row) = (Comer::Another(None), None);
     if let Action::ReplacePart { fitted, .. } = action {
         let fits = match &cx.signer.holder {
             Holder::Enterprise { id } => ledger.enterprise(id).or_fault()?,
             Holder::Office { .. } => None,
         };
         comer = Comer::with(fits.as_ref(), &fitted.maker);
-        is_free(ledger, &robot, fitted, comer, &mut yielding)?;
+        row = is_free(ledger, &robot, fitted, comer, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     stay_allows::<L::Fault>(&robot, action.kind())?;
@@ -765,8 +752,8 @@ pub(super) fn act<L: Ledger>(
         }
         Action::ReplacePart { removed, fitted } => {
             after.owed = owed_ids(ledger, &robot)?;
-            effects = replace_part(&mut after, removed, fitted, comer)?;
-            effects.extend(comer.outdoes(ledger, cx, &fitted.part())?);
+            effects = replace_part(&mut after, removed, fitted, row.take())?;
+            effects.extend(comer.outdoes(ledger, cx, &fitted.identity())?);
         }
         Action::ReleaseOwnership {
             commitment,
@@ -1073,29 +1060,34 @@ fn bring<L: Ledger>(
     Ok(vec![Effect::Declared(id)])
 }
 
-/// Refuses a part that has ended, or that another robot has.
+/// The row to be written of a part; none where it stands. Refuses a part that has ended, or that another robot has.
 fn is_free<L: Ledger>(
     ledger: &L,
     robot: &Robot,
     named: &PartName,
     comer: Comer,
     yielding: &mut Yielding,
-) -> Result<(), Stop<L::Fault>> {
+) -> Result<Option<Fitting>, Stop<L::Fault>> {
     let fitted = named.part();
+    let code = &robot.identity.code;
     let claims = Claims::about(ledger, &named.maker)?;
     refuse_ended(ledger, Ending::Part, &fitted.identity, claims, comer)?;
     let again = robot.former_parts.contains(&fitted.identity);
     let fitting = ledger.part_holder(&fitted.identity).or_fault()?;
-    let own = |row: &Fitting| row.code == robot.identity.code && row.by != Fitted::Cleared;
+    let own = |row: &Fitting| row.code == *code && row.by != Fitted::Cleared;
+    let mut stands = false;
     let holder = match fitting {
         // In this very robot it is no other one's row that would yield. A part that carries identity stays bound to the code when
-        // it is taken out, and may come back into this robot alone.
-        Some(fitting) if own(&fitting) => (!again).then_some(fitting),
-        _ => yielding.holder(ledger, &fitted.identity, claims, comer)?,
+        // it is taken out, and may come back into this robot alone: as what it was, with whatever somebody says of it.
+        Some(fitting) if own(&fitting) => {
+            stands = comer != Comer::Maker;
+            (!again).then_some(fitting)
+        }
+        _ => yielding.holder(ledger, code, &fitted.identity, comer)?,
     };
     match holder {
         Some(other) => no(Reason::PartInUse, in_use(fitted.kind, &other)),
-        None => Ok(()),
+        None => Ok((!stands).then(|| comer.row(*code))),
     }
 }
 
@@ -1103,10 +1095,9 @@ fn replace_part<F>(
     after: &mut Robot,
     removed: &Digest,
     named: &PartName,
-    comer: Comer,
+    row: Option<Fitting>,
 ) -> Result<Vec<Effect>, Stop<F>> {
     let fitted = named.part();
-    let code = after.identity.code;
     let identity = fitted.kind.carries_identity();
     // What a stolen robot is known by stays in it.
     let stolen = after.holds.iter().find(|hold| hold.kind == HoldKind::Theft);
@@ -1132,7 +1123,8 @@ fn replace_part<F>(
         after.former_parts.retain(|part| *part != fitted.identity);
         after.former_parts.push(*removed);
     }
-    let mut effects = vec![Effect::Part(fitted.identity, Some(comer.row(code)))];
+    let row = row.map(|row| Effect::Part(fitted.identity, Some(row)));
+    let mut effects = Vec::from_iter(row);
     if !identity {
         effects.push(Effect::Part(*removed, None));
     }
