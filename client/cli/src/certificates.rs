@@ -190,8 +190,8 @@ fn submit_fields(row: &mut Value, entry: &Revocation) {
     row["revoked_on"] = view::time(entry.at);
     row["revoked_by"] = entry.by.person.as_str().into();
     row["reason"] = entry.reason.as_str().into();
-    if entry.refused.replaced {
-        row["replaced"] = true.into();
+    if let Some(key) = entry.refused.instead {
+        row["replaced_by"] = format!("key/{key}").into();
     }
 }
 
@@ -304,32 +304,69 @@ pub(crate) struct Sign {
     /// The requests: .csr files.
     #[arg(required = true)]
     requests: Vec<PathBuf>,
+    /// For whom they are meant, as you know it and not as they say it: node/ID, or ROLE/UNIT/NAME. Without it they are shown, and
+    /// none is signed.
+    #[arg(long = "for", value_name = "WHO")]
+    meant: Option<String>,
+    /// The hosts that the node is to have, HOST[,HOST…].
+    #[arg(long, value_delimiter = ',')]
+    host: Vec<String>,
     /// How long the certificates last.
     #[arg(long, default_value = "365")]
     days: u64,
-    /// Show who asks for what, and sign nothing.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 pub(crate) fn sign(sign: &Sign, settings: &Settings) -> Result<Outcome, Failed> {
     let mut rows = Vec::new();
     for path in &sign.requests {
         let asked = carnet_pki::read_request(path)?;
-        let mut row = json!({
+        if let Some(meant) = &sign.meant {
+            is_meant(&asked, meant, &sign.host)
+                .map_err(|fault| Failed::usage(format!("{}: {fault}", path.display())))?;
+        }
+        rows.push(json!({
             "request": path.display().to_string(),
             "who": asked.identity.to_string(),
             "plane": asked.plane.word(),
             "hosts": asked.hosts.join(","),
-        });
-        if !sign.dry_run {
-            let made = carnet_pki::sign(settings.pki_dir()?, path, sign.days, wall_time())?;
-            row["file"] = made.file.display().to_string().into();
-            row["until"] = view::time(made.until);
+            "signed": sign.meant.is_some(),
+        }));
+    }
+    // Every one of them is what is meant: only then is any signed.
+    for (path, row) in sign.requests.iter().zip(&mut rows) {
+        if sign.meant.is_none() {
+            row["next"] = "Nothing was signed. If that is whom you know to ask: --for WHO.".into();
+            continue;
         }
-        rows.push(row);
+        let made = carnet_pki::sign(settings.pki_dir()?, path, sign.days, wall_time())?;
+        row["file"] = made.file.display().to_string().into();
+        row["until"] = view::time(made.until);
     }
     Ok(Value::Array(rows).into())
+}
+
+/// Whether a request asks for what whoever signs says, and nothing more.
+fn is_meant(
+    asked: &carnet_trust::facts::Request,
+    meant: &str,
+    hosts: &[String],
+) -> Result<(), String> {
+    let found = short(&asked.identity);
+    if found != meant && asked.identity.to_string() != meant {
+        return Err(format!("it asks for {found}, and {meant} is meant"));
+    }
+    let sorted = |hosts: &[String]| {
+        let mut hosts = hosts.to_vec();
+        hosts.sort();
+        hosts
+    };
+    if sorted(&asked.hosts) != sorted(hosts) {
+        return Err(format!(
+            "it asks for the hosts {:?}, and --host says {:?}",
+            asked.hosts, hosts
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn bundle(text: &str, to: &Path, settings: &Settings) -> Result<Outcome, Failed> {
@@ -399,9 +436,13 @@ pub(crate) struct Revoke {
     /// Why.
     #[arg(long)]
     reason: String,
-    /// Its bearer has another certificate already, so that a node that votes, or an admin, goes on.
+    /// Its bearer has another certificate, of another key, in the place of this one in the directory, so that a node that votes, or an
+    /// admin, goes on.
     #[arg(long)]
     replaced: bool,
+    /// The same, where the directory has neither: the key of the other certificate, as `carnet pki list` shows it.
+    #[arg(long, value_name = "KEY", conflicts_with = "replaced")]
+    replaced_by: Option<String>,
     /// Only the certificate of this number, and not every one of its key. For one that was given back unused: a key that was
     /// stolen opens doors with every certificate it has.
     #[arg(long)]
@@ -431,6 +472,9 @@ pub(crate) struct Unrevoke {
 /// What is named on the command line, as the list of the registry names it; one of each certificate.
 fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed> {
     if let Some(of) = &revoke.of {
+        if revoke.replaced {
+            return Err(Failed::usage("by which key? (--replaced-by)"));
+        }
         let mark = mark(&revoke.what)
             .ok_or_else(|| Failed::usage(format!("{:?}: {MARKS}", revoke.what)))?;
         let certificate = Certificate {
@@ -440,7 +484,7 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
         return Ok(vec![Refused {
             certificate,
             not_after: revoke.until.resolve(),
-            replaced: revoke.replaced,
+            instead: instead_named(revoke)?,
         }]);
     }
     let directory = settings.pki_dir()?;
@@ -453,7 +497,7 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
         }
     };
     unambiguous(&found, &revoke.what)?;
-    let mut refused: BTreeMap<Certificate, TimeMs> = BTreeMap::new();
+    let mut refused: BTreeMap<Certificate, (TimeMs, Option<Digest>)> = BTreeMap::new();
     for one in &found {
         let Some(bearer) = one.facts.bearer() else {
             let text = format!(
@@ -467,8 +511,12 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
             true => marks.serial.unwrap_or(marks.key),
             false => marks.key,
         };
-        let until = refused.entry(Certificate { mark, bearer }).or_default();
-        *until = one.facts.not_after.max(*until);
+        let instead = match revoke.replaced {
+            true => Some(in_place_of(one, &all(directory)?)?),
+            false => instead_named(revoke)?,
+        };
+        let known = refused.entry(Certificate { mark, bearer }).or_default();
+        *known = (one.facts.not_after.max(known.0), instead);
     }
     if refused.is_empty() {
         let text = format!(
@@ -478,12 +526,12 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
         return Err(Failed::usage(text));
     }
     let now = wall_time();
-    let refused = refused.into_iter().filter(|(_, until)| now <= *until);
+    let refused = refused.into_iter().filter(|(_, (until, _))| now <= *until);
     let refused: Vec<Refused> = refused
-        .map(|(certificate, not_after)| Refused {
+        .map(|(certificate, (not_after, instead))| Refused {
             certificate,
             not_after,
-            replaced: revoke.replaced,
+            instead,
         })
         .collect();
     match refused.is_empty() {
@@ -492,6 +540,37 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
             revoke.what
         ))),
         false => Ok(refused),
+    }
+}
+
+/// The key that is named on the command line.
+fn instead_named(revoke: &Revoke) -> Result<Option<Digest>, Failed> {
+    let Some(text) = &revoke.replaced_by else {
+        return Ok(None);
+    };
+    match mark(text) {
+        Some(Mark::Key { key }) => Ok(Some(key)),
+        _ => Err(Failed::usage(format!("{text:?}: write key/DIGEST"))),
+    }
+}
+
+/// The key of the certificate that lies in the place of one that was renewed: of the same name and planes, in use, of another key.
+fn in_place_of(old: &Found, all: &[Found]) -> Result<Digest, Failed> {
+    let facts = &old.facts;
+    let mut others = all.iter().filter(|one| {
+        let same = one.facts.identity == facts.identity && one.facts.planes == facts.planes;
+        same && !one.file.starts_with("retired")
+    });
+    let wrong = |text: &str| {
+        let file = old.file.display();
+        Err(Failed::usage(format!("--replaced: {file} {text}")))
+    };
+    match others.next().map(|one| one.facts.marks.key) {
+        Some(other) if other == facts.marks.key => wrong(
+            "has the key of the certificate in its place, which would be refused with it: renew with --new-key first",
+        ),
+        Some(Mark::Key { key }) => Ok(key),
+        Some(Mark::Serial { .. }) | None => wrong("has no other certificate in its place here"),
     }
 }
 
@@ -677,6 +756,57 @@ mod tests {
         assert!(next.contains(&old), "{next}");
         assert_eq!(named(&old), Ok(1));
         assert_eq!(named("clients/dealer-0003-ada.crt"), Ok(1));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_certificate_has_another_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = folder.path().join("pki");
+        let here = Prefix::parse("86").expect("a prefix");
+        let ada = client_name(here, "admin/hq/ada").expect("a name");
+        let mut plan = carnet_pki::PkiPlan::new(here);
+        plan.clients.push(ada.clone());
+        carnet_pki::init(&directory, &plan, wall_time()).expect("made");
+        let at = (90, wall_time());
+        let renewed = |keys| {
+            let done = carnet_pki::renew_client(&directory, &ada, keys, at).expect("renewed");
+            let read = |one: &carnet_pki::Renewed| {
+                Found::read(&directory, &directory.join(&one.retired)).expect("read")
+            };
+            done.iter().map(read).collect::<Vec<_>>()
+        };
+        let of = |one: &Found| in_place_of(one, &all(&directory).expect("read"));
+        for old in renewed(Keys::Same) {
+            let said = of(&old).expect_err("the same key").text;
+            assert!(said.contains("--new-key"), "{said}");
+        }
+        for old in renewed(Keys::New) {
+            let key = of(&old).expect("another key");
+            assert_ne!(Mark::Key { key }, old.facts.marks.key);
+        }
+    }
+
+    #[test]
+    fn a_request_is_signed_for_whom_it_is_meant_and_nobody_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = folder.path().join("host");
+        let here = Prefix::parse("86").expect("a prefix");
+        let mallory = client_name(here, "admin/hq/anna").expect("a name");
+        let (asked, _) = carnet_pki::request_client(&directory, &mallory).expect("asked");
+        let asked = carnet_pki::read_request(&directory.join(&asked[0])).expect("read");
+        assert!(is_meant(&asked, "dealer/0003/ada", &[]).is_err());
+        assert_eq!(is_meant(&asked, "admin/hq/anna", &[]), Ok(()));
+        let cluster = ClusterId::new([7; 16]).expect("a cluster");
+        let node = NodeSpec {
+            id: NodeId::new(2).expect("not zero"),
+            hosts: vec![Host::from("n2.example"), Host::from("10.0.0.2")],
+        };
+        let asked = carnet_pki::request_node(&directory, here, cluster, &node).expect("asked");
+        let asked = carnet_pki::read_request(&directory.join(&asked[0])).expect("read");
+        let hosts = ["10.0.0.2".to_owned(), "n2.example".to_owned()];
+        assert_eq!(is_meant(&asked, "node/2", &hosts), Ok(()));
+        assert!(is_meant(&asked, "node/3", &hosts).is_err());
+        assert!(is_meant(&asked, "node/2", &hosts[..1]).is_err());
     }
 
     #[test]

@@ -87,9 +87,10 @@ pub(crate) enum Pki {
     Request(Request),
     /// Signs requests with the authorities of the PKI directory, and writes each certificate beside its request.
     ///
-    /// Look at what is asked for first (--dry-run): whoever has the certificate is its bearer.
+    /// What a request asks for is compared with whom you say it is for: whoever has the certificate is its bearer. Without --for the
+    /// requests are shown.
     ///
-    ///   carnet --pki pki pki sign nodes/2/*.csr
+    ///   carnet --pki pki pki sign --for node/2 --host n2.example nodes/2/*.csr
     Sign(Sign),
     /// Copies what one node or person needs, and nothing else, into a new directory of the same shape.
     ///

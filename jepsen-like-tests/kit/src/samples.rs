@@ -33,7 +33,7 @@ pub fn refused(certificate: Certificate) -> Refused {
     Refused {
         certificate,
         not_after: TimeMs::MAX,
-        replaced: false,
+        instead: None,
     }
 }
 

@@ -36,12 +36,12 @@ pub fn applied(
 pub async fn follow(node: Arc<Node>, roots: Arc<TrustedRoots>) {
     let mut progress = node.state.progress();
     loop {
-        let (state, known) = (Arc::clone(&node.state), roots.denied());
-        let read = node.work.run(move || applied(&state, &known.file));
+        let state = Arc::clone(&node.state);
+        let read = node.work.run(move || Records(state.engine()).deny_list());
         match read.await {
-            Ok(Ok(denied)) => {
-                let count = denied.list.entries.len();
-                if roots.refuse(denied) {
+            Ok(Ok(list)) => {
+                let count = list.entries.len();
+                if roots.refuse_list(list) {
                     info!(count, "list of revoked certificates taken up");
                 }
             }
@@ -111,6 +111,14 @@ mod tests {
             refuses(&roots, count).await;
             assert_eq!(roots.denied().file, file, "the file stays");
         }
+        // The file is another's to change: what follows the list puts none of it back.
+        let other = BTreeSet::from([Mark::Key {
+            key: carnet_domain::bytes::digest::Digest([8; 32]),
+        }]);
+        assert!(roots.refuse_file(other.clone()));
+        let list = DenyList::default();
+        assert!(!roots.refuse_list(list), "the list is as it was");
+        assert_eq!(roots.denied().file, other);
         following.abort();
         house.close().await;
     }

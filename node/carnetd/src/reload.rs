@@ -17,7 +17,7 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::node::Node;
 use crate::run_error::RunError;
-use crate::tls::{DENIED_FILE, Denied, KeyFiles, PlaneTls, TrustedRoots, read_denied, read_roots};
+use crate::tls::{DENIED_FILE, KeyFiles, PlaneTls, TrustedRoots, read_denied, read_roots};
 use crate::told::chain;
 
 /// Between two looks at the files.
@@ -78,9 +78,7 @@ impl Reload {
 
     fn take_denied(&self) -> Result<bool, RunError> {
         let file = read_denied(&self.config.node.data_dir)?;
-        let now = self.roots.denied();
-        let list = now.list.clone();
-        Ok(self.roots.refuse(Denied { list, file }))
+        Ok(self.roots.refuse_file(file))
     }
 
     fn files(&self, plane: Plane) -> KeyFiles {

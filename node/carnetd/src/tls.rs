@@ -14,6 +14,7 @@ mod verify;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::record::denied::Bearer;
+use carnet_domain::record::denied::{Bearer, DenyList, Mark};
 use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
 use carnet_trust::facts::Marks;
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
@@ -115,10 +116,29 @@ impl TrustedRoots {
 
     /// Refuses these certificates from now on: their connections end. Whether they are others than before.
     pub fn refuse(&self, denied: Denied) -> bool {
-        if *self.denied() == denied {
+        self.change_denied(|now| *now = denied)
+    }
+
+    /// Refuses what this list of the registry names, beside the operator's file; as [`Self::refuse`].
+    pub fn refuse_list(&self, list: DenyList) -> bool {
+        self.change_denied(|now| now.list = list)
+    }
+
+    /// Refuses what the operator's file names, beside the list of the registry; as [`Self::refuse`].
+    pub fn refuse_file(&self, file: BTreeSet<Mark>) -> bool {
+        self.change_denied(|now| now.file = file)
+    }
+
+    /// List and file are followed by two who know nothing of each other: neither puts back what the other has changed.
+    fn change_denied(&self, change: impl FnOnce(&mut Denied)) -> bool {
+        let mut cell = self.denied.write().unwrap_or_else(PoisonError::into_inner);
+        let mut denied = (**cell).clone();
+        change(&mut denied);
+        if **cell == denied {
             return false;
         }
-        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(denied);
+        *cell = Arc::new(denied);
+        drop(cell);
         self.changes.send_replace(());
         true
     }

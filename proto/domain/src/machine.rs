@@ -411,6 +411,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 &Authorised::of(&authority, index),
             )?;
             if let ItemAnswer::Refused { rejection } = &mut answer {
+                *rejection = rejection.clone().readable();
                 said = said.saturating_add(rejection.to_bytes().len()); // saturates: a sum of short texts
                 if said > REFUSAL_BYTES_MAX {
                     rejection.detail = Detail::NOTHING;

@@ -7,14 +7,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::bytes::code::Prefix;
-use crate::bytes::digest::Digest;
-use crate::bytes::time::TimeMs;
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::Canonical;
+use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{List, Name, PROPOSALS_MAX, REVOKED_MAX};
 use crate::record::Actor;
 use crate::record::offices::makes_way;
 
 /// The most bytes of a serial number (RFC 5280 §4.1.2.2).
 pub const SERIAL_BYTES_MAX: usize = 20;
+
+/// How long an entry is kept after its certificate has expired, as long as there is room.
+pub const FORGOTTEN_AFTER: DurationMs = DurationMs::from_days(366);
 
 /// By what a certificate is known again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +79,7 @@ pub enum Bearer {
     },
 }
 crate::canonical_variants!(Bearer {
-    1 => Client { name },
+    1 => Client { name: Name },
     2 => Admin { office: Name, person: Name },
     3 => Node { node },
     4 => Peer { prefix, node },
@@ -111,7 +115,14 @@ crate::canonical_struct!(Certificate { mark, bearer });
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "certificate/{}/{}", self.mark, self.bearer)
+        write!(f, "{} of {}", self.mark, self.bearer)
+    }
+}
+
+impl Certificate {
+    /// Under what its leaves stand. A digest: of texts, the name of a client can be another bearer's.
+    pub fn subject_name(&self) -> String {
+        format!("certificate/{}", sha256(&[&self.to_bytes()]))
     }
 }
 
@@ -122,13 +133,13 @@ pub struct Refused {
     pub certificate: Certificate,
     /// Its last instant: the entry makes way then.
     pub not_after: TimeMs,
-    /// Whether its bearer has another one, and so goes on.
-    pub replaced: bool,
+    /// The key of the certificate with which its bearer goes on, if there is one: SHA-256 of its subject public key info, DER.
+    pub instead: Option<Digest>,
 }
 crate::canonical_struct!(Refused {
     certificate,
     not_after,
-    replaced
+    instead
 });
 
 /// An entry of the list.
@@ -179,6 +190,15 @@ impl Wanted {
     }
 }
 
+/// What of a certificate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// That it be refused.
+    Revoke,
+    /// That it be refused no more.
+    Unrevoke,
+}
+
 /// The first of two words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -205,10 +225,17 @@ crate::canonical_struct!(DenyList @ 1 {
 });
 
 impl DenyList {
-    /// Forgets what log time is past: a certificate that has expired is refused for that.
+    /// Forgets what is long past. Not at once: log time that ran ahead is set back by the roots, and a certificate that was
+    /// forgotten would be good again until its end.
     pub fn forget(&mut self, now: TimeMs) {
-        self.entries.retain(|one| now <= one.refused.not_after);
+        let past = |end: TimeMs| end.saturating_add(FORGOTTEN_AFTER) < now; // saturates: the last instant is never past
+        self.entries.retain(|one| !past(one.refused.not_after));
         self.waiting.retain(|one| now <= one.until);
+    }
+
+    /// Forgets what has expired, where its place is needed.
+    pub fn make_room(&mut self, now: TimeMs) {
+        self.entries.retain(|one| now <= one.refused.not_after);
     }
 
     /// The entry of a certificate.
@@ -231,24 +258,54 @@ impl DenyList {
         })
     }
 
-    /// Nodes of this registry that have no other certificate than one that is refused.
+    /// Nodes of this registry that go on with no certificate.
     pub fn nodes_out(&self) -> BTreeSet<u64> {
-        let out = self.entries.iter().filter(|one| !one.refused.replaced);
-        out.filter_map(|one| match one.refused.certificate.bearer {
-            Bearer::Node { node } => Some(node),
-            _ => None,
-        })
-        .collect()
+        let out = self
+            .out()
+            .filter_map(|refused| match refused.certificate.bearer {
+                Bearer::Node { node } => Some(node),
+                _ => None,
+            });
+        out.collect()
     }
 
-    /// Admins, by person, who have no other certificate than one that is refused.
-    pub fn admins_out(&self) -> BTreeSet<&str> {
-        let out = self.entries.iter().filter(|one| !one.refused.replaced);
-        out.filter_map(|one| match &one.refused.certificate.bearer {
-            Bearer::Admin { person, .. } => Some(person.as_str()),
-            _ => None,
-        })
-        .collect()
+    /// Admins, by office and person, who go on with no certificate.
+    pub fn admins_out(&self) -> BTreeSet<(&str, &str)> {
+        let out = self
+            .out()
+            .filter_map(|refused| match &refused.certificate.bearer {
+                Bearer::Admin { office, person } => Some((office.as_str(), person.as_str())),
+                _ => None,
+            });
+        out.collect()
+    }
+
+    /// What is refused with nothing in its place that stands.
+    fn out(&self) -> impl Iterator<Item = &Refused> {
+        let refused = self.entries.iter().map(|one| &one.refused);
+        refused.filter(|refused| !self.goes_on(refused))
+    }
+
+    /// Whether the bearer of what is refused goes on: the key in its place is another one and not refused, or was replaced in its
+    /// turn.
+    fn goes_on(&self, refused: &Refused) -> bool {
+        let bearer = &refused.certificate.bearer;
+        let (mut mark, mut instead) = (refused.certificate.mark, refused.instead);
+        // Each step is to another entry; a circle ends nowhere.
+        for _ in 0..=self.entries.len() {
+            let Some(key) = instead else {
+                return false;
+            };
+            let next = Mark::Key { key };
+            if next == mark {
+                return false;
+            }
+            match self.refuses(&[next], bearer) {
+                None => return true,
+                Some(entry) => (mark, instead) = (next, entry.refused.instead),
+            }
+        }
+        false
     }
 
     /// How many entries took one admin.
@@ -283,9 +340,18 @@ impl DenyList {
         }
     }
 
-    /// Takes back what one person asked of a certificate.
-    pub fn withdraw(&mut self, certificate: &Certificate, person: &str) {
-        self.waiting
-            .retain(|one| one.wanted.certificate() != certificate || one.by.person != person);
+    /// Takes back what one person asked of a certificate: that it be refused, or that it be refused no more. Whether there was
+    /// anything.
+    pub fn withdraw(&mut self, certificate: &Certificate, person: &str, asked: Asked) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|one| {
+            let what = match one.wanted {
+                Wanted::Revoke { .. } => Asked::Revoke,
+                Wanted::Unrevoke { .. } => Asked::Unrevoke,
+            };
+            let is_its = one.wanted.certificate() == certificate && one.by.person == person;
+            !(is_its && what == asked)
+        });
+        self.waiting.len() != before
     }
 }

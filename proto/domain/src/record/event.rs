@@ -246,7 +246,7 @@ impl Event {
                 Subject::new(SubjectType::Office, proposal.change.key().to_string())
             }
             After::Denied(denied) => {
-                Subject::new(SubjectType::Office, denied.certificate.to_string())
+                Subject::new(SubjectType::Office, denied.certificate.subject_name())
             }
             After::Recall(recall) => recall.notice.id.subject(),
             After::Peer(peer) => Subject::new(

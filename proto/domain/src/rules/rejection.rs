@@ -10,6 +10,7 @@
 mod detail;
 mod words;
 
+use crate::bytes::encoding::Canonical;
 use crate::rules::actions::who_may;
 use crate::rules::lifecycle::sets;
 use crate::rules::policy::Role;
@@ -183,6 +184,18 @@ impl Rejection {
                 who_may(deed)
             ),
             None => self.reason.remedy().to_owned(),
+        }
+    }
+}
+
+impl Rejection {
+    /// The same as it can be read again: what is written is read by every node, and one answer that is not would stop them all.
+    /// A detail beyond the bounds that it is read by is left out.
+    #[must_use]
+    pub fn readable(self) -> Self {
+        match Self::from_bytes(&self.to_bytes()) {
+            Ok(_) => self,
+            Err(_) => Self::new(self.reason, Detail::NOTHING),
         }
     }
 }

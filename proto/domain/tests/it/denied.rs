@@ -1,15 +1,22 @@
 //! Certificates that are refused: which word revokes one, what always stays, and that the list stays small.
 
 use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::limits::{PROPOSALS_MAX, REVOKED_BY_ONE_MAX, REVOKED_MAX};
+use carnet_domain::limits::{
+    NAME_BYTES_MAX, PROPOSALS_MAX, REVOKED_BY_ONE_MAX, REVOKED_MAX, TEXT_BYTES_MAX,
+};
 use carnet_domain::log::leaf::{Subject, SubjectType};
 use carnet_domain::log::map::{MapEnd, MapValue, Page, PagePath, Pages, prove};
-use carnet_domain::record::denied::{Bearer, Certificate, DenyList, Mark, Refused};
+use carnet_domain::machine::entry::Answer;
+use carnet_domain::record::denied::{
+    Bearer, Certificate, DenyList, FORGOTTEN_AFTER, Mark, Refused,
+};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::decide::PROPOSAL_TIME;
 use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
 use carnet_kit::Country;
 use carnet_kit::samples::{client, refused};
 
@@ -127,6 +134,7 @@ fn certificates_of_nodes_and_admins_take_two_admins_of_different_persons() {
         prefix: x.prefix,
         node: 7,
     };
+    let other = Some(sha256(&[b"another"]));
     for certificate in [node(1), admin("admin"), of(peer, "a peer's")] {
         let before = counts(&x).0;
         check(&mut x, "admin", revoke(&certificate), "done");
@@ -135,7 +143,7 @@ fn certificates_of_nodes_and_admins_take_two_admins_of_different_persons() {
         check(&mut x, "admin-again", revoke(&certificate), SAME);
         // Another content is another question.
         let replaced = Refused {
-            replaced: true,
+            instead: other,
             ..refused(certificate.clone())
         };
         check(&mut x, "admin-2", revoke_as(replaced.clone()), "done");
@@ -178,6 +186,7 @@ fn whoever_asked_for_it_takes_that_back_alone_and_a_question_expires() {
 #[test]
 fn a_quorum_of_the_voters_and_an_admin_always_stay() {
     let mut x = Country::with_market("86");
+    let other = Some(sha256(&[b"the next"]));
     let both = |x: &mut Country, command: Command| {
         x.must("admin", command.clone());
         x.must("admin-2", command);
@@ -190,7 +199,7 @@ fn a_quorum_of_the_voters_and_an_admin_always_stay() {
     // Another certificate of a node that is out takes nobody more.
     both(&mut x, revoke(&of(Bearer::Node { node: 1 }, "another")));
     let replaced = Refused {
-        replaced: true,
+        instead: other,
         ..refused(node(2))
     };
     both(&mut x, revoke_as(replaced));
@@ -200,7 +209,7 @@ fn a_quorum_of_the_voters_and_an_admin_always_stay() {
     let last = "LastOfRole: admin would be left without …";
     check(&mut x, "admin", revoke(&admin("admin-2")), last);
     let replaced = Refused {
-        replaced: true,
+        instead: other,
         ..refused(admin("admin-2"))
     };
     both(&mut x, revoke_as(replaced));
@@ -227,12 +236,13 @@ fn the_list_is_bounded_and_what_expired_makes_way() {
     let full = format!("RecordFull: {REVOKED_BY_ONE_MAX} revoked certificates");
     check(&mut x, "admin", more.clone(), &full);
     // What two decide has room of its own: whoever fills the list keeps no stolen node in.
+    let other = Some(sha256(&[b"the next"]));
     let replaced = |number: usize| {
         let bearer = Bearer::Node {
             node: number as u64,
         };
         revoke_as(Refused {
-            replaced: true,
+            instead: other,
             ..refused(of(bearer, "a node's"))
         })
     };
@@ -277,7 +287,7 @@ impl Pages for MapOf<'_> {
 fn the_map_shows_what_is_refused() {
     let mut x = Country::with_market("86");
     let certificate = node(1);
-    let key = Subject::new(SubjectType::Office, certificate.to_string()).key();
+    let key = Subject::new(SubjectType::Office, certificate.subject_name()).key();
     for (who, command, status) in [
         ("admin", revoke(&certificate), 2),
         ("admin", unrevoke(&certificate), 3),
@@ -306,4 +316,146 @@ fn the_map_shows_what_is_refused() {
             "{said}: not {status}"
         );
     }
+}
+
+/// A stored answer that nobody can read stopped every node that was asked for it: the longest that the rules can say is read again.
+#[test]
+fn the_longest_refusal_is_read_again() {
+    let mut x = Country::with_market("86");
+    let longest = client(&"x".repeat(NAME_BYTES_MAX));
+    let request = x.request("admin", &[unrevoke(&longest)]);
+    let answer = x.ask(request.clone());
+    let bytes = answer.to_bytes();
+    assert_eq!(
+        Answer::from_bytes(&bytes).as_ref(),
+        Ok(&answer),
+        "the answer"
+    );
+    // Asked again, it is told again.
+    assert_eq!(x.ask(request).items, answer.items);
+    // One byte more is no name.
+    let longer = unrevoke(&client(&"x".repeat(NAME_BYTES_MAX + 1)));
+    check(&mut x, "admin", longer, "Malformed…");
+}
+
+/// What a detail says beyond the bounds it is read by is left out, whoever made it. The texts among the arguments are named here:
+/// one that is added is looked at.
+#[test]
+fn a_refusal_that_could_not_be_read_again_keeps_its_reason_alone() {
+    let long = |size: usize| {
+        let reason = "x".repeat(size);
+        Rejection::new(Reason::Discarded, Detail::GivenUp { item: 1, reason })
+    };
+    let fits = long(TEXT_BYTES_MAX);
+    assert_eq!(fits.clone().readable(), fits);
+    let alone = Rejection::from(Reason::Discarded);
+    assert_eq!(long(TEXT_BYTES_MAX + 1).readable(), alone);
+    let texts = Detail::TABLE.iter().filter(|(_, _, arguments)| {
+        let mut types = arguments.iter().map(|(_, kind)| kind);
+        types.any(|kind| *kind == "String")
+    });
+    let texts: Vec<&str> = texts.map(|(_, name, _)| *name).collect();
+    assert_eq!(texts, ["TransferEnding", "GivenUp"]);
+}
+
+/// That a node goes on is believed of another key that is not refused itself, and of nothing else.
+#[test]
+fn a_certificate_in_its_place_must_stand() {
+    let mut x = Country::with_market("86");
+    let key = |name: &str| sha256(&[name.as_bytes()]);
+    let both = |x: &mut Country, command: Command| {
+        x.must("admin", command.clone());
+        x.must("admin-2", command);
+    };
+    let of_node = |id: u64, old: &str, new: &str| {
+        revoke_as(Refused {
+            instead: Some(key(new)),
+            ..refused(of(Bearer::Node { node: id }, old))
+        })
+    };
+    both(&mut x, revoke(&node(1)));
+    let few = "QuorumNeeded: 1 of 3 voters would be left";
+    check(&mut x, "admin", of_node(2, "old", "old"), few);
+    both(&mut x, of_node(2, "old", "new"));
+    // Then the new one, as whoever names the node and not the file does it.
+    check(
+        &mut x,
+        "admin",
+        revoke(&of(Bearer::Node { node: 2 }, "new")),
+        few,
+    );
+    check(&mut x, "admin", of_node(2, "new", "old"), few);
+    both(&mut x, of_node(2, "new", "newest"));
+    check(
+        &mut x,
+        "admin",
+        revoke(&of(Bearer::Node { node: 2 }, "newest")),
+        few,
+    );
+    // What another bearer's entry says of the same key is nothing to it.
+    let posing = Bearer::Client {
+        name: "newest".into(),
+    };
+    check(&mut x, "admin", revoke(&of(posing, "newest")), "done");
+    both(&mut x, of_node(3, "third", "third's next"));
+}
+
+/// A person whom no certificate can name may be whoever is out.
+#[test]
+fn an_admin_whom_the_register_names_by_a_commitment_may_be_the_one_who_is_out() {
+    let mut x = Country::with_market("86");
+    let hidden = "ab".repeat(32);
+    let third = x.enrolment("admin-3", x.office("admin"), Role::Admin, &hidden);
+    x.must("admin", third.clone());
+    x.must("admin-2", third);
+    let both = |x: &mut Country, command: Command| {
+        x.must("admin", command.clone());
+        x.must("admin-3", command);
+    };
+    both(&mut x, revoke(&admin("admin-2")));
+    both(&mut x, revoke(&admin("cora")));
+    // Who is left is the one by name; the other may be cora.
+    let last = "LastOfRole: admin would be left without …";
+    check(&mut x, "admin", revoke(&admin("admin")), last);
+}
+
+#[test]
+fn a_first_word_about_an_entry_is_taken_back_by_who_gave_it() {
+    let mut x = Country::with_market("86");
+    let certificate = node(1);
+    for who in ["admin", "admin-2"] {
+        x.must(who, revoke(&certificate));
+    }
+    check(&mut x, "admin", unrevoke(&certificate), "done");
+    assert_eq!(counts(&x), (1, 1));
+    check(&mut x, "admin", revoke(&certificate), "done");
+    assert_eq!(counts(&x), (1, 0), "the question is taken back");
+    let other = revoke_as(Refused {
+        instead: Some(sha256(&[b"another"])),
+        ..refused(certificate.clone())
+    });
+    check(&mut x, "admin", other, "done");
+    check(&mut x, "admin", unrevoke(&certificate), "done");
+    assert_eq!(counts(&x), (1, 0), "and so is another entry");
+}
+
+/// Log time that ran ahead forgets nothing that the roots would have back.
+#[test]
+fn an_entry_is_kept_after_its_certificate_expired_while_there_is_room() {
+    let mut x = Country::with_market("86");
+    let until = x
+        .registry()
+        .log_time
+        .saturating_add(DurationMs::from_days(2));
+    let soon = Refused {
+        not_after: until,
+        ..refused(client("ada"))
+    };
+    check(&mut x, "admin", revoke_as(soon), "done");
+    x.advance(DurationMs::from_days(30));
+    check(&mut x, "admin", revoke(&client("bea")), "done");
+    assert_eq!(counts(&x).0, 2);
+    x.advance(FORGOTTEN_AFTER);
+    check(&mut x, "admin", revoke(&client("cora")), "done");
+    assert_eq!(counts(&x).0, 2);
 }

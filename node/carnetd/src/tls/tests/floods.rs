@@ -363,7 +363,7 @@ fn denied(chain: &[CertificateDer<'static>], replaced: Bearer) -> Denied {
         refused: Refused {
             certificate,
             not_after: TimeMs::MAX,
-            replaced: false,
+            instead: None,
         },
         reason: "stolen".into(),
         at: NOW,

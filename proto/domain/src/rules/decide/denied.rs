@@ -11,7 +11,9 @@ use crate::bytes::time::TimeMs;
 use crate::limits::{REVOKED_BY_ONE_MAX, REVOKED_MAX};
 use crate::log::leaf::Kind;
 use crate::record::Actor;
-use crate::record::denied::{Bearer, Certificate, DenyList, Refused, Revocation, Waiting, Wanted};
+use crate::record::denied::{
+    Asked, Bearer, Certificate, DenyList, Refused, Revocation, Waiting, Wanted,
+};
 use crate::record::event::{After, Denied, Event};
 use crate::record::ledger::Ledger;
 use crate::rules::actions::Deed;
@@ -40,19 +42,14 @@ pub(super) fn revoke<L: Ledger>(
         let (until, now) = (refused.not_after, cx.now);
         return no(Reason::DeadlinePassed, Detail::ValidUntil { until, now });
     }
-    let known = list.entry(certificate);
-    if known.is_none() {
-        let (count, max) = match certificate.bearer.takes_two() {
-            false => (list.count_by_one(), REVOKED_BY_ONE_MAX),
-            // What one admin may fill leaves room for what two decide.
-            true => (list.entries.len(), REVOKED_MAX),
-        };
-        if count >= max {
-            let (what, max) = (Counted::Revocations, max as u64);
-            return no(Reason::RecordFull, Detail::Full { what, max });
-        }
+    if list.entry(certificate).is_none() {
+        full(&mut list, &certificate.bearer, cx.now)?;
     }
-    if known.is_some_and(|known| known.refused == *refused) {
+    if list.entry(certificate).map(|known| &known.refused) == Some(refused) {
+        // Whoever asked that it be refused no more takes that back alone.
+        if list.withdraw(certificate, &cx.side().person, Asked::Unrevoke) {
+            return Ok(changed(command, list, certificate, 1));
+        }
         return no(Reason::NothingChanges, Detail::NOTHING);
     }
     match words {
@@ -80,18 +77,16 @@ pub(super) fn unrevoke<L: Ledger>(
     cx.allow(Deed::UnrevokeCertificate, None)?;
     let mut list = ledger.deny_list().or_fault()?;
     list.forget(cx.now);
-    if list.entry(certificate).is_none() {
-        // Whoever asked for it takes that back alone.
-        let person = &cx.side().person;
-        let before = list.waiting.len();
-        list.withdraw(certificate, person);
-        if list.waiting.len() == before {
-            let detail = Detail::Certificate {
-                certificate: certificate.to_string(),
-            };
-            return no(Reason::NothingPending, detail);
+    // Whoever asked for it, or for another entry of it, takes that back alone.
+    let withdrawn = list.withdraw(certificate, &cx.side().person, Asked::Revoke);
+    match (list.entry(certificate).is_some(), withdrawn) {
+        (true, true) => return Ok(changed(command, list, certificate, 1)),
+        (false, true) => return Ok(changed(command, list, certificate, 3)),
+        (false, false) => {
+            let certificate = certificate.clone();
+            return no(Reason::NothingPending, Detail::Certificate { certificate });
         }
-        return Ok(changed(command, list, certificate, 3));
+        (true, false) => {}
     }
     let wanted = Wanted::Unrevoke {
         certificate: certificate.clone(),
@@ -104,6 +99,9 @@ pub(super) fn unrevoke<L: Ledger>(
         }
     }
 }
+
+/// The longest name of a person in a certificate.
+const CERTIFICATE_NAME_BYTES_MAX: usize = 48;
 
 /// Which of two words this is, where it takes two.
 enum Words {
@@ -130,6 +128,24 @@ fn words<F>(cx: &Context<'_>, list: &DenyList, wanted: &Wanted) -> Result<Words,
     }
 }
 
+/// Refuses one more entry than is kept, once what has expired made way.
+fn full<F>(list: &mut DenyList, bearer: &Bearer, now: TimeMs) -> Result<(), Stop<F>> {
+    let counted = |list: &DenyList| match bearer.takes_two() {
+        false => (list.count_by_one(), REVOKED_BY_ONE_MAX),
+        // What one admin may fill leaves room for what two decide.
+        true => (list.entries.len(), REVOKED_MAX),
+    };
+    let (count, max) = counted(list);
+    if count >= max {
+        list.make_room(now);
+    }
+    if counted(list).0 >= max {
+        let (what, max) = (Counted::Revocations, max as u64);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
+    Ok(())
+}
+
 /// Refuses what would leave no admin, or less than a quorum of the voters, with a certificate that is taken.
 fn enough_left<L: Ledger>(
     ledger: &L,
@@ -137,26 +153,29 @@ fn enough_left<L: Ledger>(
     list: &DenyList,
     refused: &Refused,
 ) -> Result<(), Stop<L::Fault>> {
-    if refused.replaced {
-        return Ok(());
-    }
+    let mut after = list.clone();
+    after.revoke(Revocation {
+        refused: refused.clone(),
+        reason: String::new(),
+        at: cx.now,
+        by: cx.side(),
+        second: None,
+    });
     match &refused.certificate.bearer {
-        Bearer::Admin { person, .. } => {
-            let mut out = list.admins_out();
-            out.insert(person);
-            let supervisors = cx.registry.offices.supervisors.iter();
-            let mut admins = supervisors.filter(|one| one.role == Role::Admin);
-            if admins.all(|one| out.contains(one.person.as_str())) {
+        Bearer::Admin { office, person } => {
+            let out = after.admins_out();
+            let is_out = out.contains(&(office.as_str(), person.as_str()));
+            if is_out && !admin_left(cx, &out) {
                 return no(Reason::LastOfRole, Detail::LastOf { role: Role::Admin });
             }
         }
         Bearer::Node { node } => {
             let voters = ledger.members().or_fault()?.voters;
             let all: BTreeSet<u64> = voters.0.iter().flatten().copied().collect();
-            let mut out = list.nodes_out();
-            out.insert(*node);
+            let out = after.nodes_out();
             let left: BTreeSet<u64> = all.difference(&out).copied().collect();
-            if all.contains(node) && !voters.have_quorum(&left) {
+            let counts = all.contains(node) && out.contains(node);
+            if counts && !voters.have_quorum(&left) {
                 let detail = Detail::VotersLeft {
                     left: left.len() as u64,
                     of: all.len() as u64,
@@ -167,6 +186,28 @@ fn enough_left<L: Ledger>(
         Bearer::Client { .. } | Bearer::Peer { .. } => {}
     }
     Ok(())
+}
+
+/// Whether an admin is left of those whose keys sign. A person whom the register names as no certificate can, by a commitment or
+/// with spaces, may be anybody who is out.
+fn admin_left(cx: &Context<'_>, out: &BTreeSet<(&str, &str)>) -> bool {
+    let supervisors = cx.registry.offices.supervisors.iter();
+    let admins = supervisors.filter(|one| one.role == Role::Admin);
+    let persons: BTreeSet<&str> = admins.map(|one| one.person.as_str()).collect();
+    let names: BTreeSet<&str> = out.iter().map(|(_, person)| *person).collect();
+    let (named, others): (Vec<&str>, Vec<&str>) =
+        persons.iter().partition(|person| is_name(person));
+    if named.iter().any(|person| !names.contains(person)) {
+        return true;
+    }
+    let strangers = names.iter().filter(|name| !persons.contains(*name));
+    strangers.count() < others.len()
+}
+
+/// Whether a certificate can name a person so: see the names in certificates.
+fn is_name(person: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    person.len() <= CERTIFICATE_NAME_BYTES_MAX && person.bytes().all(allowed)
 }
 
 fn asked(cx: &Context<'_>, command: &Command, mut list: DenyList, wanted: Wanted) -> Vec<Event> {

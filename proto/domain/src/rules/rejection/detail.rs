@@ -14,6 +14,7 @@ use crate::bytes::time::TimeMs;
 use crate::custody::chain::{Doubt, Step, Whereabouts};
 use crate::limits::{List, ROLES_MAX};
 use crate::machine::reading::{ClockReading, READINGS_MAX};
+use crate::record::denied::Certificate;
 use crate::record::{
     AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
 };
@@ -209,7 +210,7 @@ details! {
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
     240 VotersLeft { left: u64, of: u64 } "{left} of {of} voters would be left";
-    241 Certificate { certificate: String } "{certificate}";
+    241 Certificate { certificate: Certificate } "{certificate}";
     214 NoCountry { prefix: Prefix } "{prefix} is no country";
     211 EndDeclaredWith { certificate: Digest } "an end is declared, with certificate {certificate}";
     212 NoName {} "an enterprise has a name";
