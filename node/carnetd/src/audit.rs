@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_consensus::Work;
 use carnet_domain::bytes::time::TimeMs;
@@ -21,6 +21,7 @@ use carnet_domain::log::audit::{AUDIT_TEXT_BYTES_MAX, AuditHead, AuditWalk, next
 use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 use serde_json::json;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
@@ -188,11 +189,8 @@ impl Audit {
     /// It cannot be written: what was to be noted must not be answered.
     pub async fn note(&self, note: &Note<'_>) -> Result<(), ApiError> {
         let text = text(note, self.clock.wall(), 0);
-        let writer = Arc::clone(&self.acts);
-        let waiting = writer.queue(text);
-        let written = self.work.run(move || writer.write(&waiting)).await;
-        let written = written.map_err(|error| error.to_string());
-        written.and_then(|written| written).map_err(|why| {
+        let written = self.acts.written(text, self.work).await;
+        written.map_err(|why| {
             ApiError::unavailable(format!(
                 "what is asked has to be noted in this node's audit first, which cannot be written: {why} (runbook audit)"
             ))
@@ -201,14 +199,13 @@ impl Audit {
 
     /// Notes a refusal. It is answered whether it was written or not.
     pub async fn denied(&self, note: &Note<'_>) {
-        let writer = Arc::clone(&self.denied);
+        let writer = &self.denied;
         let Some(uncounted) = writer.enters(DENIED_WAITING_MAX) else {
             return;
         };
         let text = text(note, self.clock.wall(), uncounted);
-        let waiting = writer.queue(text);
         // Why not is in the log and in the status.
-        let _ = self.work.run(move || writer.write(&waiting)).await;
+        let _ = writer.written(text, self.work).await;
     }
 
     /// Looks for the ends of the files again before the next record, as after a failure.
@@ -272,17 +269,24 @@ fn cut(text: &str) -> &str {
 struct Writer {
     folder: PathBuf,
     chain: Chain,
-    queue: Mutex<Vec<Arc<Waiting>>>,
+    queue: Mutex<Queue>,
     /// Refusals that found no place in the queue since the last that did.
     left_out: AtomicU64,
     files: Mutex<Files>,
     seen: Mutex<Stands>,
 }
 
-/// A record that is to be written, and what became of it.
+/// Records that are to be written. One thread at a time writes a chain, however many callers wait for it.
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    writing: bool,
+}
+
+/// A record that is to be written, and who waits for it.
 struct Waiting {
     text: String,
-    written: OnceLock<Result<(), String>>,
+    told: oneshot::Sender<Result<(), String>>,
 }
 
 /// The files of a chain.
@@ -339,52 +343,68 @@ impl Writer {
 
     /// Whether one more may wait; with it, how many were left out before it.
     fn enters(&self, waiting_max: usize) -> Option<u64> {
-        if lock(&self.queue).len() >= waiting_max {
+        if lock(&self.queue).waiting.len() >= waiting_max {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         Some(self.left_out.swap(0, Ordering::Relaxed))
     }
 
-    fn queue(&self, text: String) -> Arc<Waiting> {
-        let waiting = Arc::new(Waiting {
-            text,
-            written: OnceLock::new(),
-        });
-        lock(&self.queue).push(Arc::clone(&waiting));
-        waiting
+    /// Has a record written, with those of whoever comes at the same time.
+    async fn written(self: &Arc<Self>, text: String, work: Work) -> Result<(), String> {
+        let (written, begins) = self.queue(text);
+        if begins {
+            let writing = Writing(Arc::clone(self));
+            work.begin(move || writing.until_nothing_waits());
+        }
+        let stopped = |_| Err("this node stops".to_owned());
+        written.await.unwrap_or_else(stopped)
     }
 
-    /// Writes all that waits, unless somebody else wrote this one meanwhile.
-    fn write(&self, waiting: &Waiting) -> Result<(), String> {
+    /// What a record's caller waits for, and whether somebody must begin to write.
+    fn queue(&self, text: String) -> (oneshot::Receiver<Result<(), String>>, bool) {
+        let (told, written) = oneshot::channel();
+        let mut queue = lock(&self.queue);
+        queue.waiting.push(Waiting { text, told });
+        let begins = !queue.writing;
+        queue.writing = true;
+        (written, begins)
+    }
+
+    /// What waits; with nothing the writer writes no more, in the same moment: what is queued after that begins another.
+    fn next(&self) -> Vec<Waiting> {
+        let mut queue = lock(&self.queue);
+        queue.writing = !queue.waiting.is_empty();
+        std::mem::take(&mut queue.waiting)
+    }
+
+    fn write(&self, batch: Vec<Waiting>) {
         let mut files = lock(&self.files);
-        if let Some(written) = waiting.written.get() {
-            return written.clone();
-        }
-        let batch = std::mem::take(&mut *lock(&self.queue));
         let outcome = self.append(&mut files, &batch);
-        if let Err(why) = &outcome {
-            // What was begun may be there in part: the end is looked for again.
-            files.open = None;
-            if lock(&self.seen).failing.is_empty() {
-                error!(chain = self.chain.word(), %why, "the audit cannot be written");
-            }
-        } else if !lock(&self.seen).failing.is_empty() {
-            info!(chain = self.chain.word(), "the audit is written again");
-        }
         {
             let mut seen = lock(&self.seen);
+            let chain = self.chain.word();
+            match &outcome {
+                Err(why) if seen.failing.is_empty() => {
+                    error!(chain, %why, "the audit cannot be written")
+                }
+                Ok(()) if !seen.failing.is_empty() => info!(chain, "the audit is written again"),
+                Ok(()) | Err(_) => {}
+            }
             seen.head = files.head;
             seen.failing = outcome.clone().err().unwrap_or_default();
         }
-        for one in &batch {
-            // Nobody else writes it.
-            let _ = one.written.set(outcome.clone());
+        if outcome.is_err() {
+            // What was begun may be there in part: the end is looked for again.
+            files.open = None;
         }
-        outcome
+        for one in batch {
+            // Whoever waited may have left meanwhile.
+            let _ = one.told.send(outcome.clone());
+        }
     }
 
-    fn append(&self, files: &mut Files, batch: &[Arc<Waiting>]) -> Result<(), String> {
+    fn append(&self, files: &mut Files, batch: &[Waiting]) -> Result<(), String> {
         let mut head = self.opened(files)?;
         let mut lines = String::new();
         for one in batch {
@@ -498,6 +518,30 @@ impl Writer {
             }
         }
         Ok(page)
+    }
+}
+
+/// The one that writes a chain, until nothing waits.
+struct Writing(Arc<Writer>);
+
+impl Writing {
+    fn until_nothing_waits(self) {
+        loop {
+            let batch = self.0.next();
+            if batch.is_empty() {
+                return;
+            }
+            self.0.write(batch);
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // A panic, or a runtime that stops: the next to note something begins again.
+        if std::thread::panicking() {
+            lock(&self.0.queue).writing = false;
+        }
     }
 }
 
