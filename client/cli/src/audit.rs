@@ -17,18 +17,21 @@ const PAGES_MAX: usize = 100_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Chain {
-    /// Changes of the cluster, and reads by those who may read everybody's.
+    /// Changes of the cluster.
     Acts,
+    /// Reads by those who may read everybody's.
+    Reads,
     /// Refusals.
     Denied,
 }
 
 impl Chain {
-    const BOTH: [Self; 2] = [Self::Acts, Self::Denied];
+    const ALL: [Self; 3] = [Self::Acts, Self::Reads, Self::Denied];
 
     fn word(self) -> &'static str {
         match self {
             Self::Acts => "acts",
+            Self::Reads => "reads",
             Self::Denied => "denied",
         }
     }
@@ -38,7 +41,7 @@ impl Chain {
 pub(crate) enum Audit {
     /// Shows who read what is not theirs, who was refused, and who changed the cluster: of every admin endpoint given.
     ///
-    /// Every node notes what was asked of itself. Both chains are asked unless one is named:
+    /// Every node notes what was asked of itself. All chains are asked unless one is named:
     ///
     ///   carnet audit query --caller customs --about 86-0001 --last 0
     Query {
@@ -66,11 +69,15 @@ pub(crate) enum Audit {
     /// Follows every chain: whether a record was changed, taken out or put in. Exit code 4 if so.
     ///
     /// Without files the nodes are asked, and this machine remembers where each chain stood: one that was written anew, or lost its
-    /// end, since the last time is found. With files (of `export`, or of a node's folder `audit`) nobody is asked; files of one chain
+    /// end, since the last time is found; of one that begins behind the place that was kept (exit code 5) nobody can tell whether it let
+    /// go of its oldest file, as at its full size, or was cut: look, and say --accept to go on from where it stands. Of `denied` no place is remembered. With files (of `export`, or of a node's folder `audit`) nobody is asked; files of one chain
     /// are given in their order.
     Verify {
         /// Files.
         files: Vec<PathBuf>,
+        /// Remember where each chain stands now, although what was seen before is gone.
+        #[arg(long)]
+        accept: bool,
     },
 }
 
@@ -87,7 +94,11 @@ impl Followed {
         json!({
             "node": of,
             "chain": chain,
-            "state": if self.broken.is_some() { "BROKEN" } else { "ok" },
+            "state": match &self.broken {
+                None => "ok",
+                Some(AuditBreak::Gone { .. }) => "NOT_JOINED",
+                Some(_) => "BROKEN",
+            },
             "from": self.first.map(|number| number.to_string()),
             "to": self.last.map(|head| head.number.to_string()),
             "hash": self.last.map(|head| head.hash.to_string()),
@@ -133,7 +144,7 @@ pub(crate) async fn run(verb: Audit, settings: &Settings) -> Result<Outcome, Fai
             about,
             request,
         } => {
-            let chains = chain.map_or(Chain::BOTH.to_vec(), |chain| vec![chain]);
+            let chains = chain.map_or(Chain::ALL.to_vec(), |chain| vec![chain]);
             let wanted = Wanted {
                 who: caller,
                 about,
@@ -142,11 +153,11 @@ pub(crate) async fn run(verb: Audit, settings: &Settings) -> Result<Outcome, Fai
             query(&settings.admin()?, &chains, last, &wanted).await
         }
         Audit::Export { directory } => export(&settings.admin()?, &directory).await,
-        Audit::Verify { files } if files.is_empty() => {
+        Audit::Verify { files, accept } if files.is_empty() => {
             let folder = settings.state_dir().join("audit");
-            verify(&settings.admin()?, &folder).await
+            verify(&settings.admin()?, &folder, accept).await
         }
-        Audit::Verify { files } => verify_files(&files),
+        Audit::Verify { files, .. } => verify_files(&files),
     }
 }
 
@@ -202,14 +213,14 @@ async fn query(
 ) -> Result<Outcome, Failed> {
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
     for endpoint in admin.endpoints() {
+        // Where a chain stands is in the status, which is not noted.
+        let stands = admin.status(endpoint, false).await?.audit;
         for chain in chains {
+            let stands = stands.iter().find(|one| one.chain == chain.word());
+            let newest = stands.map_or(0, |one| one.number);
             let after = match last {
                 0 => 0,
-                last => {
-                    let (_, _, stands) = admin.audit(endpoint, chain.word(), u64::MAX).await?;
-                    // saturates: all are asked for
-                    stands.number.saturating_sub(last)
-                }
+                last => newest.checked_sub(last).unwrap_or(0),
             };
             let each = |_: &str, record: AuditRecord| {
                 let text: Value = serde_json::from_str(&record.text).unwrap_or(Value::Null);
@@ -258,7 +269,7 @@ async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
     let mut code = 0;
     for endpoint in admin.endpoints() {
         let status = admin.status(endpoint, false).await?;
-        for chain in Chain::BOTH {
+        for chain in Chain::ALL {
             let name = format!(
                 "{}-node-{}-{}.log",
                 status.prefix,
@@ -288,20 +299,24 @@ async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
     })
 }
 
-async fn verify(admin: &Admin, folder: &Path) -> Result<Outcome, Failed> {
+async fn verify(admin: &Admin, folder: &Path, accept: bool) -> Result<Outcome, Failed> {
     let (mut rows, mut code) = (Vec::new(), 0);
     for endpoint in admin.endpoints() {
         let status = admin.status(endpoint, false).await?;
-        for chain in Chain::BOTH {
+        for chain in Chain::ALL {
             let cluster = hex::encode(&status.cluster);
             let path = folder.join(format!("{cluster}-{}-{}", status.node, chain.word()));
-            let kept = kept(&path)?;
+            // Its records are not synced: after a power cut the last of them are gone, and nobody did it.
+            let remembers = chain != Chain::Denied;
+            let kept = if remembers { kept(&path)? } else { None };
             let walk = kept.map_or_else(AuditWalk::anywhere, AuditWalk::through);
             let followed = follow(admin, endpoint, chain, 0, walk, |_, _| ()).await?;
-            if followed.broken.is_some() {
-                code = exit::INVALID;
-            } else if let Some(head) = followed.last {
-                keep(&path, head)?;
+            match (&followed.broken, followed.last) {
+                (None, Some(head)) if remembers => keep(&path, head)?,
+                (Some(AuditBreak::Gone { .. }), Some(head)) if accept => keep(&path, head)?,
+                (Some(AuditBreak::Gone { .. }), _) if code == 0 => code = exit::NOT_CERTAIN,
+                (Some(AuditBreak::Gone { .. }), _) | (None, _) => {}
+                (Some(_), _) => code = exit::INVALID,
             }
             let mut row = followed.row(endpoint, chain.word());
             row["seen_before"] = kept.map_or(Value::Null, |kept| kept.number.to_string().into());

@@ -1,11 +1,12 @@
 //! Who read what is not theirs, who was refused, and who changed the cluster, on this node: written before it is answered.
 //!
-//! Two chains of lines ([`carnet_domain::log::audit`]) in the folder `audit` of the data directory: `acts` (changes of the cluster,
-//! reads by those who may read everybody's) and `denied`. They are apart because anybody with a certificate can be refused as often
-//! as it likes: what it fills is its own chain. Each is cut into files named by the number of their first record; beyond the bound
-//! the oldest file goes, and the chain goes on. What is told is synced first; callers at the same time share a sync. When `acts`
-//! cannot be written, reads that it should note are refused; a change of the cluster goes on, with a line in the log, because it may
-//! be what makes room; a refusal is a refusal all the same.
+//! Three chains of lines ([`carnet_domain::log::audit`]) in the folder `audit` of the data directory: `acts` (changes of the cluster),
+//! `reads` (by those who may read everybody's) and `denied`. They are apart so that nobody pushes out what others did by what it may do
+//! itself; within a chain a certificate has a rate: a read beyond it is refused, a refusal beyond it is counted, and the next record
+//! says how many. Each chain is cut into files named by the number of their first record; beyond the bound the oldest file goes, and
+//! the chain goes on. What is told of `acts` and `reads` is synced first; callers at the same time share a sync. When `reads` cannot be
+//! written, the read is refused; a change of the cluster goes on, with a line in the log, because it may be what makes room; a
+//! refusal is a refusal all the same.
 //!
 //! What the rules decide is not here: it stands in the log of the registry with its signature.
 
@@ -25,15 +26,29 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::edge::holder::Holder;
+use crate::edge::rates::{HOLDER_COUNT_MAX, Rate, Rates};
 
 /// The folder in a data directory.
 const FOLDER: &str = "audit";
 /// A file is followed by the next above so many bytes.
 const AUDIT_FILE_BYTES_MAX: u64 = 16 << 20;
-/// Files of changes and reads; beyond it the oldest goes.
-const ACTS_FILES_MAX: usize = 64;
+/// Files of changes; beyond it the oldest goes.
+const ACTS_FILES_MAX: usize = 8;
+/// Files of reads.
+const READS_FILES_MAX: usize = 48;
 /// Files of refusals.
-const DENIED_FILES_MAX: usize = 16;
+const DENIED_FILES_MAX: usize = 8;
+/// Reads of one certificate that are noted: what is more is told to come back. At this rate it takes hours to fill the chain.
+const READS_RATE: Rate = Rate {
+    per_second: 100,
+    burst: 2_000,
+};
+/// Refusals of one certificate that are noted one by one.
+const DENIED_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 100,
+};
 /// Refusals that wait to be written; more are counted, and the next record says how many.
 const DENIED_WAITING_MAX: usize = 1_024;
 /// Bytes of what a caller can make long, in a record.
@@ -44,20 +59,23 @@ pub const PAGE_RECORDS_MAX: usize = 500;
 /// Which chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Chain {
-    /// Changes of the cluster, and privileged reads.
+    /// Changes of the cluster, and starts of the node.
     Acts,
+    /// Privileged reads.
+    Reads,
     /// Refusals.
     Denied,
 }
 
 impl Chain {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Acts, Self::Denied];
+    /// Every one, in the order declared.
+    pub const ALL: [Self; 3] = [Self::Acts, Self::Reads, Self::Denied];
 
     /// The word in files, queries and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Acts => "acts",
+            Self::Reads => "reads",
             Self::Denied => "denied",
         }
     }
@@ -70,6 +88,7 @@ impl Chain {
     fn files_max(self) -> usize {
         match self {
             Self::Acts => ACTS_FILES_MAX,
+            Self::Reads => READS_FILES_MAX,
             Self::Denied => DENIED_FILES_MAX,
         }
     }
@@ -122,12 +141,15 @@ pub struct Note<'a> {
     pub request: &'a str,
 }
 
-/// The two chains of a node.
+/// The chains of a node.
 pub struct Audit {
     clock: Arc<dyn Clock>,
     work: Work,
     acts: Arc<Writer>,
+    reads: Arc<Writer>,
     denied: Arc<Writer>,
+    reads_of: Mutex<Rates<Holder>>,
+    denied_of: Mutex<Rates<Holder>>,
 }
 
 /// How a chain stands.
@@ -159,13 +181,17 @@ impl Audit {
             clock,
             work,
             acts: writer(Chain::Acts),
+            reads: writer(Chain::Reads),
             denied: writer(Chain::Denied),
+            reads_of: Mutex::new(Rates::new(READS_RATE, HOLDER_COUNT_MAX)),
+            denied_of: Mutex::new(Rates::new(DENIED_RATE, HOLDER_COUNT_MAX)),
         }
     }
 
     fn writer(&self, chain: Chain) -> &Arc<Writer> {
         match chain {
             Chain::Acts => &self.acts,
+            Chain::Reads => &self.reads,
             Chain::Denied => &self.denied,
         }
     }
@@ -186,10 +212,20 @@ impl Audit {
     /// Notes a change or a privileged read; when this returns it is on the disk.
     ///
     /// # Errors
-    /// It cannot be written: what was to be noted must not be answered.
+    /// It cannot be written, or the caller reads faster than its reads are noted: what was to be noted must not be answered.
     pub async fn note(&self, note: &Note<'_>) -> Result<(), ApiError> {
+        let writer = match note.kind {
+            Kind::Start | Kind::Act => &self.acts,
+            Kind::Read => {
+                let holder = Holder::new(note.who);
+                let taken = lock(&self.reads_of).take(&holder, self.clock.monotonic());
+                taken.map_err(|retry_after| ApiError::Overloaded { retry_after })?;
+                &self.reads
+            }
+            Kind::Denied => &self.denied,
+        };
         let text = text(note, self.clock.wall(), 0);
-        let written = self.acts.written(text, self.work).await;
+        let written = writer.written(text, self.work).await;
         written.map_err(|why| {
             ApiError::unavailable(format!(
                 "what is asked has to be noted in this node's audit first, which cannot be written: {why} (runbook audit)"
@@ -200,6 +236,12 @@ impl Audit {
     /// Notes a refusal. It is answered whether it was written or not.
     pub async fn denied(&self, note: &Note<'_>) {
         let writer = &self.denied;
+        let holder = Holder::new(note.who);
+        let taken = lock(&self.denied_of).take(&holder, self.clock.monotonic());
+        if taken.is_err() {
+            writer.leave_out();
+            return;
+        }
         let Some(uncounted) = writer.enters(DENIED_WAITING_MAX) else {
             return;
         };
@@ -211,12 +253,12 @@ impl Audit {
     /// Looks for the ends of the files again before the next record, as after a failure.
     #[cfg(test)]
     pub(crate) fn look_again(&self) {
-        for writer in [&self.acts, &self.denied] {
+        for writer in [&self.acts, &self.reads, &self.denied] {
             lock(&writer.files).open = None;
         }
     }
 
-    /// How both stand.
+    /// How all stand.
     pub fn stands(&self) -> Vec<Stands> {
         let stands = |chain: Chain| self.writer(chain).stands();
         Chain::ALL.into_iter().map(stands).collect()
@@ -344,10 +386,15 @@ impl Writer {
     /// Whether one more may wait; with it, how many were left out before it.
     fn enters(&self, waiting_max: usize) -> Option<u64> {
         if lock(&self.queue).waiting.len() >= waiting_max {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.leave_out();
             return None;
         }
         Some(self.left_out.swap(0, Ordering::Relaxed))
+    }
+
+    /// Counts what is not written; the next record says how many.
+    fn leave_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Has a record written, with those of whoever comes at the same time.
@@ -416,7 +463,7 @@ impl Writer {
         let file = files.open.as_mut().ok_or("no file is open")?;
         file.write_all(lines.as_bytes()).map_err(shown)?;
         // Of a refusal nothing follows; and whoever is refused could keep the disk busy with it.
-        if self.chain == Chain::Acts {
+        if self.chain != Chain::Denied {
             file.sync_data().map_err(shown)?;
         }
         files.bytes += lines.len() as u64;
@@ -606,7 +653,11 @@ fn newest(folder: &Path, chain: Chain) -> Result<Option<End>, String> {
             };
             let text = std::str::from_utf8(line).map_err(|error| error.to_string());
             let taken = text.and_then(|text| walk.take(text).map_err(|broken| broken.to_string()));
-            taken.map_err(|why| format!("{}: {why}", path.display()))?;
+            let record = taken.map_err(|why| format!("{}: {why}", path.display()))?;
+            if whole == 0 && record.head.number != *first {
+                let found = record.head.number;
+                return Err(format!("{}: it begins with record {found}", path.display()));
+            }
             whole += line.len() as u64 + 1;
         }
         let head = match (walk.head(), first) {

@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_wire::status::ApiError;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
+use self::readiness::Whose;
 use crate::edge::readers::Busy;
 use crate::edge::{EdgeCounters, Holder};
 use crate::node::Node;
@@ -28,10 +31,14 @@ const HOLDER: &str = "monitor";
 /// Folders below a folder of data that are looked into: a database has none below its own.
 const FOLDER_DEPTH_MAX: usize = 4;
 
+/// A look is good for so long: whoever asks how often, the node is read once in it.
+const LOOK_COUNTS: Duration = Duration::from_secs(1);
+
 /// What looks into a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Monitor {
     service: ClusterService,
+    last: Arc<Mutex<Option<(Instant, Arc<Seen>)>>>,
 }
 
 /// What was seen at one moment.
@@ -73,31 +80,47 @@ pub struct Bytes {
 impl Monitor {
     /// Of the node that a service is of.
     pub fn new(service: ClusterService) -> Self {
-        Self { service }
+        Self {
+            service,
+            last: Arc::default(),
+        }
     }
 
     fn node(&self) -> &Arc<Node> {
         &self.service.node
     }
 
-    /// Whether the node is ready, its peers aside; one that cannot be looked into is not.
+    /// Whether callers are better served by another node: by what is wrong with this one alone. What all nodes have in common leaves
+    /// a balancer nobody to turn to.
     pub async fn is_ready(&self) -> bool {
         let Ok(seen) = self.look().await else {
             return false;
         };
         let found = readiness::hindrances(&seen.status, self.now());
-        found.iter().all(|found| found.code.is_of_peers())
+        found.iter().all(|found| found.code.whose() != Whose::Node)
     }
 
     fn now(&self) -> TimeMs {
         self.node().clock.wall()
     }
 
-    /// Looks once.
+    /// What was seen, at most a second ago. Who asks at the same time waits for one look.
     ///
     /// # Errors
     /// A read failed, or the node stops.
-    pub async fn look(&self) -> Result<Seen, ApiError> {
+    pub async fn look(&self) -> Result<Arc<Seen>, ApiError> {
+        let mut last = self.last.lock().await;
+        if let Some((at, seen)) = &*last
+            && at.elapsed() < LOOK_COUNTS
+        {
+            return Ok(Arc::clone(seen));
+        }
+        let seen = Arc::new(self.look_now().await?);
+        *last = Some((Instant::now(), Arc::clone(&seen)));
+        Ok(seen)
+    }
+
+    async fn look_now(&self) -> Result<Seen, ApiError> {
         let holder = Holder::new(HOLDER);
         let status = self.service.look(&holder, Digested::No).await?;
         let node = self.node();

@@ -78,7 +78,8 @@ async fn what_was_noted_is_there_in_a_chain_whoever_noted_at_the_same_time() {
     // Another process goes on with it.
     let second = audit(data.path());
     second.start("0.1.0").await;
-    let texts = whole(&second, Chain::Acts).await.expect("a whole chain");
+    second.note(&reading("robot 40")).await.expect("noted");
+    let texts = whole(&second, Chain::Reads).await.expect("a whole chain");
     assert_eq!(texts.len(), 41);
     for about in &abouts {
         assert_eq!(
@@ -89,7 +90,8 @@ async fn what_was_noted_is_there_in_a_chain_whoever_noted_at_the_same_time() {
             1
         );
     }
-    assert!(texts[40].contains("\"start\""), "{}", texts[40]);
+    let acts = whole(&second, Chain::Acts).await.expect("a whole chain");
+    assert!(acts[0].contains("\"start\""), "{acts:?}");
     for part in [
         "\"who\":\"carnet://86/customs/port/anna\"",
         "\"request\":\"7f3a-1\"",
@@ -114,11 +116,11 @@ async fn a_record_that_was_changed_or_taken_out_is_found() {
     for about in ["a", "b", "c"] {
         noted.note(&reading(about)).await.expect("noted");
     }
-    let path = data.path().join(FOLDER).join(name(Chain::Acts, 1));
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
     let good = std::fs::read_to_string(&path).expect("read");
     let changed = good.replace("\"about\":\"b\"", "\"about\":\"x\"");
     std::fs::write(&path, changed).expect("written");
-    let found = whole(&noted, Chain::Acts).await;
+    let found = whole(&noted, Chain::Reads).await;
     assert_eq!(found, Err(AuditBreak::Changed { number: 2 }));
     let without: Vec<&str> = good
         .lines()
@@ -127,7 +129,7 @@ async fn a_record_that_was_changed_or_taken_out_is_found() {
         .map(|(_, line)| line)
         .collect();
     std::fs::write(&path, without.join("\n") + "\n").expect("written");
-    let found = whole(&noted, Chain::Acts).await;
+    let found = whole(&noted, Chain::Reads).await;
     assert_eq!(
         found,
         Err(AuditBreak::Gap {
@@ -144,7 +146,7 @@ async fn a_record_that_was_changed_or_taken_out_is_found() {
         "{text}"
     );
     assert!(
-        again.stands()[0].failing.contains("record 3"),
+        again.stands()[1].failing.contains("record 3"),
         "{:?}",
         again.stands()
     );
@@ -152,13 +154,13 @@ async fn a_record_that_was_changed_or_taken_out_is_found() {
     std::fs::write(&path, &good).expect("written");
     again.note(&reading("d")).await.expect("noted");
     assert_eq!(
-        whole(&again, Chain::Acts)
+        whole(&again, Chain::Reads)
             .await
             .expect("a whole chain")
             .len(),
         4
     );
-    assert_eq!(again.stands()[0].failing, "");
+    assert_eq!(again.stands()[1].failing, "");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,7 +173,7 @@ async fn an_end_that_was_cut_off_under_a_running_node_is_missed() {
     let folder = data.path().join(FOLDER);
     std::fs::remove_dir_all(&folder).expect("removed");
     // The file that is open is nowhere any more; a failure makes the node look for the end again.
-    lock(&noted.acts.files).open = None;
+    lock(&noted.reads.files).open = None;
     let refused = noted.note(&reading("d")).await.expect_err("refused");
     assert!(
         refused
@@ -188,14 +190,14 @@ async fn an_unfinished_record_is_cut_off_and_the_chain_goes_on() {
     noted.note(&reading("a")).await.expect("noted");
     noted.note(&reading("b")).await.expect("noted");
     drop(noted);
-    let path = data.path().join(FOLDER).join(name(Chain::Acts, 1));
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
     let good = std::fs::read(&path).expect("read");
     let first = good.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     for end in first..good.len() {
         std::fs::write(&path, &good[..end]).expect("written");
         let again = audit(data.path());
         again.note(&reading("c")).await.expect("noted");
-        let texts = whole(&again, Chain::Acts).await.expect("a whole chain");
+        let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
         assert_eq!(texts.len(), 2, "{end}");
         assert!(texts[1].contains("\"c\""), "{}", texts[1]);
     }
@@ -211,6 +213,7 @@ async fn what_cannot_be_written_is_refused_by_name_and_a_refusal_is_one_all_the_
     assert_eq!(refused.reason(), "UNAVAILABLE");
     assert!(refused.to_string().contains("audit"), "{refused}");
     noted.denied(&reading("b")).await;
+    noted.start("0.1.0").await;
     assert!(
         noted
             .stands()
@@ -220,6 +223,7 @@ async fn what_cannot_be_written_is_refused_by_name_and_a_refusal_is_one_all_the_
     std::fs::remove_file(data.path().join(FOLDER)).expect("removed");
     noted.note(&reading("a")).await.expect("noted");
     noted.denied(&reading("b")).await;
+    noted.start("0.1.0").await;
     assert!(
         noted
             .stands()
@@ -227,7 +231,7 @@ async fn what_cannot_be_written_is_refused_by_name_and_a_refusal_is_one_all_the_
             .all(|stands| stands.failing.is_empty())
     );
     assert_eq!(
-        whole(&noted, Chain::Acts)
+        whole(&noted, Chain::Reads)
             .await
             .expect("a whole chain")
             .len(),
@@ -283,7 +287,7 @@ async fn a_flood_of_refusals_is_counted_and_costs_nothing_else() {
     let last = &texts[DENIED_WAITING_MAX];
     assert!(last.contains("\"left_out_before\":\"5\""), "{last}");
     assert_eq!(
-        whole(&noted, Chain::Acts)
+        whole(&noted, Chain::Reads)
             .await
             .expect("a whole chain")
             .len(),
@@ -303,4 +307,57 @@ fn a_record_is_bounded_whatever_it_is_about() {
     assert!(text.contains("(left out)"), "{text}");
     let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(value["who"], "carnet://86/customs/port/anna");
+}
+
+/// Once, whoever was noted pushed out what others had done: an office's reads the changes of the cluster among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_has_its_rate_and_pushes_out_nobody_s_acts() {
+    let data = tempfile::tempdir().expect("a folder");
+    let noted = audit(data.path());
+    noted.start("0.1.0").await;
+    let all = (0..READS_RATE.burst + 3).map(|_| async { noted.note(&reading("a")).await });
+    let all: Vec<&str> = futures::future::join_all(all)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| error.reason())
+        .collect();
+    // The clock stands: what it may have at once, and no more.
+    assert_eq!(all, ["OVERLOADED"; 3]);
+    let other = Note {
+        who: "carnet://86/customs/port/bert",
+        ..reading("b")
+    };
+    noted.note(&other).await.expect("another's share");
+    let reads = whole(&noted, Chain::Reads).await.expect("a whole chain");
+    assert_eq!(reads.len() as u32, READS_RATE.burst + 1);
+    assert_eq!(whole(&noted, Chain::Acts).await.expect("whole").len(), 1);
+    for _ in 0..DENIED_RATE.burst + 7 {
+        noted.denied(&reading("c")).await;
+    }
+    noted.denied(&other).await;
+    let denied = whole(&noted, Chain::Denied).await.expect("whole");
+    assert_eq!(denied.len() as u32, DENIED_RATE.burst + 1);
+    let last = denied.last().expect("there");
+    assert!(last.contains("\"left_out_before\":\"7\""), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_begins_with_the_record_that_its_name_says() {
+    let data = tempfile::tempdir().expect("a folder");
+    let noted = audit(data.path());
+    for about in ["a", "b", "c"] {
+        noted.note(&reading(about)).await.expect("noted");
+    }
+    drop(noted);
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
+    let good = std::fs::read_to_string(&path).expect("read");
+    let cut: String = good.split_inclusive('\n').skip(1).collect();
+    std::fs::write(&path, cut).expect("written");
+    let again = audit(data.path());
+    let refused = again.note(&reading("d")).await.expect_err("cut");
+    assert!(
+        refused.to_string().contains("it begins with record 2"),
+        "{refused}"
+    );
 }

@@ -131,14 +131,18 @@ fn of_program(page: &mut Page, seen: &Seen, now: TimeMs) {
     );
     let hindrances = readiness::hindrances(status, now);
     let is = |code: Code| hindrances.iter().any(|found| found.code == code);
-    let own = hindrances.iter().all(|found| found.code.is_of_peers());
+    let own = !hindrances.iter().any(|found| found.code.is_of_callers());
     page.gauge("ready", "Whether the node is ready", Some(flag(own)));
-    let all = Some(flag(hindrances.is_empty()));
+    let all = Some(flag(
+        !hindrances
+            .iter()
+            .any(|found| found.code.is_of_callers_or_peers()),
+    ));
     page.gauge("ready_federation", "Whether it is, its peers included", all);
     let rows = Code::ALL.map(|code| (one("code", code.word()), flag(is(code))));
     page.gauges(
         "hindrance",
-        "Why the node is not ready: 1 for each reason",
+        "What is wrong: 1 for each; some of it leaves the node ready",
         rows,
     );
     let memory = seen.resident_bytes.map(number);

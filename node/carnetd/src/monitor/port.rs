@@ -1,7 +1,7 @@
 //! The port for monitors: four answers over HTTP/1.1, and nothing else.
 //!
-//! One request a connection, few connections at once, a short time for each: whoever floods it delays the next scrape and
-//! nothing of the node. On a loopback address it speaks in the clear; on any other it asks for a certificate of the admin plane.
+//! One request a connection, few connections at once, a short time for each. When all places are taken the oldest of the address with
+//! most leaves: whoever floods it pushes out itself, and an answer takes less time than it takes to push it out. On a loopback address it speaks in the clear; on any other it asks for a certificate of the admin plane.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,17 +16,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::readiness::{Hindrance, hindrances, told};
 use super::{Monitor, metrics};
+use crate::edge::{AddressKey, Over, Room, SeatLimits};
 use crate::service::Caller;
 use crate::tls::{Listen, PlaneTls, TlsError, Who};
 
 /// Connections at once.
-pub const CONNECTIONS_MAX: usize = 32;
+pub const CONNECTIONS_MAX: usize = 64;
+/// Of them of one address.
+pub const ADDRESS_CONNECTIONS_MAX: usize = 32;
+/// Until the handshake is done, and then until the request is there: a scraper has nothing to think about.
+const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 /// For one connection, from its first byte to the end of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -62,12 +66,12 @@ impl Guard {
 
 /// Answers monitors until it is dropped.
 pub async fn serve<L: Listen>(mut listener: L, guard: Guard, monitor: Monitor) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Room::new(SeatLimits {
+        total: CONNECTIONS_MAX,
+        each: ADDRESS_CONNECTIONS_MAX,
+        over: Over::OldestLeaves,
+    });
     loop {
-        // Nobody closes it.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         let (io, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -76,10 +80,20 @@ pub async fn serve<L: Listen>(mut listener: L, guard: Guard, monitor: Monitor) {
                 continue;
             }
         };
+        // Whoever sits makes way, so there is always a place.
+        let Ok(seat) = room.enter(&AddressKey::of(remote.ip())) else {
+            continue;
+        };
         let (guard, monitor) = (guard.clone(), monitor.clone());
         tokio::spawn(async move {
-            let _place = place;
-            let served = tokio::time::timeout(PATIENCE, connection(io, guard, monitor)).await;
+            let served = tokio::time::timeout(PATIENCE, connection(io, guard, monitor));
+            let served = tokio::select! {
+                () = seat.exit().cancelled() => {
+                    debug!(%remote, "a connection to the port for monitors made way");
+                    return;
+                }
+                served = served => served,
+            };
             match served {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => debug!(%remote, error, "a monitor was not answered"),
@@ -97,7 +111,8 @@ where
     match guard {
         Guard::Loopback => http(io, true, monitor).await,
         Guard::Certificate(tls, acceptor) => {
-            let stream = acceptor.accept(io).await;
+            let stream = tokio::time::timeout(FIRST_PATIENCE, acceptor.accept(io)).await;
+            let stream = stream.map_err(|_| "the handshake took too long".to_owned())?;
             let stream = stream.map_err(|error| error.to_string())?;
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let who = tls.who(chain).map_err(|error| error.to_string())?;
@@ -123,7 +138,7 @@ where
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(FIRST_PATIENCE)
         .keep_alive(false)
         .max_buf_size(REQUEST_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(io), answering)
@@ -144,8 +159,8 @@ async fn answer(method: &Method, path: &str, may: bool, monitor: &Monitor) -> Re
     match path {
         // Of this process alone: whoever is restarted for it would come back to the same cluster.
         "/livez" => response(StatusCode::OK, TEXT, "alive\n".to_owned()),
-        "/readyz" => ready(monitor, |found| !found.code.is_of_peers()).await,
-        "/readyz/federation" => ready(monitor, |_| true).await,
+        "/readyz" => ready(monitor, |found| found.code.is_of_callers()).await,
+        "/readyz/federation" => ready(monitor, |found| found.code.is_of_callers_or_peers()).await,
         "/metrics" => match monitor.look().await {
             Ok(seen) => {
                 let text = metrics::text(&seen, monitor.now());

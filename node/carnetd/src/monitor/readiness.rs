@@ -1,7 +1,8 @@
 //! Whether a node can be relied upon, and why not: pure, over what was seen.
 //!
 //! Ready is a node that would serve the next caller well: it is with the others under a leader with a quorum, it is not far
-//! behind, its clock, disk, certificates and signing key are good. One that is not is for load balancers to pass over and for
+//! behind, its clock, disk, certificates for callers and nodes, and signing key are good. What is wrong without hurting a caller
+//! (a passport's certificate, an authority, the audit) is a number and an alert, and never takes a node away from its callers. One that is not is for load balancers to pass over and for
 //! people to look at; it goes on doing what it can.
 
 use std::fmt;
@@ -45,8 +46,10 @@ pub enum Code {
     TimeStandsStill,
     /// It could not sign and publish.
     CannotSign,
-    /// A certificate has ended or cannot be read.
+    /// Its certificate for callers, or for the other nodes, has ended.
     CertificateEnded,
+    /// Another certificate that it holds has ended, or a file of one cannot be read.
+    OtherCertificateEnded,
     /// Its audit cannot be written: reads that it should note are refused.
     AuditFails,
     /// A peer has not been heard for long.
@@ -61,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -75,6 +78,7 @@ impl Code {
         Self::TimeStandsStill,
         Self::CannotSign,
         Self::CertificateEnded,
+        Self::OtherCertificateEnded,
         Self::AuditFails,
         Self::PeerSilent,
         Self::PeerFeedStopped,
@@ -98,6 +102,7 @@ impl Code {
             Self::TimeStandsStill => "TIME_STANDS_STILL",
             Self::CannotSign => "CANNOT_SIGN",
             Self::CertificateEnded => "CERTIFICATE_ENDED",
+            Self::OtherCertificateEnded => "OTHER_CERTIFICATE_ENDED",
             Self::AuditFails => "AUDIT_FAILS",
             Self::PeerSilent => "PEER_SILENT",
             Self::PeerFeedStopped => "PEER_FEED_STOPPED",
@@ -106,13 +111,52 @@ impl Code {
         }
     }
 
-    /// Whether it is about other jurisdictions: a node serves its own all the same.
-    pub fn is_of_peers(self) -> bool {
-        matches!(
-            self,
-            Self::PeerSilent | Self::PeerFeedStopped | Self::PeerDoubted | Self::PeerQuarantined
-        )
+    /// Whose it is.
+    pub fn whose(self) -> Whose {
+        match self {
+            Self::NoCluster
+            | Self::NodeUnavailable
+            | Self::NodeBehind
+            | Self::StandsStill
+            | Self::ReplicasDiffer
+            | Self::DiskLow
+            | Self::ClockOff
+            | Self::CertificateEnded => Whose::Node,
+            Self::NoLeader
+            | Self::NoQuorum
+            | Self::NoRoom
+            | Self::TimeStandsStill
+            | Self::CannotSign => Whose::Cluster,
+            Self::PeerSilent
+            | Self::PeerFeedStopped
+            | Self::PeerDoubted
+            | Self::PeerQuarantined => Whose::Peers,
+            Self::OtherCertificateEnded | Self::AuditFails => Whose::Nobody,
+        }
     }
+
+    /// Whether `/readyz` says no for it.
+    pub fn is_of_callers(self) -> bool {
+        matches!(self.whose(), Whose::Node | Whose::Cluster)
+    }
+
+    /// Whether `/readyz/federation` says no for it.
+    pub fn is_of_callers_or_peers(self) -> bool {
+        self.whose() != Whose::Nobody
+    }
+}
+
+/// Whose a hindrance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This node's: another may do better.
+    Node,
+    /// The cluster's: every node says it at once.
+    Cluster,
+    /// Other jurisdictions': a node serves its own all the same.
+    Peers,
+    /// No caller's: it is for people to look at.
+    Nobody,
 }
 
 /// One reason why a node is not ready.
@@ -219,14 +263,16 @@ fn of_machine(status: &ClusterStatus, now: TimeMs, find: &mut impl FnMut(Code, S
     }
     for held in &status.certificates {
         let (what, path) = (&held.what, held.path.display());
+        // A file may be in the middle of being replaced; what is in use was read before.
+        let code = match what.as_str() {
+            "raft" | "client" if held.not_after.is_some() => Code::CertificateEnded,
+            _ => Code::OtherCertificateEnded,
+        };
         match held.not_after {
-            None => find(
-                Code::CertificateEnded,
-                format!("{what}: {path} cannot be read"),
-            ),
+            None => find(code, format!("{what}: {path} cannot be read")),
             Some(end) if end < now => {
                 let text = format!("{what}: {path} ended at {end}: runbook renew-certificates");
-                find(Code::CertificateEnded, text);
+                find(code, text);
             }
             Some(_) => {}
         }

@@ -19,7 +19,9 @@ use tonic_health::pb::health_server::Health;
 
 use super::health::GrpcHealth;
 use super::port::{self, Guard};
-use super::readiness::{BEHIND_ENTRIES_MAX, Code, FEED_STOPPED, PEER_SILENT, hindrances, told};
+use super::readiness::{
+    BEHIND_ENTRIES_MAX, Code, FEED_STOPPED, PEER_SILENT, Whose, hindrances, told,
+};
 use super::{Monitor, Seen, metrics};
 use crate::certificates::Held;
 use crate::edge::EdgeCounters;
@@ -44,6 +46,7 @@ async fn looked() -> (House, Monitor, Seen) {
     house.node.open_when_taken_in().await;
     let monitor = Monitor::new(house.cluster());
     let seen = monitor.look().await.expect("seen");
+    let seen = Seen::clone(&seen);
     (house, monitor, seen)
 }
 
@@ -137,7 +140,7 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
     };
     check(&ends(Some(1_000)), &[]);
     check(&ends(Some(999)), &[Code::CertificateEnded]);
-    check(&ends(None), &[Code::CertificateEnded]);
+    check(&ends(None), &[Code::OtherCertificateEnded]);
     check(
         &|it| it.audit[1].failing = "full".into(),
         &[Code::AuditFails],
@@ -315,6 +318,52 @@ fn every_alert_has_a_page_that_says_what_to_do() {
     }
 }
 
+/// Once, a passport's certificate that ended took a whole country from its callers.
+#[test]
+fn only_what_is_of_one_node_makes_a_balancer_turn_to_another() {
+    let of = |whose: Whose| -> Vec<&str> {
+        let codes = Code::ALL.iter().filter(|code| code.whose() == whose);
+        codes.map(|code| code.word()).collect()
+    };
+    assert_eq!(
+        of(Whose::Cluster),
+        [
+            "NO_LEADER",
+            "NO_QUORUM",
+            "NO_ROOM",
+            "TIME_STANDS_STILL",
+            "CANNOT_SIGN"
+        ]
+    );
+    assert_eq!(
+        of(Whose::Nobody),
+        ["OTHER_CERTIFICATE_ENDED", "AUDIT_FAILS"]
+    );
+    assert_eq!(of(Whose::Node).len() + of(Whose::Peers).len(), 12);
+}
+
+/// Once, connections that said nothing kept every monitor of the node away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_says_nothing_makes_way_for_whoever_asks() {
+    let (house, monitor, _) = looked().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serving = tokio::spawn(port::serve(listener, Guard::Loopback, monitor));
+    let mut held = Vec::new();
+    for _ in 0..port::CONNECTIONS_MAX + port::ADDRESS_CONNECTIONS_MAX {
+        held.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let io = TcpStream::connect(address).await.expect("connected");
+    let answer = ask(io, &get("/livez")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // The first that came has made way.
+    let mut first = held.remove(0);
+    let mut byte = [0];
+    assert!(matches!(first.read(&mut byte).await, Ok(0) | Err(_)));
+    serving.abort();
+    house.close().await;
+}
+
 #[test]
 fn every_code_has_its_own_word_and_place() {
     let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.word()).collect();
@@ -348,13 +397,13 @@ async fn the_port_answers_four_questions_and_nothing_else() {
     let alive = asked(get("/livez")).await;
     assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
     assert!(alive.ends_with("alive\n"), "{alive}");
-    // Its certificates are on no disk: it lives, and is not to be relied upon.
+    // Its certificates are on no disk and its peer is nowhere: both are no caller's trouble.
     let ready = asked(get("/readyz")).await;
-    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
-    assert!(ready.contains("\nCERTIFICATE_ENDED: raft: "), "{ready}");
-    assert!(!ready.contains("PEER_SILENT"), "{ready}");
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     let federation = asked(get("/readyz/federation")).await;
+    assert!(federation.starts_with("HTTP/1.1 503 "), "{federation}");
     assert!(federation.contains("\nPEER_SILENT: 44 "), "{federation}");
+    assert!(!federation.contains("CERTIFICATE"), "{federation}");
     let metrics = asked(get("/metrics")).await;
     assert!(metrics.contains("openmetrics-text"), "{metrics}");
     assert!(metrics.contains("\ncarnet_raft_term "), "{metrics}");
@@ -377,33 +426,20 @@ async fn the_port_answers_four_questions_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_balancer_is_told_by_grpc_what_readyz_says() {
     let (house, monitor, _) = looked().await;
-    let pki = house.node.config.pki();
-    let health = GrpcHealth { monitor };
-    let asked = async |service: &str| {
+    let asked_of = async |monitor: &Monitor, service: &str| {
         let request = HealthCheckRequest {
             service: service.into(),
+        };
+        let health = GrpcHealth {
+            monitor: monitor.clone(),
         };
         let answer = health.check(tonic::Request::new(request)).await;
         answer
             .map(|answer| answer.into_inner().status())
             .map_err(|error| error.code())
     };
-    // Its certificates are on no disk.
-    assert_eq!(asked("").await, Ok(ServingStatus::NotServing));
-    for path in pki.certificates_and_keys() {
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        let country = forge::Country::new("86");
-        let sketch = Sketch::leaf(&forge::node_uri("86", Plane::Raft, 1), Plane::Raft);
-        let (held, _) = country.issue(
-            Plane::Raft,
-            &Sketch {
-                until: (2099, 1, 1),
-                ..sketch
-            },
-        );
-        std::fs::write(path, &held.pem).expect("written");
-    }
-    // Its peer is nowhere, and callers are served all the same.
+    // Its peer is nowhere, its files as well, and callers are served all the same.
+    let asked = async |service| asked_of(&monitor, service).await;
     assert_eq!(asked("").await, Ok(ServingStatus::Serving));
     assert_eq!(
         asked("carnet.registry.v1.Registry").await,
@@ -413,6 +449,21 @@ async fn a_balancer_is_told_by_grpc_what_readyz_says() {
         asked("carnet.admin.v1.Admin").await,
         Err(tonic::Code::NotFound)
     );
+    // A look counts for a second; one that looks anew sees the certificate for callers that has ended.
+    let path = house.node.config.pki().certificate(Plane::Client);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    let country = forge::Country::new("86");
+    let uri = forge::node_uri("86", Plane::Client, 1);
+    let sketch = Sketch {
+        from: (2001, 1, 1),
+        until: (2002, 1, 1),
+        ..Sketch::leaf(&uri, Plane::Client)
+    };
+    let (held, _) = country.issue(Plane::Client, &sketch);
+    std::fs::write(path, &held.pem).expect("written");
+    let anew = Monitor::new(house.cluster());
+    assert_eq!(asked_of(&anew, "").await, Ok(ServingStatus::NotServing));
+    let health = GrpcHealth { monitor };
     let request = tonic::Request::new(HealthCheckRequest::default());
     let watched = health.watch(request).await.map(drop);
     assert_eq!(

@@ -62,6 +62,14 @@ pub enum AuditBreak {
         /// Its number.
         number: u64,
     },
+    /// Neither the record of a place that was kept is there, nor the one behind it, which names it.
+    #[error(
+        "record {number}, which was seen before, is gone, and so is the one behind it: let go of by its size, or cut off"
+    )]
+    Gone {
+        /// The number that was kept.
+        number: u64,
+    },
     /// A place that was kept is not in the chain.
     #[error("record {number} is not the one that was seen before: the chain was written anew")]
     Other {
@@ -95,6 +103,7 @@ pub fn next_line(head: &AuditHead, text: &str) -> Option<(String, AuditHead)> {
 pub struct AuditWalk {
     head: Option<AuditHead>,
     kept: Option<AuditHead>,
+    met: bool,
 }
 
 impl AuditWalk {
@@ -110,6 +119,7 @@ impl AuditWalk {
         Self {
             head: None,
             kept: Some(kept),
+            met: false,
         }
     }
 
@@ -119,6 +129,7 @@ impl AuditWalk {
         Self {
             head: Some(head),
             kept: None,
+            met: false,
         }
     }
 
@@ -172,13 +183,14 @@ impl AuditWalk {
         };
         // A chain that begins just behind the place still names it.
         for place in [starts, head] {
-            if self
-                .kept
-                .is_some_and(|kept| kept.number == place.number && kept.hash != place.hash)
-            {
-                return Err(AuditBreak::Other {
-                    number: place.number,
-                });
+            match self.kept {
+                Some(kept) if kept == place => self.met = true,
+                Some(kept) if kept.number == place.number => {
+                    return Err(AuditBreak::Other {
+                        number: place.number,
+                    });
+                }
+                Some(_) | None => {}
             }
         }
         self.head = Some(head);
@@ -188,7 +200,8 @@ impl AuditWalk {
         })
     }
 
-    /// Ends the walk: a chain that ends before the place that was kept has lost its end.
+    /// Ends the walk: a chain that ends before the place that was kept has lost its end, and one that begins behind it is joined to
+    /// nothing that was seen.
     ///
     /// # Errors
     /// It has.
@@ -196,6 +209,9 @@ impl AuditWalk {
         let reached = self.head.map_or(0, |head| head.number);
         match self.kept {
             Some(kept) if kept.number > reached => Err(AuditBreak::Other {
+                number: kept.number,
+            }),
+            Some(kept) if !self.met => Err(AuditBreak::Gone {
                 number: kept.number,
             }),
             _ => Ok(self.head),
@@ -287,6 +303,14 @@ mod tests {
         assert_eq!(walk(through(), &anew[2..]), told);
         assert_eq!(walk(through(), &whole[..1]), told);
         assert_eq!(walk(through(), &[]), told);
+        // What begins two behind the place is joined to nothing that was seen, whole as it is.
+        let longer = chain(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}", "{\"d\":4}"]);
+        for behind in [&longer[3..], &chain(&["{}", "{}", "{}", "{}"])[3..]] {
+            assert_eq!(
+                walk(through(), behind),
+                "record 2, which was seen before, is gone, and so is the one behind it: let go of by its size, or cut off"
+            );
+        }
         let short = AuditWalk::after(AuditHead::default());
         assert_eq!(walk(short, &whole[1..]), "record 2 where 1 was expected");
     }

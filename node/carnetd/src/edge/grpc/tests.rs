@@ -771,7 +771,7 @@ fn calls(country: &mut Country, seat: &Seat, method: &Method) -> Vec<Vec<Vec<u8>
                 };
                 [one(to_wire(&message)), one(to_wire(&all))]
             };
-            ["acts", "denied"]
+            ["acts", "reads", "denied"]
                 .iter()
                 .flat_map(|chain| ask(chain))
                 .collect()
