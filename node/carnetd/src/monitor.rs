@@ -34,11 +34,14 @@ const FOLDER_DEPTH_MAX: usize = 4;
 /// A look is good for so long: whoever asks how often, the node is read once in it.
 const LOOK_COUNTS: Duration = Duration::from_secs(1);
 
+/// When a node was looked at, and what was seen.
+type Look = (Instant, Arc<Seen>);
+
 /// What looks into a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Monitor {
     service: ClusterService,
-    last: Arc<Mutex<Option<(Instant, Arc<Seen>)>>>,
+    last: Arc<Mutex<Option<Look>>>,
 }
 
 /// What was seen at one moment.
