@@ -220,7 +220,8 @@ async fn query(
             let newest = stands.map_or(0, |one| one.number);
             let after = match last {
                 0 => 0,
-                last => newest.checked_sub(last).unwrap_or(0),
+                // saturates: all are asked for
+                last => newest.saturating_sub(last),
             };
             let each = |_: &str, record: AuditRecord| {
                 let text: Value = serde_json::from_str(&record.text).unwrap_or(Value::Null);
