@@ -727,7 +727,10 @@ mod tests {
         });
         check(&learner, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
         let why = shown(&learner, false).value["why"].to_string();
-        assert!(why.contains("there are no more: carnet member add"), "{why}");
+        assert!(
+            why.contains("there are no more: carnet member add"),
+            "{why}"
+        );
         let alone = three(|leader| {
             leader.voters = vec![1];
             leader.progress.clear();

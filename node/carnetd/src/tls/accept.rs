@@ -31,7 +31,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::ChainError;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Fuse};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
@@ -49,6 +49,9 @@ use crate::edge::{AddressKey, EdgeCounters, Holder, Room, Seat, Turned};
 
 /// How long to wait after the operating system refused to accept, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the other end of a handshake that failed may take to hear why, and how much it may say meanwhile.
+const HEAR_PATIENCE: Duration = Duration::from_millis(500);
+const UNHEARD_BYTES_MAX: usize = 64 * 1024;
 /// Connections that are ready and not yet taken by the server.
 const READY_COUNT_MAX: usize = 64;
 /// What every HTTP/2 connection begins with, in bytes.
@@ -300,7 +303,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
             io,
             spoke: Arc::clone(&spoke),
         };
-        let mut accepting = pin!(self.acceptor.accept(io));
+        let mut accepting = pin!(self.acceptor.accept(io).into_fallible());
         let first = tokio::time::timeout(self.patience.first_byte, &mut accepting).await;
         let finished = match first {
             Ok(finished) => Ok(finished),
@@ -320,8 +323,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
                 debug!(plane = %self.tls.plane(), %remote, "left without a word");
                 return None;
             }
-            Ok(Err(error)) => {
+            Ok(Err((error, io))) => {
                 self.turn(Turned::Handshake, &remote, &error);
+                let_hear(io).await;
                 return None;
             }
             Ok(Ok(stream)) => stream,
@@ -379,6 +383,24 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         let now = self.tls.clock.monotonic();
         self.counters.turn(why, now, who, detail);
     }
+}
+
+/// Closes a connection of which the handshake failed, so that its other end hears why. In TLS 1.3 that one believes itself done and
+/// speaks: closed with its words unread, the connection would be reset, and the alert with it. It would try everywhere, in vain.
+async fn let_hear<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io) {
+    let read = async {
+        // The alert is written; nothing follows it.
+        let _ = io.shutdown().await;
+        let (mut unheard, mut left) = ([0; 1_024], UNHEARD_BYTES_MAX);
+        while let Ok(count) = io.read(&mut unheard).await {
+            // saturates: the last read may be more than is left
+            left = left.saturating_sub(count);
+            if count == 0 || left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(HEAR_PATIENCE, read).await;
 }
 
 /// Whether accepting failed because of the connection, and not for want of anything here.

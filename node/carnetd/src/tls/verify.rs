@@ -226,6 +226,10 @@ fn instant(now: UnixTime) -> TimeMs {
 
 /// Keeps our reason inside rustls' error, so that the log of the node that refuses says why.
 fn refused(error: ChainError) -> Error {
+    // With an alert of its own: whoever has it is told at once, and tries no other node.
+    if matches!(error.fault, Fault::Revoked { .. } | Fault::RevokedHere) {
+        return Error::InvalidCertificate(CertificateError::Revoked);
+    }
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
 }
 
