@@ -329,7 +329,7 @@ fn accreditation(code: &str) -> Result<Command, Broken> {
         name: format!("enterprise {code}"),
         maker: Maker {
             scheme: IdentifierScheme::Name,
-            country: "XA".into(),
+            country: "CN".into(),
             identifier: format!("ENTERPRISE-{code}"),
         },
         roles: vec![Role::Dealer],
