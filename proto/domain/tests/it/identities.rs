@@ -6,6 +6,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::letters::FORBIDDEN;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::event::{Other, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     AgreementRef, Ended, Ends, EnterpriseStatus, Firmware, IdentifierScheme, Maker, Part, PartName,
@@ -495,7 +496,13 @@ fn a_correction_is_of_a_leaf_of_the_robot() {
         check(&mut x, "registrar", command, &expected);
     }
     let command = correct(&x, own);
+    let from = x.registry().tree.size();
     check(&mut x, "registrar", command, "done");
+    // Whoever reads the log sees which leaf is corrected.
+    let Ok(leaves) = x.ledger.leaves(from, u64::MAX, 1);
+    let value = leaves[0].values[usize::from(slot::OTHER)].as_ref().expect("a value");
+    let other = Other::from_bytes(&value.0).expect("canonical");
+    assert_eq!(other.corrects, Some(own));
 }
 
 fn fit(x: &Country, serial: u32, removed: Digest, fitted: &PartName) -> Command {
