@@ -83,6 +83,14 @@ fn short(identity: &Identity) -> String {
     }
 }
 
+/// A bearer as [`short`] writes it: without the scheme and the country.
+fn in_few_words(bearer: &str) -> &str {
+    let of_country = bearer.strip_prefix("carnet://");
+    of_country
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(bearer, |(_, rest)| rest)
+}
+
 /// The number alone, without leading zeros, as other programs show it.
 fn number(facts: &Facts) -> String {
     match facts.marks.serial {
@@ -668,10 +676,17 @@ pub(crate) async fn revoke(revoke: Revoke, settings: &Settings) -> Result<Outcom
 pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<Outcome, Failed> {
     let client = settings.client()?;
     let list = client.unverified().deny_list().await?.value;
-    let found = match settings.pki_dir() {
+    let mut found = match settings.pki_dir() {
         Ok(directory) => all(directory)?,
         Err(_) => Vec::new(),
     };
+    let outside = Path::new(&unrevoke.what);
+    if outside.is_file() {
+        found.push(Found::read(Path::new("/"), outside)?);
+        if let Some(read) = found.last_mut() {
+            read.file = outside.to_owned();
+        }
+    }
     let named = |certificate: &Certificate| {
         let of_file = |one: &Found| {
             let marks = one.facts.marks.all();
@@ -682,6 +697,7 @@ pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<
         let bearer = certificate.bearer.to_string();
         certificate.mark.to_string() == unrevoke.what
             || bearer == unrevoke.what
+            || in_few_words(&bearer) == unrevoke.what
             || found.iter().any(of_file)
     };
     let entries = list.entries.iter().map(|one| &one.refused.certificate);
@@ -710,6 +726,15 @@ pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bearer_is_named_as_the_lists_show_it() {
+        assert_eq!(
+            in_few_words("carnet://86/dealer/0003/ada"),
+            "dealer/0003/ada"
+        );
+        assert_eq!(in_few_words("dealer/0003/ada"), "dealer/0003/ada");
+    }
 
     #[test]
     fn a_certificate_is_warned_of_at_thirty_fourteen_and_seven_days() {

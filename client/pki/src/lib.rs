@@ -15,6 +15,7 @@
 //! clients/<role>-<unit>-<name>.admin.{crt,key}     the same on the admin plane, for admins only
 //! clients/<role>-<unit>-<name>.actor.{key,pub}     the key that signs commands: a seed, never used for TLS
 //! retired/<…>-<number>.crt           what `renew` replaced: its key is gone or goes on, and it can be revoked by this file
+//! signed/<…>-<plane>-<print>.crt      a copy of what `sign` gave to somebody elsewhere
 //! ```
 //! A seed is 64 hexadecimal digits and a newline; `.key` files of TLS are PKCS #8 in PEM. Every file has mode 0600 and
 //! nothing is ever overwritten. Every certificate is judged by `carnet-trust` before it is written. In production the

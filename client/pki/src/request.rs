@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use carnet_client::keys::{KeyFileError, public_text, seed_text};
 use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::facts::Request;
@@ -123,7 +124,8 @@ pub fn read_request(path: &Path) -> Result<Request, PkiError> {
     Request::of(&der).map_err(|error| content(error.to_string()))
 }
 
-/// Signs a request with the authorities of a directory made by [`crate::init`], and writes the certificate beside it.
+/// Signs a request with the authorities of a directory made by [`crate::init`], and writes the certificate beside it. A copy stays in
+/// the directory's folder `signed`: whoever signed must be able to name it when its bearer has lost it.
 ///
 /// # Errors
 /// It asks for what is not this jurisdiction's, this cluster's or that role's, its certificate exists, or the file system fails.
@@ -156,10 +158,30 @@ pub fn sign(
         .map_err(PkiError::Refused)?;
     let file = path.with_extension("crt");
     let name = file.file_name().map(PathBuf::from).unwrap_or_default();
-    let mut files = NewFiles::default();
-    files.add(name, make::pem(&[&chain[0], &chain[1]]));
+    let text = make::pem(&[&chain[0], &chain[1]]);
     let beside = path.parent().filter(|parent| *parent != Path::new(""));
-    files.write_into(beside.unwrap_or(Path::new(".")))?;
+    let beside = beside.unwrap_or(Path::new("."));
+    if file.exists() {
+        return Err(PkiError::Exists(file));
+    }
+    let whole = |path: &Path| fs::canonicalize(path).map_err(fault("find", path));
+    if !whole(beside)?.starts_with(whole(directory)?) {
+        let of = match &leaf.identity {
+            Identity::Client(client) => client_stem(client),
+            Identity::Node(node) => format!("node-{}", node.node),
+            other => other.to_string().replace(['/', ':'], "-"),
+        };
+        let print = sha256(&[&chain[0]]).to_string();
+        let mut kept = NewFiles::default();
+        kept.add(
+            format!("signed/{of}-{}-{}.crt", request.plane, &print[..16]),
+            text.clone(),
+        );
+        kept.replace_in(directory)?;
+    }
+    let mut files = NewFiles::default();
+    files.add(name, text);
+    files.write_into(beside)?;
     Ok(SignedRequest {
         identity: request.identity,
         hosts: request.hosts,

@@ -563,7 +563,14 @@ fn a_request_is_signed_for_its_key_and_the_key_stays_where_it_is() {
         assert_eq!(read_request(&to).expect("read").key, *public.as_bytes());
         let again = sign(&directory, &to, 90, NOW);
         assert!(matches!(again, Err(PkiError::Exists(_))), "once");
+        // Whoever signed keeps one, and can name it when its bearer has lost it.
+        let given = std::fs::read(&made.file).expect("read");
+        let kept = std::fs::read_dir(directory.join("signed")).expect("a folder");
+        let kept = kept.map(|one| std::fs::read(one.expect("a file").path()).expect("read"));
+        assert_eq!(kept.filter(|one| *one == given).count(), 1);
     }
+    let kept = std::fs::read_dir(directory.join("signed")).expect("a folder");
+    assert_eq!(kept.count(), Plane::ALL.len());
     let keys = files_below(&desk).into_iter();
     let keys = keys.filter(|path| path.extension().is_some_and(|ending| ending == "key"));
     assert_eq!(keys.count(), 0);

@@ -193,6 +193,7 @@ impl Rejection {
     /// A detail beyond the bounds that it is read by is left out.
     #[must_use]
     pub fn readable(self) -> Self {
+        // level: what this program wrote a moment ago, held to its bounds; those of a detail are the same at every level.
         match Self::from_bytes(&self.to_bytes()) {
             Ok(_) => self,
             Err(_) => Self::new(self.reason, Detail::NOTHING),
