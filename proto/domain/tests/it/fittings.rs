@@ -406,9 +406,16 @@ fn a_part_that_came_with_a_robot_is_nobodys_by_a_word() {
     }
 }
 
-/// A serial that was mistyped, and is its maker's by now, keeps the robot of which it was said from its way home.
+/// A serial that was mistyped, and is its maker's by now, keeps no robot of which it was said from coming home: in service, or ended
+/// with the robot that truly has it.
 #[test]
 fn a_robot_comes_home_as_it_went() {
+    for ended in [false, true] {
+        comes_home(ended);
+    }
+}
+
+fn comes_home(ended: bool) {
     let (mut a, mut b) = two();
     let mut mistyped = a.registration(9);
     mistyped.identity_parts[0].maker = a.maker("0003");
@@ -421,6 +428,9 @@ fn a_robot_comes_home_as_it_went() {
     bring(&mut a, &mut b, code, 1, Purpose::Exhibition);
     b.must("customs", admit(1));
     b.deliver(&mut a);
+    if ended {
+        scrap(&mut a, own.code);
+    }
     let declared = offer(&b, &a, code, 2, Purpose::Exhibition);
     b.must("customs", declared);
     b.deliver(&mut a);
