@@ -345,6 +345,8 @@ pub(crate) struct Tries {
     begun: Instant,
     pub(crate) attempts: u32,
     pub(crate) uncertain: bool,
+    /// Attempts that servers refused for the certificate alone.
+    refused: u32,
     /// What a node said that was up: more telling than that another was down.
     told: Option<ApiError>,
 }
@@ -466,7 +468,10 @@ impl Net {
                 && self.endpoint_count() <= tries.attempts as usize
                 && tries.begun + patience <= now() + wait
         });
-        if nobody_there || give_up_at <= now() + wait + ATTEMPT_MIN {
+        tries.refused += u32::from(matches!(failure, Failure::Refused(_)));
+        // One server may be wrong, of its clock or of its roots; not as many as there are.
+        let let_in_nowhere = self.endpoint_count() <= tries.refused as usize;
+        if nobody_there || let_in_nowhere || give_up_at <= now() + wait + ATTEMPT_MIN {
             return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
                 (false, Some(error)) => ClientError::Api(error),
@@ -508,6 +513,7 @@ impl Tries {
             begun: now(),
             attempts: 0,
             uncertain: false,
+            refused: 0,
             told: None,
         }
     }
@@ -515,7 +521,7 @@ impl Tries {
     fn unknown(&self, failure: &Failure) -> ClientError {
         // What a node said that was up tells more than that another gave no answer, or does not lead.
         let last = match (failure, &self.told) {
-            (Failure::TimedOut | Failure::Connect(_), Some(told))
+            (Failure::TimedOut | Failure::Connect(_) | Failure::Refused(_), Some(told))
             | (Failure::Api(ApiError::NotLeader { .. }), Some(told)) => told.to_string(),
             _ => failure.to_string(),
         };
@@ -542,7 +548,7 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
             return Failure::Connect(format!("the server's certificate is refused: {refused}"));
         }
         if let Some(refused) = crate::tls::refused_by_server(error) {
-            return Failure::Connect(format!("the server refuses this certificate: {refused}"));
+            return Failure::Refused(refused.to_owned());
         }
         if error.downcast_ref::<tonic::ConnectError>().is_some() {
             return Failure::Connect(deepest(error));
@@ -565,7 +571,9 @@ fn seen_of(failure: &Failure) -> Seen {
         Failure::Api(ApiError::NotLeader { leader }) => Seen::NotLeader(leader.clone()),
         Failure::Api(ApiError::Overloaded { retry_after }) => Seen::Busy(*retry_after),
         Failure::Api(error) if !error.is_retryable() => Seen::Served,
-        Failure::Connect(_) | Failure::TimedOut | Failure::Api(_) => Seen::Failed,
+        Failure::Connect(_) | Failure::Refused(_) | Failure::TimedOut | Failure::Api(_) => {
+            Seen::Failed
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use carnet_wire::status::{ApiError, Effect};
 pub enum Failure {
     /// No connection: nothing was sent.
     Connect(String),
+    /// The server took no request: it does not let this certificate in.
+    Refused(String),
     /// No answer in time.
     TimedOut,
     /// The server, or something between, answered with an error.
@@ -19,6 +21,9 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connect(text) => write!(f, "no connection: {text}"),
+            Self::Refused(text) => {
+                write!(f, "no connection: the server refuses this certificate: {text}")
+            }
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Api(error) => error.fmt(f),
         }
@@ -58,7 +63,7 @@ pub fn judge(failure: &Failure, intent: Intent) -> Next {
         not_before: Duration::ZERO,
     };
     match failure {
-        Failure::Connect(_) => again(Effect::None),
+        Failure::Connect(_) | Failure::Refused(_) => again(Effect::None),
         Failure::TimedOut => again(Effect::Unknown),
         Failure::Api(ApiError::NotLeader { leader }) => Next::Again {
             may_have_happened: false,

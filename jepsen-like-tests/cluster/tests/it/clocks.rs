@@ -250,7 +250,7 @@ async fn all_clocks_far_ahead_move_nothing_and_heal() -> Result<(), Broken> {
     country.write().await?;
     country.set_all(Shift::days(300))?;
     let said = country.refuses("TimeNeedsRoots").await?;
-    assert!(said.contains("cluster time advance"), "{said}");
+    assert!(said.contains("have the roots move log time"), "{said}");
     country.not_ahead().await?;
     let leader = country.registry.leader().await?;
     let seen = country.registry.status(leader).await?;
