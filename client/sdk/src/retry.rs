@@ -22,7 +22,10 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Connect(text) => write!(f, "no connection: {text}"),
             Self::Refused(text) => {
-                write!(f, "no connection: the server refuses this certificate: {text}")
+                write!(
+                    f,
+                    "no connection: the server refuses this certificate: {text}"
+                )
             }
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Api(error) => error.fmt(f),

@@ -500,7 +500,9 @@ fn a_correction_is_of_a_leaf_of_the_robot() {
     check(&mut x, "registrar", command, "done");
     // Whoever reads the log sees which leaf is corrected.
     let Ok(leaves) = x.ledger.leaves(from, u64::MAX, 1);
-    let value = leaves[0].values[usize::from(slot::OTHER)].as_ref().expect("a value");
+    let value = leaves[0].values[usize::from(slot::OTHER)]
+        .as_ref()
+        .expect("a value");
     let other = Other::from_bytes(&value.0).expect("canonical");
     assert_eq!(other.corrects, Some(own));
 }
