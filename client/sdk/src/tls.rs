@@ -19,6 +19,7 @@ use carnet_trust::roots::PinnedRoots;
 use carnet_wire::limits::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use rustls::AlertDescription as Alert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -207,21 +208,44 @@ pub fn refused_chain<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option
 
 /// What a server said when it refused this side's certificate, if that is why a connection failed. It then took no request.
 pub fn refused_by_server(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    use rustls::AlertDescription as Alert;
-    causes(error).find_map(|error| match error.downcast_ref()? {
-        rustls::Error::AlertReceived(alert) => match alert {
-            Alert::CertificateExpired => Some("it is expired, or not valid yet"),
-            Alert::CertificateRevoked => Some("it is revoked"),
-            Alert::UnknownCA => Some("it ends in no root that is known there"),
-            Alert::CertificateRequired => Some("none was shown"),
-            Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateUnknown
-            | Alert::AccessDenied => Some("it is not of a kind that is let in there"),
-            _ => None,
-        },
-        _ => None,
+    causes(error).find_map(|error| match error.downcast_ref() {
+        Some(rustls::Error::AlertReceived(alert)) => why_refused(*alert),
+        Some(_) => None,
+        // HTTP/2 keeps the text alone of what ended its connection.
+        None => {
+            let text = error.to_string();
+            ALERTS.into_iter().find_map(|alert| {
+                let said = rustls::Error::AlertReceived(alert).to_string();
+                (text == said).then(|| why_refused(alert)).flatten()
+            })
+        }
     })
+}
+
+/// What is said of a certificate.
+const ALERTS: [Alert; 8] = [
+    Alert::CertificateExpired,
+    Alert::CertificateRevoked,
+    Alert::UnknownCA,
+    Alert::CertificateRequired,
+    Alert::BadCertificate,
+    Alert::UnsupportedCertificate,
+    Alert::CertificateUnknown,
+    Alert::AccessDenied,
+];
+
+fn why_refused(alert: Alert) -> Option<&'static str> {
+    match alert {
+        Alert::CertificateExpired => Some("it is expired, or not valid yet"),
+        Alert::CertificateRevoked => Some("it is revoked"),
+        Alert::UnknownCA => Some("it ends in no root that is known there"),
+        Alert::CertificateRequired => Some("none was shown"),
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::AccessDenied => Some("it is not of a kind that is let in there"),
+        _ => None,
+    }
 }
 
 /// An error, and what it came from; through errors of the operating system too, which hide it.

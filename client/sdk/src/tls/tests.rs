@@ -200,6 +200,46 @@ async fn a_certificate_that_the_server_refuses_is_no_lost_answer() {
     assert_eq!(refused_by_server(&lost), None);
 }
 
+/// Once, who had such a certificate asked for the whole of its time, at each server anew, and was told that the outcome is unknown.
+#[tokio::test]
+async fn a_client_that_every_server_refuses_is_told_so_at_once() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let ours = country("86");
+    let late = TimeMs::of_date(2027, 7, 1).expect("a date");
+    let acceptor = TlsAcceptor::from(Arc::new(ours.server_at(Plane::Client, late)));
+    let mut addresses = Vec::new();
+    for _ in 0..3 {
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let port = port.expect("a port");
+        addresses.push(port.local_addr().expect("an address").to_string());
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = port.accept().await {
+                let Err((_, mut tcp)) = acceptor.accept(tcp).into_fallible().await else {
+                    continue;
+                };
+                // As a node's port does: the alert is heard before the connection is closed.
+                let _ = tcp.shutdown().await;
+                let _ = tcp.read_to_end(&mut Vec::new()).await;
+            }
+        });
+    }
+    let identity = Identity::new(ours.client(NOW), ours.expected(Plane::Client, None));
+    let client = Client::builder(addresses, identity).build();
+    let client = client.expect("a client");
+    let error = client.unverified().registry().await;
+    let error = error.expect_err("refused by all");
+    let ClientError::Unreachable { attempts, last } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(*attempts, 3, "{last}");
+    assert!(
+        last.contains("refuses this certificate: it is expired"),
+        "{last}"
+    );
+}
+
 #[test]
 fn a_key_of_another_certificate_is_refused_before_connecting() {
     let ours = country("86");
