@@ -125,7 +125,7 @@ pub const ROOMS: &[Room] = &[
         CLUSTER,
         "jepsen-like-tests/cluster",
         &[DOMAIN, WIRE, CLIENT],
-        &[KIT],
+        &[KIT, HOSTILE],
     ),
     room(XTASK, "deploy/xtask", &[], &[]),
 ];

@@ -483,6 +483,16 @@ impl Jurisdiction {
         genesis::enrol_office(self, who, role).await
     }
 
+    /// Accredits one more enterprise for a role, makes keys for somebody who signs for it (`role/code/name`), and has them
+    /// enrolled.
+    ///
+    /// # Errors
+    /// The keys cannot be made, or the registrar was refused.
+    pub async fn enrol_enterprise(&self, who: &str, code: &str, role: Role) -> Result<(), Broken> {
+        layout::make_client(self, who, CERTIFICATE_DAYS, Shift::NONE)?;
+        genesis::enrol_enterprise(self, who, code, role).await
+    }
+
     /// The command that enrols a key of a customs office, by a number.
     pub fn enrol_customs(&self, key: &SecretKey, number: u8) -> Command {
         let name = format!("customs/{number}");

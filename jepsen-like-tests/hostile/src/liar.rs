@@ -65,6 +65,18 @@ pub fn last_said(country: &Country, to: &Prefix) -> Slots {
     slots
 }
 
+/// Says something once more: the leaf of an index stands once more in the mailbox.
+///
+/// # Panics
+/// When they are no peers.
+pub fn tell_again(liar: &mut Country, index: u64, to: &Prefix) {
+    let Ok(peer) = liar.ledger.peer(to);
+    let mut peer = peer.expect("lies are told to a peer");
+    let Ok(()) = liar.ledger.post(to, peer.outbox, index);
+    peer.outbox += 1;
+    let Ok(()) = liar.ledger.put_peer(peer);
+}
+
 /// The hash of a robot's newest leaf at a country.
 ///
 /// # Panics

@@ -188,6 +188,41 @@ pub(super) async fn enrol_office(of: &Jurisdiction, who: &str, role: Role) -> Re
     Ok(())
 }
 
+/// Accredits an enterprise for one role, on the registrar's word, and enrols the key of somebody who signs for it.
+pub(super) async fn enrol_enterprise(
+    of: &Jurisdiction,
+    who: &str,
+    code: &str,
+    role: Role,
+) -> Result<(), Broken> {
+    let text = format!("{}{code}", of.prefix());
+    let id = EnterpriseId::parse(&text).map_err(Broken::at(text.clone()))?;
+    let registrar = of
+        .client(REGISTRAR, &of.running())?
+        .build()
+        .map_err(Broken::at("registrar"))?;
+    let accredited = Command::AccreditEnterprise {
+        code: id.enterprise(),
+        name: text.clone(),
+        maker: Maker {
+            scheme: IdentifierScheme::Name,
+            country: "CN".to_owned(),
+            identifier: text.clone(),
+        },
+        roles: vec![role],
+        valid_from: TimeMs::from_ms(0),
+        valid_to: TimeMs::parse("2100-01-01T00:00:00Z").map_err(Broken::at("a date"))?,
+    };
+    let enrolled = enrolment(of, who, Holder::Enterprise { id }, role)?;
+    for command in [accredited, enrolled] {
+        registrar
+            .submit_one(command)
+            .await
+            .map_err(Broken::at(who))?;
+    }
+    Ok(())
+}
+
 /// The firmware family of every robot.
 pub(super) const FIRMWARE: &str = "h1-os";
 

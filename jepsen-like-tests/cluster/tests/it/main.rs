@@ -22,3 +22,4 @@ mod power;
 mod process;
 mod raft_plane;
 mod starting;
+mod storm;
